@@ -1,0 +1,1 @@
+"""Feeder data that the project ships."""

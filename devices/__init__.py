@@ -1,0 +1,1 @@
+"""Meters and inverters: register maps, emulators with physics, and the Modbus gateway."""
