@@ -1,0 +1,30 @@
+"""Errors of the message layer.
+
+BrokerError
+├── BrokerUnreachable   nothing answers at the address, or it did not come back in time
+├── BrokerStartError    a broker of our own did not start (missing program, busy port)
+├── BrokerAddressError  the text given as an address is not one
+└── BusClosed           a bus was used after its connection was given up
+
+Each message is one line: what went wrong, where, and what to do about it.
+"""
+
+
+class BrokerError(Exception):
+    """Root of every error that the message layer raises on purpose."""
+
+
+class BrokerUnreachable(BrokerError):
+    """No broker answers at the address, or it did not come back in time."""
+
+
+class BrokerStartError(BrokerError):
+    """A broker that we were to run ourselves did not start."""
+
+
+class BrokerAddressError(BrokerError):
+    """A broker choice or address that cannot be understood."""
+
+
+class BusClosed(BrokerError):
+    """A bus was used after it had been closed."""
