@@ -1,7 +1,8 @@
 """Battery physics as array functions: what a battery can do in the next step, and what a step leaves in it.
 
-Emulated devices and the virtual population use the same two functions, so that a bid never promises what the
-device would refuse. Power is positive when it discharges; efficiency is one-way (the round trip is its square).
+Emulated devices and the virtual population use the same two functions, so that a bid never promises what
+the device would refuse. Power is positive when it discharges; efficiency is one-way (the round trip is its
+square).
 """
 
 import numpy as np
@@ -13,8 +14,9 @@ def limits_kw(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Largest charging and discharging power that can be held for a whole step.
 
-    The energy behind the terminals moves by ``P dt / efficiency`` when discharging and by ``P dt efficiency`` when
-    charging, so both limits follow from the energy stored, the room left and the converter's rating.
+    The energy behind the terminals moves by ``P dt / efficiency`` when discharging and by
+    ``P dt efficiency`` when charging, so both limits follow from the energy stored, the room left and the
+    converter's rating.
 
     Parameters
     ----------
@@ -66,4 +68,5 @@ def advance(
     soc, power_kw, kwh, efficiency = (np.asarray(a, dtype=float) for a in (soc, power_kw, kwh, efficiency))
     drawn_kwh = np.where(power_kw > 0.0, power_kw / efficiency, power_kw * efficiency) * dt_h
     used = np.divide(drawn_kwh, kwh, out=np.zeros(np.broadcast(drawn_kwh, kwh).shape), where=kwh > 0.0)
-    return np.clip(soc - used, 0.0, 1.0)
+    end: NDArray[np.float64] = np.clip(soc - used, 0.0, 1.0)
+    return end
