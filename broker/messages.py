@@ -1,0 +1,364 @@
+"""Wire messages: typed, validated, versioned structs in JSON.
+
+Every message names its run, tick, sender and its number in the sender's stream on that topic.
+Small columns travel as JSON lists; columns over all prosumers or nodes travel as base64 strings of
+little-endian float64 (``Column``) or int32 (``Index``), which keeps every bit and stays cheap.
+JSON has no NaN: check finiteness before encoding; a missing value is ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Column = Annotated[bytes, msgspec.Meta(description="little-endian float64 array, base64")]
+Index = Annotated[bytes, msgspec.Meta(description="little-endian int32 array, base64")]
+Quality = Literal["good", "held", "missing"]
+StepName = Literal["measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
+
+
+def pack(values: npt.ArrayLike) -> bytes:
+    """Column of float64 values as bytes; raises ``ValueError`` where a value is not finite."""
+    array = np.ascontiguousarray(values, dtype="<f8")
+    if not np.isfinite(array).all():
+        raise ValueError("a column holds a value that is not finite")
+    return array.tobytes()
+
+
+def unpack(column: bytes, length: int | None = None) -> npt.NDArray[np.float64]:
+    """Float64 array of a column; raises ``ValueError`` at a wrong length or a value that is not finite."""
+    array = np.frombuffer(column, dtype="<f8").astype(np.float64)
+    if length is not None and array.size != length:
+        raise ValueError(f"a column has {array.size} values where {length} belong")
+    if not np.isfinite(array).all():
+        raise ValueError("a column holds a value that is not finite")
+    return array
+
+
+def pack_index(values: npt.ArrayLike) -> bytes:
+    """Column of int32 values as bytes."""
+    return np.ascontiguousarray(values, dtype="<i4").tobytes()
+
+
+def unpack_index(column: bytes) -> npt.NDArray[np.intp]:
+    """Integer array of an index column."""
+    return np.frombuffer(column, dtype="<i4").astype(np.intp)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Header that every message carries.
+
+    ``seq`` counts this sender's messages on this topic from 0.
+    """
+
+    run: str
+    tick: int
+    sender: str
+    seq: int
+    v: Literal[1] = 1
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of one service since its start."""
+
+    sent: int = 0
+    received: int = 0
+    gaps: int = 0
+    duplicates: int = 0
+    late: int = 0
+    rejected: int = 0
+    modbus_reads: int = 0
+    modbus_writes: int = 0
+    modbus_errors: int = 0
+
+
+class Step(Message, frozen=True, tag="step"):
+    """The clock opens a step; ``deadline`` is wall time [s since epoch], ``opened`` likewise."""
+
+    step: StepName
+    opened: float
+    deadline: float
+    interval_s: float
+
+
+class Done(Message, frozen=True, tag="done"):
+    """A service has finished its part of a step; ``flags`` say what went wrong in it."""
+
+    step: StepName
+    flags: list[str] = []
+    traffic: Traffic = Traffic()
+
+
+class Availability(Message, frozen=True, tag="availability"):
+    """Whether a service is on the bus."""
+
+    online: bool
+
+
+class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
+    """One controllable device: measured power (+ generates) and what it can do in the next interval [kW]."""
+
+    device: Literal["pv", "battery"]
+    p_kw: float | None
+    min_kw: float | None
+    max_kw: float | None
+    soc: float | None = None
+    quality: Quality = "good"
+
+
+class Telemetry(Message, frozen=True, tag="telemetry"):
+    """Readings at one live prosumer's connection point; power and energy are positive on import.
+
+    ``interval_kwh`` and ``interval_kvarh`` are net import since the previous settlement reading, only
+    at phase ``meter``.
+    """
+
+    phase: Literal["measure", "meter"]
+    p_kw: float | None
+    q_kvar: float | None
+    v_pu: float | None
+    import_kwh: float | None
+    export_kwh: float | None
+    quality: Quality
+    interval_kwh: float | None = None
+    interval_kvarh: float | None = None
+    devices: list[DeviceState] = []
+
+
+class CurveBid(Message, frozen=True, tag="bid"):
+    """Whole price response of one prosumer: prices ascending [$/kWh], trade non-increasing [kW], + buys."""
+
+    price: list[float]
+    kw: list[float]
+    reactive_kvar: float
+
+
+class BidBatch(Message, frozen=True, tag="bid-batch"):
+    """Curve bids of many prosumers: ``count`` vertices each, prices and trades end to end."""
+
+    prosumer: Index
+    count: Index
+    price: Column
+    kw: Column
+    reactive_kvar: Column
+
+
+class LamBid(Message, frozen=True, tag="lam-bid"):
+    """Aggregate price response of one LAM, its reactive power and the members that fell back."""
+
+    price: Column
+    kw: Column
+    reactive_kvar: float
+    fallbacks: list[str] = []
+
+
+class FeederRequest(Message, frozen=True, tag="feeder-request"):
+    """Solve AC power flow at these LAM nets; judge it by the last model sent; linearise if not confirmed."""
+
+    round: int
+    net_kw: list[float]
+    reactive_kvar: list[float]
+    low_kw: list[float]
+    high_kw: list[float]
+
+
+class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Linear model of the feeder: head power and rows ``lower <= base + R Q <= upper`` over the LAM nets."""
+
+    balance: list[float]
+    offset_kw: float
+    name: list[str]
+    row_kind: list[Literal["voltage", "congestion"]]
+    matrix: Column
+    base: Column
+    lower: Column
+    upper: Column
+
+
+class FeederReply(Message, frozen=True, tag="feeder-reply"):
+    """AC solution of a request: head power, worst errors and violations, and the next linear model."""
+
+    round: int
+    solved: bool
+    confirmed: bool
+    source_kw: float | None
+    linear_error_pu: float | None
+    severity: float | None
+    violations: list[str]
+    model: NetworkModel | None
+    seconds: float
+
+
+class FeederState(Message, frozen=True, tag="feeder-state"):
+    """AC power flow of what was metered in the interval; voltages per node, loading per branch."""
+
+    solved: bool
+    v_pu: Column
+    loading: Column
+    lam_kw: Column
+    lam_kvar: Column
+    lam_v_pu: Column
+    source_kw: float | None
+    source_kvar: float | None
+    losses_kw: float | None
+    tap_changes: int
+    violations: list[str]
+    estimated: list[str]
+
+
+class WamOutcome(Message, frozen=True, tag="wam-outcome"):
+    """Cleared and judged outcome of the WAM: nets, DLMPs and their parts per LAM, in LAM order."""
+
+    status: Literal["confirmed", "unconfirmed", "held"]
+    round: int
+    rounds: int
+    net_kw: list[float]
+    price: list[float]
+    energy: list[float]
+    loss: list[float]
+    voltage: list[float]
+    congestion: list[float]
+    energy_price: float
+    grid_kw: float
+    balance_offset_kw: float
+    row_name: list[str]
+    row_dual: list[float]
+    surplus_per_h: float
+    linear_error_pu: float | None
+    violations: list[str]
+    flags: list[str]
+    fallbacks: list[str]
+    clear_s: float
+    confirm_s: float
+
+
+class LamOutcome(Message, frozen=True, tag="lam-outcome"):
+    """Local prices and allocations of the LAMs of one operator host."""
+
+    lam: Index
+    price: Column
+    net_kw: Column
+    wam_price: Column
+    prosumer: Index
+    trade_kw: Column
+    trade_price: Column
+    alone: bool
+    refused: list[str]
+    missing: list[str]
+
+
+class Award(Message, frozen=True, tag="award"):
+    """One live prosumer's allocation: trade [kW, + buys] and the price it pays or gets [$/kWh]."""
+
+    trade_kw: float
+    price: float
+
+
+class AwardBatch(Message, frozen=True, tag="award-batch"):
+    """Allocations of the prosumers of one population host."""
+
+    prosumer: Index
+    trade_kw: Column
+    price: Column
+
+
+class DeviceSetPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Set-point of one device.
+
+    ``pv``: the most it may generate [kW], ``None`` lifts the limit; ``battery``: power [kW], + discharges.
+    """
+
+    device: Literal["pv", "battery"]
+    power_kw: float | None
+
+
+class SetPoint(Message, frozen=True, tag="set-point"):
+    """Set-points of a live prosumer's devices, valid for ``valid_s`` of simulated time from the dispatch."""
+
+    valid_s: float
+    devices: list[DeviceSetPoint]
+
+
+class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
+    """What a gateway wrote and read back; ``ok`` only where every register read back as written."""
+
+    ok: bool
+    detail: str = ""
+
+
+class MeteredBatch(Message, frozen=True, tag="metered"):
+    """Metered energy of the interval: net import [kWh] and reactive energy [kvarh] per prosumer."""
+
+    prosumer: Index
+    energy_kwh: Column
+    reactive_kvarh: Column
+
+
+class PositionBatch(Message, frozen=True, tag="position"):
+    """True inflexible demand and resources of a host's prosumers, for benchmarks only."""
+
+    prosumer: Index
+    demand_kw: Column
+    owner: Index
+    min_kw: Column
+    max_kw: Column
+    cost_linear: Column
+    cost_quadratic: Column
+    output_kw: Column
+
+
+class Rejected(Message, frozen=True, tag="rejected"):
+    """A message that was refused: its topic and why."""
+
+    topic: str
+    reason: str
+
+
+AnyMessage = (
+    Step
+    | Done
+    | Availability
+    | Telemetry
+    | CurveBid
+    | BidBatch
+    | LamBid
+    | FeederRequest
+    | FeederReply
+    | FeederState
+    | WamOutcome
+    | LamOutcome
+    | Award
+    | AwardBatch
+    | SetPoint
+    | Acknowledgement
+    | MeteredBatch
+    | PositionBatch
+    | Rejected
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyMessage)
+
+
+def encode(message: Message) -> bytes:
+    """JSON bytes of a message."""
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes) -> AnyMessage:
+    """Message of JSON bytes; raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
+    message: AnyMessage = _decoder.decode(payload)
+    return message
+
+
+def column_list(values: Sequence[float] | npt.NDArray[np.float64]) -> list[float]:
+    """Plain floats for a small JSON column; raises ``ValueError`` where a value is not finite."""
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError("a column holds a value that is not finite")
+    floats: list[float] = array.tolist()
+    return floats

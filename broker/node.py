@@ -1,0 +1,281 @@
+"""A participant on the bus: numbers what it sends, counts and checks what it receives, follows the clock.
+
+Services are written on top of a ``Node``: handlers take messages in, ``steps`` hands out the clock's
+steps one after the other, a ``Collector`` waits until everyone expected has spoken or the gate closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from broker import messages
+from broker.bus import Bus, Received, Will
+from broker.messages import Availability, Done, Message, Rejected, Step, Traffic
+from broker.topics import Topics
+
+M = TypeVar("M", bound=Message)
+
+
+class Late(ValueError):
+    """A message came after the gate that it was meant for had closed."""
+
+
+@dataclass
+class _Stream:
+    """Which numbers of one topic have been seen."""
+
+    expected: int = 0
+    missing: set[int] = field(default_factory=set)
+
+
+@dataclass
+class _Counts:
+    sent: int = 0
+    received: int = 0
+    gaps: int = 0
+    duplicates: int = 0
+    late: int = 0
+    rejected: int = 0
+
+
+def topic_matches(topic_filter: str, topic: str) -> bool:
+    """Whether an MQTT topic filter (``+`` one level, ``#`` the rest) matches a topic."""
+    parts = topic_filter.split("/")
+    levels = topic.split("/")
+    for position, part in enumerate(parts):
+        if part == "#":
+            return True
+        if position >= len(levels) or part not in ("+", levels[position]):
+            return False
+    return len(parts) == len(levels)
+
+
+def offline_will(run: str, name: str) -> Will:
+    """Last will of service ``name``: the broker says for it that it is offline."""
+    gone = Availability(run=run, tick=-1, sender=name, seq=0, online=False)
+    return Will(Topics(run).availability(name), messages.encode(gone))
+
+
+class Node:
+    """One named participant of run ``run`` on ``bus``."""
+
+    def __init__(self, bus: Bus, run: str, name: str) -> None:
+        self.bus = bus
+        self.name = name
+        self.run = run
+        self.topics = Topics(run)
+        self.tick = -1
+        self.extra_traffic: Callable[[], dict[str, int]] = dict
+        self._counts = _Counts()
+        self._next_seq: dict[str, int] = defaultdict(int)
+        self._streams: dict[str, _Stream] = defaultdict(_Stream)
+        self._handlers: list[tuple[str, Callable[[Any], Awaitable[None] | None]]] = []
+        self._steps: asyncio.Queue[Step] = asyncio.Queue()
+        self._flags: list[str] = []
+        self.on(self.topics.step, self._follow_clock)
+
+    def on(self, topic_filter: str, handler: Callable[[Any], Awaitable[None] | None]) -> None:
+        """Call ``handler`` with each fresh, valid message on a topic that matches; before ``open``.
+
+        A handler that raises ``ValueError`` refuses the message: it is counted and the reason published.
+        """
+        self._handlers.append((topic_filter, handler))
+
+    async def open(self) -> None:
+        """Subscribe to what the handlers want and say that this service is online."""
+        await self.bus.subscribe(*(topic_filter for topic_filter, _ in self._handlers))
+        await self.publish(self.topics.availability(self.name), Availability, -1, retain=True, online=True)
+
+    async def publish(
+        self,
+        topic: str,
+        kind: type[Message],
+        tick: int,
+        /,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        **body: Any,
+    ) -> None:
+        """Send one message of ``kind`` with its header filled in."""
+        await self.publish_message(topic, self.stamp(topic, kind, tick, **body), qos=qos, retain=retain)
+
+    async def publish_message(
+        self, topic: str, message: Message, *, qos: int = 1, retain: bool = False
+    ) -> None:
+        """Send a message that ``stamp`` made."""
+        self._counts.sent += 1
+        await self.bus.publish(topic, messages.encode(message), qos=qos, retain=retain)
+
+    async def publish_all(self, outgoing: Iterable[tuple[str, Message]]) -> None:
+        """Send many stamped messages with several under way at once."""
+        await asyncio.gather(*(self.publish_message(topic, message) for topic, message in outgoing))
+
+    def stamp(self, topic: str, kind: type[M], tick: int, /, **body: Any) -> M:
+        """Message with run, tick, sender and its number in this topic's stream."""
+        seq = self._next_seq[topic]
+        self._next_seq[topic] = seq + 1
+        return kind(run=self.run, tick=tick, sender=self.name, seq=seq, **body)
+
+    async def done(self, step: Step) -> None:
+        """Report that this service's part of ``step`` is over, with flags raised since the last report."""
+        flags, self._flags = self._flags, []
+        await self.publish(
+            self.topics.done(self.name),
+            Done,
+            step.tick,
+            step=step.step,
+            flags=flags,
+            traffic=self.traffic(),
+        )
+
+    def flag(self, text: str) -> None:
+        """Remember something that went wrong; it travels with the next ``done``."""
+        self._flags.append(text)
+
+    def traffic(self) -> Traffic:
+        """Counts since the start."""
+        return Traffic(**vars(self._counts), **self.extra_traffic())
+
+    async def refuse(self, topic: str, reason: str) -> None:
+        """Count a refused message and publish why."""
+        self._counts.rejected += 1
+        self.flag(f"{self.name} refused a message on {topic}: {reason}")
+        await self.publish(self.topics.rejected(self.name), Rejected, self.tick, topic=topic, reason=reason)
+
+    async def steps(self) -> AsyncIterator[Step]:
+        """Steps in the clock's order, until the run ends."""
+        while True:
+            step = await self._steps.get()
+            if step.step == "end":
+                return
+            yield step
+
+    async def pump(self) -> None:
+        """Take messages off the bus until it closes."""
+        async for received in self.bus.messages():
+            await self._take(received)
+
+    async def _take(self, received: Received) -> None:
+        handlers = [handler for pattern, handler in self._handlers if topic_matches(pattern, received.topic)]
+        if not handlers:
+            return
+        self._counts.received += 1
+        try:
+            message = messages.decode(received.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            await self.refuse(received.topic, str(error))
+            return
+        if message.run != self.run:
+            await self.refuse(received.topic, f"it belongs to run {message.run}")
+            return
+        if received.retained and not isinstance(message, Availability):
+            await self.refuse(received.topic, "it arrived retained")
+            return
+        if not self._fresh(received.topic, message):
+            return
+        for handler in handlers:
+            try:
+                result = handler(message)
+                if result is not None:
+                    await result
+            except Late as late:
+                self._counts.late += 1
+                self.flag(f"{late} on {received.topic}")
+            except ValueError as error:
+                await self.refuse(received.topic, str(error))
+
+    def _fresh(self, topic: str, message: Message) -> bool:
+        """Whether a message is new and in time; counts it where it is not."""
+        if isinstance(message, Availability):
+            return True
+        stream = self._streams[topic]
+        if message.seq < stream.expected:
+            if message.seq in stream.missing:
+                stream.missing.discard(message.seq)
+                self._counts.late += 1
+                self.flag(f"late message on {topic}")
+                return message.tick >= self.tick
+            self._counts.duplicates += 1
+            return False
+        skipped = message.seq - stream.expected
+        if skipped:
+            self._counts.gaps += skipped
+            stream.missing.update(range(stream.expected, message.seq))
+            self.flag(f"{skipped} message(s) missing on {topic}")
+        stream.expected = message.seq + 1
+        if message.tick < self.tick:
+            self._counts.late += 1
+            self.flag(f"message of tick {message.tick} came late on {topic}")
+            return False
+        return True
+
+    def _follow_clock(self, step: Step) -> None:
+        self.tick = max(self.tick, step.tick)
+        self._steps.put_nowait(step)
+
+
+class Collector(Generic[M]):
+    """Messages of each tick by sender, and the wait for all of them.
+
+    Parameters
+    ----------
+    expected
+        Keys that must speak in every tick.
+    """
+
+    def __init__(self, expected: Collection[str]) -> None:
+        self.expected = tuple(sorted(expected))
+        self._known = frozenset(expected)
+        self._closed = -1
+        self._have: dict[int, dict[str, M]] = defaultdict(dict)
+        self._changed = asyncio.Event()
+
+    def add(self, key: str, message: M) -> None:
+        """Take a message in; raises ``ValueError`` for a key that nobody expects, ``Late`` after the gate."""
+        if key not in self._known:
+            raise ValueError(f"{key} is not expected here")
+        if message.tick <= self._closed:
+            raise Late(f"message of tick {message.tick} came after the gate")
+        self._have[message.tick].setdefault(key, message)
+        self._changed.set()
+
+    async def wait(self, tick: int, deadline: float) -> dict[str, M]:
+        """Messages of ``tick`` in the order of ``expected``: all, or what is there at ``deadline`` [s]."""
+        while len(self._have[tick]) < len(self.expected):
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(max(0.0, deadline - time.time())):
+                    await self._changed.wait()
+            except TimeoutError:
+                break
+        self._closed = tick
+        for old in [t for t in self._have if t < tick]:
+            del self._have[old]
+        have = self._have.pop(tick)
+        return {key: have[key] for key in self.expected if key in have}
+
+    def missing(self, have: Collection[str]) -> list[str]:
+        """Keys that were expected and are not in ``have``."""
+        return [key for key in self.expected if key not in have]
+
+
+async def serve(node: Node, on_step: Callable[[Step], Awaitable[None]]) -> None:
+    """Run a service until the clock ends the run: messages flow in while steps are worked off in order."""
+    await node.open()
+    pump = asyncio.create_task(node.pump(), name=f"{node.name} pump")
+    try:
+        async for step in node.steps():
+            await on_step(step)
+            if pump.done():
+                pump.result()
+    finally:
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
