@@ -1,10 +1,11 @@
 """Errors of the message layer.
 
 BrokerError
-├── BrokerUnreachable   nothing answers at the address, or it did not come back in time
-├── BrokerStartError    a broker of our own did not start (missing program, busy port)
-├── BrokerAddressError  the text given as an address is not one
-└── BusClosed           a bus was used after its connection was given up
+├── BrokerUnreachable    nothing answers at the address, or it did not come back in time
+├── BrokerRefused        the broker answers and says no (credentials, a topic)
+├── BrokerStartError     a broker of our own did not start (missing program, busy port)
+├── BrokerAddressError   the text given as a broker is not one
+└── BusClosed            a bus was used after its connection was given up
 
 Each message is one line: what went wrong, where, and what to do about it.
 """
@@ -16,6 +17,10 @@ class BrokerError(Exception):
 
 class BrokerUnreachable(BrokerError):
     """No broker answers at the address, or it did not come back in time."""
+
+
+class BrokerRefused(BrokerError):
+    """The broker does not let this client in, or not at this topic."""
 
 
 class BrokerStartError(BrokerError):

@@ -1,0 +1,337 @@
+"""The bus over MQTT 3.1.1: reconnects, subscribes again, and keeps many publishes under way.
+
+`connect` gives a `MqttBus`. A lost connection is replaced by a new client in the background;
+publishes meanwhile wait, and go out again when the broker had not confirmed them (at least once).
+"""
+
+import asyncio
+import logging
+import math
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar, cast
+
+import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.reasoncodes import ReasonCode
+
+from broker.address import Address, parse_address
+from broker.bus import Received, Will
+from broker.errors import BrokerRefused, BrokerUnreachable, BusClosed
+from broker.filters import matches
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# aiomqtt walks through its pending calls at every publish, so many more under way cost more than they gain.
+_PUBLISHES_UNDER_WAY = 128
+_KEEPALIVE_S = 30
+_ANSWER_S = 3.0
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+_TURN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class BusCounts:
+    """What has gone through one bus since it was opened."""
+
+    published: int
+    repeated: int
+    received: int
+    waiting: int
+    reconnects: int
+
+
+class _Hand(asyncio.Queue[aiomqtt.Message]):
+    """Hands each message on at once; aiomqtt's own iterator starts a task for every message."""
+
+    def __init__(self, take: Callable[[aiomqtt.Message], None], maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._take = take
+
+    def put_nowait(self, item: aiomqtt.Message) -> None:
+        self._take(item)
+
+
+@dataclass(eq=False)
+class _Link:
+    """One connection and everything that ends with it."""
+
+    client: aiomqtt.Client
+    stack: AsyncExitStack
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    calls: set[asyncio.Timeout] = field(default_factory=set)
+
+    def lose(self) -> None:
+        """End the calls under way: aiomqtt leaves them waiting for an answer that cannot come."""
+        self.lost.set()
+        now = asyncio.get_running_loop().time()
+        for call in self.calls:
+            call.reschedule(now)
+
+    async def watch(self) -> None:
+        with suppress(aiomqtt.MqttError):
+            async for _ in self.client.messages:
+                pass
+        self.lose()
+
+    async def close(self) -> None:
+        self.lose()
+        with suppress(aiomqtt.MqttError):
+            await self.stack.aclose()
+
+
+class MqttBus:
+    """A `broker.bus.Bus` over one MQTT connection at a time; made by `connect`."""
+
+    def __init__(
+        self,
+        address: Address,
+        client_id: str,
+        will: Will | None,
+        on_reconnect: Callable[[], None] | None,
+        patience_s: float,
+    ) -> None:
+        self.address = address
+        # Unique, as two clients with one id evict each other for ever; kept over reconnects, so that the
+        # broker ends a half-dead predecessor (and publishes its will) before this client speaks again.
+        self.client_id = f"{client_id}-{secrets.token_hex(4)}"
+        self._will = will
+        self._on_reconnect = on_reconnect
+        self._patience_s = patience_s
+        self._filters: dict[str, None] = {}
+        self._inbox: asyncio.Queue[Received | None] = asyncio.Queue()
+        self._link: _Link | None = None
+        self._linked = asyncio.Event()
+        self._slots = asyncio.Semaphore(_PUBLISHES_UNDER_WAY)
+        self._closed = False
+        self._published = self._repeated = self._received = self._reconnects = 0
+
+    @property
+    def counts(self) -> BusCounts:
+        """Messages published, repeated, received, waiting to be read, and reconnects so far."""
+        return BusCounts(
+            self._published, self._repeated, self._received, self._inbox.qsize(), self._reconnects
+        )
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Hand a message to the broker (see `broker.bus.Bus`)."""
+        async with self._slots:
+            await self._call(lambda client: client.publish(topic, payload, qos, retain, timeout=math.inf))
+        self._published += 1
+
+    async def subscribe(self, *filters: str) -> None:
+        """Ask for the messages on topics that match, at QoS 1 (see `broker.bus.Bus`).
+
+        A broker may send a message once for each filter that it matches: keep the filters of one bus apart.
+
+        Raises
+        ------
+        BrokerRefused
+            The broker does not let this client listen there; no filter of the call is kept.
+        """
+        before = dict(self._filters)
+        self._filters.update(dict.fromkeys(filters))
+        try:
+            await self._call(lambda client: _subscribe(client, filters, self.address))
+        except BrokerRefused:
+            self._filters = before
+            raise
+
+    async def messages(self) -> AsyncIterator[Received]:
+        """Messages in the order of arrival, until the bus is closed."""
+        turn = 0
+        while (message := await self._inbox.get()) is not None:
+            yield message
+            turn += 1
+            if turn % _TURN == 0:
+                # A full inbox never suspends, and a burst must not hold up the rest of the process.
+                await asyncio.sleep(0)
+        self._inbox.put_nowait(None)
+
+    async def open_link(self) -> _Link:
+        """Connect a new client and subscribe again; an entered client cannot be trusted after a loss."""
+        will = self._will
+        client = aiomqtt.Client(
+            self.address.host,
+            self.address.port,
+            username=self.address.username,
+            password=self.address.password,
+            identifier=self.client_id,
+            will=None if will is None else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
+            clean_session=True,
+            timeout=_ANSWER_S,
+            keepalive=_KEEPALIVE_S,
+            max_inflight_messages=_PUBLISHES_UNDER_WAY,
+            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Hand, self._take)),
+            # Small messages answer each other here, where waiting to fill a segment costs 40 ms a time.
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+        client.pending_calls_threshold = 2 * _PUBLISHES_UNDER_WAY
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(client)
+            if self._filters:
+                await _subscribe(client, tuple(self._filters), self.address)
+            return _Link(client, stack.pop_all())
+
+    async def keep(self, link: _Link) -> None:
+        """Use a link until it is lost, then open the next, for as long as the bus is open."""
+        while True:
+            watch = asyncio.create_task(link.watch(), name=f"watch {self.client_id}")
+            self._link = link
+            self._linked.set()
+            try:
+                await link.lost.wait()
+            finally:
+                self._linked.clear()
+                self._link = None
+                await link.close()
+                watch.cancel()
+                await asyncio.wait({watch})
+            log.warning("%s lost %s, reconnecting", self.client_id, self.address)
+            link = await self._reopen()
+            self._reconnects += 1
+            log.warning("%s is back at %s", self.client_id, self.address)
+            if self._on_reconnect is not None:
+                self._on_reconnect()
+
+    def close(self) -> None:
+        """Let readers finish and writers fail."""
+        if not self._closed:
+            self._closed = True
+            self._linked.set()
+            self._inbox.put_nowait(None)
+
+    def _take(self, message: aiomqtt.Message) -> None:
+        topic = message.topic.value
+        # amqtt sends a new client what is retained under other clients' filters.
+        if message.retain and not any(matches(wanted, topic) for wanted in self._filters):
+            return
+        self._received += 1
+        self._inbox.put_nowait(Received(topic, message.payload, message.retain))
+
+    async def _reopen(self) -> _Link:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            try:
+                return await self.open_link()
+            except (aiomqtt.MqttError, BrokerRefused) as error:
+                log.info("%s cannot reach %s: %s", self.client_id, self.address, error)
+
+    async def _call(self, do: Callable[[aiomqtt.Client], Awaitable[T]]) -> T:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience_s
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._linked.wait()
+            link = self._link
+            if self._closed:
+                raise BusClosed(f"the bus of {self.client_id} at {self.address} is closed; open a new one")
+            if link is None:
+                raise BrokerUnreachable(
+                    f"{self.address} has been away for {self._patience_s:g} s; see that the broker runs"
+                )
+            try:
+                async with asyncio.timeout_at(deadline) as call:
+                    link.calls.add(call)
+                    try:
+                        return await do(link.client)
+                    finally:
+                        link.calls.discard(call)
+            except TimeoutError:
+                if not link.lost.is_set():
+                    raise BrokerUnreachable(
+                        f"{self.address} gave no answer for {self._patience_s:g} s; see that the broker runs"
+                    ) from None
+            except aiomqtt.MqttError:
+                link.lose()
+            self._repeated += 1
+            if self._link is link:
+                self._link = None
+                self._linked.clear()
+
+
+async def _subscribe(client: aiomqtt.Client, filters: tuple[str, ...], address: Address) -> None:
+    codes = await client.subscribe([(wanted, 1) for wanted in filters])
+    for wanted, code in zip(filters, cast("list[ReasonCode]", codes), strict=True):
+        if code.is_failure:
+            raise BrokerRefused(f"{address} refuses the topic {wanted}; allow it to this user at the broker")
+
+
+async def _first_link(bus: MqttBus, patience_s: float) -> _Link:
+    deadline = asyncio.get_running_loop().time() + patience_s
+    while True:
+        try:
+            return await bus.open_link()
+        except MqttConnectError as error:
+            raise BrokerRefused(
+                f"{bus.address} refuses the connection ({error}); check user and password in the address"
+            ) from None
+        except aiomqtt.MqttError as error:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise BrokerUnreachable(
+                    f"no MQTT broker answers at {bus.address} ({error}); start one there or choose another"
+                ) from None
+        await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    client_id: str,
+    will: Will | None = None,
+    *,
+    on_reconnect: Callable[[], None] | None = None,
+    first_patience_s: float = 2.0,
+    patience_s: float = 30.0,
+) -> AsyncIterator[MqttBus]:
+    """Connect to a broker for the time of a ``with`` block.
+
+    Parameters
+    ----------
+    url
+        ``mqtt://[user:password@]host[:port]``.
+    client_id
+        Name in the broker's log; made unique by a suffix.
+    will
+        What the broker publishes when this process vanishes; leaving the block is a goodbye, without will.
+    on_reconnect
+        Called, in the event loop, each time the connection is back and the subscriptions are renewed:
+        messages may have been missed, so this is when to ask for state.
+    first_patience_s
+        How long to try again when nothing answers at first [s].
+    patience_s
+        How long a publish or subscribe may wait for a lost or silent broker [s].
+
+    Raises
+    ------
+    BrokerUnreachable
+        Nothing answers at the address.
+    BrokerRefused
+        The broker refuses user or password.
+    BrokerAddressError
+        ``url`` is not an address.
+    """
+    bus = MqttBus(parse_address(url), client_id, will, on_reconnect, patience_s)
+    link = await _first_link(bus, first_patience_s)
+    keeper = asyncio.create_task(bus.keep(link), name=f"keep {bus.client_id}")
+    keeper.add_done_callback(lambda _: bus.close())
+    try:
+        # The keeper takes the link over in its first step; cancelled before, it would leave it open.
+        await asyncio.sleep(0)
+        yield bus
+    finally:
+        bus.close()
+        keeper.cancel()
+        await asyncio.wait({keeper})
+        if not keeper.cancelled():
+            keeper.result()
