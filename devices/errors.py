@@ -1,0 +1,95 @@
+"""Errors of the device layer.
+
+DeviceError
+├── MapError             a register map file is wrong
+├── RangeError           a value does not fit its register
+├── NotSunSpec           no SunSpec marker, or a broken chain of models
+├── MissingControl       a device has no model through which it could be commanded
+├── ServerError          an emulator could not open its port
+├── DeviceUnreachable    nothing accepts the connection
+├── DeviceTimeout        connected, but no answer in time
+├── MalformedReply       an answer that is not one to the request
+└── DeviceRefused        the device answered with an exception
+    ├── IllegalFunction      1
+    ├── IllegalAddress       2
+    ├── IllegalValue         3
+    ├── DeviceFailure        4
+    ├── DeviceBusy           6
+    └── GatewayNoResponse    11
+
+Each message is one line: what went wrong, where, and what to do about it.
+"""
+
+
+class DeviceError(Exception):
+    """Root of every error that the device layer raises on purpose."""
+
+
+class MapError(DeviceError):
+    """A register map file is wrong."""
+
+
+class RangeError(DeviceError):
+    """A value does not fit its register."""
+
+
+class NotSunSpec(DeviceError):
+    """No SunSpec marker at the known places, or a chain of models without an end."""
+
+
+class MissingControl(DeviceError):
+    """A device has no model or point through which it could be commanded."""
+
+
+class ServerError(DeviceError):
+    """An emulator could not open its port."""
+
+
+class DeviceUnreachable(DeviceError):
+    """Nothing accepts the connection."""
+
+
+class DeviceTimeout(DeviceError):
+    """Connected, but no answer in time."""
+
+
+class MalformedReply(DeviceError):
+    """An answer that is not one to the request."""
+
+
+class DeviceRefused(DeviceError):
+    """The device answered with a Modbus exception."""
+
+
+class IllegalFunction(DeviceRefused):
+    """Exception 1: the unit does not know the function."""
+
+
+class IllegalAddress(DeviceRefused):
+    """Exception 2: the unit has no such register, or it may not be written."""
+
+
+class IllegalValue(DeviceRefused):
+    """Exception 3: the unit does not accept the value."""
+
+
+class DeviceFailure(DeviceRefused):
+    """Exception 4: the unit failed, or does not exist behind this port."""
+
+
+class DeviceBusy(DeviceRefused):
+    """Exception 6: the unit is busy with something longer."""
+
+
+class GatewayNoResponse(DeviceRefused):
+    """Exception 11: a gateway got no answer from the unit behind it."""
+
+
+BY_EXCEPTION_CODE: dict[int, tuple[type[DeviceRefused], str]] = {
+    1: (IllegalFunction, "does not know the function; check the profile"),
+    2: (IllegalAddress, "has no such register or will not have it written; check the profile"),
+    3: (IllegalValue, "does not accept the value; check rating and scale factor"),
+    4: (DeviceFailure, "failed or does not exist; check the unit id"),
+    6: (DeviceBusy, "is busy; try again later"),
+    11: (GatewayNoResponse, "does not answer behind its gateway; check its wiring and power"),
+}

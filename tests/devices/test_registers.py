@@ -1,0 +1,147 @@
+import json
+import math
+from importlib.resources import files
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devices import profiles
+from devices.errors import MapError, RangeError
+from devices.registers import (
+    INTEGERS,
+    Point,
+    decode,
+    decode_column,
+    encode,
+    encode_column,
+    scale_factor,
+    word_count,
+)
+
+MODEL_POINTS = [
+    (model_id, name, point)
+    for model_id in profiles.MODEL_IDS
+    for name, point in profiles.model(model_id).points.items()
+]
+INTEGER_POINTS = [entry for entry in MODEL_POINTS if entry[2].type in INTEGERS]
+
+
+def official(model_id):
+    text = files("sunspec2").joinpath(f"models/json/model_{model_id}.json").read_text(encoding="utf-8")
+    return json.loads(text)["group"]
+
+
+def flattened(group, prefix=""):
+    for point in group["points"]:
+        yield prefix + point["name"], point
+    for inner in group.get("groups", []):
+        yield from flattened(inner, inner["name"] + "_")
+
+
+@pytest.mark.parametrize("model_id", profiles.MODEL_IDS)
+def test_models_agree_with_the_published_definitions(model_id):
+    ours = profiles.model(model_id)
+    offset = 0
+    for name, theirs in flattened(official(model_id)):
+        if name not in ("ID", "L"):
+            point = ours.points[name]
+            assert (point.at, point.type, word_count(point)) == (offset, theirs["type"], theirs["size"]), name
+            assert point.sf == theirs.get("sf"), name
+            assert point.rw == (theirs.get("access") == "RW"), name
+        offset += theirs["size"]
+    assert ours.length == offset - 2
+
+
+def test_meter_points_do_not_overlap():
+    spans = sorted((p.at, p.at + word_count(p)) for p in profiles.meter_map("sdm630").points.values())
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+@given(fraction=st.fractions(0, 1), sf=st.integers(-4, 4))
+@settings(max_examples=40, deadline=None)
+def test_every_integer_point_comes_back(fraction, sf):
+    for model_id, name, point in INTEGER_POINTS:
+        layout = INTEGERS[point.type]
+        low, high = max(layout.low, -(2**52)), min(layout.high, 2**52)
+        raw = low + round(fraction * (high - low))
+        power = sf if point.sf else 0
+        value = raw * 10**power if power >= 0 else raw / 10**-power
+        words = encode(point, value, power)
+        assert len(words) == word_count(point), (model_id, name)
+        assert decode(point, words, power) == value, (model_id, name)
+        column = encode_column(point, [value], power)
+        assert column.tolist() == [words], (model_id, name)
+        assert decode_column(point, column, power)[0] == pytest.approx(value, rel=1e-14), (model_id, name)
+
+
+def test_not_implemented_is_told_apart_from_zero():
+    for model_id, name, point in INTEGER_POINTS:
+        words = encode(point, None)
+        assert encode_column(point, [math.nan]).tolist() == [words], (model_id, name)
+        if point.type == "acc32":
+            assert decode(point, words) == 0
+        else:
+            assert decode(point, words) is None
+            assert np.isnan(decode_column(point, np.array([words], dtype=np.uint16))[0])
+            assert decode(point, encode(point, 0)) == 0
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_float_points_come_back(value):
+    for point in profiles.meter_map("sdm630").points.values():
+        assert decode(point, encode(point, value)) == value
+        assert encode_column(point, [value]).tolist() == [encode(point, value)]
+        assert decode_column(point, encode_column(point, [value]))[0] == value
+
+
+def test_float_that_is_not_a_number_reads_as_none():
+    assert decode(Point(at=0, type="float32"), encode(Point(at=0, type="float32"), None)) is None
+
+
+@given(st.text(max_size=8))
+def test_text_points_come_back(text):
+    text = text.replace("\0", "")
+    point = Point(at=0, type="string", words=16)
+    assert decode(point, encode(point, text)) == text
+
+
+def test_published_examples():
+    assert encode(Point(at=0, type="float32"), 230.2) == [0x4366, 0x3333]
+    assert encode(Point(at=0, type="int16"), -1) == [0xFFFF]
+    assert encode(Point(at=0, type="int32"), -5000, 0) == [0xFFFF, 0xEC78]
+    assert decode(Point(at=0, type="uint16"), [5000], -2) == 50
+    assert decode(Point(at=0, type="uint16"), [5000], None) is None
+
+
+@pytest.mark.parametrize("value", [40_000, -40_000, math.inf, "ten"])
+def test_a_value_that_does_not_fit_is_refused_in_one_line(value):
+    with pytest.raises(RangeError) as caught:
+        encode(Point(at=0, type="int16", unit="W"), value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_long_text_is_refused():
+    with pytest.raises(RangeError, match="longer than the 4 bytes"):
+        encode(Point(at=0, type="string", words=2), "abcde")
+
+
+def test_a_column_saturates_like_a_device():
+    point = Point(at=0, type="int16")
+    assert decode_column(point, encode_column(point, [1e6, -1e6])).tolist() == [32767, -32767]
+
+
+@given(st.floats(1e-3, 1e12))
+def test_scale_factor_is_the_finest_that_holds_the_value(largest):
+    point = Point(at=0, type="int16")
+    sf = int(scale_factor(largest, point, finest=-3))
+    raw = round(largest / 10.0**sf)
+    assert raw <= 32767
+    assert sf == -3 or largest / 10.0 ** (sf - 1) > 32767
+
+
+def test_a_missing_map_is_named():
+    with pytest.raises(MapError, match=r"nosuch\.toml"):
+        profiles.meter_map("nosuch")
