@@ -1,0 +1,102 @@
+"""A program of ours that runs beside this one and never outlives it.
+
+Used for the brokers we run ourselves: start, wait until it says it is ready, keep the end of its
+output for an error of one line, stop it whatever happens.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+_KEPT_BYTES = 4096
+_GOODBYE_S = 3.0
+
+
+class ChildFailed(Exception):
+    """The program ended, or stayed silent, before it was ready; the text is its last line."""
+
+
+@asynccontextmanager
+async def running(
+    argv: Sequence[str],
+    ready: re.Pattern[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    patience_s: float = 15.0,
+) -> AsyncIterator[re.Match[str]]:
+    """Run a program for the time of a ``with`` block.
+
+    Its standard input is a pipe that closes when this process dies, however it dies. It gets a session
+    of its own, so that an interrupt at the terminal lets us stop it in order.
+
+    Parameters
+    ----------
+    argv
+        Program and arguments.
+    ready
+        Text in its output that says that it is ready; the match is what the block gets.
+    env
+        Environment; None passes ours on.
+    patience_s
+        How long it may take to get ready [s].
+
+    Raises
+    ------
+    ChildFailed
+        It ended or stayed silent before it was ready.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ChildFailed(str(error)) from None
+    drain: asyncio.Task[None] | None = None
+    try:
+        assert process.stdout is not None
+        match = await _wait_ready(process.stdout, ready, patience_s)
+        # Unread output would fill the pipe and stop the program.
+        drain = asyncio.create_task(_drain(process.stdout))
+        yield match
+    finally:
+        await _stop(process)
+        if drain is not None:
+            await drain
+
+
+async def _wait_ready(
+    output: asyncio.StreamReader, ready: re.Pattern[str], patience_s: float
+) -> re.Match[str]:
+    said = ""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience_s):
+            while chunk := await output.read(_KEPT_BYTES):
+                said = (said + chunk.decode(errors="replace"))[-2 * _KEPT_BYTES :]
+                if match := ready.search(said):
+                    return match
+    lines = said.split("\n")
+    raise ChildFailed(next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing"))
+
+
+async def _drain(output: asyncio.StreamReader) -> None:
+    while await output.read(1 << 16):
+        pass
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    try:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
