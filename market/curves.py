@@ -1,0 +1,277 @@
+"""Price-response curves: ragged sets of monotone piecewise-linear functions, power over price.
+
+Both layers of the market are made of them: a prosumer's trade over its marginal value or over the local
+price, a LAM's net purchase over the local or the wide-area price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """``n`` non-increasing piecewise-linear curves, one after the other.
+
+    Outside its vertices a curve is constant (saturated). Two consecutive vertices at one price are a jump.
+
+    Attributes
+    ----------
+    price
+        Vertices' prices, ascending within a curve, ``(V,)`` [$/kWh].
+    kw
+        Power at the vertices, non-increasing within a curve, ``(V,)`` [kW], + bought.
+    start
+        Curve ``i`` owns vertices ``start[i]:start[i+1]``, at least one, ``(n+1,)``.
+    """
+
+    price: Floats
+    kw: Floats
+    start: Ints
+
+    def __len__(self) -> int:
+        return self.start.size - 1
+
+    @property
+    def highest_kw(self) -> Floats:
+        """Power at very low prices, ``(n,)`` [kW]."""
+        return self.kw[self.start[:-1]]
+
+    @property
+    def lowest_kw(self) -> Floats:
+        """Power at very high prices, ``(n,)`` [kW]."""
+        return self.kw[self.start[1:] - 1]
+
+
+def from_points(points: Sequence[tuple[Floats, Floats]]) -> Curves:
+    """Curves from one ``(price, kw)`` pair of arrays per curve.
+
+    Parameters
+    ----------
+    points
+        For each curve its prices [$/kWh], ascending, and powers [kW], non-increasing.
+
+    Raises
+    ------
+    ValueError
+        A curve is empty, not monotone or not finite; names its position.
+    """
+    for i, (price, kw) in enumerate(points):
+        if len(price) == 0 or len(price) != len(kw):
+            raise ValueError(
+                f"curve {i}: {len(price)} prices for {len(kw)} powers; give as many, at least one"
+            )
+        if not (np.isfinite(price).all() and np.isfinite(kw).all()):
+            raise ValueError(f"curve {i}: not finite; send numbers only")
+        if (np.diff(price) < 0).any() or (np.diff(kw) > 0).any():
+            raise ValueError(f"curve {i}: not monotone; prices must rise and powers fall")
+    return join(
+        [
+            Curves(np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64), np.array([0, len(p)]))
+            for p, q in points
+        ]
+    )
+
+
+def join(pieces: Sequence[Curves]) -> Curves:
+    """The curves of all pieces, one piece after the other."""
+    sizes = np.concatenate([np.zeros(0, dtype=np.intp), *(np.diff(piece.start) for piece in pieces)])
+    return Curves(
+        np.concatenate([np.zeros(0), *(piece.price for piece in pieces)]),
+        np.concatenate([np.zeros(0), *(piece.kw for piece in pieces)]),
+        starts(sizes),
+    )
+
+
+def starts(count: Ints) -> Ints:
+    """Where each of consecutive runs of these lengths starts, and the last one's end, ``(n+1,)``."""
+    start = np.zeros(count.size + 1, dtype=np.intp)
+    np.cumsum(count, out=start[1:])
+    return start
+
+
+def take(curves: Curves, index: Ints) -> Curves:
+    """Curves at the positions ``index``, in that order."""
+    count = np.diff(curves.start)[index]
+    start = starts(count)
+    vertex = np.arange(start[-1]) + np.repeat(curves.start[:-1][index] - start[:-1], count)
+    return Curves(curves.price[vertex], curves.kw[vertex], start)
+
+
+def last_not_above(ascending: Floats, start: Ints, target: Floats) -> Ints:
+    """Per curve, the last vertex whose value is <= target; the first vertex where there is none.
+
+    Branch-free bisection over all curves at once, so that the cost is log2 of the longest curve.
+    """
+    at = start[:-1].copy()
+    left = np.diff(start)
+    for _ in range(int(left.max(initial=1)).bit_length()):
+        half = left >> 1
+        probe = at + half
+        at = np.where(ascending[probe] <= target, probe, at)
+        left = left - half
+    return at
+
+
+def fall(curves: Curves) -> Floats:
+    """Slope -dkw/dprice right of each vertex, ``(V,)`` [kW per $/kWh]; 0 at a curve's end and on jumps."""
+    slope = np.zeros_like(curves.price)
+    if slope.size > 1:
+        width = np.diff(curves.price)
+        inner = width > 0
+        inner[curves.start[1:-1] - 1] = False
+        np.divide(-np.diff(curves.kw), width, out=slope[:-1], where=inner)
+    return slope
+
+
+def respond(curves: Curves, price: Floats) -> Floats:
+    """Power of each curve at its price; at a jump, the value just above the price.
+
+    Parameters
+    ----------
+    curves
+        ``n`` curves.
+    price
+        One price per curve, ``(n,)`` [$/kWh].
+
+    Returns
+    -------
+    Floats
+        Power, ``(n,)`` [kW].
+    """
+    here = last_not_above(curves.price, curves.start, price)
+    after = np.minimum(here + 1, curves.start[1:] - 1)
+    low, high = curves.price[here], curves.price[after]
+    width = high - low
+    fraction = np.divide(price - low, width, out=np.zeros_like(low), where=width > 0)
+    fraction = np.minimum(np.maximum(fraction, 0.0), 1.0)
+    from_kw = curves.kw[here]
+    # A price in front of the first vertex has fraction 0; one behind the last has after == here.
+    return np.asarray(from_kw + fraction * (curves.kw[after] - from_kw), dtype=np.float64)
+
+
+def respond_range(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
+    """Lowest and highest power of each curve at its price, ``(n,)`` each; they differ at jumps only."""
+    low = respond(curves, price)
+    mirrored = Curves(-curves.price[::-1], -curves.kw[::-1], curves.price.size - curves.start[::-1])
+    high = -respond(mirrored, -np.asarray(price, dtype=np.float64)[::-1])[::-1]
+    return low, high
+
+
+def price_range(curves: Curves, kw: Floats) -> tuple[Floats, Floats]:
+    """Prices at which each curve passes through a power: its inverse, a range on flat parts.
+
+    Parameters
+    ----------
+    curves
+        ``n`` curves.
+    kw
+        One power per curve, ``(n,)`` [kW]; beyond a curve's ends it counts as the end.
+
+    Returns
+    -------
+    low, high
+        Ends of the range, ``(n,)`` each [$/kWh]; infinite where the curve is saturated.
+    """
+    first, end = curves.start[:-1], curves.start[1:]
+    target = np.minimum(np.maximum(kw, curves.lowest_kw), curves.highest_kw)
+    falling = -curves.kw
+    below = last_not_above(falling, curves.start, np.nextafter(-target, -np.inf))
+    reach = last_not_above(falling, curves.start, -target)
+    # ``below`` is the last vertex with more power than the target, ``reach`` the last with at least as much.
+    above_target = curves.kw[below] > target
+    enter = np.where(above_target, below + 1, first)
+    flat = curves.kw[reach] == target
+    low = np.where(above_target, curves.price[np.minimum(enter, end - 1)], -np.inf)
+    high = np.where(reach == end - 1, np.inf, curves.price[reach])
+    after = np.minimum(reach + 1, end - 1)
+    drop = curves.kw[reach] - curves.kw[after]
+    fraction = np.divide(curves.kw[reach] - target, drop, out=np.zeros_like(drop), where=drop > 0)
+    between = curves.price[reach] + fraction * (curves.price[after] - curves.price[reach])
+    return np.where(flat, low, between), np.where(flat, high, between)
+
+
+def shift(
+    curves: Curves, slope: Floats | float, fee: Floats | float = 0.0, centre: Floats | float = 0.0
+) -> Curves:
+    """Response to the price that remains after a strategic term and a fee.
+
+    Turns power over marginal value nu into power over price, ``price = nu - slope (q - centre) - fee
+    sign(q)``: a prosumer's best response in the LAM with ``k_i`` and ``delta_i``, or a LAM's in the WAM with
+    ``K`` and ``Delta_i``. A fee opens a dead band of width ``2 fee`` at zero power.
+
+    Parameters
+    ----------
+    curves
+        ``n`` curves over the marginal value.
+    slope
+        Price slope that the party anticipates, scalar or ``(n,)``, >= 0 [$/kWh per kW].
+    fee
+        Fee on power bought or sold, scalar or ``(n,)``, >= 0 [$/kWh].
+    centre
+        Power at which the slope adds nothing, scalar or ``(n,)`` [kW]; for proximal steps.
+
+    Returns
+    -------
+    Curves
+        ``n`` curves over the price.
+    """
+    n = len(curves)
+    count = np.diff(curves.start)
+    start = curves.start
+    fee_of = np.broadcast_to(np.asarray(fee, dtype=np.float64), (n,))
+    slope_of = np.broadcast_to(np.asarray(slope, dtype=np.float64), (n,))
+    centre_of = np.broadcast_to(np.asarray(centre, dtype=np.float64), (n,))
+    price = curves.price - np.repeat(slope_of, count) * (curves.kw - np.repeat(centre_of, count))
+    if not fee_of.any():
+        return Curves(price, curves.kw, start)
+    crosses = (fee_of > 0) & (curves.highest_kw >= 0) & (curves.lowest_kw <= 0)
+    price = price - np.repeat(fee_of, count) * np.sign(curves.kw)
+    if not crosses.any():
+        return Curves(price, curves.kw, start)
+
+    some = np.flatnonzero(crosses)
+    positive = np.add.reduceat(curves.kw > 0, start[:-1], dtype=np.intp)[some]
+    not_negative = np.add.reduceat(curves.kw >= 0, start[:-1], dtype=np.intp)[some]
+    enter, leave = _zero_crossing(curves, some, positive, not_negative)
+    offset = slope_of[some] * centre_of[some]
+
+    new_start = start + 2 * starts(crosses.astype(np.intp))
+    inside = np.repeat(crosses, count)
+    place = np.arange(curves.price.size) + np.repeat(new_start[:-1] - start[:-1], count)
+    place += inside * ((curves.kw <= 0).astype(np.intp) + (curves.kw < 0))
+    new_price = np.empty(new_start[-1])
+    new_kw = np.zeros(new_start[-1])
+    new_price[place] = price
+    new_kw[place] = curves.kw
+    opens, closes = new_start[some] + positive, new_start[some] + not_negative + 1
+    # Rounding of the centre's term must not push the dead band past its neighbours.
+    floor = np.where(positive > 0, new_price[np.maximum(opens - 1, 0)], -np.inf)
+    roof = np.where(closes < new_start[some + 1] - 1, new_price[np.minimum(closes + 1, place[-1])], np.inf)
+    new_price[opens] = np.maximum(enter + offset - fee_of[some], floor)
+    new_price[closes] = np.minimum(leave + offset + fee_of[some], roof)
+    return Curves(new_price, new_kw, new_start)
+
+
+def _zero_crossing(curves: Curves, some: Ints, positive: Ints, not_negative: Ints) -> tuple[Floats, Floats]:
+    """Marginal values at which curves reach and leave zero power, given counts of vertices above it."""
+    first = curves.start[some]
+    last = curves.start[some + 1] - 1
+    has_zero = not_negative > positive
+    before = np.clip(first + positive - 1, first, last)
+    after = np.clip(first + positive, first, last)
+    drop = curves.kw[before] - curves.kw[after]
+    fraction = np.divide(curves.kw[before], drop, out=np.zeros_like(drop), where=drop > 0)
+    cross = curves.price[before] + fraction * (curves.price[after] - curves.price[before])
+    cross = np.clip(cross, curves.price[before], curves.price[after])
+    enter = np.where(has_zero, curves.price[after], cross)
+    leave = np.where(has_zero, curves.price[np.clip(first + not_negative - 1, first, last)], cross)
+    return enter, leave

@@ -1,0 +1,59 @@
+"""What can go wrong in the market, each said in one line.
+
+MarketError
+├── CaseError      the input is malformed
+├── Infeasible     no trade meets every limit
+└── NotConverged   the solver gave up short of its tolerance
+"""
+
+from __future__ import annotations
+
+
+class MarketError(Exception):
+    """Root of the market's errors."""
+
+
+class CaseError(MarketError):
+    """A malformed case; the message names the key and the position."""
+
+
+class Infeasible(MarketError):
+    """No admissible trade meets a limit.
+
+    Attributes
+    ----------
+    what
+        The balance, network row or LAM that cannot be met.
+    amount
+        By how much, in ``unit``, at the least total violation.
+    unit
+        kW for power, "row units" for a network row.
+    index
+        Position of the network row or LAM; None for the power balance.
+    """
+
+    def __init__(self, what: str, amount: float, unit: str = "kW", index: int | None = None) -> None:
+        super().__init__(f"{what} cannot be met: {amount:.6g} {unit} beyond its limit")
+        self.what = what
+        self.amount = amount
+        self.unit = unit
+        self.index = index
+
+
+class NotConverged(MarketError):
+    """The solver stopped above its tolerance.
+
+    Attributes
+    ----------
+    iterations
+        Iterations spent.
+    residual_kw
+        Largest imbalance or limit violation left [kW].
+    """
+
+    def __init__(self, iterations: int, residual_kw: float) -> None:
+        super().__init__(
+            f"not converged after {iterations} iterations: {residual_kw:.3g} kW left; check the case's scales"
+        )
+        self.iterations = iterations
+        self.residual_kw = residual_kw
