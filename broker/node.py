@@ -17,10 +17,12 @@ import msgspec
 
 from broker import messages
 from broker.bus import Bus, Received, Will
-from broker.messages import Availability, Done, Message, Rejected, Step, Traffic
+from broker.filters import matches
+from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Traffic
 from broker.topics import Topics
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 class Late(ValueError):
@@ -43,18 +45,6 @@ class _Counts:
     duplicates: int = 0
     late: int = 0
     rejected: int = 0
-
-
-def topic_matches(topic_filter: str, topic: str) -> bool:
-    """Whether an MQTT topic filter (``+`` one level, ``#`` the rest) matches a topic."""
-    parts = topic_filter.split("/")
-    levels = topic.split("/")
-    for position, part in enumerate(parts):
-        if part == "#":
-            return True
-        if position >= len(levels) or part not in ("+", levels[position]):
-            return False
-    return len(parts) == len(levels)
 
 
 def offline_will(run: str, name: str) -> Will:
@@ -124,14 +114,14 @@ class Node:
         self._next_seq[topic] = seq + 1
         return kind(run=self.run, tick=tick, sender=self.name, seq=seq, **body)
 
-    async def done(self, step: Step) -> None:
-        """Report that this service's part of ``step`` is over, with flags raised since the last report."""
+    async def done(self, step: StepName, tick: int) -> None:
+        """Report that this service's part of a step is over, with flags raised since the last report."""
         flags, self._flags = self._flags, []
         await self.publish(
             self.topics.done(self.name),
             Done,
-            step.tick,
-            step=step.step,
+            tick,
+            step=step,
             flags=flags,
             traffic=self.traffic(),
         )
@@ -164,7 +154,7 @@ class Node:
             await self._take(received)
 
     async def _take(self, received: Received) -> None:
-        handlers = [handler for pattern, handler in self._handlers if topic_matches(pattern, received.topic)]
+        handlers = [handler for pattern, handler in self._handlers if matches(pattern, received.topic)]
         if not handlers:
             return
         self._counts.received += 1
@@ -222,8 +212,8 @@ class Node:
         self._steps.put_nowait(step)
 
 
-class Collector(Generic[M]):
-    """Messages of each tick by sender, and the wait for all of them.
+class Collector(Generic[T]):
+    """What came in for each tick, by sender, and the wait for all of them.
 
     Parameters
     ----------
@@ -235,20 +225,20 @@ class Collector(Generic[M]):
         self.expected = tuple(sorted(expected))
         self._known = frozenset(expected)
         self._closed = -1
-        self._have: dict[int, dict[str, M]] = defaultdict(dict)
+        self._have: dict[int, dict[str, T]] = defaultdict(dict)
         self._changed = asyncio.Event()
 
-    def add(self, key: str, message: M) -> None:
-        """Take a message in; raises ``ValueError`` for a key that nobody expects, ``Late`` after the gate."""
+    def add(self, key: str, tick: int, item: T) -> None:
+        """Take an item in; raises ``ValueError`` for a key that nobody expects, ``Late`` after the gate."""
         if key not in self._known:
             raise ValueError(f"{key} is not expected here")
-        if message.tick <= self._closed:
-            raise Late(f"message of tick {message.tick} came after the gate")
-        self._have[message.tick].setdefault(key, message)
+        if tick <= self._closed:
+            raise Late(f"message of tick {tick} came after the gate")
+        self._have[tick].setdefault(key, item)
         self._changed.set()
 
-    async def wait(self, tick: int, deadline: float) -> dict[str, M]:
-        """Messages of ``tick`` in the order of ``expected``: all, or what is there at ``deadline`` [s]."""
+    async def wait(self, tick: int, deadline: float) -> dict[str, T]:
+        """Items of ``tick`` in the order of ``expected``: all, or what is there at ``deadline`` [s]."""
         while len(self._have[tick]) < len(self.expected):
             self._changed.clear()
             try:

@@ -1,0 +1,165 @@
+"""The command line: ``sharegrid run``, ``serve``, ``clear``, ``report`` and ``scenario``.
+
+Every error that a user can meet ends here as one line on standard error and an exit code; heavy libraries
+are imported inside the commands that need them, so that ``sharegrid clear`` starts at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from broker.errors import BrokerError
+from cosim.errors import SharegridError
+from devices.errors import DeviceError
+from market.errors import MarketError
+
+USER_ERROR = 2
+ROLES = ("market", "feeder", "devices")
+
+
+class _OneLineErrors(click.Group):
+    """A command group that turns the project's errors into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (SharegridError, BrokerError, DeviceError, MarketError) as error:
+            click.echo(f"sharegrid: {error}", err=True)
+            sys.exit(USER_ERROR)
+        except ModuleNotFoundError as error:
+            click.echo(
+                f"sharegrid: {error.name} is not installed: pip install 'sharegrid[cosim]' for this command",
+                err=True,
+            )
+            sys.exit(USER_ERROR)
+
+
+scenario_argument = click.argument("scenario", required=False, type=click.Path(path_type=Path))
+broker_option = click.option(
+    "--broker",
+    metavar="auto|embedded|mosquitto|mqtt://HOST:PORT",
+    help="Message broker; auto takes Mosquitto where it is installed. Default: what the scenario says.",
+)
+
+
+def _roles(_ctx: click.Context, _param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
+    names = tuple(filter(None, value.split(","))) if isinstance(value, str) else tuple(value)
+    for name in names:
+        if name not in ROLES:
+            raise click.BadParameter(f"{name} is no role; choose from {', '.join(ROLES)}")
+    return names
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sharegrid")
+def main() -> None:
+    """Two-layer energy sharing on a real feeder, in closed loop with AC power flow and devices."""
+
+
+@main.command()
+@scenario_argument
+@click.option("--intervals", type=click.IntRange(1), help="How many intervals to run.")
+@click.option("--start", metavar="HH:MM", help="Local time of the first interval.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory. Default: runs/RUN_ID.")
+@click.option("--pace", default="fast", show_default=True, metavar="fast|real|FACTOR")
+@broker_option
+@click.option("--seed", type=click.IntRange(0), help="Seed of everything random.")
+@click.option("--force", is_flag=True, help="Replace a run that the directory holds.")
+@click.option("--run-id", help="Name of the run. Default: made from the scenario and the time.")
+@click.option(
+    "--elsewhere",
+    default="",
+    metavar="ROLE,...",
+    callback=_roles,
+    help="Roles that other processes serve: market, feeder, devices.",
+)
+def run(
+    scenario: Path | None,
+    intervals: int | None,
+    start: str | None,
+    out: Path | None,
+    pace: str,
+    broker: str | None,
+    seed: int | None,
+    force: bool,
+    run_id: str | None,
+    elsewhere: tuple[str, ...],
+) -> None:
+    """Run SCENARIO (default: the shipped summer day) and write a run directory."""
+    from cosim.app import RunOptions, run_command
+
+    options = RunOptions(
+        scenario=scenario,
+        intervals=intervals,
+        start=start,
+        out=out,
+        pace=pace,
+        broker=broker,
+        seed=seed,
+        force=force,
+        run_id=run_id,
+        elsewhere=elsewhere,
+    )
+    sys.exit(run_command(options))
+
+
+@main.command()
+@click.argument("roles", metavar="ROLE[,ROLE...]", callback=_roles)
+@scenario_argument
+@broker_option
+@click.option("--run-id", required=True, help="Name of the run to serve, as given to `sharegrid run`.")
+@click.option("--intervals", type=click.IntRange(1), help="As given to `sharegrid run`.")
+@click.option("--start", metavar="HH:MM", help="As given to `sharegrid run`.")
+@click.option("--seed", type=click.IntRange(0), help="As given to `sharegrid run`.")
+def serve(
+    roles: tuple[str, ...],
+    scenario: Path | None,
+    broker: str | None,
+    run_id: str,
+    intervals: int | None,
+    start: str | None,
+    seed: int | None,
+) -> None:
+    """Serve ROLEs (market, feeder, devices) of a run whose clock is elsewhere."""
+    from cosim.app import RunOptions, serve_command
+
+    options = RunOptions(
+        scenario=scenario, intervals=intervals, start=start, broker=broker, seed=seed, run_id=run_id
+    )
+    sys.exit(serve_command(options, roles))
+
+
+@main.command()
+@click.argument("case", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Result file.")
+@click.option("--method", default="exact", show_default=True, help="How it is solved.")
+def clear(case: Path, out: Path, method: str) -> None:
+    """Clear one CASE (docs/case-format.md) and write the result.
+
+    Exit status: 0 optimal, 2 malformed case, 3 infeasible, 4 not converged.
+    """
+    from market.files import clear_file
+
+    sys.exit(clear_file(case, out, method))
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def report(directory: Path) -> None:
+    """Write report.html of a run DIRECTORY anew."""
+    from cosim.report import report_command
+
+    click.echo(report_command(directory))
+
+
+@main.command(name="scenario")
+@scenario_argument
+def show_scenario(scenario: Path | None) -> None:
+    """Print SCENARIO (default: the shipped one) with every key resolved: a start for one's own."""
+    from cosim.scenario import load_scenario, resolved_toml
+
+    click.echo(resolved_toml(load_scenario(scenario)), nl=False)

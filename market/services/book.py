@@ -1,0 +1,137 @@
+"""The bids that a LAM host holds in one interval, checked and set out as one curve per member."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from broker import messages
+from broker.messages import BidBatch, CurveBid
+from market.curves import Curves, take
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Seats:
+    """Members of a LAM host's LAMs, and what stands in for one that does not bid.
+
+    Attributes
+    ----------
+    names, members
+        Names and prosumer indices, ascending, ``(n,)``.
+    last_kw, last_kvar
+        Last good metered power, ``(n,)``; written as meters report.
+    """
+
+    names: tuple[str, ...]
+    members: Indices
+    last_kw: Floats
+    last_kvar: Floats
+
+
+@dataclass(frozen=True)
+class Book:
+    """The bids of a host's members in one interval.
+
+    Attributes
+    ----------
+    curves
+        One curve per member, in member order.
+    reactive_kvar
+        Expected reactive power of each member, ``(n,)``.
+    heard
+        Whether a member's own bid is in, ``(n,)``; the others are fixed at their last good metered power.
+    """
+
+    curves: Curves
+    reactive_kvar: Floats
+    heard: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class BatchBids:
+    """Curves, prosumer indices and reactive power of a population host's ``m`` bids, and which are valid."""
+
+    curves: Curves
+    prosumer: Indices
+    reactive_kvar: Floats
+    valid: npt.NDArray[np.bool_]
+
+
+def gather(seats: Seats, live: Mapping[str, CurveBid], batches: Iterable[BatchBids]) -> Book:
+    """One curve per member from single bids and batches that passed their checks."""
+    n = seats.members.size
+    pieces = [Curves(np.zeros(n), seats.last_kw.copy(), np.arange(n + 1))]
+    source = np.arange(n)
+    reactive = seats.last_kvar.copy()
+    heard = np.zeros(n, dtype=bool)
+    offset = n
+    for batch in batches:
+        mine = np.flatnonzero(batch.valid & np.isin(batch.prosumer, seats.members))
+        places = np.searchsorted(seats.members, batch.prosumer[mine])
+        pieces.append(batch.curves)
+        source[places] = offset + mine
+        reactive[places] = batch.reactive_kvar[mine]
+        heard[places] = True
+        offset += len(batch.curves)
+    for place, name in enumerate(seats.names):
+        bid = live.get(name)
+        if bid is not None:
+            pieces.append(Curves(np.array(bid.price), np.array(bid.kw), np.array([0, len(bid.price)])))
+            source[place] = offset
+            reactive[place] = bid.reactive_kvar
+            heard[place] = True
+            offset += 1
+    return Book(take(join(pieces), source), reactive, heard)
+
+
+def join(pieces: list[Curves]) -> Curves:
+    """All curves of the pieces, one after the other."""
+    ends = np.cumsum([0] + [piece.price.size for piece in pieces])
+    start = [piece.start[:-1] + end for piece, end in zip(pieces, ends[:-1], strict=True)]
+    return Curves(
+        np.concatenate([piece.price for piece in pieces]),
+        np.concatenate([piece.kw for piece in pieces]),
+        np.concatenate([*start, ends[-1:]]),
+    )
+
+
+def check_curve(price: Floats, kw: Floats, rating_kw: float) -> None:
+    """Raise ``ValueError`` unless a bid is a non-increasing price response within the rating."""
+    if price.size == 0 or price.size != kw.size:
+        raise ValueError("prices and trades must be equally many, at least one")
+    if not (np.isfinite(price).all() and np.isfinite(kw).all()):
+        raise ValueError("a value is not finite")
+    if (np.diff(price) < 0).any() or (np.diff(kw) > 0).any():
+        raise ValueError("the curve is not monotone: prices ascend, trades do not increase")
+    if (np.abs(kw) > rating_kw).any():
+        raise ValueError(f"a trade is beyond the connection's rating of {rating_kw:g} kW")
+
+
+def read_batch(batch: BidBatch, prosumer: Indices, rating_kw: Floats) -> BatchBids:
+    """Bids of a batch that must speak for the prosumers ``prosumer``, ``(m,)``, with their ratings.
+
+    A single curve that is not a bid is left out by ``valid``; a batch that cannot be told apart into curves
+    raises ``ValueError``.
+    """
+    if not np.array_equal(messages.unpack_index(batch.prosumer), prosumer):
+        raise ValueError(f"{batch.sender} must bid for its own prosumers, all and in order")
+    count = messages.unpack_index(batch.count)
+    if count.size != prosumer.size or (count < 1).any():
+        raise ValueError("every prosumer of a batch needs at least one vertex")
+    start = np.concatenate([[0], np.cumsum(count)])
+    price = messages.unpack(batch.price, int(start[-1]))
+    kw = messages.unpack(batch.kw, int(start[-1]))
+    wrong = np.abs(kw) > np.repeat(rating_kw, count)
+    bent = (np.diff(price) < 0) | (np.diff(kw) > 0)
+    bent[start[1:-1] - 1] = False
+    wrong[1:] |= bent
+    valid = ~np.logical_or.reduceat(wrong, start[:-1])
+    return BatchBids(
+        Curves(price, kw, start), prosumer, messages.unpack(batch.reactive_kvar, prosumer.size), valid
+    )

@@ -1,0 +1,202 @@
+"""LAM operators on the bus: they gather bids, forward the aggregate, and share out what the WAM cleared.
+
+One ``LamHost`` may operate many LAMs over one connection; each LAM's arithmetic is its own, so that
+any number of hosts gives the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from broker import messages
+from broker.messages import (
+    Award,
+    AwardBatch,
+    BidBatch,
+    CurveBid,
+    LamBid,
+    LamOutcome,
+    Message,
+    MeteredBatch,
+    Step,
+    Telemetry,
+    WamOutcome,
+)
+from broker.node import Collector, Node
+from market.curves import respond, shift
+from market.lam import aggregate, clear_lams
+from market.services.book import BatchBids, Seats, check_curve, gather, read_batch
+from market.services.prosumers import halfway
+from market.services.roster import Roster, Rules
+
+Floats = npt.NDArray[np.float64]
+
+
+class LamHost:
+    """Service: operator of the LAMs that the roster gives to this node's name."""
+
+    def __init__(self, node: Node, roster: Roster, rules: Rules) -> None:
+        self.node = node
+        self.roster = roster
+        self.rules = rules
+        self.lams = roster.lam_hosts[node.name]
+        members = np.flatnonzero(np.isin(roster.lam, self.lams))
+        self.group = np.searchsorted(self.lams, roster.lam[members])
+        self.seats = Seats(
+            names=tuple(roster.prosumers[member] for member in members),
+            members=members,
+            last_kw=np.zeros(members.size),
+            last_kvar=np.zeros(members.size),
+        )
+        self.live = {self.seats.names[place]: int(place) for place in np.flatnonzero(roster.live[members])}
+        self.refused: list[str] = []
+        self.bids: Collector[CurveBid] = Collector(self.live)
+        self.batches: Collector[BatchBids] = Collector(roster.hosts)
+        self.outcomes: Collector[WamOutcome] = Collector(["wam"])
+        self._interval_h = 0.0
+        for name, place in self.live.items():
+            node.on(self._topic(node.topics.bid, name), partial(self._take_bid, name))
+            node.on(node.topics.telemetry(name), partial(self._take_telemetry, place))
+        node.on(node.topics.bid_batch("+"), self._take_batch)
+        node.on(node.topics.metered("+"), self._take_metered)
+        node.on(node.topics.wam_outcome, lambda outcome: self.outcomes.add("wam", outcome.tick, outcome))
+
+    async def on_step(self, step: Step) -> None:
+        """Gather and forward in the bid step, share out in the clear step."""
+        self._interval_h = step.interval_s / 3600.0
+        if step.step == "bid":
+            await self._bid(step)
+        elif step.step == "clear":
+            await self._clear(step)
+
+    async def _bid(self, step: Step) -> None:
+        gate = 0.5 * (halfway(step) + step.deadline)
+        live = await self.bids.wait(step.tick, gate)
+        batches = await self.batches.wait(step.tick, gate)
+        self.book = gather(self.seats, live, batches.values())
+        self.missing = [self.seats.names[place] for place in np.flatnonzero(~self.book.heard)]
+        if self.missing:
+            self.node.flag(f"{len(self.missing)} bids missing at the gate of {self.node.name}")
+        self.curves = aggregate(self.book.curves, self.group, self.lams.size)
+        outgoing: list[tuple[str, Message]] = []
+        for place, lam in enumerate(self.lams):
+            vertices = slice(self.curves.start[place], self.curves.start[place + 1])
+            inside = self.group == place
+            topic = self.node.topics.lam_bid(self.roster.lams[lam])
+            bid = self.node.stamp(
+                topic,
+                LamBid,
+                step.tick,
+                price=messages.pack(self.curves.price[vertices]),
+                kw=messages.pack(self.curves.kw[vertices]),
+                reactive_kvar=float(np.sum(self.book.reactive_kvar[inside])),
+                fallbacks=[self.seats.names[member] for member in np.flatnonzero(inside & ~self.book.heard)],
+            )
+            outgoing.append((topic, bid))
+        await self.node.publish_all(outgoing)
+
+    async def _clear(self, step: Step) -> None:
+        outcomes = await self.outcomes.wait(step.tick, step.deadline)
+        is_alone = not outcomes
+        if is_alone:
+            self.node.flag(f"the WAM was silent: {self.node.name} clears its LAMs against the tariffs")
+            net_kw, wam_price = self._clear_alone(step.tick)
+        else:
+            net_kw = np.array(outcomes["wam"].net_kw)[self.lams]
+            wam_price = np.array(outcomes["wam"].price)[self.lams]
+        cleared = clear_lams(self.book.curves, self.group, self.curves, net_kw, near=wam_price)
+        fee = self.rules.fee[self.lams]
+        trade_price = cleared.price[self.group] + fee[self.group] * np.sign(cleared.trade_kw)
+        await self._award(step.tick, cleared.trade_kw, trade_price)
+        await self.node.publish(
+            self.node.topics.lam_outcome(self.node.name),
+            LamOutcome,
+            step.tick,
+            lam=messages.pack_index(self.lams),
+            price=messages.pack(cleared.price),
+            net_kw=messages.pack(net_kw),
+            wam_price=messages.pack(wam_price),
+            prosumer=messages.pack_index(self.seats.members),
+            trade_kw=messages.pack(cleared.trade_kw),
+            trade_price=messages.pack(trade_price),
+            alone=is_alone,
+            refused=self.refused,
+            missing=self.missing,
+        )
+        self.refused = []
+        await self.node.done(step.step, step.tick)
+
+    def _clear_alone(self, tick: int) -> tuple[Floats, Floats]:
+        """Net and price of each LAM against retail and feed-in tariffs alone (market.md, section 4)."""
+        terms = self.rules.terms(tick)
+        middle = np.full(self.lams.size, 0.5 * (terms.retail + terms.feed_in))
+        band = np.full(self.lams.size, 0.5 * (terms.retail - terms.feed_in))
+        net_kw = respond(shift(self.curves, np.zeros(self.lams.size), band), middle)
+        return net_kw, middle + band * np.sign(net_kw)
+
+    async def _award(self, tick: int, trade_kw: Floats, trade_price: Floats) -> None:
+        outgoing: list[tuple[str, Message]] = []
+        for name, place in self.live.items():
+            topic = self._topic(self.node.topics.award, name)
+            award = self.node.stamp(
+                topic, Award, tick, trade_kw=float(trade_kw[place]), price=float(trade_price[place])
+            )
+            outgoing.append((topic, award))
+        for host, members in self.roster.hosts.items():
+            mine = np.isin(self.seats.members, members)
+            topic = self.node.topics.award_batch(self.node.name, host)
+            batch = self.node.stamp(
+                topic,
+                AwardBatch,
+                tick,
+                prosumer=messages.pack_index(self.seats.members[mine]),
+                trade_kw=messages.pack(trade_kw[mine]),
+                price=messages.pack(trade_price[mine]),
+            )
+            outgoing.append((topic, batch))
+        await self.node.publish_all(outgoing)
+
+    def _topic(self, topic: Callable[[str, str], str], name: str) -> str:
+        """Topic of a live member, below its LAM's name."""
+        member = self.seats.members[self.live[name]]
+        return topic(self.roster.lams[self.roster.lam[member]], name)
+
+    def _take_bid(self, name: str, bid: CurveBid) -> None:
+        rating_kw = self.roster.rating_kw[self.seats.members[self.live[name]]]
+        try:
+            check_curve(np.array(bid.price), np.array(bid.kw), rating_kw)
+        except ValueError as error:
+            self.refused.append(name)
+            raise ValueError(f"bid of {name}: {error}") from error
+        self.bids.add(name, bid.tick, bid)
+
+    async def _take_batch(self, batch: BidBatch) -> None:
+        prosumer = self.roster.hosts.get(batch.sender)
+        if prosumer is None:
+            raise ValueError(f"{batch.sender} is no population host of this run")
+        bids = read_batch(batch, prosumer, self.roster.rating_kw[prosumer])
+        self.batches.add(batch.sender, batch.tick, bids)
+        names = [self.roster.prosumers[member] for member in prosumer[~bids.valid]]
+        if names:
+            self.refused += names
+            raise ValueError(
+                f"{len(names)} bids are not monotone or beyond the connection's rating: {', '.join(names[:5])}"
+            )
+
+    def _take_telemetry(self, place: int, telemetry: Telemetry) -> None:
+        if telemetry.phase == "meter" and telemetry.quality == "good" and telemetry.p_kw is not None:
+            self.seats.last_kw[place] = telemetry.p_kw
+            self.seats.last_kvar[place] = telemetry.q_kvar or 0.0
+
+    def _take_metered(self, metered: MeteredBatch) -> None:
+        prosumer = messages.unpack_index(metered.prosumer)
+        energy_kwh = messages.unpack(metered.energy_kwh, prosumer.size)
+        reactive_kvarh = messages.unpack(metered.reactive_kvarh, prosumer.size)
+        mine = np.flatnonzero(np.isin(prosumer, self.seats.members))
+        places = np.searchsorted(self.seats.members, prosumer[mine])
+        self.seats.last_kw[places] = energy_kwh[mine] / self._interval_h
+        self.seats.last_kvar[places] = reactive_kvarh[mine] / self._interval_h

@@ -1,0 +1,265 @@
+"""Prosumers on the bus: they turn what they know into bids, and awards into what their devices do.
+
+``PopulationHost`` speaks for many prosumers in columns; ``LiveHost`` speaks for prosumers with devices
+of their own, one message each, and acts only through set-points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from broker import messages
+from broker.messages import (
+    Award,
+    AwardBatch,
+    BidBatch,
+    CurveBid,
+    DeviceSetPoint,
+    Message,
+    MeteredBatch,
+    PositionBatch,
+    SetPoint,
+    Step,
+    Telemetry,
+)
+from broker.node import Collector, Node
+from market.curves import Curves, respond, shift
+from market.response import Resources, disaggregate, supply, value_curves
+from market.services.roster import Roster, Rules, Terms
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Position:
+    """What a host's ``n`` prosumers face in one interval.
+
+    Attributes
+    ----------
+    demand_kw, reactive_kvar
+        Inflexible net demand and reactive power, ``(n,)``.
+    resources
+        What they can do about it; owners are positions in the host.
+    """
+
+    demand_kw: Floats
+    reactive_kvar: Floats
+    resources: Resources
+
+
+@dataclass(frozen=True)
+class Metered:
+    """Net import [kWh] and reactive energy [kvarh] of an interval, ``(n,)`` each."""
+
+    energy_kwh: Floats
+    reactive_kvarh: Floats
+
+
+class Portfolio(Protocol):
+    """Prosumers without hardware: where they stand, and what really happens to them."""
+
+    def position(self, tick: int) -> Position:
+        """Expected position at gate closure."""
+        ...
+
+    def act(self, tick: int, output_kw: Floats) -> Metered:
+        """Let the interval pass with resource outputs ``(r,)`` of the last position as set-points."""
+        ...
+
+
+class LivePortfolio(Protocol):
+    """Live prosumers: their position follows from telemetry, their will from set-points."""
+
+    def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:
+        """Expected position at gate closure, from readings by prosumer name."""
+        ...
+
+    def set_points(self, tick: int, output_kw: Floats) -> list[list[DeviceSetPoint]]:
+        """Set-points of each prosumer's devices for resource outputs ``(r,)`` of the last position."""
+        ...
+
+
+def alone(values: Curves, terms: Terms) -> Floats:
+    """Trade of each prosumer that faces only the utility's tariffs, ``(n,)`` [kW] (market.md, section 4)."""
+    middle = 0.5 * (terms.retail + terms.feed_in)
+    band = 0.5 * (terms.retail - terms.feed_in)
+    return respond(shift(values, 0.0, band), np.full(len(values), middle))
+
+
+class _Desk:
+    """Bids and awards of a fixed group of prosumers, interval by interval."""
+
+    def __init__(self, node: Node, roster: Roster, rules: Rules, members: Indices) -> None:
+        lam = roster.lam[members]
+        self.node = node
+        self.rules = rules
+        self.members = members
+        self.slope = rules.slope[lam]
+        self.fee = rules.fee[lam]
+
+    def bids(self, position: Position) -> Curves:
+        """Best response of every member to every price: what it bids."""
+        self.position = position
+        self.supply = supply(self.members.size, position.resources)
+        self.values = value_curves(self.supply, position.demand_kw)
+        return shift(self.values, self.slope, self.fee)
+
+    async def outputs(self, tick: int, trade_kw: Floats) -> Floats:
+        """Resource outputs that meet the awarded trades; NaN marks a member that got none and acts alone.
+
+        Publishes the members' true position beside it, for the benchmarks.
+        """
+        unserved = np.isnan(trade_kw)
+        if unserved.any():
+            self.node.flag(f"{int(unserved.sum())} prosumers of {self.node.name} got no award and act alone")
+            trade_kw = np.where(unserved, alone(self.values, self.rules.terms(tick)), trade_kw)
+        position, resources = self.position, self.position.resources
+        output_kw = disaggregate(self.supply, position.demand_kw, trade_kw)
+        await self.node.publish(
+            self.node.topics.position(self.node.name),
+            PositionBatch,
+            tick,
+            prosumer=messages.pack_index(self.members),
+            demand_kw=messages.pack(position.demand_kw),
+            owner=messages.pack_index(self.members[resources.owner]),
+            min_kw=messages.pack(resources.min_kw),
+            max_kw=messages.pack(resources.max_kw),
+            cost_linear=messages.pack(resources.cost_linear),
+            cost_quadratic=messages.pack(resources.cost_quadratic),
+            output_kw=messages.pack(output_kw),
+        )
+        return output_kw
+
+
+class PopulationHost:
+    """Service: many prosumers without hardware, in columns."""
+
+    def __init__(self, node: Node, roster: Roster, rules: Rules, portfolio: Portfolio) -> None:
+        self.node = node
+        self.portfolio = portfolio
+        self.members = roster.hosts[node.name]
+        self.desk = _Desk(node, roster, rules, self.members)
+        self.awards: Collector[AwardBatch] = Collector(roster.lam_hosts)
+        self.output_kw = np.zeros(0)
+        node.on(
+            node.topics.award_batch("+", node.name),
+            lambda award: self.awards.add(award.sender, award.tick, award),
+        )
+
+    async def on_step(self, step: Step) -> None:
+        """Bid, take awards and act, each in its step."""
+        if step.step == "bid":
+            await self._bid(step)
+        elif step.step == "dispatch":
+            await self._dispatch(step)
+        elif step.step == "act":
+            await self._act(step)
+
+    async def _bid(self, step: Step) -> None:
+        position = self.portfolio.position(step.tick)
+        bids = self.desk.bids(position)
+        await self.node.publish(
+            self.node.topics.bid_batch(self.node.name),
+            BidBatch,
+            step.tick,
+            prosumer=messages.pack_index(self.members),
+            count=messages.pack_index(np.diff(bids.start)),
+            price=messages.pack(bids.price),
+            kw=messages.pack(bids.kw),
+            reactive_kvar=messages.pack(position.reactive_kvar),
+        )
+
+    async def _dispatch(self, step: Step) -> None:
+        batches = await self.awards.wait(step.tick, step.deadline)
+        trades = np.full(self.members.size, np.nan)
+        for batch in batches.values():
+            awarded = messages.unpack_index(batch.prosumer)
+            trades[np.searchsorted(self.members, awarded)] = messages.unpack(batch.trade_kw, awarded.size)
+        self.output_kw = await self.desk.outputs(step.tick, trades)
+
+    async def _act(self, step: Step) -> None:
+        metered = self.portfolio.act(step.tick, self.output_kw)
+        await self.node.publish(
+            self.node.topics.metered(self.node.name),
+            MeteredBatch,
+            step.tick,
+            prosumer=messages.pack_index(self.members),
+            energy_kwh=messages.pack(metered.energy_kwh),
+            reactive_kvarh=messages.pack(metered.reactive_kvarh),
+        )
+        await self.node.done(step.step, step.tick)
+
+
+class LiveHost:
+    """Service: prosumers with devices; each bids, is awarded and sets its devices by messages of its own."""
+
+    def __init__(self, node: Node, roster: Roster, rules: Rules, portfolio: LivePortfolio) -> None:
+        self.node = node
+        self.portfolio = portfolio
+        self.members = roster.live_members
+        self.names = [roster.prosumers[member] for member in self.members]
+        self.lams = [roster.lams[roster.lam[member]] for member in self.members]
+        self.desk = _Desk(node, roster, rules, self.members)
+        self.telemetry: Collector[Telemetry] = Collector(self.names)
+        self.awards: Collector[Award] = Collector(self.names)
+        for name, lam in zip(self.names, self.lams, strict=True):
+            node.on(node.topics.award(lam, name), partial(self._take_award, name))
+            node.on(node.topics.telemetry(name), partial(self._take_telemetry, name))
+
+    def _take_telemetry(self, name: str, telemetry: Telemetry) -> None:
+        if telemetry.phase == "measure":
+            self.telemetry.add(name, telemetry.tick, telemetry)
+
+    def _take_award(self, name: str, award: Award) -> None:
+        self.awards.add(name, award.tick, award)
+
+    async def on_step(self, step: Step) -> None:
+        """Bid and turn awards into set-points, each in its step."""
+        if step.step == "bid":
+            await self._bid(step)
+        elif step.step == "dispatch":
+            await self._dispatch(step)
+
+    async def _bid(self, step: Step) -> None:
+        telemetry = await self.telemetry.wait(step.tick, halfway(step))
+        position = self.portfolio.position(step.tick, telemetry)
+        bids = self.desk.bids(position)
+        outgoing: list[tuple[str, Message]] = []
+        for place, (name, lam) in enumerate(zip(self.names, self.lams, strict=True)):
+            vertices = slice(bids.start[place], bids.start[place + 1])
+            topic = self.node.topics.bid(lam, name)
+            bid = self.node.stamp(
+                topic,
+                CurveBid,
+                step.tick,
+                price=messages.column_list(bids.price[vertices]),
+                kw=messages.column_list(bids.kw[vertices]),
+                reactive_kvar=float(position.reactive_kvar[place]),
+            )
+            outgoing.append((topic, bid))
+        await self.node.publish_all(outgoing)
+
+    async def _dispatch(self, step: Step) -> None:
+        awards = await self.awards.wait(step.tick, halfway(step))
+        trades = np.array([awards[name].trade_kw if name in awards else np.nan for name in self.names])
+        output_kw = await self.desk.outputs(step.tick, trades)
+        outgoing: list[tuple[str, Message]] = []
+        set_points = self.portfolio.set_points(step.tick, output_kw)
+        for name, devices in zip(self.names, set_points, strict=True):
+            topic = self.node.topics.set_point(name)
+            command = self.node.stamp(
+                topic, SetPoint, step.tick, valid_s=2.0 * step.interval_s, devices=devices
+            )
+            outgoing.append((topic, command))
+        await self.node.publish_all(outgoing)
+
+
+def halfway(step: Step) -> float:
+    """Wall time at which half of a step's window is gone: the gate for those whose word others wait for."""
+    return 0.5 * (step.opened + step.deadline)

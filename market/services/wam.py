@@ -1,0 +1,250 @@
+"""The WAM operator on the bus: clears over the feeder's linear model until AC power flow confirms.
+
+It owns steps 3 and 4 of an interval (architecture: clear, confirm): clear, have the feeder solve AC power
+flow at the dispatch and judge it, re-linearise there and clear again, within a bound on rounds. What no
+round could confirm goes out flagged, as the least violating candidate; holding is a candidate too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from broker import messages
+from broker.messages import FeederReply, FeederRequest, FeederState, LamBid, NetworkModel, Step
+from broker.messages import WamOutcome as OutcomeMessage
+from broker.node import Collector, Node
+from market.errors import Infeasible, NotConverged
+from market.response import Curves, join, respond, shift
+from market.services.prosumers import halfway
+from market.services.roster import Roster, Rules, Terms
+from market.wam import Grid, Network, WamOutcome, clear_wam
+
+Floats = npt.NDArray[np.float64]
+
+
+class FeederSilent(Exception):
+    """The feeder did not answer within the step."""
+
+
+@dataclass(frozen=True)
+class Bids:
+    """LAMs' aggregate bids of one interval.
+
+    Attributes
+    ----------
+    curves
+        Net purchase of each LAM over its shadow price, lambda_i(Q_i), ``(M,)`` curves.
+    reactive_kvar
+        Expected reactive power, ``(M,)``.
+    fallbacks
+        Names of members and LAMs that did not bid.
+    """
+
+    curves: Curves
+    reactive_kvar: Floats
+    fallbacks: list[str]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A dispatch that AC power flow has solved, and the clearing that led to it; ``None`` when held."""
+
+    net_kw: Floats
+    outcome: WamOutcome | None
+    reply: FeederReply
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Sorts confirmed clearings first, then by how far AC power flow is beyond its limits."""
+        confirmed = self.outcome is not None and self.reply.confirmed
+        return (not confirmed, self.reply.severity if self.reply.severity is not None else np.inf)
+
+
+@dataclass
+class Negotiation:
+    """What came of one interval's rounds between market and feeder."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    rounds: int = 0
+    clear_s: float = 0.0
+    confirm_s: float = 0.0
+
+
+class WamOperator:
+    """Service: the wide-area market and its confirmation by the feeder.
+
+    Parameters
+    ----------
+    rounds
+        Bound on clear-confirm rounds per interval.
+    """
+
+    def __init__(self, node: Node, roster: Roster, rules: Rules, *, rounds: int) -> None:
+        self.node = node
+        self.roster = roster
+        self.rules = rules
+        self.rounds = rounds
+        self.count = len(roster.lams)
+        self.bids: Collector[LamBid] = Collector(roster.lams)
+        self.last_kw = np.zeros(self.count)
+        self.last_kvar = np.zeros(self.count)
+        self.price: Floats | None = None
+        self._awaited = -1
+        self._reply: asyncio.Future[FeederReply] | None = None
+        for lam in roster.lams:
+            node.on(node.topics.lam_bid(lam), partial(self._take_bid, lam))
+        node.on(node.topics.feeder_reply, self._take_reply)
+        node.on(node.topics.feeder_state, self._take_state)
+
+    async def on_step(self, step: Step) -> None:
+        """Gather LAM bids, then clear and confirm."""
+        if step.step == "bid":
+            self.book = self._gather(await self.bids.wait(step.tick, step.deadline))
+            await self.node.done(step.step, step.tick)
+        elif step.step == "clear":
+            await self._clear(step)
+
+    def _gather(self, have: dict[str, LamBid]) -> Bids:
+        """All LAMs' curves; a silent LAM is fixed at its last metered net load."""
+        points = []
+        reactive = self.last_kvar.copy()
+        fallbacks: list[str] = []
+        for place, lam in enumerate(self.roster.lams):
+            bid = have.get(lam)
+            if bid is None:
+                self.node.flag(f"LAM {lam} was silent: its last metered net load stands in")
+                fallbacks.append(lam)
+                points.append((np.zeros(1), self.last_kw[place : place + 1]))
+            else:
+                points.append((messages.unpack(bid.price), messages.unpack(bid.kw)))
+                reactive[place] = bid.reactive_kvar
+                fallbacks += bid.fallbacks
+        return Bids(from_points(points), reactive, fallbacks)
+
+    async def _clear(self, step: Step) -> None:
+        terms = self.rules.terms(step.tick)
+        talks = await self._negotiate(step, terms)
+        best = min(talks.candidates, key=lambda candidate: candidate.rank, default=None)
+        if best is None:
+            talks.flags.append("no power flow at all: the last prices are held")
+        if best is None or best.outcome is None:
+            status = "held"
+            body = self._held(terms, best)
+        else:
+            status = "confirmed" if best.reply.confirmed else "unconfirmed"
+            body = cleared(best.outcome)
+            self.price = best.outcome.price
+        for flag in talks.flags:
+            self.node.flag(flag)
+        await self.node.publish(
+            self.node.topics.wam_outcome,
+            OutcomeMessage,
+            step.tick,
+            status=status,
+            round=0 if best is None else best.reply.round,
+            rounds=talks.rounds,
+            linear_error_pu=None if best is None else best.reply.linear_error_pu,
+            violations=[] if best is None else best.reply.violations,
+            flags=talks.flags,
+            fallbacks=self.book.fallbacks,
+            clear_s=talks.clear_s,
+            confirm_s=talks.confirm_s,
+            **body,
+        )
+        await self.node.done(step.step, step.tick)
+
+    async def _negotiate(self, step: Step, terms: Terms) -> Negotiation:
+        """Clear and ask the feeder in turn until AC power flow confirms, within the bound on rounds."""
+        talks = Negotiation()
+        net_kw = self._at_last_prices(terms)
+        outcome: WamOutcome | None = None
+        for round_ in range(self.rounds + 1):
+            talks.rounds = round_
+            asked = time.perf_counter()
+            try:
+                reply = await self._ask(step, round_, net_kw)
+            except FeederSilent as silent:
+                talks.flags.append(str(silent))
+                break
+            talks.confirm_s += time.perf_counter() - asked
+            if reply.solved:
+                talks.candidates.append(Candidate(net_kw, outcome, reply))
+            if (outcome is not None and reply.confirmed) or reply.model is None or round_ == self.rounds:
+                break
+            began = time.perf_counter()
+            try:
+                outcome = clear_wam(self.book.curves, self._terms(terms, reply.model))
+            except (Infeasible, NotConverged) as problem:
+                talks.flags.append(f"clearing of round {round_ + 1}: {problem}")
+                break
+            finally:
+                talks.clear_s += time.perf_counter() - began
+            net_kw = outcome.net_kw
+        return talks
+
+    def _at_last_prices(self, terms: Terms) -> Floats:
+        """LAM nets if prices stayed as they were: where to linearise first, and what holding means."""
+        middle = np.full(self.count, 0.5 * (terms.import_price + terms.export_price))
+        price = middle if self.price is None else self.price
+        return respond(shift(self.book.curves, self.rules.conjecture, self.rules.wam_fee), price)
+
+    def _held(self, terms: Terms, best: Candidate | None) -> dict[str, Any]:
+        """Outcome in which the last prices stay: each LAM's own shadow price, all of it energy."""
+        net_kw = self._at_last_prices(terms) if best is None else best.net_kw
+        low, high = price_range(self.book.curves, net_kw)
+        near = np.full(self.count, 0.5 * (terms.import_price + terms.export_price))
+        price = np.clip(near, low, high) - self.rules.wam_fee * np.sign(net_kw)
+        source_kw = None if best is None else best.reply.source_kw
+        zero = [0.0] * self.count
+        return {
+            "net_kw": messages.column_list(net_kw),
+            "price": messages.column_list(price),
+            "energy": messages.column_list(price),
+            "loss": zero,
+            "voltage": zero,
+            "congestion": zero,
+            "energy_price": float(near[0]),
+            "grid_kw": float(np.sum(net_kw)) if source_kw is None else source_kw,
+            "row_name": [],
+            "row_dual": [],
+        }
+
+    async def _ask(self, step: Step, round_: int, net_kw: Floats) -> FeederReply:
+        self._awaited = round_
+        self._reply = asyncio.get_running_loop().create_future()
+        await self.node.publish(
+            self.node.topics.feeder_request,
+            FeederRequest,
+            step.tick,
+            round=round_,
+            net_kw=messages.column_list(net_kw),
+            reactive_kvar=messages.column_list(self.book.reactive_kvar),
+            low_kw=messages.column_list(self.book.curves.lowest_kw),
+            high_kw=messages.column_list(self.book.curves.highest_kw),
+        )
+        try:
+            async with asyncio.timeout(max(0.0, halfway(step) - time.time())):
+                return await self._reply
+        except TimeoutError:
+            raise FeederSilent(f"the feeder did not answer round {round_} in time") from None
+        finally:
+            self._reply = None
+
+    def _take_reply(self, reply: FeederReply) -> None:
+        if self._reply is not None and not self._reply.done() and reply.round == self._awaited:
+            self._reply.set_result(reply)
+
+    def _take_bid(self, lam: str, bid: LamBid) -> None:
+        check_curve(messages.unpack(bid.price), messages.unpack(bid.kw), np.inf)
+        self.bids.add(lam, bid.tick, bid)
+
+    def _take_state(self, state: FeederState) -> None:
+        self.last_kw = messages.unpack(state.lam_kw, self.count)
+        self.last_kvar = messages.unpack(state.lam_kvar, self.count)

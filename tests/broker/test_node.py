@@ -1,0 +1,180 @@
+import asyncio
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import messages
+from broker.bus import Received
+from broker.memory import Fate, MemoryBroker
+from broker.messages import Availability, Award, Rejected, Step
+from broker.node import Collector, Late, Node, offline_will
+
+
+class Story:
+    """A sender and a receiver on one broker whose deliveries the test decides."""
+
+    def __init__(self, broker: MemoryBroker, sender: Node, receiver: Node, got: list[Award]) -> None:
+        self.broker, self.sender, self.receiver, self.got = broker, sender, receiver, got
+
+    async def award(self, tick: int, trade_kw: float = 1.0) -> None:
+        topic = self.sender.topics.award("47", "p1")
+        await self.sender.publish(topic, Award, tick, trade_kw=trade_kw, price=0.1)
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def story():
+    broker = MemoryBroker()
+    got: list[Award] = []
+    async with broker.connect("a") as a, broker.connect("b") as b:
+        sender, receiver = Node(a, "r1", "lams"), Node(b, "r1", "p1")
+        receiver.on(receiver.topics.award("+", "p1"), got.append)
+        await receiver.open()
+        pump = asyncio.create_task(receiver.pump())
+        yield Story(broker, sender, receiver, got)
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+
+
+def only(kind: str, fate: Fate, numbers: set[int]):
+    """Fate of the messages of one kind with these sequence numbers."""
+
+    def decide(received: Received) -> Fate:
+        message = messages.decode(received.payload)
+        return fate if f"/{kind}/" in received.topic and message.seq in numbers else Fate.DELIVER
+
+    return decide
+
+
+async def test_a_dropped_message_is_a_gap_and_a_flag(story):
+    story.broker.fate = only("award", Fate.DROP, {1})
+    for tick in range(3):
+        await story.award(tick)
+    assert [award.tick for award in story.got] == [0, 2]
+    assert story.receiver.traffic().gaps == 1
+    assert story.receiver.traffic().received == 2
+
+
+async def test_a_duplicate_is_counted_and_handled_once(story):
+    story.broker.fate = only("award", Fate.DUPLICATE, {0})
+    await story.award(0)
+    assert len(story.got) == 1
+    assert story.receiver.traffic().duplicates == 1
+
+
+async def test_a_held_message_is_a_gap_first_and_late_when_it_comes(story):
+    story.broker.fate = only("award", Fate.HOLD, {0})
+    await story.award(0)
+    await story.award(1)
+    assert story.broker.release() == 1
+    await asyncio.sleep(0.01)
+    traffic = story.receiver.traffic()
+    assert (traffic.gaps, traffic.late) == (1, 1)
+    assert sorted(award.tick for award in story.got) == [0, 1]
+
+
+async def test_a_message_of_a_past_tick_is_late_and_not_handled(story):
+    story.receiver.tick = 5
+    await story.award(4)
+    assert story.got == []
+    assert story.receiver.traffic().late == 1
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"{", "truncated"),
+        (b'{"kind":"award","run":"r1","tick":0,"sender":"x","seq":0,"price":0.1}', "trade_kw"),
+        (b'{"kind":"award","run":"r1","tick":0,"sender":"x","seq":0,"price":0.1,"trade_kw":"1"}', "trade_kw"),
+        (b'{"kind":"award","run":"r2","tick":0,"sender":"x","seq":0,"price":0.1,"trade_kw":1}', "r2"),
+    ],
+)
+async def test_what_cannot_be_read_is_refused_with_a_reason(story, payload, reason):
+    refused: list[Rejected] = []
+    async with story.broker.connect("c") as bus:
+        watcher = Node(bus, "r1", "watcher")
+        watcher.on(watcher.topics.rejected("+"), refused.append)
+        await watcher.open()
+        pump = asyncio.create_task(watcher.pump())
+        story.broker.publish(story.sender.topics.award("47", "p1"), payload)
+        await asyncio.sleep(0.02)
+        pump.cancel()
+    assert story.receiver.traffic().rejected == 1
+    assert story.got == []
+    assert refused[0].topic == story.sender.topics.award("47", "p1")
+    assert reason in refused[0].reason
+
+
+async def test_a_command_that_arrives_retained_is_refused():
+    broker = MemoryBroker()
+    async with broker.connect("a") as a, broker.connect("b") as b:
+        sender, receiver = Node(a, "r1", "lams"), Node(b, "r1", "p1")
+        got: list[Award] = []
+        receiver.on(receiver.topics.award("+", "p1"), got.append)
+        topic = sender.topics.award("47", "p1")
+        await sender.publish(topic, Award, 0, retain=True, trade_kw=1.0, price=0.1)
+        await receiver.open()
+        pump = asyncio.create_task(receiver.pump())
+        await asyncio.sleep(0.02)
+        pump.cancel()
+        assert got == []
+        assert receiver.traffic().rejected == 1
+
+
+async def test_the_last_will_says_offline():
+    broker = MemoryBroker()
+    seen: list[Availability] = []
+    async with broker.connect("w") as w:
+        watcher = Node(w, "r1", "watcher")
+        watcher.on(watcher.topics.availability("+"), seen.append)
+        await watcher.open()
+        pump = asyncio.create_task(watcher.pump())
+        async with broker.connect("a", offline_will("r1", "wam")) as bus:
+            await Node(bus, "r1", "wam").open()
+            broker.kill("a")
+            await asyncio.sleep(0.01)
+        pump.cancel()
+    assert [m.online for m in seen if m.sender == "wam"] == [True, False]
+
+
+async def test_a_collector_waits_for_all_or_for_the_gate():
+    collector: Collector[str] = Collector(["a", "b"])
+    collector.add("b", 0, "B")
+
+    async def later() -> None:
+        await asyncio.sleep(0.01)
+        collector.add("a", 0, "A")
+
+    task = asyncio.create_task(later())
+    assert list(await collector.wait(0, time.time() + 5)) == ["a", "b"]
+    await task
+    collector.add("a", 1, "A")
+    assert await collector.wait(1, time.time() + 0.02) == {"a": "A"}
+    with pytest.raises(Late):
+        collector.add("b", 1, "B")
+    with pytest.raises(ValueError, match="not expected"):
+        collector.add("c", 2, "C")
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=20))
+def test_columns_keep_every_bit(values):
+    assert messages.unpack(messages.pack(values)).tolist() == values
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_columns_refuse_what_json_would_lose(bad):
+    with pytest.raises(ValueError, match="not finite"):
+        messages.pack([1.0, bad])
+    with pytest.raises(ValueError, match="not finite"):
+        messages.column_list([bad])
+
+
+def test_a_message_of_another_version_is_refused():
+    step = messages.encode(
+        Step(run="r", tick=0, sender="clock", seq=0, step="bid", opened=0.0, deadline=1.0, interval_s=900.0)
+    )
+    assert messages.decode(step).tick == 0
+    with pytest.raises(Exception, match="v"):
+        messages.decode(step.replace(b'"v":1', b'"v":2'))
