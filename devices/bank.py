@@ -1,0 +1,121 @@
+"""Register images of many like devices: columns go in from physics, words go out to a server.
+
+Physics reads and writes whole columns; a Modbus server reads and writes the words of one row. What a
+client has written is seen by physics only through the registers.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from devices.registers import Point, decode_column, encode, encode_column, word_count
+from devices.sunspec import Layout
+
+ILLEGAL_FUNCTION = 1
+ILLEGAL_ADDRESS = 2
+
+
+class Bank:
+    """Registers of ``count`` devices with one layout.
+
+    Parameters
+    ----------
+    layout
+        Points and fixed words.
+    count
+        Number of devices, rows of the image.
+    controls
+        Points that a client's write changes. Writes to other writable points of the map are accepted
+        without effect, as inverters do with options they lack; a write to anything else is refused.
+
+    Attributes
+    ----------
+    words
+        The image, ``(count, length)``.
+    failing
+        Exception code with which a row answers everything, by row.
+    deaf
+        Rows that confirm a write and do not follow it.
+    listeners
+        Called after a write with row, first offset and the offset past the last.
+    """
+
+    def __init__(self, layout: Layout, count: int, controls: Iterable[str] = ()) -> None:
+        self.layout = layout
+        self.words = np.zeros((count, layout.length), dtype=np.uint16)
+        self.failing: dict[int, int] = {}
+        self.deaf: set[int] = set()
+        self.listeners: list[Callable[[int, int, int], None]] = []
+        self._scale: dict[str, NDArray[np.int64]] = {}
+        self._follows = np.zeros(layout.length, dtype=bool)
+        self._tolerates = np.zeros(layout.length, dtype=bool)
+        for offset, word in layout.fixed.items():
+            self.words[:, offset] = word
+        for point in layout.points.values():
+            self.words[:, _span(point)] = encode(point, None)
+            self._tolerates[_span(point)] = point.rw
+        for name in controls:
+            self._follows[_span(layout.points[name])] = True
+
+    def __len__(self) -> int:
+        """Return the number of devices."""
+        return len(self.words)
+
+    def put(self, name: str, values: ArrayLike) -> None:
+        """Set a numeric point of all rows, in its unit; NaN says not implemented.
+
+        A scale factor has to be put before the points that it scales.
+        """
+        point = self.layout.points[name]
+        column = np.broadcast_to(np.asarray(values, dtype=np.float64), len(self))
+        self.words[:, _span(point)] = encode_column(point, column, self._scale_of(point))
+        if point.type == "sunssf":
+            self._scale[name] = column.astype(np.int64)
+
+    def put_rows(self, name: str, rows: NDArray[np.bool_], values: ArrayLike) -> None:
+        """Set a numeric point where ``rows`` is true, leaving the words of the others as they are."""
+        if not rows.any():
+            return
+        before = self.words[:, _span(self.layout.points[name])].copy()
+        self.put(name, values)
+        self.words[~rows, _span(self.layout.points[name])] = before[~rows]
+
+    def put_text(self, name: str, texts: Iterable[str]) -> None:
+        """Set a text point, one text for each row."""
+        point = self.layout.points[name]
+        for row, text in enumerate(texts):
+            self.words[row, _span(point)] = encode(point, text)
+
+    def get(self, name: str) -> NDArray[np.float64]:
+        """Values of a numeric point of all rows, in its unit, ``(count,)``; NaN where not implemented."""
+        point = self.layout.points[name]
+        return decode_column(point, self.words[:, _span(point)], self._scale_of(point))
+
+    def read(self, row: int, address: int, count: int) -> list[int]:
+        """Words of one row from a register address; the caller has checked the range."""
+        start = address - self.layout.base
+        words: list[int] = self.words[row, start : start + count].tolist()
+        return words
+
+    def write(self, row: int, address: int, values: list[int]) -> int:
+        """Take a client's write to one row; returns 0 or the Modbus exception code."""
+        start = address - self.layout.base
+        span = slice(start, start + len(values))
+        follows = self._follows[span]
+        if not (follows | self._tolerates[span]).all():
+            return ILLEGAL_ADDRESS
+        if row not in self.deaf:
+            self.words[row, span] = np.where(follows, values, self.words[row, span])
+            for listener in self.listeners:
+                listener(row, start, start + len(values))
+        return 0
+
+    def _scale_of(self, point: Point) -> NDArray[np.int64] | int:
+        if isinstance(point.sf, str):
+            return self._scale[point.sf]
+        return point.sf or 0
+
+
+def _span(point: Point) -> slice:
+    return slice(point.at, point.at + word_count(point))

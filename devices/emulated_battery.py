@@ -1,0 +1,238 @@
+"""Emulated batteries: SunSpec models 1, 120, 121, 124, 701, 704 and 713 in front of the battery physics.
+
+Power is set through model 704 (``WSet`` in watts or ``WSetPct``, while ``WSetEna`` is set) and kept within
+the band of model 124 (``OutWRte`` above, ``-InWRte`` below, each while its bit of ``StorCtl_Mod`` is set).
+Both have revert times. Without a set-point the battery idles, unless the band forces it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from devices import battery
+from devices.bank import Bank
+from devices.inverter import Motion, ramp
+from devices.meter import Phases
+from devices.nameplate import put_identity, put_rating
+from devices.registers import scale_factor
+from devices.revert import RevertTimers
+from devices.sunspec import sunspec_layout
+
+Array = NDArray[np.float64]
+MODELS = (1, 120, 121, 124, 701, 704, 713)
+_SET = ("WSetEna", "WSetMod", "WSet", "WSetPct", "WSetEnaRvrt", "WSetRvrt", "WSetPctRvrt", "WSetRvrtTms")
+_BAND = ("StorCtl_Mod", "OutWRte", "InWRte", "InOutWRte_RvrtTms")
+_SET_POINTS = tuple(f"704.{name}" for name in _SET)
+_BAND_POINTS = tuple(f"124.{name}" for name in _BAND)
+_PV_WITH_STORAGE = 82
+_WATTS = 1.0
+_CHARGE_BIT, _DISCHARGE_BIT = 1, 2
+_RUNNING, _STANDBY = 3.0, 7.0
+_ROUNDING_KW = 1e-6
+_EMPTY, _DISCHARGING, _CHARGING, _FULL, _HOLDING = 2.0, 3.0, 4.0, 5.0, 6.0
+
+
+class BatteryUnits:
+    """All batteries of a fleet.
+
+    Parameters
+    ----------
+    ids
+        Serial numbers, ``(n,)``.
+    rating_kw, capacity_kwh
+        Rating of the converter [kW] and usable capacity [kWh], ``(n,)``.
+    efficiency
+        One-way efficiency, ``(n,)``.
+    soc
+        State of charge at the start [0..1], ``(n,)``.
+    ramp_pct_s
+        Largest change [% of the rating per second], ``(n,)``.
+    nominal_v, frequency_hz
+        Voltage to neutral [V], ``(n,)``, and frequency of the grid [Hz].
+    single_phase
+        Which are connected to one phase, ``(n,)``.
+
+    Attributes
+    ----------
+    p_kw
+        Power now [kW], ``(n,)``, + discharges.
+    soc
+        State of charge now [0..1], ``(n,)``.
+    discharged_kwh, charged_kwh
+        Energy at the terminals since the start [kWh], ``(n,)``.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        rating_kw: Array,
+        capacity_kwh: Array,
+        efficiency: Array,
+        soc: Array,
+        ramp_pct_s: Array,
+        nominal_v: Array,
+        frequency_hz: float,
+        single_phase: NDArray[np.bool_],
+    ) -> None:
+        self.bank = Bank(sunspec_layout(MODELS), len(ids), (*_SET_POINTS, *_BAND_POINTS))
+        self.rating_kw = rating_kw
+        self.capacity_kwh = capacity_kwh
+        self.efficiency = efficiency
+        self.soc = soc.copy()
+        self.p_kw = np.zeros(len(ids))
+        self.discharged_kwh = np.zeros(len(ids))
+        self.charged_kwh = np.zeros(len(ids))
+        self._rate_kw_s = ramp_pct_s / 100.0 * rating_kw
+        self._set_timers = RevertTimers(self.bank, _SET_POINTS, "704.WSetRvrtTms")
+        self._band_timers = RevertTimers(self.bank, _BAND_POINTS, "124.InOutWRte_RvrtTms")
+        put_identity(self.bank, "battery", ids)
+        put_rating(self.bank, _PV_WITH_STORAGE, rating_kw, nominal_v)
+        self._put_constants(ramp_pct_s, frequency_hz, single_phase)
+
+    def step(self, dt_s: float) -> Array:
+        """Let ``dt_s`` seconds pass with the set-points now in the registers.
+
+        Set-points may run out within the step, so it has up to three parts. A battery that runs empty or
+        full within the step delivers what was left and then stands still.
+
+        Parameters
+        ----------
+        dt_s
+            Length of the step [s], positive.
+
+        Returns
+        -------
+        NDArray
+            Mean power [kW], ``(n,)``, + discharges.
+        """
+        set_s = self._set_timers.begin()
+        band_s = self._band_timers.begin()
+        edges = np.sort(
+            np.stack([np.zeros_like(set_s), np.minimum(set_s, dt_s), np.minimum(band_s, dt_s)]), 0
+        )
+        spans = np.diff(edges, axis=0, append=dt_s)
+        up_kws, down_kws, end_kw = np.zeros_like(set_s), np.zeros_like(set_s), self.p_kw
+        for begin_s, span_s in zip(edges, spans, strict=True):
+            target_kw = self._target_kw(begin_s < set_s, begin_s < band_s)
+            motion: Motion = ramp(end_kw, target_kw, self._rate_kw_s, span_s)
+            up_kws, down_kws, end_kw = up_kws + motion.up_kws, down_kws + motion.down_kws, motion.end_kw
+        self._revert(self._set_timers.pass_time(dt_s), self._band_timers.pass_time(dt_s))
+        return self._store(up_kws / dt_s, down_kws / dt_s, end_kw, dt_s / 3600.0)
+
+    def show(self, phases: Phases) -> None:
+        """Put measurements into the registers; ``phases`` are those of the battery's own terminals."""
+        bank = self.bank
+        idle = self.p_kw == 0.0
+        bank.put("701.InvSt", np.where(idle, _STANDBY, _RUNNING))
+        bank.put("701.W", 1e3 * self.p_kw)
+        bank.put("701.VA", 1e3 * np.abs(self.p_kw))
+        bank.put("701.A", phases.i_a.sum(axis=1))
+        used = phases.v > 0.0
+        bank.put("701.LNV", phases.v.sum(axis=1) / used.sum(axis=1))
+        for k in range(3):
+            bank.put(f"701.VL{k + 1}", np.where(used[:, k], phases.v[:, k], np.nan))
+            bank.put(f"701.AL{k + 1}", np.where(used[:, k], phases.i_a[:, k], np.nan))
+        bank.put("701.TotWhInj", 1e3 * self.discharged_kwh)
+        bank.put("701.TotWhAbs", 1e3 * self.charged_kwh)
+        bank.put("713.WHAvail", 1e3 * self.soc * self.capacity_kwh)
+        bank.put("713.SoC", 100.0 * self.soc)
+        bank.put("124.ChaState", 100.0 * self.soc)
+        charge_states = [self.p_kw > 0.0, self.p_kw < 0.0, self.soc <= 0.0, self.soc >= 1.0]
+        bank.put(
+            "124.ChaSt", np.select(charge_states, [_DISCHARGING, _CHARGING, _EMPTY, _FULL], default=_HOLDING)
+        )
+        left_s = self._set_timers.remaining_s
+        bank.put("704.WSetRvrtRem", np.where(np.isfinite(left_s), left_s, 0.0))
+
+    def _target_kw(self, set_holds: NDArray[np.bool_], band_holds: NDArray[np.bool_]) -> Array:
+        bank = self.bank
+        enabled = bank.get("704.WSetEna") == 1.0
+        reverts = bank.get("704.WSetEnaRvrt") == 1.0
+        in_watts = bank.get("704.WSetMod") == _WATTS
+        share = self.rating_kw / 100.0
+        now_kw = np.where(in_watts, bank.get("704.WSet") / 1e3, bank.get("704.WSetPct") * share)
+        later_kw = np.where(in_watts, bank.get("704.WSetRvrt") / 1e3, bank.get("704.WSetPctRvrt") * share)
+        wanted = np.where(enabled, np.where(set_holds, now_kw, np.where(reverts, later_kw, 0.0)), 0.0)
+        mode = np.where(band_holds, np.nan_to_num(bank.get("124.StorCtl_Mod")), 0.0).astype(np.int64)
+        most_kw = np.where(mode & _DISCHARGE_BIT, bank.get("124.OutWRte") * share, self.rating_kw)
+        least_kw = np.where(mode & _CHARGE_BIT, -bank.get("124.InWRte") * share, -self.rating_kw)
+        within = np.minimum(np.maximum(np.nan_to_num(wanted), least_kw), most_kw)
+        target: Array = np.clip(np.nan_to_num(within), -self.rating_kw, self.rating_kw)
+        return target
+
+    def _revert(self, set_expired: NDArray[np.bool_], band_expired: NDArray[np.bool_]) -> None:
+        bank = self.bank
+        for name in ("WSetEna", "WSet", "WSetPct"):
+            bank.put_rows(f"704.{name}", set_expired, bank.get(f"704.{name}Rvrt"))
+        bank.put_rows("124.StorCtl_Mod", band_expired, 0.0)
+
+    def _store(self, up_kw: Array, down_kw: Array, end_kw: Array, dt_h: float) -> Array:
+        """Take the energy from or to the cells; what they cannot give or take does not happen."""
+        charge_max, discharge_max = battery.limits_kw(
+            self.soc, self.capacity_kwh, self.rating_kw, self.efficiency, dt_h
+        )
+        charged, discharged = np.minimum(-down_kw, charge_max), np.minimum(up_kw, discharge_max)
+        full = (-down_kw > charge_max + _ROUNDING_KW) & (end_kw < 0.0)
+        empty = (up_kw > discharge_max + _ROUNDING_KW) & (end_kw > 0.0)
+        self.p_kw = np.where(full | empty, 0.0, end_kw)
+        for power_kw in (-charged, discharged):
+            self.soc = battery.advance(self.soc, power_kw, self.capacity_kwh, self.efficiency, dt_h)
+        self.charged_kwh = self.charged_kwh + charged * dt_h
+        self.discharged_kwh = self.discharged_kwh + discharged * dt_h
+        return discharged - charged
+
+    def _put_constants(self, ramp_pct_s: Array, frequency_hz: float, single_phase: NDArray[np.bool_]) -> None:
+        bank, points = self.bank, self.bank.layout.points
+        rating_w, capacity_wh = 1e3 * self.rating_kw, 1e3 * self.capacity_kwh
+        power_sf = scale_factor(2.0 * rating_w, points["701.W"])
+        rate_sf = scale_factor(rating_w, points["124.WChaMax"], finest=-1)
+        scales: dict[str, ArrayLike] = {
+            "120.WHRtg_SF": scale_factor(capacity_wh, points["120.WHRtg"], finest=0),
+            "120.MaxChaRte_SF": rate_sf,
+            "120.MaxDisChaRte_SF": rate_sf,
+            "124.WChaMax_SF": rate_sf,
+            "124.WChaDisChaGra_SF": -1,
+            "124.ChaState_SF": -2,
+            "124.InOutWRte_SF": -2,
+            "701.W_SF": power_sf,
+            "701.VA_SF": power_sf,
+            "701.Var_SF": power_sf,
+            "701.A_SF": -2,
+            "701.V_SF": -1,
+            "701.Hz_SF": -3,
+            "701.PF_SF": -3,
+            "701.TotWh_SF": 0,
+            "704.WSet_SF": -1,
+            "704.WSetPct_SF": -2,
+            "713.WH_SF": scale_factor(capacity_wh, points["713.WHRtg"], finest=0),
+            "713.Pct_SF": -2,
+        }
+        values: dict[str, ArrayLike] = {
+            "120.WHRtg": capacity_wh,
+            "120.MaxChaRte": rating_w,
+            "120.MaxDisChaRte": rating_w,
+            "124.WChaMax": rating_w,
+            "124.WChaGra": ramp_pct_s,
+            "124.WDisChaGra": ramp_pct_s,
+            "124.StorCtl_Mod": 0,
+            "124.OutWRte": 100,
+            "124.InWRte": 100,
+            "124.InOutWRte_RvrtTms": 0,
+            "124.ChaGriSet": 1,
+            "701.ACType": np.where(single_phase, 0, 2),
+            "701.St": 1,
+            "701.ConnSt": 1,
+            "701.Alrm": 0,
+            "701.Var": 0,
+            "701.PF": 1,
+            "701.Hz": frequency_hz,
+            "704.WSetMod": _WATTS,
+            "713.WHRtg": capacity_wh,
+            "713.SoH": 100,
+            "713.Sta": 0,
+        }
+        for name in _SET:
+            values.setdefault(f"704.{name}", 0)
+        for name, value in (scales | values).items():
+            bank.put(name, value)

@@ -1,0 +1,114 @@
+"""SunSpec: where the models of a chain lie, for a device that is emulated and for one that is met.
+
+A device shows the marker "SunS" at one of three base addresses, then models one after another, each with
+its ID and length, then an end marker. Lengths differ between makers, so a client walks the chain.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from devices.errors import IllegalAddress, NotSunSpec
+from devices.profiles import FlatMap, model
+from devices.registers import Point
+
+BASES = (40000, 0, 50000)
+MARKER = (0x5375, 0x6E53)
+END = 0xFFFF
+_MOST_MODELS = 100
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Register image of a device: points counted from ``base``, and words that never change.
+
+    SunSpec points are named ``model.point``, as ``103.W``, and so are their scale factors.
+    """
+
+    base: int
+    length: int
+    functions: frozenset[int]
+    points: dict[str, Point]
+    fixed: dict[int, int]
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Place of one model: address of its ID register, and its length without ID and length."""
+
+    address: int
+    length: int
+
+
+def flat_layout(meter: FlatMap) -> Layout:
+    """Layout of a device with points at fixed addresses."""
+    return Layout(0, meter.length, frozenset({meter.function}), meter.points, {})
+
+
+def sunspec_layout(model_ids: Sequence[int], base: int = BASES[0]) -> Layout:
+    """Layout of a SunSpec device that serves the given models in this order.
+
+    Parameters
+    ----------
+    model_ids
+        Models after one another; the first is 1 by the standard.
+    base
+        Address of the marker, one of `BASES`.
+    """
+    points: dict[str, Point] = {}
+    fixed = dict(enumerate(MARKER))
+    start = len(MARKER)
+    for model_id in model_ids:
+        described = model(model_id)
+        fixed |= {start: model_id, start + 1: described.length}
+        for name, point in described.points.items():
+            sf = f"{model_id}.{point.sf}" if isinstance(point.sf, str) else point.sf
+            points[f"{model_id}.{name}"] = msgspec.structs.replace(point, at=start + point.at, sf=sf)
+        start += described.length + 2
+    fixed |= {start: END, start + 1: 0}
+    return Layout(base, start + 2, frozenset({3, 6, 16}), points, fixed)
+
+
+async def discover(read: Callable[[int, int], Awaitable[list[int]]], where: str) -> dict[int, Span]:
+    """Walk the chain of models of a device.
+
+    Parameters
+    ----------
+    read
+        Reads ``count`` holding registers from an address.
+    where
+        Name of the device for the error.
+
+    Returns
+    -------
+    dict
+        Place of each model by its ID, the first of its kind where there are several.
+
+    Raises
+    ------
+    NotSunSpec
+        No marker at any base address, or a chain without an end.
+    DeviceError
+        What ``read`` raises, except for a base address that does not exist.
+    """
+    for base in BASES:
+        try:
+            head = await read(base, 2)
+        except IllegalAddress:
+            continue
+        if tuple(head) == MARKER:
+            return await _walk(read, base + 2, where)
+    raise NotSunSpec(f"{where} shows no SunSpec marker at {', '.join(map(str, BASES))}; check its profile")
+
+
+async def _walk(
+    read: Callable[[int, int], Awaitable[list[int]]], address: int, where: str
+) -> dict[int, Span]:
+    found: dict[int, Span] = {}
+    for _ in range(_MOST_MODELS):
+        if address >= END:
+            break
+        model_id, length = await read(address, 2)
+        if model_id == END:
+            return found
+        found.setdefault(model_id, Span(address, length))
+        address += length + 2
+    raise NotSunSpec(f"{where} has a chain of SunSpec models without an end; update its firmware")
