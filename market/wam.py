@@ -1,0 +1,283 @@
+"""The wide-area market: LAMs' net purchases and locational prices over the feeder's linear model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from market.curves import Bools, Curves, Floats, fall, price_range, shift
+from market.dual import DualPoint, solve_dual
+from market.errors import Infeasible, NotConverged
+from market.staircase import Staircases
+
+STEEPEST = 1e7
+"""Slopes beyond this [kW per $/kWh], jumps included, are cleared by proximal steps."""
+
+PROXIMAL = 1e-6
+"""Price slope that a proximal step adds around the last quantities [$/kWh per kW]."""
+
+ELASTIC = (1e5, 1e10)
+"""Prices at which a limit gives way [$/kWh]: a limit still missed at the second one cannot be met."""
+
+MISSED_KW = 1e-6
+"""A limit missed by no more than this counts as met."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid at the feeder head: prices [$/kWh], export_price <= import_price, and limits >= 0 [kW]."""
+
+    import_price: float
+    export_price: float
+    import_limit_kw: float
+    export_limit_kw: float
+
+    def cost(self, grid_kw: float) -> float:
+        """Cost of drawing a power from the grid [$/h], negative for an export that is paid."""
+        return self.import_price * grid_kw if grid_kw > 0 else self.export_price * grid_kw
+
+
+@dataclass(frozen=True)
+class Network:
+    """Linearised network rows ``lower <= base + matrix Q <= upper`` over the LAMs' net purchases.
+
+    Attributes
+    ----------
+    matrix
+        Derivatives, ``(r, M)`` [row units per kW].
+    base, lower, upper
+        Values at Q = 0 and their limits, ``(r,)`` [row units: pu, A or % of rating].
+    voltage
+        Rows that are voltages; the others count as congestion, ``(r,)``. None: all are congestion.
+    name
+        Names for messages; numbers when left out.
+    """
+
+    matrix: Floats
+    base: Floats
+    lower: Floats
+    upper: Floats
+    voltage: Bools | None = None
+    name: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class WamOutcome:
+    """Clearing of the wide-area market for M LAMs and r network rows.
+
+    Attributes
+    ----------
+    net_kw
+        Net purchases Q_i, ``(M,)`` [kW].
+    price
+        Locational prices mu_i, the sum of the next four, ``(M,)`` [$/kWh].
+    energy, loss, voltage, congestion
+        Parts of the price by cause, ``(M,)`` each [$/kWh].
+    energy_price
+        Price pi at the feeder head [$/kWh].
+    grid_kw
+        Power drawn from the grid P0 [kW].
+    row_value, row_dual
+        Rows' values [row units] and prices eta_up - eta_low [$/h per row unit], ``(r,)`` each.
+    iterations
+        Newton steps.
+    residual_kw
+        Largest miss of the balance or of a row, rows scaled to their most sensitive LAM [kW].
+    """
+
+    net_kw: Floats
+    price: Floats
+    energy: Floats
+    loss: Floats
+    voltage: Floats
+    congestion: Floats
+    energy_price: float
+    grid_kw: float
+    row_value: Floats
+    row_dual: Floats
+    iterations: int
+    residual_kw: float
+
+
+def clear_wam(
+    curves: Curves, network: Network | None, grid: Grid, balance: Floats, offset_kw: float
+) -> WamOutcome:
+    """Equilibrium of the wide-area market (the convex program over all LAMs, with the network's rows).
+
+    Finds pi and eta such that the LAMs' answers to ``mu_i = w_i pi + sum_r R_ri eta_r`` meet the balance
+    ``P0 = offset + w'Q`` with the grid at its prices and every row with its complementary price.
+
+    Parameters
+    ----------
+    curves
+        Net purchase of each LAM over its locational price mu_i, M curves: the aggregate of its members after
+        ``shift`` by the conjectured slope K and the fee Delta_i.
+    network
+        Rows to respect, or None.
+    grid
+        Prices and limits at the feeder head.
+    balance
+        Head power per kW of each LAM's net purchase, w, ``(M,)``.
+    offset_kw
+        Head power at Q = 0 [kW].
+
+    Returns
+    -------
+    WamOutcome
+
+    Raises
+    ------
+    Infeasible
+        The balance or a row cannot be met by any trade; names it and the amount.
+    NotConverged
+        The residual stayed above ``MISSED_KW``.
+    """
+    balance = np.asarray(balance, dtype=np.float64)
+    network = network or Network(*(np.zeros((0, balance.size)), np.zeros(0), np.zeros(0), np.zeros(0)))
+    scale, relevant = _relevant(curves, network)
+    A = np.concatenate([balance[None, :], network.matrix[relevant] / scale[relevant][:, None]])
+    base = np.concatenate([[offset_kw], network.base[relevant] / scale[relevant]])
+    reach = np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw))
+    tolerance = 1e-12 + 4e-15 * float(np.abs(A).max(axis=0) @ reach + np.abs(base).max())
+    for cap in ELASTIC:
+        stairs = _stairs(network, scale, relevant, grid, cap)
+        point = _solve(curves, A, base, stairs, grid, tolerance)
+        missed = _missed(stairs, point)
+        if missed.max() <= MISSED_KW:
+            break
+    else:
+        _refuse(network, scale, relevant, missed)
+    if point.residual_kw > MISSED_KW:
+        raise NotConverged(point.iterations, point.residual_kw)
+    y = point.y.copy()
+    y[0] = _central_price(curves, A, stairs, point, 0.5 * (grid.import_price + grid.export_price))
+    eta = np.zeros(network.base.size)
+    eta[relevant] = y[1:] / scale[relevant]
+    return _outcome(point, network, balance, offset_kw, y[0], eta, stairs)
+
+
+def _relevant(curves: Curves, network: Network) -> tuple[Floats, Bools]:
+    """Size of each row, and whether any admissible trade can bring it to a limit."""
+    scale = np.abs(network.matrix).max(axis=1, initial=0.0)
+    middle = 0.5 * (curves.highest_kw + curves.lowest_kw)
+    half = 0.5 * (curves.highest_kw - curves.lowest_kw)
+    centre = network.base + network.matrix @ middle
+    span = np.abs(network.matrix) @ half
+    relevant = (centre + span > network.upper) | (centre - span < network.lower)
+    return np.where(scale > 0, scale, 1.0), np.asarray(relevant)
+
+
+def _stairs(network: Network, scale: Floats, relevant: Bools, grid: Grid, cap: float) -> Staircases:
+    """The grid's staircase and the rows', all of them elastic at prices of plus and minus ``cap``."""
+    lower = network.lower[relevant] / scale[relevant]
+    upper = network.upper[relevant] / scale[relevant]
+    ones = np.ones(lower.size)
+    kink = np.stack([-cap * ones, 0 * ones, cap * ones, np.inf * ones], axis=1)
+    level = np.stack([-np.inf * ones, lower, upper, np.inf * ones, np.inf * ones], axis=1)
+    head_kink = [-cap, grid.export_price, grid.import_price, cap]
+    head_level = [-np.inf, -grid.export_limit_kw, 0.0, grid.import_limit_kw, np.inf]
+    return Staircases(np.concatenate([[head_kink], kink]), np.concatenate([[head_level], level]))
+
+
+def _solve(
+    curves: Curves, A: Floats, base: Floats, stairs: Staircases, grid: Grid, tolerance: float
+) -> DualPoint:
+    """Solve the dual; where curves jump, by proximal steps around the quantities until these stay."""
+    y = np.zeros(base.size)
+    y[0] = 0.5 * (grid.import_price + grid.export_price)
+    steep = fall(curves).max(initial=0.0) > STEEPEST
+    jumps = np.diff(curves.price) <= 0
+    jumps[curves.start[1:-1] - 1] = False
+    if not (steep or (jumps & (np.diff(curves.kw) < 0)).any()):
+        return solve_dual(curves, A, base, stairs, y, tolerance)
+    centre = np.zeros(len(curves))
+    iterations = 0
+    for _ in range(50):
+        point = solve_dual(shift(curves, PROXIMAL, 0.0, centre), A, base, stairs, y, tolerance)
+        iterations += point.iterations
+        moved = float(np.abs(point.kw - centre).max())
+        y, centre = point.y, point.kw
+        if moved <= 1e-9 * (1.0 + float(np.abs(centre).max())):
+            break
+    return DualPoint(point.y, point.kw, point.value, point.residual_kw, iterations)
+
+
+def _missed(stairs: Staircases, point: DualPoint) -> Floats:
+    """How far each limit is missed where its price reached the elastic cap, ``(1 + r,)`` [kW]."""
+    over = point.value - np.where(stairs.kink[:, 3] < np.inf, stairs.level[:, 3], stairs.level[:, 2])
+    under = stairs.level[:, 1] - point.value
+    return np.maximum(np.maximum(over, under), 0.0)
+
+
+def _refuse(network: Network, scale: Floats, relevant: Bools, missed: Floats) -> None:
+    """Name the limit that is missed most."""
+    worst = int(np.argmax(missed))
+    if worst == 0:
+        raise Infeasible("power balance with the grid's limits", float(missed[0]))
+    index = int(np.flatnonzero(relevant)[worst - 1])
+    name = network.name[index] if network.name else str(index)
+    amount = float(missed[worst] * scale[index])
+    raise Infeasible(f"network row {name}", amount, "row units", index)
+
+
+def _central_price(curves: Curves, A: Floats, stairs: Staircases, point: DualPoint, middle: float) -> float:
+    """The energy price nearest the middle of the grid's prices at which nothing else would change."""
+    pi = float(point.y[0])
+    rows = point.y[1:] @ A[1:]
+    low, high = price_range(curves, point.kw)
+    weight = A[0]
+    at = int(stairs.below(point.y[:1])[0])
+    if at != int(stairs.upto(point.y[:1])[0]):
+        low_pi = high_pi = pi
+        # On a riser the price is fixed, unless the power stands at one of its ends.
+        if point.value[0] >= stairs.level[0, at + 1]:
+            high_pi = float(stairs.kink[0, at + 1])
+        if point.value[0] <= stairs.level[0, at]:
+            low_pi = float(stairs.kink[0, at - 1])
+    else:
+        low_pi, high_pi = float(stairs.kink[0, at - 1]), float(stairs.kink[0, at])
+    if stairs.level[0, 1] == stairs.level[0, 3]:
+        low_pi, high_pi = -np.inf, np.inf
+    sensitive = weight != 0
+    ends = np.stack([low - rows, high - rows])[:, sensitive] / weight[sensitive]
+    low_pi = max(low_pi, float(ends.min(axis=0).max(initial=-np.inf)))
+    high_pi = min(high_pi, float(ends.max(axis=0).min(initial=np.inf)))
+    return min(max(middle, low_pi), high_pi) if high_pi - low_pi > 1e-12 else pi
+
+
+def _outcome(
+    point: DualPoint,
+    network: Network,
+    balance: Floats,
+    offset_kw: float,
+    pi: float,
+    eta: Floats,
+    stairs: Staircases,
+) -> WamOutcome:
+    """Split the locational prices by cause and put values on their limits where they are held there."""
+    is_voltage = np.zeros(eta.size, dtype=bool) if network.voltage is None else network.voltage
+    energy = np.full(balance.size, pi)
+    loss = (balance - 1.0) * pi
+    voltage = np.where(is_voltage, eta, 0.0) @ network.matrix
+    congestion = np.where(is_voltage, 0.0, eta) @ network.matrix
+    grid_kw = offset_kw + float(balance @ point.kw)
+    # A balance held at a level is met to rounding: say the level, so that import excludes export.
+    level = stairs.level[0, 1:4]
+    near = int(np.argmin(np.abs(level - grid_kw)))
+    if abs(level[near] - grid_kw) <= MISSED_KW * 1e-3:
+        grid_kw = float(level[near])
+    return WamOutcome(
+        net_kw=point.kw,
+        price=energy + loss + voltage + congestion,
+        energy=energy,
+        loss=loss,
+        voltage=voltage,
+        congestion=congestion,
+        energy_price=pi,
+        grid_kw=grid_kw,
+        row_value=network.base + network.matrix @ point.kw,
+        row_dual=eta,
+        iterations=point.iterations,
+        residual_kw=point.residual_kw,
+    )
