@@ -39,6 +39,22 @@ def unpack(column: bytes, length: int | None = None) -> npt.NDArray[np.float64]:
     return array
 
 
+def unpack_open(column: bytes, length: int) -> npt.NDArray[np.float64]:
+    """Float64 array of a column of limits, where infinity means that there is none; NaN is refused."""
+    array = np.frombuffer(column, dtype="<f8").astype(np.float64)
+    if array.size != length or np.isnan(array).any():
+        raise ValueError(f"a column of limits must have {length} values, none of them NaN")
+    return array
+
+
+def pack_open(values: npt.ArrayLike) -> bytes:
+    """Column of limits, which may be infinite; raises ``ValueError`` at NaN."""
+    array = np.ascontiguousarray(values, dtype="<f8")
+    if np.isnan(array).any():
+        raise ValueError("a limit is NaN")
+    return array.tobytes()
+
+
 def pack_index(values: npt.ArrayLike) -> bytes:
     """Column of int32 values as bytes."""
     return np.ascontiguousarray(values, dtype="<i4").tobytes()
@@ -224,10 +240,8 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     congestion: list[float]
     energy_price: float
     grid_kw: float
-    balance_offset_kw: float
     row_name: list[str]
     row_dual: list[float]
-    surplus_per_h: float
     linear_error_pu: float | None
     violations: list[str]
     flags: list[str]

@@ -28,7 +28,7 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class Inventory:
     """Which resources there are, ``(r,)`` each, by prosumer and then kind; the same in every interval."""
 
     prosumer: Ints
@@ -60,7 +60,7 @@ class Resources:
     demand_kw: Floats
 
 
-def roster_of(population: Population) -> Roster:
+def inventory_of(population: Population) -> Inventory:
     """Resources that a population owns."""
     owners = {
         Kind.PV: population.pv_kwp > 0.0,
@@ -71,18 +71,18 @@ def roster_of(population: Population) -> Roster:
     prosumer = np.concatenate([np.flatnonzero(owns) for owns in owners.values()])
     kind = np.concatenate([np.full(owns.sum(), code, dtype=np.int8) for code, owns in owners.items()])
     order = np.lexsort((kind, prosumer))
-    return Roster(prosumer[order], kind[order])
+    return Inventory(prosumer[order], kind[order])
 
 
-def resources_at(profiles: Profiles, roster: Roster, tick: int, soc: Floats, forecast: Forecast) -> Resources:
+def resources_at(profiles: Profiles, inventory: Inventory, tick: int, soc: Floats, forecast: Forecast) -> Resources:
     """Offers of all prosumers for one tick.
 
     Parameters
     ----------
     profiles
         Values stored energy.
-    roster
-        From `roster_of`.
+    inventory
+        From `inventory_of`.
     tick
         The interval bid for.
     soc
@@ -97,7 +97,7 @@ def resources_at(profiles: Profiles, roster: Roster, tick: int, soc: Floats, for
         below 0, is worth ``value efficiency - wear``, never more. Shedding costs what its owner says.
     """
     people = profiles.population
-    who, kind = roster.prosumer, roster.kind
+    who, kind = inventory.prosumer, inventory.kind
     wear = profiles.scenario.population.battery.wear_price
     value = profiles.stored_energy_value(tick, soc)
     efficiency = people.battery_efficiency

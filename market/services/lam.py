@@ -184,7 +184,7 @@ class LamHost:
         if names:
             self.refused += names
             raise ValueError(
-                f"{len(names)} bids are not monotone or beyond the connection's rating: {', '.join(names[:5])}"
+                f"{len(names)} bids are not monotone or beyond their rating: {', '.join(names[:5])}"
             )
 
     def _take_telemetry(self, place: int, telemetry: Telemetry) -> None:

@@ -29,7 +29,7 @@ from broker.messages import (
 )
 from broker.node import Collector, Node
 from market.curves import Curves, respond, shift
-from market.response import Resources, disaggregate, supply, value_curves
+from market.response import Resources, disaggregate, supply_curves
 from market.services.roster import Roster, Rules, Terms
 
 Floats = npt.NDArray[np.float64]
@@ -106,9 +106,8 @@ class _Desk:
     def bids(self, position: Position) -> Curves:
         """Best response of every member to every price: what it bids."""
         self.position = position
-        self.supply = supply(self.members.size, position.resources)
-        self.values = value_curves(self.supply, position.demand_kw)
-        return shift(self.values, self.slope, self.fee)
+        self.supply = supply_curves(position.demand_kw, position.resources)
+        return shift(self.supply.curves, self.slope, self.fee)
 
     async def outputs(self, tick: int, trade_kw: Floats) -> Floats:
         """Resource outputs that meet the awarded trades; NaN marks a member that got none and acts alone.
@@ -118,9 +117,9 @@ class _Desk:
         unserved = np.isnan(trade_kw)
         if unserved.any():
             self.node.flag(f"{int(unserved.sum())} prosumers of {self.node.name} got no award and act alone")
-            trade_kw = np.where(unserved, alone(self.values, self.rules.terms(tick)), trade_kw)
+            trade_kw = np.where(unserved, alone(self.supply.curves, self.rules.terms(tick)), trade_kw)
         position, resources = self.position, self.position.resources
-        output_kw = disaggregate(self.supply, position.demand_kw, trade_kw)
+        output_kw = disaggregate(self.supply, trade_kw)
         await self.node.publish(
             self.node.topics.position(self.node.name),
             PositionBatch,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,9 @@ from broker import messages
 from broker.messages import FeederReply, FeederRequest, FeederState, LamBid, NetworkModel, Step
 from broker.messages import WamOutcome as OutcomeMessage
 from broker.node import Collector, Node
+from market.curves import Curves, from_points, price_range, respond, shift
 from market.errors import Infeasible, NotConverged
-from market.response import Curves, join, respond, shift
+from market.services.book import check_curve
 from market.services.prosumers import halfway
 from market.services.roster import Roster, Rules, Terms
 from market.wam import Grid, Network, WamOutcome, clear_wam
@@ -57,6 +59,7 @@ class Candidate:
 
     net_kw: Floats
     outcome: WamOutcome | None
+    row_name: list[str]
     reply: FeederReply
 
     @property
@@ -139,7 +142,7 @@ class WamOperator:
             body = self._held(terms, best)
         else:
             status = "confirmed" if best.reply.confirmed else "unconfirmed"
-            body = cleared(best.outcome)
+            body = cleared_body(best.outcome, best.row_name)
             self.price = best.outcome.price
         for flag in talks.flags:
             self.node.flag(flag)
@@ -165,6 +168,7 @@ class WamOperator:
         talks = Negotiation()
         net_kw = self._at_last_prices(terms)
         outcome: WamOutcome | None = None
+        row_name: list[str] = []
         for round_ in range(self.rounds + 1):
             talks.rounds = round_
             asked = time.perf_counter()
@@ -175,25 +179,29 @@ class WamOperator:
                 break
             talks.confirm_s += time.perf_counter() - asked
             if reply.solved:
-                talks.candidates.append(Candidate(net_kw, outcome, reply))
+                talks.candidates.append(Candidate(net_kw, outcome, row_name, reply))
             if (outcome is not None and reply.confirmed) or reply.model is None or round_ == self.rounds:
                 break
             began = time.perf_counter()
             try:
-                outcome = clear_wam(self.book.curves, self._terms(terms, reply.model))
+                outcome = clear_model(self._seen_by_wam(), reply.model, terms)
             except (Infeasible, NotConverged) as problem:
                 talks.flags.append(f"clearing of round {round_ + 1}: {problem}")
                 break
             finally:
                 talks.clear_s += time.perf_counter() - began
-            net_kw = outcome.net_kw
+            net_kw, row_name = outcome.net_kw, reply.model.name
         return talks
+
+    def _seen_by_wam(self) -> Curves:
+        """LAMs' responses with their fee and conjectured slope: mu_i over Q_i."""
+        return shift(self.book.curves, self.rules.conjecture, self.rules.wam_fee)
 
     def _at_last_prices(self, terms: Terms) -> Floats:
         """LAM nets if prices stayed as they were: where to linearise first, and what holding means."""
         middle = np.full(self.count, 0.5 * (terms.import_price + terms.export_price))
         price = middle if self.price is None else self.price
-        return respond(shift(self.book.curves, self.rules.conjecture, self.rules.wam_fee), price)
+        return respond(self._seen_by_wam(), price)
 
     def _held(self, terms: Terms, best: Candidate | None) -> dict[str, Any]:
         """Outcome in which the last prices stay: each LAM's own shadow price, all of it energy."""
@@ -248,3 +256,52 @@ class WamOperator:
     def _take_state(self, state: FeederState) -> None:
         self.last_kw = messages.unpack(state.lam_kw, self.count)
         self.last_kvar = messages.unpack(state.lam_kvar, self.count)
+
+
+def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamOutcome:
+    """Clear the WAM over a linear model as it came off the wire.
+
+    Parameters
+    ----------
+    curves
+        Net purchase of each LAM over its locational price, ``(M,)`` curves.
+    model
+        Balance and rows from the feeder.
+    terms
+        Prices and limits at the feeder head.
+
+    Raises
+    ------
+    Infeasible, NotConverged
+        As `market.wam.clear_wam`.
+    ValueError
+        The model's columns do not fit each other.
+    """
+    rows, lams = len(model.name), len(curves)
+    network = Network(
+        matrix=messages.unpack(model.matrix, rows * lams).reshape(rows, lams),
+        base=messages.unpack(model.base, rows),
+        lower=messages.unpack_open(model.lower, rows),
+        upper=messages.unpack_open(model.upper, rows),
+        voltage=np.array([kind == "voltage" for kind in model.row_kind], dtype=bool),
+        name=tuple(model.name),
+    )
+    grid = Grid(terms.import_price, terms.export_price, terms.import_limit_kw, terms.export_limit_kw)
+    return clear_wam(curves, network, grid, np.array(model.balance), model.offset_kw)
+
+
+def cleared_body(outcome: WamOutcome, row_name: list[str]) -> dict[str, Any]:
+    """Fields of the outcome message that come from a clearing; only rows that bind are named."""
+    binding = np.flatnonzero(outcome.row_dual)
+    return {
+        "net_kw": messages.column_list(outcome.net_kw),
+        "price": messages.column_list(outcome.price),
+        "energy": messages.column_list(outcome.energy),
+        "loss": messages.column_list(outcome.loss),
+        "voltage": messages.column_list(outcome.voltage),
+        "congestion": messages.column_list(outcome.congestion),
+        "energy_price": outcome.energy_price,
+        "grid_kw": outcome.grid_kw,
+        "row_name": [row_name[row] for row in binding],
+        "row_dual": messages.column_list(outcome.row_dual[binding]),
+    }
