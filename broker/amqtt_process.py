@@ -5,8 +5,8 @@ input closes, that is, when whoever started it is gone. Only this file knows amq
 """
 
 import asyncio
-import contextlib
 import logging
+import os
 import signal
 import sys
 
@@ -69,7 +69,8 @@ async def serve(port: int) -> None:
     sys.stdout.write(f"ready {server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await over.wait()
-    server.close()
+    # amqtt would first finish what it has begun, for seconds; there is nothing on disk to keep in order.
+    os._exit(0)
 
 
 def main() -> None:
@@ -79,9 +80,8 @@ def main() -> None:
     try:
         asyncio.run(serve(int(sys.argv[1])))
     except OSError as error:
-        sys.exit(error.strerror or str(error))
+        sys.exit(os.strerror(error.errno) if error.errno else str(error))
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        main()
+    main()

@@ -25,6 +25,9 @@ from broker.errors import BrokerRefused, BrokerUnreachable, BusClosed
 from broker.filters import matches
 
 log = logging.getLogger(__name__)
+_paho_log = log.getChild("paho")
+# A lost connection is told here, once; paho would add an error for each way of noticing it.
+_paho_log.setLevel(logging.CRITICAL)
 
 T = TypeVar("T")
 
@@ -163,6 +166,7 @@ class MqttBus:
             self.address.port,
             username=self.address.username,
             password=self.address.password,
+            logger=_paho_log,
             identifier=self.client_id,
             will=None if will is None else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
             clean_session=True,
