@@ -1,0 +1,231 @@
+"""Writes docs/messages.md and docs/messages.schema.json from the message structs and the topic tree.
+
+Run it after a change to ``broker/messages.py`` or ``broker/topics.py``. What the structs cannot tell, who
+sends a kind to whom and how, stands in ``ROUTES``; a kind without a route, or a topic that no route uses,
+ends the script with an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal
+
+import msgspec
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from broker import messages  # noqa: E402
+from broker.topics import Topics  # noqa: E402
+
+KINDS: tuple[type[messages.Message], ...] = typing.get_args(messages.AnyMessage)
+PARTS = (messages.Traffic, messages.DeviceState, messages.DeviceSetPoint, messages.NetworkModel)
+HEADER = {field.name for field in msgspec.structs.fields(messages.Message)}
+COLUMNS = {messages.Column: "column", messages.Index: "index"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a kind travels: a topic of ``Topics`` with its levels, sender, receivers and QoS."""
+
+    topic: str
+    levels: tuple[str, ...]
+    sender: str
+    receivers: str
+    qos: int = 1
+    retained: bool = False
+
+
+ROUTES = {
+    "step": Route("step", (), "clock", "every service"),
+    "done": Route("done", ("service",), "services that the clock waits for", "clock, recorder"),
+    "availability": Route(
+        "availability", ("service",), "every service; the broker as its last will", "clock", retained=True
+    ),
+    "telemetry": Route(
+        "telemetry", ("prosumer",), "gateway", "live host, LAM host of the prosumer, feeder, recorder"
+    ),
+    "bid": Route("bid", ("lam", "prosumer"), "live host", "LAM host of the LAM"),
+    "bid-batch": Route("bid_batch", ("host",), "population host", "LAM hosts"),
+    "lam-bid": Route("lam_bid", ("lam",), "LAM host of the LAM", "WAM"),
+    "feeder-request": Route("feeder_request", (), "WAM", "feeder"),
+    "feeder-reply": Route("feeder_reply", (), "feeder", "WAM"),
+    "feeder-state": Route("feeder_state", (), "feeder", "WAM, device host, recorder"),
+    "wam-outcome": Route("wam_outcome", (), "WAM", "LAM hosts, recorder"),
+    "lam-outcome": Route("lam_outcome", ("host",), "LAM host", "recorder"),
+    "award": Route("award", ("lam", "prosumer"), "LAM host of the LAM", "live host"),
+    "award-batch": Route("award_batch", ("lam-host", "host"), "LAM host", "population host"),
+    "set-point": Route("set_point", ("prosumer",), "live host", "gateway, recorder"),
+    "acknowledgement": Route("acknowledgement", ("prosumer",), "gateway", "recorder"),
+    "metered": Route("metered", ("host",), "population host", "feeder, LAM hosts, recorder"),
+    "position": Route("position", ("host",), "population host, live host", "recorder"),
+    "rejected": Route("rejected", ("service",), "service that refused", "recorder"),
+}
+
+INTRODUCTION = """\
+# Messages
+
+This page and [messages.schema.json](messages.schema.json) are generated from `broker/messages.py` and
+`broker/topics.py` by `python scripts/make_message_docs.py`; edit those, not this.
+Who acts on which message, and when, is in [architecture.md](architecture.md); units and signs are in
+[nomenclature.md](nomenclature.md).
+
+A payload is one JSON object. Its `kind` says which of the structs below it is; unknown fields, missing
+fields and wrong types are refused. Every message carries this header:
+
+{header}
+
+- `column` is a base64 string of little-endian float64 values, `index` one of little-endian int32 values.
+  Parallel columns of a message have equal lengths. Ragged data are laid end to end, with a column of counts.
+- A value that is missing is `null`. Values that are not finite are refused on both sides.
+- Every topic has exactly one writer, which numbers its messages there from 0 (`seq`). A repeated number is
+  a duplicate and is dropped; a skipped one is a gap and flags the interval; a message of a past tick is late.
+- Only `availability` is retained. Any other kind that arrives retained is refused.
+- QoS 1 delivers at least once; the numbers make it once. Order between topics is never relied upon.
+- A service that refuses a message says so on `rejected`, with the topic and the reason.
+
+All topics stand below `{root}`.
+
+## Kinds
+
+{table}
+"""
+
+PART_HEADING = """\
+## Parts of messages
+
+Structs that occur inside others; they have no header of their own.
+"""
+
+
+def render() -> str:
+    """Text of docs/messages.md."""
+    sections = [_section(kind, f"`{_tag(kind)}`") for kind in KINDS]
+    parts = [_section(part, f"`{part.__name__}`", skip=set()) for part in PARTS]
+    return "\n".join(
+        [
+            INTRODUCTION.format(
+                header=_fields(messages.Message, skip=set()), root=Topics("{run}").root, table=_kinds()
+            ),
+            *sections,
+            PART_HEADING,
+            *parts,
+        ]
+    )
+
+
+def schema() -> str:
+    """Text of docs/messages.schema.json: JSON Schema 2020-12 of any message."""
+    (any_message,), definitions = msgspec.json.schema_components(
+        [messages.AnyMessage], ref_template="#/$defs/{name}"
+    )
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "sharegrid wire messages, version 1",
+        **any_message,
+        "$defs": dict(sorted(definitions.items())),
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def topic_of(route: Route) -> str:
+    """Topic of a route below the run's root, with its variable levels in braces."""
+    topics = Topics("{run}")
+    member = getattr(topics, route.topic)
+    text: str = member(*(f"{{{level}}}" for level in route.levels)) if route.levels else member
+    return text.removeprefix(f"{topics.root}/")
+
+
+def check_routes() -> None:
+    """Raise ``ValueError`` unless every kind has a route and every topic carries a kind."""
+    kinds = {_tag(kind) for kind in KINDS}
+    topics = {name for name in vars(Topics) if not name.startswith("_")} - {"root", "run"}
+    for what, have, need in (
+        ("kinds without a route", set(ROUTES), kinds),
+        ("routes without a kind", kinds, set(ROUTES)),
+        ("topics without a route", {route.topic for route in ROUTES.values()}, topics),
+    ):
+        if need - have:
+            raise ValueError(f"{what}: {', '.join(sorted(need - have))}; correct ROUTES in {__file__}")
+
+
+def _kinds() -> str:
+    rows = []
+    for kind in KINDS:
+        route = ROUTES[_tag(kind)]
+        qos = f"{route.qos}, retained" if route.retained else str(route.qos)
+        link = f"[`{_tag(kind)}`](#{_tag(kind)})"
+        rows.append((link, f"`{topic_of(route)}`", route.sender, route.receivers, qos))
+    return _table(("kind", "topic", "sender", "receivers", "QoS"), rows)
+
+
+def _tag(kind: type[messages.Message]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def _section(kind: type[msgspec.Struct], heading: str, skip: set[str] = HEADER) -> str:
+    text = inspect.cleandoc(kind.__doc__ or "").replace("``", "`")
+    return f"### {heading}\n\n{text}\n\n{_fields(kind, skip)}\n"
+
+
+def _fields(kind: type[msgspec.Struct], skip: set[str]) -> str:
+    rows = [
+        (f"`{field.encode_name}`", _type(field.type), _default(field))
+        for field in msgspec.structs.fields(kind)
+        if field.name not in skip
+    ]
+    return _table(("field", "type", "default"), rows)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    made = field.default_factory is not msgspec.NODEFAULT
+    value = field.default_factory() if made else field.default
+    return "all 0" if isinstance(value, messages.Traffic) else f"`{msgspec.json.encode(value).decode()}`"
+
+
+def _type(kind: Any) -> str:
+    if kind in COLUMNS:
+        return COLUMNS[kind]
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return ", ".join(f"`{msgspec.json.encode(argument).decode()}`" for argument in arguments)
+    if origin is list:
+        return f"list of {_type(arguments[0])}"
+    if origin in (typing.Union, UnionType):
+        inner = [_type(argument) for argument in arguments if argument is not NoneType]
+        return " or ".join([*inner, "null"] if NoneType in arguments else inner)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return f"[`{kind.__name__}`](#{kind.__name__.lower()})"
+    return {bool: "true or false", int: "integer", float: "number", str: "string"}[kind]
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def main() -> None:
+    """Write both files, or with ``--check`` say whether they are in step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only compare; fail where they differ")
+    check = parser.parse_args().check
+    check_routes()
+    for name, text in (("messages.md", render()), ("messages.schema.json", schema())):
+        path = ROOT / "docs" / name
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            sys.exit(f"docs/{name} is out of step: run python scripts/make_message_docs.py")
+
+
+if __name__ == "__main__":
+    main()
