@@ -252,7 +252,7 @@ def build_profiles(scenario: Scenario, population: Population, sites: int) -> Pr
     )
     source: Source = synthetic
     if scenario.tables.profiles:
-        from cosim.tables import read_profiles
+        from cosim.profile_table import read_profiles
 
         source = read_profiles(scenario, population, timeline, synthetic)
     middle_min = timeline.start_epoch_min + (np.arange(ticks) + 0.5) * timeline.interval_min + offset_min

@@ -1,0 +1,161 @@
+"""Reading users' CSV and Parquet files so that whatever is wrong is named by file, column and row."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.scenario import ScenarioError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = {".csv", ".parquet"}
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A table as read, with the name and the row numbers that its user knows."""
+
+    path: Path
+    frame: "pd.DataFrame"
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return [str(name) for name in self.frame.columns]
+
+    def row(self, index: int) -> str:
+        """Row ``index`` as its user finds it: the line of a CSV file, the row of a Parquet file."""
+        return f"line {index + 2}" if self.path.suffix == ".csv" else f"row {index + 1}"
+
+    def complain(self, what: str, column: str = "", index: int | None = None) -> ScenarioError:
+        """Error in one line: file, column, row, what and remedy."""
+        place = [self.path.name, *([f"column {column}"] if column else [])]
+        place += [self.row(index)] if index is not None else []
+        return ScenarioError(f"{', '.join(place)}: {what}")
+
+    def text(self, column: str) -> list[str]:
+        """Texts of a column, none of them empty.
+
+        Raises
+        ------
+        ScenarioError
+            A cell is empty.
+        """
+        cells = [str(cell).strip() for cell in self.frame[column].astype(object).fillna("")]
+        for index, cell in enumerate(cells):
+            if not cell:
+                raise self.complain("the cell is empty; fill it", column, index)
+        return cells
+
+    def numbers(
+        self,
+        column: str,
+        low: float = -np.inf,
+        high: float = np.inf,
+        rows: NDArray[np.intp] | None = None,
+    ) -> NDArray[np.float64]:
+        """Numbers of a column, all finite and within a range.
+
+        Parameters
+        ----------
+        column
+            Name of the column.
+        low, high
+            Range, limits included.
+        rows
+            Indices of the rows to take and check; all if None.
+
+        Returns
+        -------
+        NDArray
+            ``(rows,)``.
+
+        Raises
+        ------
+        ScenarioError
+            A cell is empty, no number, not finite or out of range.
+        """
+        import pandas as pd
+
+        cells = self.frame[column] if rows is None else self.frame[column].iloc[rows]
+        values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        bad = np.flatnonzero(~((values >= low) & (values <= high) & np.isfinite(values)))
+        if len(bad):
+            cell, value = cells.iloc[int(bad[0])], values[bad[0]]
+            index = int(bad[0]) if rows is None else int(rows[bad[0]])
+            if pd.isna(cell) or not str(cell).strip():
+                raise self.complain("the cell is empty; give a number", column, index)
+            if not np.isfinite(value):
+                raise self.complain(f"{str(cell)!r} is no finite number; give one", column, index)
+            raise self.complain(f"{value:g} is outside {low:g} to {high:g}; correct it", column, index)
+        return values
+
+    def flags(self, column: str) -> NDArray[np.bool_]:
+        """Column of true and false (also 1 and 0).
+
+        Raises
+        ------
+        ScenarioError
+            A cell is something else.
+        """
+        known = {"true": True, "1": True, "false": False, "0": False}
+        cells = self.text(column)
+        for index, cell in enumerate(cells):
+            if cell.lower() not in known:
+                raise self.complain(f"{cell!r} is neither true nor false; give one", column, index)
+        return np.array([known[cell.lower()] for cell in cells], dtype=np.bool_)
+
+
+def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
+    """Table in a CSV or Parquet file.
+
+    Parameters
+    ----------
+    path
+        File ending in ``.csv`` or ``.parquet``.
+    text_columns
+        Columns to keep as text, whatever they look like.
+
+    Returns
+    -------
+    TableFile
+        With at least one row.
+
+    Raises
+    ------
+    ScenarioError
+        The file is missing, of another kind, damaged, empty or ragged.
+    """
+    import pandas as pd
+
+    file = Path(path)
+    if file.suffix not in SUFFIXES:
+        raise ScenarioError(f"{file.name}: unknown kind of table; give a file that ends in .csv or .parquet")
+    if not file.is_file():
+        raise ScenarioError(f"{path}: no such file; correct its name under [tables] in the scenario")
+    try:
+        with warnings.catch_warnings():
+            # pandas only warns when a row has more cells than the header, and drops them.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            if file.suffix == ".parquet":
+                frame = pd.read_parquet(file)
+            else:
+                frame = pd.read_csv(
+                    file,
+                    dtype=dict.fromkeys(text_columns, str),
+                    index_col=False,
+                    skip_blank_lines=False,
+                    float_precision="round_trip",
+                )
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        reason = " ".join(str(error).split())
+        raise ScenarioError(f"{file.name}: cannot be read: {reason}; correct or replace the file") from None
+    table = TableFile(file, frame)
+    if len(frame) == 0:
+        raise table.complain("the table has no rows; add some or leave the file out of [tables]")
+    return table
