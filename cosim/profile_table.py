@@ -166,14 +166,14 @@ def _times(table: TableFile) -> NDArray[np.int64]:
                 what = f"{text!r} has no UTC offset; write 2024-06-21T00:00+02:00"
                 raise table.complain(what, "time", index)
         instants = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601", errors="coerce")
-    for index in np.flatnonzero(instants.isna().to_numpy()):
-        raise table.complain("this is no time; write 2024-06-21T00:00+02:00", "time", int(index))
-    epoch_s = instants.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
-    for index in np.flatnonzero(np.diff(epoch_s) <= 0):
-        what = (
-            "repeats the row above" if epoch_s[index + 1] == epoch_s[index] else "lies before the row above"
-        )
-        raise table.complain(f"the time {what}; sort the rows and keep one of each", "time", int(index) + 1)
+    for bad in np.flatnonzero(instants.isna().to_numpy()):
+        raise table.complain("this is no time; write 2024-06-21T00:00+02:00", "time", int(bad))
+    epoch_s: NDArray[np.int64] = (
+        instants.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
+    )
+    for bad in np.flatnonzero(np.diff(epoch_s) <= 0):
+        what = "repeats the row above" if epoch_s[bad + 1] == epoch_s[bad] else "lies before the row above"
+        raise table.complain(f"the time {what}; sort the rows and keep one of each", "time", int(bad) + 1)
     return epoch_s
 
 

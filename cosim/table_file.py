@@ -46,7 +46,8 @@ class TableFile:
         ScenarioError
             A cell is empty.
         """
-        cells = [str(cell).strip() for cell in self.frame[column].astype(object).fillna("")]
+        empty = self.frame[column].isna()
+        cells = ["" if no else str(cell).strip() for cell, no in zip(self.frame[column], empty, strict=True)]
         for index, cell in enumerate(cells):
             if not cell:
                 raise self.complain("the cell is empty; fill it", column, index)
