@@ -9,6 +9,7 @@ DeviceError
 ├── DeviceUnreachable    nothing accepts the connection
 ├── DeviceTimeout        connected, but no answer in time
 ├── MalformedReply       an answer that is not one to the request
+├── ReadBackMismatch     a register reads back otherwise than written
 └── DeviceRefused        the device answered with an exception
     ├── IllegalFunction      1
     ├── IllegalAddress       2
@@ -55,6 +56,10 @@ class DeviceTimeout(DeviceError):
 
 class MalformedReply(DeviceError):
     """An answer that is not one to the request."""
+
+
+class ReadBackMismatch(DeviceError):
+    """A register reads back otherwise than written."""
 
 
 class DeviceRefused(DeviceError):
