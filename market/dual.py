@@ -17,6 +17,7 @@ from market.staircase import Staircases, local_minimum
 
 ITERATIONS = 400
 RIDGE = 1e-10
+ROUNDING_KW = 1e-7
 NEAR = 0.1
 """A step may stop where the dual's slope along it has fallen to this part."""
 
@@ -100,7 +101,8 @@ def solve_dual(
             far, _ = answers.at(mu + along)
             np.divide(np.abs(far - kw), np.abs(along), out=chord, where=along != 0)
         y = target if t == 1.0 else _snap(stairs, y + t * direction)
-        idle = idle + 1 if residual > 0.999 * best else 0
+        # The residual may rise on the way; it tells that only rounding is left once it is small.
+        idle = idle + 1 if 0.9 * best < residual < ROUNDING_KW else 0
         best = min(best, residual)
     return DualPoint(y, kw, value, residual, ITERATIONS)
 

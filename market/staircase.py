@@ -44,6 +44,10 @@ class Staircases:
         return self.level[row, self.below(y)], self.level[row, self.upto(y)]
 
 
+STEPS = 40
+"""Changes of the free set per model; a model left early still points uphill on the dual."""
+
+
 def local_minimum(
     stairs: Staircases, A: Floats, slope: Floats, ridge: float, y: Floats, value: Floats, tolerance: float
 ) -> Floats:
@@ -86,7 +90,7 @@ def local_minimum(
     riser_low, riser_high = stairs.level[row, flat], stairs.level[row, ceiling]
     move = np.zeros(A.shape[1])
     released = -1
-    for _ in range(20 * n + 100):
+    for _ in range(STEPS):
         F = np.flatnonzero(free)
         if F.size:
             rows = A[F]
@@ -123,7 +127,6 @@ def local_minimum(
         if off[worst] <= tolerance:
             break
         free[worst] = True
-        if now[worst] > riser_high[worst]:
-            flat[worst] += 1
+        flat[worst] += now[worst] > riser_high[worst]
         released = worst
     return z

@@ -143,13 +143,13 @@ def clear_wam(
     for cap in ELASTIC:
         stairs = _stairs(network, scale, relevant, grid, cap)
         point = _solve(curves, A, base, stairs, grid, tolerance)
+        if point.residual_kw > MISSED_KW:
+            raise NotConverged(point.iterations, point.residual_kw)
         missed = _missed(stairs, point)
         if missed.max() <= MISSED_KW:
             break
     else:
         _refuse(network, scale, relevant, missed)
-    if point.residual_kw > MISSED_KW:
-        raise NotConverged(point.iterations, point.residual_kw)
     y = point.y.copy()
     y[0] = _central_price(curves, A, stairs, point, 0.5 * (grid.import_price + grid.export_price))
     eta = np.zeros(network.base.size)
