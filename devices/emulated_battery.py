@@ -20,7 +20,7 @@ from devices.revert import RevertTimers
 from devices.sunspec import sunspec_layout
 
 Array = NDArray[np.float64]
-MODELS = (1, 120, 121, 124, 701, 704, 713)
+MODELS = (1, 120, 121, 124, 704, 713, 701)
 _SET = ("WSetEna", "WSetMod", "WSet", "WSetPct", "WSetEnaRvrt", "WSetRvrt", "WSetPctRvrt", "WSetRvrtTms")
 _BAND = ("StorCtl_Mod", "OutWRte", "InWRte", "InOutWRte_RvrtTms")
 _SET_POINTS = tuple(f"704.{name}" for name in _SET)

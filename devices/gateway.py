@@ -6,7 +6,7 @@ polled at once, the units behind one port one after another.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Generic, Literal, TypeVar
 
@@ -43,6 +43,16 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     export_kvarh: float | None = None
     devices: tuple[DeviceState, ...] = ()
 
+    @property
+    def net_kwh(self) -> float | None:
+        """Import less export since the meter was made [kWh]."""
+        return _less(self.import_kwh, self.export_kwh)
+
+    @property
+    def net_kvarh(self) -> float | None:
+        """Reactive import less export since the meter was made [kvarh]."""
+        return _less(self.import_kvarh, self.export_kvarh)
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """Whether all registers of a command read back as written, and what went wrong where not."""
@@ -56,6 +66,10 @@ class _Got(msgspec.Struct):
 
     meters: dict[str, MeterValues]
     inverters: dict[tuple[str, Device], InverterValues]
+
+
+_Ask = Callable[[_Got], Awaitable[None]]
+_Queues = dict[Connection, list[_Ask]]
 
 
 async def _ask_meter(prosumer: str, meter: FlatMeter | SunSpecMeter, got: _Got) -> None:
@@ -114,7 +128,7 @@ class Gateway:
 
     def __init__(
         self,
-        prosumers: Sequence[LiveProsumer],
+        prosumers: Iterable[LiveProsumer],
         *,
         interval_s: float = 900.0,
         timeout_s: float = 1.0,
@@ -128,7 +142,8 @@ class Gateway:
         self._spacing_s = command_spacing_s
         self._connections: dict[tuple[str, int], Connection] = {}
         self._commanded: dict[Endpoint, float] = {}
-        self._queues: dict[Connection, list[Callable[[_Got], Awaitable[None]]]] = {}
+        self._meter_queues: _Queues = {}
+        self._inverter_queues: _Queues = {}
         self._inverters: dict[tuple[str, Device], Inverter] = {}
         for prosumer in self.prosumers:
             self._equip(prosumer)
@@ -143,8 +158,13 @@ class Gateway:
             total.add(connection.counts)
         return total
 
-    async def poll(self) -> list[Reading]:
+    async def poll(self, *, inverters: bool = True) -> list[Reading]:
         """Read all devices once.
+
+        Parameters
+        ----------
+        inverters
+            False reads the meters alone; the readings then hold no devices.
 
         Returns
         -------
@@ -153,8 +173,12 @@ class Gateway:
         """
         self.problems = []
         got = _Got({}, {})
-        await asyncio.gather(*(self._poll_in_turn(queue, got) for queue in self._queues.values()))
-        return [self._reading(prosumer, got) for prosumer in self.prosumers]
+        queues = [
+            [*meters, *(self._inverter_queues[connection] if inverters else ())]
+            for connection, meters in self._meter_queues.items()
+        ]
+        await asyncio.gather(*(self._poll_in_turn(queue, got) for queue in queues))
+        return [self._reading(prosumer, got, inverters) for prosumer in self.prosumers]
 
     async def command(
         self, prosumer: str, set_points: Sequence[DeviceSetPoint], valid_s: float = 0.0
@@ -192,38 +216,39 @@ class Gateway:
         connection = self._connection(prosumer.meter)
         kind = SunSpecMeter if prosumer.meter.profile == "sunspec" else FlatMeter
         meter = kind(connection, prosumer.meter)
-        self._queues[connection].append(partial(_ask_meter, prosumer.id, meter))
+        self._meter_queues[connection].append(partial(_ask_meter, prosumer.id, meter))
         if prosumer.pv is not None:
             connection = self._connection(prosumer.pv)
             pv = Inverter(connection, prosumer.pv)
             self._inverters[prosumer.id, "pv"] = pv
-            self._queues[connection].append(partial(_ask_pv, prosumer.id, pv))
+            self._inverter_queues[connection].append(partial(_ask_pv, prosumer.id, pv))
         if prosumer.battery is not None:
             connection = self._connection(prosumer.battery)
             battery = Inverter(connection, prosumer.battery)
             self._inverters[prosumer.id, "battery"] = battery
             ask = partial(_ask_battery, prosumer, battery, self._interval_s)
-            self._queues[connection].append(ask)
+            self._inverter_queues[connection].append(ask)
 
     def _connection(self, endpoint: Endpoint) -> Connection:
         place = (endpoint.host, endpoint.port)
         if place not in self._connections:
             self._connections[place] = Connection(*place, timeout_s=self._timeout_s)
-            self._queues[self._connections[place]] = []
+            self._meter_queues[self._connections[place]] = []
+            self._inverter_queues[self._connections[place]] = []
         return self._connections[place]
 
-    async def _poll_in_turn(self, queue: Sequence[Callable[[_Got], Awaitable[None]]], got: _Got) -> None:
+    async def _poll_in_turn(self, queue: Sequence[_Ask], got: _Got) -> None:
         for ask in queue:
             try:
                 await ask(got)
             except DeviceError as error:
                 self.problems.append(str(error))
 
-    def _reading(self, prosumer: LiveProsumer, got: _Got) -> Reading:
+    def _reading(self, prosumer: LiveProsumer, got: _Got, inverters: bool) -> Reading:
         devices = [
             self._state(prosumer.id, device, got.inverters.get((prosumer.id, device)))
             for device in _DEVICES
-            if (prosumer.id, device) in self._inverters
+            if inverters and (prosumer.id, device) in self._inverters
         ]
         quality, meter = self._meters[prosumer.id].remember(got.meters.get(prosumer.id))
         if meter is None:
@@ -265,3 +290,7 @@ class Gateway:
         if last is not None and self._spacing_s > 0.0:
             await asyncio.sleep(max(0.0, last + self._spacing_s - time.monotonic()))
         self._commanded[endpoint] = time.monotonic()
+
+
+def _less(imported: float | None, exported: float | None) -> float | None:
+    return None if imported is None or exported is None else imported - exported
