@@ -1,0 +1,460 @@
+"""A feeder under AC power flow: OpenDSS behind arrays, with exact derivatives.
+
+The one module that touches OpenDSS. A `Feeder` owns an OpenDSS context of its own, is used from one thread,
+and gives the same bits for the same injections and taps whatever was solved before.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import opendssdirect
+
+from cosim.circuit import (
+    AcState,
+    Complexes,
+    FeederError,
+    FeederLayout,
+    Floats,
+    LamSite,
+    PowerFlowError,
+    PublishedSolution,
+)
+from cosim.feeders import ieee123
+from cosim.linear import Linearisation
+from cosim.powerflow.admittance import (
+    Ints,
+    Network,
+    Reduced,
+    derivatives,
+    load_current_changes,
+    reduce_network,
+)
+from cosim.powerflow.attachment import attach, check_sites, own_loads, sites_of_loads
+from cosim.powerflow.layout import layout_of
+from cosim.powerflow.survey import (
+    admittance,
+    branch_rows,
+    positions,
+    source_currents,
+    source_terminals,
+    spot_loads,
+    survey_circuit,
+    tap_positions,
+)
+from cosim.powerflow.topology import fed_nodes, monitored_nodes
+
+# Loads draw constant power well beyond this band; a voltage outside it means that the feeder collapsed [pu].
+_LOWEST_PU = 0.5
+_HIGHEST_PU = 1.5
+_LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
+_SOLUTION = "set mode=snapshot controlmode=off tolerance=1e-9 maxiterations=200 maxcontroliter=100 loadmult=1"
+
+
+def solve_as_published(master: str | Path | None = None, *, hold_taps: bool = True) -> PublishedSolution:
+    """Solve a feeder as its description has it, without LAMs.
+
+    Parameters
+    ----------
+    master
+        OpenDSS master file; none for the IEEE 123-node feeder.
+    hold_taps
+        Whether the regulators keep their taps, or act once more.
+
+    Returns
+    -------
+    PublishedSolution
+        Voltages, totals and taps.
+
+    Raises
+    ------
+    FeederError
+        The description cannot be used.
+    PowerFlowError
+        The power flow does not converge.
+    """
+    dss = _open(master)
+    _command(dss, f"set controlmode={'off' if hold_taps else 'static'} tolerance=1e-10 maxiterations=200")
+    _converge(dss)
+    head_kw, head_kvar = dss.Circuit.TotalPower()
+    names = (name.lower() for name in dss.Circuit.AllNodeNames())
+    return PublishedSolution(
+        v_pu=dict(zip(names, dss.Circuit.AllBusMagPu(), strict=True)),
+        source_kw=-head_kw,
+        source_kvar=-head_kvar,
+        losses_kw=dss.Circuit.Losses()[0] / 1e3,
+        taps=tap_positions(dss),
+    )
+
+
+class Feeder:
+    """A distribution feeder with M LAMs, solved by OpenDSS.
+
+    The regulators' taps are the only state that outlives a call; `let_controls_act` and `set_taps` move them.
+
+    Parameters
+    ----------
+    master
+        OpenDSS master file; none for the IEEE 123-node feeder that comes with the project.
+    sites
+        Where LAMs attach; by default one at each bus with loads, named after the bus.
+
+    Attributes
+    ----------
+    layout
+        The unchanging facts: names, bases, ratings, map.
+
+    Raises
+    ------
+    FeederError
+        The file is missing or refused by OpenDSS, something in it is fed by nothing, or a site does not
+        exist.
+    PowerFlowError
+        The feeder has no solution at its own spot loads.
+    """
+
+    layout: FeederLayout
+
+    def __init__(self, master: str | Path | None = None, sites: Sequence[LamSite] | None = None) -> None:
+        dss = self._dss = _open(master)
+        survey = survey_circuit(dss)
+        fed = fed_nodes(survey, admittance(dss, survey))
+        loads = spot_loads(dss)
+        sites = sites_of_loads(loads) if sites is None else tuple(sites)
+        check_sites(sites, survey.node_names, fed, {load.bus for load in loads})
+        own = own_loads(sites, dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True)))
+        if any(own):
+            for command in (command for made in own for command in made.values()):
+                _command(dss, command)
+            _command(dss, "solve")
+            survey, loads = survey_circuit(dss), spot_loads(dss)
+        for load in loads:
+            _command(dss, f"edit load.{load.name} {_LOAD_MODEL} kw={load.kw} kvar={load.kvar}")
+        _command(dss, _SOLUTION)
+
+        self._survey = survey
+        self._fed = fed
+        self._load_numbers = [load.number for load in loads]
+        self._attachment = attach(sites, loads, own)
+        self._monitored = monitored_nodes(survey, fed)
+        self._base_v = 1e3 * survey.base_kv[self._monitored]
+        self._nodes = tuple(survey.node_names[node] for node in self._monitored)
+        self._branches = tuple(branch.name for branch in survey.branches)
+        self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
+        self._taps = tap_positions(dss)
+        self._reduced: tuple[Reduced, Ints] | None = None
+        self._start = np.zeros(0, dtype=np.complex128)
+
+        spot_kw = self._attachment.spot_kw
+        spot_kvar = spot_kw * self._attachment.tan_phi
+        self.solve(spot_kw, spot_kvar)
+        self._start = _solution_vector(dss).copy()
+        self._exact = self._admittance_explains(spot_kw, spot_kvar)
+        self.layout = layout_of(
+            name=dss.Circuit.Name() if master else ieee123.NAME,
+            survey=survey,
+            monitored=self._monitored,
+            sites=sites,
+            loads=loads,
+            attachment=self._attachment,
+            regulators=tuple(self._taps),
+            coordinates=positions(dss) if master else ieee123.coordinates(),
+            exact_derivatives=self._exact,
+        )
+
+    def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
+        """AC power flow with every regulator held.
+
+        Parameters
+        ----------
+        net_kw, net_kvar
+            What each LAM draws from the feeder, shape ``(M,)`` [kW, kvar].
+
+        Returns
+        -------
+        AcState
+            The converged state.
+
+        Raises
+        ------
+        PowerFlowError
+            No convergence, or a voltage is zero, not a number or far outside any operation.
+        ValueError
+            The arrays do not fit the feeder or are not finite.
+        """
+        self._inject(net_kw, net_kvar)
+        _converge(self._dss)
+        return self._state(net_kw, net_kvar)
+
+    def linearise(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
+        """First-order model around the AC state of given net powers, taps and kvar held.
+
+        Exact derivatives from the admittance matrix; by `differences` where a circuit holds elements
+        (generators, inverters, loads with their own neutral) whose behaviour the admittance matrix does not
+        tell.
+
+        Parameters
+        ----------
+        net_kw, net_kvar
+            The point, shape ``(M,)`` [kW, kvar].
+
+        Returns
+        -------
+        Linearisation
+            State and derivatives per kW of each LAM.
+
+        Raises
+        ------
+        PowerFlowError
+            As `solve`.
+        """
+        return self._from_admittance(net_kw, net_kvar) if self._exact else self.differences(net_kw, net_kvar)
+
+    def differences(self, net_kw: Floats, net_kvar: Floats, step_kw: float = 2.0) -> Linearisation:
+        """The model of `linearise` by central differences of AC power flows, 2 M + 1 of them.
+
+        Parameters
+        ----------
+        net_kw, net_kvar
+            The point, shape ``(M,)`` [kW, kvar].
+        step_kw
+            Step to either side [kW].
+
+        Returns
+        -------
+        Linearisation
+            State and derivatives per kW of each LAM.
+
+        Raises
+        ------
+        PowerFlowError
+            As `solve`, at any of the points.
+        """
+        here = self.solve(net_kw, net_kvar)
+        dv, di, dp0 = [], [], []
+        for step in np.eye(len(net_kw)) * step_kw:
+            up, down = self.solve(net_kw + step, net_kvar), self.solve(net_kw - step, net_kvar)
+            dv.append((up.v_pu - down.v_pu) / (2 * step_kw))
+            di.append((up.current_a - down.current_a) / (2 * step_kw))
+            dp0.append((up.source_kw - down.source_kw) / (2 * step_kw))
+        return Linearisation(
+            net_kw=here.net_kw,
+            net_kvar=here.net_kvar,
+            v_pu=here.v_pu,
+            dv=np.array(dv).T,
+            current_a=here.current_a,
+            di=np.array(di).T,
+            p0_kw=here.source_kw,
+            dp0=np.array(dp0),
+            nodes=self._nodes,
+            branches=self._branches,
+        )
+
+    def let_controls_act(self, net_kw: Floats, net_kvar: Floats) -> dict[str, int]:
+        """Let regulators and switched capacitors act until they rest, at given net powers.
+
+        Parameters
+        ----------
+        net_kw, net_kvar
+            What each LAM draws, shape ``(M,)`` [kW, kvar].
+
+        Returns
+        -------
+        dict
+            Steps by which each regulator moved; those that did not move are absent.
+
+        Raises
+        ------
+        PowerFlowError
+            No convergence, or the controls do not come to rest.
+        """
+        self._inject(net_kw, net_kvar)
+        _command(self._dss, "set controlmode=static")
+        try:
+            _converge(self._dss)
+        finally:
+            _command(self._dss, "set controlmode=off")
+            before, self._taps = self._taps, tap_positions(self._dss)
+            self._reduced = None
+        return {name: tap - before[name] for name, tap in self._taps.items() if tap != before[name]}
+
+    def taps(self) -> dict[str, int]:
+        """Present regulator positions, ``{regulator: steps}``."""
+        return dict(self._taps)
+
+    def set_taps(self, taps: Mapping[str, int]) -> None:
+        """Put regulators at given positions [steps]; those not named stay.
+
+        Raises
+        ------
+        FeederError
+            Unknown regulator, or a position that it does not have.
+        """
+        for name, tap in taps.items():
+            if name not in self._taps:
+                raise FeederError(
+                    f"regulator '{name}' is not on this feeder; it has {', '.join(self._taps) or 'none'}"
+                )
+            self._dss.RegControls.Name(name)
+            self._dss.RegControls.TapNumber(int(tap))
+            if self._dss.RegControls.TapNumber() != tap:
+                self._dss.RegControls.TapNumber(self._taps[name])
+                raise FeederError(f"regulator '{name}' has no tap {tap}")
+            self._taps[name] = int(tap)
+            self._reduced = None
+
+    def _inject(self, net_kw: Floats, net_kvar: Floats) -> None:
+        count = len(self._attachment.spot_kw)
+        for values in (net_kw, net_kvar):
+            if np.shape(values) != (count,) or not np.all(np.isfinite(values)):
+                raise ValueError(f"net powers must be {count} finite numbers, one for each LAM")
+        kw = self._attachment.load_kw(net_kw).tolist()
+        kvar = self._attachment.load_kvar(net_kvar).tolist()
+        loads = self._dss.Loads
+        for number, p, q in zip(self._load_numbers, kw, kvar, strict=True):
+            loads.Idx(number)
+            loads.kW(p)  # moves kvar along at constant power factor, so kvar comes after
+            loads.kvar(q)
+        if len(self._start):
+            # The same start for every solution: the same injections then give the same bits.
+            _solution_vector(self._dss)[:] = self._start
+
+    def _state(self, net_kw: Floats, net_kvar: Floats) -> AcState:
+        volts = _solution_vector(self._dss)[self._monitored]
+        v_pu = np.abs(volts) / self._base_v
+        sound = (v_pu > _LOWEST_PU) & (v_pu < _HIGHEST_PU)
+        if not sound.all():
+            worst = int(np.argmin(sound))
+            raise PowerFlowError(
+                f"power flow found {v_pu[worst]:.3f} pu at node '{self._nodes[worst]}' "
+                f"with LAMs drawing {np.sum(net_kw):.0f} kW; reduce their power or check the feeder's data"
+            )
+        head_kw, head_kvar = self._dss.Circuit.TotalPower()
+        return AcState(
+            net_kw=np.array(net_kw, dtype=np.float64),
+            net_kvar=np.array(net_kvar, dtype=np.float64),
+            v_pu=v_pu,
+            angle_deg=np.degrees(np.angle(volts)),
+            current_a=np.array(self._dss.PDElements.AllCurrents()).view(np.complex128)[self._current_at],
+            source_kw=-head_kw,
+            source_kvar=-head_kvar,
+            losses_kw=self._dss.Circuit.Losses()[0] / 1e3,
+            taps=tuple(self._taps.values()),
+            iterations=self._dss.Solution.Iterations(),
+            nodes=self._nodes,
+            branches=self._branches,
+        )
+
+    def _from_admittance(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
+        here = self.solve(net_kw, net_kvar)
+        volts = _solution_vector(self._dss).copy()
+        volts[0] = 0.0
+        reduced, source_nodes = self._reduction()
+        ends = self._attachment.winding_ends
+        change = derivatives(
+            reduced,
+            load_current_changes(
+                reduced,
+                volts[ends[:, 0]] - volts[ends[:, 1]],
+                self._attachment.winding_va(net_kw, net_kvar),
+                self._attachment.winding_va_per_kw(),
+            ),
+            volts[self._monitored],
+            volts[source_nodes],
+            source_currents(self._dss, self._survey),
+        )
+        return Linearisation(
+            net_kw=here.net_kw,
+            net_kvar=here.net_kvar,
+            v_pu=here.v_pu,
+            dv=change.volts / self._base_v[:, None],
+            current_a=here.current_a,
+            di=change.current,
+            p0_kw=here.source_kw,
+            dp0=change.source_w / 1e3,
+            nodes=self._nodes,
+            branches=self._branches,
+        )
+
+    def _reduction(self) -> tuple[Reduced, Ints]:
+        if self._reduced is None:
+            source_nodes, source_rows = source_terminals(self._dss, self._survey)
+            network = Network(
+                y=admittance(self._dss, self._survey),
+                fed=self._fed,
+                winding_ends=self._attachment.winding_ends,
+                monitored=self._monitored,
+                branch_rows=branch_rows(self._dss, self._survey),
+                source_nodes=source_nodes,
+                source_rows=source_rows,
+            )
+            self._reduced = reduce_network(network), source_nodes
+        return self._reduced
+
+    def _admittance_explains(self, net_kw: Floats, net_kvar: Floats) -> bool:
+        # Elements that answer to voltage in ways of their own (inverters, generators) show in one probe.
+        step = 0.005 * np.where(net_kw > 0, net_kw, 1.0)
+        try:
+            model = self._from_admittance(net_kw, net_kvar)
+        except np.linalg.LinAlgError:
+            return False
+        up, down = self.solve(net_kw + step, net_kvar), self.solve(net_kw - step, net_kvar)
+        dv, dp0 = (up.v_pu - down.v_pu) / 2, (up.source_kw - down.source_kw) / 2
+        return bool(
+            np.allclose(model.dv @ step, dv, rtol=0, atol=1e-4 * np.abs(dv).max() + 1e-10)
+            and np.isclose(model.dp0 @ step, dp0, rtol=1e-4, atol=1e-6)
+        )
+
+
+def _open(master: str | Path | None) -> Any:
+    dss = opendssdirect.dss.NewContext()
+    dss.Basic.AllowChangeDir(False)
+    dss.Basic.AllowForms(False)
+    dss.Basic.AllowEditor(False)
+    if not master:
+        for command in ieee123.commands():
+            _command(dss, command)
+    else:
+        path = Path(master).absolute()
+        if not path.is_file():
+            raise FeederError(f"feeder file '{master}' not found; give the path of an OpenDSS master file")
+        _command(dss, f'compile "{path}"', f"feeder file '{master}'")
+        if dss.Basic.NumCircuits() == 0:
+            raise FeederError(
+                f"feeder file '{master}' defines no circuit; give the path of an OpenDSS master file"
+            )
+    # Node numbers exist only after a solution, and a file that does not solve itself has its regulators at
+    # neutral. Whether it converged is looked at once the loads are ours.
+    _command(dss, "set mode=snapshot")
+    _command(dss, "solve")
+    return dss
+
+
+def _command(dss: Any, text: str, where: str = "feeder") -> None:
+    try:
+        dss.Text.Command(text)
+    except opendssdirect.DSSException as error:
+        raise FeederError(f"{where}: OpenDSS refused it: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error.args[-1]).split())
+
+
+def _converge(dss: Any) -> None:
+    try:
+        dss.Solution.Solve()
+    except opendssdirect.DSSException as error:
+        raise PowerFlowError(f"power flow failed: {_one_line(error)}") from error
+    if not dss.Solution.Converged():
+        raise PowerFlowError(
+            f"power flow did not converge in {dss.Solution.Iterations()} iterations; "
+            "reduce the LAMs' power or check the feeder's data"
+        )
+
+
+def _solution_vector(dss: Any) -> Complexes:
+    # A view: OpenDSS moves the vector when it rebuilds its matrices, so it is asked for each time.
+    size = 16 * (dss.Circuit.NumNodes() + 1)
+    return np.frombuffer(dss.dss_ffi.buffer(dss.YMatrix.VVector(), size), dtype=np.complex128)

@@ -1,0 +1,1 @@
+"""What a power flow program's circuit means: elements, feeding, loads of LAMs, exact derivatives."""
