@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market.case import Resources
 from market.curves import Bools, Curves, Floats, Ints, join, respond, shift, starts, take
 
 __all__ = [
@@ -27,31 +28,6 @@ __all__ = [
 
 STEP_WIDTH = 1e-12
 """Marginal values closer than this [$/kWh] make a resource's ramp a step: rounding would eat the ramp."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Flexible resources: output x in [min_kw, max_kw] at cost 1/2 cost_quadratic x^2 + cost_linear x [$/h].
-
-    Attributes
-    ----------
-    owner
-        Prosumer's position, ``(r,)``.
-    min_kw, max_kw
-        Limits of the output, + generates, discharges or sheds load, ``(r,)`` [kW].
-    cost_linear, cost_quadratic
-        Cost coefficients, ``(r,)`` [$/kWh], [$/kWh per kW], the second >= 0.
-    """
-
-    owner: Ints
-    min_kw: Floats
-    max_kw: Floats
-    cost_linear: Floats
-    cost_quadratic: Floats
-
-    def cost(self, output_kw: Floats) -> Floats:
-        """Cost of each resource's output, ``(r,)`` [$/h]."""
-        return np.asarray((0.5 * self.cost_quadratic * output_kw + self.cost_linear) * output_kw)
 
 
 @dataclass(frozen=True)

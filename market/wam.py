@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from market.case import Grid, Network
 from market.curves import Bools, Curves, Floats, fall, price_range, shift
 from market.dual import DualPoint, solve_dual
 from market.errors import Infeasible, NotConverged
 from market.staircase import Staircases
+
+__all__ = ["Grid", "Network", "WamOutcome", "clear_wam"]
 
 STEEPEST = 1e7
 """Slopes beyond this [kW per $/kWh], jumps included, are cleared by proximal steps."""
@@ -17,49 +20,12 @@ STEEPEST = 1e7
 PROXIMAL = 1e-6
 """Price slope that a proximal step adds around the last quantities [$/kWh per kW]."""
 
-ELASTIC = (1e5, 1e10)
-"""Prices at which a limit gives way [$/kWh]: a limit still missed at the second one cannot be met."""
+ELASTIC = (1e4, 1e9)
+"""Prices at which a limit gives way, in terms of the largest price of all curves: one that is still missed at
+the second cannot be met."""
 
 MISSED_KW = 1e-6
 """A limit missed by no more than this counts as met."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The grid at the feeder head: prices [$/kWh], export_price <= import_price, and limits >= 0 [kW]."""
-
-    import_price: float
-    export_price: float
-    import_limit_kw: float
-    export_limit_kw: float
-
-    def cost(self, grid_kw: float) -> float:
-        """Cost of drawing a power from the grid [$/h], negative for an export that is paid."""
-        return self.import_price * grid_kw if grid_kw > 0 else self.export_price * grid_kw
-
-
-@dataclass(frozen=True)
-class Network:
-    """Linearised network rows ``lower <= base + matrix Q <= upper`` over the LAMs' net purchases.
-
-    Attributes
-    ----------
-    matrix
-        Derivatives, ``(r, M)`` [row units per kW].
-    base, lower, upper
-        Values at Q = 0 and their limits, ``(r,)`` [row units: pu, A or % of rating].
-    voltage
-        Rows that are voltages; the others count as congestion, ``(r,)``. None: all are congestion.
-    name
-        Names for messages; numbers when left out.
-    """
-
-    matrix: Floats
-    base: Floats
-    lower: Floats
-    upper: Floats
-    voltage: Bools | None = None
-    name: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -140,8 +106,9 @@ def clear_wam(
     base = np.concatenate([[offset_kw], network.base[relevant] / scale[relevant]])
     reach = np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw))
     tolerance = 1e-12 + 4e-15 * float(np.abs(A).max(axis=0) @ reach + np.abs(base).max())
+    largest = max(1.0, abs(grid.import_price), abs(grid.export_price), float(np.abs(curves.price).max()))
     for cap in ELASTIC:
-        stairs = _stairs(network, scale, relevant, grid, cap)
+        stairs = _stairs(network, scale, relevant, grid, cap * largest)
         point = _solve(curves, A, base, stairs, grid, tolerance)
         if point.residual_kw > MISSED_KW:
             raise NotConverged(point.iterations, point.residual_kw)
