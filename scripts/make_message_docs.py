@@ -56,7 +56,7 @@ ROUTES = {
     "bid-batch": Route("bid_batch", ("host",), "population host", "LAM hosts"),
     "lam-bid": Route("lam_bid", ("lam",), "LAM host of the LAM", "WAM"),
     "feeder-request": Route("feeder_request", (), "WAM", "feeder"),
-    "feeder-reply": Route("feeder_reply", (), "feeder", "WAM"),
+    "feeder-reply": Route("feeder_reply", (), "feeder", "WAM, recorder"),
     "feeder-state": Route("feeder_state", (), "feeder", "WAM, device host, recorder"),
     "wam-outcome": Route("wam_outcome", (), "WAM", "LAM hosts, recorder"),
     "lam-outcome": Route("lam_outcome", ("host",), "LAM host", "recorder"),
@@ -84,7 +84,8 @@ fields and wrong types are refused. Every message carries this header:
 
 - `column` is a base64 string of little-endian float64 values, `index` one of little-endian int32 values.
   Parallel columns of a message have equal lengths. Ragged data are laid end to end, with a column of counts.
-- A value that is missing is `null`. Values that are not finite are refused on both sides.
+- A value that is missing is `null`. Values that are not finite are refused on both sides, except for the limits of
+  a row, where an infinite value means that there is none.
 - Every topic has exactly one writer, which numbers its messages there from 0 (`seq`). A repeated number is
   a duplicate and is dropped; a skipped one is a gap and flags the interval; a message of a past tick is late.
 - Only `availability` is retained. Any other kind that arrives retained is refused.
