@@ -67,7 +67,7 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             description="Whether voltage regulators keep their taps, or act between clearings "
             "(they always hold inside one)."
         ),
-    ] = "held"
+    ] = "free"
     voltage_min_pu: Annotated[
         float, Meta(gt=0.5, lt=1.0, description="Lower voltage limit at every node.", extra=PU)
     ] = 0.95
