@@ -13,7 +13,6 @@ import opendssdirect
 
 from cosim.circuit import (
     AcState,
-    Complexes,
     FeederError,
     FeederLayout,
     Floats,
@@ -23,26 +22,11 @@ from cosim.circuit import (
 )
 from cosim.feeders import ieee123
 from cosim.linear import Linearisation
-from cosim.powerflow.admittance import (
-    Ints,
-    Network,
-    Reduced,
-    derivatives,
-    load_current_changes,
-    reduce_network,
-)
-from cosim.powerflow.attachment import attach, check_sites, own_loads, sites_of_loads
+from cosim.powerflow.attachment import SpotLoad, attach, check_sites, own_loads, sites_of_loads
+from cosim.powerflow.engine import command, converge, solution_vector
+from cosim.powerflow.exact import ExactDerivatives
 from cosim.powerflow.layout import layout_of
-from cosim.powerflow.survey import (
-    admittance,
-    branch_rows,
-    positions,
-    source_currents,
-    source_terminals,
-    spot_loads,
-    survey_circuit,
-    tap_positions,
-)
+from cosim.powerflow.survey import admittance, positions, spot_loads, survey_circuit, tap_positions
 from cosim.powerflow.topology import fed_nodes, monitored_nodes
 
 # Loads draw constant power well beyond this band; a voltage outside it means that the feeder collapsed [pu].
@@ -75,8 +59,8 @@ def solve_as_published(master: str | Path | None = None, *, hold_taps: bool = Tr
         The power flow does not converge.
     """
     dss = _open(master)
-    _command(dss, f"set controlmode={'off' if hold_taps else 'static'} tolerance=1e-10 maxiterations=200")
-    _converge(dss)
+    command(dss, f"set controlmode={'off' if hold_taps else 'static'} tolerance=1e-10 maxiterations=200")
+    converge(dss)
     head_kw, head_kvar = dss.Circuit.TotalPower()
     names = (name.lower() for name in dss.Circuit.AllNodeNames())
     return PublishedSolution(
@@ -123,18 +107,15 @@ class Feeder:
         loads = spot_loads(dss)
         sites = sites_of_loads(loads) if sites is None else tuple(sites)
         check_sites(sites, survey.node_names, fed, {load.bus for load in loads})
+        _hold_constant_power(dss, loads)
         own = own_loads(sites, dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True)))
         if any(own):
-            for command in (command for made in own for command in made.values()):
-                _command(dss, command)
-            _command(dss, "solve")
+            for text in (text for made in own for text in made.values()):
+                command(dss, text)
+            command(dss, "solve")
             survey, loads = survey_circuit(dss), spot_loads(dss)
-        for load in loads:
-            _command(dss, f"edit load.{load.name} {_LOAD_MODEL} kw={load.kw} kvar={load.kvar}")
-        _command(dss, _SOLUTION)
+            _hold_constant_power(dss, loads)
 
-        self._survey = survey
-        self._fed = fed
         self._load_numbers = [load.number for load in loads]
         self._attachment = attach(sites, loads, own)
         self._monitored = monitored_nodes(survey, fed)
@@ -143,14 +124,14 @@ class Feeder:
         self._branches = tuple(branch.name for branch in survey.branches)
         self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
         self._taps = tap_positions(dss)
-        self._reduced: tuple[Reduced, Ints] | None = None
+        self._exact = ExactDerivatives(survey, fed, self._monitored, self._attachment)
         self._start = np.zeros(0, dtype=np.complex128)
 
         spot_kw = self._attachment.spot_kw
         spot_kvar = spot_kw * self._attachment.tan_phi
         self.solve(spot_kw, spot_kvar)
-        self._start = _solution_vector(dss).copy()
-        self._exact = self._admittance_explains(spot_kw, spot_kvar)
+        self._start = solution_vector(dss).copy()
+        self._is_exact = self._admittance_explains(spot_kw, spot_kvar)
         self.layout = layout_of(
             name=dss.Circuit.Name() if master else ieee123.NAME,
             survey=survey,
@@ -160,7 +141,7 @@ class Feeder:
             attachment=self._attachment,
             regulators=tuple(self._taps),
             coordinates=positions(dss) if master else ieee123.coordinates(),
-            exact_derivatives=self._exact,
+            exact_derivatives=self._is_exact,
         )
 
     def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
@@ -184,7 +165,7 @@ class Feeder:
             The arrays do not fit the feeder or are not finite.
         """
         self._inject(net_kw, net_kvar)
-        _converge(self._dss)
+        converge(self._dss)
         return self._state(net_kw, net_kvar)
 
     def linearise(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
@@ -209,7 +190,7 @@ class Feeder:
         PowerFlowError
             As `solve`.
         """
-        return self._from_admittance(net_kw, net_kvar) if self._exact else self.differences(net_kw, net_kvar)
+        return self._exactly(net_kw, net_kvar) if self._is_exact else self.differences(net_kw, net_kvar)
 
     def differences(self, net_kw: Floats, net_kvar: Floats, step_kw: float = 2.0) -> Linearisation:
         """The model of `linearise` by central differences of AC power flows, 2 M + 1 of them.
@@ -270,13 +251,13 @@ class Feeder:
             No convergence, or the controls do not come to rest.
         """
         self._inject(net_kw, net_kvar)
-        _command(self._dss, "set controlmode=static")
+        command(self._dss, "set controlmode=static")
         try:
-            _converge(self._dss)
+            converge(self._dss)
         finally:
-            _command(self._dss, "set controlmode=off")
+            command(self._dss, "set controlmode=off")
             before, self._taps = self._taps, tap_positions(self._dss)
-            self._reduced = None
+            self._exact.forget()
         return {name: tap - before[name] for name, tap in self._taps.items() if tap != before[name]}
 
     def taps(self) -> dict[str, int]:
@@ -302,7 +283,7 @@ class Feeder:
                 self._dss.RegControls.TapNumber(self._taps[name])
                 raise FeederError(f"regulator '{name}' has no tap {tap}")
             self._taps[name] = int(tap)
-            self._reduced = None
+            self._exact.forget()
 
     def _inject(self, net_kw: Floats, net_kvar: Floats) -> None:
         count = len(self._attachment.spot_kw)
@@ -318,10 +299,10 @@ class Feeder:
             loads.kvar(q)
         if len(self._start):
             # The same start for every solution: the same injections then give the same bits.
-            _solution_vector(self._dss)[:] = self._start
+            solution_vector(self._dss)[:] = self._start
 
     def _state(self, net_kw: Floats, net_kvar: Floats) -> AcState:
-        volts = _solution_vector(self._dss)[self._monitored]
+        volts = solution_vector(self._dss)[self._monitored]
         v_pu = np.abs(volts) / self._base_v
         sound = (v_pu > _LOWEST_PU) & (v_pu < _HIGHEST_PU)
         if not sound.all():
@@ -346,24 +327,9 @@ class Feeder:
             branches=self._branches,
         )
 
-    def _from_admittance(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
+    def _exactly(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
         here = self.solve(net_kw, net_kvar)
-        volts = _solution_vector(self._dss).copy()
-        volts[0] = 0.0
-        reduced, source_nodes = self._reduction()
-        ends = self._attachment.winding_ends
-        change = derivatives(
-            reduced,
-            load_current_changes(
-                reduced,
-                volts[ends[:, 0]] - volts[ends[:, 1]],
-                self._attachment.winding_va(net_kw, net_kvar),
-                self._attachment.winding_va_per_kw(),
-            ),
-            volts[self._monitored],
-            volts[source_nodes],
-            source_currents(self._dss, self._survey),
-        )
+        change = self._exact.at(self._dss, here.net_kw, here.net_kvar)
         return Linearisation(
             net_kw=here.net_kw,
             net_kvar=here.net_kvar,
@@ -377,26 +343,11 @@ class Feeder:
             branches=self._branches,
         )
 
-    def _reduction(self) -> tuple[Reduced, Ints]:
-        if self._reduced is None:
-            source_nodes, source_rows = source_terminals(self._dss, self._survey)
-            network = Network(
-                y=admittance(self._dss, self._survey),
-                fed=self._fed,
-                winding_ends=self._attachment.winding_ends,
-                monitored=self._monitored,
-                branch_rows=branch_rows(self._dss, self._survey),
-                source_nodes=source_nodes,
-                source_rows=source_rows,
-            )
-            self._reduced = reduce_network(network), source_nodes
-        return self._reduced
-
     def _admittance_explains(self, net_kw: Floats, net_kvar: Floats) -> bool:
         # Elements that answer to voltage in ways of their own (inverters, generators) show in one probe.
         step = 0.005 * np.where(net_kw > 0, net_kw, 1.0)
         try:
-            model = self._from_admittance(net_kw, net_kvar)
+            model = self._exactly(net_kw, net_kvar)
         except np.linalg.LinAlgError:
             return False
         up, down = self.solve(net_kw + step, net_kvar), self.solve(net_kw - step, net_kvar)
@@ -412,49 +363,26 @@ def _open(master: str | Path | None) -> Any:
     dss.Basic.AllowChangeDir(False)
     dss.Basic.AllowForms(False)
     dss.Basic.AllowEditor(False)
-    if not master:
-        for command in ieee123.commands():
-            _command(dss, command)
+    if master is None or not str(master):
+        for text in ieee123.commands():
+            command(dss, text)
+        command(dss, "set controlmode=off")
     else:
         path = Path(master).absolute()
         if not path.is_file():
             raise FeederError(f"feeder file '{master}' not found; give the path of an OpenDSS master file")
-        _command(dss, f'compile "{path}"', f"feeder file '{master}'")
+        command(dss, f'compile "{path}"', f"feeder file '{master}'")
         if dss.Basic.NumCircuits() == 0:
-            raise FeederError(
-                f"feeder file '{master}' defines no circuit; give the path of an OpenDSS master file"
-            )
+            raise FeederError(f"feeder file '{master}' defines no circuit; give an OpenDSS master file")
     # Node numbers exist only after a solution, and a file that does not solve itself has its regulators at
     # neutral. Whether it converged is looked at once the loads are ours.
-    _command(dss, "set mode=snapshot")
-    _command(dss, "solve")
+    command(dss, "set mode=snapshot")
+    command(dss, "solve")
     return dss
 
 
-def _command(dss: Any, text: str, where: str = "feeder") -> None:
-    try:
-        dss.Text.Command(text)
-    except opendssdirect.DSSException as error:
-        raise FeederError(f"{where}: OpenDSS refused it: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error.args[-1]).split())
-
-
-def _converge(dss: Any) -> None:
-    try:
-        dss.Solution.Solve()
-    except opendssdirect.DSSException as error:
-        raise PowerFlowError(f"power flow failed: {_one_line(error)}") from error
-    if not dss.Solution.Converged():
-        raise PowerFlowError(
-            f"power flow did not converge in {dss.Solution.Iterations()} iterations; "
-            "reduce the LAMs' power or check the feeder's data"
-        )
-
-
-def _solution_vector(dss: Any) -> Complexes:
-    # A view: OpenDSS moves the vector when it rebuilds its matrices, so it is asked for each time.
-    size = 16 * (dss.Circuit.NumNodes() + 1)
-    return np.frombuffer(dss.dss_ffi.buffer(dss.YMatrix.VVector(), size), dtype=np.complex128)
+def _hold_constant_power(dss: Any, loads: Sequence[SpotLoad]) -> None:
+    # Powers are restated, for the load multiplier that they hold already is set to 1.
+    for load in loads:
+        command(dss, f"edit load.{load.name} {_LOAD_MODEL} kw={load.kw} kvar={load.kvar}")
+    command(dss, _SOLUTION)

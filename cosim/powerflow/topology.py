@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from cosim.circuit import Complexes, FeederError, Floats, Segment
 from cosim.powerflow.admittance import Ints
 
+Fed = NDArray[np.bool_]
+
 BRANCH_KINDS = ("line", "transformer", "autotrans")
 _SERIES_KINDS = (*BRANCH_KINDS, "reactor")
 
@@ -64,7 +66,7 @@ def bus_of(node: str) -> str:
     return node.partition(".")[0].lower()
 
 
-def fed_nodes(survey: Survey, y: Complexes) -> NDArray[np.bool_]:
+def fed_nodes(survey: Survey, y: Complexes) -> Fed:
     """Nodes that a path of lines, transformers and reactors joins to a source.
 
     Raises
@@ -98,7 +100,7 @@ def fed_nodes(survey: Survey, y: Complexes) -> NDArray[np.bool_]:
     return fed
 
 
-def monitored_nodes(survey: Survey, fed: NDArray[np.bool_]) -> Ints:
+def monitored_nodes(survey: Survey, fed: Fed) -> Ints:
     """Nodes whose voltages count: fed phase conductors, but not the dummy buses behind open switches.
 
     A dummy bus is one at which a single switch ends and nothing else is connected.
