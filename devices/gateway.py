@@ -115,6 +115,8 @@ class Gateway:
         For how long a battery must be able to hold the power it offers [s].
     timeout_s
         How long to wait for a device [s].
+    retry_after_s
+        How long a port that was found dead is left alone [s].
     hold_polls
         How many polls in a row a silent device is held at its last values before it counts as missing.
     command_spacing_s
@@ -132,6 +134,7 @@ class Gateway:
         *,
         interval_s: float = 900.0,
         timeout_s: float = 1.0,
+        retry_after_s: float = 2.0,
         hold_polls: int = 2,
         command_spacing_s: float = 0.0,
     ) -> None:
@@ -139,6 +142,7 @@ class Gateway:
         self.problems: list[str] = []
         self._interval_s = interval_s
         self._timeout_s = timeout_s
+        self._retry_after_s = retry_after_s
         self._spacing_s = command_spacing_s
         self._connections: dict[tuple[str, int], Connection] = {}
         self._commanded: dict[Endpoint, float] = {}
@@ -232,7 +236,7 @@ class Gateway:
     def _connection(self, endpoint: Endpoint) -> Connection:
         place = (endpoint.host, endpoint.port)
         if place not in self._connections:
-            self._connections[place] = Connection(*place, timeout_s=self._timeout_s)
+            self._connections[place] = Connection(*place, self._timeout_s, self._retry_after_s)
             self._meter_queues[self._connections[place]] = []
             self._inverter_queues[self._connections[place]] = []
         return self._connections[place]
