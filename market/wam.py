@@ -14,7 +14,7 @@ from market.staircase import Staircases
 
 __all__ = ["Grid", "Network", "WamOutcome", "clear_wam"]
 
-STEEPEST = 1e7
+STEEPEST = 1e9
 """Slopes beyond this [kW per $/kWh], jumps included, are cleared by proximal steps."""
 
 PROXIMAL = 1e-6
@@ -121,7 +121,7 @@ def clear_wam(
     y[0] = _central_price(curves, A, stairs, point, 0.5 * (grid.import_price + grid.export_price))
     eta = np.zeros(network.base.size)
     eta[relevant] = y[1:] / scale[relevant]
-    return _outcome(point, network, balance, offset_kw, y[0], eta, stairs)
+    return _outcome(point, network, balance, offset_kw, float(y[0]), eta, stairs)
 
 
 def _relevant(curves: Curves, network: Network) -> tuple[Floats, Bools]:

@@ -1,0 +1,163 @@
+"""Benchmarks beside a market outcome: no sharing, LAMs alone, a single layer, and the social optimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from market.case import Case
+from market.curves import Curves, Floats, Ints, respond_range
+from market.lam import aggregate, clear_lams
+from market.response import Supply, disaggregate, shift, supply_curves
+from market.wam import clear_wam
+
+FLOOR = 1e-6
+"""Slope that stands in for none where responses would jump [$/kWh per kW]."""
+
+LEAST_SAVING = 1e-6
+"""Possible savings below this [$/h] make an efficiency meaningless."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What n prosumers with r resources in M LAMs do under other rules.
+
+    Attributes
+    ----------
+    trade_kw, output_kw, net_kw
+        Trades ``(n,)``, resource outputs ``(r,)`` and LAMs' net purchases ``(M,)`` [kW].
+    grid_kw
+        Power at the feeder head [kW].
+    social_cost
+        Resource cost plus wholesale cost [$/h].
+    violated
+        Network rows that the outcome violates; the rules that ignore the network may.
+    """
+
+    trade_kw: Floats
+    output_kw: Floats
+    net_kw: Floats
+    grid_kw: float
+    social_cost: float
+    violated: Ints
+
+
+def no_sharing(case: Case, supply: Supply | None = None) -> Benchmark:
+    """Each prosumer alone against retail and feed-in prices; between two it likes alike, the lesser trade."""
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    return _benchmark(case, supply, _alone(supply.curves, case))
+
+
+def lam_only(case: Case, supply: Supply | None = None) -> Benchmark:
+    """Each LAM clears alone, with its strategic members and fees, against retail and feed-in prices."""
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    members = shift(supply.curves, case.slope[case.lam_of], case.fee[case.lam_of])
+    total = aggregate(members, case.lam_of, len(case.lam_id))
+    net_kw = _alone(total, case)
+    middle = np.full(net_kw.size, 0.5 * (case.tariff.retail + case.tariff.feed_in))
+    local = clear_lams(members, case.lam_of, total, net_kw, middle, case.lam_id)
+    return _benchmark(case, supply, local.trade_kw)
+
+
+def optimum(case: Case, supply: Supply | None = None) -> Benchmark:
+    """Social optimum: the two-layer program without fees and strategic terms, network and grid included.
+
+    Raises
+    ------
+    Infeasible
+        As the market's clearing: the limits are the same.
+    NotConverged
+        The solver stopped above its tolerance.
+    """
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    return _central(case, supply, shift(supply.curves, FLOOR), with_network=True)
+
+
+def single_layer(
+    case: Case,
+    supply: Supply | None = None,
+    *,
+    sensitivity: float | None = None,
+    fee: float | None = None,
+    with_network: bool = False,
+) -> Benchmark:
+    """All prosumers in one market that trades with the grid directly.
+
+    Without the network there is one price for all and losses are ignored until they are paid for; with it,
+    prices differ by LAM as DLMPs do.
+
+    Parameters
+    ----------
+    case, supply
+        The case, and its ``supply_curves`` where the caller has them already.
+    sensitivity, fee
+        Of the one market; the LAMs' means when left out [kW per $/kWh], [$/kWh].
+    with_network
+        Whether rows and loss factors are respected.
+    """
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    a = float(case.sensitivity.mean()) if sensitivity is None else sensitivity
+    others = len(case.prosumer_id) - 1
+    slope = 1.0 / (a * others) if others else FLOOR
+    delta = float(case.fee.mean()) if fee is None else fee
+    return _central(case, supply, shift(supply.curves, slope, delta), with_network=with_network)
+
+
+def violated_rows(case: Case, net_kw: Floats, tolerance: float = 1e-6) -> Ints:
+    """Network rows outside their limits by more than ``tolerance`` of the row's size at one kW."""
+    network = case.network
+    if network is None:
+        return np.zeros(0, dtype=np.intp)
+    value = network.base + network.matrix @ net_kw
+    excess = np.maximum(value - network.upper, network.lower - value)
+    return np.flatnonzero(excess > tolerance * np.abs(network.matrix).max(axis=1, initial=0.0))
+
+
+def efficiency(
+    no_sharing_cost: float, market_cost: float, optimum_cost: float, violated: Ints
+) -> float | None:
+    """Part of the possible saving that the market achieves; tends to 1 as markets grow (Prop. 6).
+
+    Parameters
+    ----------
+    no_sharing_cost, market_cost, optimum_cost
+        Social costs [$/h].
+    violated
+        Rows that no sharing violates.
+
+    Returns
+    -------
+    float or None
+        None where no sharing violates rows, which makes costs incomparable, or nothing can be saved.
+    """
+    possible = no_sharing_cost - optimum_cost
+    if violated.size or possible < LEAST_SAVING:
+        return None
+    return (no_sharing_cost - market_cost) / possible
+
+
+def _alone(curves: Curves, case: Case) -> Floats:
+    """Power of each curve against retail and feed-in prices; among equally good ones the nearest to zero."""
+    buys, _ = respond_range(curves, np.full(len(curves), case.tariff.retail))
+    _, sells = respond_range(curves, np.full(len(curves), case.tariff.feed_in))
+    return np.where(buys > 0, buys, np.where(sells < 0, sells, 0.0))
+
+
+def _central(case: Case, supply: Supply, members: Curves, *, with_network: bool) -> Benchmark:
+    """Clear members' responses in one market over the feeder."""
+    total = aggregate(members, case.lam_of, len(case.lam_id))
+    network = case.network if with_network else None
+    balance = case.balance if with_network else np.ones(len(case.lam_id))
+    wam = clear_wam(total, network, case.grid, balance, case.offset_kw)
+    local = clear_lams(members, case.lam_of, total, wam.net_kw, wam.price, case.lam_id)
+    return _benchmark(case, supply, local.trade_kw)
+
+
+def _benchmark(case: Case, supply: Supply, trade_kw: Floats) -> Benchmark:
+    """Cost and consequences of trades."""
+    output_kw = disaggregate(supply, trade_kw)
+    net_kw = case.net_kw(trade_kw)
+    grid_kw = case.grid_kw(net_kw)
+    cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
+    return Benchmark(trade_kw, output_kw, net_kw, grid_kw, cost, violated_rows(case, net_kw))

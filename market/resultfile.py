@@ -1,0 +1,187 @@
+"""Result files: a clearing with its benchmark and certificate, in the documented format; and file to file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from market.case import Case
+from market.casefile import read_case
+from market.certificate import certify
+from market.clearing import Outcome, clear
+from market.errors import CaseError, Infeasible, NotConverged
+from market.reference import optimum
+from market.settlement import trade_payment
+
+Method = Literal["exact", "plain", "slope", "curve", "monolithic"]
+Solver = Callable[[Case], Outcome]
+
+OPTIMAL, INFEASIBLE, NOT_CONVERGED = 0, 3, 4
+"""Exit statuses; a malformed case is 2, raised as CaseError."""
+
+
+class ProsumerResult(msgspec.Struct, frozen=True):
+    """Trades [kW] and payments [$/h, + pays], in the case's order."""
+
+    id: list[str]
+    trade_kw: list[float]
+    payment_per_h: list[float]
+
+
+class ResourceResult(msgspec.Struct, frozen=True):
+    """Outputs in the case's order [kW]."""
+
+    output_kw: list[float]
+
+
+class DlmpResult(msgspec.Struct, frozen=True):
+    """Parts of each LAM's locational price by cause [$/kWh]."""
+
+    energy: list[float]
+    loss: list[float]
+    voltage: list[float]
+    congestion: list[float]
+
+
+class LamResult(msgspec.Struct, frozen=True):
+    """Net purchases [kW], local and wide-area prices [$/kWh], in the case's order."""
+
+    id: list[str]
+    net_kw: list[float]
+    price: list[float]
+    wam_price: list[float]
+    dlmp: DlmpResult
+
+
+class WamResult(msgspec.Struct, frozen=True):
+    """Grid power [kW], energy price [$/kWh], rows' values and prices."""
+
+    grid_kw: float
+    energy_price: float
+    row_value: list[float]
+    row_dual: list[float]
+
+
+class CertificateResult(msgspec.Struct, frozen=True):
+    """Largest misses: power balance [kW], rows [row units], duality gap and gain by deviating [$/h]."""
+
+    balance_kw: float
+    row_violation: float
+    duality_gap: float
+    exploitability: float
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One solved case."""
+
+    format: Literal[1] = 1
+    status: Literal["optimal"] = "optimal"
+    method: Method
+    prosumers: ProsumerResult
+    resources: ResourceResult
+    lams: LamResult
+    wam: WamResult
+    social_cost: float
+    optimum_cost: float
+    certificate: CertificateResult
+    iterations: int
+    seconds: float
+    certificate_seconds: float
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A case without a solution, and why."""
+
+    format: Literal[1] = 1
+    status: Literal["infeasible", "not_converged"]
+    method: Method
+    reason: str
+
+
+def describe(case: Case, outcome: Outcome, method: Method) -> Result:
+    """Result of an outcome: adds payments, the social optimum's cost and the certificate."""
+    wam = outcome.wam
+    began = time.perf_counter()
+    proof = certify(
+        case,
+        outcome.trade_kw,
+        outcome.output_kw,
+        outcome.price,
+        wam.net_kw,
+        wam.grid_kw,
+        wam.energy_price,
+        wam.row_dual,
+    )
+    certificate_seconds = time.perf_counter() - began
+    payment = trade_payment(outcome.price[case.lam_of], case.fee[case.lam_of], outcome.trade_kw)
+    return Result(
+        method=method,
+        prosumers=ProsumerResult(list(case.prosumer_id), outcome.trade_kw.tolist(), payment.tolist()),
+        resources=ResourceResult(outcome.output_kw.tolist()),
+        lams=LamResult(
+            list(case.lam_id),
+            wam.net_kw.tolist(),
+            outcome.price.tolist(),
+            wam.price.tolist(),
+            DlmpResult(wam.energy.tolist(), wam.loss.tolist(), wam.voltage.tolist(), wam.congestion.tolist()),
+        ),
+        wam=WamResult(wam.grid_kw, wam.energy_price, wam.row_value.tolist(), wam.row_dual.tolist()),
+        social_cost=outcome.social_cost,
+        optimum_cost=optimum(case).social_cost,
+        certificate=CertificateResult(
+            proof.balance_kw, proof.row_violation, proof.duality_gap, proof.exploitability
+        ),
+        iterations=outcome.iterations,
+        seconds=outcome.seconds,
+        certificate_seconds=certificate_seconds,
+    )
+
+
+def solve_case(case: Case, method: Method = "exact", solver: Solver = clear) -> Result | Refusal:
+    """Result of a case, or the reason why there is none."""
+    try:
+        return describe(case, solver(case), method)
+    except Infeasible as error:
+        return Refusal(status="infeasible", method=method, reason=str(error))
+    except NotConverged as error:
+        return Refusal(status="not_converged", method=method, reason=str(error))
+
+
+def clear_file(
+    case_path: Path, out_path: Path, method: Method = "exact", solver: Solver = clear
+) -> tuple[int, Result | Refusal]:
+    """Read a case, solve it and write its result.
+
+    Parameters
+    ----------
+    case_path, out_path
+        Files to read and to write.
+    method, solver
+        Name that the result carries, and the function that solves a case.
+
+    Returns
+    -------
+    int
+        Exit status: 0 solved, 3 infeasible, 4 not converged.
+    Result or Refusal
+        What was written.
+
+    Raises
+    ------
+    CaseError
+        The case is malformed, or the result cannot be written.
+    """
+    result = solve_case(read_case(case_path), method, solver)
+    try:
+        out_path.write_bytes(msgspec.json.encode(result))
+    except OSError as error:
+        raise CaseError(
+            f"{out_path}: {error.strerror or error}; choose a path that can be written"
+        ) from error
+    if result.status == "optimal":
+        return OPTIMAL, result
+    return (INFEASIBLE if result.status == "infeasible" else NOT_CONVERGED), result
