@@ -18,11 +18,11 @@ _READY = re.compile(r"mosquitto version (\S+) running")
 _BUSY = "Address already in use"
 _ATTEMPTS = 5
 
-# Mosquitto has no way to notice that we died. The kernel tells it, if asked between fork and exec; asked from
-# here and not in a hook of subprocess, which is unsafe where there are threads.
+# Mosquitto cannot notice that we died, so the kernel is asked to kill it then; SIGTERM would be forgotten during
+# its start. A small program asks, between fork and exec: a hook of subprocess is unsafe where there are threads.
 _WITH_PARENT = """
 import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 15)
+ctypes.CDLL(None).prctl(1, 9)
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
@@ -88,21 +88,22 @@ async def mosquitto(port: int = 0) -> AsyncIterator[BrokerHandle]:
             "mosquitto is not in PATH or /usr/sbin; apt-get install mosquitto, or take --broker embedded"
         )
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sharegrid-mosquitto-"))
-        file = Path(folder) / "mosquitto.conf"
         attempts_left = _ATTEMPTS
         match: re.Match[str] | None = None
         while match is None:
             attempts_left -= 1
             chosen = port or _free_port()
-            file.write_text(config(chosen, root=os.geteuid() == 0))
-            argv = [sys.executable, "-ISc", _WITH_PARENT, str(os.getpid()), program, "-c", str(file)]
-            try:
-                match = await stack.enter_async_context(running(argv, _READY))
-            except ChildFailed as error:
-                # Between our look and its start somebody else may have taken the free port.
-                if port or _BUSY not in str(error) or attempts_left == 0:
-                    raise BrokerStartError(
-                        f"mosquitto on 127.0.0.1:{chosen}: {error}; choose another port or broker"
-                    ) from None
+            # Read before it says that it runs, so that nothing stays behind if we are killed.
+            with tempfile.TemporaryDirectory(prefix="sharegrid-mosquitto-") as folder:
+                file = Path(folder) / "mosquitto.conf"
+                file.write_text(config(chosen, root=os.geteuid() == 0))
+                argv = [sys.executable, "-ISc", _WITH_PARENT, str(os.getpid()), program, "-c", str(file)]
+                try:
+                    match = await stack.enter_async_context(running(argv, _READY))
+                except ChildFailed as error:
+                    # Between our look and its start somebody else may have taken the free port.
+                    if port or _BUSY not in str(error) or attempts_left == 0:
+                        raise BrokerStartError(
+                            f"mosquitto on 127.0.0.1:{chosen}: {error}; choose another port or broker"
+                        ) from None
         yield BrokerHandle(url=f"mqtt://127.0.0.1:{chosen}", name=f"mosquitto {match[1]}")

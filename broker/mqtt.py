@@ -6,35 +6,22 @@ publishes meanwhile wait, and go out again when the broker had not confirmed the
 
 import asyncio
 import logging
-import math
 import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeVar, cast
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
-from paho.mqtt.reasoncodes import ReasonCode
 
 from broker.address import Address, parse_address
 from broker.bus import Received, Will
 from broker.errors import BrokerRefused, BrokerUnreachable, BusClosed
 from broker.filters import matches
+from broker.link import PUBLISHES_UNDER_WAY, Link, open_link
 
 log = logging.getLogger(__name__)
-_paho_log = log.getChild("paho")
-# A lost connection is told here, once; paho would add an error for each way of noticing it.
-_paho_log.setLevel(logging.CRITICAL)
 
-T = TypeVar("T")
-
-# aiomqtt walks through its pending calls at every publish, so many more under way cost more than they gain.
-_PUBLISHES_UNDER_WAY = 128
-_KEEPALIVE_S = 30
-_ANSWER_S = 3.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _TURN = 64
@@ -49,45 +36,6 @@ class BusCounts:
     received: int
     waiting: int
     reconnects: int
-
-
-class _Hand(asyncio.Queue[aiomqtt.Message]):
-    """Hands each message on at once; aiomqtt's own iterator starts a task for every message."""
-
-    def __init__(self, take: Callable[[aiomqtt.Message], None], maxsize: int = 0) -> None:
-        super().__init__(maxsize)
-        self._take = take
-
-    def put_nowait(self, item: aiomqtt.Message) -> None:
-        self._take(item)
-
-
-@dataclass(eq=False)
-class _Link:
-    """One connection and everything that ends with it."""
-
-    client: aiomqtt.Client
-    stack: AsyncExitStack
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
-    calls: set[asyncio.Timeout] = field(default_factory=set)
-
-    def lose(self) -> None:
-        """End the calls under way: aiomqtt leaves them waiting for an answer that cannot come."""
-        self.lost.set()
-        now = asyncio.get_running_loop().time()
-        for call in self.calls:
-            call.reschedule(now)
-
-    async def watch(self) -> None:
-        with suppress(aiomqtt.MqttError):
-            async for _ in self.client.messages:
-                pass
-        self.lose()
-
-    async def close(self) -> None:
-        self.lose()
-        with suppress(aiomqtt.MqttError):
-            await self.stack.aclose()
 
 
 class MqttBus:
@@ -110,9 +58,10 @@ class MqttBus:
         self._patience_s = patience_s
         self._filters: dict[str, None] = {}
         self._inbox: asyncio.Queue[Received | None] = asyncio.Queue()
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._linked = asyncio.Event()
-        self._slots = asyncio.Semaphore(_PUBLISHES_UNDER_WAY)
+        self._away_since_s = 0.0
+        self._slots = asyncio.Semaphore(PUBLISHES_UNDER_WAY)
         self._closed = False
         self._published = self._repeated = self._received = self._reconnects = 0
 
@@ -126,7 +75,9 @@ class MqttBus:
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Hand a message to the broker (see `broker.bus.Bus`)."""
         async with self._slots:
-            await self._call(lambda client: client.publish(topic, payload, qos, retain, timeout=math.inf))
+            await self._call(
+                lambda link, deadline: link.publish(topic, payload, qos, retain=retain, deadline=deadline)
+            )
         self._published += 1
 
     async def subscribe(self, *filters: str) -> None:
@@ -142,7 +93,7 @@ class MqttBus:
         before = dict(self._filters)
         self._filters.update(dict.fromkeys(filters))
         try:
-            await self._call(lambda client: _subscribe(client, filters, self.address))
+            await self._call(lambda link, deadline: link.subscribe(filters, deadline))
         except BrokerRefused:
             self._filters = before
             raise
@@ -158,52 +109,26 @@ class MqttBus:
                 await asyncio.sleep(0)
         self._inbox.put_nowait(None)
 
-    async def open_link(self) -> _Link:
-        """Connect a new client and subscribe again; an entered client cannot be trusted after a loss."""
-        will = self._will
-        client = aiomqtt.Client(
-            self.address.host,
-            self.address.port,
-            username=self.address.username,
-            password=self.address.password,
-            logger=_paho_log,
-            identifier=self.client_id,
-            will=None if will is None else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
-            clean_session=True,
-            timeout=_ANSWER_S,
-            keepalive=_KEEPALIVE_S,
-            max_inflight_messages=_PUBLISHES_UNDER_WAY,
-            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Hand, self._take)),
-            # Small messages answer each other here, where waiting to fill a segment costs 40 ms a time.
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        )
-        client.pending_calls_threshold = 2 * _PUBLISHES_UNDER_WAY
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(client)
-            if self._filters:
-                await _subscribe(client, tuple(self._filters), self.address)
-            return _Link(client, stack.pop_all())
+    async def open(self) -> Link:
+        """Connect a new client that listens where this bus has subscribed."""
+        return await open_link(self.address, self.client_id, self._will, self._filters, self._take)
 
-    async def keep(self, link: _Link) -> None:
+    async def keep(self, link: Link) -> None:
         """Use a link until it is lost, then open the next, for as long as the bus is open."""
         while True:
-            watch = asyncio.create_task(link.watch(), name=f"watch {self.client_id}")
             self._link = link
             self._linked.set()
             try:
+                if self._reconnects and self._on_reconnect is not None:
+                    self._on_reconnect()
                 await link.lost.wait()
             finally:
-                self._linked.clear()
-                self._link = None
+                self._leave(link)
                 await link.close()
-                watch.cancel()
-                await asyncio.wait({watch})
             log.warning("%s lost %s, reconnecting", self.client_id, self.address)
             link = await self._reopen()
             self._reconnects += 1
             log.warning("%s is back at %s", self.client_id, self.address)
-            if self._on_reconnect is not None:
-                self._on_reconnect()
 
     def close(self) -> None:
         """Let readers finish and writers fail."""
@@ -220,62 +145,55 @@ class MqttBus:
         self._received += 1
         self._inbox.put_nowait(Received(topic, message.payload, message.retain))
 
-    async def _reopen(self) -> _Link:
+    def _leave(self, link: Link) -> None:
+        if self._link is link:
+            self._link = None
+            self._linked.clear()
+            self._away_since_s = asyncio.get_running_loop().time()
+
+    async def _reopen(self) -> Link:
         pause_s = _FIRST_PAUSE_S
         while True:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             try:
-                return await self.open_link()
+                return await self.open()
             except (aiomqtt.MqttError, BrokerRefused) as error:
                 log.info("%s cannot reach %s: %s", self.client_id, self.address, error)
 
-    async def _call(self, do: Callable[[aiomqtt.Client], Awaitable[T]]) -> T:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience_s
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline):
-                    await self._linked.wait()
+    async def _call(self, do: Callable[[Link, float], Awaitable[None]]) -> None:
+        while not self._closed:
             link = self._link
-            if self._closed:
-                raise BusClosed(f"the bus of {self.client_id} at {self.address} is closed; open a new one")
             if link is None:
-                raise BrokerUnreachable(
-                    f"{self.address} has been away for {self._patience_s:g} s; see that the broker runs"
-                )
+                await self._wait_for_link()
+                continue
             try:
-                async with asyncio.timeout_at(deadline) as call:
-                    link.calls.add(call)
-                    try:
-                        return await do(link.client)
-                    finally:
-                        link.calls.discard(call)
+                return await do(link, asyncio.get_running_loop().time() + self._patience_s)
             except TimeoutError:
-                if not link.lost.is_set():
-                    raise BrokerUnreachable(
-                        f"{self.address} gave no answer for {self._patience_s:g} s; see that the broker runs"
-                    ) from None
+                raise BrokerUnreachable(
+                    f"{self.address} gave no answer for {self._patience_s:g} s; see that the broker runs"
+                ) from None
             except aiomqtt.MqttError:
-                link.lose()
-            self._repeated += 1
-            if self._link is link:
-                self._link = None
-                self._linked.clear()
+                self._repeated += 1
+                self._leave(link)
+        raise BusClosed(f"the bus of {self.client_id} at {self.address} is closed; open a new one")
+
+    async def _wait_for_link(self) -> None:
+        try:
+            # From when it went away, not from now: a long queue of publishes gives up together.
+            async with asyncio.timeout_at(self._away_since_s + self._patience_s):
+                await self._linked.wait()
+        except TimeoutError:
+            raise BrokerUnreachable(
+                f"{self.address} has been away for {self._patience_s:g} s; see that the broker runs"
+            ) from None
 
 
-async def _subscribe(client: aiomqtt.Client, filters: tuple[str, ...], address: Address) -> None:
-    codes = await client.subscribe([(wanted, 1) for wanted in filters])
-    for wanted, code in zip(filters, cast("list[ReasonCode]", codes), strict=True):
-        if code.is_failure:
-            raise BrokerRefused(f"{address} refuses the topic {wanted}; allow it to this user at the broker")
-
-
-async def _first_link(bus: MqttBus, patience_s: float) -> _Link:
+async def _first_link(bus: MqttBus, patience_s: float) -> Link:
     deadline = asyncio.get_running_loop().time() + patience_s
     while True:
         try:
-            return await bus.open_link()
+            return await bus.open()
         except MqttConnectError as error:
             raise BrokerRefused(
                 f"{bus.address} refuses the connection ({error}); check user and password in the address"
