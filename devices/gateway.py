@@ -18,47 +18,11 @@ from devices.drivers import FlatMeter, Inverter, InverterValues, MeterValues, Su
 from devices.endpoint import Endpoint, LiveProsumer
 from devices.errors import DeviceError, MissingControl
 from devices.modbus import Connection, Counts
+from devices.reading import Outcome, Reading
 
 V = TypeVar("V")
 Device = Literal["pv", "battery"]
 _DEVICES: tuple[Device, ...] = ("pv", "battery")
-
-
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What one poll tells about a prosumer; ``None`` where it is missing, never 0.
-
-    Power and counters are positive on import; ``v_pu`` is the mean over the connected phases, ``v_v``
-    their voltages to neutral. Counters of a held reading are the last good ones.
-    """
-
-    prosumer: str
-    quality: Quality
-    p_kw: float | None = None
-    q_kvar: float | None = None
-    v_pu: float | None = None
-    v_v: tuple[float, ...] = ()
-    import_kwh: float | None = None
-    export_kwh: float | None = None
-    import_kvarh: float | None = None
-    export_kvarh: float | None = None
-    devices: tuple[DeviceState, ...] = ()
-
-    @property
-    def net_kwh(self) -> float | None:
-        """Import less export since the meter was made [kWh]."""
-        return _less(self.import_kwh, self.export_kwh)
-
-    @property
-    def net_kvarh(self) -> float | None:
-        """Reactive import less export since the meter was made [kvarh]."""
-        return _less(self.import_kvarh, self.export_kvarh)
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """Whether all registers of a command read back as written, and what went wrong where not."""
-
-    ok: bool
-    detail: str = ""
 
 
 class _Got(msgspec.Struct):
@@ -294,7 +258,3 @@ class Gateway:
         if last is not None and self._spacing_s > 0.0:
             await asyncio.sleep(max(0.0, last + self._spacing_s - time.monotonic()))
         self._commanded[endpoint] = time.monotonic()
-
-
-def _less(imported: float | None, exported: float | None) -> float | None:
-    return None if imported is None or exported is None else imported - exported

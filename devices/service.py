@@ -6,6 +6,7 @@ them from their registers alone.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -16,7 +17,8 @@ from broker import messages
 from broker.messages import Acknowledgement, FeederState, Message, SetPoint, Step, Telemetry
 from broker.node import Collector, Node
 from devices.emulator import Fleet
-from devices.gateway import Gateway, Reading
+from devices.gateway import Gateway
+from devices.reading import Reading, less
 
 Array = NDArray[np.float64]
 _FEEDER = "feeder"
@@ -85,11 +87,21 @@ class DeviceHostService:
         self.fleet.set_voltage(messages.unpack(states[_FEEDER].lam_v_pu)[self.lams])
 
 
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """Net counters [kWh, kvarh] from which the energy of ``next_tick`` counts."""
+
+    next_tick: int
+    kwh: float | None
+    kvarh: float | None
+
+
 class GatewayService:
     """Service: publishes what meters and inverters say, and carries out set-points.
 
-    Energy of an interval is the difference between two readings of the counters, so that their quantisation
-    telescopes; a reading that is not good has none, and the next good one covers the time since the last.
+    Energy of an interval is the difference to the settlement reading before, so that the quantisation of the
+    counters telescopes. Where that reading was not good, the interval is counted from its own first reading
+    instead, so that energy which was settled by an estimate is not settled again.
 
     Parameters
     ----------
@@ -104,8 +116,7 @@ class GatewayService:
         self.gateway = gateway
         self._names = [prosumer.id for prosumer in gateway.prosumers]
         self._commands: Collector[asyncio.Task[None]] = Collector(self._names)
-        self._settled_kwh: dict[str, float] = {}
-        self._settled_kvarh: dict[str, float] = {}
+        self._settled: dict[str, _Settled] = {}
         node.extra_traffic = self._traffic
         for name in self._names:
             node.on(node.topics.set_point(name), partial(self._take_set_point, name))
@@ -125,9 +136,9 @@ class GatewayService:
     async def _measure(self, step: Step) -> None:
         readings = await self._poll()
         for reading in readings:
-            if reading.quality == "good":
-                _settle(self._settled_kwh, reading.prosumer, reading.net_kwh, renew=False)
-                _settle(self._settled_kvarh, reading.prosumer, reading.net_kvarh, renew=False)
+            settled = self._settled.get(reading.prosumer)
+            if reading.quality == "good" and (settled is None or settled.next_tick != step.tick):
+                self._settled[reading.prosumer] = _Settled(step.tick, reading.net_kwh, reading.net_kvarh)
         await self._publish([self._telemetry(step, reading) for reading in readings])
 
     async def _meter(self, step: Step) -> None:
@@ -135,11 +146,14 @@ class GatewayService:
         for reading in await self._poll(inverters=False):
             energy: dict[str, float | None] = {}
             if reading.quality == "good":
-                name = reading.prosumer
-                energy = {
-                    "interval_kwh": _settle(self._settled_kwh, name, reading.net_kwh),
-                    "interval_kvarh": _settle(self._settled_kvarh, name, reading.net_kvarh),
-                }
+                before = self._settled.get(reading.prosumer)
+                now = _Settled(step.tick + 1, reading.net_kwh, reading.net_kvarh)
+                self._settled[reading.prosumer] = now
+                if before is not None and before.next_tick == step.tick:
+                    energy = {
+                        "interval_kwh": less(now.kwh, before.kwh),
+                        "interval_kvarh": less(now.kvarh, before.kvarh),
+                    }
             telemetry.append(self._telemetry(step, reading, energy))
         await self._publish(telemetry)
 
@@ -211,13 +225,3 @@ class GatewayService:
             "modbus_writes": counts.writes,
             "modbus_errors": sum(counts.errors.values()),
         }
-
-
-def _settle(settled: dict[str, float], name: str, net: float | None, *, renew: bool = True) -> float | None:
-    """Energy since the reading settled last, which this one replaces if ``renew`` or if it is the first."""
-    if net is None:
-        return None
-    last = settled.get(name)
-    if renew or last is None:
-        settled[name] = net
-    return None if last is None else net - last

@@ -1,0 +1,243 @@
+"""Stories of the device host and the gateway: real Modbus sockets, a bus in memory, a stepped clock."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from broker import messages
+from broker.memory import Fate, MemoryBroker
+from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step
+from broker.node import Node, serve
+from devices.emulator import EmulatedProsumer, Fleet
+from devices.gateway import Gateway
+from devices.service import DeviceHostService, GatewayService
+
+PROSUMERS = [
+    EmulatedProsumer(id="p0", pv_kw=6.0, import_kwh=9000.0),
+    EmulatedProsumer(id="p1", battery_kw=4.0, battery_kwh=10.0),
+]
+REPORTERS = {
+    "measure": {"gateway"},
+    "dispatch": {"gateway"},
+    "act": {"host"},
+    "meter": {"gateway"},
+    "settle": {"host"},
+}
+
+
+class SteadyDay:
+    """Environment in which every interval is alike."""
+
+    def substeps(self, tick):
+        shape = (3, len(PROSUMERS))
+        return np.full(shape, 1.0), np.full(shape, 0.3), np.full(shape, 4.0), 300.0
+
+
+class Conductor:
+    """Clock, market and feeder of a story; remembers all it hears."""
+
+    def __init__(self, node):
+        self.node = node
+        self.heard = []
+        self.reported = asyncio.Condition()
+        topics = node.topics
+        for topic in (topics.telemetry("+"), topics.acknowledgement("+")):
+            node.on(topic, self.heard.append)
+        node.on(topics.done("+"), self._note_done)
+        self.done = []
+
+    async def _note_done(self, message):
+        async with self.reported:
+            self.done.append(message)
+            self.reported.notify_all()
+
+    async def step(self, name, tick, timeout_s=5.0):
+        now = time.time()
+        await self.node.publish(
+            self.node.topics.step,
+            Step,
+            tick,
+            step=name,
+            opened=now,
+            deadline=now + timeout_s,
+            interval_s=900.0,
+        )
+        waiting = {(name, tick, sender) for sender in REPORTERS[name]}
+        async with asyncio.timeout(timeout_s + 5.0), self.reported:
+            await self.reported.wait_for(
+                lambda: waiting <= {(done.step, done.tick, done.sender) for done in self.done}
+            )
+
+    async def ask(self, name, tick, *devices):
+        await self.node.publish(
+            self.node.topics.set_point(name), SetPoint, tick, valid_s=1800.0, devices=list(devices)
+        )
+
+    async def tell_voltages(self, tick, v_pu, solved=True):
+        empty = messages.pack([])
+        await self.node.publish(
+            self.node.topics.feeder_state,
+            FeederState,
+            tick,
+            solved=solved,
+            v_pu=empty,
+            loading=empty,
+            lam_kw=empty,
+            lam_kvar=empty,
+            lam_v_pu=messages.pack(v_pu),
+            source_kw=None,
+            source_kvar=None,
+            losses_kw=None,
+            tap_changes=0,
+            violations=[],
+            estimated=[],
+        )
+
+    def flags(self):
+        return [flag for done in self.done for flag in done.flags]
+
+    def latest(self, kind, **match):
+        found = [m for m in self.heard if type(m).__name__ == kind]
+        return [m for m in found if all(getattr(m, key) == value for key, value in match.items())]
+
+    def telemetry(self, phase, tick):
+        """Telemetry of a phase in the order of the prosumers."""
+        return self.latest("Telemetry", phase=phase, tick=tick)
+
+
+@asynccontextmanager
+async def stage(broker=None):
+    broker = broker or MemoryBroker()
+    fleet = Fleet(PROSUMERS)
+    async with (
+        fleet.serving() as live,
+        broker.connect("clock") as clock,
+        broker.connect("host") as host,
+        broker.connect("gateway") as gate,
+    ):
+        gateway = Gateway(live.values())
+        host_node, gate_node = Node(host, "r", "host"), Node(gate, "r", "gateway")
+        device_host = DeviceHostService(host_node, fleet, SteadyDay(), (2, 0))
+        services = [
+            asyncio.create_task(serve(host_node, device_host.on_step)),
+            asyncio.create_task(serve(gate_node, GatewayService(gate_node, gateway).on_step)),
+        ]
+        node = Node(clock, "r", "clock")
+        conductor = Conductor(node)
+        await node.open()
+        pump = asyncio.create_task(node.pump())
+        await asyncio.sleep(0.05)
+        try:
+            yield conductor, fleet
+        finally:
+            await node.publish(
+                node.topics.step, Step, 99, step="end", opened=0.0, deadline=0.0, interval_s=900.0
+            )
+            async with asyncio.timeout(5.0):
+                await asyncio.gather(*services)
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+            await gateway.close()
+
+
+async def interval(conductor, tick, *, set_points=True):
+    await conductor.step("measure", tick)
+    if set_points:
+        await conductor.ask("p0", tick, DeviceSetPoint(device="pv", power_kw=1.5))
+        await conductor.ask("p1", tick, DeviceSetPoint(device="battery", power_kw=-2.0))
+    await conductor.step("dispatch", tick, timeout_s=5.0 if set_points else 0.2)
+    await conductor.step("act", tick)
+    await conductor.step("meter", tick)
+    await conductor.tell_voltages(tick, [0.96, 1.0, 1.03])
+    await conductor.step("settle", tick)
+
+
+async def test_two_intervals_from_measurement_to_energy():
+    async with stage() as (conductor, fleet):
+        await interval(conductor, 0)
+        energy_kwh = fleet.mean_kw * 0.25
+        first, second = conductor.telemetry("measure", 0)
+        assert (first.p_kw, second.p_kw) == (-3.0, 1.0)
+        assert first.interval_kwh is None
+        assert [state.device for state in second.devices] == ["battery"]
+        metered = conductor.telemetry("meter", 0)
+        assert [m.interval_kwh for m in metered] == pytest.approx(energy_kwh.tolist(), abs=2e-3)
+        assert [m.interval_kvarh for m in metered] == pytest.approx([0.075, 0.075], abs=1e-6)
+        assert fleet.p_kw == pytest.approx([-0.5, 3.0])
+        await interval(conductor, 1)
+        assert [m.v_pu for m in conductor.telemetry("measure", 1)] == pytest.approx([1.03, 0.96])
+        acknowledged = conductor.latest("Acknowledgement")
+        assert [(m.tick, m.ok) for m in acknowledged] == [(0, True), (0, True), (1, True), (1, True)]
+        assert conductor.flags() == []
+        assert conductor.done[-1].traffic.received > 0
+        gate = [done for done in conductor.done if done.sender == "gateway"][-1]
+        assert gate.traffic.modbus_reads > 20
+        assert gate.traffic.modbus_writes == 6
+        assert gate.traffic.modbus_errors == 0
+
+
+async def test_energy_telescopes_over_float32_counters():
+    async with stage() as (conductor, fleet):
+        for tick in range(6):
+            await interval(conductor, tick)
+        metered = [m.interval_kwh for tick in range(6) for m in conductor.telemetry("meter", tick)[:1]]
+        net = fleet.energy_kwh[0, 0] - 9000.0 - fleet.energy_kwh[1, 0]
+        assert sum(metered) == pytest.approx(net, abs=1e-3)
+
+
+async def test_a_lost_set_point_is_flagged_and_changes_what_is_metered():
+    def lose(message):
+        return Fate.DROP if "/set/p0" in message.topic else Fate.DELIVER
+
+    async with stage() as (conductor, fleet):
+        await interval(conductor, 0)
+        obeyed = conductor.telemetry("meter", 0)[0].interval_kwh
+    async with stage(MemoryBroker(lose)) as (conductor, fleet):
+        await conductor.step("measure", 0)
+        await conductor.ask("p0", 0, DeviceSetPoint(device="pv", power_kw=1.5))
+        await conductor.ask("p1", 0, DeviceSetPoint(device="battery", power_kw=-2.0))
+        await conductor.step("dispatch", 0, timeout_s=0.3)
+        await conductor.step("act", 0)
+        await conductor.step("meter", 0)
+        assert conductor.flags() == ["1 live prosumers got no set-point in tick 0"]
+        assert [m.ok for m in conductor.latest("Acknowledgement")] == [True]
+        assert fleet.pv.p_kw[0] == 4.0
+        assert conductor.telemetry("meter", 0)[0].interval_kwh < obeyed - 0.5
+
+
+async def test_a_silent_meter_has_no_energy_and_none_is_counted_twice_when_it_is_back():
+    async with stage() as (conductor, fleet):
+        await interval(conductor, 0)
+        unit = fleet.unit("p1", "meter")
+        unit.bank.failing[unit.row] = 11
+        await interval(conductor, 1)
+        (silent,) = conductor.telemetry("meter", 1)[1:]
+        assert (silent.quality, silent.interval_kwh) == ("held", None)
+        assert any("does not answer behind its gateway" in flag for flag in conductor.flags())
+        unit.bank.failing.clear()
+        await interval(conductor, 2)
+        (back,) = conductor.telemetry("meter", 2)[1:]
+        assert back.quality == "good"
+        assert back.interval_kwh == pytest.approx(0.25 * fleet.mean_kw[1], abs=1e-4)
+
+
+async def test_a_refused_set_point_is_acknowledged_as_such():
+    async with stage() as (conductor, fleet):
+        unit = fleet.unit("p0", "pv")
+        unit.bank.deaf.add(unit.row)
+        await interval(conductor, 0)
+        (refused,) = conductor.latest("Acknowledgement", ok=False)
+        assert "123.WMaxLimPct" in refused.detail
+        assert any(flag.startswith("set-point of p0 not carried out") for flag in conductor.flags())
+
+
+async def test_without_a_solved_power_flow_the_voltages_stay():
+    async with stage() as (conductor, fleet):
+        await interval(conductor, 0)
+        await conductor.tell_voltages(1, [], solved=False)
+        await conductor.step("settle", 1)
+        assert fleet.v_pu[:, 0].tolist() == [1.03, 0.96]
+        assert any("keep the last ones" in flag for flag in conductor.flags())
