@@ -18,8 +18,9 @@ _READY = re.compile(r"mosquitto version (\S+) running")
 _BUSY = "Address already in use"
 _ATTEMPTS = 5
 
-# Mosquitto cannot notice that we died, so the kernel is asked to kill it then; SIGTERM would be forgotten during
-# its start. A small program asks, between fork and exec: a hook of subprocess is unsafe where there are threads.
+# Mosquitto cannot notice that we died, so the kernel is asked to kill it then; it would forget a SIGTERM that
+# comes during its start. A small program asks before it becomes Mosquitto: a hook of subprocess between fork and
+# exec is unsafe where there are threads.
 _WITH_PARENT = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 9)
