@@ -11,6 +11,7 @@ from market.curves import (
     Floats,
     Ints,
     fall,
+    join,
     last_not_above,
     price_range,
     respond,
@@ -22,6 +23,9 @@ from market.errors import Infeasible
 
 EXACT = 1e-12
 """Sum of trades against net purchase, relative to the LAM's turnover."""
+
+LIKE = 1e-4
+"""Slopes within this ratio are accumulated together."""
 
 ROUNDS = 60
 
@@ -45,7 +49,7 @@ class LamOutcome:
 def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
     """Each LAM's response: the sum of its members' responses.
 
-    A LAM's curve depends on its own members and their order only, to the last bit.
+    A LAM's curve depends on its own members and their order only, to the last bit: each is summed by itself.
 
     Parameters
     ----------
@@ -63,32 +67,23 @@ def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
     """
     members = np.bincount(group, minlength=lams)
     if (np.diff(group) < 0).any():
-        order = np.argsort(group, kind="stable")
-        curves = take(curves, order)
+        curves = take(curves, np.argsort(group, kind="stable"))
     first = starts(members)
     vertex = curves.start[first]
-    count = np.diff(vertex)
-    bucket = np.frexp(np.maximum(count, 1).astype(np.float64))[1]
-    slope = fall(curves)
-    jump = _jumps(curves)
-    left = np.concatenate([np.zeros(1), slope[:-1]])
+    right = fall(curves)
+    left = np.concatenate([np.zeros(1), right[:-1]])
     left[curves.start[:-1]] = 0.0
-    highest = _sums(curves.highest_kw, first)
-    pieces: list[tuple[Ints, Curves]] = []
-    for size in np.unique(bucket[count > 0]):
-        # Padding within a factor of two keeps the arrays dense whatever the LAMs' sizes are.
-        some = np.flatnonzero((bucket == size) & (count > 0))
-        column = np.arange(count[some].max())
-        inside = column < count[some][:, None]
-        place = np.where(inside, vertex[some][:, None] + column, 0)
-        price = np.where(inside, curves.price[place], np.inf)
-        order = np.argsort(price, axis=1, kind="stable")
-        place = np.take_along_axis(place, order, axis=1)
-        price = np.take_along_axis(price, order, axis=1)
-        pieces.append(
-            (some, _stack(price, slope[place], left[place], jump[place], highest[some], count[some]))
-        )
-    return _arrange(pieces, lams)
+    jump = _jumps(curves)
+    highest = curves.highest_kw
+    pieces = []
+    for i in range(lams):
+        own = slice(vertex[i], vertex[i + 1])
+        if own.start == own.stop:
+            pieces.append(Curves(np.zeros(1), np.zeros(1), np.array([0, 1])))
+            continue
+        most = float(highest[first[i] : first[i + 1]].sum())
+        pieces.append(_stack(curves.price[own], right[own], left[own], jump[own], most))
+    return join(pieces)
 
 
 def _jumps(curves: Curves) -> Floats:
@@ -101,65 +96,42 @@ def _jumps(curves: Curves) -> Floats:
     return jump
 
 
-def _sums(values: Floats, first: Ints) -> Floats:
-    """Sums of consecutive runs, 0 for an empty one; each depends on its own run only."""
-    result = np.zeros(first.size - 1)
-    some = np.flatnonzero(np.diff(first) > 0)
-    if some.size:
-        result[some] = np.add.reduceat(values, first[some])
-    return result
+def _stack(price: Floats, right: Floats, left: Floats, jump: Floats, highest_kw: float) -> Curves:
+    """One curve from all members' vertices, with the slopes right and left of each and its jump, ``(W,)``."""
+    order = np.argsort(price)
+    price = price[order]
+    slope = _slope_behind(right[order], left[order])
+    drop = slope[:-1] * (price[1:] - price[:-1])
+    if not jump.any():
+        kw = np.full(price.size, highest_kw)
+        kw[1:] -= np.cumsum(drop)
+        return Curves(price, kw, np.array([0, price.size]))
+    # Two points per vertex, before and after its jump; the first is left out where nothing jumps.
+    drops = np.zeros((price.size, 2))
+    drops[1:, 0] = drop
+    drops[:, 1] = jump[order]
+    keep = np.stack([drops[:, 1] > 0, np.ones(price.size, dtype=bool)], axis=1).ravel()
+    kw = (highest_kw - np.cumsum(drops.ravel()))[keep]
+    return Curves(np.repeat(price, 2)[keep], kw, np.array([0, kw.size]))
 
 
-def _slope_after(right: Floats, left: Floats) -> Floats:
-    """Slope of the sum behind each event, from every member's slope right and left of it, ``(m, W)``.
+def _slope_behind(right: Floats, left: Floats) -> Floats:
+    """Slope of the sum behind each vertex, ``(W,)``, from the members' slopes around it.
 
     Adding and later subtracting slopes of different size would leave the rounding of the largest behind.
-    Slopes within a factor of 2^13 are accumulated together, and a sum without terms is exactly zero.
+    Slopes are accumulated in classes of like size, and a sum without terms is exactly zero.
     """
+    largest = float(right.max())
     total = np.zeros_like(right)
-    right_class = np.where(right > 0, np.frexp(right)[1] // 13, -9999)
-    left_class = np.where(left > 0, np.frexp(left)[1] // 13, -9999)
-    for size in np.union1d(right_class, left_class):
-        if size == -9999:
-            continue
-        enters, leaves = right_class == size, left_class == size
-        terms = np.cumsum(enters.astype(np.int32) - leaves, axis=1)
-        part = np.cumsum(np.where(enters, right, 0.0) - np.where(leaves, left, 0.0), axis=1)
+    while largest > 0:
+        least = largest * LIKE
+        enters, leaves = right > least, left > least
+        part = np.cumsum(np.where(enters, right, 0.0) - np.where(leaves, left, 0.0))
+        terms = np.cumsum(enters.astype(np.int8) - leaves, dtype=np.int32)
         total += np.where(terms > 0, np.maximum(part, 0.0), 0.0)
+        right, left = np.where(enters, 0.0, right), np.where(leaves, 0.0, left)
+        largest = float(right.max())
     return total
-
-
-def _stack(price: Floats, right: Floats, left: Floats, jump: Floats, highest: Floats, count: Ints) -> Curves:
-    """Sum the members of m LAMs whose vertices are sorted by price along the rows."""
-    column = np.arange(price.shape[1])
-    inside = column < count[:, None]
-    right, left, jump = (np.where(inside, values, 0.0) for values in (right, left, jump))
-    width = np.zeros_like(price)
-    np.subtract(price[:, 1:], price[:, :-1], out=width[:, :-1], where=inside[:, 1:])
-    drop = _slope_after(right, left) * width
-    # Two points per event, before and after its jump; the first is left out where nothing jumps.
-    kw = np.empty((price.shape[0], price.shape[1], 2))
-    kw[:, :, 0] = 0.0
-    kw[:, 1:, 0] = drop[:, :-1]
-    kw[:, :, 1] = jump
-    kw = highest[:, None, None] - np.cumsum(kw.reshape(price.shape[0], -1), axis=1).reshape(kw.shape)
-    keep = np.stack([inside & (jump > 0), inside], axis=2)
-    both = np.broadcast_to(price[:, :, None], kw.shape)
-    return Curves(both[keep], kw[keep], starts(np.count_nonzero(keep, axis=(1, 2)).astype(np.intp)))
-
-
-def _arrange(pieces: list[tuple[Ints, Curves]], lams: int) -> Curves:
-    """Bring the buckets' curves into the LAMs' order; a LAM in no bucket is constantly zero."""
-    count = np.ones(lams, dtype=np.intp)
-    for some, piece in pieces:
-        count[some] = np.diff(piece.start)
-    start = starts(count)
-    price, kw = np.zeros(start[-1]), np.zeros(start[-1])
-    for some, piece in pieces:
-        own = np.diff(piece.start)
-        place = np.arange(piece.price.size) + np.repeat(start[some] - piece.start[:-1], own)
-        price[place], kw[place] = piece.price, piece.kw
-    return Curves(price, kw, start)
 
 
 def clear_lams(

@@ -6,7 +6,6 @@ of its market; ``disaggregate`` turns a trade back into resource outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +41,8 @@ class Group:
         Positions of their resources, ``(g, R)``.
     price
         Marginal values at which a resource starts or ends its ramp, ascending, ``(g, 2R)``.
-    order
-        Column c of the unsorted vertices is resource c's start (c < R) or resource c-R's end, ``(g, 2R)``.
+    ends
+        Whether a vertex is the end of a ramp rather than its start, ``(g, 2R)``.
     total_kw
         Output of all resources at the vertices, non-decreasing, ``(g, 2R)`` [kW].
     """
@@ -51,7 +50,7 @@ class Group:
     prosumer: Ints
     resource: Ints
     price: Floats
-    order: Ints
+    ends: Bools
     total_kw: Floats
 
 
@@ -115,50 +114,56 @@ def _groups(prosumers: int, resources: Resources) -> tuple[Group, ...]:
     for size in np.unique(count[count > 0]):
         prosumer = np.flatnonzero(count == size)
         resource = by_owner[first[prosumer][:, None] + np.arange(size)]
-        step, start, end = _ramps(resources, resource)
-        unsorted = np.concatenate([start, end], axis=1)
+        ramps = [_ramp(resources, resource[:, r]) for r in range(size)]
+        unsorted = np.stack([ramp.start for ramp in ramps] + [ramp.end for ramp in ramps], axis=1)
         # Stable: at one price, starts come before ends, and a step's two vertices stay in order.
         order = np.argsort(unsorted, axis=1, kind="stable")
-        price = np.take_along_axis(unsorted, order, axis=1)
+        price = unsorted.ravel()[order + np.arange(0, unsorted.size, 2 * size)[:, None]]
+        ends = order >= size
         total = np.zeros_like(price)
-        for output in _outputs(resources, resource, price, order, step, start):
-            total += output
-        groups.append(Group(prosumer, resource, price, order, total))
+        for ramp in ramps:
+            total += ramp.output(price, ends)
+        groups.append(Group(prosumer, resource, price, ends, total))
     return tuple(groups)
 
 
-def _ramps(resources: Resources, resource: Ints) -> tuple[Bools, Floats, Floats]:
-    """Whether each resource is a step, and the marginal values where its ramp starts and ends."""
-    low, high = resources.min_kw[resource], resources.max_kw[resource]
-    e, c = resources.cost_linear[resource], resources.cost_quadratic[resource]
+@dataclass(frozen=True)
+class _Ramp:
+    """One resource of each of g prosumers, columns ``(g,)``: from low at ``start`` to high at ``end``."""
+
+    low: Floats
+    high: Floats
+    e: Floats
+    c: Floats
+    start: Floats
+    end: Floats
+
+    def output(self, price: Floats, ends: Bools) -> Floats:
+        """Output at vertices of the same prosumers, ``(g, w)`` [kW]; non-decreasing in them to the last bit.
+
+        It is exact at the ramp's own vertices, and evaluated directly elsewhere: sums of slopes would cancel.
+        """
+        low, high = self.low[:, None], self.high[:, None]
+        start, end = self.start[:, None], self.end[:, None]
+        step = self.start == self.end
+        x = (price - self.e[:, None]) / np.where(step, 1.0, self.c)[:, None]
+        x = np.minimum(np.maximum(x, low), high)
+        np.copyto(x, low, where=price <= start)
+        np.copyto(x, high, where=price >= end)
+        if step.any():
+            # At a step's own price the vertices that start ramps stand before it, those that end them behind.
+            np.copyto(x, low, where=(price == start) & ~ends & step[:, None])
+        return x
+
+
+def _ramp(resources: Resources, index: Ints) -> _Ramp:
+    """Ramps of the resources at ``index``; one too narrow for rounding becomes a step at its middle."""
+    low, high = resources.min_kw[index], resources.max_kw[index]
+    e, c = resources.cost_linear[index], resources.cost_quadratic[index]
     step = c * (high - low) < STEP_WIDTH
-    middle = e + c * (0.5 * (low + high))
-    return step, np.where(step, middle, e + c * low), np.where(step, middle, e + c * high)
-
-
-def _outputs(
-    resources: Resources, resource: Ints, price: Floats, order: Ints, step: Bools, start: Floats
-) -> Iterator[Floats]:
-    """Output of one resource after the other at all vertices of its prosumer, ``(g, 2R)`` each.
-
-    Each is evaluated directly from its own ramp (summing slopes would cancel), exact at its own vertices, and
-    made non-decreasing against rounding, so that sums are monotone too.
-    """
-    size = resource.shape[1]
-    after = order >= size
-    for r in range(size):
-        index = resource[:, r]
-        low, high = resources.min_kw[index][:, None], resources.max_kw[index][:, None]
-        e, c = resources.cost_linear[index][:, None], resources.cost_quadratic[index][:, None]
-        stepped = step[:, r]
-        ramp = (price - e) / np.where(stepped[:, None], 1.0, c)
-        output = np.minimum(np.maximum(ramp, low), high)
-        if stepped.any():
-            at = start[:, r][:, None]
-            jumped = (price > at) | (after & (price == at))
-            output = np.where(stepped[:, None], np.where(jumped, high, low), output)
-        output = np.where(order == r, low, np.where(order == size + r, high, output))
-        yield np.maximum.accumulate(output, axis=1)
+    start, end = e + c * low, e + c * high
+    middle = 0.5 * (start + end)
+    return _Ramp(low, high, e, c, np.where(step, middle, start), np.where(step, middle, end))
 
 
 def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
@@ -190,10 +195,11 @@ def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
         rise = high - low
         fraction = np.divide(target[:, 0] - low, rise, out=np.zeros_like(low), where=rise > 0)
         fraction = np.clip(fraction, 0.0, 1.0)
-        step, start, _ = _ramps(resources, group.resource)
-        outputs = _outputs(resources, group.resource, group.price, group.order, step, start)
-        for r, output in enumerate(outputs):
-            from_kw = np.take_along_axis(output, left, axis=1)[:, 0]
-            to_kw = np.take_along_axis(output, left + 1, axis=1)[:, 0]
-            result[group.resource[:, r]] = from_kw + fraction * (to_kw - from_kw)
+        both = np.concatenate([left, left + 1], axis=1)
+        price = np.take_along_axis(group.price, both, axis=1)
+        ends = np.take_along_axis(group.ends, both, axis=1)
+        for r in range(group.resource.shape[1]):
+            index = group.resource[:, r]
+            x = _ramp(resources, index).output(price, ends)
+            result[index] = x[:, 0] + fraction * (x[:, 1] - x[:, 0])
     return result
