@@ -40,9 +40,9 @@ def pv_limit(
     """
     if power_kw is None:
         if 123 in models:
-            return Command([{"123.WMaxLim_Ena": 0}])
+            return Command([{"123.WMaxLim_Ena": 0}], renew=False)
         if 704 in models:
-            return Command([{"704.WMaxLimPctEna": 0}])
+            return Command([{"704.WMaxLimPctEna": 0}], renew=False)
         raise MissingControl(
             f"{where} has neither model 123 nor 704, so it cannot be limited; use another unit"
         )
@@ -96,13 +96,13 @@ def battery_power(
     seconds = math.ceil(valid_s)
     if 704 in models:
         if power_kw is None:
-            return Command([{"704.WSetEna": 0}])
+            return Command([{"704.WSetEna": 0}], renew=False)
         block = {"704.WSetEna": 1.0, "704.WSetMod": _WATTS, "704.WSet": 1e3 * power_kw}
         return Command([{"704.WSetRvrtTms": seconds}, block], frozenset({"704.WSetRvrtTms"}))
     if 124 not in models or not charge_max_kw or not discharge_max_kw:
         raise MissingControl(f"{where} has no model 704 nor 124 with ratings; its battery cannot be set")
     if power_kw is None:
-        return Command([{"124.StorCtl_Mod": 0}])
+        return Command([{"124.StorCtl_Mod": 0}], renew=False)
     band = {
         "124.OutWRte": 100.0 * power_kw / discharge_max_kw,
         "124.InWRte": -100.0 * power_kw / charge_max_kw,

@@ -26,10 +26,13 @@ class Command(msgspec.Struct, frozen=True):
         together where their registers touch.
     optional
         Points that a device may lack: they are verified unless they read as not implemented.
+    renew
+        Whether to write what the registers hold already, which starts revert times anew.
     """
 
     writes: list[dict[str, float]]
     optional: frozenset[str] = frozenset()
+    renew: bool = True
 
 
 class SunSpecUnit:
@@ -80,7 +83,7 @@ class SunSpecUnit:
         return values
 
     async def command(self, command: Command) -> None:
-        """Write points and read them back.
+        """Write points and read them back; what holds already and needs no renewal is not written.
 
         Raises
         ------
@@ -102,6 +105,8 @@ class SunSpecUnit:
         words = {
             name: encode(point, values[name], self._scale(name, point) or 0) for name, point in points.items()
         }
+        if not command.renew and await self._fetch(points) == words:
+            return
         for batch in command.writes:
             for address, run in self._runs({name: words[name] for name in batch}):
                 await self._write(address, run)
@@ -140,7 +145,7 @@ class SunSpecUnit:
         for name, point in stale.items():
             value = decode(point, words[name])
             self._sf[name] = int(value) if isinstance(value, int) else None
-        return words
+        return {name: words[name] for name in points}
 
     def _runs(self, words: Mapping[str, Sequence[int]]) -> list[tuple[int, list[int]]]:
         """Address and words of each run of registers that touch."""

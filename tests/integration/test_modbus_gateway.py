@@ -103,6 +103,17 @@ async def test_limits_are_lifted():
         assert fleet.battery.p_kw[0] == 0.0
 
 
+async def test_what_is_lifted_already_is_not_written_again():
+    async with running(BOTH) as (_, _, gateway):
+        lift = [DeviceSetPoint(device=device, power_kw=None) for device in ("pv", "battery")]
+        assert (await gateway.command("both", lift)).ok
+        assert gateway.counts.writes == 0
+        hold = [DeviceSetPoint(device="pv", power_kw=1.0)]
+        for _ in range(2):
+            assert (await gateway.command("both", hold, 900.0)).ok
+        assert gateway.counts.writes == 2
+
+
 async def test_meters_can_be_read_alone():
     async with running(BOTH) as (_, _, gateway):
         (reading,) = await gateway.poll(inverters=False)
