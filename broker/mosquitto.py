@@ -19,8 +19,8 @@ _BUSY = "Address already in use"
 _ATTEMPTS = 5
 
 # Mosquitto cannot notice that we died, so the kernel is asked to kill it then; it would forget a SIGTERM that
-# comes during its start. A small program asks before it becomes Mosquitto: a hook of subprocess between fork and
-# exec is unsafe where there are threads.
+# comes during its start. A small program asks before it becomes Mosquitto: a hook of subprocess, between fork
+# and exec, is unsafe where there are threads.
 _WITH_PARENT = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 9)
