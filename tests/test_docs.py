@@ -1,0 +1,122 @@
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from cosim.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def text_of(page):
+    return page.read_text(encoding="utf-8")
+
+
+def anchors(page):
+    """Anchors of a page's headings, as GitHub and common Markdown renderers make them."""
+    headings = re.findall(r"^#+\s+(.*)$", FENCE.sub("", text_of(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def example(page, name, language):
+    """Code block that follows the comment ``example NAME``."""
+    found = re.search(rf"<!-- example {name} -->\n```{language}\n(.*?)```", text_of(page), re.DOTALL)
+    assert found, f"{page.name} has no example {name}"
+    return found[1]
+
+
+def run_example(source):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(source, "example", "exec"), {"__name__": "__main__"})
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_somewhere(page):
+    for link in LINK.findall(FENCE.sub("", text_of(page))):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name}: {link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: {link} names no heading"
+
+
+def test_readme_names_every_command_and_no_other():
+    assert isinstance(main, click.Group)
+    named = set(re.findall(r"(?:^|[`/])sharegrid ([a-z]+)", text_of(ROOT / "README.md"), re.MULTILINE))
+    assert named == set(main.commands)
+
+
+def test_options_in_the_documents_exist():
+    known = {
+        option
+        for command in main.commands.values()
+        for parameter in command.params
+        for option in parameter.opts
+    }
+    for page in PAGES:
+        for line in text_of(page).splitlines():
+            if re.search(r"\bsharegrid (run|serve|clear|report|scenario)\b", line):
+                assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= known, f"{page.name}: {line}"
+
+
+def test_example_case_gives_the_example_result(tmp_path):
+    page = ROOT / "docs" / "case-format.md"
+    case, result = tmp_path / "case.json", tmp_path / "result.json"
+    case.write_text(example(page, "case", "json"), encoding="utf-8")
+    cleared = CliRunner().invoke(main, ["clear", str(case), "--out", str(result)])
+    assert cleared.exit_code == 0, cleared.output
+    said = msgspec.json.decode(example(page, "result", "json"))
+    have = msgspec.json.decode(result.read_bytes())
+    for timing in ("seconds", "certificate_seconds", "iterations"):
+        assert have.pop(timing) > 0
+        assert said.pop(timing) > 0
+    assert flatten(have) == pytest.approx(flatten(said), abs=1e-6)
+
+
+def flatten(value, at=""):
+    """Leaves of nested JSON by path."""
+    if isinstance(value, dict):
+        pairs = [(f"{at}.{key}", inner) for key, inner in value.items()]
+    elif isinstance(value, list):
+        pairs = [(f"{at}[{number}]", inner) for number, inner in enumerate(value)]
+    else:
+        return {at: value}
+    return {path: leaf for key, inner in pairs for path, leaf in flatten(inner, key).items()}
+
+
+def test_every_key_of_a_case_and_a_result_is_documented():
+    page = text_of(ROOT / "docs" / "case-format.md")
+    tables = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    for name in ("case", "result"):
+        block = msgspec.json.decode(example(ROOT / "docs" / "case-format.md", name, "json"))
+        for path in flatten(block):
+            key = re.sub(r"\[\d+\]", "", path).split(".")[-1]
+            assert re.search(rf"[`.]{key}`", tables), f"{key} of a {name} is not in a table"
+
+
+def test_market_example_of_the_readme_runs():
+    printed = run_example(example(ROOT / "README.md", "market", "python"))
+    lowest, highest, grid_kw, social_cost = map(float, printed.split())
+    assert 0.05 < lowest < highest < 0.30
+    assert grid_kw >= 0
+    assert social_cost > 0
+
+
+def test_device_example_limits_the_inverter():
+    printed = run_example(example(ROOT / "docs" / "devices.md", "devices", "python"))
+    before_kw, after_kw, exported_kwh = (float(number) for number in printed.strip("[]\n").split(","))
+    assert before_kw == pytest.approx(-3.0, abs=1e-3)
+    assert after_kw == pytest.approx(-1.0, abs=1e-3)
+    assert 0.25 < exported_kwh < 0.252
