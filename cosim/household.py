@@ -36,11 +36,12 @@ class HouseholdShape:
         NDArray
             Load [kW per kWh/a], same shape. Outside the span the end values hold.
         """
-        position = np.clip(
-            (wall_min - self.first_wall_min) / STEP_MIN - 0.5, 0.0, len(self.kw_per_kwh) - 1.001
-        )
-        left = position.astype(np.intp)
-        part = position - left
+        # In absolute quarter hours, so that rounding does not depend on where the span begins.
+        first = self.first_wall_min / STEP_MIN
+        position = np.clip(wall_min / STEP_MIN - 0.5, first, first + len(self.kw_per_kwh) - 1.001)
+        whole = np.floor(position)
+        part = position - whole
+        left = (whole - first).astype(np.intp)
         return (1.0 - part) * self.kw_per_kwh[left] + part * self.kw_per_kwh[left + 1]
 
 

@@ -117,12 +117,12 @@ def apportion(total: int, weights: Floats, minimum: int) -> Ints:
         ``(M,)``, sum ``total``; equal remainders go to the earlier place.
     """
     weights = np.asarray(weights, dtype=np.float64)
-    weights = weights if weights.sum() > 0.0 else np.ones_like(weights)
+    weights = weights / weights.max() if weights.max() > 0.0 else np.ones_like(weights)
     counts = np.full(len(weights), minimum, dtype=np.intp)
     free = np.ones(len(weights), dtype=np.bool_)
     while True:
         rest = total - minimum * int((~free).sum())
-        share = rest * weights / max(weights[free].sum(), 1e-300)
+        share = rest * weights / max(float(weights[free].sum()), 1e-300)
         small = free & (share < minimum)
         if not small.any():
             break

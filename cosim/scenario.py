@@ -78,9 +78,10 @@ def load_scenario(
     run = raw.setdefault("run", {})
     overridden = {"run.intervals": intervals, "run.seed": seed, "run.start": start}
     if isinstance(run, dict):
+        day = run.get("start")
         run |= {key.removeprefix("run."): value for key, value in overridden.items() if value is not None}
         if start is not None:
-            run["start"] = _start(start, run.get("start"))
+            run["start"] = _start(start, day)
 
     def complain(key: str, what: str) -> ScenarioError:
         if overridden.get(key) is not None:
@@ -133,8 +134,8 @@ def _start(text: str, day: object) -> datetime:
     try:
         if "T" in text or " " in text.strip() or "-" in text:
             return datetime.fromisoformat(text)
-        base = day if isinstance(day, date) else Run().start
-        return datetime.combine(base, time.fromisoformat(text))
+        base = date.fromisoformat(day[:10]) if isinstance(day, str) else day
+        return datetime.combine(base if isinstance(base, date) else Run().start, time.fromisoformat(text))
     except ValueError:
         raise ScenarioError(f"--start: {text!r} is no local time; give HH:MM or YYYY-MM-DDTHH:MM") from None
 

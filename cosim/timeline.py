@@ -58,8 +58,9 @@ class Timeline:
             Minutes since 1970-01-01 UTC, ``(count * substeps,)``.
         """
         step_min = self.interval_min / self.substeps
-        start_min = self.start_epoch_min + first * self.interval_min
-        return np.asarray(start_min + (np.arange(count * self.substeps) + 0.5) * step_min, dtype=np.float64)
+        opening_min = self.start_epoch_min + np.arange(first, first + count) * self.interval_min
+        middles = opening_min[:, None] + (np.arange(self.substeps) + 0.5) * step_min
+        return np.asarray(middles.ravel(), dtype=np.float64)
 
     def wall_offset_min(self, first: int, count: int) -> NDArray[np.float64]:
         """Distance of wall time from UTC at some ticks [min], ``(count,)``."""
