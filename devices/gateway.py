@@ -146,6 +146,7 @@ class Gateway:
             for connection, meters in self._meter_queues.items()
         ]
         await asyncio.gather(*(self._poll_in_turn(queue, got) for queue in queues))
+        self.problems.sort()
         return [self._reading(prosumer, got, inverters) for prosumer in self.prosumers]
 
     async def command(
