@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -118,7 +118,9 @@ class Ledger:
         try:
             with _translated(path):
                 connection.execute("SELECT id FROM run").fetchone()
-                connection.execute("PRAGMA synchronous = NORMAL")
+                if not read_only:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    connection.execute("PRAGMA synchronous = NORMAL")
         except LedgerError:
             connection.close()
             raise
@@ -224,8 +226,9 @@ class Ledger:
     def close(self) -> None:
         """Close the file; a writer first folds its log into it, so that one file holds everything."""
         if not self._read_only:
-            with _translated(self.path):
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # A reader that has the file open keeps the log alive; the next writer folds it in. Closed twice: fine.
+            with suppress(sqlite3.OperationalError, sqlite3.ProgrammingError):
+                self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
     def __enter__(self) -> Self:

@@ -240,6 +240,20 @@ def test_the_file_is_plain_sql(path):
     db.close()
 
 
+def test_a_reader_may_look_while_the_run_goes_on(path):
+    booking = book_interval(**hand_case())
+    with Ledger.create(path, NAMES) as ledger:
+        ledger.post(0, booking)
+        with Ledger.open(path) as reader:
+            assert reader.ticks() == [0]
+            ledger.post(1, booking)
+            assert reader.ticks() == [0, 1]
+            ledger.close()
+            assert reader.ticks() == [0, 1]
+    with Ledger.open(path) as reader:
+        assert reader.ticks() == [0, 1]
+
+
 def test_more_entries_than_one_statement_holds(path):
     count = 450
     booking = book_interval(

@@ -1,0 +1,124 @@
+"""Columns of a run's tables: name, type, unit and meaning, in one place for writer, documents and readers.
+
+docs/results.md shows the same tables; a test keeps them in step. Every value may be missing but the tick.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class Column(NamedTuple):
+    """One column; ``unit`` is empty where a value has none."""
+
+    name: str
+    type: Literal["integer", "number", "flag", "text", "time"]
+    unit: str
+    meaning: str
+
+
+_TICK = Column("tick", "integer", "", "number of the interval, from 0")
+
+INTERVALS = (
+    _TICK,
+    Column("time", "time", "UTC", "start of the interval"),
+    Column("time_local", "text", "", "start of the interval on the feeder's clocks, ISO 8601 with offset"),
+    Column(
+        "status",
+        "text",
+        "",
+        "`confirmed`, `unconfirmed` or `held` (the last confirmed dispatch went out again)",
+    ),
+    Column("flags", "integer", "", "number of things that went wrong; each is an event"),
+    Column("rounds", "integer", "", "rounds of clearing and AC power flow"),
+    Column("energy_price", "number", "$/kWh", "price at the feeder head"),
+    Column("import_price", "number", "$/kWh", "what the grid asks at the feeder head"),
+    Column("export_price", "number", "$/kWh", "what the grid pays at the feeder head"),
+    Column("retail_price", "number", "$/kWh", "the utility's tariff for buying"),
+    Column("feed_in_price", "number", "$/kWh", "the utility's tariff for selling"),
+    Column("grid_scheduled_kw", "number", "kW", "power at the feeder head as cleared, + import"),
+    Column("grid_actual_kw", "number", "kW", "power at the feeder head as metered, + import"),
+    Column("losses_kw", "number", "kW", "losses of the feeder"),
+    Column("v_min_pu", "number", "pu", "lowest node voltage"),
+    Column("v_max_pu", "number", "pu", "highest node voltage"),
+    Column("max_loading", "number", "", "highest current over rating"),
+    Column("linear_error_pu", "number", "pu", "largest difference of a voltage between linear model and AC"),
+    Column("binding_rows", "integer", "", "voltage and current limits that bind in the clearing"),
+    Column("violations", "integer", "", "limits that the AC solution of the interval breaks"),
+    Column("tap_changes", "integer", "", "steps that regulators took after the interval"),
+    Column("traded_lam_kwh", "number", "kWh", "bought by members inside their own LAM"),
+    Column("traded_wam_kwh", "number", "kWh", "bought by LAMs from other LAMs"),
+    Column("imbalance_kwh", "number", "kWh", "sum over prosumers of |metered - allocated|"),
+    Column("cost_market", "number", "$", "social cost of the market's outcome"),
+    Column("cost_no_sharing", "number", "$", "social cost with every prosumer alone against the tariffs"),
+    Column("cost_lam_only", "number", "$", "social cost with every LAM alone against the tariffs"),
+    Column("cost_optimum", "number", "$", "least social cost"),
+    Column(
+        "efficiency",
+        "number",
+        "",
+        "(no sharing - market) / (no sharing - optimum); missing where meaningless",
+    ),
+    Column("energy_usd", "number", "$", "prosumers to LAMs for traded energy, net"),
+    Column("imbalance_usd", "number", "$", "prosumers to the imbalance account, net"),
+    Column("residual_usd", "number", "$", "imbalance account to the grid for actual minus scheduled power"),
+    Column("uplift_usd", "number", "$", "utility to the WAM where the WAM's surplus is negative"),
+    Column("lam_surplus_usd", "number", "$", "what all LAMs keep"),
+    Column("wam_surplus_usd", "number", "$", "what the WAM keeps before uplift"),
+    Column("rounding_micro", "integer", "µ$", "balance of the rounding account"),
+    Column("entries", "integer", "", "entries in the ledger"),
+    Column("measure_s", "number", "s", "wall time of the step: devices are read"),
+    Column("bid_s", "number", "s", "wall time of the step: prosumers bid, LAMs aggregate"),
+    Column("clear_s", "number", "s", "wall time of the step: WAM, AC confirmation, LAMs"),
+    Column("dispatch_s", "number", "s", "wall time of the step: set-points are written and read back"),
+    Column("act_s", "number", "s", "wall time of the step: devices follow, the feeder answers"),
+    Column("meter_s", "number", "s", "wall time of the step: meters are read"),
+    Column("settle_s", "number", "s", "wall time of the step: ledger and tables"),
+    Column("interval_s", "number", "s", "wall time of the whole interval"),
+    Column("solve_s", "number", "s", "part of clear_s: the WAM's clearings"),
+    Column("confirm_s", "number", "s", "part of clear_s: AC power flow and linear models"),
+    Column("lag_s", "number", "s", "how late the interval opened against its deadline"),
+)
+
+LAMS = (
+    _TICK,
+    Column("lam", "text", "", "name of the LAM, which is its bus"),
+    Column("net_kw", "number", "kW", "net purchase from the WAM"),
+    Column("price", "number", "$/kWh", "local price, before the LAM's fee"),
+    Column("wam_price", "number", "$/kWh", "price (DLMP) at the LAM, before the WAM's fee"),
+    Column("energy", "number", "$/kWh", "part of wam_price: price at the feeder head"),
+    Column("loss", "number", "$/kWh", "part of wam_price: marginal losses"),
+    Column("voltage", "number", "$/kWh", "part of wam_price: voltage limits that bind"),
+    Column("congestion", "number", "$/kWh", "part of wam_price: current limits that bind"),
+    Column("metered_kw", "number", "kW", "mean metered net load of the members"),
+    Column("v_pu", "number", "pu", "voltage at the LAM's connection, mean of its phases"),
+    Column("alone", "flag", "", "whether the LAM cleared without the WAM"),
+)
+
+NODES = (
+    _TICK,
+    Column("node", "text", "", "bus and phase, like 47.1"),
+    Column("v_pu", "number", "pu", "voltage of the AC solution of what was metered"),
+)
+
+DEVICES = (
+    _TICK,
+    Column("prosumer", "text", "", "name of the live prosumer"),
+    Column("phase", "text", "", "`measure` (before bidding) or `meter` (at the end of the interval)"),
+    Column("p_kw", "number", "kW", "power at the connection point, + import"),
+    Column("q_kvar", "number", "kvar", "reactive power at the connection point, + import"),
+    Column("v_pu", "number", "pu", "voltage that the meter reads"),
+    Column("import_kwh", "number", "kWh", "import register of the meter"),
+    Column("export_kwh", "number", "kWh", "export register of the meter"),
+    Column("pv_kw", "number", "kW", "power of the PV inverter, + generates"),
+    Column("battery_kw", "number", "kW", "power of the battery, + discharges"),
+    Column("soc", "number", "", "state of charge of the battery, 0 to 1"),
+    Column("pv_limit_kw", "number", "kW", "set-point: the most the PV inverter may generate"),
+    Column("battery_set_point_kw", "number", "kW", "set-point: power of the battery, + discharges"),
+    Column("quality", "text", "", "`good`, `held` (last good reading) or `missing`"),
+    Column("acknowledged", "flag", "", "whether every written register read back as written"),
+)
+
+TABLES = {"intervals": INTERVALS, "lams": LAMS, "nodes": NODES, "devices": DEVICES}
+
+STEPS = ("measure", "bid", "clear", "dispatch", "act", "meter", "settle")
