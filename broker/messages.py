@@ -93,12 +93,16 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(Message, frozen=True, tag="step"):
-    """The clock opens a step; ``deadline`` is wall time [s since epoch], ``opened`` likewise."""
+    """The clock opens a step; ``opened`` and ``deadline`` are wall time [s since epoch].
+
+    ``lag_s`` says how late the interval opened against its absolute deadline; 0 where nothing paces the run.
+    """
 
     step: StepName
     opened: float
     deadline: float
     interval_s: float
+    lag_s: float = 0.0
 
 
 class Done(Message, frozen=True, tag="done"):

@@ -69,7 +69,15 @@ class Node:
         self._handlers: list[tuple[str, Callable[[Any], Awaitable[None] | None]]] = []
         self._steps: asyncio.Queue[Step] = asyncio.Queue()
         self._flags: list[str] = []
+        self._announcing: set[asyncio.Future[None]] = set()
         self.on(self.topics.step, self._follow_clock)
+
+    def reconnected(self) -> None:
+        """Say online again after a lost connection; for a bus's ``on_reconnect``."""
+        self.flag(f"{self.name} lost the broker and came back")
+        task = asyncio.ensure_future(self._announce())
+        self._announcing.add(task)
+        task.add_done_callback(self._announcing.discard)
 
     def on(self, topic_filter: str, handler: Callable[[Any], Awaitable[None] | None]) -> None:
         """Call ``handler`` with each fresh, valid message on a topic that matches; before ``open``.
@@ -81,6 +89,9 @@ class Node:
     async def open(self) -> None:
         """Subscribe to what the handlers want and say that this service is online."""
         await self.bus.subscribe(*(topic_filter for topic_filter, _ in self._handlers))
+        await self._announce()
+
+    async def _announce(self) -> None:
         await self.publish(self.topics.availability(self.name), Availability, -1, retain=True, online=True)
 
     async def publish(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from broker.messages import Availability, Done, Step, StepName
 from broker.node import Node
@@ -52,9 +52,9 @@ class Pacing:
 class Lag:
     """How far a paced run fell behind its absolute deadlines."""
 
+    now_s: float = 0.0
     worst_s: float = 0.0
     overruns: int = 0
-    flags: list[str] = field(default_factory=list)
 
 
 class Clock:
@@ -174,6 +174,7 @@ class Clock:
         return now + min(self.guard_s, max(0.0, due - now) / (remaining + 1))
 
     def _note_lag(self, tick: int, lag_s: float) -> None:
+        self.lag.now_s = lag_s = max(0.0, lag_s)
         self.lag.worst_s = max(self.lag.worst_s, lag_s)
         if lag_s > self.interval_s / (self.pacing.factor or 1.0):
             self.lag.overruns += 1
@@ -192,6 +193,7 @@ class Clock:
             opened=time.time(),
             deadline=deadline,
             interval_s=self.interval_s,
+            lag_s=self.lag.now_s,
         )
 
     async def _publish(self, step: StepName, tick: int, deadline: float) -> None:

@@ -36,6 +36,9 @@ class Interval:
         LAMs that cleared without the WAM, ``(M,)``.
     grid_scheduled_kw, grid_actual_kw
         Power at the feeder head as cleared and by AC power flow of what was metered.
+    owed_kwh
+        Energy booked for live prosumers whose meter was silent, not yet read, ``(n,)``; their next reading
+        covers it and is reduced by it, so that counters telescope.
     flags
         What had to be stood in for.
     """
@@ -52,6 +55,7 @@ class Interval:
     alone: npt.NDArray[np.bool_]
     grid_scheduled_kw: float
     grid_actual_kw: float
+    owed_kwh: Floats
     flags: list[str]
 
 
@@ -66,6 +70,7 @@ def gather_interval(
     metered: Mapping[str, MeteredBatch],
     telemetry: Mapping[str, Telemetry],
     state: FeederState | None,
+    owed_kwh: Floats,
 ) -> Interval:
     """Arrays of one interval from the messages that arrived.
 
@@ -74,10 +79,11 @@ def gather_interval(
     taken at the sum of the metered nets.
     """
     n, m = len(roster.prosumers), len(roster.lams)
+    owed_kwh = owed_kwh.copy()
     flags: list[str] = []
-    trade_kw, trade_price = np.zeros(n), np.full(n, terms.retail)
-    net_kw, price = np.zeros(m), np.full(m, terms.retail)
-    wam_price, alone = np.full(m, terms.retail), np.ones(m, dtype=bool)
+    trade_kw, trade_price = np.zeros(n), np.full(n, terms.tariff.retail)
+    net_kw, price = np.zeros(m), np.full(m, terms.tariff.retail)
+    wam_price, alone = np.full(m, terms.tariff.retail), np.ones(m, dtype=bool)
     for host in roster.lam_hosts:
         told = lam_outcomes.get(host)
         if told is None:
@@ -103,8 +109,10 @@ def gather_interval(
         reading = telemetry.get(roster.prosumers[member])
         if reading is None or reading.interval_kwh is None:
             flags.append(f"no reading of {roster.prosumers[member]}: its allocation stands in")
+            owed_kwh[member] += metered_kwh[member]
         else:
-            metered_kwh[member] = reading.interval_kwh
+            metered_kwh[member] = reading.interval_kwh - owed_kwh[member]
+            owed_kwh[member] = 0.0
 
     by_meter = float(np.sum(metered_kwh)) / dt_h
     scheduled = float(np.sum(net_kw)) if outcome is None else outcome.grid_kw
@@ -123,6 +131,7 @@ def gather_interval(
         alone=alone,
         grid_scheduled_kw=scheduled,
         grid_actual_kw=by_meter if state is None or state.source_kw is None else state.source_kw,
+        owed_kwh=owed_kwh,
         flags=flags,
     )
 
@@ -135,21 +144,21 @@ def book(interval: Interval, roster: Roster, rules: Rules) -> Booking:
     """
     terms = interval.terms
     local = interval.price[roster.lam]
-    fee = rules.fee[roster.lam]
-    delta = np.where(interval.alone, 0.0, rules.wam_fee)
+    fee = rules.case.fee[roster.lam]
+    delta = np.where(interval.alone, 0.0, rules.case.wam_fee)
     return book_interval(
         dt_h=interval.dt_h,
         lam=roster.lam,
         trade_kw=interval.trade_kw,
         trade_price=interval.trade_price,
         metered_kwh=interval.metered_kwh,
-        short_price=np.maximum(local + fee, terms.retail),
-        long_price=np.minimum(local - fee, terms.feed_in),
+        short_price=np.maximum(local + fee, terms.tariff.retail),
+        long_price=np.minimum(local - fee, terms.tariff.feed_in),
         net_kw=interval.net_kw,
         wam_price=interval.wam_price + delta * np.sign(interval.net_kw),
         alone=interval.alone,
         grid_scheduled_kw=interval.grid_scheduled_kw,
         grid_actual_kw=interval.grid_actual_kw,
-        import_price=terms.import_price,
-        export_price=terms.export_price,
+        import_price=terms.grid.import_price,
+        export_price=terms.grid.export_price,
     )

@@ -18,10 +18,17 @@ from cosim.prices import prices_at
 from cosim.profiles import Profiles, build_profiles
 from cosim.scenario import Scenario
 from cosim.timeline import Timeline, timeline_of
+from market.case import Case, Grid, Resources, Tariff
 from market.services.roster import Roster, Rules, Terms
 
 POPULATION_HOST = "population-0"
+LIVE_HOST = "live-0"
 LAM_HOST = "lams-0"
+WAM = "wam"
+FEEDER = "feeder"
+DEVICE_HOST = "devices-0"
+GATEWAY = "gateway-0"
+RECORDER = "recorder"
 
 # A connection carries at least this much, whatever its owner's devices and consumption are [kW].
 _LEAST_CONNECTION_KW = 10.0
@@ -46,6 +53,17 @@ class World:
     roster: Roster
     rules: Rules
     reactive_ratio: npt.NDArray[np.float64]
+
+    @property
+    def has_live(self) -> bool:
+        """Whether any prosumer has devices of its own."""
+        return bool(self.population.live.any())
+
+    @property
+    def services(self) -> list[str]:
+        """Names of all services of the run but the clock."""
+        live = [LIVE_HOST, DEVICE_HOST, GATEWAY] if self.has_live else []
+        return [*self.roster.hosts, *self.roster.lam_hosts, WAM, FEEDER, RECORDER, *live]
 
 
 def build_world(scenario: Scenario, layout: FeederLayout) -> World:
@@ -74,7 +92,7 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
         population=population,
         profiles=build_profiles(scenario, population, len(layout.lams)),
         roster=_roster(layout, population),
-        rules=_rules(scenario, timeline, population, len(layout.lams)),
+        rules=_rules(scenario, timeline, population, layout.lams),
         reactive_ratio=layout.tan_phi[population.lam],
     )
 
@@ -100,28 +118,38 @@ def _roster(layout: FeederLayout, population: Population) -> Roster:
     )
 
 
-def _rules(scenario: Scenario, timeline: Timeline, population: Population, lams: int) -> Rules:
+def _rules(scenario: Scenario, timeline: Timeline, population: Population, lams: tuple[str, ...]) -> Rules:
     market = scenario.market
-    members = np.bincount(population.lam, minlength=lams)
-    others = np.maximum(members - 1, 1)
-    is_sharing = market.conjecture == "sharing" and lams > 1
+    ones = np.ones(len(lams))
 
     def terms(tick: int) -> Terms:
         prices = prices_at(market, timeline, tick)
         return Terms(
-            import_price=prices.import_price,
-            export_price=prices.export_price,
-            import_limit_kw=market.grid.import_limit_kw,
-            export_limit_kw=market.grid.export_limit_kw,
-            retail=prices.retail_price,
-            feed_in=prices.feed_in_price,
+            Grid(
+                prices.import_price,
+                prices.export_price,
+                market.grid.import_limit_kw,
+                market.grid.export_limit_kw,
+            ),
+            Tariff(prices.retail_price, prices.feed_in_price),
         )
 
-    return Rules(
-        # A lone member takes the price as given (docs/market.md).
-        slope=np.where(members > 1, 1.0 / (market.lam_sensitivity * others), 0.0),
-        fee=np.full(lams, market.lam_fee),
-        wam_fee=np.full(lams, market.wam_fee),
-        conjecture=1.0 / (market.wam_sensitivity * (lams - 1)) if is_sharing else 0.0,
-        terms=terms,
+    nothing = np.zeros(0)
+    case = Case(
+        prosumer_id=population.id,
+        lam_id=lams,
+        lam_of=population.lam,
+        demand_kw=np.zeros(population.size),
+        resources=Resources(np.zeros(0, dtype=np.intp), nothing, nothing, nothing, nothing),
+        sensitivity=market.lam_sensitivity * ones,
+        fee=market.lam_fee * ones,
+        wam_sensitivity=market.wam_sensitivity,
+        wam_fee=market.wam_fee * ones,
+        balance=ones,
+        offset_kw=0.0,
+        network=None,
+        grid=terms(0).grid,
+        tariff=terms(0).tariff,
+        conjecture=market.conjecture,
     )
+    return Rules(case, terms)

@@ -27,10 +27,9 @@ from broker.messages import (
     WamOutcome,
 )
 from broker.node import Collector, Node
-from market.curves import respond, shift
 from market.lam import aggregate, clear_lams
 from market.services.book import BatchBids, Seats, check_curve, gather, read_batch
-from market.services.prosumers import halfway
+from market.services.prosumers import alone, halfway
 from market.services.roster import Roster, Rules
 
 Floats = npt.NDArray[np.float64]
@@ -109,7 +108,7 @@ class LamHost:
             net_kw = np.array(outcomes["wam"].net_kw)[self.lams]
             wam_price = np.array(outcomes["wam"].price)[self.lams]
         cleared = clear_lams(self.book.curves, self.group, self.curves, net_kw, near=wam_price)
-        fee = self.rules.fee[self.lams]
+        fee = self.rules.case.fee[self.lams]
         trade_price = cleared.price[self.group] + fee[self.group] * np.sign(cleared.trade_kw)
         await self._award(step.tick, cleared.trade_kw, trade_price)
         await self.node.publish(
@@ -132,11 +131,9 @@ class LamHost:
 
     def _clear_alone(self, tick: int) -> tuple[Floats, Floats]:
         """Net and price of each LAM against retail and feed-in tariffs alone (market.md, section 4)."""
-        terms = self.rules.terms(tick)
-        middle = np.full(self.lams.size, 0.5 * (terms.retail + terms.feed_in))
-        band = np.full(self.lams.size, 0.5 * (terms.retail - terms.feed_in))
-        net_kw = respond(shift(self.curves, np.zeros(self.lams.size), band), middle)
-        return net_kw, middle + band * np.sign(net_kw)
+        trades = alone(self.curves, self.rules.terms(tick))
+        tariff = self.rules.terms(tick).tariff
+        return trades, np.where(trades > 0, tariff.retail, tariff.feed_in)
 
     async def _award(self, tick: int, trade_kw: Floats, trade_price: Floats) -> None:
         outgoing: list[tuple[str, Message]] = []

@@ -28,8 +28,9 @@ from broker.messages import (
     Telemetry,
 )
 from broker.node import Collector, Node
+from market.case import Resources
 from market.curves import Curves, respond, shift
-from market.response import Resources, disaggregate, supply_curves
+from market.response import disaggregate, supply_curves
 from market.services.roster import Roster, Rules, Terms
 
 Floats = npt.NDArray[np.float64]
@@ -87,8 +88,8 @@ class LivePortfolio(Protocol):
 
 def alone(values: Curves, terms: Terms) -> Floats:
     """Trade of each prosumer that faces only the utility's tariffs, ``(n,)`` [kW] (market.md, section 4)."""
-    middle = 0.5 * (terms.retail + terms.feed_in)
-    band = 0.5 * (terms.retail - terms.feed_in)
+    tariff = terms.tariff
+    middle, band = 0.5 * (tariff.retail + tariff.feed_in), 0.5 * (tariff.retail - tariff.feed_in)
     return respond(shift(values, 0.0, band), np.full(len(values), middle))
 
 
@@ -100,8 +101,8 @@ class _Desk:
         self.node = node
         self.rules = rules
         self.members = members
-        self.slope = rules.slope[lam]
-        self.fee = rules.fee[lam]
+        self.slope = rules.case.slope[lam]
+        self.fee = rules.case.fee[lam]
 
     def bids(self, position: Position) -> Curves:
         """Best response of every member to every price: what it bids."""
@@ -181,6 +182,7 @@ class PopulationHost:
             awarded = messages.unpack_index(batch.prosumer)
             trades[np.searchsorted(self.members, awarded)] = messages.unpack(batch.trade_kw, awarded.size)
         self.output_kw = await self.desk.outputs(step.tick, trades)
+        await self.node.done(step.step, step.tick)
 
     async def _act(self, step: Step) -> None:
         metered = self.portfolio.act(step.tick, self.output_kw)
@@ -198,8 +200,11 @@ class PopulationHost:
 class LiveHost:
     """Service: prosumers with devices; each bids, is awarded and sets its devices by messages of its own."""
 
-    def __init__(self, node: Node, roster: Roster, rules: Rules, portfolio: LivePortfolio) -> None:
+    def __init__(
+        self, node: Node, roster: Roster, rules: Rules, portfolio: LivePortfolio, *, valid_s: float
+    ) -> None:
         self.node = node
+        self.valid_s = valid_s
         self.portfolio = portfolio
         self.members = roster.live_members
         self.names = [roster.prosumers[member] for member in self.members]
@@ -253,7 +258,7 @@ class LiveHost:
         for name, devices in zip(self.names, set_points, strict=True):
             topic = self.node.topics.set_point(name)
             command = self.node.stamp(
-                topic, SetPoint, step.tick, valid_s=2.0 * step.interval_s, devices=devices
+                topic, SetPoint, step.tick, valid_s=self.valid_s, devices=devices
             )
             outgoing.append((topic, command))
         await self.node.publish_all(outgoing)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from market.case import Case, Grid, Tariff
+
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
@@ -48,14 +50,10 @@ class Roster:
 
 @dataclass(frozen=True)
 class Terms:
-    """Prices and limits at the feeder head and the utility's tariffs in one interval [$/kWh, kW]."""
+    """Grid and utility in one interval."""
 
-    import_price: float
-    export_price: float
-    import_limit_kw: float
-    export_limit_kw: float
-    retail: float
-    feed_in: float
+    grid: Grid
+    tariff: Tariff
 
 
 @dataclass(frozen=True)
@@ -64,18 +62,11 @@ class Rules:
 
     Attributes
     ----------
-    slope
-        k_i, how a member's own trade moves its LAM's price, ``(M,)`` [$/kWh per kW].
-    fee, wam_fee
-        delta_i and Delta_i, ``(M,)`` [$/kWh].
-    conjecture
-        K, how the WAM price is conjectured to answer a LAM's own trade [$/kWh per kW].
+    case
+        The market's members and parameters, with nobody wanting anything: a template of every interval.
     terms
         Prices and limits of a tick.
     """
 
-    slope: Floats
-    fee: Floats
-    wam_fee: Floats
-    conjecture: float
+    case: Case
     terms: Callable[[int], Terms]

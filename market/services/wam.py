@@ -20,12 +20,13 @@ from broker import messages
 from broker.messages import FeederReply, FeederRequest, FeederState, LamBid, NetworkModel, Step
 from broker.messages import WamOutcome as OutcomeMessage
 from broker.node import Collector, Node
+from market.case import Network
 from market.curves import Curves, from_points, price_range, respond, shift
 from market.errors import Infeasible, NotConverged
 from market.services.book import check_curve
 from market.services.prosumers import halfway
 from market.services.roster import Roster, Rules, Terms
-from market.wam import Grid, Network, WamOutcome, clear_wam
+from market.wam import WamOutcome, clear_wam
 
 Floats = npt.NDArray[np.float64]
 
@@ -195,11 +196,11 @@ class WamOperator:
 
     def _seen_by_wam(self) -> Curves:
         """LAMs' responses with their fee and conjectured slope: mu_i over Q_i."""
-        return shift(self.book.curves, self.rules.conjecture, self.rules.wam_fee)
+        return shift(self.book.curves, self.rules.case.wam_slope, self.rules.case.wam_fee)
 
     def _at_last_prices(self, terms: Terms) -> Floats:
         """LAM nets if prices stayed as they were: where to linearise first, and what holding means."""
-        middle = np.full(self.count, 0.5 * (terms.import_price + terms.export_price))
+        middle = np.full(self.count, middle_price(terms))
         price = middle if self.price is None else self.price
         return respond(self._seen_by_wam(), price)
 
@@ -207,8 +208,8 @@ class WamOperator:
         """Outcome in which the last prices stay: each LAM's own shadow price, all of it energy."""
         net_kw = self._at_last_prices(terms) if best is None else best.net_kw
         low, high = price_range(self.book.curves, net_kw)
-        near = np.full(self.count, 0.5 * (terms.import_price + terms.export_price))
-        price = np.clip(near, low, high) - self.rules.wam_fee * np.sign(net_kw)
+        near = np.full(self.count, middle_price(terms))
+        price = np.clip(near, low, high) - self.rules.case.wam_fee * np.sign(net_kw)
         source_kw = None if best is None else best.reply.source_kw
         zero = [0.0] * self.count
         return {
@@ -277,8 +278,18 @@ def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamOutcome
     ValueError
         The model's columns do not fit each other.
     """
-    rows, lams = len(model.name), len(curves)
-    network = Network(
+    return clear_wam(curves, network_of(model), terms.grid, np.array(model.balance), model.offset_kw)
+
+
+def middle_price(terms: Terms) -> float:
+    """Price halfway between the grid's two [$/kWh]."""
+    return 0.5 * (terms.grid.import_price + terms.grid.export_price)
+
+
+def network_of(model: NetworkModel) -> Network:
+    """Rows of a linear model as it came off the wire; raises ``ValueError`` where columns do not fit."""
+    rows, lams = len(model.name), len(model.balance)
+    return Network(
         matrix=messages.unpack(model.matrix, rows * lams).reshape(rows, lams),
         base=messages.unpack(model.base, rows),
         lower=messages.unpack_open(model.lower, rows),
@@ -286,8 +297,6 @@ def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamOutcome
         voltage=np.array([kind == "voltage" for kind in model.row_kind], dtype=bool),
         name=tuple(model.name),
     )
-    grid = Grid(terms.import_price, terms.export_price, terms.import_limit_kw, terms.export_limit_kw)
-    return clear_wam(curves, network, grid, np.array(model.balance), model.offset_kw)
 
 
 def cleared_body(outcome: WamOutcome, row_name: list[str]) -> dict[str, Any]:

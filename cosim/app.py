@@ -1,0 +1,205 @@
+"""What ``sharegrid run`` and ``sharegrid serve`` do: from options to a finished run directory."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from broker.choose import open_broker
+from broker.topics import topic_safe
+from cosim.booking import account_names
+from cosim.clock import Clock, Pacing
+from cosim.errors import SharegridError
+from cosim.feeder import Feeder
+from cosim.feeder_thread import FeederOwner
+from cosim.ledger import Ledger
+from cosim.loop import Control, Stage, play
+from cosim.recorder import Recorder
+from cosim.report import write_report
+from cosim.results import LEDGER, FeederMap, RunWriter, load
+from cosim.scenario import Scenario, load_scenario, resolved_toml
+from cosim.summary import summarise, summary_table
+from cosim.world import World, build_world
+
+ROLES = ("market", "feeder", "devices")
+INTERRUPTED = 130
+
+
+class RunError(SharegridError):
+    """Options of a run that cannot be used together."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of ``sharegrid run`` and ``serve`` as given; ``None`` means not given."""
+
+    scenario: Path | None = None
+    intervals: int | None = None
+    start: str | None = None
+    out: Path | None = None
+    pace: str = "fast"
+    broker: str | None = None
+    seed: int | None = None
+    force: bool = False
+    run_id: str | None = None
+    elsewhere: tuple[str, ...] = ()
+
+    def load(self) -> Scenario:
+        """The scenario with these overrides."""
+        return load_scenario(self.scenario, intervals=self.intervals, seed=self.seed, start=self.start)
+
+    def name(self) -> str:
+        """Run id: as given, or the scenario's name and the time."""
+        stem = "default" if self.scenario is None else self.scenario.stem
+        run_id = self.run_id or f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+        if not topic_safe(run_id):
+            raise RunError(f"--run-id {run_id}: use letters, digits, dot, dash, colon and underscore only")
+        return run_id
+
+
+def run_command(options: RunOptions) -> int:
+    """Run a scenario; returns the exit status: 0, or 130 when it was interrupted."""
+    return _alone(_run(options))
+
+
+def serve_command(options: RunOptions, roles: tuple[str, ...]) -> int:
+    """Serve some roles of a run until its clock ends it."""
+    return _alone(_serve(options, roles))
+
+
+def _alone(main: Coroutine[Any, Any, int]) -> int:
+    """Run the event loop; of a group of errors the first that is the user's business comes through."""
+    try:
+        return asyncio.run(main)
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    leaf: BaseException = group
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf
+
+
+async def _run(options: RunOptions) -> int:
+    began = time.perf_counter()
+    scenario = options.load()
+    pacing = Pacing.parse(options.pace)
+    run_id = options.name()
+    out = options.out if options.out is not None else Path("runs") / run_id
+    choice = options.broker or scenario.broker.use
+    if options.elsewhere and "://" not in choice:
+        raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
+    free_directory(out, force=options.force)
+    roles = [role for role in ROLES if role not in options.elsewhere]
+    async with AsyncExitStack() as stack:
+        console = Console(stderr=True)
+        with console.status("building feeder and population"):
+            owner = await stack.enter_async_context(FeederOwner(partial(Feeder, scenario.feeder.master)))
+            world = build_world(scenario, owner.layout)
+            broker = await stack.enter_async_context(open_broker(choice))
+        writer = stack.enter_context(RunWriter(out, force=options.force))
+        writer.scenario(resolved_toml(scenario))
+        writer.feeder_map(feeder_map(world))
+        accounts = account_names(world.roster.prosumers, world.roster.lams)
+        ledger = stack.enter_context(Ledger.create(out / LEDGER, accounts, run_id))
+        stage = Stage(world, run_id, broker.url, owner)
+        recorder, interrupted = await _play(stage, roles, pacing, writer, ledger, console)
+        summary = summarise(
+            world,
+            recorder.tally,
+            writer,
+            ledger,
+            run_id=run_id,
+            broker=broker.name,
+            total_s=time.perf_counter() - began,
+        )
+        writer.finish(summary)
+    page = write_report(load(out))
+    Console().print(summary_table(summary))
+    click.echo(f"results: {out}   report: {page}")
+    if interrupted:
+        click.echo(
+            f"interrupted: {summary['intervals']['cleared']} intervals are complete and saved", err=True
+        )
+    return INTERRUPTED if interrupted else 0
+
+
+async def _play(
+    stage: Stage, roles: list[str], pacing: Pacing, writer: RunWriter, ledger: Ledger, console: Console
+) -> tuple[Recorder, bool]:
+    """Run all intervals under a progress bar; Ctrl-C ends after the present one."""
+    interrupted = asyncio.Event()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("intervals", total=stage.world.timeline.intervals)
+
+        def on_clock(clock: Clock) -> None:
+            def stop() -> None:
+                interrupted.set()
+                clock.stop()
+
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+
+        control = Control(
+            pacing=pacing,
+            writer=writer,
+            ledger=ledger,
+            on_interval=lambda _: progress.advance(bar),
+            on_clock=on_clock,
+        )
+        try:
+            recorder = await play(stage, roles, control)
+        finally:
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+    assert recorder is not None
+    return recorder, interrupted.is_set()
+
+
+async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
+    scenario = options.load()
+    choice = options.broker or scenario.broker.use
+    if "://" not in choice:
+        raise RunError("serve needs the broker of the run: add --broker mqtt://HOST:PORT")
+    async with AsyncExitStack() as stack:
+        owner = await stack.enter_async_context(FeederOwner(partial(Feeder, scenario.feeder.master)))
+        world = build_world(scenario, owner.layout)
+        broker = await stack.enter_async_context(open_broker(choice))
+        click.echo(f"serving {', '.join(roles)} of run {options.name()} at {broker.name}", err=True)
+        await play(Stage(world, options.name(), broker.url, owner), roles)
+    return 0
+
+
+def feeder_map(world: World) -> FeederMap:
+    """Drawing of the world's feeder, for the report."""
+    layout = world.layout
+    return FeederMap(
+        buses=dict(layout.coordinates),
+        segments=[(segment.from_bus, segment.to_bus) for segment in layout.segments],
+        lams=list(layout.lam_bus),
+    )

@@ -1,0 +1,124 @@
+"""What was said in one interval: the recorder's collectors, and the wait until all of it is in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from broker.messages import (
+    Acknowledgement,
+    FeederReply,
+    FeederState,
+    LamOutcome,
+    Message,
+    MeteredBatch,
+    NetworkModel,
+    PositionBatch,
+    SetPoint,
+    Step,
+    Telemetry,
+    WamOutcome,
+)
+from broker.node import Collector, Node
+from market.services.roster import Roster
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Messages of one interval that settlement and results rest on.
+
+    Attributes
+    ----------
+    model
+        The linear model by which the outcome was cleared.
+    measured, metered_live
+        Telemetry at the opening and at the end of the interval, by prosumer.
+    set_points, acknowledgements
+        What was asked of live devices and what their gateway read back.
+    """
+
+    outcome: WamOutcome | None
+    model: NetworkModel | None
+    lam_outcomes: dict[str, LamOutcome]
+    positions: dict[str, PositionBatch]
+    metered: dict[str, MeteredBatch]
+    metered_live: dict[str, Telemetry]
+    state: FeederState | None
+    measured: dict[str, Telemetry] = field(default_factory=dict)
+    set_points: dict[str, SetPoint] = field(default_factory=dict)
+    acknowledgements: dict[str, Acknowledgement] = field(default_factory=dict)
+
+
+class Witness:
+    """Listens to everything that an interval's record needs.
+
+    Parameters
+    ----------
+    position_hosts
+        Names of the hosts that publish positions.
+    """
+
+    def __init__(self, node: Node, roster: Roster, position_hosts: list[str]) -> None:
+        self.live = [roster.prosumers[member] for member in roster.live_members]
+        self.outcomes: Collector[WamOutcome] = Collector(["wam"])
+        self.lam_outcomes: Collector[LamOutcome] = Collector(roster.lam_hosts)
+        self.positions: Collector[PositionBatch] = Collector(position_hosts)
+        self.metered: Collector[MeteredBatch] = Collector(roster.hosts)
+        self.metered_live: Collector[Telemetry] = Collector(self.live)
+        self.states: Collector[FeederState] = Collector(["feeder"])
+        self.measured: dict[str, Telemetry] = {}
+        self.set_points: dict[str, SetPoint] = {}
+        self.acknowledgements: dict[str, Acknowledgement] = {}
+        self._models: dict[int, dict[int, NetworkModel]] = defaultdict(dict)
+        topics = node.topics
+        node.on(topics.wam_outcome, lambda m: self.outcomes.add("wam", m.tick, m))
+        node.on(topics.feeder_reply, self._take_reply)
+        node.on(topics.feeder_state, lambda m: self.states.add("feeder", m.tick, m))
+        node.on(topics.lam_outcome("+"), lambda m: self.lam_outcomes.add(m.sender, m.tick, m))
+        node.on(topics.position("+"), lambda m: self.positions.add(m.sender, m.tick, m))
+        node.on(topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
+        for name in self.live:
+            node.on(topics.telemetry(name), partial(self._take_telemetry, name))
+            node.on(topics.set_point(name), partial(self.set_points.__setitem__, name))
+            node.on(topics.acknowledgement(name), partial(self.acknowledgements.__setitem__, name))
+
+    async def gather(self, step: Step) -> Evidence:
+        """Everything about the tick of ``step``; what is missing at its deadline stays missing."""
+        tick, deadline = step.tick, step.deadline
+        state = (await self.states.wait(tick, deadline)).get("feeder")
+        outcome = (await self.outcomes.wait(tick, deadline)).get("wam")
+        models = self._models.pop(tick, {})
+        cleared_by = None if outcome is None else models.get(max(outcome.round - 1, 0))
+        evidence = Evidence(
+            outcome=outcome,
+            model=cleared_by,
+            lam_outcomes=await self.lam_outcomes.wait(tick, deadline),
+            positions=await self.positions.wait(tick, deadline),
+            metered=await self.metered.wait(tick, deadline),
+            metered_live=await self.metered_live.wait(tick, deadline),
+            state=state,
+            measured=of_tick(self.measured, tick),
+            set_points=of_tick(self.set_points, tick),
+            acknowledgements=of_tick(self.acknowledgements, tick),
+        )
+        self._models = defaultdict(dict, {t: models for t, models in self._models.items() if t > tick})
+        return evidence
+
+    def _take_reply(self, reply: FeederReply) -> None:
+        if reply.model is not None:
+            self._models[reply.tick][reply.round] = reply.model
+
+    def _take_telemetry(self, name: str, telemetry: Telemetry) -> None:
+        if telemetry.phase == "meter":
+            self.metered_live.add(name, telemetry.tick, telemetry)
+        else:
+            self.measured[name] = telemetry
+
+
+def of_tick(latest: dict[str, M], tick: int) -> dict[str, M]:
+    """Those of the latest messages that belong to a tick."""
+    return {name: message for name, message in latest.items() if message.tick == tick}
