@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cosim.errors import SharegridError
-from cosim.scenario_checks import closest, find_line, inconsistency, unknown_key
+from cosim.scenario_checks import choices, closest, find_line, inconsistency, unknown_key
 from cosim.sections import BrokerSection, FeederSection, Live, MarketSection, Run, Site, Tables, Weather
 from cosim.sections_population import PopulationSection
 from cosim.timeline import intervals_to_midnight
@@ -154,6 +154,11 @@ def _explain(error: msgspec.ValidationError, raw: dict[str, Any]) -> tuple[str, 
     expected, _, place = str(error).partition(" - at `$.")
     key = place.rstrip("`")
     expected = expected.split(", got ")[0].replace("`", "")
+    if expected.startswith("Invalid enum value"):
+        return (
+            key,
+            f"{expected[19:]} cannot be used; give one of {', '.join(map(str, choices(key, Scenario)))}",
+        )
     if not expected.startswith("Expected "):
         return key, f"{expected[:1].lower()}{expected[1:]}; see docs/scenario.md"
     value: object = raw

@@ -56,6 +56,16 @@ def unknown_key(raw: dict[str, Any], struct: type[msgspec.Struct], at: str = "")
     return None
 
 
+def choices(key: str, struct: type[msgspec.Struct]) -> tuple[Any, ...]:
+    """Values that a dotted key admits, if its type lists them."""
+    name, _, rest = key.partition(".")
+    kind = next(field.type for field in msgspec.structs.fields(struct) if field.name == name)
+    if rest:
+        return choices(rest, _structs_in(kind)[0])
+    listed = getattr(kind, "__origin__", kind)
+    return tuple(getattr(listed, "__args__", ()))
+
+
 def _structs_in(annotation: Any) -> list[type[msgspec.Struct]]:
     """Struct classes named in a field's annotation, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):

@@ -107,7 +107,10 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
         ),
         ("[run]\nseed = 'a'\n", "case.toml:2: run.seed: 'a' cannot be used; give int"),
         ("[run]\nseed = -1\n", "run.seed: -1 cannot be used; give int >= 0"),
-        ("[run]\ninterval_min = 7\n", "case.toml:2: run.interval_min"),
+        (
+            "[run]\ninterval_min = 7\n",
+            "case.toml:2: run.interval_min: 7 cannot be used; give one of 5, 10, 15",
+        ),
         (
             "[run]\ntime_zone = 'Europe/Nowhere'\n",
             "run.time_zone: unknown time zone 'Europe/Nowhere'; give an IANA name",
