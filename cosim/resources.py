@@ -74,7 +74,9 @@ def inventory_of(population: Population) -> Inventory:
     return Inventory(prosumer[order], kind[order])
 
 
-def resources_at(profiles: Profiles, inventory: Inventory, tick: int, soc: Floats, forecast: Forecast) -> Resources:
+def resources_at(
+    profiles: Profiles, inventory: Inventory, tick: int, soc: Floats, forecast: Forecast
+) -> Resources:
     """Offers of all prosumers for one tick.
 
     Parameters
