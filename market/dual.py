@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.curves import Curves, Floats, fall, last_not_above
+from market.curves import Curves, Floats, fall
 from market.staircase import Staircases, local_minimum
 
 ITERATIONS = 400
 RIDGE = 1e-10
 ROUNDING_KW = 1e-7
-NEAR = 0.1
+NEAR = 0.2
 """A step may stop where the dual's slope along it has fallen to this part."""
 
 
@@ -35,16 +35,47 @@ class DualPoint:
 
 @dataclass(frozen=True)
 class _Answers:
-    """Curves with their slopes, ready for many evaluations."""
+    """Curves ready for many evaluations.
+
+    Attributes
+    ----------
+    curves, slope
+        M curves and the slope behind each of their vertices.
+    first, scale
+        Lowest price of each curve and the factor that maps its prices to [0, 1/2], ``(M,)``.
+    key
+        Vertices' prices mapped to [i, i + 1/2] for curve i, so that one search serves all curves, ``(V,)``.
+    """
 
     curves: Curves
     slope: Floats
+    first: Floats
+    scale: Floats
+    key: Floats
 
     def at(self, price: Floats) -> tuple[Floats, Floats]:
-        here = last_not_above(self.curves.price, self.curves.start, price)
-        ahead = price - self.curves.price[here]
+        """Power and slope of each curve at its price, ``(M,)`` each."""
+        curves = self.curves
+        target = np.minimum(np.maximum((price - self.first) * self.scale, 0.0), 0.75)
+        here = np.searchsorted(self.key, target + np.arange(price.size), side="right") - 1
+        # Rounding of the keys can only overshoot, past vertices that are all but one.
+        over = (curves.price[here] > price) & (here > curves.start[:-1])
+        while over.any():
+            here = here - over
+            over = (curves.price[here] > price) & (here > curves.start[:-1])
+        ahead = price - curves.price[here]
         slope = np.where(ahead >= 0, self.slope[here], 0.0)
-        return self.curves.kw[here] - slope * ahead, slope
+        return curves.kw[here] - slope * ahead, slope
+
+
+def _prepare(curves: Curves) -> _Answers:
+    first, last = curves.price[curves.start[:-1]], curves.price[curves.start[1:] - 1]
+    width = last - first
+    scale = np.divide(0.5, width, out=np.zeros_like(width), where=width > 1e-200)
+    count = np.diff(curves.start)
+    key = (curves.price - np.repeat(first, count)) * np.repeat(scale, count)
+    key += np.repeat(np.arange(len(curves)), count)
+    return _Answers(curves, fall(curves), first, scale, key)
 
 
 def solve_dual(
@@ -72,7 +103,7 @@ def solve_dual(
     DualPoint
         With the residual that was reached; the caller judges it.
     """
-    answers = _Answers(curves, fall(curves))
+    answers = _prepare(curves)
     span = np.maximum(curves.price[curves.start[1:] - 1] - curves.price[curves.start[:-1]], 1e-6)
     typical = float(np.mean((curves.highest_kw - curves.lowest_kw) / span))
     ridge = RIDGE * max(typical, 1e-6)
@@ -94,7 +125,7 @@ def solve_dual(
             ridge *= 1e-2
             continue
         along = direction @ A
-        t = _line_search(answers, base, stairs, y, direction, mu, along)
+        t = _line_search(answers, base, stairs, y, direction, mu, along, kw)
         chord = np.zeros(len(curves))
         if not 0.5 < t < 2.0:
             # The tangents misled over this distance: let the next model know how far the answers really went.
@@ -124,6 +155,7 @@ def _line_search(
     direction: Floats,
     mu: Floats,
     along: Floats,
+    kw: Floats,
 ) -> float:
     """Step length at which the dual's slope along a direction vanishes, or nearly so."""
     moving = np.flatnonzero(direction)
@@ -137,8 +169,8 @@ def _line_search(
         """Slope of the negative dual just behind (or before) step length t; it never falls."""
         at = (start + t * speed)[:, None]
         passed = np.count_nonzero((kink < at) | ((kink == at) & (up != before)), axis=1)
-        kw, _ = answers.at(mu + t * along)
-        return float(level[row, passed] @ speed) - fixed - float(along @ kw)
+        answer = answers.at(mu + t * along)[0] if t else kw
+        return float(level[row, passed] @ speed) - fixed - float(along @ answer)
 
     first = rate(0.0)
     if first >= 0.0:

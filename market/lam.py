@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,6 @@ from market.curves import (
     Floats,
     Ints,
     fall,
-    join,
     last_not_above,
     price_range,
     respond,
@@ -68,22 +68,57 @@ def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
     members = np.bincount(group, minlength=lams)
     if (np.diff(group) < 0).any():
         curves = take(curves, np.argsort(group, kind="stable"))
-    first = starts(members)
+    filled = np.flatnonzero(members > 0)
+    first = starts(members[filled])
     vertex = curves.start[first]
+    order = _sorted_within(curves.price, vertex)
+    price = curves.price[order]
     right = fall(curves)
     left = np.concatenate([np.zeros(1), right[:-1]])
     left[curves.start[:-1]] = 0.0
+    slope = _slope_behind(right[order], left[order], vertex)
+    drop = np.zeros_like(price)
+    drop[1:] = slope[:-1] * (price[1:] - price[:-1])
+    drop[vertex[:-1]] = 0.0
     jump = _jumps(curves)
-    highest = curves.highest_kw
-    pieces = []
-    for i in range(lams):
-        own = slice(vertex[i], vertex[i + 1])
-        if own.start == own.stop:
-            pieces.append(Curves(np.zeros(1), np.zeros(1), np.array([0, 1])))
-            continue
-        most = float(highest[first[i] : first[i + 1]].sum())
-        pieces.append(_stack(curves.price[own], right[own], left[own], jump[own], most))
-    return join(pieces)
+    highest = np.add.reduceat(curves.highest_kw, first[:-1])
+    if jump.any():
+        # Two points per vertex, before and after its jump; the first is left out where nothing jumps.
+        steps = np.stack([drop, jump[order]], axis=1)
+        keep = np.stack([steps[:, 1] > 0, np.ones(price.size, dtype=bool)], axis=1).ravel()
+        price, drop, vertex = np.repeat(price, 2), steps.ravel(), 2 * vertex
+    else:
+        keep = np.ones(price.size, dtype=bool)
+    kw = np.repeat(highest, np.diff(vertex)) - _running(drop, vertex)
+    count = np.zeros(lams, dtype=np.intp)
+    count[filled] = np.add.reduceat(keep, vertex[:-1], dtype=np.intp)
+    summed = Curves(price[keep], kw[keep], starts(count))
+    return summed if filled.size == lams else _with_zeros(summed)
+
+
+def _with_zeros(curves: Curves) -> Curves:
+    """The same curves, with one vertex at zero where a curve has none."""
+    empty = np.flatnonzero(np.diff(curves.start) == 0)
+    place = curves.start[empty]
+    count = np.maximum(np.diff(curves.start), 1)
+    return Curves(np.insert(curves.price, place, 0.0), np.insert(curves.kw, place, 0.0), starts(count))
+
+
+def _sorted_within(values: Floats, start: Ints) -> Ints:
+    """Order that sorts each run of values by itself, ``(V,)``."""
+    order = np.empty(values.size, dtype=np.intp)
+    for begin, end in itertools.pairwise(start.tolist()):
+        order[begin:end] = np.argsort(values[begin:end])
+        order[begin:end] += begin
+    return order
+
+
+def _running(values: Floats, start: Ints) -> Floats:
+    """Running sums of each run of values by itself, ``(V,)``."""
+    result = np.empty_like(values)
+    for begin, end in itertools.pairwise(start.tolist()):
+        np.cumsum(values[begin:end], out=result[begin:end])
+    return result
 
 
 def _jumps(curves: Curves) -> Floats:
@@ -96,41 +131,22 @@ def _jumps(curves: Curves) -> Floats:
     return jump
 
 
-def _stack(price: Floats, right: Floats, left: Floats, jump: Floats, highest_kw: float) -> Curves:
-    """One curve from all members' vertices, with the slopes right and left of each and its jump, ``(W,)``."""
-    order = np.argsort(price)
-    price = price[order]
-    slope = _slope_behind(right[order], left[order])
-    drop = slope[:-1] * (price[1:] - price[:-1])
-    if not jump.any():
-        kw = np.full(price.size, highest_kw)
-        kw[1:] -= np.cumsum(drop)
-        return Curves(price, kw, np.array([0, price.size]))
-    # Two points per vertex, before and after its jump; the first is left out where nothing jumps.
-    drops = np.zeros((price.size, 2))
-    drops[1:, 0] = drop
-    drops[:, 1] = jump[order]
-    keep = np.stack([drops[:, 1] > 0, np.ones(price.size, dtype=bool)], axis=1).ravel()
-    kw = (highest_kw - np.cumsum(drops.ravel()))[keep]
-    return Curves(np.repeat(price, 2)[keep], kw, np.array([0, kw.size]))
-
-
-def _slope_behind(right: Floats, left: Floats) -> Floats:
-    """Slope of the sum behind each vertex, ``(W,)``, from the members' slopes around it.
+def _slope_behind(right: Floats, left: Floats, start: Ints) -> Floats:
+    """Slope of each LAM's sum behind its vertices, ``(V,)``, from the members' slopes around them.
 
     Adding and later subtracting slopes of different size would leave the rounding of the largest behind.
     Slopes are accumulated in classes of like size, and a sum without terms is exactly zero.
     """
-    largest = float(right.max())
     total = np.zeros_like(right)
-    while largest > 0:
-        least = largest * LIKE
+    count = np.diff(start)
+    while (largest := np.maximum.reduceat(right, start[:-1])).any():
+        # Only LAMs with slopes of very different size have anything left in a second pass.
+        least = np.repeat(LIKE * largest, count)
         enters, leaves = right > least, left > least
-        part = np.cumsum(np.where(enters, right, 0.0) - np.where(leaves, left, 0.0))
-        terms = np.cumsum(enters.astype(np.int8) - leaves, dtype=np.int32)
-        total += np.where(terms > 0, np.maximum(part, 0.0), 0.0)
-        right, left = np.where(enters, 0.0, right), np.where(leaves, 0.0, left)
-        largest = float(right.max())
+        here, there = np.where(enters, right, 0.0), np.where(leaves, left, 0.0)
+        terms = _running(np.subtract(enters, leaves, dtype=np.float64), start)
+        total += np.where(terms > 0, np.maximum(_running(here - there, start), 0.0), 0.0)
+        right, left = right - here, left - there
     return total
 
 

@@ -40,11 +40,11 @@ class Group:
     resource
         Positions of their resources, ``(g, R)``.
     price
-        Marginal values at which a resource starts or ends its ramp, ascending, ``(g, 2R)``.
+        Marginal values at which a resource starts or ends its ramp, ascending, ``(2R, g)``.
     ends
-        Whether a vertex is the end of a ramp rather than its start, ``(g, 2R)``.
+        Whether a vertex is the end of a ramp rather than its start, ``(2R, g)``.
     total_kw
-        Output of all resources at the vertices, non-decreasing, ``(g, 2R)`` [kW].
+        Output of all resources at the vertices, non-decreasing, ``(2R, g)`` [kW].
     """
 
     prosumer: Ints
@@ -94,12 +94,12 @@ def supply_curves(demand_kw: Floats, resources: Resources) -> Supply:
     groups = _groups(demand_kw.size, resources)
     count = np.ones(demand_kw.size, dtype=np.intp)
     for group in groups:
-        count[group.prosumer] = group.price.shape[1]
+        count[group.prosumer] = group.price.shape[0]
     start = starts(count)
     price = np.zeros(start[-1])
     kw = np.repeat(demand_kw, count)
     for group in groups:
-        place = start[group.prosumer][:, None] + np.arange(group.price.shape[1])
+        place = start[group.prosumer] + np.arange(group.price.shape[0])[:, None]
         price[place] = group.price
         kw[place] -= group.total_kw
     return Supply(demand_kw, resources, groups, Curves(price, kw, start))
@@ -118,7 +118,8 @@ def _groups(prosumers: int, resources: Resources) -> tuple[Group, ...]:
         unsorted = np.stack([ramp.start for ramp in ramps] + [ramp.end for ramp in ramps], axis=1)
         # Stable: at one price, starts come before ends, and a step's two vertices stay in order.
         order = np.argsort(unsorted, axis=1, kind="stable")
-        price = unsorted.ravel()[order + np.arange(0, unsorted.size, 2 * size)[:, None]]
+        order = np.ascontiguousarray(order.T)
+        price = unsorted.ravel()[order + np.arange(0, unsorted.size, 2 * size)]
         ends = order >= size
         total = np.zeros_like(price)
         for ramp in ramps:
@@ -133,26 +134,28 @@ class _Ramp:
 
     low: Floats
     high: Floats
-    e: Floats
-    c: Floats
     start: Floats
     end: Floats
 
     def output(self, price: Floats, ends: Bools) -> Floats:
-        """Output at vertices of the same prosumers, ``(g, w)`` [kW]; non-decreasing in them to the last bit.
+        """Output at vertices of the same prosumers, ``(w, g)`` [kW]; non-decreasing in them to the last bit.
 
         It is exact at the ramp's own vertices, and evaluated directly elsewhere: sums of slopes would cancel.
         """
-        low, high = self.low[:, None], self.high[:, None]
-        start, end = self.start[:, None], self.end[:, None]
-        step = self.start == self.end
-        x = (price - self.e[:, None]) / np.where(step, 1.0, self.c)[:, None]
-        x = np.minimum(np.maximum(x, low), high)
-        np.copyto(x, low, where=price <= start)
-        np.copyto(x, high, where=price >= end)
-        if step.any():
+        step = np.flatnonzero(self.start == self.end)
+        width = self.end - self.start
+        width[step] = 1.0
+        x = price - self.start
+        np.maximum(x, 0.0, out=x)
+        x *= (self.high - self.low) / width
+        x += self.low
+        np.minimum(x, self.high, out=x)
+        x = np.where(price >= self.end, self.high, x)
+        if step.size:
             # At a step's own price the vertices that start ramps stand before it, those that end them behind.
-            np.copyto(x, low, where=(price == start) & ~ends & step[:, None])
+            at, value = self.start[step], price[:, step]
+            before = (value < at) | ((value == at) & ~ends[:, step])
+            x[:, step] = np.where(before, self.low[step], self.high[step])
         return x
 
 
@@ -163,7 +166,7 @@ def _ramp(resources: Resources, index: Ints) -> _Ramp:
     step = c * (high - low) < STEP_WIDTH
     start, end = e + c * low, e + c * high
     middle = 0.5 * (start + end)
-    return _Ramp(low, high, e, c, np.where(step, middle, start), np.where(step, middle, end))
+    return _Ramp(low, high, np.where(step, middle, start), np.where(step, middle, end))
 
 
 def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
@@ -187,19 +190,17 @@ def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
     resources = supply.resources
     result = np.zeros(resources.owner.size)
     for group in supply.groups:
-        target = (supply.demand_kw[group.prosumer] - trade_kw[group.prosumer])[:, None]
-        left = np.count_nonzero(group.total_kw <= target, axis=1)[:, None] - 1
-        left = np.clip(left, 0, group.total_kw.shape[1] - 2)
-        low = np.take_along_axis(group.total_kw, left, axis=1)[:, 0]
-        high = np.take_along_axis(group.total_kw, left + 1, axis=1)[:, 0]
+        target = supply.demand_kw[group.prosumer] - trade_kw[group.prosumer]
+        left = np.count_nonzero(group.total_kw <= target, axis=0) - 1
+        left = np.clip(left, 0, group.total_kw.shape[0] - 2)
+        both, column = np.stack([left, left + 1]), np.arange(left.size)
+        low, high = group.total_kw[both, column]
         rise = high - low
-        fraction = np.divide(target[:, 0] - low, rise, out=np.zeros_like(low), where=rise > 0)
+        fraction = np.divide(target - low, rise, out=np.zeros_like(low), where=rise > 0)
         fraction = np.clip(fraction, 0.0, 1.0)
-        both = np.concatenate([left, left + 1], axis=1)
-        price = np.take_along_axis(group.price, both, axis=1)
-        ends = np.take_along_axis(group.ends, both, axis=1)
+        price, ends = group.price[both, column], group.ends[both, column]
         for r in range(group.resource.shape[1]):
             index = group.resource[:, r]
-            x = _ramp(resources, index).output(price, ends)
-            result[index] = x[:, 0] + fraction * (x[:, 1] - x[:, 0])
+            from_kw, to_kw = _ramp(resources, index).output(price, ends)
+            result[index] = from_kw + fraction * (to_kw - from_kw)
     return result
