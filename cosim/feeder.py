@@ -127,11 +127,11 @@ class Feeder:
         self._exact = ExactDerivatives(survey, fed, self._monitored, self._attachment)
         self._start = np.zeros(0, dtype=np.complex128)
 
-        spot_kw = self._attachment.spot_kw
-        spot_kvar = spot_kw * self._attachment.tan_phi
-        self.solve(spot_kw, spot_kvar)
+        self._spot_kvar = self._attachment.spot_kw * self._attachment.tan_phi
+        self.solve(self._attachment.spot_kw, self._spot_kvar)
         self._start = solution_vector(dss).copy()
-        self._is_exact = self._admittance_explains(spot_kw, spot_kvar)
+        self._taps_moved()
+        self._is_exact = self._admittance_explains(self._attachment.spot_kw, self._spot_kvar)
         self.layout = layout_of(
             name=dss.Circuit.Name() if master else ieee123.NAME,
             survey=survey,
@@ -256,8 +256,9 @@ class Feeder:
             converge(self._dss)
         finally:
             command(self._dss, "set controlmode=off")
-            before, self._taps = self._taps, tap_positions(self._dss)
-            self._exact.forget()
+            before = self.taps()
+            # Stated anew: moving step by step leaves rounding in the ratios, hence other bits than set_taps.
+            self.set_taps(tap_positions(self._dss))
         return {name: tap - before[name] for name, tap in self._taps.items() if tap != before[name]}
 
     def taps(self) -> dict[str, int]:
@@ -272,18 +273,24 @@ class Feeder:
         FeederError
             Unknown regulator, or a position that it does not have.
         """
+        unknown = [name for name in taps if name not in self._taps]
+        if unknown:
+            have = ", ".join(self._taps) or "none"
+            raise FeederError(f"regulator '{unknown[0]}' is not on this feeder; it has {have}")
+        before = self.taps()
+        self._put(taps)
+        now = tap_positions(self._dss)
+        refused = [name for name, tap in taps.items() if now[name] != tap]
+        if refused:
+            self._put(before)
+        self._taps_moved()
+        if refused:
+            raise FeederError(f"regulator '{refused[0]}' has no tap {taps[refused[0]]}; none was moved")
+
+    def _put(self, taps: Mapping[str, int]) -> None:
         for name, tap in taps.items():
-            if name not in self._taps:
-                raise FeederError(
-                    f"regulator '{name}' is not on this feeder; it has {', '.join(self._taps) or 'none'}"
-                )
             self._dss.RegControls.Name(name)
             self._dss.RegControls.TapNumber(int(tap))
-            if self._dss.RegControls.TapNumber() != tap:
-                self._dss.RegControls.TapNumber(self._taps[name])
-                raise FeederError(f"regulator '{name}' has no tap {tap}")
-            self._taps[name] = int(tap)
-            self._exact.forget()
 
     def _inject(self, net_kw: Floats, net_kvar: Floats) -> None:
         count = len(self._attachment.spot_kw)
@@ -298,8 +305,17 @@ class Feeder:
             loads.kW(p)  # moves kvar along at constant power factor, so kvar comes after
             loads.kvar(q)
         if len(self._start):
-            # The same start for every solution: the same injections then give the same bits.
+            # OpenDSS would start where it ended last, and the bits would tell of the past.
             solution_vector(self._dss)[:] = self._start
+
+    def _taps_moved(self) -> None:
+        self._taps = tap_positions(self._dss)
+        self._exact.forget()
+        # With the taps OpenDSS renews the loads' part of its matrix, and keeps it until they move again.
+        # Renewed at spot loads, always, it cannot tell of the past, and exports converge better on it.
+        self._inject(self._attachment.spot_kw, self._spot_kvar)
+        self._dss.YMatrix.SystemYChanged(True)
+        command(self._dss, "solve")
 
     def _state(self, net_kw: Floats, net_kvar: Floats) -> AcState:
         volts = solution_vector(self._dss)[self._monitored]

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 from cosim.circuit import AcState, FeederLayout, Floats
 from cosim.feeder import Feeder
 from cosim.linear import Linearisation
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -45,9 +47,11 @@ class FeederOwner:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._feeder = None
-        # Calls that were given up may still run; waiting for them here would block the loop.
-        await asyncio.to_thread(self._thread.shutdown)
+        try:
+            # Behind whatever calls were given up: the feeder ends in the thread in which it lived.
+            await self._call(self._release)
+        finally:
+            self._thread.shutdown(wait=False)
 
     @property
     def layout(self) -> FeederLayout:
@@ -56,23 +60,23 @@ class FeederOwner:
 
     async def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
         """`Feeder.solve`."""
-        return await self._call(lambda: self._owned.solve(net_kw, net_kvar))
+        return await self._call(self._owned.solve, net_kw, net_kvar)
 
     async def linearise(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
         """`Feeder.linearise`."""
-        return await self._call(lambda: self._owned.linearise(net_kw, net_kvar))
+        return await self._call(self._owned.linearise, net_kw, net_kvar)
 
     async def let_controls_act(self, net_kw: Floats, net_kvar: Floats) -> dict[str, int]:
         """`Feeder.let_controls_act`."""
-        return await self._call(lambda: self._owned.let_controls_act(net_kw, net_kvar))
+        return await self._call(self._owned.let_controls_act, net_kw, net_kvar)
 
     async def taps(self) -> dict[str, int]:
         """`Feeder.taps`."""
-        return await self._call(lambda: self._owned.taps())
+        return await self._call(self._owned.taps)
 
     async def set_taps(self, taps: Mapping[str, int]) -> None:
         """`Feeder.set_taps`."""
-        await self._call(lambda: self._owned.set_taps(taps))
+        await self._call(self._owned.set_taps, taps)
 
     @property
     def _owned(self) -> Feeder:
@@ -80,5 +84,8 @@ class FeederOwner:
             raise RuntimeError("FeederOwner is used outside its `async with` block")
         return self._feeder
 
-    async def _call(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    def _release(self) -> None:
+        self._feeder = None
+
+    async def _call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))

@@ -1,0 +1,161 @@
+"""Feeders from OpenDSS master files: one of two buses made here, and others where they are at hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.circuit import FeederError, LamSite, PowerFlowError
+from cosim.feeder import Feeder
+
+SOURCE = "new circuit.two bus1=head basekv=4.16 r1=0 x1=0.001 r0=0 x0=0.001"
+LINE = "new line.l bus1=head bus2=tail phases=3 r1=0.3 x1=0.6 r0=0.6 x0=1.2 c1=0 c0=0 length=1"
+LOADS = (
+    "new load.one bus1=tail.1 phases=1 kv=2.4 kw=60 kvar=20",
+    "new load.two bus1=tail.2.3 phases=1 conn=delta kv=4.16 kw=30 kvar=25 model=2",
+)
+BASES = ("set voltagebases=[4.16]", "calcvoltagebases")
+OTHER_FEEDERS = Path(os.environ.get("SHAREGRID_FEEDERS", "/nonexistent"))
+
+
+def write(folder: Path, *commands: str) -> Path:
+    path = folder / "master.dss"
+    path.write_text("\n".join(["clear", *commands]) + "\n")
+    return path
+
+
+def two_bus(folder: Path, *more: str) -> Path:
+    return write(folder, SOURCE, LINE, *LOADS, *more, *BASES)
+
+
+def spot(feeder: Feeder) -> tuple[np.ndarray, np.ndarray]:
+    return feeder.layout.spot_kw, feeder.layout.spot_kw * feeder.layout.tan_phi
+
+
+def assert_exact(feeder: Feeder) -> None:
+    exact, differences = feeder.linearise(*spot(feeder)), feeder.differences(*spot(feeder), 1.0)
+    for name in ("dv", "di", "dp0"):
+        found, expected = getattr(exact, name), getattr(differences, name)
+        assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max(), name
+
+
+def test_a_master_file_of_two_buses(tmp_path):
+    feeder = Feeder(two_bus(tmp_path))
+    layout = feeder.layout
+    assert layout.name == "two"
+    assert layout.lams == ("tail",)
+    assert layout.spot_kw.tolist() == [90.0]
+    assert layout.tan_phi.tolist() == [0.5]
+    assert layout.lam_phases == ((1, 2, 3),)
+    assert layout.nodes == ("head.1", "head.2", "head.3", "tail.1", "tail.2", "tail.3")
+    assert layout.regulators == ()
+    assert layout.coordinates == {}
+    state = feeder.solve(np.array([-90.0]), np.array([0.0]))
+    assert state.source_kw == pytest.approx(state.losses_kw - 90.0, abs=1e-6)
+    assert state.v_pu[3] > 1.0
+    assert_exact(feeder)
+
+
+def test_a_line_without_ampacity_has_no_rating(tmp_path):
+    rated = "new line.m bus1=tail bus2=far phases=3 r1=0.1 x1=0.1 c1=0 c0=0 length=1 normamps=400"
+    code = "new linecode.c nphases=3 r1=0.1 x1=0.1 c1=0 c0=0 normamps=400 units=km"
+    coded = "new line.n bus1=tail bus2=near phases=3 linecode=c length=1 units=km"
+    plain = "new linecode.p nphases=3 r1=0.1 x1=0.1 c1=0 c0=0 units=km"
+    unrated = "new line.o bus1=tail bus2=low phases=3 linecode=p length=1 units=km"
+    layout = Feeder(two_bus(tmp_path, rated, code, coded, plain, unrated)).layout
+    rating = dict(zip(layout.branches, layout.rating_a, strict=True))
+    assert rating["line.m.1"] == rating["line.n.2"] == 400.0
+    assert np.isinf(rating["line.l.1"])
+    assert np.isinf(rating["line.o.1"])
+
+
+def test_lams_where_the_user_wants_them(tmp_path):
+    sites = (LamSite("homes", "tail"), LamSite("solar farm", "tail", (1, 2), spot_kw=40.0, spot_kvar=8.0))
+    feeder = Feeder(two_bus(tmp_path, "set loadmult=0.5"), sites)
+    assert feeder.layout.lams == ("homes", "solar farm")
+    assert feeder.layout.spot_kw.tolist() == [45.0, 40.0]
+    assert feeder.layout.lam_phases == ((1, 2, 3), (1, 2))
+    assert feeder.solve(np.array([45.0, -40.0]), np.zeros(2)).source_kw == pytest.approx(5.0, abs=0.2)
+    assert_exact(feeder)
+
+
+def test_loads_without_a_lam_stay_on_the_feeder(tmp_path):
+    feeder = Feeder(two_bus(tmp_path), (LamSite("solar", "tail", (3,), spot_kw=10.0),))
+    assert feeder.solve(np.array([0.0]), np.array([0.0])).source_kw == pytest.approx(90.0, abs=0.5)
+    assert_exact(feeder)
+
+
+def test_coordinates_come_from_the_file(tmp_path):
+    (tmp_path / "xy.csv").write_text("head,1,2\ntail,3,4\n")
+    path = two_bus(tmp_path)
+    path.write_text(path.read_text() + "buscoords xy.csv\n")
+    assert Feeder(path).layout.coordinates == {"head": (1.0, 2.0), "tail": (3.0, 4.0)}
+
+
+def test_elements_with_a_will_of_their_own_are_linearised_by_differences(tmp_path):
+    """A generator at constant power is no admittance; the probe at the start finds it out."""
+    generator = "new generator.g bus1=tail phases=3 kv=4.16 kw=300 kvar=50 model=1 vminpu=0.5 vmaxpu=1.5"
+    feeder = Feeder(two_bus(tmp_path, generator))
+    assert feeder.layout.description["derivatives"] == "differences"
+    lin = feeder.linearise(*spot(feeder))
+    state = feeder.solve(spot(feeder)[0] + 5.0, spot(feeder)[1])
+    np.testing.assert_allclose(lin.predict_v_pu(state.net_kw), state.v_pu, atol=1e-6)
+
+
+def test_the_working_directory_stays(tmp_path):
+    before = Path.cwd()
+    Feeder(two_bus(tmp_path))
+    assert Path.cwd() == before
+
+
+@pytest.mark.parametrize(
+    ("commands", "message"),
+    [
+        ((SOURCE, "new lien.l bus1=head bus2=tail"), 'OpenDSS refused it: .*"lien" not found'),
+        ((SOURCE, LINE, *LOADS), "bus 'head' has no base voltage|bus 'tail' has no base voltage"),
+        ((SOURCE, LINE.replace("bus2=tail", "bus2=tial"), *LOADS, *BASES), "load.one stands at 'tail.1'"),
+        (
+            (SOURCE, LINE, LOADS[0].replace("tail", "tial"), *BASES),
+            "load.one stands at 'tial.1', which no line",
+        ),
+        (
+            (SOURCE, LINE, "new capacitor.c bus1=tial kvar=50 kv=4.16", *LOADS, *BASES),
+            "capacitor.c stands at 'tial.1'",
+        ),
+        ((SOURCE, LINE.replace("phases=3", "phases=1"), *LOADS, *BASES), "load.two stands at 'tail.2'"),
+        ((SOURCE, LINE, *BASES), "no load to which a LAM could attach"),
+        ((), "defines no circuit"),
+    ],
+)
+def test_a_bad_master_file_is_refused_in_one_line(tmp_path, commands, message):
+    with pytest.raises(FeederError, match=message) as refused:
+        Feeder(write(tmp_path, *commands))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_master_file_is_named(tmp_path):
+    with pytest.raises(FeederError, match=r"feeder file '.*nowhere\.dss' not found; give the path"):
+        Feeder(tmp_path / "nowhere.dss")
+
+
+def test_a_feeder_without_solution_is_refused(tmp_path):
+    path = write(tmp_path, SOURCE, LINE, "new load.big bus1=tail kv=4.16 kw=90000 kvar=0", *BASES)
+    with pytest.raises(PowerFlowError):
+        Feeder(path)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "lams"),
+    [("13Bus/IEEE13Nodeckt.dss", 9), ("34Bus/ieee34Mod1.dss", 28), ("34Bus/ieee34Mod2.dss", 25)],
+)
+def test_feeders_that_the_project_was_not_tuned_to(name, lams):
+    path = OTHER_FEEDERS / name
+    if not path.is_file():
+        pytest.skip("set SHAREGRID_FEEDERS to a folder of OpenDSS test feeders")
+    feeder = Feeder(path)
+    assert len(feeder.layout.lams) == lams
+    assert feeder.layout.description["derivatives"] == "admittance"
+    assert feeder.solve(*spot(feeder)).v_pu.min() > 0.85
+    assert_exact(feeder)

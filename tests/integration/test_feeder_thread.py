@@ -1,0 +1,82 @@
+"""The feeder's own thread."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from cosim.circuit import FeederError, PowerFlowError
+from cosim.feeder import Feeder
+from cosim.feeder_thread import FeederOwner
+
+
+async def test_answers_are_the_feeders_own():
+    plain = Feeder()
+    net_kw, net_kvar = 0.4 * plain.layout.spot_kw, np.zeros(85)
+    async with FeederOwner(Feeder) as owner:
+        assert owner.layout.lams == plain.layout.lams
+        state = await owner.solve(net_kw, net_kvar)
+        lin = await owner.linearise(net_kw, net_kvar)
+        changes = await owner.let_controls_act(-net_kw, net_kvar)
+        taps = await owner.taps()
+        await owner.set_taps(plain.taps())
+        assert await owner.taps() == plain.taps()
+    assert state.v_pu.tolist() == plain.solve(net_kw, net_kvar).v_pu.tolist()
+    np.testing.assert_allclose(lin.dv, plain.linearise(net_kw, net_kvar).dv, rtol=1e-9)
+    assert changes == plain.let_controls_act(-net_kw, net_kvar)
+    assert taps == plain.taps()
+
+
+class Sleeper:
+    """Stands in for a feeder whose solution takes long, and notes who calls."""
+
+    def __init__(self) -> None:
+        self.made_in = threading.get_ident()
+
+    def solve(self, net_kw, net_kvar):
+        time.sleep(0.2)
+        return self.made_in, threading.get_ident()
+
+
+async def test_the_event_loop_is_never_blocked():
+    ticks = 0
+    async with FeederOwner(Sleeper) as owner:
+        solving = asyncio.create_task(owner.solve(np.zeros(1), np.zeros(1)))
+        while not solving.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        made_in, solved_in = await solving
+    assert ticks > 5
+    assert made_in == solved_in != threading.get_ident()
+
+
+async def test_calls_at_once_are_answered_one_by_one():
+    async with FeederOwner(Feeder) as owner:
+        spot_kw = owner.layout.spot_kw
+        shares = np.linspace(-0.5, 1.0, 8)
+        states = await asyncio.gather(*(owner.solve(share * spot_kw, 0 * spot_kw) for share in shares))
+    for share, state in zip(shares, states, strict=True):
+        assert state.source_kw - state.losses_kw == pytest.approx(share * spot_kw.sum(), abs=1e-3)
+
+
+async def test_errors_reach_the_caller_and_the_owner_goes_on():
+    async with FeederOwner(Feeder) as owner:
+        spot_kw = owner.layout.spot_kw
+        with pytest.raises(PowerFlowError):
+            await owner.solve(6 * spot_kw, 0 * spot_kw)
+        state = await owner.solve(spot_kw, 0 * spot_kw)
+    assert state.source_kw - state.losses_kw == pytest.approx(spot_kw.sum(), abs=1e-3)
+
+
+async def test_a_feeder_that_cannot_be_built_is_refused_on_entry():
+    with pytest.raises(FeederError, match="not found"):
+        async with FeederOwner(lambda: Feeder("nowhere.dss")):
+            pass
+
+
+async def test_use_outside_its_block_is_refused():
+    owner = FeederOwner(Feeder)
+    with pytest.raises(RuntimeError, match="outside its `async with` block"):
+        await owner.solve(np.zeros(85), np.zeros(85))
