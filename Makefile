@@ -1,0 +1,35 @@
+# make run    the default scenario, to the end; ARGS="..." adds options of `sharegrid run`
+# make test   linters, types, import rules and tests
+# make lock   renews the pinned versions in constraints.txt
+# make clean  removes ./.venv
+#
+# PYTHON=python3.12 make run    takes another interpreter (3.11 or newer) for a new ./.venv
+
+PYTHON ?= python3
+VENV := .venv
+# Written last: a half-made environment is made anew.
+STAMP := $(VENV)/.complete
+
+.PHONY: run test lock clean
+
+run: $(STAMP)
+	$(VENV)/bin/sharegrid run $(ARGS)
+
+test: $(STAMP)
+	scripts/need-mosquitto
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/pytest
+
+lock:
+	scripts/lock $(PYTHON)
+
+clean:
+	rm -rf $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt scripts/make-venv
+	rm -f $@
+	scripts/make-venv $(PYTHON) $(VENV)
+	touch $@

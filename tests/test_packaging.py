@@ -1,0 +1,114 @@
+"""The files around the code say the same as the code."""
+
+import re
+import shlex
+import subprocess
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from broker.mosquitto import config
+from cosim.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def compose_words(text: str, **variables: str) -> list[str]:
+    """Words of a command of the compose file, with ${NAME:-default} filled in."""
+    filled = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: variables.get(found[1], found[2]), text)
+    assert "$" not in filled
+    return shlex.split(filled)
+
+
+@pytest.mark.parametrize("service", ["market", "feeder", "devices", "control"])
+@pytest.mark.parametrize("scenario", ["", "pyproject.toml"])
+def test_compose_commands_are_commands_of_ours(service: str, scenario: str) -> None:
+    words = compose_words(COMPOSE["services"][service]["command"], SCENARIO=scenario, RUN_ID="x")
+    command = main.commands[words[0]]
+    with click.Context(main) as parent:
+        values = command.make_context(words[0], words[1:], parent).params
+    assert values["broker"] == "mqtt://broker:1883"
+    assert values["run_id"] == "x"
+    assert str(values["scenario"] or "") == scenario
+    if service == "control":
+        assert values["elsewhere"] == ("market", "feeder", "devices")
+        assert values["out"] == Path("/runs/x")
+    else:
+        assert values["roles"] == (service,)
+
+
+def test_compose_waits_for_what_it_needs() -> None:
+    services = COMPOSE["services"]
+    for name in ("market", "feeder", "devices", "control"):
+        assert services[name]["depends_on"]["broker"]["condition"] == "service_healthy"
+        assert services[name]["build"] == "."
+    assert {"market", "feeder", "devices"} <= services["control"]["depends_on"].keys()
+    assert "healthcheck" in services["broker"]
+
+
+def test_compose_broker_has_the_limits_of_ours() -> None:
+    composed = dict(
+        line.split(maxsplit=1) for line in COMPOSE["configs"]["mosquitto"]["content"].splitlines()
+    )
+    ours = dict(line.split(maxsplit=1) for line in config(1883, root=False).splitlines())
+    shared = composed.keys() & ours.keys() - {"listener"}
+    assert {"max_queued_messages", "max_queued_bytes", "max_inflight_messages"} <= shared
+    assert {name: composed[name] for name in shared} == {name: ours[name] for name in shared}
+
+
+def test_image_is_built_from_what_the_tests_ran_with() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert "--constraint constraints.txt '.[cosim,reference]'" in text
+    assert re.search(r"^FROM python:3\.1[1-9]", text, re.MULTILINE)
+    assert 'ENTRYPOINT ["sharegrid"]' in text
+
+
+def test_citation_and_licence() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"] == "Apache-2.0"
+    assert citation["references"][0]["url"] == "https://arxiv.org/abs/2401.11090"
+    assert "Apache License" in (ROOT / "LICENSE").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("name", ["apt-install", "lock", "make-venv", "need-mosquitto"])
+def test_scripts_are_well_formed_and_stop_at_errors(name: str) -> None:
+    script = ROOT / "scripts" / name
+    assert script.stat().st_mode & 0o111
+    assert "set -euo pipefail" in script.read_text()
+    assert subprocess.run(["bash", "-n", script], capture_output=True).stderr == b""
+
+
+def test_old_python_and_missing_python_are_one_line(tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.9.2"\nexit 1\n')
+    old.chmod(0o755)
+    for python, word in ((str(old), "Python 3.9.2"), ("python9.9", "no such program")):
+        done = subprocess.run(
+            [ROOT / "scripts" / "make-venv", python, tmp_path / "venv"], capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert word in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_missing_package_says_what_is_needed(tmp_path: Path) -> None:
+    for program in ("bash", "id", "env"):
+        (tmp_path / program).symlink_to(f"/usr/bin/{program}")
+    done = subprocess.run(
+        [ROOT / "scripts" / "apt-install", "make test", "mosquitto"],
+        capture_output=True,
+        text=True,
+        env={"PATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "make test needs: mosquitto. Install it and try again, on Debian or Ubuntu: "
+        "sudo apt-get install -y mosquitto"
+    ]
