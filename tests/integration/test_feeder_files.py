@@ -1,6 +1,5 @@
 """Feeders from OpenDSS master files: one of two buses made here, and others where they are at hand."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ LOADS = (
     "new load.two bus1=tail.2.3 phases=1 conn=delta kv=4.16 kw=30 kvar=25 model=2",
 )
 BASES = ("set voltagebases=[4.16]", "calcvoltagebases")
-OTHER_FEEDERS = Path(os.environ.get("SHAREGRID_FEEDERS", "/nonexistent"))
+OTHER_FEEDERS = Path(__file__).resolve().parents[3] / "shared" / "reference" / "feeders"
 
 
 def write(folder: Path, *commands: str) -> Path:
@@ -153,7 +152,7 @@ def test_a_feeder_without_solution_is_refused(tmp_path):
 def test_feeders_that_the_project_was_not_tuned_to(name, lams):
     path = OTHER_FEEDERS / name
     if not path.is_file():
-        pytest.skip("set SHAREGRID_FEEDERS to a folder of OpenDSS test feeders")
+        pytest.skip(f"no {path}")
     feeder = Feeder(path)
     assert len(feeder.layout.lams) == lams
     assert feeder.layout.description["derivatives"] == "admittance"
