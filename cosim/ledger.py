@@ -226,7 +226,7 @@ class Ledger:
     def close(self) -> None:
         """Close the file; a writer first folds its log into it, so that one file holds everything."""
         if not self._read_only:
-            # A reader that has the file open keeps the log alive; the next writer folds it in. Closed twice: fine.
+            # It fails when closed twice, or where a reader keeps the log alive: the next writer folds it in.
             with suppress(sqlite3.OperationalError, sqlite3.ProgrammingError):
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()

@@ -1,0 +1,176 @@
+"""Figures of a whole run, from its tables and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from broker.messages import Traffic
+from cosim.columns import STEPS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COSTS = {name: f"cost_{name}" for name in ("market", "no_sharing", "lam_only", "optimum")}
+_SETTLEMENT = ("uplift_usd", "imbalance_usd", "lam_surplus_usd", "wam_surplus_usd", "rounding_micro")
+VOLTAGE_TOLERANCE_PU = 1e-4
+
+
+def build_summary(
+    intervals: pd.DataFrame,
+    *,
+    run_id: str,
+    feeder: str,
+    prosumers: int,
+    lams: int,
+    live_devices: int,
+    planned: int,
+    interval_h: float,
+    voltage_limits_pu: tuple[float, float],
+    entries: int,
+    sum_micro: int,
+    traffic: Iterable[Traffic],
+    total_s: float,
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Summary of a run, as docs/results.md describes it.
+
+    Parameters
+    ----------
+    intervals
+        The run's table of intervals.
+    run_id, feeder
+        Names.
+    prosumers, lams, live_devices, planned
+        Numbers of prosumers, LAMs, prosumers with live devices, and intervals to run.
+    interval_h
+        Length of an interval [h].
+    voltage_limits_pu
+        Lower and upper limit [pu].
+    entries, sum_micro
+        Number of entries in the ledger, and their sum [µ$].
+    traffic
+        Counts of each service at the end.
+    total_s
+        Wall time of the run [s].
+    provenance
+        What ``provenance`` gives.
+
+    Returns
+    -------
+    dict
+        JSON-ready; a figure that has no meaning is ``None``.
+    """
+    status = intervals["status"].value_counts()
+    counts = list(traffic)
+    last = len(intervals) - 1
+    return {
+        "run_id": run_id,
+        "feeder": feeder,
+        "prosumers": prosumers,
+        "lams": lams,
+        "live_devices": live_devices,
+        "time": {
+            "first": None if last < 0 else _text(intervals["time_local"].iloc[0]),
+            "last": None if last < 0 else _text(intervals["time_local"].iloc[last]),
+            "interval_min": interval_h * 60,
+        },
+        "intervals": {
+            "planned": planned,
+            "cleared": len(intervals),
+            **{name: int(status.get(name, 0)) for name in ("confirmed", "unconfirmed", "held")},
+            "flagged": int((intervals["flags"].fillna(0) > 0).sum()),
+        },
+        "voltage_pu": {
+            "min": _number(intervals["v_min_pu"].min()),
+            "max": _number(intervals["v_max_pu"].max()),
+            "lower": voltage_limits_pu[0],
+            "upper": voltage_limits_pu[1],
+        },
+        "max_loading": _number(intervals["max_loading"].max()),
+        "violations": int(intervals["violations"].fillna(0).sum()),
+        "ac": {
+            "max_linear_error_pu": _number(intervals["linear_error_pu"].max()),
+            "rounds_p95": _number(intervals["rounds"].quantile(0.95)),
+        },
+        "energy_kwh": {
+            "lam": float(intervals["traded_lam_kwh"].sum()),
+            "wam": float(intervals["traded_wam_kwh"].sum()),
+            "import": float(intervals["grid_actual_kw"].clip(lower=0).sum() * interval_h),
+            "export": float(-intervals["grid_actual_kw"].clip(upper=0).sum() * interval_h),
+            "losses": float(intervals["losses_kw"].sum() * interval_h),
+            "imbalance": float(intervals["imbalance_kwh"].sum()),
+        },
+        "cost": cost_figures(intervals),
+        "settlement": {
+            "entries": entries,
+            "sum_micro": sum_micro,
+            **{name: _settled(intervals[name]) for name in _SETTLEMENT},
+        },
+        "messages": {
+            name: sum(getattr(each, name) for each in counts)
+            for name in ("sent", "received", "gaps", "duplicates", "late", "rejected")
+        },
+        "modbus": {
+            name: sum(getattr(each, f"modbus_{name}") for each in counts)
+            for name in ("reads", "writes", "errors")
+        },
+        "seconds": {
+            "total": total_s,
+            **{step: _spread(intervals[f"{step}_s"]) for step in (*STEPS, "interval")},
+        },
+        "provenance": dict(provenance),
+    }
+
+
+def cost_figures(intervals: pd.DataFrame) -> dict[str, float | int | None]:
+    """Social costs over the intervals that have all four, and efficiency over those where it is defined.
+
+    Parameters
+    ----------
+    intervals
+        The run's table of intervals.
+
+    Returns
+    -------
+    dict
+        ``market``, ``no_sharing``, ``lam_only``, ``optimum`` [$] over ``intervals`` intervals;
+        ``efficiency`` = (no sharing - market) / (no sharing - optimum), each summed over the
+        ``efficiency_intervals``; ``None`` where there is nothing to sum or nothing to gain.
+    """
+    costs = intervals[list(_COSTS.values())].dropna()
+    defined = intervals[intervals["efficiency"].notna()]
+    gain = defined["cost_no_sharing"].sum() - defined["cost_market"].sum()
+    possible = defined["cost_no_sharing"].sum() - defined["cost_optimum"].sum()
+    return {
+        **{name: float(costs[column].sum()) if len(costs) else None for name, column in _COSTS.items()},
+        "intervals": len(costs),
+        "efficiency": float(gain / possible) if possible > 0 else None,
+        "efficiency_intervals": len(defined),
+    }
+
+
+def within_limits(voltage_pu: Mapping[str, float | None]) -> bool:
+    """Whether the summary's lowest and highest voltage are known and keep to the limits."""
+    low, high = voltage_pu["min"], voltage_pu["max"]
+    lower, upper = voltage_pu["lower"], voltage_pu["upper"]
+    if low is None or high is None or lower is None or upper is None:
+        return False
+    return low >= lower - VOLTAGE_TOLERANCE_PU and high <= upper + VOLTAGE_TOLERANCE_PU
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or value != value else float(value)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _settled(column: pd.Series[Any]) -> float | int:
+    total = column.sum()
+    return int(total) if column.name == "rounding_micro" else float(total)
+
+
+def _spread(column: pd.Series[Any]) -> dict[str, float | None]:
+    return {"p50": _number(column.quantile(0.5)), "p95": _number(column.quantile(0.95))}
