@@ -108,7 +108,7 @@ def test_missing_package_says_what_is_needed(tmp_path: Path) -> None:
         env={"PATH": str(tmp_path)},
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "make test needs: mosquitto. Install it and try again, on Debian or Ubuntu: "
-        "sudo apt-get install -y mosquitto"
-    ]
+    remedy = "sudo apt-get install -y mosquitto"
+    assert done.stderr == (
+        f"make test needs: mosquitto. Install it and try again, on Debian or Ubuntu: {remedy}\n"
+    )
