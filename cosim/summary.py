@@ -7,13 +7,67 @@ from typing import TYPE_CHECKING, Any
 
 from broker.messages import Traffic
 from cosim.columns import STEPS
+from cosim.provenance import provenance
+from cosim.summary_table import summary_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cosim.ledger import Ledger
+    from cosim.recorder import Tally
+    from cosim.results import RunWriter
+    from cosim.world import World
+
+__all__ = ["build_summary", "cost_figures", "summarise", "summary_table"]
+
 _COSTS = {name: f"cost_{name}" for name in ("market", "no_sharing", "lam_only", "optimum")}
 _SETTLEMENT = ("uplift_usd", "imbalance_usd", "lam_surplus_usd", "wam_surplus_usd", "rounding_micro")
-VOLTAGE_TOLERANCE_PU = 1e-4
+
+
+def summarise(
+    world: World,
+    tally: Tally,
+    writer: RunWriter,
+    ledger: Ledger,
+    *,
+    run_id: str,
+    broker: str,
+    total_s: float,
+) -> dict[str, Any]:
+    """Summary of a run that is over, from what its services hold.
+
+    Parameters
+    ----------
+    world, tally, writer, ledger
+        The run's world, the recorder's counts, and where rows and payments went.
+    run_id, broker
+        Names of the run and of the broker that carried its messages.
+    total_s
+        Wall time of the run [s].
+
+    Returns
+    -------
+    dict
+        What ``build_summary`` gives.
+    """
+    live = world.population.live
+    devices = (world.population.pv_kwp[live] > 0).sum() + (world.population.battery_kw[live] > 0).sum()
+    return build_summary(
+        writer.table("intervals"),
+        run_id=run_id,
+        feeder=world.layout.name,
+        prosumers=world.population.size,
+        lams=len(world.roster.lams),
+        live_devices=int(devices),
+        planned=world.timeline.intervals,
+        interval_h=world.timeline.interval_h,
+        voltage_limits_pu=(world.limits.voltage_min_pu, world.limits.voltage_max_pu),
+        entries=ledger.entries(),
+        sum_micro=ledger.sum_micro(),
+        traffic=tally.traffic.values(),
+        total_s=total_s,
+        origin=provenance(seed=world.scenario.run.seed, broker=broker),
+    )
 
 
 def build_summary(
@@ -31,7 +85,7 @@ def build_summary(
     sum_micro: int,
     traffic: Iterable[Traffic],
     total_s: float,
-    provenance: Mapping[str, Any],
+    origin: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Summary of a run, as docs/results.md describes it.
 
@@ -42,7 +96,7 @@ def build_summary(
     run_id, feeder
         Names.
     prosumers, lams, live_devices, planned
-        Numbers of prosumers, LAMs, prosumers with live devices, and intervals to run.
+        Numbers of prosumers, LAMs, live devices, and intervals to run.
     interval_h
         Length of an interval [h].
     voltage_limits_pu
@@ -53,7 +107,7 @@ def build_summary(
         Counts of each service at the end.
     total_s
         Wall time of the run [s].
-    provenance
+    origin
         What ``provenance`` gives.
 
     Returns
@@ -119,7 +173,7 @@ def build_summary(
             "total": total_s,
             **{step: _spread(intervals[f"{step}_s"]) for step in (*STEPS, "interval")},
         },
-        "provenance": dict(provenance),
+        "provenance": dict(origin),
     }
 
 
@@ -148,15 +202,6 @@ def cost_figures(intervals: pd.DataFrame) -> dict[str, float | int | None]:
         "efficiency": float(gain / possible) if possible > 0 else None,
         "efficiency_intervals": len(defined),
     }
-
-
-def within_limits(voltage_pu: Mapping[str, float | None]) -> bool:
-    """Whether the summary's lowest and highest voltage are known and keep to the limits."""
-    low, high = voltage_pu["min"], voltage_pu["max"]
-    lower, upper = voltage_pu["lower"], voltage_pu["upper"]
-    if low is None or high is None or lower is None or upper is None:
-        return False
-    return low >= lower - VOLTAGE_TOLERANCE_PU and high <= upper + VOLTAGE_TOLERANCE_PU
 
 
 def _number(value: Any) -> float | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cosim.summary import within_limits
-
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+VOLTAGE_TOLERANCE_PU = 1e-4
 
 
 class _Line(NamedTuple):
@@ -36,6 +37,15 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     for line in sorted(lines, key=lambda line: line.good):
         table.add_row(line.name, line.text, style=None if line.good else "bold red")
     return table
+
+
+def within_limits(voltage_pu: Mapping[str, float | None]) -> bool:
+    """Whether the summary's lowest and highest voltage are known and keep to the limits."""
+    low, high = voltage_pu["min"], voltage_pu["max"]
+    lower, upper = voltage_pu["lower"], voltage_pu["upper"]
+    if low is None or high is None or lower is None or upper is None:
+        return False
+    return low >= lower - VOLTAGE_TOLERANCE_PU and high <= upper + VOLTAGE_TOLERANCE_PU
 
 
 def _physics(summary: Mapping[str, Any]) -> list[_Line]:
@@ -80,7 +90,7 @@ def _machinery(summary: Mapping[str, Any]) -> list[_Line]:
     each = f"an interval {_short(spread['p50'])} s (median), {_short(spread['p95'])} s (95 %)"
     return [
         _Line("messages", f"{sent}; {counted}", not any(faults.values())),
-        _Line("Modbus", f"{registers}; {summary['live_devices']:,} live prosumers", not modbus["errors"]),
+        _Line("Modbus", f"{registers}; {summary['live_devices']:,} live devices", not modbus["errors"]),
         _Line("time", f"{seconds['total']:.1f} s; {each}"),
     ]
 

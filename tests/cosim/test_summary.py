@@ -11,8 +11,8 @@ from rich.console import Console
 from broker.messages import Traffic
 from cosim.columns import INTERVALS
 from cosim.provenance import provenance
-from cosim.summary import build_summary, cost_figures, within_limits
-from cosim.summary_table import summary_table
+from cosim.summary import build_summary, cost_figures, summary_table
+from cosim.summary_table import within_limits
 
 
 def table(**columns):
@@ -57,7 +57,7 @@ def summarised(intervals, **changes):
         "sum_micro": 0,
         "traffic": [Traffic(sent=5, received=4, gaps=1, modbus_reads=7), Traffic(sent=2, received=3)],
         "total_s": 6.5,
-        "provenance": {"seed": 1},
+        "origin": {"seed": 1},
     }
     return build_summary(intervals, **(facts | changes))
 
