@@ -84,8 +84,8 @@ fields and wrong types are refused. Every message carries this header:
 
 - `column` is a base64 string of little-endian float64 values, `index` one of little-endian int32 values.
   Parallel columns of a message have equal lengths. Ragged data are laid end to end, with a column of counts.
-- A value that is missing is `null`. Values that are not finite are refused on both sides, except for the limits of
-  a row, where an infinite value means that there is none.
+- A value that is missing is `null`. Values that are not finite are refused on both sides, except for the
+  limits of a row, where an infinite value means that there is none.
 - Every topic has exactly one writer, which numbers its messages there from 0 (`seq`). A repeated number is
   a duplicate and is dropped; a skipped one is a gap and flags the interval; a message of a past tick is late.
 - Only `availability` is retained. Any other kind that arrives retained is refused.
@@ -127,6 +127,8 @@ def schema() -> str:
     (any_message,), definitions = msgspec.json.schema_components(
         [messages.AnyMessage], ref_template="#/$defs/{name}"
     )
+    for definition in definitions.values():
+        definition["description"] = _one_line(definition["description"])
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sharegrid wire messages, version 1",
@@ -155,6 +157,10 @@ def check_routes() -> None:
     ):
         if need - have:
             raise ValueError(f"{what}: {', '.join(sorted(need - have))}; correct ROUTES in {__file__}")
+
+
+def _one_line(docstring: str) -> str:
+    return " ".join(docstring.replace("``", "").split())
 
 
 def _kinds() -> str:
