@@ -67,6 +67,7 @@ class Node:
         self._next_seq: dict[str, int] = defaultdict(int)
         self._streams: dict[str, _Stream] = defaultdict(_Stream)
         self._handlers: list[tuple[str, Callable[[Any], Awaitable[None] | None]]] = []
+        self._routes: dict[str, list[Callable[[Any], Awaitable[None] | None]]] = {}
         self._steps: asyncio.Queue[Step] = asyncio.Queue()
         self._flags: list[str] = []
         self._announcing: set[asyncio.Future[None]] = set()
@@ -165,7 +166,7 @@ class Node:
             await self._take(received)
 
     async def _take(self, received: Received) -> None:
-        handlers = [handler for pattern, handler in self._handlers if matches(pattern, received.topic)]
+        handlers = self._route(received.topic)
         if not handlers:
             return
         self._counts.received += 1
@@ -192,6 +193,12 @@ class Node:
                 self.flag(f"{late} on {received.topic}")
             except ValueError as error:
                 await self.refuse(received.topic, str(error))
+
+    def _route(self, topic: str) -> list[Callable[[Any], Awaitable[None] | None]]:
+        """Handlers of a topic; filters are matched once per topic, for there may be thousands of them."""
+        if topic not in self._routes:
+            self._routes[topic] = [handler for pattern, handler in self._handlers if matches(pattern, topic)]
+        return self._routes[topic]
 
     def _fresh(self, topic: str, message: Message) -> bool:
         """Whether a message is new and in time; counts it where it is not."""

@@ -47,7 +47,7 @@ class Recorder:
         self.writer = writer
         self.ledger = ledger
         self.tally = Tally()
-        self.owed_kwh = np.zeros(world.population.size)
+        self.booked_kwh = np.full(world.population.size, np.nan)
         hosts = [*world.roster.hosts, *([LIVE_HOST] if world.has_live else [])]
         self.witness = Witness(node, world.roster, hosts)
         self._flags: dict[int, list[str]] = defaultdict(list)
@@ -86,14 +86,17 @@ class Recorder:
             metered=evidence.metered,
             telemetry=evidence.metered_live,
             state=evidence.state,
-            owed_kwh=self.owed_kwh,
+            measured=evidence.measured,
+            booked_kwh=self.booked_kwh,
         )
         booking = book(interval, world.roster, world.rules)
         if not self.ledger.post(tick, booking):
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
-        self.owed_kwh = interval.owed_kwh
+        self.booked_kwh = interval.booked_kwh
         self._flags[tick] += interval.flags
+        if evidence.state is not None:
+            self._flags[tick] += [f"as metered: {violation}" for violation in evidence.state.violations]
         comparison = self._compare(evidence, interval)
         row = interval_row(world, interval, booking, evidence, comparison)
         self._row = row | {"lag_s": step.lag_s}

@@ -36,9 +36,9 @@ class Interval:
         LAMs that cleared without the WAM, ``(M,)``.
     grid_scheduled_kw, grid_actual_kw
         Power at the feeder head as cleared and by AC power flow of what was metered.
-    owed_kwh
-        Energy booked for live prosumers whose meter was silent, not yet read, ``(n,)``; their next reading
-        covers it and is reduced by it, so that counters telescope.
+    booked_kwh
+        Net counter up to which each live prosumer's energy is booked now, ``(n,)``; NaN before the first
+        reading.
     flags
         What had to be stood in for.
     """
@@ -55,7 +55,7 @@ class Interval:
     alone: npt.NDArray[np.bool_]
     grid_scheduled_kw: float
     grid_actual_kw: float
-    owed_kwh: Floats
+    booked_kwh: Floats
     flags: list[str]
 
 
@@ -70,16 +70,18 @@ def gather_interval(
     metered: Mapping[str, MeteredBatch],
     telemetry: Mapping[str, Telemetry],
     state: FeederState | None,
-    owed_kwh: Floats,
+    measured: Mapping[str, Telemetry],
+    booked_kwh: Floats,
 ) -> Interval:
     """Arrays of one interval from the messages that arrived.
 
     A LAM host that stayed silent leaves its members without allocation: all they drew is imbalance.
-    A meter that stayed silent is taken at its allocation. Without a solved power flow the grid is
-    taken at the sum of the metered nets.
+    A live prosumer's energy is what its counter shows beyond what is booked, so that quantisation telescopes;
+    where the meter is silent its allocation is booked, and the next reading sets that right. Without a
+    solved power flow the grid is taken at the sum of the metered nets.
     """
     n, m = len(roster.prosumers), len(roster.lams)
-    owed_kwh = owed_kwh.copy()
+    booked_kwh = booked_kwh.copy()
     flags: list[str] = []
     trade_kw, trade_price = np.zeros(n), np.full(n, terms.tariff.retail)
     net_kw, price = np.zeros(m), np.full(m, terms.tariff.retail)
@@ -106,13 +108,15 @@ def gather_interval(
         prosumer = messages.unpack_index(batch.prosumer)
         metered_kwh[prosumer] = messages.unpack(batch.energy_kwh, prosumer.size)
     for member in roster.live_members:
-        reading = telemetry.get(roster.prosumers[member])
-        if reading is None or reading.interval_kwh is None:
-            flags.append(f"no reading of {roster.prosumers[member]}: its allocation stands in")
-            owed_kwh[member] += metered_kwh[member]
+        name = roster.prosumers[member]
+        if np.isnan(booked_kwh[member]):
+            booked_kwh[member] = _net_counter(measured.get(name))
+        counter_kwh = _net_counter(telemetry.get(name))
+        if np.isnan(counter_kwh - booked_kwh[member]):
+            flags.append(f"no reading of {name}: its allocation stands in until its meter is read again")
         else:
-            metered_kwh[member] = reading.interval_kwh - owed_kwh[member]
-            owed_kwh[member] = 0.0
+            metered_kwh[member] = counter_kwh - booked_kwh[member]
+        booked_kwh[member] += metered_kwh[member]
 
     by_meter = float(np.sum(metered_kwh)) / dt_h
     scheduled = float(np.sum(net_kw)) if outcome is None else outcome.grid_kw
@@ -131,9 +135,21 @@ def gather_interval(
         alone=alone,
         grid_scheduled_kw=scheduled,
         grid_actual_kw=by_meter if state is None or state.source_kw is None else state.source_kw,
-        owed_kwh=owed_kwh,
+        booked_kwh=booked_kwh,
         flags=flags,
     )
+
+
+def _net_counter(reading: Telemetry | None) -> float:
+    """Import minus export of a good reading [kWh]; NaN where there is none."""
+    if (
+        reading is None
+        or reading.quality != "good"
+        or reading.import_kwh is None
+        or reading.export_kwh is None
+    ):
+        return float("nan")
+    return reading.import_kwh - reading.export_kwh
 
 
 def book(interval: Interval, roster: Roster, rules: Rules) -> Booking:
