@@ -120,5 +120,3 @@ DEVICES = (
 )
 
 TABLES = {"intervals": INTERVALS, "lams": LAMS, "nodes": NODES, "devices": DEVICES}
-
-STEPS = ("measure", "bid", "clear", "dispatch", "act", "meter", "settle")

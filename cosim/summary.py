@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from broker.messages import Traffic
-from cosim.columns import STEPS
+from cosim.clock import STEPS
 from cosim.provenance import provenance
 from cosim.summary_table import summary_table
 
@@ -61,7 +61,7 @@ def summarise(
         live_devices=int(devices),
         planned=world.timeline.intervals,
         interval_h=world.timeline.interval_h,
-        voltage_limits_pu=(world.limits.voltage_min_pu, world.limits.voltage_max_pu),
+        voltage_limits_pu=(world.scenario.feeder.voltage_min_pu, world.scenario.feeder.voltage_max_pu),
         entries=ledger.entries(),
         sum_micro=ledger.sum_micro(),
         traffic=tally.traffic.values(),
