@@ -1,8 +1,10 @@
 """The files around the code say the same as the code."""
 
+import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -112,3 +114,29 @@ def test_missing_package_says_what_is_needed(tmp_path: Path) -> None:
     assert done.stderr == (
         f"make test needs: mosquitto. Install it and try again, on Debian or Ubuntu: {remedy}\n"
     )
+
+
+def test_half_made_environment_is_made_anew_and_the_system_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "venv"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(os.path.realpath(sys.executable))
+    # Without an index nothing can be installed; the environment itself is what is looked at.
+    offline = {
+        "PIP_NO_INDEX": "1",
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_FIND_LINKS": "",
+        "PIP_REQUIRE_VIRTUALENV": "1",
+    }
+    done = subprocess.run(
+        [ROOT / "scripts" / "make-venv", sys.executable, folder],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **offline},
+    )
+    assert done.returncode != 0
+    assert "Could not find" in done.stderr or "No matching distribution" in done.stderr
+    assert (folder / "pyvenv.cfg").exists()
+    prefix = subprocess.run(
+        [folder / "bin" / "python", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True
+    )
+    assert prefix.stdout.strip() == str(folder)
