@@ -23,6 +23,7 @@ from broker.topics import Topics
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
+Handler = Callable[[Any], Awaitable[None] | None]
 
 
 class Late(ValueError):
@@ -66,8 +67,9 @@ class Node:
         self._counts = _Counts()
         self._next_seq: dict[str, int] = defaultdict(int)
         self._streams: dict[str, _Stream] = defaultdict(_Stream)
-        self._handlers: list[tuple[str, Callable[[Any], Awaitable[None] | None]]] = []
-        self._routes: dict[str, list[Callable[[Any], Awaitable[None] | None]]] = {}
+        self._exact: dict[str, list[Handler]] = defaultdict(list)
+        self._wildcards: list[tuple[str, Handler]] = []
+        self._routes: dict[str, list[Handler]] = {}
         self._steps: asyncio.Queue[Step] = asyncio.Queue()
         self._flags: list[str] = []
         self._announcing: set[asyncio.Future[None]] = set()
@@ -80,16 +82,19 @@ class Node:
         self._announcing.add(task)
         task.add_done_callback(self._announcing.discard)
 
-    def on(self, topic_filter: str, handler: Callable[[Any], Awaitable[None] | None]) -> None:
+    def on(self, topic_filter: str, handler: Handler) -> None:
         """Call ``handler`` with each fresh, valid message on a topic that matches; before ``open``.
 
         A handler that raises ``ValueError`` refuses the message: it is counted and the reason published.
         """
-        self._handlers.append((topic_filter, handler))
+        if "+" in topic_filter or "#" in topic_filter:
+            self._wildcards.append((topic_filter, handler))
+        else:
+            self._exact[topic_filter].append(handler)
 
     async def open(self) -> None:
         """Subscribe to what the handlers want and say that this service is online."""
-        await self.bus.subscribe(*(topic_filter for topic_filter, _ in self._handlers))
+        await self.bus.subscribe(*self._exact, *(topic_filter for topic_filter, _ in self._wildcards))
         await self._announce()
 
     async def _announce(self) -> None:
@@ -194,10 +199,11 @@ class Node:
             except ValueError as error:
                 await self.refuse(received.topic, str(error))
 
-    def _route(self, topic: str) -> list[Callable[[Any], Awaitable[None] | None]]:
-        """Handlers of a topic; filters are matched once per topic, for there may be thousands of them."""
+    def _route(self, topic: str) -> list[Handler]:
+        """Handlers of a topic; wildcards are matched once per topic, for there may be thousands of topics."""
         if topic not in self._routes:
-            self._routes[topic] = [handler for pattern, handler in self._handlers if matches(pattern, topic)]
+            wild = (handler for pattern, handler in self._wildcards if matches(pattern, topic))
+            self._routes[topic] = [*self._exact.get(topic, ()), *wild]
         return self._routes[topic]
 
     def _fresh(self, topic: str, message: Message) -> bool:

@@ -34,9 +34,10 @@ from cosim.ledger import Ledger
 from cosim.loop import Control, Stage, play
 from cosim.recorder import Recorder
 from cosim.report import write_report
-from cosim.results import LEDGER, FeederMap, RunWriter, load
+from cosim.results import LEDGER, FeederMap, RunWriter, held_files, load
 from cosim.scenario import Scenario, load_scenario, resolved_toml
-from cosim.summary import summarise, summary_table
+from cosim.summary import summarise
+from cosim.summary_table import summary_table
 from cosim.world import World, build_world
 
 ROLES = ("market", "feeder", "devices")
@@ -109,7 +110,7 @@ async def _run(options: RunOptions) -> int:
     choice = options.broker or scenario.broker.use
     if options.elsewhere and "://" not in choice:
         raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
-    free_directory(out, force=options.force)
+    held_files(out, force=options.force)
     roles = [role for role in ROLES if role not in options.elsewhere]
     async with AsyncExitStack() as stack:
         console = Console(stderr=True)

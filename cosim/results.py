@@ -48,6 +48,18 @@ class FeederMap(msgspec.Struct, frozen=True, kw_only=True):
     lams: list[str]
 
 
+def held_files(path: Path, *, force: bool) -> list[Path]:
+    """Files of a run that a directory holds; raises ``ResultsError`` where there are any and no ``force``."""
+    held = [path / name for name in _FILES if (path / name).exists()]
+    if held and not force:
+        raise ResultsError(
+            f"{path}: holds a run already; choose another directory or replace it with --force"
+        )
+    if path.exists() and not path.is_dir():
+        raise ResultsError(f"{path}: is a file; name a directory for the results")
+    return held
+
+
 class RunWriter:
     """Writes one run directory. Use it as a context manager, or call ``close`` whatever happens.
 
@@ -66,11 +78,7 @@ class RunWriter:
 
     def __init__(self, path: Path, *, force: bool = False) -> None:
         self.path = Path(path)
-        held = [self.path / name for name in _FILES if (self.path / name).exists()]
-        if held and not force:
-            raise ResultsError(
-                f"{self.path}: holds a run already; choose another directory or replace it with --force"
-            )
+        held = held_files(self.path, force=force)
         with translated(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             for file in held:

@@ -1,0 +1,75 @@
+"""A small run that several tests look at: 400 prosumers on IEEE 123, two evening intervals."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from broker.choose import open_broker
+from cosim.booking import account_names
+from cosim.clock import Pacing
+from cosim.feeder import Feeder
+from cosim.feeder_thread import FeederOwner
+from cosim.ledger import Ledger
+from cosim.loop import Control, Stage, play
+from cosim.results import Run, RunWriter, load
+from cosim.scenario import load_scenario
+from cosim.world import World, build_world
+
+SMALL = """
+[run]
+start = 2024-06-21T19:00:00
+intervals = 2
+
+[population]
+prosumers = 400
+annual_kwh_median = 40000.0
+
+[population.pv]
+share = 0.4
+kwp_min = 8.0
+kwp_max = 60.0
+
+[population.battery]
+share_with_pv = 0.6
+kwh_min = 20.0
+kwh_max = 80.0
+"""
+
+
+@pytest.fixture(scope="session")
+def small_scenario(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("scenario") / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+async def play_small(
+    scenario: Path, out: Path, broker: str = "mosquitto", run_id: str = "small"
+) -> tuple[Run, World]:
+    """Run a scenario with every role in this process."""
+    async with AsyncExitStack() as stack:
+        owner = await stack.enter_async_context(FeederOwner(partial(Feeder, "")))
+        world = build_world(load_scenario(scenario), owner.layout)
+        handle = await stack.enter_async_context(open_broker(broker))
+        writer = stack.enter_context(RunWriter(out))
+        accounts = account_names(world.roster.prosumers, world.roster.lams)
+        ledger = stack.enter_context(Ledger.create(out / "ledger.sqlite", accounts, "small"))
+        control = Control(
+            pacing=Pacing(), writer=writer, ledger=ledger, on_interval=lambda _: None, on_clock=lambda _: None
+        )
+        await play(Stage(world, "small", handle.url, owner), ["market", "feeder", "devices"], control)
+    return load(out), world
+
+
+@pytest.fixture(scope="session")
+def play_run():
+    """Runs a scenario in this process: ``await play_run(scenario, out, broker)``."""
+    return play_small
+
+
+@pytest.fixture(scope="session")
+def small_run(small_scenario, tmp_path_factory) -> tuple[Run, World]:
+    return asyncio.run(play_small(small_scenario, tmp_path_factory.mktemp("run") / "run"))

@@ -1,0 +1,149 @@
+"""The whole testbed for two intervals: real broker, real Modbus sockets, real OpenDSS, real files."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from broker.mosquitto import mosquitto
+from cosim.ledger import Ledger
+from cosim.results import load
+from devices.gateway import Gateway, Outcome
+
+COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
+
+
+def entries(ledger: Ledger) -> list[tuple]:
+    """Every entry of a ledger, in order."""
+    return [(account, entry) for account in sorted(ledger.balances()) for entry in ledger.statement(account)]
+
+
+def test_a_small_run_confirms_settles_and_records(small_run):
+    run, world = small_run
+    intervals = run.intervals
+    assert intervals["status"].tolist() == ["confirmed", "confirmed"]
+    assert intervals["linear_error_pu"].max() <= 1e-4
+    assert run.ledger.sum_micro() == 0
+    assert set(run.ledger.sum_by_tick().values()) == {0}
+    assert run.ledger.ticks() == [0, 1]
+    assert (intervals["rounding_micro"].abs() <= intervals["entries"]).all()
+    assert len(run.lams) == 2 * 85
+    assert len(run.nodes) == 2 * len(world.layout.nodes)
+    assert run.devices["prosumer"].nunique() == world.population.live.sum() == 85
+    assert (run.devices["quality"] == "good").all()
+    assert run.devices.query("phase == 'meter'")["acknowledged"].all()
+    assert (intervals["cost_optimum"] <= intervals["cost_market"] + 1e-9).all()
+
+
+def test_meters_show_the_feeder_s_voltage_and_the_counters_what_was_booked(small_run):
+    run, world = small_run
+    second = run.devices.query("phase == 'measure' and tick == 1").set_index("prosumer")["v_pu"]
+    lams = run.lams.query("tick == 0").set_index("lam")["v_pu"]
+    for member in world.roster.live_members:
+        name, lam = world.roster.prosumers[member], world.roster.lams[world.roster.lam[member]]
+        assert second[name] == pytest.approx(lams[lam], abs=1e-4)
+    counters = run.devices.set_index(["prosumer", "tick", "phase"])
+    net = counters["import_kwh"] - counters["export_kwh"]
+    for member in world.roster.live_members[:10]:
+        name = world.roster.prosumers[member]
+        assert net[name, 1, "measure"] == net[name, 0, "meter"]
+
+
+def test_inverters_follow_what_the_market_awarded(small_run):
+    run, _ = small_run
+    asked = run.devices.query("phase == 'meter' and tick == 0").set_index("prosumer")["battery_set_point_kw"]
+    does = run.devices.query("phase == 'measure' and tick == 1").set_index("prosumer")["battery_kw"]
+    moved = asked[asked.abs() > 0.1].index
+    assert len(moved) > 10
+    assert np.allclose(does[moved], asked[moved], atol=0.02, rtol=1e-3)
+
+
+async def test_a_set_point_that_is_not_written_changes_energy_and_payment(
+    small_run, small_scenario, play_run, tmp_path, monkeypatch
+):
+    base, _ = small_run
+    asked = base.devices.query("phase == 'meter' and tick == 0").set_index("prosumer")["battery_set_point_kw"]
+    name = asked.abs().idxmax()
+    command = Gateway.command
+
+    async def drop(self, prosumer, set_points, valid_s=0.0):
+        if prosumer == name:
+            return Outcome(True, "")
+        return await command(self, prosumer, set_points, valid_s)
+
+    monkeypatch.setattr(Gateway, "command", drop)
+    run, _ = await play_run(small_scenario, tmp_path / "run")
+
+    def energy(of):
+        rows = of.devices.query("phase == 'meter' and tick == 0").set_index("prosumer")
+        return rows["import_kwh"] - rows["export_kwh"]
+
+    change = (energy(run) - energy(base)).abs()
+    assert change[name] > 0.9 * abs(asked[name]) * 0.25
+    assert change.drop(name).max() == 0.0
+    account = f"prosumer/{name}"
+    assert base.ledger.balances()[account] != run.ledger.balances()[account]
+    assert run.ledger.sum_micro() == 0
+
+
+async def test_the_embedded_broker_gives_the_same_ledger(small_run, small_scenario, play_run, tmp_path):
+    run, _ = await play_run(small_scenario, tmp_path / "run", "embedded")
+    assert entries(run.ledger) == entries(small_run[0].ledger)
+
+
+@pytest.fixture
+def own_mosquitto():
+    """Address of a Mosquitto for a test without an event loop."""
+    with asyncio.Runner() as runner:
+        broker = mosquitto()
+        yield runner.run(broker.__aenter__()).url
+        runner.run(broker.__aexit__(None, None, None))
+
+
+def test_three_processes_give_the_same_ledger(small_run, small_scenario, tmp_path, own_mosquitto):
+    out = tmp_path / "run"
+    common = [str(small_scenario), "--broker", own_mosquitto, "--run-id", "apart"]
+    serving = [
+        subprocess.Popen([*COMMAND, "serve", roles, *common], stderr=subprocess.PIPE)
+        for roles in ("market", "feeder,devices")
+    ]
+    try:
+        elsewhere = ["--elsewhere", "market,feeder,devices", "--out", str(out)]
+        done = subprocess.run([*COMMAND, "run", *common, *elsewhere], capture_output=True, timeout=90)
+        assert done.returncode == 0, done.stderr.decode()
+        assert [process.wait(30) for process in serving] == [0, 0]
+    finally:
+        for process in serving:
+            process.kill()
+            process.communicate()
+    run = load(out)
+    assert run.summary["intervals"]["confirmed"] == 2
+    assert entries(run.ledger) == entries(small_run[0].ledger)
+
+
+def test_ctrl_c_ends_cleanly_with_what_is_done(small_scenario, tmp_path):
+    out = tmp_path / "run"
+    command = [*COMMAND, "run", str(small_scenario), "--intervals", "96", "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 60
+        while not (out / "ledger.sqlite").exists() or not Ledger.open(out / "ledger.sqlite").ticks():
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors.decode()
+    assert b"interrupted" in errors
+    summary = json.loads((out / "summary.json").read_text())
+    assert 1 <= summary["intervals"]["cleared"] < 96
+    assert summary["settlement"]["sum_micro"] == 0
+    assert len(load(out).intervals) == summary["intervals"]["cleared"]
+    assert (out / "report.html").stat().st_size > 10_000
