@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -19,7 +20,7 @@ from devices.errors import DeviceError
 from market.errors import MarketError
 
 # The matrices here are small: a second BLAS thread costs more in waiting than it saves (a linear model of the
-# IEEE 123-node feeder takes 3 ms with one thread and 40 ms with two on two busy cores). Set before numpy loads.
+# IEEE 123-node feeder takes 3 ms with one thread, 40 ms with two on two busy cores). Set before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 USER_ERROR = 2
@@ -36,6 +37,8 @@ class _OneLineErrors(click.Group):
             click.echo(f"sharegrid: {error}", err=True)
             sys.exit(USER_ERROR)
         except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] in {"broker", "cosim", "devices", "market"}:
+                raise
             click.echo(
                 f"sharegrid: {error.name} is not installed: pip install 'sharegrid[cosim]' for this command",
                 err=True,
@@ -141,15 +144,24 @@ def serve(
 @main.command()
 @click.argument("case", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Result file.")
-@click.option("--method", default="exact", show_default=True, help="How it is solved.")
-def clear(case: Path, out: Path, method: str) -> None:
+@click.option(
+    "--method", type=click.Choice(["exact"]), default="exact", show_default=True, help="How it is solved."
+)
+def clear(case: Path, out: Path, method: Literal["exact"]) -> None:
     """Clear one CASE (docs/case-format.md) and write the result.
 
     Exit status: 0 optimal, 2 malformed case, 3 infeasible, 4 not converged.
     """
-    from market.files import clear_file
+    from market.resultfile import Refusal, clear_file
 
-    sys.exit(clear_file(case, out, method))
+    status, result = clear_file(case, out, method)
+    if isinstance(result, Refusal):
+        click.echo(f"sharegrid: {case}: {result.status}: {result.reason}", err=True)
+    else:
+        click.echo(
+            f"{result.status}: social cost {result.social_cost:.6g} $/h in {result.seconds * 1e3:.1f} ms"
+        )
+    sys.exit(status)
 
 
 @main.command()
