@@ -124,9 +124,7 @@ def report(case: Case, repeat: int) -> None:
         "  wam": lambda: clear_wam(wide, case.network, case.grid, case.balance, case.offset_kw),
         "  lams": lambda: clear_lams(members, case.lam_of, total, wam.net_kw, wam.price),
         "  disaggregate": lambda: disaggregate(supply, outcome.trade_kw),
-        "certificate": lambda: certify(
-            case, *args, wam.net_kw, wam.grid_kw, wam.energy_price, wam.row_dual
-        ),
+        "certificate": lambda: certify(case, *args, wam.net_kw, wam.grid_kw, wam.energy_price, wam.row_dual),
         "optimum": lambda: optimum(case, supply),
     }
     for name, run in stages.items():

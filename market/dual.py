@@ -18,6 +18,7 @@ from market.staircase import Staircases, local_minimum
 ITERATIONS = 400
 RIDGE = 1e-10
 ROUNDING_KW = 1e-7
+EPS = float(np.finfo(np.float64).eps)
 NEAR = 0.2
 """A step may stop where the dual's slope along it has fallen to this part."""
 
@@ -116,7 +117,9 @@ def solve_dual(
         value = base + A @ kw
         low, high = stairs.admissible(y)
         residual = float(np.maximum(value - high, low - value).max(initial=0.0))
-        if residual <= tolerance or idle >= 8:
+        # Rounding of prices, felt through the slopes, is all that can be asked for.
+        blur = np.abs(A) @ (slope * (np.abs(y) @ np.abs(A)))
+        if residual <= tolerance + 4.0 * EPS * float(blur.max()) or idle >= 8:
             return DualPoint(y, kw, value, residual, iteration)
         target = local_minimum(stairs, A, np.maximum(slope, chord), ridge, y, value, 0.1 * tolerance)
         direction = target - y

@@ -85,9 +85,9 @@ def local_minimum(
     row = np.arange(n)
     z = y.copy()
     flat = stairs.below(z)
-    ceiling = stairs.upto(z)
-    free = flat == ceiling
-    riser_low, riser_high = stairs.level[row, flat], stairs.level[row, ceiling]
+    roof = stairs.upto(z)
+    free = flat == roof
+    riser_low, riser_high = stairs.level[row, flat], stairs.level[row, roof]
     move = np.zeros(A.shape[1])
     released = -1
     for _ in range(STEPS):
@@ -112,9 +112,11 @@ def local_minimum(
                 z[stop] = bound[first]
                 move += part * (step @ rows)
                 free[stop] = False
-                kink = flat[stop] - 1 if step[first] < 0 else flat[stop]
-                riser_low[stop], riser_high[stop] = stairs.level[stop, kink], stairs.level[stop, kink + 1]
-                flat[stop] = kink
+                kinks = stairs.kink[stop]
+                flat[stop] = np.count_nonzero(kinks < z[stop])
+                roof[stop] = np.count_nonzero(kinks <= z[stop])
+                riser_low[stop] = stairs.level[stop, flat[stop]]
+                riser_high[stop] = stairs.level[stop, roof[stop]]
                 if stop == released and part == 0.0:
                     # Only rounding sends a released row straight back: what is left is below it.
                     break
@@ -127,6 +129,7 @@ def local_minimum(
         if off[worst] <= tolerance:
             break
         free[worst] = True
-        flat[worst] += now[worst] > riser_high[worst]
+        if now[worst] > riser_high[worst]:
+            flat[worst] = roof[worst]
         released = worst
     return z

@@ -20,9 +20,11 @@ STEEPEST = 1e9
 PROXIMAL = 1e-6
 """Price slope that a proximal step adds around the last quantities [$/kWh per kW]."""
 
-ELASTIC = (1e4, 1e9)
-"""Prices at which a limit gives way, in terms of the largest price of all curves: one that is still missed at
-the second cannot be met."""
+ELASTIC = 1e3
+"""Price at which a limit gives way, in terms of the largest price of all curves."""
+
+STIFF = 1e6
+"""The same where limits can be met but a price must rise far beyond the curves' to tell."""
 
 MISSED_KW = 1e-6
 """A limit missed by no more than this counts as met."""
@@ -107,16 +109,16 @@ def clear_wam(
     reach = np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw))
     tolerance = 1e-12 + 4e-15 * float(np.abs(A).max(axis=0) @ reach + np.abs(base).max())
     largest = max(1.0, abs(grid.import_price), abs(grid.export_price), float(np.abs(curves.price).max()))
-    for cap in ELASTIC:
-        stairs = _stairs(network, scale, relevant, grid, cap * largest)
+    stairs = _stairs(network, scale, relevant, grid, ELASTIC * largest)
+    point = _solve(curves, A, base, stairs, grid, tolerance)
+    missed = float(_missed(stairs, point).max())
+    if missed > MISSED_KW:
+        _check_feasible(curves, A, base, network, scale, relevant, grid, tolerance)
+        stairs = _stairs(network, scale, relevant, grid, STIFF * largest)
         point = _solve(curves, A, base, stairs, grid, tolerance)
-        if point.residual_kw > MISSED_KW:
-            raise NotConverged(point.iterations, point.residual_kw)
-        missed = _missed(stairs, point)
-        if missed.max() <= MISSED_KW:
-            break
-    else:
-        _refuse(network, scale, relevant, missed)
+        missed = float(_missed(stairs, point).max())
+    if max(missed, point.residual_kw) > MISSED_KW:
+        raise NotConverged(point.iterations, max(missed, point.residual_kw))
     y = point.y.copy()
     y[0] = _central_price(curves, A, stairs, point, 0.5 * (grid.import_price + grid.export_price))
     eta = np.zeros(network.base.size)
@@ -171,21 +173,41 @@ def _solve(
 
 
 def _missed(stairs: Staircases, point: DualPoint) -> Floats:
-    """How far each limit is missed where its price reached the elastic cap, ``(1 + r,)`` [kW]."""
+    """How far each limit is missed, which takes a price at the elastic cap, ``(1 + r,)`` [kW]."""
     over = point.value - np.where(stairs.kink[:, 3] < np.inf, stairs.level[:, 3], stairs.level[:, 2])
     under = stairs.level[:, 1] - point.value
     return np.maximum(np.maximum(over, under), 0.0)
 
 
-def _refuse(network: Network, scale: Floats, relevant: Bools, missed: Floats) -> None:
-    """Name the limit that is missed most."""
+def _check_feasible(
+    curves: Curves,
+    A: Floats,
+    base: Floats,
+    network: Network,
+    scale: Floats,
+    relevant: Bools,
+    grid: Grid,
+    tolerance: float,
+) -> None:
+    """Refuse what no trade can meet: the least total violation within the LAMs' limits, whatever it costs.
+
+    Every LAM's whole range is spread over prices from -1 to 1, so that no LAM's scale drowns another's.
+    """
+    spread = np.tile([-1.0, 1.0], len(curves))
+    ends = np.stack([curves.highest_kw, curves.lowest_kw], axis=1).ravel()
+    free = Curves(spread, ends, 2 * np.arange(len(curves) + 1))
+    indifferent = Grid(0.0, 0.0, grid.import_limit_kw, grid.export_limit_kw)
+    stairs = _stairs(network, scale, relevant, indifferent, ELASTIC)
+    point = solve_dual(free, A, base, stairs, np.zeros(base.size), tolerance)
+    missed = _missed(stairs, point)
     worst = int(np.argmax(missed))
+    if missed[worst] <= MISSED_KW:
+        return
     if worst == 0:
         raise Infeasible("power balance with the grid's limits", float(missed[0]))
     index = int(np.flatnonzero(relevant)[worst - 1])
     name = network.name[index] if network.name else str(index)
-    amount = float(missed[worst] * scale[index])
-    raise Infeasible(f"network row {name}", amount, "row units", index)
+    raise Infeasible(f"network row {name}", float(missed[worst] * scale[index]), "row units", index)
 
 
 def _central_price(curves: Curves, A: Floats, stairs: Staircases, point: DualPoint, middle: float) -> float:
