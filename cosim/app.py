@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from rich.progress import (
 )
 
 from broker.choose import open_broker
+from broker.errors import BrokerError
 from broker.topics import topic_safe
 from cosim.booking import account_names
 from cosim.clock import Clock, Pacing
@@ -31,14 +32,14 @@ from cosim.errors import SharegridError
 from cosim.feeder import Feeder
 from cosim.feeder_thread import FeederOwner
 from cosim.ledger import Ledger
-from cosim.loop import Control, Stage, play
-from cosim.recorder import Recorder
+from cosim.loop import Stage, control, perform, services
 from cosim.report import write_report
 from cosim.results import LEDGER, FeederMap, RunWriter, held_files, load
 from cosim.scenario import Scenario, load_scenario, resolved_toml
 from cosim.summary import summarise
 from cosim.summary_table import summary_table
 from cosim.world import World, build_world
+from devices.errors import DeviceError
 
 ROLES = ("market", "feeder", "devices")
 INTERRUPTED = 130
@@ -112,19 +113,31 @@ async def _run(options: RunOptions) -> int:
         raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
     held_files(out, force=options.force)
     roles = [role for role in ROLES if role not in options.elsewhere]
+    console = Console(stderr=True)
     async with AsyncExitStack() as stack:
-        console = Console(stderr=True)
         with console.status("building feeder and population"):
             owner = await stack.enter_async_context(FeederOwner(partial(Feeder, scenario.feeder.master)))
             world = build_world(scenario, owner.layout)
-            broker = await stack.enter_async_context(open_broker(choice))
+            broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
+            stage = Stage(world, run_id, broker.url, owner)
+            jobs = await stack.enter_async_context(services(stage, roles))
         writer = stack.enter_context(RunWriter(out, force=options.force))
         writer.scenario(resolved_toml(scenario))
         writer.feeder_map(feeder_map(world))
         accounts = account_names(world.roster.prosumers, world.roster.lams)
         ledger = stack.enter_context(Ledger.create(out / LEDGER, accounts, run_id))
-        stage = Stage(world, run_id, broker.url, owner)
-        recorder, interrupted = await _play(stage, roles, pacing, writer, ledger, console)
+        progress = stack.enter_context(_progress(console))
+        bar = progress.add_task("intervals", total=world.timeline.intervals)
+        clock, recorder = await stack.enter_async_context(
+            control(stage, writer, ledger, pacing, lambda _: progress.advance(bar))
+        )
+        failure: BaseExceptionGroup | None = None
+        with _ends_on_signal(clock) as signalled:
+            try:
+                await perform([*jobs, recorder.run, clock.run])
+            except* (SharegridError, BrokerError, DeviceError) as group:
+                failure = group
+        # Whatever ended the run: what is complete is written down and said.
         summary = summarise(
             world,
             recorder.tally,
@@ -138,61 +151,63 @@ async def _run(options: RunOptions) -> int:
     page = write_report(load(out))
     Console().print(summary_table(summary))
     click.echo(f"results: {out}   report: {page}")
-    if interrupted:
-        click.echo(
-            f"interrupted: {summary['intervals']['cleared']} intervals are complete and saved", err=True
-        )
-    return INTERRUPTED if interrupted else 0
+    if failure is not None:
+        raise failure
+    if signalled:
+        complete = summary["intervals"]["cleared"]
+        click.echo(f"interrupted: {complete} intervals are complete and saved in {out}", err=True)
+    return INTERRUPTED if signalled else 0
 
 
-async def _play(
-    stage: Stage, roles: list[str], pacing: Pacing, writer: RunWriter, ledger: Ledger, console: Console
-) -> tuple[Recorder, bool]:
-    """Run all intervals under a progress bar; Ctrl-C ends after the present one."""
-    interrupted = asyncio.Event()
-    columns = (
+def _progress(console: Console) -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        console=console,
     )
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("intervals", total=stage.world.timeline.intervals)
 
-        def on_clock(clock: Clock) -> None:
-            def stop() -> None:
-                interrupted.set()
-                clock.stop()
 
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+@contextmanager
+def _ends_on_signal(clock: Clock) -> Iterator[list[int]]:
+    """Ctrl-C or a termination ends the run after the present interval; a second one ends it at once.
 
-        control = Control(
-            pacing=pacing,
-            writer=writer,
-            ledger=ledger,
-            on_interval=lambda _: progress.advance(bar),
-            on_clock=on_clock,
-        )
-        try:
-            recorder = await play(stage, roles, control)
-        finally:
-            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-    assert recorder is not None
-    return recorder, interrupted.is_set()
+    Yields the signals that came.
+    """
+    loop = asyncio.get_running_loop()
+    signalled: list[int] = []
+
+    def stop(number: int) -> None:
+        signalled.append(number)
+        loop.remove_signal_handler(number)
+        clock.stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield signalled
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
     scenario = options.load()
+    run_id = options.name()
     choice = options.broker or scenario.broker.use
     if "://" not in choice:
         raise RunError("serve needs the broker of the run: add --broker mqtt://HOST:PORT")
     async with AsyncExitStack() as stack:
         owner = await stack.enter_async_context(FeederOwner(partial(Feeder, scenario.feeder.master)))
         world = build_world(scenario, owner.layout)
-        broker = await stack.enter_async_context(open_broker(choice))
-        click.echo(f"serving {', '.join(roles)} of run {options.name()} at {broker.name}", err=True)
-        await play(Stage(world, options.name(), broker.url, owner), roles)
+        broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
+        click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
+        await perform(
+            await stack.enter_async_context(services(Stage(world, run_id, broker.url, owner), roles))
+        )
     return 0
 
 

@@ -27,7 +27,7 @@ INTERVALS = (
         "status",
         "text",
         "",
-        "`confirmed`, `unconfirmed` or `held` (the last confirmed dispatch went out again)",
+        "`confirmed`, `unconfirmed` or `held` (nothing better than the last prices was found)",
     ),
     Column("flags", "integer", "", "number of things that went wrong; each is an event"),
     Column("rounds", "integer", "", "rounds of clearing and AC power flow"),

@@ -7,10 +7,11 @@ handed to services that know them as ports. A process may host every role of a r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from broker.messages import Step, StepName
 from broker.mqtt import connect
@@ -30,8 +31,7 @@ from market.services.lam import LamHost
 from market.services.prosumers import LiveHost, PopulationHost
 from market.services.wam import WamOperator
 
-OnStep = Callable[[Step], Awaitable[None]]
-Job = Coroutine[Any, Any, None]
+Job = Callable[[], Coroutine[Any, Any, None]]
 
 # How long a service may stay away or a step may take when nothing paces the run [s].
 GUARD_S = 60.0
@@ -56,31 +56,14 @@ class Stage:
             yield nodes[0]
 
 
-@dataclass(frozen=True)
-class Control:
-    """What the process that owns clock and results needs besides the stage."""
-
-    pacing: Pacing
-    writer: RunWriter
-    ledger: Ledger
-    on_interval: Callable[[int], None]
-    on_clock: Callable[[Clock], None]
-
-
-async def play(stage: Stage, roles: Sequence[str], control: Control | None = None) -> Recorder | None:
-    """Run the services of some roles until the clock ends the run.
+@asynccontextmanager
+async def services(stage: Stage, roles: Sequence[str]) -> AsyncIterator[list[Job]]:
+    """Services of some roles, connected and ready to run.
 
     Parameters
     ----------
     roles
         Of market, feeder and devices, those that this process hosts.
-    control
-        Given in the one process that hosts clock and recorder.
-
-    Returns
-    -------
-    Recorder or None
-        The recorder, with everything it has counted, where this process hosts it.
     """
     async with AsyncExitStack() as stack:
         jobs: list[Job] = []
@@ -90,14 +73,41 @@ async def play(stage: Stage, roles: Sequence[str], control: Control | None = Non
             jobs += await _feeder(stage, stack)
         if "devices" in roles and stage.world.has_live:
             jobs += await _devices(stage, stack)
-        recorder = None
-        if control is not None:
-            recorder = await _recorder(stage, stack, control, jobs)
-            jobs.append(await _clock(stage, stack, control))
-        async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(job)
-    return recorder
+        yield jobs
+
+
+async def perform(jobs: Sequence[Job]) -> None:
+    """Run services until the clock ends the run; the first that fails ends them all."""
+    async with asyncio.TaskGroup() as group:
+        for job in jobs:
+            group.create_task(job())
+
+
+@asynccontextmanager
+async def control(
+    stage: Stage, writer: RunWriter, ledger: Ledger, pacing: Pacing, on_interval: Callable[[int], None]
+) -> AsyncIterator[tuple[Clock, Recorder]]:
+    """Clock and recorder, for the one process that owns them; both have a ``run`` to perform."""
+    async with stage.node(RECORDER) as recorder_node, stage.node("clock") as clock_node:
+        clock = Clock(
+            clock_node,
+            intervals=stage.world.timeline.intervals,
+            interval_s=stage.world.timeline.interval_h * 3600.0,
+            required=reporters(stage.world),
+            services=stage.world.services,
+            pacing=pacing,
+            guard_s=GUARD_S,
+            on_interval=on_interval,
+        )
+        yield clock, Recorder(recorder_node, stage.world, writer, ledger)
+
+
+class _Service(Protocol):
+    async def on_step(self, step: Step) -> None: ...
+
+
+def _job(node: Node, service: _Service) -> Job:
+    return partial(serve, node, service.on_step)
 
 
 async def _market(stage: Stage, stack: AsyncExitStack) -> list[Job]:
@@ -107,18 +117,18 @@ async def _market(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     for host, members in roster.hosts.items():
         node = await stack.enter_async_context(stage.node(host))
         portfolio = VirtualPortfolio(sky, members, world.reactive_ratio)
-        jobs.append(serve(node, PopulationHost(node, roster, rules, portfolio).on_step))
+        jobs.append(_job(node, PopulationHost(node, roster, rules, portfolio)))
     if world.has_live:
         node = await stack.enter_async_context(stage.node(LIVE_HOST))
         live = TelemetryPortfolio(sky, roster.live_members, world.reactive_ratio)
-        valid_s = world.scenario.live.command_validity_s
-        jobs.append(serve(node, LiveHost(node, roster, rules, live, valid_s=valid_s).on_step))
+        valid_s = world.scenario.live.command_validity_intervals * world.timeline.interval_h * 3600.0
+        jobs.append(_job(node, LiveHost(node, roster, rules, live, valid_s=valid_s)))
     for host in roster.lam_hosts:
         node = await stack.enter_async_context(stage.node(host))
-        jobs.append(serve(node, LamHost(node, roster, rules).on_step))
+        jobs.append(_job(node, LamHost(node, roster, rules)))
     node = await stack.enter_async_context(stage.node(WAM))
     rounds = world.scenario.feeder.confirm_rounds
-    jobs.append(serve(node, WamOperator(node, roster, rules, rounds=rounds).on_step))
+    jobs.append(_job(node, WamOperator(node, roster, rules, rounds=rounds)))
     return jobs
 
 
@@ -134,13 +144,14 @@ async def _feeder(stage: Stage, stack: AsyncExitStack) -> list[Job]:
         lam_nodes=world.layout.lam_nodes,
         regulators_act=world.scenario.feeder.regulators == "free",
     )
-    return [serve(node, service.on_step)]
+    return [_job(node, service)]
 
 
 async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     world = stage.world
     fleet = Fleet(emulated_prosumers(world))
-    live = await fleet.start()
+    first = world.scenario.live.modbus_port
+    live = await fleet.start(ports=range(first, first + len(fleet.prosumers)) if first else ())
     stack.push_async_callback(fleet.stop)
     members = world.roster.live_members
     environment = LiveEnvironment(Sky(world.profiles), members, world.reactive_ratio)
@@ -150,13 +161,14 @@ async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
         live.values(),
         interval_s=world.timeline.interval_h * 3600.0,
         timeout_s=world.scenario.live.poll_timeout_s,
-        hold_polls=world.scenario.live.hold_intervals,
+        # A meter is read twice in an interval.
+        hold_polls=2 * world.scenario.live.hold_intervals,
     )
     stack.push_async_callback(gateway.close)
     lams = tuple(int(lam) for lam in world.roster.lam[members])
     return [
-        serve(host, DeviceHostService(host, fleet, environment, lams).on_step),
-        serve(gate, GatewayService(gate, gateway).on_step),
+        _job(host, DeviceHostService(host, fleet, environment, lams)),
+        _job(gate, GatewayService(gate, gateway)),
     ]
 
 
@@ -178,29 +190,6 @@ def emulated_prosumers(world: World) -> list[EmulatedProsumer]:
         )
         for member in world.roster.live_members
     ]
-
-
-async def _recorder(stage: Stage, stack: AsyncExitStack, control: Control, jobs: list[Job]) -> Recorder:
-    node = await stack.enter_async_context(stage.node(RECORDER))
-    recorder = Recorder(node, stage.world, control.writer, control.ledger)
-    jobs.append(recorder.run())
-    return recorder
-
-
-async def _clock(stage: Stage, stack: AsyncExitStack, control: Control) -> Job:
-    node = await stack.enter_async_context(stage.node("clock"))
-    clock = Clock(
-        node,
-        intervals=stage.world.timeline.intervals,
-        interval_s=stage.world.timeline.interval_h * 3600.0,
-        required=reporters(stage.world),
-        services=stage.world.services,
-        pacing=control.pacing,
-        guard_s=GUARD_S,
-        on_interval=control.on_interval,
-    )
-    control.on_clock(clock)
-    return clock.run()
 
 
 def reporters(world: World) -> dict[StepName, list[str]]:

@@ -49,10 +49,12 @@ class _Offers:
     def total(self, output_kw: Floats, size: int, *kinds: Kind) -> Floats:
         """Output of the given kinds by owner, ``(size,)`` [kW]."""
         some = np.isin(self.kind, kinds)
-        return np.bincount(self.owner[some], output_kw[some], minlength=size)
+        return np.bincount(self.owner[some], output_kw[some], minlength=size).astype(np.float64)
 
 
-def _offers(profiles: Profiles, inventory: Inventory, members: Indices, tick: int, soc: Floats, forecast: Forecast) -> _Offers:
+def _offers(
+    profiles: Profiles, inventory: Inventory, members: Indices, tick: int, soc: Floats, forecast: Forecast
+) -> _Offers:
     """Offers of ``members`` alone, owners counted by their place among them."""
     everything = resources_at(profiles, inventory, tick, soc, forecast)
     place = np.full(profiles.population.size, -1, dtype=np.intp)
@@ -154,14 +156,12 @@ class TelemetryPortfolio:
         self.offers = _Offers(
             offers.kind,
             offers.owner,
-            Resources(
-                offers.owner, low, high, offers.resources.cost_linear, offers.resources.cost_quadratic
-            ),
+            Resources(offers.owner, low, high, offers.resources.cost_linear, offers.resources.cost_quadratic),
         )
         self.expected_pv_kw = self.offers.total(high, self.members.size, Kind.PV)
         return Position(demand_kw, self.tan_phi * forecast.load_kw[self.members], self.offers.resources)
 
-    def set_points(self, tick: int, output_kw: Floats) -> list[list[DeviceSetPoint]]:
+    def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
         """Curtailment limit of PV, lifted where nothing is curtailed, and power of the battery."""
         people, size = self.sky.profiles.population, self.members.size
         pv_kw = self.offers.total(output_kw, size, Kind.PV)
@@ -206,7 +206,7 @@ class LiveEnvironment:
         self.tan_phi = tan_phi[members]
 
     def substeps(self, tick: int) -> tuple[Floats, Floats, Floats, float]:
-        """Load [kW], its reactive power [kvar] and available PV [kW], ``(s, m)`` each, and a sub-step's length [s]."""
+        """Load [kW], its reactive power [kvar] and available PV [kW], ``(s, m)`` each, and a sub-step [s]."""
         actual = self.sky.sample(tick)
         load_kw = actual.load_kw[:, self.members]
         timeline = self.sky.profiles.timeline

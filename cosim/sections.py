@@ -164,8 +164,8 @@ class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """[market]: the rules of both layers."""
 
     bidding: Annotated[
-        Literal["curve", "slope", "plain"],
-        Meta(description="Form of the bids: whole response (one round), slope, or plain rounds."),
+        Literal["curve"],
+        Meta(description="Form of the bids: the whole price response, cleared in one round."),
     ] = "curve"
     lam_sensitivity: Annotated[
         Above, Meta(description="Slope a of members' demand functions.", extra={"unit": "kW per $/kWh"})
@@ -202,10 +202,14 @@ class Live(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[live]: prosumers with devices behind Modbus and MQTT; the others are computed."""
 
     per_lam: Annotated[int, Meta(ge=0, description="Prosumers of each LAM that have live devices.")] = 1
-    command_validity_s: Annotated[
+    command_validity_intervals: Annotated[
         Above,
-        Meta(description="After this simulated time without refresh a device falls back.", extra=SECOND),
-    ] = 1800.0
+        Meta(description="After this many intervals without a new set-point a device falls back.", extra=ONE),
+    ] = 2.0
+    modbus_port: Annotated[
+        int,
+        Meta(ge=0, le=65_500, description="First TCP port of emulated devices; 0 takes free ones."),
+    ] = 0
     poll_timeout_s: Annotated[
         Above, Meta(description="Wall time after which a device counts as silent.", extra=SECOND)
     ] = 2.0
@@ -234,8 +238,12 @@ class BrokerSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     use: Annotated[
         str,
         Meta(
-            pattern="^(auto|memory|embedded|mosquitto|mqtt://.+)$",
-            description="auto (Mosquitto if installed, else embedded), memory (inside one process), "
+            pattern="^(auto|embedded|mosquitto|mqtt://.+)$",
+            description="auto (Mosquitto if installed, else embedded), "
             "embedded, mosquitto, or the address of a running one, mqtt://host:port.",
         ),
     ] = "auto"
+    port: Annotated[
+        int,
+        Meta(ge=0, le=65_535, description="TCP port of a broker of our own; 0 takes a free one."),
+    ] = 0

@@ -81,7 +81,7 @@ class LivePortfolio(Protocol):
         """Expected position at gate closure, from readings by prosumer name."""
         ...
 
-    def set_points(self, tick: int, output_kw: Floats) -> list[list[DeviceSetPoint]]:
+    def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
         """Set-points of each prosumer's devices for resource outputs ``(r,)`` of the last position."""
         ...
 
@@ -254,7 +254,7 @@ class LiveHost:
         trades = np.array([awards[name].trade_kw if name in awards else np.nan for name in self.names])
         output_kw = await self.desk.outputs(step.tick, trades)
         outgoing: list[tuple[str, Message]] = []
-        set_points = self.portfolio.set_points(step.tick, output_kw)
+        set_points = self.portfolio.set_points(output_kw)
         for name, devices in zip(self.names, set_points, strict=True):
             topic = self.node.topics.set_point(name)
             command = self.node.stamp(

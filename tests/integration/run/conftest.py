@@ -13,7 +13,7 @@ from cosim.clock import Pacing
 from cosim.feeder import Feeder
 from cosim.feeder_thread import FeederOwner
 from cosim.ledger import Ledger
-from cosim.loop import Control, Stage, play
+from cosim.loop import Stage, control, perform, services
 from cosim.results import Run, RunWriter, load
 from cosim.scenario import load_scenario
 from cosim.world import World, build_world
@@ -57,10 +57,12 @@ async def play_small(
         writer = stack.enter_context(RunWriter(out))
         accounts = account_names(world.roster.prosumers, world.roster.lams)
         ledger = stack.enter_context(Ledger.create(out / "ledger.sqlite", accounts, "small"))
-        control = Control(
-            pacing=Pacing(), writer=writer, ledger=ledger, on_interval=lambda _: None, on_clock=lambda _: None
+        stage = Stage(world, "small", handle.url, owner)
+        jobs = await stack.enter_async_context(services(stage, ["market", "feeder", "devices"]))
+        clock, recorder = await stack.enter_async_context(
+            control(stage, writer, ledger, Pacing(), lambda _: None)
         )
-        await play(Stage(world, "small", handle.url, owner), ["market", "feeder", "devices"], control)
+        await perform([*jobs, recorder.run, clock.run])
     return load(out), world
 
 
