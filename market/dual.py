@@ -129,6 +129,9 @@ def solve_dual(
             continue
         along = direction @ A
         t = _line_search(answers, base, stairs, y, direction, mu, along, kw)
+        if t > 1.0:
+            # The ridge, not the curves, kept the step short.
+            ridge *= 0.1
         chord = np.zeros(len(curves))
         if not 0.5 < t < 2.0:
             # The tangents misled over this distance: let the next model know how far the answers really went.

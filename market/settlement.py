@@ -24,7 +24,7 @@ class Settlement:
     lam
         Each LAM's payment to the WAM, ``(M,)``.
     lam_surplus
-        What each LAM keeps, K Q_i^2 + delta_i sum |q_j| >= 0 at equilibrium, ``(M,)``.
+        What each LAM keeps, ``(M,)``: K Q_i^2 + delta_i sum |q_j| >= 0 where its local price is unique.
     grid
         The WAM's payment to the grid.
     wam_surplus
