@@ -110,7 +110,7 @@ def key_figures(summary: Mapping[str, Any]) -> list[Figure]:
             "confirmed by AC power flow",
             f"{counts['confirmed']} / {counts['planned']}",
             f"intervals; {counts['cleared']} cleared, {counts['flagged']} flagged",
-            complete and not counts["flagged"],
+            complete,
         ),
         Figure(
             "efficiency",

@@ -47,20 +47,22 @@ def map_data(
     Returns
     -------
     dict or None
-        Buses, segments, frames, and values per frame; ``None`` where nothing has a position.
+        Buses, segments, and values for every frame, ``start`` being the one with the voltage furthest out;
+        ``None`` where nothing has a position.
     """
     buses = {bus: at for at, bus in enumerate(drawing.buses)}
     if not buses or intervals.empty:
         return None
     ticks = intervals["tick"].tolist()[:: stride_of(len(intervals), MOST_FRAMES)]
-    worst = intervals.loc[intervals["tick"].isin(ticks)].set_index("tick")["v_min_pu"].astype(float)
+    voltage = intervals.set_index("tick").loc[ticks, ["v_min_pu", "v_max_pu"]].astype(float)
+    excess = np.fmax(limits[0] - voltage["v_min_pu"], voltage["v_max_pu"] - limits[1])
     return {
         "bus": list(buses),
         "x": [x for x, _ in drawing.buses.values()],
         "y": [y for _, y in drawing.buses.values()],
         "segments": [[buses[a], buses[b]] for a, b in drawing.segments if a in buses and b in buses],
         "frames": [labels[tick] for tick in ticks],
-        "start": ticks.index(worst.idxmin()) if worst.notna().any() else 0,
+        "start": ticks.index(excess.idxmax()) if excess.notna().any() else 0,
         "limits": list(limits),
         "voltage": _voltages(nodes, ticks, buses),
         "layers": [_layer(lams, column, ticks, drawing, buses) for column in _LAYERS],

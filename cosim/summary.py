@@ -145,7 +145,7 @@ def build_summary(
         "violations": int(intervals["violations"].fillna(0).sum()),
         "ac": {
             "max_linear_error_pu": _number(intervals["linear_error_pu"].max()),
-            "rounds_p95": _number(intervals["rounds"].quantile(0.95)),
+            "rounds_p95": _number(intervals["rounds"].quantile(0.95, interpolation="higher")),
         },
         "energy_kwh": {
             "lam": float(intervals["traded_lam_kwh"].sum()),

@@ -50,12 +50,13 @@ def within_limits(voltage_pu: Mapping[str, float | None]) -> bool:
 
 def _physics(summary: Mapping[str, Any]) -> list[_Line]:
     counts, volts, ac = summary["intervals"], summary["voltage_pu"], summary["ac"]
-    complete = counts["cleared"] == counts["planned"] == counts["confirmed"] and not counts["flagged"]
+    complete = counts["cleared"] == counts["planned"] == counts["confirmed"]
     cleared = f"{counts['cleared']} of {counts['planned']} cleared"
-    confirmed = f"{counts['confirmed']} confirmed by AC power flow, {counts['flagged']} flagged"
+    confirmed = f"{counts['confirmed']} confirmed by AC power flow"
     limits = f"limits {volts['lower']:g} to {volts['upper']:g}"
     return [
         _Line("intervals", f"{cleared}, {confirmed}", complete),
+        _Line("flags", f"in {counts['flagged']} intervals", not counts["flagged"]),
         _Line(
             "violations", f"{summary['violations']} of voltage or current limits", not summary["violations"]
         ),
