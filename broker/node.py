@@ -34,7 +34,9 @@ class Late(ValueError):
 class _Stream:
     """Which numbers of one topic have been seen."""
 
+    writer: str
     expected: int = 0
+    tick: int = -1
     missing: set[int] = field(default_factory=set)
 
 
@@ -66,7 +68,7 @@ class Node:
         self.extra_traffic: Callable[[], dict[str, int]] = dict
         self._counts = _Counts()
         self._next_seq: dict[str, int] = defaultdict(int)
-        self._streams: dict[str, _Stream] = defaultdict(_Stream)
+        self._streams: dict[str, _Stream] = {}
         self._exact: dict[str, list[Handler]] = defaultdict(list)
         self._wildcards: list[tuple[str, Handler]] = []
         self._routes: dict[str, list[Handler]] = {}
@@ -180,11 +182,8 @@ class Node:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             await self.refuse(received.topic, str(error))
             return
-        if message.run != self.run:
-            await self.refuse(received.topic, f"it belongs to run {message.run}")
-            return
-        if received.retained and not isinstance(message, Availability):
-            await self.refuse(received.topic, "it arrived retained")
+        if reason := self._objection(received, message):
+            await self.refuse(received.topic, reason)
             return
         if not self._fresh(received.topic, message):
             return
@@ -206,11 +205,33 @@ class Node:
             self._routes[topic] = [*self._exact.get(topic, ()), *wild]
         return self._routes[topic]
 
+    def _objection(self, received: Received, message: Message) -> str:
+        """Why a message cannot be meant for this run, tick or topic; empty where it can."""
+        if message.run != self.run:
+            return f"it belongs to run {message.run}"
+        if isinstance(message, Availability):
+            return ""
+        if received.retained:
+            return "it arrived retained"
+        stream = self._streams.get(received.topic)
+        if stream is not None and message.sender != stream.writer:
+            return f"{message.sender} writes on a topic of {stream.writer}"
+        # A neighbour may have heard the clock open the next tick before this service does.
+        if not isinstance(message, Step) and 0 <= self.tick < message.tick - 1:
+            return f"tick {message.tick} is ahead of the clock's {self.tick}"
+        return ""
+
     def _fresh(self, topic: str, message: Message) -> bool:
         """Whether a message is new and in time; counts it where it is not."""
         if isinstance(message, Availability):
             return True
-        stream = self._streams[topic]
+        stream = self._streams.setdefault(topic, _Stream(message.sender))
+        if message.seq < stream.expected and message.tick > stream.tick:
+            # Numbers and ticks rise together: a sender that falls back in one alone was started anew.
+            self.flag(f"{message.sender} began anew on {topic}")
+            stream.expected = message.seq
+            stream.missing.clear()
+        stream.tick = max(stream.tick, message.tick)
         if message.seq < stream.expected:
             if message.seq in stream.missing:
                 stream.missing.discard(message.seq)
