@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker import messages
-from broker.messages import BidBatch, CurveBid
+from broker.messages import BidBatch, CurveBid, MeteredBatch
 from market.curves import Curves, take
 
 Floats = npt.NDArray[np.float64]
@@ -113,6 +113,12 @@ def check_curve(price: Floats, kw: Floats, rating_kw: float) -> None:
         raise ValueError(f"a trade is beyond the connection's rating of {rating_kw:g} kW")
 
 
+def check_reactive(reactive_kvar: float, rating_kw: float) -> None:
+    """Raise ``ValueError`` unless a bid's reactive power fits through its connection."""
+    if not abs(reactive_kvar) <= rating_kw:
+        raise ValueError(f"reactive power is beyond the connection's rating of {rating_kw:g} kW")
+
+
 def read_batch(batch: BidBatch, prosumer: Indices, rating_kw: Floats) -> BatchBids:
     """Bids of a batch that must speak for the prosumers ``prosumer``, ``(m,)``, with their ratings.
 
@@ -125,13 +131,33 @@ def read_batch(batch: BidBatch, prosumer: Indices, rating_kw: Floats) -> BatchBi
     if count.size != prosumer.size or (count < 1).any():
         raise ValueError("every prosumer of a batch needs at least one vertex")
     start = np.concatenate([[0], np.cumsum(count)])
-    price = messages.unpack(batch.price, int(start[-1]))
-    kw = messages.unpack(batch.kw, int(start[-1]))
-    wrong = np.abs(kw) > np.repeat(rating_kw, count)
-    bent = (np.diff(price) < 0) | (np.diff(kw) > 0)
-    bent[start[1:-1] - 1] = False
-    wrong[1:] |= bent
-    valid = ~np.logical_or.reduceat(wrong, start[:-1])
-    return BatchBids(
-        Curves(price, kw, start), prosumer, messages.unpack(batch.reactive_kvar, prosumer.size), valid
+    price = _numbers(batch.price, int(start[-1]))
+    kw = _numbers(batch.kw, int(start[-1]))
+    reactive_kvar = _numbers(batch.reactive_kvar, prosumer.size)
+    # Written so that a value that is not a number fails, too, and spoils its own curve alone.
+    right = np.isfinite(price) & (np.abs(kw) <= np.repeat(rating_kw, count))
+    follows = (price[1:] >= price[:-1]) & (kw[1:] <= kw[:-1])
+    follows[start[1:-1] - 1] = True
+    right[1:] &= follows
+    valid = np.logical_and.reduceat(right, start[:-1]) & (np.abs(reactive_kvar) <= rating_kw)
+    return BatchBids(Curves(price, kw, start), prosumer, reactive_kvar, valid)
+
+
+def read_metered(batch: MeteredBatch, prosumer: Indices) -> tuple[Floats, Floats]:
+    """Energy [kWh] and reactive energy [kvarh] of the prosumers that a batch must speak for, ``(m,)`` each.
+
+    Raises ``ValueError`` where it speaks for others, or a value is missing or not finite.
+    """
+    if not np.array_equal(messages.unpack_index(batch.prosumer), prosumer):
+        raise ValueError(f"{batch.sender} must report its own prosumers, all and in order")
+    return messages.unpack(batch.energy_kwh, prosumer.size), messages.unpack(
+        batch.reactive_kvarh, prosumer.size
     )
+
+
+def _numbers(column: bytes, length: int) -> Floats:
+    """Values of a column, finite or not; raises ``ValueError`` at a wrong length."""
+    values = np.frombuffer(column, dtype="<f8").astype(np.float64)
+    if values.size != length:
+        raise ValueError(f"a column has {values.size} values where {length} belong")
+    return values

@@ -28,11 +28,23 @@ from broker.messages import (
 )
 from broker.node import Collector, Node
 from market.lam import aggregate, clear_lams
-from market.services.book import BatchBids, Seats, check_curve, gather, read_batch
-from market.services.prosumers import alone, halfway
+from market.services.book import (
+    BatchBids,
+    Seats,
+    check_curve,
+    check_reactive,
+    gather,
+    read_batch,
+    read_metered,
+)
+from market.services.gates import sit_out, three_quarters
+from market.services.prosumers import alone
 from market.services.roster import Roster, Rules
 
 Floats = npt.NDArray[np.float64]
+
+UNHEARD_KW = 1e-6
+"""The WAM's solver misses a LAM's limits by less than this where it heard the LAM's bid."""
 
 
 class LamHost:
@@ -57,23 +69,28 @@ class LamHost:
         self.batches: Collector[BatchBids] = Collector(roster.hosts)
         self.outcomes: Collector[WamOutcome] = Collector(["wam"])
         self._interval_h = 0.0
+        self._bid_tick = -1
         for name, place in self.live.items():
             node.on(self._topic(node.topics.bid, name), partial(self._take_bid, name))
             node.on(node.topics.telemetry(name), partial(self._take_telemetry, place))
-        node.on(node.topics.bid_batch("+"), self._take_batch)
-        node.on(node.topics.metered("+"), self._take_metered)
-        node.on(node.topics.wam_outcome, lambda outcome: self.outcomes.add("wam", outcome.tick, outcome))
+        for host in roster.hosts:
+            node.on(node.topics.bid_batch(host), partial(self._take_batch, host))
+            node.on(node.topics.metered(host), partial(self._take_metered, host))
+        node.on(node.topics.wam_outcome, self._take_outcome)
 
     async def on_step(self, step: Step) -> None:
         """Gather and forward in the bid step, share out in the clear step."""
         self._interval_h = step.interval_s / 3600.0
         if step.step == "bid":
             await self._bid(step)
+        elif step.step == "clear" and self._bid_tick != step.tick:
+            await sit_out(self.node, step)
         elif step.step == "clear":
             await self._clear(step)
 
     async def _bid(self, step: Step) -> None:
-        gate = 0.5 * (halfway(step) + step.deadline)
+        self._bid_tick = step.tick
+        gate = three_quarters(step)
         live = await self.bids.wait(step.tick, gate)
         batches = await self.batches.wait(step.tick, gate)
         self.book = gather(self.seats, live, batches.values())
@@ -99,13 +116,13 @@ class LamHost:
         await self.node.publish_all(outgoing)
 
     async def _clear(self, step: Step) -> None:
-        outcomes = await self.outcomes.wait(step.tick, step.deadline)
+        outcomes = await self.outcomes.wait(step.tick, three_quarters(step))
         is_alone = not outcomes
         if is_alone:
             self.node.flag(f"the WAM was silent: {self.node.name} clears its LAMs against the tariffs")
             net_kw, wam_price = self._clear_alone(step.tick)
         else:
-            net_kw = np.array(outcomes["wam"].net_kw)[self.lams]
+            net_kw = self._absorbed(np.array(outcomes["wam"].net_kw)[self.lams])
             wam_price = np.array(outcomes["wam"].price)[self.lams]
         cleared = clear_lams(self.book.curves, self.group, self.curves, net_kw, near=wam_price)
         fee = self.rules.case.fee[self.lams]
@@ -128,6 +145,19 @@ class LamHost:
         )
         self.refused = []
         await self.node.done(step.step, step.tick)
+
+    def _absorbed(self, net_kw: Floats) -> Floats:
+        """What the WAM cleared, as far as the members can take it.
+
+        They cannot where the WAM did not hear a LAM's bid and put its last metered net load instead.
+        """
+        absorbed = np.clip(net_kw, self.curves.lowest_kw, self.curves.highest_kw)
+        for place in np.flatnonzero(np.abs(net_kw - absorbed) > UNHEARD_KW):
+            self.node.flag(
+                f"LAM {self.roster.lams[self.lams[place]]} can take {absorbed[place]:.3f} kW"
+                f" of the {net_kw[place]:.3f} kW that the WAM cleared for it"
+            )
+        return absorbed
 
     def _clear_alone(self, tick: int) -> tuple[Floats, Floats]:
         """Net and price of each LAM against retail and feed-in tariffs alone (market.md, section 4)."""
@@ -166,33 +196,42 @@ class LamHost:
         rating_kw = self.roster.rating_kw[self.seats.members[self.live[name]]]
         try:
             check_curve(np.array(bid.price), np.array(bid.kw), rating_kw)
+            check_reactive(bid.reactive_kvar, rating_kw)
         except ValueError as error:
             self.refused.append(name)
             raise ValueError(f"bid of {name}: {error}") from error
         self.bids.add(name, bid.tick, bid)
 
-    async def _take_batch(self, batch: BidBatch) -> None:
-        prosumer = self.roster.hosts.get(batch.sender)
-        if prosumer is None:
-            raise ValueError(f"{batch.sender} is no population host of this run")
+    def _take_batch(self, host: str, batch: BidBatch) -> None:
+        if batch.sender != host:
+            raise ValueError(f"{batch.sender} is not {host}")
+        prosumer = self.roster.hosts[host]
         bids = read_batch(batch, prosumer, self.roster.rating_kw[prosumer])
-        self.batches.add(batch.sender, batch.tick, bids)
-        names = [self.roster.prosumers[member] for member in prosumer[~bids.valid]]
+        self.batches.add(host, batch.tick, bids)
+        mine = ~bids.valid & np.isin(prosumer, self.seats.members)
+        names = [self.roster.prosumers[member] for member in prosumer[mine]]
         if names:
             self.refused += names
+            first = ", ".join(names[:5])
             raise ValueError(
-                f"{len(names)} bids are not monotone or beyond their rating: {', '.join(names[:5])}"
+                f"{len(names)} bids are not finite, monotone and within their rating: {first}"
             )
+
+    def _take_outcome(self, outcome: WamOutcome) -> None:
+        if not len(outcome.net_kw) == len(outcome.price) == len(self.roster.lams):
+            raise ValueError(f"an outcome must hold {len(self.roster.lams)} nets and prices")
+        self.outcomes.add("wam", outcome.tick, outcome)
 
     def _take_telemetry(self, place: int, telemetry: Telemetry) -> None:
         if telemetry.phase == "meter" and telemetry.quality == "good" and telemetry.p_kw is not None:
             self.seats.last_kw[place] = telemetry.p_kw
             self.seats.last_kvar[place] = telemetry.q_kvar or 0.0
 
-    def _take_metered(self, metered: MeteredBatch) -> None:
-        prosumer = messages.unpack_index(metered.prosumer)
-        energy_kwh = messages.unpack(metered.energy_kwh, prosumer.size)
-        reactive_kvarh = messages.unpack(metered.reactive_kvarh, prosumer.size)
+    def _take_metered(self, host: str, metered: MeteredBatch) -> None:
+        prosumer = self.roster.hosts[host]
+        energy_kwh, reactive_kvarh = read_metered(metered, prosumer)
+        if self._interval_h == 0.0:
+            return  # Started anew behind the last step: the interval's length is not known yet.
         mine = np.flatnonzero(np.isin(prosumer, self.seats.members))
         places = np.searchsorted(self.seats.members, prosumer[mine])
         self.seats.last_kw[places] = energy_kwh[mine] / self._interval_h

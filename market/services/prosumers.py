@@ -31,6 +31,7 @@ from broker.node import Collector, Node
 from market.case import Resources
 from market.curves import Curves, respond, shift
 from market.response import disaggregate, supply_curves
+from market.services.gates import halfway, sit_out
 from market.services.roster import Roster, Rules, Terms
 
 Floats = npt.NDArray[np.float64]
@@ -103,9 +104,11 @@ class _Desk:
         self.members = members
         self.slope = rules.case.slope[lam]
         self.fee = rules.case.fee[lam]
+        self.bid_tick = -1
 
-    def bids(self, position: Position) -> Curves:
+    def bids(self, tick: int, position: Position) -> Curves:
         """Best response of every member to every price: what it bids."""
+        self.bid_tick = tick
         self.position = position
         self.supply = supply_curves(position.demand_kw, position.resources)
         return shift(self.supply.curves, self.slope, self.fee)
@@ -147,6 +150,7 @@ class PopulationHost:
         self.desk = _Desk(node, roster, rules, self.members)
         self.awards: Collector[AwardBatch] = Collector(roster.lam_hosts)
         self.output_kw = np.zeros(0)
+        self._dispatch_tick = -1
         node.on(
             node.topics.award_batch("+", node.name),
             lambda award: self.awards.add(award.sender, award.tick, award),
@@ -156,14 +160,16 @@ class PopulationHost:
         """Bid, take awards and act, each in its step."""
         if step.step == "bid":
             await self._bid(step)
-        elif step.step == "dispatch":
+        elif step.step == "dispatch" and self.desk.bid_tick == step.tick:
             await self._dispatch(step)
-        elif step.step == "act":
+        elif step.step == "act" and self._dispatch_tick == step.tick:
             await self._act(step)
+        elif step.step in ("dispatch", "act"):
+            await sit_out(self.node, step)
 
     async def _bid(self, step: Step) -> None:
         position = self.portfolio.position(step.tick)
-        bids = self.desk.bids(position)
+        bids = self.desk.bids(step.tick, position)
         await self.node.publish(
             self.node.topics.bid_batch(self.node.name),
             BidBatch,
@@ -176,7 +182,8 @@ class PopulationHost:
         )
 
     async def _dispatch(self, step: Step) -> None:
-        batches = await self.awards.wait(step.tick, step.deadline)
+        self._dispatch_tick = step.tick
+        batches = await self.awards.wait(step.tick, halfway(step))
         trades = np.full(self.members.size, np.nan)
         for batch in batches.values():
             awarded = messages.unpack_index(batch.prosumer)
@@ -227,13 +234,15 @@ class LiveHost:
         """Bid and turn awards into set-points, each in its step."""
         if step.step == "bid":
             await self._bid(step)
-        elif step.step == "dispatch":
+        elif step.step == "dispatch" and self.desk.bid_tick == step.tick:
             await self._dispatch(step)
+        elif step.step == "dispatch":
+            await sit_out(self.node, step)
 
     async def _bid(self, step: Step) -> None:
         telemetry = await self.telemetry.wait(step.tick, halfway(step))
         position = self.portfolio.position(step.tick, telemetry)
-        bids = self.desk.bids(position)
+        bids = self.desk.bids(step.tick, position)
         outgoing: list[tuple[str, Message]] = []
         for place, (name, lam) in enumerate(zip(self.names, self.lams, strict=True)):
             vertices = slice(bids.start[place], bids.start[place + 1])
@@ -257,13 +266,7 @@ class LiveHost:
         set_points = self.portfolio.set_points(output_kw)
         for name, devices in zip(self.names, set_points, strict=True):
             topic = self.node.topics.set_point(name)
-            command = self.node.stamp(
-                topic, SetPoint, step.tick, valid_s=self.valid_s, devices=devices
-            )
+            command = self.node.stamp(topic, SetPoint, step.tick, valid_s=self.valid_s, devices=devices)
             outgoing.append((topic, command))
         await self.node.publish_all(outgoing)
-
-
-def halfway(step: Step) -> float:
-    """Wall time at which half of a step's window is gone: the gate for those whose word others wait for."""
-    return 0.5 * (step.opened + step.deadline)
+        await self.node.done(step.step, step.tick)

@@ -24,7 +24,7 @@ from market.case import Network
 from market.curves import Curves, from_points, price_range, respond, shift
 from market.errors import Infeasible, NotConverged
 from market.services.book import check_curve
-from market.services.prosumers import halfway
+from market.services.gates import halfway, sit_out
 from market.services.roster import Roster, Rules, Terms
 from market.wam import WamOutcome, clear_wam
 
@@ -64,10 +64,11 @@ class Candidate:
     reply: FeederReply
 
     @property
-    def rank(self) -> tuple[bool, float]:
-        """Sorts confirmed clearings first, then by how far AC power flow is beyond its limits."""
-        confirmed = self.outcome is not None and self.reply.confirmed
-        return (not confirmed, self.reply.severity if self.reply.severity is not None else np.inf)
+    def rank(self) -> tuple[bool, float, bool]:
+        """Sorts confirmed clearings first, then by how far AC is beyond its limits; holding behind equals."""
+        held = self.outcome is None
+        confirmed = not held and self.reply.confirmed
+        return (not confirmed, self.reply.severity if self.reply.severity is not None else np.inf, held)
 
 
 @dataclass
@@ -101,9 +102,12 @@ class WamOperator:
         self.last_kvar = np.zeros(self.count)
         self.price: Floats | None = None
         self._awaited = -1
+        self._bid_tick = -1
         self._reply: asyncio.Future[FeederReply] | None = None
-        for lam in roster.lams:
-            node.on(node.topics.lam_bid(lam), partial(self._take_bid, lam))
+        for host, lams in roster.lam_hosts.items():
+            for lam in lams:
+                name = roster.lams[lam]
+                node.on(node.topics.lam_bid(name), partial(self._take_bid, name, host))
         node.on(node.topics.feeder_reply, self._take_reply)
         node.on(node.topics.feeder_state, self._take_state)
 
@@ -111,7 +115,10 @@ class WamOperator:
         """Gather LAM bids, then clear and confirm."""
         if step.step == "bid":
             self.book = self._gather(await self.bids.wait(step.tick, step.deadline))
+            self._bid_tick = step.tick
             await self.node.done(step.step, step.tick)
+        elif step.step == "clear" and self._bid_tick != step.tick:
+            await sit_out(self.node, step)
         elif step.step == "clear":
             await self._clear(step)
 
@@ -140,9 +147,13 @@ class WamOperator:
             talks.flags.append("no power flow at all: the last prices are held")
         if best is None or best.outcome is None:
             status = "held"
+            if best is not None and not talks.flags:
+                talks.flags.append("the last prices are held: no clearing violates the network's limits less")
             body = self._held(terms, best)
         else:
             status = "confirmed" if best.reply.confirmed else "unconfirmed"
+            if status == "unconfirmed":
+                talks.flags.append(f"unconfirmed: the least violating dispatch, of round {best.reply.round}")
             body = cleared_body(best.outcome, best.row_name)
             self.price = best.outcome.price
         for flag in talks.flags:
@@ -181,6 +192,8 @@ class WamOperator:
             talks.confirm_s += time.perf_counter() - asked
             if reply.solved:
                 talks.candidates.append(Candidate(net_kw, outcome, row_name, reply))
+            else:
+                talks.flags.append(f"AC power flow of round {round_} has no solution")
             if (outcome is not None and reply.confirmed) or reply.model is None or round_ == self.rounds:
                 break
             began = time.perf_counter()
@@ -248,9 +261,18 @@ class WamOperator:
 
     def _take_reply(self, reply: FeederReply) -> None:
         if self._reply is not None and not self._reply.done() and reply.round == self._awaited:
+            if reply.model is not None:
+                self._check_model(reply.model)
             self._reply.set_result(reply)
 
-    def _take_bid(self, lam: str, bid: LamBid) -> None:
+    def _check_model(self, model: NetworkModel) -> None:
+        if len(model.balance) != self.count:
+            raise ValueError(f"the model has {len(model.balance)} LAMs where there are {self.count}")
+        network_of(model)
+
+    def _take_bid(self, lam: str, host: str, bid: LamBid) -> None:
+        if bid.sender != host:
+            raise ValueError(f"{bid.sender} does not operate LAM {lam}")
         check_curve(messages.unpack(bid.price), messages.unpack(bid.kw), np.inf)
         self.bids.add(lam, bid.tick, bid)
 
