@@ -26,6 +26,7 @@ from broker.node import Collector, Node
 from cosim.circuit import AcState, PowerFlowError
 from cosim.feeder_thread import FeederOwner
 from cosim.linear import Limits, Linearisation, check, network_rows
+from market.services.book import read_metered
 from market.services.roster import Roster
 
 Floats = npt.NDArray[np.float64]
@@ -72,7 +73,7 @@ class FeederService:
         self.regulators_act = regulators_act
         self.live = {roster.prosumers[member]: int(member) for member in roster.live_members}
         self.telemetry: Collector[Telemetry] = Collector(self.live)
-        self.metered: Collector[MeteredBatch] = Collector(roster.hosts)
+        self.metered: Collector[tuple[Floats, Floats]] = Collector(roster.hosts)
         self.last_kwh = np.zeros(len(roster.prosumers))
         self.last_kvarh = np.zeros(len(roster.prosumers))
         self._point: _Point | None = None
@@ -80,7 +81,8 @@ class FeederService:
         node.on(node.topics.feeder_request, self._answer)
         for name in self.live:
             node.on(node.topics.telemetry(name), partial(self._take_telemetry, name))
-        node.on(node.topics.metered("+"), self._take_metered)
+        for host in roster.hosts:
+            node.on(node.topics.metered(host), partial(self._take_metered, host))
 
     async def on_step(self, step: Step) -> None:
         """Solve what was metered once everyone has reported it."""
@@ -154,9 +156,7 @@ class FeederService:
 
     def _model(self, linearisation: Linearisation, request: FeederRequest) -> NetworkModel:
         """Linear model for the wire: only rows that a trade within the LAMs' bids can reach."""
-        rows = network_rows(
-            linearisation, self.limits, np.array(request.low_kw), np.array(request.high_kw)
-        )
+        rows = network_rows(linearisation, self.limits, np.array(request.low_kw), np.array(request.high_kw))
         balance, offset_kw = linearisation.balance
         return NetworkModel(
             balance=messages.column_list(balance),
@@ -195,10 +195,9 @@ class FeederService:
         batches = await self.metered.wait(step.tick, step.deadline)
         readings = await self.telemetry.wait(step.tick, step.deadline)
         estimated = self.metered.missing(batches) + self.telemetry.missing(readings)
-        for batch in batches.values():
-            prosumer = messages.unpack_index(batch.prosumer)
-            self.last_kwh[prosumer] = messages.unpack(batch.energy_kwh, prosumer.size)
-            self.last_kvarh[prosumer] = messages.unpack(batch.reactive_kvarh, prosumer.size)
+        for host, (energy_kwh, reactive_kvarh) in batches.items():
+            self.last_kwh[self.roster.hosts[host]] = energy_kwh
+            self.last_kvarh[self.roster.hosts[host]] = reactive_kvarh
         for name, reading in readings.items():
             if reading.interval_kwh is None:
                 estimated.append(name)
@@ -244,5 +243,5 @@ class FeederService:
         if telemetry.phase == "meter":
             self.telemetry.add(name, telemetry.tick, telemetry)
 
-    def _take_metered(self, batch: MeteredBatch) -> None:
-        self.metered.add(batch.sender, batch.tick, batch)
+    def _take_metered(self, host: str, batch: MeteredBatch) -> None:
+        self.metered.add(host, batch.tick, read_metered(batch, self.roster.hosts[host]))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from broker import messages
 from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
 from cosim.booking import Booking, book_interval
+from market.services.book import read_metered
 from market.services.roster import Roster, Rules, Terms
 
 Floats = npt.NDArray[np.float64]
@@ -100,13 +101,15 @@ def gather_interval(
         trade_price[prosumer] = messages.unpack(told.trade_price, prosumer.size)
 
     metered_kwh = trade_kw * dt_h
-    for host in roster.hosts:
+    for host, members in roster.hosts.items():
         batch = metered.get(host)
         if batch is None:
             flags.append(f"no metered energy from {host}: its allocation stands in")
             continue
-        prosumer = messages.unpack_index(batch.prosumer)
-        metered_kwh[prosumer] = messages.unpack(batch.energy_kwh, prosumer.size)
+        try:
+            metered_kwh[members], _ = read_metered(batch, members)
+        except ValueError as error:
+            flags.append(f"metered energy of {host} cannot be used, its allocation stands in: {error}")
     for member in roster.live_members:
         name = roster.prosumers[member]
         if np.isnan(booked_kwh[member]):
