@@ -213,9 +213,7 @@ class LamHost:
         if names:
             self.refused += names
             first = ", ".join(names[:5])
-            raise ValueError(
-                f"{len(names)} bids are not finite, monotone and within their rating: {first}"
-            )
+            raise ValueError(f"{len(names)} bids are not finite, monotone and within their rating: {first}")
 
     def _take_outcome(self, outcome: WamOutcome) -> None:
         if not len(outcome.net_kw) == len(outcome.price) == len(self.roster.lams):
