@@ -151,7 +151,7 @@ def build_summary(
             "lam": float(intervals["traded_lam_kwh"].sum()),
             "wam": float(intervals["traded_wam_kwh"].sum()),
             "import": float(intervals["grid_actual_kw"].clip(lower=0).sum() * interval_h),
-            "export": float(-intervals["grid_actual_kw"].clip(upper=0).sum() * interval_h),
+            "export": float(intervals["grid_actual_kw"].clip(upper=0).abs().sum() * interval_h),
             "losses": float(intervals["losses_kw"].sum() * interval_h),
             "imbalance": float(intervals["imbalance_kwh"].sum()),
         },

@@ -90,6 +90,7 @@ def _machinery(summary: Mapping[str, Any]) -> list[_Line]:
     spread = seconds["interval"]
     each = f"an interval {_short(spread['p50'])} s (median), {_short(spread['p95'])} s (95 %)"
     return [
+        _Line("broker", summary["provenance"]["broker"]),
         _Line("messages", f"{sent}; {counted}", not any(faults.values())),
         _Line("Modbus", f"{registers}; {summary['live_devices']:,} live devices", not modbus["errors"]),
         _Line("time", f"{seconds['total']:.1f} s; {each}"),
