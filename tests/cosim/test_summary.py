@@ -57,7 +57,7 @@ def summarised(intervals, **changes):
         "sum_micro": 0,
         "traffic": [Traffic(sent=5, received=4, gaps=1, modbus_reads=7), Traffic(sent=2, received=3)],
         "total_s": 6.5,
-        "origin": {"seed": 1},
+        "origin": {"seed": 1, "broker": "mosquitto 2.0.11"},
     }
     return build_summary(intervals, **(facts | changes))
 
