@@ -200,7 +200,7 @@ def _check_feasible(
     ends = np.stack([curves.highest_kw, curves.lowest_kw], axis=1).ravel()
     free = Curves(spread, ends, 2 * np.arange(len(curves) + 1))
     indifferent = Grid(0.0, 0.0, grid.import_limit_kw, grid.export_limit_kw)
-    stairs = _stairs(network, scale, relevant, indifferent, ELASTIC)
+    stairs = _stairs(network, scale, relevant, indifferent, STIFF)
     point = solve_dual(free, A, base, stairs, np.zeros(base.size), tolerance)
     missed = _missed(stairs, point)
     worst = int(np.argmax(missed))
