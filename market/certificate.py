@@ -137,20 +137,27 @@ def _least(case: Case, curvature: Floats, linear: Floats, fee: Floats) -> Floats
     owner, c = resources.owner, resources.cost_quadratic
     n = case.demand_kw.size
     low_kw, high_kw = _trade_range(case)
-    ramp = np.where(c > 0, c, 1.0)
+    steepness = np.divide(1.0, c, out=np.zeros_like(c), where=c > 0)
+    step = np.flatnonzero(c == 0)
+    ease = np.divide(1.0, curvature, out=np.zeros_like(curvature), where=curvature > 0)
+    is_flat = curvature == 0
 
     def outputs(nu: Floats) -> Floats:
-        at = nu[owner] - resources.cost_linear
-        x = np.minimum(np.maximum(at / ramp, resources.min_kw), resources.max_kw)
-        return np.where(c > 0, x, np.where(at > 0, resources.max_kw, resources.min_kw))
+        x = nu[owner]
+        x -= resources.cost_linear
+        pays = x[step] > 0
+        x *= steepness
+        np.maximum(x, resources.min_kw, out=x)
+        np.minimum(x, resources.max_kw, out=x)
+        x[step] = np.where(pays, resources.max_kw[step], resources.min_kw[step])
+        return x
 
     def trades(nu: Floats) -> Floats:
         at = nu - linear
-        beyond = np.sign(at) * np.maximum(np.abs(at) - fee, 0.0)
-        free = np.where(
-            curvature > 0, beyond / np.where(curvature > 0, curvature, 1.0), np.copysign(np.inf, at)
-        )
-        return np.minimum(np.maximum(np.where(beyond == 0, 0.0, free), low_kw), high_kw)
+        beyond = at - np.clip(at, -fee, fee)
+        q = beyond * ease
+        q[is_flat] = np.where(beyond[is_flat] == 0, 0.0, np.copysign(np.inf, at[is_flat]))
+        return np.minimum(np.maximum(q, low_kw), high_kw)
 
     def dual(nu: Floats) -> Floats:
         x, q = outputs(nu), trades(nu)

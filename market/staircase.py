@@ -88,19 +88,20 @@ def local_minimum(
     roof = stairs.upto(z)
     free = flat == roof
     riser_low, riser_high = stairs.level[row, flat], stairs.level[row, roof]
+    beyond = np.full((n, 1), np.inf)
+    edge = np.concatenate([-beyond, stairs.kink, beyond], axis=1)
+    weighted = A * slope
     move = np.zeros(A.shape[1])
     released = -1
     for _ in range(STEPS):
         F = np.flatnonzero(free)
         if F.size:
             rows = A[F]
-            gram = (rows * slope) @ rows.T
+            gram = weighted[F] @ rows.T
             gram.flat[:: F.size + 1] += max(ridge, 1e-13 * float(gram.max(initial=0.0)))
-            now = value[F] - rows @ (slope * move) - ridge * (z[F] - y[F])
+            now = value[F] - weighted[F] @ move - ridge * (z[F] - y[F])
             step = np.linalg.solve(gram, now - stairs.level[F, flat[F]])
-            low = np.where(flat[F] > 0, stairs.kink[F, np.maximum(flat[F] - 1, 0)], -np.inf)
-            last = stairs.kink.shape[1] - 1
-            high = np.where(flat[F] <= last, stairs.kink[F, np.minimum(flat[F], last)], np.inf)
+            low, high = edge[F, flat[F]], edge[F, flat[F] + 1]
             bound = np.where(step < 0, low, high)
             passes = ((step < 0) & (z[F] + step < low)) | ((step > 0) & (z[F] + step > high))
             if passes.any():
@@ -123,7 +124,7 @@ def local_minimum(
                 continue
             z[F] += step
             move += step @ rows
-        now = value - A @ (slope * move) - ridge * (z - y)
+        now = value - weighted @ move - ridge * (z - y)
         off = np.where(free, 0.0, np.maximum(now - riser_high, riser_low - now))
         worst = int(np.argmax(off))
         if off[worst] <= tolerance:
