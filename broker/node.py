@@ -303,14 +303,23 @@ class Collector(Generic[T]):
 
 
 async def serve(node: Node, on_step: Callable[[Step], Awaitable[None]]) -> None:
-    """Run a service until the clock ends the run: messages flow in while steps are worked off in order."""
+    """Run a service until the clock ends the run: messages flow in while steps are worked off in order.
+
+    An error in either ends both, for a service that no longer listens would wait for its next step forever.
+    """
     await node.open()
     pump = asyncio.create_task(node.pump(), name=f"{node.name} pump")
+    work = asyncio.create_task(_work(node, on_step), name=f"{node.name} steps")
     try:
-        async for step in node.steps():
-            await on_step(step)
-            if pump.done():
-                pump.result()
+        done, _ = await asyncio.wait({pump, work}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
         pump.cancel()
-        await asyncio.gather(pump, return_exceptions=True)
+        work.cancel()
+        await asyncio.gather(pump, work, return_exceptions=True)
+
+
+async def _work(node: Node, on_step: Callable[[Step], Awaitable[None]]) -> None:
+    async for step in node.steps():
+        await on_step(step)
