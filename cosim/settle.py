@@ -85,7 +85,9 @@ def gather_interval(
     booked_kwh = booked_kwh.copy()
     flags: list[str] = []
     trade_kw, trade_price = np.zeros(n), np.full(n, terms.tariff.retail)
-    net_kw, price = np.zeros(m), np.full(m, terms.tariff.retail)
+    # No fee lifts the middle of the tariffs beyond them: who has no local price settles at the tariffs.
+    middle = 0.5 * (terms.tariff.retail + terms.tariff.feed_in)
+    net_kw, price = np.zeros(m), np.full(m, middle)
     wam_price, alone = np.full(m, terms.tariff.retail), np.ones(m, dtype=bool)
     for host in roster.lam_hosts:
         told = lam_outcomes.get(host)
