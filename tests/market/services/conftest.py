@@ -37,18 +37,6 @@ def pytest_asyncio_loop_factories(config, item):
 
 
 @pytest.fixture
-async def town(monkeypatch):
-    """Everyone at work, on a bus whose deliveries the story decides."""
-    loop = asyncio.get_running_loop()
-    clock = SimpleNamespace(time=loop.time, perf_counter=loop.time)
-    monkeypatch.setattr("broker.node.time", clock)
-    monkeypatch.setattr("market.services.wam.time", clock)
-    town = Town()
-    async with town.open():
-        yield town
-
-
-@pytest.fixture
 async def town_of(monkeypatch):
     """Towns that differ from the usual one, such as in how many operators their LAMs have."""
     loop = asyncio.get_running_loop()
@@ -56,3 +44,10 @@ async def town_of(monkeypatch):
     monkeypatch.setattr("broker.node.time", clock)
     monkeypatch.setattr("market.services.wam.time", clock)
     return lambda **choices: Town(**choices).open()
+
+
+@pytest.fixture
+async def town(town_of):
+    """Everyone at work, on a bus whose deliveries the story decides."""
+    async with town_of() as town:
+        yield town

@@ -288,6 +288,17 @@ async def test_holding_goes_out_where_every_clearing_violates_more(town):
     ]
 
 
+async def test_a_service_that_fails_while_it_listens_ends_with_its_error(town):
+    def fail(reply):
+        raise RuntimeError("no such feeder")
+
+    town.feeder.temper = fail
+    await town.interval(0)
+    assert town.outcome(0).status == "held"
+    with pytest.raises(RuntimeError, match="no such feeder"):
+        await town.stop("feeder")
+
+
 async def test_a_late_answer_to_an_earlier_round_is_not_taken_for_the_present_one(town):
     await town.interval(0)
     town.feeder.temper = lambda reply: reply | ({"round": 0} if reply["round"] else {})
