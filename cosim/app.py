@@ -26,18 +26,18 @@ from rich.progress import (
 from broker.choose import open_broker
 from broker.errors import BrokerError
 from broker.topics import topic_safe
-from cosim.booking import account_names
 from cosim.clock import Clock, Pacing
 from cosim.errors import SharegridError
-from cosim.feeder import Feeder
-from cosim.feeder_thread import FeederOwner
-from cosim.ledger import Ledger
+from cosim.feeder.opendss import Feeder
+from cosim.feeder.thread import FeederOwner
 from cosim.loop import Stage, control, perform, services
 from cosim.report import write_report
-from cosim.results import LEDGER, FeederMap, RunWriter, held_files, load
+from cosim.results.booking import account_names
+from cosim.results.directory import LEDGER, FeederMap, RunWriter, held_files, load
+from cosim.results.ledger import Ledger
+from cosim.results.summary import summarise
+from cosim.results.summary_table import summary_table
 from cosim.scenario import Scenario, load_scenario, resolved_toml
-from cosim.summary import summarise
-from cosim.summary_table import summary_table
 from cosim.world import World, build_world
 from devices.errors import DeviceError
 

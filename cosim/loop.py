@@ -17,12 +17,12 @@ from broker.messages import Step, StepName
 from broker.mqtt import connect
 from broker.node import Node, offline_will, serve
 from cosim.clock import Clock, Pacing
-from cosim.feeder_service import FeederService
-from cosim.feeder_thread import FeederOwner
-from cosim.ledger import Ledger
-from cosim.portfolios import LiveEnvironment, Sky, TelemetryPortfolio, VirtualPortfolio
-from cosim.recorder import Recorder
+from cosim.feeder.service import FeederService
+from cosim.feeder.thread import FeederOwner
+from cosim.population.portfolios import LiveEnvironment, Sky, TelemetryPortfolio, VirtualPortfolio
+from cosim.recording.recorder import Recorder
 from cosim.results import RunWriter
+from cosim.results.ledger import Ledger
 from cosim.world import DEVICE_HOST, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM, World
 from devices.emulator import EmulatedProsumer, Fleet
 from devices.gateway import Gateway

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cosim.circuit import FeederLayout
-from cosim.linear import Limits
-from cosim.population import LamSites, Population, build_population
-from cosim.prices import prices_at
-from cosim.profiles import Profiles, build_profiles
+from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.linear import Limits
+from cosim.population.members import LamSites, Population, build_population
+from cosim.population.prices import prices_at
+from cosim.population.profiles import Profiles, build_profiles
 from cosim.scenario import Scenario
-from cosim.timeline import Timeline, timeline_of
+from cosim.scenario.timeline import Timeline, timeline_of
 from market.case import Case, Grid, Resources, Tariff
 from market.services.roster import Roster, Rules, Terms
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.circuit import FeederError, PowerFlowError
-from cosim.feeder import Feeder, solve_as_published
-from cosim.linear import Limits, Linearisation, check, network_rows
+from cosim.feeder.circuit import FeederError, PowerFlowError
+from cosim.feeder.linear import Limits, Linearisation, check, network_rows
+from cosim.feeder.opendss import Feeder, solve_as_published
 
 REFERENCE = Path(__file__).parent / "data" / "ieee123_voltages.csv"
 

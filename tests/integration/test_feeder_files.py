@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.circuit import FeederError, LamSite, PowerFlowError
-from cosim.feeder import Feeder
+from cosim.feeder.circuit import FeederError, LamSite, PowerFlowError
+from cosim.feeder.opendss import Feeder
 
 SOURCE = "new circuit.two bus1=head basekv=4.16 r1=0 x1=0.001 r0=0 x0=0.001"
 LINE = "new line.l bus1=head bus2=tail phases=3 r1=0.3 x1=0.6 r0=0.6 x0=1.2 c1=0 c0=0 length=1"

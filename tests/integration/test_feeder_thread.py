@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from cosim.circuit import FeederError, PowerFlowError
-from cosim.feeder import Feeder
-from cosim.feeder_thread import FeederOwner
+from cosim.feeder.circuit import FeederError, PowerFlowError
+from cosim.feeder.opendss import Feeder
+from cosim.feeder.thread import FeederOwner
 
 
 async def test_answers_are_the_feeders_own():

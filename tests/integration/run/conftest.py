@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from broker.choose import open_broker
-from cosim.booking import account_names
 from cosim.clock import Pacing
-from cosim.feeder import Feeder
-from cosim.feeder_thread import FeederOwner
-from cosim.ledger import Ledger
+from cosim.feeder.opendss import Feeder
+from cosim.feeder.thread import FeederOwner
 from cosim.loop import Stage, control, perform, services
 from cosim.results import Run, RunWriter, load
+from cosim.results.booking import account_names
+from cosim.results.ledger import Ledger
 from cosim.scenario import load_scenario
 from cosim.world import World, build_world
 

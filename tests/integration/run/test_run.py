@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from broker.mosquitto import mosquitto
-from cosim.ledger import Ledger
 from cosim.results import load
+from cosim.results.ledger import Ledger
 from devices.gateway import Gateway, Outcome
 
 COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]

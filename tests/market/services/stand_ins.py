@@ -13,8 +13,8 @@ from broker.messages import (
     Telemetry,
 )
 from broker.node import Collector
-from cosim.evidence import Witness
-from cosim.settle import book, gather_interval
+from cosim.recording.evidence import Witness
+from cosim.recording.settle import book, gather_interval
 from tests.market.services import world
 
 

@@ -1,0 +1,292 @@
+"""The network as the wide-area market sees it: linear in the LAMs' net powers around one AC state.
+
+Pure numpy. `network_rows` turns a linearisation and limits into the rows of the clearing; `check` lets the AC
+power flow of the cleared dispatch confirm it, or says what is wrong with it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.feeder.circuit import AcState, Complexes, Floats
+
+VOLTAGE_TOLERANCE_PU = 1e-4
+CURRENT_TOLERANCE_PCT = 0.1
+LINEAR_TOLERANCE_PU = 1e-4
+# Rows are kept unless they miss their limits by more than rounding could hide (pu or % of rating).
+_SCREENING_MARGIN = 1e-9
+
+Kind = Literal["voltage", "congestion"]
+
+
+@dataclass(frozen=True)
+class Linearisation:
+    """First-order model of the feeder around an AC state, for M LAMs, n nodes and b branch conductors.
+
+    Attributes
+    ----------
+    net_kw, net_kvar
+        Net power of each LAM at the point of linearisation ``(M,)`` [kW, kvar]; the kvar are held.
+    v_pu, dv
+        Node voltages ``(n,)`` [pu] and their change per kW of each LAM ``(n, M)`` [pu/kW].
+    current_a, di
+        Complex branch currents ``(b,)`` [A] and their change per kW of each LAM ``(b, M)`` [A/kW].
+    p0_kw, dp0
+        Power from the feeder head [kW] and its change per kW of each LAM ``(M,)``, the marginal loss factors.
+    nodes, branches
+        Their names, as in `FeederLayout`.
+    """
+
+    net_kw: Floats
+    net_kvar: Floats
+    v_pu: Floats
+    dv: Floats
+    current_a: Complexes
+    di: Complexes
+    p0_kw: float
+    dp0: Floats
+    nodes: tuple[str, ...]
+    branches: tuple[str, ...]
+
+    @property
+    def balance(self) -> tuple[Floats, float]:
+        """Weights ``w`` ``(M,)`` and offset [kW] of the head power, P0 = offset + w @ net_kw."""
+        return self.dp0, self.p0_kw - float(self.dp0 @ self.net_kw)
+
+    def predict_v_pu(self, net_kw: Floats) -> Floats:
+        """Node voltages ``(n,)`` [pu] that the model expects for net powers ``(M,)`` [kW]."""
+        return self.v_pu + self.dv @ (net_kw - self.net_kw)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the network may carry.
+
+    Attributes
+    ----------
+    voltage_min_pu, voltage_max_pu
+        Voltage limits, one for all nodes or one for each ``(n,)`` [pu].
+    rating_a
+        Current limits of the branch conductors ``(b,)`` [A]; infinite where there is none.
+    """
+
+    voltage_min_pu: float | Floats
+    voltage_max_pu: float | Floats
+    rating_a: Floats
+
+    def loading(self, current_a: Complexes) -> Floats:
+        """Branch currents as shares of their ratings ``(b,)``; 0 where there is no rating."""
+        return np.abs(current_a) / self.rating_a
+
+
+@dataclass(frozen=True)
+class NetworkRows:
+    """Rows ``lower <= base + matrix @ net_kw <= upper`` of the clearing, r of them.
+
+    Attributes
+    ----------
+    name, kind
+        Such as ``"83.1"`` and ``"voltage"``, or ``"line.l115.1 +30"`` (degrees from the present direction of
+        the current) and ``"congestion"``.
+    matrix
+        Change of the row's value per kW of each LAM ``(r, M)``.
+    base, lower, upper
+        Value at zero net power and limits ``(r,)``, in pu for voltage and % of rating for congestion.
+    """
+
+    name: tuple[str, ...]
+    kind: tuple[Kind, ...]
+    matrix: Floats
+    base: Floats
+    lower: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A limit that AC breaks by more than the tolerance; ``amount`` beyond it in pu or % of rating."""
+
+    name: str
+    kind: Kind
+    amount: float
+
+    def __str__(self) -> str:
+        if self.kind == "voltage":
+            return f"voltage at {self.name} is {self.amount:.4f} pu beyond its limit"
+        return f"current in {self.name} is {self.amount:.1f} % above its rating"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the AC power flow says of a cleared dispatch.
+
+    Attributes
+    ----------
+    confirmed
+        AC within limits and the linear model true to it, both within tolerance.
+    linear_error_pu
+        Largest difference between predicted and AC voltage [pu]; ``None`` without a model.
+    violations
+        Broken limits, worst first (in units of the tolerance).
+    voltage_violation_pu, congestion_violation_pct
+        Their sums by kind.
+    severity
+        Sum of all violations in units of their tolerances; 0 where nothing is broken. Ranks candidates.
+    """
+
+    confirmed: bool
+    linear_error_pu: float | None
+    violations: tuple[Violation, ...]
+    voltage_violation_pu: float
+    congestion_violation_pct: float
+    severity: float
+
+
+def network_rows(
+    lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Floats, facets: int = 12
+) -> NetworkRows:
+    """Rows of the network that some admissible trade can reach.
+
+    A voltage magnitude is one row. A current magnitude has a kink where the flow turns round, so its complex
+    value is bounded instead, by a polygon around the circle |I| = rating whose first facet is the tangent at
+    the present direction; opposite facets share one row. Rows that stay within their limits all over the box
+    are left out.
+
+    Parameters
+    ----------
+    lin
+        The model.
+    limits
+        Voltage and current limits.
+    low_kw, high_kw
+        Box of the LAMs' net powers ``(M,)``, finite [kW].
+    facets
+        Facets of the polygon, an even number; its corners lie 1 / cos(180 deg / facets) outside the circle.
+
+    Returns
+    -------
+    NetworkRows
+        Voltage rows, then congestion rows.
+
+    Raises
+    ------
+    ValueError
+        ``facets`` is odd or below 4.
+    """
+    if facets < 4 or facets % 2:
+        raise ValueError(f"facets must be even and at least 4, not {facets}")
+    v_rows = _voltage_rows(lin, limits, low_kw, high_kw)
+    i_rows = _current_rows(lin, limits, low_kw, high_kw, facets)
+    return NetworkRows(
+        name=v_rows.name + i_rows.name,
+        kind=v_rows.kind + i_rows.kind,
+        matrix=np.concatenate([v_rows.matrix, i_rows.matrix]),
+        base=np.concatenate([v_rows.base, i_rows.base]),
+        lower=np.concatenate([v_rows.lower, i_rows.lower]),
+        upper=np.concatenate([v_rows.upper, i_rows.upper]),
+    )
+
+
+def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgement:
+    """Hold the AC state of a dispatch against the limits and against the model that cleared it.
+
+    Parameters
+    ----------
+    state
+        AC power flow of the dispatch.
+    lin
+        The model under which it was cleared; without one, nothing is confirmed.
+    limits
+        Voltage and current limits.
+
+    Returns
+    -------
+    Judgement
+        Confirmed if AC keeps the limits within 1e-4 pu and 0.1 % of rating, and the model's voltages lie
+        within 1e-4 pu of AC.
+    """
+    error_pu = None
+    if lin is not None:
+        error_pu = float(np.max(np.abs(lin.predict_v_pu(state.net_kw) - state.v_pu), initial=0.0))
+    beyond_pu = np.maximum(limits.voltage_min_pu - state.v_pu, state.v_pu - limits.voltage_max_pu)
+    beyond_pct = 100.0 * (limits.loading(state.current_a) - 1.0)
+    over_v = np.flatnonzero(beyond_pu > VOLTAGE_TOLERANCE_PU)
+    over_i = np.flatnonzero(beyond_pct > CURRENT_TOLERANCE_PCT)
+    violations = [Violation(state.nodes[i], "voltage", float(beyond_pu[i])) for i in over_v] + [
+        Violation(state.branches[i], "congestion", float(beyond_pct[i])) for i in over_i
+    ]
+    return Judgement(
+        confirmed=not violations and error_pu is not None and error_pu <= LINEAR_TOLERANCE_PU,
+        linear_error_pu=error_pu,
+        violations=tuple(sorted(violations, key=_weight, reverse=True)),
+        voltage_violation_pu=float(beyond_pu[over_v].sum()),
+        congestion_violation_pct=float(beyond_pct[over_i].sum()),
+        severity=sum(map(_weight, violations)),
+    )
+
+
+def _weight(violation: Violation) -> float:
+    tolerance = VOLTAGE_TOLERANCE_PU if violation.kind == "voltage" else CURRENT_TOLERANCE_PCT
+    return violation.amount / tolerance
+
+
+def _reach(
+    value: Floats,
+    change: Floats,
+    lower: Floats,
+    upper: Floats,
+    at_kw: Floats,
+    low_kw: Floats,
+    high_kw: Floats,
+) -> NDArray[np.bool_]:
+    """Which rows ``value + change @ (net_kw - at_kw)`` can leave their limits somewhere in the box."""
+    down, up = low_kw - at_kw, high_kw - at_kw
+    positive, negative = np.maximum(change, 0.0), np.minimum(change, 0.0)
+    highest = value + positive @ up + negative @ down
+    lowest = value + positive @ down + negative @ up
+    return (highest > upper - _SCREENING_MARGIN) | (lowest < lower + _SCREENING_MARGIN)
+
+
+def _voltage_rows(lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Floats) -> NetworkRows:
+    lower = np.broadcast_to(limits.voltage_min_pu, lin.v_pu.shape)
+    upper = np.broadcast_to(limits.voltage_max_pu, lin.v_pu.shape)
+    reached = np.flatnonzero(_reach(lin.v_pu, lin.dv, lower, upper, lin.net_kw, low_kw, high_kw))
+    matrix = lin.dv[reached]
+    return NetworkRows(
+        name=tuple(lin.nodes[i] for i in reached),
+        kind=tuple("voltage" for _ in reached),
+        matrix=matrix,
+        base=lin.v_pu[reached] - matrix @ lin.net_kw,
+        lower=lower[reached],
+        upper=upper[reached],
+    )
+
+
+def _current_rows(
+    lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Floats, facets: int
+) -> NetworkRows:
+    rated = np.flatnonzero(np.isfinite(limits.rating_a))
+    present = lin.current_a[rated]
+    angles = 2.0 * np.pi * np.arange(facets // 2) / facets
+    turn = (
+        np.exp(-1j * (np.angle(present)[:, None] + angles[None, :]))
+        * (100.0 / limits.rating_a[rated])[:, None]
+    )
+    value = np.real(turn * present[:, None]).ravel()
+    change = np.real(turn[:, :, None] * lin.di[rated][:, None, :]).reshape(len(value), lin.di.shape[1])
+    full = np.full(len(value), 100.0)
+    reached = np.flatnonzero(_reach(value, change, -full, full, lin.net_kw, low_kw, high_kw))
+    matrix = change[reached]
+    return NetworkRows(
+        name=tuple(
+            f"{lin.branches[rated[row // len(angles)]]} +{np.degrees(angles[row % len(angles)]):.0f}"
+            for row in reached
+        ),
+        kind=tuple("congestion" for _ in reached),
+        matrix=matrix,
+        base=value[reached] - matrix @ lin.net_kw,
+        lower=-full[reached],
+        upper=full[reached],
+    )

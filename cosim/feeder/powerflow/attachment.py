@@ -1,0 +1,222 @@
+"""Which loads of the circuit belong to which LAM, and how a LAM's power splits over them.
+
+Within a clearing a LAM's power splits over its loads by their share of the bus's spot load, at constant
+power.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.feeder.circuit import Complexes, FeederError, Floats, LamSite
+from cosim.feeder.powerflow.admittance import Ints
+
+
+@dataclass(frozen=True)
+class SpotLoad:
+    """A load of the circuit: its number there, bus, nodes in the solution vector, published power."""
+
+    number: int
+    name: str
+    bus: str
+    nodes: Ints
+    phases: tuple[int, ...]
+    is_delta: bool
+    kw: float
+    kvar: float
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """M LAMs on K loads with L windings.
+
+    Attributes
+    ----------
+    share
+        Part of each LAM's power that each load takes ``(K, M)``; columns sum to 1.
+    fixed_kw, fixed_kvar
+        What loads that belong to no LAM draw ``(K,)``.
+    winding_ends
+        Nodes of each load winding ``(L, 2)``, 0 being ground.
+    winding_load, winding_part
+        The load of each winding ``(L,)`` and the part of the load's power that it takes ``(L,)``.
+    spot_kw, tan_phi
+        The loads that each LAM stands for ``(M,)`` [kW] and their kvar per kW.
+    members
+        Loads of each LAM.
+    """
+
+    share: Floats
+    fixed_kw: Floats
+    fixed_kvar: Floats
+    winding_ends: Ints
+    winding_load: Ints
+    winding_part: Floats
+    spot_kw: Floats
+    tan_phi: Floats
+    members: tuple[tuple[int, ...], ...]
+
+    def load_kw(self, net_kw: Floats) -> Floats:
+        """Active power of each load ``(K,)`` [kW] for LAM net powers ``(M,)`` [kW]."""
+        return self.share @ net_kw + self.fixed_kw
+
+    def load_kvar(self, net_kvar: Floats) -> Floats:
+        """Reactive power of each load ``(K,)`` [kvar] for LAM net powers ``(M,)`` [kvar]."""
+        return self.share @ net_kvar + self.fixed_kvar
+
+    def winding_va(self, net_kw: Floats, net_kvar: Floats) -> Complexes:
+        """Complex power into each winding ``(L,)`` [VA]."""
+        kva = np.asarray(self.load_kw(net_kw) + 1j * self.load_kvar(net_kvar), dtype=np.complex128)
+        return kva[self.winding_load] * (1e3 * self.winding_part).astype(np.complex128)
+
+    def winding_va_per_kw(self) -> Complexes:
+        """Change of the windings' powers per kW of each LAM ``(L, M)`` [VA]."""
+        return 1e3 * (self.share[self.winding_load] * self.winding_part[:, None]).astype(np.complex128)
+
+
+def sites_of_loads(loads: Sequence[SpotLoad]) -> tuple[LamSite, ...]:
+    """One LAM per load bus, named after the bus, in the order of the circuit's loads."""
+    return tuple(LamSite(name=bus, bus=bus) for bus in dict.fromkeys(load.bus for load in loads))
+
+
+def check_sites(
+    sites: Sequence[LamSite], node_names: Sequence[str], fed: NDArray[np.bool_], load_buses: set[str]
+) -> None:
+    """Refuse LAM sites that the circuit cannot hold.
+
+    Parameters
+    ----------
+    sites
+        Where LAMs are to attach.
+    node_names, fed
+        The circuit's nodes such as ``"47.1"``, and which of them hang on a source.
+    load_buses
+        Its buses with loads.
+
+    Raises
+    ------
+    FeederError
+        Two LAMs of one name or on the same loads, an unknown bus, a bus without loads, or a phase that is not
+        there.
+    """
+    if not sites:
+        raise FeederError(
+            "the feeder has no load to which a LAM could attach; add loads or name LAM sites with phases"
+        )
+    buses = {name.partition(".")[0] for name in node_names[1:]}
+    nodes = {name for name, is_fed in zip(node_names, fed, strict=True) if is_fed}
+    names: set[str] = set()
+    taken: set[str] = set()
+    for site in sites:
+        if site.name in names:
+            raise FeederError(f"LAM '{site.name}' is named twice; give each LAM its own name")
+        names.add(site.name)
+        if site.bus not in buses:
+            raise FeederError(f"LAM '{site.name}' stands at bus '{site.bus}', which the feeder does not have")
+        if not site.phases:
+            if site.bus not in load_buses:
+                raise FeederError(
+                    f"LAM '{site.name}': bus '{site.bus}' has no load; name the phases to connect to"
+                )
+            if site.bus in taken:
+                raise FeederError(
+                    f"LAM '{site.name}': the loads at bus '{site.bus}' already belong to another LAM"
+                )
+            taken.add(site.bus)
+        for phase in site.phases:
+            if f"{site.bus}.{phase}" not in nodes:
+                raise FeederError(f"LAM '{site.name}': bus '{site.bus}' has no phase {phase} that is fed")
+
+
+def own_loads(sites: Sequence[LamSite], base_kv: Mapping[str, float]) -> list[dict[str, str]]:
+    """Loads to make for LAMs that name their phases.
+
+    Parameters
+    ----------
+    sites
+        Checked LAM sites, M of them.
+    base_kv
+        Base voltages of the nodes to ground [kV].
+
+    Returns
+    -------
+    list of dict
+        For each LAM the names of its loads and the OpenDSS commands that make them; empty where it needs
+        none.
+    """
+    return [
+        {
+            f"sharegrid_lam{i}_{phase}": (
+                f"new load.sharegrid_lam{i}_{phase} bus1={site.bus}.{phase} phases=1 conn=wye"
+                f" kv={base_kv[f'{site.bus}.{phase}']:.9g}"
+                f" kw={site.spot_kw / len(site.phases)} kvar={site.spot_kvar / len(site.phases)}"
+            )
+            for phase in site.phases
+        }
+        for i, site in enumerate(sites)
+    ]
+
+
+def attach(sites: Sequence[LamSite], loads: Sequence[SpotLoad], own: Sequence[Collection[str]]) -> Attachment:
+    """Give each LAM its loads.
+
+    Parameters
+    ----------
+    sites
+        Checked LAM sites, M of them.
+    loads
+        The circuit's loads, K of them, those made for LAMs with phases of their own included.
+    own
+        Names of the loads made for each LAM, empty where it takes over the loads of its bus.
+
+    Returns
+    -------
+    Attachment
+        Shares and windings. A bus whose spot loads add up to 0 kW is shared evenly.
+    """
+    made = {name for names in own for name in names}
+    share = np.zeros((len(loads), len(sites)))
+    members = []
+    for i, (site, names) in enumerate(zip(sites, own, strict=True)):
+        mine = [
+            k
+            for k, load in enumerate(loads)
+            if (load.name in names if names else load.bus == site.bus and load.name not in made)
+        ]
+        kw = np.array([loads[k].kw for k in mine])
+        share[mine, i] = kw / kw.sum() if kw.sum() > 0 and np.all(kw >= 0) else 1 / len(mine)
+        members.append(tuple(mine))
+    kw = np.array([load.kw for load in loads])
+    kvar = np.array([load.kvar for load in loads])
+    lamless = ~share.any(axis=1)
+    spot_kw = np.array([kw[list(mine)].sum() for mine in members])
+    spot_kvar = np.array([kvar[list(mine)].sum() for mine in members])
+    ends, owner, part = _windings(loads)
+    return Attachment(
+        share=share,
+        fixed_kw=np.where(lamless, kw, 0.0),
+        fixed_kvar=np.where(lamless, kvar, 0.0),
+        winding_ends=ends,
+        winding_load=owner,
+        winding_part=part,
+        spot_kw=spot_kw,
+        tan_phi=np.divide(spot_kvar, spot_kw, out=np.zeros_like(spot_kw), where=spot_kw != 0),
+        members=tuple(members),
+    )
+
+
+def _windings(loads: Sequence[SpotLoad]) -> tuple[Ints, Ints, Floats]:
+    ends: list[tuple[int, int]] = []
+    owner: list[int] = []
+    part: list[float] = []
+    for k, load in enumerate(loads):
+        count = len(load.phases)
+        for i in range(count):
+            # A delta of three phases closes on itself; with one or two it has one conductor more than phases.
+            other = (i + 1) % len(load.nodes) if load.is_delta else count
+            ends.append((load.nodes[i], load.nodes[other]))
+            owner.append(k)
+            part.append(1 / count)
+    return np.array(ends, dtype=np.intp), np.array(owner, dtype=np.intp), np.array(part)

@@ -1,0 +1,78 @@
+"""Gathers the unchanging facts of a feeder from its circuit and its LAMs."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cosim.feeder.circuit import FeederLayout, LamSite
+from cosim.feeder.powerflow.admittance import Ints
+from cosim.feeder.powerflow.attachment import Attachment, SpotLoad
+from cosim.feeder.powerflow.topology import Survey, bus_of, segments
+
+
+def layout_of(
+    name: str,
+    survey: Survey,
+    monitored: Ints,
+    sites: Sequence[LamSite],
+    loads: Sequence[SpotLoad],
+    attachment: Attachment,
+    regulators: Sequence[str],
+    coordinates: Mapping[str, tuple[float, float]],
+    *,
+    exact_derivatives: bool,
+) -> FeederLayout:
+    """Gather a feeder's layout.
+
+    Parameters
+    ----------
+    name
+        Name of the feeder, for people.
+    survey, monitored
+        The circuit, and the nodes whose voltages count.
+    sites, loads, attachment
+        The M LAMs and the loads that are theirs.
+    regulators, coordinates
+        Names of the regulators and bus positions for the map.
+    exact_derivatives
+        Whether derivatives come from the admittance matrix (or from differences).
+
+    Returns
+    -------
+    FeederLayout
+        The facts, with counts for the report.
+    """
+    nodes = tuple(survey.node_names[node] for node in monitored)
+    place = {int(node): i for i, node in enumerate(monitored)}
+    lam_nodes = tuple(
+        tuple(sorted({place[node] for k in members for node in loads[k].nodes.tolist() if node in place}))
+        for members in attachment.members
+    )
+    kinds = [branch.element.kind for branch in survey.branches if branch.conductor == 0]
+    return FeederLayout(
+        name=name,
+        lams=tuple(site.name for site in sites),
+        lam_bus=tuple(site.bus for site in sites),
+        lam_phases=tuple(tuple(sorted(int(nodes[i].partition(".")[2]) for i in mine)) for mine in lam_nodes),
+        lam_nodes=lam_nodes,
+        spot_kw=attachment.spot_kw,
+        tan_phi=attachment.tan_phi,
+        nodes=nodes,
+        node_base_kv=survey.base_kv[monitored],
+        branches=tuple(branch.name for branch in survey.branches),
+        rating_a=np.array([branch.element.rating_a for branch in survey.branches]),
+        regulators=tuple(regulators),
+        coordinates=coordinates,
+        segments=segments(survey),
+        description={
+            "feeder": name,
+            "buses": len({bus_of(node) for node in nodes}),
+            "nodes": len(nodes),
+            "lams": len(sites),
+            "lines": kinds.count("line"),
+            "transformers": len(kinds) - kinds.count("line"),
+            "regulators": len(regulators),
+            "spot_kw": float(attachment.spot_kw.sum()),
+            "derivatives": "admittance" if exact_derivatives else "differences",
+        },
+    )

@@ -1,0 +1,215 @@
+"""Reads an OpenDSS circuit: its elements, loads, admittances, sources and coordinates.
+
+Functions take an OpenDSS context and leave nothing behind but its active element, which no caller relies on.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from cosim.feeder.circuit import Complexes, FeederError
+from cosim.feeder.powerflow.admittance import Ints
+from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.topology import BRANCH_KINDS, Branch, Element, Survey, bus_of
+
+# OpenDSS's placeholder for a line whose description says nothing about its ampacity [A].
+_PLACEHOLDER_A = 400.0
+
+
+def survey_circuit(dss: Any) -> Survey:
+    """Read the elements, nodes and base voltages of a circuit.
+
+    Parameters
+    ----------
+    dss
+        An OpenDSS context that holds a circuit, solved at least once.
+
+    Returns
+    -------
+    Survey
+        What the circuit consists of.
+
+    Raises
+    ------
+    FeederError
+        A bus has no base voltage.
+    """
+    unrated = _lines_without_ampacity(dss)
+    offsets = _current_offsets(dss)
+    elements = []
+    for full_name in dss.Circuit.AllElementNames():
+        dss.Circuit.SetActiveElement(full_name)
+        if not dss.CktElement.Enabled() or _primitive(dss) is None:
+            continue
+        name = full_name.lower()
+        kind = name.partition(".")[0]
+        rating_a = dss.CktElement.NormalAmps()
+        if kind == "line":
+            dss.Lines.Name(name.partition(".")[2])
+        elements.append(
+            Element(
+                name=name,
+                kind=kind,
+                buses=tuple(bus_of(bus) for bus in dss.CktElement.BusNames()),
+                nodes=np.array(dss.CktElement.NodeRef(), dtype=np.intp),
+                phases=tuple(dss.CktElement.NodeOrder()[: dss.CktElement.NumPhases()]),
+                rating_a=rating_a if rating_a > 0 and name not in unrated else np.inf,
+                is_switch=kind == "line" and dss.Lines.IsSwitch(),
+                current_at=offsets.get(name, -1),
+            )
+        )
+    names = ("ground", *(name.lower() for name in dss.Circuit.YNodeOrder()))
+    base_kv = _base_voltages(dss, {bus_of(name) for name in names[1:]})
+    return Survey(
+        elements=tuple(elements),
+        node_names=names,
+        base_kv=np.array([1.0, *(base_kv[bus_of(name)] for name in names[1:])]),
+        branches=tuple(
+            Branch(element, conductor)
+            for element in elements
+            if element.kind in BRANCH_KINDS
+            for conductor in range(len(element.phases))
+        ),
+    )
+
+
+def spot_loads(dss: Any) -> tuple[SpotLoad, ...]:
+    """Enabled loads of a circuit, at the load multiplier in force."""
+    multiplier = dss.Solution.LoadMult()
+    loads = []
+    for name in dss.Loads.AllNames():
+        dss.Loads.Name(name)
+        if not dss.CktElement.Enabled():
+            continue
+        loads.append(
+            SpotLoad(
+                number=dss.Loads.Idx(),
+                name=name.lower(),
+                bus=bus_of(dss.CktElement.BusNames()[0]),
+                nodes=np.array(dss.CktElement.NodeRef(), dtype=np.intp),
+                phases=tuple(dss.CktElement.NodeOrder()[: dss.CktElement.NumPhases()]),
+                is_delta=dss.Loads.IsDelta(),
+                kw=multiplier * dss.Loads.kW(),
+                kvar=multiplier * dss.Loads.kvar(),
+            )
+        )
+    return tuple(loads)
+
+
+def admittance(dss: Any, survey: Survey) -> Complexes:
+    """Nodal admittance of everything but the loads, ground being row and column 0 ``(N, N)`` [S]."""
+    size = len(survey.node_names)
+    y = np.zeros((size, size), dtype=np.complex128)
+    for element in survey.elements:
+        if element.kind != "load":
+            np.add.at(y, (element.nodes[:, None], element.nodes[None, :]), _primitive_of(dss, element))
+    return y
+
+
+def branch_rows(dss: Any, survey: Survey) -> Complexes:
+    """Rows that turn node voltages into the branches' currents ``(b, N)`` [S]."""
+    rows = np.zeros((len(survey.branches), len(survey.node_names)), dtype=np.complex128)
+    for i, branch in enumerate(survey.branches):
+        np.add.at(rows[i], branch.element.nodes, _primitive_of(dss, branch.element)[branch.conductor])
+    return rows
+
+
+def source_terminals(dss: Any, survey: Survey) -> tuple[Ints, Complexes]:
+    """Nodes at the sources' terminals ``(s,)`` and the rows of their admittance ``(s, N)`` [S]."""
+    sources = _sources(survey)
+    rows = np.zeros(
+        (sum(len(source.nodes) for source in sources), len(survey.node_names)), dtype=np.complex128
+    )
+    at = 0
+    for source in sources:
+        for primitive in _primitive_of(dss, source):
+            np.add.at(rows[at], source.nodes, primitive)
+            at += 1
+    return np.concatenate([source.nodes for source in sources]), rows
+
+
+def source_currents(dss: Any, survey: Survey) -> Complexes:
+    """Present currents into the sources' terminals, in the order of `source_terminals` ``(s,)`` [A]."""
+    currents = []
+    for source in _sources(survey):
+        dss.Circuit.SetActiveElement(source.name)
+        currents.append(np.array(dss.CktElement.Currents()).view(np.complex128))
+    return np.concatenate(currents)
+
+
+def tap_positions(dss: Any) -> dict[str, int]:
+    """Present positions of the regulators, ``{regulator: steps}``."""
+    found = {}
+    for name in dss.RegControls.AllNames():
+        dss.RegControls.Name(name)
+        found[name.lower()] = int(dss.RegControls.TapNumber())
+    return found
+
+
+def positions(dss: Any) -> dict[str, tuple[float, float]]:
+    """Coordinates that the circuit defines, ``{bus: (x, y)}``."""
+    found = {}
+    for bus in dss.Circuit.AllBusNames():
+        dss.Circuit.SetActiveBus(bus)
+        if dss.Bus.Coorddefined():
+            found[bus.lower()] = (dss.Bus.X(), dss.Bus.Y())
+    return found
+
+
+def _sources(survey: Survey) -> list[Element]:
+    return [element for element in survey.elements if element.kind == "vsource"]
+
+
+def _base_voltages(dss: Any, buses: set[str]) -> dict[str, float]:
+    base_kv = {}
+    for bus in sorted(buses):
+        dss.Circuit.SetActiveBus(bus)
+        base_kv[bus] = dss.Bus.kVBase()
+        if not base_kv[bus] > 0:
+            raise FeederError(
+                f"bus '{bus}' has no base voltage; "
+                "end the feeder's file with 'set voltagebases=[...]' and 'calcvoltagebases'"
+            )
+    return base_kv
+
+
+def _primitive_of(dss: Any, element: Element) -> Complexes:
+    dss.Circuit.SetActiveElement(element.name)
+    primitive = _primitive(dss)
+    if primitive is None:
+        raise FeederError(
+            f"{element.name} lost its admittance; leave elements enabled while the feeder is in use"
+        )
+    return primitive
+
+
+def _primitive(dss: Any) -> Complexes | None:
+    # Controls and meters answer with a single number instead of a matrix.
+    values = dss.CktElement.YPrim()
+    size = len(dss.CktElement.NodeRef())
+    if len(values) != 2 * size * size:
+        return None
+    return np.array(values).view(np.complex128).reshape(size, size).T
+
+
+def _current_offsets(dss: Any) -> dict[str, int]:
+    widths = np.multiply(dss.PDElements.AllNumConductors(), dss.PDElements.AllNumTerminals())
+    starts = np.concatenate(([0], np.cumsum(widths)[:-1]))
+    return {name.lower(): int(start) for name, start in zip(dss.PDElements.AllNames(), starts, strict=True)}
+
+
+def _objects(dss: Any, kind: str) -> list[dict[str, Any]]:
+    dss.Basic.SetActiveClass(kind)
+    return msgspec.json.decode(dss.ActiveClass.ToJSON(), type=list[dict[str, Any]])
+
+
+def _lines_without_ampacity(dss: Any) -> set[str]:
+    # A line repeats the placeholder as if it were its own when it names a code, so the code decides.
+    rated = {code["Name"].lower() for code in _objects(dss, "linecode") if "NormAmps" in code}
+    unrated = set()
+    for line in _objects(dss, "line"):
+        said = line["LineCode"].lower() in rated if "LineCode" in line else "NormAmps" in line
+        if line.get("NormAmps", _PLACEHOLDER_A) == _PLACEHOLDER_A and not said:
+            unrated.add(f"line.{line['Name'].lower()}")
+    return unrated

@@ -1,1 +1,0 @@
-"""Feeder data that the project ships."""

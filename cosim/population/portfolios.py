@@ -1,0 +1,218 @@
+"""Prosumers as the market services see them: positions before an interval, and what then happens.
+
+The population without hardware is advanced here with the same physics as the emulated devices; live
+prosumers are known by telemetry alone and act through set-points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from broker.messages import DeviceSetPoint, DeviceState, Telemetry
+from cosim.population.profiles import Actual, Forecast, Profiles
+from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
+from devices.battery import advance
+from market.response import Resources
+from market.services.prosumers import Metered, Position
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+# A PV allocation this close to what was expected is no curtailment: the inverter's limit is lifted [kW].
+CURTAILED_KW = 1e-6
+
+
+class Sky:
+    """Samples and forecasts of the profiles, computed once per tick for all who ask."""
+
+    def __init__(self, profiles: Profiles) -> None:
+        self.profiles = profiles
+        self.sample = lru_cache(maxsize=2)(profiles.sample)
+        self.forecast = lru_cache(maxsize=2)(self._forecast)
+
+    def _forecast(self, tick: int) -> Forecast:
+        return self.profiles.forecast(tick, self.sample(tick))
+
+
+@dataclass(frozen=True)
+class _Offers:
+    """Resources of a group of prosumers in one tick: which they are, and as the market takes them."""
+
+    kind: npt.NDArray[np.int8]
+    owner: Indices
+    resources: Resources
+
+    def total(self, output_kw: Floats, size: int, *kinds: Kind) -> Floats:
+        """Output of the given kinds by owner, ``(size,)`` [kW]."""
+        some = np.isin(self.kind, kinds)
+        return np.bincount(self.owner[some], output_kw[some], minlength=size).astype(np.float64)
+
+
+def _offers(
+    profiles: Profiles, inventory: Inventory, members: Indices, tick: int, soc: Floats, forecast: Forecast
+) -> _Offers:
+    """Offers of ``members`` alone, owners counted by their place among them."""
+    everything = resources_at(profiles, inventory, tick, soc, forecast)
+    place = np.full(profiles.population.size, -1, dtype=np.intp)
+    place[members] = np.arange(members.size)
+    mine = place[everything.prosumer] >= 0
+    owner = place[everything.prosumer[mine]]
+    resources = Resources(
+        owner=owner,
+        min_kw=everything.min_kw[mine],
+        max_kw=everything.max_kw[mine],
+        cost_linear=everything.cost_linear[mine],
+        cost_quadratic=everything.cost_quadratic[mine],
+    )
+    return _Offers(everything.kind[mine], owner, resources)
+
+
+class VirtualPortfolio:
+    """Prosumers without hardware (see `market.services.prosumers.Portfolio`).
+
+    Parameters
+    ----------
+    sky
+        Samples and forecasts of the whole population.
+    members
+        Indices of the prosumers, ascending.
+    tan_phi
+        Reactive over active power of each prosumer's load, ``(n,)`` over the whole population.
+    """
+
+    def __init__(self, sky: Sky, members: Indices, tan_phi: Floats) -> None:
+        self.sky = sky
+        self.members = members
+        self.tan_phi = tan_phi[members]
+        self.inventory = inventory_of(sky.profiles.population)
+        self.soc = sky.profiles.population.soc_start.copy()
+
+    def position(self, tick: int) -> Position:
+        """Expected position from the forecast and each battery's state of charge."""
+        forecast = self.sky.forecast(tick)
+        self.offers = _offers(self.sky.profiles, self.inventory, self.members, tick, self.soc, forecast)
+        load_kw = forecast.load_kw[self.members]
+        return Position(load_kw, self.tan_phi * load_kw, self.offers.resources)
+
+    def act(self, tick: int, output_kw: Floats) -> Metered:
+        """Hold the set-points through the interval: curtailment is a limit, the sun decides below it."""
+        members, size = self.members, self.members.size
+        people, dt_h = self.sky.profiles.population, self.sky.profiles.timeline.interval_h
+        actual: Actual = self.sky.sample(tick)
+        pv_kw = self.offers.total(output_kw, size, Kind.PV)
+        curtailed = pv_kw < self.sky.forecast(tick).pv_kw[members] - CURTAILED_KW
+        pv_limit_kw = np.where(curtailed, pv_kw, np.inf)
+        battery_kw = self.offers.total(output_kw, size, Kind.CHARGE, Kind.DISCHARGE)
+        shed_kw = self.offers.total(output_kw, size, Kind.FLEXIBLE)
+
+        load_kw = np.maximum(actual.load_kw[:, members] - shed_kw, 0.0)
+        net_kw = load_kw - np.minimum(actual.pv_kw[:, members], pv_limit_kw) - battery_kw
+        self.soc[members] = advance(
+            self.soc[members],
+            battery_kw,
+            people.battery_kwh[members],
+            people.battery_efficiency[members],
+            dt_h,
+        )
+        reactive_kvar = self.tan_phi * load_kw.mean(axis=0)
+        return Metered(net_kw.mean(axis=0) * dt_h, reactive_kvar * dt_h)
+
+
+class TelemetryPortfolio:
+    """Live prosumers (see `market.services.prosumers.LivePortfolio`).
+
+    A device that does not answer is not offered: its PV counts as inflexible generation at the forecast, its
+    battery as idle.
+    """
+
+    def __init__(self, sky: Sky, members: Indices, tan_phi: Floats) -> None:
+        self.sky = sky
+        self.members = members
+        self.names = [sky.profiles.population.id[member] for member in members]
+        self.tan_phi = tan_phi[members]
+        self.inventory = inventory_of(sky.profiles.population)
+        self.soc = sky.profiles.population.soc_start.copy()
+
+    def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:
+        """Expected position: load and sun by forecast, what devices can do by telemetry."""
+        forecast = self.sky.forecast(tick)
+        states = [_by_device(telemetry.get(name)) for name in self.names]
+        for member, devices in zip(self.members, states, strict=True):
+            battery = devices.get("battery")
+            if battery is not None and battery.soc is not None:
+                self.soc[member] = battery.soc
+        offers = _offers(self.sky.profiles, self.inventory, self.members, tick, self.soc, forecast)
+        low, high = offers.resources.min_kw.copy(), offers.resources.max_kw.copy()
+        demand_kw = forecast.load_kw[self.members].copy()
+        for r, (kind, owner) in enumerate(zip(offers.kind, offers.owner, strict=True)):
+            device = states[owner].get("pv" if kind == Kind.PV else "battery")
+            if kind == Kind.PV and device is None:
+                demand_kw[owner] -= high[r]
+            low[r], high[r] = _range(Kind(kind), device, low[r], high[r])
+        self.offers = _Offers(
+            offers.kind,
+            offers.owner,
+            Resources(offers.owner, low, high, offers.resources.cost_linear, offers.resources.cost_quadratic),
+        )
+        self.expected_pv_kw = self.offers.total(high, self.members.size, Kind.PV)
+        return Position(demand_kw, self.tan_phi * forecast.load_kw[self.members], self.offers.resources)
+
+    def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
+        """Curtailment limit of PV, lifted where nothing is curtailed, and power of the battery."""
+        people, size = self.sky.profiles.population, self.members.size
+        pv_kw = self.offers.total(output_kw, size, Kind.PV)
+        battery_kw = self.offers.total(output_kw, size, Kind.CHARGE, Kind.DISCHARGE)
+        commands: list[list[DeviceSetPoint]] = []
+        for place, member in enumerate(self.members):
+            devices = []
+            if people.pv_kwp[member] > 0.0:
+                curtailed = pv_kw[place] < self.expected_pv_kw[place] - CURTAILED_KW
+                limit_kw = float(pv_kw[place]) if curtailed else None
+                devices.append(DeviceSetPoint(device="pv", power_kw=limit_kw))
+            if people.battery_kwh[member] > 0.0:
+                devices.append(DeviceSetPoint(device="battery", power_kw=float(battery_kw[place])))
+            commands.append(devices)
+        return commands
+
+
+def _by_device(telemetry: Telemetry | None) -> dict[str, DeviceState]:
+    """States of the devices that answered, by kind."""
+    if telemetry is None:
+        return {}
+    return {state.device: state for state in telemetry.devices if state.quality != "missing"}
+
+
+def _range(kind: Kind, device: DeviceState | None, low_kw: float, high_kw: float) -> tuple[float, float]:
+    """Limits of a resource that its device can keep; none where it does not answer."""
+    if device is None:
+        return 0.0, 0.0
+    if kind == Kind.CHARGE and device.min_kw is not None:
+        return max(low_kw, min(device.min_kw, 0.0)), high_kw
+    if kind == Kind.DISCHARGE and device.max_kw is not None:
+        return low_kw, min(high_kw, max(device.max_kw, 0.0))
+    return low_kw, high_kw
+
+
+class LiveEnvironment:
+    """What happens around live prosumers' devices (see `devices.service.Environment`)."""
+
+    def __init__(self, sky: Sky, members: Indices, tan_phi: Floats) -> None:
+        self.sky = sky
+        self.members = members
+        self.tan_phi = tan_phi[members]
+
+    def substeps(self, tick: int) -> tuple[Floats, Floats, Floats, float]:
+        """Load [kW], its reactive power [kvar] and available PV [kW], ``(s, m)`` each, and a sub-step [s]."""
+        actual = self.sky.sample(tick)
+        load_kw = actual.load_kw[:, self.members]
+        timeline = self.sky.profiles.timeline
+        return (
+            load_kw,
+            self.tan_phi * load_kw,
+            actual.pv_kw[:, self.members],
+            timeline.interval_h * 3600.0 / timeline.substeps,
+        )

@@ -1,0 +1,102 @@
+"""Prices of a run: the grid's and the utility's by local hour, and what owners expect of the market ahead.
+
+The outlook is simple on purpose: a market price lies between the grid's export and import price, near the
+first when the feeder as a whole has a surplus and near the second when it is short.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.population.noise import generator
+from cosim.scenario.checks import hourly
+from cosim.scenario.sections import MarketSection
+from cosim.scenario.timeline import Timeline
+
+Floats = NDArray[np.float64]
+
+BLOCK = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices that hold in one interval [$/kWh]."""
+
+    import_price: float
+    export_price: float
+    retail_price: float
+    feed_in_price: float
+
+
+def prices_at(market: MarketSection, timeline: Timeline, tick: int) -> Prices:
+    """Prices at a tick, by the local hour in which it opens."""
+    hour = timeline.local(tick).hour
+    return Prices(
+        import_price=hourly(market.grid.import_price)[hour],
+        export_price=hourly(market.grid.export_price)[hour],
+        retail_price=hourly(market.tariff.retail_price)[hour],
+        feed_in_price=hourly(market.tariff.feed_in_price)[hour],
+    )
+
+
+def expected_prices(
+    market: MarketSection, wall_min: NDArray[np.float64], net_load_kw: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Market price to expect from the feeder's expected net load.
+
+    Parameters
+    ----------
+    market
+        Grid prices.
+    wall_min
+        Local wall time of each tick [min since 1970 on the local clock], ``(t,)``.
+    net_load_kw
+        Expected load minus PV of the whole feeder, ``(t,)``.
+
+    Returns
+    -------
+    NDArray
+        ``(t,)`` [$/kWh]: export price + (import price - export price) (1 + net load / its largest magnitude)
+        / 2.
+    """
+    hour = (wall_min // 60.0).astype(np.intp) % 24
+    low = np.array(hourly(market.grid.export_price))[hour]
+    high = np.array(hourly(market.grid.import_price))[hour]
+    largest = max(float(np.abs(net_load_kw).max(initial=0.0)), 1e-9)
+    return np.asarray(low + (high - low) * 0.5 * (1.0 + net_load_kw / largest), dtype=np.float64)
+
+
+def opinions_of(
+    expected: NDArray[np.float64], seed: int, first_index: int, opinions: int, error: float
+) -> NDArray[np.float64]:
+    """Price forecasts of owners who differ in their opinion.
+
+    Parameters
+    ----------
+    expected
+        Expected price of the ticks ahead, ``(t,)`` [$/kWh].
+    seed
+        Seed of the scenario.
+    first_index
+        Interval number of the first of these ticks since 1970: an opinion about an instant stays the same.
+    opinions
+        How many.
+    error
+        Relative standard error.
+
+    Returns
+    -------
+    NDArray
+        ``(opinions, t)`` [$/kWh].
+    """
+    days = _day_block(first_index, len(expected))
+    z = np.concatenate(
+        [generator(seed, "outlook", day).standard_normal((opinions, BLOCK)) for day in days], axis=1
+    )
+    offset = first_index - days[0] * BLOCK
+    return np.asarray(expected * (1.0 + error * z[:, offset : offset + len(expected)]), dtype=np.float64)
+
+
+def _day_block(first: int, count: int) -> range:
+    return range(first // BLOCK, (first + count - 1) // BLOCK + 1)

@@ -1,0 +1,205 @@
+"""A user's own load and PV in time, from a CSV or Parquet file; what it leaves out stays synthetic.
+
+One row per interval (or per sub-step), one column per quantity and profile: ``load_kw.NAME`` and
+``pv_kw.NAME`` as metered, ``load_kw_per_mwh.NAME`` and ``pv_kw_per_kwp.NAME`` to be scaled by each prosumer's
+consumption or rating.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.population.members import Population
+from cosim.population.table_file import TableFile, read_table
+from cosim.scenario import Scenario
+from cosim.scenario.checks import closest
+from cosim.scenario.timeline import Timeline
+
+if TYPE_CHECKING:
+    from cosim.population.profiles import Source
+
+Floats = NDArray[np.float64]
+
+OFFSET = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)$")
+QUANTITIES = {
+    "load_kw": "Load [kW] of every prosumer of this profile.",
+    "load_kw_per_mwh": "Load per annual consumption [kW per 1000 kWh/a].",
+    "pv_kw": "Available PV power [kW] of every prosumer of this profile.",
+    "pv_kw_per_kwp": "Available PV power per rating [kW/kWp].",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Which prosumers take which column of the table, and what each multiplies it by."""
+
+    prosumer: NDArray[np.intp]
+    column: NDArray[np.intp]
+    factor: Floats
+
+    def put(self, rows: Floats, into: Floats) -> None:
+        """Overwrite ``into`` ``(s, n)`` by the rows ``(s or 1, columns)`` of the table."""
+        into[:, self.prosumer] = rows[:, self.column] * self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class Tabled:
+    """Load and PV as in the table, and from another source where the table is silent.
+
+    Attributes
+    ----------
+    values
+        The run's rows of the table, ``(intervals * rows_per_tick, columns)``.
+    """
+
+    rest: "Source"
+    values: Floats
+    rows_per_tick: int
+    load: Assigned
+    pv: Assigned
+
+    def sample(self, tick: int) -> tuple[Floats, Floats]:
+        """Load and available PV at the sub-steps of a tick [kW], ``(s, n)`` each."""
+        load, pv = self.rest.sample(tick)
+        rows = self.values[tick * self.rows_per_tick : (tick + 1) * self.rows_per_tick]
+        self.load.put(rows, load)
+        self.pv.put(rows, pv)
+        return load, pv
+
+
+def read_profiles(scenario: Scenario, population: Population, timeline: Timeline, rest: "Source") -> Tabled:
+    """Profiles of a user's table for a run.
+
+    Parameters
+    ----------
+    scenario
+        Names the file.
+    population
+        Whose names of profiles the columns bear.
+    timeline
+        The run that the rows must cover.
+    rest
+        Source of what the table leaves out.
+
+    Returns
+    -------
+    Tabled
+        A source of load and PV.
+
+    Raises
+    ------
+    ScenarioError
+        One line that names file, column and row: a time without UTC offset, a wrong step, a hole, a repeated
+        row, an empty or negative cell, a column that belongs to nobody.
+    """
+    table = read_table(scenario.tables.profiles, ("time",))
+    if "time" not in table.columns:
+        raise table.complain("the column is missing; add the start of each row with its UTC offset", "time")
+    names = [name for name in table.columns if name != "time"]
+    load, pv = _assign(table, names, population)
+    epoch_s = _times(table)
+    rows_per_tick = _rows_per_tick(table, epoch_s, timeline)
+    rows = _rows_of_run(table, epoch_s, timeline, rows_per_tick)
+    values = np.stack([table.numbers(name, low=0.0, rows=rows) for name in names], axis=1)
+    return Tabled(rest, values, rows_per_tick, load, pv)
+
+
+def _assign(table: TableFile, names: list[str], population: Population) -> tuple[Assigned, Assigned]:
+    """Columns of load and of PV, each with the prosumers that take them."""
+    if not names:
+        raise table.complain(f"no profile; add columns such as load_kw.{population.profile[0]}")
+    members: dict[str, list[int]] = {}
+    for k, profile in enumerate(population.profile):
+        members.setdefault(profile, []).append(k)
+    taken: dict[tuple[str, str], str] = {}
+    parts: dict[str, list[tuple[NDArray[np.intp], int, Floats]]] = {"load": [], "pv": []}
+    for column, name in enumerate(names):
+        quantity, _, profile = name.partition(".")
+        if quantity not in QUANTITIES:
+            hint = closest(quantity, list(QUANTITIES)) or f"known are {', '.join(QUANTITIES)}"
+            raise table.complain(f"unknown quantity; {hint}", name)
+        if profile not in members:
+            hint = closest(profile, list(members)) or "correct it or remove the column"
+            raise table.complain(f"no prosumer has the profile {profile!r}; {hint}", name)
+        what = quantity.partition("_")[0]
+        if (what, profile) in taken:
+            raise table.complain(f"says the same as column {taken[what, profile]}; remove one", name)
+        taken[what, profile] = name
+        who = np.array(members[profile], dtype=np.intp)
+        if what == "pv":
+            who = who[population.pv_kwp[who] > 0.0]
+            if len(who) == 0:
+                raise table.complain(
+                    "no prosumer of this profile has PV; give pv_kwp or remove the column", name
+                )
+        scale = {"load_kw_per_mwh": population.annual_kwh / 1000.0, "pv_kw_per_kwp": population.pv_kwp}
+        parts[what].append((who, column, scale.get(quantity, np.ones(population.size))[who]))
+    return _joined(parts["load"]), _joined(parts["pv"])
+
+
+def _joined(parts: list[tuple[NDArray[np.intp], int, Floats]]) -> Assigned:
+    none = np.zeros(0, dtype=np.intp)
+    return Assigned(
+        prosumer=np.concatenate([none, *(who for who, _, _ in parts)]),
+        column=np.concatenate([none, *(np.full(len(who), column) for who, column, _ in parts)]),
+        factor=np.concatenate([np.zeros(0), *(factor for _, _, factor in parts)]),
+    )
+
+
+def _times(table: TableFile) -> NDArray[np.int64]:
+    """Start of each row [s since 1970 UTC], rising."""
+    import pandas as pd
+
+    column = table.frame["time"]
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        instants = column.dt.tz_convert("UTC")
+    elif pd.api.types.is_datetime64_any_dtype(column.dtype):
+        raise table.complain("times have no UTC offset; store them with a time zone", "time")
+    else:
+        texts = table.text("time")
+        for index, text in enumerate(texts):
+            if not OFFSET.search(text):
+                what = f"{text!r} has no UTC offset; write 2024-06-21T00:00+02:00"
+                raise table.complain(what, "time", index)
+        instants = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601", errors="coerce")
+    for bad in np.flatnonzero(instants.isna().to_numpy()):
+        raise table.complain("this is no time; write 2024-06-21T00:00+02:00", "time", int(bad))
+    epoch_s: NDArray[np.int64] = (
+        instants.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
+    )
+    for bad in np.flatnonzero(np.diff(epoch_s) <= 0):
+        what = "repeats the row above" if epoch_s[bad + 1] == epoch_s[bad] else "lies before the row above"
+        raise table.complain(f"the time {what}; sort the rows and keep one of each", "time", int(bad) + 1)
+    return epoch_s
+
+
+def _rows_per_tick(table: TableFile, epoch_s: NDArray[np.int64], timeline: Timeline) -> int:
+    """Rows of the table in an interval: one, or one for each sub-step."""
+    interval_s = timeline.interval_min * 60
+    step_s = int(epoch_s[1] - epoch_s[0]) if len(epoch_s) > 1 else interval_s
+    for rows in (1, timeline.substeps):
+        if step_s * rows == interval_s:
+            return rows
+    what = f"rows are {step_s / 60:g} min apart; resample them to run.interval_min = {timeline.interval_min}"
+    raise table.complain(f"{what} or to its {timeline.substeps} sub-steps", "time", 1)
+
+
+def _rows_of_run(
+    table: TableFile, epoch_s: NDArray[np.int64], timeline: Timeline, rows_per_tick: int
+) -> NDArray[np.intp]:
+    """Indices of the rows that the run needs, each of which must be there."""
+    step_s = timeline.interval_min * 60 // rows_per_tick
+    wanted = timeline.start_epoch_min * 60 + np.arange(timeline.intervals * rows_per_tick) * step_s
+    rows = np.searchsorted(epoch_s, wanted)
+    for k in np.flatnonzero(epoch_s[np.minimum(rows, len(epoch_s) - 1)] != wanted):
+        hole, first, last = (
+            datetime.fromtimestamp(int(t), UTC).astimezone(timeline.zone).isoformat(timespec="minutes")
+            for t in (wanted[k], epoch_s[0], epoch_s[-1])
+        )
+        what = f"no row for {hole}, the file spans {first} to {last}; add it or move the run"
+        raise table.complain(what, "time", min(int(rows[k]), len(epoch_s) - 1))
+    return rows

@@ -1,0 +1,283 @@
+"""What load, sun and prices do in each interval, and what prosumers expect of them beforehand.
+
+Everything is keyed by absolute time, so ticks can be asked for in any order, and only smooth curves of the
+whole feeder are kept in memory however long the run is.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.population.household import HouseholdShape, household_shape
+from cosim.population.members import Population
+from cosim.population.noise import generator, lognormal_factor, mix, smooth_normal
+from cosim.population.prices import expected_prices, opinions_of
+from cosim.population.stored_value import value_at, value_curves
+from cosim.population.sun import clear_sky_kw_per_kwp, cloud_factor, mean_cloud_factor
+from cosim.scenario import Scenario
+from cosim.scenario.timeline import Timeline, timeline_of
+
+Floats = NDArray[np.float64]
+
+SLOW_PART = 0.5
+VALUE_STEP_MIN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Actual:
+    """What happens at the sub-steps of an interval: load and available PV [kW], ``(s, n)`` each."""
+
+    load_kw: Floats
+    pv_kw: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What prosumers expect of an interval on average: load and available PV [kW], ``(n,)`` each."""
+
+    load_kw: Floats
+    pv_kw: Floats
+
+
+class Source(Protocol):
+    """Where load and PV come from; each may be None where the source does not know it."""
+
+    def sample(self, tick: int) -> tuple[Floats, Floats]:
+        """Load and available PV at the sub-steps of a tick [kW], ``(s, n)`` each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Synthetic:
+    """Standard households with habits and noise, and roofs under a cloudy sky."""
+
+    scenario: Scenario
+    population: Population
+    sites: int
+    timeline: Timeline
+    shape: HouseholdShape
+    wall_offset_min: Floats
+    clear_sky: Floats
+
+    def sample(self, tick: int) -> tuple[Floats, Floats]:
+        """Load and available PV at the sub-steps of a tick [kW], ``(s, n)`` each."""
+        people, seed = self.population, self.scenario.run.seed
+        section = self.scenario.population
+        epoch_min = self.timeline.substep_epoch_min(tick)
+        wall_min = epoch_min + self.wall_offset_min[tick]
+        usual = self.shape.at(wall_min[:, None] - people.time_shift_min)
+        slow = smooth_normal(seed, "load.slow", epoch_min, section.noise_memory_min, people.size)
+        index = self.timeline.start_epoch_min // self.timeline.interval_min + tick
+        fast = generator(seed, "load.fast", index).standard_normal(usual.shape)
+        load = usual * people.annual_kwh * lognormal_factor(mix(slow, fast, SLOW_PART), section.noise)
+        steps = slice(tick * self.timeline.substeps, (tick + 1) * self.timeline.substeps)
+        clear = self.clear_sky[steps]
+        if not clear.any():
+            return load, np.zeros_like(load)
+        clouds = cloud_factor(self.scenario.weather, seed, epoch_min, self.sites)
+        return load, clear[:, people.orientation] * clouds[:, people.lam] * people.pv_kwp
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """Load, PV and price expectations of one run.
+
+    Attributes
+    ----------
+    source
+        Where actual load and PV come from.
+    timeline
+        Ticks of the run.
+    outlook
+        Expected market price of each tick and of the horizon after the last [$/kWh], ``(intervals +
+        horizon,)``.
+    """
+
+    scenario: Scenario
+    population: Population
+    timeline: Timeline
+    source: Source
+    outlook: Floats
+    battery: NDArray[np.intp]
+    battery_group: NDArray[np.intp]
+    group_opinion: NDArray[np.intp]
+    group_rate_per_h: Floats
+    group_efficiency: Floats
+
+    @property
+    def horizon(self) -> int:
+        """Ticks that owners look ahead."""
+        return len(self.outlook) - self.timeline.intervals
+
+    def sample(self, tick: int) -> Actual:
+        """Load and available PV that really occur in a tick.
+
+        Parameters
+        ----------
+        tick
+            From 0 to the run's intervals - 1; in any order.
+
+        Returns
+        -------
+        Actual
+            At the middles of the sub-steps, ``(s, n)``.
+        """
+        return Actual(*self.source.sample(tick))
+
+    def forecast(self, tick: int, actual: Actual | None = None) -> Forecast:
+        """Load and available PV that prosumers expect when they bid for a tick.
+
+        The mean of what will happen, times an error of each prosumer and, for PV, one that all share.
+
+        Parameters
+        ----------
+        tick
+            As in `sample`.
+        actual
+            The tick's sample, if it is at hand already.
+
+        Returns
+        -------
+        Forecast
+            ``(n,)``; exact where the scenario's forecast errors are 0.
+        """
+        actual = actual if actual is not None else self.sample(tick)
+        section, seed, n = self.scenario.population, self.scenario.run.seed, self.population.size
+        index = self.timeline.start_epoch_min // self.timeline.interval_min + tick
+        rng = generator(seed, "forecast", index)
+        load_error = section.forecast_error * rng.standard_normal(n)
+        shared = self.scenario.weather.forecast_error * rng.standard_normal()
+        pv_error = shared + section.pv.forecast_error * rng.standard_normal(n)
+        return Forecast(
+            load_kw=actual.load_kw.mean(axis=0) * np.maximum(1.0 + load_error, 0.0),
+            pv_kw=np.minimum(
+                actual.pv_kw.mean(axis=0) * np.maximum(1.0 + pv_error, 0.0), self.population.pv_kwp
+            ),
+        )
+
+    def price_forecast(self, tick: int, horizon: int | None = None) -> Floats:
+        """Market prices that owners expect after a tick.
+
+        Parameters
+        ----------
+        tick
+            The forecast begins with the tick after this one.
+        horizon
+            Number of ticks, at most that of the scenario (the default).
+
+        Returns
+        -------
+        NDArray
+            ``(opinions, horizon)`` [$/kWh], one row for each opinion that goes round.
+        """
+        section = self.scenario.population.outlook
+        count = self.horizon if horizon is None else min(horizon, self.horizon)
+        index = self.timeline.start_epoch_min // self.timeline.interval_min + tick + 1
+        expected = self.outlook[tick + 1 : tick + 1 + count]
+        return opinions_of(expected, self.scenario.run.seed, index, section.opinions, section.price_error)
+
+    def stored_energy_value(self, tick: int, soc: Floats) -> Floats:
+        """What a further stored kWh is worth to each owner at the end of a tick.
+
+        Parameters
+        ----------
+        tick
+            The tick that is bid for.
+        soc
+            State of charge of all prosumers [0..1], ``(n,)``.
+
+        Returns
+        -------
+        NDArray
+            ``(n,)`` [$/kWh], not negative, not increasing in the state of charge; 0 without a battery.
+        """
+        value = np.zeros(self.population.size)
+        if len(self.battery) == 0:
+            return value
+        step = max(1, VALUE_STEP_MIN // self.timeline.interval_min)
+        price = self.price_forecast(tick)
+        blocks = max(1, price.shape[1] // step)
+        price = price[:, : blocks * step].reshape(len(price), blocks, -1).mean(axis=2)
+        curves = value_curves(
+            price[self.group_opinion],
+            self.group_rate_per_h,
+            self.group_efficiency,
+            self.scenario.population.battery.wear_price,
+            step * self.timeline.interval_h,
+        )
+        mine = value_at(curves, self.battery_group, np.asarray(soc, dtype=np.float64)[self.battery])
+        value[self.battery] = mine * self.population.value_factor[self.battery]
+        return value
+
+
+def build_profiles(scenario: Scenario, population: Population, sites: int) -> Profiles:
+    """Profiles of a run; the only place that calls the profile libraries, once for the whole run.
+
+    Parameters
+    ----------
+    scenario
+        Time, place, weather and prices.
+    population
+        Prosumers.
+    sites
+        Number of LAMs, each under its own patch of sky.
+
+    Returns
+    -------
+    Profiles
+        Ready for any tick.
+
+    Raises
+    ------
+    ScenarioError
+        A user's table of profiles cannot be used.
+    """
+    timeline = timeline_of(scenario.run)
+    horizon = max(1, round(scenario.population.outlook.horizon_h / timeline.interval_h))
+    ticks = timeline.intervals + horizon + 1
+    shape = household_shape(timeline, horizon + 1)
+    offset_min = timeline.wall_offset_min(0, ticks)
+    epoch_min = timeline.substep_epoch_min(0, ticks)
+    clear = clear_sky_kw_per_kwp(scenario.site, scenario.population.pv, epoch_min)
+    synthetic = Synthetic(
+        scenario,
+        population,
+        sites,
+        timeline,
+        shape,
+        offset_min,
+        clear[: timeline.intervals * timeline.substeps],
+    )
+    source: Source = synthetic
+    if scenario.tables.profiles:
+        from cosim.population.profile_table import read_profiles
+
+        source = read_profiles(scenario, population, timeline, synthetic)
+    middle_min = timeline.start_epoch_min + (np.arange(ticks) + 0.5) * timeline.interval_min + offset_min
+    load_kw = shape.at(middle_min) * population.annual_kwh.sum()
+    kwp = np.bincount(population.orientation, population.pv_kwp, clear.shape[1])
+    sun_kw = (
+        clear.reshape(ticks, timeline.substeps, -1).mean(axis=1) @ kwp * mean_cloud_factor(scenario.weather)
+    )
+    outlook = expected_prices(scenario.market, middle_min, load_kw - sun_kw)
+    return Profiles(
+        scenario, population, timeline, source, outlook[: ticks - 1], *_battery_groups(population)
+    )
+
+
+def _battery_groups(
+    population: Population,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Floats, Floats]:
+    """Owners of batteries, and groups of them that share opinion, duration (within 20 %) and efficiency."""
+    owner = np.flatnonzero((population.battery_kwh > 0.0) & (population.battery_kw > 0.0))
+    rate = population.battery_kw[owner] / population.battery_kwh[owner]
+    efficiency = population.battery_efficiency[owner]
+    alike = np.stack([population.opinion[owner], np.rint(4.0 * np.log2(rate)), np.rint(100.0 * efficiency)])
+    groups, group = np.unique(alike, axis=1, return_inverse=True)
+    group = group.reshape(-1).astype(np.intp)
+    members = np.maximum(np.bincount(group, minlength=groups.shape[1]), 1)
+    mean_rate = np.bincount(group, rate, groups.shape[1]) / members
+    mean_efficiency = np.bincount(group, efficiency, groups.shape[1]) / members
+    return owner, group, groups[0].astype(np.intp), mean_rate, mean_efficiency

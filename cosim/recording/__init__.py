@@ -1,0 +1,1 @@
+"""From messages to results: what was said in an interval, its settlement, benchmarks and rows."""

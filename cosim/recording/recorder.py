@@ -1,0 +1,167 @@
+"""The recorder on the bus: settles each interval into the ledger and writes what happened to the tables.
+
+It takes no part in the market. It settles an interval once all its messages are in or the step's deadline has
+passed, and holds each interval's row back until the next one opens, so that flags raised while settling and
+the duration of the last step are still in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from broker.messages import Done, Rejected, Step, Traffic
+from broker.node import Node, serve
+from cosim.clock import STEPS
+from cosim.recording.comparison import Comparison, compare
+from cosim.recording.evidence import Evidence, Witness
+from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
+from cosim.recording.settle import Interval, book, gather_interval
+from cosim.results import RunWriter
+from cosim.results.ledger import Ledger
+from cosim.world import LIVE_HOST, World
+from market.errors import MarketError
+
+
+@dataclass
+class Tally:
+    """What the recorder has counted over the run so far."""
+
+    cleared: int = 0
+    confirmed: int = 0
+    flagged: int = 0
+    traffic: dict[str, Traffic] = field(default_factory=dict)
+    step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+
+class Recorder:
+    """Service: ledger, tables and events of a run."""
+
+    def __init__(self, node: Node, world: World, writer: RunWriter, ledger: Ledger) -> None:
+        self.node = node
+        self.world = world
+        self.writer = writer
+        self.ledger = ledger
+        self.tally = Tally()
+        self.booked_kwh = np.full(world.population.size, np.nan)
+        hosts = [*world.roster.hosts, *([LIVE_HOST] if world.has_live else [])]
+        self.witness = Witness(node, world.roster, hosts)
+        self._flags: dict[int, list[str]] = defaultdict(list)
+        self._row: dict[str, Any] | None = None
+        self._opened: tuple[str, float] | None = None
+        node.on(node.topics.done("+"), self._take_done)
+        node.on(node.topics.step, self._time_step)
+        node.on(node.topics.rejected("+"), self._take_rejected)
+
+    async def run(self) -> None:
+        """Serve until the clock ends the run, and close the last interval's row."""
+        try:
+            await serve(self.node, self.on_step)
+        finally:
+            self._finish_row()
+            self.tally.traffic[self.node.name] = self.node.traffic()
+
+    async def on_step(self, step: Step) -> None:
+        """Close the last row when an interval opens; settle in the settle step."""
+        if step.step == "measure":
+            self._finish_row()
+        elif step.step == "settle":
+            await self._settle(step)
+            await self.node.done(step.step, step.tick)
+
+    async def _settle(self, step: Step) -> None:
+        evidence = await self.witness.gather(step)
+        world, tick = self.world, step.tick
+        interval = gather_interval(
+            world.roster,
+            world.rules.terms(tick),
+            tick,
+            step.interval_s / 3600.0,
+            outcome=evidence.outcome,
+            lam_outcomes=evidence.lam_outcomes,
+            metered=evidence.metered,
+            telemetry=evidence.metered_live,
+            state=evidence.state,
+            measured=evidence.measured,
+            booked_kwh=self.booked_kwh,
+        )
+        booking = book(interval, world.roster, world.rules)
+        if not self.ledger.post(tick, booking):
+            self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
+            return
+        self.booked_kwh = interval.booked_kwh
+        self._flags[tick] += interval.flags
+        if evidence.state is not None:
+            self._flags[tick] += [f"as metered: {violation}" for violation in evidence.state.violations]
+        comparison = self._compare(evidence, interval)
+        row = interval_row(world, interval, booking, evidence, comparison)
+        self._row = row | {"lag_s": step.lag_s}
+        self.writer.append("lams", lam_columns(world, interval, evidence))
+        if evidence.state is not None and evidence.state.solved:
+            self.writer.append("nodes", node_columns(world, tick, evidence.state))
+        if world.has_live:
+            self.writer.append("devices", device_columns(tick, evidence))
+
+    def _compare(self, evidence: Evidence, interval: Interval) -> Comparison | None:
+        if evidence.model is None or evidence.outcome is None:
+            return None
+        missing = self.witness.positions.missing(evidence.positions)
+        if missing:
+            self._flags[interval.tick].append(f"no benchmarks: no position of {', '.join(missing)}")
+            return None
+        try:
+            return compare(
+                self.world.roster,
+                self.world.rules,
+                interval.terms,
+                interval.dt_h,
+                outcome=evidence.outcome,
+                model=evidence.model,
+                positions=evidence.positions,
+            )
+        except MarketError as error:
+            self._flags[interval.tick].append(f"no benchmarks: {error}")
+            return None
+
+    def _finish_row(self) -> None:
+        """Write the row of the interval that is over, with its flags and durations."""
+        if self._row is None:
+            return
+        row, self._row = self._row, None
+        flags = self._flags.pop(row["tick"], [])
+        for flag in flags:
+            self.writer.event({"tick": row["tick"], "kind": "flag", "detail": flag})
+        row["flags"] = len(flags)
+        self.tally.cleared += 1
+        self.tally.confirmed += row["status"] == "confirmed"
+        self.tally.flagged += bool(flags)
+        seconds = {step: self.tally.step_s[step][-1] for step in STEPS}
+        row |= {f"{step}_s": value for step, value in seconds.items()}
+        row["interval_s"] = sum(seconds.values())
+        self.writer.append("intervals", row)
+
+    def _take_done(self, done: Done) -> None:
+        self._flags[done.tick] += done.flags
+        self.tally.traffic[done.sender] = done.traffic
+
+    def _take_rejected(self, rejected: Rejected) -> None:
+        self.writer.event(
+            {
+                "tick": rejected.tick,
+                "kind": "rejected",
+                "source": rejected.sender,
+                "detail": f"{rejected.topic}: {rejected.reason}",
+            }
+        )
+
+    def _time_step(self, step: Step) -> None:
+        """The duration of a step is the time until the next one opens."""
+        now = time.perf_counter()
+        if self._opened is not None:
+            name, began = self._opened
+            self.tally.step_s[name].append(now - began)
+        self._opened = (step.step, now)

@@ -1,0 +1,170 @@
+"""Rows of the result tables (`cosim.results.columns`) from what was said and settled in an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from broker import messages
+from broker.messages import DeviceState, FeederState, SetPoint, Telemetry, WamOutcome
+from cosim.recording.comparison import Comparison
+from cosim.recording.evidence import Evidence
+from cosim.recording.settle import Interval
+from cosim.results.booking import Booking
+from cosim.world import World
+
+PARTS = ("energy", "loss", "voltage", "congestion")
+
+
+def interval_row(
+    world: World, interval: Interval, booking: Booking, evidence: Evidence, comparison: Comparison | None
+) -> dict[str, Any]:
+    """The interval's row, but for flags and durations, which are known once it is over."""
+    outcome, state, terms = evidence.outcome, evidence.state, interval.terms
+    row: dict[str, Any] = {
+        "tick": interval.tick,
+        "time": world.timeline.utc(interval.tick),
+        "time_local": world.timeline.local(interval.tick).isoformat(),
+        "status": "held" if outcome is None else outcome.status,
+        "import_price": terms.grid.import_price,
+        "export_price": terms.grid.export_price,
+        "retail_price": terms.tariff.retail,
+        "feed_in_price": terms.tariff.feed_in,
+        "grid_scheduled_kw": interval.grid_scheduled_kw,
+        "grid_actual_kw": interval.grid_actual_kw,
+        "imbalance_kwh": float(np.abs(interval.metered_kwh - interval.trade_kw * interval.dt_h).sum()),
+        **traded(world, interval),
+        **{
+            key: getattr(booking, key)
+            for key in (
+                "energy_usd",
+                "imbalance_usd",
+                "residual_usd",
+                "uplift_usd",
+                "lam_surplus_usd",
+                "wam_surplus_usd",
+                "rounding_micro",
+                "entries",
+            )
+        },
+    }
+    if outcome is not None:
+        row |= {
+            "rounds": outcome.rounds,
+            "energy_price": outcome.energy_price,
+            "linear_error_pu": outcome.linear_error_pu,
+            "binding_rows": len(outcome.row_name),
+            "solve_s": outcome.clear_s,
+            "confirm_s": outcome.confirm_s,
+        }
+    if comparison is not None:
+        row |= {
+            "cost_market": comparison.market,
+            "cost_no_sharing": comparison.no_sharing,
+            "cost_lam_only": comparison.lam_only,
+            "cost_optimum": comparison.optimum,
+            "efficiency": comparison.efficiency,
+        }
+    return row | _physics(state)
+
+
+def _physics(state: FeederState | None) -> dict[str, Any]:
+    if state is None or not state.solved:
+        return {}
+    v_pu, loading = messages.unpack(state.v_pu), messages.unpack(state.loading)
+    return {
+        "losses_kw": state.losses_kw,
+        "v_min_pu": float(v_pu.min()),
+        "v_max_pu": float(v_pu.max()),
+        "max_loading": float(loading.max(initial=0.0)),
+        "violations": len(state.violations),
+        "tap_changes": state.tap_changes,
+    }
+
+
+def traded(world: World, interval: Interval) -> dict[str, float]:
+    """Energy bought from other members of the own LAM, and by LAMs from other LAMs [kWh].
+
+    What a LAM's members buy beyond its net purchase they buy from each other; the same holds for LAMs
+    and the grid.
+    """
+    lams = len(world.roster.lams)
+    bought = np.bincount(world.roster.lam, np.maximum(interval.trade_kw, 0.0), minlength=lams)
+    inside = bought - np.maximum(interval.net_kw, 0.0)
+    between = np.minimum(np.maximum(interval.net_kw, 0.0).sum(), np.maximum(-interval.net_kw, 0.0).sum())
+    return {
+        "traded_lam_kwh": float(inside.sum()) * interval.dt_h,
+        "traded_wam_kwh": float(between) * interval.dt_h,
+    }
+
+
+def lam_columns(world: World, interval: Interval, evidence: Evidence) -> dict[str, Any]:
+    """Rows of all LAMs."""
+    outcome, state = evidence.outcome, evidence.state
+    return {
+        "tick": interval.tick,
+        "lam": list(world.roster.lams),
+        "net_kw": interval.net_kw,
+        "price": interval.price,
+        "wam_price": interval.wam_price,
+        "alone": interval.alone,
+        "metered_kw": None if state is None else messages.unpack(state.lam_kw),
+        "v_pu": messages.unpack(state.lam_v_pu) if state is not None and state.solved else None,
+        **_parts(outcome),
+    }
+
+
+def _parts(outcome: WamOutcome | None) -> dict[str, Any]:
+    return {key: None if outcome is None else getattr(outcome, key) for key in PARTS}
+
+
+def node_columns(world: World, tick: int, state: FeederState) -> dict[str, Any]:
+    """Rows of all nodes of a solved state."""
+    return {"tick": tick, "node": list(world.layout.nodes), "v_pu": messages.unpack(state.v_pu)}
+
+
+def device_columns(tick: int, evidence: Evidence) -> dict[str, list[Any]]:
+    """Rows of all live prosumers: readings before bidding and at the end, set-points beside the second."""
+    rows = [
+        {"tick": tick, "prosumer": name, "phase": "measure", **_reading(reading)}
+        for name, reading in evidence.measured.items()
+    ]
+    for name, reading in evidence.metered_live.items():
+        acknowledged = evidence.acknowledgements.get(name)
+        rows.append(
+            {
+                "tick": tick,
+                "prosumer": name,
+                "phase": "meter",
+                **_reading(reading),
+                **_command(evidence.set_points, name),
+                "acknowledged": None if acknowledged is None else acknowledged.ok,
+            }
+        )
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return {key: [row.get(key) for row in rows] for key in keys}
+
+
+def _reading(reading: Telemetry) -> dict[str, Any]:
+    devices: dict[str, DeviceState] = {state.device: state for state in reading.devices}
+    battery, pv = devices.get("battery"), devices.get("pv")
+    return {
+        "p_kw": reading.p_kw,
+        "q_kvar": reading.q_kvar,
+        "v_pu": reading.v_pu,
+        "import_kwh": reading.import_kwh,
+        "export_kwh": reading.export_kwh,
+        "quality": reading.quality,
+        "pv_kw": None if pv is None else pv.p_kw,
+        "battery_kw": None if battery is None else battery.p_kw,
+        "soc": None if battery is None else battery.soc,
+    }
+
+
+def _command(set_points: Mapping[str, SetPoint], name: str) -> dict[str, Any]:
+    if name not in set_points:
+        return {}
+    asked = {device.device: device.power_kw for device in set_points[name].devices}
+    return {"pv_limit_kw": asked.get("pv"), "battery_set_point_kw": asked.get("battery")}

@@ -1,0 +1,185 @@
+"""What an interval's messages say, as arrays: allocations, prices and metered energy of everyone.
+
+Pure: the recorder gathers messages, ``gather_interval`` turns them into arrays, ``book_interval``
+(cosim.results.booking) turns those into entries. Who stayed silent gets the documented stand-in and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from broker import messages
+from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
+from cosim.results.booking import Booking, book_interval
+from market.services.book import read_metered
+from market.services.roster import Roster, Rules, Terms
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One interval as arrays over the ``n`` prosumers and ``M`` LAMs.
+
+    Attributes
+    ----------
+    trade_kw, trade_price
+        Allocation [kW, + buys] and what a buyer pays or a seller gets [$/kWh], ``(n,)``.
+    metered_kwh
+        Net import of the interval, ``(n,)``.
+    net_kw, price, wam_price
+        Net purchase [kW], local price and DLMP [$/kWh] of each LAM, ``(M,)``.
+    alone
+        LAMs that cleared without the WAM, ``(M,)``.
+    grid_scheduled_kw, grid_actual_kw
+        Power at the feeder head as cleared and by AC power flow of what was metered.
+    booked_kwh
+        Net counter up to which each live prosumer's energy is booked now, ``(n,)``; NaN before the first
+        reading.
+    flags
+        What had to be stood in for.
+    """
+
+    tick: int
+    dt_h: float
+    terms: Terms
+    trade_kw: Floats
+    trade_price: Floats
+    metered_kwh: Floats
+    net_kw: Floats
+    price: Floats
+    wam_price: Floats
+    alone: npt.NDArray[np.bool_]
+    grid_scheduled_kw: float
+    grid_actual_kw: float
+    booked_kwh: Floats
+    flags: list[str]
+
+
+def gather_interval(
+    roster: Roster,
+    terms: Terms,
+    tick: int,
+    dt_h: float,
+    *,
+    outcome: WamOutcome | None,
+    lam_outcomes: Mapping[str, LamOutcome],
+    metered: Mapping[str, MeteredBatch],
+    telemetry: Mapping[str, Telemetry],
+    state: FeederState | None,
+    measured: Mapping[str, Telemetry],
+    booked_kwh: Floats,
+) -> Interval:
+    """Arrays of one interval from the messages that arrived.
+
+    A LAM host that stayed silent leaves its members without allocation: all they drew is imbalance.
+    A live prosumer's energy is what its counter shows beyond what is booked, so that quantisation telescopes;
+    where the meter is silent its allocation is booked, and the next reading sets that right. Without a
+    solved power flow the grid is taken at the sum of the metered nets.
+    """
+    n, m = len(roster.prosumers), len(roster.lams)
+    booked_kwh = booked_kwh.copy()
+    flags: list[str] = []
+    trade_kw, trade_price = np.zeros(n), np.full(n, terms.tariff.retail)
+    # No fee lifts the middle of the tariffs beyond them: who has no local price settles at the tariffs.
+    middle = 0.5 * (terms.tariff.retail + terms.tariff.feed_in)
+    net_kw, price = np.zeros(m), np.full(m, middle)
+    wam_price, alone = np.full(m, terms.tariff.retail), np.ones(m, dtype=bool)
+    for host in roster.lam_hosts:
+        told = lam_outcomes.get(host)
+        if told is None:
+            flags.append(f"no outcome from {host}: its prosumers have no allocation")
+            continue
+        lam, prosumer = messages.unpack_index(told.lam), messages.unpack_index(told.prosumer)
+        net_kw[lam] = messages.unpack(told.net_kw, lam.size)
+        price[lam] = messages.unpack(told.price, lam.size)
+        wam_price[lam] = messages.unpack(told.wam_price, lam.size)
+        alone[lam] = told.alone
+        trade_kw[prosumer] = messages.unpack(told.trade_kw, prosumer.size)
+        trade_price[prosumer] = messages.unpack(told.trade_price, prosumer.size)
+
+    metered_kwh = trade_kw * dt_h
+    for host, members in roster.hosts.items():
+        batch = metered.get(host)
+        if batch is None:
+            flags.append(f"no metered energy from {host}: its allocation stands in")
+            continue
+        try:
+            metered_kwh[members], _ = read_metered(batch, members)
+        except ValueError as error:
+            flags.append(f"metered energy of {host} cannot be used, its allocation stands in: {error}")
+    for member in roster.live_members:
+        name = roster.prosumers[member]
+        if np.isnan(booked_kwh[member]):
+            booked_kwh[member] = _net_counter(measured.get(name))
+        counter_kwh = _net_counter(telemetry.get(name))
+        if np.isnan(counter_kwh - booked_kwh[member]):
+            flags.append(f"no reading of {name}: its allocation stands in until its meter is read again")
+        else:
+            metered_kwh[member] = counter_kwh - booked_kwh[member]
+        booked_kwh[member] += metered_kwh[member]
+
+    by_meter = float(np.sum(metered_kwh)) / dt_h
+    scheduled = float(np.sum(net_kw)) if outcome is None else outcome.grid_kw
+    if state is None or state.source_kw is None:
+        flags.append("no power flow of the metered state: losses are left out of the grid's energy")
+    return Interval(
+        tick=tick,
+        dt_h=dt_h,
+        terms=terms,
+        trade_kw=trade_kw,
+        trade_price=trade_price,
+        metered_kwh=metered_kwh,
+        net_kw=net_kw,
+        price=price,
+        wam_price=wam_price,
+        alone=alone,
+        grid_scheduled_kw=scheduled,
+        grid_actual_kw=by_meter if state is None or state.source_kw is None else state.source_kw,
+        booked_kwh=booked_kwh,
+        flags=flags,
+    )
+
+
+def _net_counter(reading: Telemetry | None) -> float:
+    """Import minus export of a good reading [kWh]; NaN where there is none."""
+    if (
+        reading is None
+        or reading.quality != "good"
+        or reading.import_kwh is None
+        or reading.export_kwh is None
+    ):
+        return float("nan")
+    return reading.import_kwh - reading.export_kwh
+
+
+def book(interval: Interval, roster: Roster, rules: Rules) -> Booking:
+    """Ledger entries of an interval: market payments, and imbalance at the worse of market and tariff.
+
+    Energy short of the allocation costs max(lambda + delta, retail), energy long of it earns
+    min(lambda - delta, feed-in) (market.md, section 4).
+    """
+    terms = interval.terms
+    local = interval.price[roster.lam]
+    fee = rules.case.fee[roster.lam]
+    delta = np.where(interval.alone, 0.0, rules.case.wam_fee)
+    return book_interval(
+        dt_h=interval.dt_h,
+        lam=roster.lam,
+        trade_kw=interval.trade_kw,
+        trade_price=interval.trade_price,
+        metered_kwh=interval.metered_kwh,
+        short_price=np.maximum(local + fee, terms.tariff.retail),
+        long_price=np.minimum(local - fee, terms.tariff.feed_in),
+        net_kw=interval.net_kw,
+        wam_price=interval.wam_price + delta * np.sign(interval.net_kw),
+        alone=interval.alone,
+        grid_scheduled_kw=interval.grid_scheduled_kw,
+        grid_actual_kw=interval.grid_actual_kw,
+        import_price=terms.grid.import_price,
+        export_price=terms.grid.export_price,
+    )

@@ -1,0 +1,259 @@
+"""Report of a run: one HTML file that needs no network, made from the run directory alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cosim.report import figures
+from cosim.report.condense import condense, local_times, means, spread, stride_of
+from cosim.report.map import map_data
+from cosim.results.arrow import translated
+from cosim.results.booking import KINDS, MICRO
+from cosim.results.directory import LEDGER, REPORT, Run, load
+from cosim.results.ledger import Ledger
+from cosim.results.summary_table import VOLTAGE_TOLERANCE_PU, within_limits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_POINTS = 1500
+MOST_EVENTS = 200
+_PARTIES = {
+    "prosumer": "prosumers",
+    "lam": "LAMs",
+    "wam": "WAM",
+    "grid": "grid",
+    "utility": "utility",
+    "imbalance": "imbalance account",
+    "rounding": "rounding",
+}
+
+
+class Figure(NamedTuple):
+    """One key figure; ``good`` is false where it needs attention."""
+
+    label: str
+    value: str
+    note: str
+    good: bool = True
+
+
+def report_command(directory: Path) -> Path:
+    """Write ``report.html`` of a run directory anew and give its path; see ``write_report``."""
+    return write_report(load(directory))
+
+
+def write_report(run: Run, path: Path | None = None) -> Path:
+    """Write a run's report.
+
+    Parameters
+    ----------
+    run
+        The run, with its summary.
+    path
+        HTML file; ``report.html`` in the run directory by default.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ResultsError
+        Something of the run is missing or damaged, or the file cannot be written.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    path = run.path / REPORT if path is None else path
+    environment = Environment(
+        loader=PackageLoader("cosim.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    summary = run.summary
+    labels = _labels(run.intervals, summary["time"]["first"])
+    drawing = map_data(run.feeder_map, run.intervals, run.lams, run.nodes, labels, _limits(summary))
+    page = environment.get_template("report.html.j2").render(
+        summary=summary,
+        title=_title(summary),
+        key_figures=key_figures(summary),
+        incidents=incidents(run.intervals, run.events, labels),
+        most_incidents=MOST_EVENTS,
+        settlement=_settlement(run),
+        kinds=KINDS,
+        has_map=drawing is not None,
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library's own text
+        data=Markup(_embedded({"figures": _figures(run), "map": drawing})),  # noqa: S704 - escaped there
+    )
+    with translated(path):
+        path.write_text(page, encoding="utf-8")
+    return path
+
+
+def key_figures(summary: Mapping[str, Any]) -> list[Figure]:
+    """Figures at the head of the page."""
+    counts, cost, volts, ac = (summary[key] for key in ("intervals", "cost", "voltage_pu", "ac"))
+    settlement, messages, modbus = summary["settlement"], summary["messages"], summary["modbus"]
+    lost = sum(messages[name] for name in ("gaps", "duplicates", "late", "rejected"))
+    complete = counts["planned"] == counts["cleared"] == counts["confirmed"]
+    saved = None if cost["market"] is None else cost["no_sharing"] - cost["market"]
+    return [
+        Figure(
+            "confirmed by AC power flow",
+            f"{counts['confirmed']} / {counts['planned']}",
+            f"intervals; {counts['cleared']} cleared, {counts['flagged']} flagged",
+            complete,
+        ),
+        Figure(
+            "efficiency",
+            "not defined" if cost["efficiency"] is None else f"{cost['efficiency']:.2%}",
+            f"of what sharing can save, over {cost['efficiency_intervals']} intervals",
+        ),
+        Figure(
+            "saved by sharing",
+            "not known" if saved is None else f"{saved:,.2f} $",
+            "" if saved is None else f"of {cost['no_sharing']:,.2f} $ without sharing",
+        ),
+        Figure(
+            "voltage",
+            "not known" if volts["min"] is None else f"{volts['min']:.3f} – {volts['max']:.3f} pu",
+            f"limits {volts['lower']:g} and {volts['upper']:g} pu; {summary['violations']} violations",
+            within_limits(volts) and not summary["violations"],
+        ),
+        Figure(
+            "linear model off AC",
+            "not known" if ac["max_linear_error_pu"] is None else f"{ac['max_linear_error_pu']:.1e} pu",
+            f"at most; {_plain(ac['rounds_p95'])} rounds in 95 % of intervals",
+        ),
+        Figure(
+            "ledger",
+            f"{settlement['sum_micro']} µ$",
+            f"sum of {settlement['entries']:,} entries",
+            settlement["sum_micro"] == 0,
+        ),
+        Figure(
+            "messages",
+            f"{messages['received']:,}",
+            f"received; {lost:,} lost, doubled, late or rejected",
+            not lost,
+        ),
+        Figure(
+            "Modbus transactions",
+            f"{modbus['reads'] + modbus['writes']:,}",
+            f"with {summary['live_devices']:,} live devices; {modbus['errors']:,} errors",
+            not modbus["errors"],
+        ),
+    ]
+
+
+def incidents(
+    intervals: pd.DataFrame, events: list[dict[str, Any]], labels: Mapping[int, str]
+) -> list[dict[str, str]]:
+    """Everything that did not go as it should, in order of time.
+
+    Parameters
+    ----------
+    intervals
+        A run's table of intervals.
+    events
+        Its events.
+    labels
+        What to call an interval, by tick.
+
+    Returns
+    -------
+    list of dict
+        ``when``, ``what``, ``source`` and ``detail`` of every event, and of every interval that AC power flow
+        did not confirm.
+    """
+    unconfirmed = intervals[intervals["status"] != "confirmed"]
+    found = [
+        (
+            int(tick),
+            {"what": str(status), "source": "", "detail": "the dispatch was not confirmed by AC power flow"},
+        )
+        for tick, status in zip(unconfirmed["tick"], unconfirmed["status"], strict=True)
+    ]
+    for event in events:
+        tick = event.get("tick")
+        shown = {
+            key: str(event.get(name) or "")
+            for key, name in (("what", "kind"), ("source", "source"), ("detail", "detail"))
+        }
+        found.append((-1 if tick is None else int(tick), shown))
+    found.sort(key=lambda each: each[0])
+    return [{"when": labels.get(tick, f"tick {tick}" if tick >= 0 else ""), **shown} for tick, shown in found]
+
+
+def _figures(run: Run) -> dict[str, Any]:
+    summary = run.summary
+    stride = stride_of(len(run.intervals), MOST_POINTS)
+    points = condense(run.intervals, stride)
+    x = local_times(points, summary["time"]["first"])
+    hours = stride * summary["time"]["interval_min"] / 60.0
+    ranges = {name: spread(run.lams, name, points.index, stride) for name in ("price", "wam_price")}
+    return {
+        "prices": figures.prices(x, points, ranges),
+        "parts": figures.price_parts(
+            x, means(run.lams, ("loss", "voltage", "congestion"), points.index, stride)
+        ),
+        "voltages": figures.voltages(x, spread(run.nodes, "v_pu", points.index, stride), _limits(summary)),
+        "energy": figures.energy(x, points, hours),
+        "totals": figures.totals(summary["cost"]),
+        "savings": figures.savings(x, points, hours),
+        "head": figures.head_power(x, points),
+        "error": figures.linear_error(x, points, VOLTAGE_TOLERANCE_PU),
+        "durations": figures.durations(x, points),
+    }
+
+
+def _settlement(run: Run) -> list[dict[str, Any]]:
+    """Rows of the settlement table: balances by party and kind, and their sums."""
+    with Ledger.open(run.path / LEDGER) as ledger:
+        balances = ledger.balances_by_party()
+    rows = [_row(name, balances.get(party, {})) for party, name in _PARTIES.items()]
+    sums = {kind: sum(entries.get(kind, 0) for entries in balances.values()) for kind in KINDS}
+    return [*rows, _row("sum", sums)]
+
+
+def _row(name: str, micro: Mapping[str, int]) -> dict[str, Any]:
+    kinds = {kind: _dollars(micro[kind]) if kind in micro else "" for kind in KINDS}
+    return {"name": name, "kinds": kinds, "balance": _dollars(sum(micro.values()))}
+
+
+def _dollars(micro: int) -> str:
+    return f"{micro / MICRO:,.6f}".replace("-", "−")
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    first, counts = summary["time"]["first"], summary["intervals"]
+    if first is None:
+        return "no interval was completed"
+    begun = datetime.fromisoformat(first).strftime("%d %B %Y, %H:%M").removeprefix("0")
+    return f"from {begun}, {counts['cleared']:,} intervals of {summary['time']['interval_min']:g} min"
+
+
+def _labels(intervals: pd.DataFrame, first_local: str | None) -> dict[int, str]:
+    times = local_times(intervals, first_local) if len(intervals) else []
+    return {tick: time[:16] for tick, time in zip(intervals["tick"].tolist(), times, strict=True)}
+
+
+def _limits(summary: Mapping[str, Any]) -> list[float]:
+    return [summary["voltage_pu"][name] for name in ("lower", "upper")]
+
+
+def _plain(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2g}"
+
+
+def _embedded(data: Mapping[str, Any]) -> str:
+    """JSON that cannot end the script element that it stands in."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,0 +1,146 @@
+"""Tables of a run on disk: Arrow streams while it goes on, Parquet afterwards.
+
+A stream stays readable up to its last whole batch even when its writer is killed; Parquet does not, but
+is what people read. ``cosim.results.columns`` defines the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from cosim.errors import SharegridError
+from cosim.results.columns import TABLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_ROW_GROUP = 100_000
+
+
+class ResultsError(SharegridError):
+    """A run directory cannot be written or read, or a table got what it has no column for."""
+
+
+def record_batch(table: str, columns: Mapping[str, Any]) -> pa.RecordBatch:
+    """Rows of a table from columns.
+
+    Parameters
+    ----------
+    table
+        Name of the table.
+    columns
+        Values by column: arrays or lists of one length, or one value for all rows. What is left out,
+        ``None`` or NaN is missing.
+
+    Raises
+    ------
+    ResultsError
+        A column is unknown, or has another length or type.
+    """
+    import pyarrow as pa
+
+    fields = schema(table)
+    unknown = sorted(set(columns) - set(fields.names))
+    if unknown:
+        raise ResultsError(f"{table}: no column {unknown[0]!r}; docs/results.md lists the columns")
+    lengths = {name: len(value) for name, value in columns.items() if not _is_scalar(value)}
+    rows = next(iter(lengths.values()), 1)
+    for name, length in lengths.items():
+        if length != rows:
+            raise ResultsError(f"{table}.{name}: {length} values where the other columns have {rows}")
+    arrays = []
+    for field in fields:
+        value = columns.get(field.name)
+        try:
+            values = [value] * rows if _is_scalar(value) else value
+            arrays.append(pa.array(values, type=field.type, from_pandas=True))
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ResultsError(f"{table}.{field.name}: {str(error).splitlines()[0]}") from error
+    return pa.record_batch(arrays, schema=fields)
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str) or np.ndim(value) == 0  # type: ignore[arg-type]
+
+
+def schema(table: str) -> pa.Schema:
+    """Arrow schema of a table."""
+    import pyarrow as pa
+
+    types = {
+        "integer": pa.int32(),
+        "number": pa.float64(),
+        "flag": pa.bool_(),
+        "text": pa.string(),
+        "time": pa.timestamp("ms", "UTC"),
+    }
+    return pa.schema([(column.name, types[column.type]) for column in TABLES[table]])
+
+
+def batches(directory: Path, table: str) -> Iterator[pa.RecordBatch]:
+    """Rows of a table in a run directory, from its stream if there is one, else from Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stream = directory / f"{table}.arrows"
+    if not stream.exists():
+        file = directory / f"{table}.parquet"
+        if file.exists():
+            yield from pq.ParquetFile(file).iter_batches(_ROW_GROUP)
+        return
+    with stream.open("rb") as source:
+        try:
+            yield from pa.ipc.open_stream(source)
+        except (pa.ArrowInvalid, OSError):
+            # A killed process leaves its last rows cut off; those before are whole.
+            return
+
+
+def to_parquet(directory: Path, table: str) -> None:
+    """Turn the stream of a table into Parquet, in bounded memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields = schema(table)
+    fresh = directory / f"{table}.new"
+    with pq.ParquetWriter(fresh, fields) as writer:
+        waiting: list[pa.RecordBatch] = []
+        for batch in batches(directory, table):
+            waiting.append(batch)
+            if sum(each.num_rows for each in waiting) >= _ROW_GROUP:
+                writer.write_table(pa.Table.from_batches(waiting, fields))
+                waiting = []
+        writer.write_table(pa.Table.from_batches(waiting, fields))
+    fresh.replace(directory / f"{table}.parquet")
+    (directory / f"{table}.arrows").unlink(missing_ok=True)
+
+
+def frame(directory: Path, table: str) -> pd.DataFrame:
+    """Table of a run directory, empty where nothing was written; raises ``ResultsError`` if unreadable."""
+    import pyarrow as pa
+
+    with translated(directory / table):
+        rows: pd.DataFrame = pa.Table.from_batches(batches(directory, table), schema(table)).to_pandas()
+    return rows
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn errors of files under ``path``, and of what they hold, into ``ResultsError``."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"{error.filename or path}: {error.strerror or error}; check the path, rights and free space"
+        ) from error
+    except (ValueError, msgspec.DecodeError) as error:
+        raise ResultsError(
+            f"{path}: {str(error).splitlines()[0]}; the file was changed or cut off"
+        ) from error

@@ -1,0 +1,259 @@
+"""SQLite ledger of a run: double entries in whole micro-dollars, each interval booked once and only once.
+
+The file is plain SQL for its readers: views ``statement``, ``balance`` and ``interval_sum`` give names and
+dollars (documented in docs/results.md). How an interval becomes entries is in ``cosim.results.booking``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from cosim.results.booking import KINDS, Booking, LedgerError, account_names, book_interval
+
+__all__ = ["KINDS", "Booking", "Entry", "Ledger", "LedgerError", "account_names", "book_interval"]
+
+_SCHEMA = """
+CREATE TABLE run (id TEXT NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, party TEXT NOT NULL);
+CREATE TABLE kind (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE interval (tick INTEGER PRIMARY KEY, entries INTEGER NOT NULL);
+CREATE TABLE entry (
+    tick INTEGER NOT NULL REFERENCES interval(tick),
+    kind INTEGER NOT NULL REFERENCES kind(id),
+    account INTEGER NOT NULL REFERENCES account(id),
+    micro INTEGER NOT NULL,
+    PRIMARY KEY (tick, kind, account)
+) WITHOUT ROWID;
+CREATE VIEW statement AS
+    SELECT tick, account.name AS account, account.party, kind.name AS kind, micro / 1e6 AS usd
+    FROM entry JOIN account ON account.id = entry.account JOIN kind ON kind.id = entry.kind;
+CREATE VIEW balance AS
+    SELECT name AS account, party, COALESCE(micro, 0) / 1e6 AS usd
+    FROM account LEFT JOIN (SELECT account, SUM(micro) AS micro FROM entry GROUP BY account) ON account = id;
+CREATE VIEW interval_sum AS
+    SELECT tick, COUNT(*) AS entries, SUM(micro) AS micro FROM entry GROUP BY tick;
+"""
+_CHUNK = (
+    200  # rows of one INSERT: two to three times as fast as one by one, below any build's limit of variables
+)
+_INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?)"
+_INSERT_CHUNK = _INSERT + ", (?, ?, ?, ?)" * (_CHUNK - 1)
+
+
+class Entry(NamedTuple):
+    """One line of an account's statement; ``micro`` is in µ$, + received."""
+
+    tick: int
+    kind: str
+    micro: int
+
+
+class Ledger:
+    """Ledger file of one run. Make it with ``create``, or take one up again with ``open``.
+
+    It may be used from any thread, but only from one at a time.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+        self._db = connection
+        self._read_only = read_only
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, accounts: Sequence[str], run: str = "") -> Self:
+        """Ledger in a new file.
+
+        Parameters
+        ----------
+        path
+            File to make.
+        accounts
+            Names in the order of their numbers, as ``account_names`` gives them.
+        run
+            Run id that the file remembers.
+
+        Raises
+        ------
+        LedgerError
+            The file is there already or cannot be written, or two accounts have one name.
+        """
+        path = Path(path)
+        if path.exists():
+            raise LedgerError(f"{path}: there is a ledger already; open it, or remove it first")
+        with _translated(path):
+            ledger = cls(_connect(f"{path.resolve().as_uri()}?mode=rwc"), path, read_only=False)
+        try:
+            with _translated(path), ledger._db:
+                ledger._db.executescript(
+                    f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN; {_SCHEMA}"
+                )
+                ledger._db.execute("INSERT INTO run VALUES (?, 1)", (run,))
+                ledger._db.executemany("INSERT INTO kind VALUES (?, ?)", enumerate(KINDS))
+                ledger._db.executemany(
+                    "INSERT INTO account VALUES (?, ?, ?)",
+                    ((number, name, name.partition("/")[0]) for number, name in enumerate(accounts)),
+                )
+        except LedgerError:
+            ledger._db.close()
+            path.unlink()
+            raise
+        return ledger
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = True) -> Self:
+        """Ledger of an existing file; raises ``LedgerError`` where there is none or it is not a ledger."""
+        path = Path(path)
+        if not path.is_file():
+            raise LedgerError(f"{path}: there is no ledger; name the ledger.sqlite of a run")
+        mode = "ro" if read_only else "rw"
+        with _translated(path):
+            connection = _connect(f"{path.resolve().as_uri()}?mode={mode}")
+        try:
+            with _translated(path):
+                connection.execute("SELECT id FROM run").fetchone()
+                if not read_only:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    connection.execute("PRAGMA synchronous = NORMAL")
+        except LedgerError:
+            connection.close()
+            raise
+        return cls(connection, path, read_only=read_only)
+
+    def post(self, tick: int, booking: Booking) -> bool:
+        """Book an interval in one transaction, unless it is booked already.
+
+        Parameters
+        ----------
+        tick
+            Number of the interval.
+        booking
+            Its entries.
+
+        Returns
+        -------
+        bool
+            ``True`` where the interval was booked now; ``False`` where it had been, and nothing changed.
+
+        Raises
+        ------
+        LedgerError
+            The entries do not sum to zero, name an unknown account, or cannot be written.
+        """
+        total = int(booking.micro.sum())
+        if total:
+            raise LedgerError(
+                f"interval {tick}: the entries sum to {total} µ$ instead of zero; nothing was booked"
+            )
+        tick_column = np.full(booking.entries, tick)
+        rows = np.column_stack([tick_column, booking.kind, booking.account, booking.micro])
+        chunked = booking.entries - booking.entries % _CHUNK
+        with _translated(self.path), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            new = self._db.execute("INSERT OR IGNORE INTO interval VALUES (?, ?)", (tick, booking.entries))
+            if new.rowcount == 0:
+                return False
+            self._db.executemany(_INSERT_CHUNK, rows[:chunked].reshape(-1, 4 * _CHUNK).tolist())
+            self._db.executemany(_INSERT, rows[chunked:].tolist())
+        return True
+
+    @property
+    def run(self) -> str:
+        """Run id that the file was made with."""
+        return str(self._value("SELECT id FROM run"))
+
+    def ticks(self) -> list[int]:
+        """Booked intervals, ascending."""
+        return [tick for (tick,) in self._rows("SELECT tick FROM interval ORDER BY tick")]
+
+    def entries(self) -> int:
+        """Number of entries."""
+        return int(self._value("SELECT COALESCE(SUM(entries), 0) FROM interval"))
+
+    def sum_micro(self) -> int:
+        """Sum over all entries [µ$]; zero."""
+        return int(self._value("SELECT COALESCE(SUM(micro), 0) FROM entry"))
+
+    def sum_by_tick(self) -> dict[int, int]:
+        """Sum of each booked interval [µ$]; zeros."""
+        sums = dict.fromkeys(self.ticks(), 0)
+        sums.update(self._rows("SELECT tick, SUM(micro) FROM entry GROUP BY tick"))
+        return sums
+
+    def balances(self) -> dict[str, int]:
+        """Balance of every account [µ$, + received], by name."""
+        return dict(
+            self._rows(
+                "SELECT name, COALESCE(micro, 0) FROM account LEFT JOIN"
+                " (SELECT account, SUM(micro) AS micro FROM entry GROUP BY account) ON account = id"
+                " ORDER BY id"
+            )
+        )
+
+    def balances_by_party(self) -> dict[str, dict[str, int]]:
+        """Balances by party (``prosumer``, ``lam``, ``wam``, ...) and kind of entry [µ$, + received]."""
+        table: dict[str, dict[str, int]] = {
+            party: {} for (party,) in self._rows("SELECT party FROM account GROUP BY party ORDER BY MIN(id)")
+        }
+        for party, kind, micro in self._rows(
+            "SELECT party, kind, SUM(micro) FROM account JOIN"
+            " (SELECT account, kind, SUM(micro) AS micro FROM entry GROUP BY account, kind) ON account = id"
+            " GROUP BY party, kind ORDER BY kind"
+        ):
+            table[party][KINDS[kind]] = micro
+        return table
+
+    def statement(self, account: str) -> list[Entry]:
+        """Entries of one account by tick and kind; raises ``LedgerError`` where it has no such account."""
+        found = self._rows("SELECT id FROM account WHERE name = ?", account)
+        if not found:
+            raise LedgerError(
+                f"{self.path}: no account {account!r}; names are like prosumer/NAME, lam/NAME or wam"
+            )
+        return [
+            Entry(tick, KINDS[kind], micro)
+            for tick, kind, micro in self._rows(
+                "SELECT tick, kind, micro FROM entry WHERE account = ? ORDER BY tick, kind", found[0][0]
+            )
+        ]
+
+    def close(self) -> None:
+        """Close the file; a writer first folds its log into it, so that one file holds everything."""
+        if not self._read_only:
+            # It fails when closed twice, or where a reader keeps the log alive: the next writer folds it in.
+            with suppress(sqlite3.OperationalError, sqlite3.ProgrammingError):
+                self._db.execute("PRAGMA journal_mode = DELETE")
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with _translated(self.path):
+            return self._db.execute(query, values).fetchall()
+
+    def _value(self, query: str) -> Any:
+        return self._rows(query)[0][0]
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path}: {error}; check that it is a ledger, writable and not in use") from error

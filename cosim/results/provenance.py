@@ -1,0 +1,56 @@
+"""Where a result comes from: versions of libraries, commit, seed, broker and machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_LIBRARIES = (
+    *("sharegrid", "numpy", "pandas", "pyarrow", "msgspec", "aiomqtt", "paho-mqtt", "amqtt", "pymodbus"),
+    *("opendssdirect.py", "dss-python", "pvlib", "demandlib"),
+)
+
+
+def provenance(*, seed: int, broker: str) -> dict[str, Any]:
+    """Where a result comes from: versions, commit, seed, broker and machine.
+
+    Parameters
+    ----------
+    seed
+        The scenario's seed.
+    broker
+        Which broker carried the messages, as text.
+
+    Returns
+    -------
+    dict
+        ``versions`` of the libraries that are installed, ``commit`` (``None`` outside a checkout; ``-dirty``
+        where it was changed), ``seed``, ``broker`` and ``machine``.
+    """
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "versions": versions,
+        "commit": _commit(Path(__file__).parents[2]),
+        "seed": seed,
+        "broker": broker,
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()},
+    }
+
+
+def _commit(checkout: Path) -> str | None:
+    git = shutil.which("git")
+    if git is None or not (checkout / ".git").exists():
+        return None
+    describe = [git, "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    answer = subprocess.run(describe, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - fixed words
+    return answer.stdout.strip() or None

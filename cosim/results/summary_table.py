@@ -1,0 +1,109 @@
+"""What an engineer sees in the terminal when a run ends: what went wrong first, and in colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+VOLTAGE_TOLERANCE_PU = 1e-4
+
+
+class _Line(NamedTuple):
+    name: str
+    text: str
+    good: bool = True
+
+
+def summary_table(summary: Mapping[str, Any]) -> Table:
+    """Table of a run's summary; lines that are not as they should be stand first, in bold red.
+
+    Parameters
+    ----------
+    summary
+        What ``cosim.results.summary.build_summary`` gives.
+    """
+    from rich.table import Table
+
+    table = Table(
+        title=f"{summary['run_id']} on {summary['feeder']}", title_justify="left", show_header=False
+    )
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    lines = (*_physics(summary), *_economics(summary), *_machinery(summary))
+    for line in sorted(lines, key=lambda line: line.good):
+        table.add_row(line.name, line.text, style=None if line.good else "bold red")
+    return table
+
+
+def within_limits(voltage_pu: Mapping[str, float | None]) -> bool:
+    """Whether the summary's lowest and highest voltage are known and keep to the limits."""
+    low, high = voltage_pu["min"], voltage_pu["max"]
+    lower, upper = voltage_pu["lower"], voltage_pu["upper"]
+    if low is None or high is None or lower is None or upper is None:
+        return False
+    return low >= lower - VOLTAGE_TOLERANCE_PU and high <= upper + VOLTAGE_TOLERANCE_PU
+
+
+def _physics(summary: Mapping[str, Any]) -> list[_Line]:
+    counts, volts, ac = summary["intervals"], summary["voltage_pu"], summary["ac"]
+    complete = counts["cleared"] == counts["planned"] == counts["confirmed"]
+    cleared = f"{counts['cleared']} of {counts['planned']} cleared"
+    confirmed = f"{counts['confirmed']} confirmed by AC power flow"
+    limits = f"limits {volts['lower']:g} to {volts['upper']:g}"
+    return [
+        _Line("intervals", f"{cleared}, {confirmed}", complete),
+        _Line("flags", f"in {counts['flagged']} intervals", not counts["flagged"]),
+        _Line(
+            "violations", f"{summary['violations']} of voltage or current limits", not summary["violations"]
+        ),
+        _Line("voltage", f"{_pu(volts['min'])} to {_pu(volts['max'])} pu ({limits})", within_limits(volts)),
+        _Line("linear model", f"at most {_short(ac['max_linear_error_pu'])} pu from AC power flow"),
+        _Line("rounds", f"{_short(ac['rounds_p95'])} in 95 % of intervals"),
+    ]
+
+
+def _economics(summary: Mapping[str, Any]) -> list[_Line]:
+    energy, cost, settlement = summary["energy_kwh"], summary["cost"], summary["settlement"]
+    shared = f"{energy['lam']:,.0f} kWh inside LAMs, {energy['wam']:,.0f} kWh between LAMs"
+    grid = f"{energy['import']:,.0f} kWh imported, {energy['export']:,.0f} kWh exported"
+    others = f"no sharing {_usd(cost['no_sharing'])}, LAM only {_usd(cost['lam_only'])}"
+    efficiency = "not defined" if cost["efficiency"] is None else f"{cost['efficiency']:.2%}"
+    booked = f"{settlement['entries']:,} entries sum to {settlement['sum_micro']} µ$"
+    return [
+        _Line("energy", f"{shared}, {grid}"),
+        _Line("cost", f"{_usd(cost['market'])} ({others}, optimum {_usd(cost['optimum'])})"),
+        _Line("efficiency", f"{efficiency} over {cost['efficiency_intervals']} intervals"),
+        _Line("ledger", f"{booked}; uplift {_usd(settlement['uplift_usd'])}", settlement["sum_micro"] == 0),
+    ]
+
+
+def _machinery(summary: Mapping[str, Any]) -> list[_Line]:
+    messages, modbus, seconds = summary["messages"], summary["modbus"], summary["seconds"]
+    faults = {name: messages[name] for name in ("gaps", "duplicates", "late", "rejected")}
+    counted = ", ".join(f"{count:,} {name}" for name, count in faults.items())
+    sent = f"{messages['sent']:,} sent, {messages['received']:,} received"
+    registers = f"{modbus['reads']:,} reads, {modbus['writes']:,} writes, {modbus['errors']:,} errors"
+    spread = seconds["interval"]
+    each = f"an interval {_short(spread['p50'])} s (median), {_short(spread['p95'])} s (95 %)"
+    return [
+        _Line("broker", summary["provenance"]["broker"]),
+        _Line("messages", f"{sent}; {counted}", not any(faults.values())),
+        _Line("Modbus", f"{registers}; {summary['live_devices']:,} live devices", not modbus["errors"]),
+        _Line("time", f"{seconds['total']:.1f} s; {each}"),
+    ]
+
+
+def _pu(value: float | None) -> str:
+    return "?" if value is None else f"{value:.4f}"
+
+
+def _short(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2g}"
+
+
+def _usd(value: float | None) -> str:
+    return "not known" if value is None else f"{value:,.2f} $"

@@ -1,0 +1,156 @@
+"""What can be wrong with a scenario beyond one key's type and range, and where in the file it stands."""
+
+import re
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cosim.scenario.timeline import timeline_of
+from cosim.scenario.units import Hourly
+
+if TYPE_CHECKING:
+    from cosim.scenario.load import Scenario
+
+
+def closest(name: str, known: list[str]) -> str:
+    """Remedy "did you mean 'x'?" for a misspelt name, or an empty text."""
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def hourly(price: Hourly) -> tuple[float, ...]:
+    """Twenty-four values of a price that may be one number."""
+    return price if isinstance(price, tuple) else (price,) * 24
+
+
+def find_line(text: str, key: str) -> int | None:
+    """Line of a dotted key in TOML text, from 1; None if not written as ``[table]`` and ``key =``."""
+    table, _, name = key.rpartition(".")
+    here = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]+", line)
+        if header:
+            here = header.group(1)
+            if here == key:
+                return number
+        elif here == table and re.match(rf"\s*{re.escape(name)}\s*=", line):
+            return number
+    return None
+
+
+def unknown_key(raw: dict[str, Any], struct: type[msgspec.Struct], at: str = "") -> tuple[str, str] | None:
+    """First key of nested tables that the structs do not have: (dotted key, remedy), or None."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    for name, value in raw.items():
+        key = f"{at}{name}"
+        if name not in fields:
+            hint = closest(name, list(fields)) or f"known are {', '.join(fields)}"
+            return key, f"unknown key; {hint}"
+        for inner in _structs_in(fields[name]):
+            for table in value if isinstance(value, list) else [value]:
+                found = unknown_key(table, inner, f"{key}.") if isinstance(table, dict) else None
+                if found is not None:
+                    return found
+    return None
+
+
+def choices(key: str, struct: type[msgspec.Struct]) -> tuple[Any, ...]:
+    """Values that a dotted key admits, if its type lists them."""
+    name, _, rest = key.partition(".")
+    kind = next(field.type for field in msgspec.structs.fields(struct) if field.name == name)
+    if rest:
+        return choices(rest, _structs_in(kind)[0])
+    listed = getattr(kind, "__origin__", kind)
+    return tuple(getattr(listed, "__args__", ()))
+
+
+def _structs_in(annotation: Any) -> list[type[msgspec.Struct]]:
+    """Struct classes named in a field's annotation, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return [annotation]
+    inner = [getattr(annotation, "__origin__", None), *getattr(annotation, "__args__", ())]
+    return [
+        found for part in inner if part is not None and part is not annotation for found in _structs_in(part)
+    ]
+
+
+def inconsistency(scenario: "Scenario") -> tuple[str, str] | None:
+    """First contradiction between keys: (dotted key, what and remedy), or None."""
+    return _time(scenario) or _ranges(scenario) or _prices(scenario)
+
+
+def _time(scenario: "Scenario") -> tuple[str, str] | None:
+    run, site = scenario.run, scenario.site
+    if not 1990 <= run.start.year <= 2100:
+        return "run.start", f"the year {run.start.year} is outside 1990 to 2100; give another"
+    since_midnight = run.start - datetime.combine(run.start.date(), datetime.min.time())
+    if since_midnight % timedelta(minutes=run.interval_min):
+        return "run.start", f"{run.start:%H:%M:%S} is not a multiple of {run.interval_min} min; move it"
+    try:
+        timeline = timeline_of(run)
+    except ValueError as error:
+        return ("run.time_zone" if "time zone" in str(error) else "run.start"), str(error)
+    offset = timeline.local(0).utcoffset() or timedelta(0)
+    apart_h = (offset / timedelta(hours=1) - site.longitude_deg / 15.0 + 12.0) % 24.0 - 12.0
+    if abs(apart_h) > 4.0:
+        return "run.time_zone", (
+            f"{run.time_zone} is {abs(apart_h):.0f} h off the sun at "
+            f"site.longitude_deg = {site.longitude_deg}; correct one of them"
+        )
+    return None
+
+
+def _ranges(scenario: "Scenario") -> tuple[str, str] | None:
+    population = scenario.population
+    pv, battery, flexible = population.pv, population.battery, population.flexible
+    pairs = (
+        ("population.pv.kwp_max", pv.kwp_min, pv.kwp_max),
+        ("population.battery.kwh_max", battery.kwh_min, battery.kwh_max),
+        ("population.battery.soc_start_max", battery.soc_start_min, battery.soc_start_max),
+        ("population.flexible.cost_linear_max", flexible.cost_linear_min, flexible.cost_linear_max),
+    )
+    for key, low, high in pairs:
+        if low > high:
+            name = key.rpartition(".")[2]
+            return key, f"{high} is below {name.replace('max', 'min')} = {low}; swap or correct them"
+    names = [orientation.name for orientation in pv.orientations]
+    if len(set(names)) < len(names):
+        return "population.pv.orientations", "two classes have one name; rename one"
+    if sum(orientation.weight for orientation in pv.orientations) <= 0.0:
+        return "population.pv.orientations", "all weights are 0; give one above"
+    return None
+
+
+def _prices(scenario: "Scenario") -> tuple[str, str] | None:
+    grid, tariff = scenario.market.grid, scenario.market.tariff
+    rules = (
+        (
+            "market.grid.export_price",
+            grid.export_price,
+            "market.grid.import_price",
+            grid.import_price,
+            "lower it",
+        ),
+        (
+            "market.tariff.retail_price",
+            grid.import_price,
+            "market.grid.import_price",
+            tariff.retail_price,
+            "raise it",
+        ),
+        (
+            "market.tariff.feed_in_price",
+            tariff.feed_in_price,
+            "market.grid.export_price",
+            grid.export_price,
+            "lower it",
+        ),
+    )
+    for key, low, other, high, remedy in rules:
+        for hour, (below, above) in enumerate(zip(hourly(low), hourly(high), strict=True)):
+            if below > above:
+                own, its, side = (above, below, "below") if remedy == "raise it" else (below, above, "above")
+                return key, f"{own} $/kWh is {side} {other} = {its} in hour {hour}; {remedy}"
+    return None

@@ -1,0 +1,196 @@
+"""A scenario: everything that decides what a run is, read from one TOML file.
+
+The sections are declared in `cosim.scenario.sections`; here they are put together, loaded, overridden and
+written back. What is wrong with a file is said in one line: file, line, key, remedy.
+"""
+
+import tomllib
+from datetime import date, datetime, time
+from importlib.resources import files
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from cosim.errors import SharegridError
+from cosim.scenario.checks import choices, closest, find_line, inconsistency, unknown_key
+from cosim.scenario.people import PopulationSection
+from cosim.scenario.sections import (
+    BrokerSection,
+    FeederSection,
+    Live,
+    MarketSection,
+    Run,
+    Site,
+    Tables,
+    Weather,
+)
+from cosim.scenario.timeline import intervals_to_midnight
+
+
+class ScenarioError(SharegridError):
+    """A scenario file, an override or a user's table that cannot be used; one line with the remedy."""
+
+
+class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All that a run depends on; equal scenarios give equal runs."""
+
+    run: Annotated[Run, Meta(description="Span of time and seed.")] = Run()
+    feeder: Annotated[FeederSection, Meta(description="Network and limits.")] = FeederSection()
+    site: Annotated[Site, Meta(description="Where the sun is seen from.")] = Site()
+    population: Annotated[PopulationSection, Meta(description="Prosumers.")] = PopulationSection()
+    weather: Annotated[Weather, Meta(description="Clouds.")] = Weather()
+    market: Annotated[MarketSection, Meta(description="Rules of both layers.")] = MarketSection()
+    live: Annotated[Live, Meta(description="Prosumers with devices.")] = Live()
+    tables: Annotated[Tables, Meta(description="Users' own data.")] = Tables()
+    broker: Annotated[BrokerSection, Meta(description="Message bus.")] = BrokerSection()
+
+
+def load_scenario(
+    path: str | Path | None = None,
+    *,
+    intervals: int | None = None,
+    seed: int | None = None,
+    start: str | None = None,
+) -> Scenario:
+    """Scenario from a TOML file, or the shipped default, with some values overridden.
+
+    Parameters
+    ----------
+    path
+        TOML file; None for the default scenario (a summer day of 11,250 prosumers).
+    intervals
+        Overrides ``run.intervals``.
+    seed
+        Overrides ``run.seed``.
+    start
+        Overrides ``run.start``: ``HH:MM`` on the scenario's day, or a whole local date and time. A default of
+        "to midnight" (``intervals = 0``) is counted from there.
+
+    Returns
+    -------
+    Scenario
+        With absolute paths and a positive number of intervals.
+
+    Raises
+    ------
+    ScenarioError
+        One line that names the file, the key and the remedy.
+    """
+    text, where, folder = _read(path)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{where}: not valid TOML: {error}; correct it there") from None
+    run = raw.setdefault("run", {})
+    overridden = {"run.intervals": intervals, "run.seed": seed, "run.start": start}
+    if isinstance(run, dict):
+        day = run.get("start")
+        run |= {key.removeprefix("run."): value for key, value in overridden.items() if value is not None}
+        if start is not None:
+            run["start"] = _start(start, day)
+
+    def complain(key: str, what: str) -> ScenarioError:
+        if overridden.get(key) is not None:
+            return ScenarioError(f"--{key.removeprefix('run.')}: {what}")
+        line = find_line(text, key)
+        return ScenarioError(f"{where}{f':{line}' if line else ''}: {key}: {what}")
+
+    unknown = unknown_key(raw, Scenario)
+    if unknown is not None:
+        raise complain(*unknown)
+    for key, value in _numbers(raw):
+        if not isfinite(value):
+            raise complain(key, f"{value} is not a finite number; give one")
+    try:
+        scenario = msgspec.convert(raw, Scenario)
+    except msgspec.ValidationError as error:
+        raise complain(*_explain(error, raw)) from None
+    wrong = inconsistency(scenario)
+    if wrong is not None:
+        raise complain(*wrong)
+    return _settled(scenario, folder)
+
+
+def resolved_toml(scenario: Scenario) -> str:
+    """Every value of a scenario as TOML; loading that gives an equal scenario."""
+    import tomli_w
+
+    return tomli_w.dumps(msgspec.to_builtins(scenario, builtin_types=(datetime,)))
+
+
+def _read(path: str | Path | None) -> tuple[str, str, Path]:
+    """Text, display name and folder of a scenario file."""
+    if path is None:
+        default = files("cosim.scenario") / "default.toml"
+        return default.read_text(encoding="utf-8"), "default.toml", Path.cwd()
+    file = Path(path)
+    try:
+        return file.read_text(encoding="utf-8"), str(path), file.parent
+    except FileNotFoundError:
+        hint = closest(file.name, [other.name for other in file.parent.glob("*.toml")])
+        raise ScenarioError(
+            f"{path}: no such file; {hint or 'give the path of a scenario in TOML'}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: cannot be read ({error}); give a scenario in TOML") from None
+
+
+def _start(text: str, day: object) -> datetime:
+    """Start given on the command line; a bare time is on the scenario's own day."""
+    try:
+        if "T" in text or " " in text.strip() or "-" in text:
+            return datetime.fromisoformat(text)
+        base = date.fromisoformat(day[:10]) if isinstance(day, str) else day
+        return datetime.combine(base if isinstance(base, date) else Run().start, time.fromisoformat(text))
+    except ValueError:
+        raise ScenarioError(f"--start: {text!r} is no local time; give HH:MM or YYYY-MM-DDTHH:MM") from None
+
+
+def _numbers(raw: object, at: str = "") -> list[tuple[str, float]]:
+    """Every float in nested tables, with its key."""
+    if isinstance(raw, dict):
+        return [n for key, value in raw.items() for n in _numbers(value, f"{at}.{key}" if at else key)]
+    if isinstance(raw, list):
+        return [n for value in raw for n in _numbers(value, at)]
+    return [(at, raw)] if isinstance(raw, float) else []
+
+
+def _explain(error: msgspec.ValidationError, raw: dict[str, Any]) -> tuple[str, str]:
+    """Key and remedy out of a validation error of the form "Expected X, got Y - at `$.key`"."""
+    expected, _, place = str(error).partition(" - at `$.")
+    key = place.rstrip("`")
+    expected = expected.split(", got ")[0].replace("`", "")
+    if expected.startswith("Invalid enum value"):
+        return (
+            key,
+            f"{expected[19:]} cannot be used; give one of {', '.join(map(str, choices(key, Scenario)))}",
+        )
+    if not expected.startswith("Expected "):
+        return key, f"{expected[:1].lower()}{expected[1:]}; see docs/scenario.md"
+    value: object = raw
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    given = "" if value is None or isinstance(value, dict | list) else f"{value!r} cannot be used; "
+    return key.replace("[...]", ""), f"{given}give {expected.removeprefix('Expected ')}"
+
+
+def _settled(scenario: Scenario, folder: Path) -> Scenario:
+    """Scenario with paths made absolute and "to midnight" counted."""
+
+    def absolute(name: str) -> str:
+        return str((folder / name).resolve()) if name else ""
+
+    run, replace = scenario.run, msgspec.structs.replace
+    return replace(
+        scenario,
+        run=run if run.intervals else replace(run, intervals=intervals_to_midnight(run)),
+        feeder=replace(scenario.feeder, master=absolute(scenario.feeder.master)),
+        tables=replace(
+            scenario.tables,
+            prosumers=absolute(scenario.tables.prosumers),
+            profiles=absolute(scenario.tables.profiles),
+        ),
+    )

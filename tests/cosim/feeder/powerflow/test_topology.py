@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from cosim.feeder.circuit import FeederError
+from cosim.feeder.powerflow.topology import Element, Survey, fed_nodes, monitored_nodes, segments
+
+NAMES = ("ground", "s.1", "a.1", "a.4", "b.1", "open.1", "x.1")
+
+
+def element(name: str, buses: tuple[str, ...], nodes: list[int], *, switch: bool = False) -> Element:
+    kind = name.partition(".")[0]
+    return Element(name, kind, buses, np.array(nodes), (1,), np.inf, switch, -1)
+
+
+SOUND = (
+    element("vsource.source", ("s", "s"), [1, 0]),
+    element("line.sa", ("s", "a"), [1, 2]),
+    element("reactor.neutral", ("a", "a"), [3, 0]),
+    element("transformer.ab", ("a", "b"), [2, 0, 4, 0]),
+    element("line.tie", ("b", "open"), [4, 5], switch=True),
+    element("load.b", ("b",), [4, 0]),
+)
+
+
+def survey(*elements: Element) -> tuple[Survey, np.ndarray]:
+    y = np.zeros((len(NAMES), len(NAMES)), dtype=complex)
+    for each in elements:
+        if each.kind != "load":
+            y[np.ix_(each.nodes, each.nodes)] = 1.0
+    return Survey(elements, NAMES, np.ones(len(NAMES)), ()), y
+
+
+def test_what_a_source_feeds_and_what_counts_as_a_voltage():
+    circuit, y = survey(*SOUND)
+    fed = fed_nodes(circuit, y)
+    assert [name for name, is_fed in zip(NAMES, fed, strict=True) if is_fed] == [
+        "s.1",
+        "a.1",
+        "b.1",
+        "open.1",
+    ]
+    assert [NAMES[node] for node in monitored_nodes(circuit, fed)] == ["s.1", "a.1", "b.1"]
+
+
+def test_a_switch_between_two_used_buses_hides_neither():
+    circuit, y = survey(*SOUND, element("load.far", ("open",), [5, 0]))
+    nodes = monitored_nodes(circuit, fed_nodes(circuit, y))
+    assert "open.1" in [NAMES[node] for node in nodes]
+
+
+@pytest.mark.parametrize("kind", ["load", "capacitor", "generator"])
+def test_what_stands_at_a_bus_that_nothing_feeds_is_named(kind):
+    circuit, y = survey(*SOUND, element(f"{kind}.lost", ("x",), [6, 0]))
+    with pytest.raises(
+        FeederError, match=rf"{kind}.lost stands at 'x.1', which no line or transformer feeds"
+    ):
+        fed_nodes(circuit, y)
+
+
+def test_an_open_terminal_feeds_nothing():
+    circuit, y = survey(*SOUND)
+    y[2, 4] = y[4, 2] = 0.0
+    with pytest.raises(FeederError, match=r"load\.b stands at 'b.1'"):
+        fed_nodes(circuit, y)
+
+
+def test_map_segments_join_two_buses():
+    circuit, _ = survey(*SOUND)
+    assert [tuple(segment) for segment in segments(circuit)] == [
+        ("line.sa", "s", "a"),
+        ("transformer.ab", "a", "b"),
+        ("line.tie", "b", "open"),
+    ]

@@ -1,0 +1,154 @@
+"""Figures of a run by hand, and what stands out in the terminal."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from broker.messages import Traffic
+from cosim.results.columns import INTERVALS
+from cosim.results.provenance import provenance
+from cosim.results.summary import build_summary, cost_figures, summary_table
+from cosim.results.summary_table import within_limits
+
+
+def table(**columns):
+    rows = len(next(iter(columns.values())))
+    frame = pd.DataFrame({column.name: [None] * rows for column in INTERVALS}, dtype=float)
+    return frame.assign(tick=range(rows), **columns)
+
+
+def three_intervals():
+    return table(
+        time_local=["2024-06-21T00:00+02:00", "2024-06-21T00:15+02:00", "2024-06-21T00:30+02:00"],
+        status=["confirmed", "confirmed", "held"],
+        flags=[0, 0, 2],
+        rounds=[2, 2, 3],
+        v_min_pu=[0.97, 0.96, np.nan],
+        v_max_pu=[1.01, 1.02, np.nan],
+        violations=[0, 0, 1],
+        linear_error_pu=[1e-8, 3e-8, np.nan],
+        grid_actual_kw=[400.0, -100.0, 200.0],
+        traded_lam_kwh=[1.0, 2.0, 3.0],
+        cost_market=[8.0, 5.0, 9.0],
+        cost_no_sharing=[10.0, 7.0, np.nan],
+        cost_lam_only=[9.0, 6.0, 9.0],
+        cost_optimum=[6.0, 4.5, 9.0],
+        efficiency=[0.5, np.nan, np.nan],
+        uplift_usd=[0.0, 0.25, 0.0],
+        interval_s=[1.0, 2.0, 3.0],
+    )
+
+
+def summarised(intervals, **changes):
+    facts = {
+        "run_id": "r1",
+        "feeder": "IEEE 123",
+        "prosumers": 11250,
+        "lams": 85,
+        "live_devices": 85,
+        "planned": 3,
+        "interval_h": 0.25,
+        "voltage_limits_pu": (0.95, 1.05),
+        "entries": 600,
+        "sum_micro": 0,
+        "traffic": [Traffic(sent=5, received=4, gaps=1, modbus_reads=7), Traffic(sent=2, received=3)],
+        "total_s": 6.5,
+        "origin": {"seed": 1, "broker": "mosquitto 2.0.11"},
+    }
+    return build_summary(intervals, **(facts | changes))
+
+
+def test_figures_by_hand():
+    summary = summarised(three_intervals())
+    assert summary["intervals"] == {
+        "planned": 3,
+        "cleared": 3,
+        "confirmed": 2,
+        "unconfirmed": 0,
+        "held": 1,
+        "flagged": 1,
+    }
+    assert summary["time"] == {
+        "first": "2024-06-21T00:00+02:00",
+        "last": "2024-06-21T00:30+02:00",
+        "interval_min": 15,
+    }
+    assert summary["voltage_pu"] == {"min": 0.96, "max": 1.02, "lower": 0.95, "upper": 1.05}
+    assert summary["ac"]["max_linear_error_pu"] == 3e-8
+    assert summary["energy_kwh"]["import"] == 150
+    assert summary["energy_kwh"]["export"] == 25
+    assert summary["energy_kwh"]["lam"] == 6
+    assert summary["settlement"]["uplift_usd"] == 0.25
+    assert summary["messages"]["sent"] == 7
+    assert summary["messages"]["gaps"] == 1
+    assert summary["modbus"]["reads"] == 7
+    assert summary["seconds"]["interval"] == {"p50": 2.0, "p95": pytest.approx(2.9)}
+    assert summary["seconds"]["bid"] == {"p50": None, "p95": None}
+    assert summary["max_loading"] is None
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+
+
+def test_costs_are_summed_over_intervals_that_have_all_four():
+    cost = cost_figures(three_intervals())
+    assert (cost["market"], cost["no_sharing"], cost["lam_only"], cost["optimum"]) == (13.0, 17.0, 15.0, 10.5)
+    assert cost["intervals"] == 2
+
+
+def test_efficiency_is_that_of_the_intervals_where_it_means_something():
+    cost = cost_figures(three_intervals())
+    assert cost["efficiency"] == pytest.approx((10 - 8) / (10 - 6))
+    assert cost["efficiency_intervals"] == 1
+
+
+def test_a_run_without_intervals_has_a_summary():
+    summary = summarised(three_intervals().iloc[:0])
+    assert summary["intervals"]["cleared"] == 0
+    assert summary["time"]["first"] is None
+    assert summary["cost"]["market"] is None
+    assert summary["cost"]["efficiency"] is None
+    json.dumps(summary, allow_nan=False)
+
+
+def shown(summary):
+    console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system="standard")
+    console.print(summary_table(summary))
+    return console.file.getvalue()
+
+
+RED = "\x1b[1;31m"
+
+
+def test_what_went_wrong_stands_first_and_in_red():
+    lines = [line for line in shown(summarised(three_intervals())).splitlines() if "│" in line]
+    assert [RED in line for line in lines] == [True] * 4 + [False] * (len(lines) - 4)
+    assert "3 of 3 cleared, 2 confirmed" in lines[0]
+    assert "in 1 intervals" in lines[1]
+    assert "1 of voltage or current limits" in lines[2]
+    assert "1 gaps" in lines[3]
+
+
+def test_a_clean_run_shows_no_red():
+    clean = three_intervals().assign(status="confirmed", flags=0, violations=0)
+    text = shown(summarised(clean, traffic=[Traffic(sent=5, received=5)]))
+    assert RED not in text
+    assert "600 entries sum to 0 µ$" in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "good"),
+    [(0.95, 1.05, True), (0.9498, 1.0, False), (1.0, 1.0502, False), (None, 1.0, False)],
+)
+def test_limits_of_voltage(low, high, good):
+    assert within_limits({"min": low, "max": high, "lower": 0.95, "upper": 1.05}) is good
+
+
+def test_provenance_names_versions_and_machine():
+    facts = provenance(seed=7, broker="embedded")
+    assert facts["seed"] == 7
+    assert facts["broker"] == "embedded"
+    assert facts["versions"]["numpy"] == np.__version__
+    assert facts["machine"]["cpus"] >= 1
