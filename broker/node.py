@@ -123,9 +123,9 @@ class Node:
         self._counts.sent += 1
         await self.bus.publish(topic, messages.encode(message), qos=qos, retain=retain)
 
-    async def publish_all(self, outgoing: Iterable[tuple[str, Message]]) -> None:
+    async def publish_all(self, outgoing: Iterable[tuple[str, Message]], *, qos: int = 1) -> None:
         """Send many stamped messages with several under way at once."""
-        await asyncio.gather(*(self.publish_message(topic, message) for topic, message in outgoing))
+        await asyncio.gather(*(self.publish_message(topic, message, qos=qos) for topic, message in outgoing))
 
     def stamp(self, topic: str, kind: type[M], tick: int, /, **body: Any) -> M:
         """Message with run, tick, sender and its number in this topic's stream."""

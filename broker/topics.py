@@ -42,9 +42,9 @@ class Topics:
         """Retained: whether a service is online; its last will says offline."""
         return f"{self.root}/availability/{service}"
 
-    def telemetry(self, prosumer: str) -> str:
-        """Readings of a live prosumer's devices."""
-        return f"{self.root}/telemetry/{prosumer}"
+    def telemetry(self, phase: str, prosumer: str) -> str:
+        """Readings of a live prosumer's devices, before bidding (``measure``) or at the end (``meter``)."""
+        return f"{self.root}/telemetry/{phase}/{prosumer}"
 
     def bid(self, lam: str, prosumer: str) -> str:
         """Bid of one live prosumer into its LAM."""

@@ -197,7 +197,7 @@ class GatewayService:
         self, step: Step, reading: Reading, energy: dict[str, float | None] | None = None
     ) -> Telemetry:
         return self.node.stamp(
-            self.node.topics.telemetry(reading.prosumer),
+            self.node.topics.telemetry(step.step, reading.prosumer),
             Telemetry,
             step.tick,
             phase=step.step,
@@ -213,10 +213,11 @@ class GatewayService:
 
     async def _publish(self, telemetry: Sequence[Telemetry]) -> None:
         outgoing: list[tuple[str, Message]] = [
-            (self.node.topics.telemetry(name), message)
+            (self.node.topics.telemetry(message.phase, name), message)
             for name, message in zip(self._names, telemetry, strict=True)
         ]
-        await self.node.publish_all(outgoing)
+        # A measurement that is lost shows as a gap; it is not worth a receipt.
+        await self.node.publish_all(outgoing, qos=0)
 
     def _traffic(self) -> dict[str, int]:
         counts = self.gateway.counts

@@ -50,7 +50,11 @@ ROUTES = {
         "availability", ("service",), "every service; the broker as its last will", "clock", retained=True
     ),
     "telemetry": Route(
-        "telemetry", ("prosumer",), "gateway", "live host, LAM host of the prosumer, feeder, recorder"
+        "telemetry",
+        ("phase", "prosumer"),
+        "gateway",
+        "live host (measure); LAM host of the prosumer, feeder (meter); recorder",
+        qos=0,
     ),
     "bid": Route("bid", ("lam", "prosumer"), "live host", "LAM host of the LAM"),
     "bid-batch": Route("bid_batch", ("host",), "population host", "LAM hosts"),

@@ -80,7 +80,7 @@ class FeederService:
         self._settled = False
         node.on(node.topics.feeder_request, self._answer)
         for name in self.live:
-            node.on(node.topics.telemetry(name), partial(self._take_telemetry, name))
+            node.on(node.topics.telemetry("meter", name), partial(self._take_telemetry, name))
         for host in roster.hosts:
             node.on(node.topics.metered(host), partial(self._take_metered, host))
 

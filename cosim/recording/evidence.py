@@ -82,7 +82,8 @@ class Witness:
         node.on(topics.position("+"), lambda m: self.positions.add(m.sender, m.tick, m))
         node.on(topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
         for name in self.live:
-            node.on(topics.telemetry(name), partial(self._take_telemetry, name))
+            for phase in ("measure", "meter"):
+                node.on(topics.telemetry(phase, name), partial(self._take_telemetry, name))
             node.on(topics.set_point(name), partial(self.set_points.__setitem__, name))
             node.on(topics.acknowledgement(name), partial(self.acknowledgements.__setitem__, name))
 

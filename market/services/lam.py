@@ -72,7 +72,7 @@ class LamHost:
         self._bid_tick = -1
         for name, place in self.live.items():
             node.on(self._topic(node.topics.bid, name), partial(self._take_bid, name))
-            node.on(node.topics.telemetry(name), partial(self._take_telemetry, place))
+            node.on(node.topics.telemetry("meter", name), partial(self._take_telemetry, place))
         for host in roster.hosts:
             node.on(node.topics.bid_batch(host), partial(self._take_batch, host))
             node.on(node.topics.metered(host), partial(self._take_metered, host))

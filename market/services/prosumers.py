@@ -221,7 +221,7 @@ class LiveHost:
         self.awards: Collector[Award] = Collector(self.names)
         for name, lam in zip(self.names, self.lams, strict=True):
             node.on(node.topics.award(lam, name), partial(self._take_award, name))
-            node.on(node.topics.telemetry(name), partial(self._take_telemetry, name))
+            node.on(node.topics.telemetry("measure", name), partial(self._take_telemetry, name))
 
     def _take_telemetry(self, name: str, telemetry: Telemetry) -> None:
         if telemetry.phase == "measure":

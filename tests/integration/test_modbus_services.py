@@ -44,7 +44,7 @@ class Conductor:
         self.heard = []
         self.reported = asyncio.Condition()
         topics = node.topics
-        for topic in (topics.telemetry("+"), topics.acknowledgement("+")):
+        for topic in (topics.telemetry("+", "+"), topics.acknowledgement("+")):
             node.on(topic, self.heard.append)
         node.on(topics.done("+"), self._note_done)
         self.done = []

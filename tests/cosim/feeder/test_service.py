@@ -70,7 +70,7 @@ class Bench:
 
     async def reading(self, name, interval_kwh, *, tick=0):
         await self.node.publish(
-            self.topics.telemetry(name),
+            self.topics.telemetry("meter", name),
             Telemetry,
             tick,
             phase="meter",

@@ -35,7 +35,7 @@ class LinearFeeder:
         node.on(node.topics.feeder_request, self._answer)
         node.on(node.topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
         for name in self.live.expected:
-            node.on(node.topics.telemetry(name), partial(self._take_telemetry, name))
+            node.on(node.topics.telemetry("meter", name), partial(self._take_telemetry, name))
 
     async def _answer(self, request):
         self.requests.append(request)
@@ -144,7 +144,7 @@ class Devices:
         for place, name in enumerate(self.names):
             energy = {"interval_kwh": float(self.net_kw[place]) * world.DT_H, "interval_kvarh": 0.0}
             await self.node.publish(
-                self.node.topics.telemetry(name),
+                self.node.topics.telemetry(step.step, name),
                 Telemetry,
                 step.tick,
                 phase=step.step,

@@ -47,7 +47,7 @@ async def test_before_the_first_meter_reading_a_missing_bid_counts_as_nothing(to
 
 async def test_a_reading_that_is_not_good_does_not_replace_the_last_good_one(town):
     await town.interval(0)
-    topic = town.topics.telemetry("p3")
+    topic = town.topics.telemetry("meter", "p3")
     town.rewrite(topic, lambda reading: reading | {"quality": "held", "p_kw": 9.0}, tick=1)
     await town.interval(1)
     town.lose(bid_topic(town, 3), tick=2)
