@@ -1,0 +1,116 @@
+"""What a user may get wrong: one line that says what, where and what to do, exit code 2, nothing touched."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cosim.cli import main
+
+BROKEN_MASTER = "clear\nnew circuit.x\nnew line.y bus1=sourcebus bus2=b linecode=nosuch\nsolve\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def invoke(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("scenario", "files", "says"),
+    [
+        ("[market]\nlam_sensitvity = 4\n", {}, "s.toml:2: market.lam_sensitvity: unknown key; did you mean"),
+        ("[feeder]\nvoltage_max_pu = '1.05 pu'\n", {}, "s.toml:2: feeder.voltage_max_pu: '1.05 pu'"),
+        ("[population.battery]\nkw_max = 5\n", {}, "population.battery.kw_max: unknown key"),
+        ("[run]\nseed = 2.5\n", {}, "s.toml:2: run.seed: 2.5"),
+        ("[market.grid]\nimport_price = nan\n", {}, "market.grid.import_price: nan"),
+        ("[run\n", {}, "s.toml: not valid TOML"),
+        ("[feeder]\nmaster = 'absent.dss'\n", {}, "absent.dss' not found"),
+        ("[feeder]\nmaster = 'm.dss'\n", {"m.dss": BROKEN_MASTER}, "OpenDSS refused it"),
+        (
+            "[tables]\nprosumers = 'p.csv'\n",
+            {"p.csv": "id,bus,annual_kwh\na,1,2000\nb,nowhere,2000\n"},
+            "p.csv, column bus, line 3",
+        ),
+    ],
+    ids=["key", "unit", "unit-suffix", "type", "nan", "syntax", "no-master", "bad-master", "bus"],
+)
+def test_a_bad_scenario_is_one_line(folder, scenario, files, says):
+    (folder / "s.toml").write_text(scenario)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    code, _, errors = invoke("run", "s.toml", "--intervals", "1", "--out", "out")
+    assert code == 2
+    assert says in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--broker", "mqtt://127.0.0.1:1"], "no MQTT broker answers at mqtt://127.0.0.1:1"),
+        (["--broker", "pigeon"], "broker 'pigeon' is not known"),
+        (["--pace", "slow"], "--pace slow"),
+        (["--start", "25:00"], "--start: '25:00' is no local time"),
+        (["--run-id", "a/b"], "--run-id a/b"),
+        (["--elsewhere", "market"], "--elsewhere needs a broker that other processes reach"),
+    ],
+)
+def test_a_bad_option_is_one_line(folder, options, says):
+    code, _, errors = invoke("run", "--intervals", "1", "--out", "out", *options)
+    assert code == 2
+    assert says in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert not (folder / "out").exists()
+
+
+def test_a_directory_that_holds_a_run_is_left_alone(folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "summary.json").write_text("precious")
+    code, _, errors = invoke("run", "--intervals", "1", "--out", "out")
+    assert code == 2
+    assert "--force" in errors
+    assert [(file.name, file.read_text()) for file in (folder / "out").iterdir()] == [
+        ("summary.json", "precious")
+    ]
+
+
+@pytest.mark.parametrize("table", ["live]\nmodbus_port", "broker]\nuse = 'mosquitto'\nport"])
+def test_a_busy_port_is_one_line_and_leaves_no_directory(folder, table):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (folder / "s.toml").write_text(f"[{table} = {port}\n[population]\nprosumers = 200\n")
+        code, _, errors = invoke("run", "s.toml", "--intervals", "1", "--out", "out")
+    assert code == 2
+    assert f"127.0.0.1:{port}" in errors
+    assert "choose another port" in errors
+    assert not (folder / "out").exists()
+
+
+def test_a_malformed_case_names_key_and_position(folder):
+    (folder / "case.json").write_text('{"format": 1}')
+    code, _, errors = invoke("clear", "case.json", "--out", "result.json")
+    assert code == 2
+    assert len(errors.strip().splitlines()) == 1
+    assert not (folder / "result.json").exists()
+
+
+def test_the_resolved_scenario_can_be_loaded_again(folder):
+    code, output, _ = invoke("scenario")
+    assert code == 0
+    (folder / "mine.toml").write_text(output)
+    assert invoke("scenario", "mine.toml")[1] == output
+
+
+def test_a_directory_without_a_run_has_no_report(folder):
+    code, _, errors = invoke("report", "nothing")
+    assert code == 2
+    assert "holds no run" in errors
