@@ -1,6 +1,6 @@
-"""Who pays whom: market payments [$/h] and metered settlement [$], each adding up to zero.
+"""Who pays whom in a clearing [$/h], and what departing from an allocation costs [$].
 
-Positive amounts are paid by the party, negative ones are received.
+Positive amounts are paid by the party, negative ones are received. Payments of a clearing add up to zero.
 """
 
 from __future__ import annotations
@@ -146,94 +146,22 @@ def wam_surplus(
     return WamSurplus(fees, rows, limits, -pi * offset_kw)
 
 
-def imbalance_payment(
-    metered_kwh: Floats, allocated_kwh: Floats, price: Floats, fee: Floats, tariff: Tariff
-) -> Floats:
-    """What prosumers pay for departing from their allocation, ``(n,)`` [$].
+def imbalance_prices(price: Floats, fee: Floats, tariff: Tariff) -> tuple[Floats, Floats]:
+    """Prices of energy short of and long of an allocation, ``(n,)`` each [$/kWh].
 
     Energy short is bought at the dearer of market and retail, energy long is sold at the cheaper of market
     and feed-in, so that a departure never gains against the market.
 
     Parameters
     ----------
-    metered_kwh, allocated_kwh
-        Energy drawn and energy allocated, + bought, ``(n,)`` [kWh].
     price, fee
         Local price and fee that each prosumer faces, ``(n,)`` [$/kWh].
     tariff
         The utility's prices.
     """
-    missing = metered_kwh - allocated_kwh
-    short_price = np.maximum(price + fee, tariff.retail)
-    long_price = np.minimum(price - fee, tariff.feed_in)
-    return np.asarray(np.where(missing > 0, short_price, long_price) * missing)
+    return np.maximum(price + fee, tariff.retail), np.minimum(price - fee, tariff.feed_in)
 
 
-@dataclass(frozen=True)
-class Ledger:
-    """Settlement of one metered interval [$]; all entries sum to zero.
-
-    Attributes
-    ----------
-    prosumer
-        Payments for allocations, ``(n,)``.
-    imbalance
-        Payments for departures from them, ``(n,)``.
-    lam_surplus
-        Received by LAM operators, ``(M,)``, as negative payments.
-    wam_surplus
-        Received by the WAM, as a negative payment; zero when it falls short.
-    uplift
-        Paid by the utility when the WAM falls short.
-    grid_scheduled, grid_residual
-        Received by the grid for the scheduled power and for the difference that flowed, as negative payments.
-    imbalance_account
-        What imbalance payments leave after the grid's residual, as a negative payment.
-    """
-
-    prosumer: Floats
-    imbalance: Floats
-    lam_surplus: Floats
-    wam_surplus: float
-    uplift: float
-    grid_scheduled: float
-    grid_residual: float
-    imbalance_account: float
-
-    @property
-    def total(self) -> float:
-        """Sum of all entries; zero to rounding."""
-        parties = self.prosumer.sum() + self.imbalance.sum() + self.lam_surplus.sum()
-        system = self.wam_surplus + self.uplift + self.grid_scheduled + self.grid_residual
-        return float(parties) + system + self.imbalance_account
-
-
-def settle_interval(
-    market: Settlement, imbalance: Floats, grid: Grid, scheduled_kw: float, actual_kw: float, hours: float
-) -> Ledger:
-    """Ledger of one interval from its market payments, its imbalances and what the feeder really drew.
-
-    Parameters
-    ----------
-    market
-        Payments of the clearing [$/h].
-    imbalance
-        ``imbalance_payment`` of every prosumer, ``(n,)`` [$].
-    grid
-        Prices at the feeder head.
-    scheduled_kw, actual_kw
-        Head power as cleared and as it flowed [kW].
-    hours
-        Length of the interval [h].
-    """
-    residual = (grid.cost(actual_kw) - grid.cost(scheduled_kw)) * hours
-    return Ledger(
-        prosumer=market.prosumer * hours,
-        imbalance=imbalance,
-        lam_surplus=-market.lam_surplus * hours,
-        wam_surplus=-max(market.wam_surplus, 0.0) * hours,
-        uplift=market.uplift * hours,
-        grid_scheduled=-market.grid * hours,
-        grid_residual=-residual,
-        imbalance_account=residual - float(imbalance.sum()),
-    )
+def imbalance_payment(missing_kwh: Floats, short_price: Floats, long_price: Floats) -> Floats:
+    """What prosumers pay for metered minus allocated energy, ``(n,)`` [$]; prices as `imbalance_prices`."""
+    return np.asarray(np.where(missing_kwh > 0, short_price, long_price) * missing_kwh)

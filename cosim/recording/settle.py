@@ -17,6 +17,7 @@ from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, Wa
 from cosim.results.booking import Booking, book_interval
 from market.services.book import read_metered
 from market.services.roster import Roster, Rules, Terms
+from market.settlement import imbalance_prices
 
 Floats = npt.NDArray[np.float64]
 
@@ -164,8 +165,9 @@ def book(interval: Interval, roster: Roster, rules: Rules) -> Booking:
     min(lambda - delta, feed-in) (market.md, section 4).
     """
     terms = interval.terms
-    local = interval.price[roster.lam]
-    fee = rules.case.fee[roster.lam]
+    short_price, long_price = imbalance_prices(
+        interval.price[roster.lam], rules.case.fee[roster.lam], terms.tariff
+    )
     delta = np.where(interval.alone, 0.0, rules.case.wam_fee)
     return book_interval(
         dt_h=interval.dt_h,
@@ -173,8 +175,8 @@ def book(interval: Interval, roster: Roster, rules: Rules) -> Booking:
         trade_kw=interval.trade_kw,
         trade_price=interval.trade_price,
         metered_kwh=interval.metered_kwh,
-        short_price=np.maximum(local + fee, terms.tariff.retail),
-        long_price=np.minimum(local - fee, terms.tariff.feed_in),
+        short_price=short_price,
+        long_price=long_price,
         net_kw=interval.net_kw,
         wam_price=interval.wam_price + delta * np.sign(interval.net_kw),
         alone=interval.alone,

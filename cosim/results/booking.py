@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.errors import SharegridError
+from market.settlement import imbalance_payment
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -175,7 +176,7 @@ def book_interval(
     energy_of_lam = np.bincount(lam, weights=energy, minlength=m)
     wholesale = wam_price * net_kw * dt_h
     deviation = metered_kwh - trade_kw * dt_h
-    deviation_payment = np.where(deviation > 0, short_price, long_price) * deviation
+    deviation_payment = imbalance_payment(deviation, short_price, long_price)
     scheduled = _grid_cost(grid_scheduled_kw, import_price, export_price) * dt_h
     residual = _grid_cost(grid_actual_kw, import_price, export_price) * dt_h - scheduled
 

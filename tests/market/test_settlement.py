@@ -2,13 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from market.case import Grid, Tariff
+from market.case import Tariff
 from market.casefile import read_case
 from market.clearing import clear
-from market.settlement import imbalance_payment, settle, settle_interval, trade_payment, wam_surplus
+from market.settlement import imbalance_payment, imbalance_prices, settle, trade_payment, wam_surplus
 
 CASES = Path(__file__).parent / "cases"
 SOLVED = [p.stem for p in sorted(CASES.glob("*.json")) if "solution" not in p.stem and "infeas" not in p.stem]
@@ -61,30 +59,6 @@ def test_a_lam_keeps_its_fees_and_its_conjectured_rent():
 def test_a_departure_is_charged_at_the_worse_of_market_and_tariff():
     metered, allocated = np.array([3.0, 1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0, 2.0])
     price, fee = np.array([0.2, 0.2, 0.2, 0.5]), np.full(4, 0.01)
-    paid = imbalance_payment(metered, allocated, price, fee, Tariff(0.3, 0.04))
+    short, long = imbalance_prices(price, fee, Tariff(0.3, 0.04))
+    paid = imbalance_payment(metered - allocated, short, long)
     assert paid == pytest.approx([0.3, -0.04, 0.0, 0.51])
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(-20.0, 20.0), st.sampled_from([0.25, 0.5, 1.0]))
-def test_every_interval_sums_to_zero(seed, drift_kw, hours):
-    case, outcome, market = _BALANCED
-    rng = np.random.default_rng(seed)
-    allocated = outcome.trade_kw * hours
-    metered = allocated + rng.normal(0.0, 0.3, allocated.size)
-    price, fee = outcome.price[case.lam_of], case.fee[case.lam_of]
-    imbalance = imbalance_payment(metered, allocated, price, fee, case.tariff)
-    scheduled = outcome.wam.grid_kw
-    ledger = settle_interval(market, imbalance, case.grid, scheduled, scheduled + drift_kw, hours)
-    assert ledger.total == pytest.approx(0.0, abs=1e-12)
-    assert ledger.uplift >= 0
-    assert ledger.wam_surplus <= 0
-
-
-_BALANCED = settled("rows-binding")
-
-
-def test_the_grid_is_paid_for_what_flowed():
-    _, _, market = _BALANCED
-    grid = Grid(0.25, 0.05, 100.0, 100.0)
-    ledger = settle_interval(market, np.zeros(2), grid, 4.0, -2.0, 0.5)
-    assert ledger.grid_residual == pytest.approx((0.05 * 2.0 + 0.25 * 4.0) * 0.5)
