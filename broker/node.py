@@ -7,27 +7,22 @@ steps one after the other, a ``Collector`` waits until everyone expected has spo
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from broker import messages
 from broker.bus import Bus, Received, Will
+from broker.collector import Late
 from broker.filters import matches
 from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Traffic
 from broker.topics import Topics
 
 M = TypeVar("M", bound=Message)
-T = TypeVar("T")
 Handler = Callable[[Any], Awaitable[None] | None]
-
-
-class Late(ValueError):
-    """A message came after the gate that it was meant for had closed."""
 
 
 @dataclass
@@ -255,51 +250,6 @@ class Node:
     def _follow_clock(self, step: Step) -> None:
         self.tick = max(self.tick, step.tick)
         self._steps.put_nowait(step)
-
-
-class Collector(Generic[T]):
-    """What came in for each tick, by sender, and the wait for all of them.
-
-    Parameters
-    ----------
-    expected
-        Keys that must speak in every tick.
-    """
-
-    def __init__(self, expected: Collection[str]) -> None:
-        self.expected = tuple(sorted(expected))
-        self._known = frozenset(expected)
-        self._closed = -1
-        self._have: dict[int, dict[str, T]] = defaultdict(dict)
-        self._changed = asyncio.Event()
-
-    def add(self, key: str, tick: int, item: T) -> None:
-        """Take an item in; raises ``ValueError`` for a key that nobody expects, ``Late`` after the gate."""
-        if key not in self._known:
-            raise ValueError(f"{key} is not expected here")
-        if tick <= self._closed:
-            raise Late(f"message of tick {tick} came after the gate")
-        self._have[tick].setdefault(key, item)
-        self._changed.set()
-
-    async def wait(self, tick: int, deadline: float) -> dict[str, T]:
-        """Items of ``tick`` in the order of ``expected``: all, or what is there at ``deadline`` [s]."""
-        while len(self._have[tick]) < len(self.expected):
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(max(0.0, deadline - time.time())):
-                    await self._changed.wait()
-            except TimeoutError:
-                break
-        self._closed = tick
-        for old in [t for t in self._have if t < tick]:
-            del self._have[old]
-        have = self._have.pop(tick)
-        return {key: have[key] for key in self.expected if key in have}
-
-    def missing(self, have: Collection[str]) -> list[str]:
-        """Keys that were expected and are not in ``have``."""
-        return [key for key in self.expected if key not in have]
 
 
 async def serve(node: Node, on_step: Callable[[Step], Awaitable[None]]) -> None:

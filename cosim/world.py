@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from cosim.feeder.circuit import FeederLayout
 from cosim.feeder.linear import Limits
-from cosim.population.members import LamSites, Population, build_population
+from cosim.population.build import build_population
+from cosim.population.members import LamSites, Population
 from cosim.population.prices import prices_at
 from cosim.population.profiles import Profiles, build_profiles
 from cosim.scenario import Scenario

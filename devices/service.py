@@ -13,9 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from broker import messages
+from broker import columns
+from broker.collector import Collector
 from broker.messages import Acknowledgement, FeederState, Message, SetPoint, Step, Telemetry
-from broker.node import Collector, Node
+from broker.node import Node
 from devices.emulator import Fleet
 from devices.gateway import Gateway
 from devices.reading import Reading, less
@@ -84,7 +85,7 @@ class DeviceHostService:
         if _FEEDER not in states or not states[_FEEDER].solved:
             self.node.flag(f"no voltages for the devices in tick {step.tick}; they keep the last ones")
             return
-        self.fleet.set_voltage(messages.unpack(states[_FEEDER].lam_v_pu)[self.lams])
+        self.fleet.set_voltage(columns.unpack(states[_FEEDER].lam_v_pu)[self.lams])
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from broker import messages  # noqa: E402
+from broker import columns, messages  # noqa: E402
 from broker.topics import Topics  # noqa: E402
 
 KINDS: tuple[type[messages.Message], ...] = typing.get_args(messages.AnyMessage)
 PARTS = (messages.Traffic, messages.DeviceState, messages.DeviceSetPoint, messages.NetworkModel)
 HEADER = {field.name for field in msgspec.structs.fields(messages.Message)}
-COLUMNS = {messages.Column: "column", messages.Index: "index"}
+COLUMNS = {columns.Column: "column", columns.Index: "index"}
 
 
 @dataclass(frozen=True)

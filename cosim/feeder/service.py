@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from broker import messages
+from broker import columns
+from broker.collector import Collector
 from broker.messages import (
     FeederReply,
     FeederRequest,
@@ -22,7 +23,7 @@ from broker.messages import (
     Step,
     Telemetry,
 )
-from broker.node import Collector, Node
+from broker.node import Node
 from cosim.feeder.circuit import AcState, PowerFlowError
 from cosim.feeder.linear import Limits, Linearisation, check, network_rows
 from cosim.feeder.thread import FeederOwner
@@ -159,14 +160,14 @@ class FeederService:
         rows = network_rows(linearisation, self.limits, np.array(request.low_kw), np.array(request.high_kw))
         balance, offset_kw = linearisation.balance
         return NetworkModel(
-            balance=messages.column_list(balance),
+            balance=columns.column_list(balance),
             offset_kw=offset_kw,
             name=list(rows.name),
             row_kind=list(rows.kind),
-            matrix=messages.pack(rows.matrix),
-            base=messages.pack(rows.base),
-            lower=messages.pack_open(rows.lower),
-            upper=messages.pack_open(rows.upper),
+            matrix=columns.pack(rows.matrix),
+            base=columns.pack(rows.base),
+            lower=columns.pack_open(rows.lower),
+            upper=columns.pack_open(rows.upper),
         )
 
     async def _settle_physics(self, step: Step) -> None:
@@ -222,11 +223,11 @@ class FeederService:
             FeederState,
             step.tick,
             solved=state is not None,
-            v_pu=messages.pack(empty if state is None else state.v_pu),
-            loading=messages.pack(empty if state is None else self.limits.loading(state.current_a)),
-            lam_kw=messages.pack(lam_kw),
-            lam_kvar=messages.pack(lam_kvar),
-            lam_v_pu=messages.pack(empty if state is None else self._lam_voltage(state.v_pu)),
+            v_pu=columns.pack(empty if state is None else state.v_pu),
+            loading=columns.pack(empty if state is None else self.limits.loading(state.current_a)),
+            lam_kw=columns.pack(lam_kw),
+            lam_kvar=columns.pack(lam_kvar),
+            lam_v_pu=columns.pack(empty if state is None else self._lam_voltage(state.v_pu)),
             source_kw=None if state is None else state.source_kw,
             source_kvar=None if state is None else state.source_kvar,
             losses_kw=None if state is None else state.losses_kw,

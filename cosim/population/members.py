@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.population.noise import generator
-from cosim.scenario import Scenario, ScenarioError
+from cosim.scenario import ScenarioError
 from cosim.scenario.people import PopulationSection
 
 Floats = NDArray[np.float64]
@@ -135,34 +135,8 @@ def apportion(total: int, weights: Floats, minimum: int) -> Ints:
     return counts
 
 
-def build_population(scenario: Scenario, lams: LamSites) -> Population:
-    """Prosumers of a scenario on a feeder: from the user's table if there is one, synthetic otherwise.
-
-    Parameters
-    ----------
-    scenario
-        Decides everything, with its seed.
-    lams
-        Attachment points on the feeder.
-
-    Returns
-    -------
-    Population
-        The same bits for the same arguments.
-
-    Raises
-    ------
-    ScenarioError
-        Too few prosumers for the feeder's LAMs, or a table that cannot be used.
-    """
-    if scenario.tables.prosumers:
-        from cosim.population.tables import read_prosumers
-
-        return read_prosumers(scenario, lams)
-    return _synthetic(scenario.population, scenario.run.seed, scenario.live.per_lam, lams)
-
-
-def _synthetic(section: PopulationSection, seed: int, per_lam: int, lams: LamSites) -> Population:
+def draw_population(section: PopulationSection, seed: int, per_lam: int, lams: LamSites) -> Population:
+    """Synthetic prosumers: ``per_lam`` of each LAM live; raises ``ScenarioError`` where they are too few."""
     n, m = section.prosumers, len(lams.names)
     if n < m * section.minimum_per_lam:
         raise ScenarioError(

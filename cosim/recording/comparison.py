@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from broker import messages
+from broker import columns
 from broker.messages import NetworkModel, PositionBatch, WamOutcome
 from market.case import Case, Resources
 from market.reference import efficiency, lam_only, no_sharing, optimum
 from market.response import supply_curves
+from market.services.network import network_of
 from market.services.roster import Roster, Rules, Terms
-from market.services.wam import network_of
 
 
 def case_of(
@@ -33,17 +33,17 @@ def case_of(
     """
     n = len(roster.prosumers)
     demand_kw = np.zeros(n)
-    columns: dict[str, list[np.ndarray]] = {
+    parts: dict[str, list[np.ndarray]] = {
         key: [] for key in ("owner", "min_kw", "max_kw", "cost_linear", "cost_quadratic", "output_kw")
     }
     for host in sorted(positions):
         batch = positions[host]
-        prosumer = messages.unpack_index(batch.prosumer)
-        demand_kw[prosumer] = messages.unpack(batch.demand_kw, prosumer.size)
-        columns["owner"].append(messages.unpack_index(batch.owner))
+        prosumer = columns.unpack_index(batch.prosumer)
+        demand_kw[prosumer] = columns.unpack(batch.demand_kw, prosumer.size)
+        parts["owner"].append(columns.unpack_index(batch.owner))
         for key in ("min_kw", "max_kw", "cost_linear", "cost_quadratic", "output_kw"):
-            columns[key].append(messages.unpack(getattr(batch, key)))
-    joined = {key: np.concatenate(parts) for key, parts in columns.items()}
+            parts[key].append(columns.unpack(getattr(batch, key)))
+    joined = {key: np.concatenate(arrays) for key, arrays in parts.items()}
     output_kw = joined.pop("output_kw")
     case = replace(
         rules.case,

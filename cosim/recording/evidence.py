@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from broker.collector import Collector
 from broker.messages import (
     Acknowledgement,
     FeederReply,
@@ -21,7 +22,7 @@ from broker.messages import (
     Telemetry,
     WamOutcome,
 )
-from broker.node import Collector, Node
+from broker.node import Node
 from market.services.roster import Roster
 
 M = TypeVar("M", bound=Message)

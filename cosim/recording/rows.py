@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from broker import messages
+from broker import columns
 from broker.messages import DeviceState, FeederState, SetPoint, Telemetry, WamOutcome
 from cosim.recording.comparison import Comparison
 from cosim.recording.evidence import Evidence
@@ -73,7 +73,7 @@ def interval_row(
 def _physics(state: FeederState | None) -> dict[str, Any]:
     if state is None or not state.solved:
         return {}
-    v_pu, loading = messages.unpack(state.v_pu), messages.unpack(state.loading)
+    v_pu, loading = columns.unpack(state.v_pu), columns.unpack(state.loading)
     return {
         "losses_kw": state.losses_kw,
         "v_min_pu": float(v_pu.min()),
@@ -110,8 +110,8 @@ def lam_columns(world: World, interval: Interval, evidence: Evidence) -> dict[st
         "price": interval.price,
         "wam_price": interval.wam_price,
         "alone": interval.alone,
-        "metered_kw": None if state is None else messages.unpack(state.lam_kw),
-        "v_pu": messages.unpack(state.lam_v_pu) if state is not None and state.solved else None,
+        "metered_kw": None if state is None else columns.unpack(state.lam_kw),
+        "v_pu": columns.unpack(state.lam_v_pu) if state is not None and state.solved else None,
         **_parts(outcome),
     }
 
@@ -122,7 +122,7 @@ def _parts(outcome: WamOutcome | None) -> dict[str, Any]:
 
 def node_columns(world: World, tick: int, state: FeederState) -> dict[str, Any]:
     """Rows of all nodes of a solved state."""
-    return {"tick": tick, "node": list(world.layout.nodes), "v_pu": messages.unpack(state.v_pu)}
+    return {"tick": tick, "node": list(world.layout.nodes), "v_pu": columns.unpack(state.v_pu)}
 
 
 def device_columns(tick: int, evidence: Evidence) -> dict[str, list[Any]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from broker import messages
+from broker import columns
 from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
 from cosim.results.booking import Booking, book_interval
 from market.services.book import read_metered
@@ -95,13 +95,13 @@ def gather_interval(
         if told is None:
             flags.append(f"no outcome from {host}: its prosumers have no allocation")
             continue
-        lam, prosumer = messages.unpack_index(told.lam), messages.unpack_index(told.prosumer)
-        net_kw[lam] = messages.unpack(told.net_kw, lam.size)
-        price[lam] = messages.unpack(told.price, lam.size)
-        wam_price[lam] = messages.unpack(told.wam_price, lam.size)
+        lam, prosumer = columns.unpack_index(told.lam), columns.unpack_index(told.prosumer)
+        net_kw[lam] = columns.unpack(told.net_kw, lam.size)
+        price[lam] = columns.unpack(told.price, lam.size)
+        wam_price[lam] = columns.unpack(told.wam_price, lam.size)
         alone[lam] = told.alone
-        trade_kw[prosumer] = messages.unpack(told.trade_kw, prosumer.size)
-        trade_price[prosumer] = messages.unpack(told.trade_price, prosumer.size)
+        trade_kw[prosumer] = columns.unpack(told.trade_kw, prosumer.size)
+        trade_price[prosumer] = columns.unpack(told.trade_price, prosumer.size)
 
     metered_kwh = trade_kw * dt_h
     for host, members in roster.hosts.items():

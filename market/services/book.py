@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from broker import messages
+from broker import columns
 from broker.messages import BidBatch, CurveBid, MeteredBatch
 from market.curves import Curves, take
 
@@ -125,9 +125,9 @@ def read_batch(batch: BidBatch, prosumer: Indices, rating_kw: Floats) -> BatchBi
     A single curve that is not a bid is left out by ``valid``; a batch that cannot be told apart into curves
     raises ``ValueError``.
     """
-    if not np.array_equal(messages.unpack_index(batch.prosumer), prosumer):
+    if not np.array_equal(columns.unpack_index(batch.prosumer), prosumer):
         raise ValueError(f"{batch.sender} must bid for its own prosumers, all and in order")
-    count = messages.unpack_index(batch.count)
+    count = columns.unpack_index(batch.count)
     if count.size != prosumer.size or (count < 1).any():
         raise ValueError("every prosumer of a batch needs at least one vertex")
     start = np.concatenate([[0], np.cumsum(count)])
@@ -148,9 +148,9 @@ def read_metered(batch: MeteredBatch, prosumer: Indices) -> tuple[Floats, Floats
 
     Raises ``ValueError`` where it speaks for others, or a value is missing or not finite.
     """
-    if not np.array_equal(messages.unpack_index(batch.prosumer), prosumer):
+    if not np.array_equal(columns.unpack_index(batch.prosumer), prosumer):
         raise ValueError(f"{batch.sender} must report its own prosumers, all and in order")
-    return messages.unpack(batch.energy_kwh, prosumer.size), messages.unpack(
+    return columns.unpack(batch.energy_kwh, prosumer.size), columns.unpack(
         batch.reactive_kvarh, prosumer.size
     )
 

@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from broker import messages
+from broker import columns
+from broker.collector import Collector
 from broker.messages import (
     Award,
     AwardBatch,
@@ -26,7 +27,7 @@ from broker.messages import (
     Telemetry,
     WamOutcome,
 )
-from broker.node import Collector, Node
+from broker.node import Node
 from market.lam import aggregate, clear_lams
 from market.services.book import (
     BatchBids,
@@ -107,8 +108,8 @@ class LamHost:
                 topic,
                 LamBid,
                 step.tick,
-                price=messages.pack(self.curves.price[vertices]),
-                kw=messages.pack(self.curves.kw[vertices]),
+                price=columns.pack(self.curves.price[vertices]),
+                kw=columns.pack(self.curves.kw[vertices]),
                 reactive_kvar=float(np.sum(self.book.reactive_kvar[inside])),
                 fallbacks=[self.seats.names[member] for member in np.flatnonzero(inside & ~self.book.heard)],
             )
@@ -132,13 +133,13 @@ class LamHost:
             self.node.topics.lam_outcome(self.node.name),
             LamOutcome,
             step.tick,
-            lam=messages.pack_index(self.lams),
-            price=messages.pack(cleared.price),
-            net_kw=messages.pack(net_kw),
-            wam_price=messages.pack(wam_price),
-            prosumer=messages.pack_index(self.seats.members),
-            trade_kw=messages.pack(cleared.trade_kw),
-            trade_price=messages.pack(trade_price),
+            lam=columns.pack_index(self.lams),
+            price=columns.pack(cleared.price),
+            net_kw=columns.pack(net_kw),
+            wam_price=columns.pack(wam_price),
+            prosumer=columns.pack_index(self.seats.members),
+            trade_kw=columns.pack(cleared.trade_kw),
+            trade_price=columns.pack(trade_price),
             alone=is_alone,
             refused=self.refused,
             missing=self.missing,
@@ -180,9 +181,9 @@ class LamHost:
                 topic,
                 AwardBatch,
                 tick,
-                prosumer=messages.pack_index(self.seats.members[mine]),
-                trade_kw=messages.pack(trade_kw[mine]),
-                price=messages.pack(trade_price[mine]),
+                prosumer=columns.pack_index(self.seats.members[mine]),
+                trade_kw=columns.pack(trade_kw[mine]),
+                price=columns.pack(trade_price[mine]),
             )
             outgoing.append((topic, batch))
         await self.node.publish_all(outgoing)

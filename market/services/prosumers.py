@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from broker import messages
+from broker import columns
+from broker.collector import Collector
 from broker.messages import (
     Award,
     AwardBatch,
@@ -27,7 +28,7 @@ from broker.messages import (
     Step,
     Telemetry,
 )
-from broker.node import Collector, Node
+from broker.node import Node
 from market.case import Resources
 from market.curves import Curves, respond, shift
 from market.response import disaggregate, supply_curves
@@ -128,14 +129,14 @@ class _Desk:
             self.node.topics.position(self.node.name),
             PositionBatch,
             tick,
-            prosumer=messages.pack_index(self.members),
-            demand_kw=messages.pack(position.demand_kw),
-            owner=messages.pack_index(self.members[resources.owner]),
-            min_kw=messages.pack(resources.min_kw),
-            max_kw=messages.pack(resources.max_kw),
-            cost_linear=messages.pack(resources.cost_linear),
-            cost_quadratic=messages.pack(resources.cost_quadratic),
-            output_kw=messages.pack(output_kw),
+            prosumer=columns.pack_index(self.members),
+            demand_kw=columns.pack(position.demand_kw),
+            owner=columns.pack_index(self.members[resources.owner]),
+            min_kw=columns.pack(resources.min_kw),
+            max_kw=columns.pack(resources.max_kw),
+            cost_linear=columns.pack(resources.cost_linear),
+            cost_quadratic=columns.pack(resources.cost_quadratic),
+            output_kw=columns.pack(output_kw),
         )
         return output_kw
 
@@ -174,11 +175,11 @@ class PopulationHost:
             self.node.topics.bid_batch(self.node.name),
             BidBatch,
             step.tick,
-            prosumer=messages.pack_index(self.members),
-            count=messages.pack_index(np.diff(bids.start)),
-            price=messages.pack(bids.price),
-            kw=messages.pack(bids.kw),
-            reactive_kvar=messages.pack(position.reactive_kvar),
+            prosumer=columns.pack_index(self.members),
+            count=columns.pack_index(np.diff(bids.start)),
+            price=columns.pack(bids.price),
+            kw=columns.pack(bids.kw),
+            reactive_kvar=columns.pack(position.reactive_kvar),
         )
 
     async def _dispatch(self, step: Step) -> None:
@@ -186,8 +187,8 @@ class PopulationHost:
         batches = await self.awards.wait(step.tick, halfway(step))
         trades = np.full(self.members.size, np.nan)
         for batch in batches.values():
-            awarded = messages.unpack_index(batch.prosumer)
-            trades[np.searchsorted(self.members, awarded)] = messages.unpack(batch.trade_kw, awarded.size)
+            awarded = columns.unpack_index(batch.prosumer)
+            trades[np.searchsorted(self.members, awarded)] = columns.unpack(batch.trade_kw, awarded.size)
         self.output_kw = await self.desk.outputs(step.tick, trades)
         await self.node.done(step.step, step.tick)
 
@@ -197,9 +198,9 @@ class PopulationHost:
             self.node.topics.metered(self.node.name),
             MeteredBatch,
             step.tick,
-            prosumer=messages.pack_index(self.members),
-            energy_kwh=messages.pack(metered.energy_kwh),
-            reactive_kvarh=messages.pack(metered.reactive_kvarh),
+            prosumer=columns.pack_index(self.members),
+            energy_kwh=columns.pack(metered.energy_kwh),
+            reactive_kvarh=columns.pack(metered.reactive_kvarh),
         )
         await self.node.done(step.step, step.tick)
 
@@ -251,8 +252,8 @@ class LiveHost:
                 topic,
                 CurveBid,
                 step.tick,
-                price=messages.column_list(bids.price[vertices]),
-                kw=messages.column_list(bids.kw[vertices]),
+                price=columns.column_list(bids.price[vertices]),
+                kw=columns.column_list(bids.kw[vertices]),
                 reactive_kvar=float(position.reactive_kvar[place]),
             )
             outgoing.append((topic, bid))

@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from broker import messages
+from broker import columns
+from broker.collector import Collector
 from broker.messages import FeederReply, FeederRequest, FeederState, LamBid, NetworkModel, Step
 from broker.messages import WamOutcome as OutcomeMessage
-from broker.node import Collector, Node
-from market.case import Network
+from broker.node import Node
 from market.curves import Curves, from_points, price_range, respond, shift
 from market.errors import Infeasible, NotConverged
 from market.services.book import check_curve
 from market.services.gates import halfway, sit_out
+from market.services.network import clear_model, cleared_body, middle_price, network_of
 from market.services.roster import Roster, Rules, Terms
-from market.wam import WamOutcome, clear_wam
+from market.wam import WamOutcome
 
 Floats = npt.NDArray[np.float64]
 
@@ -134,7 +135,7 @@ class WamOperator:
                 fallbacks.append(lam)
                 points.append((np.zeros(1), self.last_kw[place : place + 1]))
             else:
-                points.append((messages.unpack(bid.price), messages.unpack(bid.kw)))
+                points.append((columns.unpack(bid.price), columns.unpack(bid.kw)))
                 reactive[place] = bid.reactive_kvar
                 fallbacks += bid.fallbacks
         return Bids(from_points(points), reactive, fallbacks)
@@ -226,9 +227,9 @@ class WamOperator:
         source_kw = None if best is None else best.reply.source_kw
         zero = [0.0] * self.count
         return {
-            "net_kw": messages.column_list(net_kw),
-            "price": messages.column_list(price),
-            "energy": messages.column_list(price),
+            "net_kw": columns.column_list(net_kw),
+            "price": columns.column_list(price),
+            "energy": columns.column_list(price),
             "loss": zero,
             "voltage": zero,
             "congestion": zero,
@@ -246,10 +247,10 @@ class WamOperator:
             FeederRequest,
             step.tick,
             round=round_,
-            net_kw=messages.column_list(net_kw),
-            reactive_kvar=messages.column_list(self.book.reactive_kvar),
-            low_kw=messages.column_list(self.book.curves.lowest_kw),
-            high_kw=messages.column_list(self.book.curves.highest_kw),
+            net_kw=columns.column_list(net_kw),
+            reactive_kvar=columns.column_list(self.book.reactive_kvar),
+            low_kw=columns.column_list(self.book.curves.lowest_kw),
+            high_kw=columns.column_list(self.book.curves.highest_kw),
         )
         try:
             async with asyncio.timeout(max(0.0, halfway(step) - time.time())):
@@ -273,66 +274,9 @@ class WamOperator:
     def _take_bid(self, lam: str, host: str, bid: LamBid) -> None:
         if bid.sender != host:
             raise ValueError(f"{bid.sender} does not operate LAM {lam}")
-        check_curve(messages.unpack(bid.price), messages.unpack(bid.kw), np.inf)
+        check_curve(columns.unpack(bid.price), columns.unpack(bid.kw), np.inf)
         self.bids.add(lam, bid.tick, bid)
 
     def _take_state(self, state: FeederState) -> None:
-        self.last_kw = messages.unpack(state.lam_kw, self.count)
-        self.last_kvar = messages.unpack(state.lam_kvar, self.count)
-
-
-def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamOutcome:
-    """Clear the WAM over a linear model as it came off the wire.
-
-    Parameters
-    ----------
-    curves
-        Net purchase of each LAM over its locational price, ``(M,)`` curves.
-    model
-        Balance and rows from the feeder.
-    terms
-        Prices and limits at the feeder head.
-
-    Raises
-    ------
-    Infeasible, NotConverged
-        As `market.wam.clear_wam`.
-    ValueError
-        The model's columns do not fit each other.
-    """
-    return clear_wam(curves, network_of(model), terms.grid, np.array(model.balance), model.offset_kw)
-
-
-def middle_price(terms: Terms) -> float:
-    """Price halfway between the grid's two [$/kWh]."""
-    return 0.5 * (terms.grid.import_price + terms.grid.export_price)
-
-
-def network_of(model: NetworkModel) -> Network:
-    """Rows of a linear model as it came off the wire; raises ``ValueError`` where columns do not fit."""
-    rows, lams = len(model.name), len(model.balance)
-    return Network(
-        matrix=messages.unpack(model.matrix, rows * lams).reshape(rows, lams),
-        base=messages.unpack(model.base, rows),
-        lower=messages.unpack_open(model.lower, rows),
-        upper=messages.unpack_open(model.upper, rows),
-        voltage=np.array([kind == "voltage" for kind in model.row_kind], dtype=bool),
-        name=tuple(model.name),
-    )
-
-
-def cleared_body(outcome: WamOutcome, row_name: list[str]) -> dict[str, Any]:
-    """Fields of the outcome message that come from a clearing; only rows that bind are named."""
-    binding = np.flatnonzero(outcome.row_dual)
-    return {
-        "net_kw": messages.column_list(outcome.net_kw),
-        "price": messages.column_list(outcome.price),
-        "energy": messages.column_list(outcome.energy),
-        "loss": messages.column_list(outcome.loss),
-        "voltage": messages.column_list(outcome.voltage),
-        "congestion": messages.column_list(outcome.congestion),
-        "energy_price": outcome.energy_price,
-        "grid_kw": outcome.grid_kw,
-        "row_name": [row_name[row] for row in binding],
-        "row_dual": messages.column_list(outcome.row_dual[binding]),
-    }
+        self.last_kw = columns.unpack(state.lam_kw, self.count)
+        self.last_kvar = columns.unpack(state.lam_kvar, self.count)

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import messages
+from broker import columns, messages
 from broker.bus import Received
+from broker.collector import Collector, Late
 from broker.memory import Fate, MemoryBroker
 from broker.messages import Availability, Award, Rejected, Step
-from broker.node import Collector, Late, Node, offline_will
+from broker.node import Node, offline_will
 
 
 class Story:
@@ -160,15 +161,15 @@ async def test_a_collector_waits_for_all_or_for_the_gate():
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=20))
 def test_columns_keep_every_bit(values):
-    assert messages.unpack(messages.pack(values)).tolist() == values
+    assert columns.unpack(columns.pack(values)).tolist() == values
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_columns_refuse_what_json_would_lose(bad):
     with pytest.raises(ValueError, match="not finite"):
-        messages.pack([1.0, bad])
+        columns.pack([1.0, bad])
     with pytest.raises(ValueError, match="not finite"):
-        messages.column_list([bad])
+        columns.column_list([bad])
 
 
 def test_a_message_of_another_version_is_refused():

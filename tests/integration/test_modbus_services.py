@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from broker import messages
+from broker import columns
 from broker.memory import Fate, MemoryBroker
 from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step
 from broker.node import Node, serve
@@ -77,7 +77,7 @@ class Conductor:
         )
 
     async def tell_voltages(self, tick, v_pu, solved=True):
-        empty = messages.pack([])
+        empty = columns.pack([])
         await self.node.publish(
             self.node.topics.feeder_state,
             FeederState,
@@ -87,7 +87,7 @@ class Conductor:
             loading=empty,
             lam_kw=empty,
             lam_kvar=empty,
-            lam_v_pu=messages.pack(v_pu),
+            lam_v_pu=columns.pack(v_pu),
             source_kw=None,
             source_kvar=None,
             losses_kw=None,

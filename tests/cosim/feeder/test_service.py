@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from broker import messages
+from broker import columns, messages
 from broker.memory import MemoryBroker
 from broker.messages import FeederRequest, MeteredBatch, Step, Telemetry
 from broker.node import Node, serve
@@ -62,9 +62,9 @@ class Bench:
 
     async def batch(self, share, *, tick=0, **changes):
         body = {
-            "prosumer": messages.pack_index(np.arange(LAMS)),
-            "energy_kwh": messages.pack(share * self.spot_kw * DT_H),
-            "reactive_kvarh": messages.pack(share * self.spot_kvar * DT_H),
+            "prosumer": columns.pack_index(np.arange(LAMS)),
+            "energy_kwh": columns.pack(share * self.spot_kw * DT_H),
+            "reactive_kvarh": columns.pack(share * self.spot_kvar * DT_H),
         }
         await self.node.publish(self.topics.metered(HOST), MeteredBatch, tick, **(body | changes))
 
@@ -239,12 +239,12 @@ async def test_what_was_metered_is_solved_and_published(bench_of, act):
     state, done = await bench.meter()
     net_kw = 0.2 * bench.spot_kw
     net_kw[:2] += np.array([0.5, -0.25]) / DT_H
-    np.testing.assert_allclose(messages.unpack(state.lam_kw), net_kw, rtol=1e-12)
-    np.testing.assert_allclose(messages.unpack(state.lam_kvar), 0.2 * bench.spot_kvar, rtol=1e-12)
+    np.testing.assert_allclose(columns.unpack(state.lam_kw), net_kw, rtol=1e-12)
+    np.testing.assert_allclose(columns.unpack(state.lam_kvar), 0.2 * bench.spot_kvar, rtol=1e-12)
     assert state.solved
     assert state.estimated == []
     assert state.source_kw - state.losses_kw == pytest.approx(net_kw.sum(), abs=1e-3)
-    v_pu, lam_v_pu = messages.unpack(state.v_pu), messages.unpack(state.lam_v_pu)
+    v_pu, lam_v_pu = columns.unpack(state.v_pu), columns.unpack(state.lam_v_pu)
     assert v_pu.size == len(bench.owner.layout.nodes)
     assert lam_v_pu[3] == v_pu[list(bench.owner.layout.lam_nodes[3])].mean()
     assert (state.tap_changes > 0) == act
@@ -259,20 +259,20 @@ async def test_what_is_not_metered_counts_as_in_the_last_interval_and_is_named(b
     await bench.reading("p85", None, tick=1)
     second, _ = await bench.meter(tick=1, window_s=0.1)
     assert second.estimated == ["p86", "p85"]
-    wanted_kw = messages.unpack(first.lam_kw) + 0.2 * bench.spot_kw
-    np.testing.assert_allclose(messages.unpack(second.lam_kw), wanted_kw, rtol=1e-12)
+    wanted_kw = columns.unpack(first.lam_kw) + 0.2 * bench.spot_kw
+    np.testing.assert_allclose(columns.unpack(second.lam_kw), wanted_kw, rtol=1e-12)
     await bench.reading("p85", 0.0, tick=2)
     await bench.reading("p86", 0.0, tick=2)
     third, _ = await bench.meter(tick=2, window_s=0.1)
     assert third.estimated == [HOST]
-    np.testing.assert_allclose(messages.unpack(third.lam_kw), 0.6 * bench.spot_kw, rtol=1e-12)
+    np.testing.assert_allclose(columns.unpack(third.lam_kw), 0.6 * bench.spot_kw, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        {"prosumer": messages.pack_index(np.arange(LAMS) + 9)},
-        {"energy_kwh": messages.pack(np.zeros(3))},
+        {"prosumer": columns.pack_index(np.arange(LAMS) + 9)},
+        {"energy_kwh": columns.pack(np.zeros(3))},
         {"reactive_kvarh": np.full(LAMS, np.nan).tobytes()},
     ],
     ids=["other prosumers", "too few values", "not a number"],
@@ -297,4 +297,4 @@ async def test_a_metered_state_without_power_flow_is_flagged_and_said_to_be_unso
     assert (state.source_kw, state.losses_kw) == (None, None)
     assert state.v_pu == b""
     assert "no power flow of the metered state" in done.flags[0]
-    np.testing.assert_allclose(messages.unpack(state.lam_kw)[2:], 6.0 * bench.spot_kw[2:], rtol=1e-12)
+    np.testing.assert_allclose(columns.unpack(state.lam_kw)[2:], 6.0 * bench.spot_kw[2:], rtol=1e-12)

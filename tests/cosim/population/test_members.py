@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosim.population.members import LamSites, apportion, build_population, choose_live
+from cosim.population.build import build_population
+from cosim.population.members import LamSites, apportion, choose_live
 from cosim.scenario import Scenario, ScenarioError
 
 replace = msgspec.structs.replace

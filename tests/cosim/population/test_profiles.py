@@ -5,8 +5,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from cosim.population.build import build_population
 from cosim.population.household import household_shape
-from cosim.population.members import LamSites, build_population
+from cosim.population.members import LamSites
 from cosim.population.prices import expected_prices, prices_at
 from cosim.population.profiles import Profiles, build_profiles
 from cosim.scenario import Scenario

@@ -1,7 +1,8 @@
 import msgspec
 import numpy as np
 
-from cosim.population.members import LamSites, build_population
+from cosim.population.build import build_population
+from cosim.population.members import LamSites
 from cosim.population.profiles import Profiles, build_profiles
 from cosim.population.resources import Kind, inventory_of, resources_at
 from cosim.scenario import Scenario

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cosim.population.members import LamSites, Population, build_population
+from cosim.population.build import build_population
+from cosim.population.members import LamSites, Population
 from cosim.population.profiles import Profiles, build_profiles
 from cosim.scenario import Scenario, ScenarioError, load_scenario
 

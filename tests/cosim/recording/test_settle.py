@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import messages
+from broker import columns
 from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
 from cosim.recording.settle import book, gather_interval
 from cosim.results.booking import KINDS
@@ -61,13 +61,13 @@ def lam_outcome(host, *, trade_kw=TRADE_KW, net_kw=NET_KW, alone=False):
     members = np.flatnonzero(np.isin(LAM, lams))
     return LamOutcome(
         **header(host),
-        lam=messages.pack_index(lams),
-        price=messages.pack(PRICE[lams]),
-        net_kw=messages.pack(net_kw[lams]),
-        wam_price=messages.pack(WAM_PRICE[lams]),
-        prosumer=messages.pack_index(members),
-        trade_kw=messages.pack(trade_kw[members]),
-        trade_price=messages.pack((PRICE[LAM] + RULES.case.fee[LAM] * np.sign(trade_kw))[members]),
+        lam=columns.pack_index(lams),
+        price=columns.pack(PRICE[lams]),
+        net_kw=columns.pack(net_kw[lams]),
+        wam_price=columns.pack(WAM_PRICE[lams]),
+        prosumer=columns.pack_index(members),
+        trade_kw=columns.pack(trade_kw[members]),
+        trade_price=columns.pack((PRICE[LAM] + RULES.case.fee[LAM] * np.sign(trade_kw))[members]),
         alone=alone,
         refused=[],
         missing=[],
@@ -103,9 +103,9 @@ def wam_outcome(grid_kw):
 def metered_batch(energy_kwh):
     return MeteredBatch(
         **header("people"),
-        prosumer=messages.pack_index(ROSTER.hosts["people"]),
-        energy_kwh=messages.pack(energy_kwh),
-        reactive_kvarh=messages.pack(np.zeros(3)),
+        prosumer=columns.pack_index(ROSTER.hosts["people"]),
+        energy_kwh=columns.pack(energy_kwh),
+        reactive_kvarh=columns.pack(np.zeros(3)),
     )
 
 
@@ -123,11 +123,11 @@ def reading(name, import_kwh, export_kwh=0.0, *, phase="meter", quality="good"):
 
 
 def state(source_kw):
-    empty = messages.pack(NOTHING)
-    columns = dict.fromkeys(["v_pu", "loading", "lam_kw", "lam_kvar", "lam_v_pu"], empty)
+    empty = columns.pack(NOTHING)
+    empties = dict.fromkeys(["v_pu", "loading", "lam_kw", "lam_kvar", "lam_v_pu"], empty)
     return FeederState(
         **header("feeder"),
-        **columns,
+        **empties,
         solved=source_kw is not None,
         source_kw=source_kw,
         source_kvar=source_kw,

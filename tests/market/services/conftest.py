@@ -41,7 +41,7 @@ async def town_of(monkeypatch):
     """Towns that differ from the usual one, such as in how many operators their LAMs have."""
     loop = asyncio.get_running_loop()
     clock = SimpleNamespace(time=loop.time, perf_counter=loop.time)
-    monkeypatch.setattr("broker.node.time", clock)
+    monkeypatch.setattr("broker.collector.time", clock)
     monkeypatch.setattr("market.services.wam.time", clock)
     return lambda **choices: Town(**choices).open()
 

@@ -4,7 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from broker import messages
+from broker import columns
+from broker.collector import Collector
 from broker.messages import (
     Acknowledgement,
     FeederReply,
@@ -12,7 +13,6 @@ from broker.messages import (
     NetworkModel,
     Telemetry,
 )
-from broker.node import Collector
 from cosim.recording.evidence import Witness
 from cosim.recording.settle import book, gather_interval
 from tests.market.services import world
@@ -62,12 +62,12 @@ class LinearFeeder:
             return
         lam_kw = np.zeros(3)
         for batch in (await self.metered.wait(step.tick, step.deadline)).values():
-            who = messages.unpack_index(batch.prosumer)
-            lam_kw += np.bincount(world.LAM_OF[who], messages.unpack(batch.energy_kwh), minlength=3)
+            who = columns.unpack_index(batch.prosumer)
+            lam_kw += np.bincount(world.LAM_OF[who], columns.unpack(batch.energy_kwh), minlength=3)
         for name, reading in (await self.live.wait(step.tick, step.deadline)).items():
             lam_kw[world.LAM_OF[world.NAMES.index(name)]] += reading.interval_kwh or 0.0
         self.lam_kw = lam_kw / world.DT_H
-        empty = messages.pack([])
+        empty = columns.pack([])
         await self.node.publish(
             self.node.topics.feeder_state,
             FeederState,
@@ -75,9 +75,9 @@ class LinearFeeder:
             solved=True,
             v_pu=empty,
             loading=empty,
-            lam_kw=messages.pack(self.lam_kw),
-            lam_kvar=messages.pack(0.1 * self.lam_kw),
-            lam_v_pu=messages.pack(np.ones(3)),
+            lam_kw=columns.pack(self.lam_kw),
+            lam_kvar=columns.pack(0.1 * self.lam_kw),
+            lam_v_pu=columns.pack(np.ones(3)),
             source_kw=world.OFFSET_KW + float(world.BALANCE @ self.lam_kw),
             source_kvar=0.0,
             losses_kw=0.0,
@@ -95,14 +95,14 @@ class LinearFeeder:
 def model(network=world.NETWORK):
     """The feeder's linear model as it goes over the wire."""
     return NetworkModel(
-        balance=messages.column_list(world.BALANCE),
+        balance=columns.column_list(world.BALANCE),
         offset_kw=world.OFFSET_KW,
         name=list(network.name),
         row_kind=["voltage" if is_voltage else "congestion" for is_voltage in network.voltage],
-        matrix=messages.pack(network.matrix),
-        base=messages.pack(network.base),
-        lower=messages.pack_open(network.lower),
-        upper=messages.pack_open(network.upper),
+        matrix=columns.pack(network.matrix),
+        base=columns.pack(network.base),
+        lower=columns.pack_open(network.lower),
+        upper=columns.pack_open(network.upper),
     )
 
 

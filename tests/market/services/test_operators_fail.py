@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from broker import messages
+from broker import columns
 from cosim.results.booking import KINDS
 from market.case import Network
 from market.clearing import clear, member_curves
@@ -22,7 +22,7 @@ def local_prices(town, tick):
     prices = np.full(3, np.nan)
     for host, lams in town.lam_hosts.items():
         for told in town.said(town.topics.lam_outcome(host), tick):
-            prices[lams] = messages.unpack(told.price)
+            prices[lams] = columns.unpack(told.price)
     return prices
 
 

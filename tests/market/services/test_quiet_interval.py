@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from broker import messages
+from broker import columns, messages
 from broker.messages import Award, AwardBatch, BidBatch, CurveBid, LamBid, SetPoint
 from cosim.results.booking import KINDS
 from market.clearing import clear
@@ -34,7 +34,7 @@ async def test_prices_and_trades_are_those_of_the_two_layer_clearing(quiet, tick
     assert outcome.net_kw == wanted.wam.net_kw.tolist()
     assert outcome.grid_kw == wanted.wam.grid_kw
     assert outcome.row_name == ["C.1"]
-    assert messages.unpack(told.price).tolist() == wanted.price.tolist()
+    assert columns.unpack(told.price).tolist() == wanted.price.tolist()
     assert quiet.trades(tick).tolist() == wanted.trade_kw.tolist()
 
 
@@ -70,14 +70,14 @@ async def test_an_award_goes_to_its_prosumers_own_topic_alone(quiet):
     }
     assert {topic: award.trade_kw for topic, award in awards.items()} == wanted
     (batch,) = [m for _, m in quiet.heard if isinstance(m, AwardBatch) and m.tick == 1]
-    assert messages.unpack_index(batch.prosumer).tolist() == [1, 2, 4, 5, 7]
+    assert columns.unpack_index(batch.prosumer).tolist() == [1, 2, 4, 5, 7]
 
 
 async def test_buyers_pay_and_sellers_get_the_local_price_with_its_fee(quiet):
     told = quiet.last(quiet.topics.lam_outcome("lams"), 1)
     fee = np.sign(quiet.trades(1)) * world.case(1).fee[world.LAM_OF]
-    wanted = messages.unpack(told.price)[world.LAM_OF] + fee
-    np.testing.assert_array_equal(messages.unpack(told.trade_price), wanted)
+    wanted = columns.unpack(told.price)[world.LAM_OF] + fee
+    np.testing.assert_array_equal(columns.unpack(told.trade_price), wanted)
 
 
 async def test_what_was_awarded_is_metered_and_paid_for(quiet):
@@ -107,7 +107,7 @@ async def test_two_operators_give_the_same_bits_as_one(town_of, lost):
             await town.interval(1)
             prices = np.zeros(3)
             for host, lams in hosts.items():
-                prices[lams] = messages.unpack(town.last(town.topics.lam_outcome(host), 1).price)
+                prices[lams] = columns.unpack(town.last(town.topics.lam_outcome(host), 1).price)
             outcome = town.outcome(1)
             assert outcome.fallbacks == lost
             found.append((outcome.price, outcome.net_kw, prices.tolist(), town.trades(1).tolist()))

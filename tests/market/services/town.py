@@ -11,7 +11,7 @@ from collections import defaultdict
 import msgspec
 import numpy as np
 
-from broker import messages
+from broker import columns, messages
 from broker.memory import Fate, MemoryBroker
 from broker.messages import Done, Step
 from broker.node import Node, offline_will, serve
@@ -191,7 +191,7 @@ class Town:
         trade_kw = np.full(world.LAM_OF.size, np.nan)
         for host in self.lam_hosts:
             for told in self.said(self.topics.lam_outcome(host), tick):
-                trade_kw[messages.unpack_index(told.prosumer)] = messages.unpack(told.trade_kw)
+                trade_kw[columns.unpack_index(told.prosumer)] = columns.unpack(told.trade_kw)
         return trade_kw
 
     def let(self, fate, *topics, tick):
