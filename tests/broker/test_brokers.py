@@ -31,7 +31,7 @@ async def test_child_says_ready_and_is_stopped() -> None:
 async def test_child_that_ends_or_hangs_is_one_line() -> None:
     with pytest.raises(ChildFailed, match=r"^no such port$"):
         async with running(
-            script("import sys; print('hello'); sys.exit('no such port')"), re.compile("ready")
+            script("import sys; print('hello', flush=True); sys.exit('no such port')"), re.compile("ready")
         ):
             pass
     with pytest.raises(ChildFailed, match=r"^warming up$"):
