@@ -66,6 +66,7 @@ class Node:
         self._streams: dict[str, _Stream] = {}
         self._exact: dict[str, list[Handler]] = defaultdict(list)
         self._wildcards: list[tuple[str, Handler]] = []
+        self._subscribed: dict[str, None] = {}
         self._routes: dict[str, list[Handler]] = {}
         self._steps: asyncio.Queue[Step] = asyncio.Queue()
         self._flags: list[str] = []
@@ -79,11 +80,15 @@ class Node:
         self._announcing.add(task)
         task.add_done_callback(self._announcing.discard)
 
-    def on(self, topic_filter: str, handler: Handler) -> None:
+    def on(self, topic_filter: str, handler: Handler, *, through: str | None = None) -> None:
         """Call ``handler`` with each fresh, valid message on a topic that matches; before ``open``.
 
         A handler that raises ``ValueError`` refuses the message: it is counted and the reason published.
+
+        ``through`` names a wider filter to subscribe to in place of ``topic_filter``: a broker may go through
+        all subscriptions at every message, so many topics of one kind should come through one.
         """
+        self._subscribed[topic_filter if through is None else through] = None
         if "+" in topic_filter or "#" in topic_filter:
             self._wildcards.append((topic_filter, handler))
         else:
@@ -91,7 +96,7 @@ class Node:
 
     async def open(self) -> None:
         """Subscribe to what the handlers want and say that this service is online."""
-        await self.bus.subscribe(*self._exact, *(topic_filter for topic_filter, _ in self._wildcards))
+        await self.bus.subscribe(*self._subscribed)
         await self._announce()
 
     async def _announce(self) -> None:

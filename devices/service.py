@@ -120,7 +120,8 @@ class GatewayService:
         self._settled: dict[str, _Settled] = {}
         node.extra_traffic = self._traffic
         for name in self._names:
-            node.on(node.topics.set_point(name), partial(self._take_set_point, name))
+            take = partial(self._take_set_point, name)
+            node.on(node.topics.set_point(name), take, through=node.topics.set_point("+"))
 
     async def on_step(self, step: Step) -> None:
         """Read in ``measure`` and ``meter``; see in ``dispatch`` that all set-points are carried out."""

@@ -80,8 +80,10 @@ class FeederService:
         self._point: _Point | None = None
         self._settled = False
         node.on(node.topics.feeder_request, self._answer)
+        topics = node.topics
+        metered = topics.telemetry("meter", "+")
         for name in self.live:
-            node.on(node.topics.telemetry("meter", name), partial(self._take_telemetry, name))
+            node.on(topics.telemetry("meter", name), partial(self._take_telemetry, name), through=metered)
         for host in roster.hosts:
             node.on(node.topics.metered(host), partial(self._take_metered, host))
 

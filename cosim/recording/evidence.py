@@ -84,9 +84,12 @@ class Witness:
         node.on(topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
         for name in self.live:
             for phase in ("measure", "meter"):
-                node.on(topics.telemetry(phase, name), partial(self._take_telemetry, name))
-            node.on(topics.set_point(name), partial(self.set_points.__setitem__, name))
-            node.on(topics.acknowledgement(name), partial(self.acknowledgements.__setitem__, name))
+                take = partial(self._take_telemetry, name)
+                node.on(topics.telemetry(phase, name), take, through=topics.telemetry("+", "+"))
+            keep = partial(self.set_points.__setitem__, name)
+            node.on(topics.set_point(name), keep, through=topics.set_point("+"))
+            keep = partial(self.acknowledgements.__setitem__, name)
+            node.on(topics.acknowledgement(name), keep, through=topics.acknowledgement("+"))
 
     async def gather(self, step: Step) -> Evidence:
         """Everything about the tick of ``step``; what is missing at its deadline stays missing."""

@@ -71,9 +71,13 @@ class LamHost:
         self.outcomes: Collector[WamOutcome] = Collector(["wam"])
         self._interval_h = 0.0
         self._bid_tick = -1
+        topics = node.topics
+        metered = topics.telemetry("meter", "+")
         for name, place in self.live.items():
-            node.on(self._topic(node.topics.bid, name), partial(self._take_bid, name))
-            node.on(node.topics.telemetry("meter", name), partial(self._take_telemetry, place))
+            node.on(
+                self._topic(topics.bid, name), partial(self._take_bid, name), through=topics.bid("+", "+")
+            )
+            node.on(topics.telemetry("meter", name), partial(self._take_telemetry, place), through=metered)
         for host in roster.hosts:
             node.on(node.topics.bid_batch(host), partial(self._take_batch, host))
             node.on(node.topics.metered(host), partial(self._take_metered, host))

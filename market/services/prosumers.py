@@ -220,9 +220,11 @@ class LiveHost:
         self.desk = _Desk(node, roster, rules, self.members)
         self.telemetry: Collector[Telemetry] = Collector(self.names)
         self.awards: Collector[Award] = Collector(self.names)
+        topics = node.topics
+        measured = topics.telemetry("measure", "+")
         for name, lam in zip(self.names, self.lams, strict=True):
-            node.on(node.topics.award(lam, name), partial(self._take_award, name))
-            node.on(node.topics.telemetry("measure", name), partial(self._take_telemetry, name))
+            node.on(topics.award(lam, name), partial(self._take_award, name), through=topics.award("+", "+"))
+            node.on(topics.telemetry("measure", name), partial(self._take_telemetry, name), through=measured)
 
     def _take_telemetry(self, name: str, telemetry: Telemetry) -> None:
         if telemetry.phase == "measure":

@@ -105,10 +105,13 @@ class WamOperator:
         self._awaited = -1
         self._bid_tick = -1
         self._reply: asyncio.Future[FeederReply] | None = None
+        topics = node.topics
         for host, lams in roster.lam_hosts.items():
             for lam in lams:
                 name = roster.lams[lam]
-                node.on(node.topics.lam_bid(name), partial(self._take_bid, name, host))
+                node.on(
+                    topics.lam_bid(name), partial(self._take_bid, name, host), through=topics.lam_bid("+")
+                )
         node.on(node.topics.feeder_reply, self._take_reply)
         node.on(node.topics.feeder_state, self._take_state)
 
