@@ -95,7 +95,7 @@ def traded(world: World, interval: Interval) -> dict[str, float]:
     inside = bought - np.maximum(interval.net_kw, 0.0)
     between = np.minimum(np.maximum(interval.net_kw, 0.0).sum(), np.maximum(-interval.net_kw, 0.0).sum())
     return {
-        "traded_lam_kwh": float(inside.sum()) * interval.dt_h,
+        "traded_lam_kwh": max(0.0, float(inside.sum())) * interval.dt_h,
         "traded_wam_kwh": float(between) * interval.dt_h,
     }
 
