@@ -147,6 +147,7 @@ async def _run(options: RunOptions) -> int:
             broker=broker.name,
             total_s=time.perf_counter() - began,
         )
+        summary["pacing"] = {"worst_lag_s": clock.lag.worst_s, "overruns": clock.lag.overruns}
         writer.finish(summary)
     page = write_report(load(out))
     Console().print(summary_table(summary))
@@ -154,7 +155,7 @@ async def _run(options: RunOptions) -> int:
     if failure is not None:
         raise failure
     if signalled:
-        complete = summary["intervals"]["cleared"]
+        complete = summary["intervals"]["settled"]
         click.echo(f"interrupted: {complete} intervals are complete and saved in {out}", err=True)
     return INTERRUPTED if signalled else 0
 

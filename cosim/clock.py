@@ -18,6 +18,10 @@ from cosim.errors import SharegridError
 STEPS: tuple[StepName, ...] = ("measure", "bid", "clear", "dispatch", "act", "meter", "settle")
 
 
+# A gate that closed on services which are only slow would cost far more than falling further behind [s].
+LEAST_STEP_S = 5.0
+
+
 class PacingError(SharegridError):
     """A pacing that is neither ``fast``, ``real`` nor a positive factor, or services that never came."""
 
@@ -165,13 +169,14 @@ class Clock:
         """Wall time by which a step must be over.
 
         A paced interval gives its market steps what is left before its end in even shares, so that
-        the gate closes in time even when one service is silent.
+        the gate closes in time even when one service is silent; but never less than ``LEAST_STEP_S``.
         """
         now = time.time()
         if due is None or step in ("act", "meter", "settle"):
             return now + self.guard_s
         remaining = STEPS.index("act") - STEPS.index(step)
-        return now + min(self.guard_s, max(0.0, due - now) / (remaining + 1))
+        share = max(LEAST_STEP_S, (due - now) / (remaining + 1))
+        return now + min(self.guard_s, share)
 
     def _note_lag(self, tick: int, lag_s: float) -> None:
         self.lag.now_s = lag_s = max(0.0, lag_s)

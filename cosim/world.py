@@ -6,7 +6,6 @@ Every process of a run builds the same world from the same scenario, so messages
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -96,11 +95,6 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
         rules=_rules(scenario, timeline, population, layout.lams),
         reactive_ratio=layout.tan_phi[population.lam],
     )
-
-
-def feeder_master(scenario: Scenario) -> Path | None:
-    """OpenDSS master file that the scenario names; ``None`` for the shipped feeder."""
-    return Path(scenario.feeder.master) if scenario.feeder.master else None
 
 
 def _roster(layout: FeederLayout, population: Population) -> Roster:

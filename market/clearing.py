@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from market.case import Case
 from market.curves import Curves, Floats
 from market.lam import aggregate, clear_lams
@@ -76,7 +78,8 @@ def clear(case: Case, supply: Supply | None = None) -> Outcome:
     wam = clear_wam(
         shift(total, case.wam_slope, case.wam_fee), case.network, case.grid, case.balance, case.offset_kw
     )
-    local = clear_lams(members, case.lam_of, total, wam.net_kw, wam.price, case.lam_id)
+    own_price = wam.price + case.wam_fee * np.sign(wam.net_kw) + case.wam_slope * wam.net_kw
+    local = clear_lams(members, case.lam_of, total, wam.net_kw, own_price, case.lam_id)
     output_kw = disaggregate(supply, local.trade_kw)
     return Outcome(
         trade_kw=local.trade_kw,

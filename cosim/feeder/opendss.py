@@ -36,6 +36,11 @@ _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
 _SOLUTION = "set mode=snapshot controlmode=off tolerance=1e-9 maxiterations=200 maxcontroliter=100 loadmult=1"
 
 
+# A context is never given back (4 MB each): the garbage collector would do so in whatever thread it runs, and
+# the engine crashes when one context ends while another begins.
+_CONTEXTS: list[Any] = []
+
+
 def solve_as_published(master: str | Path | None = None, *, hold_taps: bool = True) -> PublishedSolution:
     """Solve a feeder as its description has it, without LAMs.
 
@@ -376,6 +381,7 @@ class Feeder:
 
 def _open(master: str | Path | None) -> Any:
     dss = opendssdirect.dss.NewContext()
+    _CONTEXTS.append(dss)
     dss.Basic.AllowChangeDir(False)
     dss.Basic.AllowForms(False)
     dss.Basic.AllowEditor(False)

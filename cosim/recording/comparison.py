@@ -13,6 +13,7 @@ import numpy as np
 from broker import columns
 from broker.messages import NetworkModel, PositionBatch, WamOutcome
 from market.case import Case, Resources
+from market.errors import MarketError
 from market.reference import efficiency, lam_only, no_sharing, optimum
 from market.response import supply_curves
 from market.services.network import network_of
@@ -64,15 +65,18 @@ class Comparison:
 
     Attributes
     ----------
-    efficiency
-        (no sharing - market) / (no sharing - optimum); ``None`` where it has no meaning.
+    optimum, efficiency
+        Least cost, and (no sharing - market) / (no sharing - optimum); ``None`` where they have no meaning.
+    why
+        Why there is no optimum, empty where there is one.
     """
 
     market: float
     no_sharing: float
     lam_only: float
-    optimum: float
+    optimum: float | None
     efficiency: float | None
+    why: str = ""
 
 
 def compare(
@@ -93,20 +97,18 @@ def compare(
         What the WAM sent out; its grid power is what the market's cost is counted with.
     dt_h
         Length of the interval [h].
-
-    Raises
-    ------
-    Infeasible, NotConverged
-        The optimum cannot be computed.
     """
     case, output_kw = case_of(roster, rules, terms, model, positions)
     supply = supply_curves(case.demand_kw, case.resources)
     market = case.resource_cost(output_kw) + case.grid.cost(outcome.grid_kw)
-    apart, local, best = no_sharing(case, supply), lam_only(case, supply), optimum(case, supply)
-    return Comparison(
-        market=market * dt_h,
-        no_sharing=apart.social_cost * dt_h,
-        lam_only=local.social_cost * dt_h,
+    apart, local = no_sharing(case, supply), lam_only(case, supply)
+    known = Comparison(market * dt_h, apart.social_cost * dt_h, local.social_cost * dt_h, None, None)
+    try:
+        best = optimum(case, supply)
+    except MarketError as error:
+        return replace(known, why=str(error))
+    return replace(
+        known,
         optimum=best.social_cost * dt_h,
         efficiency=efficiency(apart.social_cost, market, best.social_cost, apart.violated),
     )

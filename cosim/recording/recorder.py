@@ -12,19 +12,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from broker.messages import Done, Rejected, Step, Traffic
 from broker.node import Node, serve
 from cosim.clock import STEPS
 from cosim.recording.comparison import Comparison, compare
 from cosim.recording.evidence import Evidence, Witness
 from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
-from cosim.recording.settle import Interval, book, gather_interval
+from cosim.recording.settle import Counters, Interval, book, gather_interval
 from cosim.results import RunWriter
 from cosim.results.ledger import Ledger
 from cosim.world import LIVE_HOST, World
-from market.errors import MarketError
 
 
 @dataclass
@@ -47,7 +44,7 @@ class Recorder:
         self.writer = writer
         self.ledger = ledger
         self.tally = Tally()
-        self.booked_kwh = np.full(world.population.size, np.nan)
+        self.counters = Counters.unread(world.population.size)
         hosts = [*world.roster.hosts, *([LIVE_HOST] if world.has_live else [])]
         self.witness = Witness(node, world.roster, hosts)
         self._flags: dict[int, list[str]] = defaultdict(list)
@@ -87,13 +84,13 @@ class Recorder:
             telemetry=evidence.metered_live,
             state=evidence.state,
             measured=evidence.measured,
-            booked_kwh=self.booked_kwh,
+            counters=self.counters,
         )
         booking = book(interval, world.roster, world.rules)
         if not self.ledger.post(tick, booking):
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
-        self.booked_kwh = interval.booked_kwh
+        self.counters = interval.counters
         self._flags[tick] += interval.flags
         if evidence.state is not None:
             self._flags[tick] += [f"as metered: {violation}" for violation in evidence.state.violations]
@@ -107,25 +104,26 @@ class Recorder:
             self.writer.append("devices", device_columns(tick, evidence))
 
     def _compare(self, evidence: Evidence, interval: Interval) -> Comparison | None:
-        if evidence.model is None or evidence.outcome is None:
+        """Benchmarks, where the market's outcome covers everyone: with stand-ins costs would not compare."""
+        outcome, model = evidence.outcome, evidence.model
+        if outcome is None or model is None or outcome.status == "held":
             return None
-        missing = self.witness.positions.missing(evidence.positions)
-        if missing:
-            self._flags[interval.tick].append(f"no benchmarks: no position of {', '.join(missing)}")
+        silent = [*outcome.fallbacks, *self.witness.positions.missing(evidence.positions)]
+        if silent or interval.alone.any():
+            self._flags[interval.tick].append("no benchmarks: some did not take part in the clearing")
             return None
-        try:
-            return compare(
-                self.world.roster,
-                self.world.rules,
-                interval.terms,
-                interval.dt_h,
-                outcome=evidence.outcome,
-                model=evidence.model,
-                positions=evidence.positions,
-            )
-        except MarketError as error:
-            self._flags[interval.tick].append(f"no benchmarks: {error}")
-            return None
+        comparison = compare(
+            self.world.roster,
+            self.world.rules,
+            interval.terms,
+            interval.dt_h,
+            outcome=outcome,
+            model=model,
+            positions=evidence.positions,
+        )
+        if comparison.why:
+            self._flags[interval.tick].append(f"no optimum to compare with: {comparison.why}")
+        return comparison
 
     def _finish_row(self) -> None:
         """Write the row of the interval that is over, with its flags and durations."""

@@ -7,7 +7,7 @@ Pure: the recorder gathers messages, ``gather_interval`` turns them into arrays,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,27 @@ from market.services.roster import Roster, Rules, Terms
 from market.settlement import imbalance_prices
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Where the counters of live prosumers stand; NaN before the first reading.
+
+    Attributes
+    ----------
+    booked_kwh
+        Net counter up to which energy is booked, ``(n,)`` [kWh].
+    seen_kwh
+        Import and export as last read, ``(2, n)`` [kWh].
+    """
+
+    booked_kwh: Floats
+    seen_kwh: Floats
+
+    @classmethod
+    def unread(cls, prosumers: int) -> Counters:
+        """Counters of ``prosumers`` before anything was read."""
+        return cls(np.full(prosumers, np.nan), np.full((2, prosumers), np.nan))
 
 
 @dataclass(frozen=True)
@@ -38,9 +59,8 @@ class Interval:
         LAMs that cleared without the WAM, ``(M,)``.
     grid_scheduled_kw, grid_actual_kw
         Power at the feeder head as cleared and by AC power flow of what was metered.
-    booked_kwh
-        Net counter up to which each live prosumer's energy is booked now, ``(n,)``; NaN before the first
-        reading.
+    counters
+        Where live prosumers' counters stand after this interval.
     flags
         What had to be stood in for.
     """
@@ -57,7 +77,7 @@ class Interval:
     alone: npt.NDArray[np.bool_]
     grid_scheduled_kw: float
     grid_actual_kw: float
-    booked_kwh: Floats
+    counters: Counters
     flags: list[str]
 
 
@@ -73,7 +93,7 @@ def gather_interval(
     telemetry: Mapping[str, Telemetry],
     state: FeederState | None,
     measured: Mapping[str, Telemetry],
-    booked_kwh: Floats,
+    counters: Counters,
 ) -> Interval:
     """Arrays of one interval from the messages that arrived.
 
@@ -83,7 +103,7 @@ def gather_interval(
     solved power flow the grid is taken at the sum of the metered nets.
     """
     n, m = len(roster.prosumers), len(roster.lams)
-    booked_kwh = booked_kwh.copy()
+    counters = replace(counters, booked_kwh=counters.booked_kwh.copy(), seen_kwh=counters.seen_kwh.copy())
     flags: list[str] = []
     trade_kw, trade_price = np.zeros(n), np.full(n, terms.tariff.retail)
     # No fee lifts the middle of the tariffs beyond them: who has no local price settles at the tariffs.
@@ -115,14 +135,23 @@ def gather_interval(
             flags.append(f"metered energy of {host} cannot be used, its allocation stands in: {error}")
     for member in roster.live_members:
         name = roster.prosumers[member]
-        if np.isnan(booked_kwh[member]):
-            booked_kwh[member] = _net_counter(measured.get(name))
-        counter_kwh = _net_counter(telemetry.get(name))
-        if np.isnan(counter_kwh - booked_kwh[member]):
+        opened, closed = _counters(measured.get(name)), _counters(telemetry.get(name))
+        # A counter only rises; one that fell belongs to a meter that was restarted or exchanged.
+        if (opened < counters.seen_kwh[:, member]).any() or (closed < counters.seen_kwh[:, member]).any():
+            flags.append(f"the counters of {name} began anew: what flowed in between is not settled")
+            counters.booked_kwh[member] = np.nan
+        if np.isnan(counters.booked_kwh[member]) and not (closed < opened).any():
+            counters.booked_kwh[member] = opened[0] - opened[1]
+        net_kwh = closed[0] - closed[1]
+        if np.isnan(net_kwh - counters.booked_kwh[member]):
             flags.append(f"no reading of {name}: its allocation stands in until its meter is read again")
         else:
-            metered_kwh[member] = counter_kwh - booked_kwh[member]
-        booked_kwh[member] += metered_kwh[member]
+            metered_kwh[member] = net_kwh - counters.booked_kwh[member]
+        counters.booked_kwh[member] += metered_kwh[member]
+        if (closed < opened).any():
+            counters.booked_kwh[member] = net_kwh
+        latest = np.where(np.isnan(closed), opened, closed)
+        counters.seen_kwh[:, member] = np.where(np.isnan(latest), counters.seen_kwh[:, member], latest)
 
     by_meter = float(np.sum(metered_kwh)) / dt_h
     scheduled = float(np.sum(net_kw)) if outcome is None else outcome.grid_kw
@@ -141,21 +170,16 @@ def gather_interval(
         alone=alone,
         grid_scheduled_kw=scheduled,
         grid_actual_kw=by_meter if state is None or state.source_kw is None else state.source_kw,
-        booked_kwh=booked_kwh,
+        counters=counters,
         flags=flags,
     )
 
 
-def _net_counter(reading: Telemetry | None) -> float:
-    """Import minus export of a good reading [kWh]; NaN where there is none."""
-    if (
-        reading is None
-        or reading.quality != "good"
-        or reading.import_kwh is None
-        or reading.export_kwh is None
-    ):
-        return float("nan")
-    return reading.import_kwh - reading.export_kwh
+def _counters(reading: Telemetry | None) -> Floats:
+    """Import and export of a good reading, ``(2,)`` [kWh]; NaN where there is none."""
+    if reading is None or reading.quality != "good" or None in (reading.import_kwh, reading.export_kwh):
+        return np.full(2, np.nan)
+    return np.array([reading.import_kwh, reading.export_kwh], dtype=np.float64)
 
 
 def book(interval: Interval, roster: Roster, rules: Rules) -> Booking:

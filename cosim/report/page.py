@@ -103,13 +103,13 @@ def key_figures(summary: Mapping[str, Any]) -> list[Figure]:
     counts, cost, volts, ac = (summary[key] for key in ("intervals", "cost", "voltage_pu", "ac"))
     settlement, messages, modbus = summary["settlement"], summary["messages"], summary["modbus"]
     lost = sum(messages[name] for name in ("gaps", "duplicates", "late", "rejected"))
-    complete = counts["planned"] == counts["cleared"] == counts["confirmed"]
+    complete = counts["planned"] == counts["settled"] == counts["confirmed"]
     saved = None if cost["market"] is None else cost["no_sharing"] - cost["market"]
     return [
         Figure(
             "confirmed by AC power flow",
             f"{counts['confirmed']} / {counts['planned']}",
-            f"intervals; {counts['cleared']} cleared, {counts['flagged']} flagged",
+            f"intervals; {counts['settled']} settled, {counts['flagged']} flagged",
             complete,
         ),
         Figure(
@@ -238,7 +238,7 @@ def _title(summary: Mapping[str, Any]) -> str:
     if first is None:
         return "no interval was completed"
     begun = datetime.fromisoformat(first).strftime("%d %B %Y, %H:%M").removeprefix("0")
-    return f"from {begun}, {counts['cleared']:,} intervals of {summary['time']['interval_min']:g} min"
+    return f"from {begun}, {counts['settled']:,} intervals of {summary['time']['interval_min']:g} min"
 
 
 def _labels(intervals: pd.DataFrame, first_local: str | None) -> dict[int, str]:

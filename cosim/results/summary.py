@@ -131,7 +131,8 @@ def build_summary(
         },
         "intervals": {
             "planned": planned,
-            "cleared": len(intervals),
+            "settled": len(intervals),
+            "cleared": int(status.get("confirmed", 0) + status.get("unconfirmed", 0)),
             **{name: int(status.get(name, 0)) for name in ("confirmed", "unconfirmed", "held")},
             "flagged": int((intervals["flags"].fillna(0) > 0).sum()),
         },

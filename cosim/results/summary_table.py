@@ -50,8 +50,8 @@ def within_limits(voltage_pu: Mapping[str, float | None]) -> bool:
 
 def _physics(summary: Mapping[str, Any]) -> list[_Line]:
     counts, volts, ac = summary["intervals"], summary["voltage_pu"], summary["ac"]
-    complete = counts["cleared"] == counts["planned"] == counts["confirmed"]
-    cleared = f"{counts['cleared']} of {counts['planned']} cleared"
+    complete = counts["settled"] == counts["planned"] == counts["confirmed"]
+    cleared = f"{counts['settled']} of {counts['planned']} settled, {counts['cleared']} cleared"
     confirmed = f"{counts['confirmed']} confirmed by AC power flow"
     limits = f"limits {volts['lower']:g} to {volts['upper']:g}"
     return [

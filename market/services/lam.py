@@ -129,7 +129,8 @@ class LamHost:
         else:
             net_kw = self._absorbed(np.array(outcomes["wam"].net_kw)[self.lams])
             wam_price = np.array(outcomes["wam"].price)[self.lams]
-        cleared = clear_lams(self.book.curves, self.group, self.curves, net_kw, near=wam_price)
+        near = self._own_price(net_kw, wam_price, is_alone)
+        cleared = clear_lams(self.book.curves, self.group, self.curves, net_kw, near)
         fee = self.rules.case.fee[self.lams]
         trade_price = cleared.price[self.group] + fee[self.group] * np.sign(cleared.trade_kw)
         await self._award(step.tick, cleared.trade_kw, trade_price)
@@ -150,6 +151,13 @@ class LamHost:
         )
         self.refused = []
         await self.node.done(step.step, step.tick)
+
+    def _own_price(self, net_kw: Floats, wam_price: Floats, is_alone: bool) -> Floats:
+        """Shadow price that the WAM's price stands for: mu + Delta sign(Q) + K Q; a tariff for one alone."""
+        if is_alone:
+            return wam_price
+        case = self.rules.case
+        return wam_price + case.wam_fee[self.lams] * np.sign(net_kw) + case.wam_slope * net_kw
 
     def _absorbed(self, net_kw: Floats) -> Floats:
         """What the WAM cleared, as far as the members can take it.

@@ -65,11 +65,15 @@ class Candidate:
     reply: FeederReply
 
     @property
-    def rank(self) -> tuple[bool, float, bool]:
-        """Sorts confirmed clearings first, then by how far AC is beyond its limits; holding behind equals."""
-        held = self.outcome is None
-        confirmed = not held and self.reply.confirmed
-        return (not confirmed, self.reply.severity if self.reply.severity is not None else np.inf, held)
+    def rank(self) -> tuple[bool, float, bool, float]:
+        """Sorts confirmed clearings first, then by how far AC is beyond its limits; holding behind equals.
+
+        Among equals the one whose linear model was truest comes first.
+        """
+        held, reply = self.outcome is None, self.reply
+        severity = np.inf if reply.severity is None else reply.severity
+        error_pu = np.inf if reply.linear_error_pu is None else reply.linear_error_pu
+        return (held or not reply.confirmed, severity, held, error_pu)
 
 
 @dataclass
@@ -225,8 +229,10 @@ class WamOperator:
         """Outcome in which the last prices stay: each LAM's own shadow price, all of it energy."""
         net_kw = self._at_last_prices(terms) if best is None else best.net_kw
         low, high = price_range(self.book.curves, net_kw)
-        near = np.full(self.count, middle_price(terms))
-        price = np.clip(near, low, high) - self.rules.case.wam_fee * np.sign(net_kw)
+        case = self.rules.case
+        margin = case.wam_fee * np.sign(net_kw) + case.wam_slope * net_kw
+        last = np.full(self.count, middle_price(terms)) if self.price is None else self.price
+        price = np.clip(last + margin, low, high) - margin
         source_kw = None if best is None else best.reply.source_kw
         zero = [0.0] * self.count
         return {
@@ -236,7 +242,7 @@ class WamOperator:
             "loss": zero,
             "voltage": zero,
             "congestion": zero,
-            "energy_price": float(near[0]),
+            "energy_price": middle_price(terms),
             "grid_kw": float(np.sum(net_kw)) if source_kw is None else source_kw,
             "row_name": [],
             "row_dual": [],

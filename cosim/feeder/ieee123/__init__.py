@@ -41,11 +41,6 @@ def coordinates() -> dict[str, tuple[float, float]]:
     return {row["bus"]: (float(row["x"]), float(row["y"])) for row in _table("coordinates.csv")}
 
 
-def published_taps() -> dict[str, int]:
-    """Tap positions of the published solution, ``{regulator: steps of 0.00625 pu}``."""
-    return {row["name"]: row["published_tap"] for row in _figures()["regulator"]}
-
-
 def commands() -> list[str]:
     """OpenDSS commands that build the feeder, regulators at their published taps and controls free to act.
 

@@ -1,5 +1,7 @@
 """From an interval's messages to arrays and bookings, whoever stayed silent."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from broker import columns
 from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
-from cosim.recording.settle import book, gather_interval
+from cosim.recording.settle import Counters, book, gather_interval
 from cosim.results.booking import KINDS
 from market.case import Case, Grid, Resources, Tariff
 from market.services.roster import Roster, Rules, Terms
@@ -138,7 +140,7 @@ def state(source_kw):
     )
 
 
-def gather(booked_kwh=None, **changes):
+def gather(counters=None, **changes):
     """An interval in which everyone did what was allocated, but for the changes."""
     evidence = {
         "outcome": wam_outcome(0.5),
@@ -147,7 +149,7 @@ def gather(booked_kwh=None, **changes):
         "telemetry": {"p1": reading("p1", 7.0, 3.5), "p4": reading("p4", 2.125)},
         "state": state(0.75),
         "measured": {"p1": reading("p1", 7.0, 3.0), "p4": reading("p4", 2.0)},
-        "booked_kwh": np.full(N, np.nan) if booked_kwh is None else booked_kwh,
+        "counters": Counters.unread(N) if counters is None else counters,
     }
     return gather_interval(ROSTER, TERMS, 0, DT_H, **(evidence | changes))
 
@@ -165,7 +167,7 @@ def test_a_whole_interval_as_arrays():
     assert interval.price.tolist() == PRICE.tolist()
     assert (interval.grid_scheduled_kw, interval.grid_actual_kw) == (0.5, 0.75)
     assert not interval.alone.any()
-    assert interval.booked_kwh[ROSTER.live].tolist() == [3.5, 2.125]
+    assert interval.counters.booked_kwh[ROSTER.live].tolist() == [3.5, 2.125]
 
 
 def test_a_whole_interval_as_payments():
@@ -183,11 +185,12 @@ def test_what_was_drawn_beside_the_allocation_is_bought_and_sold_at_the_worse_pr
 
 
 def test_a_silent_meter_has_its_allocation_booked_until_it_is_read_again():
-    booked_kwh = np.array([np.nan, 4.0, np.nan, np.nan, 2.0])
-    silent = gather(booked_kwh, telemetry={"p4": reading("p4", 2.125)}, measured={})
+    counters = replace(Counters.unread(N), booked_kwh=np.array([np.nan, 4.0, np.nan, np.nan, 2.0]))
+    silent = gather(counters, telemetry={"p4": reading("p4", 2.125)}, measured={})
     assert silent.flags == ["no reading of p1: its allocation stands in until its meter is read again"]
     assert silent.metered_kwh[1] == TRADE_KW[1] * DT_H
-    again = gather(silent.booked_kwh, telemetry={"p1": reading("p1", 9.0, 5.0), "p4": reading("p4", 2.5)})
+    told = {"p1": reading("p1", 9.0, 5.0), "p4": reading("p4", 2.5)}
+    again = gather(silent.counters, telemetry=told, measured={})
     assert again.flags == []
     assert silent.metered_kwh[1] + again.metered_kwh[1] == (9.0 - 5.0) - 4.0
     assert silent.metered_kwh[4] + again.metered_kwh[4] == 2.5 - 2.0
@@ -204,9 +207,9 @@ def test_a_reading_that_is_not_whole_and_good_counts_as_silence(bad):
 
 def test_a_meter_that_was_never_read_starts_with_its_first_opening():
     first = gather(measured={"p4": reading("p4", 2.0)})
-    assert np.isnan(first.booked_kwh[1])
+    assert np.isnan(first.counters.booked_kwh[1])
     assert "no reading of p1" in first.flags[0]
-    second = gather(first.booked_kwh, measured={"p1": reading("p1", 7.0, 3.0)})
+    second = gather(first.counters, measured={"p1": reading("p1", 7.0, 3.0)})
     assert second.metered_kwh[1] == -0.5
 
 
@@ -216,20 +219,22 @@ ticks_of_kwh = st.integers(-4096, 4096).map(lambda whole: whole / 1024)
 
 @given(st.lists(st.tuples(ticks_of_kwh, ticks_of_kwh, st.booleans()), min_size=1, max_size=20), ticks_of_kwh)
 def test_what_is_booked_telescopes_to_the_counter_whatever_readings_are_missing(intervals, last_kwh):
-    counter_kwh, booked_total = 100.0, 0.0
-    booked_kwh = np.array([np.nan, counter_kwh, np.nan, np.nan, 0.0])
+    imported, exported, booked_total = 100.0, 0.0, 0.0
+    counters = replace(Counters.unread(N), booked_kwh=np.array([np.nan, imported, np.nan, np.nan, 0.0]))
     for energy_kwh, allocated_kw, is_read in [*intervals, (last_kwh, 0.0, True)]:
-        counter_kwh += energy_kwh
+        imported += max(energy_kwh, 0.0)
+        exported += max(-energy_kwh, 0.0)
         trade_kw = TRADE_KW.copy()
         trade_kw[1] = allocated_kw
         interval = gather(
-            booked_kwh,
+            counters,
             lam_outcomes={host: lam_outcome(host, trade_kw=trade_kw) for host in ROSTER.lam_hosts},
-            telemetry={"p1": reading("p1", counter_kwh)} if is_read else {},
+            telemetry={"p1": reading("p1", imported, exported)} if is_read else {},
+            measured={},
         )
-        booked_kwh = interval.booked_kwh
+        counters = interval.counters
         booked_total += interval.metered_kwh[1]
-    assert booked_total == counter_kwh - 100.0
+    assert booked_total == imported - exported - 100.0
 
 
 def test_a_silent_lam_operator_leaves_its_prosumers_without_allocation():
@@ -307,3 +312,23 @@ def test_every_interval_books_to_zero_whatever_was_said_or_lost(
     assert sums(booking) == [0] * len(KINDS)
     for name in lost & {"north", "south", "people"}:
         assert any(name in flag for flag in interval.flags)
+
+
+def test_counters_that_began_anew_are_flagged_and_counted_from_their_own_opening():
+    before = gather()
+    told = {"p1": reading("p1", 0.75, 0.0), "p4": reading("p4", 2.25)}
+    after = gather(
+        before.counters, measured={"p1": reading("p1", 0.5), "p4": reading("p4", 2.125)}, telemetry=told
+    )
+    assert after.flags == ["the counters of p1 began anew: what flowed in between is not settled"]
+    assert after.metered_kwh[1] == 0.25
+    assert after.metered_kwh[4] == 0.125
+
+
+def test_counters_that_began_anew_within_an_interval_have_the_allocation_booked():
+    before = gather()
+    told = {"p1": reading("p1", 0.25, 0.0), "p4": reading("p4", 2.25)}
+    opened = {"p1": reading("p1", 7.0, 3.5), "p4": reading("p4", 2.125)}
+    after = gather(before.counters, measured=opened, telemetry=told)
+    assert after.flags[0].startswith("the counters of p1 began anew")
+    assert after.metered_kwh[1] == TRADE_KW[1] * DT_H

@@ -66,7 +66,8 @@ def test_figures_by_hand():
     summary = summarised(three_intervals())
     assert summary["intervals"] == {
         "planned": 3,
-        "cleared": 3,
+        "settled": 3,
+        "cleared": 2,
         "confirmed": 2,
         "unconfirmed": 0,
         "held": 1,
@@ -106,7 +107,7 @@ def test_efficiency_is_that_of_the_intervals_where_it_means_something():
 
 def test_a_run_without_intervals_has_a_summary():
     summary = summarised(three_intervals().iloc[:0])
-    assert summary["intervals"]["cleared"] == 0
+    assert summary["intervals"]["settled"] == 0
     assert summary["time"]["first"] is None
     assert summary["cost"]["market"] is None
     assert summary["cost"]["efficiency"] is None
@@ -125,7 +126,7 @@ RED = "\x1b[1;31m"
 def test_what_went_wrong_stands_first_and_in_red():
     lines = [line for line in shown(summarised(three_intervals())).splitlines() if "│" in line]
     assert [RED in line for line in lines] == [True] * 4 + [False] * (len(lines) - 4)
-    assert "3 of 3 cleared, 2 confirmed" in lines[0]
+    assert "3 of 3 settled, 2 cleared, 2 confirmed" in lines[0]
     assert "in 1 intervals" in lines[1]
     assert "1 of voltage or current limits" in lines[2]
     assert "1 gaps" in lines[3]

@@ -143,7 +143,7 @@ def test_ctrl_c_ends_cleanly_with_what_is_done(small_scenario, tmp_path):
     assert process.returncode == 130, errors.decode()
     assert b"interrupted" in errors
     summary = json.loads((out / "summary.json").read_text())
-    assert 1 <= summary["intervals"]["cleared"] < 96
+    assert 1 <= summary["intervals"]["settled"] < 96
     assert summary["settlement"]["sum_micro"] == 0
-    assert len(load(out).intervals) == summary["intervals"]["cleared"]
+    assert len(load(out).intervals) == summary["intervals"]["settled"]
     assert (out / "report.html").stat().st_size > 10_000

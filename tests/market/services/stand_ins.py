@@ -14,7 +14,7 @@ from broker.messages import (
     Telemetry,
 )
 from cosim.recording.evidence import Witness
-from cosim.recording.settle import book, gather_interval
+from cosim.recording.settle import Counters, book, gather_interval
 from tests.market.services import world
 
 
@@ -167,7 +167,7 @@ class Clerk:
         self.rules = rules
         self.intervals = before.intervals if before else {}
         self.bookings = before.bookings if before else {}
-        self.booked_kwh = before.booked_kwh if before else np.full(len(roster.prosumers), np.nan)
+        self.counters = before.counters if before else Counters.unread(len(roster.prosumers))
         self.witness = Witness(node, roster, [world.HOST, "live"])
 
     async def on_step(self, step):
@@ -186,9 +186,9 @@ class Clerk:
             telemetry=evidence.metered_live,
             state=evidence.state,
             measured=evidence.measured,
-            booked_kwh=self.booked_kwh,
+            counters=self.counters,
         )
-        self.booked_kwh = interval.booked_kwh
+        self.counters = interval.counters
         self.intervals[step.tick] = interval
         self.bookings[step.tick] = book(interval, self.roster, self.rules)
         for flag in interval.flags:
