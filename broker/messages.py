@@ -66,9 +66,10 @@ class Done(Message, frozen=True, tag="done"):
 
 
 class Availability(Message, frozen=True, tag="availability"):
-    """Whether a service is on the bus."""
+    """Whether a service is on the bus, and a digest of the world that it has built for the run."""
 
     online: bool
+    world: str = ""
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,9 +52,10 @@ def offline_will(run: str, name: str) -> Will:
 
 
 class Node:
-    """One named participant of run ``run`` on ``bus``."""
+    """One named participant of run ``run`` on ``bus``; ``world`` is a digest of its scenario."""
 
-    def __init__(self, bus: Bus, run: str, name: str) -> None:
+    def __init__(self, bus: Bus, run: str, name: str, world: str = "") -> None:
+        self.world = world
         self.bus = bus
         self.name = name
         self.run = run
@@ -100,7 +101,8 @@ class Node:
         await self._announce()
 
     async def _announce(self) -> None:
-        await self.publish(self.topics.availability(self.name), Availability, -1, retain=True, online=True)
+        topic = self.topics.availability(self.name)
+        await self.publish(topic, Availability, -1, retain=True, online=True, world=self.world)
 
     async def publish(
         self,

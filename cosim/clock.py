@@ -104,6 +104,7 @@ class Clock:
         self.on_interval = on_interval
         self.lag = Lag()
         self._online: set[str] = set()
+        self._strangers: set[str] = set()
         self._reported: dict[tuple[int, StepName], set[str]] = {}
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
@@ -133,7 +134,15 @@ class Clock:
 
     async def _assemble(self) -> None:
         deadline = time.time() + self.guard_s
-        if not await self._until(lambda: self.services <= self._online, deadline):
+        is_complete = await self._until(
+            lambda: bool(self._strangers) or self.services <= self._online, deadline
+        )
+        if self._strangers:
+            raise PacingError(
+                f"{', '.join(sorted(self._strangers))} built another scenario: start every process with the same "
+                "file, seed, start and version"
+            )
+        if not is_complete:
             absent = ", ".join(sorted(self.services - self._online))
             raise PacingError(
                 f"no sign of {absent} on the bus after {self.guard_s:g} s: start it with the same run id"
@@ -222,7 +231,9 @@ class Clock:
             return
 
     def _note_availability(self, message: Availability) -> None:
-        if message.online:
+        if message.online and message.world != self.node.world:
+            self._strangers.add(message.sender)
+        elif message.online:
             self._online.add(message.sender)
         else:
             self._online.discard(message.sender)

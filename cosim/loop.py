@@ -52,7 +52,7 @@ class Stage:
         nodes: list[Node] = []
         will = offline_will(self.run_id, name)
         async with connect(self.url, name, will, on_reconnect=lambda: nodes[0].reconnected()) as bus:
-            nodes.append(Node(bus, self.run_id, name))
+            nodes.append(Node(bus, self.run_id, name, self.world.digest))
             yield nodes[0]
 
 

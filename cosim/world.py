@@ -5,8 +5,13 @@ Every process of a run builds the same world from the same scenario, so messages
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -40,11 +45,14 @@ class World:
 
     Attributes
     ----------
+    digest
+        Short hash of everything that the world is built from: processes of one run must have the same.
     reactive_ratio
         Reactive over active power of each prosumer's load, ``(n,)``.
     """
 
     scenario: Scenario
+    digest: str
     layout: FeederLayout
     limits: Limits
     timeline: Timeline
@@ -80,6 +88,7 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
     feeder = scenario.feeder
     return World(
         scenario=scenario,
+        digest=digest_of(scenario),
         layout=layout,
         limits=Limits(
             voltage_min_pu=feeder.voltage_min_pu,
@@ -95,6 +104,16 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
         rules=_rules(scenario, timeline, population, layout.lams),
         reactive_ratio=layout.tan_phi[population.lam],
     )
+
+
+def digest_of(scenario: Scenario) -> str:
+    """Hash of a scenario and the files that it names, wherever they lie; the broker does not matter."""
+    values = msgspec.to_builtins(scenario, builtin_types=(datetime,))
+    del values["broker"]
+    for section, key in (("feeder", "master"), ("tables", "prosumers"), ("tables", "profiles")):
+        if values[section][key]:
+            values[section][key] = hashlib.sha256(Path(values[section][key]).read_bytes()).hexdigest()
+    return hashlib.sha256(repr((version("sharegrid"), values)).encode()).hexdigest()[:16]
 
 
 def _roster(layout: FeederLayout, population: Population) -> Roster:

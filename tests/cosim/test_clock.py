@@ -112,3 +112,11 @@ async def test_stop_ends_a_paced_wait_at_once():
 def test_a_pace_that_is_none_is_refused(text):
     with pytest.raises(PacingError, match="--pace"):
         Pacing.parse(text)
+
+
+async def test_a_service_that_built_another_world_is_named_at_the_start():
+    broker = MemoryBroker()
+    async with broker.connect("wam") as bus:
+        await Node(bus, "r1", "wam", "another").open()
+        with pytest.raises(PacingError, match="wam built another scenario"):
+            await run_clock(broker, services=["wam"], required={}, guard_s=5.0)
