@@ -139,8 +139,8 @@ class Clock:
         )
         if self._strangers:
             raise PacingError(
-                f"{', '.join(sorted(self._strangers))} built another scenario: start every process with the same "
-                "file, seed, start and version"
+                f"{', '.join(sorted(self._strangers))} built another scenario: "
+                "start every process with the same file, options and version"
             )
         if not is_complete:
             absent = ", ".join(sorted(self.services - self._online))
