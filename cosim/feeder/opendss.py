@@ -1,6 +1,6 @@
 """A feeder under AC power flow: OpenDSS behind arrays, with exact derivatives.
 
-The one module that touches OpenDSS. A `Feeder` owns an OpenDSS context of its own, is used from one thread,
+A `Feeder` owns an OpenDSS context of its own, is used from one thread,
 and gives the same bits for the same injections and taps whatever was solved before.
 """
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import opendssdirect
 
 from cosim.feeder import ieee123
 from cosim.feeder.circuit import (
@@ -21,6 +20,7 @@ from cosim.feeder.circuit import (
     PowerFlowError,
     PublishedSolution,
 )
+from cosim.feeder.library import dss as engine
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.attachment import SpotLoad, attach, check_sites, own_loads, sites_of_loads
 from cosim.feeder.powerflow.engine import command, converge, solution_vector
@@ -34,11 +34,6 @@ _LOWEST_PU = 0.5
 _HIGHEST_PU = 1.5
 _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
 _SOLUTION = "set mode=snapshot controlmode=off tolerance=1e-9 maxiterations=200 maxcontroliter=100 loadmult=1"
-
-
-# A context is never given back (4 MB each): the garbage collector would do so in whatever thread it runs, and
-# the engine crashes when one context ends while another begins.
-_CONTEXTS: list[Any] = []
 
 
 def solve_as_published(master: str | Path | None = None, *, hold_taps: bool = True) -> PublishedSolution:
@@ -380,8 +375,7 @@ class Feeder:
 
 
 def _open(master: str | Path | None) -> Any:
-    dss = opendssdirect.dss.NewContext()
-    _CONTEXTS.append(dss)
+    dss = engine.NewContext()
     dss.Basic.AllowChangeDir(False)
     dss.Basic.AllowForms(False)
     dss.Basic.AllowEditor(False)

@@ -1,0 +1,30 @@
+"""Loads OpenDSS, the one module that does, with an environment that outlives every change to it.
+
+The engine's runtime keeps the address of the environment with which it was loaded and reads it again in each
+new thread. The C library frees that block when a variable is added later (``os.environ[...] = ...``), and the
+next thread that meets OpenDSS crashes. A copy that nobody frees is put in its place first.
+"""
+
+import ctypes
+import sys
+
+
+def pin_environment() -> "ctypes.Array[ctypes.c_void_p] | None":
+    """Make the process's environment block a copy that the C library does not own; None off Linux."""
+    if sys.platform != "linux":
+        return None
+    place = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "environ")
+    block = ctypes.cast(place.value or 0, ctypes.POINTER(ctypes.c_void_p))
+    entries: list[int | None] = []
+    while place.value and block[len(entries)]:
+        entries.append(block[len(entries)])
+    pinned = (ctypes.c_void_p * (len(entries) + 1))(*entries, None)
+    place.value = ctypes.addressof(pinned)
+    return pinned
+
+
+_ENVIRONMENT = pin_environment()
+
+from opendssdirect import dss  # noqa: E402
+
+__all__ = ["dss"]
