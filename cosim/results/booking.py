@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.errors import SharegridError
+from market.case import Grid
 from market.settlement import imbalance_payment
 
 Floats = npt.NDArray[np.float64]
@@ -177,8 +178,9 @@ def book_interval(
     wholesale = wam_price * net_kw * dt_h
     deviation = metered_kwh - trade_kw * dt_h
     deviation_payment = imbalance_payment(deviation, short_price, long_price)
-    scheduled = _grid_cost(grid_scheduled_kw, import_price, export_price) * dt_h
-    residual = _grid_cost(grid_actual_kw, import_price, export_price) * dt_h - scheduled
+    grid_prices = Grid(import_price, export_price, math.inf, math.inf)
+    scheduled = grid_prices.cost(grid_scheduled_kw) * dt_h
+    residual = grid_prices.cost(grid_actual_kw) * dt_h - scheduled
 
     wholesale_micro = _micro([math.fsum(wholesale[~alone]), math.fsum(wholesale[alone])])
     scheduled_micro = _micro([scheduled])
@@ -269,10 +271,6 @@ def check_booking(booking: Booking, *, imbalance_account: int, imbalance_usd: fl
             f"imbalance: the account's balance is {balance} µ$,"
             f" but deviations and the grid's residual give {expected:.1f} µ$"
         )
-
-
-def _grid_cost(power_kw: float, import_price: float, export_price: float) -> float:
-    return import_price * power_kw if power_kw > 0 else export_price * power_kw
 
 
 def _micro(usd: npt.ArrayLike) -> Ints:
