@@ -1,0 +1,25 @@
+"""Hierarchical, distributed bidding: members bid into their LAM, LAMs bid into the WAM, round by round.
+
+Bids are messages, not strategies. Every party answers a price with a power; a form says how much of that
+answer one message tells: an intercept (plain), a power with its slope (slope), or the whole curve (curve).
+Whatever the form, the rounds end at the same equilibrium (docs/market.md, section 5).
+"""
+
+from market.bidding.answers import CurveResponse, Response
+from market.bidding.estimates import Estimate, Form, Lines, Tangents, estimate_for
+from market.bidding.negotiation import Loop, Negotiation, Round, Tally, negotiate
+
+__all__ = [
+    "CurveResponse",
+    "Estimate",
+    "Form",
+    "Lines",
+    "Loop",
+    "Negotiation",
+    "Response",
+    "Round",
+    "Tally",
+    "Tangents",
+    "estimate_for",
+    "negotiate",
+]

@@ -1,0 +1,235 @@
+"""What the receiver of bids believes its senders would do: a curve for each, learnt from their answers.
+
+One class per form of bid. The same serve both layers: a LAM that hears its members, and the WAM that hears
+its LAMs. Every sender's arithmetic is its own, so any number of operators gives the same bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal, Protocol
+
+import numpy as np
+
+from market.curves import Bools, Curves, Floats, Ints, starts
+
+SHRINKS = 0.95
+"""An answer that crosses what was expected must come at least this much nearer, or it is cycling."""
+
+TRUST = 0.02
+"""A slope is believed this far beyond the last price that was answered [$/kWh]."""
+
+Form = Literal["plain", "slope", "curve"]
+
+
+class Estimate(Protocol):
+    """Belief about ``n`` senders."""
+
+    @property
+    def curves(self) -> Curves:
+        """What each sender would do at each price, n curves within the senders' ranges."""
+        ...
+
+    @property
+    def damped(self) -> Bools:
+        """Senders whose answers had to be damped, ``(n,)``."""
+        ...
+
+    def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:
+        """Take in answers ``kw`` [kW] and slopes of senders ``who`` to ``price`` [$/kWh], all ``(m,)``."""
+        ...
+
+
+def estimate_for(
+    form: Form, slope: Floats, low_kw: Floats, high_kw: Floats, *, damping: bool = True
+) -> Estimate:
+    """Belief for a form of bids that is told in rounds.
+
+    Parameters
+    ----------
+    form
+        ``"plain"`` or ``"slope"``; curves are told at once and need no estimate.
+    slope
+        What stands in where nothing is known: a_i N_i for a LAM, A for the WAM, ``(n,)`` [kW per $/kWh].
+    low_kw, high_kw
+        Senders' ranges, ``(n,)`` [kW].
+    damping
+        Whether plain bids are damped where they cycle; without, they show that they do.
+    """
+    if form == "plain":
+        return Lines(slope, low_kw, high_kw, damping=damping)
+    return Tangents(slope, low_kw, high_kw)
+
+
+class Lines:
+    """Plain bids: a line of known slope through each sender's newest answer.
+
+    The line is the generalised demand function of the bid, cut at the sender's range. Answers that cross what
+    was expected without coming nearer show that the sender is steeper than twice the line: it would cycle.
+    Its line is then made steeper, which damps the price's next step.
+
+    Parameters
+    ----------
+    slope
+        Slope of the bids' demand functions, ``(n,)`` > 0 [kW per $/kWh].
+    low_kw, high_kw
+        Senders' ranges, ``(n,)`` [kW].
+    damping
+        Whether lines may become steeper.
+    """
+
+    def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats, *, damping: bool = True) -> None:
+        n = slope.size
+        self.bid_slope = slope
+        self.low_kw, self.high_kw = low_kw, high_kw
+        self.damping = damping
+        self._slope = slope.copy()
+        self._price = np.full(n, np.nan)
+        self._kw = np.full(n, np.nan)
+        self._miss = np.zeros(n)
+
+    @property
+    def theta(self) -> Floats:
+        """Damping of each sender's price steps, ``(n,)``: 1 for none."""
+        return self.bid_slope / self._slope
+
+    @property
+    def damped(self) -> Bools:
+        """Senders whose lines became steeper, ``(n,)``."""
+        return self._slope > self.bid_slope
+
+    @property
+    def curves(self) -> Curves:
+        """The lines between the ends of the senders' ranges."""
+        price = np.where(np.isnan(self._price), 0.0, self._price)
+        kw = np.where(np.isnan(self._kw), 0.5 * (self.low_kw + self.high_kw), self._kw)
+        ends = np.stack([self.high_kw, self.low_kw], axis=1)
+        at = price[:, None] + (kw[:, None] - ends) / self._slope[:, None]
+        return Curves(at.ravel(), ends.ravel(), 2 * np.arange(price.size + 1))
+
+    def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:  # noqa: ARG002
+        """Take in answers; the slope of a plain bid is not told."""
+        moved = price - self._price[who]
+        expected = np.clip(self._kw[who] - self._slope[who] * moved, self.low_kw[who], self.high_kw[who])
+        miss = kw - expected
+        crosses = (miss * self._miss[who] < 0) & (np.abs(miss) > SHRINKS * np.abs(self._miss[who]))
+        if self.damping and crosses.any():
+            far = np.abs(kw - self._kw[who])
+            seen = np.divide(far, np.abs(moved), out=np.full(far.size, np.inf), where=moved != 0)
+            steeper = np.minimum(2.0 * self._slope[who], np.maximum(seen, self._slope[who]))
+            self._slope[who] = np.where(crosses, steeper, self._slope[who])
+        self._miss[who] = np.where(np.isnan(miss), 0.0, miss)
+        self._price[who], self._kw[who] = price, kw
+
+
+class Tangents:
+    """Slope bids: every answer with its slope is a tangent of the sender's response, and all are kept.
+
+    Between two answers the tangents meet where they can, else what they leave unexplained falls in the middle
+    of the gap, so that the next answer shrinks it. Beyond the outermost answers a tangent is believed for a
+    short way, and the fallback slope reaches for the end of the range.
+
+    Parameters
+    ----------
+    slope
+        Fallback slope, ``(n,)`` > 0 [kW per $/kWh].
+    low_kw, high_kw
+        Senders' ranges, ``(n,)`` [kW].
+    """
+
+    def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats) -> None:
+        self._fallback = slope
+        self.low_kw, self.high_kw = low_kw, high_kw
+        self._who = np.zeros(0, dtype=np.intp)
+        self._price, self._kw, self._slope = np.zeros(0), np.zeros(0), np.zeros(0)
+
+    @property
+    def damped(self) -> Bools:
+        """Slope bids need no damping, ``(n,)``."""
+        return np.zeros(self._fallback.size, dtype=bool)
+
+    def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:
+        """Keep answers, sorted by sender and price; an answer to a price asked before is the same answer."""
+        all_who = np.concatenate([self._who, who])
+        all_price = np.concatenate([self._price, price])
+        order = np.lexsort((all_price, all_who))
+        again = np.zeros(order.size, dtype=bool)
+        again[1:] = (np.diff(all_who[order]) == 0) & (np.diff(all_price[order]) == 0)
+        keep = order[~again]
+        self._who, self._price = all_who[keep], all_price[keep]
+        self._kw = np.concatenate([self._kw, kw])[keep]
+        self._slope = np.concatenate([self._slope, slope])[keep]
+        for begin, end in itertools.pairwise(self._starts().tolist()):
+            # Rounding of sums may leave an answer a last bit above the one before.
+            np.minimum.accumulate(self._kw[begin:end], out=self._kw[begin:end])
+
+    def _starts(self) -> Ints:
+        return starts(np.bincount(self._who, minlength=self._fallback.size))
+
+    @property
+    def curves(self) -> Curves:
+        """The tangents' curves; the fallback slope's line around price zero where nothing was heard."""
+        n = self._fallback.size
+        start = self._starts()
+        silent = np.flatnonzero(np.diff(start) == 0)
+        who = np.concatenate([self._who, silent])
+        order = np.argsort(who, kind="stable")
+        who = who[order]
+        middle = 0.5 * (self.low_kw + self.high_kw)
+        price = np.concatenate([self._price, np.zeros(silent.size)])[order]
+        kw = np.concatenate([self._kw, middle[silent]])[order]
+        slope = np.concatenate([self._slope, np.zeros(silent.size)])[order]
+        start = starts(np.bincount(who, minlength=n))
+        first, last = start[:-1], start[1:] - 1
+        inner = np.flatnonzero(np.diff(who) == 0)
+        every, answer = np.arange(n), np.arange(who.size)
+        near, far = self._reach(price[first], kw[first], slope[first], self.high_kw, -1.0)
+        left, right = _fill(price, kw, slope, inner)
+        beyond, end = self._reach(price[last], kw[last], slope[last], self.low_kw, 1.0)
+        # Sender, rank among the sender's vertices, and vertices: answers have ranks 0, 3, 6 ...
+        parts = [
+            (every, np.full(n, -2.0), *far),
+            (every, np.full(n, -1.0), *near),
+            (who, 3.0 * answer, price, kw),
+            (who[inner], 3.0 * inner + 1.0, *left),
+            (who[inner], 3.0 * inner + 2.0, *right),
+            (every, np.full(n, 3.0 * who.size + 1.0), *beyond),
+            (every, np.full(n, 3.0 * who.size + 2.0), *end),
+        ]
+        owner, rank, at, power = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.lexsort((rank, owner))
+        return Curves(at[order], power[order], starts(np.bincount(owner, minlength=n)))
+
+    def _reach(
+        self, price: Floats, kw: Floats, slope: Floats, end_kw: Floats, side: float
+    ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+        """Two vertices beyond the outermost answers, the second at ``end_kw``; side +1 is higher prices."""
+        left = np.abs(end_kw - kw)
+        falls = np.minimum(slope * TRUST, left)
+        way = np.divide(left, slope, out=np.full(left.size, TRUST), where=slope * TRUST > left)
+        near_price, near_kw = price + side * way, kw - side * falls
+        far_price = near_price + side * (left - falls) / self._fallback
+        return (near_price, near_kw), (far_price, end_kw)
+
+
+def _fill(
+    price: Floats, kw: Floats, slope: Floats, left: Ints
+) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """Two vertices, prices and powers of each, in the gaps between answers ``left`` and ``left + 1``."""
+    p, q = price[left], price[left + 1]
+    high, low = kw[left], kw[left + 1]
+    from_left, from_right = slope[left], slope[left + 1]
+    bend = from_left - from_right
+    # Where tangents are parallel they meet nowhere: a price before the gap says so.
+    meet = np.divide(high - low + from_left * p - from_right * q, bend, out=p - 1.0, where=bend != 0)
+    at = high - from_left * (meet - p)
+    meets = (meet >= p) & (meet <= q) & (at <= high) & (at >= low)
+    tenth = 0.1 * (q - p)
+    middle = 0.5 * (p + q)
+    up = np.clip(high - from_left * (middle - tenth - p), low, high)
+    down = np.clip(low + from_right * (q - middle - tenth), low, high)
+    explained = up >= down
+    half = 0.5 * (high + low)
+    before = np.where(meets, meet, middle - tenth), np.where(meets, at, np.where(explained, up, half))
+    behind = np.where(meets, meet, middle + tenth), np.where(meets, at, np.where(explained, down, half))
+    return before, behind
