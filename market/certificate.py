@@ -15,8 +15,34 @@ from market.case import Case
 from market.curves import Floats
 
 BISECTIONS = 48
-IDLE_KW = 1e-9
+
+ROUNDING = 1e-12
+"""Part of a row's value that its sum may lose to rounding."""
+
+IDLE_KW = 1e-6
 """Net purchases below this count as none."""
+
+
+@dataclass(frozen=True)
+class Announced:
+    """What the parties are told beside quantities, and must follow from these: DLMPs and payments.
+
+    Attributes
+    ----------
+    wam_price
+        Locational prices mu_i, ``(M,)`` [$/kWh].
+    energy, loss, voltage, congestion
+        Their parts by cause, ``(M,)`` each [$/kWh].
+    payment
+        What each prosumer pays its LAM, ``(n,)`` [$/h].
+    """
+
+    wam_price: Floats
+    energy: Floats
+    loss: Floats
+    voltage: Floats
+    congestion: Floats
+    payment: Floats
 
 
 @dataclass(frozen=True)
@@ -36,6 +62,16 @@ class Certificate:
     prosumer_gain, lam_gain
         Most that any one prosumer, with its LAM's net purchase held, or any one LAM, under its conjecture,
         could gain by another bid [$/h].
+    price_error
+        Largest miss of a LAM's condition (3.3) by its local price, and of a DLMP or of one of its parts where
+        they were announced [$/kWh].
+    payment_error
+        Largest difference of an announced payment from lambda q + delta |q|: a trade is bought or sold, never
+        both, so one fee is due on its amount [$/h].
+    row_excess_kw
+        ``row_violation`` as the power of the row's most sensitive LAM, beyond the row's own rounding [kW].
+    turnover
+        Sum of the absolute terms of the program's value, the scale of all money here [$/h].
     """
 
     balance_kw: float
@@ -44,6 +80,10 @@ class Certificate:
     duality_gap: float
     prosumer_gain: float
     lam_gain: float
+    price_error: float
+    payment_error: float
+    row_excess_kw: float
+    turnover: float
 
     @property
     def exploitability(self) -> float:
@@ -60,6 +100,7 @@ def certify(
     grid_kw: float,
     energy_price: float,
     row_dual: Floats,
+    announced: Announced | None = None,
 ) -> Certificate:
     """Certificate of an outcome, whoever found it.
 
@@ -75,10 +116,10 @@ def certify(
         LAMs' net purchases ``(M,)`` and head power [kW].
     energy_price, row_dual
         Price pi [$/kWh] and rows' prices eta_up - eta_low, ``(m,)``; they make the locational prices.
+    announced
+        What else was said; without it only what the other arguments hold is judged.
     """
-    mu = case.balance * energy_price
-    if case.network is not None:
-        mu = mu + row_dual @ case.network.matrix
+    mu, parts = _locational(case, energy_price, row_dual)
     k, K = case.slope[case.lam_of], case.wam_slope
     fee = case.fee[case.lam_of]
     own_cost = np.bincount(
@@ -108,7 +149,14 @@ def certify(
     primal = float((lam_cost + case.wam_fee * np.abs(net_kw) + 0.5 * K * net_kw**2).sum()) + grid.cost(
         grid_kw
     )
-    row_violation, rent, complementarity = _rows(case, net_kw, row_dual)
+    turnover = np.abs(own_cost).sum() + np.abs(mu * net_kw).sum() + abs(grid.cost(grid_kw))
+    row_violation, row_excess_kw, rent, complementarity = _rows(case, net_kw, row_dual)
+    price_error = float(np.abs(price - multiplier).max(initial=0.0))
+    payment_error = 0.0
+    if announced is not None:
+        price_error = max(price_error, _misquoted(announced, mu, parts))
+        due = local * trade_kw + fee * np.abs(trade_kw)
+        payment_error = float(np.abs(announced.payment - due).max(initial=0.0))
     return Certificate(
         balance_kw=_balance(case, trade_kw, output_kw, net_kw, grid_kw),
         row_violation=row_violation,
@@ -116,7 +164,32 @@ def certify(
         duality_gap=float(primal - (dual - rent)),
         prosumer_gain=float(prosumer_gain.max()),
         lam_gain=float(lam_gain.max()),
+        price_error=price_error,
+        payment_error=payment_error,
+        row_excess_kw=row_excess_kw,
+        turnover=float(turnover),
     )
+
+
+def _locational(case: Case, energy_price: float, row_dual: Floats) -> tuple[Floats, tuple[Floats, ...]]:
+    """Locational prices (3.9), ``(M,)``, and their parts energy, loss, voltage, congestion [$/kWh]."""
+    energy = np.full(case.balance.size, energy_price)
+    loss = (case.balance - 1.0) * energy_price
+    network = case.network
+    if network is None:
+        return energy + loss, (energy, loss, np.zeros_like(energy), np.zeros_like(energy))
+    is_voltage = np.zeros(network.base.size, dtype=bool) if network.voltage is None else network.voltage
+    voltage = np.where(is_voltage, row_dual, 0.0) @ network.matrix
+    congestion = np.where(is_voltage, 0.0, row_dual) @ network.matrix
+    return energy + loss + voltage + congestion, (energy, loss, voltage, congestion)
+
+
+def _misquoted(announced: Announced, mu: Floats, parts: tuple[Floats, ...]) -> float:
+    """Largest miss of (3.9) by announced DLMPs and parts, and of a DLMP by its parts' sum [$/kWh]."""
+    said = (announced.energy, announced.loss, announced.voltage, announced.congestion)
+    misses = [announced.wam_price - mu, announced.wam_price - sum(said)]
+    misses += [part - due for part, due in zip(said, parts, strict=True)]
+    return float(np.abs(misses).max(initial=0.0))
 
 
 def _trade_range(case: Case) -> tuple[Floats, Floats]:
@@ -199,23 +272,36 @@ def _balance(case: Case, trade_kw: Floats, output_kw: Floats, net_kw: Floats, gr
         grid_kw - grid.import_limit_kw,
         -grid.export_limit_kw - grid_kw,
     ]
-    return float(max(misses))
+    return float(np.max(misses))
 
 
-def _rows(case: Case, net_kw: Floats, row_dual: Floats) -> tuple[float, float, float]:
-    """Largest violation [row units], rent of priced rows, and largest price times slack [$/h]."""
+def _rows(case: Case, net_kw: Floats, row_dual: Floats) -> tuple[float, float, float, float]:
+    """Largest violation [row units] and [kW], rent of priced rows, and largest price times slack [$/h]."""
     network = case.network
     if network is None or network.base.size == 0:
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0
     value = network.base + network.matrix @ net_kw
-    violation = float(np.maximum(value - network.upper, network.lower - value).max(initial=0.0))
+    beyond = np.maximum(value - network.upper, network.lower - value)
+    sensitivity = np.abs(network.matrix).max(axis=1, initial=0.0)
+    own_rounding = ROUNDING * (np.abs(network.base) + np.abs(network.matrix) @ np.abs(net_kw))
+    excess = np.divide(
+        beyond - own_rounding,
+        sensitivity,
+        out=np.where(beyond > own_rounding, np.inf, 0.0),
+        where=sensitivity > 0,
+    )
     up, low = np.maximum(row_dual, 0.0), np.maximum(-row_dual, 0.0)
     # A row without a price may be unlimited, and zero times infinity is not a rent.
     upper = np.where(up > 0, network.upper, 0.0)
     lower = np.where(low > 0, network.lower, 0.0)
     held = np.where(up > 0, upper - value, 0.0) * up + np.where(low > 0, value - lower, 0.0) * low
     rent = float(up @ (upper - network.base) + low @ (network.base - lower))
-    return violation, rent, float(np.abs(held).max(initial=0.0))
+    return (
+        float(beyond.max(initial=0.0)),
+        float(excess.max(initial=0.0)),
+        rent,
+        float(np.abs(held).max(initial=0.0)),
+    )
 
 
 def _limit_slack(case: Case, grid_kw: float, energy_price: float) -> float:

@@ -11,11 +11,12 @@ import msgspec
 
 from market.case import Case
 from market.casefile import read_case
-from market.certificate import certify
+from market.certificate import Announced, certify
 from market.clearing import Outcome, clear
 from market.errors import CaseError, Infeasible, NotConverged
 from market.reference import optimum
 from market.settlement import trade_payment
+from market.tolerance import exceeds
 
 Method = Literal["exact", "plain", "slope", "curve", "monolithic"]
 Solver = Callable[[Case], Outcome]
@@ -102,9 +103,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def describe(case: Case, outcome: Outcome, method: Method) -> Result:
-    """Result of an outcome: adds payments, the social optimum's cost and the certificate."""
+def describe(case: Case, outcome: Outcome, method: Method) -> Result | Refusal:
+    """Result of an outcome: adds payments, the social optimum's cost and the certificate.
+
+    An outcome whose certificate is beyond tolerance is refused, whatever its solver thought of it.
+    """
     wam = outcome.wam
+    payment = trade_payment(outcome.price[case.lam_of], case.fee[case.lam_of], outcome.trade_kw)
     began = time.perf_counter()
     proof = certify(
         case,
@@ -115,9 +120,11 @@ def describe(case: Case, outcome: Outcome, method: Method) -> Result:
         wam.grid_kw,
         wam.energy_price,
         wam.row_dual,
+        Announced(wam.price, wam.energy, wam.loss, wam.voltage, wam.congestion, payment),
     )
     certificate_seconds = time.perf_counter() - began
-    payment = trade_payment(outcome.price[case.lam_of], case.fee[case.lam_of], outcome.trade_kw)
+    if beyond := exceeds(proof, case):
+        return Refusal(status="not_converged", method=method, reason=f"no equilibrium: {'; '.join(beyond)}")
     return Result(
         method=method,
         prosumers=ProsumerResult(list(case.prosumer_id), outcome.trade_kw.tolist(), payment.tolist()),

@@ -94,3 +94,18 @@ def test_a_case_of_one_prosumer_with_nothing_is_solved():
     assert result.status == "optimal"
     assert result.prosumers.trade_kw == [2.0]
     assert b'"lam":["lam0"]' in encode_case(bare)
+
+
+def test_an_outcome_that_its_certificate_refutes_is_never_optimal(tmp_path):
+    """Whatever a solver says of itself: here it forgets all fees and strategic terms."""
+
+    def careless(case):
+        ideal = replace(case, fee=0.0 * case.fee, wam_fee=0.0 * case.wam_fee, wam_sensitivity=1e9)
+        return clear(replace(ideal, sensitivity=1e9 * case.sensitivity))
+
+    out = tmp_path / "result.json"
+    status, result = clear_file(CASES / "rows-binding.json", out, solver=careless)
+    assert status == 4
+    assert result.status == "not_converged"
+    assert "gains by another bid" in result.reason
+    assert json.loads(out.read_text())["reason"] == result.reason
