@@ -11,15 +11,53 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from market.curves import Bools, Curves, Floats, Ints, starts
+from market.curves import Bools, Curves, Floats, Ints, join, starts, take
 
-SHRINKS = 0.95
-"""An answer that crosses what was expected must come at least this much nearer, or it is cycling."""
+CYCLES = 0.95
+"""An answer that misses on the other side, and by more than this part of the last miss, is cycling."""
+
+CREEPS = 0.5
+"""An answer that misses on the same side, and by more than this part of the last miss, is creeping."""
+
+NOISE_KW = 1e-8
+"""Misses below this tell of rounding only."""
 
 TRUST = 0.02
 """A slope is believed this far beyond the last price that was answered [$/kWh]."""
 
+SETTLED_PRICE = 1e-6
+"""Prices this near [$/kWh] are the same."""
+
+JUMP_PRICE = 1e-9
+"""A power between the answers to two prices this near [$/kWh] lies in a jump of the sender's response."""
+
 Form = Literal["plain", "slope", "curve"]
+
+
+class Record:
+    """The last two answers of ``n`` senders, and whether they agree with what is meant for them.
+
+    Attributes
+    ----------
+    price, kw
+        Prices asked last [$/kWh] and the answers to them [kW], ``(n,)`` each; NaN before the first.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.price, self.kw = np.full(n, np.nan), np.full(n, np.nan)
+        self._price_before, self._kw_before = self.price.copy(), self.kw.copy()
+
+    def keep(self, who: Ints, price: Floats, kw: Floats) -> None:
+        """Take in the answers of the senders ``who``, ``(m,)`` each."""
+        self._price_before[who], self._kw_before[who] = self.price[who], self.kw[who]
+        self.price[who], self.kw[who] = price, kw
+
+    def agrees(self, price: Floats, kw: Floats, tolerance_kw: float) -> Bools:
+        """Whether senders would take ``kw`` at ``price``, ``(n,)`` each, as far as their answers tell."""
+        near = (np.abs(self.price - price) <= SETTLED_PRICE) & (np.abs(self.kw - kw) <= tolerance_kw)
+        both_sides = (self._kw_before - kw) * (self.kw - kw) <= 0
+        jumps = both_sides & (np.abs(self._price_before - self.price) <= JUMP_PRICE)
+        return np.asarray(near | (jumps & (np.abs(self.price - price) <= JUMP_PRICE)))
 
 
 class Estimate(Protocol):
@@ -32,7 +70,12 @@ class Estimate(Protocol):
 
     @property
     def damped(self) -> Bools:
-        """Senders whose answers had to be damped, ``(n,)``."""
+        """Senders whose answers cycled and were damped, ``(n,)``."""
+        ...
+
+    @property
+    def accelerated(self) -> Bools:
+        """Senders whose answers crept and were accelerated, ``(n,)``."""
         ...
 
     def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:
@@ -41,7 +84,7 @@ class Estimate(Protocol):
 
 
 def estimate_for(
-    form: Form, slope: Floats, low_kw: Floats, high_kw: Floats, *, damping: bool = True
+    form: Form, slope: Floats, low_kw: Floats, high_kw: Floats, *, adapt: bool = True
 ) -> Estimate:
     """Belief for a form of bids that is told in rounds.
 
@@ -53,20 +96,21 @@ def estimate_for(
         What stands in where nothing is known: a_i N_i for a LAM, A for the WAM, ``(n,)`` [kW per $/kWh].
     low_kw, high_kw
         Senders' ranges, ``(n,)`` [kW].
-    damping
-        Whether plain bids are damped where they cycle; without, they show that they do.
+    adapt
+        Whether plain bids are damped where they cycle and accelerated where they creep.
     """
     if form == "plain":
-        return Lines(slope, low_kw, high_kw, damping=damping)
+        return Lines(slope, low_kw, high_kw, adapt=adapt)
     return Tangents(slope, low_kw, high_kw)
 
 
 class Lines:
-    """Plain bids: a line of known slope through each sender's newest answer.
+    """Plain bids: a line of known slope through each sender's newest answer, which is its demand function.
 
-    The line is the generalised demand function of the bid, cut at the sender's range. Answers that cross what
-    was expected without coming nearer show that the sender is steeper than twice the line: it would cycle.
-    Its line is then made steeper, which damps the price's next step.
+    Answers that miss what was expected on one side and then as far on the other show a sender steeper than twice
+    its line: prices would cycle or diverge. Answers that keep missing on one side show a line far too steep:
+    prices would creep. Such a sender is believed by all its answers from then on, with slopes as seen between
+    them, so that each answer narrows where the next may lie.
 
     Parameters
     ----------
@@ -74,51 +118,49 @@ class Lines:
         Slope of the bids' demand functions, ``(n,)`` > 0 [kW per $/kWh].
     low_kw, high_kw
         Senders' ranges, ``(n,)`` [kW].
-    damping
-        Whether lines may become steeper.
+    adapt
+        Whether cycling and creeping senders are treated otherwise.
     """
 
-    def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats, *, damping: bool = True) -> None:
+    def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats, *, adapt: bool = True) -> None:
         n = slope.size
-        self.bid_slope = slope
+        self.slope = slope
         self.low_kw, self.high_kw = low_kw, high_kw
-        self.damping = damping
-        self._slope = slope.copy()
+        self.adapt = adapt
+        self.damped = np.zeros(n, dtype=bool)
+        self.accelerated = np.zeros(n, dtype=bool)
         self._price = np.full(n, np.nan)
         self._kw = np.full(n, np.nan)
         self._miss = np.zeros(n)
-
-    @property
-    def theta(self) -> Floats:
-        """Damping of each sender's price steps, ``(n,)``: 1 for none."""
-        return self.bid_slope / self._slope
-
-    @property
-    def damped(self) -> Bools:
-        """Senders whose lines became steeper, ``(n,)``."""
-        return self._slope > self.bid_slope
+        self._memory = Tangents(slope, low_kw, high_kw)
 
     @property
     def curves(self) -> Curves:
-        """The lines between the ends of the senders' ranges."""
+        """The lines between the ends of the senders' ranges, or what all answers tell."""
         price = np.where(np.isnan(self._price), 0.0, self._price)
         kw = np.where(np.isnan(self._kw), 0.5 * (self.low_kw + self.high_kw), self._kw)
         ends = np.stack([self.high_kw, self.low_kw], axis=1)
-        at = price[:, None] + (kw[:, None] - ends) / self._slope[:, None]
-        return Curves(at.ravel(), ends.ravel(), 2 * np.arange(price.size + 1))
+        at = price[:, None] + (kw[:, None] - ends) / self.slope[:, None]
+        lines = Curves(at.ravel(), ends.ravel(), 2 * np.arange(price.size + 1))
+        remembers = self.damped | self.accelerated
+        if not remembers.any():
+            return lines
+        return take(join([lines, self._memory.curves]), np.arange(price.size) + price.size * remembers)
 
     def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:  # noqa: ARG002
         """Take in answers; the slope of a plain bid is not told."""
+        line = self.slope[who]
         moved = price - self._price[who]
-        expected = np.clip(self._kw[who] - self._slope[who] * moved, self.low_kw[who], self.high_kw[who])
-        miss = kw - expected
-        crosses = (miss * self._miss[who] < 0) & (np.abs(miss) > SHRINKS * np.abs(self._miss[who]))
-        if self.damping and crosses.any():
-            far = np.abs(kw - self._kw[who])
-            seen = np.divide(far, np.abs(moved), out=np.full(far.size, np.inf), where=moved != 0)
-            steeper = np.minimum(2.0 * self._slope[who], np.maximum(seen, self._slope[who]))
-            self._slope[who] = np.where(crosses, steeper, self._slope[who])
-        self._miss[who] = np.where(np.isnan(miss), 0.0, miss)
+        expected = np.clip(self._kw[who] - line * moved, self.low_kw[who], self.high_kw[who])
+        miss, last = np.nan_to_num(kw - expected), self._miss[who]
+        far = np.abs(kw - self._kw[who])
+        seen = np.divide(far, np.abs(moved), out=line.copy(), where=np.abs(moved) > 0)
+        self._memory.learn(who, price, kw, seen)
+        if self.adapt:
+            real = np.abs(miss) > NOISE_KW
+            self.damped[who] |= real & (miss * last < 0) & (np.abs(miss) > CYCLES * np.abs(last))
+            self.accelerated[who] |= real & (miss * last > 0) & (np.abs(miss) > CREEPS * np.abs(last))
+        self._miss[who] = miss
         self._price[who], self._kw[who] = price, kw
 
 
@@ -139,14 +181,11 @@ class Tangents:
 
     def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats) -> None:
         self._fallback = slope
+        # Slopes are told, so nothing has to be found out by damping.
+        self.damped = self.accelerated = np.zeros(slope.size, dtype=bool)
         self.low_kw, self.high_kw = low_kw, high_kw
         self._who = np.zeros(0, dtype=np.intp)
         self._price, self._kw, self._slope = np.zeros(0), np.zeros(0), np.zeros(0)
-
-    @property
-    def damped(self) -> Bools:
-        """Slope bids need no damping, ``(n,)``."""
-        return np.zeros(self._fallback.size, dtype=bool)
 
     def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:
         """Keep answers, sorted by sender and price; an answer to a price asked before is the same answer."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from market.bidding.answers import CurveResponse, Response
-from market.bidding.estimates import Estimate, Form, estimate_for
+from market.bidding.estimates import NOISE_KW, Estimate, Form, Record, estimate_for
 from market.case import Case
 from market.curves import Bools, Curves, Floats, Ints, price_range, respond, shift
 from market.errors import NotConverged
@@ -18,10 +18,7 @@ from market.wam import WamOutcome, clear_wam
 Loop = Literal["nested", "single"]
 
 SETTLED_KW = 1e-6
-"""Answers this near to what was cleared are the same."""
-
-SETTLED_PRICE = 1e-11
-"""A LAM whose price would move by less [$/kWh] has found the jump of its members on which it stands."""
+"""Powers this near are the same."""
 
 LAM_ROUNDS = 2000
 WAM_ROUNDS = 3000
@@ -41,8 +38,8 @@ class Tally:
         Bids, price announcements and awards, each once per sender.
     numbers
         Numbers that these carried.
-    damped
-        Whether damping acted on any sender's plain bids.
+    damped, accelerated
+        Whether any sender's plain bids cycled and were damped, or crept and were accelerated.
     """
 
     wam: int = 0
@@ -50,6 +47,7 @@ class Tally:
     messages: int = 0
     numbers: int = 0
     damped: bool = False
+    accelerated: bool = False
 
     @property
     def bytes(self) -> int:
@@ -74,10 +72,6 @@ class Round:
         Prices asked: local ``(M,)`` and wide-area ``(M,)`` [$/kWh].
     trade_kw
         Members' answers, ``(n,)`` [kW].
-    residual_kw
-        Largest difference between what LAMs' members answer and what was meant for them [kW].
-    damped
-        LAMs whose bids are damped, in either layer, ``(M,)``.
     """
 
     wam: int
@@ -85,8 +79,6 @@ class Round:
     price: Floats
     wam_price: Floats
     trade_kw: Floats
-    residual_kw: float
-    damped: Bools
 
 
 @dataclass(frozen=True)
@@ -99,31 +91,27 @@ class Negotiation:
     tally: Tally
 
 
-@dataclass
 class LamLevel:
     """Operators of ``M`` LAMs: what to ask their members at a wide-area price, and what they heard.
 
-    Attributes
+    Parameters
     ----------
     estimate
         Belief about each LAM's members together, over the local price.
     slope, fee
         Conjectured slope K [$/kWh per kW] and WAM fees Delta_i ``(M,)`` [$/kWh].
-    asked, heard_kw, heard_slope
-        Last local price asked, the members' summed answer and its slope, ``(M,)`` each.
+
+    Attributes
+    ----------
+    record
+        Local prices asked last and the members' summed answers.
     """
 
-    estimate: Estimate
-    slope: float
-    fee: Floats
-    asked: Floats = field(init=False)
-    heard_kw: Floats = field(init=False)
-    heard_slope: Floats = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.asked = np.full(self.fee.size, np.nan)
-        self.heard_kw = np.zeros(self.fee.size)
-        self.heard_slope = np.zeros(self.fee.size)
+    def __init__(self, estimate: Estimate, slope: float, fee: Floats) -> None:
+        self.estimate = estimate
+        self.slope = slope
+        self.fee = fee
+        self.record = Record(fee.size)
 
     @property
     def seen_by_wam(self) -> Curves:
@@ -137,20 +125,17 @@ class LamLevel:
 
     def price_for(self, net_kw: Floats, wam_price: Floats) -> Floats:
         """Local price at which a LAM is believed to take ``net_kw``, nearest its own condition in the WAM."""
-        low, high = price_range(self.estimate.curves, net_kw)
+        curves = self.estimate.curves
+        # A flat part is as wide as rounding lets it be.
+        low, _ = price_range(curves, net_kw + NOISE_KW)
+        _, high = price_range(curves, net_kw - NOISE_KW)
         own = wam_price + self.fee * np.sign(net_kw) + self.slope * net_kw
         return np.asarray(np.minimum(np.maximum(own, low), high))
 
     def hear(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:
         """Take in the summed answers of the LAMs ``who``."""
-        self.asked[who], self.heard_kw[who], self.heard_slope[who] = price, kw, slope
+        self.record.keep(who, price, kw)
         self.estimate.learn(who, price, kw, slope)
-
-    def misses(self, wam_price: Floats, tolerance_kw: float) -> tuple[Floats, Bools]:
-        """Difference between answered and wanted power, and which LAMs must ask again, ``(M,)`` each."""
-        net_kw, price = self.target(wam_price)
-        miss = np.abs(self.heard_kw - net_kw)
-        return miss, (miss > tolerance_kw) & (np.abs(price - self.asked) > SETTLED_PRICE)
 
 
 def negotiate(
@@ -159,7 +144,7 @@ def negotiate(
     response: Response,
     *,
     loop: Loop = "nested",
-    damping: bool = True,
+    adapt: bool = True,
     tolerance_kw: float = SETTLED_KW,
     lam_rounds: int = LAM_ROUNDS,
     wam_rounds: int = WAM_ROUNDS,
@@ -178,8 +163,8 @@ def negotiate(
     loop
         ``"nested"``: each LAM settles with its members before it bids into the WAM. ``"single"``: each round
         of the members is a round of the WAM, to which LAMs forward what they heard.
-    damping
-        Whether plain bids that cycle are damped.
+    adapt
+        Whether plain bids are damped where they cycle and accelerated where they creep.
     tolerance_kw
         Answers this near to what was cleared end the rounds.
     lam_rounds, wam_rounds
@@ -198,7 +183,7 @@ def negotiate(
     NotConverged
         A bound on rounds was reached; names the rounds and what was left.
     """
-    return _Rounds(case, form, response, loop, damping, tolerance_kw, lam_rounds, wam_rounds, on_round).run()
+    return _Rounds(case, form, response, loop, adapt, tolerance_kw, lam_rounds, wam_rounds, on_round).run()
 
 
 class _Rounds:
@@ -210,7 +195,7 @@ class _Rounds:
         form: Form,
         response: Response,
         loop: Loop,
-        damping: bool,
+        adapt: bool,
         tolerance_kw: float,
         lam_rounds: int,
         wam_rounds: int,
@@ -224,73 +209,62 @@ class _Rounds:
         self.on_round = on_round
         self.numbers = {"plain": 1, "slope": 2}[form]
         low, high = case.net_kw(response.lowest_kw), case.net_kw(response.highest_kw)
-        local = estimate_for(form, case.sensitivity * self.members, low, high, damping=damping)
+        local = estimate_for(form, case.sensitivity * self.members, low, high, adapt=adapt)
         self.lams = LamLevel(local, case.wam_slope, case.wam_fee)
         wide = np.full(len(case.lam_id), case.wam_sensitivity)
-        self.wide = estimate_for(form, wide, low, high, damping=damping)
+        self.wide = estimate_for(form, wide, low, high, adapt=adapt)
+        self.record = Record(wide.size) if loop == "nested" else self.lams.record
         self.trade_kw = np.zeros(case.demand_kw.size)
         self.tally = Tally()
         # Ranges are told once, with the first bid of each sender.
         self.tally.numbers += 2 * (case.demand_kw.size + len(case.lam_id))
 
     def run(self) -> Negotiation:
-        grid, lams = self.case.grid, self.lams
-        every = np.arange(len(self.case.lam_id))
+        grid, case = self.case.grid, self.case
+        every = np.arange(len(case.lam_id))
         wam_price = np.full(every.size, 0.5 * (grid.import_price + grid.export_price))
         wam: WamOutcome | None = None
-        residual = np.inf
         for _ in range(self.wam_rounds):
-            net_kw = self._lam_level(wam_price, wam)
-            if wam is not None:
-                residual = float(self._residual(net_kw, wam).max(initial=0.0))
-                if residual <= self.tolerance_kw:
-                    return self._award(wam)
-            if self.loop == "nested":
-                slope = CurveResponse(lams.seen_by_wam).at(wam_price)[1]
-                self.wide.learn(every, wam_price, net_kw, slope)
-                bids = self.wide.curves
-            else:
-                bids = lams.seen_by_wam
+            bids = self._nested(wam_price) if self.loop == "nested" else self._single(wam_price, wam)
+            if wam is not None and self._agrees(wam).all():
+                return self._award(wam)
             self.tally.count(every.size, self.numbers)
-            wam = clear_wam(bids, self.case.network, grid, self.case.balance, self.case.offset_kw)
+            wam = clear_wam(bids, case.network, grid, case.balance, case.offset_kw)
             wam_price = wam.price
             self.tally.wam += 1
             self.tally.count(1, 2 * every.size)
-        raise NotConverged(self.tally.wam, residual)
+        assert wam is not None
+        raise NotConverged(self.tally.wam, float(np.abs(self.record.kw - wam.net_kw).max()))
 
-    def _residual(self, net_kw: Floats, wam: WamOutcome) -> Floats:
-        """Difference between LAMs' answers and what the WAM cleared; none where a LAM stands on a jump."""
-        miss = np.abs(net_kw - wam.net_kw)
-        if self.loop == "single":
-            price = self.lams.price_for(wam.net_kw, wam.price)
-            miss = np.where(np.abs(price - self.lams.asked) <= SETTLED_PRICE, 0.0, miss)
-        return miss
+    def _agrees(self, wam: WamOutcome) -> Bools:
+        """LAMs that would take what the WAM cleared for them, as far as their last answers tell, ``(M,)``."""
+        price = wam.price if self.loop == "nested" else self.lams.price_for(wam.net_kw, wam.price)
+        return self.record.agrees(price, wam.net_kw, self.tolerance_kw)
 
-    def _lam_level(self, wam_price: Floats, wam: WamOutcome | None) -> Floats:
-        """Members' rounds at a wide-area price; returns what LAMs answer to it, ``(M,)`` [kW]."""
+    def _nested(self, wam_price: Floats) -> Curves:
+        """LAMs settle with their members at a wide-area price and bid; what the WAM then believes."""
         lams = self.lams
-        again = np.ones(len(self.case.lam_id), dtype=bool)
-        miss = np.zeros(again.size)
         for _ in range(self.lam_rounds):
-            if self.loop == "single" and wam is not None:
-                price = lams.price_for(wam.net_kw, wam_price)
-            else:
-                price = lams.target(wam_price)[1]
-            who = np.flatnonzero(again & (price != lams.asked))
+            net_kw, price = lams.target(wam_price)
+            who = np.flatnonzero(~lams.record.agrees(price, net_kw, self.tolerance_kw))
             if who.size == 0:
                 break
-            self._ask(who, price)
-            miss, again = lams.misses(wam_price, self.tolerance_kw)
-            self._tell(wam_price, float(miss.max()))
-            if not again.any():
-                break
-        if self.loop == "single":
-            return lams.heard_kw.copy()
-        if again.any() and float(miss.max()) > self.tolerance_kw:
-            raise NotConverged(self.tally.lam, float(miss.max()))
-        return lams.target(wam_price)[0]
+            self._ask(who, price, wam_price)
+        else:
+            raise NotConverged(self.tally.lam, float(np.abs(lams.record.kw - net_kw).max()))
+        every = np.arange(net_kw.size)
+        self.record.keep(every, wam_price, net_kw)
+        self.wide.learn(every, wam_price, net_kw, CurveResponse(lams.seen_by_wam).at(wam_price)[1])
+        return self.wide.curves
 
-    def _ask(self, who: Ints, price: Floats) -> None:
+    def _single(self, wam_price: Floats, wam: WamOutcome | None) -> Curves:
+        """Members are asked once, and LAMs forward what they say; what the WAM then believes."""
+        lams = self.lams
+        price = lams.target(wam_price)[1] if wam is None else lams.price_for(wam.net_kw, wam_price)
+        self._ask(np.arange(price.size), price, wam_price)
+        return lams.seen_by_wam
+
+    def _ask(self, who: Ints, price: Floats, wam_price: Floats) -> None:
         """The members of some LAMs answer their local prices."""
         group = self.case.lam_of
         asked = np.zeros(price.size, dtype=bool)
@@ -301,20 +275,9 @@ class _Rounds:
         self.tally.lam += 1
         self.tally.count(who.size, 1)
         self.tally.count(int(self.members[who].sum()), self.numbers)
-
-    def _tell(self, wam_price: Floats, residual_kw: float) -> None:
         if self.on_round is not None:
-            damped = self.lams.estimate.damped | self.wide.damped
             self.on_round(
-                Round(
-                    self.tally.wam,
-                    self.tally.lam,
-                    self.lams.asked.copy(),
-                    wam_price,
-                    self.trade_kw,
-                    residual_kw,
-                    damped,
-                )
+                Round(self.tally.wam, self.tally.lam, self.lams.record.price.copy(), wam_price, self.trade_kw)
             )
 
     def _award(self, wam: WamOutcome) -> Negotiation:
@@ -326,6 +289,8 @@ class _Rounds:
         whole = self.case.net_kw(np.abs(room))[group]
         part = np.divide(np.abs(missing), whole, out=np.zeros_like(whole), where=whole > 0)
         trade_kw = self.trade_kw + np.minimum(part, 1.0) * room
-        self.tally.damped = bool((self.lams.estimate.damped | self.wide.damped).any())
+        beliefs = (self.lams.estimate, self.wide)
+        self.tally.damped = any(bool(belief.damped.any()) for belief in beliefs)
+        self.tally.accelerated = any(bool(belief.accelerated.any()) for belief in beliefs)
         self.tally.count(trade_kw.size, 2)
-        return Negotiation(trade_kw, self.lams.asked.copy(), wam, self.tally)
+        return Negotiation(trade_kw, self.lams.record.price.copy(), wam, self.tally)
