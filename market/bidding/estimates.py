@@ -31,6 +31,9 @@ SETTLED_PRICE = 1e-6
 JUMP_PRICE = 1e-9
 """A power between the answers to two prices this near [$/kWh] lies in a jump of the sender's response."""
 
+REACH = 0.1
+"""Beyond, the rest of a sender's range is spread over at least this much, lest prices creep [$/kWh]."""
+
 Form = Literal["plain", "slope", "curve"]
 
 
@@ -107,10 +110,10 @@ def estimate_for(
 class Lines:
     """Plain bids: a line of known slope through each sender's newest answer, which is its demand function.
 
-    Answers that miss what was expected on one side and then as far on the other show a sender steeper than twice
-    its line: prices would cycle or diverge. Answers that keep missing on one side show a line far too steep:
-    prices would creep. Such a sender is believed by all its answers from then on, with slopes as seen between
-    them, so that each answer narrows where the next may lie.
+    Answers that miss what was expected on one side and then as far on the other show a sender steeper than
+    twice its line: prices would cycle or diverge. Answers that keep missing on one side show a line far too
+    steep: prices would creep. Such a sender is believed by all its answers from then on, with slopes as seen
+    between them, so that each answer narrows where the next may lie.
 
     Parameters
     ----------
@@ -247,7 +250,7 @@ class Tangents:
         falls = np.minimum(slope * TRUST, left)
         way = np.divide(left, slope, out=np.full(left.size, TRUST), where=slope * TRUST > left)
         near_price, near_kw = price + side * way, kw - side * falls
-        far_price = near_price + side * (left - falls) / self._fallback
+        far_price = near_price + side * np.maximum((left - falls) / self._fallback, REACH)
         return (near_price, near_kw), (far_price, end_kw)
 
 
