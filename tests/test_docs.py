@@ -114,6 +114,22 @@ def test_market_example_of_the_readme_runs():
     assert social_cost > 0
 
 
+def test_example_of_a_cost_of_ones_own_meets_its_best_response(tmp_path, monkeypatch):
+    pytest.importorskip("cvxpy")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "case.json").write_text(example(ROOT / "docs" / "case-format.md", "case", "json"))
+    page = ROOT / "docs" / "extending.md"
+    printed = run_example(example(page, "convex", "python"))
+    assert numbers(printed) == pytest.approx(numbers(example(page, "convex-output", "text")), abs=2e-4)
+    *_, dan_kw, south = numbers(printed)
+    # Marginal comfort = price + fee + k q, with the fee of the case and k = 1 / (50 (2 - 1)).
+    assert 4 * 0.02 * (2.5 - dan_kw) ** 3 == pytest.approx(south + 0.002 + dan_kw / 50, abs=2e-4)
+
+
+def numbers(text):
+    return [float(number) for number in re.findall(r"-?\d+\.\d+", text)]
+
+
 def test_device_example_limits_the_inverter():
     printed = run_example(example(ROOT / "docs" / "devices.md", "devices", "python"))
     before_kw, after_kw, exported_kwh = (float(number) for number in printed.strip("[]\n").split(","))
