@@ -12,7 +12,7 @@ from market.dual import DualPoint, solve_dual
 from market.errors import Infeasible, NotConverged
 from market.staircase import Staircases
 
-__all__ = ["Grid", "Network", "WamOutcome", "clear_wam"]
+__all__ = ["Grid", "Network", "WamOutcome", "clear_wam", "dlmp_parts"]
 
 STEEPEST = 1e9
 """Slopes beyond this [kW per $/kWh], jumps included, are cleared by proximal steps."""
@@ -238,6 +238,28 @@ def _central_price(curves: Curves, A: Floats, stairs: Staircases, point: DualPoi
     return min(max(middle, low_pi), high_pi) if high_pi - low_pi > 1e-12 else pi
 
 
+def dlmp_parts(
+    network: Network, balance: Floats, energy_price: float, row_dual: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Locational prices by cause: energy, loss, voltage and congestion, ``(M,)`` each [$/kWh].
+
+    Parameters
+    ----------
+    network
+        The m rows.
+    balance
+        Head power per kW of each LAM's net purchase, w, ``(M,)``.
+    energy_price, row_dual
+        Price pi at the feeder head [$/kWh] and rows' prices eta_up - eta_low, ``(m,)``.
+    """
+    is_voltage = np.zeros(row_dual.size, dtype=bool) if network.voltage is None else network.voltage
+    energy = np.full(balance.size, energy_price)
+    loss = (balance - 1.0) * energy_price
+    voltage = np.where(is_voltage, row_dual, 0.0) @ network.matrix
+    congestion = np.where(is_voltage, 0.0, row_dual) @ network.matrix
+    return energy, loss, voltage, congestion
+
+
 def _outcome(
     point: DualPoint,
     network: Network,
@@ -247,12 +269,8 @@ def _outcome(
     eta: Floats,
     stairs: Staircases,
 ) -> WamOutcome:
-    """Split the locational prices by cause and put values on their limits where they are held there."""
-    is_voltage = np.zeros(eta.size, dtype=bool) if network.voltage is None else network.voltage
-    energy = np.full(balance.size, pi)
-    loss = (balance - 1.0) * pi
-    voltage = np.where(is_voltage, eta, 0.0) @ network.matrix
-    congestion = np.where(is_voltage, 0.0, eta) @ network.matrix
+    """Put values on their limits where they are held there, and split the locational prices by cause."""
+    energy, loss, voltage, congestion = dlmp_parts(network, balance, pi, eta)
     grid_kw = offset_kw + float(balance @ point.kw)
     # A balance held at a level is met to rounding: say the level, so that import excludes export.
     level = stairs.level[0, 1:4]

@@ -7,32 +7,21 @@ outputs, trades and net purchases. Run from the top folder: python -m scripts.ma
 from __future__ import annotations
 
 import json
-import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import cvxpy as cp
 import numpy as np
 
 from market.case import Case, Grid, Network, Resources, Tariff
 from market.casefile import encode_case
 from market.curves import respond, shift
+from market.errors import Infeasible
 from market.lam import aggregate
+from market.monolithic import solve
 from market.response import supply_curves
 
 CASES = Path(__file__).parent.parent / "tests" / "market" / "cases"
 WIDE = Grid(0.25, 0.05, 1e4, 1e4)
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Optimum of the convex program; None where it is infeasible."""
-
-    trade_kw: np.ndarray
-    net_kw: np.ndarray
-    grid_kw: float
-    objective: float
-    social_cost: float
 
 
 def random_case(
@@ -113,60 +102,6 @@ def cutting_rows(rng: np.random.Generator, case: Case, rows: int) -> Network:
     return Network(matrix, base, (lower - 1e-6).round(6), (upper + 1e-6).round(6), voltage, names)
 
 
-def solve_convex(case: Case, *, social: bool = False) -> Solution | None:
-    """Optimum of the two-layer program by an interior-point method, or None where it is infeasible.
-
-    Parameters
-    ----------
-    case
-        The case.
-    social
-        Leave fees and strategic terms out.
-    """
-    n, lams = len(case.prosumer_id), len(case.lam_id)
-    resources, grid = case.resources, case.grid
-    x, net = cp.Variable(resources.owner.size), cp.Variable(lams)
-    bought, sold = cp.Variable(n, nonneg=True), cp.Variable(n, nonneg=True)
-    net_bought, net_sold = cp.Variable(lams, nonneg=True), cp.Variable(lams, nonneg=True)
-    imports, exports = cp.Variable(nonneg=True), cp.Variable(nonneg=True)
-    owned = np.zeros((n, resources.owner.size))
-    owned[resources.owner, np.arange(resources.owner.size)] = 1.0
-    joined = np.zeros((lams, n))
-    joined[case.lam_of, np.arange(n)] = 1.0
-    trade = bought - sold
-    limits = [
-        owned @ x + trade == case.demand_kw,
-        joined @ trade == net,
-        net == net_bought - net_sold,
-        x >= resources.min_kw,
-        x <= resources.max_kw,
-        imports - exports == case.offset_kw + case.balance @ net,
-        imports <= grid.import_limit_kw,
-        exports <= grid.export_limit_kw,
-    ]
-    if case.network is not None:
-        value = case.network.base + case.network.matrix @ net
-        limits += [value >= case.network.lower, value <= case.network.upper]
-    cost = cp.sum(cp.multiply(0.5 * resources.cost_quadratic, cp.square(x))) + resources.cost_linear @ x
-    wholesale = grid.import_price * imports - grid.export_price * exports
-    objective = cost + wholesale
-    if not social:
-        k, fee = case.slope[case.lam_of], case.fee[case.lam_of]
-        objective += fee @ (bought + sold) + cp.sum(cp.multiply(0.5 * k, cp.square(trade)))
-        objective += case.wam_fee @ (net_bought + net_sold) + 0.5 * case.wam_slope * cp.sum_squares(net)
-    problem = cp.Problem(cp.Minimize(objective), limits)
-    tight = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 500}
-    with warnings.catch_warnings():
-        # At these tolerances the solver may stop short of them, and says so.
-        warnings.simplefilter("ignore")
-        problem.solve(solver=cp.CLARABEL, **tight)
-    if problem.status.startswith("infeasible"):
-        return None
-    q = trade.value
-    true_cost = float(cost.value) + float(wholesale.value)
-    return Solution(q, net.value, float(imports.value - exports.value), float(problem.value), true_cost)
-
-
 def catalogue() -> dict[str, Case]:
     """The cases kept with the tests, by name."""
     rng = np.random.default_rng(20240111)
@@ -197,11 +132,9 @@ def main() -> None:
     CASES.mkdir(parents=True, exist_ok=True)
     for name, case in catalogue().items():
         (CASES / f"{name}.json").write_bytes(encode_case(case) + b"\n")
-        market, best = solve_convex(case), solve_convex(case, social=True)
-        if market is None or best is None:
-            solution: dict[str, object] = {"status": "infeasible"}
-        else:
-            solution = {
+        try:
+            market, best = solve(case), solve(case, "optimum")
+            solution: dict[str, object] = {
                 "status": "optimal",
                 "trade_kw": market.trade_kw.round(10).tolist(),
                 "net_kw": market.net_kw.round(10).tolist(),
@@ -210,6 +143,8 @@ def main() -> None:
                 "social_cost": market.social_cost,
                 "optimum_cost": best.social_cost,
             }
+        except Infeasible:
+            solution = {"status": "infeasible"}
         (CASES / f"{name}.solution.json").write_text(json.dumps(solution) + "\n")
         print(name, solution["status"])
 
