@@ -282,6 +282,58 @@ class PositionBatch(Message, frozen=True, tag="position"):
     output_kw: Column
 
 
+class CertificateFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a clearing is from equilibrium: misses of power [kW], prices [$/kWh] and money [$/h]."""
+
+    balance_kw: float
+    row_excess_kw: float
+    complementarity: float
+    duality_gap: float
+    prosumer_gain: float
+    lam_gain: float
+    price_error: float
+    payment_error: float
+
+
+class Rents(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the WAM's surplus of the interval comes from [$]; the parts sum to it.
+
+    ``loss``: what marginal losses bring beyond what losses and load outside the market cost. ``limits``: of
+    the grid's limits.
+    """
+
+    fees: float
+    loss: float
+    voltage: float
+    congestion: float
+    limits: float
+
+
+class BenchmarkCost(msgspec.Struct, frozen=True, kw_only=True):
+    """Social cost of the interval under other rules [$], and how many network rows they would violate."""
+
+    name: Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
+    cost: float
+    violated: int
+
+
+class Audit(Message, frozen=True, tag="audit"):
+    """What the auditor found of the interval; for the record, nobody acts on it.
+
+    ``flags`` name every figure beyond its tolerance, and why something is missing. ``saving`` is what each
+    prosumer saves against no sharing [$], empty where that is not known.
+    """
+
+    certificate: CertificateFigures | None
+    rents: Rents | None
+    market_cost: float | None
+    benchmarks: list[BenchmarkCost]
+    efficiency: float | None
+    saving: Column
+    flags: list[str]
+    seconds: float
+
+
 class Rejected(Message, frozen=True, tag="rejected"):
     """A message that was refused: its topic and why."""
 
@@ -308,6 +360,7 @@ AnyMessage = (
     | Acknowledgement
     | MeteredBatch
     | PositionBatch
+    | Audit
     | Rejected
 )
 

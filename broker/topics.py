@@ -106,6 +106,11 @@ class Topics:
         """True costs and limits of a host's prosumers, for the benchmarks alone."""
         return f"{self.root}/position/{host}"
 
+    @property
+    def audit(self) -> str:
+        """Certificate, rents, benchmarks and savings of the interval."""
+        return f"{self.root}/audit"
+
     def rejected(self, service: str) -> str:
         """Messages that a service refused, with the reason."""
         return f"{self.root}/rejected/{service}"

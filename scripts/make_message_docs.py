@@ -26,7 +26,15 @@ from broker import columns, messages  # noqa: E402
 from broker.topics import Topics  # noqa: E402
 
 KINDS: tuple[type[messages.Message], ...] = typing.get_args(messages.AnyMessage)
-PARTS = (messages.Traffic, messages.DeviceState, messages.DeviceSetPoint, messages.NetworkModel)
+PARTS = (
+    messages.Traffic,
+    messages.DeviceState,
+    messages.DeviceSetPoint,
+    messages.NetworkModel,
+    messages.CertificateFigures,
+    messages.Rents,
+    messages.BenchmarkCost,
+)
 HEADER = {field.name for field in msgspec.structs.fields(messages.Message)}
 COLUMNS = {columns.Column: "column", columns.Index: "index"}
 
@@ -60,16 +68,17 @@ ROUTES = {
     "bid-batch": Route("bid_batch", ("host",), "population host", "LAM hosts"),
     "lam-bid": Route("lam_bid", ("lam",), "LAM host of the LAM", "WAM"),
     "feeder-request": Route("feeder_request", (), "WAM", "feeder"),
-    "feeder-reply": Route("feeder_reply", (), "feeder", "WAM, recorder"),
+    "feeder-reply": Route("feeder_reply", (), "feeder", "WAM, auditor, recorder"),
     "feeder-state": Route("feeder_state", (), "feeder", "WAM, device host, recorder"),
-    "wam-outcome": Route("wam_outcome", (), "WAM", "LAM hosts, recorder"),
-    "lam-outcome": Route("lam_outcome", ("host",), "LAM host", "recorder"),
+    "wam-outcome": Route("wam_outcome", (), "WAM", "LAM hosts, auditor, recorder"),
+    "lam-outcome": Route("lam_outcome", ("host",), "LAM host", "auditor, recorder"),
     "award": Route("award", ("lam", "prosumer"), "LAM host of the LAM", "live host"),
     "award-batch": Route("award_batch", ("lam-host", "host"), "LAM host", "population host"),
     "set-point": Route("set_point", ("prosumer",), "live host", "gateway, recorder"),
     "acknowledgement": Route("acknowledgement", ("prosumer",), "gateway", "recorder"),
     "metered": Route("metered", ("host",), "population host", "feeder, LAM hosts, recorder"),
-    "position": Route("position", ("host",), "population host, live host", "recorder"),
+    "position": Route("position", ("host",), "population host, live host", "auditor"),
+    "audit": Route("audit", (), "auditor", "recorder"),
     "rejected": Route("rejected", ("service",), "service that refused", "recorder"),
 }
 
