@@ -236,7 +236,7 @@ def _single_slope(case: Case) -> float:
 
 
 def _explain(case: Case) -> NoReturn:
-    """Raise what is missed most at the least total violation, rows counted in kW of the LAM they feel most."""
+    """Raise what is missed most at the least total violation, rows counted in kW of the LAM they feel."""
     network = case.network or _no_rows(len(case.lam_id))
     scale = np.abs(network.matrix).max(axis=1, initial=0.0)
     scale = np.where(scale > 0, scale, 1.0)
