@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market.curves import (
     Curves,
@@ -23,9 +24,6 @@ from market.errors import Infeasible
 
 EXACT = 1e-12
 """Sum of trades against net purchase, relative to the LAM's turnover."""
-
-LIKE = 1e-4
-"""Slopes within this ratio are accumulated together."""
 
 ROUNDS = 60
 
@@ -73,15 +71,12 @@ def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
     vertex = curves.start[first]
     order = _sorted_within(curves.price, vertex)
     price = curves.price[order]
-    right = fall(curves)
-    left = np.concatenate([np.zeros(1), right[:-1]])
-    left[curves.start[:-1]] = 0.0
-    slope = _slope_behind(right[order], left[order], vertex)
+    # Every curve's slope ends at zero, so one running sum over all LAMs begins anew with each of them.
+    slopes = _Counts.of(fall(curves), vertex, members[filled])
+    slope = slopes.values(np.cumsum(np.diff(slopes.count, prepend=0)[order]))
     drop = np.zeros_like(price)
     drop[1:] = slope[:-1] * (price[1:] - price[:-1])
-    drop[vertex[:-1]] = 0.0
     jump = _jumps(curves)
-    highest = np.add.reduceat(curves.highest_kw, first[:-1])
     if jump.any():
         # Two points per vertex, before and after its jump; the first is left out where nothing jumps.
         steps = np.stack([drop, jump[order]], axis=1)
@@ -89,11 +84,50 @@ def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
         price, drop, vertex = np.repeat(price, 2), steps.ravel(), 2 * vertex
     else:
         keep = np.ones(price.size, dtype=bool)
-    kw = np.repeat(highest, np.diff(vertex)) - _running(drop, vertex)
+    drops = _Counts.of(drop, vertex, np.diff(vertex))
+    fallen = np.cumsum(drops.count)
+    fallen -= np.repeat(fallen[vertex[:-1]] - drops.count[vertex[:-1]], np.diff(vertex))
+    highest = np.add.reduceat(curves.highest_kw, first[:-1])
+    kw = np.repeat(highest, np.diff(vertex)) - drops.values(fallen)
     count = np.zeros(lams, dtype=np.intp)
     count[filled] = np.add.reduceat(keep, vertex[:-1], dtype=np.intp)
     summed = Curves(price[keep], kw[keep], starts(count))
     return summed if filled.size == lams else _with_zeros(summed)
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Numbers >= 0 in runs, as whole multiples of a unit that is so fine that the sums of a run just fit.
+
+    Sums of whole numbers are exact: adding and later subtracting slopes of very different size leaves nothing
+    behind, and a sum does not depend on what is summed beside it.
+
+    Attributes
+    ----------
+    count
+        Whole numbers, ``(V,)``.
+    unit
+        What one counts for, a power of two for each run, ``(runs,)``.
+    size
+        Length of each run, ``(runs,)``.
+    """
+
+    count: NDArray[np.int64]
+    unit: Floats
+    size: Ints
+
+    @classmethod
+    def of(cls, values: Floats, start: Ints, terms: Ints) -> _Counts:
+        """Count values whose running sums in a run never have more than ``terms`` of them at once."""
+        size = np.diff(start)
+        bound = terms * np.maximum.reduceat(values, start[:-1])
+        _, exponent = np.frexp(np.maximum(bound, 1e-280))
+        unit = np.ldexp(1.0, exponent - 61)
+        return cls(np.rint(values / np.repeat(unit, size)).astype(np.int64), unit, size)
+
+    def values(self, count: NDArray[np.int64]) -> Floats:
+        """Values of counts in the same runs, ``(V,)``."""
+        return np.asarray(count * np.repeat(self.unit, self.size))
 
 
 def _with_zeros(curves: Curves) -> Curves:
@@ -113,14 +147,6 @@ def _sorted_within(values: Floats, start: Ints) -> Ints:
     return order
 
 
-def _running(values: Floats, start: Ints) -> Floats:
-    """Running sums of each run of values by itself, ``(V,)``."""
-    result = np.empty_like(values)
-    for begin, end in itertools.pairwise(start.tolist()):
-        np.cumsum(values[begin:end], out=result[begin:end])
-    return result
-
-
 def _jumps(curves: Curves) -> Floats:
     """Drop of each curve at a vertex that shares its price with the next, ``(V,)`` [kW]."""
     jump = np.zeros_like(curves.kw)
@@ -129,25 +155,6 @@ def _jumps(curves: Curves) -> Floats:
         at[curves.start[1:-1] - 1] = False
         jump[:-1][at] = -np.diff(curves.kw)[at]
     return jump
-
-
-def _slope_behind(right: Floats, left: Floats, start: Ints) -> Floats:
-    """Slope of each LAM's sum behind its vertices, ``(V,)``, from the members' slopes around them.
-
-    Adding and later subtracting slopes of different size would leave the rounding of the largest behind.
-    Slopes are accumulated in classes of like size, and a sum without terms is exactly zero.
-    """
-    total = np.zeros_like(right)
-    count = np.diff(start)
-    while (largest := np.maximum.reduceat(right, start[:-1])).any():
-        # Only LAMs with slopes of very different size have anything left in a second pass.
-        least = np.repeat(LIKE * largest, count)
-        enters, leaves = right > least, left > least
-        here, there = np.where(enters, right, 0.0), np.where(leaves, left, 0.0)
-        terms = _running(np.subtract(enters, leaves, dtype=np.float64), start)
-        total += np.where(terms > 0, np.maximum(_running(here - there, start), 0.0), 0.0)
-        right, left = right - here, left - there
-    return total
 
 
 def clear_lams(
