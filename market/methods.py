@@ -1,0 +1,103 @@
+"""The ways to solve a case, by name: exactly at once, by rounds of bids, or by an independent solver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from market.bidding import CurveResponse, Loop, Negotiation, Round, Tally, negotiate
+from market.case import Case
+from market.clearing import Outcome, clear, member_curves
+from market.lam import aggregate
+from market.response import Supply, disaggregate, supply_curves
+
+Method = Literal["exact", "plain", "slope", "curve", "monolithic"]
+
+OnRound = Callable[[Round], None]
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Outcome of a case, and what the rounds took where bids were exchanged."""
+
+    outcome: Outcome
+    tally: Tally | None = None
+
+
+def solve(
+    case: Case, method: Method = "exact", *, loop: Loop = "nested", on_round: OnRound | None = None
+) -> Solved:
+    """Solve a case by a method of that name.
+
+    Parameters
+    ----------
+    case
+        The case.
+    method
+        ``"exact"``: both layers as one program. ``"plain"``, ``"slope"``, ``"curve"``: by bids of that form
+        alone. ``"monolithic"``: all prosumers in one program, by cvxpy.
+    loop
+        How rounds of plain and slope bids are nested.
+    on_round
+        Called after each round of the members, where bids are exchanged.
+
+    Returns
+    -------
+    Solved
+
+    Raises
+    ------
+    Infeasible
+        The power balance or a limit cannot be met; names it and the amount.
+    NotConverged
+        The method stopped short of its tolerance.
+    ModuleNotFoundError
+        cvxpy is not installed and the method needs it.
+    """
+    if method == "exact":
+        return Solved(clear(case))
+    if method == "monolithic":
+        # Loads cvxpy, which takes longer than most cases.
+        from market import monolithic
+
+        return Solved(monolithic.clear(case))
+    if method == "curve":
+        return _told_whole(case, on_round)
+    began = time.perf_counter()
+    supply = supply_curves(case.demand_kw, case.resources)
+    members = CurveResponse(member_curves(case, supply))
+    found = negotiate(case, method, members, loop=loop, on_round=on_round)
+    return Solved(_outcome(case, supply, found, began), found.tally)
+
+
+def _outcome(case: Case, supply: Supply, found: Negotiation, began: float) -> Outcome:
+    """What the rounds found, with the outputs by which members keep to their awards."""
+    output_kw = disaggregate(supply, found.trade_kw)
+    return Outcome(
+        trade_kw=found.trade_kw,
+        output_kw=output_kw,
+        price=found.price,
+        wam=found.wam,
+        social_cost=case.resource_cost(output_kw) + case.grid.cost(found.wam.grid_kw),
+        iterations=found.wam.iterations,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _told_whole(case: Case, on_round: OnRound | None) -> Solved:
+    """Curve bids: every party tells its whole response once, which the exact clearing is made of."""
+    supply = supply_curves(case.demand_kw, case.resources)
+    outcome = clear(case, supply)
+    members, lams = case.demand_kw.size, len(case.lam_id)
+    curves = member_curves(case, supply)
+    total = aggregate(curves, case.lam_of, lams)
+    tally = Tally(wam=1, lam=1)
+    # Vertices are a price and a power each.
+    tally.messages, tally.numbers = members + lams, 2 * (curves.price.size + total.price.size)
+    tally.count(1, 2 * lams)
+    tally.count(members, 2)
+    if on_round is not None:
+        on_round(Round(1, 1, outcome.price, outcome.wam.price, outcome.trade_kw))
+    return Solved(outcome, tally)
