@@ -14,6 +14,7 @@ import msgspec
 from broker.columns import Column, Index
 
 Quality = Literal["good", "held", "missing"]
+BenchmarkName = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
 StepName = Literal["measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
 
 
@@ -312,7 +313,7 @@ class Rents(msgspec.Struct, frozen=True, kw_only=True):
 class BenchmarkCost(msgspec.Struct, frozen=True, kw_only=True):
     """Social cost of the interval under other rules [$], and how many network rows they would violate."""
 
-    name: Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
+    name: BenchmarkName
     cost: float
     violated: int
 
@@ -320,8 +321,8 @@ class BenchmarkCost(msgspec.Struct, frozen=True, kw_only=True):
 class Audit(Message, frozen=True, tag="audit"):
     """What the auditor found of the interval; for the record, nobody acts on it.
 
-    ``flags`` name every figure beyond its tolerance, and why something is missing. ``saving`` is what each
-    prosumer saves against no sharing [$], empty where that is not known.
+    ``beyond`` names every figure of certificate or settlement that is beyond its tolerance, ``notes`` say why
+    something is missing. ``saving`` is what each prosumer saves against no sharing [$], empty if not known.
     """
 
     certificate: CertificateFigures | None
@@ -330,7 +331,8 @@ class Audit(Message, frozen=True, tag="audit"):
     benchmarks: list[BenchmarkCost]
     efficiency: float | None
     saving: Column
-    flags: list[str]
+    beyond: list[str]
+    notes: list[str]
     seconds: float
 
 

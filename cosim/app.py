@@ -32,8 +32,8 @@ from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
 from cosim.loop import Stage, control, perform, services
 from cosim.report import write_report
-from cosim.results.booking import account_names
 from cosim.results.directory import LEDGER, FeederMap, RunWriter, held_files, load
+from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.summary import summarise
 from cosim.results.summary_table import summary_table

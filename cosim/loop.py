@@ -23,10 +23,11 @@ from cosim.population.portfolios import LiveEnvironment, Sky, TelemetryPortfolio
 from cosim.recording.recorder import Recorder
 from cosim.results import RunWriter
 from cosim.results.ledger import Ledger
-from cosim.world import DEVICE_HOST, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM, World
+from cosim.world import AUDITOR, DEVICE_HOST, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM, World
 from devices.emulator import EmulatedProsumer, Fleet
 from devices.gateway import Gateway
 from devices.service import DeviceHostService, GatewayService
+from market.services.auditor import Auditor
 from market.services.lam import LamHost
 from market.services.prosumers import LiveHost, PopulationHost
 from market.services.wam import WamOperator
@@ -129,6 +130,8 @@ async def _market(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     node = await stack.enter_async_context(stage.node(WAM))
     rounds = world.scenario.feeder.confirm_rounds
     jobs.append(_job(node, WamOperator(node, roster, rules, rounds=rounds)))
+    node = await stack.enter_async_context(stage.node(AUDITOR))
+    jobs.append(_job(node, Auditor(node, roster, rules, world.position_hosts)))
     return jobs
 
 
@@ -204,5 +207,5 @@ def reporters(world: World) -> dict[StepName, list[str]]:
         "dispatch": [*gateways, *hosts],
         "act": [*device_hosts, *hosts],
         "meter": [*gateways, FEEDER],
-        "settle": [RECORDER, *device_hosts],
+        "settle": [RECORDER, AUDITOR, *device_hosts],
     }

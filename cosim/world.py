@@ -33,6 +33,7 @@ WAM = "wam"
 FEEDER = "feeder"
 DEVICE_HOST = "devices-0"
 GATEWAY = "gateway-0"
+AUDITOR = "auditor"
 RECORDER = "recorder"
 
 # A connection carries at least this much, whatever its owner's devices and consumption are [kW].
@@ -68,10 +69,15 @@ class World:
         return bool(self.population.live.any())
 
     @property
+    def position_hosts(self) -> list[str]:
+        """Names of the services that publish prosumers' true positions."""
+        return [*self.roster.hosts, *([LIVE_HOST] if self.has_live else [])]
+
+    @property
     def services(self) -> list[str]:
         """Names of all services of the run but the clock."""
         live = [LIVE_HOST, DEVICE_HOST, GATEWAY] if self.has_live else []
-        return [*self.roster.hosts, *self.roster.lam_hosts, WAM, FEEDER, RECORDER, *live]
+        return [*self.roster.hosts, *self.roster.lam_hosts, WAM, AUDITOR, FEEDER, RECORDER, *live]
 
 
 def build_world(scenario: Scenario, layout: FeederLayout) -> World:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -10,19 +9,20 @@ from typing import TypeVar
 from broker.collector import Collector
 from broker.messages import (
     Acknowledgement,
-    FeederReply,
+    Audit,
+    Availability,
     FeederState,
     LamOutcome,
     Message,
     MeteredBatch,
-    NetworkModel,
-    PositionBatch,
     SetPoint,
     Step,
     Telemetry,
     WamOutcome,
 )
 from broker.node import Node
+from cosim.world import AUDITOR
+from market.services.gates import three_quarters
 from market.services.roster import Roster
 
 M = TypeVar("M", bound=Message)
@@ -34,8 +34,6 @@ class Evidence:
 
     Attributes
     ----------
-    model
-        The linear model by which the outcome was cleared.
     measured, metered_live
         Telemetry at the opening and at the end of the interval, by prosumer.
     set_points, acknowledgements
@@ -43,9 +41,7 @@ class Evidence:
     """
 
     outcome: WamOutcome | None
-    model: NetworkModel | None
     lam_outcomes: dict[str, LamOutcome]
-    positions: dict[str, PositionBatch]
     metered: dict[str, MeteredBatch]
     metered_live: dict[str, Telemetry]
     state: FeederState | None
@@ -55,33 +51,27 @@ class Evidence:
 
 
 class Witness:
-    """Listens to everything that an interval's record needs.
+    """Listens to everything that an interval's record needs."""
 
-    Parameters
-    ----------
-    position_hosts
-        Names of the hosts that publish positions.
-    """
-
-    def __init__(self, node: Node, roster: Roster, position_hosts: list[str]) -> None:
+    def __init__(self, node: Node, roster: Roster) -> None:
         self.live = [roster.prosumers[member] for member in roster.live_members]
         self.outcomes: Collector[WamOutcome] = Collector(["wam"])
         self.lam_outcomes: Collector[LamOutcome] = Collector(roster.lam_hosts)
-        self.positions: Collector[PositionBatch] = Collector(position_hosts)
         self.metered: Collector[MeteredBatch] = Collector(roster.hosts)
         self.metered_live: Collector[Telemetry] = Collector(self.live)
         self.states: Collector[FeederState] = Collector(["feeder"])
         self.measured: dict[str, Telemetry] = {}
         self.set_points: dict[str, SetPoint] = {}
         self.acknowledgements: dict[str, Acknowledgement] = {}
-        self._models: dict[int, dict[int, NetworkModel]] = defaultdict(dict)
+        self.audits: Collector[Audit] = Collector([AUDITOR])
+        self.is_audited = False
         topics = node.topics
         node.on(topics.wam_outcome, lambda m: self.outcomes.add("wam", m.tick, m))
-        node.on(topics.feeder_reply, self._take_reply)
         node.on(topics.feeder_state, lambda m: self.states.add("feeder", m.tick, m))
         node.on(topics.lam_outcome("+"), lambda m: self.lam_outcomes.add(m.sender, m.tick, m))
-        node.on(topics.position("+"), lambda m: self.positions.add(m.sender, m.tick, m))
         node.on(topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
+        node.on(topics.audit, lambda m: self.audits.add(AUDITOR, m.tick, m))
+        node.on(topics.availability(AUDITOR), self._take_availability)
         for name in self.live:
             for phase in ("measure", "meter"):
                 take = partial(self._take_telemetry, name)
@@ -96,13 +86,9 @@ class Witness:
         tick, deadline = step.tick, step.deadline
         state = (await self.states.wait(tick, deadline)).get("feeder")
         outcome = (await self.outcomes.wait(tick, deadline)).get("wam")
-        models = self._models.pop(tick, {})
-        cleared_by = None if outcome is None else models.get(max(outcome.round - 1, 0))
-        evidence = Evidence(
+        return Evidence(
             outcome=outcome,
-            model=cleared_by,
             lam_outcomes=await self.lam_outcomes.wait(tick, deadline),
-            positions=await self.positions.wait(tick, deadline),
             metered=await self.metered.wait(tick, deadline),
             metered_live=await self.metered_live.wait(tick, deadline),
             state=state,
@@ -110,12 +96,17 @@ class Witness:
             set_points=of_tick(self.set_points, tick),
             acknowledgements=of_tick(self.acknowledgements, tick),
         )
-        self._models = defaultdict(dict, {t: models for t, models in self._models.items() if t > tick})
-        return evidence
 
-    def _take_reply(self, reply: FeederReply) -> None:
-        if reply.model is not None:
-            self._models[reply.tick][reply.round] = reply.model
+    async def audit(self, step: Step) -> Audit | None:
+        """The audit of the tick of ``step``; ``None`` where it is missing at the gate.
+
+        An auditor that is offline is not waited for.
+        """
+        gate = three_quarters(step) if self.is_audited else step.opened
+        return (await self.audits.wait(step.tick, gate)).get(AUDITOR)
+
+    def _take_availability(self, availability: Availability) -> None:
+        self.is_audited = availability.online
 
     def _take_telemetry(self, name: str, telemetry: Telemetry) -> None:
         if telemetry.phase == "meter":

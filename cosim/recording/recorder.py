@@ -12,22 +12,34 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.messages import Done, Rejected, Step, Traffic
+import numpy as np
+import numpy.typing as npt
+
+from broker import columns
+from broker.messages import Audit, Done, Rejected, Step, Traffic
 from broker.node import Node, serve
 from cosim.clock import STEPS
-from cosim.recording.comparison import Comparison, compare
-from cosim.recording.evidence import Evidence, Witness
+from cosim.recording.evidence import Witness
 from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
-from cosim.recording.settle import Counters, Interval, book, gather_interval
+from cosim.recording.settle import Counters, book, gather_interval
 from cosim.results import RunWriter
+from cosim.results.entries import MICRO, Booking
 from cosim.results.ledger import Ledger
-from cosim.world import LIVE_HOST, World
+from cosim.world import World
 
 
 @dataclass
 class Tally:
-    """What the recorder has counted over the run so far."""
+    """What the recorder has counted over the run so far.
 
+    Attributes
+    ----------
+    saving_usd
+        What each prosumer saved against no sharing, ``(n,)`` [$], over the ``compared`` intervals.
+    """
+
+    saving_usd: npt.NDArray[np.float64]
+    compared: int = 0
     cleared: int = 0
     confirmed: int = 0
     flagged: int = 0
@@ -43,10 +55,9 @@ class Recorder:
         self.world = world
         self.writer = writer
         self.ledger = ledger
-        self.tally = Tally()
+        self.tally = Tally(np.zeros(world.population.size))
         self.counters = Counters.unread(world.population.size)
-        hosts = [*world.roster.hosts, *([LIVE_HOST] if world.has_live else [])]
-        self.witness = Witness(node, world.roster, hosts)
+        self.witness = Witness(node, world.roster)
         self._flags: dict[int, list[str]] = defaultdict(list)
         self._row: dict[str, Any] | None = None
         self._opened: tuple[str, float] | None = None
@@ -87,6 +98,7 @@ class Recorder:
             counters=self.counters,
         )
         booking = book(interval, world.roster, world.rules)
+        self._check_surplus(tick, booking)
         if not self.ledger.post(tick, booking):
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
@@ -94,36 +106,32 @@ class Recorder:
         self._flags[tick] += interval.flags
         if evidence.state is not None:
             self._flags[tick] += [f"as metered: {violation}" for violation in evidence.state.violations]
-        comparison = self._compare(evidence, interval)
-        row = interval_row(world, interval, booking, evidence, comparison)
-        self._row = row | {"lag_s": step.lag_s}
-        self.writer.append("lams", lam_columns(world, interval, evidence))
+        audit = await self.witness.audit(step)
+        self._note(audit, tick)
+        self._row = interval_row(world, interval, booking, evidence, audit) | {"lag_s": step.lag_s}
+        self.writer.append("lams", lam_columns(world, interval, booking, evidence, audit))
         if evidence.state is not None and evidence.state.solved:
             self.writer.append("nodes", node_columns(world, tick, evidence.state))
         if world.has_live:
             self.writer.append("devices", device_columns(tick, evidence))
 
-    def _compare(self, evidence: Evidence, interval: Interval) -> Comparison | None:
-        """Benchmarks, where the market's outcome covers everyone: with stand-ins costs would not compare."""
-        outcome, model = evidence.outcome, evidence.model
-        if outcome is None or model is None or outcome.status == "held":
-            return None
-        silent = [*outcome.fallbacks, *self.witness.positions.missing(evidence.positions)]
-        if silent or interval.alone.any():
-            self._flags[interval.tick].append("no benchmarks: some did not take part in the clearing")
-            return None
-        comparison = compare(
-            self.world.roster,
-            self.world.rules,
-            interval.terms,
-            interval.dt_h,
-            outcome=outcome,
-            model=model,
-            positions=evidence.positions,
-        )
-        if comparison.why:
-            self._flags[interval.tick].append(f"no optimum to compare with: {comparison.why}")
-        return comparison
+    def _check_surplus(self, tick: int, booking: Booking) -> None:
+        """Flag a LAM that would pay for its members' trades: (4.4) says that none does, but for rounding."""
+        worst = int(np.argmin(booking.lam_surplus))
+        if booking.lam_surplus[worst] < -1.0 / MICRO:
+            lam, usd = self.world.roster.lams[worst], booking.lam_surplus[worst]
+            self._flags[tick].append(f"LAM {lam} has a negative surplus of {usd:.6f} $")
+
+    def _note(self, audit: Audit | None, tick: int) -> None:
+        """Flag what the auditor found amiss, and add up what prosumers save."""
+        if audit is None:
+            self._flags[tick].append("no audit: neither certificate nor benchmarks")
+            return
+        self._flags[tick] += [f"the certificate does not hold: {what}" for what in audit.beyond]
+        self._flags[tick] += audit.notes
+        if audit.saving:
+            self.tally.saving_usd += columns.unpack(audit.saving, self.world.population.size)
+            self.tally.compared += 1
 
     def _finish_row(self) -> None:
         """Write the row of the interval that is over, with its flags and durations."""

@@ -8,21 +8,30 @@ from typing import Any
 import numpy as np
 
 from broker import columns
-from broker.messages import DeviceState, FeederState, SetPoint, Telemetry, WamOutcome
-from cosim.recording.comparison import Comparison
+from broker.messages import (
+    Audit,
+    CertificateFigures,
+    DeviceState,
+    FeederState,
+    SetPoint,
+    Telemetry,
+    WamOutcome,
+)
 from cosim.recording.evidence import Evidence
 from cosim.recording.settle import Interval
-from cosim.results.booking import Booking
+from cosim.results.entries import Booking
 from cosim.world import World
 
 PARTS = ("energy", "loss", "voltage", "congestion")
+RULES_WITHOUT_NETWORK = ("no_sharing", "lam_only", "single_layer")
 
 
 def interval_row(
-    world: World, interval: Interval, booking: Booking, evidence: Evidence, comparison: Comparison | None
+    world: World, interval: Interval, booking: Booking, evidence: Evidence, audit: Audit | None
 ) -> dict[str, Any]:
     """The interval's row, but for flags and durations, which are known once it is over."""
     outcome, state, terms = evidence.outcome, evidence.state, interval.terms
+    member_fee = world.rules.case.fee[world.roster.lam]
     row: dict[str, Any] = {
         "tick": interval.tick,
         "time": world.timeline.utc(interval.tick),
@@ -36,6 +45,7 @@ def interval_row(
         "grid_actual_kw": interval.grid_actual_kw,
         "imbalance_kwh": float(np.abs(interval.metered_kwh - interval.trade_kw * interval.dt_h).sum()),
         **traded(world, interval),
+        "lam_fees_usd": float(member_fee @ np.abs(interval.trade_kw)) * interval.dt_h,
         **{
             key: getattr(booking, key)
             for key in (
@@ -59,15 +69,35 @@ def interval_row(
             "solve_s": outcome.clear_s,
             "confirm_s": outcome.confirm_s,
         }
-    if comparison is not None:
+    return row | _audited(audit) | _physics(state)
+
+
+def _audited(audit: Audit | None) -> dict[str, Any]:
+    """What the auditor found; where it found nothing, nothing is known."""
+    if audit is None:
+        return {}
+    row: dict[str, Any] = {
+        "cost_market": audit.market_cost,
+        "efficiency": audit.efficiency,
+        "audit_s": audit.seconds,
+        "saving_usd": float(columns.unpack(audit.saving).sum()) if audit.saving else None,
+    }
+    for each in audit.benchmarks:
+        row[f"cost_{each.name}"] = each.cost
+        if each.name in RULES_WITHOUT_NETWORK:
+            row[f"violated_{each.name}"] = each.violated
+    if audit.certificate is not None:
+        row |= {name: getattr(audit.certificate, name) for name in CertificateFigures.__struct_fields__}
+        row["certified"] = not audit.beyond
+    if audit.rents is not None:
         row |= {
-            "cost_market": comparison.market,
-            "cost_no_sharing": comparison.no_sharing,
-            "cost_lam_only": comparison.lam_only,
-            "cost_optimum": comparison.optimum,
-            "efficiency": comparison.efficiency,
+            "wam_fees_usd": audit.rents.fees,
+            "loss_rent_usd": audit.rents.loss,
+            "voltage_rent_usd": audit.rents.voltage,
+            "congestion_rent_usd": audit.rents.congestion,
+            "limit_rent_usd": audit.rents.limits,
         }
-    return row | _physics(state)
+    return row
 
 
 def _physics(state: FeederState | None) -> dict[str, Any]:
@@ -100,8 +130,14 @@ def traded(world: World, interval: Interval) -> dict[str, float]:
     }
 
 
-def lam_columns(world: World, interval: Interval, evidence: Evidence) -> dict[str, Any]:
+def lam_columns(
+    world: World, interval: Interval, booking: Booking, evidence: Evidence, audit: Audit | None
+) -> dict[str, Any]:
     """Rows of all LAMs."""
+    saving = None
+    if audit is not None and audit.saving:
+        by_member = columns.unpack(audit.saving, len(world.roster.prosumers))
+        saving = np.bincount(world.roster.lam, by_member, minlength=len(world.roster.lams))
     outcome, state = evidence.outcome, evidence.state
     return {
         "tick": interval.tick,
@@ -110,6 +146,8 @@ def lam_columns(world: World, interval: Interval, evidence: Evidence) -> dict[st
         "price": interval.price,
         "wam_price": interval.wam_price,
         "alone": interval.alone,
+        "surplus_usd": booking.lam_surplus,
+        "saving_usd": saving,
         "metered_kw": None if state is None else columns.unpack(state.lam_kw),
         "v_pu": columns.unpack(state.lam_v_pu) if state is not None and state.solved else None,
         **_parts(outcome),

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from broker import columns
 from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
-from cosim.results.booking import Booking, book_interval
+from cosim.results.booking import book_interval
+from cosim.results.entries import Booking
 from market.services.book import read_metered
 from market.services.roster import Roster, Rules, Terms
 from market.settlement import imbalance_prices

@@ -12,8 +12,8 @@ from cosim.report import figures
 from cosim.report.condense import condense, local_times, means, spread, stride_of
 from cosim.report.map import map_data
 from cosim.results.arrow import translated
-from cosim.results.booking import KINDS, MICRO
 from cosim.results.directory import LEDGER, REPORT, Run, load
+from cosim.results.entries import KINDS, MICRO
 from cosim.results.ledger import Ledger
 from cosim.results.summary_table import VOLTAGE_TOLERANCE_PU, within_limits
 

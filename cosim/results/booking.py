@@ -8,85 +8,30 @@ zero and the size of the leftover can be checked.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from cosim.errors import SharegridError
+from cosim.results.entries import (
+    COMMON_ACCOUNTS,
+    ENERGY,
+    GRID,
+    IMBALANCE,
+    MICRO,
+    RESIDUAL,
+    UPLIFT,
+    WHOLESALE,
+    Booking,
+    LedgerError,
+    check_booking,
+    sums_by_kind,
+    to_micro,
+)
 from market.case import Grid
 from market.settlement import imbalance_payment
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-KINDS = ("energy", "wholesale", "grid", "imbalance", "residual", "uplift")
-ENERGY, WHOLESALE, GRID, IMBALANCE, RESIDUAL, UPLIFT = range(len(KINDS))
-COMMON_ACCOUNTS = ("wam", "grid", "utility", "imbalance", "rounding")
-MICRO = 1_000_000
-
-
-class LedgerError(SharegridError):
-    """The ledger's file cannot be used, or what should be booked does not add up."""
-
-
-def account_names(prosumers: Sequence[str], lams: Sequence[str]) -> tuple[str, ...]:
-    """Accounts in the order that ``book_interval`` numbers them.
-
-    Parameters
-    ----------
-    prosumers, lams
-        Names of the ``n`` prosumers and the ``M`` LAMs.
-
-    Returns
-    -------
-    tuple of str
-        ``prosumer/NAME`` (0 to n-1), ``lam/NAME`` (n to n+M-1), then ``wam``, ``grid``, ``utility``,
-        ``imbalance`` and ``rounding``.
-    """
-    return (*(f"prosumer/{name}" for name in prosumers), *(f"lam/{name}" for name in lams), *COMMON_ACCOUNTS)
-
-
-@dataclass(frozen=True)
-class Booking:
-    """Entries of one interval, and its totals.
-
-    Attributes
-    ----------
-    kind, account, micro
-        One entry each, ``(entries,)``: index into ``KINDS``, account number, amount [µ$], + received.
-    energy_usd
-        What prosumers pay their LAMs for traded energy, fees included, net [$].
-    imbalance_usd
-        What prosumers pay for metered minus allocated energy, net [$].
-    residual_usd
-        What the imbalance account pays the grid for the physical residual [$].
-    lam_surplus_usd
-        What all LAMs keep together [$].
-    wam_surplus_usd
-        What the WAM keeps before uplift [$].
-    uplift_usd
-        What the utility adds where the WAM's surplus is negative [$].
-    rounding_micro
-        Net balance of the rounding account [µ$].
-    """
-
-    kind: npt.NDArray[np.int8]
-    account: Ints
-    micro: Ints
-    energy_usd: float
-    imbalance_usd: float
-    residual_usd: float
-    lam_surplus_usd: float
-    wam_surplus_usd: float
-    uplift_usd: float
-    rounding_micro: int
-
-    @property
-    def entries(self) -> int:
-        """Number of entries; amounts that round to zero have none."""
-        return int(self.micro.size)
 
 
 def book_interval(
@@ -152,52 +97,90 @@ def book_interval(
         long_price=long_price,
     )
     net_kw, wam_price = _columns("LAM", net_kw=net_kw, wam_price=wam_price)
-    for name, number in (
-        ("dt_h", dt_h),
-        ("grid_scheduled_kw", grid_scheduled_kw),
-        ("grid_actual_kw", grid_actual_kw),
-        ("import_price", import_price),
-        ("export_price", export_price),
-    ):
-        if not math.isfinite(number):
-            raise LedgerError(f"{name} is {number}: nothing can be booked without a finite number")
-    n, m = trade_kw.size, net_kw.size
-    lam = np.asarray(lam, dtype=np.intp)
-    alone = np.asarray(alone, dtype=bool)
-    if lam.shape != (n,) or alone.shape != (m,) or (n and not 0 <= lam.min() <= lam.max() < m):
-        raise LedgerError(
-            f"lam must hold one of {m} LAMs for each of {n} prosumers, and alone one flag per LAM"
-        )
-
-    prosumers, lams = np.arange(n), n + np.arange(m)
-    wam, grid, utility, imbalance, rounding = n + m + np.arange(5)
-    operator = utility if alone.all() else wam
+    _check_numbers(
+        dt_h=dt_h,
+        grid_scheduled_kw=grid_scheduled_kw,
+        grid_actual_kw=grid_actual_kw,
+        import_price=import_price,
+        export_price=export_price,
+    )
+    lam, alone = _groups(lam, alone, trade_kw.size, net_kw.size)
 
     energy = trade_price * trade_kw * dt_h
-    energy_of_lam = np.bincount(lam, weights=energy, minlength=m)
-    wholesale = wam_price * net_kw * dt_h
     deviation = metered_kwh - trade_kw * dt_h
-    deviation_payment = imbalance_payment(deviation, short_price, long_price)
     grid_prices = Grid(import_price, export_price, math.inf, math.inf)
     scheduled = grid_prices.cost(grid_scheduled_kw) * dt_h
-    residual = grid_prices.cost(grid_actual_kw) * dt_h - scheduled
+    amounts = _Amounts(
+        energy=energy,
+        energy_of_lam=np.bincount(lam, weights=energy, minlength=net_kw.size).astype(np.float64),
+        wholesale=wam_price * net_kw * dt_h,
+        deviation=imbalance_payment(deviation, short_price, long_price),
+        scheduled=scheduled,
+        residual=grid_prices.cost(grid_actual_kw) * dt_h - scheduled,
+        alone=alone,
+    )
+    booking = _booked(amounts)
+    short_kwh, long_kwh = np.maximum(deviation, 0.0), np.minimum(deviation, 0.0)
+    bought = max(grid_actual_kw, 0.0) - max(grid_scheduled_kw, 0.0)
+    sold = max(-grid_actual_kw, 0.0) - max(-grid_scheduled_kw, 0.0)
+    check_booking(
+        booking,
+        imbalance_account=trade_kw.size + net_kw.size + COMMON_ACCOUNTS.index("imbalance"),
+        imbalance_usd=float(short_price @ short_kwh + long_price @ long_kwh)
+        - (import_price * bought - export_price * sold) * dt_h,
+    )
+    return booking
 
-    wholesale_micro = _micro([math.fsum(wholesale[~alone]), math.fsum(wholesale[alone])])
-    scheduled_micro = _micro([scheduled])
+
+@dataclass(frozen=True)
+class _Amounts:
+    """Payments of an interval before rounding [$], positive when paid by who is named first.
+
+    Attributes
+    ----------
+    energy, deviation
+        Prosumers to their LAMs, and to the imbalance account, ``(n,)`` each.
+    energy_of_lam, wholesale
+        What LAMs receive of their members, and pay to the WAM or the utility, ``(M,)`` each.
+    scheduled, residual
+        The WAM, and the imbalance account, to the grid.
+    alone
+        Whether a LAM cleared without the WAM, ``(M,)``.
+    """
+
+    energy: Floats
+    energy_of_lam: Floats
+    wholesale: Floats
+    deviation: Floats
+    scheduled: float
+    residual: float
+    alone: npt.NDArray[np.bool_]
+
+
+def _booked(amounts: _Amounts) -> Booking:
+    """Entries of an interval: every leg rounded on its own, and what that leaves to the rounding account."""
+    n, m = amounts.energy.size, amounts.wholesale.size
+    prosumers, lams = np.arange(n), n + np.arange(m)
+    wam, grid, utility, imbalance, rounding = n + m + np.arange(len(COMMON_ACCOUNTS))
+    operator = utility if amounts.alone.all() else wam
+
+    wholesale, alone = amounts.wholesale, amounts.alone
+    wholesale_micro = to_micro([math.fsum(wholesale[~alone]), math.fsum(wholesale[alone])])
+    scheduled_micro, residual_micro = to_micro([amounts.scheduled]), to_micro([amounts.residual])
     surplus_micro = int(wholesale_micro[0] - (scheduled_micro[0] if operator == wam else 0))
     uplift_micro = np.array([max(0, -surplus_micro)])
 
     legs = [
-        (ENERGY, prosumers, -_micro(energy)),
-        (ENERGY, lams, _micro(energy_of_lam)),
-        (WHOLESALE, lams, -_micro(wholesale)),
+        (ENERGY, prosumers, -to_micro(amounts.energy)),
+        (ENERGY, lams, to_micro(amounts.energy_of_lam)),
+        (WHOLESALE, lams, -to_micro(wholesale)),
         (WHOLESALE, np.array([wam, utility]), wholesale_micro),
         (GRID, np.array([operator]), -scheduled_micro),
         (GRID, np.array([grid]), scheduled_micro),
-        (IMBALANCE, prosumers, -_micro(deviation_payment)),
-        (IMBALANCE, np.array([imbalance]), _micro([math.fsum(deviation_payment)])),
-        (RESIDUAL, np.array([imbalance]), -_micro([residual])),
-        (RESIDUAL, np.array([grid]), _micro([residual])),
+        (IMBALANCE, prosumers, -to_micro(amounts.deviation)),
+        (IMBALANCE, np.array([imbalance]), to_micro([math.fsum(amounts.deviation)])),
+        (RESIDUAL, np.array([imbalance]), -residual_micro),
+        (RESIDUAL, np.array([grid]), residual_micro),
         (UPLIFT, np.array([utility]), -uplift_micro),
         (UPLIFT, np.array([wam]), uplift_micro),
     ]
@@ -205,80 +188,39 @@ def book_interval(
     account = np.concatenate([account for _, account, _ in legs])
     micro = np.concatenate([amount for _, _, amount in legs])
 
-    leftover = -_sums(kind, micro)
-    stored = micro != 0
-    left = np.flatnonzero(leftover)
-    booking = Booking(
+    leftover = -sums_by_kind(kind, micro)
+    stored, left = micro != 0, np.flatnonzero(leftover)
+    return Booking(
         kind=np.concatenate([kind[stored], left.astype(np.int8)]),
         account=np.concatenate([account[stored], np.full(left.size, rounding)]),
         micro=np.concatenate([micro[stored], leftover[left]]),
-        energy_usd=math.fsum(energy),
-        imbalance_usd=math.fsum(deviation_payment),
-        residual_usd=residual,
-        lam_surplus_usd=math.fsum(energy_of_lam) - math.fsum(wholesale),
+        energy_usd=math.fsum(amounts.energy),
+        imbalance_usd=math.fsum(amounts.deviation),
+        residual_usd=amounts.residual,
+        lam_surplus=amounts.energy_of_lam - wholesale,
         wam_surplus_usd=surplus_micro / MICRO,
         uplift_usd=int(uplift_micro[0]) / MICRO,
         rounding_micro=int(leftover.sum()),
     )
-    short_kwh, long_kwh = np.maximum(deviation, 0.0), np.minimum(deviation, 0.0)
-    bought = max(grid_actual_kw, 0.0) - max(grid_scheduled_kw, 0.0)
-    sold = max(-grid_actual_kw, 0.0) - max(-grid_scheduled_kw, 0.0)
-    check_booking(
-        booking,
-        imbalance_account=int(imbalance),
-        imbalance_usd=float(short_price @ short_kwh + long_price @ long_kwh)
-        - (import_price * bought - export_price * sold) * dt_h,
-    )
-    return booking
 
 
-def check_booking(booking: Booking, *, imbalance_account: int, imbalance_usd: float) -> None:
-    """Compare a booking with what must hold of it.
+def _check_numbers(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not math.isfinite(number):
+            raise LedgerError(f"{name} is {number}: nothing can be booked without a finite number")
 
-    Parameters
-    ----------
-    booking
-        The entries.
-    imbalance_account
-        Number of the imbalance account; the rounding account is the next one.
-    imbalance_usd
-        Balance that the imbalance account must have by an independent computation [$].
 
-    Raises
-    ------
-    LedgerError
-        A kind does not sum to zero, rounding took more than 1 µ$ per entry, or the imbalance account's
-        balance is another.
-    """
-    rounding = booking.account == imbalance_account + 1
-    left = _sums(booking.kind[rounding], booking.micro[rounding])
-    allowed = np.bincount(booking.kind[~rounding], minlength=len(KINDS))
-    sums = _sums(booking.kind, booking.micro)
-    for kind, name in enumerate(KINDS):
-        if sums[kind]:
-            raise LedgerError(
-                f"{name}: the entries sum to {sums[kind]} µ$ instead of zero; nothing was booked"
-            )
-        if abs(left[kind]) > max(allowed[kind], 1):
-            raise LedgerError(
-                f"{name}: {left[kind]} µ$ are left over, more than rounding {allowed[kind]} entries explains;"
-                " the two sides of a payment differ"
-            )
-    balance = int(booking.micro[booking.account == imbalance_account].sum())
-    expected = imbalance_usd * MICRO
-    if not abs(balance - expected) <= 2.0 + 1e-9 * abs(expected):
+def _groups(
+    lam: npt.ArrayLike, alone: npt.ArrayLike, prosumers: int, lams: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """LAM of each prosumer and flag of each LAM as arrays; raises ``LedgerError`` where they do not fit."""
+    lam_of, is_alone = np.asarray(lam, dtype=np.intp), np.asarray(alone, dtype=bool)
+    fits = lam_of.shape == (prosumers,) and is_alone.shape == (lams,)
+    if not fits or (prosumers and not 0 <= lam_of.min() <= lam_of.max() < lams):
         raise LedgerError(
-            f"imbalance: the account's balance is {balance} µ$,"
-            f" but deviations and the grid's residual give {expected:.1f} µ$"
+            f"lam must hold one of {lams} LAMs for each of {prosumers} prosumers, and alone one flag per LAM"
         )
-
-
-def _micro(usd: npt.ArrayLike) -> Ints:
-    return np.rint(np.asarray(usd, dtype=np.float64) * MICRO).astype(np.int64)
-
-
-def _sums(kind: npt.NDArray[np.int8], micro: Ints) -> Ints:
-    return np.array([micro[kind == each].sum() for each in range(len(KINDS))], dtype=np.int64)
+    return lam_of, is_alone
 
 
 def _columns(party: str, **columns: npt.ArrayLike) -> list[Floats]:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from cosim.results.booking import KINDS, Booking, LedgerError, account_names, book_interval
+from cosim.results.booking import book_interval
+from cosim.results.entries import KINDS, Booking, LedgerError, account_names
 
 __all__ = ["KINDS", "Booking", "Entry", "Ledger", "LedgerError", "account_names", "book_interval"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from broker import columns
 from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
 from cosim.recording.settle import Counters, book, gather_interval
-from cosim.results.booking import KINDS
+from cosim.results.entries import KINDS
 from market.case import Case, Grid, Resources, Tariff
 from market.services.roster import Roster, Rules, Terms
 

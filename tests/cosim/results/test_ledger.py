@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosim.results.booking import ENERGY, IMBALANCE, KINDS, check_booking
+from cosim.results.entries import ENERGY, IMBALANCE, KINDS, check_booking
 from cosim.results.ledger import Ledger, LedgerError, account_names, book_interval
 
 PROSUMERS, LAMS = ("p1", "p2", "p3"), ("north", "south")

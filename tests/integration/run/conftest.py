@@ -13,7 +13,7 @@ from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
 from cosim.loop import Stage, control, perform, services
 from cosim.results import Run, RunWriter, load
-from cosim.results.booking import account_names
+from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.scenario import load_scenario
 from cosim.world import World, build_world

@@ -168,7 +168,7 @@ class Clerk:
         self.intervals = before.intervals if before else {}
         self.bookings = before.bookings if before else {}
         self.counters = before.counters if before else Counters.unread(len(roster.prosumers))
-        self.witness = Witness(node, roster, [world.HOST, "live"])
+        self.witness = Witness(node, roster)
 
     async def on_step(self, step):
         if step.step != "settle":

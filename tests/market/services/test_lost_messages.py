@@ -6,7 +6,7 @@ import pytest
 from broker import messages
 from broker.memory import Fate
 from broker.messages import Availability, Done
-from cosim.results.booking import KINDS
+from cosim.results.entries import KINDS
 from market.clearing import clear
 from tests.market.services import world
 from tests.market.services.town import STEPS

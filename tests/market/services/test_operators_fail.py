@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from broker import columns
-from cosim.results.booking import KINDS
+from cosim.results.entries import KINDS
 from market.case import Network
 from market.clearing import clear, member_curves
 from market.curves import price_range

@@ -5,7 +5,7 @@ import pytest
 
 from broker import columns, messages
 from broker.messages import Award, AwardBatch, BidBatch, CurveBid, LamBid, SetPoint
-from cosim.results.booking import KINDS
+from cosim.results.entries import KINDS
 from market.clearing import clear
 from tests.market.services import world
 

@@ -1,0 +1,172 @@
+"""What an auditor finds of one interval: the certificate, the WAM's rents, benchmarks and savings.
+
+Pure: from messages of the interval to figures. The certificate judges the market as it was bid, in which a
+silent member is inflexible at its allocation. Benchmarks start from the state in which the market run opened
+the interval (market.md, section 4), and are given only where everyone's true position took part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from broker.messages import BenchmarkName, WamOutcome
+from market.case import Case
+from market.certificate import Announced, Certificate, certify
+from market.curves import Bools, Floats
+from market.errors import MarketError
+from market.reference import Benchmark, efficiency, lam_only, no_sharing, optimum, single_layer
+from market.response import Supply, supply_curves
+from market.services.interval import Allocation, Said, allocation_of, as_bid, case_of, cleared, row_places
+from market.services.roster import Roster, Rules, Terms
+from market.settlement import WamSurplus, settle, trade_payment, wam_surplus
+from market.tolerance import exceeds
+
+IDENTITY = 1e-9
+"""How far the WAM's surplus may be from its identity (4.5), as a part of the turnover: rounding alone."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an audit found; money is per hour.
+
+    Attributes
+    ----------
+    certificate, beyond
+        The proof, and what of it or of the identity (4.5) is beyond tolerance, in words.
+    rents
+        Where the WAM's surplus comes from, with the rows' rents split by ``is_voltage``.
+    market_cost, benchmarks
+        Social cost of the market's outcome, and the benchmarks by name; empty where they would not compare.
+    efficiency
+        As `market.reference.efficiency`.
+    saving
+        What each prosumer saves against no sharing, ``(n,)`` [$/h]; empty as the benchmarks.
+    notes
+        Why something is left out, in words.
+    """
+
+    certificate: Certificate
+    beyond: list[str]
+    rents: WamSurplus
+    is_voltage: Bools
+    market_cost: float | None = None
+    benchmarks: dict[BenchmarkName, Benchmark] = field(default_factory=dict)
+    efficiency: float | None = None
+    saving: Floats = field(default_factory=lambda: np.zeros(0))
+    notes: list[str] = field(default_factory=list)
+
+
+def examine(roster: Roster, rules: Rules, terms: Terms, said: Said) -> Findings:
+    """Audit of one interval.
+
+    Raises
+    ------
+    Unauditable
+        The interval has no equilibrium: prices were held, LAMs cleared alone, or something was not heard.
+    """
+    outcome, model = cleared(roster, said)
+    truth, output_kw = case_of(roster, rules, terms, model, said.positions)
+    allocation = allocation_of(roster, said.lam_outcomes)
+    network = truth.network
+    assert network is not None
+    row_dual = np.zeros(network.base.size)
+    row_dual[row_places(network.name, outcome.row_name)] = outcome.row_dual
+    net_kw = np.array(outcome.net_kw)
+    bid, bid_output_kw = as_bid(truth, output_kw, allocation)
+    certificate = certify(
+        bid,
+        allocation.trade_kw,
+        bid_output_kw,
+        allocation.price,
+        net_kw,
+        outcome.grid_kw,
+        outcome.energy_price,
+        row_dual,
+        Announced(
+            wam_price=np.array(outcome.price),
+            energy=np.array(outcome.energy),
+            loss=np.array(outcome.loss),
+            voltage=np.array(outcome.voltage),
+            congestion=np.array(outcome.congestion),
+            payment=allocation.payment,
+        ),
+    )
+    rents = wam_surplus(
+        net_kw, truth.wam_fee, outcome.energy_price, row_dual, network, terms.grid, model.offset_kw
+    )
+    beyond = exceeds(certificate, bid) + _unsettled(truth, allocation, outcome, rents, certificate.turnover)
+    is_voltage = np.zeros(row_dual.size, dtype=bool) if network.voltage is None else network.voltage
+    findings = Findings(certificate, beyond, rents, is_voltage)
+    if allocation.silent.any():
+        return replace(findings, notes=["no benchmarks: some did not take part in the clearing"])
+    return _compared(findings, truth, output_kw, allocation, outcome.grid_kw)
+
+
+def _unsettled(
+    case: Case, allocation: Allocation, outcome: WamOutcome, rents: WamSurplus, turnover: float
+) -> list[str]:
+    """Whether the WAM's surplus is what its causes make of it, the identity (4.5)."""
+    settled = settle(
+        case.lam_of,
+        allocation.trade_kw,
+        allocation.price,
+        case.fee,
+        np.array(outcome.price),
+        case.wam_fee,
+        np.array(outcome.net_kw),
+        case.grid,
+        outcome.grid_kw,
+    )
+    off = settled.wam_surplus - rents.total
+    if abs(off) <= IDENTITY * max(1.0, turnover):
+        return []
+    return [f"the WAM's surplus is {off:.3g} $/h off the sum of its causes"]
+
+
+def _compared(
+    findings: Findings, case: Case, output_kw: Floats, allocation: Allocation, grid_kw: float
+) -> Findings:
+    """Findings with the benchmarks and what everyone saves against no sharing."""
+    supply = supply_curves(case.demand_kw, case.resources)
+    benchmarks, notes = _benchmarks(case, supply)
+    apart, best = benchmarks["no_sharing"], benchmarks.get("optimum")
+    market_cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
+    n, tariff, resources = apart.trade_kw.size, case.tariff, case.resources
+    middle, band = 0.5 * (tariff.retail + tariff.feed_in), 0.5 * (tariff.retail - tariff.feed_in)
+    bill = trade_payment(np.full(n, middle), np.full(n, band), apart.trade_kw)
+    own = np.bincount(resources.owner, resources.cost(apart.output_kw) - resources.cost(output_kw), n)
+    share = None
+    if best is not None:
+        share = efficiency(apart.social_cost, market_cost, best.social_cost, apart.violated)
+    return replace(
+        findings,
+        market_cost=market_cost,
+        benchmarks=benchmarks,
+        efficiency=share,
+        saving=bill + own - allocation.payment,
+        notes=notes,
+    )
+
+
+def _benchmarks(case: Case, supply: Supply) -> tuple[dict[BenchmarkName, Benchmark], list[str]]:
+    """All benchmarks that can be cleared, and why the others cannot."""
+    benchmarks: dict[BenchmarkName, Benchmark] = {
+        "no_sharing": no_sharing(case, supply),
+        "lam_only": lam_only(case, supply),
+    }
+    central: dict[BenchmarkName, Callable[[], Benchmark]] = {
+        "single_layer": partial(single_layer, case, supply),
+        "single_layer_network": partial(single_layer, case, supply, with_network=True),
+        "optimum": partial(optimum, case, supply),
+    }
+    notes = []
+    for name, solve in central.items():
+        try:
+            benchmarks[name] = solve()
+        except MarketError as error:
+            notes.append(f"no {name.replace('_', ' ')} to compare with: {error}")
+    return benchmarks, notes
