@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.curves import (
+    Bools,
     Curves,
     Floats,
     Ints,
     fall,
+    join,
     last_not_above,
     price_range,
     respond,
@@ -26,6 +28,9 @@ EXACT = 1e-12
 """Sum of trades against net purchase, relative to the LAM's turnover."""
 
 ROUNDS = 60
+
+BLOCK = 1 << 13
+"""Vertices that are summed at once: few enough for the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -68,31 +73,60 @@ def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
         curves = take(curves, np.argsort(group, kind="stable"))
     filled = np.flatnonzero(members > 0)
     first = starts(members[filled])
+    pieces = [
+        _sum_runs(_part(curves, first[begin], first[end]), members[filled[begin:end]])
+        for begin, end in itertools.pairwise(_blocks(curves.start[first]))
+    ]
+    summed = join(pieces)
+    if filled.size == lams:
+        return summed
+    count = np.zeros(lams, dtype=np.intp)
+    count[filled] = np.diff(summed.start)
+    return _with_zeros(Curves(summed.price, summed.kw, starts(count)))
+
+
+def _blocks(vertex: Ints) -> list[int]:
+    """Borders of runs of LAMs with few vertices together, given where each LAM's vertices start."""
+    borders = [0]
+    while borders[-1] < vertex.size - 1:
+        full = int(np.searchsorted(vertex, vertex[borders[-1]] + BLOCK, side="right")) - 1
+        borders.append(max(full, borders[-1] + 1))
+    return borders
+
+
+def _part(curves: Curves, begin: int, end: int) -> Curves:
+    """The curves ``begin`` to ``end`` without copying them."""
+    start = curves.start[begin : end + 1]
+    inside = slice(start[0], start[-1])
+    return Curves(curves.price[inside], curves.kw[inside], start - start[0])
+
+
+def _sum_runs(curves: Curves, members: Ints) -> Curves:
+    """Sums of consecutive runs of curves, ``members`` of them each, at least one."""
+    first = starts(members)
     vertex = curves.start[first]
     order = _sorted_within(curves.price, vertex)
     price = curves.price[order]
     # Every curve's slope ends at zero, so one running sum over all LAMs begins anew with each of them.
-    slopes = _Counts.of(fall(curves), vertex, members[filled])
+    slopes = _Counts.of(fall(curves), vertex, members)
     slope = slopes.values(np.cumsum(np.diff(slopes.count, prepend=0)[order]))
     drop = np.zeros_like(price)
     drop[1:] = slope[:-1] * (price[1:] - price[:-1])
     jump = _jumps(curves)
+    keep: Bools | None = None
     if jump.any():
         # Two points per vertex, before and after its jump; the first is left out where nothing jumps.
         steps = np.stack([drop, jump[order]], axis=1)
         keep = np.stack([steps[:, 1] > 0, np.ones(price.size, dtype=bool)], axis=1).ravel()
         price, drop, vertex = np.repeat(price, 2), steps.ravel(), 2 * vertex
-    else:
-        keep = np.ones(price.size, dtype=bool)
-    drops = _Counts.of(drop, vertex, np.diff(vertex))
+    size = np.diff(vertex)
+    drops = _Counts.of(drop, vertex, size)
     fallen = np.cumsum(drops.count)
-    fallen -= np.repeat(fallen[vertex[:-1]] - drops.count[vertex[:-1]], np.diff(vertex))
-    highest = np.add.reduceat(curves.highest_kw, first[:-1])
-    kw = np.repeat(highest, np.diff(vertex)) - drops.values(fallen)
-    count = np.zeros(lams, dtype=np.intp)
-    count[filled] = np.add.reduceat(keep, vertex[:-1], dtype=np.intp)
-    summed = Curves(price[keep], kw[keep], starts(count))
-    return summed if filled.size == lams else _with_zeros(summed)
+    fallen -= np.repeat(fallen[vertex[:-1]] - drops.count[vertex[:-1]], size)
+    kw = np.repeat(np.add.reduceat(curves.highest_kw, first[:-1]), size) - drops.values(fallen)
+    if keep is None:
+        return Curves(price, kw, vertex)
+    return Curves(price[keep], kw[keep], starts(np.add.reduceat(keep, vertex[:-1], dtype=np.intp)))
 
 
 @dataclass(frozen=True)
@@ -258,7 +292,9 @@ def _balance(
         above = np.where(open_ & (missing > 0), np.minimum(above, price), above)
         below = np.where(open_ & (missing < 0), np.maximum(below, price), below)
         newton = price - np.divide(missing, steepness, out=np.zeros(lams), where=steepness > 0)
-        middle = np.where(np.isfinite(below) & np.isfinite(above), 0.5 * (below + above), price)
+        is_between = np.isfinite(below) & np.isfinite(above)
+        # Minus infinity and infinity have no middle, not even one that is thrown away.
+        middle = 0.5 * (np.where(is_between, below, price) + np.where(is_between, above, price))
         safe = (newton > below) & (newton < above)
         moved = np.where(open_, np.where(safe, newton, middle), price)
         if (moved == price).all():
