@@ -167,6 +167,7 @@ class Clerk:
         self.rules = rules
         self.intervals = before.intervals if before else {}
         self.bookings = before.bookings if before else {}
+        self.audits = before.audits if before else {}
         self.counters = before.counters if before else Counters.unread(len(roster.prosumers))
         self.witness = Witness(node, roster)
 
@@ -191,6 +192,7 @@ class Clerk:
         self.counters = interval.counters
         self.intervals[step.tick] = interval
         self.bookings[step.tick] = book(interval, self.roster, self.rules)
+        self.audits[step.tick] = await self.witness.audit(step)
         for flag in interval.flags:
             self.node.flag(flag)
         await self.node.done(step.step, step.tick)

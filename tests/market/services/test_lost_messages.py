@@ -179,4 +179,4 @@ async def test_every_flag_reaches_the_bus_within_its_interval(town):
     """Services that nobody waits for report, too, or their flags would never be seen."""
     await town.interval(0)
     reporters = {message.sender for _, message in town.heard if isinstance(message, Done)}
-    assert reporters == {world.HOST, "live", "lams", "wam", "feeder", "devices", "clerk"}
+    assert reporters == {world.HOST, "live", "lams", "wam", "auditor", "feeder", "devices", "clerk"}

@@ -16,6 +16,7 @@ from broker.memory import Fate, MemoryBroker
 from broker.messages import Done, Step
 from broker.node import Node, offline_will, serve
 from broker.topics import Topics
+from market.services.auditor import Auditor
 from market.services.lam import LamHost
 from market.services.prosumers import LiveHost, PopulationHost
 from market.services.wam import WamOperator
@@ -25,6 +26,11 @@ from tests.market.services.stand_ins import Clerk, Devices, LinearFeeder
 RUN = "r1"
 WINDOW_S = 60.0
 STEPS = ("measure", "bid", "clear", "dispatch", "act", "meter", "settle")
+
+
+async def at_once(work, *arguments):
+    """In place of a thread, for which stepped time would not wait."""
+    return work(*arguments)
 
 
 class Town:
@@ -50,7 +56,16 @@ class Town:
             await ears.subscribe(f"{self.topics.root}/#")
             watching = asyncio.create_task(self._watch(ears))
             try:
-                for name in [world.HOST, "live", *self.lam_hosts, "wam", "feeder", "devices", "clerk"]:
+                for name in [
+                    world.HOST,
+                    "live",
+                    *self.lam_hosts,
+                    "wam",
+                    "auditor",
+                    "feeder",
+                    "devices",
+                    "clerk",
+                ]:
                     await self.start(name)
                 yield self
             finally:
@@ -97,6 +112,8 @@ class Town:
             return LiveHost(node, self.roster, self.rules, members, valid_s=2 * world.INTERVAL_S)
         if name == "wam":
             return WamOperator(node, self.roster, self.rules, rounds=self.rounds)
+        if name == "auditor":
+            return Auditor(node, self.roster, self.rules, [world.HOST, "live"], work=at_once)
         if name == "feeder":
             self.feeder = LinearFeeder(node, self.roster)
             return self.feeder
