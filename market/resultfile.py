@@ -12,14 +12,13 @@ import msgspec
 from market.case import Case
 from market.casefile import read_case
 from market.certificate import Announced, certify
-from market.clearing import Outcome, clear
 from market.errors import CaseError, Infeasible, NotConverged
+from market.methods import Method, Solved, solve
 from market.reference import optimum
 from market.settlement import trade_payment
 from market.tolerance import exceeds
 
-Method = Literal["exact", "plain", "slope", "curve", "monolithic"]
-Solver = Callable[[Case], Outcome]
+Solver = Callable[[Case], Solved]
 
 OPTIMAL, INFEASIBLE, NOT_CONVERGED = 0, 3, 4
 """Exit statuses; a malformed case is 2, raised as CaseError."""
@@ -76,6 +75,17 @@ class CertificateResult(msgspec.Struct, frozen=True):
     exploitability: float
 
 
+class RoundsResult(msgspec.Struct, frozen=True):
+    """Rounds of bids and what they carried: docs/case-format.md."""
+
+    wam: int
+    lam: int
+    messages: int
+    bytes: int
+    damped: bool
+    accelerated: bool
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One solved case."""
 
@@ -89,6 +99,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     social_cost: float
     optimum_cost: float
     certificate: CertificateResult
+    rounds: RoundsResult | msgspec.UnsetType = msgspec.UNSET
     iterations: int
     seconds: float
     certificate_seconds: float
@@ -103,12 +114,12 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def describe(case: Case, outcome: Outcome, method: Method) -> Result | Refusal:
+def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
     """Result of an outcome: adds payments, the social optimum's cost and the certificate.
 
     An outcome whose certificate is beyond tolerance is refused, whatever its solver thought of it.
     """
-    wam = outcome.wam
+    outcome, wam = solved.outcome, solved.outcome.wam
     payment = trade_payment(outcome.price[case.lam_of], case.fee[case.lam_of], outcome.trade_kw)
     began = time.perf_counter()
     proof = certify(
@@ -142,16 +153,24 @@ def describe(case: Case, outcome: Outcome, method: Method) -> Result | Refusal:
         certificate=CertificateResult(
             proof.balance_kw, proof.row_violation, proof.duality_gap, proof.exploitability
         ),
+        rounds=_rounds(solved),
         iterations=outcome.iterations,
         seconds=outcome.seconds,
         certificate_seconds=certificate_seconds,
     )
 
 
-def solve_case(case: Case, method: Method = "exact", solver: Solver = clear) -> Result | Refusal:
-    """Result of a case, or the reason why there is none."""
+def _rounds(solved: Solved) -> RoundsResult | msgspec.UnsetType:
+    tally = solved.tally
+    if tally is None:
+        return msgspec.UNSET
+    return RoundsResult(tally.wam, tally.lam, tally.messages, tally.bytes, tally.damped, tally.accelerated)
+
+
+def solve_case(case: Case, method: Method = "exact", solver: Solver | None = None) -> Result | Refusal:
+    """Result of a case by a method, or by a ``solver`` in its name; or the reason why there is none."""
     try:
-        return describe(case, solver(case), method)
+        return describe(case, solver(case) if solver else solve(case, method), method)
     except Infeasible as error:
         return Refusal(status="infeasible", method=method, reason=str(error))
     except NotConverged as error:
@@ -159,7 +178,7 @@ def solve_case(case: Case, method: Method = "exact", solver: Solver = clear) -> 
 
 
 def clear_file(
-    case_path: Path, out_path: Path, method: Method = "exact", solver: Solver = clear
+    case_path: Path, out_path: Path, method: Method = "exact", solver: Solver | None = None
 ) -> tuple[int, Result | Refusal]:
     """Read a case, solve it and write its result.
 
@@ -168,7 +187,7 @@ def clear_file(
     case_path, out_path
         Files to read and to write.
     method, solver
-        Name that the result carries, and the function that solves a case.
+        Name that the result carries, and what solves a case in its name; the method itself when left out.
 
     Returns
     -------

@@ -1,5 +1,6 @@
 """What a user may get wrong: one line that says what, where and what to do, exit code 2, nothing touched."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -101,6 +102,46 @@ def test_a_malformed_case_names_key_and_position(folder):
     assert code == 2
     assert len(errors.strip().splitlines()) == 1
     assert not (folder / "result.json").exists()
+
+
+CASES = Path(__file__).parents[1] / "market" / "cases"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--loop", "single"], "--loop single: --method exact has no rounds to nest; choose plain or slope"),
+        (["--method", "curve", "--loop", "nested"], "choose plain or slope"),
+        (["--trace", "t.csv"], "--trace: --method exact exchanges no bids; choose"),
+        (["--method", "plain", "--trace", "no/such/t.csv"], "no/such/t.csv"),
+        (["--method", "plain", "--trace", "no/such/t.html"], "no/such/t.html"),
+    ],
+)
+def test_an_option_that_does_not_fit_the_method_is_one_line(folder, options, says):
+    code, _, errors = invoke("clear", str(CASES / "two-lams.json"), "--out", "r.json", *options)
+    assert code == 2
+    assert says in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("method", ["plain", "slope", "curve"])
+def test_a_case_is_cleared_by_bids_and_traced(folder, method):
+    case = str(CASES / "two-lams.json")
+    code, output, _ = invoke("clear", case, "--out", "r.json", "--method", method, "--trace", "t.csv")
+    assert code == 0
+    rounds = json.loads((folder / "r.json").read_text())["rounds"]
+    assert f"{rounds['lam']} rounds of the members" in output
+    header, *lines = (folder / "t.csv").read_text().splitlines()
+    assert header.startswith("round,wam_round,cost_error")
+    assert len(lines) == rounds["lam"]
+    assert float(lines[-1].split(",")[3]) < 1e-5
+
+
+def test_a_trace_is_drawn_where_its_name_says_so(folder):
+    case = str(CASES / "two-lams.json")
+    options = ["--method", "plain", "--loop", "single", "--trace", "t.html"]
+    assert invoke("clear", case, "--out", "r.json", *options)[0] == 0
+    assert "two-lams: plain bids, single loop" in (folder / "t.html").read_text()
 
 
 def test_the_resolved_scenario_can_be_loaded_again(folder):

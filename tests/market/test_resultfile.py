@@ -8,6 +8,7 @@ import pytest
 from market.casefile import encode_case, read_case
 from market.clearing import clear
 from market.errors import CaseError, NotConverged
+from market.methods import Solved
 from market.resultfile import clear_file, solve_case
 
 CASES = Path(__file__).parent / "cases"
@@ -101,7 +102,7 @@ def test_an_outcome_that_its_certificate_refutes_is_never_optimal(tmp_path):
 
     def careless(case):
         ideal = replace(case, fee=0.0 * case.fee, wam_fee=0.0 * case.wam_fee, wam_sensitivity=1e9)
-        return clear(replace(ideal, sensitivity=1e9 * case.sensitivity))
+        return Solved(clear(replace(ideal, sensitivity=1e9 * case.sensitivity)))
 
     out = tmp_path / "result.json"
     status, result = clear_file(CASES / "rows-binding.json", out, solver=careless)
@@ -109,3 +110,15 @@ def test_an_outcome_that_its_certificate_refutes_is_never_optimal(tmp_path):
     assert result.status == "not_converged"
     assert "gains by another bid" in result.reason
     assert json.loads(out.read_text())["reason"] == result.reason
+
+
+@pytest.mark.parametrize("method", ["plain", "slope", "curve"])
+def test_rounds_of_bids_stand_in_the_result(tmp_path, method):
+    out = tmp_path / "result.json"
+    status, _ = clear_file(CASES / "rows-binding.json", out, method)
+    result = json.loads(out.read_text())
+    assert (status, result["status"], result["method"]) == (0, "optimal", method)
+    assert list(result["rounds"]) == ["wam", "lam", "messages", "bytes", "damped", "accelerated"]
+    assert result["rounds"]["lam"] >= result["rounds"]["wam"] >= 1
+    assert result["rounds"]["bytes"] >= 8 * result["rounds"]["messages"]
+    assert result["rounds"]["damped"] == (method == "plain")
