@@ -185,14 +185,14 @@ def clear(
     told = rounds.append if trace else None
     solver = partial(solve, method=method, loop=loop or "nested", on_round=told)
     status, result = clear_file(case, out, method, solver)
-    if trace and rounds:
+    if trace and rounds and result.status != "infeasible":
         loops = "" if loop is None else f", {loop} loop"
         _write_trace(case, rounds, trace, f"{case.stem}: {method} bids{loops}")
     if isinstance(result, Refusal):
         click.echo(f"sharegrid: {case}: {result.status}: {result.reason}", err=True)
     else:
         took = result.rounds
-        asked = f", {took.lam} rounds of the members and {took.wam} of the WAM" if took else ""
+        asked = f", rounds: {took.lam} of the members, {took.wam} of the WAM" if took else ""
         milliseconds = result.seconds * 1e3
         click.echo(
             f"{result.status}: social cost {result.social_cost:.6g} $/h in {milliseconds:.1f} ms{asked}"

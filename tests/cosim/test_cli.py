@@ -130,11 +130,22 @@ def test_a_case_is_cleared_by_bids_and_traced(folder, method):
     code, output, _ = invoke("clear", case, "--out", "r.json", "--method", method, "--trace", "t.csv")
     assert code == 0
     rounds = json.loads((folder / "r.json").read_text())["rounds"]
-    assert f"{rounds['lam']} rounds of the members" in output
+    assert f"rounds: {rounds['lam']} of the members, {rounds['wam']} of the WAM" in output
     header, *lines = (folder / "t.csv").read_text().splitlines()
     assert header.startswith("round,wam_round,cost_error")
     assert len(lines) == rounds["lam"]
     assert float(lines[-1].split(",")[3]) < 1e-5
+
+
+def test_what_cannot_be_met_is_said_with_or_without_a_trace(folder):
+    case = str(CASES / "infeasible-balance.json")
+    for options in ([], ["--trace", "t.csv"]):
+        code, _, errors = invoke("clear", case, "--out", "r.json", "--method", "plain", *options)
+        assert code == 3
+        assert "infeasible: power balance" in errors
+        assert len(errors.strip().splitlines()) == 1
+        assert json.loads((folder / "r.json").read_text())["status"] == "infeasible"
+    assert not (folder / "t.csv").exists()
 
 
 def test_a_trace_is_drawn_where_its_name_says_so(folder):
