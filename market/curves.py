@@ -115,9 +115,8 @@ def last_not_above(ascending: Floats, start: Ints, target: Floats) -> Ints:
     left = np.diff(start)
     for _ in range(int(left.max(initial=1)).bit_length()):
         half = left >> 1
-        probe = at + half
-        at = np.where(ascending[probe] <= target, probe, at)
-        left = left - half
+        at += half * (ascending[at + half] <= target)
+        left -= half
     return at
 
 
@@ -147,15 +146,28 @@ def respond(curves: Curves, price: Floats) -> Floats:
     Floats
         Power, ``(n,)`` [kW].
     """
+    return answer(curves, price)[0]
+
+
+def answer(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
+    """Power of each curve at its price, as `respond`, and how steeply it falls behind the price.
+
+    Returns
+    -------
+    kw, slope
+        Power [kW] and slope -dkw/dprice [kW per $/kWh], 0 outside a curve's vertices, ``(n,)`` each.
+    """
     here = last_not_above(curves.price, curves.start, price)
     after = np.minimum(here + 1, curves.start[1:] - 1)
     low, high = curves.price[here], curves.price[after]
-    width = high - low
-    fraction = np.divide(price - low, width, out=np.zeros_like(low), where=width > 0)
-    fraction = np.minimum(np.maximum(fraction, 0.0), 1.0)
+    width, ahead = high - low, price - low
+    # A price in front of the first vertex is not ahead of it; one behind the last has after == here.
+    inside = (width > 0) & (ahead >= 0)
     from_kw = curves.kw[here]
-    # A price in front of the first vertex has fraction 0; one behind the last has after == here.
-    return np.asarray(from_kw + fraction * (curves.kw[after] - from_kw), dtype=np.float64)
+    fall_kw = from_kw - curves.kw[after]
+    slope = np.divide(fall_kw, width, out=np.zeros_like(low), where=inside)
+    fraction = np.divide(ahead, width, out=np.zeros_like(low), where=inside)
+    return from_kw - fraction * fall_kw, slope
 
 
 def respond_range(curves: Curves, price: Floats) -> tuple[Floats, Floats]:

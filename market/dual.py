@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.curves import Curves, Floats, fall
+from market.curves import Curves, Floats, answer, respond
 from market.staircase import Staircases, local_minimum
 
 ITERATIONS = 400
@@ -32,51 +32,6 @@ class DualPoint:
     value: Floats
     residual_kw: float
     iterations: int
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """Curves ready for many evaluations.
-
-    Attributes
-    ----------
-    curves, slope
-        M curves and the slope behind each of their vertices.
-    first, scale
-        Lowest price of each curve and the factor that maps its prices to [0, 1/2], ``(M,)``.
-    key
-        Vertices' prices mapped to [i, i + 1/2] for curve i, so that one search serves all curves, ``(V,)``.
-    """
-
-    curves: Curves
-    slope: Floats
-    first: Floats
-    scale: Floats
-    key: Floats
-
-    def at(self, price: Floats) -> tuple[Floats, Floats]:
-        """Power and slope of each curve at its price, ``(M,)`` each."""
-        curves = self.curves
-        target = np.minimum(np.maximum((price - self.first) * self.scale, 0.0), 0.75)
-        here = np.searchsorted(self.key, target + np.arange(price.size), side="right") - 1
-        # Rounding of the keys can only overshoot, past vertices that are all but one.
-        over = (curves.price[here] > price) & (here > curves.start[:-1])
-        while over.any():
-            here = here - over
-            over = (curves.price[here] > price) & (here > curves.start[:-1])
-        ahead = price - curves.price[here]
-        slope = np.where(ahead >= 0, self.slope[here], 0.0)
-        return curves.kw[here] - slope * ahead, slope
-
-
-def _prepare(curves: Curves) -> _Answers:
-    first, last = curves.price[curves.start[:-1]], curves.price[curves.start[1:] - 1]
-    width = last - first
-    scale = np.divide(0.5, width, out=np.zeros_like(width), where=width > 1e-200)
-    count = np.diff(curves.start)
-    key = (curves.price - np.repeat(first, count)) * np.repeat(scale, count)
-    key += np.repeat(np.arange(len(curves)), count)
-    return _Answers(curves, fall(curves), first, scale, key)
 
 
 def solve_dual(
@@ -104,16 +59,15 @@ def solve_dual(
     DualPoint
         With the residual that was reached; the caller judges it.
     """
-    answers = _prepare(curves)
     span = np.maximum(curves.price[curves.start[1:] - 1] - curves.price[curves.start[:-1]], 1e-6)
-    typical = float(np.mean((curves.highest_kw - curves.lowest_kw) / span))
-    ridge = RIDGE * max(typical, 1e-6)
-    chord = np.zeros(len(curves))
+    # Far from the solution tangents say little: the first model knows how far answers go in all.
+    chord = (curves.highest_kw - curves.lowest_kw) / span
+    ridge = RIDGE * max(float(chord.mean()), 1e-6)
     best = np.inf
     idle = 0
     for iteration in range(ITERATIONS):
         mu = y @ A
-        kw, slope = answers.at(mu)
+        kw, slope = answer(curves, mu)
         value = base + A @ kw
         low, high = stairs.admissible(y)
         residual = float(np.maximum(value - high, low - value).max(initial=0.0))
@@ -128,14 +82,14 @@ def solve_dual(
             ridge *= 1e-2
             continue
         along = direction @ A
-        t = _line_search(answers, base, stairs, y, direction, mu, along, kw)
+        t = _line_search(curves, base, stairs, y, direction, mu, along, kw)
         if t > 1.0:
             # The ridge, not the curves, kept the step short.
             ridge *= 0.1
         chord = np.zeros(len(curves))
         if not 0.5 < t < 2.0:
             # The tangents misled over this distance: let the next model know how far the answers really went.
-            far, _ = answers.at(mu + along)
+            far, _ = answer(curves, mu + along)
             np.divide(np.abs(far - kw), np.abs(along), out=chord, where=along != 0)
         y = target if t == 1.0 else _snap(stairs, y + t * direction)
         # The residual may rise on the way; it tells that only rounding is left once it is small.
@@ -154,7 +108,7 @@ def _snap(stairs: Staircases, y: Floats) -> Floats:
 
 
 def _line_search(
-    answers: _Answers,
+    curves: Curves,
     base: Floats,
     stairs: Staircases,
     y: Floats,
@@ -175,8 +129,8 @@ def _line_search(
         """Slope of the negative dual just behind (or before) step length t; it never falls."""
         at = (start + t * speed)[:, None]
         passed = np.count_nonzero((kink < at) | ((kink == at) & (up != before)), axis=1)
-        answer = answers.at(mu + t * along)[0] if t else kw
-        return float(level[row, passed] @ speed) - fixed - float(along @ answer)
+        answered = respond(curves, mu + t * along) if t else kw
+        return float(level[row, passed] @ speed) - fixed - float(along @ answered)
 
     first = rate(0.0)
     if first >= 0.0:

@@ -13,11 +13,10 @@ from market.curves import (
     Curves,
     Floats,
     Ints,
+    answer,
     fall,
     join,
-    last_not_above,
     price_range,
-    respond,
     respond_range,
     starts,
     take,
@@ -239,11 +238,10 @@ def clear_lams(
     price = np.minimum(np.maximum(near, low), high)
     jumps = _jumps(curves)
     price = _balance(curves, group, price, net_kw, tolerance, hold=bool(jumps.any()))
-    trade = respond(curves, price[group])
+    trade, weight = answer(curves, price[group])
     if jumps.any():
         trade = _share_jumps(curves, group, price, trade, net_kw)
     missing = net_kw - _total(trade, group, lams)
-    weight = _steepness(curves, price[group])
     # A lone member takes all there is; elsewhere those on a slope take what rounding leaves.
     weight = np.where(np.bincount(group, minlength=lams)[group] == 1, 1.0, weight)
     whole = _total(weight, group, lams)
@@ -255,13 +253,6 @@ def clear_lams(
 def _total(values: Floats, group: Ints, lams: int) -> Floats:
     """Sum per LAM in members' order, so that it depends on its own members only."""
     return np.asarray(np.bincount(group, values, minlength=lams), dtype=np.float64)
-
-
-def _steepness(curves: Curves, price: Floats) -> Floats:
-    """Slope -dq/dprice of each curve at its price, ``(n,)`` [kW per $/kWh]."""
-    here = last_not_above(curves.price, curves.start, price)
-    inside = curves.price[here] <= price
-    return np.asarray(np.where(inside, fall(curves)[here], 0.0))
 
 
 def _turnover(curves: Curves, group: Ints, lams: int) -> Floats:
@@ -283,11 +274,12 @@ def _balance(
         settled |= (_total(least, group, lams) <= net_kw) & (net_kw <= _total(most, group, lams))
     below, above = np.full(lams, -np.inf), np.full(lams, np.inf)
     for _ in range(ROUNDS):
-        missing = net_kw - _total(respond(curves, price[group]), group, lams)
+        trade, slope = answer(curves, price[group])
+        missing = net_kw - _total(trade, group, lams)
         open_ = (np.abs(missing) > tolerance) & ~settled
         if not open_.any():
             break
-        steepness = _total(_steepness(curves, price[group]), group, lams)
+        steepness = _total(slope, group, lams)
         # Where more is wanted the price must fall.
         above = np.where(open_ & (missing > 0), np.minimum(above, price), above)
         below = np.where(open_ & (missing < 0), np.maximum(below, price), below)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.case import Grid, Network
-from market.curves import Bools, Curves, Floats, fall, price_range, shift
+from market.curves import Bools, Curves, Floats, price_range, shift
 from market.dual import DualPoint, solve_dual
 from market.errors import Infeasible, NotConverged
 from market.staircase import Staircases
@@ -158,10 +158,7 @@ def _solve(
     """Solve the dual; where curves jump, by proximal steps around the quantities until these stay."""
     y = np.zeros(base.size)
     y[0] = 0.5 * (grid.import_price + grid.export_price)
-    steep = fall(curves).max(initial=0.0) > STEEPEST
-    jumps = np.diff(curves.price) <= 0
-    jumps[curves.start[1:-1] - 1] = False
-    if not (steep or (jumps & (np.diff(curves.kw) < 0)).any()):
+    if not _is_steep(curves):
         return solve_dual(curves, A, base, stairs, y, tolerance)
     centre = np.zeros(len(curves))
     iterations = 0
@@ -173,6 +170,13 @@ def _solve(
         if moved <= 1e-9 * (1.0 + float(np.abs(centre).max())):
             break
     return DualPoint(point.y, point.kw, point.value, point.residual_kw, iterations)
+
+
+def _is_steep(curves: Curves) -> bool:
+    """Whether any curve jumps, or falls as steeply as if it did."""
+    beyond = np.diff(curves.kw) < -STEEPEST * np.diff(curves.price)
+    beyond[curves.start[1:-1] - 1] = False
+    return bool(beyond.any())
 
 
 def _missed(stairs: Staircases, point: DualPoint) -> Floats:
