@@ -322,12 +322,14 @@ class Audit(Message, frozen=True, tag="audit"):
     """What the auditor found of the interval; for the record, nobody acts on it.
 
     ``beyond`` names every figure of certificate or settlement that is beyond its tolerance, ``notes`` say why
-    something is missing. ``saving`` is what each prosumer saves against no sharing [$], empty if not known.
+    something is missing. ``made_kwh`` is what prosumers make, gross; ``saving`` is what each one saves
+    against no sharing [$], empty if not known.
     """
 
     certificate: CertificateFigures | None
     rents: Rents | None
     market_cost: float | None
+    made_kwh: float | None
     benchmarks: list[BenchmarkCost]
     efficiency: float | None
     saving: Column

@@ -34,10 +34,14 @@ class Tally:
 
     Attributes
     ----------
+    bought_kwh, sold_kwh
+        What each prosumer traded, ``(n,)``.
     saving_usd
-        What each prosumer saved against no sharing, ``(n,)`` [$], over the ``compared`` intervals.
+        What each saved against no sharing, ``(n,)`` [$], over the ``compared`` intervals.
     """
 
+    bought_kwh: npt.NDArray[np.float64]
+    sold_kwh: npt.NDArray[np.float64]
     saving_usd: npt.NDArray[np.float64]
     compared: int = 0
     cleared: int = 0
@@ -55,7 +59,7 @@ class Recorder:
         self.world = world
         self.writer = writer
         self.ledger = ledger
-        self.tally = Tally(np.zeros(world.population.size))
+        self.tally = Tally(*np.zeros((3, world.population.size)))
         self.counters = Counters.unread(world.population.size)
         self.witness = Witness(node, world.roster)
         self._flags: dict[int, list[str]] = defaultdict(list)
@@ -71,6 +75,7 @@ class Recorder:
             await serve(self.node, self.on_step)
         finally:
             self._finish_row()
+            self._write_prosumers()
             self.tally.traffic[self.node.name] = self.node.traffic()
 
     async def on_step(self, step: Step) -> None:
@@ -103,6 +108,8 @@ class Recorder:
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
         self.counters = interval.counters
+        self.tally.bought_kwh += np.maximum(interval.trade_kw, 0.0) * interval.dt_h
+        self.tally.sold_kwh -= np.minimum(interval.trade_kw, 0.0) * interval.dt_h
         self._flags[tick] += interval.flags
         if evidence.state is not None:
             self._flags[tick] += [f"as metered: {violation}" for violation in evidence.state.violations]
@@ -149,6 +156,21 @@ class Recorder:
         row |= {f"{step}_s": value for step, value in seconds.items()}
         row["interval_s"] = sum(seconds.values())
         self.writer.append("intervals", row)
+
+    def _write_prosumers(self) -> None:
+        """Write what each prosumer traded and saved over the run."""
+        tally, roster = self.tally, self.world.roster
+        self.writer.append(
+            "prosumers",
+            {
+                "prosumer": list(roster.prosumers),
+                "lam": [roster.lams[lam] for lam in roster.lam],
+                "live": roster.live,
+                "bought_kwh": tally.bought_kwh,
+                "sold_kwh": tally.sold_kwh,
+                "saving_usd": tally.saving_usd if tally.compared else None,
+            },
+        )
 
     def _take_done(self, done: Done) -> None:
         self._flags[done.tick] += done.flags

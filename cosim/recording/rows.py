@@ -80,6 +80,7 @@ def _audited(audit: Audit | None) -> dict[str, Any]:
         "cost_market": audit.market_cost,
         "efficiency": audit.efficiency,
         "audit_s": audit.seconds,
+        "made_kwh": audit.made_kwh,
         "saving_usd": float(columns.unpack(audit.saving).sum()) if audit.saving else None,
     }
     for each in audit.benchmarks:
@@ -115,7 +116,7 @@ def _physics(state: FeederState | None) -> dict[str, Any]:
 
 
 def traded(world: World, interval: Interval) -> dict[str, float]:
-    """Energy bought from other members of the own LAM, and by LAMs from other LAMs [kWh].
+    """Energy bought in all, from other members of the own LAM, and by LAMs from other LAMs [kWh].
 
     What a LAM's members buy beyond its net purchase they buy from each other; the same holds for LAMs
     and the grid.
@@ -125,6 +126,7 @@ def traded(world: World, interval: Interval) -> dict[str, float]:
     inside = bought - np.maximum(interval.net_kw, 0.0)
     between = np.minimum(np.maximum(interval.net_kw, 0.0).sum(), np.maximum(-interval.net_kw, 0.0).sum())
     return {
+        "bought_kwh": float(bought.sum()) * interval.dt_h,
         "traded_lam_kwh": max(0.0, float(inside.sum())) * interval.dt_h,
         "traded_wam_kwh": float(between) * interval.dt_h,
     }

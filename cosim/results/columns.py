@@ -1,6 +1,7 @@
 """Columns of a run's tables: name, type, unit and meaning, in one place for writer, documents and readers.
 
-docs/results.md shows the same tables; a test keeps them in step. Every value may be missing but the tick.
+docs/results.md shows the same tables; a test keeps them in step. Every value may be missing but the tick,
+which all tables have but the prosumers': those are sums over the run, written when it ends.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ INTERVALS = (
     Column("binding_rows", "integer", "", "voltage and current limits that bind in the clearing"),
     Column("violations", "integer", "", "limits that the AC solution of the interval breaks"),
     Column("tap_changes", "integer", "", "steps that regulators took after the interval"),
+    Column("bought_kwh", "number", "kWh", "bought by prosumers, from whomever"),
+    Column("made_kwh", "number", "kWh", "made by prosumers, gross, batteries' discharge included"),
     Column("traded_lam_kwh", "number", "kWh", "bought by members inside their own LAM"),
     Column("traded_wam_kwh", "number", "kWh", "bought by LAMs from other LAMs"),
     Column("imbalance_kwh", "number", "kWh", "sum over prosumers of |metered - allocated|"),
@@ -153,4 +156,13 @@ DEVICES = (
     Column("acknowledged", "flag", "", "whether every written register read back as written"),
 )
 
-TABLES = {"intervals": INTERVALS, "lams": LAMS, "nodes": NODES, "devices": DEVICES}
+PROSUMERS = (
+    Column("prosumer", "text", "", "name of the prosumer"),
+    Column("lam", "text", "", "name of its LAM"),
+    Column("live", "flag", "", "whether it has devices of its own"),
+    Column("bought_kwh", "number", "kWh", "bought in the market over the run"),
+    Column("sold_kwh", "number", "kWh", "sold in the market over the run"),
+    Column("saving_usd", "number", "$", "saved against no sharing, over the intervals with benchmarks"),
+)
+
+TABLES = {"intervals": INTERVALS, "lams": LAMS, "nodes": NODES, "devices": DEVICES, "prosumers": PROSUMERS}

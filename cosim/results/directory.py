@@ -116,6 +116,8 @@ class RunWriter:
                     name: (
                         batch.filter(pc.is_in(batch["tick"], value_set=complete))
                         for batch in batches(writer.path, name)
+                        # Sums over the run are written when it ends, and it has not.
+                        if "tick" in batch.schema.names
                     )
                     for name in TABLES
                 }
@@ -154,7 +156,7 @@ class RunWriter:
         Parameters
         ----------
         table
-            ``intervals``, ``lams``, ``nodes`` or ``devices``.
+            ``intervals``, ``lams``, ``nodes``, ``devices`` or ``prosumers``.
         columns
             Values by column: arrays or lists of one length, or one value for all rows. What is left out,
             ``None`` or NaN is missing.
@@ -253,6 +255,11 @@ class Run:
     def devices(self) -> pd.DataFrame:
         """One row per interval, live prosumer and phase."""
         return frame(self.path, "devices")
+
+    @cached_property
+    def prosumers(self) -> pd.DataFrame:
+        """One row per prosumer, once the run is over."""
+        return frame(self.path, "prosumers")
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:

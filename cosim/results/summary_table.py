@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 
 
 VOLTAGE_TOLERANCE_PU = 1e-4
+_BENCHMARKS = {
+    "no_sharing": "no sharing",
+    "lam_only": "LAM only",
+    "single_layer": "single layer",
+    "single_layer_network": "over the network",
+    "optimum": "optimum",
+}
 
 
 class _Line(NamedTuple):
@@ -70,14 +77,39 @@ def _economics(summary: Mapping[str, Any]) -> list[_Line]:
     energy, cost, settlement = summary["energy_kwh"], summary["cost"], summary["settlement"]
     shared = f"{energy['lam']:,.0f} kWh inside LAMs, {energy['wam']:,.0f} kWh between LAMs"
     grid = f"{energy['import']:,.0f} kWh imported, {energy['export']:,.0f} kWh exported"
-    others = f"no sharing {_usd(cost['no_sharing'])}, LAM only {_usd(cost['lam_only'])}"
+    others = ", ".join(f"{name} {_usd(cost[key])}" for key, name in _BENCHMARKS.items())
     efficiency = "not defined" if cost["efficiency"] is None else f"{cost['efficiency']:.2%}"
     booked = f"{settlement['entries']:,} entries sum to {settlement['sum_micro']} µ$"
     return [
         _Line("energy", f"{shared}, {grid}"),
-        _Line("cost", f"{_usd(cost['market'])} ({others}, optimum {_usd(cost['optimum'])})"),
+        _Line("cost", f"{_usd(cost['market'])} ({others})"),
         _Line("efficiency", f"{efficiency} over {cost['efficiency_intervals']} intervals"),
+        _certificate(summary["certificate"]),
+        *_indicators(summary["kpis"], summary["savings_usd"]),
         _Line("ledger", f"{booked}; uplift {_usd(settlement['uplift_usd'])}", settlement["sum_micro"] == 0),
+    ]
+
+
+def _certificate(certificate: Mapping[str, Any]) -> _Line:
+    judged, holds = certificate["intervals"], certificate["holds"]
+    gains = [certificate[name] for name in ("prosumer_gain", "lam_gain")]
+    gain = None if None in gains else max(gains)
+    worst = f"duality gap {_short(certificate['duality_gap'])}, gain by another bid {_short(gain)} $/h"
+    return _Line("certificate", f"holds in {holds} of {judged} intervals; at most: {worst}", holds == judged)
+
+
+def _indicators(kpis: Mapping[str, Any], savings: Mapping[str, Any]) -> list[_Line]:
+    """Indicators as docs/kpis.md defines them."""
+    fairness = f"Jain {_short(kpis['savings_jain'])}, Gini {_short(kpis['savings_gini'])}"
+    own = f"self-sufficiency {_percent(kpis['self_sufficiency'])}"
+    used = f"self-consumption {_percent(kpis['self_consumption'])}"
+    inside = f"{_percent(kpis['lam_internal_share'])} of purchases inside LAMs"
+    anarchy = "?" if kpis["price_of_anarchy"] is None else f"{kpis['price_of_anarchy']:.4f}"
+    peak = f"peak to average {_short(kpis['peak_to_average'])}"
+    worse = f"{_percent(kpis['not_worse_share'])} of prosumers not worse off"
+    return [
+        _Line("savings", f"{_usd(savings['total'])} against no sharing; {worse}; {fairness}"),
+        _Line("indicators", f"{own}, {used}, {inside}, {peak}, price of anarchy {anarchy}"),
     ]
 
 
@@ -99,6 +131,10 @@ def _machinery(summary: Mapping[str, Any]) -> list[_Line]:
 
 def _pu(value: float | None) -> str:
     return "?" if value is None else f"{value:.4f}"
+
+
+def _percent(value: float | None) -> str:
+    return "?" if value is None else f"{value:.1%}"
 
 
 def _short(value: float | None) -> str:

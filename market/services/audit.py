@@ -18,11 +18,12 @@ from market.case import Case
 from market.certificate import Announced, Certificate, certify
 from market.curves import Bools, Floats
 from market.errors import MarketError
+from market.kpi import prosumer_savings
 from market.reference import Benchmark, efficiency, lam_only, no_sharing, optimum, single_layer
 from market.response import Supply, supply_curves
 from market.services.interval import Allocation, Said, allocation_of, as_bid, case_of, cleared, row_places
 from market.services.roster import Roster, Rules, Terms
-from market.settlement import WamSurplus, settle, trade_payment, wam_surplus
+from market.settlement import WamSurplus, settle, wam_surplus
 from market.tolerance import exceeds
 
 IDENTITY = 1e-9
@@ -41,6 +42,8 @@ class Findings:
         Where the WAM's surplus comes from, with the rows' rents split by ``is_voltage``.
     market_cost, benchmarks
         Social cost of the market's outcome, and the benchmarks by name; empty where they would not compare.
+    made_kw
+        What prosumers make, gross, as docs/kpis.md counts it.
     efficiency
         As `market.reference.efficiency`.
     saving
@@ -54,6 +57,7 @@ class Findings:
     rents: WamSurplus
     is_voltage: Bools
     market_cost: float | None = None
+    made_kw: float | None = None
     benchmarks: dict[BenchmarkName, Benchmark] = field(default_factory=dict)
     efficiency: float | None = None
     saving: Floats = field(default_factory=lambda: np.zeros(0))
@@ -135,10 +139,6 @@ def _compared(
     benchmarks, notes = _benchmarks(case, supply)
     apart, best = benchmarks["no_sharing"], benchmarks.get("optimum")
     market_cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
-    n, tariff, resources = apart.trade_kw.size, case.tariff, case.resources
-    middle, band = 0.5 * (tariff.retail + tariff.feed_in), 0.5 * (tariff.retail - tariff.feed_in)
-    bill = trade_payment(np.full(n, middle), np.full(n, band), apart.trade_kw)
-    own = np.bincount(resources.owner, resources.cost(apart.output_kw) - resources.cost(output_kw), n)
     share = None
     if best is not None:
         share = efficiency(apart.social_cost, market_cost, best.social_cost, apart.violated)
@@ -147,7 +147,8 @@ def _compared(
         market_cost=market_cost,
         benchmarks=benchmarks,
         efficiency=share,
-        saving=bill + own - allocation.payment,
+        made_kw=float(np.maximum(output_kw, 0.0).sum() + np.maximum(-case.demand_kw, 0.0).sum()),
+        saving=prosumer_savings(case, allocation.trade_kw, output_kw, allocation.price, apart),
         notes=notes,
     )
 

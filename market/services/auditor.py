@@ -113,6 +113,7 @@ def _nothing(note: str) -> dict[str, Any]:
         "certificate": None,
         "rents": None,
         "market_cost": None,
+        "made_kwh": None,
         "benchmarks": [],
         "efficiency": None,
         "saving": b"",
@@ -135,6 +136,7 @@ def _body(findings: Findings, dt_h: float) -> dict[str, Any]:
             limits=rents.limits * dt_h,
         ),
         "market_cost": None if findings.market_cost is None else findings.market_cost * dt_h,
+        "made_kwh": None if findings.made_kw is None else findings.made_kw * dt_h,
         "benchmarks": [
             BenchmarkCost(name=name, cost=each.social_cost * dt_h, violated=each.violated.size)
             for name, each in findings.benchmarks.items()

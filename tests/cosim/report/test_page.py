@@ -14,7 +14,7 @@ from cosim.report.page import MOST_EVENTS, incidents, key_figures, report_comman
 from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.ledger import Ledger, account_names, book_interval
 from cosim.results.provenance import provenance
-from cosim.results.summary import build_summary
+from cosim.results.summary import Facts, build_summary
 
 LOCAL = timezone(timedelta(hours=2))
 SMALL = FeederMap(
@@ -133,8 +133,8 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
         if bad:
             detail = f"voltage {nodes[-1]}: 1.0507 pu above 1.05 <b>pu</b>"
             writer.event({"tick": tick, "kind": "flag", "source": "wam", "detail": detail})
-    summary = build_summary(
-        writer.table("intervals"),
+    writer.append("prosumers", {"prosumer": names, "saving_usd": draw.gamma(2.0, 0.4, lam.size)})
+    facts = Facts(
         run_id="sunny-day",
         feeder="IEEE 123-node feeder",
         prosumers=11250,
@@ -149,6 +149,7 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
         total_s=41.3,
         origin=provenance(seed=5, broker="embedded amqtt at 127.0.0.1:41883"),
     )
+    summary = build_summary(writer.table("intervals"), writer.table("prosumers"), facts)
     ledger.close()
     writer.finish(summary)
     return path

@@ -77,6 +77,7 @@ def test_a_finished_run_loads_back(run_dir):
         "lams.parquet",
         "ledger.sqlite",
         "nodes.parquet",
+        "prosumers.parquet",
         "scenario.toml",
         "summary.json",
     ]
@@ -167,8 +168,11 @@ def test_an_interrupted_run_goes_on(run_dir):
     with RunWriter(run_dir) as writer:
         write_interval(writer, 0)
         write_interval(writer, 1)
+        writer.append("prosumers", {"prosumer": ["p1", "p2"], "saving_usd": [1.0, 2.0]})
+    assert load(run_dir).prosumers["saving_usd"].tolist() == [1.0, 2.0]
     with RunWriter.resume(run_dir, ticks=[0, 1]) as writer:
         write_interval(writer, 2)
+    assert load(run_dir).prosumers.empty, "sums over half a run belong to nobody"
     assert load(run_dir).lams["tick"].tolist() == [0, 0, 1, 1, 2, 2]
 
 

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from broker.messages import Traffic
 from cosim.results.columns import INTERVALS
+from cosim.results.economics import cost_figures
 from cosim.results.provenance import provenance
-from cosim.results.summary import build_summary, cost_figures, summary_table
-from cosim.results.summary_table import within_limits
+from cosim.results.summary import Facts, build_summary
+from cosim.results.summary_table import summary_table, within_limits
 
 
 def table(**columns):
@@ -32,10 +33,20 @@ def three_intervals():
         violations=[0, 0, 1],
         linear_error_pu=[1e-8, 3e-8, np.nan],
         grid_actual_kw=[400.0, -100.0, 200.0],
+        grid_scheduled_kw=[400.0, -80.0, 200.0],
+        bought_kwh=[2.0, 4.0, 6.0],
+        made_kwh=[10.0, 70.0, np.nan],
+        saving_usd=[1.0, 2.0, np.nan],
+        certified=[True, False, None],
+        duality_gap=[1e-12, -0.5, np.nan],
+        prosumer_gain=[0.0, 0.25, np.nan],
+        lam_gain=[0.0, 0.0, np.nan],
         traded_lam_kwh=[1.0, 2.0, 3.0],
         cost_market=[8.0, 5.0, 9.0],
         cost_no_sharing=[10.0, 7.0, np.nan],
         cost_lam_only=[9.0, 6.0, 9.0],
+        cost_single_layer=[6.5, 4.75, 9.0],
+        cost_single_layer_network=[6.75, 4.75, 9.0],
         cost_optimum=[6.0, 4.5, 9.0],
         efficiency=[0.5, np.nan, np.nan],
         uplift_usd=[0.0, 0.25, 0.0],
@@ -43,8 +54,12 @@ def three_intervals():
     )
 
 
-def summarised(intervals, **changes):
-    facts = {
+def prosumers(saving_usd=(3.0, 1.0, 0.0, -1.0)):
+    return pd.DataFrame({"saving_usd": saving_usd}, dtype=float)
+
+
+def facts(**changes):
+    usual = {
         "run_id": "r1",
         "feeder": "IEEE 123",
         "prosumers": 11250,
@@ -59,7 +74,11 @@ def summarised(intervals, **changes):
         "total_s": 6.5,
         "origin": {"seed": 1, "broker": "mosquitto 2.0.11"},
     }
-    return build_summary(intervals, **(facts | changes))
+    return Facts(**(usual | changes))
+
+
+def summarised(intervals, **changes):
+    return build_summary(intervals, prosumers(), facts(**changes))
 
 
 def test_figures_by_hand():
@@ -93,9 +112,10 @@ def test_figures_by_hand():
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
-def test_costs_are_summed_over_intervals_that_have_all_four():
+def test_costs_are_summed_over_intervals_that_have_them_all():
     cost = cost_figures(three_intervals())
     assert (cost["market"], cost["no_sharing"], cost["lam_only"], cost["optimum"]) == (13.0, 17.0, 15.0, 10.5)
+    assert (cost["single_layer"], cost["single_layer_network"]) == (11.25, 11.5)
     assert cost["intervals"] == 2
 
 
@@ -105,12 +125,36 @@ def test_efficiency_is_that_of_the_intervals_where_it_means_something():
     assert cost["efficiency_intervals"] == 1
 
 
+def test_indicators_are_those_of_sums_over_the_run():
+    kpis = summarised(three_intervals())["kpis"]
+    assert kpis["price_of_anarchy"] == pytest.approx(13.0 / 10.5)
+    imported, exported, made = 100.0, 20.0, 80.0
+    assert kpis["self_sufficiency"] == pytest.approx(1 - imported / (imported + made - exported))
+    assert kpis["self_consumption"] == pytest.approx(1 - exported / made)
+    assert kpis["peak_to_average"] == pytest.approx(400.0 / (700.0 / 3))
+    assert kpis["lam_internal_share"] == 0.5
+    assert kpis["savings_jain"] == pytest.approx(9.0 / (4 * 11.0))
+    assert kpis["savings_gini"] == pytest.approx((3 * 3.0 + 1.0 - 0.0 + 3 * 1.0) / (4 * 3.0))
+    assert kpis["not_worse_share"] == 0.75
+
+
+def test_savings_and_certificates_of_a_run():
+    summary = summarised(three_intervals())
+    assert summary["savings_usd"]["total"] == 3.0
+    assert (summary["savings_usd"]["min"], summary["savings_usd"]["median"]) == (-1.0, 0.5)
+    assert summary["savings_usd"]["intervals"] == 2
+    proof = summary["certificate"]
+    assert (proof["intervals"], proof["holds"]) == (2, 1)
+    assert (proof["duality_gap"], proof["prosumer_gain"]) == (0.5, 0.25)
+
+
 def test_a_run_without_intervals_has_a_summary():
     summary = summarised(three_intervals().iloc[:0])
     assert summary["intervals"]["settled"] == 0
     assert summary["time"]["first"] is None
     assert summary["cost"]["market"] is None
     assert summary["cost"]["efficiency"] is None
+    assert set(build_summary(three_intervals().iloc[:0], prosumers(()), facts())["kpis"].values()) == {None}
     json.dumps(summary, allow_nan=False)
 
 
@@ -125,15 +169,16 @@ RED = "\x1b[1;31m"
 
 def test_what_went_wrong_stands_first_and_in_red():
     lines = [line for line in shown(summarised(three_intervals())).splitlines() if "│" in line]
-    assert [RED in line for line in lines] == [True] * 4 + [False] * (len(lines) - 4)
+    assert [RED in line for line in lines] == [True] * 5 + [False] * (len(lines) - 5)
     assert "3 of 3 settled, 2 cleared, 2 confirmed" in lines[0]
     assert "in 1 intervals" in lines[1]
     assert "1 of voltage or current limits" in lines[2]
-    assert "1 gaps" in lines[3]
+    assert "holds in 1 of 2 intervals" in lines[3]
+    assert "1 gaps" in lines[4]
 
 
 def test_a_clean_run_shows_no_red():
-    clean = three_intervals().assign(status="confirmed", flags=0, violations=0)
+    clean = three_intervals().assign(status="confirmed", flags=0, violations=0, certified=True)
     text = shown(summarised(clean, traffic=[Traffic(sent=5, received=5)]))
     assert RED not in text
     assert "600 entries sum to 0 µ$" in text
@@ -148,8 +193,8 @@ def test_limits_of_voltage(low, high, good):
 
 
 def test_provenance_names_versions_and_machine():
-    facts = provenance(seed=7, broker="embedded")
-    assert facts["seed"] == 7
-    assert facts["broker"] == "embedded"
-    assert facts["versions"]["numpy"] == np.__version__
-    assert facts["machine"]["cpus"] >= 1
+    origin = provenance(seed=7, broker="embedded")
+    assert origin["seed"] == 7
+    assert origin["broker"] == "embedded"
+    assert origin["versions"]["numpy"] == np.__version__
+    assert origin["machine"]["cpus"] >= 1
