@@ -34,6 +34,7 @@ from market.curves import Curves, respond, shift
 from market.response import disaggregate, supply_curves
 from market.services.gates import halfway, sit_out
 from market.services.roster import Roster, Rules, Terms
+from market.strategy import Conduct, Truthful, View, bids_of
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -49,11 +50,14 @@ class Position:
         Inflexible net demand and reactive power, ``(n,)``.
     resources
         What they can do about it; owners are positions in the host.
+    notes
+        What went wrong in forming it.
     """
 
     demand_kw: Floats
     reactive_kvar: Floats
     resources: Resources
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,10 @@ class LivePortfolio(Protocol):
         ...
 
 
+TRUTHFUL = Conduct(Truthful())
+"""Everyone bids its best response."""
+
+
 def alone(values: Curves, terms: Terms) -> Floats:
     """Trade of each prosumer that faces only the utility's tariffs, ``(n,)`` [kW] (market.md, section 4)."""
     tariff = terms.tariff
@@ -98,27 +106,58 @@ def alone(values: Curves, terms: Terms) -> Floats:
 class _Desk:
     """Bids and awards of a fixed group of prosumers, interval by interval."""
 
-    def __init__(self, node: Node, roster: Roster, rules: Rules, members: Indices) -> None:
+    def __init__(self, node: Node, roster: Roster, rules: Rules, members: Indices, conduct: Conduct) -> None:
         lam = roster.lam[members]
         self.node = node
         self.rules = rules
         self.members = members
+        self.names = tuple(roster.prosumers[member] for member in members)
+        self.rating_kw = roster.rating_kw[members]
         self.slope = rules.case.slope[lam]
         self.fee = rules.case.fee[lam]
+        self.strategy = conduct.strategy
+        everyone = np.ones(members.size, dtype=bool)
+        self.follows = everyone if conduct.follows is None else conduct.follows[members]
+        self.last_price = np.full(members.size, np.nan)
+        self.last_kw = np.full(members.size, np.nan)
         self.bid_tick = -1
 
     def bids(self, tick: int, position: Position) -> Curves:
-        """Best response of every member to every price: what it bids."""
+        """What every member bids, by its strategy; who is failed by it tells the truth, and is flagged."""
         self.bid_tick = tick
         self.position = position
         self.supply = supply_curves(position.demand_kw, position.resources)
-        return shift(self.supply.curves, self.slope, self.fee)
+        for note in position.notes:
+            self.node.flag(f"{self.node.name}: {note}")
+        bids = bids_of(self.strategy, self._view(tick), self.follows, self.rating_kw)
+        if bids.failed.any():
+            who = [self.names[place] for place in np.flatnonzero(bids.failed)]
+            named = ", ".join(who[:5]) + (", ..." if len(who) > 5 else "")
+            self.node.flag(
+                f"the strategy failed {len(who)} prosumers, who bid truthfully ({named}): {bids.reason}"
+            )
+        return bids.curves
 
-    async def outputs(self, tick: int, trade_kw: Floats) -> Floats:
+    def _view(self, tick: int) -> View:
+        return View(
+            tick=tick,
+            prosumer=self.names,
+            demand_kw=self.position.demand_kw,
+            resources=self.position.resources,
+            value=self.supply.curves,
+            slope=self.slope,
+            fee=self.fee,
+            last_price=self.last_price,
+            last_kw=self.last_kw,
+            tariff=self.rules.terms(tick).tariff,
+        )
+
+    async def outputs(self, tick: int, trade_kw: Floats, price: Floats) -> Floats:
         """Resource outputs that meet the awarded trades; NaN marks a member that got none and acts alone.
 
         Publishes the members' true position beside it, for the benchmarks.
         """
+        self.last_kw, self.last_price = trade_kw, price
         unserved = np.isnan(trade_kw)
         if unserved.any():
             self.node.flag(f"{int(unserved.sum())} prosumers of {self.node.name} got no award and act alone")
@@ -144,11 +183,13 @@ class _Desk:
 class PopulationHost:
     """Service: many prosumers without hardware, in columns."""
 
-    def __init__(self, node: Node, roster: Roster, rules: Rules, portfolio: Portfolio) -> None:
+    def __init__(
+        self, node: Node, roster: Roster, rules: Rules, portfolio: Portfolio, conduct: Conduct = TRUTHFUL
+    ) -> None:
         self.node = node
         self.portfolio = portfolio
         self.members = roster.hosts[node.name]
-        self.desk = _Desk(node, roster, rules, self.members)
+        self.desk = _Desk(node, roster, rules, self.members, conduct)
         self.awards: Collector[AwardBatch] = Collector(roster.lam_hosts)
         self.output_kw = np.zeros(0)
         self._dispatch_tick = -1
@@ -185,11 +226,13 @@ class PopulationHost:
     async def _dispatch(self, step: Step) -> None:
         self._dispatch_tick = step.tick
         batches = await self.awards.wait(step.tick, halfway(step))
-        trades = np.full(self.members.size, np.nan)
+        trades, prices = np.full((2, self.members.size), np.nan)
         for batch in batches.values():
             awarded = columns.unpack_index(batch.prosumer)
-            trades[np.searchsorted(self.members, awarded)] = columns.unpack(batch.trade_kw, awarded.size)
-        self.output_kw = await self.desk.outputs(step.tick, trades)
+            places = np.searchsorted(self.members, awarded)
+            trades[places] = columns.unpack(batch.trade_kw, awarded.size)
+            prices[places] = columns.unpack(batch.price, awarded.size)
+        self.output_kw = await self.desk.outputs(step.tick, trades, prices)
         await self.node.done(step.step, step.tick)
 
     async def _act(self, step: Step) -> None:
@@ -209,7 +252,14 @@ class LiveHost:
     """Service: prosumers with devices; each bids, is awarded and sets its devices by messages of its own."""
 
     def __init__(
-        self, node: Node, roster: Roster, rules: Rules, portfolio: LivePortfolio, *, valid_s: float
+        self,
+        node: Node,
+        roster: Roster,
+        rules: Rules,
+        portfolio: LivePortfolio,
+        conduct: Conduct = TRUTHFUL,
+        *,
+        valid_s: float,
     ) -> None:
         self.node = node
         self.valid_s = valid_s
@@ -217,7 +267,7 @@ class LiveHost:
         self.members = roster.live_members
         self.names = [roster.prosumers[member] for member in self.members]
         self.lams = [roster.lams[roster.lam[member]] for member in self.members]
-        self.desk = _Desk(node, roster, rules, self.members)
+        self.desk = _Desk(node, roster, rules, self.members, conduct)
         self.telemetry: Collector[Telemetry] = Collector(self.names)
         self.awards: Collector[Award] = Collector(self.names)
         topics = node.topics
@@ -264,7 +314,8 @@ class LiveHost:
     async def _dispatch(self, step: Step) -> None:
         awards = await self.awards.wait(step.tick, halfway(step))
         trades = np.array([awards[name].trade_kw if name in awards else np.nan for name in self.names])
-        output_kw = await self.desk.outputs(step.tick, trades)
+        prices = np.array([awards[name].price if name in awards else np.nan for name in self.names])
+        output_kw = await self.desk.outputs(step.tick, trades, prices)
         outgoing: list[tuple[str, Message]] = []
         set_points = self.portfolio.set_points(output_kw)
         for name, devices in zip(self.names, set_points, strict=True):
