@@ -17,6 +17,7 @@ import click
 
 from broker.errors import BrokerError
 from cosim.errors import SharegridError
+from cosim.memory import keep_freed_memory
 from devices.errors import DeviceError
 from market.errors import MarketError
 
@@ -71,6 +72,7 @@ def _roles(_ctx: click.Context, _param: click.Parameter, value: str | Sequence[s
 @click.version_option(package_name="sharegrid")
 def main() -> None:
     """Two-layer energy sharing on a real feeder, in closed loop with AC power flow and devices."""
+    keep_freed_memory()
 
 
 @main.command()

@@ -1,0 +1,144 @@
+"""Cases of the size of a feeder, a city or a region, for the benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cosim.feeder.linear import Limits, network_rows
+from cosim.feeder.opendss import Feeder
+from market.case import Case, Grid, Network, Resources, Tariff
+from market.clearing import clear, member_curves
+from market.curves import Curves, Floats, respond, shift
+from market.lam import aggregate
+from market.response import supply_curves
+
+RESOURCES = 3
+"""Per prosumer."""
+
+
+def random_prosumers(rng: np.random.Generator, lam_of: np.ndarray, lams: int, size_kw: float = 1.0) -> Case:
+    """Prosumers with load or generation, and three resources of all kinds, in a market without a network.
+
+    Parameters
+    ----------
+    rng
+        Source of all draws.
+    lam_of
+        LAM of each prosumer, ``(n,)``.
+    lams
+        Number of LAMs.
+    size_kw
+        Scale of all powers [kW].
+    """
+    n = lam_of.size
+    count = RESOURCES * n
+    step = rng.random(count) < 0.2
+    linear = rng.uniform(0.05, 0.25, count)
+    linear[step & (rng.random(count) < 0.5)] = 0.0
+    return Case(
+        prosumer_id=tuple(f"p{j}" for j in range(n)),
+        lam_id=tuple(f"lam{i}" for i in range(lams)),
+        lam_of=lam_of,
+        demand_kw=size_kw * rng.uniform(-3.0, 5.0, n),
+        resources=Resources(
+            owner=np.repeat(np.arange(n), RESOURCES),
+            min_kw=-size_kw * rng.uniform(0.0, 2.0, count) * (rng.random(count) < 0.5),
+            max_kw=size_kw * rng.uniform(0.2, 2.0, count),
+            cost_linear=linear,
+            cost_quadratic=np.where(step, 0.0, rng.uniform(0.01, 0.2, count) / size_kw),
+        ),
+        sensitivity=np.full(lams, 10.0 * size_kw),
+        fee=np.full(lams, 0.01),
+        wam_sensitivity=200.0,
+        wam_fee=np.full(lams, 0.005),
+        balance=1.0 + rng.normal(0.0, 0.02, lams),
+        offset_kw=3.0,
+        network=None,
+        grid=Grid(0.25, 0.05, 1e6, 1e6),
+        tariff=Tariff(0.30, 0.04),
+    )
+
+
+def radial_case(prosumers: int, lams: int, rows: int, seed: int, tightness: float = 0.25) -> Case:
+    """Random prosumers on a random radial feeder whose rows bind where sharing would run free.
+
+    Parameters
+    ----------
+    prosumers, lams, rows
+        Size of the case; rows are node voltages, then line currents, around the tree.
+    seed
+        Of all random draws.
+    tightness
+        Part of the move from the state without sharing to free sharing that rows cut off.
+    """
+    rng = np.random.default_rng(seed)
+    lam_of = np.concatenate([np.arange(lams), np.sort(rng.integers(0, lams, prosumers - lams))])
+    case = random_prosumers(rng, np.sort(lam_of), lams)
+    matrix, is_voltage = _tree_rows(rng, lams, rows)
+    free = clear(case).wam.net_kw
+    # Half-way between free sharing and equal prices lies a point that all rows leave room for.
+    held = respond(_seen_by_wam(case), np.full(lams, 0.15)) * 0.7
+    value, safe = matrix @ free, matrix @ held
+    slack = rng.uniform(-tightness, 1.0, rows) * np.abs(value - safe)
+    upper = np.maximum(safe, value + slack) + 1e-9
+    lower = np.minimum(safe, value - np.abs(slack)) - 1e-9
+    return replace(case, network=Network(matrix, np.zeros(rows), lower, upper, is_voltage))
+
+
+def _tree_rows(rng: np.random.Generator, lams: int, rows: int) -> tuple[Floats, np.ndarray]:
+    """Voltages and currents per kW along a random tree, ``(rows, lams)``, and which are voltages."""
+    above = np.zeros((lams, lams))
+    for i in range(lams):
+        above[i, i] = 1.0
+        if i:
+            above[i] += above[int(rng.integers(max(0, i - 6), i))]
+    shared = (above * rng.uniform(0.2, 1.0, lams)) @ above.T
+    which = np.arange(rows) % (2 * lams)
+    voltage = which < lams
+    node = which % lams
+    matrix = np.where(voltage[:, None], -1e-5 * shared[node], 0.15 * above.T[node])
+    return matrix * rng.uniform(0.8, 1.2, (rows, lams)), voltage
+
+
+def _seen_by_wam(case: Case) -> Curves:
+    members = member_curves(case, supply_curves(case.demand_kw, case.resources))
+    return shift(aggregate(members, case.lam_of, len(case.lam_id)), case.wam_slope, case.wam_fee)
+
+
+def ieee123_case(feeder: Feeder, prosumers: int, seed: int) -> tuple[Case, Limits]:
+    """Random prosumers on the IEEE 123-node feeder, every node's voltage and every line's current a row.
+
+    Prosumers spread over the buses by their spot loads, at which the feeder is linearised.
+
+    Parameters
+    ----------
+    feeder
+        The feeder, as it comes with the project.
+    prosumers
+        Number of prosumers.
+    seed
+        Of all random draws.
+    """
+    layout = feeder.layout
+    lams = len(layout.lams)
+    rng = np.random.default_rng(seed)
+    share = layout.spot_kw / layout.spot_kw.sum()
+    drawn = rng.choice(lams, prosumers - 2 * lams, p=share)
+    lam_of = np.sort(np.concatenate([np.arange(lams), np.arange(lams), drawn]))
+    # A kilowatt of mean load for each would be three times what the feeder is built for.
+    case = random_prosumers(rng, lam_of, lams, size_kw=float(layout.spot_kw.sum()) / prosumers)
+    limits = Limits(0.95, 1.05, layout.rating_a)
+    return with_model(case, feeder, limits, layout.spot_kw), limits
+
+
+def with_model(case: Case, feeder: Feeder, limits: Limits, net_kw: Floats) -> Case:
+    """The case over the feeder's linear model around net powers ``(M,)`` [kW], with all of its rows."""
+    point = feeder.linearise(net_kw, feeder.layout.spot_kw * feeder.layout.tan_phi)
+    everything = np.full(net_kw.size, 1e6)
+    rows = network_rows(point, limits, -everything, everything)
+    balance, offset_kw = point.balance
+    is_voltage = np.array([kind == "voltage" for kind in rows.kind])
+    network = Network(rows.matrix, rows.base, rows.lower, rows.upper, is_voltage, rows.name)
+    return replace(case, balance=balance, offset_kw=offset_kw, network=network)
