@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.clearing import feeder_case
+from benchmarks.cases import radial_case
 from market.bidding import CurveResponse, Form, Loop, negotiate
 from market.case import Case
 from market.casefile import read_case
@@ -42,7 +42,7 @@ MOST_ROUNDS = 500
 
 def feeder_cases() -> Iterator[tuple[str, Case]]:
     """The random feeder, its members' and LAMs' sensitivities varied."""
-    base = feeder_case(11250, 85, 400, 1)
+    base = radial_case(11250, 85, 400, 1)
     for local, wide in product((1.0, 10.0), (200.0, 2000.0)):
         sensitivity = np.full(base.sensitivity.size, local)
         yield f"feeder a={local:g} A={wide:g}", replace(base, sensitivity=sensitivity, wam_sensitivity=wide)
