@@ -68,6 +68,41 @@ def price_parts(x: Sequence[str], parts: pd.DataFrame) -> Figure:
     )
 
 
+def parts_by_lam(lams: pd.DataFrame) -> Figure:
+    """What DLMPs add to the energy price [$/kWh], mean over the run: one bar for each LAM, cheapest first.
+
+    Parameters
+    ----------
+    lams
+        A run's table of LAMs.
+    """
+    mean = lams.groupby("lam", observed=True)[["loss", "voltage", "congestion"]].mean().dropna(how="all")
+    mean = mean.loc[mean.sum(axis=1).sort_values(kind="stable").index]
+    x = [str(lam) for lam in mean.index]
+    plot = figure(
+        bars(x, mean["loss"], "marginal losses", GREY),
+        bars(x, mean["voltage"], "voltage limits", PURPLE),
+        bars(x, mean["congestion"], "current limits", RED),
+        y_title="$/kWh, mean over intervals",
+        hover=".5f",
+    )
+    plot["layout"]["xaxis"] = {"type": "category", "showgrid": False, "automargin": True, "nticks": 24}
+    return plot
+
+
+def rents(x: Sequence[str], points: pd.DataFrame, hours: float) -> Figure:
+    """What the WAM keeps by cause [$ per ``hours``]; below zero where it pays more than it collects."""
+    return figure(
+        bars(x, points["wam_fees_usd"], "fees", GREEN),
+        bars(x, points["loss_rent_usd"], "losses", GREY),
+        bars(x, points["voltage_rent_usd"], "voltage limits", PURPLE),
+        bars(x, points["congestion_rent_usd"], "current limits", RED),
+        bars(x, points["limit_rent_usd"], "limits of the grid", INK),
+        y_title=f"$ per {_span(hours)}",
+        hover=".4f",
+    )
+
+
 def voltages(x: Sequence[str], spread: pd.DataFrame, limits: Sequence[float]) -> Figure:
     """Envelope of node voltages [pu], with the limits.
 
@@ -121,6 +156,8 @@ def totals(cost: Mapping[str, float | None]) -> Figure:
         "no sharing": (cost["no_sharing"], GREY),
         "LAM only": (cost["lam_only"], ORANGE),
         "market": (cost["market"], BLUE),
+        "one layer, no network": (cost["single_layer"], SKY),
+        "one layer, network": (cost["single_layer_network"], GREEN),
         "optimum": (cost["optimum"], PALE),
     }
     known = {label: (value, colour) for label, (value, colour) in shown.items() if value is not None}

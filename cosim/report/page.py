@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cosim.report import figures
 from cosim.report.condense import condense, local_times, means, spread, stride_of
 from cosim.report.map import map_data
+from cosim.report.tables import indicators, kept, money_tables, worst_figures
 from cosim.results.arrow import translated
-from cosim.results.directory import LEDGER, REPORT, Run, load
-from cosim.results.entries import KINDS, MICRO
-from cosim.results.ledger import Ledger
+from cosim.results.directory import REPORT, Run, load
+from cosim.results.entries import KINDS
 from cosim.results.summary_table import VOLTAGE_TOLERANCE_PU, within_limits
 
 if TYPE_CHECKING:
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 1500
 MOST_EVENTS = 200
-_PARTIES = {
-    "prosumer": "prosumers",
-    "lam": "LAMs",
-    "wam": "WAM",
-    "grid": "grid",
-    "utility": "utility",
-    "imbalance": "imbalance account",
-    "rounding": "rounding",
-}
 
 
 class Figure(NamedTuple):
@@ -80,6 +71,7 @@ def write_report(run: Run, path: Path | None = None) -> Path:
     )
     summary = run.summary
     labels = _labels(run.intervals, summary["time"]["first"])
+    settlement, payments = money_tables(run)
     drawing = map_data(run.feeder_map, run.intervals, run.lams, run.nodes, labels, _limits(summary))
     page = environment.get_template("report.html.j2").render(
         summary=summary,
@@ -87,7 +79,11 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         key_figures=key_figures(summary),
         incidents=incidents(run.intervals, run.events, labels),
         most_incidents=MOST_EVENTS,
-        settlement=_settlement(run),
+        settlement=settlement,
+        payments=payments,
+        kept=kept(summary["settlement"]),
+        indicators=indicators(summary),
+        certificate=worst_figures(summary["certificate"]),
         kinds=KINDS,
         has_map=drawing is not None,
         plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library's own text
@@ -102,6 +98,7 @@ def key_figures(summary: Mapping[str, Any]) -> list[Figure]:
     """Figures at the head of the page."""
     counts, cost, volts, ac = (summary[key] for key in ("intervals", "cost", "voltage_pu", "ac"))
     settlement, messages, modbus = summary["settlement"], summary["messages"], summary["modbus"]
+    proof, kpis = summary["certificate"], summary["kpis"]
     lost = sum(messages[name] for name in ("gaps", "duplicates", "late", "rejected"))
     complete = counts["planned"] == counts["settled"] == counts["confirmed"]
     saved = None if cost["market"] is None else cost["no_sharing"] - cost["market"]
@@ -121,6 +118,27 @@ def key_figures(summary: Mapping[str, Any]) -> list[Figure]:
             "saved by sharing",
             "not known" if saved is None else f"{saved:,.2f} $",
             "" if saved is None else f"of {cost['no_sharing']:,.2f} $ without sharing",
+        ),
+        Figure(
+            "prosumers not worse off",
+            _percent(kpis["not_worse_share"]),
+            "than without sharing, over the run",
+        ),
+        Figure(
+            "self-sufficiency",
+            _percent(kpis["self_sufficiency"]),
+            "of what is consumed is made on the feeder",
+        ),
+        Figure(
+            "met inside LAMs",
+            _percent(kpis["lam_internal_share"]),
+            "of what prosumers buy comes from their own LAM",
+        ),
+        Figure(
+            "certified equilibrium",
+            f"{proof['holds']} / {proof['intervals']}",
+            f"intervals; duality gap at most {_plain(proof['duality_gap'])} $/h",
+            proof["holds"] == proof["intervals"],
         ),
         Figure(
             "voltage",
@@ -205,6 +223,8 @@ def _figures(run: Run) -> dict[str, Any]:
         "parts": figures.price_parts(
             x, means(run.lams, ("loss", "voltage", "congestion"), points.index, stride)
         ),
+        "by_lam": figures.parts_by_lam(run.lams),
+        "rents": figures.rents(x, points, hours),
         "voltages": figures.voltages(x, spread(run.nodes, "v_pu", points.index, stride), _limits(summary)),
         "energy": figures.energy(x, points, hours),
         "totals": figures.totals(summary["cost"]),
@@ -213,24 +233,6 @@ def _figures(run: Run) -> dict[str, Any]:
         "error": figures.linear_error(x, points, VOLTAGE_TOLERANCE_PU),
         "durations": figures.durations(x, points),
     }
-
-
-def _settlement(run: Run) -> list[dict[str, Any]]:
-    """Rows of the settlement table: balances by party and kind, and their sums."""
-    with Ledger.open(run.path / LEDGER) as ledger:
-        balances = ledger.balances_by_party()
-    rows = [_row(name, balances.get(party, {})) for party, name in _PARTIES.items()]
-    sums = {kind: sum(entries.get(kind, 0) for entries in balances.values()) for kind in KINDS}
-    return [*rows, _row("sum", sums)]
-
-
-def _row(name: str, micro: Mapping[str, int]) -> dict[str, Any]:
-    kinds = {kind: _dollars(micro[kind]) if kind in micro else "" for kind in KINDS}
-    return {"name": name, "kinds": kinds, "balance": _dollars(sum(micro.values()))}
-
-
-def _dollars(micro: int) -> str:
-    return f"{micro / MICRO:,.6f}".replace("-", "−")
 
 
 def _title(summary: Mapping[str, Any]) -> str:
@@ -252,6 +254,10 @@ def _limits(summary: Mapping[str, Any]) -> list[float]:
 
 def _plain(value: float | None) -> str:
     return "?" if value is None else f"{value:.2g}"
+
+
+def _percent(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.1%}"
 
 
 def _embedded(data: Mapping[str, Any]) -> str:

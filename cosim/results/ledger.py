@@ -199,15 +199,22 @@ class Ledger:
 
     def balances_by_party(self) -> dict[str, dict[str, int]]:
         """Balances by party (``prosumer``, ``lam``, ``wam``, ...) and kind of entry [µ$, + received]."""
-        table: dict[str, dict[str, int]] = {
+        return {
+            party: {kind: received - paid for kind, (paid, received) in kinds.items()}
+            for party, kinds in self.turnover_by_party().items()
+        }
+
+    def turnover_by_party(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """What each party paid and received by kind of entry [µ$], each account and interval on its own."""
+        table: dict[str, dict[str, tuple[int, int]]] = {
             party: {} for (party,) in self._rows("SELECT party FROM account GROUP BY party ORDER BY MIN(id)")
         }
-        for party, kind, micro in self._rows(
-            "SELECT party, kind, SUM(micro) FROM account JOIN"
-            " (SELECT account, kind, SUM(micro) AS micro FROM entry GROUP BY account, kind) ON account = id"
-            " GROUP BY party, kind ORDER BY kind"
+        for party, kind, paid, received in self._rows(
+            "SELECT party, kind, SUM(paid), SUM(received) FROM account JOIN"
+            " (SELECT account, kind, -SUM(MIN(micro, 0)) AS paid, SUM(MAX(micro, 0)) AS received"
+            " FROM entry GROUP BY account, kind) ON account = id GROUP BY party, kind ORDER BY kind"
         ):
-            table[party][KINDS[kind]] = micro
+            table[party][KINDS[kind]] = (paid, received)
         return table
 
     def statement(self, account: str) -> list[Entry]:

@@ -85,6 +85,13 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
                 "status": "unconfirmed" if bad else "confirmed",
                 "flags": int(bad),
                 "rounds": 3 if binds else 2,
+                "certified": not bad,
+                "duality_gap": 1e-12 if not bad else 0.3,
+                **{
+                    f"{cause}_rent_usd": amount
+                    for cause, amount in (("loss", 0.4), ("voltage", -0.3 * binds))
+                },
+                "wam_fees_usd": 0.2,
                 "energy_price": energy,
                 "import_price": 0.22,
                 "export_price": 0.07,
@@ -238,6 +245,41 @@ def test_settlement_sums_to_zero_on_the_page(page):
     assert len(cells) == 7
     assert set(cells) <= {"0.000000", ""}
     assert cells[-1] == "0.000000"
+
+
+def test_payments_of_the_page_are_those_of_the_ledger(day, page):
+    cells = dict(re.findall(r"<tr><th>([\w ]+ → [\w ]+)</th><td>([\d,.]+) \$</td>", text_of(page)))
+    paid = {name: float(amount.replace(",", "")) for name, amount in cells.items()}
+    with Ledger.open(day.path / "ledger.sqlite") as ledger:
+        balances = ledger.balances_by_party()
+        turnover = ledger.turnover_by_party()
+    net = balances["prosumer"]["energy"] / 1e6
+    assert paid["LAMs → prosumers"] - paid["prosumers → LAMs"] == pytest.approx(net, abs=0.011)
+    assert paid["prosumers → LAMs"] == pytest.approx(turnover["prosumer"]["energy"][0] / 1e6, abs=0.006)
+    assert paid["WAM → LAMs"] - paid["LAMs → WAM"] == pytest.approx(
+        balances["lam"]["wholesale"] / 1e6, abs=0.011
+    )
+
+
+def test_price_parts_by_lam_add_up_to_what_dlmps_add(day, page):
+    traces = embedded(page)["figures"]["by_lam"]["data"]
+    total = dict(zip(traces[0]["x"], np.sum([trace["y"] for trace in traces], axis=0), strict=True))
+    added = (day.lams["wam_price"] - day.lams["energy"]).groupby(day.lams["lam"]).mean()
+    assert total == pytest.approx({str(lam): value for lam, value in added.items()}, abs=3e-6)
+    assert list(total.values()) == sorted(total.values())
+
+
+def test_rents_are_drawn_by_cause(day, page):
+    drawn = {trace["name"]: np.nansum(trace["y"]) for trace in embedded(page)["figures"]["rents"]["data"]}
+    assert drawn["losses"] == pytest.approx(day.intervals["loss_rent_usd"].sum(), abs=1e-3)
+    assert drawn["voltage limits"] == pytest.approx(day.intervals["voltage_rent_usd"].sum(), abs=1e-3)
+    assert drawn["voltage limits"] < -1.0
+
+
+def test_intervals_without_a_valid_certificate_ask_for_attention(day, page):
+    assert day.summary["certificate"]["intervals"] - day.summary["certificate"]["holds"] == 2
+    assert "certified equilibrium" in {figure.label for figure in key_figures(day.summary) if not figure.good}
+    assert "Holds in 94 of 96 intervals" in text_of(page)
 
 
 def test_embedded_data_cannot_end_its_script(page):

@@ -1,0 +1,136 @@
+"""Tables of the report: indicators, certificate, and who pays whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from cosim.results.directory import LEDGER, Run
+from cosim.results.entries import KINDS, MICRO
+from cosim.results.ledger import Ledger
+
+_PARTIES = {
+    "prosumer": "prosumers",
+    "lam": "LAMs",
+    "wam": "WAM",
+    "grid": "grid",
+    "utility": "utility",
+    "imbalance": "imbalance account",
+    "rounding": "rounding",
+}
+_SIDES = {
+    "energy": ("prosumer", "LAMs", "energy at local prices and fees"),
+    "wholesale": ("lam", "WAM", "energy at DLMPs and fees"),
+    "grid": ("grid", "WAM", "scheduled power at the feeder head"),
+    "imbalance": ("prosumer", "imbalance account", "metered energy off the allocated"),
+    "residual": ("grid", "imbalance account", "power at the feeder head off the scheduled"),
+    "uplift": ("wam", "utility", "a negative surplus of the WAM"),
+}
+"""By kind of entry: a party, the other side, and what is paid for."""
+
+
+class Line(NamedTuple):
+    """A row: what, its value, and what it means."""
+
+    name: str
+    value: str
+    note: str
+
+
+def indicators(summary: Mapping[str, Any]) -> list[Line]:
+    """Indicators of the run as docs/kpis.md defines them."""
+    kpis, savings = summary["kpis"], summary["savings_usd"]
+    return [
+        Line("efficiency", _percent(kpis["efficiency"]), "of what sharing can save, saved by the market"),
+        Line("price of anarchy", _number(kpis["price_of_anarchy"], 6), "cost of the market over least cost"),
+        Line("self-sufficiency", _percent(kpis["self_sufficiency"]), "of consumption made on the feeder"),
+        Line("self-consumption", _percent(kpis["self_consumption"]), "of what is made, used on the feeder"),
+        Line("peak to average", _number(kpis["peak_to_average"], 3), "of the power at the feeder head"),
+        Line("inside LAMs", _percent(kpis["lam_internal_share"]), "of purchases met by the own LAM"),
+        Line("not worse off", _percent(kpis["not_worse_share"]), "of prosumers, against no sharing"),
+        Line("Jain's index", _number(kpis["savings_jain"], 3), "of savings; 1 where all save the same"),
+        Line("Gini coefficient", _number(kpis["savings_gini"], 3), "of savings; 0 where all save the same"),
+        Line("saving, median", _usd(savings["median"]), f"of a prosumer; {_spread(savings)}"),
+    ]
+
+
+def worst_figures(certificate: Mapping[str, Any]) -> list[Line]:
+    """Largest figure of each kind in the run's certificates."""
+    shown = {
+        "balance_kw": ("balance", "kW", "a balance or limit of power is missed by"),
+        "duality_gap": ("duality gap", "$/h", "between cost and the bound that prices prove"),
+        "prosumer_gain": ("a prosumer's gain", "$/h", "by another bid while all others stay"),
+        "lam_gain": ("a LAM's gain", "$/h", "by another bid under its conjecture"),
+        "price_error": ("price", "$/kWh", "a price or its parts miss what they must be by"),
+        "payment_error": ("payment", "$/h", "a payment misses what is due by"),
+    }
+    return [
+        Line(name, "?" if certificate[key] is None else f"{certificate[key]:.1e} {unit}", note)
+        for key, (name, unit, note) in shown.items()
+    ]
+
+
+def kept(settlement: Mapping[str, float]) -> list[Line]:
+    """What LAMs and the WAM keep, and why [$]."""
+    strategic = settlement["lam_surplus_usd"] - settlement["lam_fees_usd"]
+    return [
+        Line("LAMs: fees", _usd(settlement["lam_fees_usd"]), "of members, on traded energy"),
+        Line("LAMs: strategic", _usd(strategic), "LAMs buy less, and sell less, than their members would"),
+        Line("WAM: fees", _usd(settlement["wam_fees_usd"]), "of LAMs, on their net purchases"),
+        Line("WAM: losses", _usd(settlement["loss_rent_usd"]), "marginal losses beyond what losses cost"),
+        Line("WAM: voltage limits", _usd(settlement["voltage_rent_usd"]), "where they bind"),
+        Line("WAM: current limits", _usd(settlement["congestion_rent_usd"]), "where they bind"),
+        Line("WAM: limits of the grid", _usd(settlement["limit_rent_usd"]), "where they bind"),
+        Line("uplift", _usd(settlement["uplift_usd"]), "the utility's, where the WAM's surplus is negative"),
+    ]
+
+
+def money_tables(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Two tables of the ledger: balances by party and kind with their sums; and payments both ways."""
+    with Ledger.open(run.path / LEDGER) as ledger:
+        turnover = ledger.turnover_by_party()
+    balances = {
+        party: {kind: received - paid for kind, (paid, received) in kinds.items()}
+        for party, kinds in turnover.items()
+    }
+    rows = [_row(name, balances.get(party, {})) for party, name in _PARTIES.items()]
+    sums = {kind: sum(entries.get(kind, 0) for entries in balances.values()) for kind in KINDS}
+    return [*rows, _row("sum", sums)], _payments(turnover)
+
+
+def _payments(turnover: Mapping[str, Mapping[str, tuple[int, int]]]) -> list[dict[str, str]]:
+    """Rows ``payer``, ``payee``, ``purpose`` and ``usd`` of what was paid either way."""
+    rows = []
+    for kind, (party, other, purpose) in _SIDES.items():
+        name = _PARTIES[party]
+        paid, received = turnover.get(party, {}).get(kind, (0, 0))
+        for payer, payee, micro in ((name, other, paid), (other, name, received)):
+            if micro:
+                rows.append({"payer": payer, "payee": payee, "purpose": purpose, "usd": _usd(micro / MICRO)})
+    return rows
+
+
+def _row(name: str, micro: Mapping[str, int]) -> dict[str, Any]:
+    kinds = {kind: _dollars(micro[kind]) if kind in micro else "" for kind in KINDS}
+    return {"name": name, "kinds": kinds, "balance": _dollars(sum(micro.values()))}
+
+
+def _spread(savings: Mapping[str, float | None]) -> str:
+    return f"9 of 10 between {_usd(savings['p05'])} and {_usd(savings['p95'])}"
+
+
+def _dollars(micro: int) -> str:
+    return f"{micro / MICRO:,.6f}".replace("-", "−")
+
+
+def _usd(value: float | None) -> str:
+    # Adding zero takes the sign from a negative zero.
+    return "?" if value is None else f"{round(value, 2) + 0.0:,.2f} $".replace("-", "−")
+
+
+def _percent(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2%}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "?" if value is None else f"{value:.{digits}f}"
