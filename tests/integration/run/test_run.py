@@ -40,6 +40,42 @@ def test_a_small_run_confirms_settles_and_records(small_run):
     assert (intervals["cost_optimum"] <= intervals["cost_market"] + 1e-9).all()
 
 
+RENTS = ["wam_fees_usd", "loss_rent_usd", "voltage_rent_usd", "congestion_rent_usd", "limit_rent_usd"]
+
+
+def test_every_cleared_interval_is_certified_and_its_money_explained(small_run):
+    run, _ = small_run
+    intervals, lams = run.intervals, run.lams
+    assert intervals["certified"].tolist() == [True, True]
+    for figure in ("duality_gap", "prosumer_gain", "lam_gain", "balance_kw", "price_error", "payment_error"):
+        assert intervals[figure].abs().max() < 1e-9
+    parts = lams[["energy", "loss", "voltage", "congestion"]].sum(axis=1)
+    np.testing.assert_allclose(parts, lams["wam_price"], rtol=0, atol=1e-12)
+    # The ledger rounds each payment to a micro-dollar.
+    np.testing.assert_allclose(intervals[RENTS].sum(axis=1), intervals["wam_surplus_usd"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(intervals["uplift_usd"], (-intervals["wam_surplus_usd"]).clip(lower=0))
+    assert lams["surplus_usd"].min() >= 0.0
+    assert (intervals["lam_fees_usd"] <= intervals["lam_surplus_usd"] + 1e-9).all()
+    by_tick = lams.groupby("tick")["surplus_usd"].sum()
+    np.testing.assert_allclose(by_tick, intervals["lam_surplus_usd"], rtol=0, atol=1e-9)
+    assert (intervals["audit_s"] > 0).all()
+
+
+def test_benchmarks_and_savings_stand_beside_the_market(small_run):
+    run, world = small_run
+    intervals = run.intervals
+    for name in ("no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"):
+        assert intervals[f"cost_{name}"].notna().all()
+    assert (intervals["cost_optimum"] <= intervals["cost_single_layer_network"] + 1e-9).all()
+    assert intervals["violated_single_layer"].notna().all()
+    savings = run.prosumers.set_index("prosumer")["saving_usd"]
+    assert list(savings.index) == list(world.roster.prosumers)
+    assert savings.sum() == pytest.approx(intervals["saving_usd"].sum())
+    assert savings.sum() == pytest.approx(run.lams["saving_usd"].sum())
+    assert run.prosumers["bought_kwh"].sum() == pytest.approx(intervals["bought_kwh"].sum())
+    assert (intervals["traded_lam_kwh"] <= intervals["bought_kwh"]).all()
+
+
 def test_meters_show_the_feeder_s_voltage_and_the_counters_what_was_booked(small_run):
     run, world = small_run
     second = run.devices.query("phase == 'measure' and tick == 1").set_index("prosumer")["v_pu"]
