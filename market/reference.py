@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from market.case import Case
 from market.curves import Curves, Floats, Ints, respond_range
+from market.errors import MarketError
 from market.lam import aggregate, clear_lams
 from market.response import Supply, disaggregate, shift, supply_curves
 from market.wam import clear_wam
+
+Name = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
 
 FLOOR = 1e-6
 """Slope that stands in for none where responses would jump [$/kWh per kW]."""
@@ -41,6 +47,40 @@ class Benchmark:
     grid_kw: float
     social_cost: float
     violated: Ints
+
+
+def references(case: Case, supply: Supply | None = None) -> tuple[dict[Name, Benchmark], list[str]]:
+    """All benchmarks of a case that can be cleared, and why the others cannot.
+
+    Parameters
+    ----------
+    case, supply
+        The case, and its ``supply_curves`` where the caller has them already.
+
+    Returns
+    -------
+    dict
+        Benchmarks by name; no sharing and LAM only are always among them.
+    list of str
+        One clause for each that is missing.
+    """
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    found: dict[Name, Benchmark] = {
+        "no_sharing": no_sharing(case, supply),
+        "lam_only": lam_only(case, supply),
+    }
+    central: dict[Name, Callable[[], Benchmark]] = {
+        "single_layer": partial(single_layer, case, supply),
+        "single_layer_network": partial(single_layer, case, supply, with_network=True),
+        "optimum": partial(optimum, case, supply),
+    }
+    missing = []
+    for name, solve in central.items():
+        try:
+            found[name] = solve()
+        except MarketError as error:
+            missing.append(f"no {name.replace('_', ' ')} to compare with: {error}")
+    return found, missing
 
 
 def no_sharing(case: Case, supply: Supply | None = None) -> Benchmark:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +14,9 @@ from market.case import Case
 from market.casefile import read_case
 from market.certificate import Announced, certify
 from market.errors import CaseError, Infeasible, NotConverged
+from market.kpi import indicators
 from market.methods import Method, Solved, solve
-from market.reference import optimum
+from market.reference import Benchmark, Name, references
 from market.settlement import trade_payment
 from market.tolerance import exceeds
 
@@ -75,6 +77,26 @@ class CertificateResult(msgspec.Struct, frozen=True):
     exploitability: float
 
 
+class BenchmarkResult(msgspec.Struct, frozen=True):
+    """Social cost [$/h] under other rules, and the network rows that they would violate, by name."""
+
+    social_cost: float
+    violates: list[str]
+
+
+class KpiResult(msgspec.Struct, frozen=True):
+    """Indicators: docs/kpis.md; null where one has no meaning."""
+
+    efficiency: float | None
+    price_of_anarchy: float | None
+    self_sufficiency: float | None
+    self_consumption: float | None
+    lam_internal_share: float | None
+    savings_jain: float | None
+    savings_gini: float | None
+    not_worse_share: float
+
+
 class RoundsResult(msgspec.Struct, frozen=True):
     """Rounds of bids and what they carried: docs/case-format.md."""
 
@@ -98,6 +120,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     wam: WamResult
     social_cost: float
     optimum_cost: float
+    benchmarks: dict[Name, BenchmarkResult]
+    kpis: KpiResult
     certificate: CertificateResult
     rounds: RoundsResult | msgspec.UnsetType = msgspec.UNSET
     iterations: int
@@ -115,7 +139,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
-    """Result of an outcome: adds payments, the social optimum's cost and the certificate.
+    """Result of an outcome: adds payments, benchmarks, indicators and the certificate.
 
     An outcome whose certificate is beyond tolerance is refused, whatever its solver thought of it.
     """
@@ -136,6 +160,17 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
     certificate_seconds = time.perf_counter() - began
     if beyond := exceeds(proof, case):
         return Refusal(status="not_converged", method=method, reason=f"no equilibrium: {'; '.join(beyond)}")
+    benchmarks, missing = references(case)
+    if "optimum" not in benchmarks:
+        return Refusal(status="not_converged", method=method, reason="; ".join(missing))
+    figures = indicators(
+        case,
+        outcome.trade_kw,
+        outcome.output_kw,
+        outcome.price,
+        apart=benchmarks["no_sharing"],
+        optimum=benchmarks["optimum"],
+    )
     return Result(
         method=method,
         prosumers=ProsumerResult(list(case.prosumer_id), outcome.trade_kw.tolist(), payment.tolist()),
@@ -149,7 +184,9 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
         ),
         wam=WamResult(wam.grid_kw, wam.energy_price, wam.row_value.tolist(), wam.row_dual.tolist()),
         social_cost=outcome.social_cost,
-        optimum_cost=optimum(case).social_cost,
+        optimum_cost=benchmarks["optimum"].social_cost,
+        benchmarks={name: _benchmark(case, found) for name, found in benchmarks.items()},
+        kpis=KpiResult(**asdict(figures)),
         certificate=CertificateResult(
             proof.balance_kw, proof.row_violation, proof.duality_gap, proof.exploitability
         ),
@@ -157,6 +194,13 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
         iterations=outcome.iterations,
         seconds=outcome.seconds,
         certificate_seconds=certificate_seconds,
+    )
+
+
+def _benchmark(case: Case, found: Benchmark) -> BenchmarkResult:
+    names = case.network.name if case.network is not None else ()
+    return BenchmarkResult(
+        found.social_cost, [names[row] if names else str(row) for row in found.violated.tolist()]
     )
 
 

@@ -7,20 +7,17 @@ the interval (market.md, section 4), and are given only where everyone's true po
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
-from broker.messages import BenchmarkName, WamOutcome
+from broker.messages import WamOutcome
 from market.case import Case
 from market.certificate import Announced, Certificate, certify
 from market.curves import Bools, Floats
-from market.errors import MarketError
 from market.kpi import prosumer_savings
-from market.reference import Benchmark, efficiency, lam_only, no_sharing, optimum, single_layer
-from market.response import Supply, supply_curves
+from market.reference import Benchmark, Name, efficiency, references
+from market.response import supply_curves
 from market.services.interval import Allocation, Said, allocation_of, as_bid, case_of, cleared, row_places
 from market.services.roster import Roster, Rules, Terms
 from market.settlement import WamSurplus, settle, wam_surplus
@@ -58,7 +55,7 @@ class Findings:
     is_voltage: Bools
     market_cost: float | None = None
     made_kw: float | None = None
-    benchmarks: dict[BenchmarkName, Benchmark] = field(default_factory=dict)
+    benchmarks: dict[Name, Benchmark] = field(default_factory=dict)
     efficiency: float | None = None
     saving: Floats = field(default_factory=lambda: np.zeros(0))
     notes: list[str] = field(default_factory=list)
@@ -136,7 +133,7 @@ def _compared(
 ) -> Findings:
     """Findings with the benchmarks and what everyone saves against no sharing."""
     supply = supply_curves(case.demand_kw, case.resources)
-    benchmarks, notes = _benchmarks(case, supply)
+    benchmarks, notes = references(case, supply)
     apart, best = benchmarks["no_sharing"], benchmarks.get("optimum")
     market_cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
     share = None
@@ -151,23 +148,3 @@ def _compared(
         saving=prosumer_savings(case, allocation.trade_kw, output_kw, allocation.price, apart),
         notes=notes,
     )
-
-
-def _benchmarks(case: Case, supply: Supply) -> tuple[dict[BenchmarkName, Benchmark], list[str]]:
-    """All benchmarks that can be cleared, and why the others cannot."""
-    benchmarks: dict[BenchmarkName, Benchmark] = {
-        "no_sharing": no_sharing(case, supply),
-        "lam_only": lam_only(case, supply),
-    }
-    central: dict[BenchmarkName, Callable[[], Benchmark]] = {
-        "single_layer": partial(single_layer, case, supply),
-        "single_layer_network": partial(single_layer, case, supply, with_network=True),
-        "optimum": partial(optimum, case, supply),
-    }
-    notes = []
-    for name, solve in central.items():
-        try:
-            benchmarks[name] = solve()
-        except MarketError as error:
-            notes.append(f"no {name.replace('_', ' ')} to compare with: {error}")
-    return benchmarks, notes

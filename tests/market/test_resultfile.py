@@ -21,7 +21,8 @@ def test_a_result_has_exactly_the_documented_keys(tmp_path):
     assert status == 0
     assert list(result) == [
         "format", "status", "method", "prosumers", "resources", "lams", "wam",
-        "social_cost", "optimum_cost", "certificate", "iterations", "seconds", "certificate_seconds",
+        "social_cost", "optimum_cost", "benchmarks", "kpis", "certificate",
+        "iterations", "seconds", "certificate_seconds",
     ]  # fmt: skip
     assert (result["format"], result["status"], result["method"]) == (1, "optimal", "exact")
     assert list(result["prosumers"]) == ["id", "trade_kw", "payment_per_h"]
@@ -29,6 +30,10 @@ def test_a_result_has_exactly_the_documented_keys(tmp_path):
     assert list(result["lams"]) == ["id", "net_kw", "price", "wam_price", "dlmp"]
     assert list(result["lams"]["dlmp"]) == ["energy", "loss", "voltage", "congestion"]
     assert list(result["wam"]) == ["grid_kw", "energy_price", "row_value", "row_dual"]
+    assert result["benchmarks"]["optimum"] == {"social_cost": result["optimum_cost"], "violates": []}
+    worse = result["benchmarks"]["no_sharing"]
+    assert (result["kpis"]["efficiency"] is None) == bool(worse["violates"])
+    assert 0.0 < result["kpis"]["lam_internal_share"] <= 1.0
     assert list(result["certificate"]) == ["balance_kw", "row_violation", "duality_gap", "exploitability"]
     assert result["seconds"] > 0
     assert result["certificate_seconds"] > 0
