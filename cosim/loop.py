@@ -113,17 +113,17 @@ def _job(node: Node, service: _Service) -> Job:
 
 async def _market(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     world, roster, rules = stage.world, stage.world.roster, stage.world.rules
-    sky = Sky(world.profiles)
+    sky = Sky(world.profiles, world.expectation())
     jobs: list[Job] = []
     for host, members in roster.hosts.items():
         node = await stack.enter_async_context(stage.node(host))
         portfolio = VirtualPortfolio(sky, members, world.reactive_ratio)
-        jobs.append(_job(node, PopulationHost(node, roster, rules, portfolio)))
+        jobs.append(_job(node, PopulationHost(node, roster, rules, portfolio, world.conduct())))
     if world.has_live:
         node = await stack.enter_async_context(stage.node(LIVE_HOST))
         live = TelemetryPortfolio(sky, roster.live_members, world.reactive_ratio)
         valid_s = world.scenario.live.command_validity_intervals * world.timeline.interval_h * 3600.0
-        jobs.append(_job(node, LiveHost(node, roster, rules, live, valid_s=valid_s)))
+        jobs.append(_job(node, LiveHost(node, roster, rules, live, world.conduct(), valid_s=valid_s)))
     for host in roster.lam_hosts:
         node = await stack.enter_async_context(stage.node(host))
         jobs.append(_job(node, LamHost(node, roster, rules)))

@@ -15,16 +15,20 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from cosim.extensions import make, source_hash
 from cosim.feeder.circuit import FeederLayout
 from cosim.feeder.linear import Limits
 from cosim.population.build import build_population
+from cosim.population.expectation import Expectation
 from cosim.population.members import LamSites, Population
+from cosim.population.noise import generator
 from cosim.population.prices import prices_at
 from cosim.population.profiles import Profiles, build_profiles
-from cosim.scenario import Scenario
+from cosim.scenario import Extension, Scenario
 from cosim.scenario.timeline import Timeline, timeline_of
 from market.case import Case, Grid, Resources, Tariff
 from market.services.roster import Roster, Rules, Terms
+from market.strategy import Conduct, Truthful
 
 POPULATION_HOST = "population-0"
 LIVE_HOST = "live-0"
@@ -67,6 +71,32 @@ class World:
     def has_live(self) -> bool:
         """Whether any prosumer has devices of its own."""
         return bool(self.population.live.any())
+
+    def conduct(self) -> Conduct:
+        """How prosumers bid, with a strategy of its own for each host that asks.
+
+        Raises
+        ------
+        ScenarioError
+            The strategy that the scenario names cannot be made.
+        """
+        named = self.scenario.market.strategy
+        if not named.use:
+            return Conduct(Truthful())
+        return Conduct(make(named, "market.strategy", "bid"), self._drawn("strategy", named))
+
+    def expectation(self) -> Expectation | None:
+        """The forecast that the scenario names, if it does; raises as `conduct`."""
+        named = self.scenario.population.forecast
+        if not named.use:
+            return None
+        return Expectation(make(named, "population.forecast", "expect"), self._drawn("forecaster", named))
+
+    def _drawn(self, purpose: str, named: Extension) -> npt.NDArray[np.bool_]:
+        """Who goes by an extension, ``(n,)``."""
+        draw = generator(self.scenario.run.seed, purpose).random(self.population.size)
+        drawn: npt.NDArray[np.bool_] = draw < named.share
+        return drawn
 
     @property
     def position_hosts(self) -> list[str]:
@@ -119,6 +149,9 @@ def digest_of(scenario: Scenario) -> str:
     for section, key in (("feeder", "master"), ("tables", "prosumers"), ("tables", "profiles")):
         if values[section][key]:
             values[section][key] = hashlib.sha256(Path(values[section][key]).read_bytes()).hexdigest()
+    for section, key in (("market", "strategy"), ("population", "forecast")):
+        named: Extension = getattr(getattr(scenario, section), key)
+        values[section][key]["folder"] = source_hash(named, f"{section}.{key}")
     return hashlib.sha256(repr((version("sharegrid"), values)).encode()).hexdigest()[:16]
 
 

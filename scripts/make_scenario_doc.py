@@ -89,7 +89,7 @@ def _section(name: str, annotated: inspect.Type, *, listed: bool = False) -> lis
             below += _section(f"{name}.{field.name}", kind.item_type, listed=True)
         unit = (meta.extra or {}).get("unit", "") if meta else ""
         text = (meta.extra_json_schema or {}).get("description", "") if meta else ""
-        default = "needed" if field.required else _value(field.default)
+        default = "needed" if field.required else _default(field)
         lines.append(f"| `{field.name}` | {unit} | {_range(field.type)} | {default} | {text} |\n")
     return lines + below
 
@@ -114,6 +114,8 @@ def _range(annotated: inspect.Type) -> str:
         return "local date and time"
     if isinstance(kind, inspect.VarTupleType):
         return "one or more sub-tables"
+    if isinstance(kind, inspect.DictType):
+        return "sub-table"
     if isinstance(kind, inspect.IntType | inspect.FloatType):
         names = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
         limits = [
@@ -124,6 +126,13 @@ def _range(annotated: inspect.Type) -> str:
         whole = ["whole"] if isinstance(kind, inspect.IntType) else []
         return ", ".join([*whole, *limits])
     return "text"
+
+
+def _default(field: inspect.Field) -> str:
+    """Default of a key that may be left out."""
+    if field.default_factory is not msgspec.NODEFAULT:
+        return "none"
+    return _value(field.default)
 
 
 def _value(default: Any) -> str:

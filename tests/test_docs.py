@@ -1,14 +1,20 @@
 import contextlib
+import importlib
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
+from market.case import Resources, Tariff
+from market.response import supply_curves
+from market.strategy import Truthful, View
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -128,6 +134,28 @@ def test_example_of_a_cost_of_ones_own_meets_its_best_response(tmp_path, monkeyp
 
 def numbers(text):
     return [float(number) for number in re.findall(r"-?\d+\.\d+", text)]
+
+
+def test_examples_of_a_strategy_and_a_forecast_are_those_that_run(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scenarios/strategies"))
+    conduct = importlib.import_module("conduct")
+    told = {}
+    for name in ("conduct", "forecast"):
+        exec(example(ROOT / "docs" / "extending.md", name, "python"), told)
+    demand_kw, nothing = np.array([1.0, 2.0]), np.full(2, np.nan)
+    resources = Resources(
+        np.array([0, 1]), np.zeros(2), np.full(2, 3.0), np.array([0.0, 0.1]), np.full(2, 0.01)
+    )
+    value = supply_curves(demand_kw, resources).curves
+    slope, fee = np.full(2, 0.01), np.full(2, 0.002)
+    view = View(0, ("a", "b"), demand_kw, resources, value, slope, fee, nothing, nothing, Tariff(0.3, 0.04))
+    bids = [kind(markup=0.02).bid(view) for kind in (told["Markup"], conduct.Markup)]
+    assert bids[0].price.tobytes() == bids[1].price.tobytes()
+    assert not np.array_equal(bids[0].price, Truthful().bid(view).price)
+    past = np.array([[1.0, 2.0], [3.0, 4.0]])
+    known = SimpleNamespace(history=lambda count: (past[-count:], 0 * past[-count:]))
+    for kind in (told["Persistence"], conduct.Persistence):
+        assert kind(intervals=2).expect(known).load_kw.tolist() == [2.0, 3.0]
 
 
 def test_device_example_limits_the_inverter():

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.messages import DeviceSetPoint, DeviceState, Telemetry
+from cosim.population.expectation import Expectation, ForecastView
 from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
 from devices.battery import advance
@@ -25,17 +26,65 @@ Indices = npt.NDArray[np.intp]
 # A PV allocation this close to what was expected is no curtailment: the inverter's limit is lifted [kW].
 CURTAILED_KW = 1e-6
 
+HISTORY_DAYS = 2
+"""Days of which the means are kept at hand for forecasts; older ones are drawn anew."""
+
 
 class Sky:
-    """Samples and forecasts of the profiles, computed once per tick for all who ask."""
+    """Samples and forecasts of the profiles, computed once per tick for all who ask.
 
-    def __init__(self, profiles: Profiles) -> None:
+    Parameters
+    ----------
+    profiles
+        What really happens, and the built-in forecast.
+    expectation
+        A forecast of the user's own, if there is one.
+    """
+
+    def __init__(self, profiles: Profiles, expectation: Expectation | None = None) -> None:
         self.profiles = profiles
+        self.expectation = expectation
         self.sample = lru_cache(maxsize=2)(profiles.sample)
-        self.forecast = lru_cache(maxsize=2)(self._forecast)
+        self.expect = lru_cache(maxsize=2)(self._expect)
+        day = round(24.0 / profiles.timeline.interval_h)
+        self._mean = lru_cache(maxsize=HISTORY_DAYS * day)(self._mean_of)
 
-    def _forecast(self, tick: int) -> Forecast:
-        return self.profiles.forecast(tick, self.sample(tick))
+    def forecast(self, tick: int) -> Forecast:
+        """Expected load and available PV of all prosumers."""
+        return self.expect(tick)[0]
+
+    def notes(self, tick: int) -> tuple[str, ...]:
+        """What went wrong in the forecast of a tick."""
+        note = self.expect(tick)[1]
+        return (note,) if note else ()
+
+    def _expect(self, tick: int) -> tuple[Forecast, str]:
+        usual = self.profiles.forecast(tick, self.sample(tick))
+        if self.expectation is None:
+            return usual, ""
+        timeline, people = self.profiles.timeline, self.profiles.population
+        return self.expectation.of(
+            ForecastView(
+                tick=tick,
+                opens=timeline.local(tick),
+                interval_h=timeline.interval_h,
+                prosumer=people.id,
+                pv_kwp=people.pv_kwp,
+                built_in=usual,
+                history=lambda count: self._history(tick, count),
+            )
+        )
+
+    def _history(self, tick: int, count: int) -> tuple[Floats, Floats]:
+        """Mean load and available PV of up to ``count`` ticks before ``tick``, oldest first."""
+        means = [self._mean(before) for before in range(max(0, tick - count), tick)]
+        none = np.zeros((0, self.profiles.population.size))
+        load_kw, pv_kw = zip(*means, strict=True) if means else ((), ())
+        return np.vstack([none, *load_kw]), np.vstack([none, *pv_kw])
+
+    def _mean_of(self, tick: int) -> tuple[Floats, Floats]:
+        actual = self.profiles.sample(tick)
+        return actual.load_kw.mean(axis=0), actual.pv_kw.mean(axis=0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +145,7 @@ class VirtualPortfolio:
         forecast = self.sky.forecast(tick)
         self.offers = _offers(self.sky.profiles, self.inventory, self.members, tick, self.soc, forecast)
         load_kw = forecast.load_kw[self.members]
-        return Position(load_kw, self.tan_phi * load_kw, self.offers.resources)
+        return Position(load_kw, self.tan_phi * load_kw, self.offers.resources, self.sky.notes(tick))
 
     def act(self, tick: int, output_kw: Floats) -> Metered:
         """Hold the set-points through the interval: curtailment is a limit, the sun decides below it."""
@@ -159,7 +208,8 @@ class TelemetryPortfolio:
             Resources(offers.owner, low, high, offers.resources.cost_linear, offers.resources.cost_quadratic),
         )
         self.expected_pv_kw = self.offers.total(high, self.members.size, Kind.PV)
-        return Position(demand_kw, self.tan_phi * forecast.load_kw[self.members], self.offers.resources)
+        reactive_kvar = self.tan_phi * forecast.load_kw[self.members]
+        return Position(demand_kw, reactive_kvar, self.offers.resources, self.sky.notes(tick))
 
     def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
         """Curtailment limit of PV, lifted where nothing is curtailed, and power of the battery."""

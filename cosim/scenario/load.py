@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from cosim.errors import SharegridError
 from cosim.scenario.checks import choices, closest, find_line, inconsistency, unknown_key
+from cosim.scenario.extension import Extension
 from cosim.scenario.people import PopulationSection
 from cosim.scenario.sections import (
     BrokerSection,
@@ -184,10 +185,16 @@ def _settled(scenario: Scenario, folder: Path) -> Scenario:
         return str((folder / name).resolve()) if name else ""
 
     run, replace = scenario.run, msgspec.structs.replace
+
+    def found(extension: Extension) -> Extension:
+        return replace(extension, folder=absolute(extension.folder)) if extension.use else extension
+
     return replace(
         scenario,
         run=run if run.intervals else replace(run, intervals=intervals_to_midnight(run)),
         feeder=replace(scenario.feeder, master=absolute(scenario.feeder.master)),
+        population=replace(scenario.population, forecast=found(scenario.population.forecast)),
+        market=replace(scenario.market, strategy=found(scenario.market.strategy)),
         tables=replace(
             scenario.tables,
             prosumers=absolute(scenario.tables.prosumers),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from cosim.scenario.extension import Extension
 from cosim.scenario.units import DEG, HOUR, KWH, KWP, MIN, ONE, USD_PER_KWH, Above, NotNegative, Share
 
 
@@ -189,3 +190,4 @@ class PopulationSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     battery: Annotated[Battery, Meta(description="Home batteries.")] = Battery()
     flexible: Annotated[Flexible, Meta(description="Flexible load.")] = Flexible()
     outlook: Annotated[Outlook, Meta(description="Owners' price forecast.")] = Outlook()
+    forecast: Annotated[Extension, Meta(description="Forecast of load and PV.")] = Extension()

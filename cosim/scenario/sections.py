@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from cosim.scenario.extension import Extension
 from cosim.scenario.units import DEG, KW, MIN, ONE, PU, SECOND, USD_PER_KWH, Above, Hourly, NotNegative, Share
 
 
@@ -183,6 +184,7 @@ class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         Literal["sharing", "price-taking"],
         Meta(description="Whether a LAM reckons with its own effect on the price, or takes it as given."),
     ] = "sharing"
+    strategy: Annotated[Extension, Meta(description="How prosumers bid.")] = Extension()
     grid: Annotated[GridPrices, Meta(description="The upstream grid.")] = GridPrices()
     tariff: Annotated[Tariff, Meta(description="The utility's tariffs.")] = Tariff()
 

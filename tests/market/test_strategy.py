@@ -56,7 +56,7 @@ class Broken:
 
 
 class Rising:
-    """The first member's bid rises with the price, the second's is not finite, the third's is beyond its rating."""
+    """The first member's bid rises, the second's is not finite, the third's is beyond its rating."""
 
     def bid(self, view):
         price = np.array([0.1, 0.2, 0.1, 0.1])

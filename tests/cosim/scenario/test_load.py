@@ -45,7 +45,7 @@ def test_default_file_leaves_no_key_out():
     assert {key for key in keys if f"{key} = " not in text} == set()
 
 
-@pytest.mark.parametrize("name", ["own-feeder", "own-tables"])
+@pytest.mark.parametrize("name", ["own-feeder", "own-tables", "strategies/village"])
 def test_examples_load_and_survive_being_written_out(name, tmp_path):
     scenario = load_scenario(ROOT / f"scenarios/{name}.toml")
     assert load_scenario(write(tmp_path, resolved_toml(scenario))) == scenario
