@@ -18,7 +18,7 @@ from broker.node import Node, offline_will, serve
 from broker.topics import Topics
 from market.services.auditor import Auditor
 from market.services.lam import LamHost
-from market.services.prosumers import LiveHost, PopulationHost
+from market.services.prosumers import TRUTHFUL, LiveHost, PopulationHost
 from market.services.wam import WamOperator
 from tests.market.services import world
 from tests.market.services.stand_ins import Clerk, Devices, LinearFeeder
@@ -34,9 +34,10 @@ async def at_once(work, *arguments):
 
 
 class Town:
-    def __init__(self, *, lam_hosts=None, rounds=3):
+    def __init__(self, *, lam_hosts=None, rounds=3, conduct=TRUTHFUL):
         self.lam_hosts = lam_hosts or {"lams": [0, 1, 2]}
         self.rounds = rounds
+        self.conduct = conduct
         self.topics = Topics(RUN)
         self.broker = MemoryBroker()
         self.roster = world.roster(self.lam_hosts)
@@ -104,9 +105,8 @@ class Town:
 
     def _make(self, name, node):
         if name == world.HOST:
-            return PopulationHost(
-                node, self.roster, self.rules, world.Household(self.roster.hosts[world.HOST])
-            )
+            members = world.Household(self.roster.hosts[world.HOST])
+            return PopulationHost(node, self.roster, self.rules, members, self.conduct)
         if name == "live":
             members = world.Household(self.roster.live_members)
             return LiveHost(node, self.roster, self.rules, members, valid_s=2 * world.INTERVAL_S)
