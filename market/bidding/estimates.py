@@ -25,7 +25,7 @@ NOISE_KW = 1e-8
 TRUST = 0.02
 """A slope is believed this far beyond the last price that was answered [$/kWh]."""
 
-SETTLED_PRICE = 1e-6
+SETTLED_PRICE = 1e-8
 """Prices this near [$/kWh] are the same."""
 
 JUMP_PRICE = 1e-9

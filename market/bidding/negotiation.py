@@ -20,8 +20,8 @@ Loop = Literal["nested", "single"]
 SETTLED_KW = 1e-6
 """Powers this near are the same."""
 
-LAM_ROUNDS = 2000
-WAM_ROUNDS = 3000
+LAM_ROUNDS = 500
+WAM_ROUNDS = 1000
 
 BYTES_PER_NUMBER = 8
 
@@ -33,7 +33,7 @@ class Tally:
     Attributes
     ----------
     wam, lam
-        Rounds of the WAM, and rounds in which members were asked, of the LAM that asked most often.
+        Rounds of the WAM, and rounds in which members of any LAM were asked.
     messages
         Bids, price announcements and awards, each once per sender.
     numbers

@@ -128,7 +128,7 @@ def test_answers_agree_near_them_and_inside_a_jump():
     price, kw = np.array([0.2]), np.array([3.0])
     assert not record.agrees(price, kw, 1e-6).any()
     record.keep(ONE, price, kw)
-    assert record.agrees(price + 1e-7, kw - 1e-7, 1e-6).all()
+    assert record.agrees(price + 1e-9, kw - 1e-7, 1e-6).all()
     assert not record.agrees(price + 1e-3, kw, 1e-6).any()
     assert not record.agrees(price, kw - 1.0, 1e-6).any()
     record.keep(ONE, price + 1e-10, kw - 2.0)
