@@ -39,9 +39,12 @@ def condense(intervals: pd.DataFrame, stride: int) -> pd.DataFrame:
     point = intervals["tick"] // stride
     numeric = {column.name: column.unit for column in INTERVALS if column.type in ("integer", "number")}
     typed = intervals.astype(dict.fromkeys(numeric, "float64"))
-    how = {name: _how(name, unit) for name, unit in numeric.items()} | {"time": "first"}
-    condensed: pd.DataFrame = typed.groupby(point).agg(how)
-    return condensed
+    how = {name: _how(name, unit) for name, unit in numeric.items()}
+    groups = typed.groupby(point)
+    # What nobody knows adds up to a hole, not to zero.
+    sums = groups[[name for name, each in how.items() if each == "sum"]].sum(min_count=1)
+    others = groups.agg({name: each for name, each in how.items() if each != "sum"} | {"time": "first"})
+    return others.join(sums)
 
 
 def _how(name: str, unit: str) -> str:

@@ -270,7 +270,10 @@ def test_price_parts_by_lam_add_up_to_what_dlmps_add(day, page):
 
 
 def test_rents_are_drawn_by_cause(day, page):
-    drawn = {trace["name"]: np.nansum(trace["y"]) for trace in embedded(page)["figures"]["rents"]["data"]}
+    drawn = {
+        trace["name"]: sum(value or 0.0 for value in trace["y"])
+        for trace in embedded(page)["figures"]["rents"]["data"]
+    }
     assert drawn["losses"] == pytest.approx(day.intervals["loss_rent_usd"].sum(), abs=1e-3)
     assert drawn["voltage limits"] == pytest.approx(day.intervals["voltage_rent_usd"].sum(), abs=1e-3)
     assert drawn["voltage limits"] < -1.0
@@ -339,6 +342,8 @@ def test_tables_with_holes_are_shown_as_holes(tmp_path):
     curves = {trace["name"]: trace for trace in content["figures"]["prices"]["data"]}
     assert curves["energy price at the feeder head"]["y"][2] is None
     assert curves["DLMPs, lowest"]["y"][2] is None
+    saved = {trace["name"]: trace for trace in content["figures"]["savings"]["data"]}
+    assert [saved["market"]["y"][at] is None for at in (1, 2)] == [False, True]
     assert set(content["map"]["voltage"]["frames"][2]) == {None}
     assert content["map"]["layers"][0]["frames"][2] == [None, None, None]
 
