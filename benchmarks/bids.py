@@ -35,6 +35,7 @@ from broker.messages import (
     Done,
     FeederReply,
     FeederRequest,
+    LamOutcome,
     Message,
     NetworkModel,
     Step,
@@ -63,7 +64,7 @@ class Everybody:
     def __init__(self, case: Case) -> None:
         self.case = case
 
-    def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:
+    def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:  # noqa: ARG002 - a port
         """Where the case has them."""
         return Position(self.case.demand_kw, np.zeros(self.case.demand_kw.size), self.case.resources)
 
@@ -83,7 +84,9 @@ class Surroundings:
         node.on(node.topics.feeder_request, self._answer)
         self._heard: dict[tuple[str, str, int], asyncio.Event] = {}
         node.on(node.topics.done("+"), self._take_done)
+        node.on(node.topics.lam_outcome("+"), self._take_outcome)
         self.flags: list[str] = []
+        self.price: Floats = np.zeros(0)
 
     def reported(self, service: str, step: str, tick: int) -> asyncio.Event:
         """Set as soon as a service has reported the end of its part of a step."""
@@ -105,6 +108,9 @@ class Surroundings:
         self.flags += done.flags
         self.reported(done.sender, done.step, done.tick).set()
 
+    def _take_outcome(self, outcome: LamOutcome) -> None:
+        self.price = columns.unpack(outcome.price)
+
     async def _answer(self, request: FeederRequest) -> None:
         await self.node.publish(
             self.node.topics.feeder_reply, FeederReply, request.tick, round=request.round, solved=True,
@@ -116,6 +122,7 @@ class Surroundings:
 def _model(case: Case) -> NetworkModel:
     network = case.network
     assert network is not None
+    assert network.voltage is not None
     return NetworkModel(
         balance=columns.column_list(case.balance),
         offset_kw=case.offset_kw,
@@ -143,11 +150,11 @@ def market_of(case: Case) -> tuple[Roster, Rules]:
     nothing = np.zeros(0)
     nobody = Resources(np.zeros(0, dtype=np.intp), nothing, nothing, nothing, nothing)
     template = replace(case, demand_kw=np.zeros(n), resources=nobody, network=None)
-    return roster, Rules(template, lambda tick: Terms(case.grid, case.tariff))
+    return roster, Rules(template, lambda _: Terms(case.grid, case.tariff))
 
 
-async def measure(case: Case, intervals: int) -> dict[str, list[float]]:
-    """Seconds of each part of each interval over Mosquitto, and what was flagged, if anything."""
+async def measure(case: Case, intervals: int) -> tuple[dict[str, list[float]], Floats]:
+    """Seconds of each part of each interval over Mosquitto, and the last local prices ``(M,)`` [$/kWh]."""
     roster, rules = market_of(case)
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(open_broker("mosquitto"))
@@ -157,7 +164,7 @@ async def measure(case: Case, intervals: int) -> dict[str, list[float]]:
 
         hand = await node("clock")
         around = Surroundings(await node("around"), case)
-        services = [
+        services: list[LiveHost | LamHost | WamOperator] = [
             LiveHost(await node("live"), roster, rules, Everybody(case), valid_s=2 * INTERVAL_S),
             LamHost(await node("lams"), roster, rules),
             WamOperator(await node("wam"), roster, rules, rounds=1),
@@ -165,7 +172,7 @@ async def measure(case: Case, intervals: int) -> dict[str, list[float]]:
         tasks = [asyncio.create_task(serve(each.node, each.on_step)) for each in services]
         tasks.append(asyncio.create_task(serve(around.node, _idle)))
         try:
-            return await _intervals(hand, around, intervals)
+            return await _intervals(hand, around, intervals), around.price
         finally:
             for task in tasks:
                 task.cancel()
@@ -213,16 +220,20 @@ def main() -> None:
     options = parser.parse_args()
     case = radial_case(options.prosumers, options.lams, 400, 1)
     began = time.perf_counter()
-    clear(case)
+    exact = clear(case)
     in_process_s = time.perf_counter() - began
-    seconds = asyncio.run(measure(case, options.intervals))
+    seconds, price = asyncio.run(measure(case, options.intervals))
     figures = {part: median(values) for part, values in seconds.items()}
     total_s = median(map(sum, zip(*seconds.values(), strict=True)))
     figures |= {"total": total_s, "in_process": in_process_s, "ratio": total_s / in_process_s}
     for name, value in figures.items():
         print(f"{name:12s} {value:10.3f}{'' if name == 'ratio' else ' s'}")
+    figures["price_difference"] = float(np.abs(price - exact.price).max())
+    print(f"local prices differ by at most {figures['price_difference']:.1e} $/kWh")
     if options.json is not None:
-        options.json.write_text(json.dumps(vars(options) | {"json": None} | figures, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps({"prosumers": options.prosumers, "lams": options.lams} | figures, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":
