@@ -1,20 +1,18 @@
 """Proof that an outcome is the equilibrium, from the case and the outcome alone.
 
-Nothing here knows how the outcome was found. Every party's best reply is bounded by bisection on its own
-Lagrangian dual, whose value at any price is a lower bound of its cost, so the reported gaps and gains are
-upper bounds, exact at equilibrium.
+Nothing here knows how the outcome was found. What a party's best reply would cost is bounded from below by
+its own Lagrangian dual (`market.reply`), so gaps and gains are upper bounds, exact at equilibrium.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from market.case import Case
 from market.curves import Floats
-
-BISECTIONS = 48
+from market.reply import Programs
 
 ROUNDING = 1e-12
 """Part of a row's value that its sum may lose to rounding."""
@@ -128,16 +126,17 @@ def certify(
     lam_cost = case.net_kw(own_cost + 0.5 * k * trade_kw**2)
 
     local = price[case.lam_of]
-    best = _least(case, 2.0 * k, local - k * trade_kw, fee)
+    deviating = Programs(case.demand_kw, case.resources, 2.0 * k, local - k * trade_kw, fee)
     alone = case.members[case.lam_of] == 1
+    best = deviating.least(trade_kw, output_kw)
     prosumer_gain = np.where(alone, 0.0, own_cost + local * trade_kw - best)
 
     idle = np.abs(net_kw) <= IDLE_KW
     inside = np.clip(price, mu - case.wam_fee, mu + case.wam_fee)
     multiplier = np.where(idle, inside, mu + case.wam_fee * np.sign(net_kw) + K * net_kw)
-    members = case.net_kw(_least(case, k, multiplier[case.lam_of], fee))
-    low, high = _trade_range(case)
-    low, high = case.net_kw(low), case.net_kw(high)
+    replying = replace(deviating, curvature=k, linear=multiplier[case.lam_of])
+    members = case.net_kw(replying.least(trade_kw, output_kw))
+    low, high = (case.net_kw(end) for end in deviating.range_kw)
     reply = members + _least_net(2.0 * K, mu - K * net_kw - multiplier, case.wam_fee, low, high)
     lam_gain = lam_cost + mu * net_kw + case.wam_fee * np.abs(net_kw) - reply
 
@@ -190,62 +189,6 @@ def _misquoted(announced: Announced, mu: Floats, parts: tuple[Floats, ...]) -> f
     misses = [announced.wam_price - mu, announced.wam_price - sum(said)]
     misses += [part - due for part, due in zip(said, parts, strict=True)]
     return float(np.abs(misses).max(initial=0.0))
-
-
-def _trade_range(case: Case) -> tuple[Floats, Floats]:
-    """Least and most that each prosumer's resources let it trade, ``(n,)`` each [kW]."""
-    n = case.demand_kw.size
-    most = np.bincount(case.resources.owner, case.resources.max_kw, minlength=n)
-    least = np.bincount(case.resources.owner, case.resources.min_kw, minlength=n)
-    return case.demand_kw - most, case.demand_kw - least
-
-
-def _least(case: Case, curvature: Floats, linear: Floats, fee: Floats) -> Floats:
-    """Least of resource cost + fee |q| + curvature q^2 / 2 + linear q for each prosumer, ``(n,)`` [$/h].
-
-    Bisection on the marginal value nu of the prosumer's balance; the dual's value at its ends is a lower
-    bound, tight once the interval is.
-    """
-    resources = case.resources
-    owner, c = resources.owner, resources.cost_quadratic
-    n = case.demand_kw.size
-    low_kw, high_kw = _trade_range(case)
-    steepness = np.divide(1.0, c, out=np.zeros_like(c), where=c > 0)
-    step = np.flatnonzero(c == 0)
-    ease = np.divide(1.0, curvature, out=np.zeros_like(curvature), where=curvature > 0)
-    is_flat = curvature == 0
-
-    def outputs(nu: Floats) -> Floats:
-        x = nu[owner]
-        x -= resources.cost_linear
-        pays = x[step] > 0
-        x *= steepness
-        np.maximum(x, resources.min_kw, out=x)
-        np.minimum(x, resources.max_kw, out=x)
-        x[step] = np.where(pays, resources.max_kw[step], resources.min_kw[step])
-        return x
-
-    def trades(nu: Floats) -> Floats:
-        at = nu - linear
-        beyond = at - np.clip(at, -fee, fee)
-        q = beyond * ease
-        q[is_flat] = np.where(beyond[is_flat] == 0, 0.0, np.copysign(np.inf, at[is_flat]))
-        return np.minimum(np.maximum(q, low_kw), high_kw)
-
-    def dual(nu: Floats) -> Floats:
-        x, q = outputs(nu), trades(nu)
-        cost = np.bincount(owner, resources.cost(x) - nu[owner] * x, minlength=n)
-        return nu * case.demand_kw + cost + fee * np.abs(q) + (0.5 * curvature * q + linear - nu) * q
-
-    low = linear - fee + curvature * np.minimum(low_kw, 0.0)
-    high = linear + fee + curvature * np.maximum(high_kw, 0.0)
-    np.minimum.at(low, owner, resources.cost_linear + c * resources.min_kw)
-    np.maximum.at(high, owner, resources.cost_linear + c * resources.max_kw)
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        short = case.demand_kw - np.bincount(owner, outputs(middle), minlength=n) - trades(middle) > 0
-        low, high = np.where(short, middle, low), np.where(short, high, middle)
-    return np.maximum(dual(low), dual(high))
 
 
 def _least_net(curvature: float, linear: Floats, fee: Floats, low: Floats, high: Floats) -> Floats:
