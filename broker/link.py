@@ -19,7 +19,7 @@ from broker.errors import BrokerRefused
 T = TypeVar("T")
 
 # aiomqtt walks through its pending calls at every publish, so many more under way cost more than they gain.
-PUBLISHES_UNDER_WAY = 128
+PUBLISHES_UNDER_WAY = 24
 _KEEPALIVE_S = 30
 _ANSWER_S = 3.0
 
