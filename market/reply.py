@@ -70,9 +70,10 @@ class Programs:
         bound = self.dual(nu)
         low_kw, high_kw = self.range_kw
         held = self.cost(trade_kw, output_kw)
-        sums = np.abs(held) + np.abs(nu) * (
-            np.abs(self.demand_kw) + np.maximum(np.abs(low_kw), np.abs(high_kw))
-        )
+        # A marginal value near zero is still the difference of prices that have been rounded.
+        prices = np.abs(self.linear) + self.curvature * np.abs(trade_kw) + self.fee + np.abs(nu)
+        amounts = np.abs(self.demand_kw) + np.maximum(np.abs(low_kw), np.abs(high_kw))
+        sums = np.abs(held) + prices * amounts
         loose = np.flatnonzero(~(held - bound <= ROUNDING * sums))
         if loose.size:
             bound[loose] = np.fmax(bound[loose], self._take(loose)._bisected())
