@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from cosim.feeder.linear import Limits, network_rows
+from cosim.feeder.linear import Limits, Linearisation, network_rows
 from cosim.feeder.opendss import Feeder
+from cosim.population.portfolios import Sky, VirtualPortfolio
+from cosim.scenario import load_scenario
+from cosim.world import build_world
 from market.case import Case, Grid, Network, Resources, Tariff
 from market.clearing import clear, member_curves
 from market.curves import Curves, Floats, respond, shift
@@ -130,15 +133,60 @@ def ieee123_case(feeder: Feeder, prosumers: int, seed: int) -> tuple[Case, Limit
     # A kilowatt of mean load for each would be three times what the feeder is built for.
     case = random_prosumers(rng, lam_of, lams, size_kw=float(layout.spot_kw.sum()) / prosumers)
     limits = Limits(0.95, 1.05, layout.rating_a)
-    return with_model(case, feeder, limits, layout.spot_kw), limits
+    return with_model(case, limits, around(feeder, layout.spot_kw)), limits
 
 
-def with_model(case: Case, feeder: Feeder, limits: Limits, net_kw: Floats) -> Case:
-    """The case over the feeder's linear model around net powers ``(M,)`` [kW], with all of its rows."""
-    point = feeder.linearise(net_kw, feeder.layout.spot_kw * feeder.layout.tan_phi)
-    everything = np.full(net_kw.size, 1e6)
+def default_day_case(feeder: Feeder, start: str) -> tuple[Case, Limits]:
+    """The default scenario's prosumers in the interval that starts at a local time, batteries as they begin.
+
+    Parameters
+    ----------
+    feeder
+        The feeder, linearised where a first clearing of the interval puts it.
+    start
+        Local time, ``HH:MM``.
+    """
+    world = build_world(load_scenario(start=start, intervals=1), feeder.layout)
+    everyone = np.arange(world.population.size)
+    position = VirtualPortfolio(Sky(world.profiles), everyone, world.reactive_ratio).position(0)
+    terms = world.rules.terms(0)
+    case = replace(
+        world.rules.case,
+        demand_kw=position.demand_kw,
+        resources=position.resources,
+        grid=terms.grid,
+        tariff=terms.tariff,
+    )
+    first = clear(with_model(case, world.limits, around(feeder, feeder.layout.spot_kw)))
+    return with_model(case, world.limits, around(feeder, first.wam.net_kw)), world.limits
+
+
+def around(feeder: Feeder, net_kw: Floats) -> Linearisation:
+    """The feeder's linear model around LAMs' net powers ``(M,)`` [kW], with the spot loads' power factors."""
+    return feeder.linearise(net_kw, feeder.layout.spot_kw * feeder.layout.tan_phi)
+
+
+def with_model(case: Case, limits: Limits, point: Linearisation) -> Case:
+    """The case over a linear model of its feeder, with all of its rows."""
+    everything = np.full(len(case.lam_id), 1e6)
     rows = network_rows(point, limits, -everything, everything)
     balance, offset_kw = point.balance
     is_voltage = np.array([kind == "voltage" for kind in rows.kind])
     network = Network(rows.matrix, rows.base, rows.lower, rows.upper, is_voltage, rows.name)
     return replace(case, balance=balance, offset_kw=offset_kw, network=network)
+
+
+def within_reach(case: Case) -> Case:
+    """The case with only those network rows that some admissible trade can bring to a limit."""
+    network = case.network
+    if network is None:
+        return case
+    answers = _seen_by_wam(case)
+    value = network.base + network.matrix @ (0.5 * (answers.highest_kw + answers.lowest_kw))
+    span = np.abs(network.matrix) @ (0.5 * (answers.highest_kw - answers.lowest_kw))
+    some = (value + span > network.upper) | (value - span < network.lower)
+    voltage = None if network.voltage is None else network.voltage[some]
+    rows = Network(
+        network.matrix[some], network.base[some], network.lower[some], network.upper[some], voltage
+    )
+    return replace(case, network=rows)

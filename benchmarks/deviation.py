@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.cases import ieee123_case, radial_case, with_model
+from benchmarks.cases import around, ieee123_case, radial_case, with_model
 from cosim.feeder.opendss import Feeder
 from market.case import Case
 from market.clearing import clear
@@ -37,7 +37,7 @@ def main() -> None:
     """One line for each case."""
     feeder = Feeder()
     case, limits = ieee123_case(feeder, 11_250, seed=1)
-    there = with_model(case, feeder, limits, clear(case).wam.net_kw)
+    there = with_model(case, limits, around(feeder, clear(case).wam.net_kw))
     tell("IEEE 123", replace(there, wam_sensitivity=2000.0))
     for seed in range(1, 5):
         small = radial_case(200, 8, 24, seed=seed)
