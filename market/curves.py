@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
+NARROWEST = 1e-200
+"""Prices nearer than this [$/kWh] are a jump to slopes, which would overflow."""
+
 
 @dataclass(frozen=True)
 class Curves:
@@ -125,7 +128,7 @@ def fall(curves: Curves) -> Floats:
     slope = np.zeros_like(curves.price)
     if slope.size > 1:
         width = np.diff(curves.price)
-        inner = width > 0
+        inner = width > NARROWEST
         inner[curves.start[1:-1] - 1] = False
         np.divide(-np.diff(curves.kw), width, out=slope[:-1], where=inner)
     return slope
@@ -165,7 +168,7 @@ def answer(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
     inside = (width > 0) & (ahead >= 0)
     from_kw = curves.kw[here]
     fall_kw = from_kw - curves.kw[after]
-    slope = np.divide(fall_kw, width, out=np.zeros_like(low), where=inside)
+    slope = np.divide(fall_kw, width, out=np.zeros_like(low), where=inside & (width > NARROWEST))
     fraction = np.divide(ahead, width, out=np.zeros_like(low), where=inside)
     return from_kw - fraction * fall_kw, slope
 

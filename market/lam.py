@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.curves import (
+    NARROWEST,
     Bools,
     Curves,
     Floats,
@@ -184,7 +185,7 @@ def _jumps(curves: Curves) -> Floats:
     """Drop of each curve at a vertex that shares its price with the next, ``(V,)`` [kW]."""
     jump = np.zeros_like(curves.kw)
     if jump.size > 1:
-        at = np.diff(curves.price) <= 0
+        at = np.diff(curves.price) <= NARROWEST
         at[curves.start[1:-1] - 1] = False
         jump[:-1][at] = -np.diff(curves.kw)[at]
     return jump
