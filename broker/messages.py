@@ -311,7 +311,7 @@ class Rents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BenchmarkCost(msgspec.Struct, frozen=True, kw_only=True):
-    """Social cost of the interval under other rules [$], and how many network rows they would violate."""
+    """Social cost of the interval under other rules [$], and how many limits they would violate."""
 
     name: BenchmarkName
     cost: float

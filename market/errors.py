@@ -30,14 +30,20 @@ class Infeasible(MarketError):
         kW for power, "row units" for a network row.
     index
         Position of the network row or LAM; None for the power balance.
+    others
+        How many other limits are missed with it.
     """
 
-    def __init__(self, what: str, amount: float, unit: str = "kW", index: int | None = None) -> None:
-        super().__init__(f"{what} cannot be met: {amount:.6g} {unit} beyond its limit")
+    def __init__(
+        self, what: str, amount: float, unit: str = "kW", index: int | None = None, others: int = 0
+    ) -> None:
+        more = f", and {others} more" if others else ""
+        super().__init__(f"{what} cannot be met: {amount:.6g} {unit} beyond its limit{more}")
         self.what = what
         self.amount = amount
         self.unit = unit
         self.index = index
+        self.others = others
 
 
 class NotConverged(MarketError):

@@ -77,10 +77,9 @@ def indicators(
     savings = prosumer_savings(case, trade_kw, output_kw, price, apart)
     made = float(np.maximum(output_kw, 0.0).sum() + np.maximum(-case.demand_kw, 0.0).sum())
     imported, exported = max(grid_kw, 0.0), max(-grid_kw, 0.0)
-    best = None if optimum is None else optimum.social_cost
     return Indicators(
-        efficiency=None if best is None else efficiency(apart.social_cost, cost, best, apart.violated),
-        price_of_anarchy=None if best is None else price_of_anarchy(cost, best),
+        efficiency=None if optimum is None else efficiency(apart, cost, optimum),
+        price_of_anarchy=None if optimum is None else price_of_anarchy(cost, optimum.social_cost),
         self_sufficiency=self_sufficiency(imported, exported, made),
         self_consumption=self_consumption(exported, made),
         lam_internal_share=lam_internal_share(case, trade_kw),

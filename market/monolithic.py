@@ -19,7 +19,8 @@ from scipy.sparse import coo_array
 from market.case import Case, Network
 from market.clearing import Outcome
 from market.curves import Floats, Ints
-from market.errors import Infeasible, NotConverged
+from market.errors import NotConverged
+from market.limits import explain, grid_excess, row_excess, row_scale
 from market.wam import WamOutcome, dlmp_parts
 
 Rules = Literal[
@@ -28,9 +29,6 @@ Rules = Literal[
 
 TOLERANCES = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 500}
 """Clarabel's; near them it may stop at its last digits, which `Solution.status` tells."""
-
-MISSED = 1e-6
-"""Limits missed by less [kW, or row units at the most sensitive LAM's kW] are met."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def solve(case: Case, rules: Rules = "market", *, tolerances: dict[str, float] |
         except cp.SolverError as error:
             raise NotConverged(0, np.inf) from error
     if problem.status.startswith("infeasible"):
-        _explain(case)
+        _refuse(case, int(problem.solver_stats.num_iters or 0))
     if not problem.status.startswith("optimal"):
         raise NotConverged(int(problem.solver_stats.num_iters or 0), np.inf)
     return program.solution(problem)
@@ -191,10 +189,12 @@ class _Program:
             return
         if rules == "market":
             cost += case.wam_fee @ (net_bought + net_sold) + 0.5 * case.wam_slope * cp.sum_squares(net)
+        # A limit far beyond what can flow only drowns the others in rounding.
+        most = 1.0 + abs(case.offset_kw) + float(np.abs(weight) @ np.abs(_reach(case)).max(axis=0))
         self.limits += [
             self.head,
-            imports <= grid.import_limit_kw,
-            exports <= grid.export_limit_kw,
+            imports <= min(grid.import_limit_kw, most),
+            exports <= min(grid.export_limit_kw, most),
             self.lower,
             self.upper,
         ]
@@ -235,35 +235,30 @@ def _single_slope(case: Case) -> float:
     return 1.0 / (float(case.sensitivity.mean()) * others) if others else 0.0
 
 
-def _explain(case: Case) -> NoReturn:
-    """Raise what is missed most at the least total violation, rows counted in kW of the LAM they feel."""
+def _refuse(case: Case, iterations: int) -> NoReturn:
+    """Raise what the least total violation misses most, rows counted in kW of the LAM they feel."""
     network = case.network or _no_rows(len(case.lam_id))
-    scale = np.abs(network.matrix).max(axis=1, initial=0.0)
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = row_scale(network)
     low, high = _reach(case)
     net, head = cp.Variable(low.size), cp.Variable()
     beyond = cp.Variable(scale.size, nonneg=True)
     head_beyond = cp.Variable(nonneg=True)
-    value = network.base + network.matrix @ net
+    value = cp.multiply(1.0 / scale, network.base + network.matrix @ net)
     limits = [
         net >= low,
         net <= high,
         head == case.offset_kw + case.balance @ net,
         head <= case.grid.import_limit_kw + head_beyond,
         head >= -case.grid.export_limit_kw - head_beyond,
-        value <= network.upper + cp.multiply(scale, beyond),
-        value >= network.lower - cp.multiply(scale, beyond),
+        value <= network.upper / scale + beyond,
+        value >= network.lower / scale - beyond,
     ]
     cp.Problem(cp.Minimize(head_beyond + cp.sum(beyond)), limits).solve(solver=cp.CLARABEL)
-    missed = np.concatenate([[float(head_beyond.value)], np.asarray(beyond.value)])
-    worst = int(np.argmax(missed))
-    if missed[worst] <= MISSED:
-        raise NotConverged(0, float(missed[worst]))
-    if worst == 0:
-        raise Infeasible("power balance with the grid's limits", float(missed[0]))
-    row = worst - 1
-    name = network.name[row] if network.name else str(row)
-    raise Infeasible(f"network row {name}", float(missed[worst] * scale[row]), "row units", row)
+    net_kw = np.clip(net.value, low, high)
+    grid_kw = case.grid_kw(net_kw)
+    missed = abs(grid_excess(case.grid, grid_kw)) + np.abs(row_excess(network, net_kw)).sum()
+    # The solver called infeasible what is not: with numbers of very different size it may.
+    raise explain(network, case.grid, net_kw, grid_kw) or NotConverged(iterations, float(missed))
 
 
 def _reach(case: Case) -> tuple[Floats, Floats]:

@@ -13,6 +13,7 @@ from market.case import Case
 from market.curves import Curves, Floats, Ints, respond_range
 from market.errors import MarketError
 from market.lam import aggregate, clear_lams
+from market.limits import MISSED_KW, grid_excess, row_excess
 from market.response import Supply, disaggregate, shift, supply_curves
 from market.wam import clear_wam
 
@@ -39,6 +40,8 @@ class Benchmark:
         Resource cost plus wholesale cost [$/h].
     violated
         Network rows that the outcome violates; the rules that ignore the network may.
+    grid_excess_kw
+        How far the head's power is beyond the grid's import limit (+) or export limit (-) [kW]; zero within.
     """
 
     trade_kw: Floats
@@ -47,6 +50,12 @@ class Benchmark:
     grid_kw: float
     social_cost: float
     violated: Ints
+    grid_excess_kw: float
+
+    @property
+    def violations(self) -> int:
+        """Number of limits of network and grid that the outcome violates."""
+        return int(self.violated.size) + (self.grid_excess_kw != 0.0)
 
 
 def references(case: Case, supply: Supply | None = None) -> tuple[dict[Name, Benchmark], list[str]]:
@@ -144,37 +153,33 @@ def single_layer(
     return _central(case, supply, shift(supply.curves, slope, delta), with_network=with_network)
 
 
-def violated_rows(case: Case, net_kw: Floats, tolerance: float = 1e-6) -> Ints:
-    """Network rows outside their limits by more than ``tolerance`` of the row's size at one kW."""
-    network = case.network
-    if network is None:
+def violated_rows(case: Case, net_kw: Floats) -> Ints:
+    """Network rows that net purchases ``(M,)`` [kW] put outside their limits by more than `MISSED_KW`."""
+    if case.network is None:
         return np.zeros(0, dtype=np.intp)
-    value = network.base + network.matrix @ net_kw
-    excess = np.maximum(value - network.upper, network.lower - value)
-    return np.flatnonzero(excess > tolerance * np.abs(network.matrix).max(axis=1, initial=0.0))
+    return np.flatnonzero(np.abs(row_excess(case.network, net_kw)) > MISSED_KW)
 
 
-def efficiency(
-    no_sharing_cost: float, market_cost: float, optimum_cost: float, violated: Ints
-) -> float | None:
-    """Part of the possible saving that the market achieves; tends to 1 as markets grow (Prop. 6).
+def efficiency(apart: Benchmark, market_cost: float, best: Benchmark) -> float | None:
+    """Part of the possible saving that the market achieves (4.3); tends to 1 as markets grow (Prop. 6).
 
     Parameters
     ----------
-    no_sharing_cost, market_cost, optimum_cost
-        Social costs [$/h].
-    violated
-        Rows that no sharing violates.
+    apart, best
+        Benchmarks `no_sharing` and `optimum`.
+    market_cost
+        Social cost of the market [$/h].
 
     Returns
     -------
     float or None
-        None where no sharing violates rows, which makes costs incomparable, or nothing can be saved.
+        None where no sharing violates limits of the network or the grid, which makes costs incomparable, or
+        nothing can be saved.
     """
-    possible = no_sharing_cost - optimum_cost
-    if violated.size or possible < LEAST_SAVING:
+    possible = apart.social_cost - best.social_cost
+    if apart.violations or possible < LEAST_SAVING:
         return None
-    return (no_sharing_cost - market_cost) / possible
+    return (apart.social_cost - market_cost) / possible
 
 
 def _alone(curves: Curves, case: Case) -> Floats:
@@ -200,4 +205,13 @@ def _benchmark(case: Case, supply: Supply, trade_kw: Floats) -> Benchmark:
     net_kw = case.net_kw(trade_kw)
     grid_kw = case.grid_kw(net_kw)
     cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
-    return Benchmark(trade_kw, output_kw, net_kw, grid_kw, cost, violated_rows(case, net_kw))
+    beyond = grid_excess(case.grid, grid_kw)
+    return Benchmark(
+        trade_kw,
+        output_kw,
+        net_kw,
+        grid_kw,
+        cost,
+        violated_rows(case, net_kw),
+        beyond if abs(beyond) > MISSED_KW else 0.0,
+    )

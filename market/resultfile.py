@@ -78,7 +78,7 @@ class CertificateResult(msgspec.Struct, frozen=True):
 
 
 class BenchmarkResult(msgspec.Struct, frozen=True):
-    """Social cost [$/h] under other rules, and the network rows that they would violate, by name."""
+    """Social cost [$/h] under other rules, and the limits of network and grid violated, by name."""
 
     social_cost: float
     violates: list[str]
@@ -199,9 +199,10 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
 
 def _benchmark(case: Case, found: Benchmark) -> BenchmarkResult:
     names = case.network.name if case.network is not None else ()
-    return BenchmarkResult(
-        found.social_cost, [names[row] if names else str(row) for row in found.violated.tolist()]
-    )
+    violates = [names[row] if names else str(row) for row in found.violated.tolist()]
+    if found.grid_excess_kw:
+        violates.append("grid import limit" if found.grid_excess_kw > 0 else "grid export limit")
+    return BenchmarkResult(found.social_cost, violates)
 
 
 def _rounds(solved: Solved) -> RoundsResult | msgspec.UnsetType:

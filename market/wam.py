@@ -9,7 +9,8 @@ import numpy as np
 from market.case import Grid, Network
 from market.curves import Bools, Curves, Floats, price_range, shift
 from market.dual import DualPoint, solve_dual
-from market.errors import Infeasible, NotConverged
+from market.errors import NotConverged
+from market.limits import MISSED_KW, explain, row_scale
 from market.staircase import Staircases
 
 __all__ = ["Grid", "Network", "WamOutcome", "clear_wam", "dlmp_parts"]
@@ -25,9 +26,6 @@ ELASTIC = 1e3
 
 STIFF = 1e6
 """The same where limits can be met but a price must rise far beyond the curves' to tell."""
-
-MISSED_KW = 1e-6
-"""A limit missed by no more than this counts as met."""
 
 CONVERGED_KW = 5e-5
 """Largest residual of an outcome; only slopes and prices of extreme size leave more than ``MISSED_KW``."""
@@ -131,13 +129,12 @@ def clear_wam(
 
 def _relevant(curves: Curves, network: Network) -> tuple[Floats, Bools]:
     """Size of each row, and whether any admissible trade can bring it to a limit."""
-    scale = np.abs(network.matrix).max(axis=1, initial=0.0)
     middle = 0.5 * (curves.highest_kw + curves.lowest_kw)
     half = 0.5 * (curves.highest_kw - curves.lowest_kw)
     centre = network.base + network.matrix @ middle
     span = np.abs(network.matrix) @ half
     relevant = (centre + span > network.upper) | (centre - span < network.lower)
-    return np.where(scale > 0, scale, 1.0), np.asarray(relevant)
+    return row_scale(network), np.asarray(relevant)
 
 
 def _stairs(network: Network, scale: Floats, relevant: Bools, grid: Grid, cap: float) -> Staircases:
@@ -206,15 +203,9 @@ def _check_feasible(
     indifferent = Grid(0.0, 0.0, grid.import_limit_kw, grid.export_limit_kw)
     stairs = _stairs(network, scale, relevant, indifferent, STIFF)
     point = solve_dual(free, A, base, stairs, np.zeros(base.size), tolerance)
-    missed = _missed(stairs, point)
-    worst = int(np.argmax(missed))
-    if missed[worst] <= MISSED_KW:
-        return
-    if worst == 0:
-        raise Infeasible("power balance with the grid's limits", float(missed[0]))
-    index = int(np.flatnonzero(relevant)[worst - 1])
-    name = network.name[index] if network.name else str(index)
-    raise Infeasible(f"network row {name}", float(missed[worst] * scale[index]), "row units", index)
+    refusal = explain(network, grid, point.kw, float(point.value[0]))
+    if refusal is not None:
+        raise refusal
 
 
 def _central_price(curves: Curves, A: Floats, stairs: Staircases, point: DualPoint, middle: float) -> float:

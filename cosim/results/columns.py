@@ -58,9 +58,9 @@ INTERVALS = (
     Column("cost_single_layer", "number", "$", "social cost with all in one market that ignores the network"),
     Column("cost_single_layer_network", "number", "$", "social cost with all in one market over the network"),
     Column("cost_optimum", "number", "$", "least social cost"),
-    Column("violated_no_sharing", "integer", "", "network rows that no sharing would violate"),
-    Column("violated_lam_only", "integer", "", "network rows that LAMs alone would violate"),
-    Column("violated_single_layer", "integer", "", "network rows that one market would violate"),
+    Column("violated_no_sharing", "integer", "", "network and grid limits that no sharing would violate"),
+    Column("violated_lam_only", "integer", "", "network and grid limits that LAMs alone would violate"),
+    Column("violated_single_layer", "integer", "", "network and grid limits that one market would violate"),
     Column(
         "efficiency",
         "number",

@@ -136,14 +136,11 @@ def _compared(
     benchmarks, notes = references(case, supply)
     apart, best = benchmarks["no_sharing"], benchmarks.get("optimum")
     market_cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
-    share = None
-    if best is not None:
-        share = efficiency(apart.social_cost, market_cost, best.social_cost, apart.violated)
     return replace(
         findings,
         market_cost=market_cost,
         benchmarks=benchmarks,
-        efficiency=share,
+        efficiency=None if best is None else efficiency(apart, market_cost, best),
         made_kw=float(np.maximum(output_kw, 0.0).sum() + np.maximum(-case.demand_kw, 0.0).sum()),
         saving=prosumer_savings(case, allocation.trade_kw, output_kw, allocation.price, apart),
         notes=notes,

@@ -138,7 +138,7 @@ def _body(findings: Findings, dt_h: float) -> dict[str, Any]:
         "market_cost": None if findings.market_cost is None else findings.market_cost * dt_h,
         "made_kwh": None if findings.made_kw is None else findings.made_kw * dt_h,
         "benchmarks": [
-            BenchmarkCost(name=name, cost=each.social_cost * dt_h, violated=each.violated.size)
+            BenchmarkCost(name=name, cost=each.social_cost * dt_h, violated=each.violations)
             for name, each in findings.benchmarks.items()
         ],
         "efficiency": findings.efficiency,

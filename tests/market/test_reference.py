@@ -10,7 +10,6 @@ from market.clearing import clear
 from market.reference import efficiency, lam_only, no_sharing, optimum, single_layer, violated_rows
 
 CASES = Path(__file__).parent / "cases"
-NOBODY = np.zeros(0, dtype=int)
 
 
 def case_of(name):
@@ -74,8 +73,9 @@ def test_the_optimum_is_cheapest(name):
 
 def test_efficiency_rises_with_sensitivity_and_without_fees():
     case = replace(case_of("two-lams"), network=None)
-    before, best = no_sharing(case).social_cost, optimum(case).social_cost
+    before, best = no_sharing(case), optimum(case)
     shares = []
+    assert before.violations == 0
     for factor, fee in [(0.3, 1.0), (1.0, 1.0), (1e4, 0.0)]:
         easy = replace(
             case,
@@ -84,15 +84,26 @@ def test_efficiency_rises_with_sensitivity_and_without_fees():
             fee=case.fee * fee,
             wam_fee=case.wam_fee * fee,
         )
-        shares.append(efficiency(before, clear(easy).social_cost, best, NOBODY))
+        shares.append(efficiency(before, clear(easy).social_cost, best))
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_efficiency_is_withheld_where_it_means_nothing():
-    assert efficiency(10.0, 8.0, 6.0, np.array([2])) is None
-    assert efficiency(10.0, 10.0, 10.0 - 1e-7, NOBODY) is None
-    assert efficiency(10.0, 8.0, 6.0, NOBODY) == pytest.approx(0.5)
+    free = replace(case_of("two-lams"), network=None)
+    apart, best = replace(no_sharing(free), social_cost=10.0), replace(optimum(free), social_cost=6.0)
+    assert efficiency(apart, 8.0, best) == pytest.approx(0.5)
+    assert efficiency(replace(apart, violated=np.array([2])), 8.0, best) is None
+    assert efficiency(replace(apart, grid_excess_kw=-1.0), 8.0, best) is None
+    assert efficiency(apart, 10.0, replace(best, social_cost=10.0 - 1e-7)) is None
+
+
+def test_what_an_island_would_import_without_sharing_is_a_violation():
+    """The grid's price stands for nothing where no grid is."""
+    alone = no_sharing(case_of("islanded"))
+    assert alone.grid_excess_kw == pytest.approx(alone.grid_kw)
+    assert alone.violations == 1 + alone.violated.size
+    assert optimum(case_of("islanded")).violations == 0
 
 
 def test_a_single_layer_has_one_price_and_ignores_rows_unless_asked():
