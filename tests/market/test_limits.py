@@ -38,30 +38,16 @@ def test_what_keeps_every_limit_needs_no_words():
 @pytest.mark.parametrize(
     ("net_kw", "grid_kw", "words"),
     [
-        (
-            NET_KW,
-            0.0,
-            "network row line with its upper limit of 3 cannot be met: 4 row units beyond its limit",
-        ),
-        (
-            -NET_KW,
-            0.0,
-            "network row line with its lower limit of -1 cannot be met: 4 row units beyond its limit",
-        ),
-        (
-            NET_KW * 0,
-            13.0,
-            "power balance with the grid's import limit of 10 kW cannot be met: 3 kW beyond its limit",
-        ),
-        (
-            NET_KW,
-            -9.0,
-            "power balance with the grid's export limit of 4 kW cannot be met: 5 kW beyond its limit, and 1 more",
-        ),
+        (NET_KW, 0.0, "network row line with its upper limit of 3 cannot be met: 4 row units beyond"),
+        (-NET_KW, 0.0, "network row line with its lower limit of -1 cannot be met: 4 row units beyond"),
+        (0 * NET_KW, 13.0, "power balance with the grid's import limit of 10 kW cannot be met: 3 kW beyond"),
+        (NET_KW, -9.0, "power balance with the grid's export limit of 4 kW cannot be met: 5 kW beyond"),
     ],
 )
 def test_the_limit_that_is_missed_most_is_named_with_its_side(net_kw, grid_kw, words):
-    assert str(explain(NETWORK, GRID, net_kw, grid_kw)) == words
+    told = explain(NETWORK, GRID, net_kw, grid_kw)
+    assert str(told).startswith(words)
+    assert str(told).endswith("beyond its limit, and 1 more" if grid_kw == -9.0 else "beyond its limit")
 
 
 def test_a_row_that_no_lam_moves_is_named_too():
