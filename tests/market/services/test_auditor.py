@@ -38,8 +38,7 @@ async def test_a_quiet_interval_is_certified_and_compared(town):
         "optimum": optimum(case),
     }
     assert costs == {
-        name: (pytest.approx(each.social_cost * world.DT_H), each.violations)
-        for name, each in wanted.items()
+        name: (pytest.approx(each.social_cost * world.DT_H), each.violations) for name, each in wanted.items()
     }
     assert said.market_cost == pytest.approx(clear(case).social_cost * world.DT_H)
     gain = wanted["no_sharing"].social_cost - clear(case).social_cost
