@@ -118,8 +118,6 @@ def decode_case(data: bytes) -> Case:
     fee = _column("lams.fee", file.lams.fee, len(lam_id), least=0.0)
     wam_fee = _column("lams.wam_fee", file.lams.wam_fee, len(lam_id), least=0.0)
     wam = file.wam
-    if not wam.sensitivity > 0:
-        raise CaseError(f"wam.sensitivity: {wam.sensitivity} is not positive; give kW per $/kWh")
     ones = [1.0] * len(lam_id)
     return Case(
         prosumer_id=prosumer_id,
@@ -127,9 +125,9 @@ def decode_case(data: bytes) -> Case:
         lam_of=lam_of,
         demand_kw=_column("prosumers.demand_kw", file.prosumers.demand_kw, len(prosumer_id)),
         resources=_resources(file.resources, prosumer_id),
-        sensitivity=_positive("lams.sensitivity", file.lams.sensitivity, len(lam_id)),
+        sensitivity=_sensitivities("lams.sensitivity", file.lams.sensitivity, len(lam_id)),
         fee=fee,
-        wam_sensitivity=_number("wam.sensitivity", wam.sensitivity),
+        wam_sensitivity=_sensitivity("wam.sensitivity", wam.sensitivity),
         wam_fee=wam_fee,
         balance=_column("wam.balance", ones if wam.balance is None else wam.balance, len(lam_id)),
         offset_kw=_number("wam.balance_offset_kw", wam.balance_offset_kw),
@@ -180,12 +178,18 @@ def _column(key: str, values: list[float], size: int, least: float | None = None
     return column
 
 
-def _positive(key: str, values: list[float], size: int) -> Floats:
+def _sensitivities(key: str, values: list[float], size: int) -> Floats:
     column = _column(key, values, size)
-    if (column <= 0).any():
-        at = int(np.argmax(column <= 0))
-        raise CaseError(f"{key}[{at}]: {column[at]} is not positive; give kW per $/kWh")
-    return column
+    return np.array([_sensitivity(f"{key}[{i}]", value) for i, value in enumerate(column.tolist())])
+
+
+def _sensitivity(key: str, value: float) -> float:
+    # Its inverse is a slope, and a number of the case like all others.
+    if not value > 0:
+        raise CaseError(f"{key}: {value} is not positive; give kW per $/kWh")
+    if value < 1.0 / LARGEST:
+        raise CaseError(f"{key}: {value} is below {1.0 / LARGEST:g}; check the unit, kW per $/kWh")
+    return _number(key, value)
 
 
 def _number(key: str, value: float, least: float | None = None) -> float:

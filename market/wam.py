@@ -21,6 +21,9 @@ STEEPEST = 1e9
 PROXIMAL = 1e-6
 """Price slope that a proximal step adds around the last quantities [$/kWh per kW]."""
 
+PATIENCE = 1000
+"""Newton steps after which no further proximal step is begun."""
+
 ELASTIC = 1e3
 """Price at which a limit gives way, in terms of the largest price of all curves."""
 
@@ -164,7 +167,7 @@ def _solve(
         iterations += point.iterations
         moved = float(np.abs(point.kw - centre).max())
         y, centre = point.y, point.kw
-        if moved <= 1e-9 * (1.0 + float(np.abs(centre).max())):
+        if moved <= 1e-9 * (1.0 + float(np.abs(centre).max())) or iterations >= PATIENCE:
             break
     return DualPoint(point.y, point.kw, point.value, point.residual_kw, iterations)
 

@@ -107,6 +107,8 @@ def test_stored_cases_read_back(path):
         (["resources", "cost_quadratic"], [0.1, -0.1], r"^resources\.cost_quadratic\[1\]: -0\.1 is below 0"),
         (["lams", "id"], ["n", "n"], r"^lams\.id\[1\]: 'n' is already"),
         (["lams", "sensitivity"], [0.0, 1.0], r"^lams\.sensitivity\[0\]: 0\.0 is not positive"),
+        (["lams", "sensitivity"], [1.0, 1e-300], r"^lams\.sensitivity\[1\]: 1e-300 is below 1e-09"),
+        (["wam", "sensitivity"], 1e-300, r"^wam\.sensitivity: 1e-300 is below 1e-09"),
         (["lams", "fee"], [0.0, -0.01], r"^lams\.fee\[1\]: -0\.01 is below 0"),
         (["lams", "wam_fee"], [-0.01, 0.0], r"^lams\.wam_fee\[0\]: "),
         (["wam", "sensitivity"], -1.0, r"^wam\.sensitivity: -1\.0 is not positive"),
