@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +17,9 @@ from market.errors import CaseError
 
 LARGEST = 1e9
 """Numbers beyond this are units gone wrong, and would drown all others in rounding."""
+
+DEAREST = 1e6
+"""The same for prices, fees and costs, which limits must outbid [$/kWh]."""
 
 _Columns = list[float]
 
@@ -107,6 +113,8 @@ def decode_case(data: bytes) -> Case:
         what, _, where = str(error).partition(" - at `$.")
         raise CaseError(f"{where.rstrip('`') or 'case'}: {what}; see the case format") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if place := _not_finite(data):
+            raise CaseError(f"{place} is not finite; give a number") from error
         raise CaseError(f"case: not JSON ({error}); see the case format") from error
     lam_id = _names("lams.id", file.lams.id)
     prosumer_id = _names("prosumers.id", file.prosumers.id)
@@ -115,8 +123,8 @@ def decode_case(data: bytes) -> Case:
     if empty.size:
         at = int(empty[0])
         raise CaseError(f"lams.id[{at}]: LAM {lam_id[at]!r} has no prosumers; assign some or drop it")
-    fee = _column("lams.fee", file.lams.fee, len(lam_id), least=0.0)
-    wam_fee = _column("lams.wam_fee", file.lams.wam_fee, len(lam_id), least=0.0)
+    fee = _column("lams.fee", file.lams.fee, len(lam_id), least=0.0, most=DEAREST)
+    wam_fee = _column("lams.wam_fee", file.lams.wam_fee, len(lam_id), least=0.0, most=DEAREST)
     wam = file.wam
     ones = [1.0] * len(lam_id)
     return Case(
@@ -136,6 +144,25 @@ def decode_case(data: bytes) -> Case:
         tariff=_tariff(file.tariff, file.grid),
         conjecture=wam.conjecture,
     )
+
+
+def _not_finite(data: bytes) -> str | None:
+    """Place and value of the first NaN or infinity, which many programs write though JSON has none."""
+
+    def walk(value: object, place: str) -> str | None:
+        if isinstance(value, float):
+            return None if math.isfinite(value) else f"{place}: {value}"
+        parts: Iterable[tuple[str, object]] = ()
+        if isinstance(value, dict):
+            parts = ((f"{place}.{key}".lstrip("."), part) for key, part in value.items())
+        elif isinstance(value, list):
+            parts = ((f"{place}[{at}]", part) for at, part in enumerate(value))
+        return next((found for at, part in parts if (found := walk(part, at))), None)
+
+    try:
+        return walk(json.loads(data), "")
+    except (ValueError, RecursionError):
+        return None
 
 
 def _names(key: str, names: list[str]) -> tuple[str, ...]:
@@ -165,13 +192,15 @@ def _length(key: str, have: int, want: int) -> None:
         raise CaseError(f"{key}: {have} entries where {want} are needed; give one per row of its table")
 
 
-def _column(key: str, values: list[float], size: int, least: float | None = None) -> Floats:
+def _column(
+    key: str, values: list[float], size: int, least: float | None = None, most: float = LARGEST
+) -> Floats:
     _length(key, len(values), size)
     column = np.array(values, dtype=np.float64)
-    bad = np.flatnonzero(~(np.abs(column) <= LARGEST))
+    bad = np.flatnonzero(~(np.abs(column) <= most))
     if bad.size:
         at = int(bad[0])
-        raise CaseError(f"{key}[{at}]: {column[at]} is not finite or beyond {LARGEST:g}; check the unit")
+        raise CaseError(f"{key}[{at}]: {column[at]} is not finite or beyond {most:g}; check the unit")
     if least is not None and (column < least).any():
         at = int(np.argmax(column < least))
         raise CaseError(f"{key}[{at}]: {column[at]} is below {least:g}; it must not be negative")
@@ -192,9 +221,9 @@ def _sensitivity(key: str, value: float) -> float:
     return _number(key, value)
 
 
-def _number(key: str, value: float, least: float | None = None) -> float:
-    if not abs(value) <= LARGEST:
-        raise CaseError(f"{key}: {value} is not finite or beyond {LARGEST:g}; check the unit")
+def _number(key: str, value: float, least: float | None = None, most: float = LARGEST) -> float:
+    if not abs(value) <= most:
+        raise CaseError(f"{key}: {value} is not finite or beyond {most:g}; check the unit")
     if least is not None and value < least:
         raise CaseError(f"{key}: {value} is below {least:g}; it must not be negative")
     return value
@@ -217,8 +246,10 @@ def _resources(table: _Resources, prosumer_id: tuple[str, ...]) -> Resources:
         owner=owner,
         min_kw=low,
         max_kw=high,
-        cost_linear=_column("resources.cost_linear", table.cost_linear, size),
-        cost_quadratic=_column("resources.cost_quadratic", table.cost_quadratic, size, least=0.0),
+        cost_linear=_column("resources.cost_linear", table.cost_linear, size, most=DEAREST),
+        cost_quadratic=_column(
+            "resources.cost_quadratic", table.cost_quadratic, size, least=0.0, most=DEAREST
+        ),
     )
 
 
@@ -247,8 +278,8 @@ def _grid(table: _Grid) -> Grid:
             "energy could be traded in a circle, lower it"
         )
     return Grid(
-        import_price=_number("grid.import_price", table.import_price),
-        export_price=_number("grid.export_price", table.export_price),
+        import_price=_number("grid.import_price", table.import_price, most=DEAREST),
+        export_price=_number("grid.export_price", table.export_price, most=DEAREST),
         import_limit_kw=_number("grid.import_limit_kw", table.import_limit_kw, least=0.0),
         export_limit_kw=_number("grid.export_limit_kw", table.export_limit_kw, least=0.0),
     )
@@ -257,8 +288,8 @@ def _grid(table: _Grid) -> Grid:
 def _tariff(table: _Tariff | None, grid: _Grid) -> Tariff:
     if table is None:
         return Tariff(retail=grid.import_price, feed_in=grid.export_price)
-    retail = _number("tariff.retail", table.retail)
-    feed_in = _number("tariff.feed_in", table.feed_in)
+    retail = _number("tariff.retail", table.retail, most=DEAREST)
+    feed_in = _number("tariff.feed_in", table.feed_in, most=DEAREST)
     if feed_in > retail:
         raise CaseError(f"tariff.feed_in: {feed_in} above retail {retail}; swap or correct them")
     return Tariff(retail, feed_in)

@@ -119,7 +119,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     lams: LamResult
     wam: WamResult
     social_cost: float
-    optimum_cost: float
+    optimum_cost: float | None
     benchmarks: dict[Name, BenchmarkResult]
     kpis: KpiResult
     certificate: CertificateResult
@@ -160,16 +160,15 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
     certificate_seconds = time.perf_counter() - began
     if beyond := exceeds(proof, case):
         return Refusal(status="not_converged", method=method, reason=f"no equilibrium: {'; '.join(beyond)}")
-    benchmarks, missing = references(case)
-    if "optimum" not in benchmarks:
-        return Refusal(status="not_converged", method=method, reason="; ".join(missing))
+    benchmarks, _ = references(case)
+    optimum = benchmarks.get("optimum")
     figures = indicators(
         case,
         outcome.trade_kw,
         outcome.output_kw,
         outcome.price,
         apart=benchmarks["no_sharing"],
-        optimum=benchmarks["optimum"],
+        optimum=optimum,
     )
     return Result(
         method=method,
@@ -184,7 +183,7 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
         ),
         wam=WamResult(wam.grid_kw, wam.energy_price, wam.row_value.tolist(), wam.row_dual.tolist()),
         social_cost=outcome.social_cost,
-        optimum_cost=benchmarks["optimum"].social_cost,
+        optimum_cost=None if optimum is None else optimum.social_cost,
         benchmarks={name: _benchmark(case, found) for name, found in benchmarks.items()},
         kpis=KpiResult(**asdict(figures)),
         certificate=CertificateResult(

@@ -21,7 +21,7 @@ STEEPEST = 1e9
 PROXIMAL = 1e-6
 """Price slope that a proximal step adds around the last quantities [$/kWh per kW]."""
 
-PATIENCE = 1000
+PATIENCE = 300
 """Newton steps after which no further proximal step is begun."""
 
 ELASTIC = 1e3

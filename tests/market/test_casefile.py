@@ -132,10 +132,24 @@ def test_a_malformed_case_is_refused_in_one_line_that_names_the_place(path, valu
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"[1", b"[]", b"\xff\xfe", b'{"format": NaN}', b"[" * 5000])
+@pytest.mark.parametrize("data", [b"", b"[1", b"[]", b"\xff\xfe", b'{"format": ', b"[" * 5000])
 def test_what_is_no_json_document_is_refused(data):
     with pytest.raises(CaseError, match=r"^case: "):
         decode_case(data)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_not_finite_is_named_by_its_place(value):
+    data = msgspec.json.encode(GOOD).replace(b'"demand_kw":[', b'"demand_kw":[%s,' % value.encode(), 1)
+    with pytest.raises(
+        CaseError, match=r"^prosumers\.demand_kw\[0\]: -?(nan|inf) is not finite; give a number$"
+    ):
+        decode_case(data)
+
+
+def test_a_price_that_only_a_wrong_unit_can_mean_is_refused():
+    with pytest.raises(CaseError, match=r"^resources\.cost_linear\[1\]: 10000000\.0 .*check the unit$"):
+        decode_case(changed(["resources", "cost_linear"], [0.1, 1e7]))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
