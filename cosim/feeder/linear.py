@@ -28,13 +28,16 @@ class Linearisation:
     Attributes
     ----------
     net_kw, net_kvar
-        Net power of each LAM at the point of linearisation ``(M,)`` [kW, kvar]; the kvar are held.
-    v_pu, dv
-        Node voltages ``(n,)`` [pu] and their change per kW of each LAM ``(n, M)`` [pu/kW].
-    current_a, di
-        Complex branch currents ``(b,)`` [A] and their change per kW of each LAM ``(b, M)`` [A/kW].
-    p0_kw, dp0
-        Power from the feeder head [kW] and its change per kW of each LAM ``(M,)``, the marginal loss factors.
+        Net power of each LAM at the point of linearisation ``(M,)`` [kW, kvar].
+    v_pu, dv, dv_kvar
+        Node voltages ``(n,)`` [pu] and their change per kW and per kvar of each LAM ``(n, M)`` [pu/kW,
+        pu/kvar].
+    current_a, di, di_kvar
+        Complex branch currents ``(b,)`` [A] and their change per kW and per kvar of each LAM ``(b, M)``
+        [A/kW, A/kvar].
+    p0_kw, dp0, dp0_kvar
+        Power from the feeder head [kW] and its change per kW, the marginal loss factors, and per kvar of each
+        LAM ``(M,)`` [1, kW/kvar].
     nodes, branches
         Their names, as in `FeederLayout`.
     """
@@ -43,21 +46,28 @@ class Linearisation:
     net_kvar: Floats
     v_pu: Floats
     dv: Floats
+    dv_kvar: Floats
     current_a: Complexes
     di: Complexes
+    di_kvar: Complexes
     p0_kw: float
     dp0: Floats
+    dp0_kvar: Floats
     nodes: tuple[str, ...]
     branches: tuple[str, ...]
 
     @property
     def balance(self) -> tuple[Floats, float]:
-        """Weights ``w`` ``(M,)`` and offset [kW] of the head power, P0 = offset + w @ net_kw."""
+        """Weights ``w`` ``(M,)`` and offset [kW] of the head power at held kvar, P0 = offset + w @ net_kw."""
         return self.dp0, self.p0_kw - float(self.dp0 @ self.net_kw)
 
-    def predict_v_pu(self, net_kw: Floats) -> Floats:
-        """Node voltages ``(n,)`` [pu] that the model expects for net powers ``(M,)`` [kW]."""
-        return self.v_pu + self.dv @ (net_kw - self.net_kw)
+    def predict_v_pu(self, net_kw: Floats, net_kvar: Floats | None = None) -> Floats:
+        """Node voltages ``(n,)`` [pu] that the model expects for net powers ``(M,)`` [kW, kvar].
+
+        Without ``net_kvar`` the kvar stay as they are.
+        """
+        expected = self.v_pu + self.dv @ (net_kw - self.net_kw)
+        return expected if net_kvar is None else expected + self.dv_kvar @ (net_kvar - self.net_kvar)
 
 
 @dataclass(frozen=True)

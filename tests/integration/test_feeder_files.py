@@ -34,7 +34,7 @@ def spot(feeder: Feeder) -> tuple[np.ndarray, np.ndarray]:
 
 def assert_exact(feeder: Feeder) -> None:
     exact, differences = feeder.linearise(*spot(feeder)), feeder.differences(*spot(feeder), 1.0)
-    for name in ("dv", "di", "dp0"):
+    for name in ("dv", "di", "dp0", "dv_kvar", "di_kvar", "dp0_kvar"):
         found, expected = getattr(exact, name), getattr(differences, name)
         assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max(), name
 

@@ -75,6 +75,14 @@ class Derivatives:
     current: Complexes
     source_w: Floats
 
+    def split(self, count: int) -> tuple["Derivatives", "Derivatives"]:
+        """The first ``count`` directions, and the others."""
+        parts = (slice(None, count), slice(count, None))
+        first, rest = (
+            Derivatives(self.volts[:, part], self.current[:, part], self.source_w[part]) for part in parts
+        )
+        return first, rest
+
 
 def reduce_network(network: Network) -> Reduced:
     """Reduce a network to its load windings.

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from cosim.feeder.circuit import Floats
 from cosim.feeder.powerflow.admittance import (
     Derivatives,
@@ -12,35 +14,32 @@ from cosim.feeder.powerflow.admittance import (
     load_current_changes,
     reduce_network,
 )
-from cosim.feeder.powerflow.attachment import Attachment
 from cosim.feeder.powerflow.engine import solution_vector
 from cosim.feeder.powerflow.survey import admittance, branch_rows, source_currents, source_terminals
-from cosim.feeder.powerflow.topology import Fed, Survey
+from cosim.feeder.powerflow.wiring import Wiring
 
 
 class ExactDerivatives:
-    """Changes of voltages, currents and head power per kW of each LAM.
+    """Changes of voltages, currents and head power per kW and per kvar of each LAM.
 
     Parameters
     ----------
-    survey, fed, monitored
-        The circuit, its fed nodes, and the nodes whose voltages count.
-    attachment
-        The LAMs' loads.
+    wiring
+        The circuit and its LAMs.
     """
 
-    def __init__(self, survey: Survey, fed: Fed, monitored: Ints, attachment: Attachment) -> None:
-        self._survey = survey
-        self._fed = fed
-        self._monitored = monitored
-        self._attachment = attachment
+    def __init__(self, wiring: Wiring) -> None:
+        self._survey = wiring.survey
+        self._fed = wiring.fed
+        self._monitored = wiring.monitored
+        self._attachment = wiring.attachment
         self._reduced: tuple[Reduced, Ints] | None = None
 
     def forget(self) -> None:
         """Drop what no longer holds because a tap or a capacitor switched."""
         self._reduced = None
 
-    def at(self, dss: Any, net_kw: Floats, net_kvar: Floats) -> Derivatives:
+    def at(self, dss: Any, net_kw: Floats, net_kvar: Floats) -> tuple[Derivatives, Derivatives]:
         """Derivatives at the state that the circuit holds.
 
         Parameters
@@ -52,8 +51,8 @@ class ExactDerivatives:
 
         Returns
         -------
-        Derivatives
-            Per kW of each LAM.
+        tuple
+            Per kW and per kvar of each LAM.
 
         Raises
         ------
@@ -66,14 +65,16 @@ class ExactDerivatives:
             self._reduced = self._reduce(dss)
         reduced, source_nodes = self._reduced
         ends = self._attachment.winding_ends
+        per_kw = self._attachment.winding_va_per_kw()
         changes = load_current_changes(
             reduced,
             volts[ends[:, 0]] - volts[ends[:, 1]],
             self._attachment.winding_va(net_kw, net_kvar),
-            self._attachment.winding_va_per_kw(),
+            np.hstack([per_kw, 1j * per_kw]),
         )
         source_a = source_currents(dss, self._survey)
-        return derivatives(reduced, changes, volts[self._monitored], volts[source_nodes], source_a)
+        both = derivatives(reduced, changes, volts[self._monitored], volts[source_nodes], source_a)
+        return both.split(len(net_kw))
 
     def _reduce(self, dss: Any) -> tuple[Reduced, Ints]:
         source_nodes, source_rows = source_terminals(dss, self._survey)

@@ -4,19 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cosim.feeder.circuit import FeederLayout, LamSite
-from cosim.feeder.powerflow.admittance import Ints
-from cosim.feeder.powerflow.attachment import Attachment, SpotLoad
-from cosim.feeder.powerflow.topology import Survey, bus_of, segments
+from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.powerflow.topology import bus_of, segments
+from cosim.feeder.powerflow.wiring import Wiring
 
 
 def layout_of(
     name: str,
-    survey: Survey,
-    monitored: Ints,
-    sites: Sequence[LamSite],
-    loads: Sequence[SpotLoad],
-    attachment: Attachment,
+    wiring: Wiring,
     regulators: Sequence[str],
     coordinates: Mapping[str, tuple[float, float]],
     *,
@@ -28,10 +23,8 @@ def layout_of(
     ----------
     name
         Name of the feeder, for people.
-    survey, monitored
-        The circuit, and the nodes whose voltages count.
-    sites, loads, attachment
-        The M LAMs and the loads that are theirs.
+    wiring
+        The circuit and its LAMs.
     regulators, coordinates
         Names of the regulators and bus positions for the map.
     exact_derivatives
@@ -42,6 +35,8 @@ def layout_of(
     FeederLayout
         The facts, with counts for the report.
     """
+    survey, monitored = wiring.survey, wiring.monitored
+    sites, loads, attachment = wiring.sites, wiring.loads, wiring.attachment
     nodes = tuple(survey.node_names[node] for node in monitored)
     place = {int(node): i for i, node in enumerate(monitored)}
     lam_nodes = tuple(

@@ -21,10 +21,13 @@ def model(seed: int, lams: int = 3) -> Linearisation:
         net_kvar=np.zeros(lams),
         v_pu=rng.uniform(0.96, 1.04, n),
         dv=rng.normal(0, 3e-4, (n, lams)),
+        dv_kvar=rng.normal(0, 2e-4, (n, lams)),
         current_a=rng.normal(0, 80, b) + 1j * rng.normal(0, 80, b),
         di=rng.normal(0, 0.4, (b, lams)) + 1j * rng.normal(0, 0.2, (b, lams)),
+        di_kvar=rng.normal(0, 0.2, (b, lams)) + 1j * rng.normal(0, 0.4, (b, lams)),
         p0_kw=rng.normal(0, 100),
         dp0=rng.uniform(0.9, 1.1, lams),
+        dp0_kvar=rng.normal(0, 0.02, lams),
         nodes=NODES,
         branches=BRANCHES,
     )

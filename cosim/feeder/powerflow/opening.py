@@ -1,0 +1,60 @@
+"""Opens a feeder's description in an OpenDSS context of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cosim.feeder import ieee123
+from cosim.feeder.circuit import FeederError
+from cosim.feeder.library import dss as engine
+from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.engine import command
+
+# A LAM draws constant power at any voltage that a feeder can have.
+_LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
+_SOLUTION = (
+    "set mode=snapshot controlmode=off tolerance=1e-11 maxiterations=200 maxcontroliter=100 loadmult=1"
+)
+
+
+def open_circuit(master: str | Path | None) -> Any:
+    """OpenDSS context that holds a feeder, solved once as its description leaves it.
+
+    Parameters
+    ----------
+    master
+        OpenDSS master file; none for the IEEE 123-node feeder.
+
+    Raises
+    ------
+    FeederError
+        The file is missing, refused by OpenDSS, or defines no circuit.
+    """
+    dss = engine.NewContext()
+    dss.Basic.AllowChangeDir(False)
+    dss.Basic.AllowForms(False)
+    dss.Basic.AllowEditor(False)
+    if master is None or not str(master):
+        for text in ieee123.commands():
+            command(dss, text)
+        command(dss, "set controlmode=off")
+    else:
+        path = Path(master).absolute()
+        if not path.is_file():
+            raise FeederError(f"feeder file '{master}' not found; give the path of an OpenDSS master file")
+        command(dss, f'compile "{path}"', f"feeder file '{master}'")
+        if dss.Basic.NumCircuits() == 0:
+            raise FeederError(f"feeder file '{master}' defines no circuit; give an OpenDSS master file")
+    # Node numbers exist only after a solution, and a file that does not solve itself has its regulators at
+    # neutral. Whether it converged is looked at once the loads are ours.
+    command(dss, "set mode=snapshot")
+    command(dss, "solve")
+    return dss
+
+
+def hold_constant_power(dss: Any, loads: Sequence[SpotLoad]) -> None:
+    """Make every load draw constant power, and every later solution a snapshot with controls held."""
+    # Powers are restated, for the load multiplier that they hold already is set to 1.
+    for load in loads:
+        command(dss, f"edit load.{load.name} {_LOAD_MODEL} kw={load.kw} kvar={load.kvar}")
+    command(dss, _SOLUTION)

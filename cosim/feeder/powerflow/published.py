@@ -1,0 +1,44 @@
+"""A feeder solved as its description has it, without LAMs: what published figures are held against."""
+
+from pathlib import Path
+
+from cosim.feeder.circuit import PublishedSolution
+from cosim.feeder.powerflow.engine import command, converge
+from cosim.feeder.powerflow.opening import open_circuit
+from cosim.feeder.powerflow.survey import tap_positions
+
+
+def solve_as_published(master: str | Path | None = None, *, hold_taps: bool = True) -> PublishedSolution:
+    """Solve a feeder as its description has it, without LAMs.
+
+    Parameters
+    ----------
+    master
+        OpenDSS master file; none for the IEEE 123-node feeder.
+    hold_taps
+        Whether the regulators keep their taps, or act once more.
+
+    Returns
+    -------
+    PublishedSolution
+        Voltages, totals and taps.
+
+    Raises
+    ------
+    FeederError
+        The description cannot be used.
+    PowerFlowError
+        The power flow does not converge.
+    """
+    dss = open_circuit(master)
+    command(dss, f"set controlmode={'off' if hold_taps else 'static'} tolerance=1e-10 maxiterations=200")
+    converge(dss)
+    head_kw, head_kvar = dss.Circuit.TotalPower()
+    names = (name.lower() for name in dss.Circuit.AllNodeNames())
+    return PublishedSolution(
+        v_pu=dict(zip(names, dss.Circuit.AllBusMagPu(), strict=True)),
+        source_kw=-head_kw,
+        source_kvar=-head_kvar,
+        losses_kw=dss.Circuit.Losses()[0] / 1e3,
+        taps=tap_positions(dss),
+    )

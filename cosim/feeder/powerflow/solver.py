@@ -1,0 +1,119 @@
+"""AC power flow of given net powers on a wired circuit, with the same bits whatever was solved before."""
+
+from typing import Any
+
+import numpy as np
+
+from cosim.feeder.circuit import AcState, Floats, PowerFlowError
+from cosim.feeder.powerflow.engine import command, converge, solution_vector
+from cosim.feeder.powerflow.wiring import Wiring
+
+# Loads draw constant power well beyond this band; a voltage outside it means that the feeder collapsed [pu].
+_LOWEST_PU = 0.5
+_HIGHEST_PU = 1.5
+
+
+class Solver:
+    """Puts M net powers on a circuit's loads, solves, and reads the state.
+
+    Parameters
+    ----------
+    dss, wiring
+        The context and what hangs on it.
+
+    Attributes
+    ----------
+    nodes, branches
+        Names of what a state holds.
+    base_v
+        Base voltages of the nodes to ground ``(n,)`` [V].
+    """
+
+    def __init__(self, dss: Any, wiring: Wiring) -> None:
+        survey = wiring.survey
+        self._dss = dss
+        self._attachment = wiring.attachment
+        self._load_numbers = [load.number for load in wiring.loads]
+        self._monitored = wiring.monitored
+        self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
+        self._start = np.zeros(0, dtype=np.complex128)
+        self.base_v = 1e3 * survey.base_kv[wiring.monitored]
+        self.nodes = tuple(survey.node_names[node] for node in wiring.monitored)
+        self.branches = tuple(branch.name for branch in survey.branches)
+
+    def inject(self, net_kw: Floats, net_kvar: Floats) -> None:
+        """Let each LAM draw its net power ``(M,)`` [kW, kvar], from the next solution on.
+
+        Raises
+        ------
+        ValueError
+            The arrays do not fit the feeder or are not finite.
+        """
+        count = len(self._attachment.spot_kw)
+        for values in (net_kw, net_kvar):
+            if np.shape(values) != (count,) or not np.all(np.isfinite(values)):
+                raise ValueError(f"net powers must be {count} finite numbers, one for each LAM")
+        kw = self._attachment.load_kw(net_kw).tolist()
+        kvar = self._attachment.load_kvar(net_kvar).tolist()
+        loads = self._dss.Loads
+        for number, p, q in zip(self._load_numbers, kw, kvar, strict=True):
+            loads.Idx(number)
+            loads.kW(p)  # moves kvar along at constant power factor, so kvar comes after
+            loads.kvar(q)
+        if len(self._start):
+            # OpenDSS would start where it ended last, and the bits would tell of the past.
+            solution_vector(self._dss)[:] = self._start
+
+    def solve(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...]) -> AcState:
+        """Converged state of given net powers ``(M,)`` [kW, kvar], told with the regulators' ``taps``.
+
+        Raises
+        ------
+        PowerFlowError
+            No convergence, or a voltage is zero, not a number or far outside any operation.
+        ValueError
+            As `inject`.
+        """
+        self.inject(net_kw, net_kvar)
+        converge(self._dss)
+        return self._state(net_kw, net_kvar, taps)
+
+    def start_here(self) -> None:
+        """Let every later solution start at the voltages of the present one."""
+        self._start = solution_vector(self._dss).copy()
+
+    def renew(self) -> None:
+        """Let OpenDSS build its matrices anew, as it must after a tap or a switch moved."""
+        # OpenDSS then renews the loads' part of its matrix too, and keeps it until the next time. Renewed
+        # at spot loads, always, it cannot tell of the past, and exports converge better on it.
+        spot_kw = self._attachment.spot_kw
+        self.inject(spot_kw, spot_kw * self._attachment.tan_phi)
+        self._dss.YMatrix.SystemYChanged(True)
+        command(self._dss, "solve")
+
+    def _state(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...]) -> AcState:
+        dss = self._dss
+        volts = solution_vector(dss)[self._monitored]
+        v_pu = np.abs(volts) / self.base_v
+        sound = (v_pu > _LOWEST_PU) & (v_pu < _HIGHEST_PU)
+        if not sound.all():
+            worst = int(np.argmin(sound))
+            raise PowerFlowError(
+                f"power flow found {v_pu[worst]:.3f} pu at node '{self.nodes[worst]}' "
+                f"with LAMs drawing {np.sum(net_kw):.0f} kW; reduce their power or check the feeder's data"
+            )
+        head_kw, head_kvar = dss.Circuit.TotalPower()
+        return AcState(
+            net_kw=np.array(net_kw, dtype=np.float64),
+            net_kvar=np.array(net_kvar, dtype=np.float64),
+            v_pu=v_pu,
+            angle_deg=np.degrees(np.angle(volts)),
+            current_a=np.array(dss.PDElements.AllCurrents()).view(np.complex128)[self._current_at],
+            source_kw=-head_kw,
+            source_kvar=-head_kvar,
+            losses_kw=dss.Circuit.Losses()[0] / 1e3,
+            taps=taps,
+            iterations=dss.Solution.Iterations(),
+            nodes=self.nodes,
+            branches=self.branches,
+        )

@@ -1,0 +1,78 @@
+"""A circuit with LAMs in place of its loads: what was surveyed, who draws where, which voltages count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cosim.feeder.circuit import LamSite
+from cosim.feeder.powerflow.admittance import Ints
+from cosim.feeder.powerflow.attachment import (
+    Attachment,
+    SpotLoad,
+    attach,
+    check_sites,
+    own_loads,
+    sites_of_loads,
+)
+from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.opening import hold_constant_power
+from cosim.feeder.powerflow.survey import admittance, spot_loads, survey_circuit
+from cosim.feeder.powerflow.topology import Fed, Survey, fed_nodes, monitored_nodes
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """A circuit and the LAMs on it.
+
+    Attributes
+    ----------
+    survey, fed, monitored
+        Elements and nodes, which of them hang on a source, and those whose voltages count.
+    sites, loads, attachment
+        The M LAMs, all loads of the circuit, and which belong to which.
+    """
+
+    survey: Survey
+    fed: Fed
+    monitored: Ints
+    sites: tuple[LamSite, ...]
+    loads: tuple[SpotLoad, ...]
+    attachment: Attachment
+
+
+def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
+    """Attach LAMs to a circuit; its loads draw constant power from then on.
+
+    Parameters
+    ----------
+    dss
+        Context with a circuit, solved once.
+    sites
+        Where LAMs attach; by default one at each bus with loads.
+
+    Raises
+    ------
+    FeederError
+        Something is fed by nothing, a bus has no base voltage, or a site does not exist.
+    """
+    survey = survey_circuit(dss)
+    fed = fed_nodes(survey, admittance(dss, survey))
+    loads = spot_loads(dss)
+    sites = sites_of_loads(loads) if sites is None else tuple(sites)
+    check_sites(sites, survey.node_names, fed, {load.bus for load in loads})
+    hold_constant_power(dss, loads)
+    own = own_loads(sites, dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True)))
+    if any(own):
+        for text in (text for made in own for text in made.values()):
+            command(dss, text)
+        command(dss, "solve")
+        survey, loads = survey_circuit(dss), spot_loads(dss)
+        hold_constant_power(dss, loads)
+    return Wiring(
+        survey=survey,
+        fed=fed,
+        monitored=monitored_nodes(survey, fed),
+        sites=sites,
+        loads=loads,
+        attachment=attach(sites, loads, own),
+    )
