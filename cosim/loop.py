@@ -19,13 +19,16 @@ from broker.node import Node, offline_will, serve
 from cosim.clock import Clock, Pacing
 from cosim.feeder.service import FeederService
 from cosim.feeder.thread import FeederOwner
+from cosim.population.noise import generator
 from cosim.population.portfolios import LiveEnvironment, Sky, TelemetryPortfolio, VirtualPortfolio
 from cosim.recording.recorder import Recorder
 from cosim.results import RunWriter
 from cosim.results.ledger import Ledger
 from cosim.world import AUDITOR, DEVICE_HOST, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM, World
+from devices.emulated_meter import Accuracy
 from devices.emulator import EmulatedProsumer, Fleet
 from devices.gateway import Gateway
+from devices.grid_support import GridSupport
 from devices.service import DeviceHostService, GatewayService
 from market.services.auditor import Auditor
 from market.services.lam import LamHost
@@ -121,7 +124,12 @@ async def _market(stage: Stage, stack: AsyncExitStack) -> list[Job]:
         jobs.append(_job(node, PopulationHost(node, roster, rules, portfolio, world.conduct())))
     if world.has_live:
         node = await stack.enter_async_context(stage.node(LIVE_HOST))
-        live = TelemetryPortfolio(sky, roster.live_members, world.reactive_ratio)
+        live = TelemetryPortfolio(
+            sky,
+            roster.live_members,
+            world.reactive_ratio,
+            metered_reactive=world.scenario.live.emulation.volt_var,
+        )
         valid_s = world.scenario.live.command_validity_intervals * world.timeline.interval_h * 3600.0
         jobs.append(_job(node, LiveHost(node, roster, rules, live, world.conduct(), valid_s=valid_s)))
     for host in roster.lam_hosts:
@@ -152,7 +160,7 @@ async def _feeder(stage: Stage, stack: AsyncExitStack) -> list[Job]:
 
 async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     world = stage.world
-    fleet = Fleet(emulated_prosumers(world))
+    fleet = emulated_fleet(world)
     first = world.scenario.live.modbus_port
     live = await fleet.start(ports=range(first, first + len(fleet.prosumers)) if first else ())
     stack.push_async_callback(fleet.stop)
@@ -175,6 +183,19 @@ async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     ]
 
 
+def emulated_fleet(world: World) -> Fleet:
+    """Emulated devices of the live prosumers, as the scenario wants them."""
+    emulation = world.scenario.live.emulation
+    return Fleet(
+        emulated_prosumers(world),
+        support=GridSupport(
+            volt_var=emulation.volt_var, volt_watt=emulation.volt_watt, trips=emulation.trips
+        ),
+        accuracy=Accuracy(class_pct=emulation.meter_class_percent, noise_pct=emulation.meter_noise_percent),
+        rng=generator(world.scenario.run.seed, "meters"),
+    )
+
+
 def emulated_prosumers(world: World) -> list[EmulatedProsumer]:
     """Emulated devices of the live prosumers: what each owns, on its bus's phases."""
     people, emulation = world.population, world.scenario.live.emulation
@@ -183,6 +204,8 @@ def emulated_prosumers(world: World) -> list[EmulatedProsumer]:
             id=people.id[member],
             phases=world.layout.lam_phases[people.lam[member]],
             nominal_v=emulation.nominal_voltage_v,
+            import_kwh=emulation.counter_start_kwh,
+            export_kwh=0.5 * emulation.counter_start_kwh,
             pv_kw=float(people.pv_kwp[member]),
             pv_ramp_pct_s=emulation.ramp_percent_per_s,
             battery_kw=float(people.battery_kw[member]),

@@ -1,19 +1,134 @@
-"""Emulated meters: an SDM630 or a SunSpec meter (model 203) that show the same quantities."""
+"""Emulated meters: an SDM630 or a SunSpec meter (model 203) that show the same quantities.
+
+A meter integrates what it measures: its gain error is in power and energy alike, and its counters never run
+backwards. Noise is in what it shows now, and averages out of the counters.
+"""
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devices.bank import Bank
-from devices.meter import Phases, power_factor
+from devices.emulated_prosumer import EmulatedProsumer
+from devices.meter import Phases, count_energy, count_reactive, power_factor
 from devices.nameplate import put_identity
 from devices.profiles import meter_map
 from devices.registers import scale_factor
+from devices.server import Unit
 from devices.sunspec import flat_layout, sunspec_layout
 
 Array = NDArray[np.float64]
 _LETTERS = "ABC"
+_SMALLEST_METER_KW = 30.0
+_ACC32 = 2.0**32
+# A meter of a class keeps to it with three standard deviations.
+_SIGMAS = 3.0
+
+
+class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """How exact meters are.
+
+    Attributes
+    ----------
+    class_pct
+        Accuracy class: largest error of power and energy [% of the reading]; each meter has its own.
+    noise_pct
+        Standard deviation of the noise of power and voltage as shown [% of the reading].
+    """
+
+    class_pct: float = 0.0
+    noise_pct: float = 0.0
+
+
+class MeterUnits:
+    """All meters of a fleet.
+
+    Parameters
+    ----------
+    prosumers
+        Whose meters, ``(n,)``.
+    frequency_hz
+        Frequency of the grid [Hz].
+    accuracy
+        How exact they are.
+    rng
+        Source of errors; needed where there are any.
+
+    Attributes
+    ----------
+    energy_kwh
+        Counters of import and export [kWh], ``(2, n)``.
+    reactive_kvarh
+        Reactive counters by quadrant [kvarh], ``(4, n)``; the first two are import.
+    gain
+        Measured over true power and energy, ``(n,)``.
+
+    Raises
+    ------
+    ValueError
+        Errors are asked for without a source.
+    """
+
+    def __init__(
+        self,
+        prosumers: Sequence[EmulatedProsumer],
+        frequency_hz: float,
+        accuracy: Accuracy,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        if rng is None and (accuracy.class_pct or accuracy.noise_pct):
+            raise ValueError("meters with errors need a generator; pass rng")
+        self.energy_kwh = np.array([[p.import_kwh for p in prosumers], [p.export_kwh for p in prosumers]])
+        self.reactive_kvarh = np.zeros((4, len(prosumers)))
+        self.gain = np.ones(len(prosumers))
+        if rng is not None and accuracy.class_pct:
+            drawn = rng.standard_normal(len(prosumers)) / _SIGMAS
+            self.gain += accuracy.class_pct / 100.0 * np.clip(drawn, -1.0, 1.0)
+        self._rng = rng
+        self._noise = accuracy.noise_pct / 100.0
+        self._flat_at = np.flatnonzero([p.meter == "sdm630" for p in prosumers])
+        self._sunspec_at = np.flatnonzero([p.meter == "sunspec" for p in prosumers])
+        self._flat = sdm630_bank(self._flat_at.size, frequency_hz)
+        owners = [p for p in prosumers if p.meter == "sunspec"]
+        self._sunspec = sunspec_meter_bank(
+            [p.id for p in owners],
+            np.array([max(_SMALLEST_METER_KW, p.pv_kw + p.battery_kw) for p in owners]),
+            frequency_hz,
+        )
+        self._place = np.zeros(len(prosumers), dtype=np.intp)
+        for at in (self._flat_at, self._sunspec_at):
+            self._place[at] = np.arange(at.size)
+        self._in_flat = np.isin(np.arange(len(prosumers)), self._flat_at)
+
+    def unit(self, k: int) -> Unit:
+        """Registers of the meter of prosumer ``k``."""
+        return Unit(self._flat if self._in_flat[k] else self._sunspec, int(self._place[k]))
+
+    def count(self, net_kw: Array, net_kvar: Array, dt_h: float) -> None:
+        """Let energy flow at mean powers [kW, kvar], ``(n,)``, + import, for ``dt_h`` hours."""
+        seen_kw, seen_kvar = self.gain * net_kw, self.gain * net_kvar
+        self.energy_kwh = count_energy(self.energy_kwh, seen_kw, dt_h)
+        self.reactive_kvarh = count_reactive(self.reactive_kvarh, seen_kw, seen_kvar, dt_h)
+
+    def show(self, phases: Phases, frequency_hz: float) -> None:
+        """Put measurements into the registers; ``phases`` are the true quantities, ``(n, 3)``."""
+        seen = self._measured(phases)
+        for at, bank, show in (
+            (self._flat_at, self._flat, show_sdm630),
+            (self._sunspec_at, self._sunspec, show_sunspec_meter),
+        ):
+            show(bank, seen.rows(at), self.energy_kwh[:, at], self.reactive_kvarh[:, at], frequency_hz)
+
+    def _measured(self, phases: Phases) -> Phases:
+        gain = self.gain[:, None]
+        factor_v: Array | float = 1.0
+        if self._rng is not None and self._noise:
+            gain = gain * (1.0 + self._noise * self._rng.standard_normal(phases.p_w.shape))
+            factor_v = 1.0 + self._noise * self._rng.standard_normal(phases.v.shape)
+        p, q, s, i = (gain * quantity for quantity in (phases.p_w, phases.q_var, phases.s_va, phases.i_a))
+        return Phases(factor_v * phases.v, i, p, q, s, phases.power_factor)
 
 
 def sdm630_bank(count: int, frequency_hz: float) -> Bank:
@@ -47,7 +162,9 @@ def sunspec_meter_bank(ids: Sequence[str], largest_kw: Array, frequency_hz: floa
     return bank
 
 
-def show_sdm630(bank: Bank, phases: Phases, energy_kwh: Array, reactive_kvarh: Array) -> None:
+def show_sdm630(
+    bank: Bank, phases: Phases, energy_kwh: Array, reactive_kvarh: Array, frequency_hz: float
+) -> None:
     """Put measurements into SDM630 registers.
 
     Parameters
@@ -60,7 +177,10 @@ def show_sdm630(bank: Bank, phases: Phases, energy_kwh: Array, reactive_kvarh: A
         Counters of import and export [kWh], ``(2, n)``.
     reactive_kvarh
         Counters of reactive energy by quadrant [kvarh], ``(4, n)``; the first two are import.
+    frequency_hz
+        Frequency of the grid [Hz].
     """
+    bank.put("frequency", frequency_hz)
     for k in range(3):
         bank.put(f"V_L{k + 1}", phases.v[:, k])
         bank.put(f"I_L{k + 1}", phases.i_a[:, k])
@@ -81,8 +201,11 @@ def show_sdm630(bank: Bank, phases: Phases, energy_kwh: Array, reactive_kvarh: A
     bank.put("total_kvarh", reactive_kvarh.sum(axis=0))
 
 
-def show_sunspec_meter(bank: Bank, phases: Phases, energy_kwh: Array, reactive_kvarh: Array) -> None:
-    """Put measurements into SunSpec meter registers; parameters as in `show_sdm630`."""
+def show_sunspec_meter(
+    bank: Bank, phases: Phases, energy_kwh: Array, reactive_kvarh: Array, frequency_hz: float
+) -> None:
+    """Put measurements into SunSpec registers, whose counters wrap; parameters as in `show_sdm630`."""
+    bank.put("203.Hz", frequency_hz)
     used = phases.v > 0.0
     for k, letter in enumerate(_LETTERS):
         bank.put(f"203.PhVph{letter}", np.where(used[:, k], phases.v[:, k], np.nan))
@@ -96,7 +219,7 @@ def show_sunspec_meter(bank: Bank, phases: Phases, energy_kwh: Array, reactive_k
     bank.put("203.VAR", q)
     bank.put("203.VA", np.hypot(p, q))
     bank.put("203.PF", 100.0 * power_factor(p, q))
-    bank.put("203.TotWhImp", 1e3 * energy_kwh[0])
-    bank.put("203.TotWhExp", 1e3 * energy_kwh[1])
+    bank.put("203.TotWhImp", np.mod(1e3 * energy_kwh[0], _ACC32))
+    bank.put("203.TotWhExp", np.mod(1e3 * energy_kwh[1], _ACC32))
     for name, counter in zip(("ImpQ1", "ImpQ2", "ExpQ3", "ExpQ4"), reactive_kvarh, strict=True):
-        bank.put(f"203.TotVArh{name}", 1e3 * counter)
+        bank.put(f"203.TotVArh{name}", np.mod(1e3 * counter, _ACC32))

@@ -1,64 +1,29 @@
 """A fleet of emulated prosumers: physics between two register images, behind Modbus TCP servers.
 
-Simulated time passes only in `Fleet.advance`; no clock and no chance is involved, so the same set-points
-and the same weather give the same bits.
+Simulated time passes only in `Fleet.advance`; no clock is involved, and chance only through the generator
+that inexact meters are given, so the same set-points and the same weather give the same bits.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pymodbus.server import ModbusTcpServer
 
-from devices import emulated_meter as meters
 from devices.emulated_battery import BatteryUnits
+from devices.emulated_meter import Accuracy, MeterUnits
+from devices.emulated_prosumer import EmulatedProsumer
 from devices.emulated_pv import PvUnits
 from devices.endpoint import Endpoint, LiveProsumer
-from devices.meter import Phases, count_energy, count_reactive, phase_quantities
-from devices.profiles import Profile
+from devices.grid_support import GridSupport, Terminals
+from devices.meter import Phases, phase_quantities
 from devices.server import MOST_UNITS, Unit, start_servers, stop_servers
 
+__all__ = ["EmulatedProsumer", "Fleet"]
+
 Array = NDArray[np.float64]
-_SMALLEST_METER_KW = 30.0
-
-
-class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
-    """One emulated prosumer: a meter, and the inverters whose rating is not zero.
-
-    Attributes
-    ----------
-    id
-        Name, unique in the fleet.
-    phases
-        Phases it is connected to, of 1, 2, 3; its power splits evenly over them.
-    nominal_v
-        Voltage to neutral at 1 pu [V].
-    meter
-        Profile of the meter.
-    import_kwh, export_kwh
-        Counters at the start [kWh].
-    pv_kw, pv_ramp_pct_s
-        Rating of the PV inverter [kW] and its ramp [% of the rating per second].
-    battery_kw, battery_kwh, battery_efficiency, battery_soc, battery_ramp_pct_s
-        Rating [kW], usable capacity [kWh], one-way efficiency, state of charge at the start [0..1] and
-        ramp [% of the rating per second].
-    """
-
-    id: str
-    phases: tuple[int, ...] = (1, 2, 3)
-    nominal_v: float = 230.0
-    meter: Profile = "sdm630"
-    import_kwh: float = 0.0
-    export_kwh: float = 0.0
-    pv_kw: float = 0.0
-    pv_ramp_pct_s: float = 10.0
-    battery_kw: float = 0.0
-    battery_kwh: float = 0.0
-    battery_efficiency: float = 0.95
-    battery_soc: float = 0.5
-    battery_ramp_pct_s: float = 50.0
+_AS_THE_STANDARD, _EXACT = GridSupport(), Accuracy()
 
 
 class Fleet:
@@ -69,7 +34,13 @@ class Fleet:
     prosumers
         What to emulate; ids must differ.
     frequency_hz
-        Frequency of the grid, shown by meters and inverters.
+        Nominal frequency of the grid.
+    support
+        Grid-support functions of the PV inverters.
+    accuracy
+        Accuracy of the meters.
+    rng
+        Source of the meters' errors; needed where they have any.
 
     Attributes
     ----------
@@ -79,15 +50,20 @@ class Fleet:
         Means over the last `advance` [kW, kvar], ``(m,)``, + import.
     v_pu
         Voltage to neutral [pu], ``(m, 3)``.
-    energy_kwh
-        Counters of import and export [kWh], ``(2, m)``.
-    reactive_kvarh
-        Reactive counters by quadrant [kvarh], ``(4, m)``.
-    pv, battery
-        The inverters; ``pv_at`` and ``battery_at`` say whose they are.
+    frequency_hz
+        Frequency of the grid now.
+    meters, pv, battery
+        The devices; ``pv_at`` and ``battery_at`` say whose the inverters are.
     """
 
-    def __init__(self, prosumers: Sequence[EmulatedProsumer], frequency_hz: float = 60.0) -> None:
+    def __init__(
+        self,
+        prosumers: Sequence[EmulatedProsumer],
+        frequency_hz: float = 60.0,
+        support: GridSupport = _AS_THE_STANDARD,
+        accuracy: Accuracy = _EXACT,
+        rng: np.random.Generator | None = None,
+    ) -> None:
         if len({p.id for p in prosumers}) != len(prosumers):
             raise ValueError("two emulated prosumers share an id; give each its own")
         self.prosumers = tuple(prosumers)
@@ -97,23 +73,19 @@ class Fleet:
         self.p_kw, self.q_kvar = np.zeros(count), np.zeros(count)
         self.mean_kw, self.mean_kvar = np.zeros(count), np.zeros(count)
         self.v_pu = np.ones((count, 3))
-        self.energy_kwh = np.array([[p.import_kwh for p in prosumers], [p.export_kwh for p in prosumers]])
-        self.reactive_kvarh = np.zeros((4, count))
         self.pv_at = np.flatnonzero([p.pv_kw > 0.0 for p in prosumers])
         self.battery_at = np.flatnonzero([p.battery_kw > 0.0 for p in prosumers])
-        self.pv = self._make_pv(frequency_hz)
+        self.frequency_hz = frequency_hz
+        self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng)
+        self.pv = self._make_pv(frequency_hz, support)
         self.battery = self._make_batteries(frequency_hz)
-        self._sdm630_at = np.flatnonzero([p.meter == "sdm630" for p in prosumers])
-        self._sunspec_at = np.flatnonzero([p.meter == "sunspec" for p in prosumers])
-        self._sdm630 = meters.sdm630_bank(self._sdm630_at.size, frequency_hz)
-        owners = [p for p in prosumers if p.meter == "sunspec"]
-        self._sunspec = meters.sunspec_meter_bank(
-            [p.id for p in owners],
-            np.array([max(_SMALLEST_METER_KW, p.pv_kw + p.battery_kw) for p in owners]),
-            frequency_hz,
-        )
         self._servers: list[ModbusTcpServer] = []
         self._show()
+
+    @property
+    def energy_kwh(self) -> Array:
+        """Counters of import and export [kWh], ``(2, m)``."""
+        return self.meters.energy_kwh
 
     async def start(
         self, host: str = "127.0.0.1", ports: Sequence[int] = (), units_per_port: int = MOST_UNITS
@@ -207,15 +179,17 @@ class Fleet:
             np.isfinite(load).all() and np.isfinite(kvar).all() and np.isfinite(sun[:, self.pv_at]).all()
         ):
             raise ValueError("a load or the sun of an emulated prosumer is not finite")
-        total_kw = np.zeros(shape[1])
+        total_kw, total_kvar = np.zeros((2, shape[1]))
+        terminals = Terminals.of(self.v_pu[self.pv_at], self.connected[self.pv_at])
         for load_now, kvar_now, sun_now in zip(load, kvar, sun, strict=True):
-            net_kw = load_now.copy()
-            net_kw[self.pv_at] -= self.pv.step(sun_now[self.pv_at], dt_s)
+            net_kw, net_kvar = load_now.copy(), kvar_now.copy()
+            net_kw[self.pv_at] -= self.pv.step(sun_now[self.pv_at], terminals, self.frequency_hz, dt_s)
+            net_kvar[self.pv_at] -= self.pv.mean_kvar
             net_kw[self.battery_at] -= self.battery.step(dt_s)
-            self.energy_kwh = count_energy(self.energy_kwh, net_kw, dt_s / 3600.0)
-            self.reactive_kvarh = count_reactive(self.reactive_kvarh, net_kw, kvar_now, dt_s / 3600.0)
+            self.meters.count(net_kw, net_kvar, dt_s / 3600.0)
             total_kw += net_kw
-        self.mean_kw, self.mean_kvar = total_kw / len(load), kvar.mean(axis=0)
+            total_kvar += net_kvar
+        self.mean_kw, self.mean_kvar = total_kw / len(load), total_kvar / len(load)
         self._set_power(load[-1], kvar[-1])
         self._show()
 
@@ -231,6 +205,11 @@ class Fleet:
         self.v_pu = np.broadcast_to(v if v.ndim == 2 else v[:, None], self.v_pu.shape).copy()
         self._show()
 
+    def set_frequency(self, hz: float) -> None:
+        """Let the grid run at another frequency [Hz]."""
+        self.frequency_hz = hz
+        self._show()
+
     def unit(self, prosumer: str, role: str) -> Unit:
         """Registers behind one device (``meter``, ``pv`` or ``battery``), to let it fail or go deaf."""
         k = [p.id for p in self.prosumers].index(prosumer)
@@ -238,10 +217,7 @@ class Fleet:
 
     def _units(self, k: int) -> list[tuple[str, Unit]]:
         """Devices of prosumer ``k``, the meter first."""
-        if self.prosumers[k].meter == "sdm630":
-            units = [("meter", Unit(self._sdm630, int(np.searchsorted(self._sdm630_at, k))))]
-        else:
-            units = [("meter", Unit(self._sunspec, int(np.searchsorted(self._sunspec_at, k))))]
+        units = [("meter", self.meters.unit(k))]
         for role, bank, at in (
             ("pv", self.pv.bank, self.pv_at),
             ("battery", self.battery.bank, self.battery_at),
@@ -254,29 +230,29 @@ class Fleet:
         self.p_kw, self.q_kvar = load_kw.copy(), load_kvar.copy()
         self.p_kw[self.pv_at] -= self.pv.p_kw
         self.p_kw[self.battery_at] -= self.battery.p_kw
+        self.q_kvar[self.pv_at] -= self.pv.q_kvar
 
     def _show(self) -> None:
         """Bring all registers up to the state."""
-        for at, bank, show in (
-            (self._sdm630_at, self._sdm630, meters.show_sdm630),
-            (self._sunspec_at, self._sunspec, meters.show_sunspec_meter),
-        ):
-            phases = self._phases(at, self.p_kw[at], self.q_kvar[at])
-            show(bank, phases, self.energy_kwh[:, at], self.reactive_kvarh[:, at])
-        for units, at in ((self.pv, self.pv_at), (self.battery, self.battery_at)):
-            units.show(self._phases(at, units.p_kw, np.zeros(at.size)))
+        everyone = np.arange(len(self.prosumers))
+        self.meters.show(self._phases(everyone, self.p_kw, self.q_kvar), self.frequency_hz)
+        self.pv.show(self._phases(self.pv_at, self.pv.p_kw, self.pv.q_kvar), self.frequency_hz)
+        idle = np.zeros(self.battery_at.size)
+        self.battery.show(self._phases(self.battery_at, self.battery.p_kw, idle))
 
     def _phases(self, at: NDArray[np.intp], p_kw: Array, q_kvar: Array) -> Phases:
         return phase_quantities(p_kw, q_kvar, self.v_pu[at], self.connected[at], self.nominal_v[at])
 
-    def _make_pv(self, frequency_hz: float) -> PvUnits:
+    def _make_pv(self, frequency_hz: float, support: GridSupport) -> PvUnits:
         owners = [self.prosumers[k] for k in self.pv_at]
         return PvUnits(
             [p.id for p in owners],
-            np.array([p.pv_kw for p in owners]),
-            np.array([p.pv_ramp_pct_s for p in owners]),
-            self.nominal_v[self.pv_at],
-            frequency_hz,
+            rating_kw=np.array([p.pv_kw for p in owners]),
+            ramp_pct_s=np.array([p.pv_ramp_pct_s for p in owners]),
+            efficiency=np.array([p.pv_efficiency for p in owners]),
+            nominal_v=self.nominal_v[self.pv_at],
+            frequency_hz=frequency_hz,
+            support=support,
         )
 
     def _make_batteries(self, frequency_hz: float) -> BatteryUnits:

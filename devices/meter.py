@@ -22,6 +22,12 @@ class Phases:
     s_va: Array
     power_factor: Array
 
+    def rows(self, at: NDArray[np.intp]) -> "Phases":
+        """Quantities of some of the meters."""
+        return Phases(
+            self.v[at], self.i_a[at], self.p_w[at], self.q_var[at], self.s_va[at], self.power_factor[at]
+        )
+
 
 def phase_quantities(
     p_kw: ArrayLike, q_kvar: ArrayLike, v_pu: ArrayLike, connected: NDArray[np.bool_], nominal_v: ArrayLike

@@ -175,14 +175,18 @@ class TelemetryPortfolio:
     """Live prosumers (see `market.services.prosumers.LivePortfolio`).
 
     A device that does not answer is not offered: its PV counts as inflexible generation at the forecast, its
-    battery as idle.
+    battery as idle. Reactive power is that of the load by its power factor or, with ``metered_reactive``, as
+    the meter shows it, which holds what inverters give too.
     """
 
-    def __init__(self, sky: Sky, members: Indices, tan_phi: Floats) -> None:
+    def __init__(
+        self, sky: Sky, members: Indices, tan_phi: Floats, *, metered_reactive: bool = False
+    ) -> None:
         self.sky = sky
         self.members = members
         self.names = [sky.profiles.population.id[member] for member in members]
         self.tan_phi = tan_phi[members]
+        self.metered_reactive = metered_reactive
         self.inventory = inventory_of(sky.profiles.population)
         self.soc = sky.profiles.population.soc_start.copy()
 
@@ -209,6 +213,11 @@ class TelemetryPortfolio:
         )
         self.expected_pv_kw = self.offers.total(high, self.members.size, Kind.PV)
         reactive_kvar = self.tan_phi * forecast.load_kw[self.members]
+        if self.metered_reactive:
+            for place, name in enumerate(self.names):
+                seen = telemetry.get(name)
+                if seen is not None and seen.quality == "good" and seen.q_kvar is not None:
+                    reactive_kvar[place] = seen.q_kvar
         return Position(demand_kw, reactive_kvar, self.offers.resources, self.sky.notes(tick))
 
     def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:

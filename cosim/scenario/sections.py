@@ -198,6 +198,37 @@ class Emulation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     nominal_voltage_v: Annotated[
         Above, Meta(description="Voltage that a meter shows at 1 pu, phase to neutral.", extra={"unit": "V"})
     ] = 230.0
+    volt_var: Annotated[
+        bool,
+        Meta(description="Whether PV inverters set reactive power by voltage (IEEE 1547, category B)."),
+    ] = False
+    volt_watt: Annotated[
+        bool, Meta(description="Whether PV inverters give way to high voltage (IEEE 1547, category B).")
+    ] = False
+    trips: Annotated[
+        bool,
+        Meta(
+            description="Whether PV inverters leave the grid at abnormal voltage or frequency and come back "
+            "as IEEE 1547 says (category III)."
+        ),
+    ] = True
+    meter_class_percent: Annotated[
+        NotNegative, Meta(description="Accuracy class of meters, of the reading.", extra={"unit": "%"})
+    ] = 0.0
+    meter_noise_percent: Annotated[
+        NotNegative,
+        Meta(
+            description="Standard deviation of what meters show of power and voltage, of the reading.",
+            extra={"unit": "%"},
+        ),
+    ] = 0.0
+    counter_start_kwh: Annotated[
+        NotNegative,
+        Meta(
+            description="What import counters show at the start; export counters show half of it.",
+            extra={"unit": "kWh"},
+        ),
+    ] = 0.0
 
 
 class Live(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

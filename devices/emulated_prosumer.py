@@ -1,0 +1,43 @@
+"""What one emulated prosumer has: data only, so that everyone may know it."""
+
+import msgspec
+
+from devices.profiles import Profile
+
+
+class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
+    """One emulated prosumer: a meter, and the inverters whose rating is not zero.
+
+    Attributes
+    ----------
+    id
+        Name, unique in the fleet.
+    phases
+        Phases it is connected to, of 1, 2, 3; its power splits evenly over them.
+    nominal_v
+        Voltage to neutral at 1 pu [V].
+    meter
+        Profile of the meter.
+    import_kwh, export_kwh
+        Counters at the start [kWh].
+    pv_kw, pv_ramp_pct_s, pv_efficiency
+        Rating of the PV inverter [kW], its ramp [% of the rating per second] and AC over DC power.
+    battery_kw, battery_kwh, battery_efficiency, battery_soc, battery_ramp_pct_s
+        Rating [kW], usable capacity [kWh], one-way efficiency, state of charge at the start [0..1] and
+        ramp [% of the rating per second].
+    """
+
+    id: str
+    phases: tuple[int, ...] = (1, 2, 3)
+    nominal_v: float = 230.0
+    meter: Profile = "sdm630"
+    import_kwh: float = 0.0
+    export_kwh: float = 0.0
+    pv_kw: float = 0.0
+    pv_ramp_pct_s: float = 10.0
+    pv_efficiency: float = 0.96
+    battery_kw: float = 0.0
+    battery_kwh: float = 0.0
+    battery_efficiency: float = 0.95
+    battery_soc: float = 0.5
+    battery_ramp_pct_s: float = 50.0
