@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from devices.registers import Point, decode_column, encode, encode_column, word_count
+from devices.register_columns import decode_column, encode_column
+from devices.registers import Point, encode, word_count
 from devices.sunspec import Layout
 
 ILLEGAL_FUNCTION = 1

@@ -1,88 +1,63 @@
-"""Which registers carry out a set-point: the choice follows from the models that a device has.
-
-A PV limit goes through model 123, or 704 where only that is there; a battery's power through model 704, or
-through the band of model 124 (upper and lower edge at the same power), which many inverters have alone.
-"""
+"""Which registers carry out a set-point: the first recipe of the profile whose points a device has."""
 
 import math
 from collections.abc import Collection
 
+import msgspec
+
 from devices.errors import MissingControl
-from devices.sunspec_unit import Command
+from devices.registers import INTEGERS, Point
+from devices.schema import Argument, Profile, Recipe, conversion
 
-_LONGEST_UINT16_S = 0xFFFE
-_BOTH_EDGES = 3.0
-_WATTS = 1.0
+LONGEST_REVERT_S = 0xFFFF_FFFE
 
 
-def pv_limit(
-    models: Collection[int], rating_kw: float | None, power_kw: float | None, valid_s: float, where: str
-) -> Command:
-    """Registers that limit a PV inverter.
+class Command(msgspec.Struct, frozen=True):
+    """Registers to write and to read back.
 
-    Parameters
+    Attributes
     ----------
-    models
-        SunSpec models of the inverter.
-    rating_kw
-        Power that counts as 100 % [kW].
-    power_kw
-        The most it may generate [kW], or ``None`` to lift the limit.
-    valid_s
-        Seconds after which the limit falls away by itself; 0 means never.
-    where
-        Name of the device for the error.
-
-    Raises
-    ------
-    MissingControl
-        The inverter has neither model 123 nor 704, or does not tell its rating.
+    writes
+        Points and values in the order in which they have to be written; those of one entry go out
+        together where their registers touch.
+    optional
+        Points that a device may lack: they are verified unless they read as not implemented.
+    renew
+        Whether to write what the registers hold already, which starts revert times anew.
+    revert_s
+        Seconds after which the device falls back by itself; infinity where it never does.
     """
-    if power_kw is None:
-        if 123 in models:
-            return Command([{"123.WMaxLim_Ena": 0}], renew=False)
-        if 704 in models:
-            return Command([{"704.WMaxLimPctEna": 0}], renew=False)
-        raise MissingControl(
-            f"{where} has neither model 123 nor 704, so it cannot be limited; use another unit"
-        )
-    if not rating_kw or not {123, 704} & set(models):
-        raise MissingControl(f"{where} tells no rating or has no model 123 or 704; it cannot be limited")
-    percent = 100.0 * min(max(power_kw / rating_kw, 0.0), 1.0)
-    seconds = math.ceil(valid_s)
-    if 123 in models:
-        block: dict[str, float] = {
-            "123.WMaxLimPct": percent,
-            "123.WMaxLimPct_WinTms": 0,
-            "123.WMaxLimPct_RvrtTms": min(seconds, _LONGEST_UINT16_S),
-            "123.WMaxLimPct_RmpTms": 0,
-            "123.WMaxLim_Ena": 1,
-        }
-        return Command([block], frozenset(name for name in block if name.endswith("Tms")))
-    return Command(
-        [{"704.WMaxLimPctRvrtTms": seconds}, {"704.WMaxLimPctEna": 1, "704.WMaxLimPct": percent}],
-        frozenset({"704.WMaxLimPctRvrtTms"}),
-    )
+
+    writes: list[dict[str, float]]
+    optional: frozenset[str] = frozenset()
+    renew: bool = True
+    revert_s: float = math.inf
 
 
-def battery_power(
-    models: Collection[int],
-    charge_max_kw: float | None,
-    discharge_max_kw: float | None,
-    power_kw: float | None,
-    valid_s: float,
-    where: str,
+class Ratings(msgspec.Struct, frozen=True):
+    """What an inverter says it can do [kW, kWh]; ``None`` where it does not tell."""
+
+    power_kw: float | None
+    charge_kw: float | None = None
+    discharge_kw: float | None = None
+    capacity_kwh: float | None = None
+
+
+def set_power(
+    profile: Profile, has: Collection[str], ratings: Ratings, power_kw: float, valid_s: float, where: str
 ) -> Command:
-    """Registers that set a battery's power.
+    """Registers that limit a PV inverter or set a battery's power.
 
     Parameters
     ----------
-    models
-        SunSpec models of the inverter.
-    charge_max_kw, discharge_max_kw
-        Powers that count as 100 % in model 124 [kW].
+    profile
+        What the device speaks.
+    has
+        Points that the device has.
+    ratings
+        Powers that count as 100 % where registers hold percentages.
     power_kw
-        Power [kW], + discharges, or ``None`` to give control back.
+        The most that PV may generate, or the battery's power, + discharging [kW].
     valid_s
         Seconds after which the set-point falls away by itself; 0 means never.
     where
@@ -91,25 +66,68 @@ def battery_power(
     Raises
     ------
     MissingControl
-        The inverter has neither model 704 nor 124, or does not tell its ratings.
+        The profile has no recipe for this device, or the device does not tell a rating that it needs.
     """
-    seconds = math.ceil(valid_s)
-    if 704 in models:
-        if power_kw is None:
-            return Command([{"704.WSetEna": 0}], renew=False)
-        block = {"704.WSetEna": 1.0, "704.WSetMod": _WATTS, "704.WSet": 1e3 * power_kw}
-        return Command([{"704.WSetRvrtTms": seconds}, block], frozenset({"704.WSetRvrtTms"}))
-    if 124 not in models or not charge_max_kw or not discharge_max_kw:
-        raise MissingControl(f"{where} has no model 704 nor 124 with ratings; its battery cannot be set")
-    if power_kw is None:
-        return Command([{"124.StorCtl_Mod": 0}], renew=False)
-    band = {
-        "124.OutWRte": 100.0 * power_kw / discharge_max_kw,
-        "124.InWRte": -100.0 * power_kw / charge_max_kw,
-        "124.InOutWRte_WinTms": 0,
-        "124.InOutWRte_RvrtTms": min(seconds, _LONGEST_UINT16_S),
-        "124.InOutWRte_RmpTms": 0,
+    recipe = _choose(profile.commands.set, has, where)
+    arguments = {
+        "power": power_kw,
+        "percent of rating": _percent(power_kw, ratings.power_kw),
+        "percent of discharge": _percent(power_kw, ratings.discharge_kw),
+        "percent of charge": _percent(-power_kw, ratings.charge_kw),
+        "revert": min(math.ceil(valid_s), LONGEST_REVERT_S),
     }
+    revert = recipe.revert if recipe.revert in has else None
+    fits = valid_s > 0.0 and revert is not None
     return Command(
-        [band, {"124.StorCtl_Mod": _BOTH_EDGES}], frozenset(name for name in band if name.endswith("Tms"))
+        [_values(profile, batch, has, arguments, where) for batch in recipe.writes],
+        frozenset(recipe.optional) & frozenset(has),
+        recipe.renew,
+        _bounded(profile.point(revert), arguments["revert"] or 0.0) if fits and revert else math.inf,
     )
+
+
+def release(profile: Profile, has: Collection[str], where: str) -> Command:
+    """Registers that give control back to a device; parameters and errors as in `set_power`."""
+    recipe = _choose(profile.commands.release, has, where)
+    batches = [_values(profile, batch, has, {}, where) for batch in recipe.writes]
+    return Command(batches, frozenset(recipe.optional) & frozenset(has), recipe.renew)
+
+
+def _choose(recipes: Collection[Recipe], has: Collection[str], where: str) -> Recipe:
+    for recipe in recipes:
+        if all(name in has or name in recipe.optional for batch in recipe.writes for name in batch):
+            return recipe
+    raise MissingControl(f"{where} has no registers through which it could be commanded; check its profile")
+
+
+def _values(
+    profile: Profile,
+    batch: dict[str, float | Argument],
+    has: Collection[str],
+    arguments: dict[str, float | None],
+    where: str,
+) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for name, what in batch.items():
+        if name not in has:
+            continue
+        point = profile.point(name)
+        value = arguments[what] if isinstance(what, str) else float(what)
+        if value is None:
+            raise MissingControl(f"{where} tells no rating, of which {name} is a share; check its settings")
+        if what == "power":
+            value /= conversion(point.unit, "kW") or 1.0
+        values[name] = _bounded(point, value) if isinstance(what, str) else value
+    return values
+
+
+def _bounded(point: Point, value: float) -> float:
+    """Value within the limits of its point; a time also within its register."""
+    low, high = point.limits or (-math.inf, math.inf)
+    if point.unit == "s" and point.type in INTEGERS:
+        high = min(high, INTEGERS[point.type].high * point.scale)
+    return min(max(value, low), high)
+
+
+def _percent(power_kw: float, whole_kw: float | None) -> float | None:
+    return 100.0 * power_kw / whole_kw if whole_kw else None

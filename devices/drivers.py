@@ -8,34 +8,12 @@ from collections.abc import Iterable
 import msgspec
 
 from devices import battery
-from devices.endpoint import Endpoint
-from devices.modbus import Connection, merge_spans
-from devices.profiles import FlatMap, meter_map
-from devices.registers import decode, word_count
-from devices.sunspec_unit import SunSpecUnit
+from devices.commands import Command, Ratings, release, set_power
+from devices.schema import QUANTITIES, conversion
+from devices.unit import Unit
 
-_PHASES = (1, 2, 3)
-_LETTERS = "ABC"
-_FLAT_METER = {
-    "p_kw": ("P", 1e-3),
-    "q_kvar": ("Q", 1e-3),
-    "import_kwh": ("import_kwh", 1.0),
-    "export_kwh": ("export_kwh", 1.0),
-    "import_kvarh": ("import_kvarh", 1.0),
-    "export_kvarh": ("export_kvarh", 1.0),
-}
-_IMPORT_QUADRANTS = ("203.TotVArhImpQ1", "203.TotVArhImpQ2")
-_EXPORT_QUADRANTS = ("203.TotVArhExpQ3", "203.TotVArhExpQ4")
-_SUNSPEC_METER = (
-    "203.W",
-    "203.VAR",
-    "203.TotWhImp",
-    "203.TotWhExp",
-    *(f"203.PhVph{letter}" for letter in _LETTERS),
-    *_IMPORT_QUADRANTS,
-    *_EXPORT_QUADRANTS,
-)
-_RATINGS = ("121.WMax", "120.WRtg", "120.MaxChaRte", "120.MaxDisChaRte", "124.WChaMax", "120.WHRtg")
+_VOLTAGES = ("v_l1_v", "v_l2_v", "v_l3_v")
+_RATINGS = ("rating_kw", "charge_kw", "discharge_kw", "capacity_kwh")
 
 
 class MeterValues(msgspec.Struct, frozen=True):
@@ -63,87 +41,115 @@ class InverterValues(msgspec.Struct, frozen=True):
     soc: float | None = None
 
 
-class Ratings(msgspec.Struct, frozen=True):
-    """What an inverter says it can do [kW, kWh]; ``None`` where it does not tell."""
+class _Term(msgspec.Struct, frozen=True):
+    """Points whose sum is a quantity, once multiplied with ``factor``."""
 
-    power_kw: float | None
-    charge_kw: float | None
-    discharge_kw: float | None
-    capacity_kwh: float | None
+    quantity: str
+    names: tuple[str, ...]
+    factor: float
+
+    def value(self, read: dict[str, float | None]) -> float | None:
+        """What was read; points that are not implemented are left out of a sum."""
+        if len(self.names) == 1:
+            told = read.get(self.names[0])
+            return None if told is None else told * self.factor
+        known = [value for name in self.names if (value := read.get(name)) is not None]
+        return self.factor * sum(known) if known else None
 
 
-class FlatMeter:
-    """Client of a meter with points at fixed addresses."""
+class Quantities:
+    """Quantities of one device, each through the first of its points that the device tells.
 
-    def __init__(self, connection: Connection, endpoint: Endpoint) -> None:
-        self._connection = connection
-        self._unit = endpoint.unit
-        self._map: FlatMap = meter_map(endpoint.profile)
-        names = [name for name, _ in _FLAT_METER.values()] + [f"V_L{k}" for k in _PHASES]
-        self._points = {name: self._map.points[name] for name in names}
-        spans = [(p.at, p.at + word_count(p)) for p in self._points.values()]
-        self._spans = merge_spans(spans, self._map.max_registers, self._map.max_registers)
+    Which point that is shows at the first good reading; later ones ask for no others.
+    """
+
+    def __init__(self, unit: Unit, wanted: Iterable[str]) -> None:
+        self._unit = unit
+        self._wanted = tuple(q for q in wanted if q in unit.profile.quantities)
+        self._terms = self._all_terms()
+        self._names = _names(self._terms)
+        self._walks = unit.walks
+
+    async def read(self) -> dict[str, float | None]:
+        """Values by quantity; what the device does not tell is left out. Raises `DeviceError`."""
+        if self._walks != self._unit.walks:
+            self._terms = self._all_terms()
+            self._names = _names(self._terms)
+        read = await self._unit.read(self._names)
+        found: dict[str, float | None] = {}
+        used: list[_Term] = []
+        for term in self._terms:
+            if found.get(term.quantity) is None:
+                value = term.value(read)
+                if value is not None:
+                    found[term.quantity] = value
+                    used.append(term)
+        if self._walks != self._unit.walks:
+            self._walks = self._unit.walks
+            self._terms = used + [term for term in self._terms if term.quantity not in found]
+            self._names = _names(self._terms)
+        return found
+
+    def _all_terms(self) -> list[_Term]:
+        profile = self._unit.profile
+        units = QUANTITIES[profile.kind]
+        return [
+            _Term(quantity, names, conversion(profile.point(names[0]).unit, units[quantity]) or 1.0)
+            for quantity in self._wanted
+            for names in profile.alternatives(quantity)
+        ]
+
+
+class Meter:
+    """Client of a meter."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self._quantities = Quantities(unit, QUANTITIES["meter"])
 
     async def values(self) -> MeterValues:
         """Read the meter once; raises `DeviceError`."""
-        cells: dict[int, int] = {}
-        for first, last in self._spans:
-            words = await self._connection.read(self._unit, first, last - first, self._map.function)
-            cells.update(enumerate(words, start=first))
-        read = {
-            name: decode(point, [cells[point.at + k] for k in range(word_count(point))])
-            for name, point in self._points.items()
-        }
-        scaled = {field: _times(read[name], factor) for field, (name, factor) in _FLAT_METER.items()}
-        return MeterValues(v_v=_present(read[f"V_L{k}"] for k in _PHASES), **scaled)
-
-
-class SunSpecMeter:
-    """Client of a meter with model 203."""
-
-    def __init__(self, connection: Connection, endpoint: Endpoint) -> None:
-        self._unit = SunSpecUnit(connection, endpoint)
-
-    async def values(self) -> MeterValues:
-        """Read the meter once; raises `DeviceError`."""
-        read = await self._unit.read(_SUNSPEC_METER)
+        get = (await self._quantities.read()).get
+        voltages = tuple(v for name in _VOLTAGES if (v := get(name)) is not None and v > 0.0)
         return MeterValues(
-            p_kw=_times(read["203.W"], 1e-3),
-            q_kvar=_times(read["203.VAR"], 1e-3),
-            v_v=_present(read[f"203.PhVph{letter}"] for letter in _LETTERS),
-            import_kwh=_times(read["203.TotWhImp"], 1e-3),
-            export_kwh=_times(read["203.TotWhExp"], 1e-3),
-            import_kvarh=_sum_kilo([read[name] for name in _IMPORT_QUADRANTS]),
-            export_kvarh=_sum_kilo([read[name] for name in _EXPORT_QUADRANTS]),
+            get("p_kw"),
+            get("q_kvar"),
+            voltages,
+            get("import_kwh"),
+            get("export_kwh"),
+            get("import_kvarh"),
+            get("export_kvarh"),
         )
 
 
 class Inverter:
-    """Client of a SunSpec inverter, of PV or of a battery."""
+    """Client of an inverter, of PV or of a battery."""
 
-    def __init__(self, connection: Connection, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.unit = SunSpecUnit(connection, endpoint)
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self._state = Quantities(unit, ("p_kw", "soc"))
+        self._plate = Quantities(unit, _RATINGS)
         self._ratings: Ratings | None = None
+        self._rated_walk = 0
 
     async def ratings(self) -> Ratings:
-        """Ratings, asked for once; raises `DeviceError`."""
-        if self._ratings is None:
-            kilo = {name: _times(value, 1e-3) for name, value in (await self.unit.read(_RATINGS)).items()}
-            power = kilo["121.WMax"] or kilo["120.WRtg"]
+        """Ratings, asked for once and whenever the device was located anew; raises `DeviceError`."""
+        if self._ratings is None or self._rated_walk != self.unit.walks:
+            plate = await self._plate.read()
+            power = plate.get("rating_kw")
             self._ratings = Ratings(
                 power,
-                kilo["124.WChaMax"] or kilo["120.MaxChaRte"] or power,
-                kilo["120.MaxDisChaRte"] or power,
-                kilo["120.WHRtg"],
+                plate.get("charge_kw") or power,
+                plate.get("discharge_kw") or power,
+                plate.get("capacity_kwh"),
             )
+            self._rated_walk = self.unit.walks
         return self._ratings
 
     async def pv_values(self) -> InverterValues:
         """Generation and what it can be limited to: zero to the rating, sun permitting."""
         rating_kw = (await self.ratings()).power_kw
-        name = "701.W" if 701 in await self.unit.models() else "103.W"
-        p_kw = _times((await self.unit.read([name]))[name], 1e-3)
+        p_kw = (await self._state.read()).get("p_kw")
         return InverterValues(p_kw, None if rating_kw is None else 0.0, rating_kw)
 
     async def battery_values(self, efficiency: float, horizon_s: float) -> InverterValues:
@@ -157,13 +163,10 @@ class Inverter:
             Length of the interval for which a set-point will hold [s].
         """
         ratings = await self.ratings()
-        models = await self.unit.models()
-        power = "701.W" if 701 in models else "103.W"
-        charge = "713.SoC" if 713 in models else "124.ChaState"
-        read = await self.unit.read([power, charge, "713.WHRtg"])
-        p_kw, soc = _times(read[power], 1e-3), _times(read[charge], 1e-2)
-        capacity = _times(read["713.WHRtg"], 1e-3) or ratings.capacity_kwh
-        if soc is None or capacity is None or ratings.charge_kw is None or ratings.discharge_kw is None:
+        state = await self._state.read()
+        p_kw, soc = state.get("p_kw"), state.get("soc")
+        capacity = ratings.capacity_kwh
+        if soc is None or not capacity or not ratings.charge_kw or not ratings.discharge_kw:
             return InverterValues(p_kw, None, None, soc)
         charge_kw, discharge_kw = battery.limits_kw(
             soc,
@@ -174,15 +177,34 @@ class Inverter:
         )
         return InverterValues(p_kw, -float(charge_kw[0]), float(discharge_kw[1]), soc)
 
+    async def command(self, power_kw: float | None, valid_s: float) -> Command:
+        """Write a set-point, or give control back for ``None``, and read it back.
 
-def _times(value: float | str | None, factor: float) -> float | None:
-    return None if value is None or isinstance(value, str) else value * factor
+        Parameters
+        ----------
+        power_kw
+            The most that PV may generate, or the battery's power, + discharging [kW].
+        valid_s
+            Seconds after which the device falls back by itself; 0 means never.
+
+        Returns
+        -------
+        Command
+            What was written.
+
+        Raises
+        ------
+        DeviceError
+            It cannot be commanded, reached, or shows other values than were written.
+        """
+        has, where, profile = (await self.unit.map()).places, str(self.unit.endpoint), self.unit.profile
+        if power_kw is None:
+            command = release(profile, has, where)
+        else:
+            command = set_power(profile, has, await self.ratings(), power_kw, valid_s, where)
+        await self.unit.command(command)
+        return command
 
 
-def _present(values: Iterable[float | str | None]) -> tuple[float, ...]:
-    return tuple(float(v) for v in values if v is not None and not isinstance(v, str) and v > 0.0)
-
-
-def _sum_kilo(values: list[float | None]) -> float | None:
-    told = [value for value in values if value is not None]
-    return 1e-3 * sum(told) if told else None
+def _names(terms: Iterable[_Term]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for term in terms for name in term.names))

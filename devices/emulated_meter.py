@@ -14,7 +14,7 @@ from devices.bank import Bank
 from devices.emulated_prosumer import EmulatedProsumer
 from devices.meter import Phases, count_energy, count_reactive, power_factor
 from devices.nameplate import put_identity
-from devices.profiles import meter_map
+from devices.profiles import load_profile
 from devices.registers import scale_factor
 from devices.server import Unit
 from devices.sunspec import flat_layout, sunspec_layout
@@ -89,9 +89,9 @@ class MeterUnits:
         self._rng = rng
         self._noise = accuracy.noise_pct / 100.0
         self._flat_at = np.flatnonzero([p.meter == "sdm630" for p in prosumers])
-        self._sunspec_at = np.flatnonzero([p.meter == "sunspec" for p in prosumers])
+        self._sunspec_at = np.flatnonzero([p.meter == "sunspec-meter" for p in prosumers])
         self._flat = sdm630_bank(self._flat_at.size, frequency_hz)
-        owners = [p for p in prosumers if p.meter == "sunspec"]
+        owners = [p for p in prosumers if p.meter == "sunspec-meter"]
         self._sunspec = sunspec_meter_bank(
             [p.id for p in owners],
             np.array([max(_SMALLEST_METER_KW, p.pv_kw + p.battery_kw) for p in owners]),
@@ -133,7 +133,7 @@ class MeterUnits:
 
 def sdm630_bank(count: int, frequency_hz: float) -> Bank:
     """Registers of ``count`` SDM630 meters; what the emulator does not measure reads 0."""
-    bank = Bank(flat_layout(meter_map("sdm630")), count)
+    bank = Bank(flat_layout(load_profile("sdm630")), count)
     bank.words[:] = 0
     bank.put("frequency", frequency_hz)
     return bank

@@ -1,8 +1,8 @@
 """What one emulated prosumer has: data only, so that everyone may know it."""
 
-import msgspec
+from typing import Literal
 
-from devices.profiles import Profile
+import msgspec
 
 
 class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     phases: tuple[int, ...] = (1, 2, 3)
     nominal_v: float = 230.0
-    meter: Profile = "sdm630"
+    meter: Literal["sdm630", "sunspec-meter"] = "sdm630"
     import_kwh: float = 0.0
     export_kwh: float = 0.0
     pv_kw: float = 0.0

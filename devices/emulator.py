@@ -15,7 +15,7 @@ from devices.emulated_battery import BatteryUnits
 from devices.emulated_meter import Accuracy, MeterUnits
 from devices.emulated_prosumer import EmulatedProsumer
 from devices.emulated_pv import PvUnits
-from devices.endpoint import Endpoint, LiveProsumer
+from devices.endpoint import LiveProsumer, tcp
 from devices.grid_support import GridSupport, Terminals
 from devices.meter import Phases, phase_quantities
 from devices.server import MOST_UNITS, Unit, start_servers, stop_servers
@@ -117,7 +117,7 @@ class Fleet:
         live: dict[str, LiveProsumer] = {}
         for prosumer, group, at in zip(self.prosumers, groups, places, strict=True):
             found = {
-                role: Endpoint(host, port, unit, prosumer.meter if role == "meter" else "sunspec")
+                role: tcp(host, port, unit, prosumer.meter if role == "meter" else f"sunspec-{role}")
                 for (role, _), (port, unit) in zip(group, at, strict=True)
             }
             live[prosumer.id] = LiveProsumer(

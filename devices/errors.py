@@ -1,7 +1,8 @@
 """Errors of the device layer.
 
 DeviceError
-├── MapError             a register map file is wrong
+├── MapError             a profile or register map is missing or wrong
+├── EndpointError        the address of a device cannot be understood
 ├── RangeError           a value does not fit its register
 ├── NotSunSpec           no SunSpec marker, or a broken chain of models
 ├── MissingControl       a device has no model through which it could be commanded
@@ -27,7 +28,11 @@ class DeviceError(Exception):
 
 
 class MapError(DeviceError):
-    """A register map file is wrong."""
+    """A profile or register map is missing or wrong."""
+
+
+class EndpointError(DeviceError):
+    """The address of a device cannot be understood."""
 
 
 class RangeError(DeviceError):

@@ -13,12 +13,12 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from broker.messages import DeviceSetPoint, DeviceState, Quality
-from devices.commands import battery_power, pv_limit
-from devices.drivers import FlatMeter, Inverter, InverterValues, MeterValues, SunSpecMeter
-from devices.endpoint import Endpoint, LiveProsumer
+from devices.drivers import Inverter, InverterValues, Meter, MeterValues
+from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.errors import DeviceError, MissingControl
 from devices.modbus import Connection, Counts
 from devices.reading import Outcome, Reading
+from devices.unit import Unit
 
 V = TypeVar("V")
 Device = Literal["pv", "battery"]
@@ -36,7 +36,7 @@ _Ask = Callable[[_Got], Awaitable[None]]
 _Queues = dict[Connection, list[_Ask]]
 
 
-async def _ask_meter(prosumer: str, meter: FlatMeter | SunSpecMeter, got: _Got) -> None:
+async def _ask_meter(prosumer: str, meter: Meter, got: _Got) -> None:
     got.meters[prosumer] = await meter.values()
 
 
@@ -108,7 +108,7 @@ class Gateway:
         self._timeout_s = timeout_s
         self._retry_after_s = retry_after_s
         self._spacing_s = command_spacing_s
-        self._connections: dict[tuple[str, int], Connection] = {}
+        self._connections: dict[Link, Connection] = {}
         self._commanded: dict[Endpoint, float] = {}
         self._meter_queues: _Queues = {}
         self._inverter_queues: _Queues = {}
@@ -183,28 +183,27 @@ class Gateway:
 
     def _equip(self, prosumer: LiveProsumer) -> None:
         connection = self._connection(prosumer.meter)
-        kind = SunSpecMeter if prosumer.meter.profile == "sunspec" else FlatMeter
-        meter = kind(connection, prosumer.meter)
+        meter = Meter(Unit(connection, prosumer.meter))
         self._meter_queues[connection].append(partial(_ask_meter, prosumer.id, meter))
         if prosumer.pv is not None:
             connection = self._connection(prosumer.pv)
-            pv = Inverter(connection, prosumer.pv)
+            pv = Inverter(Unit(connection, prosumer.pv))
             self._inverters[prosumer.id, "pv"] = pv
             self._inverter_queues[connection].append(partial(_ask_pv, prosumer.id, pv))
         if prosumer.battery is not None:
             connection = self._connection(prosumer.battery)
-            battery = Inverter(connection, prosumer.battery)
+            battery = Inverter(Unit(connection, prosumer.battery))
             self._inverters[prosumer.id, "battery"] = battery
             ask = partial(_ask_battery, prosumer, battery, self._interval_s)
             self._inverter_queues[connection].append(ask)
 
     def _connection(self, endpoint: Endpoint) -> Connection:
-        place = (endpoint.host, endpoint.port)
-        if place not in self._connections:
-            self._connections[place] = Connection(*place, self._timeout_s, self._retry_after_s)
-            self._meter_queues[self._connections[place]] = []
-            self._inverter_queues[self._connections[place]] = []
-        return self._connections[place]
+        link = endpoint.link
+        if link not in self._connections:
+            self._connections[link] = Connection(link, self._timeout_s, self._retry_after_s)
+            self._meter_queues[self._connections[link]] = []
+            self._inverter_queues[self._connections[link]] = []
+        return self._connections[link]
 
     async def _poll_in_turn(self, queue: Sequence[_Ask], got: _Got) -> None:
         for ask in queue:
@@ -240,18 +239,8 @@ class Gateway:
         inverter = self._inverters.get((prosumer, set_point.device))
         if inverter is None:
             raise MissingControl(f"prosumer {prosumer} has no such device; correct the set-point")
-        await self._space_out(inverter.endpoint)
-        models, ratings, where = (
-            await inverter.unit.models(),
-            await inverter.ratings(),
-            str(inverter.endpoint),
-        )
-        power_kw = set_point.power_kw
-        if set_point.device == "pv":
-            command = pv_limit(models, ratings.power_kw, power_kw, valid_s, where)
-        else:
-            command = battery_power(models, ratings.charge_kw, ratings.discharge_kw, power_kw, valid_s, where)
-        await inverter.unit.command(command)
+        await self._space_out(inverter.unit.endpoint)
+        await inverter.command(set_point.power_kw, valid_s)
 
     async def _space_out(self, endpoint: Endpoint) -> None:
         """Wait until the device may be commanded again."""

@@ -1,19 +1,23 @@
-"""Modbus TCP from the client's side: one connection for each host and port, one request at a time.
+"""Modbus from the client's side: one connection for each link, one request at a time.
 
-Whatever goes wrong becomes one of our own errors. After a time-out the connection is made anew; where
-nothing answers, further requests fail at once for a while, so that a dead port does not hold up a poll.
+Whatever goes wrong becomes one of our own errors. After a time-out the connection is made anew, because a
+late answer would be taken for the next one. A unit that stays silent is left alone for longer and longer, and
+a link on which nobody answers fails at once for a while, so that the dead do not hold up the living.
 """
 
 import asyncio
 import logging
+import struct
 import time
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
-from pymodbus.client import AsyncModbusTcpClient
+from pymodbus import FramerType
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
+from devices.endpoint import Link
 from devices.errors import (
     BY_EXCEPTION_CODE,
     DeviceError,
@@ -24,10 +28,13 @@ from devices.errors import (
 )
 
 MOST_WRITTEN = 123
-_SILENT_IN_A_ROW = 2
+_SILENT_IN_A_ROW = 3
+_LONGEST_PAUSE_S = 60.0
 
 # Every failure is raised as one of our errors; the client would log it a second time.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+
+Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 
 
 @dataclass(slots=True)
@@ -46,31 +53,40 @@ class Counts:
             self.errors[name] = self.errors.get(name, 0) + number
 
 
+@dataclass(slots=True)
+class _Silence:
+    """How often in a row a unit gave no answer, and until when it is left alone."""
+
+    times: int = 0
+    until: float = 0.0
+
+
 class Connection:
-    """Client of one host and port.
+    """Client of all units on one link.
 
     Parameters
     ----------
-    host, port
+    link
         Where to connect; the connection is made with the first request.
     timeout_s
         How long to wait for a connection or an answer [s].
     retry_after_s
-        How long requests fail at once after the port was found dead [s].
+        How long a silent unit or a dead link is left alone [s]; doubled for a unit with each further
+        silence, up to a minute.
     """
 
-    def __init__(self, host: str, port: int, timeout_s: float = 1.0, retry_after_s: float = 2.0) -> None:
-        self.host = host
-        self.port = port
+    def __init__(self, link: Link, timeout_s: float = 1.0, retry_after_s: float = 2.0) -> None:
+        self.link = link
         self.counts = Counts()
         self._timeout_s = timeout_s
         self._retry_after_s = retry_after_s
-        self._client: AsyncModbusTcpClient | None = None
+        self._client: Client | None = None
         self._lock = asyncio.Lock()
         self._dead_until = 0.0
-        self._silent = 0
+        self._silent_in_a_row = 0
+        self._silences: dict[int, _Silence] = {}
 
-    async def read(self, unit: int, address: int, count: int, function: int = 3) -> list[int]:
+    async def read(self, unit: int, address: int, count: int, function: int = 3) -> bytes:
         """Read registers.
 
         Parameters
@@ -86,8 +102,8 @@ class Connection:
 
         Returns
         -------
-        list of int
-            ``count`` words.
+        bytes
+            Two for each of ``count`` registers, as they came.
 
         Raises
         ------
@@ -95,8 +111,8 @@ class Connection:
             As `devices.errors` explains.
         """
         async with self._lock:
+            client = await self._connected(unit)
             self.counts.reads += 1
-            client = await self._connected()
             ask = client.read_holding_registers if function == 3 else client.read_input_registers
             reply = await self._answer(ask(address, count=count, device_id=unit), unit)
         if len(reply.registers) != count:
@@ -105,14 +121,23 @@ class Connection:
                     f"{self._name(unit)} sent {len(reply.registers)} registers for {count}; check its profile"
                 )
             )
-        return list(reply.registers)
+        return struct.pack(f">{count}H", *reply.registers)
 
-    async def write(self, unit: int, address: int, words: Sequence[int]) -> None:
-        """Write holding registers with function 16; parameters and errors as in `read`."""
+    async def write(self, unit: int, address: int, words: Sequence[int], function: int = 16) -> None:
+        """Write holding registers, all at once or with function 6 one by one; errors as in `read`."""
         async with self._lock:
-            self.counts.writes += 1
-            client = await self._connected()
-            await self._answer(client.write_registers(address, list(words), device_id=unit), unit)
+            client = await self._connected(unit)
+            if function == 16:
+                self.counts.writes += 1
+                await self._answer(client.write_registers(address, list(words), device_id=unit), unit)
+                return
+            for place, word in enumerate(words, start=address):
+                self.counts.writes += 1
+                await self._answer(client.write_register(place, word, device_id=unit), unit)
+
+    def silent(self, unit: int) -> int:
+        """How often in a row a unit gave no answer."""
+        return self._silences[unit].times if unit in self._silences else 0
 
     async def close(self) -> None:
         """Close the connection; a later request opens it again."""
@@ -125,22 +150,29 @@ class Connection:
             self._client = None
 
     def _name(self, unit: int) -> str:
-        return f"unit {unit} at {self.host}:{self.port}"
+        return f"unit {unit} at {self.link}"
 
     def _counted(self, error: DeviceError) -> DeviceError:
         name = type(error).__name__
         self.counts.errors[name] = self.counts.errors.get(name, 0) + 1
         return error
 
-    async def _connected(self) -> AsyncModbusTcpClient:
+    async def _connected(self, unit: int) -> Client:
+        now = time.monotonic()
+        if now < self._dead_until:
+            raise self._unreachable()
+        if unit in self._silences and now < self._silences[unit].until:
+            times = self._silences[unit].times
+            raise self._counted(
+                DeviceTimeout(
+                    f"{self._name(unit)} was silent {times} times in a row and is left alone for a while; "
+                    "check its power and wiring"
+                )
+            )
         if self._client is not None and self._client.connected:
             return self._client
-        if time.monotonic() < self._dead_until:
-            raise self._unreachable()
         self._drop()
-        client = AsyncModbusTcpClient(
-            self.host, port=self.port, timeout=self._timeout_s, retries=0, reconnect_delay=0
-        )
+        client = _make_client(self.link, self._timeout_s)
         if not await client.connect():
             self._dead_until = time.monotonic() + self._retry_after_s
             raise self._unreachable()
@@ -149,7 +181,7 @@ class Connection:
 
     def _unreachable(self) -> DeviceError:
         return self._counted(
-            DeviceUnreachable(f"no Modbus device answers at {self.host}:{self.port}; check address and power")
+            DeviceUnreachable(f"no Modbus device answers at {self.link}; check address and power")
         )
 
     async def _answer(self, request: Awaitable[ModbusPDU], unit: int) -> ModbusPDU:
@@ -168,7 +200,8 @@ class Connection:
         except asyncio.CancelledError:
             self._drop()
             raise
-        self._silent = 0
+        self._silent_in_a_row = 0
+        self._silences.pop(unit, None)
         if reply.isError():
             kind, meaning = BY_EXCEPTION_CODE.get(
                 reply.exception_code,
@@ -178,45 +211,34 @@ class Connection:
         return reply
 
     def _gone_silent(self, unit: int) -> DeviceError:
-        """Drop the connection, on which a late answer would be taken for the next one."""
+        """Note a time-out; the link counts as dead where several units in a row fall silent."""
         self._drop()
-        self._silent += 1
-        if self._silent >= _SILENT_IN_A_ROW:
+        silence = self._silences.setdefault(unit, _Silence())
+        if silence.times == 0:
+            self._silent_in_a_row += 1
+        silence.times += 1
+        pause_s = min(self._retry_after_s * 2.0 ** (silence.times - 1), _LONGEST_PAUSE_S)
+        silence.until = time.monotonic() + pause_s
+        if self._silent_in_a_row >= _SILENT_IN_A_ROW:
+            self._silent_in_a_row = 0
             self._dead_until = time.monotonic() + self._retry_after_s
         return self._counted(
             DeviceTimeout(f"{self._name(unit)} did not answer within {self._timeout_s:g} s; check its power")
         )
 
 
-def merge_spans(spans: Iterable[tuple[int, int]], most: int, gap: int) -> list[tuple[int, int]]:
-    """Fewest reads that cover register spans in order of address.
-
-    Parameters
-    ----------
-    spans
-        First register and the one past the last, in any order, overlapping or not.
-    most
-        Most registers that one read may ask for.
-    gap
-        Most unwanted registers between two spans that are still read together.
-
-    Returns
-    -------
-    list
-        Spans of at most ``most`` registers; a longer span is cut.
-    """
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(spans):
-        begin = first
-        if merged and first - merged[-1][1] <= gap:
-            start, end = merged[-1]
-            if last - start <= most:
-                merged[-1] = (start, max(end, last))
-                continue
-            begin = max(first, end)
-        while last - begin > most:
-            merged.append((begin, begin + most))
-            begin += most
-        if last > begin:
-            merged.append((begin, last))
-    return merged
+def _make_client(link: Link, timeout_s: float) -> Client:
+    if link.scheme == "rtu":
+        return AsyncModbusSerialClient(
+            link.place,
+            baudrate=link.baud,
+            parity=link.parity,
+            stopbits=link.stop_bits,
+            timeout=timeout_s,
+            retries=0,
+            reconnect_delay=0,
+        )
+    framer = FramerType.RTU if link.scheme == "rtu+tcp" else FramerType.SOCKET
+    return AsyncModbusTcpClient(
+        link.place, port=link.port, framer=framer, timeout=timeout_s, retries=0, reconnect_delay=0
+    )

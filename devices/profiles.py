@@ -1,65 +1,128 @@
-"""Register maps read from the data files in ``devices/maps``, each once per process.
+"""Device profiles: data files that say what a kind of meter or inverter tells and obeys.
 
-A flat map is one table at fixed addresses (a meter). A SunSpec model is one link of a chain that has to be
-walked, because the links before it may be longer or shorter.
+A profile lies in ``devices/maps/NAME.toml`` or in a folder of the user's; `devices.schema` says
+what stands in it. Files are checked when they are read, each once per process.
 """
 
 from functools import cache
 from importlib.resources import files
-from typing import Literal, TypeVar
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from devices.errors import MapError
+from devices.models import decode_map
 from devices.registers import Point, word_count
-
-Profile = Literal["sdm630", "sunspec"]
-MODEL_IDS = (1, 103, 120, 121, 123, 124, 203, 701, 704, 713)
-
-T = TypeVar("T", "FlatMap", "Model")
-
-
-class FlatMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Points at fixed addresses, read with one function, at most ``max_registers`` at a time."""
-
-    name: str
-    function: int
-    max_registers: int
-    length: int
-    points: dict[str, Point]
-
-
-class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """SunSpec information model; ``length`` does not count the registers of ID and length."""
-
-    id: int
-    name: str
-    length: int
-    points: dict[str, Point]
+from devices.schema import QUANTITIES, REQUIRED, Profile, conversion
 
 
 @cache
-def meter_map(name: str) -> FlatMap:
-    """Flat map by name, as ``sdm630``; raises `MapError` where the file is missing or wrong."""
-    return _load(f"{name}.toml", FlatMap)
+def load_profile(name: str, folder: Path | None = None) -> Profile:
+    """Profile by name, from the user's folder or, where that has none, from those that are shipped.
+
+    Raises
+    ------
+    MapError
+        There is no such file, or it is wrong; names file, key and remedy.
+    """
+    own = folder / f"{name}.toml" if folder is not None else None
+    shipped = files("devices.maps").joinpath(f"{name}.toml")
+    if own is not None and own.is_file():
+        path, data = str(own), own.read_bytes()
+    elif "/" not in name and shipped.is_file():
+        path, data = f"{name}.toml", shipped.read_bytes()
+    else:
+        where = f" or in {folder}" if folder is not None else ""
+        raise MapError(f"no profile {name!r} among {', '.join(shipped_profiles())}{where}; correct the name")
+    return _checked(_finished(decode_map(path, data, Profile)), path)
 
 
-@cache
-def model(model_id: int) -> Model:
-    """SunSpec model by its ID; raises `MapError` where the file is missing or wrong."""
-    return _load(f"sunspec/{model_id}.toml", Model)
+def shipped_profiles() -> list[str]:
+    """Names of the profiles that come with the package."""
+    names = (entry.name for entry in files("devices.maps").iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
-def _load(path: str, kind: type[T]) -> T:
-    resource = files("devices.maps").joinpath(path)
+def _finished(profile: Profile) -> Profile:
+    """Profile whose fixed points know the word order and whether patterns stand for not implemented."""
+    access = profile.modbus
+    points = {
+        name: msgspec.structs.replace(point, order=point.order or access.order, markers=access.markers)
+        for name, point in profile.points.items()
+    }
+    return msgspec.structs.replace(profile, points=points)
+
+
+def _checked(profile: Profile, path: str) -> Profile:
+    for complaint in (_points_wrong, _quantities_wrong, _commands_wrong):
+        wrong = complaint(profile)
+        if wrong is not None:
+            raise MapError(f"{path}: {wrong}")
+    return profile
+
+
+def _points_wrong(profile: Profile) -> str | None:
+    if profile.sunspec and profile.points:
+        return "a SunSpec profile has no points of its own; name those of the models"
+    end = profile.modbus.length or 65536
+    for name, point in profile.points.items():
+        if not 0 <= point.at <= end - word_count(point):
+            return f"points.{name}: register {point.at} lies outside the map; correct at or modbus.length"
+        if word_count(point) > profile.modbus.max_registers:
+            return f"points.{name} is longer than modbus.max_registers; correct one of them"
+        if isinstance(point.sf, str) and point.sf not in profile.points:
+            return f"points.{name}: there is no scale factor {point.sf}; add it"
+        if point.scale <= 0.0:
+            return f"points.{name}: scale {point.scale:g} is not positive; use sign = -1 to turn the sign"
+    return None
+
+
+def _quantities_wrong(profile: Profile) -> str | None:
+    known = QUANTITIES[profile.kind]
+    for quantity in REQUIRED[profile.kind]:
+        if quantity not in profile.quantities:
+            return f"quantities: a {profile.kind} has to tell {quantity}; add it"
+    for quantity in profile.quantities:
+        if quantity not in known:
+            return f"quantities.{quantity}: a {profile.kind} has {', '.join(known)}; use one of them"
+        for names in profile.alternatives(quantity):
+            if len({point.unit for name in names if (point := _found(profile, name))}) > 1:
+                return f"quantities.{quantity}: {' + '.join(names)} have different units; use one"
+        for name in (name for names in profile.alternatives(quantity) for name in names):
+            point = _found(profile, name)
+            if point is None:
+                return (
+                    f"quantities.{quantity}: there is no point {name}; add it to points or correct the name"
+                )
+            if conversion(point.unit, known[quantity]) is None:
+                return (
+                    f"quantities.{quantity}: {name} is not in {known[quantity]} or the like; correct its unit"
+                )
+    return None
+
+
+def _commands_wrong(profile: Profile) -> str | None:
+    if profile.commands.set and not profile.commands.release:
+        return "commands: a device that can be set has to be released; add commands.release"
+    for recipe in (*profile.commands.set, *profile.commands.release):
+        for name, what in (item for batch in recipe.writes for item in batch.items()):
+            point = _found(profile, name)
+            if point is None or not point.rw:
+                return f"commands: {name} is no point that may be written; add rw = true or correct the name"
+            if what == "power" and conversion(point.unit, "kW") is None:
+                return f"commands: {name} is in {point.unit}, so it can hold no power; correct its unit"
+    return None
+
+
+def _found(profile: Profile, name: str) -> Point | None:
     try:
-        loaded = msgspec.toml.decode(resource.read_bytes(), type=kind)
-    except (FileNotFoundError, msgspec.DecodeError) as error:
-        raise MapError(f"register map {path} is unusable: {error}; compare it with its neighbours") from error
-    end = loaded.length if isinstance(loaded, FlatMap) else loaded.length + 2
-    for name, point in loaded.points.items():
-        if point.at + word_count(point) > end:
-            raise MapError(f"register map {path}: point {name} lies past the end {end}; correct at or length")
-        if isinstance(point.sf, str) and point.sf not in loaded.points:
-            raise MapError(f"register map {path}: point {name} names no scale factor {point.sf}; add it")
-    return loaded
+        return profile.point(name)
+    except KeyError:
+        return None
+
+
+def as_builtins(profile: Profile) -> dict[str, Any]:
+    """Everything that a profile says, to be hashed."""
+    found: dict[str, Any] = msgspec.to_builtins(profile)
+    return found

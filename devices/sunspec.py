@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from devices.errors import IllegalAddress, NotSunSpec
-from devices.profiles import FlatMap, model
-from devices.registers import Point
+from devices.models import model
+from devices.registers import Point, word_count
+from devices.schema import Profile
 
 BASES = (40000, 0, 50000)
 MARKER = (0x5375, 0x6E53)
@@ -38,9 +39,12 @@ class Span(msgspec.Struct, frozen=True):
     length: int
 
 
-def flat_layout(meter: FlatMap) -> Layout:
+def flat_layout(profile: Profile) -> Layout:
     """Layout of a device with points at fixed addresses."""
-    return Layout(0, meter.length, frozenset({meter.function}), meter.points, {})
+    access, points = profile.modbus, profile.points
+    end = max((point.at + word_count(point) for point in points.values()), default=0)
+    writes = {access.write_function} if any(point.rw for point in points.values()) else set()
+    return Layout(0, access.length or end, frozenset({access.read_function} | writes), points, {})
 
 
 def sunspec_layout(model_ids: Sequence[int], base: int = BASES[0]) -> Layout:

@@ -6,7 +6,7 @@ import pytest
 from devices.emulated_meter import Accuracy
 from devices.emulator import EmulatedProsumer, Fleet
 
-MANY = [EmulatedProsumer(id=f"m{k}", meter="sdm630" if k % 2 else "sunspec") for k in range(200)]
+MANY = [EmulatedProsumer(id=f"m{k}", meter="sdm630" if k % 2 else "sunspec-meter") for k in range(200)]
 
 
 def run(accuracy, seed=7, steps=4):
@@ -50,7 +50,7 @@ def test_errors_need_a_source():
 
 
 def test_sunspec_counter_wraps():
-    meter = EmulatedProsumer(id="old", meter="sunspec", import_kwh=(2**32 - 250) / 1e3)
+    meter = EmulatedProsumer(id="old", meter="sunspec-meter", import_kwh=(2**32 - 250) / 1e3)
     fleet = Fleet([meter])
     fleet.advance([[1.0]], [[0.0]], [[0.0]], 3600.0)
     assert fleet.meters.unit(0).bank.get("203.TotWhImp")[0] == 750.0

@@ -1,32 +1,37 @@
 import json
 import math
 from importlib.resources import files
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices import profiles
-from devices.errors import MapError, RangeError
+from devices import models
+from devices.errors import RangeError
+from devices.profiles import load_profile, shipped_profiles
+from devices.register_columns import decode_column, encode_column
 from devices.registers import (
     INTEGERS,
     Point,
+    bounds,
     decode,
-    decode_column,
     encode,
-    encode_column,
     scale_factor,
     word_count,
 )
 
-MODEL_POINTS = [
+POINTS = [
     (model_id, name, point)
-    for model_id in profiles.MODEL_IDS
-    for name, point in profiles.model(model_id).points.items()
+    for model_id in models.MODEL_IDS
+    for name, point in models.model(model_id).points.items()
+] + [
+    (profile, name, point)
+    for profile in shipped_profiles()
+    for name, point in load_profile(profile).points.items()
 ]
-INTEGER_POINTS = [entry for entry in MODEL_POINTS if entry[2].type in INTEGERS]
+INTEGER_POINTS = [entry for entry in POINTS if entry[2].type in INTEGERS]
+FLOAT_POINTS = [entry for entry in POINTS if entry[2].type == "float32"]
 
 
 def official(model_id):
@@ -41,9 +46,9 @@ def flattened(group, prefix=""):
         yield from flattened(inner, inner["name"] + "_")
 
 
-@pytest.mark.parametrize("model_id", profiles.MODEL_IDS)
+@pytest.mark.parametrize("model_id", models.MODEL_IDS)
 def test_models_agree_with_the_published_definitions(model_id):
-    ours = profiles.model(model_id)
+    ours = models.model(model_id)
     offset = 0
     for name, theirs in flattened(official(model_id)):
         if name not in ("ID", "L"):
@@ -53,11 +58,6 @@ def test_models_agree_with_the_published_definitions(model_id):
             assert point.rw == (theirs.get("access") == "RW"), name
         offset += theirs["size"]
     assert ours.length == offset - 2
-
-
-def test_meter_points_do_not_overlap():
-    spans = sorted((p.at, p.at + word_count(p)) for p in profiles.meter_map("sdm630").points.values())
-    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 @given(fraction=st.fractions(0, 1), sf=st.integers(-4, 4))
@@ -91,7 +91,7 @@ def test_not_implemented_is_told_apart_from_zero():
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_float_points_come_back(value):
-    for point in profiles.meter_map("sdm630").points.values():
+    for _, _, point in FLOAT_POINTS:
         assert decode(point, encode(point, value)) == value
         assert encode_column(point, [value]).tolist() == [encode(point, value)]
         assert decode_column(point, encode_column(point, [value]))[0] == value
@@ -142,6 +142,43 @@ def test_scale_factor_is_the_finest_that_holds_the_value(largest):
     assert sf == -3 or largest / 10.0 ** (sf - 1) > 32767
 
 
-def test_a_missing_map_is_named():
-    with pytest.raises(MapError, match=r"nosuch\.toml"):
-        profiles.meter_map("nosuch")
+TYPES = st.sampled_from(["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"])
+
+
+@given(
+    kind=TYPES,
+    order=st.sampled_from(["high first", "low first"]),
+    scale=st.sampled_from([1.0, 0.1, 0.001, 10.0, 0.25]),
+    sign=st.sampled_from([1, -1]),
+    markers=st.booleans(),
+    share=st.fractions(0, 1),
+)
+def test_own_points_come_back_whatever_their_order_scale_and_sign(kind, order, scale, sign, markers, share):
+    point = Point(at=0, type=kind, order=order, scale=scale, sign=sign, markers=markers)
+    low, high = bounds(point) if kind in INTEGERS else (-(2**20), 2**20)
+    low, high = max(low, -(2**50)), min(high, 2**50)
+    raw = low + round(share * (high - low))
+    words = encode(Point(at=0, type=kind, markers=markers), raw)
+    if order == "low first":
+        words = words[::-1]
+    value = decode(point, words)
+    assert value == pytest.approx(sign * scale * raw, rel=1e-12)
+    again = encode(point, value)
+    if kind in INTEGERS:
+        assert again == words
+    assert decode(point, again) == pytest.approx(value, rel=1e-7 if kind == "float32" else 1e-15)
+    column = encode_column(point, [value])
+    assert decode_column(point, column)[0] == pytest.approx(decode(point, again), rel=1e-6)
+
+
+def test_tenths_read_as_they_are_written():
+    assert decode(Point(at=0, type="uint16", scale=0.1), [2301]) == 230.1
+    assert (
+        decode(Point(at=0, type="int32", scale=0.01, order="low first", sign=-1), [0xFFFF, 0x0000]) == -655.35
+    )
+
+
+def test_without_markers_every_pattern_is_a_number():
+    assert decode(Point(at=0, type="uint16", markers=False), [0xFFFF]) == 0xFFFF
+    assert decode(Point(at=0, type="int16", markers=False), [0x8000]) == -0x8000
+    assert encode(Point(at=0, type="uint16", markers=False), None) == [0]

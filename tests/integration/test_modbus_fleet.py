@@ -25,7 +25,7 @@ PROSUMERS = (
         battery_efficiency=1.0,
     ),
     EmulatedProsumer(id="plain", phases=(3,)),
-    EmulatedProsumer(id="sunspec", meter="sunspec", phases=(1, 2), pv_kw=3.0),
+    EmulatedProsumer(id="sunspec", meter="sunspec-meter", phases=(1, 2), pv_kw=3.0),
 )
 
 
@@ -52,7 +52,7 @@ def ask(connection, unit, pdu):
 
 def read_meter(endpoint):
     """Values of an SDM630 by address, read without any Modbus library."""
-    with socket.create_connection((endpoint.host, endpoint.port), timeout=5.0) as connection:
+    with socket.create_connection((endpoint.link.place, endpoint.link.port), timeout=5.0) as connection:
         reply = ask(connection, endpoint.unit, struct.pack(">BHH", 4, 0, 80))
         assert reply[:2] == bytes((4, 160))
         low = struct.unpack(">40f", reply[2:])
@@ -97,7 +97,7 @@ async def test_meter_is_read_by_its_published_addresses():
 )
 async def test_wrong_requests_get_the_exceptions_of_the_standard(unit, pdu, code):
     def request(endpoint):
-        with socket.create_connection((endpoint.host, endpoint.port), timeout=5.0) as connection:
+        with socket.create_connection((endpoint.link.place, endpoint.link.port), timeout=5.0) as connection:
             return ask(connection, unit, pdu)
 
     async with begun().serving() as live:
@@ -107,7 +107,7 @@ async def test_wrong_requests_get_the_exceptions_of_the_standard(unit, pdu, code
 @contextmanager
 def scanned(endpoint):
     device = SunSpecModbusClientDeviceTCP(
-        slave_id=endpoint.unit, ipaddr=endpoint.host, ipport=endpoint.port, timeout=5.0
+        slave_id=endpoint.unit, ipaddr=endpoint.link.place, ipport=endpoint.link.port, timeout=5.0
     )
     device.connect()
     try:
@@ -229,8 +229,8 @@ async def test_fleet_can_be_stopped_and_started_again():
 async def test_many_units_share_few_ports():
     fleet = begun([EmulatedProsumer(id=f"p{k}", pv_kw=5.0) for k in range(170)])
     async with fleet.serving() as live:
-        assert len({prosumer.meter.port for prosumer in live.values()}) == 2
-        assert all(prosumer.meter.port == prosumer.pv.port for prosumer in live.values())
+        assert len({prosumer.meter.link.port for prosumer in live.values()}) == 2
+        assert all(prosumer.meter.link.port == prosumer.pv.link.port for prosumer in live.values())
         gateway = Gateway(live.values(), timeout_s=5.0)
         await gateway.poll()
         readings = await gateway.poll()

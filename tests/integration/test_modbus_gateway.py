@@ -8,7 +8,7 @@ import pytest
 
 from broker.messages import DeviceSetPoint
 from devices.emulator import EmulatedProsumer, Fleet
-from devices.endpoint import Endpoint, LiveProsumer
+from devices.endpoint import Link, LiveProsumer, tcp
 from devices.errors import (
     DeviceBusy,
     DeviceFailure,
@@ -178,33 +178,33 @@ async def test_exceptions_are_told_apart(code, error):
         unit = fleet.unit("other", "meter")
         unit.bank.failing[unit.row] = code
         meter = live["other"].meter
-        connection = Connection(meter.host, meter.port)
+        connection = Connection(meter.link)
         with pytest.raises(error) as caught:
             await connection.read(meter.unit, 0, 2, 4)
         await connection.close()
     assert type(caught.value) is error
-    assert f"unit {meter.unit} at {meter.host}:{meter.port}" in str(caught.value)
+    assert f"unit {meter.unit} at {meter.link}" in str(caught.value)
     assert connection.counts.errors == {error.__name__: 1}
 
 
 async def test_unknown_unit_and_address():
     async with running(OTHER) as (_, live, _):
         meter = live["other"].meter
-        connection = Connection(meter.host, meter.port)
+        connection = Connection(meter.link)
         with pytest.raises(DeviceFailure):
             await connection.read(200, 0, 2, 4)
         with pytest.raises(IllegalAddress):
             await connection.write(live["other"].pv.unit, 100, [1])
-        assert len(await connection.read(meter.unit, 0, 80, 4)) == 80
+        assert len(await connection.read(meter.unit, 0, 80, 4)) == 160
         await connection.close()
 
 
 async def test_no_answer_is_a_time_out_and_later_requests_do_not_wait():
     async with black_hole() as port:
-        connection = Connection("127.0.0.1", port, timeout_s=0.1, retry_after_s=60.0)
-        for _ in range(2):
+        connection = Connection(Link("tcp", "127.0.0.1", port), timeout_s=0.1, retry_after_s=60.0)
+        for unit in range(1, 4):
             with pytest.raises(DeviceTimeout):
-                await connection.read(1, 0, 2)
+                await connection.read(unit, 0, 2)
         loop = asyncio.get_running_loop()
         before = loop.time()
         for _ in range(50):
@@ -216,21 +216,19 @@ async def test_no_answer_is_a_time_out_and_later_requests_do_not_wait():
 
 async def test_a_dead_port_does_not_hold_up_the_others():
     async with black_hole() as port, running(BOTH) as (_, live, _):
-        dead = [
-            LiveProsumer(id=f"dead{k}", meter=Endpoint("127.0.0.1", port, k, "sdm630")) for k in range(1, 40)
-        ]
+        dead = [LiveProsumer(id=f"dead{k}", meter=tcp("127.0.0.1", port, k, "sdm630")) for k in range(1, 40)]
         gateway = Gateway([*dead, *live.values()], timeout_s=0.2)
         readings = await gateway.poll()
         await gateway.close()
     assert [reading.quality for reading in readings] == ["missing"] * 39 + ["good"]
-    assert gateway.counts.errors["DeviceTimeout"] == 2
-    assert gateway.counts.errors["DeviceUnreachable"] == 37
+    assert gateway.counts.errors["DeviceTimeout"] == 3
+    assert gateway.counts.errors["DeviceUnreachable"] == 36
 
 
 async def test_a_device_that_comes_back_is_read_again():
     fleet = Fleet([OTHER])
     live = await fleet.start()
-    port = live["other"].meter.port
+    port = live["other"].meter.link.port
     gateway = Gateway(live.values(), timeout_s=0.2, retry_after_s=0.0)
     try:
         assert (await gateway.poll())[0].quality == "good"
