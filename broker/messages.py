@@ -43,12 +43,15 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     modbus_reads: int = 0
     modbus_writes: int = 0
     modbus_errors: int = 0
+    set_points_limited: int = 0
+    set_points_renewed: int = 0
 
 
 class Step(Message, frozen=True, tag="step"):
     """The clock opens a step; ``opened`` and ``deadline`` are wall time [s since epoch].
 
     ``lag_s`` says how late the interval opened against its absolute deadline; 0 where nothing paces the run.
+    ``pace`` is simulated seconds per wall second: 1 in real time, ``None`` where nothing paces the run.
     """
 
     step: StepName
@@ -56,6 +59,7 @@ class Step(Message, frozen=True, tag="step"):
     deadline: float
     interval_s: float
     lag_s: float = 0.0
+    pace: float | None = None
 
 
 class Done(Message, frozen=True, tag="done"):
@@ -74,7 +78,11 @@ class Availability(Message, frozen=True, tag="availability"):
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
-    """One controllable device: measured power (+ generates) and what it can do in the next interval [kW]."""
+    """One controllable device: measured power (+ generates) and what it can do in the next interval [kW].
+
+    ``obeys`` is false where no set-point reaches it: it is only observed, or was stopped. ``read_at`` says
+    when it was last read [s since epoch].
+    """
 
     device: Literal["pv", "battery"]
     p_kw: float | None
@@ -82,13 +90,16 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     max_kw: float | None
     soc: float | None = None
     quality: Quality = "good"
+    obeys: bool = True
+    read_at: float | None = None
 
 
 class Telemetry(Message, frozen=True, tag="telemetry"):
     """Readings at one live prosumer's connection point; power and energy are positive on import.
 
     ``interval_kwh`` and ``interval_kvarh`` are net import since the previous settlement reading, only
-    at phase ``meter``.
+    at phase ``meter``. ``read_at`` says when the meter was last read [s since epoch], ``response_s`` how long
+    after a set-point was asked for the meter showed it [s].
     """
 
     phase: Literal["measure", "meter"]
@@ -101,6 +112,8 @@ class Telemetry(Message, frozen=True, tag="telemetry"):
     interval_kwh: float | None = None
     interval_kvarh: float | None = None
     devices: list[DeviceState] = []
+    read_at: float | None = None
+    response_s: float | None = None
 
 
 class CurveBid(Message, frozen=True, tag="bid"):
@@ -256,10 +269,34 @@ class SetPoint(Message, frozen=True, tag="set-point"):
 
 
 class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
-    """What a gateway wrote and read back; ``ok`` only where every register read back as written."""
+    """What a gateway wrote and read back; ``ok`` only where every register read back as written.
+
+    ``seconds`` is wall time from the set-point's arrival to the read-back.
+    """
 
     ok: bool
     detail: str = ""
+    seconds: float | None = None
+
+
+class Stop(Message, frozen=True, tag="stop"):
+    """Emergency stop: every device goes to its safe value and takes no set-point any more."""
+
+    reason: str
+
+
+class Stopped(Message, frozen=True, tag="stopped"):
+    """What a gateway did on an emergency stop: devices that it commands, and one line for each failure.
+
+    ``safe`` devices read back their safe value; ``observed`` ones are never written.
+    """
+
+    by: str
+    reason: str
+    devices: int
+    safe: int
+    observed: int
+    failed: list[str]
 
 
 class MeteredBatch(Message, frozen=True, tag="metered"):
@@ -362,6 +399,8 @@ AnyMessage = (
     | AwardBatch
     | SetPoint
     | Acknowledgement
+    | Stop
+    | Stopped
     | MeteredBatch
     | PositionBatch
     | Audit

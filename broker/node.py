@@ -18,7 +18,7 @@ from broker import messages
 from broker.bus import Bus, Received, Will
 from broker.collector import Late
 from broker.filters import matches
-from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Traffic
+from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Stop, Traffic
 from broker.topics import Topics
 
 M = TypeVar("M", bound=Message)
@@ -225,7 +225,8 @@ class Node:
 
     def _fresh(self, topic: str, message: Message) -> bool:
         """Whether a message is new and in time; counts it where it is not."""
-        if isinstance(message, Availability):
+        # An emergency stop counts whenever it comes.
+        if isinstance(message, Availability | Stop):
             return True
         stream = self._streams.setdefault(topic, _Stream(message.sender))
         if message.seq < stream.expected and message.tick > stream.tick:

@@ -98,6 +98,14 @@ class Topics:
         """What a gateway wrote and read back."""
         return f"{self.root}/ack/{prosumer}"
 
+    def stop(self, sender: str) -> str:
+        """Emergency stop of all devices, from whoever sees the need."""
+        return f"{self.root}/stop/{sender}"
+
+    def stopped(self, gateway: str) -> str:
+        """What a gateway did on an emergency stop."""
+        return f"{self.root}/stopped/{gateway}"
+
     def metered(self, host: str) -> str:
         """Metered energy of all prosumers of one population host, in columns."""
         return f"{self.root}/metered/{host}"

@@ -208,6 +208,7 @@ class Clock:
             deadline=deadline,
             interval_s=self.interval_s,
             lag_s=self.lag.now_s,
+            pace=self.pacing.factor,
         )
 
     async def _publish(self, step: StepName, tick: int, deadline: float) -> None:

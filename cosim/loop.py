@@ -28,8 +28,9 @@ from cosim.world import AUDITOR, DEVICE_HOST, FEEDER, GATEWAY, LIVE_HOST, RECORD
 from devices.emulated_meter import Accuracy
 from devices.emulator import EmulatedProsumer, Fleet
 from devices.gateway import Gateway
+from devices.gateway_service import GatewayService
 from devices.grid_support import GridSupport
-from devices.service import DeviceHostService, GatewayService
+from devices.service import DeviceHostService
 from market.services.auditor import Auditor
 from market.services.lam import LamHost
 from market.services.prosumers import LiveHost, PopulationHost
@@ -179,7 +180,7 @@ async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     lams = tuple(int(lam) for lam in world.roster.lam[members])
     return [
         _job(host, DeviceHostService(host, fleet, environment, lams)),
-        _job(gate, GatewayService(gate, gateway)),
+        GatewayService(gate, gateway).run,
     ]
 
 

@@ -6,6 +6,8 @@ DeviceError
 ├── RangeError           a value does not fit its register
 ├── NotSunSpec           no SunSpec marker, or a broken chain of models
 ├── MissingControl       a device has no model through which it could be commanded
+├── CommandBarred        a device may not be commanded: it is not armed, or it was stopped
+├── NotRealTime          hardware in a run that is not paced in real time
 ├── ServerError          an emulator could not open its port
 ├── DeviceUnreachable    nothing accepts the connection
 ├── DeviceTimeout        connected, but no answer in time
@@ -45,6 +47,14 @@ class NotSunSpec(DeviceError):
 
 class MissingControl(DeviceError):
     """A device has no model or point through which it could be commanded."""
+
+
+class CommandBarred(DeviceError):
+    """A device may not be commanded: it is not armed, or it was stopped."""
+
+
+class NotRealTime(DeviceError):
+    """Hardware in a run that is not paced in real time."""
 
 
 class ServerError(DeviceError):

@@ -9,7 +9,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What one poll tells about a prosumer; ``None`` where it is missing, never 0.
 
     Power and counters are positive on import; ``v_pu`` is the mean over the connected phases, ``v_v``
-    their voltages to neutral. Counters of a held reading are the last good ones.
+    their voltages to neutral. Counters of a held reading are the last good ones. ``read_at`` says when the
+    meter was last read [s since epoch].
     """
 
     prosumer: str
@@ -23,6 +24,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     import_kvarh: float | None = None
     export_kvarh: float | None = None
     devices: tuple[DeviceState, ...] = ()
+    read_at: float | None = None
 
     @property
     def net_kwh(self) -> float | None:
@@ -36,10 +38,14 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """Whether all registers of a command read back as written, and what went wrong where not."""
+    """Whether all registers of a command read back as written, and what went wrong where not.
+
+    ``barred`` says that nothing was tried, because the devices are only observed, or were stopped.
+    """
 
     ok: bool
     detail: str = ""
+    barred: bool = False
 
 
 def less(counter: float | None, other: float | None) -> float | None:

@@ -76,6 +76,8 @@ ROUTES = {
     "award-batch": Route("award_batch", ("lam-host", "host"), "LAM host", "population host"),
     "set-point": Route("set_point", ("prosumer",), "live host", "gateway, recorder"),
     "acknowledgement": Route("acknowledgement", ("prosumer",), "gateway", "recorder"),
+    "stop": Route("stop", ("sender",), "clock, or `sharegrid stop`", "gateway"),
+    "stopped": Route("stopped", ("gateway",), "gateway", "recorder, `sharegrid stop`"),
     "metered": Route("metered", ("host",), "population host", "feeder, LAM hosts, recorder"),
     "position": Route("position", ("host",), "population host, live host", "auditor"),
     "audit": Route("audit", (), "auditor", "recorder"),

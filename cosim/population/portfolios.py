@@ -239,10 +239,10 @@ class TelemetryPortfolio:
 
 
 def _by_device(telemetry: Telemetry | None) -> dict[str, DeviceState]:
-    """States of the devices that answered, by kind."""
+    """States of the devices that answered and take set-points, by kind."""
     if telemetry is None:
         return {}
-    return {state.device: state for state in telemetry.devices if state.quality != "missing"}
+    return {state.device: state for state in telemetry.devices if state.quality != "missing" and state.obeys}
 
 
 def _range(kind: Kind, device: DeviceState | None, low_kw: float, high_kw: float) -> tuple[float, float]:

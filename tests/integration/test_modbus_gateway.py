@@ -252,12 +252,3 @@ async def test_a_cancelled_request_does_not_spoil_the_next():
             await asyncio.gather(poll, return_exceptions=True)
         readings = await gateway.poll()
     assert [reading.import_kwh for reading in readings] == list(range(20))
-
-
-async def test_commands_are_spaced_out_where_asked():
-    async with running(OTHER, command_spacing_s=0.2) as (_, _, gateway):
-        loop = asyncio.get_running_loop()
-        before = loop.time()
-        for power_kw in (1.0, 2.0):
-            assert (await gateway.command("other", [DeviceSetPoint(device="pv", power_kw=power_kw)])).ok
-        assert loop.time() - before >= 0.2

@@ -13,7 +13,8 @@ from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step
 from broker.node import Node, serve
 from devices.emulator import EmulatedProsumer, Fleet
 from devices.gateway import Gateway
-from devices.service import DeviceHostService, GatewayService
+from devices.gateway_service import GatewayService
+from devices.service import DeviceHostService
 
 PROSUMERS = [
     EmulatedProsumer(id="p0", pv_kw=6.0, import_kwh=9000.0),
@@ -123,7 +124,7 @@ async def stage(broker=None):
         device_host = DeviceHostService(host_node, fleet, SteadyDay(), (2, 0))
         services = [
             asyncio.create_task(serve(host_node, device_host.on_step)),
-            asyncio.create_task(serve(gate_node, GatewayService(gate_node, gateway).on_step)),
+            asyncio.create_task(GatewayService(gate_node, gateway).run()),
         ]
         node = Node(clock, "r", "clock")
         conductor = Conductor(node)
