@@ -16,7 +16,7 @@ from cosim.feeder.powerflow.differences import difference_model, foretells
 from cosim.feeder.powerflow.engine import command, converge
 from cosim.feeder.powerflow.exact import ExactDerivatives
 from cosim.feeder.powerflow.layout import layout_of
-from cosim.feeder.powerflow.opening import open_circuit
+from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
 from cosim.feeder.powerflow.survey import positions, tap_positions
 from cosim.feeder.powerflow.wiring import wire
@@ -58,6 +58,8 @@ class Feeder:
         self._taps = tap_positions(dss)
         self._solver = Solver(dss, wiring)
         self._exact = ExactDerivatives(wiring)
+        choose_tolerance(dss)
+        self._solver.renew()
         self.solve(spot_kw, spot_kvar)
         self._solver.start_here()
         self._taps_moved()
@@ -205,20 +207,22 @@ class Feeder:
 
     def _exactly(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
         here = self.solve(net_kw, net_kvar)
-        per_kw, per_kvar = self._exact.at(self._dss, here.net_kw, here.net_kvar)
-        base_v = self._solver.base_v[:, None]
+        change = self._exact.at(self._dss, here.net_kw, here.net_kvar)
+        lams = len(here.net_kw)
+        kw, kvar = slice(None, lams), slice(lams, None)
+        dv = np.divide(change.volts, self._solver.base_v[:, None], out=change.volts)
         return Linearisation(
             net_kw=here.net_kw,
             net_kvar=here.net_kvar,
             v_pu=here.v_pu,
-            dv=per_kw.volts / base_v,
-            dv_kvar=per_kvar.volts / base_v,
+            dv=dv[:, kw],
+            dv_kvar=dv[:, kvar],
             current_a=here.current_a,
-            di=per_kw.current,
-            di_kvar=per_kvar.current,
+            di=change.current[:, kw],
+            di_kvar=change.current[:, kvar],
             p0_kw=here.source_kw,
-            dp0=per_kw.source_w / 1e3,
-            dp0_kvar=per_kvar.source_w / 1e3,
+            dp0=change.source_w[kw] / 1e3,
+            dp0_kvar=change.source_w[kvar] / 1e3,
             nodes=here.nodes,
             branches=here.branches,
         )

@@ -92,10 +92,24 @@ def test_coordinates_come_from_the_file(tmp_path):
     assert Feeder(path).layout.coordinates == {"head": (1.0, 2.0), "tail": (3.0, 4.0)}
 
 
+def test_generators_keep_their_power(tmp_path):
+    """Also one that holds the voltage: it keeps the kvar that this takes at the start."""
+    generator = "new generator.g bus1=tail phases=3 kv=4.16 kw=300 kvar=50 model={} pvfactor=0.2"
+    pv = "new pvsystem.roof bus1=tail.1 phases=1 kv=2.4 kva=12 pmpp=10 irradiance=1 pf=1"
+    for model in (1, 3):
+        feeder = Feeder(two_bus(tmp_path, generator.format(model), pv))
+        assert feeder.layout.lams == ("tail",)
+        assert feeder.layout.description["derivatives"] == "admittance"
+        states = [feeder.solve(np.array([kw]), np.array([0.0])) for kw in (0.0, 200.0)]
+        assert states[0].source_kw == pytest.approx(-310.0, abs=3.0)
+        assert states[1].source_kw - states[0].source_kw == pytest.approx(200.0, abs=3.0)
+        assert_exact(feeder)
+
+
 def test_elements_with_a_will_of_their_own_are_linearised_by_differences(tmp_path):
-    """A generator at constant power is no admittance; the probe at the start finds it out."""
-    generator = "new generator.g bus1=tail phases=3 kv=4.16 kw=300 kvar=50 model=1 vminpu=0.5 vmaxpu=1.5"
-    feeder = Feeder(two_bus(tmp_path, generator))
+    """A motor is no constant power; the probe at the start finds it out."""
+    motor = "new indmach012.m bus1=tail phases=3 kv=4.16 kw=60 kva=80 puRs=0.05 slipoption=variableslip"
+    feeder = Feeder(two_bus(tmp_path, motor))
     assert feeder.layout.description["derivatives"] == "differences"
     lin = feeder.linearise(*spot(feeder))
     state = feeder.solve(spot(feeder)[0] + 5.0, spot(feeder)[1])

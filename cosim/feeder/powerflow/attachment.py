@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederError, Floats, LamSite
 from cosim.feeder.powerflow.admittance import Ints
@@ -34,8 +35,9 @@ class Attachment:
 
     Attributes
     ----------
-    share
-        Part of each LAM's power that each load takes ``(K, M)``; columns sum to 1.
+    lam, part
+        The LAM of each load ``(K,)``, -1 for none, and the part of the LAM's power that the load takes
+        ``(K,)``; the parts of a LAM sum to 1.
     fixed_kw, fixed_kvar
         What loads that belong to no LAM draw ``(K,)``.
     winding_ends
@@ -48,7 +50,8 @@ class Attachment:
         Loads of each LAM.
     """
 
-    share: Floats
+    lam: Ints
+    part: Floats
     fixed_kw: Floats
     fixed_kvar: Floats
     winding_ends: Ints
@@ -60,20 +63,27 @@ class Attachment:
 
     def load_kw(self, net_kw: Floats) -> Floats:
         """Active power of each load ``(K,)`` [kW] for LAM net powers ``(M,)`` [kW]."""
-        return self.share @ net_kw + self.fixed_kw
+        return self._of_loads(net_kw, self.fixed_kw)
 
     def load_kvar(self, net_kvar: Floats) -> Floats:
         """Reactive power of each load ``(K,)`` [kvar] for LAM net powers ``(M,)`` [kvar]."""
-        return self.share @ net_kvar + self.fixed_kvar
+        return self._of_loads(net_kvar, self.fixed_kvar)
 
     def winding_va(self, net_kw: Floats, net_kvar: Floats) -> Complexes:
         """Complex power into each winding ``(L,)`` [VA]."""
         kva = np.asarray(self.load_kw(net_kw) + 1j * self.load_kvar(net_kvar), dtype=np.complex128)
         return kva[self.winding_load] * (1e3 * self.winding_part).astype(np.complex128)
 
-    def winding_va_per_kw(self) -> Complexes:
+    def winding_va_per_kw(self) -> sparse.csc_array:
         """Change of the windings' powers per kW of each LAM ``(L, M)`` [VA]."""
-        return 1e3 * (self.share[self.winding_load] * self.winding_part[:, None]).astype(np.complex128)
+        lam = self.lam[self.winding_load]
+        mine = np.flatnonzero(lam >= 0)
+        va = 1e3 * self.part[self.winding_load[mine]] * self.winding_part[mine]
+        shape = (len(lam), len(self.spot_kw))
+        return sparse.coo_array((va.astype(np.complex128), (mine, lam[mine])), shape=shape).tocsc()
+
+    def _of_loads(self, net: Floats, fixed: Floats) -> Floats:
+        return np.where(self.lam >= 0, self.part * np.asarray(net)[self.lam], fixed)
 
 
 def sites_of_loads(loads: Sequence[SpotLoad]) -> tuple[LamSite, ...]:
@@ -159,7 +169,12 @@ def own_loads(sites: Sequence[LamSite], base_kv: Mapping[str, float]) -> list[di
     ]
 
 
-def attach(sites: Sequence[LamSite], loads: Sequence[SpotLoad], own: Sequence[Collection[str]]) -> Attachment:
+def attach(
+    sites: Sequence[LamSite],
+    loads: Sequence[SpotLoad],
+    own: Sequence[Collection[str]],
+    others: Collection[str] = (),
+) -> Attachment:
     """Give each LAM its loads.
 
     Parameters
@@ -170,37 +185,42 @@ def attach(sites: Sequence[LamSite], loads: Sequence[SpotLoad], own: Sequence[Co
         The circuit's loads, K of them, those made for LAMs with phases of their own included.
     own
         Names of the loads made for each LAM, empty where it takes over the loads of its bus.
+    others
+        Names of loads that belong to no LAM wherever they stand.
 
     Returns
     -------
     Attachment
         Shares and windings. A bus whose spot loads add up to 0 kW is shared evenly.
     """
-    made = {name for names in own for name in names}
-    share = np.zeros((len(loads), len(sites)))
+    made = {name for names in own for name in names} | set(others)
+    at_bus: dict[str, list[int]] = {}
+    for k, load in enumerate(loads):
+        if load.name not in made:
+            at_bus.setdefault(load.bus, []).append(k)
+    place = {load.name: k for k, load in enumerate(loads)}
+    lam = np.full(len(loads), -1, dtype=np.intp)
+    part = np.zeros(len(loads))
     members = []
     for i, (site, names) in enumerate(zip(sites, own, strict=True)):
-        mine = [
-            k
-            for k, load in enumerate(loads)
-            if (load.name in names if names else load.bus == site.bus and load.name not in made)
-        ]
+        mine = [place[name] for name in names] if names else at_bus[site.bus]
         kw = np.array([loads[k].kw for k in mine])
-        share[mine, i] = kw / kw.sum() if kw.sum() > 0 and np.all(kw >= 0) else 1 / len(mine)
+        lam[mine] = i
+        part[mine] = kw / kw.sum() if kw.sum() > 0 and np.all(kw >= 0) else 1 / len(mine)
         members.append(tuple(mine))
     kw = np.array([load.kw for load in loads])
     kvar = np.array([load.kvar for load in loads])
-    lamless = ~share.any(axis=1)
     spot_kw = np.array([kw[list(mine)].sum() for mine in members])
     spot_kvar = np.array([kvar[list(mine)].sum() for mine in members])
-    ends, owner, part = _windings(loads)
+    ends, owner, winding_part = _windings(loads)
     return Attachment(
-        share=share,
-        fixed_kw=np.where(lamless, kw, 0.0),
-        fixed_kvar=np.where(lamless, kvar, 0.0),
+        lam=lam,
+        part=part,
+        fixed_kw=np.where(lam < 0, kw, 0.0),
+        fixed_kvar=np.where(lam < 0, kvar, 0.0),
         winding_ends=ends,
         winding_load=owner,
-        winding_part=part,
+        winding_part=winding_part,
         spot_kw=spot_kw,
         tan_phi=np.divide(spot_kvar, spot_kw, out=np.zeros_like(spot_kw), where=spot_kw != 0),
         members=tuple(members),

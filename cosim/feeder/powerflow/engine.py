@@ -21,14 +21,32 @@ def command(dss: Any, text: str, where: str = "feeder") -> None:
         raise FeederError(f"{where}: OpenDSS refused it: {_one_line(error)}") from error
 
 
+def begin_iteration(dss: Any) -> None:
+    """Let OpenDSS take over changed loads, and iterate once.
+
+    Raises
+    ------
+    PowerFlowError
+        OpenDSS met an error.
+    """
+    dss.Solution.MinIterations(1)
+    dss.Solution.MaxIterations(1)
+    try:
+        dss.Solution.SolveNoControl()
+    except dss.DSSException as error:
+        raise PowerFlowError(f"power flow failed: {_one_line(error)}") from error
+
+
 def converge(dss: Any) -> None:
-    """Solve the circuit as it stands.
+    """Solve the circuit as it stands, in OpenDSS's own way, which lets controls act if they may.
 
     Raises
     ------
     PowerFlowError
         No convergence, which OpenDSS itself passes over in silence, or an error on the way.
     """
+    dss.Solution.MinIterations(2)
+    dss.Solution.MaxIterations(200)
     try:
         dss.Solution.Solve()
     except dss.DSSException as error:

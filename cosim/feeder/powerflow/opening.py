@@ -1,20 +1,21 @@
 """Opens a feeder's description in an OpenDSS context of its own."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cosim.feeder import ieee123
-from cosim.feeder.circuit import FeederError
+from cosim.feeder.circuit import FeederError, Floats
 from cosim.feeder.library import dss as engine
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.engine import command
 
 # A LAM draws constant power at any voltage that a feeder can have.
 _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
-_SOLUTION = (
-    "set mode=snapshot controlmode=off tolerance=1e-11 maxiterations=200 maxcontroliter=100 loadmult=1"
-)
+# OpenDSS compares all voltages to ground, and not all of them need be defined to better than the last.
+_TOLERANCES = (1e-9, 1e-6, 1e-4)
+_SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1"
 
 
 def open_circuit(master: str | Path | None) -> Any:
@@ -52,9 +53,26 @@ def open_circuit(master: str | Path | None) -> Any:
     return dss
 
 
-def hold_constant_power(dss: Any, loads: Sequence[SpotLoad]) -> None:
-    """Make every load draw constant power, and every later solution a snapshot with controls held."""
-    # Powers are restated, for the load multiplier that they hold already is set to 1.
+def take_multiplier(dss: Any, loads: Sequence[SpotLoad]) -> None:
+    """Set the load multiplier to 1, which the powers of ``loads`` hold already, and hold the controls."""
     for load in loads:
-        command(dss, f"edit load.{load.name} {_LOAD_MODEL} kw={load.kw} kvar={load.kvar}")
+        command(dss, f"edit load.{load.name} kw={load.kw} kvar={load.kvar}")
     command(dss, _SOLUTION)
+
+
+def hold_constant_power(dss: Any, loads: Sequence[SpotLoad], base_kv: Floats) -> None:
+    """Make every load draw constant power, at any voltage near the base of its nodes ``(N,)`` [kV]."""
+    for load in loads:
+        # Rated as its bus: of a rated voltage that does not fit the bus, OpenDSS makes an impedance.
+        between_phases = len(load.phases) > 1 or load.is_delta or load.nodes[-1] > 0
+        kv = base_kv[load.nodes[0]] * (math.sqrt(3.0) if between_phases else 1.0)
+        command(dss, f"edit load.{load.name} {_LOAD_MODEL} kv={kv} kw={load.kw} kvar={load.kvar}")
+
+
+def choose_tolerance(dss: Any) -> None:
+    """Let OpenDSS's own solutions, by which controls act, be as exact as the circuit admits."""
+    for tolerance in _TOLERANCES:
+        command(dss, f"set tolerance={tolerance}")
+        dss.Solution.Solve()
+        if dss.Solution.Converged():
+            return

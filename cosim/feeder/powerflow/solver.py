@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 
 from cosim.feeder.circuit import AcState, Floats, PowerFlowError
-from cosim.feeder.powerflow.engine import command, converge, solution_vector
+from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
 from cosim.feeder.powerflow.wiring import Wiring
 
+# Voltages across loads are at rest when an iteration moves them by less [pu].
+_AT_REST_PU = 1e-11
+_ITERATIONS = 200
 # Loads draw constant power well beyond this band; a voltage outside it means that the feeder collapsed [pu].
 _LOWEST_PU = 0.5
 _HIGHEST_PU = 1.5
@@ -33,6 +36,8 @@ class Solver:
         survey = wiring.survey
         self._dss = dss
         self._attachment = wiring.attachment
+        self._ends = wiring.attachment.winding_ends.T
+        self._winding_base_v = 1e3 * survey.base_kv[wiring.attachment.winding_ends].max(axis=1)
         self._load_numbers = [load.number for load in wiring.loads]
         self._monitored = wiring.monitored
         self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
@@ -74,9 +79,11 @@ class Solver:
         ValueError
             As `inject`.
         """
+        if self._dss.YMatrix.SystemYChanged():
+            self.renew()
         self.inject(net_kw, net_kvar)
-        converge(self._dss)
-        return self._state(net_kw, net_kvar, taps)
+        iterations = self._iterate()
+        return self._state(net_kw, net_kvar, taps, iterations)
 
     def start_here(self) -> None:
         """Let every later solution start at the voltages of the present one."""
@@ -89,9 +96,38 @@ class Solver:
         spot_kw = self._attachment.spot_kw
         self.inject(spot_kw, spot_kw * self._attachment.tan_phi)
         self._dss.YMatrix.SystemYChanged(True)
-        command(self._dss, "solve")
+        begin_iteration(self._dss)
 
-    def _state(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...]) -> AcState:
+    def _iterate(self) -> int:
+        """OpenDSS's fixed-point iteration with our own end of it: when the voltages across loads rest.
+
+        Nothing but the loads' currents changes between iterations. OpenDSS itself looks at all voltages to
+        ground, also where nothing but rounding defines them (a delta side without ground), and then never
+        ends.
+        """
+        begin_iteration(self._dss)
+        matrix = self._dss.YMatrix
+        volts = solution_vector(self._dss)
+        one, other = self._ends
+        before = np.abs(volts[one] - volts[other])
+        for iteration in range(2, _ITERATIONS + 1):
+            matrix.ZeroInjCurr()
+            matrix.GetSourceInjCurrents()
+            matrix.GetPCInjCurr()
+            matrix.SolveSystem()
+            now = np.abs(volts[one] - volts[other])
+            moved = float(np.max(np.abs(now - before) / self._winding_base_v))
+            if moved < _AT_REST_PU:
+                return iteration
+            if not np.isfinite(moved):
+                break
+            before = now
+        raise PowerFlowError(
+            f"power flow did not converge in {iteration} iterations; "
+            "reduce the LAMs' power or check the feeder's data"
+        )
+
+    def _state(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...], iterations: int) -> AcState:
         dss = self._dss
         volts = solution_vector(dss)[self._monitored]
         v_pu = np.abs(volts) / self.base_v
@@ -113,7 +149,7 @@ class Solver:
             source_kvar=-head_kvar,
             losses_kw=dss.Circuit.Losses()[0] / 1e3,
             taps=taps,
-            iterations=dss.Solution.Iterations(),
+            iterations=iterations,
             nodes=self.nodes,
             branches=self.branches,
         )

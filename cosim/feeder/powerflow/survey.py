@@ -1,4 +1,4 @@
-"""Reads an OpenDSS circuit: its elements, loads, admittances, sources and coordinates.
+"""Reads an OpenDSS circuit: its elements, loads, taps and coordinates.
 
 Functions take an OpenDSS context and leave nothing behind but its active element, which no caller relies on.
 """
@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from cosim.feeder.circuit import Complexes, FeederError
-from cosim.feeder.powerflow.admittance import Ints
+from cosim.feeder.circuit import FeederError
 from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.primitives import primitive_of
 from cosim.feeder.powerflow.topology import BRANCH_KINDS, Branch, Element, Survey, bus_of
 
 # OpenDSS's placeholder for a line whose description says nothing about its ampacity [A].
@@ -40,7 +40,7 @@ def survey_circuit(dss: Any) -> Survey:
     elements = []
     for full_name in dss.Circuit.AllElementNames():
         dss.Circuit.SetActiveElement(full_name)
-        if not dss.CktElement.Enabled() or _primitive(dss) is None:
+        if not dss.CktElement.Enabled() or primitive_of(dss, full_name) is None:
             continue
         name = full_name.lower()
         kind = name.partition(".")[0]
@@ -97,47 +97,6 @@ def spot_loads(dss: Any) -> tuple[SpotLoad, ...]:
     return tuple(loads)
 
 
-def admittance(dss: Any, survey: Survey) -> Complexes:
-    """Nodal admittance of everything but the loads, ground being row and column 0 ``(N, N)`` [S]."""
-    size = len(survey.node_names)
-    y = np.zeros((size, size), dtype=np.complex128)
-    for element in survey.elements:
-        if element.kind != "load":
-            np.add.at(y, (element.nodes[:, None], element.nodes[None, :]), _primitive_of(dss, element))
-    return y
-
-
-def branch_rows(dss: Any, survey: Survey) -> Complexes:
-    """Rows that turn node voltages into the branches' currents ``(b, N)`` [S]."""
-    rows = np.zeros((len(survey.branches), len(survey.node_names)), dtype=np.complex128)
-    for i, branch in enumerate(survey.branches):
-        np.add.at(rows[i], branch.element.nodes, _primitive_of(dss, branch.element)[branch.conductor])
-    return rows
-
-
-def source_terminals(dss: Any, survey: Survey) -> tuple[Ints, Complexes]:
-    """Nodes at the sources' terminals ``(s,)`` and the rows of their admittance ``(s, N)`` [S]."""
-    sources = _sources(survey)
-    rows = np.zeros(
-        (sum(len(source.nodes) for source in sources), len(survey.node_names)), dtype=np.complex128
-    )
-    at = 0
-    for source in sources:
-        for primitive in _primitive_of(dss, source):
-            np.add.at(rows[at], source.nodes, primitive)
-            at += 1
-    return np.concatenate([source.nodes for source in sources]), rows
-
-
-def source_currents(dss: Any, survey: Survey) -> Complexes:
-    """Present currents into the sources' terminals, in the order of `source_terminals` ``(s,)`` [A]."""
-    currents = []
-    for source in _sources(survey):
-        dss.Circuit.SetActiveElement(source.name)
-        currents.append(np.array(dss.CktElement.Currents()).view(np.complex128))
-    return np.concatenate(currents)
-
-
 def tap_positions(dss: Any) -> dict[str, int]:
     """Present positions of the regulators, ``{regulator: steps}``."""
     found = {}
@@ -157,10 +116,6 @@ def positions(dss: Any) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _sources(survey: Survey) -> list[Element]:
-    return [element for element in survey.elements if element.kind == "vsource"]
-
-
 def _base_voltages(dss: Any, buses: set[str]) -> dict[str, float]:
     base_kv = {}
     for bus in sorted(buses):
@@ -172,25 +127,6 @@ def _base_voltages(dss: Any, buses: set[str]) -> dict[str, float]:
                 "end the feeder's file with 'set voltagebases=[...]' and 'calcvoltagebases'"
             )
     return base_kv
-
-
-def _primitive_of(dss: Any, element: Element) -> Complexes:
-    dss.Circuit.SetActiveElement(element.name)
-    primitive = _primitive(dss)
-    if primitive is None:
-        raise FeederError(
-            f"{element.name} lost its admittance; leave elements enabled while the feeder is in use"
-        )
-    return primitive
-
-
-def _primitive(dss: Any) -> Complexes | None:
-    # Controls and meters answer with a single number instead of a matrix.
-    values = dss.CktElement.YPrim()
-    size = len(dss.CktElement.NodeRef())
-    if len(values) != 2 * size * size:
-        return None
-    return np.array(values).view(np.complex128).reshape(size, size).T
 
 
 def _current_offsets(dss: Any) -> dict[str, int]:

@@ -1,9 +1,11 @@
 """The elements of a circuit: what a source feeds, which nodes count as voltages, the map."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederError, Floats, Segment
 from cosim.feeder.powerflow.admittance import Ints
@@ -66,8 +68,13 @@ def bus_of(node: str) -> str:
     return node.partition(".")[0].lower()
 
 
-def fed_nodes(survey: Survey, y: Complexes) -> Fed:
+def fed_nodes(survey: Survey, primitives: Sequence[Complexes]) -> Fed:
     """Nodes that a path of lines, transformers and reactors joins to a source.
+
+    Parameters
+    ----------
+    survey, primitives
+        A circuit, and the admittances of its elements.
 
     Raises
     ------
@@ -75,24 +82,23 @@ def fed_nodes(survey: Survey, y: Complexes) -> Fed:
         A load, capacitor or generator stands at a node that no such path reaches, as happens where a bus name
         is mistyped: OpenDSS then silently makes a bus of that name.
     """
-    series = np.zeros(y.shape, dtype=bool)
-    for element in survey.elements:
-        if element.kind in _SERIES_KINDS:
-            series[np.ix_(element.nodes, element.nodes)] = True
-    coupled = series & (y != 0)
-    coupled[0, :] = coupled[:, 0] = False
-    fed = np.zeros(len(y), dtype=bool)
-    for element in survey.elements:
+    size = len(survey.node_names)
+    source = size
+    pairs = [np.zeros((2, 0), dtype=np.intp)]
+    for element, primitive in zip(survey.elements, primitives, strict=True):
         if element.kind == "vsource":
-            fed[element.nodes] = True
-    fed[0] = False
-    frontier = fed
-    while frontier.any():
-        frontier = coupled[frontier].any(axis=0) & ~fed
-        fed = fed | frontier
+            pairs.append(np.array([np.full(len(element.nodes), source), element.nodes]))
+        elif element.kind in _SERIES_KINDS:
+            # An open terminal leaves nothing of its couplings.
+            pairs.append(element.nodes[np.array(np.nonzero(primitive))])
+    joined = np.concatenate(pairs, axis=1)
+    joined = joined[:, (joined > 0).all(axis=0)]
+    graph = sparse.coo_array((np.ones(joined.shape[1]), joined), shape=(size + 1, size + 1))
+    _, group = sparse.csgraph.connected_components(graph, directed=False)
+    fed = np.asarray(group[:size] == group[source])
     for element in survey.elements:
         dead = [survey.node_names[node] for node in element.nodes if node > 0 and not fed[node]]
-        if dead and element.kind not in BRANCH_KINDS and element.kind != "reactor":
+        if dead and element.kind not in _SERIES_KINDS:
             raise FeederError(
                 f"{element.name} stands at '{dead[0]}', which no line or transformer feeds; "
                 "check the bus names there and upstream"

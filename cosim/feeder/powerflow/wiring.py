@@ -15,8 +15,10 @@ from cosim.feeder.powerflow.attachment import (
     sites_of_loads,
 )
 from cosim.feeder.powerflow.engine import command
-from cosim.feeder.powerflow.opening import hold_constant_power
-from cosim.feeder.powerflow.survey import admittance, spot_loads, survey_circuit
+from cosim.feeder.powerflow.generation import generation_as_loads, replace_generation
+from cosim.feeder.powerflow.opening import hold_constant_power, take_multiplier
+from cosim.feeder.powerflow.primitives import read_primitives
+from cosim.feeder.powerflow.survey import spot_loads, survey_circuit
 from cosim.feeder.powerflow.topology import Fed, Survey, fed_nodes, monitored_nodes
 
 
@@ -41,7 +43,7 @@ class Wiring:
 
 
 def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
-    """Attach LAMs to a circuit; its loads draw constant power from then on.
+    """Attach LAMs to a circuit; its loads and generators hold constant power from then on.
 
     Parameters
     ----------
@@ -55,24 +57,27 @@ def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
     FeederError
         Something is fed by nothing, a bus has no base voltage, or a site does not exist.
     """
+    described = spot_loads(dss)
+    generation = generation_as_loads(dss)
+    take_multiplier(dss, described)
+    replace_generation(dss, generation)
     survey = survey_circuit(dss)
-    fed = fed_nodes(survey, admittance(dss, survey))
-    loads = spot_loads(dss)
-    sites = sites_of_loads(loads) if sites is None else tuple(sites)
-    check_sites(sites, survey.node_names, fed, {load.bus for load in loads})
-    hold_constant_power(dss, loads)
+    fed = fed_nodes(survey, read_primitives(dss, survey))
+    sites = sites_of_loads(described) if sites is None else tuple(sites)
+    check_sites(sites, survey.node_names, fed, {load.bus for load in described})
     own = own_loads(sites, dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True)))
     if any(own):
         for text in (text for made in own for text in made.values()):
             command(dss, text)
         command(dss, "solve")
-        survey, loads = survey_circuit(dss), spot_loads(dss)
-        hold_constant_power(dss, loads)
+        survey = survey_circuit(dss)
+    loads = spot_loads(dss)
+    hold_constant_power(dss, loads, survey.base_kv)
     return Wiring(
         survey=survey,
         fed=fed,
         monitored=monitored_nodes(survey, fed),
         sites=sites,
         loads=loads,
-        attachment=attach(sites, loads, own),
+        attachment=attach(sites, loads, own, {held.load for held in generation}),
     )

@@ -34,7 +34,8 @@ def test_one_lam_for_each_load_bus_splits_by_spot_load():
     sites = sites_of_loads(LOADS)
     attachment = attach(sites, LOADS, [(), ()])
     assert [site.name for site in sites] == ["a", "b"]
-    np.testing.assert_allclose(attachment.share, [[1 / 3, 0], [2 / 3, 0], [0, 1]])
+    assert attachment.lam.tolist() == [0, 0, 1]
+    np.testing.assert_allclose(attachment.part, [1 / 3, 2 / 3, 1])
     np.testing.assert_allclose(attachment.spot_kw, [90, 20])
     np.testing.assert_allclose(attachment.tan_phi, [0.5, 0.5])
     np.testing.assert_allclose(attachment.load_kw(np.array([-9.0, 4.0])), [-3, -6, 4])
@@ -72,7 +73,7 @@ def test_windings_carry_all_the_power(kw, kvar):
 def test_a_bus_without_active_load_is_shared_evenly():
     loads = (spot("x", "a", [1, 0], 0.0, 5.0), spot("y", "a", [2, 0], 0.0))
     attachment = attach(sites_of_loads(loads), loads, [()])
-    np.testing.assert_allclose(attachment.share[:, 0], [0.5, 0.5])
+    np.testing.assert_allclose(attachment.part, [0.5, 0.5])
     assert attachment.tan_phi.tolist() == [0.0]
 
 
@@ -84,6 +85,13 @@ def test_loads_of_no_lam_stay_as_they_are():
     attachment = attach(sites, loads, made)
     np.testing.assert_allclose(attachment.load_kw(np.array([8.0])), [30, 60, 20, 4, 4])
     np.testing.assert_allclose(attachment.load_kvar(np.array([0.0])), [10, 35, 10, 0, 0])
+
+
+def test_held_generation_belongs_to_no_lam():
+    loads = (*LOADS, spot("sharegrid_generator_g", "a", [1, 2, 3], -100.0, delta=True, phases=3))
+    attachment = attach(sites_of_loads(LOADS), loads, [(), ()], {"sharegrid_generator_g"})
+    assert attachment.lam.tolist() == [0, 0, 1, -1]
+    np.testing.assert_allclose(attachment.load_kw(np.array([9.0, 4.0])), [3, 6, 4, -100])
 
 
 @pytest.mark.parametrize(

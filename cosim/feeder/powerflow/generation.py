@@ -1,0 +1,87 @@
+"""Generators, PV systems and storage of a circuit: none of them is in the market, so each keeps its power."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cosim.feeder.circuit import PowerFlowError
+from cosim.feeder.powerflow.engine import command
+
+KINDS = ("generator", "pvsystem", "storage")
+
+
+@dataclass(frozen=True)
+class HeldGeneration:
+    """An element such as ``generator.g``, what it draws [kW, kvar], and the load that takes its place."""
+
+    name: str
+    kw: float
+    kvar: float
+    load: str
+    made_by: str
+
+
+def generation_as_loads(dss: Any) -> tuple[HeldGeneration, ...]:
+    """Loads for the place of generators, PV systems and storage.
+
+    They draw what the elements draw in the solution that the context holds, so that a voltage-regulating
+    generator keeps its kvar and no element answers to the voltage in a way of its own.
+
+    Parameters
+    ----------
+    dss
+        Context with a circuit, solved as its description has it.
+
+    Raises
+    ------
+    PowerFlowError
+        There are such elements and the circuit did not converge.
+    """
+    names = [name.lower() for name in dss.Circuit.AllElementNames() if _kind(name) in KINDS]
+    held = tuple(_as_load(dss, name) for name in names if _enabled(dss, name))
+    if held and not dss.Solution.Converged():
+        raise PowerFlowError(
+            f"the power of {held[0].name} is not known, for the feeder's own power flow did not converge; "
+            "check the feeder's data"
+        )
+    return held
+
+
+def replace_generation(dss: Any, generation: Sequence[HeldGeneration]) -> None:
+    """Put the loads in the place of the elements."""
+    for held in generation:
+        command(dss, held.made_by)
+    for held in generation:
+        command(dss, f"{held.name}.enabled=no")
+    if generation:
+        command(dss, "solve")
+
+
+def _as_load(dss: Any, name: str) -> HeldGeneration:
+    dss.Circuit.SetActiveElement(name)
+    element = dss.CktElement
+    powers = element.Powers()
+    kw, kvar = sum(powers[0::2]), sum(powers[1::2])
+    phases = element.NumPhases()
+    # A load of three phases in delta has no neutral to name.
+    bus = ".".join(element.BusNames()[0].split(".")[: phases + 1]) if phases == 3 else element.BusNames()[0]
+    load = "sharegrid_" + name.replace(".", "_")
+    # Three-phase machines and inverters feed no current to ground: behind a delta winding none could flow.
+    conn = "delta" if phases == 3 else dss.Properties.Value("conn")
+    return HeldGeneration(
+        name=name,
+        kw=kw,
+        kvar=kvar,
+        load=load,
+        made_by=f"new load.{load} bus1={bus} phases={phases}"
+        f" conn={conn} kv={dss.Properties.Value('kv')} model=1 kw={kw} kvar={kvar}",
+    )
+
+
+def _kind(name: str) -> str:
+    return name.partition(".")[0].lower()
+
+
+def _enabled(dss: Any, name: str) -> bool:
+    dss.Circuit.SetActiveElement(name)
+    return bool(dss.CktElement.Enabled())
