@@ -4,6 +4,7 @@ Pure numpy. `network_rows` turns a linearisation and limits into the rows of the
 power flow of the cleared dispatch confirm it, or says what is wrong with it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,8 @@ CURRENT_TOLERANCE_PCT = 0.1
 LINEAR_TOLERANCE_PU = 1e-4
 # Rows are kept unless they miss their limits by more than rounding could hide (pu or % of rating).
 _SCREENING_MARGIN = 1e-9
+# Conductors whose facets are looked at together, which bounds the memory that a large feeder takes.
+_BLOCK = 256
 
 Kind = Literal["voltage", "congestion"]
 
@@ -187,15 +190,11 @@ def network_rows(
     """
     if facets < 4 or facets % 2:
         raise ValueError(f"facets must be even and at least 4, not {facets}")
-    v_rows = _voltage_rows(lin, limits, low_kw, high_kw)
-    i_rows = _current_rows(lin, limits, low_kw, high_kw, facets)
-    return NetworkRows(
-        name=v_rows.name + i_rows.name,
-        kind=v_rows.kind + i_rows.kind,
-        matrix=np.concatenate([v_rows.matrix, i_rows.matrix]),
-        base=np.concatenate([v_rows.base, i_rows.base]),
-        lower=np.concatenate([v_rows.lower, i_rows.lower]),
-        upper=np.concatenate([v_rows.upper, i_rows.upper]),
+    return _joined(
+        [
+            _voltage_rows(lin, limits, low_kw, high_kw),
+            _current_rows(lin, limits, low_kw, high_kw, facets),
+        ]
     )
 
 
@@ -277,9 +276,23 @@ def _voltage_rows(lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: F
 def _current_rows(
     lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Floats, facets: int
 ) -> NetworkRows:
-    rated = np.flatnonzero(np.isfinite(limits.rating_a))
-    present = lin.current_a[rated]
+    rated = _loadable(lin, limits, low_kw, high_kw)
     angles = 2.0 * np.pi * np.arange(facets // 2) / facets
+    starts = range(0, max(len(rated), 1), _BLOCK)
+    return _joined(
+        [_facet_rows(lin, limits, rated[at : at + _BLOCK], angles, low_kw, high_kw) for at in starts]
+    )
+
+
+def _facet_rows(
+    lin: Linearisation,
+    limits: Limits,
+    rated: NDArray[np.intp],
+    angles: Floats,
+    low_kw: Floats,
+    high_kw: Floats,
+) -> NetworkRows:
+    present = lin.current_a[rated]
     turn = (
         np.exp(-1j * (np.angle(present)[:, None] + angles[None, :]))
         * (100.0 / limits.rating_a[rated])[:, None]
@@ -299,4 +312,22 @@ def _current_rows(
         base=value[reached] - matrix @ lin.net_kw,
         lower=-full[reached],
         upper=full[reached],
+    )
+
+
+def _loadable(lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Floats) -> NDArray[np.intp]:
+    """Conductors whose current can come near its rating at all, whatever its direction."""
+    farthest_kw = np.maximum(np.abs(low_kw - lin.net_kw), np.abs(high_kw - lin.net_kw))
+    most_a = np.abs(lin.current_a) + np.abs(lin.di) @ farthest_kw
+    return np.flatnonzero(np.isfinite(limits.rating_a) & (most_a > (1.0 - 1e-6) * limits.rating_a))
+
+
+def _joined(parts: Sequence[NetworkRows]) -> NetworkRows:
+    return NetworkRows(
+        name=tuple(name for part in parts for name in part.name),
+        kind=tuple(kind for part in parts for kind in part.kind),
+        matrix=np.concatenate([part.matrix for part in parts]),
+        base=np.concatenate([part.base for part in parts]),
+        lower=np.concatenate([part.lower for part in parts]),
+        upper=np.concatenate([part.upper for part in parts]),
     )
