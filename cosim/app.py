@@ -28,7 +28,7 @@ from broker.errors import BrokerError
 from broker.topics import topic_safe
 from cosim.clock import Clock, Pacing
 from cosim.errors import SharegridError
-from cosim.feeder.opendss import Feeder
+from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
 from cosim.loop import Stage, control, perform, services
 from cosim.report import write_report
@@ -116,7 +116,7 @@ async def _run(options: RunOptions) -> int:
     console = Console(stderr=True)
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
-            owner = await stack.enter_async_context(FeederOwner(partial(Feeder, scenario.feeder.master)))
+            owner = await stack.enter_async_context(_feeder(scenario))
             world = build_world(scenario, owner.layout)
             broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
             stage = Stage(world, run_id, broker.url, owner)
@@ -124,6 +124,9 @@ async def _run(options: RunOptions) -> int:
         writer = stack.enter_context(RunWriter(out, force=options.force))
         writer.scenario(resolved_toml(scenario))
         writer.feeder_map(feeder_map(world))
+        for note in owner.layout.notes:
+            click.echo(f"feeder: {note}", err=True)
+            writer.event({"tick": 0, "kind": "feeder", "source": "feeder", "detail": note})
         accounts = account_names(world.roster.prosumers, world.roster.lams)
         ledger = stack.enter_context(Ledger.create(out / LEDGER, accounts, run_id))
         progress = stack.enter_context(_progress(console))
@@ -158,6 +161,10 @@ async def _run(options: RunOptions) -> int:
         complete = summary["intervals"]["settled"]
         click.echo(f"interrupted: {complete} intervals are complete and saved in {out}", err=True)
     return INTERRUPTED if signalled else 0
+
+
+def _feeder(scenario: Scenario) -> FeederOwner:
+    return FeederOwner(partial(open_feeder, scenario.feeder.master, scenario.tables.lams))
 
 
 def _progress(console: Console) -> Progress:
@@ -202,7 +209,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
     if "://" not in choice:
         raise RunError("serve needs the broker of the run: add --broker mqtt://HOST:PORT")
     async with AsyncExitStack() as stack:
-        owner = await stack.enter_async_context(FeederOwner(partial(Feeder, scenario.feeder.master)))
+        owner = await stack.enter_async_context(_feeder(scenario))
         world = build_world(scenario, owner.layout)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)

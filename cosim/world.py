@@ -146,7 +146,12 @@ def digest_of(scenario: Scenario) -> str:
     """Hash of a scenario and the files that it names, wherever they lie; the broker does not matter."""
     values = msgspec.to_builtins(scenario, builtin_types=(datetime,))
     del values["broker"]
-    for section, key in (("feeder", "master"), ("tables", "prosumers"), ("tables", "profiles")):
+    for section, key in (
+        ("feeder", "master"),
+        ("tables", "lams"),
+        ("tables", "prosumers"),
+        ("tables", "profiles"),
+    ):
         if values[section][key]:
             values[section][key] = hashlib.sha256(Path(values[section][key]).read_bytes()).hexdigest()
     for section, key in (("market", "strategy"), ("population", "forecast")):

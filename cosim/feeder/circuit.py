@@ -91,6 +91,8 @@ class FeederLayout:
         Lines, switches and transformers for the map.
     description
         Counts and other facts for the report.
+    notes
+        What the feeder's description has and the loop does not honour, a sentence each.
     """
 
     name: str
@@ -108,6 +110,7 @@ class FeederLayout:
     coordinates: Mapping[str, tuple[float, float]]
     segments: tuple[Segment, ...]
     description: Mapping[str, str | int | float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

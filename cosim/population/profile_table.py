@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.population.members import Population
-from cosim.population.table_file import TableFile, read_table
 from cosim.scenario import Scenario
 from cosim.scenario.checks import closest
+from cosim.scenario.table_file import TableFile, read_table
 from cosim.scenario.timeline import Timeline
 
 if TYPE_CHECKING:

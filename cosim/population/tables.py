@@ -15,9 +15,9 @@ from cosim.population.members import (
     draw_value_factors,
 )
 from cosim.population.noise import generator
-from cosim.population.table_file import TableFile, read_table
 from cosim.scenario import Scenario
 from cosim.scenario.checks import closest
+from cosim.scenario.table_file import TableFile, read_table
 
 
 @dataclass(frozen=True, slots=True)

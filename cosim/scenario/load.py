@@ -197,6 +197,7 @@ def _settled(scenario: Scenario, folder: Path) -> Scenario:
         market=replace(scenario.market, strategy=found(scenario.market.strategy)),
         tables=replace(
             scenario.tables,
+            lams=absolute(scenario.tables.lams),
             prosumers=absolute(scenario.tables.prosumers),
             profiles=absolute(scenario.tables.profiles),
         ),

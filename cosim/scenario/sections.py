@@ -59,7 +59,7 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         str,
         Meta(
             description="OpenDSS master file, relative to the scenario file; empty means the shipped "
-            "IEEE 123-node feeder. Local-area markets attach to its load buses.",
+            "IEEE 123-node feeder. Local-area markets attach to its load buses, or as `tables.lams` says.",
         ),
     ] = ""
     regulators: Annotated[
@@ -255,6 +255,13 @@ class Live(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Tables(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[tables]: users' own data in place of synthetic ones."""
 
+    lams: Annotated[
+        str,
+        Meta(
+            description="CSV or Parquet file of local-area markets and their buses (docs/feeder.md), "
+            "relative to the scenario file; empty: one at each load bus of the feeder."
+        ),
+    ] = ""
     prosumers: Annotated[
         str,
         Meta(description="CSV or Parquet file of prosumers, relative to the scenario file; empty for none."),

@@ -32,8 +32,8 @@ def spot(feeder: Feeder) -> tuple[np.ndarray, np.ndarray]:
     return feeder.layout.spot_kw, feeder.layout.spot_kw * feeder.layout.tan_phi
 
 
-def assert_exact(feeder: Feeder) -> None:
-    exact, differences = feeder.linearise(*spot(feeder)), feeder.differences(*spot(feeder), 1.0)
+def assert_exact(feeder: Feeder, step_kw: float = 1.0) -> None:
+    exact, differences = feeder.linearise(*spot(feeder)), feeder.differences(*spot(feeder), step_kw)
     for name in ("dv", "di", "dp0", "dv_kvar", "di_kvar", "dp0_kvar"):
         found, expected = getattr(exact, name), getattr(differences, name)
         assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max(), name
@@ -139,6 +139,14 @@ def test_the_working_directory_stays(tmp_path):
         ((SOURCE, LINE.replace("phases=3", "phases=1"), *LOADS, *BASES), "load.two stands at 'tail.2'"),
         ((SOURCE, LINE, *BASES), "no load to which a LAM could attach"),
         ((), "defines no circuit"),
+        ((SOURCE, LINE, "redirect nowhere.dss", *BASES), 'Redirect file not found: "nowhere.dss".*line: 4'),
+        ((SOURCE, LINE, *LOADS, LOADS[0], *BASES), 'Duplicate new element definition: "Load.one"'),
+        (
+            (SOURCE, "set allowduplicates=yes", LINE, *LOADS, LOADS[0], *BASES),
+            "two loads are named 'one'; give each load its own name",
+        ),
+        ((SOURCE, LINE, "Set DataPath=sub", *LOADS, *BASES), "line 4, changes the working directory; delete"),
+        ((SOURCE, LINE, "  cd ..", *LOADS, *BASES), "line 4, changes the working directory; delete"),
     ],
 )
 def test_a_bad_master_file_is_refused_in_one_line(tmp_path, commands, message):
@@ -150,6 +158,68 @@ def test_a_bad_master_file_is_refused_in_one_line(tmp_path, commands, message):
 def test_a_missing_master_file_is_named(tmp_path):
     with pytest.raises(FeederError, match=r"feeder file '.*nowhere\.dss' not found; give the path"):
         Feeder(tmp_path / "nowhere.dss")
+
+
+def test_a_bus_without_voltage_is_named(tmp_path):
+    path = two_bus(tmp_path, "new fault.f bus1=tail phases=3 r=0.0001")
+    with pytest.raises(PowerFlowError, match=r"found 0\.0.. pu at node 'tail\.1'"):
+        Feeder(path)
+
+
+def test_what_the_loop_does_not_honour_is_said_by_name(tmp_path):
+    more = (
+        "new loadshape.day npts=2 interval=12 mult=(1 2)",
+        "new load.shaped bus1=tail.3 phases=1 kv=2.4 kw=6 kvar=2 daily=day",
+        *(f"new pvsystem.roof{i} bus1=tail.1 phases=1 kv=2.4 kva=12 pmpp=10 irradiance=1" for i in range(7)),
+        "new xycurve.c npts=4 yarray=(1 1 -1 -1) xarray=(0.5 0.95 1.05 1.5)",
+        "new invcontrol.volts mode=voltvar vvc_curve1=c",
+        "new indmach012.pump bus1=tail phases=3 kv=4.16 kw=6 kva=8",
+        "new monitor.m element=line.l",
+    )
+    layout = Feeder(two_bus(tmp_path, *more)).layout
+    assert layout.notes == (
+        (
+            "7 pvsystems (roof0, roof1, roof2, roof3, roof4 and 2 more): no prosumer, so it keeps what the "
+            "file's own solution has it draw (-70.0 kW together), without shapes, controls or state of charge"
+        ),
+        "1 invcontrol (volts): it does not act",
+        "1 indmach012 (pump): it stays as it is, with a will of its own",
+        "1 load (shaped): load shapes are not followed; prosumers' profiles are",
+        "its derivatives are taken by differences, four power flows for each LAM: slow with many",
+    )
+    assert Feeder(two_bus(tmp_path)).layout.notes == ()
+
+
+def test_a_load_rated_for_another_voltage_draws_its_power_all_the_same(tmp_path):
+    feeder = Feeder(two_bus(tmp_path, "new load.odd bus1=tail.1 phases=1 kv=33 kw=50 kvar=0"))
+    assert feeder.solve(*spot(feeder)).source_kw == pytest.approx(140.0, abs=1.0)
+    assert_exact(feeder)
+
+
+def test_split_phase_homes_behind_a_service_transformer(tmp_path):
+    """120 V to a centre tap and 240 V across, as in North America."""
+    feeder = Feeder(
+        write(
+            tmp_path,
+            SOURCE,
+            LINE,
+            "new transformer.t phases=1 windings=3 xhl=2 xht=2 xlt=1.4 kvas=[25 25 25]",
+            "~ wdg=1 bus=tail.1 kv=2.4 conn=wye %r=0.6",
+            "~ wdg=2 bus=home.1.0 kv=0.12 conn=wye %r=1.2",
+            "~ wdg=3 bus=home.0.2 kv=0.12 conn=wye %r=1.2",
+            "new load.left bus1=home.1 phases=1 kv=0.12 kw=3 kvar=1",
+            "new load.oven bus1=home.1.2 phases=1 kv=0.24 kw=6 kvar=0",
+            "new load.both bus1=home.1.2 phases=2 kv=0.208 kw=2 kvar=1",
+            "set voltagebases=[4.16 0.208]",
+            "calcvoltagebases",
+        )
+    )
+    layout = feeder.layout
+    assert layout.lams == ("home",)
+    assert layout.lam_phases == ((1, 2),)
+    state = feeder.solve(*spot(feeder))
+    assert state.source_kw - state.losses_kw == pytest.approx(11.0, abs=1e-6)
+    assert_exact(feeder, 0.1)
 
 
 def test_a_feeder_without_solution_is_refused(tmp_path):

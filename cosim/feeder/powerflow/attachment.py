@@ -13,6 +13,7 @@ from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederError, Floats, LamSite
 from cosim.feeder.powerflow.admittance import Ints
+from cosim.scenario.checks import closest
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,10 @@ def check_sites(
             raise FeederError(f"LAM '{site.name}' is named twice; give each LAM its own name")
         names.add(site.name)
         if site.bus not in buses:
-            raise FeederError(f"LAM '{site.name}' stands at bus '{site.bus}', which the feeder does not have")
+            hint = closest(site.bus, sorted(buses)) or "correct its bus"
+            raise FeederError(
+                f"LAM '{site.name}' stands at bus '{site.bus}', which the feeder does not have; {hint}"
+            )
         if not site.phases:
             if site.bus not in load_buses:
                 raise FeederError(

@@ -8,6 +8,8 @@ from cosim.feeder.circuit import FeederLayout
 from cosim.feeder.powerflow.topology import bus_of, segments
 from cosim.feeder.powerflow.wiring import Wiring
 
+_BY_DIFFERENCES = "its derivatives are taken by differences, four power flows for each LAM: slow with many"
+
 
 def layout_of(
     name: str,
@@ -58,6 +60,7 @@ def layout_of(
         rating_a=np.array([branch.element.rating_a for branch in survey.branches]),
         regulators=tuple(regulators),
         coordinates=coordinates,
+        notes=wiring.notes + (() if exact_derivatives else (_BY_DIFFERENCES,)),
         segments=segments(survey),
         description={
             "feeder": name,

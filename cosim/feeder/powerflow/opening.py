@@ -1,6 +1,7 @@
 """Opens a feeder's description in an OpenDSS context of its own."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
 # OpenDSS compares all voltages to ground, and not all of them need be defined to better than the last.
 _TOLERANCES = (1e-9, 1e-6, 1e-4)
 _SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1"
+_CHANGES_DIRECTORY = re.compile(r"\s*(cd\b|set\s+datapath\b)", re.IGNORECASE)
 
 
 def open_circuit(master: str | Path | None) -> Any:
@@ -43,6 +45,7 @@ def open_circuit(master: str | Path | None) -> Any:
         path = Path(master).absolute()
         if not path.is_file():
             raise FeederError(f"feeder file '{master}' not found; give the path of an OpenDSS master file")
+        _refuse_change_of_directory(path, str(master))
         command(dss, f'compile "{path}"', f"feeder file '{master}'")
         if dss.Basic.NumCircuits() == 0:
             raise FeederError(f"feeder file '{master}' defines no circuit; give an OpenDSS master file")
@@ -51,6 +54,16 @@ def open_circuit(master: str | Path | None) -> Any:
     command(dss, "set mode=snapshot")
     command(dss, "solve")
     return dss
+
+
+def _refuse_change_of_directory(path: Path, master: str) -> None:
+    # OpenDSS would look for everything after that line elsewhere, or make the folder.
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        if _CHANGES_DIRECTORY.match(line):
+            raise FeederError(
+                f"feeder file '{master}', line {number}, changes the working directory; "
+                "delete that line and write paths relative to the file"
+            )
 
 
 def take_multiplier(dss: Any, loads: Sequence[SpotLoad]) -> None:

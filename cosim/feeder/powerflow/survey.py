@@ -75,10 +75,20 @@ def survey_circuit(dss: Any) -> Survey:
 
 
 def spot_loads(dss: Any) -> tuple[SpotLoad, ...]:
-    """Enabled loads of a circuit, at the load multiplier in force."""
+    """Enabled loads of a circuit, at the load multiplier in force.
+
+    Raises
+    ------
+    FeederError
+        Two loads have one name: commands would reach the first of them alone.
+    """
     multiplier = dss.Solution.LoadMult()
     loads = []
-    for name in dss.Loads.AllNames():
+    names = dss.Loads.AllNames()
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise FeederError(f"two loads are named '{double.lower()}'; give each load its own name")
+    for name in names:
         dss.Loads.Name(name)
         if not dss.CktElement.Enabled():
             continue
@@ -135,16 +145,17 @@ def _current_offsets(dss: Any) -> dict[str, int]:
     return {name.lower(): int(start) for name, start in zip(dss.PDElements.AllNames(), starts, strict=True)}
 
 
-def _objects(dss: Any, kind: str) -> list[dict[str, Any]]:
+def objects(dss: Any, kind: str) -> list[dict[str, Any]]:
+    """All objects of a class, each with the properties that its description gives."""
     dss.Basic.SetActiveClass(kind)
     return msgspec.json.decode(dss.ActiveClass.ToJSON(), type=list[dict[str, Any]])
 
 
 def _lines_without_ampacity(dss: Any) -> set[str]:
     # A line repeats the placeholder as if it were its own when it names a code, so the code decides.
-    rated = {code["Name"].lower() for code in _objects(dss, "linecode") if "NormAmps" in code}
+    rated = {code["Name"].lower() for code in objects(dss, "linecode") if "NormAmps" in code}
     unrated = set()
-    for line in _objects(dss, "line"):
+    for line in objects(dss, "line"):
         said = line["LineCode"].lower() in rated if "LineCode" in line else "NormAmps" in line
         if line.get("NormAmps", _PLACEHOLDER_A) == _PLACEHOLDER_A and not said:
             unrated.add(f"line.{line['Name'].lower()}")

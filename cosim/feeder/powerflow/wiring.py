@@ -16,6 +16,7 @@ from cosim.feeder.powerflow.attachment import (
 )
 from cosim.feeder.powerflow.engine import command
 from cosim.feeder.powerflow.generation import generation_as_loads, replace_generation
+from cosim.feeder.powerflow.notes import notes_on
 from cosim.feeder.powerflow.opening import hold_constant_power, take_multiplier
 from cosim.feeder.powerflow.primitives import read_primitives
 from cosim.feeder.powerflow.survey import spot_loads, survey_circuit
@@ -32,6 +33,8 @@ class Wiring:
         Elements and nodes, which of them hang on a source, and those whose voltages count.
     sites, loads, attachment
         The M LAMs, all loads of the circuit, and which belong to which.
+    notes
+        What the circuit loses in the loop.
     """
 
     survey: Survey
@@ -40,6 +43,7 @@ class Wiring:
     sites: tuple[LamSite, ...]
     loads: tuple[SpotLoad, ...]
     attachment: Attachment
+    notes: tuple[str, ...]
 
 
 def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
@@ -59,6 +63,7 @@ def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
     """
     described = spot_loads(dss)
     generation = generation_as_loads(dss)
+    notes = notes_on(dss, generation)
     take_multiplier(dss, described)
     replace_generation(dss, generation)
     survey = survey_circuit(dss)
@@ -80,4 +85,5 @@ def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
         sites=sites,
         loads=loads,
         attachment=attach(sites, loads, own, {held.load for held in generation}),
+        notes=notes,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.scenario import ScenarioError
+from cosim.scenario.load import ScenarioError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +138,7 @@ def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
     if file.suffix not in SUFFIXES:
         raise ScenarioError(f"{file.name}: unknown kind of table; give a file that ends in .csv or .parquet")
     if not file.is_file():
-        raise ScenarioError(f"{path}: no such file; correct its name under [tables] in the scenario")
+        raise ScenarioError(f"{path}: no such file; correct its name")
     try:
         with warnings.catch_warnings():
             # pandas only warns when a row has more cells than the header, and drops them.

@@ -1,0 +1,68 @@
+"""What a circuit has and the loop does not honour, by name."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cosim.feeder.powerflow.generation import KINDS, HeldGeneration
+from cosim.feeder.powerflow.survey import objects
+
+# Elements that may stay as they are: they carry, feed, measure, or act in our own time.
+_HONOURED = {
+    "vsource", "line", "transformer", "autotrans", "capacitor", "reactor", "load",
+    "generator", "pvsystem", "storage",
+    "regcontrol", "capcontrol", "energymeter", "monitor", "sensor",
+}  # fmt: skip
+_IDLE = {
+    "invcontrol", "expcontrol", "storagecontroller", "gendispatcher", "espvlcontrol", "upfccontrol",
+    "swtcontrol", "relay", "recloser", "fuse",
+}  # fmt: skip
+_SHAPES = ("Daily", "Yearly", "Duty")
+_NAMED = 5
+
+
+def notes_on(dss: Any, generation: Sequence[HeldGeneration]) -> tuple[str, ...]:
+    """Sentences on what a circuit loses in the loop; empty where it loses nothing.
+
+    Parameters
+    ----------
+    dss
+        Context with a circuit as described.
+    generation
+        What `generation_as_loads` found in it.
+    """
+    notes = []
+    for kind in KINDS:
+        held = [each for each in generation if each.name.startswith(f"{kind}.")]
+        if not held:
+            continue
+        kw = sum(each.kw for each in held)
+        notes.append(
+            f"{listed(kind, (each.name for each in held))}: no prosumer, so it keeps what the file's own "
+            f"solution has it draw ({kw:.1f} kW together), without shapes, controls or state of charge"
+        )
+    for kind, names in _others(dss).items():
+        if kind in _IDLE:
+            notes.append(f"{listed(kind, names)}: it does not act")
+        else:
+            notes.append(f"{listed(kind, names)}: it stays as it is, with a will of its own")
+    shaped = [load["Name"].lower() for load in objects(dss, "load") if any(key in load for key in _SHAPES)]
+    if shaped:
+        notes.append(f"{listed('load', shaped)}: load shapes are not followed; prosumers' profiles are")
+    return tuple(notes)
+
+
+def listed(kind: str, names: Iterable[str]) -> str:
+    """Such as ``3 pvsystems (a, b, c)``; the first five by name."""
+    found = [name.rpartition(".")[2] for name in names]
+    some = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return f"{len(found)} {kind}{'s' if len(found) > 1 else ''} ({some})"
+
+
+def _others(dss: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for full_name in dss.Circuit.AllElementNames():
+        kind, _, name = full_name.lower().partition(".")
+        dss.Circuit.SetActiveElement(full_name)
+        if kind not in _HONOURED and dss.CktElement.Enabled():
+            found.setdefault(kind, []).append(name)
+    return found
