@@ -144,17 +144,37 @@ class LamBid(Message, frozen=True, tag="lam-bid"):
 
 
 class FeederRequest(Message, frozen=True, tag="feeder-request"):
-    """Solve AC power flow at these LAM nets; judge it by the last model sent; linearise if not confirmed."""
+    """Solve AC power flow at these LAM nets; judge it by the last model sent; linearise if not confirmed.
+
+    ``inverter_kvar`` are reactive set-points of the LAMs' inverters, + absorbs, beside ``reactive_kvar`` of
+    their loads; empty where the market sets none.
+    """
 
     round: int
     net_kw: list[float]
     reactive_kvar: list[float]
     low_kw: list[float]
     high_kw: list[float]
+    inverter_kvar: list[float] = []
+
+
+class ReactiveModel(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a linear model that holds reactive set-points, each within plus and minus ``limit_kvar``.
+
+    ``balance`` is head power per kvar; ``matrix`` holds the rows' derivatives per kvar of each LAM.
+    """
+
+    limit_kvar: list[float]
+    balance: list[float]
+    matrix: Column
 
 
 class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
-    """Linear model of the feeder: head power and rows ``lower <= base + R Q <= upper`` over the LAM nets."""
+    """Linear model of the feeder: head power and rows ``lower <= base + R Q <= upper`` over the LAM nets.
+
+    Where the market sets the inverters' reactive power, ``reactive`` adds its columns; without it, and at
+    set-points of zero, the model is the same.
+    """
 
     balance: list[float]
     offset_kw: float
@@ -164,10 +184,15 @@ class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
     base: Column
     lower: Column
     upper: Column
+    reactive: ReactiveModel | None = None
 
 
 class FeederReply(Message, frozen=True, tag="feeder-reply"):
-    """AC solution of a request: head power, worst errors and violations, and the next linear model."""
+    """AC solution of a request: head power, worst errors and violations, and the next linear model.
+
+    It is confirmed only if it also keeps the limits once regulators and capacitors have answered it.
+    ``unserved`` names the LAMs that no source feeds.
+    """
 
     round: int
     solved: bool
@@ -178,10 +203,16 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     violations: list[str]
     model: NetworkModel | None
     seconds: float
+    unserved: list[str] = []
 
 
 class FeederState(Message, frozen=True, tag="feeder-state"):
-    """AC power flow of what was metered in the interval; voltages per node, loading per branch."""
+    """AC power flow of what was metered in the interval; voltages per node, loading per branch.
+
+    Powers are means of the interval; voltages, loading and violations are those with which it ends, once
+    controls have acted. A node or LAM without source has voltage 0. ``under_pu_h`` to ``node_h`` weigh by
+    time: pu h below and above the limits, kVA h above ratings, node-hours outside the voltage limits.
+    """
 
     solved: bool
     v_pu: Column
@@ -195,10 +226,23 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     tap_changes: int
     violations: list[str]
     estimated: list[str]
+    capacitor_switchings: int = 0
+    under_pu_h: float = 0.0
+    over_pu_h: float = 0.0
+    overload_kva_h: float = 0.0
+    node_h: float = 0.0
+    events: list[str] = []
+    unserved: list[str] = []
 
 
 class WamOutcome(Message, frozen=True, tag="wam-outcome"):
-    """Cleared and judged outcome of the WAM: nets, DLMPs and their parts per LAM, in LAM order."""
+    """Cleared and judged outcome of the WAM: nets, DLMPs and their parts per LAM, in LAM order.
+
+    ``inverter_kvar`` are the reactive set-points of the LAMs' inverters, + absorbs, with their values
+    ``inverter_price`` [$/kvarh]; both empty where the market sets none. ``unserved`` LAMs have no source.
+    ``relaxed`` tells by how much a limit that no trade can keep gave way, upper + and lower -, by row; the
+    feeder head's own is named ``head``.
+    """
 
     status: Literal["confirmed", "unconfirmed", "held"]
     round: int
@@ -219,6 +263,10 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     fallbacks: list[str]
     clear_s: float
     confirm_s: float
+    inverter_kvar: list[float] = []
+    inverter_price: list[float] = []
+    unserved: list[str] = []
+    relaxed: dict[str, float] = {}
 
 
 class LamOutcome(Message, frozen=True, tag="lam-outcome"):

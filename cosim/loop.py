@@ -148,14 +148,7 @@ async def _feeder(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     assert stage.owner is not None
     world = stage.world
     node = await stack.enter_async_context(stage.node(FEEDER))
-    service = FeederService(
-        node,
-        stage.owner,
-        world.roster,
-        world.limits,
-        lam_nodes=world.layout.lam_nodes,
-        regulators_act=world.scenario.feeder.regulators == "free",
-    )
+    service = FeederService(node, stage.owner, world.roster, world.operating_rules())
     return [_job(node, service)]
 
 

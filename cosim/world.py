@@ -6,7 +6,8 @@ Every process of a run builds the same world from the same scenario, so messages
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,10 @@ import numpy.typing as npt
 
 from cosim.extensions import make, source_hash
 from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.limits import limits_of
 from cosim.feeder.linear import Limits
+from cosim.feeder.operation import OperatingRules
+from cosim.feeder.schedule import schedule
 from cosim.population.build import build_population
 from cosim.population.expectation import Expectation
 from cosim.population.members import LamSites, Population
@@ -25,6 +29,7 @@ from cosim.population.noise import generator
 from cosim.population.prices import prices_at
 from cosim.population.profiles import Profiles, build_profiles
 from cosim.scenario import Extension, Scenario
+from cosim.scenario.network import Event
 from cosim.scenario.timeline import Timeline, timeline_of
 from market.case import Case, Grid, Resources, Tariff
 from market.services.roster import Roster, Rules, Terms
@@ -54,6 +59,8 @@ class World:
         Short hash of everything that the world is built from: processes of one run must have the same.
     reactive_ratio
         Reactive over active power of each prosumer's load, ``(n,)``.
+    events
+        What happens to the feeder, by tick.
     """
 
     scenario: Scenario
@@ -66,6 +73,24 @@ class World:
     roster: Roster
     rules: Rules
     reactive_ratio: npt.NDArray[np.float64]
+    events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
+
+    def operating_rules(self) -> OperatingRules:
+        """What binds the feeder's operation."""
+        feeder, people = self.scenario.feeder, self.population
+        # A live inverter does what its own settings say; the feeder speaks for the others.
+        rated_kw = np.where(people.live, 0.0, people.pv_kwp + people.battery_kw)
+        return OperatingRules(
+            limits=self.limits,
+            interval_s=self.timeline.interval_h * 3600.0,
+            limit_kvar=feeder.inverter_kvar_share
+            * np.bincount(people.lam, rated_kw, minlength=len(self.layout.lams)).astype(np.float64),
+            controls_act=feeder.regulators == "free",
+            network=self.scenario.market.network,
+            reactive=feeder.reactive,
+            curve_pu=feeder.volt_var_pu,
+            events=self.events,
+        )
 
     @property
     def has_live(self) -> bool:
@@ -121,24 +146,18 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
     sites = LamSites(layout.lams, layout.spot_kw, layout.tan_phi)
     population = build_population(scenario, sites)
     timeline = timeline_of(scenario.run)
-    feeder = scenario.feeder
     return World(
         scenario=scenario,
         digest=digest_of(scenario),
         layout=layout,
-        limits=Limits(
-            voltage_min_pu=feeder.voltage_min_pu,
-            voltage_max_pu=feeder.voltage_max_pu,
-            rating_a=layout.rating_a * feeder.rating_factor
-            if feeder.current_limits
-            else np.full_like(layout.rating_a, np.inf),
-        ),
+        limits=limits_of(scenario.feeder, layout),
         timeline=timeline,
         population=population,
         profiles=build_profiles(scenario, population, len(layout.lams)),
         roster=_roster(layout, population),
         rules=_rules(scenario, timeline, population, layout.lams),
         reactive_ratio=layout.tan_phi[population.lam],
+        events=schedule(scenario.events, layout, timeline),
     )
 
 

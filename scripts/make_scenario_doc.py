@@ -62,7 +62,11 @@ def scenario_reference() -> str:
     if not isinstance(described, inspect.StructType):
         raise TypeError("a scenario is a struct")
     for field in described.fields:
-        parts += _section(field.name, field.type)
+        kind, _ = _plain(field.type)
+        if isinstance(kind, inspect.VarTupleType):
+            parts += _section(field.name, kind.item_type, listed=True)
+        else:
+            parts += _section(field.name, field.type)
     rows = (f"| `{name}` | {c.unit} | {c.otherwise} | {c.meaning} |" for name, c in COLUMNS.items())
     quantities = (f"| `{name}.PROFILE` | {meaning} |" for name, meaning in QUANTITIES.items())
     return "".join(parts) + TABLES + "\n".join(rows) + "\n" + PROFILES + "\n".join(quantities) + "\n"
@@ -109,7 +113,9 @@ def _range(annotated: inspect.Type) -> str:
     if isinstance(kind, inspect.BoolType):
         return "`true`, `false`"
     if isinstance(kind, inspect.UnionType):
-        return "one or 24"
+        return "number or text" if any(isinstance(t, inspect.StrType) for t in kind.types) else "one or 24"
+    if isinstance(kind, inspect.TupleType):
+        return f"{len(kind.item_types)} numbers"
     if isinstance(kind, inspect.DateTimeType):
         return "local date and time"
     if isinstance(kind, inspect.VarTupleType):
@@ -139,6 +145,10 @@ def _value(default: Any) -> str:
     """A default as one would write it."""
     if isinstance(default, tuple) and default and isinstance(default[0], msgspec.Struct):
         return ", ".join(str(getattr(item, "name", item)) for item in default)
+    if default == ():
+        return "none"
+    if isinstance(default, tuple) and len(default) == 4:
+        return ", ".join(f"{item:g}" for item in default)
     if isinstance(default, tuple):
         return "by hour, see default.toml"
     if isinstance(default, datetime):

@@ -22,6 +22,10 @@ class FeederError(SharegridError):
     """The feeder's description was refused: no file, OpenDSS error, unfed bus, unknown LAM site."""
 
 
+class NothingFed(FeederError):
+    """A change of the circuit leaves no load that a source feeds."""
+
+
 class PowerFlowError(SharegridError):
     """The AC power flow did not converge, or a voltage collapsed, for the injections it was given."""
 
@@ -80,9 +84,11 @@ class FeederLayout:
     nodes, node_base_kv
         Node names such as ``"47.1"`` and their base voltages to ground ``(n,)`` [kV]. Dummy buses behind
         switches, dead buses and neutral conductors are left out.
-    branches, rating_a
+    branches, rating_a, emergency_a
         Conductors such as ``"line.l115.1"`` (element and phase, at its first terminal) and their ratings
-        ``(b,)`` [A], infinite where the feeder's description gives none.
+        ``(b,)`` [A], normal and emergency, infinite where the feeder's description gives none.
+    branch_base_kv
+        Base voltages to ground of those conductors ``(b,)`` [kV].
     regulators
         Names of the voltage regulators.
     coordinates
@@ -106,6 +112,8 @@ class FeederLayout:
     node_base_kv: Floats
     branches: tuple[str, ...]
     rating_a: Floats
+    emergency_a: Floats
+    branch_base_kv: Floats
     regulators: tuple[str, ...]
     coordinates: Mapping[str, tuple[float, float]]
     segments: tuple[Segment, ...]

@@ -218,7 +218,9 @@ def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgemen
     """
     error_pu = None
     if lin is not None:
-        error_pu = float(np.max(np.abs(lin.predict_v_pu(state.net_kw) - state.v_pu), initial=0.0))
+        error = np.abs(lin.predict_v_pu(state.net_kw, state.net_kvar) - state.v_pu)
+        # What no source feeds has no voltage.
+        error_pu = float(np.max(error, initial=0.0, where=~np.isnan(error)))
     beyond_pu = np.maximum(limits.voltage_min_pu - state.v_pu, state.v_pu - limits.voltage_max_pu)
     beyond_pct = 100.0 * (limits.loading(state.current_a) - 1.0)
     over_v = np.flatnonzero(beyond_pu > VOLTAGE_TOLERANCE_PU)

@@ -4,13 +4,15 @@ A `Feeder` owns an OpenDSS context of its own, is used from one thread,
 and gives the same bits for the same injections and taps whatever was solved before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from cosim.feeder import ieee123
-from cosim.feeder.circuit import AcState, FeederError, FeederLayout, Floats, LamSite
+from cosim.feeder import controls, ieee123
+from cosim.feeder.circuit import AcState, FeederError, FeederLayout, Floats, LamSite, NothingFed
+from cosim.feeder.controls import ControlRun, Positions
+from cosim.feeder.islands import rewire
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.differences import difference_model, foretells
 from cosim.feeder.powerflow.engine import command, converge
@@ -18,14 +20,15 @@ from cosim.feeder.powerflow.exact import ExactDerivatives
 from cosim.feeder.powerflow.layout import layout_of
 from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
-from cosim.feeder.powerflow.survey import positions, tap_positions
+from cosim.feeder.powerflow.survey import positions, spot_loads
 from cosim.feeder.powerflow.wiring import wire
 
 
 class Feeder:
     """A distribution feeder with M LAMs, solved by OpenDSS.
 
-    The regulators' taps are the only state that outlives a call; `let_controls_act` and `set_taps` move them.
+    Where regulators and switched capacitors stand is the only state that outlives a call; `act`,
+    `let_controls_act`, `put` and `set_taps` move them.
 
     Parameters
     ----------
@@ -33,6 +36,9 @@ class Feeder:
         OpenDSS master file; none for the IEEE 123-node feeder that comes with the project.
     sites
         Where LAMs attach; by default one at each bus with loads, named after the bus.
+    changes
+        OpenDSS commands that change the circuit before anything else; what no source feeds then is left out,
+        and LAMs with it.
 
     Attributes
     ----------
@@ -50,24 +56,36 @@ class Feeder:
 
     layout: FeederLayout
 
-    def __init__(self, master: str | Path | None = None, sites: Sequence[LamSite] | None = None) -> None:
+    def __init__(
+        self,
+        master: str | Path | None = None,
+        sites: Sequence[LamSite] | None = None,
+        changes: Sequence[str] = (),
+    ) -> None:
+        self._master, self._sites = master, sites
         dss = self._dss = open_circuit(master)
+        if changes:
+            buses = rewire(dss, changes)
+            sites = None if sites is None else [site for site in sites if site.bus in buses]
+            if not dss.Loads.Count() or not buses.intersection(load.bus for load in spot_loads(dss)):
+                raise NothingFed("no source feeds any load")
         wiring = wire(dss, sites)
         spot_kw = wiring.attachment.spot_kw
         spot_kvar = spot_kw * wiring.attachment.tan_phi
-        self._taps = tap_positions(dss)
+        self._at = controls.positions(dss)
+        self._reduced_at: Positions | None = None
         self._solver = Solver(dss, wiring)
         self._exact = ExactDerivatives(wiring)
         choose_tolerance(dss)
         self._solver.renew()
         self.solve(spot_kw, spot_kvar)
         self._solver.start_here()
-        self._taps_moved()
+        self._moved()
         self._is_exact = self._admittance_explains(spot_kw, spot_kvar)
         self.layout = layout_of(
             name=dss.Circuit.Name() if master else ieee123.NAME,
             wiring=wiring,
-            regulators=tuple(self._taps),
+            regulators=tuple(self._at.taps),
             coordinates=positions(dss) if master else ieee123.coordinates(),
             exact_derivatives=self._is_exact,
         )
@@ -92,7 +110,7 @@ class Feeder:
         ValueError
             The arrays do not fit the feeder or are not finite.
         """
-        return self._solver.solve(net_kw, net_kvar, tuple(self._taps.values()))
+        return self._solver.solve(net_kw, net_kvar, tuple(self._at.taps.values()))
 
     def linearise(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
         """First-order model around the AC state of given net powers, taps held.
@@ -158,20 +176,72 @@ class Feeder:
         PowerFlowError
             No convergence, or the controls do not come to rest.
         """
+        before = self.taps()
         self._solver.inject(net_kw, net_kvar)
         command(self._dss, "set controlmode=static")
         try:
             converge(self._dss)
         finally:
             command(self._dss, "set controlmode=off")
-            before = self.taps()
             # Stated anew: moving step by step leaves rounding in the ratios, hence other bits than set_taps.
-            self.set_taps(tap_positions(self._dss))
-        return {name: tap - before[name] for name, tap in self._taps.items() if tap != before[name]}
+            self.put(controls.positions(self._dss))
+        return {name: tap - before[name] for name, tap in self._at.taps.items() if tap != before[name]}
+
+    def act(self, settle: Callable[[], AcState], window_s: float) -> ControlRun:
+        """Let regulators and switched capacitors act in time, after their delays and one step at a time.
+
+        Parameters
+        ----------
+        settle
+            Solves for the powers of the span, by `solve`.
+        window_s
+            Length of the span [s].
+
+        Returns
+        -------
+        ControlRun
+            What they did and the states between; they stay where they end.
+
+        Raises
+        ------
+        PowerFlowError
+            As `solve`.
+        """
+
+        def restate() -> None:
+            now = controls.positions(self._dss)
+            if now != self._at:
+                self.put(now)
+
+        def settle_here() -> AcState:
+            restate()
+            return settle()
+
+        try:
+            return controls.act(self._dss, settle_here, window_s)
+        finally:
+            restate()
+
+    def changed(self, changes: Sequence[str]) -> "Feeder":
+        """The feeder opened anew, with a changed circuit and its controls as described."""
+        return Feeder(self._master, self._sites, changes)
+
+    def closing(self, name: str) -> str:
+        """Command that closes a switch, or puts a line back into service."""
+        return f"edit line.{name} enabled=yes" if self._master else ieee123.closing(name)
+
+    def positions(self) -> Positions:
+        """Where regulators and switched capacitors stand."""
+        return self._at
+
+    def put(self, where: Positions) -> None:
+        """Put regulators and switched capacitors where they stood before, as `positions` gave it."""
+        controls.put(self._dss, where)
+        self._moved()
 
     def taps(self) -> dict[str, int]:
         """Present regulator positions, ``{regulator: steps}``."""
-        return dict(self._taps)
+        return dict(self._at.taps)
 
     def set_taps(self, taps: Mapping[str, int]) -> None:
         """Put regulators at given positions [steps]; those not named stay.
@@ -181,31 +251,29 @@ class Feeder:
         FeederError
             Unknown regulator, or a position that it does not have.
         """
-        unknown = [name for name in taps if name not in self._taps]
+        before = self._at
+        unknown = [name for name in taps if name not in before.taps]
         if unknown:
-            have = ", ".join(self._taps) or "none"
+            have = ", ".join(before.taps) or "none"
             raise FeederError(f"regulator '{unknown[0]}' is not on this feeder; it has {have}")
-        before = self.taps()
-        self._put(taps)
-        now = tap_positions(self._dss)
+        controls.put(self._dss, Positions(taps))
+        now = controls.positions(self._dss).taps
         refused = [name for name, tap in taps.items() if now[name] != tap]
         if refused:
-            self._put(before)
-        self._taps_moved()
+            controls.put(self._dss, before)
+        self._moved()
         if refused:
             raise FeederError(f"regulator '{refused[0]}' has no tap {taps[refused[0]]}; none was moved")
 
-    def _put(self, taps: Mapping[str, int]) -> None:
-        for name, tap in taps.items():
-            self._dss.RegControls.Name(name)
-            self._dss.RegControls.TapNumber(int(tap))
-
-    def _taps_moved(self) -> None:
-        self._taps = tap_positions(self._dss)
-        self._exact.forget()
+    def _moved(self) -> None:
+        self._at = controls.positions(self._dss)
         self._solver.renew()
 
     def _exactly(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
+        if self._reduced_at != self._at:
+            # Controls may have been elsewhere meanwhile, and back.
+            self._exact.forget()
+            self._reduced_at = self._at
         here = self.solve(net_kw, net_kvar)
         change = self._exact.at(self._dss, here.net_kw, here.net_kvar)
         lams = len(here.net_kw)

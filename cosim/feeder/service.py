@@ -6,8 +6,8 @@ OpenDSS runs in its owner's worker thread; this service only asks and awaits.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,25 +20,18 @@ from broker.messages import (
     FeederState,
     MeteredBatch,
     NetworkModel,
+    ReactiveModel,
     Step,
     Telemetry,
 )
 from broker.node import Node
-from cosim.feeder.circuit import AcState, PowerFlowError
-from cosim.feeder.linear import Limits, Linearisation, check, network_rows
+from cosim.feeder.circuit import PowerFlowError
+from cosim.feeder.operation import Answer, Model, OperatingRules, Operation, Physics, Proposal
 from cosim.feeder.thread import FeederOwner
 from market.services.book import read_metered
 from market.services.roster import Roster
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Point:
-    """The last linearisation sent, by which the next solution is judged."""
-
-    tick: int
-    linearisation: Linearisation
 
 
 class FeederService:
@@ -48,37 +41,24 @@ class FeederService:
     ----------
     owner
         The feeder's worker thread.
-    limits
-        Voltage and current limits.
-    lam_nodes
-        Positions of the voltages that each LAM sees.
-    regulators_act
-        Whether regulators move after each interval; inside a clearing they always hold.
+    rules
+        What binds the feeder's operation.
     """
 
-    def __init__(
-        self,
-        node: Node,
-        owner: FeederOwner,
-        roster: Roster,
-        limits: Limits,
-        *,
-        lam_nodes: tuple[tuple[int, ...], ...],
-        regulators_act: bool,
-    ) -> None:
+    def __init__(self, node: Node, owner: FeederOwner, roster: Roster, rules: OperatingRules) -> None:
         self.node = node
         self.owner = owner
         self.roster = roster
-        self.limits = limits
-        self.lam_nodes = lam_nodes
-        self.regulators_act = regulators_act
+        self.rules = rules
+        self.operation = Operation(rules)
         self.live = {roster.prosumers[member]: int(member) for member in roster.live_members}
         self.telemetry: Collector[Telemetry] = Collector(self.live)
         self.metered: Collector[tuple[Floats, Floats]] = Collector(roster.hosts)
         self.last_kwh = np.zeros(len(roster.prosumers))
         self.last_kvarh = np.zeros(len(roster.prosumers))
-        self._point: _Point | None = None
-        self._settled = False
+        self._opened = -1
+        self._happened: list[str] = []
+        self._unserved: list[str] = []
         node.on(node.topics.feeder_request, self._answer)
         topics = node.topics
         metered = topics.telemetry("meter", "+")
@@ -92,105 +72,73 @@ class FeederService:
         if step.step == "meter":
             await self._settle_physics(step)
 
+    async def _open(self, tick: int) -> None:
+        """Let the events of a tick happen, once, before anything of it is solved."""
+        if tick > self._opened:
+            self._opened = tick
+            self._happened, self._unserved = await self.owner.perform(self.operation.open, tick)
+
     async def _answer(self, request: FeederRequest) -> None:
         """Solve a proposed dispatch, judge it by the last model, and linearise there unless confirmed."""
         began = time.perf_counter()
+        await self._open(request.tick)
         net_kw = np.array(request.net_kw)
-        net_kvar = np.array(request.reactive_kvar)
-        point = self._point if request.round and self._point and self._point.tick == request.tick else None
+        proposal = Proposal(
+            tick=request.tick,
+            round=request.round,
+            net_kw=net_kw,
+            load_kvar=np.array(request.reactive_kvar),
+            inverter_kvar=np.array(request.inverter_kvar) if request.inverter_kvar else np.zeros_like(net_kw),
+            low_kw=np.array(request.low_kw),
+            high_kw=np.array(request.high_kw),
+        )
         try:
-            await self._settle_regulators(net_kw, net_kvar)
-            state = await self.owner.solve(net_kw, net_kvar)
+            answer = await self.owner.perform(self.operation.judge, proposal)
         except PowerFlowError as error:
             self.node.flag(f"round {request.round}: {error}")
-            await self._reply(request, began, violations=[str(error)])
+            await self._reply(request, began, None, [str(error)])
             return
-        judgement = check(state, None if point is None else point.linearisation, self.limits)
-        model = None
-        if not judgement.confirmed:
-            linearisation = await self.owner.linearise(net_kw, net_kvar)
-            self._point = _Point(request.tick, linearisation)
-            model = self._model(linearisation, request)
-        await self._reply(
-            request,
-            began,
-            solved=True,
-            confirmed=judgement.confirmed,
-            source_kw=state.source_kw,
-            linear_error_pu=judgement.linear_error_pu,
-            severity=judgement.severity,
-            violations=[str(violation) for violation in judgement.violations],
-            model=model,
-        )
-
-    async def _settle_regulators(self, net_kw: Floats, net_kvar: Floats) -> None:
-        """Let regulators come to rest once, at the first state asked for: before, taps mean nothing."""
-        if self.regulators_act and not self._settled:
-            await self.owner.let_controls_act(net_kw, net_kvar)
-        self._settled = True
+        for flag in answer.flags:
+            self.node.flag(f"round {request.round}: {flag}")
+        await self._reply(request, began, answer, list(answer.violations))
 
     async def _reply(
-        self,
-        request: FeederRequest,
-        began: float,
-        *,
-        solved: bool = False,
-        confirmed: bool = False,
-        source_kw: float | None = None,
-        linear_error_pu: float | None = None,
-        severity: float | None = None,
-        violations: list[str],
-        model: NetworkModel | None = None,
+        self, request: FeederRequest, began: float, answer: Answer | None, violations: list[str]
     ) -> None:
         await self.node.publish(
             self.node.topics.feeder_reply,
             FeederReply,
             request.tick,
             round=request.round,
-            solved=solved,
-            confirmed=confirmed,
-            source_kw=source_kw,
-            linear_error_pu=linear_error_pu,
-            severity=severity,
+            solved=answer is not None,
+            confirmed=answer is not None and answer.confirmed,
+            source_kw=None if answer is None else answer.source_kw,
+            linear_error_pu=None if answer is None else answer.linear_error_pu,
+            severity=None if answer is None else answer.severity,
             violations=violations,
-            model=model,
+            model=None if answer is None or answer.model is None else on_the_wire(answer.model),
             seconds=time.perf_counter() - began,
-        )
-
-    def _model(self, linearisation: Linearisation, request: FeederRequest) -> NetworkModel:
-        """Linear model for the wire: only rows that a trade within the LAMs' bids can reach."""
-        rows = network_rows(linearisation, self.limits, np.array(request.low_kw), np.array(request.high_kw))
-        balance, offset_kw = linearisation.balance
-        return NetworkModel(
-            balance=columns.column_list(balance),
-            offset_kw=offset_kw,
-            name=list(rows.name),
-            row_kind=list(rows.kind),
-            matrix=columns.pack(rows.matrix),
-            base=columns.pack(rows.base),
-            lower=columns.pack_open(rows.lower),
-            upper=columns.pack_open(rows.upper),
+            unserved=self._unserved,
         )
 
     async def _settle_physics(self, step: Step) -> None:
         """AC power flow of metered power: mean over the interval, by LAM, summed in prosumer order."""
+        await self._open(step.tick)
         dt_h = step.interval_s / 3600.0
         energy_kwh, reactive_kvarh, estimated = await self._metered_energy(step)
         lams = len(self.roster.lams)
         lam_kw = np.bincount(self.roster.lam, energy_kwh, minlength=lams) / dt_h
         lam_kvar = np.bincount(self.roster.lam, reactive_kvarh, minlength=lams) / dt_h
-        moved = 0
-        state: AcState | None = None
-        violations: list[str] = []
+        physics: Physics | None = None
         try:
-            state = await self.owner.solve(lam_kw, lam_kvar)
-            violations = [str(v) for v in check(state, None, self.limits).violations]
-            if self.regulators_act:
-                changes = await self.owner.let_controls_act(lam_kw, lam_kvar)
-                moved = sum(abs(change) for change in changes.values())
+            physics = await self.owner.perform(self.operation.meter, lam_kw, lam_kvar)
         except PowerFlowError as error:
             self.node.flag(f"no power flow of the metered state: {error}")
-        await self._publish_state(step, state, lam_kw, lam_kvar, moved, violations, estimated)
+        if physics is not None:
+            lam_kvar = physics.net_kvar
+            for flag in physics.flags:
+                self.node.flag(flag)
+        await self._publish_state(step, physics, lam_kw, lam_kvar, estimated)
         await self.node.done(step.step, step.tick)
 
     async def _metered_energy(self, step: Step) -> tuple[Floats, Floats, list[str]]:
@@ -210,37 +158,41 @@ class FeederService:
         return self.last_kwh, self.last_kvarh, estimated
 
     async def _publish_state(
-        self,
-        step: Step,
-        state: AcState | None,
-        lam_kw: Floats,
-        lam_kvar: Floats,
-        tap_changes: int,
-        violations: list[str],
-        estimated: list[str],
+        self, step: Step, physics: Physics | None, lam_kw: Floats, lam_kvar: Floats, estimated: list[str]
     ) -> None:
-        empty = np.zeros(0)
         await self.node.publish(
             self.node.topics.feeder_state,
             FeederState,
             step.tick,
-            solved=state is not None,
-            v_pu=columns.pack(empty if state is None else state.v_pu),
-            loading=columns.pack(empty if state is None else self.limits.loading(state.current_a)),
             lam_kw=columns.pack(lam_kw),
             lam_kvar=columns.pack(lam_kvar),
-            lam_v_pu=columns.pack(empty if state is None else self._lam_voltage(state.v_pu)),
-            source_kw=None if state is None else state.source_kw,
-            source_kvar=None if state is None else state.source_kvar,
-            losses_kw=None if state is None else state.losses_kw,
-            tap_changes=tap_changes,
-            violations=violations,
             estimated=estimated,
+            events=self._happened,
+            unserved=self._unserved,
+            **(self._physics(physics) if physics is not None else _NO_PHYSICS),
         )
 
-    def _lam_voltage(self, v_pu: Floats) -> Floats:
-        """Mean voltage of the phases that each LAM touches, ``(M,)`` [pu]."""
-        return np.array([v_pu[list(nodes)].mean() for nodes in self.lam_nodes])
+    def _physics(self, physics: Physics) -> dict[str, Any]:
+        """Fields of the state that a power flow gives."""
+        last, exposed = physics.run.last, physics.exposure
+        v_pu = np.nan_to_num(last.v_pu)
+        nodes = self.owner.layout.lam_nodes
+        return {
+            "solved": True,
+            "v_pu": columns.pack(v_pu),
+            "loading": columns.pack(self.rules.limits.loading(last.current_a)),
+            "lam_v_pu": columns.pack(np.array([v_pu[list(mine)].mean() for mine in nodes])),
+            "source_kw": physics.mean("source_kw"),
+            "source_kvar": physics.mean("source_kvar"),
+            "losses_kw": physics.mean("losses_kw"),
+            "tap_changes": physics.run.count("regulator"),
+            "capacitor_switchings": physics.run.count("capacitor"),
+            "violations": list(physics.violations),
+            "under_pu_h": exposed.under_pu_h,
+            "over_pu_h": exposed.over_pu_h,
+            "overload_kva_h": exposed.overload_kva_h,
+            "node_h": exposed.node_h,
+        }
 
     def _take_telemetry(self, name: str, telemetry: Telemetry) -> None:
         if telemetry.phase == "meter":
@@ -248,3 +200,40 @@ class FeederService:
 
     def _take_metered(self, host: str, batch: MeteredBatch) -> None:
         self.metered.add(host, batch.tick, read_metered(batch, self.roster.hosts[host]))
+
+
+_NO_PHYSICS: dict[str, Any] = {
+    "solved": False,
+    "v_pu": b"",
+    "loading": b"",
+    "lam_v_pu": b"",
+    "source_kw": None,
+    "source_kvar": None,
+    "losses_kw": None,
+    "tap_changes": 0,
+    "violations": [],
+}
+
+
+def on_the_wire(model: Model) -> NetworkModel:
+    """A linear model as a message; columns of reactive set-points apart, where there are any."""
+    lams = len(model.balance) - len(model.limit_kvar)
+    rows = model.rows
+    reactive = None
+    if len(model.limit_kvar):
+        reactive = ReactiveModel(
+            limit_kvar=columns.column_list(model.limit_kvar),
+            balance=columns.column_list(model.balance[lams:]),
+            matrix=columns.pack(rows.matrix[:, lams:]),
+        )
+    return NetworkModel(
+        balance=columns.column_list(model.balance[:lams]),
+        offset_kw=model.offset_kw,
+        name=list(rows.name),
+        row_kind=list(rows.kind),
+        matrix=columns.pack(rows.matrix[:, :lams]),
+        base=columns.pack(rows.base),
+        lower=columns.pack_open(rows.lower),
+        upper=columns.pack_open(rows.upper),
+        reactive=reactive,
+    )

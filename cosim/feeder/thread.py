@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from cosim.feeder.circuit import AcState, FeederLayout, Floats
 from cosim.feeder.linear import Linearisation
@@ -77,6 +77,12 @@ class FeederOwner:
     async def set_taps(self, taps: Mapping[str, int]) -> None:
         """`Feeder.set_taps`."""
         await self._call(self._owned.set_taps, taps)
+
+    async def perform(
+        self, work: Callable[Concatenate[Feeder, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Have ``work`` done with the feeder, in its thread."""
+        return await self._call(work, self._owned, *args, **kwargs)
 
     @property
     def _owned(self) -> Feeder:

@@ -1,13 +1,14 @@
 """What can be wrong with a scenario beyond one key's type and range, and where in the file it stands."""
 
 import re
+from collections import Counter
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cosim.scenario.timeline import timeline_of
+from cosim.scenario.timeline import tick_of, timeline_of
 from cosim.scenario.units import Hourly
 
 if TYPE_CHECKING:
@@ -26,13 +27,20 @@ def hourly(price: Hourly) -> tuple[float, ...]:
 
 
 def find_line(text: str, key: str) -> int | None:
-    """Line of a dotted key in TOML text, from 1; None if not written as ``[table]`` and ``key =``."""
+    """Line of a dotted key in TOML text, from 1; None if not written as ``[table]`` and ``key =``.
+
+    Tables of a list are counted from 0: ``events[1].at`` stands below the second ``[[events]]``.
+    """
     table, _, name = key.rpartition(".")
     here = ""
+    lists: Counter[str] = Counter()
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]+", line)
+        header = re.match(r"\s*(\[+)\s*([^\[\]]+?)\s*\]+", line)
         if header:
-            here = header.group(1)
+            here = header.group(2)
+            if header.group(1) == "[[" and "[" in key:
+                lists[here] += 1
+                here = f"{here}[{lists[here] - 1}]"
             if here == key:
                 return number
         elif here == table and re.match(rf"\s*{re.escape(name)}\s*=", line):
@@ -59,6 +67,7 @@ def unknown_key(raw: dict[str, Any], struct: type[msgspec.Struct], at: str = "")
 def choices(key: str, struct: type[msgspec.Struct]) -> tuple[Any, ...]:
     """Values that a dotted key admits, if its type lists them."""
     name, _, rest = key.partition(".")
+    name = name.partition("[")[0]
     kind = next(field.type for field in msgspec.structs.fields(struct) if field.name == name)
     if rest:
         return choices(rest, _structs_in(kind)[0])
@@ -78,7 +87,7 @@ def _structs_in(annotation: Any) -> list[type[msgspec.Struct]]:
 
 def inconsistency(scenario: "Scenario") -> tuple[str, str] | None:
     """First contradiction between keys: (dotted key, what and remedy), or None."""
-    return _time(scenario) or _ranges(scenario) or _prices(scenario)
+    return _time(scenario) or _ranges(scenario) or _prices(scenario) or _network(scenario)
 
 
 def _time(scenario: "Scenario") -> tuple[str, str] | None:
@@ -120,6 +129,29 @@ def _ranges(scenario: "Scenario") -> tuple[str, str] | None:
         return "population.pv.orientations", "two classes have one name; rename one"
     if sum(orientation.weight for orientation in pv.orientations) <= 0.0:
         return "population.pv.orientations", "all weights are 0; give one above"
+    return None
+
+
+def _network(scenario: "Scenario") -> tuple[str, str] | None:
+    feeder = scenario.feeder
+    v1, v2, v3, v4 = feeder.volt_var_pu
+    if not 0.5 < v1 < v2 <= v3 < v4 < 1.5:
+        return "feeder.volt_var_pu", "give four voltages V1 < V2 <= V3 < V4 between 0.5 and 1.5"
+    names = [each.name for each in feeder.voltage_classes]
+    if len(set(names)) < len(names):
+        return "feeder.voltage_classes", "two classes have one name; rename one"
+    timeline = timeline_of(scenario.run)
+    for place, event in enumerate(scenario.events):
+        key = f"events[{place}]"
+        needed = "lam" if event.kind == "load-step" else "element"
+        if event.kind != "source-voltage" and not getattr(event, needed):
+            return f"{key}.kind", f"{event.kind} needs {needed}; name it"
+        try:
+            tick_of(event.at, timeline)
+        except ValueError as error:
+            return f"{key}.at", str(error)
+        if feeder.regulators == "held" and event.kind.startswith("regulator"):
+            return f"{key}.kind", 'feeder.regulators = "held" lets none act; set it to "free"'
     return None
 
 

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from cosim.errors import SharegridError
 from cosim.scenario.checks import choices, closest, find_line, inconsistency, unknown_key
 from cosim.scenario.extension import Extension
+from cosim.scenario.network import Event
 from cosim.scenario.people import PopulationSection
 from cosim.scenario.sections import (
     BrokerSection,
@@ -46,6 +47,9 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     market: Annotated[MarketSection, Meta(description="Rules of both layers.")] = MarketSection()
     live: Annotated[Live, Meta(description="Prosumers with devices.")] = Live()
     tables: Annotated[Tables, Meta(description="Users' own data.")] = Tables()
+    events: Annotated[
+        tuple[Event, ...], Meta(description="What happens to the feeder, one sub-table each.")
+    ] = ()
     broker: Annotated[BrokerSection, Meta(description="Message bus.")] = BrokerSection()
 
 
@@ -166,7 +170,7 @@ def _explain(error: msgspec.ValidationError, raw: dict[str, Any]) -> tuple[str, 
     expected = expected.split(", got ")[0].replace("`", "")
     if expected.startswith("Invalid enum value"):
         return (
-            key,
+            key.replace("[...]", ""),
             f"{expected[19:]} cannot be used; give one of {', '.join(map(str, choices(key, Scenario)))}",
         )
     if not expected.startswith("Expected "):

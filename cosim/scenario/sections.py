@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from cosim.scenario.extension import Extension
+from cosim.scenario.network import VoltageClass
 from cosim.scenario.units import DEG, KW, MIN, ONE, PU, SECOND, USD_PER_KWH, Above, Hourly, NotNegative, Share
 
 
@@ -65,8 +66,8 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     regulators: Annotated[
         Literal["held", "free"],
         Meta(
-            description="Whether voltage regulators keep their taps, or act between clearings "
-            "(they always hold inside one)."
+            description="Whether voltage regulators and switched capacitors hold, or act in every interval "
+            "after their delays, one step at a time."
         ),
     ] = "free"
     voltage_min_pu: Annotated[
@@ -75,9 +76,20 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     voltage_max_pu: Annotated[
         float, Meta(gt=1.0, lt=1.5, description="Upper voltage limit at every node.", extra=PU)
     ] = 1.05
+    voltage_classes: Annotated[
+        tuple[VoltageClass, ...],
+        Meta(description="Other voltage limits for classes of nodes, one sub-table each."),
+    ] = ()
     current_limits: Annotated[
         bool, Meta(description="Whether line and transformer ratings limit the market.")
     ] = True
+    rating: Annotated[
+        Literal["normal", "emergency"],
+        Meta(
+            description="Which ratings limit the market; where the feeder's description states no emergency "
+            "rating, the normal one holds."
+        ),
+    ] = "normal"
     rating_factor: Annotated[
         Above, Meta(description="Factor on every line and transformer rating.", extra=ONE)
     ] = 1.0
@@ -90,6 +102,29 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             "after that the interval is flagged.",
         ),
     ] = 4
+    reactive: Annotated[
+        Literal["unity", "volt-var", "market"],
+        Meta(
+            description="What the inverters of prosumers without hardware do: no reactive power; volt-var "
+            "droop; or reactive set-points of the wide-area market."
+        ),
+    ] = "unity"
+    inverter_kvar_share: Annotated[
+        Share,
+        Meta(
+            description="Reactive capability of inverters, both ways and at any active power, over their "
+            "rated power; 0.44 is IEEE 1547 category B.",
+            extra=ONE,
+        ),
+    ] = 0.44
+    volt_var_pu: Annotated[
+        tuple[float, float, float, float],
+        Meta(
+            description="Voltages V1 to V4 of the volt-var droop: full injection up to the first, none "
+            "between the second and the third, full absorption from the fourth. Category B by default.",
+            extra=PU,
+        ),
+    ] = (0.92, 0.98, 1.02, 1.08)
 
 
 class Site(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -180,6 +215,13 @@ class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     wam_fee: Annotated[
         NotNegative, Meta(description="Fee of the wide-area market on each LAM's trade.", extra=USD_PER_KWH)
     ] = 0.002
+    network: Annotated[
+        bool,
+        Meta(
+            description="Whether limits of the feeder enter the clearing; without them the market trades as "
+            "if lines and voltages had none, and AC power flow shows what that does."
+        ),
+    ] = True
     conjecture: Annotated[
         Literal["sharing", "price-taking"],
         Meta(description="Whether a LAM reckons with its own effect on the price, or takes it as given."),

@@ -5,7 +5,7 @@ year.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -89,6 +89,40 @@ def timeline_of(run: Run) -> Timeline:
             f"{run.start:%Y-%m-%dT%H:%M} is skipped by the clock change in {run.time_zone}; start later"
         )
     return Timeline(start_utc, zone, run.interval_min, run.intervals, run.substeps)
+
+
+def tick_of(at: int | str, timeline: Timeline) -> int:
+    """Tick that a scenario names by its number or by local time; the run may end before it.
+
+    Parameters
+    ----------
+    at
+        A tick, ``HH:MM`` for the run's first such moment, or ``YYYY-MM-DDTHH:MM``.
+    timeline
+        The ticks of the run.
+
+    Raises
+    ------
+    ValueError
+        It is no time, or before the run; the text is for users.
+    """
+    if isinstance(at, int):
+        tick = at
+    else:
+        start = timeline.local(0)
+        try:
+            if "T" in at or " " in at:
+                moment = datetime.fromisoformat(at).replace(tzinfo=timeline.zone)
+            else:
+                moment = datetime.combine(start.date(), time.fromisoformat(at), timeline.zone)
+                moment += timedelta(days=1) * (moment.astimezone(UTC) < timeline.start_utc)
+        except ValueError:
+            raise ValueError(f"{at!r} is no local time; give HH:MM or YYYY-MM-DDTHH:MM") from None
+        since_start = moment.astimezone(UTC) - timeline.start_utc
+        tick = since_start // timedelta(minutes=timeline.interval_min)
+    if tick < 0:
+        raise ValueError(f"{at} is before the run, which starts at {timeline.local(0):%Y-%m-%dT%H:%M}")
+    return tick
 
 
 def intervals_to_midnight(run: Run) -> int:

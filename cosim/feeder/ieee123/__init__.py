@@ -41,6 +41,15 @@ def coordinates() -> dict[str, tuple[float, float]]:
     return {row["bus"]: (float(row["x"]), float(row["y"])) for row in _table("coordinates.csv")}
 
 
+def closing(name: str) -> str:
+    """OpenDSS command that closes a switch or puts a line back; an open switch then leaves its dummy bus."""
+    for switch in _figures()["switch"]:
+        if switch["name"] == name and not switch["closed"]:
+            beyond = switch["to"].removesuffix("_open")
+            return f"edit line.{name} enabled=yes bus2={_at(beyond, switch['phases'])}"
+    return f"edit line.{name} enabled=yes"
+
+
 def commands() -> list[str]:
     """OpenDSS commands that build the feeder, regulators at their published taps and controls free to act.
 

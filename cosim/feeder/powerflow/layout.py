@@ -58,6 +58,10 @@ def layout_of(
         node_base_kv=survey.base_kv[monitored],
         branches=tuple(branch.name for branch in survey.branches),
         rating_a=np.array([branch.element.rating_a for branch in survey.branches]),
+        emergency_a=np.array([branch.element.emergency_a for branch in survey.branches]),
+        branch_base_kv=np.array(
+            [survey.base_kv[branch.element.nodes[branch.conductor]] for branch in survey.branches]
+        ),
         regulators=tuple(regulators),
         coordinates=coordinates,
         notes=wiring.notes + (() if exact_derivatives else (_BY_DIFFERENCES,)),

@@ -36,6 +36,7 @@ def survey_circuit(dss: Any) -> Survey:
         A bus has no base voltage.
     """
     unrated = _lines_without_ampacity(dss)
+    emergencies = _emergency_ratings(dss)
     offsets = _current_offsets(dss)
     elements = []
     for full_name in dss.Circuit.AllElementNames():
@@ -45,6 +46,8 @@ def survey_circuit(dss: Any) -> Survey:
         name = full_name.lower()
         kind = name.partition(".")[0]
         rating_a = dss.CktElement.NormalAmps()
+        rating_a = rating_a if rating_a > 0 and name not in unrated else np.inf
+        emergency_a = dss.CktElement.EmergAmps() if name in emergencies else rating_a
         if kind == "line":
             dss.Lines.Name(name.partition(".")[2])
         elements.append(
@@ -54,9 +57,10 @@ def survey_circuit(dss: Any) -> Survey:
                 buses=tuple(bus_of(bus) for bus in dss.CktElement.BusNames()),
                 nodes=np.array(dss.CktElement.NodeRef(), dtype=np.intp),
                 phases=tuple(dss.CktElement.NodeOrder()[: dss.CktElement.NumPhases()]),
-                rating_a=rating_a if rating_a > 0 and name not in unrated else np.inf,
+                rating_a=rating_a,
                 is_switch=kind == "line" and dss.Lines.IsSwitch(),
                 current_at=offsets.get(name, -1),
+                emergency_a=max(emergency_a, rating_a),
             )
         )
     names = ("ground", *(name.lower() for name in dss.Circuit.YNodeOrder()))
@@ -160,3 +164,16 @@ def _lines_without_ampacity(dss: Any) -> set[str]:
         if line.get("NormAmps", _PLACEHOLDER_A) == _PLACEHOLDER_A and not said:
             unrated.add(f"line.{line['Name'].lower()}")
     return unrated
+
+
+def _emergency_ratings(dss: Any) -> set[str]:
+    # OpenDSS makes up an emergency rating (600 A, 150 % of a transformer) where the description has none.
+    codes = {code["Name"].lower() for code in _objects(dss, "linecode") if "EmergAmps" in code}
+    lines = {
+        f"line.{line['Name'].lower()}"
+        for line in _objects(dss, "line")
+        if (line["LineCode"].lower() in codes if "LineCode" in line else "EmergAmps" in line)
+    }
+    return lines | {
+        f"transformer.{each['Name'].lower()}" for each in _objects(dss, "transformer") if "EmergHkVA" in each
+    }

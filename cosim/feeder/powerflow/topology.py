@@ -33,6 +33,7 @@ class Element:
     rating_a: float
     is_switch: bool
     current_at: int
+    emergency_a: float = np.inf
 
 
 @dataclass(frozen=True)

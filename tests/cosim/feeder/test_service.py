@@ -14,6 +14,7 @@ from broker.messages import FeederRequest, MeteredBatch, Step, Telemetry
 from broker.node import Node, serve
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
+from cosim.feeder.operation import OperatingRules
 from cosim.feeder.service import FeederService
 from cosim.feeder.thread import FeederOwner
 from market.services.roster import Roster
@@ -126,14 +127,13 @@ async def bench_of():
         buses = {name: await wire.__aenter__() for name, wire in wires.items()}
         entered.extend(wires.values())
         node = Node(buses["feeder"], "r1", "feeder")
-        service = FeederService(
-            node,
-            owner,
-            roster,
-            replace(bounds, **limits),
-            lam_nodes=layout.lam_nodes,
-            regulators_act=regulators_act,
+        rules = OperatingRules(
+            limits=replace(bounds, **limits),
+            interval_s=3600.0 * DT_H,
+            limit_kvar=np.zeros(LAMS),
+            controls_act=regulators_act,
         )
+        service = FeederService(node, owner, roster, rules)
 
         async def listen():
             async for received in buses["ears"].messages():

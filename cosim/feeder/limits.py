@@ -1,0 +1,33 @@
+"""Limits of a feeder as a scenario sets them: voltages by class of node, normal or emergency ratings."""
+
+import numpy as np
+
+from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.linear import Limits
+from cosim.scenario.sections import FeederSection
+
+
+def limits_of(section: FeederSection, layout: FeederLayout) -> Limits:
+    """Voltage limits of every node and current limits of every branch conductor.
+
+    Parameters
+    ----------
+    section
+        What the scenario says of the feeder.
+    layout
+        The feeder's nodes and ratings.
+    """
+    lower = np.full(len(layout.nodes), section.voltage_min_pu)
+    upper = np.full(len(layout.nodes), section.voltage_max_pu)
+    # The lowest class that holds a node is the last to speak.
+    for each in sorted(section.voltage_classes, key=lambda each: -each.up_to_kv):
+        mine = layout.node_base_kv <= each.up_to_kv * (1.0 + 1e-9)
+        lower[mine], upper[mine] = each.min_pu, each.max_pu
+    rating_a = layout.rating_a if section.rating == "normal" else layout.emergency_a
+    return Limits(
+        voltage_min_pu=lower,
+        voltage_max_pu=upper,
+        rating_a=rating_a * section.rating_factor
+        if section.current_limits
+        else np.full_like(layout.rating_a, np.inf),
+    )

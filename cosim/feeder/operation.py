@@ -1,0 +1,375 @@
+"""How a feeder is operated within an interval: proposals are judged in time, and meters' power is solved.
+
+A dispatch must keep the limits when it begins, with all controls where they stand, and once regulators and
+switched capacitors have answered it. Every position of the controls that a clearing has met has its linear
+model, and all of them bound the next clearing, so that market and controls cannot chase each other.
+Everything here runs in the feeder's own thread; `cosim.feeder.service` speaks for it on the bus.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from cosim.feeder import voltvar
+from cosim.feeder.circuit import AcState, Floats, PowerFlowError
+from cosim.feeder.controls import ControlRun, Positions
+from cosim.feeder.exposure import Exposure, exposure
+from cosim.feeder.linear import (
+    LINEAR_TOLERANCE_PU,
+    Judgement,
+    Limits,
+    Linearisation,
+    NetworkRows,
+    check,
+    network_rows,
+)
+from cosim.feeder.opendss import Feeder
+from cosim.feeder.plant import Plant
+from cosim.scenario.network import Event
+
+Reactive = Literal["unity", "volt-var", "market"]
+
+
+@dataclass(frozen=True)
+class OperatingRules:
+    """What a feeder's operation is bound by.
+
+    Attributes
+    ----------
+    limits
+        Voltage and current limits.
+    interval_s
+        Length of an interval, in which controls have time to act [s].
+    limit_kvar
+        Reactive capability of each LAM's inverters, both ways ``(M,)`` [kvar].
+    controls_act
+        Whether regulators and switched capacitors act.
+    network
+        Whether the limits enter the clearing.
+    reactive
+        What inverters do: nothing, their volt-var droop, or the market's set-points.
+    curve_pu
+        Voltages of the droop.
+    events
+        What happens at the opening of an interval, by tick.
+    """
+
+    limits: Limits
+    interval_s: float
+    limit_kvar: Floats
+    controls_act: bool = False
+    network: bool = True
+    reactive: Reactive = "unity"
+    curve_pu: tuple[float, float, float, float] = voltvar.CURVE_PU
+    events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A dispatch to be judged; powers over M LAMs [kW, kvar].
+
+    ``load_kvar`` is drawn beside the inverters; ``inverter_kvar`` are the market's set-points, + absorbs;
+    the clearing may choose between ``low_kw`` and ``high_kw``.
+    """
+
+    tick: int
+    round: int
+    net_kw: Floats
+    load_kvar: Floats
+    inverter_kvar: Floats
+    low_kw: Floats
+    high_kw: Floats
+
+
+_OVER_LAMS = ("net_kw", "load_kvar", "inverter_kvar", "low_kw", "high_kw")
+
+
+class Model(NamedTuple):
+    """Linear model for the clearing, over M net powers and, where inverters take set-points, M kvar."""
+
+    balance: Floats
+    offset_kw: float
+    rows: NetworkRows
+    limit_kvar: Floats
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What AC power flow says of a proposal, and the model for the next one where it is not confirmed.
+
+    Attributes
+    ----------
+    confirmed
+        Within limits and true to its model, before and after controls have acted.
+    severity
+        Largest severity of the states judged.
+    violations, flags
+        In words.
+    """
+
+    source_kw: float
+    confirmed: bool
+    linear_error_pu: float | None
+    severity: float
+    violations: tuple[str, ...]
+    flags: tuple[str, ...]
+    model: Model | None
+
+
+@dataclass(frozen=True)
+class Physics:
+    """What metered power did to the feeder in an interval.
+
+    Attributes
+    ----------
+    run
+        The states that it went through.
+    net_kvar
+        What each LAM drew, its inverters' droop included ``(M,)`` [kvar].
+    violations
+        Limits that are broken in the state in which the interval ends.
+    flags
+        What went wrong, in words.
+    """
+
+    run: ControlRun
+    net_kvar: Floats
+    violations: tuple[str, ...]
+    flags: tuple[str, ...]
+    exposure: Exposure
+
+    def mean(self, name: Literal["source_kw", "source_kvar", "losses_kw"]) -> float:
+        """Mean of a power over the interval."""
+        return float(
+            sum(
+                share * getattr(state, name)
+                for (_, state), share in zip(self.run.states, self.run.shares(), strict=True)
+            )
+        )
+
+
+class Operation:
+    """Judges proposals and solves what was metered, interval by interval.
+
+    Parameters
+    ----------
+    rules
+        What binds it.
+    """
+
+    def __init__(self, rules: OperatingRules) -> None:
+        self.rules = rules
+        self._plant: Plant | None = None
+        self._tick = -1
+        self._points: dict[Positions, Linearisation] = {}
+        self._at_rest = False
+
+    def open(self, feeder: Feeder, tick: int) -> tuple[list[str], list[str]]:
+        """Let the events of a tick happen.
+
+        Returns
+        -------
+        tuple
+            What happened, in words, and the names of the LAMs that no source feeds from now on.
+        """
+        plant = self._plant_of(feeder)
+        told = []
+        for event in self.rules.events.get(tick, ()):
+            try:
+                told.append(plant.apply(event))
+            except PowerFlowError as error:
+                told.append(f"{event.kind} of {event.element} could not happen, the feeder stays: {error}")
+        return told, plant.unserved()
+
+    def judge(self, feeder: Feeder, proposal: Proposal) -> Answer:
+        """Solve a proposal and judge it by the models of its tick; linearise where it is not confirmed.
+
+        Raises
+        ------
+        PowerFlowError
+            It has no power flow.
+        """
+        plant = self._plant_of(feeder)
+        fed = plant.fed()
+        proposal = replace(
+            proposal,
+            **{name: getattr(proposal, name) * fed for name in _OVER_LAMS},
+        )
+        if proposal.round == 0 or proposal.tick != self._tick:
+            self._tick, self._points = proposal.tick, {}
+        self._come_to_rest(plant, proposal)
+        start = plant.positions()
+        first = self._settle(plant, proposal)
+        judged = {start: self._check(first, proposal, self._points.get(start))}
+        confirmed, flags = judged[start].confirmed, []
+        if confirmed and self.rules.controls_act:
+            run = plant.act(lambda: self._settle(plant, proposal), self.rules.interval_s)
+            flags = _hunting(run)
+            there = plant.positions()
+            if there != start:
+                point = self._points.get(there)
+                judged[there] = self._check(run.last, proposal, point)
+                confirmed = not judged[there].violations and (point is None or judged[there].confirmed)
+                plant.put(start)
+        model = None if confirmed else self._remodel(plant, proposal, start, judged)
+        errors = [each.linear_error_pu for each in judged.values() if each.linear_error_pu is not None]
+        return Answer(
+            source_kw=first.source_kw,
+            confirmed=confirmed,
+            linear_error_pu=max(errors, default=None),
+            severity=max(each.severity for each in judged.values()),
+            violations=tuple(
+                f"{violation}{'' if where == start else ' once regulators have acted'}"
+                for where, each in judged.items()
+                for violation in each.violations
+            ),
+            flags=tuple(flags),
+            model=model,
+        )
+
+    def meter(self, feeder: Feeder, net_kw: Floats, net_kvar: Floats) -> Physics:
+        """Let an interval pass at metered power ``(M,)`` [kW, kvar]; controls act and stay.
+
+        Raises
+        ------
+        PowerFlowError
+            It has no power flow.
+        """
+        plant = self._plant_of(feeder)
+
+        def settle() -> AcState:
+            return self._droop(plant, net_kw, net_kvar)[0]
+
+        if self.rules.controls_act:
+            self._at_rest = True
+            run = plant.act(settle, self.rules.interval_s)
+        else:
+            run = ControlRun(self.rules.interval_s, ((0.0, settle()),))
+        judged = check(run.last, None, self.rules.limits)
+        return Physics(
+            run=run,
+            net_kvar=run.last.net_kvar,
+            violations=tuple(map(str, judged.violations)),
+            flags=tuple(_hunting(run)),
+            exposure=exposure(run, self.rules.limits, plant.layout.branch_base_kv),
+        )
+
+    def _plant_of(self, feeder: Feeder) -> Plant:
+        if self._plant is None:
+            self._plant = Plant(feeder)
+        return self._plant
+
+    def _come_to_rest(self, plant: Plant, proposal: Proposal) -> None:
+        """Let controls come to rest once, at the first state asked for: before, taps mean nothing."""
+        if self.rules.controls_act and not self._at_rest:
+            plant.act(lambda: self._settle(plant, proposal), 3600.0)
+        self._at_rest = True
+
+    def _settle(self, plant: Plant, proposal: Proposal) -> AcState:
+        kvar = proposal.load_kvar
+        if self.rules.reactive == "market":
+            return plant.solve(proposal.net_kw, kvar + proposal.inverter_kvar)
+        return self._droop(plant, proposal.net_kw, kvar)[0]
+
+    def _droop(self, plant: Plant, net_kw: Floats, load_kvar: Floats) -> tuple[AcState, Floats]:
+        """State with the inverters' droop at work, where they have one."""
+        if self.rules.reactive != "volt-var":
+            return plant.solve(net_kw, load_kvar), np.zeros_like(load_kvar)
+        return voltvar.settle(plant.solve, self._inverters(plant), net_kw, load_kvar)
+
+    def _inverters(self, plant: Plant) -> voltvar.Droop:
+        seen = voltvar.seen_by_lams(plant.layout.lam_nodes, len(plant.layout.nodes))
+        return voltvar.Droop(self.rules.limit_kvar, seen, self.rules.curve_pu)
+
+    def _market_kvar(self, proposal: Proposal) -> Floats:
+        """The kvar that the market sets ``(M,)``; all others move with the state, not with the clearing."""
+        return proposal.inverter_kvar if self.rules.reactive == "market" else np.zeros_like(proposal.net_kw)
+
+    def _check(self, state: AcState, proposal: Proposal, point: Linearisation | None) -> Judgement:
+        seen = replace(state, net_kw=proposal.net_kw, net_kvar=self._market_kvar(proposal))
+        return check(seen, point, self.rules.limits)
+
+    def _remodel(
+        self, plant: Plant, proposal: Proposal, start: Positions, judged: dict[Positions, Judgement]
+    ) -> Model | None:
+        """Linearise wherever no true model is at hand, and join all models of the tick."""
+        stale = [
+            where
+            for where, each in judged.items()
+            if each.linear_error_pu is None or each.linear_error_pu > LINEAR_TOLERANCE_PU
+        ]
+        if not self.rules.network and not stale:
+            return None
+        for where in stale:
+            if where != plant.positions():
+                plant.put(where)
+            self._points[where] = self._linearise(plant, proposal)
+        if plant.positions() != start:
+            plant.put(start)
+        return self._joined(proposal, start)
+
+    def _linearise(self, plant: Plant, proposal: Proposal) -> Linearisation:
+        """Model over what the market sets, inverters' droop included."""
+        kvar = self._market_kvar(proposal)
+        state = self._settle(plant, proposal)
+        model = plant.linearise(proposal.net_kw, state.net_kvar)
+        if self.rules.reactive == "volt-var":
+            model = voltvar.with_droop(model, self._inverters(plant))
+        return replace(model, net_kw=proposal.net_kw, net_kvar=kvar)
+
+    def _joined(self, proposal: Proposal, start: Positions) -> Model:
+        """Rows of all models of the tick; head power as with the controls where they stand."""
+        sets_kvar = self.rules.reactive == "market"
+        limit_kvar = self.rules.limit_kvar if sets_kvar else np.zeros(0)
+        low = np.concatenate([proposal.low_kw, -limit_kvar])
+        high = np.concatenate([proposal.high_kw, limit_kvar])
+        parts = []
+        in_order = sorted(self._points.items(), key=lambda each: each[0] != start)
+        for place, (where, point) in enumerate(in_order):
+            wide = _with_kvar(point) if sets_kvar else point
+            if where == start:
+                balance, offset_kw = wide.balance
+            rows = network_rows(wide, self.rules.limits, low, high)
+            suffix = "" if where == start else f" after taps {place}"
+            parts.append(replace(rows, name=tuple(f"{name}{suffix}" for name in rows.name)))
+        rows = _stacked(parts)
+        if not self.rules.network:
+            rows = _none(rows)
+        return Model(balance, offset_kw, rows, limit_kvar)
+
+
+def _hunting(run: ControlRun) -> list[str]:
+    if not run.hunting:
+        return []
+    return [f"controls hunt ({', '.join(run.hunting)}); all are held from then on in the interval"]
+
+
+def _with_kvar(point: Linearisation) -> Linearisation:
+    """Model over kW and kvar side by side, ``(2 M,)`` variables."""
+    return replace(
+        point,
+        net_kw=np.concatenate([point.net_kw, point.net_kvar]),
+        dv=np.hstack([point.dv, point.dv_kvar]),
+        di=np.hstack([point.di, point.di_kvar]),
+        dp0=np.concatenate([point.dp0, point.dp0_kvar]),
+    )
+
+
+def _stacked(parts: list[NetworkRows]) -> NetworkRows:
+    if len(parts) == 1:
+        return parts[0]
+    return NetworkRows(
+        name=tuple(name for part in parts for name in part.name),
+        kind=tuple(kind for part in parts for kind in part.kind),
+        matrix=np.concatenate([part.matrix for part in parts]),
+        base=np.concatenate([part.base for part in parts]),
+        lower=np.concatenate([part.lower for part in parts]),
+        upper=np.concatenate([part.upper for part in parts]),
+    )
+
+
+def _none(rows: NetworkRows) -> NetworkRows:
+    nothing = np.zeros(0)
+    return NetworkRows((), (), rows.matrix[:0], nothing, nothing, nothing)

@@ -1,0 +1,224 @@
+"""A feeder to which things happen: lines open and close, the source sags, regulators stick, loads step.
+
+To the outside it keeps the shape that it had at the start: what no source feeds has no voltage (NaN), carries
+no current and moves nothing. Inside, the circuit is opened anew whenever its topology changes.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from cosim.feeder.circuit import AcState, Floats, NothingFed
+from cosim.feeder.controls import ControlRun, Positions
+from cosim.feeder.linear import Linearisation
+from cosim.feeder.opendss import Feeder
+from cosim.scenario.network import Event
+
+
+class Plant:
+    """A `Feeder` with events; the same calls, over all M LAMs at all times.
+
+    Parameters
+    ----------
+    feeder
+        The feeder as it is at the start.
+    """
+
+    def __init__(self, feeder: Feeder) -> None:
+        self.layout = feeder.layout
+        self._base = feeder
+        self._now: Feeder | None = feeder
+        self._stood = feeder.positions()
+        self._whole = True
+        self._changes: dict[str, str | None] = {}
+        lams = len(feeder.layout.lams)
+        self._extra_kw, self._extra_kvar = np.zeros(lams), np.zeros(lams)
+        self._lams = np.arange(lams)
+        self._nodes = self._branches = np.zeros(0, dtype=np.intp)
+
+    def fed(self) -> Floats:
+        """1 for each LAM that a source feeds, 0 for the others ``(M,)``."""
+        fed = np.zeros(len(self.layout.lams))
+        fed[self._lams] = 1.0
+        return fed
+
+    def unserved(self) -> list[str]:
+        """Names of the LAMs that no source feeds."""
+        if self._whole:
+            return []
+        return [name for name, fed in zip(self.layout.lams, self.fed(), strict=True) if not fed]
+
+    def apply(self, event: Event) -> str:
+        """Let an event happen; says what it was, in words."""
+        match event.kind:
+            case "load-step":
+                lam = self.layout.lams.index(event.lam)
+                self._extra_kw[lam], self._extra_kvar[lam] = event.kw, event.kvar
+                return (
+                    f"a load of {event.kw:g} kW and {event.kvar:g} kvar outside the market at LAM {event.lam}"
+                )
+            case "source-voltage":
+                self._change("source", f"edit vsource.source pu={event.pu!r}")
+                return f"the source's voltage is {event.pu:g} pu"
+            case "regulator-stuck" | "regulator-freed":
+                name, is_stuck = event.element.lower(), event.kind == "regulator-stuck"
+                self._change(
+                    f"regcontrol.{name}", f"edit regcontrol.{name} maxtapchange=0" if is_stuck else None
+                )
+                return f"regulator {name} {'is stuck' if is_stuck else 'moves again'}"
+            case _:
+                name, opens = event.element.lower(), event.kind in ("line-outage", "switch-open")
+                what = f"line.{name}"
+                closing = None if what in self._changes else self._base.closing(name)
+                self._change(what, f"edit {what} enabled=no" if opens else closing)
+                return f"line {name} is {'out' if opens else 'in service'}{self._told_unserved()}"
+
+    def _told_unserved(self) -> str:
+        lams = self.unserved()
+        return f"; no source feeds {len(lams)} LAMs: {', '.join(lams)}" if lams else ""
+
+    def _change(self, what: str, text: str | None) -> None:
+        """Open the circuit anew with one change more, or less; controls stay where they stand."""
+        changes = {**self._changes, what: text}
+        before = self.positions()
+        try:
+            fresh = self._base.changed([each for each in changes.values() if each])
+        except NothingFed:
+            fresh = None
+        self._changes, self._now, self._stood = changes, fresh, before
+        if fresh is None:
+            self._whole, self._lams = False, self._lams[:0]
+            return
+        layout, now = self.layout, fresh.layout
+        place = {name: at for at, name in enumerate(layout.lams)}
+        self._lams = np.array([place[name] for name in now.lams], dtype=np.intp)
+        self._nodes = _places(layout.nodes, now.nodes)
+        self._branches = _places(layout.branches, now.branches)
+        self._whole = (
+            layout.lams == now.lams and layout.nodes == now.nodes and layout.branches == now.branches
+        )
+        fresh.put(before)
+
+    def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
+        """`Feeder.solve`; power of LAMs that nothing feeds counts as 0."""
+        if self._now is None:
+            return self._dark()
+        state = self._now.solve(*self._inside(net_kw, net_kvar))
+        if self._whole:
+            return replace(state, net_kw=np.array(net_kw), net_kvar=np.array(net_kvar))
+        fed = self.fed()
+        return replace(
+            state,
+            net_kw=net_kw * fed,
+            net_kvar=net_kvar * fed,
+            v_pu=_spread(state.v_pu, self._nodes, np.nan),
+            angle_deg=_spread(state.angle_deg, self._nodes, np.nan),
+            current_a=_spread(state.current_a, self._branches, 0.0),
+            nodes=self.layout.nodes,
+            branches=self.layout.branches,
+        )
+
+    def linearise(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
+        """`Feeder.linearise`; LAMs that nothing feeds move nothing, and have neither losses nor savings."""
+        if self._now is None:
+            return self._still()
+        model = self._now.linearise(*self._inside(net_kw, net_kvar))
+        if self._whole:
+            return replace(model, net_kw=np.array(net_kw), net_kvar=np.array(net_kvar))
+        fed, lams = self.fed(), len(self.layout.lams)
+
+        def wide(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            full = np.zeros((len(rows), lams), dtype=matrix.dtype)
+            full[:, self._lams] = _spread(matrix, rows, 0.0)
+            return full
+
+        dp0, dp0_kvar = np.ones(lams), np.zeros(lams)
+        dp0[self._lams], dp0_kvar[self._lams] = model.dp0, model.dp0_kvar
+        return replace(
+            model,
+            net_kw=net_kw * fed,
+            net_kvar=net_kvar * fed,
+            v_pu=_spread(model.v_pu, self._nodes, np.nan),
+            dv=wide(model.dv, self._nodes),
+            dv_kvar=wide(model.dv_kvar, self._nodes),
+            current_a=_spread(model.current_a, self._branches, 0.0),
+            di=wide(model.di, self._branches),
+            di_kvar=wide(model.di_kvar, self._branches),
+            dp0=dp0,
+            dp0_kvar=dp0_kvar,
+            nodes=self.layout.nodes,
+            branches=self.layout.branches,
+        )
+
+    def act(self, settle: Callable[[], AcState], window_s: float) -> ControlRun:
+        """`Feeder.act`, where ``settle`` solves by `solve` here."""
+        if self._now is None:
+            return ControlRun(window_s, ((0.0, settle()),))
+        return self._now.act(settle, window_s)
+
+    def positions(self) -> Positions:
+        """`Feeder.positions`."""
+        return self._stood if self._now is None else self._now.positions()
+
+    def put(self, where: Positions) -> None:
+        """`Feeder.put`."""
+        if self._now is not None:
+            self._now.put(where)
+
+    def _dark(self) -> AcState:
+        """The state in which nothing is fed."""
+        layout, lams = self.layout, len(self.layout.lams)
+        nowhere = np.full(len(layout.nodes), np.nan)
+        return AcState(
+            net_kw=np.zeros(lams),
+            net_kvar=np.zeros(lams),
+            v_pu=nowhere,
+            angle_deg=nowhere,
+            current_a=np.zeros(len(layout.branches), dtype=np.complex128),
+            source_kw=0.0,
+            source_kvar=0.0,
+            losses_kw=0.0,
+            taps=tuple(self._stood.taps.values()),
+            iterations=0,
+            nodes=layout.nodes,
+            branches=layout.branches,
+        )
+
+    def _still(self) -> Linearisation:
+        """The model of a feeder in which nothing is fed."""
+        dark, lams = self._dark(), len(self.layout.lams)
+        still = np.zeros((len(dark.nodes), lams))
+        no_current = np.zeros((len(dark.branches), lams), dtype=np.complex128)
+        return Linearisation(
+            net_kw=dark.net_kw,
+            net_kvar=dark.net_kvar,
+            v_pu=dark.v_pu,
+            dv=still,
+            dv_kvar=still,
+            current_a=dark.current_a,
+            di=no_current,
+            di_kvar=no_current,
+            p0_kw=0.0,
+            dp0=np.ones(lams),
+            dp0_kvar=np.zeros(lams),
+            nodes=dark.nodes,
+            branches=dark.branches,
+        )
+
+    def _inside(self, net_kw: Floats, net_kvar: Floats) -> tuple[Floats, Floats]:
+        kw, kvar = net_kw + self._extra_kw, net_kvar + self._extra_kvar
+        return (kw, kvar) if self._whole else (kw[self._lams], kvar[self._lams])
+
+
+def _places(whole: tuple[str, ...], part: tuple[str, ...]) -> np.ndarray:
+    """Place in ``part`` of each name of ``whole``, -1 where it has none."""
+    at = {name: place for place, name in enumerate(part)}
+    return np.array([at.get(name, -1) for name in whole], dtype=np.intp)
+
+
+def _spread(values: np.ndarray, places: np.ndarray, otherwise: float) -> np.ndarray:
+    """Values at their places, along the first axis."""
+    full = np.full((len(places), *values.shape[1:]), otherwise, dtype=values.dtype)
+    full[places >= 0] = values[places[places >= 0]]
+    return full

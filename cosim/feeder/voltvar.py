@@ -1,0 +1,157 @@
+"""Inverters that answer voltage with reactive power: the volt-var droop of IEEE 1547 category B.
+
+The droop is a piecewise-linear curve from voltage to reactive power; together with the feeder it is a fixed
+point, found by damped iteration. Its slope enters the linear model, so that the market sees the feeder with
+its inverters at work.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from cosim.feeder.circuit import AcState, Floats, PowerFlowError
+from cosim.feeder.linear import Linearisation
+
+CATEGORY_B_SHARE = 0.44
+"""Reactive capability of a category B inverter, both ways, over its rated apparent power (IEEE 1547-2018)."""
+
+CURVE_PU = (0.92, 0.98, 1.02, 1.08)
+"""Voltages V1 to V4 of the default category B curve; between V2 and V3 nothing is drawn or injected [pu]."""
+
+_SETTLED_PU = 1e-9
+_MOST_STEPS = 200
+
+
+class _Solve(Protocol):
+    def __call__(self, net_kw: Floats, net_kvar: Floats) -> AcState: ...
+
+
+@dataclass(frozen=True)
+class Droop:
+    """Volt-var answers of the inverters of M LAMs.
+
+    Attributes
+    ----------
+    limit_kvar
+        Reactive capability of each LAM's inverters, both ways ``(M,)`` [kvar].
+    seen
+        Mean that turns node voltages into the voltage of each LAM ``(M, n)``.
+    curve_pu
+        Voltages V1 < V2 <= V3 < V4 [pu]: full injection to V1, none from V2 to V3, full absorption from V4.
+    """
+
+    limit_kvar: Floats
+    seen: Floats
+    curve_pu: tuple[float, float, float, float] = CURVE_PU
+
+    def lam_v_pu(self, v_pu: Floats) -> Floats:
+        """Voltage that each LAM's inverters see ``(M,)`` [pu]; 1 where there is none, which asks nothing."""
+        dark = np.isnan(v_pu)
+        return np.where(self.seen @ dark > 0, 1.0, self.seen @ np.where(dark, 0.0, v_pu))
+
+    def answer_kvar(self, lam_v_pu: Floats) -> Floats:
+        """Reactive power that each LAM's inverters draw at its voltage ``(M,)`` [kvar], + absorbs."""
+        return self.limit_kvar * np.interp(lam_v_pu, self.curve_pu, (-1.0, 0.0, 0.0, 1.0))
+
+    def slope(self, lam_v_pu: Floats) -> Floats:
+        """Change of that per pu of voltage ``(M,)`` [kvar/pu]; at a corner the flatter side's."""
+        v1, v2, v3, v4 = self.curve_pu
+        low = (lam_v_pu > v1) & (lam_v_pu < v2)
+        high = (lam_v_pu > v3) & (lam_v_pu < v4)
+        return self.limit_kvar * (low / (v2 - v1) + high / (v4 - v3))
+
+
+def seen_by_lams(lam_nodes: tuple[tuple[int, ...], ...], nodes: int) -> Floats:
+    """Mean over the nodes of each LAM, as a matrix ``(M, nodes)``."""
+    seen = np.zeros((len(lam_nodes), nodes))
+    for lam, mine in enumerate(lam_nodes):
+        seen[lam, list(mine)] = 1.0 / len(mine) if mine else 0.0
+    return seen
+
+
+def settle(
+    solve: _Solve, droop: Droop, net_kw: Floats, load_kvar: Floats, start_kvar: Floats | None = None
+) -> tuple[AcState, Floats]:
+    """AC state in which every inverter draws what its droop asks for at that state's voltage.
+
+    The step is damped: it halves when the distance from the droop grows, so that a steep droop on a weak
+    feeder settles instead of swinging.
+
+    Parameters
+    ----------
+    solve
+        AC power flow of net powers.
+    droop
+        The inverters.
+    net_kw, load_kvar
+        Active power of each LAM, and reactive power without its inverters ``(M,)`` [kW, kvar].
+    start_kvar
+        Where to start ``(M,)`` [kvar]; by default at zero, so that the result cannot tell of the past.
+
+    Returns
+    -------
+    AcState, ndarray
+        The state, and what inverters draw ``(M,)`` [kvar].
+
+    Raises
+    ------
+    PowerFlowError
+        As ``solve``, or the droop does not settle.
+    """
+    kvar = np.zeros_like(load_kvar) if start_kvar is None else start_kvar
+    scale = max(float(droop.limit_kvar.max(initial=0.0)), 1e-12)
+    step, last = 1.0, np.inf
+    for _ in range(_MOST_STEPS):
+        state = solve(net_kw, load_kvar + kvar)
+        wanted = droop.answer_kvar(droop.lam_v_pu(state.v_pu))
+        miss = float(np.abs(wanted - kvar).max(initial=0.0)) / scale
+        if miss <= _SETTLED_PU:
+            return state, kvar
+        if miss > 0.9 * last:
+            step = max(0.5 * step, 0.02)
+        last = miss
+        kvar = kvar + step * (wanted - kvar)
+    raise PowerFlowError(
+        f"the inverters' volt-var droop does not settle: {miss * scale:.3g} kvar off "
+        f"after {_MOST_STEPS} steps; "
+        "flatten feeder.volt_var_pu"
+    )
+
+
+def with_droop(model: Linearisation, droop: Droop) -> Linearisation:
+    """Linear model of the feeder whose inverters follow their droop.
+
+    With ``dQ = F A dv`` (F the droops' slopes, A the LAMs' view of the nodes) and ``dv = dv_kw dP + dv_kvar
+    dQ``, reactive power follows active power as ``dQ = (1 - F A dv_kvar)^-1 F A dv_kw dP``, which is put into
+    every derivative per kW. Corners of the droop are left to the next linearisation.
+
+    Parameters
+    ----------
+    model
+        The model at held reactive power.
+    droop
+        The inverters.
+
+    Returns
+    -------
+    Linearisation
+        Derivatives per kW with reactive power following; per kvar of what is drawn beside the droop.
+    """
+    slope = droop.slope(droop.lam_v_pu(model.v_pu))[:, None]
+    if not slope.any():
+        return model
+    view = slope * droop.seen
+    count = len(model.net_kw)
+    loop = np.eye(count) - view @ model.dv_kvar
+    follow_kw = np.linalg.solve(loop, view @ model.dv)
+    follow_kvar = np.linalg.solve(loop, view @ model.dv_kvar)
+    return replace(
+        model,
+        dv=model.dv + model.dv_kvar @ follow_kw,
+        di=model.di + model.di_kvar @ follow_kw,
+        dp0=model.dp0 + model.dp0_kvar @ follow_kw,
+        dv_kvar=model.dv_kvar + model.dv_kvar @ follow_kvar,
+        di_kvar=model.di_kvar + model.di_kvar @ follow_kvar,
+        dp0_kvar=model.dp0_kvar + model.dp0_kvar @ follow_kvar,
+    )
