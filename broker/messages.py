@@ -240,8 +240,8 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
 
     ``inverter_kvar`` are the reactive set-points of the LAMs' inverters, + absorbs, with their values
     ``inverter_price`` [$/kvarh]; both empty where the market sets none. ``unserved`` LAMs have no source.
-    ``relaxed`` tells by how much a limit that no trade can keep gave way, upper + and lower -, by row; the
-    feeder head's own is named ``head``.
+    ``relaxed_by`` tells by how much the limits ``relaxed_name``, which no trade can keep, gave way: upper +,
+    lower -, in row units; the feeder head's own is named ``head`` and in kW.
     """
 
     status: Literal["confirmed", "unconfirmed", "held"]
@@ -266,7 +266,8 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     inverter_kvar: list[float] = []
     inverter_price: list[float] = []
     unserved: list[str] = []
-    relaxed: dict[str, float] = {}
+    relaxed_name: list[str] = []
+    relaxed_by: list[float] = []
 
 
 class LamOutcome(Message, frozen=True, tag="lam-outcome"):

@@ -31,6 +31,7 @@ PARTS = (
     messages.DeviceState,
     messages.DeviceSetPoint,
     messages.NetworkModel,
+    messages.ReactiveModel,
     messages.CertificateFigures,
     messages.Rents,
     messages.BenchmarkCost,

@@ -9,7 +9,7 @@ from cosim.feeder.opendss import Feeder
 CIRCUIT = """
 clear
 new circuit.small basekv=12.47 pu=1.0 bus1=head mvasc3=200 mvasc1=200
-new transformer.reg phases=3 windings=2 buses=[head mid] conns=[wye wye] kvs=[12.47 12.47] kvas=[9000 9000] xhl=0.1
+new transformer.reg phases=3 windings=2 buses=[head mid] kvs=[12.47 12.47] kvas=[9000 9000] xhl=0.1
 new regcontrol.reg transformer=reg winding=2 vreg=122 band=2 ptratio=60 delay=30 tapdelay=4
 new line.far bus1=mid bus2=end r1=1 x1=2 r0=2 x0=4 c1=0 c0=0 length=1
 new capacitor.bank bus1=end phases=3 kvar=1200 kv=12.47 {states}
@@ -130,7 +130,10 @@ def test_a_model_after_controls_moved_and_came_back_is_that_of_before():
 def test_positions_are_told_apart_by_taps_and_by_capacitors():
     at = Positions({"a": 1}, {"c": (0,)})
     assert at == Positions({"a": 1}, {"c": (0,)})
-    assert len({at, Positions({"a": 1}, {"c": (0,)}), Positions({"a": 2}, {"c": (0,)}), Positions({"a": 1})}) == 3
+    assert (
+        len({at, Positions({"a": 1}, {"c": (0,)}), Positions({"a": 2}, {"c": (0,)}), Positions({"a": 1})})
+        == 3
+    )
 
 
 def test_shares_are_the_parts_of_the_span_between_actions():
