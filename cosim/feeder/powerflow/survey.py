@@ -168,12 +168,12 @@ def _lines_without_ampacity(dss: Any) -> set[str]:
 
 def _emergency_ratings(dss: Any) -> set[str]:
     # OpenDSS makes up an emergency rating (600 A, 150 % of a transformer) where the description has none.
-    codes = {code["Name"].lower() for code in _objects(dss, "linecode") if "EmergAmps" in code}
+    codes = {code["Name"].lower() for code in objects(dss, "linecode") if "EmergAmps" in code}
     lines = {
         f"line.{line['Name'].lower()}"
-        for line in _objects(dss, "line")
+        for line in objects(dss, "line")
         if (line["LineCode"].lower() in codes if "LineCode" in line else "EmergAmps" in line)
     }
     return lines | {
-        f"transformer.{each['Name'].lower()}" for each in _objects(dss, "transformer") if "EmergHkVA" in each
+        f"transformer.{each['Name'].lower()}" for each in objects(dss, "transformer") if "EmergHkVA" in each
     }
