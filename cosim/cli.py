@@ -1,4 +1,4 @@
-"""The command line: ``sharegrid run``, ``serve``, ``clear``, ``report`` and ``scenario``.
+"""The command line: ``sharegrid run``, ``serve``, ``clear``, ``feeder``, ``report`` and ``scenario``.
 
 Every error that a user can meet ends here as one line on standard error and an exit code; heavy libraries
 are imported inside the commands that need them, so that ``sharegrid clear`` starts at once.
@@ -18,6 +18,7 @@ import click
 from broker.errors import BrokerError
 from cosim.errors import SharegridError
 from cosim.memory import keep_freed_memory
+from cosim.study.commands import feeder
 from devices.errors import DeviceError
 from market.errors import MarketError
 
@@ -221,6 +222,9 @@ def _write_trace(case: Path, rounds: Sequence[Round], path: Path, title: str) ->
         raise SharegridError(
             f"{path}: {error.strerror or error}; choose a path that can be written"
         ) from error
+
+
+main.add_command(feeder)
 
 
 @main.command()

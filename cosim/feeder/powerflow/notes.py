@@ -51,9 +51,9 @@ def notes_on(dss: Any, generation: Sequence[HeldGeneration]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def listed(kind: str, names: Iterable[str]) -> str:
-    """Such as ``3 pvsystems (a, b, c)``; the first five by name."""
-    found = [name.rpartition(".")[2] for name in names]
+def listed(kind: str, names: Iterable[str], *, whole: bool = False) -> str:
+    """Such as ``3 pvsystems (a, b, c)``; the first five by name, what stands before a dot left out."""
+    found = [str(name) if whole else name.rpartition(".")[2] for name in names]
     some = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
     return f"{len(found)} {kind}{'s' if len(found) > 1 else ''} ({some})"
 

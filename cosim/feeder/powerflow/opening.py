@@ -15,7 +15,7 @@ from cosim.feeder.powerflow.engine import command
 # A LAM draws constant power at any voltage that a feeder can have.
 _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
 # OpenDSS compares all voltages to ground, and not all of them need be defined to better than the last.
-_TOLERANCES = (1e-9, 1e-6, 1e-4)
+_TOLERANCES = (1e-10, 1e-6, 1e-4)
 _SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1"
 _CHANGES_DIRECTORY = re.compile(r"\s*(cd\b|set\s+datapath\b)", re.IGNORECASE)
 
@@ -77,15 +77,24 @@ def hold_constant_power(dss: Any, loads: Sequence[SpotLoad], base_kv: Floats) ->
     """Make every load draw constant power, at any voltage near the base of its nodes ``(N,)`` [kV]."""
     for load in loads:
         # Rated as its bus: of a rated voltage that does not fit the bus, OpenDSS makes an impedance.
-        between_phases = len(load.phases) > 1 or load.is_delta or load.nodes[-1] > 0
-        kv = base_kv[load.nodes[0]] * (math.sqrt(3.0) if between_phases else 1.0)
+        kv = rated_kv(load, base_kv)
         command(dss, f"edit load.{load.name} {_LOAD_MODEL} kv={kv} kw={load.kw} kvar={load.kvar}")
 
 
-def choose_tolerance(dss: Any) -> None:
-    """Let OpenDSS's own solutions, by which controls act, be as exact as the circuit admits."""
+def rated_kv(load: SpotLoad, base_kv: Floats) -> float:
+    """Rated voltage that suits a load's bus, as OpenDSS wants it, given base voltages of nodes [kV]."""
+    between_phases = len(load.phases) > 1 or load.is_delta or load.nodes[-1] > 0
+    return float(base_kv[load.nodes[0]]) * (math.sqrt(3.0) if between_phases else 1.0)
+
+
+def choose_tolerance(dss: Any) -> bool:
+    """Let OpenDSS's own solutions, by which controls act, be as exact as the circuit admits.
+
+    Returns whether there is one at all.
+    """
     for tolerance in _TOLERANCES:
-        command(dss, f"set tolerance={tolerance}")
+        command(dss, f"set tolerance={tolerance} maxiterations=200")
         dss.Solution.Solve()
         if dss.Solution.Converged():
-            return
+            return True
+    return False

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cosim.feeder.circuit import PublishedSolution
-from cosim.feeder.powerflow.engine import command, converge
-from cosim.feeder.powerflow.opening import open_circuit
+from cosim.feeder.circuit import PowerFlowError, PublishedSolution
+from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit
 from cosim.feeder.powerflow.survey import tap_positions
 
 
@@ -31,8 +31,9 @@ def solve_as_published(master: str | Path | None = None, *, hold_taps: bool = Tr
         The power flow does not converge.
     """
     dss = open_circuit(master)
-    command(dss, f"set controlmode={'off' if hold_taps else 'static'} tolerance=1e-10 maxiterations=200")
-    converge(dss)
+    command(dss, f"set controlmode={'off' if hold_taps else 'static'} maxcontroliter=100")
+    if not choose_tolerance(dss):
+        raise PowerFlowError("the power flow of the feeder as described does not converge; check its data")
     head_kw, head_kvar = dss.Circuit.TotalPower()
     names = (name.lower() for name in dss.Circuit.AllNodeNames())
     return PublishedSolution(

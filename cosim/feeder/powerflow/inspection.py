@@ -1,0 +1,199 @@
+"""What a feeder's description holds and what looks wrong in it, before anybody relies on it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.feeder.circuit import Floats
+from cosim.feeder.powerflow.engine import solution_vector
+from cosim.feeder.powerflow.generation import KINDS
+from cosim.feeder.powerflow.notes import listed
+from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit, rated_kv
+from cosim.feeder.powerflow.survey import objects, positions, spot_loads, survey_circuit, tap_positions
+from cosim.feeder.powerflow.topology import Survey
+
+_DEAD_PU = 0.05
+_ROOT_3 = float(np.sqrt(3.0))
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a feeder is, ``{what: how many or how much}``, and sentences on what looks wrong."""
+
+    facts: Mapping[str, str]
+    suspicious: tuple[str, ...]
+
+
+def inspect(master: str | Path | None, voltage_min_pu: float, voltage_max_pu: float) -> Inspection:
+    """Look at a feeder as its description has it, without LAMs.
+
+    Parameters
+    ----------
+    master
+        OpenDSS master file; none for the IEEE 123-node feeder.
+    voltage_min_pu, voltage_max_pu
+        Limits that its own solution is held against [pu].
+
+    Raises
+    ------
+    FeederError
+        The file is missing, refused, or a bus has no base voltage.
+    """
+    dss = open_circuit(master)
+    converged = choose_tolerance(dss)
+    survey = survey_circuit(dss)
+    v_pu = np.abs(solution_vector(dss))[1:] / (1e3 * survey.base_kv[1:])
+    phase = np.array([name.partition(".")[2] in ("1", "2", "3") for name in survey.node_names[1:]])
+    names = np.array(survey.node_names[1:])[phase]
+    facts = _facts(dss, survey)
+    suspicious = list(_doubts(dss, survey))
+    if master and not positions(dss):
+        suspicious.append("no bus has coordinates: the report draws no map")
+    if converged:
+        v_pu = v_pu[phase]
+        alive = v_pu[v_pu > _DEAD_PU]
+        source_kw, losses_kw = -dss.Circuit.TotalPower()[0], dss.Circuit.Losses()[0] / 1e3
+        facts["its own solution"] = (
+            f"{source_kw:,.1f} kW from the source, {losses_kw:,.1f} kW losses, "
+            f"{alive.min():.4f} to {alive.max():.4f} pu"
+        )
+        suspicious += _voltages(names, v_pu, voltage_min_pu, voltage_max_pu)
+        suspicious += _overloads(dss, survey)
+    else:
+        facts["its own solution"] = "none: the power flow does not converge"
+        suspicious.insert(0, "the power flow does not converge at the feeder's own loads")
+    return Inspection(facts, tuple(suspicious))
+
+
+def _facts(dss: Any, survey: Survey) -> dict[str, str]:
+    kinds = Counter(element.kind for element in survey.elements)
+    switches = sum(element.is_switch for element in survey.elements)
+    base_kv = Counter(
+        f"{_ROOT_3 * kv:.4g}"
+        for _, kv in {
+            (name.partition(".")[0], kv)
+            for name, kv in zip(survey.node_names[1:], survey.base_kv[1:].tolist(), strict=True)
+        }
+    )
+    loads = spot_loads(dss)
+    phases = Counter(("delta" if load.is_delta else "wye", len(load.phases)) for load in loads)
+    taps = tap_positions(dss)
+    controlled = len(set(_controlled(dss)))
+    facts = {
+        "buses, nodes": f"{dss.Circuit.NumBuses():,}, {dss.Circuit.NumNodes():,}",
+        "base voltages": ", ".join(
+            f"{kv} kV ({count} bus{'es' if count > 1 else ''})"
+            for kv, count in sorted(base_kv.items(), key=lambda item: -float(item[0]))
+        ),
+        "lines": f"{kinds['line']:,}, {switches} of them switches",
+        "transformers": f"{kinds['transformer'] + kinds['autotrans']:,}",
+        "regulators": f"{len(taps)}" + (f" at taps {', '.join(map(str, taps.values()))}" if taps else ""),
+        "capacitors": f"{kinds['capacitor']}, {controlled} of them switched by a control",
+        "loads": f"{len(loads):,} at {len({load.bus for load in loads}):,} buses: "
+        f"{sum(load.kw for load in loads):,.1f} kW, {sum(load.kvar for load in loads):,.1f} kvar",
+        "connections": ", ".join(
+            f"{count:,} in {conn} of {number} phase{'s' if number > 1 else ''}"
+            for (conn, number), count in sorted(phases.items())
+        ),
+    }
+    generation = [f"{kinds[kind]} {kind}{'s' if kinds[kind] > 1 else ''}" for kind in KINDS if kinds[kind]]
+    if generation:
+        facts["generation"] = ", ".join(generation)
+    rated = sum(np.isfinite(branch.element.rating_a) for branch in survey.branches)
+    facts["ratings"] = f"{rated:,} of {len(survey.branches):,} conductors of lines and transformers"
+    return facts
+
+
+def _doubts(dss: Any, survey: Survey) -> Iterator[str]:
+    base_kv = survey.base_kv
+    unrated = [
+        element.name for element in survey.elements if element.kind == "line" and np.isinf(element.rating_a)
+    ]
+    if unrated:
+        yield f"{listed('line', unrated)} without rating: the current there is never limited"
+    loads = spot_loads(dss)
+    odd = []
+    for load in loads:
+        dss.Loads.Name(load.name)
+        if abs(dss.Loads.kV() / rated_kv(load, base_kv) - 1.0) > 0.25:
+            odd.append(load.name)
+    if odd:
+        yield f"{listed('load', odd)} rated for another voltage than the bus has"
+    nothing = [load.name for load in loads if load.kw == 0 and load.kvar == 0]
+    if nothing:
+        yield f"{listed('load', nothing)} drawing nothing"
+    models = Counter(str(load.get("Model", 1)) for load in objects(dss, "load"))
+    others = sum(count for model, count in models.items() if model not in ("1", "PQ", "Constant PQ"))
+    if others:
+        yield f"{others} loads that vary with voltage; in the loop all draw constant power"
+    yield from _misbased(dss, survey)
+
+
+def _misbased(dss: Any, survey: Survey) -> Iterator[str]:
+    """Buses whose base voltage is not that of a transformer winding there, the first few."""
+    found: dict[str, str] = {}
+    for element in survey.elements:
+        if element.kind != "transformer":
+            continue
+        dss.Transformers.Name(element.name.partition(".")[2])
+        conductors = len(element.nodes) // len(element.buses)
+        for winding, bus in enumerate(element.buses):
+            live = [node for node in element.nodes[winding * conductors :][:conductors] if node > 0]
+            if not live:
+                continue
+            dss.Transformers.Wdg(winding + 1)
+            to_ground = len(element.phases) == 1 and not dss.Transformers.IsDelta()
+            winding_kv = dss.Transformers.kV() * (_ROOT_3 if to_ground else 1.0)
+            base_kv = _ROOT_3 * float(survey.base_kv[live[0]])
+            if abs(winding_kv / base_kv - 1.0) > 0.25:
+                found[bus] = (
+                    f"bus {bus} has a base of {base_kv:.4g} kV between phases, {element.name} "
+                    f"{winding_kv:.4g} kV there: complete 'set voltagebases'"
+                )
+    yield from list(found.values())[:_NAMED]
+
+
+def _voltages(names: NDArray[np.str_], v_pu: Floats, lower: float, upper: float) -> list[str]:
+    found = []
+    dead = np.flatnonzero(~(v_pu > _DEAD_PU))
+    if dead.size:
+        found.append(f"{listed('node', names[dead], whole=True)} without voltage")
+    base = np.flatnonzero((np.abs(v_pu / _ROOT_3 - 1) < 0.1) | (np.abs(v_pu * _ROOT_3 - 1) < 0.1))
+    if base.size:
+        found.append(
+            f"{listed('node', names[base], whole=True)} off by the square root of 3: give 'set voltagebases' "
+            "voltages between phases, also where there is one phase"
+        )
+    outside = np.flatnonzero((v_pu > _DEAD_PU) & ((v_pu < lower) | (v_pu > upper)))
+    if outside.size:
+        worst = outside[np.argmax(np.maximum(lower - v_pu[outside], v_pu[outside] - upper))]
+        found.append(
+            f"{outside.size:,} of {v_pu.size:,} node voltages outside {lower:g} to {upper:g} pu in its own "
+            f"solution, worst {v_pu[worst]:.4f} pu at {names[worst]}"
+        )
+    return found
+
+
+def _overloads(dss: Any, survey: Survey) -> list[str]:
+    amps = np.abs(np.array(dss.PDElements.AllCurrents()).view(np.complex128))
+    loading = np.array([amps[branch.current_at] / branch.element.rating_a for branch in survey.branches])
+    over = np.flatnonzero(loading > 1.0)
+    if not over.size:
+        return []
+    worst = over[np.argmax(loading[over])]
+    where = f"{survey.branches[worst].name} at {100 * loading[worst]:.0f} %"
+    return [
+        f"{over.size} of {loading.size:,} conductors above their rating in its own solution, worst {where}"
+    ]
+
+
+def _controlled(dss: Any) -> Iterator[str]:
+    for name in dss.CapControls.AllNames():
+        dss.CapControls.Name(name)
+        yield dss.CapControls.Capacitor().lower()

@@ -1,0 +1,1 @@
+"""A feeder studied without a market: the commands under ``sharegrid feeder``."""

@@ -1,0 +1,243 @@
+"""``sharegrid feeder``: a feeder looked at, solved, linearised and run through time, without a market."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cosim.study.output import Kind, figures, say, solution_lines, summary_lines, write_series, write_tables
+
+if TYPE_CHECKING:
+    from cosim.feeder.linear import Limits
+    from cosim.feeder.opendss import Feeder
+
+_SHOWN = 10
+
+
+def _finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no finite number")
+    return value
+
+
+master_argument = click.argument("master", required=False, type=click.Path(path_type=Path))
+lams_option = click.option(
+    "--lams", type=click.Path(path_type=Path), help="Table of LAMs and their buses. Default: every load bus."
+)
+load_option = click.option(
+    "--load",
+    default=1.0,
+    show_default=True,
+    callback=_finite,
+    help="Part of its own load at which the feeder is looked at.",
+)
+min_option = click.option(
+    "--voltage-min", default=0.95, show_default=True, callback=_finite, help="Lower limit [pu]."
+)
+max_option = click.option(
+    "--voltage-max", default=1.05, show_default=True, callback=_finite, help="Upper limit [pu]."
+)
+
+
+@click.group()
+def feeder() -> None:
+    """Look at a feeder, or use its power flow and linear model alone.
+
+    MASTER is an OpenDSS master file; without it, the IEEE 123-node feeder that comes along.
+    """
+
+
+@feeder.command()
+@master_argument
+@lams_option
+@min_option
+@max_option
+def check(master: Path | None, lams: Path | None, voltage_min: float, voltage_max: float) -> None:
+    """Say what a feeder is, what looks wrong in it and what the loop would not honour.
+
+    Exit status: 0 usable, 2 not.
+    """
+    from cosim.feeder.powerflow.inspection import inspect
+
+    found = inspect(master, voltage_min, voltage_max)
+    click.echo(figures(f"{master or 'IEEE 123-node test feeder'}, as described", found.facts))
+    for sentence in found.suspicious:
+        say(sentence, "yellow")
+    layout = _open(master, lams).layout
+    for note in layout.notes:
+        say(f"in the loop: {note}", "cyan")
+    exact = layout.description["derivatives"] == "admittance"
+    click.echo(
+        f"usable: {len(layout.lams)} LAMs with {layout.spot_kw.sum():,.1f} kW, {len(layout.nodes):,} node "
+        f"voltages, derivatives from {'its admittances' if exact else 'differences'}"
+    )
+
+
+@feeder.command()
+@master_argument
+@lams_option
+@load_option
+@min_option
+@max_option
+@click.option("--as-described", is_flag=True, help="Loads vary with voltage as the file says; no LAMs.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for nodes.csv and branches.csv.")
+def solve(
+    master: Path | None,
+    lams: Path | None,
+    load: float,
+    voltage_min: float,
+    voltage_max: float,
+    as_described: bool,
+    out: Path | None,
+) -> None:
+    """Solve AC power flow as the loop does: constant power, generation and taps held."""
+    if as_described:
+        _solve_as_described(master, out)
+        return
+    from cosim.feeder.linear import check as judge
+
+    own = _open(master, lams)
+    layout, limits = own.layout, _limits(own, voltage_min, voltage_max)
+    state = own.solve(layout.spot_kw * load, layout.spot_kw * layout.tan_phi * load)
+    loading = limits.loading(state.current_a)
+    most = loading.argmax()
+    lines = {
+        "LAMs draw": f"{state.net_kw.sum():,.2f} kW, {state.net_kvar.sum():,.2f} kvar",
+        **solution_lines(state, dict(zip(state.nodes, state.v_pu.tolist(), strict=True)), own.taps()),
+        "highest loading": f"{100 * loading[most]:.1f} % of {layout.branches[most]}",
+    }
+    click.echo(figures(f"{layout.name} at {load:g} times its load", lines))
+    violations = judge(state, None, limits).violations
+    for violation in violations[:_SHOWN]:
+        say(str(violation), "yellow")
+    if len(violations) > _SHOWN:
+        say(f"and {len(violations) - _SHOWN} more", "yellow")
+    if out is not None:
+        nodes = {"node": layout.nodes, "base_kv": layout.node_base_kv, "v_pu": state.v_pu}
+        branches = {"branch": layout.branches, "rating_a": layout.rating_a, "current_a": abs(state.current_a)}
+        write_tables(out, "csv", {"nodes": nodes | {"angle_deg": state.angle_deg}, "branches": branches})
+        click.echo(f"wrote {out / 'nodes.csv'} and {out / 'branches.csv'}")
+
+
+def _solve_as_described(master: Path | None, out: Path | None) -> None:
+    from cosim.feeder.powerflow.published import solve_as_published
+
+    solution = solve_as_published(master)
+    alive = {node: v_pu for node, v_pu in solution.v_pu.items() if v_pu > 0}
+    click.echo(
+        figures(f"{master or 'IEEE 123-node test feeder'}", solution_lines(solution, alive, solution.taps))
+    )
+    if out is not None:
+        nodes = {"node": list(solution.v_pu), "v_pu": list(solution.v_pu.values())}
+        write_tables(out, "csv", {"nodes": nodes})
+        click.echo(f"wrote {out / 'nodes.csv'}")
+
+
+@feeder.command()
+@master_argument
+@lams_option
+@load_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Numpy archive, FILE.npz.")
+def linear(master: Path | None, lams: Path | None, load: float, out: Path) -> None:
+    """Write the linear model at an AC solution: what each kW and kvar of each LAM changes."""
+    from cosim.feeder.archive import save_linearisation
+
+    own = _open(master, lams)
+    layout = own.layout
+    model = own.linearise(layout.spot_kw * load, layout.spot_kw * layout.tan_phi * load)
+    save_linearisation(model, layout, out)
+    click.echo(
+        f"{out}: {len(layout.lams)} LAMs, {len(layout.nodes):,} nodes, {len(layout.branches):,} branch "
+        f"conductors of {layout.name} at {load:g} times its load ({layout.description['derivatives']})"
+    )
+
+
+@feeder.command()
+@master_argument
+@lams_option
+@click.option(
+    "--shape",
+    type=click.Path(path_type=Path),
+    help="CSV or Parquet file, a row for each step: column `load`, or one named after a LAM, is the part of "
+    "its own load that it draws. Default: the standard household H0, its peak being 1.",
+)
+@click.option("--start", type=click.DateTime(), default="2024-01-01", help="Begin.  [default: 2024-01-01]")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Number of steps. Default: the shape's rows, or a year."
+)
+@click.option(
+    "--step-min", default="60", show_default=True, type=click.Choice(["5", "10", "15", "20", "30", "60"])
+)
+@click.option("--regulators", default="free", show_default=True, type=click.Choice(["free", "held"]))
+@min_option
+@max_option
+@click.option("--voltages", is_flag=True, help="Also write every voltage of every step.")
+@click.option("--format", "kind", default="parquet", show_default=True, type=click.Choice(["parquet", "csv"]))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
+@click.option("--force", is_flag=True, help="Replace results that the folder holds.")
+def run(
+    master: Path | None,
+    lams: Path | None,
+    shape: Path | None,
+    start: datetime,
+    steps: int | None,
+    step_min: str,
+    regulators: str,
+    voltage_min: float,
+    voltage_max: float,
+    voltages: bool,
+    kind: Kind,
+    out: Path,
+    force: bool,
+) -> None:
+    """Run power flow through time, by default a year of hours, regulators and capacitors acting."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from cosim.errors import SharegridError
+    from cosim.feeder.timeseries import run_series
+    from cosim.study.shapes import household_factors, read_factors
+
+    if (out / "summary.json").exists() and not force:
+        raise SharegridError(
+            f"{out}: holds results already; choose another folder or replace them with --force"
+        )
+    minutes = int(step_min)
+    own = _open(master, lams)
+    factors = (
+        household_factors(start, minutes, steps)
+        if shape is None
+        else read_factors(shape, own.layout.lams, steps)
+    )
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("steps", total=len(factors))
+        series = run_series(
+            own,
+            factors,
+            _limits(own, voltage_min, voltage_max),
+            minutes / 60.0,
+            controls_act=regulators == "free",
+            keep_voltages=voltages,
+            on_step=lambda: progress.advance(bar),
+        )
+    write_series(series, start, minutes, out, kind)
+    click.echo(
+        figures(f"{own.layout.name}, {len(factors):,} steps of {minutes} min", summary_lines(series.summary))
+    )
+    click.echo(f"results: {out}")
+
+
+def _open(master: Path | None, lams: Path | None) -> Feeder:
+    from cosim.feeder.sites import open_feeder
+
+    return open_feeder(str(master or ""), str(lams or ""))
+
+
+def _limits(own: Feeder, voltage_min: float, voltage_max: float) -> Limits:
+    from cosim.feeder.linear import Limits
+
+    return Limits(voltage_min, voltage_max, own.layout.rating_a)

@@ -1,0 +1,57 @@
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.scenario import ScenarioError
+from cosim.study.shapes import household_factors, read_factors
+
+NEW_YEAR = datetime.fromisoformat("2023-01-01T00:00:00")
+
+
+def test_a_year_of_households_peaks_at_one_in_winter_evenings():
+    hours = household_factors(NEW_YEAR, 60, None)
+    assert len(hours) == 8760
+    assert 0.9 < hours.max() <= 1.0
+    assert hours.min() > 0.0
+    assert hours.argmax() % 24 in (18, 19)
+    assert hours[: 31 * 24].mean() > 1.1 * hours[181 * 24 : 212 * 24].mean()
+
+
+def test_steps_of_any_length_share_one_profile():
+    quarters = household_factors(NEW_YEAR, 15, 96)
+    np.testing.assert_allclose(household_factors(NEW_YEAR, 60, 24), quarters.reshape(24, 4).mean(axis=1))
+
+
+def test_a_run_may_begin_anywhere_and_end_in_the_next_year():
+    late = household_factors(datetime.fromisoformat("2023-12-31T12:00:00"), 60, 24)
+    np.testing.assert_allclose(late[:12], household_factors(NEW_YEAR, 60, None)[-12:])
+    assert late[12:].min() > 0.0
+
+
+def table(folder: Path, text: str) -> Path:
+    path = folder / "shape.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_table_for_all_and_one_for_a_lam(tmp_path):
+    path = table(tmp_path, "time,load,b\n0:00,0.5,-1\n1:00,0.25,2\n")
+    np.testing.assert_array_equal(read_factors(path, ("a", "b"), None), [[0.5, -1], [0.25, 2]])
+    np.testing.assert_array_equal(read_factors(path, ("a", "b"), 1), [[0.5, -1]])
+
+
+@pytest.mark.parametrize(
+    ("text", "steps", "message"),
+    [
+        ("laod\n1\n", None, r"shape.csv, column laod: unknown column; did you mean 'load'\?"),
+        ("a\n1\n", None, "no column for LAM 'b'; add it, or a column load for all others"),
+        ("load\n1\n", 2, "1 rows for 2 steps"),
+        ("load\n1\nx\n", None, "column load, line 3: 'x' is no finite number"),
+        ("load\n1\n1000\n", None, "column load, line 3: 1000 is outside -100 to 100"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, steps, message):
+    with pytest.raises(ScenarioError, match=message):
+        read_factors(table(tmp_path, text), ("a", "b"), steps)
