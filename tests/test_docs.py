@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
+from cosim.study.commands import feeder
 from market.case import Resources, Tariff
 from market.response import supply_curves
 from market.strategy import Truthful, View
@@ -67,13 +68,13 @@ def test_readme_names_every_command_and_no_other():
 def test_options_in_the_documents_exist():
     known = {
         option
-        for command in main.commands.values()
+        for command in [*main.commands.values(), *feeder.commands.values()]
         for parameter in command.params
         for option in parameter.opts
     }
     for page in PAGES:
         for line in text_of(page).splitlines():
-            if re.search(r"\bsharegrid (run|serve|clear|report|scenario)\b", line):
+            if re.search(r"\bsharegrid (run|serve|clear|feeder|report|scenario)\b", line):
                 assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= known, f"{page.name}: {line}"
 
 

@@ -202,6 +202,8 @@ def run(
     from cosim.feeder.timeseries import run_series
     from cosim.study.shapes import household_factors, read_factors
 
+    if out.exists() and not out.is_dir():
+        raise SharegridError(f"{out}: is a file; choose a folder that can be written")
     if (out / "summary.json").exists() and not force:
         raise SharegridError(
             f"{out}: holds results already; choose another folder or replace them with --force"
