@@ -9,70 +9,20 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from broker.messages import DeviceSetPoint, DeviceState, Quality
+from broker.messages import DeviceSetPoint, DeviceState
 from devices.actuator import Actuator, attempt
 from devices.drivers import Inverter, InverterValues, Meter, MeterValues
 from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.modbus import Connection, Counts
+from devices.polling import Ask, Device, Got, Memory, ask_battery, ask_meter, ask_pv, poll_link
 from devices.reading import Outcome, Reading
 from devices.unit import Unit
 
-V = TypeVar("V")
-Device = Literal["pv", "battery"]
 _DEVICES: tuple[Device, ...] = ("pv", "battery")
-
-
-class _Got(msgspec.Struct):
-    """What one poll has brought in so far."""
-
-    meters: dict[str, MeterValues]
-    inverters: dict[tuple[str, Device], InverterValues]
-
-
-class _Ask(msgspec.Struct, frozen=True):
-    """One device to be read in a poll: its unit id, whether it is a meter, and how it is asked."""
-
-    unit: int
-    is_meter: bool
-    read: Callable[[_Got], Awaitable[None]]
-
-
-async def _ask_meter(prosumer: str, meter: Meter, got: _Got) -> None:
-    got.meters[prosumer] = await meter.values()
-
-
-async def _ask_pv(prosumer: str, pv: Inverter, got: _Got) -> None:
-    got.inverters[prosumer, "pv"] = await pv.pv_values()
-
-
-async def _ask_battery(prosumer: LiveProsumer, battery: Inverter, horizon_s: float, got: _Got) -> None:
-    values = await battery.battery_values(prosumer.battery_efficiency, horizon_s)
-    got.inverters[prosumer.id, "battery"] = values
-
-
-class _Memory(Generic[V]):
-    """Last good values of one device, when they were read, and for how many polls they have stood in."""
-
-    def __init__(self, hold_polls: int) -> None:
-        self._hold_polls = hold_polls
-        self._values: V | None = None
-        self._failed = 0
-        self.read_at: float | None = None
-
-    def remember(self, values: V | None) -> tuple[Quality, V | None]:
-        """Take a poll's result in, ``None`` for a failure; returns what counts now."""
-        if values is not None:
-            self._values, self._failed, self.read_at = values, 0, time.time()
-            return "good", values
-        self._failed += 1
-        if self._values is not None and self._failed <= self._hold_polls:
-            return "held", self._values
-        return "missing", None
 
 
 class Gateway:
@@ -126,13 +76,13 @@ class Gateway:
         self._poll_limit_s = poll_limit_s
         self._profiles = profiles
         self._connections: dict[Link, Connection] = {}
-        self._queues: dict[Connection, list[_Ask]] = {}
+        self._queues: dict[Connection, list[Ask]] = {}
         self._actuators: dict[tuple[str, Device], Actuator] = {}
         self._readers: dict[str, Meter] = {}
         for prosumer in self.prosumers:
             self._equip(prosumer)
-        self._meters = {p.id: _Memory[MeterValues](hold_polls) for p in self.prosumers}
-        self._states = {key: _Memory[InverterValues](hold_polls) for key in self._actuators}
+        self._meters = {p.id: Memory[MeterValues](hold_polls) for p in self.prosumers}
+        self._states = {key: Memory[InverterValues](hold_polls) for key in self._actuators}
 
     @property
     def counts(self) -> Counts:
@@ -160,12 +110,14 @@ class Gateway:
         list of Reading
             One for each prosumer, in order. A device that fails never fails the poll.
         """
-        self.problems = []
-        got = _Got({}, {})
+        got = Got({}, {}, [])
         await asyncio.gather(
-            *(self._poll_in_turn(link, queue, inverters, got) for link, queue in self._queues.items())
+            *(
+                poll_link(connection, asks, got, inverters=inverters, limit_s=self._poll_limit_s)
+                for connection, asks in self._queues.items()
+            )
         )
-        self.problems.sort()
+        self.problems = sorted(got.problems)
         return [self._reading(prosumer, got, inverters) for prosumer in self.prosumers]
 
     @property
@@ -251,16 +203,16 @@ class Gateway:
     def _equip(self, prosumer: LiveProsumer) -> None:
         meter = Meter(self._unit(prosumer.meter))
         self._readers[prosumer.id] = meter
-        self._enqueue(prosumer.meter, is_meter=True, read=partial(_ask_meter, prosumer.id, meter))
+        self._enqueue(prosumer.meter, is_meter=True, read=partial(ask_meter, prosumer.id, meter))
         if prosumer.pv is not None:
             pv = Inverter(self._unit(prosumer.pv))
             self._actuators[prosumer.id, "pv"] = Actuator(pv, "pv", prosumer.pv_guard, self._now)
-            self._enqueue(prosumer.pv, is_meter=False, read=partial(_ask_pv, prosumer.id, pv))
+            self._enqueue(prosumer.pv, is_meter=False, read=partial(ask_pv, prosumer.id, pv))
         if prosumer.battery is not None:
             battery = Inverter(self._unit(prosumer.battery))
             actuator = Actuator(battery, "battery", prosumer.battery_guard, self._now)
             self._actuators[prosumer.id, "battery"] = actuator
-            read = partial(_ask_battery, prosumer, battery, self._interval_s)
+            read = partial(ask_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
             self._enqueue(prosumer.battery, is_meter=False, read=read)
 
     def _unit(self, endpoint: Endpoint) -> Unit:
@@ -270,34 +222,10 @@ class Gateway:
             self._queues[self._connections[link]] = []
         return Unit(self._connections[link], endpoint, self._profiles)
 
-    def _enqueue(
-        self, endpoint: Endpoint, *, is_meter: bool, read: Callable[[_Got], Awaitable[None]]
-    ) -> None:
-        self._queues[self._connections[endpoint.link]].append(_Ask(endpoint.unit, is_meter, read))
+    def _enqueue(self, endpoint: Endpoint, *, is_meter: bool, read: Callable[[Got], Awaitable[None]]) -> None:
+        self._queues[self._connections[endpoint.link]].append(Ask(endpoint.unit, is_meter, read))
 
-    async def _poll_in_turn(
-        self, connection: Connection, queue: Sequence[_Ask], inverters: bool, got: _Got
-    ) -> None:
-        wanted = [ask for ask in queue if inverters or ask.is_meter]
-        # Meters first, because settlement rests on them; those that were silent last, for they cost time.
-        wanted.sort(key=lambda ask: (connection.silent(ask.unit), not ask.is_meter))
-        reached = 0
-        try:
-            async with asyncio.timeout(self._poll_limit_s):
-                for ask in wanted:
-                    try:
-                        await ask.read(got)
-                    except DeviceError as error:
-                        self.problems.append(str(error))
-                    reached += 1
-        except TimeoutError:
-            left = len(wanted) - reached
-            self.problems.append(
-                f"{left} devices at {connection.link} were not read within {self._poll_limit_s:g} s; "
-                "use more links or a longer live.poll_limit_s"
-            )
-
-    def _reading(self, prosumer: LiveProsumer, got: _Got, inverters: bool) -> Reading:
+    def _reading(self, prosumer: LiveProsumer, got: Got, inverters: bool) -> Reading:
         devices = tuple(
             self._state(prosumer.id, device, got.inverters.get((prosumer.id, device)))
             for device in _DEVICES
