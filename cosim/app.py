@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -25,8 +26,10 @@ from rich.progress import (
 
 from broker.choose import open_broker
 from broker.errors import BrokerError
+from broker.messages import Stop
 from broker.topics import topic_safe
 from cosim.clock import Clock, Pacing
+from cosim.emergency import KEY, findable, on_key
 from cosim.errors import SharegridError
 from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
@@ -63,6 +66,8 @@ class RunOptions:
     force: bool = False
     run_id: str | None = None
     elsewhere: tuple[str, ...] = ()
+    arm: bool = False
+    observe: bool = False
 
     def load(self) -> Scenario:
         """The scenario with these overrides."""
@@ -118,12 +123,16 @@ async def _run(options: RunOptions) -> int:
         with console.status("building feeder and population"):
             owner = await stack.enter_async_context(_feeder(scenario))
             world = build_world(scenario, owner.layout)
+            _check_hardware(world, pacing)
             broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
-            stage = Stage(world, run_id, broker.url, owner)
+            stage = Stage(world, run_id, broker.url, owner, options.arm, options.observe)
             jobs = await stack.enter_async_context(services(stage, roles))
         writer = stack.enter_context(RunWriter(out, force=options.force))
+        stack.enter_context(findable(out, run_id, broker.url))
         writer.scenario(resolved_toml(scenario))
         writer.feeder_map(feeder_map(world))
+        for line in _hardware(world, options):
+            click.echo(line, err=True)
         for note in owner.layout.notes:
             click.echo(f"feeder: {note}", err=True)
             writer.event({"tick": 0, "kind": "feeder", "source": "feeder", "detail": note})
@@ -135,7 +144,7 @@ async def _run(options: RunOptions) -> int:
             control(stage, writer, ledger, pacing, lambda _: progress.advance(bar))
         )
         failure: BaseExceptionGroup | None = None
-        with _ends_on_signal(clock) as signalled:
+        with _ends_on_signal(clock) as signalled, _stops_on_key(clock):
             try:
                 await perform([*jobs, recorder.run, clock.run])
             except* (SharegridError, BrokerError, DeviceError) as group:
@@ -161,6 +170,41 @@ async def _run(options: RunOptions) -> int:
         complete = summary["intervals"]["settled"]
         click.echo(f"interrupted: {complete} intervals are complete and saved in {out}", err=True)
     return INTERRUPTED if signalled else 0
+
+
+def _check_hardware(world: World, pacing: Pacing) -> None:
+    hardware = world.wiring.hardware
+    if hardware and pacing.factor != 1.0:
+        names = ", ".join(str(each.endpoint) for each in hardware[:3])
+        raise RunError(f'hardware ({names}) lives in real time: add --pace real, or set clock = "run"')
+
+
+def _hardware(world: World, options: RunOptions) -> list[str]:
+    """What a user must know of the hardware before the run begins."""
+    hardware = [each for each in world.wiring.hardware if each.kind != "meter"]
+    if not world.wiring.hardware:
+        return []
+    armed = 0 if options.observe else sum(each.guard(arm=options.arm).armed for each in hardware)
+    counted = f"{len(world.wiring.hardware)} devices, {len(hardware)} of them inverters, {armed} armed"
+    lines = [f"hardware: {counted}"]
+    if sys.stdin.isatty():
+        lines.append(f"press {KEY} to bring all devices to their safe values at once")
+    return lines
+
+
+@contextmanager
+def _stops_on_key(clock: Clock) -> Iterator[None]:
+    """A key in the terminal stops all devices, whatever process their gateway is in."""
+    node, tasks = clock.node, set()
+
+    def stop() -> None:
+        topic = node.topics.stop(node.name)
+        tasks.add(
+            asyncio.create_task(node.publish(topic, Stop, node.tick, reason=f"key {KEY} in the terminal"))
+        )
+
+    with on_key(stop):
+        yield
 
 
 def _feeder(scenario: Scenario) -> FeederOwner:
@@ -214,7 +258,9 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
         await perform(
-            await stack.enter_async_context(services(Stage(world, run_id, broker.url, owner), roles))
+            await stack.enter_async_context(
+                services(Stage(world, run_id, broker.url, owner, options.arm, options.observe), roles)
+            )
         )
     return 0
 

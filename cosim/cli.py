@@ -32,6 +32,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 USER_ERROR = 2
 ROLES = ("market", "feeder", "devices")
+SERVED = (*ROLES, "emulators")
 
 
 class _OneLineErrors(click.Group):
@@ -61,11 +62,16 @@ broker_option = click.option(
 )
 
 
-def _roles(_ctx: click.Context, _param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
+arm_option = click.option("--arm", is_flag=True, help="Command the hardware that the scenario arms.")
+observe_option = click.option("--observe", is_flag=True, help="Read all devices, write none.")
+
+
+def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
     names = tuple(filter(None, value.split(","))) if isinstance(value, str) else tuple(value)
+    known = SERVED if param.name == "roles" else ROLES
     for name in names:
-        if name not in ROLES:
-            raise click.BadParameter(f"{name} is no role; choose from {', '.join(ROLES)}")
+        if name not in known:
+            raise click.BadParameter(f"{name} is no role; choose from {', '.join(known)}")
     return names
 
 
@@ -93,6 +99,8 @@ def main() -> None:
     callback=_roles,
     help="Roles that other processes serve: market, feeder, devices.",
 )
+@arm_option
+@observe_option
 def run(
     scenario: Path | None,
     intervals: int | None,
@@ -104,6 +112,8 @@ def run(
     force: bool,
     run_id: str | None,
     elsewhere: tuple[str, ...],
+    arm: bool,
+    observe: bool,
 ) -> None:
     """Run SCENARIO (default: the shipped summer day) and write a run directory."""
     from cosim.app import RunOptions, run_command
@@ -119,6 +129,8 @@ def run(
         force=force,
         run_id=run_id,
         elsewhere=elsewhere,
+        arm=arm,
+        observe=observe,
     )
     sys.exit(run_command(options))
 
@@ -131,6 +143,8 @@ def run(
 @click.option("--intervals", type=click.IntRange(1), help="As given to `sharegrid run`.")
 @click.option("--start", metavar="HH:MM", help="As given to `sharegrid run`.")
 @click.option("--seed", type=click.IntRange(0), help="As given to `sharegrid run`.")
+@arm_option
+@observe_option
 def serve(
     roles: tuple[str, ...],
     scenario: Path | None,
@@ -139,14 +153,45 @@ def serve(
     intervals: int | None,
     start: str | None,
     seed: int | None,
+    arm: bool,
+    observe: bool,
 ) -> None:
-    """Serve ROLEs (market, feeder, devices) of a run whose clock is elsewhere."""
+    """Serve ROLEs (market, feeder, devices, emulators) of a run whose clock is elsewhere."""
     from cosim.app import RunOptions, serve_command
 
     options = RunOptions(
-        scenario=scenario, intervals=intervals, start=start, broker=broker, seed=seed, run_id=run_id
+        scenario=scenario,
+        intervals=intervals,
+        start=start,
+        broker=broker,
+        seed=seed,
+        run_id=run_id,
+        arm=arm,
+        observe=observe,
     )
     sys.exit(serve_command(options, roles))
+
+
+@main.command()
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@click.option("--broker", metavar="mqtt://HOST:PORT", help="Broker of a run whose directory is elsewhere.")
+@click.option("--run-id", help="Name of that run.")
+@click.option("--reason", default="asked for by hand", show_default=True, help="What the record will say.")
+@click.option("--wait", default=10.0, show_default=True, help="Seconds to wait for an answer.")
+def stop(directory: Path | None, broker: str | None, run_id: str | None, reason: str, wait: float) -> None:
+    """Emergency stop: bring all devices of the run in DIRECTORY to their safe values.
+
+    The run goes on, but commands no device any more. Exit status: 0 all are safe, 1 some are not yet.
+    """
+    from cosim.emergency import StopError, Whereabouts, stop_command, whereabouts
+
+    if directory is not None:
+        at = whereabouts(directory)
+    elif broker and run_id:
+        at = Whereabouts(run_id, broker)
+    else:
+        raise StopError("stop: which run? Give its directory, or --broker and --run-id")
+    sys.exit(stop_command(at, reason, wait))
 
 
 @main.command()

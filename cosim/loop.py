@@ -17,6 +17,7 @@ from broker.messages import Step, StepName
 from broker.mqtt import connect
 from broker.node import Node, offline_will, serve
 from cosim.clock import Clock, Pacing
+from cosim.errors import SharegridError
 from cosim.feeder.service import FeederService
 from cosim.feeder.thread import FeederOwner
 from cosim.population.noise import generator
@@ -24,7 +25,7 @@ from cosim.population.portfolios import LiveEnvironment, Sky, TelemetryPortfolio
 from cosim.recording.recorder import Recorder
 from cosim.results import RunWriter
 from cosim.results.ledger import Ledger
-from cosim.world import AUDITOR, DEVICE_HOST, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM, World
+from cosim.world import AUDITOR, DEVICE_HOST, EMULATORS, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM, World
 from devices.emulated_meter import Accuracy
 from devices.emulator import EmulatedProsumer, Fleet
 from devices.gateway import Gateway
@@ -38,18 +39,28 @@ from market.services.wam import WamOperator
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 
+
+class NoEmulators(SharegridError):
+    """Emulators beside the run that its scenario does not ask for, or asks for elsewhere."""
+
+
 # How long a service may stay away or a step may take when nothing paces the run [s].
 GUARD_S = 60.0
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One process of a run: the world, the bus, and the feeder's thread where this process owns it."""
+    """One process of a run: the world, the bus, and the feeder's thread where this process owns it.
+
+    ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
+    """
 
     world: World
     run_id: str
     url: str
     owner: FeederOwner | None = None
+    arm: bool = False
+    observe: bool = False
 
     @asynccontextmanager
     async def node(self, name: str) -> AsyncIterator[Node]:
@@ -68,7 +79,7 @@ async def services(stage: Stage, roles: Sequence[str]) -> AsyncIterator[list[Job
     Parameters
     ----------
     roles
-        Of market, feeder and devices, those that this process hosts.
+        Of market, feeder, devices and emulators, those that this process hosts.
     """
     async with AsyncExitStack() as stack:
         jobs: list[Job] = []
@@ -78,6 +89,8 @@ async def services(stage: Stage, roles: Sequence[str]) -> AsyncIterator[list[Job
             jobs += await _feeder(stage, stack)
         if "devices" in roles and stage.world.has_live:
             jobs += await _devices(stage, stack)
+        if "emulators" in roles:
+            jobs += await _emulators(stage, stack)
         yield jobs
 
 
@@ -158,23 +171,49 @@ async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     first = world.scenario.live.modbus_port
     live = await fleet.start(ports=range(first, first + len(fleet.prosumers)) if first else ())
     stack.push_async_callback(fleet.stop)
-    members = world.roster.live_members
-    environment = LiveEnvironment(Sky(world.profiles), members, world.reactive_ratio)
-    host = await stack.enter_async_context(stage.node(DEVICE_HOST))
     gate = await stack.enter_async_context(stage.node(GATEWAY))
     gateway = Gateway(
-        live.values(),
+        [world.wiring.connect(each, arm=stage.arm, observe=stage.observe) for each in live.values()],
         interval_s=world.timeline.interval_h * 3600.0,
         timeout_s=world.scenario.live.poll_timeout_s,
         # A meter is read twice in an interval.
         hold_polls=2 * world.scenario.live.hold_intervals,
+        poll_limit_s=world.scenario.live.poll_limit_s,
+        profiles=world.wiring.profiles,
     )
     stack.push_async_callback(gateway.close)
+    return [await _device_host(stage, stack, DEVICE_HOST, fleet), GatewayService(gate, gateway).run]
+
+
+async def _emulators(stage: Stage, stack: AsyncExitStack) -> list[Job]:
+    """Emulated devices beside the run, at the addresses that its scenario names, on the run's clock.
+
+    The fleet is the whole one, so that every prosumer draws what it draws inside the run.
+    """
+    followers = stage.world.wiring.followers
+    if not followers:
+        raise NoEmulators('no [[devices]] of this scenario has clock = "run"; there is nothing to emulate')
+    fleet = emulated_fleet(stage.world)
+    stack.push_async_callback(fleet.stop)
+    for name, kinds in followers.items():
+        link = kinds["meter"].endpoint.link
+        served = (await fleet.start(link.place, [link.port], only=[name]))[name]
+        for kind, each in kinds.items():
+            if getattr(served, kind) != each.endpoint:
+                raise NoEmulators(
+                    f"[[devices]] of {name}: {kind} would be {getattr(served, kind)} "
+                    f"as {getattr(served, kind).profile}; correct connect and profile"
+                )
+    return [await _device_host(stage, stack, EMULATORS, fleet)]
+
+
+async def _device_host(stage: Stage, stack: AsyncExitStack, name: str, fleet: Fleet) -> Job:
+    world = stage.world
+    members = world.roster.live_members
+    environment = LiveEnvironment(Sky(world.profiles), members, world.reactive_ratio)
+    node = await stack.enter_async_context(stage.node(name))
     lams = tuple(int(lam) for lam in world.roster.lam[members])
-    return [
-        _job(host, DeviceHostService(host, fleet, environment, lams)),
-        GatewayService(gate, gateway).run,
-    ]
+    return _job(node, DeviceHostService(node, fleet, environment, lams))
 
 
 def emulated_fleet(world: World) -> Fleet:
@@ -216,7 +255,7 @@ def reporters(world: World) -> dict[StepName, list[str]]:
     """Services whose report ends each step."""
     hosts, lam_hosts = list(world.roster.hosts), list(world.roster.lam_hosts)
     gateways = [GATEWAY] if world.has_live else []
-    device_hosts = [DEVICE_HOST] if world.has_live else []
+    device_hosts = world.device_hosts
     return {
         "measure": gateways,
         "bid": [WAM],

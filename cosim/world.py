@@ -31,6 +31,8 @@ from cosim.population.profiles import Profiles, build_profiles
 from cosim.scenario import Extension, Scenario
 from cosim.scenario.network import Event
 from cosim.scenario.timeline import Timeline, timeline_of
+from cosim.wiring import Wiring, wire
+from devices.profiles import as_builtins, load_profile
 from market.case import Case, Grid, Resources, Tariff
 from market.services.roster import Roster, Rules, Terms
 from market.strategy import Conduct, Truthful
@@ -41,6 +43,7 @@ LAM_HOST = "lams-0"
 WAM = "wam"
 FEEDER = "feeder"
 DEVICE_HOST = "devices-0"
+EMULATORS = "emulators-0"
 GATEWAY = "gateway-0"
 AUDITOR = "auditor"
 RECORDER = "recorder"
@@ -61,6 +64,8 @@ class World:
         Reactive over active power of each prosumer's load, ``(n,)``.
     events
         What happens to the feeder, by tick.
+    wiring
+        Devices outside the run.
     """
 
     scenario: Scenario
@@ -73,6 +78,7 @@ class World:
     roster: Roster
     rules: Rules
     reactive_ratio: npt.NDArray[np.float64]
+    wiring: Wiring
     events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
 
     def operating_rules(self) -> OperatingRules:
@@ -124,6 +130,12 @@ class World:
         return drawn
 
     @property
+    def device_hosts(self) -> list[str]:
+        """Names of the services that let emulated devices act."""
+        apart = [EMULATORS] if self.wiring.followers else []
+        return [DEVICE_HOST, *apart] if self.has_live else []
+
+    @property
     def position_hosts(self) -> list[str]:
         """Names of the services that publish prosumers' true positions."""
         return [*self.roster.hosts, *([LIVE_HOST] if self.has_live else [])]
@@ -131,7 +143,7 @@ class World:
     @property
     def services(self) -> list[str]:
         """Names of all services of the run but the clock."""
-        live = [LIVE_HOST, DEVICE_HOST, GATEWAY] if self.has_live else []
+        live = [LIVE_HOST, GATEWAY, *self.device_hosts] if self.has_live else []
         return [*self.roster.hosts, *self.roster.lam_hosts, WAM, AUDITOR, FEEDER, RECORDER, *live]
 
 
@@ -158,6 +170,7 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
         rules=_rules(scenario, timeline, population, layout.lams),
         reactive_ratio=layout.tan_phi[population.lam],
         events=schedule(scenario.events, layout, timeline),
+        wiring=wire(scenario, population),
     )
 
 
@@ -176,6 +189,10 @@ def digest_of(scenario: Scenario) -> str:
     for section, key in (("market", "strategy"), ("population", "forecast")):
         named: Extension = getattr(getattr(scenario, section), key)
         values[section][key]["folder"] = source_hash(named, f"{section}.{key}")
+    folder = Path(scenario.live.profiles) if scenario.live.profiles else None
+    values["live"]["profiles"] = [
+        as_builtins(load_profile(each.profile, folder)) for each in scenario.devices
+    ]
     return hashlib.sha256(repr((version("sharegrid"), values)).encode()).hexdigest()[:16]
 
 

@@ -4,7 +4,7 @@ Simulated time passes only in `Fleet.advance`; no clock is involved, and chance 
 that inexact meters are given, so the same set-points and the same weather give the same bits.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -88,7 +88,11 @@ class Fleet:
         return self.meters.energy_kwh
 
     async def start(
-        self, host: str = "127.0.0.1", ports: Sequence[int] = (), units_per_port: int = MOST_UNITS
+        self,
+        host: str = "127.0.0.1",
+        ports: Sequence[int] = (),
+        units_per_port: int = MOST_UNITS,
+        only: Collection[str] | None = None,
     ) -> dict[str, LiveProsumer]:
         """Serve all units over Modbus TCP.
 
@@ -100,6 +104,8 @@ class Fleet:
             Ports to use in order; free ones when they run out.
         units_per_port
             Most units behind one port.
+        only
+            Prosumers whose units are served; ``None`` for all.
 
         Returns
         -------
@@ -111,11 +117,14 @@ class Fleet:
         ServerError
             A port cannot be bound.
         """
-        groups = [self._units(k) for k in range(len(self.prosumers))]
+        served = [k for k, p in enumerate(self.prosumers) if only is None or p.id in only]
+        groups = [self._units(k) for k in served]
         shelf = [[unit for _, unit in group] for group in groups]
-        self._servers, places = await start_servers(shelf, host, ports, units_per_port)
+        servers, places = await start_servers(shelf, host, ports, units_per_port)
+        self._servers += servers
         live: dict[str, LiveProsumer] = {}
-        for prosumer, group, at in zip(self.prosumers, groups, places, strict=True):
+        for k, group, at in zip(served, groups, places, strict=True):
+            prosumer = self.prosumers[k]
             found = {
                 role: tcp(host, port, unit, prosumer.meter if role == "meter" else f"sunspec-{role}")
                 for (role, _), (port, unit) in zip(group, at, strict=True)

@@ -1,4 +1,4 @@
-"""One poll of many devices: what is asked in which order, what came in, and what stands in for what did not."""
+"""One poll of many devices: what is asked in which order, what came in, and what stands in for the rest."""
 
 import asyncio
 import time
@@ -54,7 +54,7 @@ async def poll_link(
 ) -> None:
     """Read the devices on one link one after another.
 
-    Meters come first, because settlement rests on them, and devices that were silent last, for they cost time.
+    Meters come first, because settlement rests on them; devices that were silent last, for they cost time.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker import columns
-from broker.messages import Audit, Done, Rejected, Step, Traffic
+from broker.messages import Audit, Done, Rejected, Step, Stopped, Traffic
 from broker.node import Node, serve
 from cosim.clock import STEPS
 from cosim.recording.evidence import Witness
@@ -38,6 +38,10 @@ class Tally:
         What each prosumer traded, ``(n,)``.
     saving_usd
         What each saved against no sharing, ``(n,)`` [$], over the ``compared`` intervals.
+    stops
+        Emergency stops.
+    written_s, shown_s
+        How long each set-point took until its registers read back, and until the meter showed it [s].
     """
 
     bought_kwh: npt.NDArray[np.float64]
@@ -47,6 +51,9 @@ class Tally:
     cleared: int = 0
     confirmed: int = 0
     flagged: int = 0
+    stops: int = 0
+    written_s: list[float] = field(default_factory=list)
+    shown_s: list[float] = field(default_factory=list)
     traffic: dict[str, Traffic] = field(default_factory=dict)
     step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -68,6 +75,7 @@ class Recorder:
         node.on(node.topics.done("+"), self._take_done)
         node.on(node.topics.step, self._time_step)
         node.on(node.topics.rejected("+"), self._take_rejected)
+        node.on(node.topics.stopped("+"), self._take_stopped)
 
     async def run(self) -> None:
         """Serve until the clock ends the run, and close the last interval's row."""
@@ -110,6 +118,10 @@ class Recorder:
         self.counters = interval.counters
         self.tally.bought_kwh += np.maximum(interval.trade_kw, 0.0) * interval.dt_h
         self.tally.sold_kwh -= np.minimum(interval.trade_kw, 0.0) * interval.dt_h
+        answers = evidence.acknowledgements.values()
+        self.tally.written_s += [each.seconds for each in answers if each.seconds is not None]
+        shown = (each.response_s for each in evidence.metered_live.values())
+        self.tally.shown_s += [seconds for seconds in shown if seconds is not None]
         self._flags[tick] += interval.flags
         if evidence.state is not None:
             self._flags[tick] += [f"as metered: {violation}" for violation in evidence.state.violations]
@@ -185,6 +197,13 @@ class Recorder:
                 "detail": f"{rejected.topic}: {rejected.reason}",
             }
         )
+
+    def _take_stopped(self, stopped: Stopped) -> None:
+        self.tally.stops += 1
+        commanded = stopped.devices - stopped.observed
+        detail = f"{stopped.reason}: {stopped.safe} of {commanded} devices at their safe values"
+        event = {"tick": stopped.tick, "kind": "stop", "source": stopped.by, "detail": detail}
+        self.writer.event(event | {"failed": stopped.failed})
 
     def _time_step(self, step: Step) -> None:
         """The duration of a step is the time until the next one opens."""

@@ -26,16 +26,17 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT = (
+SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE = (
     "scenario.toml",
     "summary.json",
     "ledger.sqlite",
     "events.jsonl",
     "feeder_map.json",
     "report.html",
+    "live.json",
 )
 _FILES = (
-    *(SCENARIO, SUMMARY, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", EVENTS, FEEDER_MAP, REPORT),
+    *(SCENARIO, SUMMARY, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", EVENTS, FEEDER_MAP, REPORT, LIVE),
     *(f"{name}{ending}" for name in TABLES for ending in (".parquet", ".arrows", ".new")),
 )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from broker.messages import Traffic
 from cosim.clock import STEPS
 from cosim.results.economics import (
@@ -45,6 +47,10 @@ class Facts:
         Number of entries in the ledger, and their sum [µ$].
     traffic
         Counts of each service at the end.
+    stops
+        Emergency stops.
+    written_s, shown_s
+        How long set-points took to be read back, and to show at the meter [s].
     total_s
         Wall time of the run [s].
     origin
@@ -62,6 +68,9 @@ class Facts:
     entries: int
     sum_micro: int
     traffic: Sequence[Traffic]
+    stops: int = 0
+    written_s: Sequence[float] = ()
+    shown_s: Sequence[float] = ()
     total_s: float
     origin: Mapping[str, Any]
 
@@ -106,6 +115,9 @@ def summarise(
         entries=ledger.entries(),
         sum_micro=ledger.sum_micro(),
         traffic=list(tally.traffic.values()),
+        stops=tally.stops,
+        written_s=tally.written_s,
+        shown_s=tally.shown_s,
         total_s=total_s,
         origin=provenance(seed=world.scenario.run.seed, broker=broker),
     )
@@ -211,6 +223,13 @@ def _machinery(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
             name: sum(getattr(each, f"modbus_{name}") for each in facts.traffic)
             for name in ("reads", "writes", "errors")
         },
+        "set_points": {
+            "limited": sum(each.set_points_limited for each in facts.traffic),
+            "renewed": sum(each.set_points_renewed for each in facts.traffic),
+            "emergency_stops": facts.stops,
+            "to_register_s": _spread_of(facts.written_s),
+            "to_meter_s": _spread_of(facts.shown_s),
+        },
         "seconds": {
             "total": facts.total_s,
             **{step: _spread(intervals[f"{step}_s"]) for step in (*STEPS, "interval")},
@@ -221,6 +240,12 @@ def _machinery(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _spread_of(values: Sequence[float]) -> dict[str, float | None]:
+    if not values:
+        return {"p50": None, "p95": None}
+    return {f"p{q}": float(np.percentile(values, q)) for q in (50, 95)}
 
 
 def _spread(column: pd.Series[Any]) -> dict[str, float | None]:

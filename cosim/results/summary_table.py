@@ -125,8 +125,19 @@ def _machinery(summary: Mapping[str, Any]) -> list[_Line]:
         _Line("broker", summary["provenance"]["broker"]),
         _Line("messages", f"{sent}; {counted}", not any(faults.values())),
         _Line("Modbus", f"{registers}; {summary['live_devices']:,} live devices", not modbus["errors"]),
+        _set_points(summary["set_points"]),
         _Line("time", f"{seconds['total']:.1f} s; {each}"),
     ]
+
+
+def _set_points(figures: Mapping[str, Any]) -> _Line:
+    register, meter = figures["to_register_s"], figures["to_meter_s"]
+    stops = figures["emergency_stops"]
+    text = (
+        f"read back in {_short(register['p50'])} s (median), {_short(register['p95'])} s (95 %); "
+        f"at the meter in {_short(meter['p50'])} s, {_short(meter['p95'])} s; {figures['limited']:,} limited"
+    )
+    return _Line("set-points", text + (f"; {stops} EMERGENCY STOPS" if stops else ""), not stops)
 
 
 def _pu(value: float | None) -> str:

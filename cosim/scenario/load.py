@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from cosim.errors import SharegridError
 from cosim.scenario.checks import choices, closest, find_line, inconsistency, unknown_key
 from cosim.scenario.extension import Extension
+from cosim.scenario.hardware import DeviceEntry
 from cosim.scenario.network import Event
 from cosim.scenario.people import PopulationSection
 from cosim.scenario.sections import (
@@ -51,6 +52,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         tuple[Event, ...], Meta(description="What happens to the feeder, one sub-table each.")
     ] = ()
     broker: Annotated[BrokerSection, Meta(description="Message bus.")] = BrokerSection()
+    devices: Annotated[tuple[DeviceEntry, ...], Meta(description="Devices outside the run.")] = ()
 
 
 def load_scenario(
@@ -199,6 +201,7 @@ def _settled(scenario: Scenario, folder: Path) -> Scenario:
         feeder=replace(scenario.feeder, master=absolute(scenario.feeder.master)),
         population=replace(scenario.population, forecast=found(scenario.population.forecast)),
         market=replace(scenario.market, strategy=found(scenario.market.strategy)),
+        live=replace(scenario.live, profiles=absolute(scenario.live.profiles)),
         tables=replace(
             scenario.tables,
             lams=absolute(scenario.tables.lams),

@@ -288,6 +288,14 @@ class Live(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     poll_timeout_s: Annotated[
         Above, Meta(description="Wall time after which a device counts as silent.", extra=SECOND)
     ] = 2.0
+    poll_limit_s: Annotated[
+        Above,
+        Meta(description="Wall time for one poll; a device not reached by then is silent.", extra=SECOND),
+    ] = 30.0
+    profiles: Annotated[
+        str,
+        Meta(description="Folder of device profiles of your own, relative to the scenario file."),
+    ] = ""
     hold_intervals: Annotated[
         int, Meta(ge=0, description="Intervals for which a silent device's last reading is held.")
     ] = 2

@@ -1,0 +1,54 @@
+"""[[devices]]: meters and inverters outside the run, in place of those that it emulates."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from cosim.scenario.units import KW, SECOND, NotNegative
+
+
+class DeviceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[[devices]]: one device of a live prosumer that is outside the run (see docs/devices.md)."""
+
+    prosumer: Annotated[str, Meta(min_length=1, description="Whose device it is; a prosumer that is live.")]
+    profile: Annotated[
+        str,
+        Meta(min_length=1, description="What it speaks: a shipped profile or one in `live.profiles`."),
+    ]
+    connect: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Where it is: `tcp://HOST:PORT/UNIT`, `rtu+tcp://HOST:PORT/UNIT` or "
+            "`rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1`.",
+        ),
+    ]
+    clock: Annotated[
+        Literal["real", "run"],
+        Meta(
+            description="`real` is hardware, or anything else that lives in real time; `run` an emulator "
+            "that follows the run's clock (`sharegrid serve emulators`)."
+        ),
+    ] = "real"
+    armed: Annotated[
+        bool, Meta(description="Whether it may be commanded, in a run that is started with `--arm`.")
+    ] = False
+    min_kw: Annotated[
+        float, Meta(description="Smallest set-point, + generates; a battery's charging limit.", extra=KW)
+    ] = 0.0
+    max_kw: Annotated[float, Meta(description="Largest set-point.", extra=KW)] = 0.0
+    ramp_kw_per_s: Annotated[
+        NotNegative, Meta(description="Largest change of the set-point; 0 for any.", extra={"unit": "kW/s"})
+    ] = 0.0
+    write_interval_s: Annotated[
+        NotNegative, Meta(description="Least time between two commands.", extra=SECOND)
+    ] = 1.0
+    revert_s: Annotated[
+        NotNegative,
+        Meta(
+            description="Longest time after which it falls back by itself when nobody renews its set-point; "
+            "0 for as long as the set-point is valid.",
+            extra=SECOND,
+        ),
+    ] = 600.0
+    safe_kw: Annotated[float, Meta(description="What an emergency stop sets.", extra=KW)] = 0.0
