@@ -172,8 +172,8 @@ class ReactiveModel(msgspec.Struct, frozen=True, kw_only=True):
 class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
     """Linear model of the feeder: head power and rows ``lower <= base + R Q <= upper`` over the LAM nets.
 
-    Where the market sets the inverters' reactive power, ``reactive`` adds its columns; without it, and at
-    set-points of zero, the model is the same.
+    Where the market sets the inverters' reactive power, ``reactive`` adds its columns; the rest is the model
+    at set-points of zero. ``unserved`` are positions of LAMs that no source feeds.
     """
 
     balance: list[float]
@@ -185,13 +185,13 @@ class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
     lower: Column
     upper: Column
     reactive: ReactiveModel | None = None
+    unserved: list[int] = []
 
 
 class FeederReply(Message, frozen=True, tag="feeder-reply"):
     """AC solution of a request: head power, worst errors and violations, and the next linear model.
 
     It is confirmed only if it also keeps the limits once regulators and capacitors have answered it.
-    ``unserved`` names the LAMs that no source feeds.
     """
 
     round: int
@@ -203,7 +203,6 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     violations: list[str]
     model: NetworkModel | None
     seconds: float
-    unserved: list[str] = []
 
 
 class FeederState(Message, frozen=True, tag="feeder-state"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -56,6 +57,12 @@ class WamOutcome:
         Newton steps.
     residual_kw
         Largest miss of the balance or of a row, rows scaled to their most sensitive LAM [kW].
+    inverter_kvar, inverter_price
+        Reactive set-points of the LAMs' inverters, + absorbs, and their values, ``(M,)`` [kvar, $/kvarh];
+        empty where inverters take no part (`market.reactive`).
+    relaxed
+        By how much limits that no trade can keep gave way, ``{row or "head": + upper, - lower}`` [row units,
+        kW]; empty where all can be kept (`market.relaxation`).
     """
 
     net_kw: Floats
@@ -70,6 +77,9 @@ class WamOutcome:
     row_dual: Floats
     iterations: int
     residual_kw: float
+    inverter_kvar: Floats = field(default_factory=lambda: np.zeros(0))
+    inverter_price: Floats = field(default_factory=lambda: np.zeros(0))
+    relaxed: Mapping[str, float] = field(default_factory=dict)
 
 
 def clear_wam(
@@ -108,10 +118,7 @@ def clear_wam(
     balance = np.asarray(balance, dtype=np.float64)
     network = network or Network(*(np.zeros((0, balance.size)), np.zeros(0), np.zeros(0), np.zeros(0)))
     scale, relevant = _relevant(curves, network)
-    A = np.concatenate([balance[None, :], network.matrix[relevant] / scale[relevant][:, None]])
-    base = np.concatenate([[offset_kw], network.base[relevant] / scale[relevant]])
-    reach = np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw))
-    tolerance = 1e-12 + 4e-15 * float(np.abs(A).max(axis=0) @ reach + np.abs(base).max())
+    A, base, tolerance = _scaled(curves, network, balance, offset_kw, scale, relevant)
     largest = max(1.0, abs(grid.import_price), abs(grid.export_price), float(np.abs(curves.price).max()))
     stairs = _stairs(network, scale, relevant, grid, ELASTIC * largest)
     point = _solve(curves, A, base, stairs, grid, tolerance)
@@ -128,6 +135,16 @@ def clear_wam(
     eta = np.zeros(network.base.size)
     eta[relevant] = y[1:] / scale[relevant]
     return _outcome(point, network, balance, offset_kw, float(y[0]), eta, stairs)
+
+
+def _scaled(
+    curves: Curves, network: Network, balance: Floats, offset_kw: float, scale: Floats, relevant: Bools
+) -> tuple[Floats, Floats, float]:
+    """Limits over the LAMs with their values at zero, the head's first; and the residual to stop at [kW]."""
+    A = np.concatenate([balance[None, :], network.matrix[relevant] / scale[relevant][:, None]])
+    base = np.concatenate([[offset_kw], network.base[relevant] / scale[relevant]])
+    reach = np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw))
+    return A, base, 1e-12 + 4e-15 * float(np.abs(A).max(axis=0) @ reach + np.abs(base).max())
 
 
 def _relevant(curves: Curves, network: Network) -> tuple[Floats, Bools]:
@@ -196,7 +213,37 @@ def _check_feasible(
     grid: Grid,
     tolerance: float,
 ) -> None:
-    """Refuse what no trade can meet: the least total violation within the LAMs' limits, whatever it costs.
+    """Refuse what no trade can meet."""
+    point = _least_violation(curves, A, base, network, scale, relevant, grid, tolerance)
+    refusal = explain(network, grid, point.kw, float(point.value[0]))
+    if refusal is not None:
+        raise refusal
+
+
+def least_violation(
+    curves: Curves, network: Network, grid: Grid, balance: Floats, offset_kw: float
+) -> tuple[Floats, float]:
+    """Net purchases ``(M,)`` and head power [kW] at which limits are missed least, whatever that costs.
+
+    Rows count by their most sensitive LAM's power. Arguments as for `clear_wam`.
+    """
+    scale, relevant = _relevant(curves, network)
+    A, base, tolerance = _scaled(curves, network, balance, offset_kw, scale, relevant)
+    point = _least_violation(curves, A, base, network, scale, relevant, grid, tolerance)
+    return point.kw, float(point.value[0])
+
+
+def _least_violation(
+    curves: Curves,
+    A: Floats,
+    base: Floats,
+    network: Network,
+    scale: Floats,
+    relevant: Bools,
+    grid: Grid,
+    tolerance: float,
+) -> DualPoint:
+    """Least total violation within the LAMs' limits.
 
     Every LAM's whole range is spread over prices from -1 to 1, so that no LAM's scale drowns another's.
     """
@@ -205,10 +252,7 @@ def _check_feasible(
     free = Curves(spread, ends, 2 * np.arange(len(curves) + 1))
     indifferent = Grid(0.0, 0.0, grid.import_limit_kw, grid.export_limit_kw)
     stairs = _stairs(network, scale, relevant, indifferent, STIFF)
-    point = solve_dual(free, A, base, stairs, np.zeros(base.size), tolerance)
-    refusal = explain(network, grid, point.kw, float(point.value[0]))
-    if refusal is not None:
-        raise refusal
+    return solve_dual(free, A, base, stairs, np.zeros(base.size), tolerance)
 
 
 def _central_price(curves: Curves, A: Floats, stairs: Staircases, point: DualPoint, middle: float) -> float:

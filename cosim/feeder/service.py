@@ -23,6 +23,7 @@ from broker.messages import (
     ReactiveModel,
     Step,
     Telemetry,
+    WamOutcome,
 )
 from broker.node import Node
 from cosim.feeder.circuit import PowerFlowError
@@ -52,6 +53,7 @@ class FeederService:
         self.rules = rules
         self.operation = Operation(rules)
         self.live = {roster.prosumers[member]: int(member) for member in roster.live_members}
+        topics = node.topics
         self.telemetry: Collector[Telemetry] = Collector(self.live)
         self.metered: Collector[tuple[Floats, Floats]] = Collector(roster.hosts)
         self.last_kwh = np.zeros(len(roster.prosumers))
@@ -59,8 +61,9 @@ class FeederService:
         self._opened = -1
         self._happened: list[str] = []
         self._unserved: list[str] = []
-        node.on(node.topics.feeder_request, self._answer)
-        topics = node.topics
+        self._set_kvar = np.zeros(len(roster.lams))
+        node.on(topics.wam_outcome, self._take_outcome)
+        node.on(topics.feeder_request, self._answer)
         metered = topics.telemetry("meter", "+")
         for name in self.live:
             node.on(topics.telemetry("meter", name), partial(self._take_telemetry, name), through=metered)
@@ -116,10 +119,13 @@ class FeederService:
             linear_error_pu=None if answer is None else answer.linear_error_pu,
             severity=None if answer is None else answer.severity,
             violations=violations,
-            model=None if answer is None or answer.model is None else on_the_wire(answer.model),
+            model=None if answer is None or answer.model is None else self._wired(answer.model),
             seconds=time.perf_counter() - began,
-            unserved=self._unserved,
         )
+
+    def _wired(self, model: Model) -> NetworkModel:
+        place = {name: at for at, name in enumerate(self.roster.lams)}
+        return on_the_wire(model, [place[name] for name in self._unserved])
 
     async def _settle_physics(self, step: Step) -> None:
         """AC power flow of metered power: mean over the interval, by LAM, summed in prosumer order."""
@@ -131,7 +137,7 @@ class FeederService:
         lam_kvar = np.bincount(self.roster.lam, reactive_kvarh, minlength=lams) / dt_h
         physics: Physics | None = None
         try:
-            physics = await self.owner.perform(self.operation.meter, lam_kw, lam_kvar)
+            physics = await self.owner.perform(self.operation.meter, lam_kw, lam_kvar + self._set_kvar)
         except PowerFlowError as error:
             self.node.flag(f"no power flow of the metered state: {error}")
         if physics is not None:
@@ -194,6 +200,16 @@ class FeederService:
             "node_h": exposed.node_h,
         }
 
+    def _take_outcome(self, outcome: WamOutcome) -> None:
+        """Set-points of the inverters without hardware, which nobody else acts for."""
+        lams = len(self.roster.lams)
+        if outcome.inverter_kvar and self.rules.reactive == "market":
+            set_kvar = np.array(outcome.inverter_kvar)
+            most_kvar = self.rules.limit_kvar + _ROUNDING_KVAR
+            if set_kvar.shape != (lams,) or not np.all(np.abs(set_kvar) <= most_kvar):
+                raise ValueError("reactive set-points must keep within what each LAM's inverters can do")
+            self._set_kvar = set_kvar
+
     def _take_telemetry(self, name: str, telemetry: Telemetry) -> None:
         if telemetry.phase == "meter":
             self.telemetry.add(name, telemetry.tick, telemetry)
@@ -201,6 +217,8 @@ class FeederService:
     def _take_metered(self, host: str, batch: MeteredBatch) -> None:
         self.metered.add(host, batch.tick, read_metered(batch, self.roster.hosts[host]))
 
+
+_ROUNDING_KVAR = 1e-6
 
 _NO_PHYSICS: dict[str, Any] = {
     "solved": False,
@@ -215,7 +233,7 @@ _NO_PHYSICS: dict[str, Any] = {
 }
 
 
-def on_the_wire(model: Model) -> NetworkModel:
+def on_the_wire(model: Model, unserved: list[int]) -> NetworkModel:
     """A linear model as a message; columns of reactive set-points apart, where there are any."""
     lams = len(model.balance) - len(model.limit_kvar)
     rows = model.rows
@@ -236,4 +254,5 @@ def on_the_wire(model: Model) -> NetworkModel:
         lower=columns.pack_open(rows.lower),
         upper=columns.pack_open(rows.upper),
         reactive=reactive,
+        unserved=unserved,
     )

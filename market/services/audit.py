@@ -16,15 +16,29 @@ from market.case import Case
 from market.certificate import Announced, Certificate, certify
 from market.curves import Bools, Floats
 from market.kpi import prosumer_savings
+from market.reactive import Inverters
 from market.reference import Benchmark, Name, efficiency, references
 from market.response import supply_curves
-from market.services.interval import Allocation, Said, allocation_of, as_bid, case_of, cleared, row_places
+from market.services.interval import (
+    Allocation,
+    Said,
+    allocation_of,
+    as_bid,
+    as_cleared,
+    case_of,
+    cleared,
+    row_places,
+)
+from market.services.network import inverters_of
 from market.services.roster import Roster, Rules, Terms
 from market.settlement import WamSurplus, settle, wam_surplus
 from market.tolerance import exceeds
 
 IDENTITY = 1e-9
 """How far the WAM's surplus may be from its identity (4.5), as a part of the turnover: rounding alone."""
+
+REACTIVE_PRICE, REACTIVE_KVAR = 1e-9, 1e-5
+"""How far a reactive price [$/kvarh], and a set-point as a part of the largest capability, may be off."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,11 @@ def examine(roster: Roster, rules: Rules, terms: Terms, said: Said) -> Findings:
     """
     outcome, model = cleared(roster, said)
     truth, output_kw = case_of(roster, rules, terms, model, said.positions)
+    truth = as_cleared(truth, model, outcome)
     allocation = allocation_of(roster, said.lam_outcomes)
+    if outcome.unserved:
+        dark = np.isin(roster.lam, [roster.lams.index(name) for name in outcome.unserved])
+        allocation = replace(allocation, silent=allocation.silent | dark)
     network = truth.network
     assert network is not None
     row_dual = np.zeros(network.base.size)
@@ -97,9 +115,10 @@ def examine(roster: Roster, rules: Rules, terms: Terms, said: Said) -> Findings:
         ),
     )
     rents = wam_surplus(
-        net_kw, truth.wam_fee, outcome.energy_price, row_dual, network, terms.grid, model.offset_kw
+        net_kw, truth.wam_fee, outcome.energy_price, row_dual, network, truth.grid, truth.offset_kw
     )
     beyond = exceeds(certificate, bid) + _unsettled(truth, allocation, outcome, rents, certificate.turnover)
+    beyond += _off_reactive(inverters_of(model), outcome, row_dual)
     is_voltage = np.zeros(row_dual.size, dtype=bool) if network.voltage is None else network.voltage
     findings = Findings(certificate, beyond, rents, is_voltage)
     if allocation.silent.any():
@@ -126,6 +145,21 @@ def _unsettled(
     if abs(off) <= IDENTITY * max(1.0, turnover):
         return []
     return [f"the WAM's surplus is {off:.3g} $/h off the sum of its causes"]
+
+
+def _off_reactive(inverters: Inverters | None, outcome: WamOutcome, row_dual: Floats) -> list[str]:
+    """Whether set-points of inverters answer their reactive prices, which follow from the others."""
+    if inverters is None:
+        return []
+    price = inverters.price(outcome.energy_price, row_dual)
+    found = []
+    off = float(np.abs(np.array(outcome.inverter_price) - price).max(initial=0.0))
+    if off > REACTIVE_PRICE:
+        found.append(f"a reactive price is {off:.3g} $/kvarh off")
+    off = float(np.abs(np.array(outcome.inverter_kvar) - inverters.answer_kvar(price)).max(initial=0.0))
+    if off > REACTIVE_KVAR * max(1.0, float(inverters.limit_kvar.max(initial=0.0))):
+        found.append(f"a reactive set-point is {off:.3g} kvar off its best reply")
+    return found
 
 
 def _compared(

@@ -11,7 +11,8 @@ from broker import columns
 from broker.messages import LamOutcome, NetworkModel, PositionBatch, WamOutcome
 from market.case import Case, Resources
 from market.curves import Bools, Floats, Ints
-from market.services.network import network_of
+from market.relaxation import give_way
+from market.services.network import inverters_of, network_of
 from market.services.roster import Roster, Rules, Terms
 
 _RESOURCE_COLUMNS = ("min_kw", "max_kw", "cost_linear", "cost_quadratic", "output_kw")
@@ -126,6 +127,18 @@ def case_of(
         tariff=terms.tariff,
     )
     return case, output_kw
+
+
+def as_cleared(case: Case, model: NetworkModel, outcome: WamOutcome) -> Case:
+    """The case as the WAM cleared it: inverters at their set-points, and limits that gave way."""
+    network, offset_kw = case.network, case.offset_kw
+    assert network is not None
+    inverters = inverters_of(model)
+    if inverters is not None:
+        network, offset_kw = inverters.held(network, offset_kw, np.array(outcome.inverter_kvar))
+    by = dict(zip(outcome.relaxed_name, outcome.relaxed_by, strict=True))
+    network, grid = give_way(network, case.grid, by)
+    return replace(case, network=network, offset_kw=offset_kw, grid=grid)
 
 
 def allocation_of(roster: Roster, lam_outcomes: Mapping[str, LamOutcome]) -> Allocation:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from broker import columns
 from broker.messages import NetworkModel
-from market.case import Network
-from market.curves import Curves
+from market.case import Grid, Network
+from market.curves import Curves, from_points
+from market.errors import Infeasible
+from market.reactive import Inverters, clear_with_inverters, widened
+from market.relaxation import HEAD, give_way, relax
 from market.services.roster import Terms
 from market.wam import WamOutcome, clear_wam
 
+_UNIT = {HEAD: " kW"}
+
 
 def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamOutcome:
-    """Clear the WAM over a linear model as it came off the wire.
+    """Clear the WAM over a linear model as it came off the wire, with inverters' set-points where it has any.
+
+    LAMs that no source feeds trade nothing. Limits that no trade can keep give way by as little as possible,
+    and are named in the outcome's ``relaxed``.
 
     Parameters
     ----------
@@ -28,12 +38,68 @@ def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamOutcome
 
     Raises
     ------
-    Infeasible, NotConverged
+    NotConverged
         As `market.wam.clear_wam`.
     ValueError
         The model's columns do not fit each other.
     """
-    return clear_wam(curves, network_of(model), terms.grid, np.array(model.balance), model.offset_kw)
+    curves = _served(curves, model.unserved)
+    network, balance = network_of(model), np.array(model.balance)
+    inverters = inverters_of(model)
+
+    def clear(network: Network, grid: Grid) -> WamOutcome:
+        if inverters is None:
+            return clear_wam(curves, network, grid, balance, model.offset_kw)
+        return clear_with_inverters(curves, network, grid, balance, model.offset_kw, inverters)
+
+    try:
+        return clear(network, terms.grid)
+    except Infeasible:
+        problem = (curves, network, terms.grid, balance)
+        if inverters is not None:
+            problem = widened(*problem, inverters)
+        by = relax(*problem, model.offset_kw).by
+        return replace(clear(*give_way(network, terms.grid, by)), relaxed=by)
+
+
+def _served(curves: Curves, unserved: list[int]) -> Curves:
+    """Curves in which LAMs without source stay at zero."""
+    if not unserved:
+        return curves
+    pieces = [
+        (curves.price[begin:end], curves.kw[begin:end])
+        for begin, end in zip(curves.start[:-1].tolist(), curves.start[1:].tolist(), strict=True)
+    ]
+    for lam in unserved:
+        pieces[lam] = (np.zeros(1), np.zeros(1))
+    return from_points(pieces)
+
+
+def inverters_of(model: NetworkModel) -> Inverters | None:
+    """Inverters of a linear model as it came off the wire; ``ValueError`` where columns do not fit."""
+    reactive = model.reactive
+    if reactive is None:
+        return None
+    rows, lams = len(model.name), len(model.balance)
+    if not len(reactive.limit_kvar) == len(reactive.balance) == lams:
+        raise ValueError(f"the model has inverters of {len(reactive.limit_kvar)} LAMs where there are {lams}")
+    if min(reactive.limit_kvar, default=0.0) < 0.0:
+        raise ValueError("the capability of inverters must not be negative")
+    matrix = columns.unpack(reactive.matrix, rows * lams).reshape(rows, lams)
+    return Inverters(np.array(reactive.limit_kvar), np.array(reactive.balance), matrix)
+
+
+def unreachable(relaxed: Mapping[str, float], round_: int) -> list[str]:
+    """What to say of limits that no trade can keep: the three that give way most in their own units."""
+    if not relaxed:
+        return []
+    worst = sorted(relaxed.items(), key=lambda each: -abs(each[1]))
+    named = ", ".join(
+        f"{'upper' if by > 0 else 'lower'} limit of {name} by {abs(by):.4g}{_UNIT.get(name, '')}"
+        for name, by in worst[:3]
+    )
+    others = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
+    return [f"clearing of round {round_}: no trade keeps the {named}{others}; the least violation is cleared"]
 
 
 def middle_price(terms: Terms) -> float:
@@ -68,4 +134,8 @@ def cleared_body(outcome: WamOutcome, row_name: list[str]) -> dict[str, Any]:
         "grid_kw": outcome.grid_kw,
         "row_name": [row_name[row] for row in binding],
         "row_dual": columns.column_list(outcome.row_dual[binding]),
+        "inverter_kvar": columns.column_list(outcome.inverter_kvar),
+        "inverter_price": columns.column_list(outcome.inverter_price),
+        "relaxed_name": list(outcome.relaxed),
+        "relaxed_by": list(outcome.relaxed.values()),
     }

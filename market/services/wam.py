@@ -25,7 +25,14 @@ from market.curves import Curves, from_points, price_range, respond, shift
 from market.errors import Infeasible, NotConverged
 from market.services.book import check_curve
 from market.services.gates import halfway, sit_out
-from market.services.network import clear_model, cleared_body, middle_price, network_of
+from market.services.network import (
+    clear_model,
+    cleared_body,
+    inverters_of,
+    middle_price,
+    network_of,
+    unreachable,
+)
 from market.services.roster import Roster, Rules, Terms
 from market.wam import WamOutcome
 
@@ -60,6 +67,7 @@ class Candidate:
     """A dispatch that AC power flow has solved, and the clearing that led to it; ``None`` when held."""
 
     net_kw: Floats
+    inverter_kvar: Floats
     outcome: WamOutcome | None
     row_name: list[str]
     reply: FeederReply
@@ -85,6 +93,7 @@ class Negotiation:
     rounds: int = 0
     clear_s: float = 0.0
     confirm_s: float = 0.0
+    unserved: list[int] = field(default_factory=list)
 
 
 class WamOperator:
@@ -106,6 +115,7 @@ class WamOperator:
         self.last_kw = np.zeros(self.count)
         self.last_kvar = np.zeros(self.count)
         self.price: Floats | None = None
+        self.inverter_kvar = np.zeros(0)
         self._awaited = -1
         self._bid_tick = -1
         self._reply: asyncio.Future[FeederReply] | None = None
@@ -163,7 +173,7 @@ class WamOperator:
             if status == "unconfirmed":
                 talks.flags.append(f"unconfirmed: the least violating dispatch, of round {best.reply.round}")
             body = cleared_body(best.outcome, best.row_name)
-            self.price = best.outcome.price
+            self.price, self.inverter_kvar = best.outcome.price, best.outcome.inverter_kvar
         for flag in talks.flags:
             self.node.flag(flag)
         await self.node.publish(
@@ -179,6 +189,7 @@ class WamOperator:
             fallbacks=self.book.fallbacks,
             clear_s=talks.clear_s,
             confirm_s=talks.confirm_s,
+            unserved=[self.roster.lams[lam] for lam in talks.unserved],
             **body,
         )
         await self.node.done(step.step, step.tick)
@@ -187,23 +198,25 @@ class WamOperator:
         """Clear and ask the feeder in turn until AC power flow confirms, within the bound on rounds."""
         talks = Negotiation()
         net_kw = self._at_last_prices(terms)
+        inverter_kvar = self.inverter_kvar
         outcome: WamOutcome | None = None
         row_name: list[str] = []
         for round_ in range(self.rounds + 1):
             talks.rounds = round_
             asked = time.perf_counter()
             try:
-                reply = await self._ask(step, round_, net_kw)
+                reply = await self._ask(step, round_, net_kw, inverter_kvar)
             except FeederSilent as silent:
                 talks.flags.append(str(silent))
                 break
             talks.confirm_s += time.perf_counter() - asked
             if reply.solved:
-                talks.candidates.append(Candidate(net_kw, outcome, row_name, reply))
+                talks.candidates.append(Candidate(net_kw, inverter_kvar, outcome, row_name, reply))
             else:
                 talks.flags.append(f"AC power flow of round {round_} has no solution")
             if (outcome is not None and reply.confirmed) or reply.model is None or round_ == self.rounds:
                 break
+            talks.unserved = reply.model.unserved
             began = time.perf_counter()
             try:
                 outcome = clear_model(self._seen_by_wam(), reply.model, terms)
@@ -212,7 +225,8 @@ class WamOperator:
                 break
             finally:
                 talks.clear_s += time.perf_counter() - began
-            net_kw, row_name = outcome.net_kw, reply.model.name
+            talks.flags += unreachable(outcome.relaxed, round_ + 1)
+            net_kw, inverter_kvar, row_name = outcome.net_kw, outcome.inverter_kvar, reply.model.name
         return talks
 
     def _seen_by_wam(self) -> Curves:
@@ -246,9 +260,10 @@ class WamOperator:
             "grid_kw": float(np.sum(net_kw)) if source_kw is None else source_kw,
             "row_name": [],
             "row_dual": [],
+            "inverter_kvar": columns.column_list(self.inverter_kvar if best is None else best.inverter_kvar),
         }
 
-    async def _ask(self, step: Step, round_: int, net_kw: Floats) -> FeederReply:
+    async def _ask(self, step: Step, round_: int, net_kw: Floats, inverter_kvar: Floats) -> FeederReply:
         self._awaited = round_
         self._reply = asyncio.get_running_loop().create_future()
         await self.node.publish(
@@ -260,6 +275,7 @@ class WamOperator:
             reactive_kvar=columns.column_list(self.book.reactive_kvar),
             low_kw=columns.column_list(self.book.curves.lowest_kw),
             high_kw=columns.column_list(self.book.curves.highest_kw),
+            inverter_kvar=columns.column_list(inverter_kvar),
         )
         try:
             async with asyncio.timeout(max(0.0, halfway(step) - time.time())):
@@ -279,6 +295,7 @@ class WamOperator:
         if len(model.balance) != self.count:
             raise ValueError(f"the model has {len(model.balance)} LAMs where there are {self.count}")
         network_of(model)
+        inverters_of(model)
 
     def _take_bid(self, lam: str, host: str, bid: LamBid) -> None:
         if bid.sender != host:

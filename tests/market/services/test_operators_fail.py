@@ -207,7 +207,7 @@ async def test_a_clearing_whose_power_flow_has_no_solution_is_not_sent_out(town)
     assert town.flags(1)["wam"] == ["AC power flow of round 1 has no solution"]
 
 
-async def test_an_infeasible_clearing_holds_the_last_prices_and_names_the_row(town):
+async def test_where_a_limit_cannot_be_kept_the_least_violation_goes_out_and_names_the_row(town):
     await town.interval(0)
     impossible = Network(
         matrix=world.NETWORK.matrix,
@@ -217,12 +217,29 @@ async def test_an_infeasible_clearing_holds_the_last_prices_and_names_the_row(to
         voltage=world.NETWORK.voltage,
         name=world.NETWORK.name,
     )
-    town.feeder.temper = lambda reply: reply | {"model": stand_ins.model(impossible)}
+    severity = {0: 50.0, 1: 20.0}
+    town.feeder.temper = lambda reply: reply | {
+        "model": stand_ins.model(impossible),
+        "confirmed": False,
+        "severity": severity.get(reply["round"], 30.0),
+    }
     await town.interval(1)
-    held(town, 1)
-    (flag,) = town.flags(1)["wam"]
-    assert "clearing of round 1" in flag
-    assert "C.1" in flag
+    outcome = town.outcome(1)
+    assert (outcome.status, outcome.round) == ("unconfirmed", 1)
+    flags = town.flags(1)["wam"]
+    assert flags[0].startswith("clearing of round 1: no trade keeps the lower limit of ")
+    assert flags[-1] == "unconfirmed: the least violating dispatch, of round 1"
+    ((name, by),) = zip(outcome.relaxed_name, outcome.relaxed_by, strict=True)
+    assert f"lower limit of {name} by {-by:.4g}" in flags[0]
+    # As close to the limit as the LAMs' bids let it come: any trade that moves the row is at its end.
+    row = impossible.matrix[impossible.name.index(name)]
+    curves = lam_curves(1)
+    best = np.where(row > 0, curves.highest_kw, curves.lowest_kw)
+    moves = row != 0
+    np.testing.assert_allclose(np.array(outcome.net_kw)[moves], best[moves], atol=1e-3)
+    audit = town.last(town.topics.audit, 1)
+    assert audit.certificate is not None
+    assert audit.beyond == []
     town.feeder.temper = lambda reply: reply
     await town.interval(2)
     assert town.outcome(2).status == "confirmed"

@@ -1,0 +1,102 @@
+"""Inverters in the wide-area market: reactive set-points that hold voltage and save losses.
+
+The inverters of a LAM stand in the clearing as one more variable each, reactive power between plus and minus
+their capability. Its price is the reactive DLMP ``w_q pi + R_q' eta``; it answers as if full use cost
+``FULL_USE`` at the margin, which makes set-points unique and keeps them at rest where they are worth nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from market.case import Grid, Network
+from market.curves import Curves, Floats, join, respond
+from market.wam import WamOutcome, clear_wam
+
+FULL_USE = 1e-3
+"""Value at which a LAM's inverters are used fully [$/kvarh]; below, in proportion."""
+
+
+@dataclass(frozen=True)
+class Inverters:
+    """Inverters of M LAMs in a linear model with r rows.
+
+    Attributes
+    ----------
+    limit_kvar
+        Capability of each LAM's inverters, both ways, ``(M,)`` [kvar].
+    balance
+        Head power per kvar that they absorb, ``(M,)`` [kW/kvar].
+    matrix
+        Change of the rows per kvar that they absorb, ``(r, M)`` [row units per kvar].
+    """
+
+    limit_kvar: Floats
+    balance: Floats
+    matrix: Floats
+
+    def price(self, energy_price: float, row_dual: Floats) -> Floats:
+        """Reactive DLMP: what a kvar absorbed costs the market, ``(M,)`` [$/kvarh]."""
+        return np.asarray(self.balance * energy_price + row_dual @ self.matrix)
+
+    def answer_kvar(self, price: Floats) -> Floats:
+        """Set-points at reactive prices, ``(M,)`` [kvar], + absorbs."""
+        return respond(self.curves(), price)
+
+    def held(self, network: Network, offset_kw: float, kvar: Floats) -> tuple[Network, float]:
+        """Rows and offset of the model over active power alone, with set-points held at ``kvar``."""
+        held = replace(network, base=network.base + self.matrix @ kvar)
+        return held, offset_kw + float(self.balance @ kvar)
+
+    def curves(self) -> Curves:
+        """What they absorb over their reactive prices, M curves [kvar over $/kvarh]."""
+        lams = self.limit_kvar.size
+        ends = np.stack([self.limit_kvar, -self.limit_kvar], axis=1).ravel()
+        return Curves(np.tile([-FULL_USE, FULL_USE], lams), ends, 2 * np.arange(lams + 1))
+
+
+def clear_with_inverters(
+    curves: Curves, network: Network, grid: Grid, balance: Floats, offset_kw: float, inverters: Inverters
+) -> WamOutcome:
+    """`market.wam.clear_wam` with the inverters' set-points as further variables.
+
+    Parameters
+    ----------
+    curves, network, grid, balance, offset_kw
+        As for `clear_wam`; the network at set-points of zero.
+    inverters
+        What they can do, and what it does.
+
+    Returns
+    -------
+    WamOutcome
+        Over the M LAMs, with ``inverter_kvar`` and ``inverter_price``.
+
+    Raises
+    ------
+    Infeasible, NotConverged
+        As `clear_wam`.
+    """
+    lams = len(curves)
+    outcome = clear_wam(*widened(curves, network, grid, balance, inverters), offset_kw)
+    over_lams = ("net_kw", "price", "energy", "loss", "voltage", "congestion")
+    return replace(
+        outcome,
+        **{name: getattr(outcome, name)[:lams] for name in over_lams},
+        inverter_kvar=outcome.net_kw[lams:],
+        inverter_price=outcome.price[lams:],
+    )
+
+
+def widened(
+    curves: Curves, network: Network, grid: Grid, balance: Floats, inverters: Inverters
+) -> tuple[Curves, Network, Grid, Floats]:
+    """Arguments of `clear_wam` over ``2 M`` variables: LAMs' net purchases, then their inverters' kvar."""
+    return (
+        join([curves, inverters.curves()]),
+        replace(network, matrix=np.hstack([network.matrix, inverters.matrix])),
+        grid,
+        np.concatenate([balance, inverters.balance]),
+    )
