@@ -161,10 +161,12 @@ class FeederRequest(Message, frozen=True, tag="feeder-request"):
 class ReactiveModel(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a linear model that holds reactive set-points, each within plus and minus ``limit_kvar``.
 
-    ``balance`` is head power per kvar; ``matrix`` holds the rows' derivatives per kvar of each LAM.
+    ``present_kvar`` is where they stand, ``balance`` is head power per kvar; ``matrix`` holds the rows'
+    derivatives per kvar of each LAM.
     """
 
     limit_kvar: list[float]
+    present_kvar: list[float]
     balance: list[float]
     matrix: Column
 

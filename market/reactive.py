@@ -1,8 +1,10 @@
 """Inverters in the wide-area market: reactive set-points that hold voltage and save losses.
 
-The inverters of a LAM stand in the clearing as one more variable each, reactive power between plus and minus
-their capability. Its price is the reactive DLMP ``w_q pi + R_q' eta``; it answers as if full use cost
-``FULL_USE`` at the margin, which makes set-points unique and keeps them at rest where they are worth nothing.
+The inverters of a LAM stand in the clearing as one more variable, reactive power q between plus and minus
+their capability L. Its price is the reactive DLMP ``w_q pi + R_q' eta``. Nobody is paid for it; what makes
+set-points unique is a small cost of use, ``REST q^2 / 2 L``, and one of moving away from where they stand,
+``MOVE (q - q0)^2 / 2 L``. The second one stands for the curvature of losses, which a linear model does not
+have: without it, set-points would jump from end to end for the sake of losses.
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ from market.case import Grid, Network
 from market.curves import Curves, Floats, join, respond
 from market.wam import WamOutcome, clear_wam
 
-FULL_USE = 1e-3
-"""Value at which a LAM's inverters are used fully [$/kvarh]; below, in proportion."""
+REST = 1e-3
+"""Price of a kvar more at full use [$/kvarh]."""
+
+MOVE = 0.1
+"""Price of a kvar more at a distance of the whole capability from where set-points stand [$/kvarh]."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Inverters:
     ----------
     limit_kvar
         Capability of each LAM's inverters, both ways, ``(M,)`` [kvar].
+    present_kvar
+        Where set-points stand, ``(M,)`` [kvar].
     balance
         Head power per kvar that they absorb, ``(M,)`` [kW/kvar].
     matrix
@@ -34,6 +41,7 @@ class Inverters:
     """
 
     limit_kvar: Floats
+    present_kvar: Floats
     balance: Floats
     matrix: Floats
 
@@ -52,9 +60,11 @@ class Inverters:
 
     def curves(self) -> Curves:
         """What they absorb over their reactive prices, M curves [kvar over $/kvarh]."""
-        lams = self.limit_kvar.size
-        ends = np.stack([self.limit_kvar, -self.limit_kvar], axis=1).ravel()
-        return Curves(np.tile([-FULL_USE, FULL_USE], lams), ends, 2 * np.arange(lams + 1))
+        limit = self.limit_kvar
+        present = np.divide(self.present_kvar, limit, out=np.zeros(limit.size), where=limit > 0)
+        price = MOVE * present[:, None] + (REST + MOVE) * np.array([-1.0, 1.0])
+        ends = np.stack([limit, -limit], axis=1)
+        return Curves(price.ravel(), ends.ravel(), 2 * np.arange(limit.size + 1))
 
 
 def clear_with_inverters(

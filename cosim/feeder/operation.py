@@ -93,6 +93,7 @@ class Model(NamedTuple):
     offset_kw: float
     rows: NetworkRows
     limit_kvar: Floats
+    present_kvar: Floats
 
 
 @dataclass(frozen=True)
@@ -337,7 +338,7 @@ class Operation:
         rows = _stacked(parts)
         if not self.rules.network:
             rows = _none(rows)
-        return Model(balance, offset_kw, rows, limit_kvar)
+        return Model(balance, offset_kw, rows, limit_kvar, proposal.inverter_kvar)
 
 
 def _hunting(run: ControlRun) -> list[str]:

@@ -241,6 +241,7 @@ def on_the_wire(model: Model, unserved: list[int]) -> NetworkModel:
     if len(model.limit_kvar):
         reactive = ReactiveModel(
             limit_kvar=columns.column_list(model.limit_kvar),
+            present_kvar=columns.column_list(model.present_kvar),
             balance=columns.column_list(model.balance[lams:]),
             matrix=columns.pack(rows.matrix[:, lams:]),
         )

@@ -19,8 +19,10 @@ CATEGORY_B_SHARE = 0.44
 CURVE_PU = (0.92, 0.98, 1.02, 1.08)
 """Voltages V1 to V4 of the default category B curve; between V2 and V3 nothing is drawn or injected [pu]."""
 
-_SETTLED_PU = 1e-9
-_MOST_STEPS = 200
+_SETTLED = 1e-8
+"""Distance from the droop at which the iteration ends, as a part of the largest capability."""
+
+_MEMORY, _MOST_STEPS, _LEAST_DAMPING = 6, 200, 1e-3
 
 
 class _Solve(Protocol):
@@ -70,13 +72,12 @@ def seen_by_lams(lam_nodes: tuple[tuple[int, ...], ...], nodes: int) -> Floats:
     return seen
 
 
-def settle(
-    solve: _Solve, droop: Droop, net_kw: Floats, load_kvar: Floats, start_kvar: Floats | None = None
-) -> tuple[AcState, Floats]:
+def settle(solve: _Solve, droop: Droop, net_kw: Floats, load_kvar: Floats) -> tuple[AcState, Floats]:
     """AC state in which every inverter draws what its droop asks for at that state's voltage.
 
-    The step is damped: it halves when the distance from the droop grows, so that a steep droop on a weak
-    feeder settles instead of swinging.
+    Damped fixed-point iteration from rest, sped up by Anderson's mixing of the last few steps. A step that
+    has no power flow, or that doubles the distance from the droop, is taken back and the damping made
+    stronger, so that a steep droop on a weak feeder settles instead of swinging.
 
     Parameters
     ----------
@@ -86,8 +87,6 @@ def settle(
         The inverters.
     net_kw, load_kvar
         Active power of each LAM, and reactive power without its inverters ``(M,)`` [kW, kvar].
-    start_kvar
-        Where to start ``(M,)`` [kvar]; by default at zero, so that the result cannot tell of the past.
 
     Returns
     -------
@@ -97,26 +96,44 @@ def settle(
     Raises
     ------
     PowerFlowError
-        As ``solve``, or the droop does not settle.
+        There is no power flow without inverters either, or the droop does not settle.
     """
-    kvar = np.zeros_like(load_kvar) if start_kvar is None else start_kvar
     scale = max(float(droop.limit_kvar.max(initial=0.0)), 1e-12)
-    step, last = 1.0, np.inf
+    kvar, damping = np.zeros_like(load_kvar), 0.5
+    state = solve(net_kw, load_kvar)
+    miss = droop.answer_kvar(droop.lam_v_pu(state.v_pu)) - kvar
+    history: list[tuple[Floats, Floats]] = []
     for _ in range(_MOST_STEPS):
-        state = solve(net_kw, load_kvar + kvar)
-        wanted = droop.answer_kvar(droop.lam_v_pu(state.v_pu))
-        miss = float(np.abs(wanted - kvar).max(initial=0.0)) / scale
-        if miss <= _SETTLED_PU:
+        off = float(np.abs(miss).max(initial=0.0))
+        if off <= _SETTLED * scale:
             return state, kvar
-        if miss > 0.9 * last:
-            step = max(0.5 * step, 0.02)
-        last = miss
-        kvar = kvar + step * (wanted - kvar)
+        tried = _mixed(kvar, miss, history, damping)
+        try:
+            there = solve(net_kw, load_kvar + tried)
+            new = droop.answer_kvar(droop.lam_v_pu(there.v_pu)) - tried
+        except PowerFlowError:
+            new = np.full_like(miss, np.inf)
+        if not float(np.abs(new).max(initial=0.0)) <= 2.0 * off:
+            history, damping = [], 0.5 * damping
+            if damping < _LEAST_DAMPING:
+                break
+            continue
+        history = [*history[1 - _MEMORY :], (kvar, miss)]
+        state, kvar, miss = there, tried, new
     raise PowerFlowError(
-        f"the inverters' volt-var droop does not settle: {miss * scale:.3g} kvar off "
-        f"after {_MOST_STEPS} steps; "
-        "flatten feeder.volt_var_pu"
+        f"the inverters' volt-var droop does not settle, {off:.3g} kvar off; flatten feeder.volt_var_pu"
     )
+
+
+def _mixed(kvar: Floats, miss: Floats, history: list[tuple[Floats, Floats]], damping: float) -> Floats:
+    """Next trial: the step that would cancel the miss if it went on changing as over the last steps."""
+    step = damping * miss
+    if history:
+        dkvar = np.array([kvar - before for before, _ in history]).T
+        dmiss = np.array([miss - before for _, before in history]).T
+        weight = np.linalg.lstsq(dmiss, miss, rcond=1e-10)[0]
+        step = step - (dkvar + damping * dmiss) @ weight
+    return kvar + step
 
 
 def with_droop(model: Linearisation, droop: Droop) -> Linearisation:

@@ -81,12 +81,14 @@ def inverters_of(model: NetworkModel) -> Inverters | None:
     if reactive is None:
         return None
     rows, lams = len(model.name), len(model.balance)
-    if not len(reactive.limit_kvar) == len(reactive.balance) == lams:
+    if not len(reactive.limit_kvar) == len(reactive.present_kvar) == len(reactive.balance) == lams:
         raise ValueError(f"the model has inverters of {len(reactive.limit_kvar)} LAMs where there are {lams}")
     if min(reactive.limit_kvar, default=0.0) < 0.0:
         raise ValueError("the capability of inverters must not be negative")
     matrix = columns.unpack(reactive.matrix, rows * lams).reshape(rows, lams)
-    return Inverters(np.array(reactive.limit_kvar), np.array(reactive.balance), matrix)
+    return Inverters(
+        np.array(reactive.limit_kvar), np.array(reactive.present_kvar), np.array(reactive.balance), matrix
+    )
 
 
 def unreachable(relaxed: Mapping[str, float], round_: int) -> list[str]:

@@ -218,11 +218,14 @@ async def test_where_a_limit_cannot_be_kept_the_least_violation_goes_out_and_nam
         name=world.NETWORK.name,
     )
     severity = {0: 50.0, 1: 20.0}
-    town.feeder.temper = lambda reply: reply | {
-        "model": stand_ins.model(impossible),
-        "confirmed": False,
-        "severity": severity.get(reply["round"], 30.0),
-    }
+    town.feeder.temper = lambda reply: (
+        reply
+        | {
+            "model": stand_ins.model(impossible),
+            "confirmed": False,
+            "severity": severity.get(reply["round"], 30.0),
+        }
+    )
     await town.interval(1)
     outcome = town.outcome(1)
     assert (outcome.status, outcome.round) == ("unconfirmed", 1)
