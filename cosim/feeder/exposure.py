@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.feeder.circuit import Floats
+from cosim.feeder.circuit import AcState, Floats
 from cosim.feeder.controls import ControlRun
 from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Limits
 
@@ -43,11 +43,7 @@ def exposure(run: ControlRun, limits: Limits, branch_base_kv: Floats) -> Exposur
     """
     sums = np.zeros(4)
     for (_, state), share in zip(run.states, run.shares(), strict=True):
-        under = _beyond(limits.voltage_min_pu - state.v_pu, VOLTAGE_TOLERANCE_PU)
-        over = _beyond(state.v_pu - limits.voltage_max_pu, VOLTAGE_TOLERANCE_PU)
-        loading = np.where(np.isfinite(limits.rating_a), limits.loading(state.current_a), 0.0)
-        excess = _beyond(loading - 1.0, CURRENT_TOLERANCE_PCT / 100.0)
-        over_a = np.multiply(excess, limits.rating_a, out=np.zeros_like(excess), where=excess > 0)
+        under, over, over_a = beyond(state, limits)
         sums += share * np.array(
             [
                 under.sum(),
@@ -58,6 +54,22 @@ def exposure(run: ControlRun, limits: Limits, branch_base_kv: Floats) -> Exposur
         )
     hours = run.window_s / 3600.0
     return Exposure(*(float(each) * hours for each in sums))
+
+
+def beyond(state: AcState, limits: Limits) -> tuple[Floats, Floats, Floats]:
+    """How far a state is beyond limits that it misses by more than the tolerance.
+
+    Returns
+    -------
+    tuple
+        Voltage below and above the limits ``(n,)`` [pu], and current above the ratings ``(b,)`` [A].
+    """
+    under = _beyond(limits.voltage_min_pu - state.v_pu, VOLTAGE_TOLERANCE_PU)
+    over = _beyond(state.v_pu - limits.voltage_max_pu, VOLTAGE_TOLERANCE_PU)
+    loading = np.where(np.isfinite(limits.rating_a), limits.loading(state.current_a), 0.0)
+    excess = _beyond(loading - 1.0, CURRENT_TOLERANCE_PCT / 100.0)
+    over_a = np.multiply(excess, limits.rating_a, out=np.zeros_like(excess), where=excess > 0)
+    return under, over, over_a
 
 
 def _beyond(amount: Floats, tolerance: float) -> Floats:

@@ -107,25 +107,26 @@ def write_series(series: "Series", start: datetime, step_min: int, folder: Path,
 
 def summary_lines(summary: Mapping[str, Any]) -> dict[str, str]:
     """A series' summary as names and texts."""
-    moved = summary["tap_steps"]
+    moved = {name: steps for name, steps in summary["moves"].items() if steps}
 
-    def extreme(name: str, factor: float, unit: str) -> str:
+    def extreme(name: str, form: str) -> str:
         found = summary[name]
         if found is None:
             return "none"
-        return f"{factor * found['value']:.4f} {unit} at {found['at']}, step {found['step']}"
+        return f"{form.format(found['value'])} at {found['at']}, step {found['step']}"
 
     share = summary["nodes_outside_percent"]
     return {
-        "solved": f"{summary['steps'] - summary['unsolved']:,} of {summary['steps']:,} steps",
+        "solved": f"{summary['steps'] - summary['unsolved']:,} of {summary['steps']:,} steps"
+        + (f"; controls hunt in {summary['hunting']:,}" if summary["hunting"] else ""),
         "energy": f"{summary['load_kwh']:,.0f} kWh load, {summary['source_kwh']:,.0f} kWh from the source, "
         f"{summary['losses_kwh']:,.0f} kWh losses",
-        "lowest voltage": extreme("v_min_pu", 1.0, "pu"),
-        "highest voltage": extreme("v_max_pu", 1.0, "pu"),
-        "highest loading": extreme("max_loading", 100.0, "%"),
+        "lowest voltage": extreme("v_min_pu", "{:.4f} pu"),
+        "highest voltage": extreme("v_max_pu", "{:.4f} pu"),
+        "highest loading": extreme("max_loading", "{:.1%}"),
         "outside voltage limits": f"{'none' if share is None else f'{share:.3f} % of node-steps'}, "
         f"{summary['under_pu_h']:.3g} pu h below, {summary['over_pu_h']:.3g} pu h above",
-        "above ratings": f"{summary['over_rating_ah']:,.0f} A h",
-        "tap steps": f"{sum(moved.values()):,}"
+        "above ratings": f"{summary['over_kva_h']:,.0f} kVA h",
+        "taps, capacitors": f"{sum(moved.values()):,} steps"
         + (f" ({', '.join(f'{name} {steps}' for name, steps in moved.items())})" if moved else ""),
     }
