@@ -7,19 +7,27 @@ Whatever the form, the rounds end at the same equilibrium (docs/market.md, secti
 
 from market.bidding.answers import CurveResponse, Response
 from market.bidding.estimates import Estimate, Form, Lines, Tangents, estimate_for
-from market.bidding.negotiation import Loop, Negotiation, Round, Tally, negotiate
+from market.bidding.levels import Answers, LamLevel, Question, WamLevel, drive, share_rest
+from market.bidding.negotiation import Loop, Negotiation, Round, negotiate
+from market.bidding.tally import Tally
 
 __all__ = [
+    "Answers",
     "CurveResponse",
     "Estimate",
     "Form",
+    "LamLevel",
     "Lines",
     "Loop",
     "Negotiation",
+    "Question",
     "Response",
     "Round",
     "Tally",
     "Tangents",
+    "WamLevel",
+    "drive",
     "estimate_for",
     "negotiate",
+    "share_rest",
 ]

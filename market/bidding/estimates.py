@@ -55,6 +55,10 @@ class Record:
         self._price_before[who], self._kw_before[who] = self.price[who], self.kw[who]
         self.price[who], self.kw[who] = price, kw
 
+    def forget(self, who: Ints) -> None:
+        """Forget the answers of the senders ``who``."""
+        self.price[who] = self.kw[who] = self._price_before[who] = self._kw_before[who] = np.nan
+
     def agrees(self, price: Floats, kw: Floats, tolerance_kw: float) -> Bools:
         """Whether senders would take ``kw`` at ``price``, ``(n,)`` each, as far as their answers tell."""
         near = (np.abs(self.price - price) <= SETTLED_PRICE) & (np.abs(self.kw - kw) <= tolerance_kw)
@@ -85,9 +89,13 @@ class Estimate(Protocol):
         """Take in answers ``kw`` [kW] and slopes of senders ``who`` to ``price`` [$/kWh], all ``(m,)``."""
         ...
 
+    def forget(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
+        """Begin anew with the senders ``who``, whose ranges are now these, ``(m,)`` [kW]."""
+        ...
+
 
 def estimate_for(
-    form: Form, slope: Floats, low_kw: Floats, high_kw: Floats, *, adapt: bool = True
+    form: Form, slope: Floats, low_kw: Floats, high_kw: Floats, price: Floats, *, adapt: bool = True
 ) -> Estimate:
     """Belief for a form of bids that is told in rounds.
 
@@ -99,12 +107,14 @@ def estimate_for(
         What stands in where nothing is known: a_i N_i for a LAM, A for the WAM, ``(n,)`` [kW per $/kWh].
     low_kw, high_kw
         Senders' ranges, ``(n,)`` [kW].
+    price
+        Where a sender that was not heard yet is believed to be in the middle of its range, ``(n,)`` [$/kWh].
     adapt
         Whether plain bids are damped where they cycle and accelerated where they creep.
     """
     if form == "plain":
-        return Lines(slope, low_kw, high_kw, adapt=adapt)
-    return Tangents(slope, low_kw, high_kw)
+        return Lines(slope, low_kw, high_kw, price, adapt=adapt)
+    return Tangents(slope, low_kw, high_kw, price)
 
 
 class Lines:
@@ -121,26 +131,31 @@ class Lines:
         Slope of the bids' demand functions, ``(n,)`` > 0 [kW per $/kWh].
     low_kw, high_kw
         Senders' ranges, ``(n,)`` [kW].
+    price
+        Where a sender that was not heard yet is believed to be in the middle of its range, ``(n,)`` [$/kWh].
     adapt
         Whether cycling and creeping senders are treated otherwise.
     """
 
-    def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats, *, adapt: bool = True) -> None:
+    def __init__(
+        self, slope: Floats, low_kw: Floats, high_kw: Floats, price: Floats, *, adapt: bool = True
+    ) -> None:
         n = slope.size
         self.slope = slope
-        self.low_kw, self.high_kw = low_kw, high_kw
+        self.low_kw, self.high_kw = low_kw.copy(), high_kw.copy()
         self.adapt = adapt
         self.damped = np.zeros(n, dtype=bool)
         self.accelerated = np.zeros(n, dtype=bool)
+        self._start = price
         self._price = np.full(n, np.nan)
         self._kw = np.full(n, np.nan)
         self._miss = np.zeros(n)
-        self._memory = Tangents(slope, low_kw, high_kw)
+        self._memory = Tangents(slope, low_kw, high_kw, price)
 
     @property
     def curves(self) -> Curves:
         """The lines between the ends of the senders' ranges, or what all answers tell."""
-        price = np.where(np.isnan(self._price), 0.0, self._price)
+        price = np.where(np.isnan(self._price), self._start, self._price)
         kw = np.where(np.isnan(self._kw), 0.5 * (self.low_kw + self.high_kw), self._kw)
         ends = np.stack([self.high_kw, self.low_kw], axis=1)
         at = price[:, None] + (kw[:, None] - ends) / self.slope[:, None]
@@ -166,6 +181,13 @@ class Lines:
         self._miss[who] = miss
         self._price[who], self._kw[who] = price, kw
 
+    def forget(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
+        """Begin anew with some senders, whose ranges are others now."""
+        self.low_kw[who], self.high_kw[who] = low_kw, high_kw
+        self._price[who], self._kw[who], self._miss[who] = np.nan, np.nan, 0.0
+        self.damped[who] = self.accelerated[who] = False
+        self._memory.forget(who, low_kw, high_kw)
+
 
 class Tangents:
     """Slope bids: every answer with its slope is a tangent of the sender's response, and all are kept.
@@ -180,13 +202,16 @@ class Tangents:
         Fallback slope, ``(n,)`` > 0 [kW per $/kWh].
     low_kw, high_kw
         Senders' ranges, ``(n,)`` [kW].
+    price
+        Where a sender that was not heard yet is believed to be in the middle of its range, ``(n,)`` [$/kWh].
     """
 
-    def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats) -> None:
+    def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats, price: Floats) -> None:
         self._fallback = slope
+        self._start = price
         # Slopes are told, so nothing has to be found out by damping.
         self.damped = self.accelerated = np.zeros(slope.size, dtype=bool)
-        self.low_kw, self.high_kw = low_kw, high_kw
+        self.low_kw, self.high_kw = low_kw.copy(), high_kw.copy()
         self._who = np.zeros(0, dtype=np.intp)
         self._price, self._kw, self._slope = np.zeros(0), np.zeros(0), np.zeros(0)
 
@@ -205,12 +230,19 @@ class Tangents:
             # Rounding of sums may leave an answer a last bit above the one before.
             np.minimum.accumulate(self._kw[begin:end], out=self._kw[begin:end])
 
+    def forget(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
+        """Drop the answers of some senders, whose ranges are others now."""
+        self.low_kw[who], self.high_kw[who] = low_kw, high_kw
+        keep = ~np.isin(self._who, who)
+        self._who, self._price = self._who[keep], self._price[keep]
+        self._kw, self._slope = self._kw[keep], self._slope[keep]
+
     def _starts(self) -> Ints:
         return starts(np.bincount(self._who, minlength=self._fallback.size))
 
     @property
     def curves(self) -> Curves:
-        """The tangents' curves; the fallback slope's line around price zero where nothing was heard."""
+        """The tangents' curves; the fallback slope's line around the first price where nothing was heard."""
         n = self._fallback.size
         start = self._starts()
         silent = np.flatnonzero(np.diff(start) == 0)
@@ -218,7 +250,7 @@ class Tangents:
         order = np.argsort(who, kind="stable")
         who = who[order]
         middle = 0.5 * (self.low_kw + self.high_kw)
-        price = np.concatenate([self._price, np.zeros(silent.size)])[order]
+        price = np.concatenate([self._price, self._start[silent]])[order]
         kw = np.concatenate([self._kw, middle[silent]])[order]
         slope = np.concatenate([self._slope, np.zeros(silent.size)])[order]
         start = starts(np.bincount(who, minlength=n))

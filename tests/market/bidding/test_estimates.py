@@ -35,7 +35,9 @@ def assert_monotone(curves):
 def test_a_belief_is_monotone_and_reaches_over_the_whole_range(seed, form):
     rng = np.random.default_rng(seed)
     curves = senders(rng, 4)
-    estimate = estimate_for(form, rng.uniform(1, 100, 4), curves.lowest_kw, curves.highest_kw)
+    estimate = estimate_for(
+        form, rng.uniform(1, 100, 4), curves.lowest_kw, curves.highest_kw, np.zeros(len(curves))
+    )
     for _ in range(6):
         who = np.flatnonzero(rng.random(4) < 0.7)
         ask(estimate, curves, who, rng.uniform(-0.1, 0.4, who.size))
@@ -51,7 +53,7 @@ def test_a_belief_is_monotone_and_reaches_over_the_whole_range(seed, form):
 def test_tangents_pass_through_every_answer(seed):
     rng = np.random.default_rng(seed)
     curves = senders(rng, 3)
-    estimate = Tangents(np.full(3, 10.0), curves.lowest_kw, curves.highest_kw)
+    estimate = Tangents(np.full(3, 10.0), curves.lowest_kw, curves.highest_kw, np.zeros(len(curves)))
     asked = rng.uniform(0.0, 0.3, (5, 3))
     heard = [ask(estimate, curves, np.arange(3), price) for price in asked]
     for price, kw in zip(asked, heard, strict=True):
@@ -59,7 +61,7 @@ def test_tangents_pass_through_every_answer(seed):
 
 
 def test_a_plain_bid_is_its_demand_function():
-    estimate = Lines(np.array([20.0]), np.array([-5.0]), np.array([5.0]))
+    estimate = Lines(np.array([20.0]), np.array([-5.0]), np.array([5.0]), np.zeros(1))
     estimate.learn(ONE, np.array([0.1]), np.array([1.0]), np.zeros(1))
     at = [respond(estimate.curves, np.array([price]))[0] for price in (-0.5, 0.05, 0.1, 0.2, 0.9)]
     assert at == pytest.approx([5.0, 2.0, 1.0, -1.0, -5.0])
@@ -68,7 +70,7 @@ def test_a_plain_bid_is_its_demand_function():
 def negotiate_alone(steepness, line, rounds=60, *, adapt=True):
     """One sender of a known slope against a fixed supply of 1 kW: the prices that its operator asks."""
     true = from_points([(np.array([0.1, 0.2]), np.array([0.1 * steepness, 0.0]))])
-    estimate = Lines(np.array([line]), true.lowest_kw, true.highest_kw, adapt=adapt)
+    estimate = Lines(np.array([line]), true.lowest_kw, true.highest_kw, np.zeros(1), adapt=adapt)
     price, prices = 0.11, []
     for _ in range(rounds):
         ask(estimate, true, ONE, np.array([price]))
@@ -108,9 +110,11 @@ def test_each_senders_belief_is_its_own():
     curves = senders(rng, 3)
     slope = np.array([5.0, 20.0, 80.0])
     for form in ("plain", "slope"):
-        together = estimate_for(form, slope, curves.lowest_kw, curves.highest_kw)
+        together = estimate_for(form, slope, curves.lowest_kw, curves.highest_kw, np.zeros(len(curves)))
         alone = [
-            estimate_for(form, slope[i : i + 1], curves.lowest_kw[i : i + 1], curves.highest_kw[i : i + 1])
+            estimate_for(
+                form, slope[i : i + 1], curves.lowest_kw[i : i + 1], curves.highest_kw[i : i + 1], np.zeros(1)
+            )
             for i in range(3)
         ]
         for price in rng.uniform(0.0, 0.3, (8, 3)):
@@ -135,3 +139,22 @@ def test_answers_agree_near_them_and_inside_a_jump():
     # Between 1 and 3 kW the sender jumps at this price.
     assert record.agrees(price, kw - 1.0, 1e-6).all()
     assert not record.agrees(price, kw + 1.0, 1e-6).any()
+
+
+@pytest.mark.parametrize("form", ["plain", "slope"])
+def test_a_sender_that_is_forgotten_is_as_if_it_had_never_been_heard(form):
+    """Its new range counts from then on, and what is known of the others stays."""
+    slope, low, high = np.array([10.0, 20.0]), np.array([-5.0, -4.0]), np.array([5.0, 4.0])
+    start = np.full(2, 0.1)
+    estimate = estimate_for(form, slope, low, high, start)
+    both = np.arange(2)
+    for price, kw in ((0.1, [2.0, 1.0]), (0.2, [1.5, -1.0])):
+        estimate.learn(both, np.full(2, price), np.array(kw), np.array([5.0, 20.0]))
+    other = respond(estimate.curves, np.full(2, 0.17))[1]
+    estimate.forget(np.array([0]), np.array([-1.0]), np.array([1.0]))
+    fresh = estimate_for(form, slope, np.array([-1.0, -4.0]), np.array([1.0, 4.0]), start)
+    for price in (-1.0, 0.05, 0.1, 0.12, 1.0):
+        now, anew = respond(estimate.curves, np.full(2, price)), respond(fresh.curves, np.full(2, price))
+        assert now[0] == anew[0]
+    assert respond(estimate.curves, np.full(2, 0.17))[1] == other
+    assert (low == [-5.0, -4.0]).all()
