@@ -47,7 +47,8 @@ from market.case import Case, Resources
 from market.clearing import clear
 from market.curves import Floats
 from market.services.lam import LamHost
-from market.services.prosumers import LiveHost, Position
+from market.services.portfolio import Position
+from market.services.prosumers import LiveHost
 from market.services.roster import Roster, Rules, Terms
 from market.services.wam import WamOperator
 

@@ -18,6 +18,8 @@ class Late(ValueError):
 class Collector(Generic[T]):
     """What came in for each tick, by sender, and the wait for all of them.
 
+    Where a tick has rounds, each is waited for by itself, in their order.
+
     Parameters
     ----------
     expected
@@ -27,33 +29,39 @@ class Collector(Generic[T]):
     def __init__(self, expected: Collection[str]) -> None:
         self.expected = tuple(sorted(expected))
         self._known = frozenset(expected)
-        self._closed = -1
-        self._have: dict[int, dict[str, T]] = defaultdict(dict)
+        self._closed = (-1, 0)
+        self._have: dict[tuple[int, int], dict[str, T]] = defaultdict(dict)
         self._changed = asyncio.Event()
 
-    def add(self, key: str, tick: int, item: T) -> None:
+    def add(self, key: str, tick: int, item: T, round_: int = 0) -> None:
         """Take an item in; raises ``ValueError`` for a key that nobody expects, ``Late`` after the gate."""
         if key not in self._known:
             raise ValueError(f"{key} is not expected here")
-        if tick <= self._closed:
+        if (tick, round_) <= self._closed:
             raise Late(f"message of tick {tick} came after the gate")
-        self._have[tick].setdefault(key, item)
+        self._have[tick, round_].setdefault(key, item)
         self._changed.set()
 
-    async def wait(self, tick: int, deadline: float) -> dict[str, T]:
-        """Items of ``tick`` in the order of ``expected``: all, or what is there at ``deadline`` [s]."""
-        while len(self._have[tick]) < len(self.expected):
+    async def wait(
+        self, tick: int, deadline: float, round_: int = 0, among: Collection[str] | None = None
+    ) -> dict[str, T]:
+        """Items of all, or of those ``among``: complete, or what is there at ``deadline`` [s].
+
+        They are in the order of ``expected``.
+        """
+        wanted = self.expected if among is None else tuple(key for key in self.expected if key in among)
+        here = self._have[tick, round_]
+        while any(key not in here for key in wanted):
             self._changed.clear()
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.time())):
                     await self._changed.wait()
             except TimeoutError:
                 break
-        self._closed = tick
-        for old in [t for t in self._have if t < tick]:
-            del self._have[old]
-        have = self._have.pop(tick)
-        return {key: have[key] for key in self.expected if key in have}
+        self._closed = (tick, round_)
+        for past in [when for when in self._have if when <= self._closed]:
+            del self._have[past]
+        return {key: here[key] for key in wanted if key in here}
 
     def missing(self, have: Collection[str]) -> list[str]:
         """Keys that were expected and are not in ``have``."""

@@ -143,6 +143,83 @@ class LamBid(Message, frozen=True, tag="lam-bid"):
     fallbacks: list[str] = []
 
 
+class Opening(Message, frozen=True, tag="opening"):
+    """Before rounds of bidding: what one prosumer can trade at any price [kW, + buys]."""
+
+    low_kw: float
+    high_kw: float
+    reactive_kvar: float
+
+
+class OpeningBatch(Message, frozen=True, tag="opening-batch"):
+    """Openings of many prosumers."""
+
+    prosumer: Index
+    low_kw: Column
+    high_kw: Column
+    reactive_kvar: Column
+
+
+class LamOpening(Message, frozen=True, tag="lam-opening"):
+    """Openings of the LAMs of one operator host, and the members that fell back."""
+
+    lam: Index
+    low_kw: Column
+    high_kw: Column
+    reactive_kvar: Column
+    fallbacks: list[str] = []
+
+
+class WamPrice(Message, frozen=True, tag="wam-price"):
+    """Wide-area prices of all LAMs [$/kWh]: each is to bid what it would buy there."""
+
+    round: int
+    price: list[float]
+
+
+class LamPrice(Message, frozen=True, tag="lam-price"):
+    """Local prices of some LAMs [$/kWh]: their members are to bid what they would buy there."""
+
+    round: int
+    lam: Index
+    price: Column
+
+
+class RoundBid(Message, frozen=True, tag="round-bid"):
+    """One prosumer's bid at the announced price: the intercept ``b`` of its demand ``q = b - a * price``.
+
+    A slope bid also says how steeply the trade falls there [kW per $/kWh].
+    """
+
+    round: int
+    intercept_kw: float
+    slope: float | None = None
+
+
+class RoundBidBatch(Message, frozen=True, tag="round-bid-batch"):
+    """Bids at the announced prices of many prosumers; ``slope`` is empty in plain bids."""
+
+    round: int
+    prosumer: Index
+    intercept_kw: Column
+    slope: Column
+
+
+class LamRoundBid(Message, frozen=True, tag="lam-round-bid"):
+    """Bids of one host's LAMs at the announced wide-area prices: intercepts ``B`` of ``Q = B - A * price``.
+
+    ``fallbacks`` names members that fell silent in this round; the ranges that are left are told only then.
+    """
+
+    round: int
+    lam: Index
+    intercept_kw: Column
+    slope: Column
+    low_kw: Column = b""
+    high_kw: Column = b""
+    fallbacks: list[str] = []
+
+
 class FeederRequest(Message, frozen=True, tag="feeder-request"):
     """Solve AC power flow at these LAM nets; judge it by the last model sent; linearise if not confirmed.
 
@@ -236,6 +313,20 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     unserved: list[str] = []
 
 
+class Talks(msgspec.Struct, frozen=True, kw_only=True):
+    """What one layer's exchange of bids took: rounds, messages, bytes of the numbers in them (8 each).
+
+    Every party's bid counts as a message, also where a host sends many in one. ``damped``, ``accelerated``:
+    plain bids that cycled or crept were treated so.
+    """
+
+    rounds: int
+    messages: int
+    bytes: int
+    damped: bool = False
+    accelerated: bool = False
+
+
 class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     """Cleared and judged outcome of the WAM: nets, DLMPs and their parts per LAM, in LAM order.
 
@@ -264,6 +355,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     fallbacks: list[str]
     clear_s: float
     confirm_s: float
+    talks: Talks
     inverter_kvar: list[float] = []
     inverter_price: list[float] = []
     unserved: list[str] = []
@@ -284,6 +376,7 @@ class LamOutcome(Message, frozen=True, tag="lam-outcome"):
     alone: bool
     refused: list[str]
     missing: list[str]
+    talks: Talks
 
 
 class Award(Message, frozen=True, tag="award"):
@@ -440,6 +533,14 @@ AnyMessage = (
     | CurveBid
     | BidBatch
     | LamBid
+    | Opening
+    | OpeningBatch
+    | LamOpening
+    | WamPrice
+    | LamPrice
+    | RoundBid
+    | RoundBidBatch
+    | LamRoundBid
     | FeederRequest
     | FeederReply
     | FeederState

@@ -58,6 +58,39 @@ class Topics:
         """Bid of one LAM into the WAM."""
         return f"{self.root}/lam-bid/{lam}"
 
+    def opening(self, lam: str, prosumer: str) -> str:
+        """Range of one live prosumer, before rounds of bidding."""
+        return f"{self.root}/opening/{lam}/{prosumer}"
+
+    def opening_batch(self, host: str) -> str:
+        """Ranges of all prosumers of one population host, in columns."""
+        return f"{self.root}/opening-batch/{host}"
+
+    def lam_opening(self, lam_host: str) -> str:
+        """Ranges of the LAMs of one operator host, before rounds of bidding."""
+        return f"{self.root}/lam-opening/{lam_host}"
+
+    @property
+    def wam_price(self) -> str:
+        """The WAM announces wide-area prices and asks all LAMs for their bids at them."""
+        return f"{self.root}/wam/price"
+
+    def lam_price(self, lam_host: str) -> str:
+        """LAMs of one operator host announce local prices and ask their members for bids at them."""
+        return f"{self.root}/lam-price/{lam_host}"
+
+    def round_bid(self, lam: str, prosumer: str) -> str:
+        """Bid of one live prosumer in a round."""
+        return f"{self.root}/round-bid/{lam}/{prosumer}"
+
+    def round_bid_batch(self, lam_host: str, host: str) -> str:
+        """Bids in a round of the prosumers of one population host whom one LAM host asked, in columns."""
+        return f"{self.root}/round-bid-batch/{host}/{lam_host}"
+
+    def lam_round_bid(self, lam_host: str) -> str:
+        """Bids in a round of the LAMs of one operator host."""
+        return f"{self.root}/lam-round-bid/{lam_host}"
+
     @property
     def feeder_request(self) -> str:
         """The WAM asks the feeder to solve, judge and linearise."""

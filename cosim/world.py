@@ -246,4 +246,4 @@ def _rules(scenario: Scenario, timeline: Timeline, population: Population, lams:
         tariff=terms(0).tariff,
         conjecture=market.conjecture,
     )
-    return Rules(case, terms)
+    return Rules(case, terms, market.bidding)

@@ -18,7 +18,7 @@ from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
 from devices.battery import advance
 from market.response import Resources
-from market.services.prosumers import Metered, Position
+from market.services.portfolio import Metered, Position
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]

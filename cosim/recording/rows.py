@@ -13,6 +13,7 @@ from broker.messages import (
     CertificateFigures,
     DeviceState,
     FeederState,
+    LamOutcome,
     SetPoint,
     Telemetry,
     WamOutcome,
@@ -68,8 +69,23 @@ def interval_row(
             "binding_rows": len(outcome.row_name),
             "solve_s": outcome.clear_s,
             "confirm_s": outcome.confirm_s,
+            **_talks(outcome, evidence.lam_outcomes),
         }
     return row | _audited(audit) | _physics(state)
+
+
+def _talks(outcome: WamOutcome, lam_outcomes: Mapping[str, LamOutcome]) -> dict[str, Any]:
+    """What the exchange of bids in both layers took."""
+    local = [told.talks for told in lam_outcomes.values()]
+    every = [outcome.talks, *local]
+    return {
+        "wam_bid_rounds": outcome.talks.rounds,
+        "lam_bid_rounds": max((talks.rounds for talks in local), default=0),
+        "bid_messages": sum(talks.messages for talks in every),
+        "bid_bytes": sum(talks.bytes for talks in every),
+        "bids_damped": any(talks.damped for talks in every),
+        "bids_accelerated": any(talks.accelerated for talks in every),
+    }
 
 
 def _audited(audit: Audit | None) -> dict[str, Any]:

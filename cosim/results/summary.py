@@ -64,6 +64,7 @@ class Facts:
     live_devices: int
     planned: int
     interval_h: float
+    bidding: str
     voltage_limits_pu: tuple[float, float]
     entries: int
     sum_micro: int
@@ -111,6 +112,7 @@ def summarise(
         live_devices=int(devices),
         planned=world.timeline.intervals,
         interval_h=world.timeline.interval_h,
+        bidding=world.rules.bidding,
         voltage_limits_pu=(world.scenario.feeder.voltage_min_pu, world.scenario.feeder.voltage_max_pu),
         entries=ledger.entries(),
         sum_micro=ledger.sum_micro(),
@@ -147,6 +149,7 @@ def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, facts: Facts
         "live_devices": facts.live_devices,
         **_course(intervals, facts),
         **_physics(intervals, facts),
+        "bidding": _bidding(intervals, facts),
         "energy_kwh": _energy(intervals, facts.interval_h),
         "cost": cost_figures(intervals),
         "kpis": kpi_figures(intervals, prosumers, facts.interval_h),
@@ -201,6 +204,19 @@ def _physics(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
     }
 
 
+def _bidding(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
+    """What the exchange of bids took."""
+    return {
+        "form": facts.bidding,
+        "wam_rounds": _middle_and_most(intervals["wam_bid_rounds"]),
+        "lam_rounds": _middle_and_most(intervals["lam_bid_rounds"]),
+        "messages": int(intervals["bid_messages"].sum()),
+        "bytes": int(intervals["bid_bytes"].sum()),
+        "damped": int(intervals["bids_damped"].sum()),
+        "accelerated": int(intervals["bids_accelerated"].sum()),
+    }
+
+
 def _energy(intervals: pd.DataFrame, interval_h: float) -> dict[str, float]:
     return {
         "lam": float(intervals["traded_lam_kwh"].sum()),
@@ -246,6 +262,11 @@ def _spread_of(values: Sequence[float]) -> dict[str, float | None]:
     if not values:
         return {"p50": None, "p95": None}
     return {f"p{q}": float(np.percentile(values, q)) for q in (50, 95)}
+
+
+def _middle_and_most(rounds: pd.Series[Any]) -> dict[str, float | None]:
+    middle = rounds.quantile(0.5, interpolation="higher")
+    return {"p50": known(middle), "max": known(rounds.max())}
 
 
 def _spread(column: pd.Series[Any]) -> dict[str, float | None]:

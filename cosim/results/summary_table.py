@@ -69,8 +69,19 @@ def _physics(summary: Mapping[str, Any]) -> list[_Line]:
         ),
         _Line("voltage", f"{_pu(volts['min'])} to {_pu(volts['max'])} pu ({limits})", within_limits(volts)),
         _Line("linear model", f"at most {_short(ac['max_linear_error_pu'])} pu from AC power flow"),
-        _Line("rounds", f"{_short(ac['rounds_p95'])} in 95 % of intervals"),
+        _Line("AC rounds", f"{_short(ac['rounds_p95'])} in 95 % of intervals"),
+        _bidding(summary["bidding"]),
     ]
+
+
+def _bidding(bidding: Mapping[str, Any]) -> _Line:
+    wam, lam = bidding["wam_rounds"], bidding["lam_rounds"]
+    rounds = f"{_short(wam['max'])} rounds of the WAM, {_short(lam['max'])} of members at most"
+    treated = "".join(
+        f", {word} in {n} intervals" for word in ("damped", "accelerated") if (n := bidding[word])
+    )
+    size = f"{bidding['messages']:,} messages, {bidding['bytes'] / 1e6:,.1f} MB"
+    return _Line("bids", f"{bidding['form']}: {rounds}; {size}{treated}")
 
 
 def _economics(summary: Mapping[str, Any]) -> list[_Line]:

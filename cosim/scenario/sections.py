@@ -200,8 +200,12 @@ class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """[market]: the rules of both layers."""
 
     bidding: Annotated[
-        Literal["curve"],
-        Meta(description="Form of the bids: the whole price response, cleared in one round."),
+        Literal["curve", "slope", "plain"],
+        Meta(
+            description="Form of the bids in both layers. curve: the whole price response, one round. "
+            "slope and plain: prices are announced and answered in rounds until all agree, with the answer's "
+            "slope or without it; the outcome is the same.",
+        ),
     ] = "curve"
     lam_sensitivity: Annotated[
         Above, Meta(description="Slope a of members' demand functions.", extra={"unit": "kW per $/kWh"})

@@ -7,7 +7,7 @@ and returns when they agree with what it wants. In process the answers are compu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from market.bidding.answers import CurveResponse
 from market.bidding.estimates import NOISE_KW, Estimate, Record
-from market.curves import Curves, Floats, Ints, price_range, respond, shift
+from market.curves import Bools, Curves, Floats, Ints, price_range, respond, shift
 from market.errors import NotConverged
 from market.wam import WamOutcome
 
@@ -79,6 +79,8 @@ class LamLevel:
     ----------
     record
         Local prices asked last and the members' summed answers.
+    bids
+        Wide-area prices that the LAMs answered last, and what they bid.
     """
 
     def __init__(self, estimate: Estimate, slope: float, fee: Floats) -> None:
@@ -86,6 +88,7 @@ class LamLevel:
         self.slope = slope
         self.fee = fee
         self.record = Record(fee.size)
+        self.bids = Record(fee.size)
 
     def facing(self, slope: float, fee: Floats) -> LamLevel:
         """The same LAMs and members facing other rules of the wide area, such as the utility's tariffs."""
@@ -103,12 +106,14 @@ class LamLevel:
         net_kw = respond(self.seen_by_wam, wam_price)
         return net_kw, self.price_for(net_kw, wam_price)
 
-    def price_for(self, net_kw: Floats, wam_price: Floats) -> Floats:
-        """Local price at which a LAM is believed to take ``net_kw``, nearest its own condition in the WAM."""
+    def price_for(self, net_kw: Floats, wam_price: Floats, slack_kw: float = NOISE_KW) -> Floats:
+        """Local price at which a LAM is believed to take ``net_kw``, nearest its own condition in the WAM.
+
+        A part of its response that is as flat as ``slack_kw`` is a range of prices.
+        """
         curves = self.estimate.curves
-        # A flat part is as wide as rounding lets it be.
-        low, _ = price_range(curves, net_kw + NOISE_KW)
-        _, high = price_range(curves, net_kw - NOISE_KW)
+        low, _ = price_range(curves, net_kw + slack_kw)
+        _, high = price_range(curves, net_kw - slack_kw)
         own = wam_price + self.fee * np.sign(net_kw) + self.slope * net_kw
         return np.asarray(np.minimum(np.maximum(own, low), high))
 
@@ -116,6 +121,12 @@ class LamLevel:
         """Take in the summed answers of the LAMs ``who`` to their local prices."""
         self.record.keep(who, price, answers.kw)
         self.estimate.learn(who, price, answers.kw, answers.slope)
+
+    def begin_anew(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
+        """Forget what members of the LAMs ``who`` said: they range between these together, ``(m,)`` [kW]."""
+        self.estimate.forget(who, low_kw, high_kw)
+        self.record.forget(who)
+        self.bids.forget(who)
 
     def settle(
         self, wam_price: Floats, tolerance_kw: float = SETTLED_KW, rounds: int = LAM_ROUNDS
@@ -142,8 +153,10 @@ class LamLevel:
         NotConverged
             The bound on rounds was reached; names what was left.
         """
-        yield from self._agree(lambda: self.target(wam_price), tolerance_kw, rounds)
+        nobody = np.zeros(wam_price.size, dtype=bool)
+        yield from self._agree(lambda: self.target(wam_price), nobody, tolerance_kw, rounds)
         net_kw, _ = self.target(wam_price)
+        self.bids.keep(np.arange(net_kw.size), wam_price, net_kw)
         return Answers(net_kw, CurveResponse(self.seen_by_wam).at(wam_price)[1])
 
     def meet(
@@ -154,6 +167,8 @@ class LamLevel:
         rounds: int = LAM_ROUNDS,
     ) -> Generator[Question, Answers, None]:
         """Ask members until the local prices are known at which they take what was cleared for their LAMs.
+
+        A LAM that was cleared for what it bid has settled already.
 
         Parameters
         ----------
@@ -170,15 +185,21 @@ class LamLevel:
         NotConverged
             As `settle`.
         """
-        yield from self._agree(lambda: (net_kw, self.price_for(net_kw, wam_price)), tolerance_kw, rounds)
+        as_bid = self.bids.agrees(wam_price, net_kw, tolerance_kw)
+        yield from self._agree(
+            lambda: (net_kw, self.price_for(net_kw, wam_price, tolerance_kw)), as_bid, tolerance_kw, rounds
+        )
 
     def _agree(
-        self, aim: Callable[[], tuple[Floats, Floats]], tolerance_kw: float, rounds: int
+        self, aim: Callable[[], tuple[Floats, Floats]], settled: Bools, tolerance_kw: float, rounds: int
     ) -> Generator[Question, Answers, None]:
-        """Ask until answers are what is aimed at: net purchases, and local prices that should bring them."""
+        """Ask until answers are what is aimed at: net purchases, and local prices that should bring them.
+
+        LAMs ``settled``, ``(M,)``, are not asked.
+        """
         for _ in range(rounds):
             net_kw, price = aim()
-            who = np.flatnonzero(~self.record.agrees(price, net_kw, tolerance_kw))
+            who = np.flatnonzero(~(settled | self.record.agrees(price, net_kw, tolerance_kw)))
             if who.size == 0:
                 return
             answers = yield Question(who, price[who])
@@ -217,9 +238,15 @@ class WamLevel:
         self.record.keep(every, price, answers.kw)
         self.estimate.learn(every, price, answers.kw, answers.slope)
 
+    def begin_anew(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
+        """Forget what the LAMs ``who`` said: they range between these now, ``(m,)`` [kW]."""
+        self.estimate.forget(who, low_kw, high_kw)
+        self.record.forget(who)
+
     def agree(
         self,
         clear: Callable[[Curves], WamOutcome],
+        cut_off: Sequence[int] = (),
         tolerance_kw: float = SETTLED_KW,
         rounds: int = WAM_ROUNDS,
     ) -> Generator[WamOutcome, Answers, WamOutcome]:
@@ -229,6 +256,8 @@ class WamLevel:
         ----------
         clear
             Clears the WAM for its LAMs' curves.
+        cut_off
+            LAMs that trade nothing whatever they bid, for nothing feeds them.
         tolerance_kw
             Answers this near to what was cleared end the rounds.
         rounds
@@ -246,7 +275,9 @@ class WamLevel:
         """
         for _ in range(rounds):
             outcome = clear(self.curves)
-            if self.record.agrees(outcome.price, outcome.net_kw, tolerance_kw).all():
+            agrees = self.record.agrees(outcome.price, outcome.net_kw, tolerance_kw)
+            agrees[list(cut_off)] = True
+            if agrees.all():
                 return outcome
             self.hear(outcome.price, (yield outcome))
         raise NotConverged(rounds, float(np.abs(self.record.kw - outcome.net_kw).max()))

@@ -150,7 +150,7 @@ class _Rounds:
     def _nested(self, wam_price: Floats) -> WamOutcome:
         """LAMs settle with their members at each wide-area price before they bid."""
         self.wam.hear(wam_price, self._settle(wam_price))
-        talk = self.wam.agree(self._clear, self.tolerance_kw, self.wam_rounds)
+        talk = self.wam.agree(self._clear, tolerance_kw=self.tolerance_kw, rounds=self.wam_rounds)
         return drive(talk, lambda outcome: self._settle(outcome.price))
 
     def _settle(self, wam_price: Floats) -> Answers:

@@ -1,4 +1,4 @@
-"""The bids that a LAM host holds in one interval, checked and set out as one curve per member."""
+"""Who sits in a LAM host's LAMs, and their bids of one interval, checked and set out one per member."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from broker import columns
 from broker.messages import BidBatch, CurveBid, MeteredBatch
-from market.curves import Curves, take
+from market.curves import Bools, Curves, join, take
+from market.services.roster import Roster
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -22,16 +23,53 @@ class Seats:
 
     Attributes
     ----------
+    lams
+        Indices of the host's LAMs, ascending, ``(M,)``.
     names, members
-        Names and prosumer indices, ascending, ``(n,)``.
+        Names and prosumer indices of the members, ascending, ``(n,)``.
+    group
+        Position of each one's LAM in ``lams``, ``(n,)``.
+    live
+        Places of those who speak for themselves, by name.
+    rating_kw
+        What each one's connection carries, ``(n,)``.
     last_kw, last_kvar
         Last good metered power, ``(n,)``; written as meters report.
     """
 
+    lams: Indices
     names: tuple[str, ...]
     members: Indices
+    group: Indices
+    live: dict[str, int]
+    rating_kw: Floats
     last_kw: Floats
     last_kvar: Floats
+
+    @classmethod
+    def of(cls, roster: Roster, host: str) -> Seats:
+        """Seats of an operator host at the beginning of a run."""
+        lams = roster.lam_hosts[host]
+        members = np.flatnonzero(np.isin(roster.lam, lams))
+        names = tuple(roster.prosumers[member] for member in members)
+        return cls(
+            lams=lams,
+            names=names,
+            members=members,
+            group=np.searchsorted(lams, roster.lam[members]),
+            live={names[place]: int(place) for place in np.flatnonzero(roster.live[members])},
+            rating_kw=roster.rating_kw[members],
+            last_kw=np.zeros(members.size),
+            last_kvar=np.zeros(members.size),
+        )
+
+    def total(self, values: Floats) -> Floats:
+        """Sum of members' values by LAM, in members' order, ``(M,)``."""
+        return np.asarray(np.bincount(self.group, values, minlength=self.lams.size), dtype=np.float64)
+
+    def absent(self, heard: Bools) -> list[str]:
+        """Names of those not heard."""
+        return [self.names[place] for place in np.flatnonzero(~heard)]
 
 
 @dataclass(frozen=True)
@@ -50,7 +88,7 @@ class Book:
 
     curves: Curves
     reactive_kvar: Floats
-    heard: npt.NDArray[np.bool_]
+    heard: Bools
 
 
 @dataclass(frozen=True)
@@ -60,7 +98,7 @@ class BatchBids:
     curves: Curves
     prosumer: Indices
     reactive_kvar: Floats
-    valid: npt.NDArray[np.bool_]
+    valid: Bools
 
 
 def gather(seats: Seats, live: Mapping[str, CurveBid], batches: Iterable[BatchBids]) -> Book:
@@ -88,17 +126,6 @@ def gather(seats: Seats, live: Mapping[str, CurveBid], batches: Iterable[BatchBi
             heard[place] = True
             offset += 1
     return Book(take(join(pieces), source), reactive, heard)
-
-
-def join(pieces: list[Curves]) -> Curves:
-    """All curves of the pieces, one after the other."""
-    ends = np.cumsum([0] + [piece.price.size for piece in pieces])
-    start = [piece.start[:-1] + end for piece, end in zip(pieces, ends[:-1], strict=True)]
-    return Curves(
-        np.concatenate([piece.price for piece in pieces]),
-        np.concatenate([piece.kw for piece in pieces]),
-        np.concatenate([*start, ends[-1:]]),
-    )
 
 
 def check_curve(price: Floats, kw: Floats, rating_kw: float) -> None:
@@ -131,9 +158,9 @@ def read_batch(batch: BidBatch, prosumer: Indices, rating_kw: Floats) -> BatchBi
     if count.size != prosumer.size or (count < 1).any():
         raise ValueError("every prosumer of a batch needs at least one vertex")
     start = np.concatenate([[0], np.cumsum(count)])
-    price = _numbers(batch.price, int(start[-1]))
-    kw = _numbers(batch.kw, int(start[-1]))
-    reactive_kvar = _numbers(batch.reactive_kvar, prosumer.size)
+    price = numbers(batch.price, int(start[-1]))
+    kw = numbers(batch.kw, int(start[-1]))
+    reactive_kvar = numbers(batch.reactive_kvar, prosumer.size)
     # Written so that a value that is not a number fails, too, and spoils its own curve alone.
     right = np.isfinite(price) & (np.abs(kw) <= np.repeat(rating_kw, count))
     follows = (price[1:] >= price[:-1]) & (kw[1:] <= kw[:-1])
@@ -155,7 +182,7 @@ def read_metered(batch: MeteredBatch, prosumer: Indices) -> tuple[Floats, Floats
     )
 
 
-def _numbers(column: bytes, length: int) -> Floats:
+def numbers(column: bytes, length: int) -> Floats:
     """Values of a column, finite or not; raises ``ValueError`` at a wrong length."""
     values = np.frombuffer(column, dtype="<f8").astype(np.float64)
     if values.size != length:

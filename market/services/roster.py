@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from market.bidding import Form
 from market.case import Case, Grid, Tariff
 
 Floats = npt.NDArray[np.float64]
@@ -66,7 +67,10 @@ class Rules:
         The market's members and parameters, with nobody wanting anything: a template of every interval.
     terms
         Prices and limits of a tick.
+    bidding
+        Form of the bids in both layers.
     """
 
     case: Case
     terms: Callable[[int], Terms]
+    bidding: Form = "curve"

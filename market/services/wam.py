@@ -10,30 +10,23 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from broker import columns
-from broker.collector import Collector
-from broker.messages import FeederReply, FeederRequest, FeederState, LamBid, NetworkModel, Step
+from broker.messages import FeederReply, FeederRequest, FeederState, NetworkModel, Step
 from broker.messages import WamOutcome as OutcomeMessage
 from broker.node import Node
-from market.curves import Curves, from_points, price_range, respond, shift
+from market.curves import price_range
 from market.errors import Infeasible, NotConverged
-from market.services.book import check_curve
 from market.services.gates import halfway, sit_out
-from market.services.network import (
-    clear_model,
-    cleared_body,
-    inverters_of,
-    middle_price,
-    network_of,
-    unreachable,
-)
+from market.services.lams import Lams, Standby
+from market.services.network import cleared_body, inverters_of, middle_price, network_of, unreachable
 from market.services.roster import Roster, Rules, Terms
+from market.services.wam_by_curves import CurveLams
+from market.services.wam_by_rounds import RoundLams
 from market.wam import WamOutcome
 
 Floats = npt.NDArray[np.float64]
@@ -41,25 +34,6 @@ Floats = npt.NDArray[np.float64]
 
 class FeederSilent(Exception):
     """The feeder did not answer within the step."""
-
-
-@dataclass(frozen=True)
-class Bids:
-    """LAMs' aggregate bids of one interval.
-
-    Attributes
-    ----------
-    curves
-        Net purchase of each LAM over its shadow price, lambda_i(Q_i), ``(M,)`` curves.
-    reactive_kvar
-        Expected reactive power, ``(M,)``.
-    fallbacks
-        Names of members and LAMs that did not bid.
-    """
-
-    curves: Curves
-    reactive_kvar: Floats
-    fallbacks: list[str]
 
 
 @dataclass(frozen=True)
@@ -111,51 +85,27 @@ class WamOperator:
         self.rules = rules
         self.rounds = rounds
         self.count = len(roster.lams)
-        self.bids: Collector[LamBid] = Collector(roster.lams)
-        self.last_kw = np.zeros(self.count)
-        self.last_kvar = np.zeros(self.count)
+        self.standby = Standby.of(self.count)
+        by_form = CurveLams if rules.bidding == "curve" else RoundLams
+        self.lams: Lams = by_form(node, roster, rules, self.standby)
         self.price: Floats | None = None
         self.inverter_kvar = np.zeros(0)
         self._awaited = -1
         self._bid_tick = -1
         self._reply: asyncio.Future[FeederReply] | None = None
-        topics = node.topics
-        for host, lams in roster.lam_hosts.items():
-            for lam in lams:
-                name = roster.lams[lam]
-                node.on(
-                    topics.lam_bid(name), partial(self._take_bid, name, host), through=topics.lam_bid("+")
-                )
         node.on(node.topics.feeder_reply, self._take_reply)
         node.on(node.topics.feeder_state, self._take_state)
 
     async def on_step(self, step: Step) -> None:
         """Gather LAM bids, then clear and confirm."""
         if step.step == "bid":
-            self.book = self._gather(await self.bids.wait(step.tick, step.deadline))
+            await self.lams.gather(step)
             self._bid_tick = step.tick
             await self.node.done(step.step, step.tick)
         elif step.step == "clear" and self._bid_tick != step.tick:
             await sit_out(self.node, step)
         elif step.step == "clear":
             await self._clear(step)
-
-    def _gather(self, have: dict[str, LamBid]) -> Bids:
-        """All LAMs' curves; a silent LAM is fixed at its last metered net load."""
-        points = []
-        reactive = self.last_kvar.copy()
-        fallbacks: list[str] = []
-        for place, lam in enumerate(self.roster.lams):
-            bid = have.get(lam)
-            if bid is None:
-                self.node.flag(f"LAM {lam} was silent: its last metered net load stands in")
-                fallbacks.append(lam)
-                points.append((np.zeros(1), self.last_kw[place : place + 1]))
-            else:
-                points.append((columns.unpack(bid.price), columns.unpack(bid.kw)))
-                reactive[place] = bid.reactive_kvar
-                fallbacks += bid.fallbacks
-        return Bids(from_points(points), reactive, fallbacks)
 
     async def _clear(self, step: Step) -> None:
         terms = self.rules.terms(step.tick)
@@ -167,7 +117,7 @@ class WamOperator:
             status = "held"
             if best is not None and not talks.flags:
                 talks.flags.append("the last prices are held: no clearing violates the network's limits less")
-            body = self._held(terms, best)
+            body = await self._held(step, terms, best)
         else:
             status = "confirmed" if best.reply.confirmed else "unconfirmed"
             if status == "unconfirmed":
@@ -186,10 +136,11 @@ class WamOperator:
             linear_error_pu=None if best is None else best.reply.linear_error_pu,
             violations=[] if best is None else best.reply.violations,
             flags=talks.flags,
-            fallbacks=self.book.fallbacks,
+            fallbacks=self.lams.fallbacks,
             clear_s=talks.clear_s,
             confirm_s=talks.confirm_s,
             unserved=[self.roster.lams[lam] for lam in talks.unserved],
+            talks=self.lams.talks(),
             **body,
         )
         await self.node.done(step.step, step.tick)
@@ -197,7 +148,7 @@ class WamOperator:
     async def _negotiate(self, step: Step, terms: Terms) -> Negotiation:
         """Clear and ask the feeder in turn until AC power flow confirms, within the bound on rounds."""
         talks = Negotiation()
-        net_kw = self._at_last_prices(terms)
+        net_kw = await self.lams.nets(step, self._last_prices(terms))
         inverter_kvar = self.inverter_kvar
         outcome: WamOutcome | None = None
         row_name: list[str] = []
@@ -219,7 +170,7 @@ class WamOperator:
             talks.unserved = reply.model.unserved
             began = time.perf_counter()
             try:
-                outcome = clear_model(self._seen_by_wam(), reply.model, terms)
+                outcome = await self.lams.clear(step, reply.model, terms)
             except (Infeasible, NotConverged) as problem:
                 talks.flags.append(f"clearing of round {round_ + 1}: {problem}")
                 break
@@ -229,24 +180,15 @@ class WamOperator:
             net_kw, inverter_kvar, row_name = outcome.net_kw, outcome.inverter_kvar, reply.model.name
         return talks
 
-    def _seen_by_wam(self) -> Curves:
-        """LAMs' responses with their fee and conjectured slope: mu_i over Q_i."""
-        return shift(self.book.curves, self.rules.case.wam_slope, self.rules.case.wam_fee)
+    def _last_prices(self, terms: Terms) -> Floats:
+        """Prices at which to linearise first, and which holding means, ``(M,)``."""
+        return np.full(self.count, middle_price(terms)) if self.price is None else self.price
 
-    def _at_last_prices(self, terms: Terms) -> Floats:
-        """LAM nets if prices stayed as they were: where to linearise first, and what holding means."""
-        middle = np.full(self.count, middle_price(terms))
-        price = middle if self.price is None else self.price
-        return respond(self._seen_by_wam(), price)
-
-    def _held(self, terms: Terms, best: Candidate | None) -> dict[str, Any]:
+    async def _held(self, step: Step, terms: Terms, best: Candidate | None) -> dict[str, Any]:
         """Outcome in which the last prices stay: each LAM's own shadow price, all of it energy."""
-        net_kw = self._at_last_prices(terms) if best is None else best.net_kw
-        low, high = price_range(self.book.curves, net_kw)
-        case = self.rules.case
-        margin = case.wam_fee * np.sign(net_kw) + case.wam_slope * net_kw
-        last = np.full(self.count, middle_price(terms)) if self.price is None else self.price
-        price = np.clip(last + margin, low, high) - margin
+        last = self._last_prices(terms)
+        net_kw = await self.lams.nets(step, last) if best is None else best.net_kw
+        price = np.clip(last, *price_range(self.lams.curves, net_kw))
         source_kw = None if best is None else best.reply.source_kw
         zero = [0.0] * self.count
         return {
@@ -264,6 +206,7 @@ class WamOperator:
         }
 
     async def _ask(self, step: Step, round_: int, net_kw: Floats, inverter_kvar: Floats) -> FeederReply:
+        curves = self.lams.curves
         self._awaited = round_
         self._reply = asyncio.get_running_loop().create_future()
         await self.node.publish(
@@ -272,9 +215,9 @@ class WamOperator:
             step.tick,
             round=round_,
             net_kw=columns.column_list(net_kw),
-            reactive_kvar=columns.column_list(self.book.reactive_kvar),
-            low_kw=columns.column_list(self.book.curves.lowest_kw),
-            high_kw=columns.column_list(self.book.curves.highest_kw),
+            reactive_kvar=columns.column_list(self.lams.reactive_kvar),
+            low_kw=columns.column_list(curves.lowest_kw),
+            high_kw=columns.column_list(curves.highest_kw),
             inverter_kvar=columns.column_list(inverter_kvar),
         )
         try:
@@ -297,12 +240,6 @@ class WamOperator:
         network_of(model)
         inverters_of(model)
 
-    def _take_bid(self, lam: str, host: str, bid: LamBid) -> None:
-        if bid.sender != host:
-            raise ValueError(f"{bid.sender} does not operate LAM {lam}")
-        check_curve(columns.unpack(bid.price), columns.unpack(bid.kw), np.inf)
-        self.bids.add(lam, bid.tick, bid)
-
     def _take_state(self, state: FeederState) -> None:
-        self.last_kw = columns.unpack(state.lam_kw, self.count)
-        self.last_kvar = columns.unpack(state.lam_kvar, self.count)
+        self.standby.kw[:] = columns.unpack(state.lam_kw, self.count)
+        self.standby.kvar[:] = columns.unpack(state.lam_kvar, self.count)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import columns
-from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
+from broker.messages import FeederState, LamOutcome, MeteredBatch, Talks, Telemetry, WamOutcome
 from cosim.recording.settle import Counters, book, gather_interval
 from cosim.results.entries import KINDS
 from market.case import Case, Grid, Resources, Tariff
@@ -29,6 +29,7 @@ ROSTER = Roster(
 )
 TERMS = Terms(Grid(0.14, 0.06, 100.0, 100.0), Tariff(0.25, 0.04))
 NOTHING = np.zeros(0)
+TALKS = Talks(rounds=1, messages=1, bytes=8)
 RULES = Rules(
     Case(
         prosumer_id=ROSTER.prosumers,
@@ -73,6 +74,7 @@ def lam_outcome(host, *, trade_kw=TRADE_KW, net_kw=NET_KW, alone=False):
         alone=alone,
         refused=[],
         missing=[],
+        talks=TALKS,
     )
 
 
@@ -99,6 +101,7 @@ def wam_outcome(grid_kw):
         fallbacks=[],
         clear_s=0.0,
         confirm_s=0.0,
+        talks=TALKS,
     )
 
 

@@ -149,6 +149,7 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
         live_devices=117,
         planned=intervals,
         interval_h=0.25,
+        bidding="curve",
         voltage_limits_pu=(0.95, 1.05),
         entries=ledger.entries(),
         sum_micro=ledger.sum_micro(),

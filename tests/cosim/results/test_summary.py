@@ -51,6 +51,12 @@ def three_intervals():
         efficiency=[0.5, np.nan, np.nan],
         uplift_usd=[0.0, 0.25, 0.0],
         interval_s=[1.0, 2.0, 3.0],
+        wam_bid_rounds=[2, 5, np.nan],
+        lam_bid_rounds=[7, 30, np.nan],
+        bid_messages=[100, 400, np.nan],
+        bid_bytes=[800, 3200, np.nan],
+        bids_damped=[False, True, None],
+        bids_accelerated=[False, False, None],
     )
 
 
@@ -67,6 +73,7 @@ def facts(**changes):
         "live_devices": 85,
         "planned": 3,
         "interval_h": 0.25,
+        "bidding": "plain",
         "voltage_limits_pu": (0.95, 1.05),
         "entries": 600,
         "sum_micro": 0,
@@ -99,6 +106,15 @@ def test_figures_by_hand():
     }
     assert summary["voltage_pu"] == {"min": 0.96, "max": 1.02, "lower": 0.95, "upper": 1.05}
     assert summary["ac"]["max_linear_error_pu"] == 3e-8
+    assert summary["bidding"] == {
+        "form": "plain",
+        "wam_rounds": {"p50": 5.0, "max": 5.0},
+        "lam_rounds": {"p50": 30.0, "max": 30.0},
+        "messages": 500,
+        "bytes": 4000,
+        "damped": 1,
+        "accelerated": 0,
+    }
     assert summary["energy_kwh"]["import"] == 150
     assert summary["energy_kwh"]["export"] == 25
     assert summary["energy_kwh"]["lam"] == 6

@@ -8,7 +8,7 @@ import pytest
 
 from market.clearing import clear
 from market.response import disaggregate, supply_curves
-from market.services.prosumers import alone
+from market.services.sharing import alone
 from tests.market.services import world
 
 

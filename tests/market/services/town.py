@@ -34,14 +34,14 @@ async def at_once(work, *arguments):
 
 
 class Town:
-    def __init__(self, *, lam_hosts=None, rounds=3, conduct=TRUTHFUL):
+    def __init__(self, *, lam_hosts=None, rounds=3, conduct=TRUTHFUL, bidding="curve"):
         self.lam_hosts = lam_hosts or {"lams": [0, 1, 2]}
         self.rounds = rounds
         self.conduct = conduct
         self.topics = Topics(RUN)
         self.broker = MemoryBroker()
         self.roster = world.roster(self.lam_hosts)
-        self.rules = world.rules()
+        self.rules = world.rules(bidding)
         self.heard = []
         self.reports = defaultdict(set)
         self.services = {}

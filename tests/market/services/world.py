@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from broker.messages import DeviceSetPoint
+from market.bidding import Form
 from market.case import Case, Grid, Network, Resources, Tariff
-from market.services.prosumers import Metered, Position
+from market.services.portfolio import Metered, Position
 from market.services.roster import Roster, Rules, Terms
 
 LAMS = ("A", "B", "C")
@@ -70,7 +71,7 @@ def roster(lam_hosts: dict[str, list[int]]) -> Roster:
     )
 
 
-def rules() -> Rules:
+def rules(bidding: Form = "curve") -> Rules:
     nothing = np.zeros(0)
     template = replace(
         case(0),
@@ -78,7 +79,7 @@ def rules() -> Rules:
         resources=Resources(np.zeros(0, dtype=np.intp), nothing, nothing, nothing, nothing),
         network=None,
     )
-    return Rules(template, lambda tick: Terms(case(tick).grid, case(tick).tariff))
+    return Rules(template, lambda tick: Terms(case(tick).grid, case(tick).tariff), bidding)
 
 
 class Household:
