@@ -15,6 +15,7 @@ from devices.sunspec import Layout
 
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
+Face = Callable[[NDArray[np.uint16]], NDArray[np.uint16]]
 
 
 class Bank:
@@ -37,7 +38,11 @@ class Bank:
     failing
         Exception code with which a row answers everything, by row.
     deaf
-        Rows that confirm a write and do not follow it.
+        Rows that confirm a write and lose it.
+    faces
+        What a client reads in place of a row's words, as a function of them, by row.
+    obeyed
+        Words that the physics of a row goes by in place of what clients write, by row.
     listeners
         Called after a write with row, first offset and the offset past the last.
     """
@@ -47,8 +52,11 @@ class Bank:
         self.words = np.zeros((count, layout.length), dtype=np.uint16)
         self.failing: dict[int, int] = {}
         self.deaf: set[int] = set()
+        self.faces: dict[int, Face] = {}
+        self.obeyed: dict[int, NDArray[np.uint16]] = {}
         self.listeners: list[Callable[[int, int, int], None]] = []
         self._scale: dict[str, NDArray[np.int64]] = {}
+        self._controls = frozenset(controls)
         self._follows = np.zeros(layout.length, dtype=bool)
         self._tolerates = np.zeros(layout.length, dtype=bool)
         for offset, word in layout.fixed.items():
@@ -56,7 +64,7 @@ class Bank:
         for point in layout.points.values():
             self.words[:, _span(point)] = encode(point, None)
             self._tolerates[_span(point)] = point.rw
-        for name in controls:
+        for name in self._controls:
             self._follows[_span(layout.points[name])] = True
 
     def __len__(self) -> int:
@@ -91,12 +99,39 @@ class Bank:
     def get(self, name: str) -> NDArray[np.float64]:
         """Values of a numeric point of all rows, in its unit, ``(count,)``; NaN where not implemented."""
         point = self.layout.points[name]
-        return decode_column(point, self.words[:, _span(point)], self._scale_of(point))
+        words = self.words[:, _span(point)]
+        if self.obeyed and name in self._controls:
+            words = words.copy()
+            for row, kept in self.obeyed.items():
+                words[row] = kept[_span(point)]
+        return decode_column(point, words, self._scale_of(point))
+
+    def value(self, row: int, name: str) -> float:
+        """Value of a numeric point of one row, in its unit; NaN where not implemented."""
+        point = self.layout.points[name]
+        return float(
+            decode_column(point, self.words[row : row + 1, _span(point)], self._scale_at(point, row))[0]
+        )
+
+    def words_of(self, row: int, name: str, value: float) -> NDArray[np.uint16]:
+        """Words that a value of a numeric point would have in one row; too large a value saturates."""
+        point = self.layout.points[name]
+        words: NDArray[np.uint16] = encode_column(point, [value], self._scale_at(point, row))[0]
+        return words
+
+    def keep_defaults(self) -> None:
+        """Take the controls as they are now for those that a restart brings back."""
+        self._defaults = self.words.copy()
+
+    def restart(self, row: int) -> None:
+        """Bring the controls of one row back to their defaults."""
+        self.words[row] = np.where(self._follows, self._defaults[row], self.words[row])
 
     def read(self, row: int, address: int, count: int) -> list[int]:
         """Words of one row from a register address; the caller has checked the range."""
         start = address - self.layout.base
-        words: list[int] = self.words[row, start : start + count].tolist()
+        image = self.faces[row](self.words[row]) if row in self.faces else self.words[row]
+        words: list[int] = image[start : start + count].tolist()
         return words
 
     def write(self, row: int, address: int, values: list[int]) -> int:
@@ -111,6 +146,10 @@ class Bank:
             for listener in self.listeners:
                 listener(row, start, start + len(values))
         return 0
+
+    def _scale_at(self, point: Point, row: int) -> int:
+        scale = self._scale_of(point)
+        return scale if isinstance(scale, int) else int(scale[row])
 
     def _scale_of(self, point: Point) -> NDArray[np.int64] | int:
         if isinstance(point.sf, str):

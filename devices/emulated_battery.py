@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from devices import battery
 from devices.bank import Bank
+from devices.emulated_prosumer import EmulatedProsumer
 from devices.inverter import Motion, ramp
 from devices.meter import Phases
 from devices.nameplate import put_identity, put_rating
@@ -38,20 +39,10 @@ class BatteryUnits:
 
     Parameters
     ----------
-    ids
-        Serial numbers, ``(n,)``.
-    rating_kw, capacity_kwh
-        Rating of the converter [kW] and usable capacity [kWh], ``(n,)``.
-    efficiency
-        One-way efficiency, ``(n,)``.
-    soc
-        State of charge at the start [0..1], ``(n,)``.
-    ramp_pct_s
-        Largest change [% of the rating per second], ``(n,)``.
-    nominal_v, frequency_hz
-        Voltage to neutral [V], ``(n,)``, and frequency of the grid [Hz].
-    single_phase
-        Which are connected to one phase, ``(n,)``.
+    prosumers
+        Whose batteries, ``(n,)``.
+    frequency_hz
+        Frequency of the grid [Hz].
 
     Attributes
     ----------
@@ -63,32 +54,31 @@ class BatteryUnits:
         Energy at the terminals since the start [kWh], ``(n,)``.
     """
 
-    def __init__(
-        self,
-        ids: Sequence[str],
-        rating_kw: Array,
-        capacity_kwh: Array,
-        efficiency: Array,
-        soc: Array,
-        ramp_pct_s: Array,
-        nominal_v: Array,
-        frequency_hz: float,
-        single_phase: NDArray[np.bool_],
-    ) -> None:
+    def __init__(self, prosumers: Sequence[EmulatedProsumer], frequency_hz: float) -> None:
+        ids = [p.id for p in prosumers]
         self.bank = Bank(sunspec_layout(MODELS), len(ids), (*_SET_POINTS, *_BAND_POINTS))
-        self.rating_kw = rating_kw
-        self.capacity_kwh = capacity_kwh
-        self.efficiency = efficiency
-        self.soc = soc.copy()
+        self.rating_kw = np.array([p.battery_kw for p in prosumers])
+        self.capacity_kwh = np.array([p.battery_kwh for p in prosumers])
+        self.efficiency = np.array([p.battery_efficiency for p in prosumers])
+        self.soc = np.array([p.battery_soc for p in prosumers])
         self.p_kw = np.zeros(len(ids))
         self.discharged_kwh = np.zeros(len(ids))
         self.charged_kwh = np.zeros(len(ids))
-        self._rate_kw_s = ramp_pct_s / 100.0 * rating_kw
+        ramp_pct_s = np.array([p.battery_ramp_pct_s for p in prosumers])
+        self._rate_kw_s = ramp_pct_s / 100.0 * self.rating_kw
         self._set_timers = RevertTimers(self.bank, _SET_POINTS, "704.WSetRvrtTms")
         self._band_timers = RevertTimers(self.bank, _BAND_POINTS, "124.InOutWRte_RvrtTms")
         put_identity(self.bank, "battery", ids)
-        put_rating(self.bank, _PV_WITH_STORAGE, rating_kw, nominal_v)
-        self._put_constants(ramp_pct_s, frequency_hz, single_phase)
+        nominal_v = np.array([p.nominal_v for p in prosumers])
+        put_rating(self.bank, _PV_WITH_STORAGE, self.rating_kw, nominal_v)
+        self._put_constants(ramp_pct_s, frequency_hz, np.array([len(p.phases) == 1 for p in prosumers]))
+        self.bank.keep_defaults()
+
+    def restart(self, row: int) -> None:
+        """Let one battery forget what it was told, as after a loss of supply."""
+        self.bank.restart(row)
+        self._set_timers.stop(row)
+        self._band_timers.stop(row)
 
     def step(self, dt_s: float) -> Array:
         """Let ``dt_s`` seconds pass with the set-points now in the registers.

@@ -64,6 +64,8 @@ class MeterUnits:
         Reactive counters by quadrant [kvarh], ``(4, n)``; the first two are import.
     gain
         Measured over true power and energy, ``(n,)``.
+    clock
+        Speed of each meter's clock, by which it integrates, ``(n,)``; 1 is right.
 
     Raises
     ------
@@ -82,7 +84,7 @@ class MeterUnits:
             raise ValueError("meters with errors need a generator; pass rng")
         self.energy_kwh = np.array([[p.import_kwh for p in prosumers], [p.export_kwh for p in prosumers]])
         self.reactive_kvarh = np.zeros((4, len(prosumers)))
-        self.gain = np.ones(len(prosumers))
+        self.gain, self.clock = np.ones((2, len(prosumers)))
         if rng is not None and accuracy.class_pct:
             drawn = rng.standard_normal(len(prosumers)) / _SIGMAS
             self.gain += accuracy.class_pct / 100.0 * np.clip(drawn, -1.0, 1.0)
@@ -106,9 +108,15 @@ class MeterUnits:
         """Registers of the meter of prosumer ``k``."""
         return Unit(self._flat if self._in_flat[k] else self._sunspec, int(self._place[k]))
 
+    def restart(self, k: int) -> None:
+        """Let the counters of prosumer ``k`` begin at zero, as those of a new meter."""
+        self.energy_kwh[:, k] = 0.0
+        self.reactive_kvarh[:, k] = 0.0
+
     def count(self, net_kw: Array, net_kvar: Array, dt_h: float) -> None:
         """Let energy flow at mean powers [kW, kvar], ``(n,)``, + import, for ``dt_h`` hours."""
-        seen_kw, seen_kvar = self.gain * net_kw, self.gain * net_kvar
+        factor = self.gain * self.clock
+        seen_kw, seen_kvar = factor * net_kw, factor * net_kvar
         self.energy_kwh = count_energy(self.energy_kwh, seen_kw, dt_h)
         self.reactive_kvarh = count_reactive(self.reactive_kvarh, seen_kw, seen_kvar, dt_h)
 

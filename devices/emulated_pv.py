@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devices.bank import Bank
+from devices.emulated_prosumer import EmulatedProsumer
 from devices.grid_support import (
     SERVICE_RAMP_S,
     VOLT_VAR_RESPONSE_S,
@@ -45,16 +46,10 @@ class PvUnits:
 
     Parameters
     ----------
-    ids
-        Serial numbers, ``(n,)``.
-    rating_kw
-        Ratings, active and apparent the same [kW], ``(n,)``.
-    ramp_pct_s
-        Largest change [% of the rating per second], ``(n,)``.
-    efficiency
-        AC over DC power, ``(n,)``.
-    nominal_v, frequency_hz
-        Voltage to neutral [V], ``(n,)``, and nominal frequency of the grid [Hz].
+    prosumers
+        Whose inverters, ``(n,)``; apparent and active rating are the same.
+    frequency_hz
+        Nominal frequency of the grid [Hz].
     support
         Which grid-support functions are in force.
 
@@ -69,28 +64,29 @@ class PvUnits:
     """
 
     def __init__(
-        self,
-        ids: Sequence[str],
-        rating_kw: Array,
-        ramp_pct_s: Array,
-        efficiency: Array,
-        nominal_v: Array,
-        frequency_hz: float,
-        support: GridSupport,
+        self, prosumers: Sequence[EmulatedProsumer], frequency_hz: float, support: GridSupport
     ) -> None:
+        ids = [p.id for p in prosumers]
         self.bank = Bank(sunspec_layout(MODELS), len(ids), _CONTROLS)
-        self.rating_kw = rating_kw
-        self.efficiency = efficiency
+        self.rating_kw = np.array([p.pv_kw for p in prosumers])
+        self.efficiency = np.array([p.pv_efficiency for p in prosumers])
         self.support = support
         self.protection = Protection(len(ids), frequency_hz)
         self.p_kw, self.q_kvar, self.mean_kvar = np.zeros((3, len(ids)))
         self.energy_kwh = np.zeros(len(ids))
-        self._rate_kw_s = ramp_pct_s / 100.0 * rating_kw
+        ramp_pct_s = np.array([p.pv_ramp_pct_s for p in prosumers])
+        self._rate_kw_s = ramp_pct_s / 100.0 * self.rating_kw
         self._state = np.full(len(ids), _SLEEPING)
         self._timers = RevertTimers(self.bank, _CONTROLS[1:], "123.WMaxLimPct_RvrtTms")
         put_identity(self.bank, "PV inverter", ids)
-        put_rating(self.bank, _PV, rating_kw, nominal_v)
+        put_rating(self.bank, _PV, self.rating_kw, np.array([p.nominal_v for p in prosumers]))
         self._put_constants(ramp_pct_s)
+        self.bank.keep_defaults()
+
+    def restart(self, row: int) -> None:
+        """Let one inverter forget what it was told, as after a loss of supply."""
+        self.bank.restart(row)
+        self._timers.stop(row)
 
     def begin(self, available_kw: ArrayLike) -> None:
         """Start in the steady state of a given sun [kW], ``(n,)``, without a limit."""

@@ -16,6 +16,7 @@ from devices.emulated_meter import Accuracy, MeterUnits
 from devices.emulated_prosumer import EmulatedProsumer
 from devices.emulated_pv import PvUnits
 from devices.endpoint import LiveProsumer, tcp
+from devices.fault_proxy import FaultProxy
 from devices.grid_support import GridSupport, Terminals
 from devices.meter import Phases, phase_quantities
 from devices.server import MOST_UNITS, Unit, start_servers, stop_servers
@@ -77,9 +78,12 @@ class Fleet:
         self.battery_at = np.flatnonzero([p.battery_kw > 0.0 for p in prosumers])
         self.frequency_hz = frequency_hz
         self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng)
-        self.pv = self._make_pv(frequency_hz, support)
-        self.battery = self._make_batteries(frequency_hz)
+        self.pv = PvUnits([self.prosumers[k] for k in self.pv_at], frequency_hz, support)
+        self.battery = BatteryUnits([self.prosumers[k] for k in self.battery_at], frequency_hz)
+        self._index = {p.id: k for k, p in enumerate(self.prosumers)}
         self._servers: list[ModbusTcpServer] = []
+        self._lines: dict[str, FaultProxy] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
         self._show()
 
     @property
@@ -93,6 +97,7 @@ class Fleet:
         ports: Sequence[int] = (),
         units_per_port: int = MOST_UNITS,
         only: Collection[str] | None = None,
+        apart: Collection[str] = (),
     ) -> dict[str, LiveProsumer]:
         """Serve all units over Modbus TCP.
 
@@ -106,6 +111,9 @@ class Fleet:
             Most units behind one port.
         only
             Prosumers whose units are served; ``None`` for all.
+        apart
+            Prosumers that get a port of their own with a proxy before it, so that `hush` and `delay` can
+            act on their line.
 
         Returns
         -------
@@ -120,14 +128,18 @@ class Fleet:
         served = [k for k, p in enumerate(self.prosumers) if only is None or p.id in only]
         groups = [self._units(k) for k in served]
         shelf = [[unit for _, unit in group] for group in groups]
-        servers, places = await start_servers(shelf, host, ports, units_per_port)
+        alone = {j for j, k in enumerate(served) if self.prosumers[k].id in apart}
+        servers, places = await start_servers(shelf, host, ports, units_per_port, alone)
         self._servers += servers
         live: dict[str, LiveProsumer] = {}
-        for k, group, at in zip(served, groups, places, strict=True):
+        for j, (k, group, at) in enumerate(zip(served, groups, places, strict=True)):
             prosumer = self.prosumers[k]
+            port = await self._line(prosumer.id, host, at[0][0]) if j in alone else at[0][0]
+            numbers = {role: unit for (role, _), (_, unit) in zip(group, at, strict=True)}
+            self._numbers |= {(prosumer.id, role): unit for role, unit in numbers.items()}
             found = {
                 role: tcp(host, port, unit, prosumer.meter if role == "meter" else f"sunspec-{role}")
-                for (role, _), (port, unit) in zip(group, at, strict=True)
+                for role, unit in numbers.items()
             }
             live[prosumer.id] = LiveProsumer(
                 id=prosumer.id,
@@ -142,7 +154,34 @@ class Fleet:
     async def stop(self) -> None:
         """Close all ports; the state stays and the fleet may be started again."""
         servers, self._servers = self._servers, []
+        lines, self._lines = self._lines, {}
+        for line in lines.values():
+            await line.stop()
         await stop_servers(servers)
+
+    async def _line(self, prosumer: str, host: str, port: int) -> int:
+        self._lines[prosumer] = FaultProxy(host, port)
+        return await self._lines[prosumer].start()
+
+    def hush(self, prosumer: str, role: str, *, silent: bool) -> None:
+        """Let one device, served `apart`, answer nothing, or answer again."""
+        line, number = self._lines[prosumer], self._numbers[prosumer, role]
+        (line.silent.add if silent else line.silent.discard)(number)
+
+    def delay(self, prosumer: str, role: str, delay_s: float) -> None:
+        """Let one device, served `apart`, answer late by some wall time [s]."""
+        self._lines[prosumer].delay_s[self._numbers[prosumer, role]] = delay_s
+
+    def reboot(self, prosumer: str, role: str) -> None:
+        """Let one device restart with its registers at their defaults: set-points gone, counters at zero."""
+        k = self._index[prosumer]
+        if role == "meter":
+            self.meters.restart(k)
+        elif role == "pv":
+            self.pv.restart(int(np.searchsorted(self.pv_at, k)))
+        else:
+            self.battery.restart(int(np.searchsorted(self.battery_at, k)))
+        self._show()
 
     @asynccontextmanager
     async def serving(
@@ -219,10 +258,13 @@ class Fleet:
         self.frequency_hz = hz
         self._show()
 
+    def roles(self, prosumer: str) -> tuple[str, ...]:
+        """Devices that a prosumer has, of ``meter``, ``pv`` and ``battery``."""
+        return tuple(role for role, _ in self._units(self._index[prosumer]))
+
     def unit(self, prosumer: str, role: str) -> Unit:
         """Registers behind one device (``meter``, ``pv`` or ``battery``), to let it fail or go deaf."""
-        k = [p.id for p in self.prosumers].index(prosumer)
-        return dict(self._units(k))[role]
+        return dict(self._units(self._index[prosumer]))[role]
 
     def _units(self, k: int) -> list[tuple[str, Unit]]:
         """Devices of prosumer ``k``, the meter first."""
@@ -251,29 +293,3 @@ class Fleet:
 
     def _phases(self, at: NDArray[np.intp], p_kw: Array, q_kvar: Array) -> Phases:
         return phase_quantities(p_kw, q_kvar, self.v_pu[at], self.connected[at], self.nominal_v[at])
-
-    def _make_pv(self, frequency_hz: float, support: GridSupport) -> PvUnits:
-        owners = [self.prosumers[k] for k in self.pv_at]
-        return PvUnits(
-            [p.id for p in owners],
-            rating_kw=np.array([p.pv_kw for p in owners]),
-            ramp_pct_s=np.array([p.pv_ramp_pct_s for p in owners]),
-            efficiency=np.array([p.pv_efficiency for p in owners]),
-            nominal_v=self.nominal_v[self.pv_at],
-            frequency_hz=frequency_hz,
-            support=support,
-        )
-
-    def _make_batteries(self, frequency_hz: float) -> BatteryUnits:
-        owners = [self.prosumers[k] for k in self.battery_at]
-        return BatteryUnits(
-            [p.id for p in owners],
-            rating_kw=np.array([p.battery_kw for p in owners]),
-            capacity_kwh=np.array([p.battery_kwh for p in owners]),
-            efficiency=np.array([p.battery_efficiency for p in owners]),
-            soc=np.array([p.battery_soc for p in owners]),
-            ramp_pct_s=np.array([p.battery_ramp_pct_s for p in owners]),
-            nominal_v=self.nominal_v[self.battery_at],
-            frequency_hz=frequency_hz,
-            single_phase=self.connected[self.battery_at].sum(axis=1) == 1,
-        )

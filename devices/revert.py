@@ -50,6 +50,11 @@ class RevertTimers:
         self.remaining_s[expired] = np.inf
         return expired
 
+    def stop(self, row: int) -> None:
+        """Let one timer stand still until the next write."""
+        self._written[row] = False
+        self.remaining_s[row] = np.inf
+
     def _note(self, row: int, first: int, last: int) -> None:
         if any(first <= offset < last for offset in self._group):
             self._written[row] = True

@@ -6,7 +6,7 @@ awaits in between, because the server would mix up transactions.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,7 +32,11 @@ class Unit:
 
 
 async def start_servers(
-    groups: Sequence[Sequence[Unit]], host: str, ports: Sequence[int] = (), units_per_port: int = MOST_UNITS
+    groups: Sequence[Sequence[Unit]],
+    host: str,
+    ports: Sequence[int] = (),
+    units_per_port: int = MOST_UNITS,
+    apart: Collection[int] = (),
 ) -> tuple[list[ModbusTcpServer], list[list[tuple[int, int]]]]:
     """Serve groups of units, those of a group behind the same port.
 
@@ -46,6 +50,8 @@ async def start_servers(
         Ports to use, in order; free ones are taken when they run out.
     units_per_port
         Most units behind one port, at most 245.
+    apart
+        Indices of groups that get a port of their own.
 
     Returns
     -------
@@ -63,7 +69,7 @@ async def start_servers(
     places: list[list[tuple[int, int]]] = []
     wanted = iter(ports)
     try:
-        for shelf in _shelves(groups, min(units_per_port, MOST_UNITS)):
+        for shelf in _shelves(groups, min(units_per_port, MOST_UNITS), apart):
             units = [unit for group in shelf for unit in group]
             port = await _serve(servers, units, host, next(wanted, 0))
             number = 1
@@ -83,16 +89,19 @@ async def stop_servers(servers: Sequence[ModbusTcpServer]) -> None:
     await asyncio.sleep(0)
 
 
-def _shelves(groups: Sequence[Sequence[Unit]], most: int) -> list[list[Sequence[Unit]]]:
-    """Groups in order, as many to a shelf as fit."""
+def _shelves(
+    groups: Sequence[Sequence[Unit]], most: int, apart: Collection[int]
+) -> list[list[Sequence[Unit]]]:
+    """Groups in order, as many to a shelf as fit, those apart alone."""
     shelves: list[list[Sequence[Unit]]] = []
     room = 0
-    for group in groups:
-        if len(group) > room:
+    for number, group in enumerate(groups):
+        alone = number in apart
+        if len(group) > room or alone:
             shelves.append([])
             room = most
         shelves[-1].append(group)
-        room -= len(group)
+        room = 0 if alone else room - len(group)
     return shelves
 
 
