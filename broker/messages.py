@@ -13,7 +13,7 @@ import msgspec
 
 from broker.columns import Column, Index
 
-Quality = Literal["good", "held", "missing"]
+Quality = Literal["good", "suspect", "held", "missing"]
 BenchmarkName = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
 StepName = Literal["measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
 
@@ -99,7 +99,7 @@ class Telemetry(Message, frozen=True, tag="telemetry"):
 
     ``interval_kwh`` and ``interval_kvarh`` are net import since the previous settlement reading, only
     at phase ``meter``. ``read_at`` says when the meter was last read [s since epoch], ``response_s`` how long
-    after a set-point was asked for the meter showed it [s].
+    after a set-point was asked for the meter showed it [s], ``checks`` which checks of plausibility failed.
     """
 
     phase: Literal["measure", "meter"]
@@ -114,6 +114,7 @@ class Telemetry(Message, frozen=True, tag="telemetry"):
     devices: list[DeviceState] = []
     read_at: float | None = None
     response_s: float | None = None
+    checks: list[str] = []
 
 
 class CurveBid(Message, frozen=True, tag="bid"):
@@ -450,6 +451,13 @@ class MeteredBatch(Message, frozen=True, tag="metered"):
     reactive_kvarh: Column
 
 
+class TruthBatch(Message, frozen=True, tag="truth"):
+    """What really flowed at emulated prosumers: net import [kWh]; for the record, nobody acts on it."""
+
+    prosumer: Index
+    energy_kwh: Column
+
+
 class PositionBatch(Message, frozen=True, tag="position"):
     """True inflexible demand and resources of a host's prosumers, for benchmarks only."""
 
@@ -553,6 +561,7 @@ AnyMessage = (
     | Stop
     | Stopped
     | MeteredBatch
+    | TruthBatch
     | PositionBatch
     | Audit
     | Rejected

@@ -143,6 +143,10 @@ class Topics:
         """Metered energy of all prosumers of one population host, in columns."""
         return f"{self.root}/metered/{host}"
 
+    def truth(self, host: str) -> str:
+        """What really flowed at the emulated prosumers of one device host, while faults are planned."""
+        return f"{self.root}/truth/{host}"
+
     def position(self, host: str) -> str:
         """True costs and limits of a host's prosumers, for the benchmarks alone."""
         return f"{self.root}/position/{host}"

@@ -68,10 +68,13 @@ class RunOptions:
     elsewhere: tuple[str, ...] = ()
     arm: bool = False
     observe: bool = False
+    without_faults: bool = False
+    against: Path | None = None
 
     def load(self) -> Scenario:
         """The scenario with these overrides."""
-        return load_scenario(self.scenario, intervals=self.intervals, seed=self.seed, start=self.start)
+        scenario = load_scenario(self.scenario, intervals=self.intervals, seed=self.seed, start=self.start)
+        return msgspec.structs.replace(scenario, faults=()) if self.without_faults else scenario
 
     def name(self) -> str:
         """Run id: as given, or the scenario's name and the time."""

@@ -28,9 +28,12 @@ from cosim.results.ledger import Ledger
 from cosim.world import AUDITOR, DEVICE_HOST, EMULATORS, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM, World
 from devices.emulated_meter import Accuracy
 from devices.emulator import EmulatedProsumer, Fleet
+from devices.fault_injector import Injector
+from devices.faults import on_the_line
 from devices.gateway import Gateway
 from devices.gateway_service import GatewayService
 from devices.grid_support import GridSupport
+from devices.plausibility import Plausibility
 from devices.service import DeviceHostService
 from market.services.auditor import Auditor
 from market.services.lam import LamHost
@@ -168,8 +171,11 @@ async def _feeder(stage: Stage, stack: AsyncExitStack) -> list[Job]:
 async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     world = stage.world
     fleet = emulated_fleet(world)
+    injector = Injector(fleet, world.faults) if world.faults else None
     first = world.scenario.live.modbus_port
-    live = await fleet.start(ports=range(first, first + len(fleet.prosumers)) if first else ())
+    live = await fleet.start(
+        ports=range(first, first + len(fleet.prosumers)) if first else (), apart=on_the_line(world.faults)
+    )
     stack.push_async_callback(fleet.stop)
     gate = await stack.enter_async_context(stage.node(GATEWAY))
     gateway = Gateway(
@@ -182,7 +188,10 @@ async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
         profiles=world.wiring.profiles,
     )
     stack.push_async_callback(gateway.close)
-    return [await _device_host(stage, stack, DEVICE_HOST, fleet), GatewayService(gate, gateway).run]
+    return [
+        await _device_host(stage, stack, DEVICE_HOST, fleet, injector),
+        GatewayService(gate, gateway, plausibility(world)).run,
+    ]
 
 
 async def _emulators(stage: Stage, stack: AsyncExitStack) -> list[Job]:
@@ -207,13 +216,23 @@ async def _emulators(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     return [await _device_host(stage, stack, EMULATORS, fleet)]
 
 
-async def _device_host(stage: Stage, stack: AsyncExitStack, name: str, fleet: Fleet) -> Job:
+async def _device_host(
+    stage: Stage, stack: AsyncExitStack, name: str, fleet: Fleet, injector: Injector | None = None
+) -> Job:
     world = stage.world
     members = world.roster.live_members
     environment = LiveEnvironment(Sky(world.profiles), members, world.reactive_ratio)
     node = await stack.enter_async_context(stage.node(name))
     lams = tuple(int(lam) for lam in world.roster.lam[members])
-    return _job(node, DeviceHostService(node, fleet, environment, lams))
+    service = DeviceHostService(node, fleet, environment, lams, injector=injector, members=members.tolist())
+    return _job(node, service)
+
+
+def plausibility(world: World) -> Plausibility:
+    """Judge of what live prosumers' devices say."""
+    roster = world.roster
+    rating_kw = {roster.prosumers[m]: float(roster.rating_kw[m]) for m in roster.live_members}
+    return Plausibility(rating_kw, world.timeline.interval_h)
 
 
 def emulated_fleet(world: World) -> Fleet:

@@ -24,6 +24,7 @@ from cosim.feeder.operation import OperatingRules
 from cosim.feeder.schedule import schedule
 from cosim.population.build import build_population
 from cosim.population.expectation import Expectation
+from cosim.population.fault_plan import plan_faults
 from cosim.population.members import LamSites, Population
 from cosim.population.noise import generator
 from cosim.population.prices import prices_at
@@ -32,6 +33,7 @@ from cosim.scenario import Extension, Scenario
 from cosim.scenario.network import Event
 from cosim.scenario.timeline import Timeline, timeline_of
 from cosim.wiring import Wiring, wire
+from devices.faults import Fault
 from devices.profiles import as_builtins, load_profile
 from market.case import Case, Grid, Resources, Tariff
 from market.services.roster import Roster, Rules, Terms
@@ -66,6 +68,8 @@ class World:
         What happens to the feeder, by tick.
     wiring
         Devices outside the run.
+    faults
+        What goes wrong at emulated devices, and when.
     """
 
     scenario: Scenario
@@ -80,6 +84,7 @@ class World:
     reactive_ratio: npt.NDArray[np.float64]
     wiring: Wiring
     events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
 
     def operating_rules(self) -> OperatingRules:
         """What binds the feeder's operation."""
@@ -158,6 +163,7 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
     sites = LamSites(layout.lams, layout.spot_kw, layout.tan_phi)
     population = build_population(scenario, sites)
     timeline = timeline_of(scenario.run)
+    wiring = wire(scenario, population)
     return World(
         scenario=scenario,
         digest=digest_of(scenario),
@@ -170,7 +176,8 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
         rules=_rules(scenario, timeline, population, layout.lams),
         reactive_ratio=layout.tan_phi[population.lam],
         events=schedule(scenario.events, layout, timeline),
-        wiring=wire(scenario, population),
+        wiring=wiring,
+        faults=plan_faults(scenario, population, timeline.intervals, wiring.externals),
     )
 
 

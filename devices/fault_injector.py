@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.emulator import Fleet
-from devices.faults import Fault, on_the_line
+from devices.faults import Fault
 from devices.server import Unit
 
 Words = NDArray[np.uint16]
@@ -50,11 +50,6 @@ class Injector:
                 raise ValueError(
                     f"{fault.prosumer} has no emulated {fault.device} that could be {fault.kind}"
                 )
-
-    @property
-    def apart(self) -> frozenset[str]:
-        """Prosumers that need a port of their own, with a proxy before it."""
-        return on_the_line(self.faults)
 
     def begin(self, tick: int) -> None:
         """Faults as they are when interval ``tick`` opens; what strikes within it follows in `strike`."""

@@ -11,6 +11,7 @@ from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop, Stop
 from broker.node import Node, serve
 from devices.errors import NotRealTime
 from devices.gateway import Gateway
+from devices.plausibility import Check, Plausibility
 from devices.reading import Reading, less
 from devices.responses import Responses, expected_change_kw
 
@@ -40,11 +41,15 @@ class GatewayService:
         Participant on the bus.
     gateway
         Way to the devices.
+    plausibility
+        Judge of the readings; without one all are believed.
     """
 
-    def __init__(self, node: Node, gateway: Gateway) -> None:
+    def __init__(self, node: Node, gateway: Gateway, plausibility: Plausibility | None = None) -> None:
         self.node = node
         self.gateway = gateway
+        self._plausibility = plausibility
+        self._checks: dict[str, tuple[Check, ...]] = {}
         self.responses = Responses()
         self._meter_kw: dict[str, float | None] = {}
         self._failing: set[str] = set()
@@ -95,7 +100,7 @@ class GatewayService:
     async def _measure(self, step: Step) -> None:
         if self.gateway.simulated_s is not None:
             self._flag_new(await self.gateway.tend())
-        readings = await self._poll()
+        readings = await self._poll(step)
         for reading in readings:
             self._meter_kw[reading.prosumer] = reading.p_kw
             settled = self._settled.get(reading.prosumer)
@@ -105,7 +110,7 @@ class GatewayService:
 
     async def _meter(self, step: Step) -> None:
         telemetry = []
-        for reading in await self._poll(inverters=False):
+        for reading in await self._poll(step, inverters=False):
             is_good = reading.quality == "good"
             energy: dict[str, float | None] = {
                 "response_s": self.responses.take(reading.prosumer, is_read=is_good)
@@ -142,6 +147,8 @@ class GatewayService:
         change_kw = expected_change_kw(set_point.devices, self.gateway.measured_kw(name))
         outcome = await self.gateway.command(name, set_point.devices, set_point.valid_s)
         seconds = time.perf_counter() - asked
+        if outcome.ok and self._plausibility is not None:
+            self._plausibility.told(name, set_point.devices, set_point.tick)
         if outcome.ok and change_kw:
             self._time_response(name, asked, change_kw)
         if not outcome.ok and not outcome.barred:
@@ -219,14 +226,25 @@ class GatewayService:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _poll(self, *, inverters: bool = True) -> list[Reading]:
+    async def _poll(self, step: Step, *, inverters: bool = True) -> list[Reading]:
         readings = await self.gateway.poll(inverters=inverters)
         problems = self.gateway.problems
         for problem in problems[:_MOST_FLAGS]:
             self.node.flag(problem)
         if len(problems) > _MOST_FLAGS:
             self.node.flag(f"{len(problems) - _MOST_FLAGS} more devices could not be read")
-        return readings
+        return [self._judged(step, reading) for reading in readings]
+
+    def _judged(self, step: Step, reading: Reading) -> Reading:
+        """A reading as it may be believed; what it failed is flagged."""
+        if self._plausibility is None:
+            return reading
+        judge = self._plausibility.measure if step.step == "measure" else self._plausibility.meter
+        judged, failed = judge(reading, step.tick)
+        self._checks[reading.prosumer] = failed
+        if failed:
+            self.node.flag(f"{reading.prosumer} is not plausible: {', '.join(failed)}")
+        return judged
 
     def _telemetry(
         self, step: Step, reading: Reading, energy: dict[str, float | None] | None = None
@@ -244,6 +262,7 @@ class GatewayService:
             quality=reading.quality,
             devices=list(reading.devices),
             read_at=reading.read_at,
+            checks=list(self._checks.get(reading.prosumer, ())),
             **(energy or {}),
         )
 

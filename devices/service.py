@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from broker import columns
 from broker.collector import Collector
-from broker.messages import FeederState, Step
+from broker.messages import FeederState, Step, TruthBatch
 from broker.node import Node
 from devices.emulator import Fleet
+from devices.fault_injector import Injector
 
 Array = NDArray[np.float64]
 _FEEDER = "feeder"
-_MOST_FLAGS = 5
 
 
 class Environment(Protocol):
@@ -44,6 +44,10 @@ class DeviceHostService:
         Index of the LAM of each prosumer, ``(m,)``.
     first_tick
         Tick with which the run starts.
+    injector
+        Faults to put into the fleet; then what really flowed is published for the record.
+    members
+        Index of each prosumer in the population, ``(m,)``; needed with faults.
     """
 
     def __init__(
@@ -53,24 +57,45 @@ class DeviceHostService:
         environment: Environment,
         lams: Sequence[int],
         first_tick: int = 0,
+        injector: Injector | None = None,
+        members: Sequence[int] = (),
     ) -> None:
         self.node = node
         self.fleet = fleet
         self.environment = environment
+        self.injector = injector
+        self.members = np.array(members, dtype=np.intp)
         self.lams = np.array(lams, dtype=np.intp)
         self._feeder: Collector[FeederState] = Collector([_FEEDER])
         load_kw, load_kvar, pv_kw, _ = environment.substeps(first_tick)
         fleet.begin(load_kw[0], load_kvar[0], pv_kw[0])
+        if injector is not None:
+            injector.begin(first_tick)
         node.on(node.topics.feeder_state, self._take_voltages)
 
     async def on_step(self, step: Step) -> None:
         """Let the interval pass in ``act``; take over the feeder's voltages in ``settle``."""
         if step.step == "act":
-            self.fleet.advance(*self.environment.substeps(step.tick))
+            await self._act(step)
             await self.node.done(step.step, step.tick)
         elif step.step == "settle":
             await self._set_voltages(step)
+            if self.injector is not None:
+                self.injector.begin(step.tick + 1)
             await self.node.done(step.step, step.tick)
+
+    async def _act(self, step: Step) -> None:
+        if self.injector is not None:
+            self.injector.strike(step.tick)
+        self.fleet.advance(*self.environment.substeps(step.tick))
+        if self.injector is not None:
+            await self.node.publish(
+                self.node.topics.truth(self.node.name),
+                TruthBatch,
+                step.tick,
+                prosumer=columns.pack_index(self.members),
+                energy_kwh=columns.pack(self.fleet.mean_kw * step.interval_s / 3600.0),
+            )
 
     def _take_voltages(self, state: FeederState) -> None:
         self._feeder.add(_FEEDER, state.tick, state)

@@ -89,6 +89,7 @@ ROUTES = {
     "stop": Route("stop", ("sender",), "clock, or `sharegrid stop`", "gateway"),
     "stopped": Route("stopped", ("gateway",), "gateway", "recorder, `sharegrid stop`"),
     "metered": Route("metered", ("host",), "population host", "feeder, LAM hosts, recorder"),
+    "truth": Route("truth", ("host",), "device hosts with faults planned", "recorder"),
     "position": Route("position", ("host",), "population host, live host", "auditor"),
     "audit": Route("audit", (), "auditor", "recorder"),
     "rejected": Route("rejected", ("service",), "service that refused", "recorder"),

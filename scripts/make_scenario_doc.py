@@ -119,7 +119,8 @@ def _range(annotated: inspect.Type) -> str:
     if isinstance(kind, inspect.DateTimeType):
         return "local date and time"
     if isinstance(kind, inspect.VarTupleType):
-        return "one or more sub-tables"
+        whole = isinstance(_plain(kind.item_type)[0], inspect.StructType)
+        return "one or more sub-tables" if whole else "list of texts"
     if isinstance(kind, inspect.DictType):
         return "sub-table"
     if isinstance(kind, inspect.IntType | inspect.FloatType):

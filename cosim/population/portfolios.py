@@ -174,9 +174,9 @@ class VirtualPortfolio:
 class TelemetryPortfolio:
     """Live prosumers (see `market.services.prosumers.LivePortfolio`).
 
-    A device that does not answer is not offered: its PV counts as inflexible generation at the forecast, its
-    battery as idle. Reactive power is that of the load by its power factor or, with ``metered_reactive``, as
-    the meter shows it, which holds what inverters give too.
+    A device that does not answer or does not follow is not offered: its PV counts as inflexible generation at
+    the forecast, its battery as idle. Reactive power is that of the load by its power factor or, with
+    ``metered_reactive``, as the meter shows it, which holds what inverters give too.
     """
 
     def __init__(
@@ -239,10 +239,14 @@ class TelemetryPortfolio:
 
 
 def _by_device(telemetry: Telemetry | None) -> dict[str, DeviceState]:
-    """States of the devices that answered and take set-points, by kind."""
+    """States of the devices that can be counted on, by kind."""
     if telemetry is None:
         return {}
-    return {state.device: state for state in telemetry.devices if state.quality != "missing" and state.obeys}
+    return {
+        state.device: state
+        for state in telemetry.devices
+        if state.quality in ("good", "held") and state.obeys
+    }
 
 
 def _range(kind: Kind, device: DeviceState | None, low_kw: float, high_kw: float) -> tuple[float, float]:

@@ -18,10 +18,11 @@ from broker.messages import (
     SetPoint,
     Step,
     Telemetry,
+    TruthBatch,
     WamOutcome,
 )
 from broker.node import Node
-from cosim.world import AUDITOR
+from cosim.world import AUDITOR, DEVICE_HOST
 from market.services.gates import three_quarters
 from market.services.roster import Roster
 
@@ -38,6 +39,8 @@ class Evidence:
         Telemetry at the opening and at the end of the interval, by prosumer.
     set_points, acknowledgements
         What was asked of live devices and what their gateway read back.
+    truth
+        What really flowed at emulated prosumers, where faults are planned.
     """
 
     outcome: WamOutcome | None
@@ -48,12 +51,13 @@ class Evidence:
     measured: dict[str, Telemetry] = field(default_factory=dict)
     set_points: dict[str, SetPoint] = field(default_factory=dict)
     acknowledgements: dict[str, Acknowledgement] = field(default_factory=dict)
+    truth: TruthBatch | None = None
 
 
 class Witness:
-    """Listens to everything that an interval's record needs."""
+    """Listens to everything that an interval's record needs; ``truths`` come where faults are planned."""
 
-    def __init__(self, node: Node, roster: Roster) -> None:
+    def __init__(self, node: Node, roster: Roster, *, truths: bool = False) -> None:
         self.live = [roster.prosumers[member] for member in roster.live_members]
         self.outcomes: Collector[WamOutcome] = Collector(["wam"])
         self.lam_outcomes: Collector[LamOutcome] = Collector(roster.lam_hosts)
@@ -63,6 +67,7 @@ class Witness:
         self.measured: dict[str, Telemetry] = {}
         self.set_points: dict[str, SetPoint] = {}
         self.acknowledgements: dict[str, Acknowledgement] = {}
+        self.truths: Collector[TruthBatch] = Collector([DEVICE_HOST] if truths else [])
         self.audits: Collector[Audit] = Collector([AUDITOR])
         self.is_audited = False
         topics = node.topics
@@ -70,6 +75,8 @@ class Witness:
         node.on(topics.feeder_state, lambda m: self.states.add("feeder", m.tick, m))
         node.on(topics.lam_outcome("+"), lambda m: self.lam_outcomes.add(m.sender, m.tick, m))
         node.on(topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
+        if truths:
+            node.on(topics.truth(DEVICE_HOST), lambda m: self.truths.add(m.sender, m.tick, m))
         node.on(topics.audit, lambda m: self.audits.add(AUDITOR, m.tick, m))
         node.on(topics.availability(AUDITOR), self._take_availability)
         for name in self.live:
@@ -95,6 +102,7 @@ class Witness:
             measured=of_tick(self.measured, tick),
             set_points=of_tick(self.set_points, tick),
             acknowledgements=of_tick(self.acknowledgements, tick),
+            truth=(await self.truths.wait(tick, deadline)).get(DEVICE_HOST),
         )
 
     async def audit(self, step: Step) -> Audit | None:

@@ -20,6 +20,7 @@ from broker.messages import Audit, Done, Rejected, Step, Stopped, Traffic
 from broker.node import Node, serve
 from cosim.clock import STEPS
 from cosim.recording.evidence import Witness
+from cosim.recording.faults import FaultBook
 from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
 from cosim.recording.settle import Counters, book, gather_interval
 from cosim.results import RunWriter
@@ -42,12 +43,15 @@ class Tally:
         Emergency stops.
     written_s, shown_s
         How long each set-point took until its registers read back, and until the meter showed it [s].
+    faults
+        What became of injected faults, once the run is over; ``None`` where there were none.
     """
 
     bought_kwh: npt.NDArray[np.float64]
     sold_kwh: npt.NDArray[np.float64]
     saving_usd: npt.NDArray[np.float64]
     compared: int = 0
+    faults: dict[str, Any] | None = None
     cleared: int = 0
     confirmed: int = 0
     flagged: int = 0
@@ -68,7 +72,8 @@ class Recorder:
         self.ledger = ledger
         self.tally = Tally(*np.zeros((3, world.population.size)))
         self.counters = Counters.unread(world.population.size)
-        self.witness = Witness(node, world.roster)
+        self.witness = Witness(node, world.roster, truths=bool(world.faults))
+        self.faults = FaultBook(world.faults, world.roster.prosumers)
         self._flags: dict[int, list[str]] = defaultdict(list)
         self._row: dict[str, Any] | None = None
         self._opened: tuple[str, float] | None = None
@@ -84,6 +89,9 @@ class Recorder:
         finally:
             self._finish_row()
             self._write_prosumers()
+            if self.world.faults:
+                self.writer.append("faults", self.faults.table())
+                self.tally.faults = self.faults.summary()
             self.tally.traffic[self.node.name] = self.node.traffic()
 
     async def on_step(self, step: Step) -> None:
@@ -133,6 +141,8 @@ class Recorder:
             self.writer.append("nodes", node_columns(world, tick, evidence.state))
         if world.has_live:
             self.writer.append("devices", device_columns(tick, evidence))
+        if world.faults:
+            self.faults.note(tick, evidence, interval, evidence.truth)
 
     def _check_surplus(self, tick: int, booking: Booking) -> None:
         """Flag a LAM that would pay for its members' trades: (4.4) says that none does, but for rounding."""

@@ -158,7 +158,9 @@ DEVICES = (
     Column("soc", "number", "", "state of charge of the battery, 0 to 1"),
     Column("pv_limit_kw", "number", "kW", "set-point: the most the PV inverter may generate"),
     Column("battery_set_point_kw", "number", "kW", "set-point: power of the battery, + discharges"),
-    Column("quality", "text", "", "`good`, `held` (last good reading) or `missing`"),
+    Column(
+        "quality", "text", "", "`good`, `suspect` (not plausible), `held` (last good reading) or `missing`"
+    ),
     Column("acknowledged", "flag", "", "whether every written register read back as written"),
 )
 
@@ -171,4 +173,25 @@ PROSUMERS = (
     Column("saving_usd", "number", "$", "saved against no sharing, over the intervals with benchmarks"),
 )
 
-TABLES = {"intervals": INTERVALS, "lams": LAMS, "nodes": NODES, "devices": DEVICES, "prosumers": PROSUMERS}
+FAULTS = (
+    Column("kind", "text", "", "what went wrong, as in docs/faults.md"),
+    Column("prosumer", "text", "", "name of the prosumer"),
+    Column("device", "text", "", "`meter`, `pv` or `battery`"),
+    Column("first", "integer", "", "interval in which it began"),
+    Column("last", "integer", "", "last interval in which it was there"),
+    Column("size", "number", "", "seconds, code or factor, by kind"),
+    Column("noticed", "integer", "", "interval in which it was first noticed; missing where it never was"),
+    Column("checks", "text", "", "what noticed it, the first first"),
+    Column("wrong_kwh", "number", "kWh", "energy settled off the true one, interval by interval"),
+    Column("early_kwh", "number", "kWh", "of that, before it was first noticed"),
+    Column("silent_kwh", "number", "kWh", "of that, never noticed"),
+)
+
+TABLES = {
+    "intervals": INTERVALS,
+    "lams": LAMS,
+    "nodes": NODES,
+    "devices": DEVICES,
+    "prosumers": PROSUMERS,
+    "faults": FAULTS,
+}

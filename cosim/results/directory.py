@@ -157,7 +157,7 @@ class RunWriter:
         Parameters
         ----------
         table
-            ``intervals``, ``lams``, ``nodes``, ``devices`` or ``prosumers``.
+            One of ``cosim.results.columns.TABLES``.
         columns
             Values by column: arrays or lists of one length, or one value for all rows. What is left out,
             ``None`` or NaN is missing.
@@ -261,6 +261,11 @@ class Run:
     def prosumers(self) -> pd.DataFrame:
         """One row per prosumer, once the run is over."""
         return frame(self.path, "prosumers")
+
+    @cached_property
+    def faults(self) -> pd.DataFrame:
+        """One row per injected fault, once the run is over."""
+        return frame(self.path, "faults")
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:

@@ -55,6 +55,8 @@ class Facts:
         Wall time of the run [s].
     origin
         What ``provenance`` gives.
+    faults
+        What became of injected faults; ``None`` where there were none.
     """
 
     run_id: str
@@ -74,6 +76,7 @@ class Facts:
     shown_s: Sequence[float] = ()
     total_s: float
     origin: Mapping[str, Any]
+    faults: Mapping[str, Any] | None = None
 
 
 def summarise(
@@ -122,6 +125,7 @@ def summarise(
         shown_s=tally.shown_s,
         total_s=total_s,
         origin=provenance(seed=world.scenario.run.seed, broker=broker),
+        faults=tally.faults,
     )
     return build_summary(writer.table("intervals"), writer.table("prosumers"), facts)
 
@@ -161,6 +165,7 @@ def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, facts: Facts
             **settlement_figures(intervals),
         },
         **_machinery(intervals, facts),
+        "faults": None if facts.faults is None else dict(facts.faults),
         "provenance": dict(facts.origin),
     }
 

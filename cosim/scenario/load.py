@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from cosim.errors import SharegridError
 from cosim.scenario.checks import choices, closest, find_line, inconsistency, unknown_key
 from cosim.scenario.extension import Extension
+from cosim.scenario.faults import FaultOrder
 from cosim.scenario.hardware import DeviceEntry
 from cosim.scenario.network import Event
 from cosim.scenario.people import PopulationSection
@@ -53,6 +54,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = ()
     broker: Annotated[BrokerSection, Meta(description="Message bus.")] = BrokerSection()
     devices: Annotated[tuple[DeviceEntry, ...], Meta(description="Devices outside the run.")] = ()
+    faults: Annotated[tuple[FaultOrder, ...], Meta(description="Faults on demand.")] = ()
 
 
 def load_scenario(
