@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 import time
+import tomllib
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -35,7 +37,8 @@ from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
 from cosim.loop import Stage, control, perform, services
 from cosim.report import write_report
-from cosim.results.directory import LEDGER, FeederMap, RunWriter, held_files, load
+from cosim.results.comparison import fault_cost, same_but_for_faults
+from cosim.results.directory import LEDGER, FeederMap, Run, RunWriter, held_files, load
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.summary import summarise
@@ -120,6 +123,7 @@ async def _run(options: RunOptions) -> int:
     if options.elsewhere and "://" not in choice:
         raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
     held_files(out, force=options.force)
+    sound = _sound_run(options, scenario)
     roles = [role for role in ROLES if role not in options.elsewhere]
     console = Console(stderr=True)
     async with AsyncExitStack() as stack:
@@ -162,6 +166,11 @@ async def _run(options: RunOptions) -> int:
             broker=broker.name,
             total_s=time.perf_counter() - began,
         )
+        if sound is not None and summary["faults"] is not None:
+            victims = {fault.prosumer for fault in world.faults}
+            table = writer.table("intervals")
+            if len(table) == len(sound.intervals):
+                summary["faults"]["cost"] = fault_cost(table, ledger, sound, victims)
         summary["pacing"] = {"worst_lag_s": clock.lag.worst_s, "overruns": clock.lag.overruns}
         writer.finish(summary)
     page = write_report(load(out))
@@ -208,6 +217,23 @@ def _stops_on_key(clock: Clock) -> Iterator[None]:
 
     with on_key(stop):
         yield
+
+
+def _sound_run(options: RunOptions, scenario: Scenario) -> Run | None:
+    """The run without faults that this one is to be compared with."""
+    if options.against is None:
+        return None
+    sound = load(options.against)
+    if not scenario.faults:
+        raise RunError(f"--against {options.against}: this run has no faults; leave it out")
+    if sound.summary["faults"] is not None:
+        raise RunError(f"--against {options.against}: that run has faults too; make one --without-faults")
+    if not same_but_for_faults(tomllib.loads(resolved_toml(scenario)), sound.scenario):
+        raise RunError(
+            f"--against {options.against}: that run had another scenario; give both the same, with the same "
+            "--seed, --start and --intervals"
+        )
+    return sound
 
 
 def _feeder(scenario: Scenario) -> FeederOwner:

@@ -101,6 +101,12 @@ def main() -> None:
 )
 @arm_option
 @observe_option
+@click.option("--without-faults", is_flag=True, help="Leave the scenario's faults out.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="Run of the same scenario without faults: says what the faults cost.",
+)
 def run(
     scenario: Path | None,
     intervals: int | None,
@@ -114,6 +120,8 @@ def run(
     elsewhere: tuple[str, ...],
     arm: bool,
     observe: bool,
+    without_faults: bool,
+    against: Path | None,
 ) -> None:
     """Run SCENARIO (default: the shipped summer day) and write a run directory."""
     from cosim.app import RunOptions, run_command
@@ -131,6 +139,8 @@ def run(
         elsewhere=elsewhere,
         arm=arm,
         observe=observe,
+        without_faults=without_faults,
+        against=against,
     )
     sys.exit(run_command(options))
 

@@ -27,7 +27,7 @@ _COMMANDS = frozenset({"ignored", "lost"})
 ON_THE_LINE = frozenset({"silent", "slow"})
 
 # What ``size`` means, and what it is where nobody says.
-SIZES: dict[str, float] = {"slow": 0.2, "exception": 6.0, "spike": 50.0, "scale": 10.0, "clock": 1.5}
+SIZES: dict[str, float] = {"slow": 0.2, "exception": 6.0, "spike": 50.0, "scale": 10.0, "clock": 2.0}
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

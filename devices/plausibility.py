@@ -5,14 +5,16 @@ was trusted last is the yardstick, so that one lie does not excuse the next. A d
 was told becomes suspect itself, and for some intervals the market does not count on it.
 
 Checks of a meter: ``rating`` (power beyond the connection's), ``voltage`` (far from nominal), ``counter``
-(a counter fell), ``energy`` (more than the connection carries, or not what power says), ``frozen`` (nothing
-moves although power flows), ``balance`` (export that no device makes), ``drift`` (energy and power disagree
-over many intervals; a remark only, because the counter is what is sealed). Of a device: ``follow``.
+(a counter fell), ``energy`` (more than the connection carries, or far from what power says), ``frozen``
+(nothing moves although power flows), ``balance`` (more export than the devices make), ``drift`` (energy and
+power disagree over many intervals; a remark only, because the counter is what is sealed). Of a device:
+``follow``.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Literal
 
 import msgspec
@@ -28,9 +30,11 @@ _MARGIN, _LITTLE_KW = 1.05, 0.1
 _VOLTAGE_PU = (0.7, 1.3)
 # A meter that starts anew shows less than this share of what it showed.
 _RESTARTED = 0.2
-# How far the mean power of a counter may lie off the power read: of the power, and of what PV can change.
-_OFF_POWER, _OFF_PV, _OFF_KW = 0.5, 0.7, 0.75
-_WINDOW, _DRIFT, _DRIFT_KWH = 8, 0.35, 0.25
+# How far a counter's mean power may lie beyond the powers read at both ends: of the connection, and of PV.
+_OFF_RATING, _OFF_PV = 0.3, 0.7
+# Drift: steady intervals over which counter and power are compared, how much power may change in one, how far
+# the median of their ratio may be off 1, and how little of the sun may be left over to tell anything.
+_WINDOW, _STEADY, _DRIFT, _TELLING_PV = 6, 0.4, 0.5, 0.25
 _DISTRUST_TICKS = 4
 _FOLLOW_SHARE, _FULL, _EMPTY = 0.05, 0.985, 0.015
 
@@ -67,7 +71,7 @@ class _History:
     told_kw: dict[str, float | None] = field(default_factory=dict)
     told_tick: int = -1
     distrusted: dict[str, int] = field(default_factory=dict)
-    drift: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    speeds: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
 
 
 class Plausibility:
@@ -175,7 +179,7 @@ class Plausibility:
         since = now.since(known.seen) if known.seen is not None else (-1.0, -1.0)
         later = known.seen is not None and now.boundary > known.seen.boundary
         if known.restarted and restarted and later and min(since) >= 0.0 and sum(since) <= most_kwh:
-            known.restarted = False
+            known.restarted, known.trusted = False, None
             return []
         known.restarted = restarted
         return ["counter"]
@@ -192,36 +196,36 @@ class Plausibility:
             known.is_frozen = True
             return ["frozen"]
         mean_kw = (steps[0] - steps[1]) / self._interval_h
-        likely_kw = self._likely_kw(reading.p_kw, known, tick)
-        if likely_kw is None:
+        start_kw = self._start_kw(known, tick)
+        if start_kw is None:
             return []
+        likely_kw = 0.5 * (start_kw + reading.p_kw)
         pv = known.devices.get("pv")
         pv_kw = pv.max_kw or 0.0 if pv is not None else 0.0
-        slack_kw = _OFF_KW + _OFF_PV * pv_kw + _OFF_POWER * max(abs(likely_kw), abs(reading.p_kw))
-        if abs(mean_kw - likely_kw) > slack_kw:
+        slack_kw = _OFF_RATING * self._rating_kw[reading.prosumer] + _OFF_PV * pv_kw
+        ends = (start_kw, reading.p_kw)
+        if not min(ends) - slack_kw <= mean_kw <= max(ends) + slack_kw:
             return ["energy"]
-        known.drift.append((mean_kw * self._interval_h, likely_kw * self._interval_h))
-        return ["drift"] if _drifts(known.drift) else []
+        # Where sun and load nearly cancel, the rest says little about the meter.
+        tells = abs(likely_kw) > _LITTLE_KW + (_TELLING_PV * abs(pv.p_kw or 0.0) if pv is not None else 0.0)
+        if tells and abs(start_kw - reading.p_kw) < _STEADY * abs(likely_kw):
+            known.speeds.append(mean_kw / likely_kw)
+        drifts = len(known.speeds) == _WINDOW and abs(median(known.speeds) - 1.0) > _DRIFT
+        return ["drift"] if drifts else []
 
-    def _likely_kw(self, end_kw: float, known: _History, tick: int) -> float | None:
-        """Mean power by readings at both ends, the battery being set once at the beginning.
-
-        ``None`` where what happened in between is not known.
-        """
-        if known.measured_kw is None:
-            return None
+    def _start_kw(self, known: _History, tick: int) -> float | None:
+        """Power once what was told for interval ``tick`` was done; ``None`` where that is not known."""
         battery = known.devices.get("battery")
-        if battery is None:
-            return 0.5 * (known.measured_kw + end_kw)
+        if known.measured_kw is None or battery is None:
+            return known.measured_kw
         told_kw = known.told_kw.get("battery") if known.told_tick == tick else None
-        if told_kw is None or battery.p_kw is None or battery.soc is None:
+        if told_kw is None or battery.p_kw is None:
             return None
-        # Without its battery, power moves from one end to the other; the battery holds its set-point.
-        return 0.5 * (known.measured_kw + battery.p_kw + end_kw + told_kw) - told_kw
+        return known.measured_kw + battery.p_kw - told_kw
 
     def _balance(self, reading: Reading, known: _History) -> bool:
         """Whether more comes out of the connection than its devices make."""
-        if reading.p_kw is None or len(known.devices) < len(reading.devices):
+        if reading.p_kw is None or not reading.devices or len(known.devices) < len(reading.devices):
             return known.unbalanced
         made = [state.p_kw for state in known.devices.values()]
         if None in made:
@@ -258,14 +262,6 @@ def _disobeys(state: DeviceState, told_kw: float | None) -> bool:
     full = told_kw < 0.0 and state.soc is not None and state.soc >= _FULL
     empty = told_kw > 0.0 and state.soc is not None and state.soc <= _EMPTY
     return abs(state.p_kw - told_kw) > tolerance_kw and not full and not empty
-
-
-def _drifts(window: deque[tuple[float, float]]) -> bool:
-    """Whether the counter is off the power read, over a full window."""
-    if len(window) < _WINDOW:
-        return False
-    off_kwh = abs(sum(counted - likely for counted, likely in window))
-    return off_kwh > _DRIFT_KWH + _DRIFT * sum(abs(likely) for _, likely in window)
 
 
 def _counters(reading: Reading, boundary: int) -> _Counters | None:

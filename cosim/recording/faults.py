@@ -90,7 +90,7 @@ class FaultBook:
     def _take_energy(
         self, tick: int, members: npt.NDArray[np.intp], off_kwh: npt.NDArray[np.float64]
     ) -> None:
-        for member, off in zip(members, off_kwh, strict=True):
+        for member, off in zip(members, off_kwh.tolist(), strict=True):
             prosumer = self._prosumers[member]
             before = self._off_kwh[prosumer]
             self._off_kwh[prosumer] += off

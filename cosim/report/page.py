@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cosim.report import figures
 from cosim.report.condense import condense, local_times, means, spread, stride_of
 from cosim.report.map import map_data
-from cosim.report.tables import indicators, kept, money_tables, worst_figures
+from cosim.report.tables import (
+    fault_figures,
+    fault_rows,
+    indicators,
+    kept,
+    money_tables,
+    worst_figures,
+)
 from cosim.results.arrow import translated
 from cosim.results.directory import REPORT, Run, load
 from cosim.results.entries import KINDS
@@ -79,6 +86,8 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         key_figures=key_figures(summary),
         incidents=incidents(run.intervals, run.events, labels),
         most_incidents=MOST_EVENTS,
+        faults=fault_rows(run.faults, labels) if summary["faults"] else [],
+        fault_figures=fault_figures(summary["faults"]) if summary["faults"] else [],
         settlement=settlement,
         payments=payments,
         kept=kept(summary["settlement"]),

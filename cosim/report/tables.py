@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from math import isnan
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cosim.results.directory import LEDGER, Run
 from cosim.results.entries import KINDS, MICRO
 from cosim.results.ledger import Ledger
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PARTIES = {
     "prosumer": "prosumers",
@@ -85,6 +89,40 @@ def kept(settlement: Mapping[str, float]) -> list[Line]:
     ]
 
 
+def fault_figures(faults: Mapping[str, Any]) -> list[Line]:
+    """What injected faults made wrong, and what they cost."""
+    rows = [
+        Line("settled wrongly", _kwh(faults["wrong_kwh"]), "off what really flowed, interval by interval"),
+        Line("before noticed", _kwh(faults["early_kwh"]), "of that"),
+        Line("silently", _kwh(faults["silent_kwh"]), "of that, by faults that nobody noticed"),
+        Line("never came right", _kwh(faults["left_kwh"]), "sum of counters' errors at the end"),
+    ]
+    cost = faults.get("cost")
+    if cost is None:
+        return rows
+    against = f"more than in {cost['against']}, without faults"
+    return [
+        *rows,
+        Line("imbalance", _kwh(cost["imbalance_kwh"]), against),
+        Line("imbalance paid", _usd(cost["imbalance_usd"]), against),
+        Line("cost of the market", _usd(cost["market_usd"]), against),
+        Line("paid by those struck", _usd(cost["victims_usd"]), against),
+    ]
+
+
+def fault_rows(faults: pd.DataFrame, labels: Mapping[int, str]) -> list[dict[str, str]]:
+    """Rows of injected faults in order of time; ``labels`` name intervals."""
+    return [
+        {
+            **{key: str(row[key]) for key in ("kind", "prosumer", "device", "checks")},
+            **{key: labels.get(int(row[key]), f"interval {row[key]}") for key in ("first", "last")},
+            "noticed": "never" if isnan(row["noticed"]) else labels.get(int(row["noticed"]), "?"),
+            "wrong": f"{row['wrong_kwh']:.2f}",
+        }
+        for row in faults.sort_values("first", kind="stable").to_dict("records")
+    ]
+
+
 def money_tables(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Two tables of the ledger: balances by party and kind with their sums; and payments both ways."""
     with Ledger.open(run.path / LEDGER) as ledger:
@@ -121,6 +159,10 @@ def _spread(savings: Mapping[str, float | None]) -> str:
 
 def _dollars(micro: int) -> str:
     return f"{micro / MICRO:,.6f}".replace("-", "−")
+
+
+def _kwh(value: float) -> str:
+    return f"{value:,.2f} kWh".replace("-", "−")
 
 
 def _usd(value: float | None) -> str:

@@ -133,6 +133,7 @@ def _machinery(summary: Mapping[str, Any]) -> list[_Line]:
     spread = seconds["interval"]
     each = f"an interval {_short(spread['p50'])} s (median), {_short(spread['p95'])} s (95 %)"
     return [
+        *_faults(summary),
         _Line("broker", summary["provenance"]["broker"]),
         _Line("messages", f"{sent}; {counted}", not any(faults.values())),
         _Line("Modbus", f"{registers}; {summary['live_devices']:,} live devices", not modbus["errors"]),
@@ -149,6 +150,21 @@ def _set_points(figures: Mapping[str, Any]) -> _Line:
         f"at the meter in {_short(meter['p50'])} s, {_short(meter['p95'])} s; {figures['limited']:,} limited"
     )
     return _Line("set-points", text + (f"; {stops} EMERGENCY STOPS" if stops else ""), not stops)
+
+
+def _faults(summary: Mapping[str, Any]) -> list[_Line]:
+    """Injected faults; they are as they should be where nothing wrong was settled without anyone noticing."""
+    faults = summary["faults"]
+    if faults is None:
+        return []
+    found = f"{faults['injected']} injected, {faults['noticed']} noticed"
+    alarms = f"{faults['false_alarms']} false alarms"
+    wrong = f"{faults['wrong_kwh']:.2f} kWh settled wrongly, {faults['silent_kwh']:.2f} of it silently"
+    parts = [found, alarms, wrong]
+    if "cost" in faults:
+        cost = faults["cost"]
+        parts.append(f"imbalance {cost['imbalance_kwh']:+.1f} kWh, {cost['imbalance_usd']:+.2f} $")
+    return [_Line("faults", "; ".join(parts), faults["silent_kwh"] == 0.0)]
 
 
 def _pu(value: float | None) -> str:

@@ -1,0 +1,62 @@
+"""What faults cost: a run beside the same run without them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from cosim.results.directory import LEDGER, Run
+from cosim.results.entries import MICRO
+from cosim.results.ledger import Ledger
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What may differ between a run and the one that it is compared with.
+_OWN = ("faults", "broker")
+
+
+def same_but_for_faults(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Whether two resolved scenarios differ in nothing but faults and broker."""
+    bare = [{key: value for key, value in each.items() if key not in _OWN} for each in (ours, theirs)]
+    return bare[0] == bare[1]
+
+
+def fault_cost(
+    intervals: pd.DataFrame, ledger: Ledger, sound: Run, victims: Collection[str]
+) -> dict[str, float | str]:
+    """Differences to the run without faults, each + where faults made more of it.
+
+    Parameters
+    ----------
+    intervals, ledger
+        Of the run with faults.
+    sound
+        The run without.
+    victims
+        Prosumers with faulty devices.
+
+    Returns
+    -------
+    dict
+        ``against``; ``imbalance_kwh``, over all prosumers; ``imbalance_usd``, what prosumers
+        paid for it, net; ``market_usd``, social cost of the market's outcome, over the intervals that have it
+        in both; ``victims_usd``, what the prosumers with faulty devices paid in all.
+    """
+    other = sound.intervals
+    both = intervals["cost_market"].notna().to_numpy() & other["cost_market"].notna().to_numpy()
+    with Ledger.open(sound.path / LEDGER) as their_ledger:
+        theirs = their_ledger.balances()
+    ours = ledger.balances()
+    paid_micro = sum(theirs[f"prosumer/{name}"] - ours[f"prosumer/{name}"] for name in victims)
+    return {
+        "against": str(sound.path),
+        "imbalance_kwh": _more(intervals["imbalance_kwh"], other["imbalance_kwh"]),
+        "imbalance_usd": _more(intervals["imbalance_usd"], other["imbalance_usd"]),
+        "market_usd": _more(intervals["cost_market"][both], other["cost_market"][both]),
+        "victims_usd": paid_micro / MICRO,
+    }
+
+
+def _more(ours: pd.Series[Any], theirs: pd.Series[Any]) -> float:
+    return float(ours.sum() - theirs.sum())
