@@ -53,6 +53,7 @@ class FaultOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         NotNegative,
         Meta(
             description="Seconds (slow), exception code (exception), factor on readings (spike, scale), "
-            "speed of the clock (clock); 0 takes the usual one."
+            "speed of the clock (clock); 0 takes the usual one.",
+            extra={"unit": "by kind"},
         ),
     ] = 0.0

@@ -72,6 +72,7 @@ def test_a_finished_run_loads_back(run_dir):
     assert sorted(file.name for file in run_dir.iterdir()) == [
         "devices.parquet",
         "events.jsonl",
+        "faults.parquet",
         "feeder_map.json",
         "intervals.parquet",
         "lams.parquet",
