@@ -83,10 +83,10 @@ class Actuator:
             It cannot be reached, refuses, or shows other values than were written.
         """
         self._object()
+        # Outside the lock, so that a stop need not wait.
+        await asyncio.sleep(max(0.0, self._written_s + self.guard.write_interval_s - self._now()))
         async with self._lock:
             target_kw = await self._admitted(power_kw)
-            if self.guard.write_interval_s > 0.0:
-                await asyncio.sleep(max(0.0, self._written_s + self.guard.write_interval_s - self._now()))
             self._object()
             self._target_kw = target_kw
             self._until_s = self._now() + valid_s if valid_s > 0.0 else math.inf
@@ -150,7 +150,8 @@ class Actuator:
         now = self._now()
         power_kw = self._target_kw
         if power_kw is not None and math.isfinite(self.guard.ramp_kw_per_s):
-            power_kw = ramped_kw(self.guard, self._start_kw(), power_kw, self._elapsed_s(now))
+            start_kw, elapsed_s = self._ramp_start(now)
+            power_kw = ramped_kw(self.guard, start_kw, power_kw, elapsed_s)
         left_s = min(self._until_s - now, self.guard.revert_s)
         self._is_active = self._is_behind = True
         try:
@@ -165,8 +166,7 @@ class Actuator:
     async def _end(self) -> None:
         """The set-point is no longer valid: release the device unless it has reverted by itself."""
         if self._reverts_s > self._now():
-            released = await self._admitted(None)
-            await self.inverter.command(released, 0.0)
+            await self.inverter.command(None, 0.0)
         self._is_active, self._is_behind, self._held_kw = False, False, None
 
     async def _make_safe(self) -> None:
@@ -176,13 +176,11 @@ class Actuator:
         await self.inverter.command(self.guard.safe_kw, 0.0)
         self._held_kw, self._is_active, self._is_safe = self.guard.safe_kw, False, True
 
-    def _start_kw(self) -> float:
-        if self._held_kw is not None:
-            return self._held_kw
-        return self.guard.safe_kw if self.measured_kw is None else self.measured_kw
-
-    def _elapsed_s(self, now: float) -> float:
-        return now - self._written_s if self._held_kw is not None else 0.0
+    def _ramp_start(self, now: float) -> tuple[float, float]:
+        """Where a ramp begins [kW], and how long ago the device stood there [s]."""
+        if self._held_kw is not None and now < self._reverts_s:
+            return self._held_kw, now - self._written_s
+        return self.guard.safe_kw if self.measured_kw is None else self.measured_kw, 0.0
 
 
 async def attempt(actuators: list[Actuator], act: Callable[[Actuator], object]) -> list[str]:
