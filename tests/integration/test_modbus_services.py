@@ -4,16 +4,19 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 
+import msgspec
 import numpy as np
 import pytest
 
 from broker import columns
 from broker.memory import Fate, MemoryBroker
-from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step
+from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step, Stop
 from broker.node import Node, serve
 from devices.emulator import EmulatedProsumer, Fleet
+from devices.errors import NotRealTime
 from devices.gateway import Gateway
 from devices.gateway_service import GatewayService
+from devices.safety import Guard
 from devices.service import DeviceHostService
 
 PROSUMERS = [
@@ -45,8 +48,10 @@ class Conductor:
         self.heard = []
         self.reported = asyncio.Condition()
         topics = node.topics
-        for topic in (topics.telemetry("+", "+"), topics.acknowledgement("+")):
+        for topic in (topics.telemetry("+", "+"), topics.acknowledgement("+"), topics.stopped("+")):
             node.on(topic, self.heard.append)
+        self.stopped = asyncio.Event()
+        node.on(topics.stopped("+"), lambda _: self.stopped.set())
         node.on(topics.done("+"), self._note_done)
         self.done = []
 
@@ -55,7 +60,7 @@ class Conductor:
             self.done.append(message)
             self.reported.notify_all()
 
-    async def step(self, name, tick, timeout_s=5.0):
+    async def step(self, name, tick, timeout_s=5.0, pace=None):
         now = time.time()
         await self.node.publish(
             self.node.topics.step,
@@ -65,6 +70,7 @@ class Conductor:
             opened=now,
             deadline=now + timeout_s,
             interval_s=900.0,
+            pace=pace,
         )
         waiting = {(name, tick, sender) for sender in REPORTERS[name]}
         async with asyncio.timeout(timeout_s + 5.0), self.reported:
@@ -76,6 +82,12 @@ class Conductor:
         await self.node.publish(
             self.node.topics.set_point(name), SetPoint, tick, valid_s=1800.0, devices=list(devices)
         )
+
+    async def stop(self, reason):
+        await self.node.publish(self.node.topics.stop("clock"), Stop, self.node.tick, reason=reason)
+        async with asyncio.timeout(5.0):
+            await self.stopped.wait()
+        return self.latest("Stopped")[-1]
 
     async def tell_voltages(self, tick, v_pu, solved=True):
         empty = columns.pack([])
@@ -110,7 +122,7 @@ class Conductor:
 
 
 @asynccontextmanager
-async def stage(broker=None):
+async def stage(broker=None, guard=None):
     broker = broker or MemoryBroker()
     fleet = Fleet(PROSUMERS)
     async with (
@@ -119,7 +131,8 @@ async def stage(broker=None):
         broker.connect("host") as host,
         broker.connect("gateway") as gate,
     ):
-        gateway = Gateway(live.values())
+        guards = {} if guard is None else {"pv_guard": guard, "battery_guard": guard}
+        gateway = Gateway([msgspec.structs.replace(each, **guards) for each in live.values()])
         host_node, gate_node = Node(host, "r", "host"), Node(gate, "r", "gateway")
         device_host = DeviceHostService(host_node, fleet, SteadyDay(), (2, 0))
         services = [
@@ -242,3 +255,86 @@ async def test_without_a_solved_power_flow_the_voltages_stay():
         await conductor.step("settle", 1)
         assert fleet.v_pu[:, 0].tolist() == [1.03, 0.96]
         assert any("keep the last ones" in flag for flag in conductor.flags())
+
+
+async def test_set_points_are_timed_until_the_register_and_until_the_meter():
+    async with stage() as (conductor, _):
+        await interval(conductor, 0)
+        await interval(conductor, 1)
+        assert all(0.0 < m.seconds < 5.0 for m in conductor.latest("Acknowledgement", ok=True))
+        # PV is limited and the battery charges; in the second interval nothing has to change any more.
+        assert [m.response_s is not None for m in conductor.telemetry("meter", 0)] == [True, True]
+        assert [m.response_s is not None for m in conductor.telemetry("meter", 1)] == [False, False]
+        assert all(m.read_at <= time.time() for m in conductor.telemetry("meter", 1))
+
+
+async def test_hardware_is_timed_by_what_its_meter_shows():
+    async def live(fleet):
+        """Devices that live in real time: set-points act after half a second."""
+        await asyncio.sleep(0.5)
+        while True:
+            fleet.advance(*(np.full((1, 2), value) for value in (1.0, 0.3, 4.0)), 2.0)
+            await asyncio.sleep(0.05)
+
+    async with stage(guard=Guard(real=True)) as (conductor, fleet):
+        await conductor.step("measure", 0, pace=1.0)
+        await conductor.ask("p0", 0, DeviceSetPoint(device="pv", power_kw=1.5))
+        await conductor.ask("p1", 0, DeviceSetPoint(device="battery", power_kw=-2.0))
+        living = asyncio.create_task(live(fleet))
+        await conductor.step("dispatch", 0, pace=1.0)
+        await asyncio.sleep(1.5)
+        await conductor.step("meter", 0, pace=1.0)
+        living.cancel()
+        assert all(0.4 < m.response_s < 1.5 for m in conductor.telemetry("meter", 0))
+
+
+async def test_an_emergency_stop_on_the_bus_ends_all_commands_and_is_told():
+    async with stage() as (conductor, fleet):
+        await interval(conductor, 0)
+        stopped = await conductor.stop("smoke")
+        assert (stopped.by, stopped.devices, stopped.safe, stopped.observed) == ("clock", 2, 2, 0)
+        assert stopped.failed == []
+        await interval(conductor, 1)
+        assert fleet.p_kw == pytest.approx([1.0, 1.0], abs=1e-3)
+        refused = conductor.latest("Acknowledgement", tick=1)
+        assert [m.ok for m in refused] == [False, False]
+        assert all("smoke" in m.detail for m in refused)
+        assert [flag for flag in conductor.flags() if "smoke" in flag] == [
+            "emergency stop by clock: smoke; 2 of 2 devices at their safe values"
+        ]
+        await conductor.step("measure", 2)
+        assert not any(state.obeys for m in conductor.telemetry("measure", 2) for state in m.devices)
+
+
+async def test_what_is_only_observed_is_no_fault():
+    async with stage(guard=Guard(armed=False)) as (conductor, fleet):
+        await interval(conductor, 0)
+        assert [m.ok for m in conductor.latest("Acknowledgement")] == [False, False]
+        assert conductor.flags() == []
+        assert conductor.done[-1].traffic.modbus_writes == 0
+        stopped = await conductor.stop("smoke")
+        assert (stopped.safe, stopped.observed) == (0, 2)
+        assert fleet.pv.p_kw[0] == 4.0
+
+
+@pytest.mark.parametrize("pace", [None, 60.0])
+async def test_hardware_does_not_follow_a_clock_that_is_not_real(pace):
+    fleet = Fleet(PROSUMERS)
+    broker = MemoryBroker()
+    async with fleet.serving() as live, broker.connect("gateway") as gate:
+        home = msgspec.structs.replace(live["p1"], battery_guard=Guard(real=True))
+        service = GatewayService(Node(gate, "r", "gateway"), Gateway([home]))
+        step = Step(
+            run="r",
+            tick=0,
+            sender="clock",
+            seq=0,
+            step="measure",
+            opened=0,
+            deadline=0,
+            interval_s=900,
+            pace=pace,
+        )
+        with pytest.raises(NotRealTime, match="start the run with --pace real"):
+            await service.on_step(step)
+        assert service.gateway.counts.reads == 0

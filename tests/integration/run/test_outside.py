@@ -1,6 +1,7 @@
 """Devices outside the run: an emulator in a process of its own, and hardware that is only what answers."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -91,11 +92,16 @@ def test_hardware_is_refused_where_time_is_not_real(small_scenario, tmp_path, un
     assert not (tmp_path / "run").exists()
 
 
-def test_a_running_run_is_stopped_from_another_terminal(small_scenario, tmp_path):
+@pytest.mark.parametrize("way", ["command", "key"])
+def test_a_running_run_is_stopped(small_scenario, tmp_path, way):
     out = tmp_path / "run"
+    near, far = os.openpty()
     options = ["--intervals", "5", "--pace", "900", "--out", str(out)]
     process = subprocess.Popen(
-        [*COMMAND, "run", str(small_scenario), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, "run", str(small_scenario), *options],
+        stdin=far,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         deadline = time.monotonic() + 60
@@ -104,21 +110,26 @@ def test_a_running_run_is_stopped_from_another_terminal(small_scenario, tmp_path
             assert process.poll() is None, process.stderr.read().decode()
             time.sleep(0.1)
         assert (out / "live.json").stat().st_mode & 0o077 == 0
-        stopped = subprocess.run(
-            [*COMMAND, "stop", str(out), "--reason", "smoke"], capture_output=True, timeout=30
-        )
-        assert stopped.returncode == 0, stopped.stderr.decode()
-        assert b"devices are at their safe values" in stopped.stdout
+        if way == "key":
+            os.write(near, b"s")
+        else:
+            stopped = subprocess.run(
+                [*COMMAND, "stop", str(out), "--reason", "smoke"], capture_output=True, timeout=30
+            )
+            assert stopped.returncode == 0, stopped.stderr.decode()
+            assert b"devices are at their safe values" in stopped.stdout
         _, errors = process.communicate(timeout=90)
     finally:
         process.kill()
         process.communicate()
+        os.close(near)
+        os.close(far)
     assert process.returncode == 0, errors.decode()
     assert not (out / "live.json").exists()
     run = load(out)
     assert run.summary["set_points"]["emergency_stops"] == 1
     (event,) = [event for event in run.events if event["kind"] == "stop"]
-    assert "smoke" in event["detail"]
+    assert ("smoke" if way == "command" else "key s in the terminal") in event["detail"]
     last = run.devices.query("phase == 'measure' and tick == 4")
     assert last["battery_kw"].abs().max() < 1e-6
     assert last["pv_kw"].abs().max() < 1e-6
