@@ -1,12 +1,13 @@
 """How long a market takes whose every prosumer bids and is awarded by an MQTT message of its own.
 
-Run: python -m benchmarks.bids [--prosumers 11250] [--lams 85] [--intervals 3] [--json FILE]
+Run: python -m benchmarks.bids [--form curve] [--prosumers 11250] [--lams 85] [--intervals 3] [--json FILE]
 
 The market's own services run over a private Mosquitto, each on a connection of its own, all in one process:
 one host of live prosumers, one operator of all LAMs, and the WAM. In place of a feeder stands its linear
-model. Every prosumer sends its whole curve; the operator gathers, the WAM clears, every prosumer gets a
-private award and sends a set-point. The parts are medians over intervals; beside them the same market
-cleared in process, and how many times as long the messages take.
+model. Every prosumer sends its whole curve, or its range and then, round by round, a plain or slope bid; the
+operator gathers, the WAM clears, and every prosumer gets a private award. The parts are medians over
+intervals; beside them the same market cleared in process, how many times as long the messages take, and the
+rounds. Set-points, which follow from awards, are timed apart.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from broker.messages import (
 )
 from broker.mqtt import connect
 from broker.node import Node, serve
+from market.bidding import Form
 from market.case import Case, Resources
 from market.clearing import clear
 from market.curves import Floats
@@ -54,9 +56,10 @@ from market.services.wam import WamOperator
 
 RUN = "bids"
 INTERVAL_S = 900.0
-PATIENCE_S = 300.0
+PATIENCE_S = 1500.0
 RATING_KW = 1000.0
 PARTS = ("gathered", "cleared", "awarded")
+STEPS = (("bid", "wam"), ("clear", "lams"))
 
 
 class Everybody:
@@ -64,13 +67,15 @@ class Everybody:
 
     def __init__(self, case: Case) -> None:
         self.case = case
+        self.awarded_at = 0.0
 
     def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:  # noqa: ARG002 - a port
         """Where the case has them."""
         return Position(self.case.demand_kw, np.zeros(self.case.demand_kw.size), self.case.resources)
 
     def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
-        """One device for each resource."""
+        """One device for each resource; asked for once all awards are in."""
+        self.awarded_at = time.perf_counter()
         each = output_kw.reshape(len(self.case.prosumer_id), -1).tolist()
         return [[DeviceSetPoint(device="battery", power_kw=kw) for kw in outputs] for outputs in each]
 
@@ -88,6 +93,7 @@ class Surroundings:
         node.on(node.topics.lam_outcome("+"), self._take_outcome)
         self.flags: list[str] = []
         self.price: Floats = np.zeros(0)
+        self.rounds = 0
 
     def reported(self, service: str, step: str, tick: int) -> asyncio.Event:
         """Set as soon as a service has reported the end of its part of a step."""
@@ -111,6 +117,7 @@ class Surroundings:
 
     def _take_outcome(self, outcome: LamOutcome) -> None:
         self.price = columns.unpack(outcome.price)
+        self.rounds = outcome.talks.rounds
 
     async def _answer(self, request: FeederRequest) -> None:
         await self.node.publish(
@@ -136,7 +143,7 @@ def _model(case: Case) -> NetworkModel:
     )
 
 
-def market_of(case: Case) -> tuple[Roster, Rules]:
+def market_of(case: Case, form: Form) -> tuple[Roster, Rules]:
     """Everyone live, one operator of all LAMs, and the case's prices at every tick."""
     n, lams = len(case.prosumer_id), len(case.lam_id)
     roster = Roster(
@@ -151,12 +158,12 @@ def market_of(case: Case) -> tuple[Roster, Rules]:
     nothing = np.zeros(0)
     nobody = Resources(np.zeros(0, dtype=np.intp), nothing, nothing, nothing, nothing)
     template = replace(case, demand_kw=np.zeros(n), resources=nobody, network=None)
-    return roster, Rules(template, lambda _: Terms(case.grid, case.tariff))
+    return roster, Rules(template, lambda _: Terms(case.grid, case.tariff), form)
 
 
-async def measure(case: Case, intervals: int) -> tuple[dict[str, list[float]], Floats]:
-    """Seconds of each part of each interval over Mosquitto, and the last local prices ``(M,)`` [$/kWh]."""
-    roster, rules = market_of(case)
+async def measure(case: Case, form: Form, intervals: int) -> tuple[dict[str, list[float]], Surroundings]:
+    """Seconds of each part of each interval over Mosquitto, and what was heard of the last one."""
+    roster, rules = market_of(case, form)
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(open_broker("mosquitto"))
 
@@ -165,15 +172,16 @@ async def measure(case: Case, intervals: int) -> tuple[dict[str, list[float]], F
 
         hand = await node("clock")
         around = Surroundings(await node("around"), case)
+        everybody = Everybody(case)
         services: list[LiveHost | LamHost | WamOperator] = [
-            LiveHost(await node("live"), roster, rules, Everybody(case), valid_s=2 * INTERVAL_S),
+            LiveHost(await node("live"), roster, rules, everybody, valid_s=2 * INTERVAL_S),
             LamHost(await node("lams"), roster, rules),
             WamOperator(await node("wam"), roster, rules, rounds=1),
         ]
         tasks = [asyncio.create_task(serve(each.node, each.on_step)) for each in services]
         tasks.append(asyncio.create_task(serve(around.node, _idle)))
         try:
-            return await _intervals(hand, around, intervals), around.price
+            return await _intervals(hand, around, everybody, intervals), around
         finally:
             for task in tasks:
                 task.cancel()
@@ -184,16 +192,20 @@ async def _idle(step: Step) -> None:
     """Nothing to do in any step."""
 
 
-async def _intervals(hand: Node, around: Surroundings, intervals: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {part: [] for part in PARTS}
+async def _intervals(
+    hand: Node, around: Surroundings, everybody: Everybody, intervals: int
+) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {part: [] for part in (*PARTS, "set points")}
     await asyncio.sleep(1.0)  # Subscriptions of all services stand before the first reading.
     for tick in range(intervals):
         await _step(hand, around, "measure", tick, None)
         await around.meter(tick)
-        for part, step, last in zip(
-            PARTS, ("bid", "clear", "dispatch"), ("wam", "lams", "live"), strict=True
-        ):
+        for part, (step, last) in zip(PARTS, STEPS, strict=False):
             seconds[part].append(await _step(hand, around, step, tick, last))
+        began = time.perf_counter()
+        whole = await _step(hand, around, "dispatch", tick, "live")
+        seconds["awarded"].append(everybody.awarded_at - began)
+        seconds["set points"].append(whole - seconds["awarded"][-1])
     if around.flags:
         raise SystemExit(f"{len(around.flags)} flags, so not a clean measure; the first: {around.flags[0]}")
     return seconds
@@ -214,6 +226,7 @@ async def _step(hand: Node, around: Surroundings, step: str, tick: int, last: st
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--form", choices=("curve", "slope", "plain"), default="curve")
     parser.add_argument("--prosumers", type=int, default=11250)
     parser.add_argument("--lams", type=int, default=85)
     parser.add_argument("--intervals", type=int, default=3)
@@ -223,17 +236,18 @@ def main() -> None:
     began = time.perf_counter()
     exact = clear(case)
     in_process_s = time.perf_counter() - began
-    seconds, price = asyncio.run(measure(case, options.intervals))
+    seconds, heard = asyncio.run(measure(case, options.form, options.intervals))
     figures = {part: median(values) for part, values in seconds.items()}
-    total_s = median(map(sum, zip(*seconds.values(), strict=True)))
+    total_s = median(map(sum, zip(*(seconds[part] for part in PARTS), strict=True)))
     figures |= {"total": total_s, "in_process": in_process_s, "ratio": total_s / in_process_s}
     for name, value in figures.items():
         print(f"{name:12s} {value:10.3f}{'' if name == 'ratio' else ' s'}")
-    figures["price_difference"] = float(np.abs(price - exact.price).max())
+    figures["price_difference"] = float(np.abs(heard.price - exact.price).max())
+    print(f"{options.form} bids, {heard.rounds} rounds of members in the last interval")
     print(f"local prices differ by at most {figures['price_difference']:.1e} $/kWh")
     if options.json is not None:
         options.json.write_text(
-            json.dumps({"prosumers": options.prosumers, "lams": options.lams} | figures, indent=2) + "\n"
+            json.dumps({**vars(options), "json": None, "rounds": heard.rounds, **figures}, indent=2) + "\n"
         )
 
 

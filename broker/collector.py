@@ -51,7 +51,8 @@ class Collector(Generic[T]):
         """
         wanted = self.expected if among is None else tuple(key for key in self.expected if key in among)
         here = self._have[tick, round_]
-        while any(key not in here for key in wanted):
+        # Lengths first: thousands of senders wake this wait one by one.
+        while len(here) < len(wanted) or any(key not in here for key in wanted):
             self._changed.clear()
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.time())):

@@ -186,8 +186,12 @@ class LamLevel:
             As `settle`.
         """
         as_bid = self.bids.agrees(wam_price, net_kw, tolerance_kw)
+        # What was cleared may miss a flat part of the response by the tolerance, and so may the answer there.
         yield from self._agree(
-            lambda: (net_kw, self.price_for(net_kw, wam_price, tolerance_kw)), as_bid, tolerance_kw, rounds
+            lambda: (net_kw, self.price_for(net_kw, wam_price, tolerance_kw)),
+            as_bid,
+            2 * tolerance_kw,
+            rounds,
         )
 
     def _agree(
