@@ -12,10 +12,14 @@ import numpy as np
 
 from market.case import Case
 from market.curves import Floats
+from market.limits import row_scale
 from market.reply import Programs
 
 ROUNDING = 1e-12
 """Part of a row's value that its sum may lose to rounding."""
+
+LAST_BITS = 16.0 * float(np.finfo(np.float64).eps)
+"""Part that any other sum may lose of its terms."""
 
 IDLE_KW = 1e-6
 """Net purchases below this count as none."""
@@ -45,7 +49,9 @@ class Announced:
 
 @dataclass(frozen=True)
 class Certificate:
-    """How far an outcome is from equilibrium; all zero to rounding at one.
+    """How far an outcome is from equilibrium: all zero at one.
+
+    Balances, prices, gains and the gap count from what the rounding of their own sums may amount to.
 
     Attributes
     ----------
@@ -128,17 +134,21 @@ def certify(
     local = price[case.lam_of]
     deviating = Programs(case.demand_kw, case.resources, 2.0 * k, local - k * trade_kw, fee)
     alone = case.members[case.lam_of] == 1
-    best = deviating.least(trade_kw, output_kw)
-    prosumer_gain = np.where(alone, 0.0, own_cost + local * trade_kw - best)
+    best, rounding = deviating.least(trade_kw, output_kw)
+    prosumer_gain = np.where(alone, 0.0, _beyond(own_cost + local * trade_kw - best, rounding))
 
     idle = np.abs(net_kw) <= IDLE_KW
-    inside = np.clip(price, mu - case.wam_fee, mu + case.wam_fee)
-    multiplier = np.where(idle, inside, mu + case.wam_fee * np.sign(net_kw) + K * net_kw)
+    expected = mu + K * net_kw
+    inside = np.clip(price, expected - case.wam_fee, expected + case.wam_fee)
+    multiplier = np.where(idle, inside, expected + case.wam_fee * np.sign(net_kw))
     replying = replace(deviating, curvature=k, linear=multiplier[case.lam_of])
-    members = case.net_kw(replying.least(trade_kw, output_kw))
+    members, rounding = (case.net_kw(money) for money in replying.least(trade_kw, output_kw))
     low, high = (case.net_kw(end) for end in deviating.range_kw)
+    reach_kw = np.maximum(np.abs(low), np.abs(high))
+    price_rounding = _price_rounding(case, energy_price, row_dual, net_kw, reach_kw)
+    rounding += price_rounding * reach_kw
     reply = members + _least_net(2.0 * K, mu - K * net_kw - multiplier, case.wam_fee, low, high)
-    lam_gain = lam_cost + mu * net_kw + case.wam_fee * np.abs(net_kw) - reply
+    lam_gain = _beyond(lam_cost + mu * net_kw + case.wam_fee * np.abs(net_kw) - reply, rounding)
 
     layers = members + _least_net(K, mu - multiplier, case.wam_fee, low, high)
     grid = case.grid
@@ -149,23 +159,24 @@ def certify(
         grid_kw
     )
     turnover = np.abs(own_cost).sum() + np.abs(mu * net_kw).sum() + abs(grid.cost(grid_kw))
-    row_violation, row_excess_kw, rent, complementarity = _rows(case, net_kw, row_dual)
-    price_error = float(np.abs(price - multiplier).max(initial=0.0))
+    rows = _rows(case, net_kw, row_dual)
+    gap = primal - (dual - rows.rent)
+    misses = [price - multiplier]
     payment_error = 0.0
     if announced is not None:
-        price_error = max(price_error, _misquoted(announced, mu, parts))
+        misses += _misquoted(announced, mu, parts)
         due = local * trade_kw + fee * np.abs(trade_kw)
         payment_error = float(np.abs(announced.payment - due).max(initial=0.0))
     return Certificate(
         balance_kw=_balance(case, trade_kw, output_kw, net_kw, grid_kw),
-        row_violation=row_violation,
-        complementarity=max(complementarity, _limit_slack(case, grid_kw, energy_price)),
-        duality_gap=float(primal - (dual - rent)),
+        row_violation=rows.violation,
+        complementarity=max(rows.idle_rent, _limit_slack(case, net_kw, grid_kw, energy_price)),
+        duality_gap=float(_beyond(gap, float(rounding.sum()) + rows.rounding)),
         prosumer_gain=float(prosumer_gain.max()),
         lam_gain=float(lam_gain.max()),
-        price_error=price_error,
+        price_error=float(np.abs(_beyond(np.array(misses), price_rounding)).max(initial=0.0)),
         payment_error=payment_error,
-        row_excess_kw=row_excess_kw,
+        row_excess_kw=rows.excess_kw,
         turnover=float(turnover),
     )
 
@@ -183,12 +194,30 @@ def _locational(case: Case, energy_price: float, row_dual: Floats) -> tuple[Floa
     return energy + loss + voltage + congestion, (energy, loss, voltage, congestion)
 
 
-def _misquoted(announced: Announced, mu: Floats, parts: tuple[Floats, ...]) -> float:
-    """Largest miss of (3.9) by announced DLMPs and parts, and of a DLMP by its parts' sum [$/kWh]."""
+def _price_rounding(
+    case: Case, energy_price: float, row_dual: Floats, net_kw: Floats, reach_kw: Floats
+) -> Floats:
+    """What rounding may make of each LAM's prices, ``(M,)`` [$/kWh].
+
+    Prices are sums; and power that is known to its last bits only, up to ``reach_kw`` ``(M,)``, moves them.
+    """
+    terms = (1.0 + np.abs(case.balance)) * abs(energy_price) + case.wam_fee
+    terms += case.wam_slope * np.abs(net_kw) + case.slope * reach_kw
+    if case.network is not None:
+        terms += np.abs(row_dual) @ np.abs(case.network.matrix)
+    return np.asarray(LAST_BITS * terms)
+
+
+def _beyond(miss: Floats | float, rounding: Floats | float) -> Floats:
+    """What of a miss is more than rounding makes, with its sign."""
+    return np.asarray(np.sign(miss) * np.maximum(np.abs(miss) - rounding, 0.0)) + 0.0
+
+
+def _misquoted(announced: Announced, mu: Floats, parts: tuple[Floats, ...]) -> list[Floats]:
+    """Misses of (3.9) by announced DLMPs and parts, and of a DLMP by its parts, ``(M,)`` each [$/kWh]."""
     said = (announced.energy, announced.loss, announced.voltage, announced.congestion)
     misses = [announced.wam_price - mu, announced.wam_price - sum(said)]
-    misses += [part - due for part, due in zip(said, parts, strict=True)]
-    return float(np.abs(misses).max(initial=0.0))
+    return misses + [part - due for part, due in zip(said, parts, strict=True)]
 
 
 def _least_net(curvature: float, linear: Floats, fee: Floats, low: Floats, high: Floats) -> Floats:
@@ -205,51 +234,62 @@ def _least_net(curvature: float, linear: Floats, fee: Floats, low: Floats, high:
 def _balance(case: Case, trade_kw: Floats, output_kw: Floats, net_kw: Floats, grid_kw: float) -> float:
     """Largest miss of any balance or limit of power [kW]."""
     resources, grid = case.resources, case.grid
-    supplied = np.bincount(resources.owner, output_kw, minlength=trade_kw.size)
+    n = trade_kw.size
+    supplied = np.bincount(resources.owner, output_kw, minlength=n)
+    moved: Floats = np.abs(case.demand_kw)
+    moved += np.bincount(resources.owner, np.abs(output_kw), minlength=n)
+    drawn = abs(case.offset_kw) + float(np.abs(case.balance) @ np.abs(net_kw))
     misses = [
-        np.abs(supplied + trade_kw - case.demand_kw).max(initial=0.0),
-        np.abs(case.net_kw(trade_kw) - net_kw).max(initial=0.0),
-        abs(grid_kw - case.grid_kw(net_kw)),
+        np.abs(_beyond(supplied + trade_kw - case.demand_kw, LAST_BITS * moved)).max(initial=0.0),
+        np.abs(_beyond(case.net_kw(trade_kw) - net_kw, LAST_BITS * case.net_kw(moved))).max(initial=0.0),
+        abs(_beyond(grid_kw - case.grid_kw(net_kw), LAST_BITS * drawn)),
         (output_kw - resources.max_kw).max(initial=0.0),
         (resources.min_kw - output_kw).max(initial=0.0),
-        grid_kw - grid.import_limit_kw,
-        -grid.export_limit_kw - grid_kw,
+        _beyond(grid_kw - grid.import_limit_kw, LAST_BITS * drawn),
+        _beyond(-grid.export_limit_kw - grid_kw, LAST_BITS * drawn),
     ]
     return float(np.max(misses))
 
 
-def _rows(case: Case, net_kw: Floats, row_dual: Floats) -> tuple[float, float, float, float]:
-    """Largest violation [row units] and [kW], rent of priced rows, and largest price times slack [$/h]."""
+@dataclass(frozen=True)
+class _Rows:
+    """What network rows add: largest violation [row units] and [kW], and money of those priced [$/h]."""
+
+    violation: float = 0.0
+    excess_kw: float = 0.0
+    rent: float = 0.0
+    rounding: float = 0.0
+    idle_rent: float = 0.0
+
+
+def _rows(case: Case, net_kw: Floats, row_dual: Floats) -> _Rows:
+    """Rows' violations, their rent, what rounding may make of it, and most that a slack row claims."""
     network = case.network
     if network is None or network.base.size == 0:
-        return 0.0, 0.0, 0.0, 0.0
+        return _Rows()
     value = network.base + network.matrix @ net_kw
     beyond = np.maximum(value - network.upper, network.lower - value)
-    sensitivity = np.abs(network.matrix).max(axis=1, initial=0.0)
     own_rounding = ROUNDING * (np.abs(network.base) + np.abs(network.matrix) @ np.abs(net_kw))
-    excess = np.divide(
-        beyond - own_rounding,
-        sensitivity,
-        out=np.where(beyond > own_rounding, np.inf, 0.0),
-        where=sensitivity > 0,
-    )
+    excess = (beyond - own_rounding) / row_scale(network)
     up, low = np.maximum(row_dual, 0.0), np.maximum(-row_dual, 0.0)
     # A row without a price may be unlimited, and zero times infinity is not a rent.
     upper = np.where(up > 0, network.upper, 0.0)
     lower = np.where(low > 0, network.lower, 0.0)
-    held = np.where(up > 0, upper - value, 0.0) * up + np.where(low > 0, value - lower, 0.0) * low
-    rent = float(up @ (upper - network.base) + low @ (network.base - lower))
-    return (
-        float(beyond.max(initial=0.0)),
-        float(excess.max(initial=0.0)),
-        rent,
-        float(np.abs(held).max(initial=0.0)),
+    slack = np.where(up > 0, upper - value, 0.0) + np.where(low > 0, value - lower, 0.0)
+    return _Rows(
+        violation=float(beyond.max(initial=0.0)),
+        excess_kw=float(excess.max(initial=0.0)),
+        rent=float(up @ (upper - network.base) + low @ (network.base - lower)),
+        rounding=float(np.abs(row_dual) @ own_rounding),
+        idle_rent=float(np.abs(row_dual * _beyond(slack, own_rounding)).max(initial=0.0)),
     )
 
 
-def _limit_slack(case: Case, grid_kw: float, energy_price: float) -> float:
+def _limit_slack(case: Case, net_kw: Floats, grid_kw: float, energy_price: float) -> float:
     """Energy price beyond the grid's own times the distance to the limit that would allow it [$/h]."""
     grid = case.grid
-    above = max(energy_price - grid.import_price, 0.0) * (grid.import_limit_kw - grid_kw)
-    below = max(grid.export_price - energy_price, 0.0) * (grid.export_limit_kw + grid_kw)
-    return float(max(abs(above), abs(below)))
+    own_rounding = LAST_BITS * (abs(case.offset_kw) + float(np.abs(case.balance) @ np.abs(net_kw)))
+    above = _beyond(grid.import_limit_kw - grid_kw, own_rounding)
+    below = _beyond(grid.export_limit_kw + grid_kw, own_rounding)
+    dear, cheap = max(energy_price - grid.import_price, 0.0), max(grid.export_price - energy_price, 0.0)
+    return float(max(abs(dear * above), abs(cheap * below)))

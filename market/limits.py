@@ -9,13 +9,21 @@ from market.curves import Floats
 from market.errors import Infeasible
 
 MISSED_KW = 1e-6
-"""A limit missed by no more than this counts as met."""
+"""A limit missed by no more than this counts as met; where all power is below 1 kW, by this part of it."""
+
+NONE = 1e-100
+"""Sensitivities and row values below this are zero: others divided by them would overflow."""
 
 
 def row_scale(network: Network) -> Floats:
-    """Row units per kW of each row's most sensitive LAM, ``(r,)``; 1 where no LAM moves the row."""
+    """Row units per kW of each row's most sensitive LAM, ``(r,)``.
+
+    A row that no LAM moves is measured by its own size, the larger of its base and its nearer limit.
+    """
     scale = np.abs(network.matrix).max(axis=1, initial=0.0)
-    return np.where(scale > 0, scale, 1.0)
+    nearer = np.minimum(np.abs(network.lower), np.abs(network.upper))
+    own = np.maximum(np.abs(network.base), nearer)
+    return np.where(scale > NONE, scale, np.where(own > NONE, own, 1.0))
 
 
 def row_excess(network: Network, net_kw: Floats) -> Floats:
@@ -38,7 +46,9 @@ def grid_excess(grid: Grid, grid_kw: float) -> float:
     return max(grid_kw - grid.import_limit_kw, 0.0) - max(-grid.export_limit_kw - grid_kw, 0.0)
 
 
-def explain(network: Network, grid: Grid, net_kw: Floats, grid_kw: float) -> Infeasible | None:
+def explain(
+    network: Network, grid: Grid, net_kw: Floats, grid_kw: float, negligible_kw: float = MISSED_KW
+) -> Infeasible | None:
     """The limit that an outcome misses most, in words.
 
     At the outcome of least total violation the amount is true in this sense: relaxing the named limit by it
@@ -51,6 +61,8 @@ def explain(network: Network, grid: Grid, net_kw: Floats, grid_kw: float) -> Inf
     net_kw, grid_kw
         Net purchases ``(M,)`` and power at the feeder head [kW] where the total violation is least, rows
         counted by their most sensitive LAM's power.
+    negligible_kw
+        A limit missed by no more than this counts as met [kW].
 
     Returns
     -------
@@ -60,9 +72,9 @@ def explain(network: Network, grid: Grid, net_kw: Floats, grid_kw: float) -> Inf
     excess = np.concatenate([[grid_excess(grid, grid_kw)], row_excess(network, net_kw)])
     missed = np.abs(excess)
     worst = int(np.argmax(missed))
-    if missed[worst] <= MISSED_KW:
+    if missed[worst] <= negligible_kw:
         return None
-    others = int(np.count_nonzero(missed > MISSED_KW)) - 1
+    others = int(np.count_nonzero(missed > negligible_kw)) - 1
     is_above = bool(excess[worst] > 0)
     if worst == 0:
         side, limit = ("import", grid.import_limit_kw) if is_above else ("export", grid.export_limit_kw)

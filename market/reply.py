@@ -15,7 +15,7 @@ import numpy as np
 from market.case import Resources
 from market.curves import Floats, Ints
 
-BISECTIONS = 64
+BISECTIONS = 100
 
 ROUNDING = 64.0 * float(np.finfo(np.float64).eps)
 """A bound may miss a best reply's cost by this part of the sums that make both."""
@@ -58,13 +58,19 @@ class Programs:
         own = self._sum(self.resources.cost(output_kw))
         return own + self.fee * np.abs(trade_kw) + (0.5 * self.curvature * trade_kw + self.linear) * trade_kw
 
-    def least(self, trade_kw: Floats, output_kw: Floats) -> Floats:
-        """Lower bounds of the programs' values, tight to rounding, ``(n,)`` [$/h].
+    def least(self, trade_kw: Floats, output_kw: Floats) -> tuple[Floats, Floats]:
+        """Lower bounds of the programs' values.
 
         Parameters
         ----------
         trade_kw, output_kw
             Replies that may be the best, ``(n,)`` and ``(r,)`` [kW]; those that are save the search.
+
+        Returns
+        -------
+        bound, rounding
+            Bounds, and what the rounding of the sums that make them and a reply's cost may amount to,
+            ``(n,)`` each [$/h].
         """
         nu = self._told_by(trade_kw, output_kw)
         bound = self.dual(nu)
@@ -73,11 +79,11 @@ class Programs:
         # A marginal value near zero is still the difference of prices that have been rounded.
         prices = np.abs(self.linear) + self.curvature * np.abs(trade_kw) + self.fee + np.abs(nu)
         amounts = np.abs(self.demand_kw) + np.maximum(np.abs(low_kw), np.abs(high_kw))
-        sums = np.abs(held) + prices * amounts
-        loose = np.flatnonzero(~(held - bound <= ROUNDING * sums))
+        rounding = ROUNDING * (np.abs(held) + prices * amounts)
+        loose = np.flatnonzero(~(held - bound <= rounding))
         if loose.size:
             bound[loose] = np.fmax(bound[loose], self._take(loose)._bisected())
-        return bound
+        return bound, rounding
 
     def dual(self, nu: Floats) -> Floats:
         """Value of the dual at marginal values of the balances, ``(n,)`` [$/kWh]: a lower bound [$/h]."""
@@ -116,6 +122,8 @@ class Programs:
         np.maximum.at(high, owner, resources.cost_linear + resources.cost_quadratic * resources.max_kw)
         for _ in range(BISECTIONS):
             middle = 0.5 * (low + high)
+            if ((middle == low) | (middle == high)).all():
+                break
             short = self._missing(middle) > 0
             low, high = np.where(short, middle, low), np.where(short, high, middle)
         # Between two prices that a resource's step does not part, the balance is a line.

@@ -135,3 +135,39 @@ def test_lams_that_bid_plain_demand_are_cleared_by_the_same_solver():
     again = clear_wam(from_points(lines), case.network, case.grid, case.balance, case.offset_kw)
     assert again.net_kw == pytest.approx(outcome.wam.net_kw, abs=1e-9)
     assert again.price == pytest.approx(outcome.wam.price, abs=1e-9)
+
+
+def test_a_lam_that_hardly_trades_still_reckons_with_its_effect():
+    """With a weak WAM sensitivity a trade too small to count moves the price by more than the tolerance."""
+    case, _ = solved("two-lams")
+    case = replace(
+        case, wam_sensitivity=1e-3, wam_fee=np.zeros(2), grid=replace(case.grid, export_price=0.25)
+    )
+    nothing = np.zeros(0, dtype=int)
+    resources = Resources(nothing, *(np.zeros(0) for _ in range(4)))
+    demand_kw = np.zeros(case.demand_kw.size)
+    demand_kw[np.flatnonzero(case.lam_of == 0)[0]] = 5e-7
+    case = replace(case, resources=resources, demand_kw=demand_kw, offset_kw=0.0)
+    outcome = clear(case)
+    assert outcome.price[0] - outcome.wam.price[0] == pytest.approx(5e-4)
+    assert certificate(case, outcome).price_error < 1e-9
+
+
+def test_what_rounding_makes_of_large_sums_is_no_fault():
+    case, _ = solved("weak-sensitivity")
+    large = 1e8
+    resources = replace(
+        case.resources,
+        min_kw=case.resources.min_kw * large,
+        max_kw=case.resources.max_kw * large,
+        cost_quadratic=case.resources.cost_quadratic / large,
+    )
+    grid = replace(case.grid, import_limit_kw=1e9, export_limit_kw=1e9)
+    case = replace(case, demand_kw=case.demand_kw * large, resources=resources, grid=grid, network=None)
+    outcome = clear(case)
+    proof = certificate(case, outcome)
+    assert np.abs(outcome.price).max() > 1e6
+    assert (proof.balance_kw, proof.price_error, proof.exploitability) == (0.0, 0.0, 0.0)
+    moved = outcome.trade_kw.copy()
+    moved[0] += 1e-3
+    assert certificate(case, outcome, trade_kw=moved).balance_kw == pytest.approx(1e-3, rel=1e-2)

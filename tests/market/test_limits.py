@@ -20,7 +20,7 @@ NET_KW = np.array([1.0, -1.0])
 
 
 def test_a_row_counts_by_its_most_sensitive_lam():
-    assert row_scale(NETWORK).tolist() == [4.0, 1.0]
+    assert row_scale(NETWORK).tolist() == [4.0, 0.5]
     # 1 + 2 + 4 is 4 above 3, which 1 kW of the second LAM would mend.
     assert row_excess(NETWORK, NET_KW).tolist() == [1.0, 0.0]
     assert row_excess(NETWORK, -NET_KW).tolist() == [-1.0, 0.0]
@@ -54,3 +54,23 @@ def test_a_row_that_no_lam_moves_is_named_too():
     stuck = replace(NETWORK, base=np.array([1.0, 1.5]))
     told = explain(stuck, GRID, np.zeros(2), 0.0)
     assert (told.index, told.amount, told.unit, told.others) == (1, 0.5, "row units", 0)
+
+
+def test_a_row_that_no_lam_moves_is_measured_by_its_own_size():
+    """So that it is met or missed alike in volts, in amperes and in per mille."""
+    for unit in (1.0, 1e-9, 1e6):
+        stuck = Network(
+            np.array([[0.0, 1e-300]]),
+            np.array([1.5 * unit]),
+            np.array([-1e9]),
+            np.array([unit]),
+            name=("fixed",),
+        )
+        assert row_excess(stuck, NET_KW) == pytest.approx([1.0 / 3.0])
+        assert explain(stuck, GRID, NET_KW, 0.0).amount == pytest.approx(0.5 * unit)
+
+
+def test_what_counts_as_nothing_is_the_callers_to_say():
+    assert explain(NETWORK, GRID, np.zeros(2), 10.0 + 1e-8) is None
+    told = explain(NETWORK, GRID, np.zeros(2), 10.0 + 1e-8, negligible_kw=1e-9)
+    assert told.amount == pytest.approx(1e-8, rel=1e-6)

@@ -23,9 +23,9 @@ def test_best_replies_prove_themselves_without_a_search(name, monkeypatch):
     slope, price = case.slope[case.lam_of], outcome.price[case.lam_of]
     programs = Programs(case.demand_kw, case.resources, slope, price, case.fee[case.lam_of])
     cost = programs.cost(outcome.trade_kw, outcome.output_kw)
-    searched = programs.least(outcome.trade_kw + 1.0, outcome.output_kw)
+    searched, _ = programs.least(outcome.trade_kw + 1.0, outcome.output_kw)
     monkeypatch.setattr(reply, "BISECTIONS", 0)
-    told = programs.least(outcome.trade_kw, outcome.output_kw)
+    told, _ = programs.least(outcome.trade_kw, outcome.output_kw)
     assert told == pytest.approx(cost, rel=1e-12, abs=1e-12)
     assert searched == pytest.approx(cost, rel=1e-12, abs=1e-12)
 
@@ -59,4 +59,4 @@ def test_the_bound_is_the_cost_of_the_best_reply_whatever_reply_is_shown(seed, c
     trade = demand_kw - np.bincount(resources.owner, output, minlength=n)
     rounding = 1e-10 + 1e-15 * curvature
     for shown in ((best_kw, best_output), (trade, output)):
-        assert programs.least(*shown) == pytest.approx(least, rel=1e-10, abs=rounding)
+        assert programs.least(*shown)[0] == pytest.approx(least, rel=1e-10, abs=rounding)
