@@ -8,7 +8,7 @@ search on the true dual, which ends after finitely many steps at rounding accura
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ ITERATIONS = 400
 RIDGE = 1e-10
 ROUNDING_KW = 1e-7
 EPS = float(np.finfo(np.float64).eps)
+SETTLINGS = 3
 NEAR = 0.2
 """A step may stop where the dual's slope along it has fallen to this part."""
 
@@ -65,7 +66,7 @@ def solve_dual(
     ridge = RIDGE * max(float(chord.mean()), 1e-6)
     best = np.inf
     idle = 0
-    for iteration in range(ITERATIONS):
+    for iteration in range(ITERATIONS + 1):
         mu = y @ A
         kw, slope = answer(curves, mu)
         value = base + A @ kw
@@ -73,8 +74,8 @@ def solve_dual(
         residual = float(np.maximum(value - high, low - value).max(initial=0.0))
         # Rounding of prices, felt through the slopes, is all that can be asked for.
         blur = np.abs(A) @ (slope * (np.abs(y) @ np.abs(A)))
-        if residual <= tolerance + 4.0 * EPS * float(blur.max()) or idle >= 8:
-            return DualPoint(y, kw, value, residual, iteration)
+        if residual <= tolerance + 4.0 * EPS * float(blur.max()) or idle >= 8 or iteration == ITERATIONS:
+            break
         target = local_minimum(stairs, A, np.maximum(slope, chord), ridge, y, value, 0.1 * tolerance)
         direction = target - y
         if not direction.any():
@@ -95,7 +96,37 @@ def solve_dual(
         # The residual may rise on the way; it tells that only rounding is left once it is small.
         idle = idle + 1 if 0.9 * best < residual < ROUNDING_KW else 0
         best = min(best, residual)
-    return DualPoint(y, kw, value, residual, ITERATIONS)
+    point = DualPoint(y, kw, value, residual, iteration)
+    return point if residual <= tolerance else _settled(curves, A, base, stairs, point, slope)
+
+
+def _settled(
+    curves: Curves, A: Floats, base: Floats, stairs: Staircases, point: DualPoint, slope: Floats
+) -> DualPoint:
+    """Move answers along their slopes to where the limits are met, and prices with them.
+
+    On a steep curve the last bit of a price is more power than a limit may be missed by: there quantities
+    lead and prices follow.
+    """
+    low, high = stairs.admissible(point.y)
+    lowest, highest = curves.lowest_kw, curves.highest_kw
+    near, far = stairs.riser(point.y)
+    root = np.sqrt(slope)
+    for _ in range(SETTLINGS):
+        missing = np.clip(point.value, low, high) - point.value
+        rows = np.flatnonzero((low == high) | (missing != 0.0))
+        reduced = A[rows] * root
+        shift = np.linalg.lstsq(reduced, missing[rows], rcond=EPS)[0]
+        kw = np.clip(point.kw + root * shift, lowest, highest)
+        value = base + A @ kw
+        residual = float(np.maximum(value - high, low - value).max(initial=0.0))
+        if not residual < point.residual_kw:
+            break
+        y = point.y.copy()
+        y[rows] -= np.linalg.lstsq(reduced.T, shift, rcond=EPS)[0]
+        y = np.clip(y, near, far)
+        point = replace(point, y=y, kw=kw, value=value, residual_kw=residual)
+    return point
 
 
 def _snap(stairs: Staircases, y: Floats) -> Floats:

@@ -8,8 +8,8 @@ import numpy as np
 
 from market.case import Grid, Network
 from market.curves import Curves, Floats
+from market.elastic import Limits
 from market.limits import MISSED_KW, grid_excess, row_excess, row_scale
-from market.wam import least_violation
 
 HEAD = "head"
 """Name of the feeder head's limits among those relaxed."""
@@ -35,13 +35,13 @@ def relax(curves: Curves, network: Network, grid: Grid, balance: Floats, offset_
     curves, network, grid, balance, offset_kw
         As for `market.wam.clear_wam`; only the ranges of the curves matter.
     """
-    net_kw, grid_kw = least_violation(curves, network, grid, balance, offset_kw)
+    least = Limits.of(curves, network, grid, balance, offset_kw).least_violation(curves)
     scale = row_scale(network)
     by = {}
-    for row, excess in enumerate(row_excess(network, net_kw)):
+    for row, excess in enumerate(row_excess(network, least.kw)):
         if abs(excess) > MISSED_KW:
             by[_name(network, row)] = float((excess + np.copysign(SLACK_KW, excess)) * scale[row])
-    excess = grid_excess(grid, grid_kw)
+    excess = grid_excess(grid, float(least.value[0]))
     if abs(excess) > MISSED_KW:
         by[HEAD] = excess + float(np.copysign(SLACK_KW, excess))
     return Relaxed(*give_way(network, grid, by), by)

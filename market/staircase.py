@@ -43,6 +43,14 @@ class Staircases:
         row = np.arange(y.size)
         return self.level[row, self.below(y)], self.level[row, self.upto(y)]
 
+    def riser(self, y: Floats) -> tuple[Floats, Floats]:
+        """Kinks on either side of each price, ``(n,)`` each; the price itself at a kink."""
+        row = np.arange(y.size)
+        beyond = np.full((y.size, 1), np.inf)
+        below = np.concatenate([-beyond, self.kink], axis=1)[row, self.upto(y)]
+        above = np.concatenate([self.kink, beyond], axis=1)[row, self.below(y)]
+        return np.minimum(below, y), np.maximum(above, y)
+
 
 STEPS = 40
 """Changes of the free set per model; a model left early still points uphill on the dual."""

@@ -63,3 +63,11 @@ def test_work_is_bounded_and_a_model_left_early_still_improves():
     support = np.where(z > 0, 0.1 * z, -0.1 * z).sum()
     model = support - value @ z + 0.5 * np.sum((z @ A) ** 2)
     assert model < 0.0
+
+
+def test_a_price_lies_between_the_kinks_beside_it():
+    stairs = network_stairs(np.full(4, -1.0), np.ones(4))
+    y = np.array([-2.0, 0.0, 0.5, 2 * CAP])
+    low, high = stairs.riser(y)
+    assert low.tolist() == [-CAP, 0.0, 0.0, CAP]
+    assert high.tolist() == [0.0, 0.0, CAP, np.inf]

@@ -141,3 +141,34 @@ def test_giving_up_says_how_far_it_came():
     problem = NotConverged(400, 0.25)
     assert "400 iterations" in str(problem)
     assert "0.25 kW" in str(problem)
+
+
+def test_a_steep_lam_does_not_drown_in_the_prices_of_a_weak_one():
+    """Where the last bit of a price is more power than a limit may be missed by."""
+    weak = (np.array([-1e5, 1e5]), np.array([200.0, -200.0]))
+    steep = (np.array([0.04, 0.04]), np.array([250.0, 60.0]))
+    fixed = (np.array([0.0]), np.array([77.8]))
+    network = rows([[0.09, -0.88, -0.96]], [-1e3], [-240.0])
+    island = Grid(0.0, 0.0, 0.0, 0.0)
+    outcome = clear_wam(from_points([weak, steep, fixed]), network, island, np.ones(3), -100.0)
+    assert abs(outcome.net_kw.sum() - 100.0) < 1e-9
+    assert outcome.row_value == pytest.approx([-240.0], abs=1e-9)
+    assert outcome.net_kw[0] == pytest.approx(-outcome.price[0] / 500.0, abs=1e-9)
+    assert outcome.price[1] == pytest.approx(0.04, abs=1e-8)
+
+
+def test_jumps_are_cleared_alike_in_watts_and_in_gigawatts():
+    for unit in (1e-6, 1.0, 1e6):
+        jump = (np.array([0.1, 0.1]), np.array([3.0, -3.0]) * unit)
+        slope = (np.array([0.0, 0.3]), np.array([2.0, -1.0]) * unit)
+        outcome = clear_wam(from_points([jump, slope]), None, Grid(0.25, 0.05, 0.0, 0.0), np.ones(2), 0.0)
+        assert outcome.price == pytest.approx([0.1, 0.1], abs=1e-9)
+        assert outcome.net_kw / unit == pytest.approx([-1.0, 1.0], abs=1e-6)
+
+
+def test_limits_that_rounded_numbers_miss_keep_a_price_of_ordinary_size():
+    """Fixed powers that should add up to nothing, and do to their sixth decimal."""
+    still = from_points([(np.array([0.2]), np.array([1.333333])), (np.array([0.2]), np.array([-1.3333334]))])
+    outcome = clear_wam(still, None, Grid(0.25, 0.05, 0.0, 0.0), np.ones(2), 0.0)
+    assert outcome.energy_price == pytest.approx(0.15)
+    assert abs(outcome.grid_kw) < 1e-6
