@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -243,11 +244,14 @@ def clear_file(
     Raises
     ------
     CaseError
-        The case is malformed, or the result cannot be written.
+        The case is malformed, or the result cannot be written; an earlier result stays as it was.
     """
-    result = solve_case(read_case(case_path), method, solver)
+    case = read_case(case_path)
+    if out_path.exists() and out_path.samefile(case_path):
+        raise CaseError(f"{out_path}: is the case itself; choose another path for the result")
+    result = solve_case(case, method, solver)
     try:
-        out_path.write_bytes(msgspec.json.encode(result))
+        _write_whole(out_path, msgspec.json.encode(result))
     except OSError as error:
         raise CaseError(
             f"{out_path}: {error.strerror or error}; choose a path that can be written"
@@ -255,3 +259,18 @@ def clear_file(
     if result.status == "optimal":
         return OPTIMAL, result
     return (INFEASIBLE if result.status == "infeasible" else NOT_CONVERGED), result
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that whoever reads it finds the old content or the new, never a part."""
+    if path.exists() and not path.is_file():
+        # A pipe or a device has no content to lose, and must not be replaced by a file.
+        path.write_bytes(data)
+        return
+    path = path.resolve()
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

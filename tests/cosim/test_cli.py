@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
+from market import methods
+from market.errors import Infeasible, NotConverged
 
 BROKEN_MASTER = "clear\nnew circuit.x\nnew line.y bus1=sourcebus bus2=b linecode=nosuch\nsolve\n"
 
@@ -146,6 +148,34 @@ def test_what_cannot_be_met_is_said_with_or_without_a_trace(folder):
         assert len(errors.strip().splitlines()) == 1
         assert json.loads((folder / "r.json").read_text())["status"] == "infeasible"
     assert not (folder / "t.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "says"),
+    [
+        (NotConverged(7, 0.5), "not_converged: not converged after 7 iterations: 0.5 kW left; check"),
+        (
+            Infeasible("net purchase 3 kW of LAM north", 2.0),
+            "infeasible: net purchase 3 kW of LAM north cannot",
+        ),
+    ],
+)
+def test_a_case_without_an_outcome_replaces_the_earlier_result_by_the_reason(
+    folder, monkeypatch, raised, says
+):
+    def solve(case, **options):
+        raise raised
+
+    monkeypatch.setattr(methods, "solve", solve)
+    (folder / "r.json").write_text("an earlier result")
+    code, _, errors = invoke("clear", str(CASES / "two-lams.json"), "--out", "r.json")
+    status = says.partition(":")[0]
+    assert code == {"infeasible": 3, "not_converged": 4}[status]
+    assert errors == f"sharegrid: {CASES / 'two-lams.json'}: {status}: {raised}\n"
+    assert says in errors
+    refusal = json.loads((folder / "r.json").read_text())
+    assert (refusal["status"], refusal["reason"]) == (status, str(raised))
+    assert list(refusal) == ["format", "status", "method", "reason"]
 
 
 def test_a_trace_is_drawn_where_its_name_says_so(folder):

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +84,44 @@ def test_a_solver_that_gives_up_is_reported(tmp_path):
 def test_a_result_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(CaseError, match=r"folder\.json: .*; choose"):
         clear_file(CASES / "two-lams.json", tmp_path / "no" / "such" / "folder.json")
+
+
+def test_an_earlier_result_outlives_a_disk_that_is_full(tmp_path, monkeypatch):
+    out = tmp_path / "result.json"
+    out.write_text("an earlier result")
+    write = Path.write_bytes
+
+    def full(path, data):
+        write(path, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(CaseError, match=r"result\.json: No space left on device; choose"):
+        clear_file(CASES / "two-lams.json", out)
+    assert out.read_text() == "an earlier result"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_result_replaces_an_earlier_one_behind_a_link(tmp_path):
+    kept, link = tmp_path / "kept.json", tmp_path / "latest.json"
+    kept.write_text("an earlier result")
+    link.symlink_to(kept)
+    clear_file(CASES / "two-lams.json", link)
+    assert link.is_symlink()
+    assert json.loads(kept.read_text())["status"] == "optimal"
+
+
+def test_a_result_can_go_into_a_device(tmp_path):
+    assert clear_file(CASES / "two-lams.json", Path(os.devnull))[0] == 0
+    assert not Path(os.devnull).is_file()
+
+
+def test_a_case_is_never_replaced_by_its_result(tmp_path):
+    case = tmp_path / "case.json"
+    case.write_bytes((CASES / "two-lams.json").read_bytes())
+    with pytest.raises(CaseError, match=r"case\.json: is the case itself; choose another path"):
+        clear_file(case, tmp_path / "." / "case.json")
+    assert case.read_bytes() == (CASES / "two-lams.json").read_bytes()
 
 
 def test_a_case_of_one_prosumer_with_nothing_is_solved():
