@@ -111,7 +111,8 @@ def decode_case(data: bytes) -> Case:
         file = msgspec.json.decode(data, type=_File)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
-        raise CaseError(f"{where.rstrip('`') or 'case'}: {what}; see the case format") from error
+        words = " ".join(f"{where.rstrip('`') or 'case'}: {what}".split())
+        raise CaseError(f"{words}; see the case format") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if place := _not_finite(data):
             raise CaseError(f"{place} is not finite; give a number") from error
