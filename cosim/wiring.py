@@ -113,7 +113,7 @@ def wire(scenario: Scenario, people: Population) -> Wiring:
         another form, or an envelope in which the device cannot work.
     """
     folder = Path(scenario.live.profiles) if scenario.live.profiles else None
-    place = {people.id[k]: k for k in range(people.size) if people.live[k]}
+    owned = {people.id[k]: _owned(people, k) for k in range(people.size) if people.live[k]}
     found: dict[str, dict[Kind, External]] = defaultdict(dict)
     for number, entry in enumerate(scenario.devices, start=1):
         where = f"[[devices]] {number} ({entry.prosumer})"
@@ -122,26 +122,41 @@ def wire(scenario: Scenario, people: Population) -> Wiring:
             external = External(entry, profile.kind, parse_endpoint(entry.connect, entry.profile))
         except DeviceError as error:
             raise ScenarioError(f"{where}: {error}") from None
-        if entry.prosumer not in place:
-            some = ", ".join(list(place)[:3]) or "nobody"
-            raise ScenarioError(f"{where}: no live prosumer has this name; live are {some}, ...")
-        k, kind = place[entry.prosumer], profile.kind
-        owned = {"meter": True, "pv": people.pv_kwp[k] > 0.0, "battery": people.battery_kwh[k] > 0.0}
-        if not owned[kind]:
-            raise ScenarioError(f"{where}: the prosumer owns no {kind}; correct prosumer or profile")
-        if kind in found[entry.prosumer]:
-            raise ScenarioError(f"{where}: its {kind} is named twice; remove one entry")
-        if wrong := _envelope_wrong(entry, kind):
+        wrong = _entry_wrong(external, owned, found) or _envelope_wrong(entry, external.kind)
+        if wrong:
             raise ScenarioError(f"{where}: {wrong}")
-        found[entry.prosumer][kind] = external
+        found[entry.prosumer][external.kind] = external
     for name, kinds in found.items():
-        k = place[name]
-        owns: set[Kind] = {"meter"}
-        owns |= {"pv"} if people.pv_kwp[k] > 0.0 else set()
-        owns |= {"battery"} if people.battery_kwh[k] > 0.0 else set()
-        if wrong := _group_wrong(kinds, owns):
+        if wrong := _group_wrong(kinds, owned[name]):
             raise ScenarioError(f"[[devices]] of {name}: {wrong}")
     return Wiring(dict(found), folder)
+
+
+def _owned(people: Population, k: int) -> set[Kind]:
+    owned: set[Kind] = {"meter"}
+    owned |= {"pv"} if people.pv_kwp[k] > 0.0 else set()
+    owned |= {"battery"} if people.battery_kwh[k] > 0.0 else set()
+    return owned
+
+
+def _entry_wrong(
+    new: External, owned: Mapping[str, set[Kind]], found: Mapping[str, Mapping[Kind, External]]
+) -> str | None:
+    """What cannot be true of an entry, given what live prosumers own and the entries before."""
+    name, link = new.entry.prosumer, new.endpoint.link
+    if name not in owned:
+        some = ", ".join(list(owned)[:3]) or "nobody"
+        return f"no live prosumer has this name; live are {some}, ..."
+    if new.kind not in owned[name]:
+        return f"the prosumer owns no {new.kind}; correct prosumer or profile"
+    if new.kind in found.get(name, {}):
+        return f"its {new.kind} is named twice; remove one entry"
+    others = [each.endpoint for kinds in found.values() for each in kinds.values()]
+    if any(each.link == link and each.unit == new.endpoint.unit for each in others):
+        return f"{new.endpoint} is named before; give each device its own"
+    if any(each.link.place == link.place and each.link != link for each in others if link.scheme == "rtu"):
+        return f"{link} has other settings in an entry before; use one for all"
+    return None
 
 
 def _observed(live: LiveProsumer) -> dict[str, Guard]:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from cosim.cli import main
 from cosim.study.commands import feeder
+from devices.profiles import load_profile
 from market.case import Resources, Tariff
 from market.response import supply_curves
 from market.strategy import Truthful, View
@@ -45,6 +46,11 @@ def run_example(source):
     with contextlib.redirect_stdout(printed):
         exec(compile(source, "example", "exec"), {"__name__": "__main__"})
     return printed.getvalue()
+
+
+def test_profile_in_the_documents_can_be_used(tmp_path):
+    (tmp_path / "mine.toml").write_text(example(ROOT / "docs" / "devices.md", "profile", "toml"))
+    assert load_profile("mine", tmp_path).alternatives("import_kwh") == (("day", "night"),)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -17,8 +17,9 @@ PEOPLE = SimpleNamespace(
     size=4,
 )
 METER = '[[devices]]\nprosumer = "both"\nprofile = "sdm630"\nconnect = "tcp://10.0.0.5/1"\n'
-PV = METER.replace("sdm630", "sunspec-pv").replace("/1", "/2")
-BATTERY = METER.replace("sdm630", "sunspec-battery").replace("/1", "/3")
+PV = METER.replace("sdm630", "sunspec-pv").replace("5/1", "5/2")
+BATTERY = METER.replace("sdm630", "sunspec-battery").replace("5/1", "5/3")
+SERIAL = METER.replace("tcp://10.0.0.5/1", "rtu:///dev/ttyUSB0/1?baud=9600")
 ARMED = "armed = true\nmin_kw = -2.0\nmax_kw = 3.0\n"
 
 
@@ -102,6 +103,8 @@ def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
         (METER + BATTERY + "armed = true\n", "its envelope is a single value"),
         (METER + BATTERY + "min_kw = 1.0\n", "min_kw = 1 is above max_kw = 0"),
         (METER + BATTERY + ARMED + "safe_kw = 9.0\n", "safe_kw = 9 is outside"),
+        (SERIAL + SERIAL.replace("sdm630", "sunspec-pv").replace("9600", "19200"), "has other settings"),
+        (METER + PV.replace("/2", "/1"), "unit 1 at 10.0.0.5:502 is named before"),
         (PV, "an emulated meter cannot see"),
         (METER + PV + 'clock = "run"\n', "cannot be mixed"),
         (METER + 'clock = "run"\n', "name its battery, pv too"),
