@@ -105,8 +105,8 @@ class Limits:
         """Outcome of least total violation within the LAMs' ranges, whatever it costs.
 
         Rows count by their most sensitive LAM's power; the first of the values is the head's. Every LAM's
-        whole range is spread over prices as small as its part in what it moves most, so that no LAM's scale drowns
-        another's.
+        whole range is spread over prices as small as its part in what it moves most, so that no LAM's scale
+        drowns another's.
         """
         part = np.abs(self.A).max(axis=0)
         spread = np.outer(np.where(part > 0, part, 1.0), [-1.0, 1.0]).ravel()
