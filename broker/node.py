@@ -19,6 +19,7 @@ from broker.bus import Bus, Received, Will
 from broker.collector import Late
 from broker.filters import matches
 from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Stop, Traffic
+from broker.routes import kind_on
 from broker.topics import Topics
 
 M = TypeVar("M", bound=Message)
@@ -68,7 +69,7 @@ class Node:
         self._exact: dict[str, list[Handler]] = defaultdict(list)
         self._wildcards: list[tuple[str, Handler]] = []
         self._subscribed: dict[str, None] = {}
-        self._routes: dict[str, list[Handler]] = {}
+        self._routes: dict[str, tuple[list[Handler], type[Message] | None]] = {}
         self._steps: asyncio.Queue[Step] = asyncio.Queue()
         self._flags: list[str] = []
         self._announcing: set[asyncio.Future[None]] = set()
@@ -175,7 +176,7 @@ class Node:
             await self._take(received)
 
     async def _take(self, received: Received) -> None:
-        handlers = self._route(received.topic)
+        handlers, kind = self._route(received.topic)
         if not handlers:
             return
         self._counts.received += 1
@@ -183,6 +184,10 @@ class Node:
             message = messages.decode(received.payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             await self.refuse(received.topic, str(error))
+            return
+        if kind is not None and not isinstance(message, kind):
+            tags = (str(each.__struct_config__.tag) for each in (type(message), kind))
+            await self.refuse(received.topic, "a {} came where {} belongs".format(*tags))
             return
         if reason := self._objection(received, message):
             await self.refuse(received.topic, reason)
@@ -200,11 +205,11 @@ class Node:
             except ValueError as error:
                 await self.refuse(received.topic, str(error))
 
-    def _route(self, topic: str) -> list[Handler]:
-        """Handlers of a topic; wildcards are matched once per topic, for there may be thousands of topics."""
+    def _route(self, topic: str) -> tuple[list[Handler], type[Message] | None]:
+        """Handlers of a topic and the kind that it carries; found once, for topics may be thousands."""
         if topic not in self._routes:
             wild = (handler for pattern, handler in self._wildcards if matches(pattern, topic))
-            self._routes[topic] = [*self._exact.get(topic, ()), *wild]
+            self._routes[topic] = [*self._exact.get(topic, ()), *wild], kind_on(topic, self.run)
         return self._routes[topic]
 
     def _objection(self, received: Received, message: Message) -> str:

@@ -1,8 +1,7 @@
 """Writes docs/messages.md and docs/messages.schema.json from the message structs and the topic tree.
 
-Run it after a change to ``broker/messages.py`` or ``broker/topics.py``. What the structs cannot tell, who
-sends a kind to whom and how, stands in ``ROUTES``; a kind without a route, or a topic that no route uses,
-ends the script with an error.
+Run it after a change to ``broker/messages.py``, ``broker/topics.py`` or ``broker/routes.py``. A kind without
+a route, or a topic that no route uses, ends the script with an error.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import inspect
 import sys
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal
@@ -23,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from broker import columns, messages  # noqa: E402
+from broker.routes import ROUTES, topic_of  # noqa: E402
 from broker.topics import Topics  # noqa: E402
 
 KINDS: tuple[type[messages.Message], ...] = typing.get_args(messages.AnyMessage)
@@ -41,65 +40,11 @@ HEADER = {field.name for field in msgspec.structs.fields(messages.Message)}
 COLUMNS = {columns.Column: "column", columns.Index: "index"}
 
 
-@dataclass(frozen=True)
-class Route:
-    """How a kind travels: a topic of ``Topics`` with its levels, sender, receivers and QoS."""
-
-    topic: str
-    levels: tuple[str, ...]
-    sender: str
-    receivers: str
-    qos: int = 1
-    retained: bool = False
-
-
-ROUTES = {
-    "step": Route("step", (), "clock", "every service"),
-    "done": Route("done", ("service",), "services that the clock waits for", "clock, recorder"),
-    "availability": Route(
-        "availability", ("service",), "every service; the broker as its last will", "clock", retained=True
-    ),
-    "telemetry": Route(
-        "telemetry",
-        ("phase", "prosumer"),
-        "gateway",
-        "live host (measure); LAM host of the prosumer, feeder (meter); recorder",
-        qos=0,
-    ),
-    "bid": Route("bid", ("lam", "prosumer"), "live host", "LAM host of the LAM"),
-    "bid-batch": Route("bid_batch", ("host",), "population host", "LAM hosts"),
-    "lam-bid": Route("lam_bid", ("lam",), "LAM host of the LAM", "WAM"),
-    "opening": Route("opening", ("lam", "prosumer"), "live host", "LAM host of the LAM"),
-    "opening-batch": Route("opening_batch", ("host",), "population host", "LAM hosts"),
-    "lam-opening": Route("lam_opening", ("lam-host",), "LAM host", "WAM"),
-    "wam-price": Route("wam_price", (), "WAM", "LAM hosts"),
-    "lam-price": Route("lam_price", ("lam-host",), "LAM host", "population hosts, live host"),
-    "round-bid": Route("round_bid", ("lam", "prosumer"), "live host", "LAM host of the LAM"),
-    "round-bid-batch": Route("round_bid_batch", ("lam-host", "host"), "population host", "LAM host"),
-    "lam-round-bid": Route("lam_round_bid", ("lam-host",), "LAM host", "WAM"),
-    "feeder-request": Route("feeder_request", (), "WAM", "feeder"),
-    "feeder-reply": Route("feeder_reply", (), "feeder", "WAM, auditor, recorder"),
-    "feeder-state": Route("feeder_state", (), "feeder", "WAM, device host, recorder"),
-    "wam-outcome": Route("wam_outcome", (), "WAM", "LAM hosts, auditor, recorder"),
-    "lam-outcome": Route("lam_outcome", ("host",), "LAM host", "auditor, recorder"),
-    "award": Route("award", ("lam", "prosumer"), "LAM host of the LAM", "live host"),
-    "award-batch": Route("award_batch", ("lam-host", "host"), "LAM host", "population host"),
-    "set-point": Route("set_point", ("prosumer",), "live host", "gateway, recorder"),
-    "acknowledgement": Route("acknowledgement", ("prosumer",), "gateway", "recorder"),
-    "stop": Route("stop", ("sender",), "clock, or `sharegrid stop`", "gateway"),
-    "stopped": Route("stopped", ("gateway",), "gateway", "recorder, `sharegrid stop`"),
-    "metered": Route("metered", ("host",), "population host", "feeder, LAM hosts, recorder"),
-    "truth": Route("truth", ("host",), "device hosts with faults planned", "recorder"),
-    "position": Route("position", ("host",), "population host, live host", "auditor"),
-    "audit": Route("audit", (), "auditor", "recorder"),
-    "rejected": Route("rejected", ("service",), "service that refused", "recorder"),
-}
-
 INTRODUCTION = """\
 # Messages
 
-This page and [messages.schema.json](messages.schema.json) are generated from `broker/messages.py` and
-`broker/topics.py` by `python scripts/make_message_docs.py`; edit those, not this.
+This page and [messages.schema.json](messages.schema.json) are generated from `broker/messages.py`,
+`broker/topics.py` and `broker/routes.py` by `python scripts/make_message_docs.py`; edit those, not this.
 Who acts on which message, and when, is in [architecture.md](architecture.md); units and signs are in
 [nomenclature.md](nomenclature.md).
 
@@ -164,14 +109,6 @@ def schema() -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
-def topic_of(route: Route) -> str:
-    """Topic of a route below the run's root, with its variable levels in braces."""
-    topics = Topics("{run}")
-    member = getattr(topics, route.topic)
-    text: str = member(*(f"{{{level}}}" for level in route.levels)) if route.levels else member
-    return text.removeprefix(f"{topics.root}/")
-
-
 def check_routes() -> None:
     """Raise ``ValueError`` unless every kind has a route and every topic carries a kind."""
     kinds = {_tag(kind) for kind in KINDS}
@@ -182,7 +119,7 @@ def check_routes() -> None:
         ("topics without a route", {route.topic for route in ROUTES.values()}, topics),
     ):
         if need - have:
-            raise ValueError(f"{what}: {', '.join(sorted(need - have))}; correct ROUTES in {__file__}")
+            raise ValueError(f"{what}: {', '.join(sorted(need - have))}; correct broker/routes.py")
 
 
 def _one_line(docstring: str) -> str:

@@ -11,6 +11,8 @@ from broker.collector import Collector, Late
 from broker.memory import Fate, MemoryBroker
 from broker.messages import Availability, Award, Rejected, Step
 from broker.node import Node, offline_will
+from broker.routes import ROUTES, kind_on, topic_of
+from broker.topics import Topics
 
 
 class Story:
@@ -56,6 +58,23 @@ async def test_a_dropped_message_is_a_gap_and_a_flag(story):
     assert [award.tick for award in story.got] == [0, 2]
     assert story.receiver.traffic().gaps == 1
     assert story.receiver.traffic().received == 2
+
+
+async def test_a_message_of_another_kind_is_refused_however_well_it_is_formed(story):
+    topic = story.sender.topics.award("47", "p1")
+    await story.sender.publish(topic, Rejected, 0, topic="x", reason="y")
+    await asyncio.sleep(0.01)
+    assert story.got == []
+    assert story.receiver.traffic().rejected == 1
+    await story.award(1)
+    assert [award.tick for award in story.got] == [1]
+
+
+async def test_every_kind_is_expected_on_its_own_topics_and_no_other():
+    for tag, route in ROUTES.items():
+        topic = f"{Topics('r1').root}/{topic_of(route, level='some')}"
+        assert kind_on(topic, "r1").__struct_config__.tag == tag
+    assert kind_on("sharegrid/v1/r1/nothing/here", "r1") is None
 
 
 async def test_a_duplicate_is_counted_and_handled_once(story):
