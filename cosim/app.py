@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 import time
@@ -134,6 +135,9 @@ async def _run(options: RunOptions) -> int:
             broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
             stage = Stage(world, run_id, broker.url, owner, options.arm, options.observe)
             jobs = await stack.enter_async_context(services(stage, roles))
+            # What has been built stays: looked through again and again by the collector, it would stop the
+            # event loop for longer than anything else does.
+            gc.freeze()
         writer = stack.enter_context(RunWriter(out, force=options.force))
         stack.enter_context(findable(out, run_id, broker.url))
         writer.scenario(resolved_toml(scenario))

@@ -52,6 +52,33 @@ async def test_the_event_loop_is_never_blocked():
     assert made_in == solved_in != threading.get_ident()
 
 
+async def test_the_heart_beats_on_while_the_feeder_works():
+    """A long piece of real work, and the longest pause that a task beside it suffers."""
+    beats = [time.perf_counter()]
+
+    async def heart() -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            beats.append(time.perf_counter())
+
+    def work(feeder: Feeder, net_kw: np.ndarray, net_kvar: np.ndarray) -> None:
+        for share in np.linspace(0.2, 1.0, 60):
+            feeder.solve(share * net_kw, net_kvar)
+            feeder.linearise(share * net_kw, net_kvar)
+
+    async with FeederOwner(Feeder) as owner:
+        spot_kw = owner.layout.spot_kw
+        beating = asyncio.create_task(heart())
+        began = time.perf_counter()
+        await owner.perform(work, spot_kw, spot_kw * owner.layout.tan_phi)
+        took_s = time.perf_counter() - began
+        beating.cancel()
+    pauses_s = np.diff([beat for beat in beats if beat >= began])
+    assert took_s > 0.1
+    assert np.quantile(pauses_s, 0.9) < 0.02
+    assert pauses_s.max() < max(0.1, took_s / 3)
+
+
 async def test_calls_at_once_are_answered_one_by_one():
     async with FeederOwner(Feeder) as owner:
         spot_kw = owner.layout.spot_kw
