@@ -14,7 +14,8 @@ from cosim.feeder.circuit import AcState, FeederError, FeederLayout, Floats, Lam
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.islands import rewire
 from cosim.feeder.linear import Linearisation
-from cosim.feeder.powerflow.differences import difference_model, foretells
+from cosim.feeder.powerflow.admittance import Derivatives
+from cosim.feeder.powerflow.differences import difference_model, foretold
 from cosim.feeder.powerflow.engine import command, converge
 from cosim.feeder.powerflow.exact import ExactDerivatives
 from cosim.feeder.powerflow.layout import layout_of
@@ -270,21 +271,16 @@ class Feeder:
         self._solver.renew()
 
     def _exactly(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
-        if self._reduced_at != self._at:
-            # Controls may have been elsewhere meanwhile, and back.
-            self._exact.forget()
-            self._reduced_at = self._at
         here = self.solve(net_kw, net_kvar)
-        change = self._exact.at(self._dss, here.net_kw, here.net_kvar)
+        change = self._changes(here)
         lams = len(here.net_kw)
         kw, kvar = slice(None, lams), slice(lams, None)
-        dv = np.divide(change.volts, self._solver.base_v[:, None], out=change.volts)
         return Linearisation(
             net_kw=here.net_kw,
             net_kvar=here.net_kvar,
             v_pu=here.v_pu,
-            dv=dv[:, kw],
-            dv_kvar=dv[:, kvar],
+            dv=change.volts[:, kw],
+            dv_kvar=change.volts[:, kvar],
             current_a=here.current_a,
             di=change.current[:, kw],
             di_kvar=change.current[:, kvar],
@@ -295,10 +291,31 @@ class Feeder:
             branches=here.branches,
         )
 
+    def _changes(self, here: AcState, directions: Floats | None = None) -> Derivatives:
+        """Exact derivatives at the state just solved, voltages in pu."""
+        if self._reduced_at != self._at:
+            # Controls may have been elsewhere meanwhile, and back.
+            self._exact.forget()
+            self._reduced_at = self._at
+        change = self._exact.at(self._dss, here.net_kw, here.net_kvar, directions)
+        change.volts[:] /= self._solver.base_v[:, None]
+        return change
+
     def _admittance_explains(self, net_kw: Floats, net_kvar: Floats) -> bool:
-        # Elements that answer to voltage in ways of their own (inverters, generators) show in a probe.
+        """Whether exact derivatives are those of AC power flow, by one probe in kW and one in kvar.
+
+        Elements that answer to voltage in ways of their own show in it.
+        """
+        # Small, for near collapse the differences bend; solutions are exact enough for it.
+        step = 5e-4 * np.where(net_kw > 0, net_kw, 1.0)
+        still = np.zeros_like(step)
+        here = self.solve(net_kw, net_kvar)
         try:
-            model = self._exactly(net_kw, net_kvar)
+            change = self._changes(here, np.array([[*step, *still], [*still, *step]]).T)
         except np.linalg.LinAlgError:
             return False
-        return foretells(model, self.solve)
+        probes = ((step, still), (still, step))
+        return all(
+            foretold(change.volts[:, i], change.source_w[i] / 1e3, here, self.solve, *probe)
+            for i, probe in enumerate(probes)
+        )

@@ -52,29 +52,34 @@ def difference_model(solve: Solve, net_kw: Floats, net_kvar: Floats, step_kw: fl
     )
 
 
-def foretells(model: Linearisation, solve: Solve) -> bool:
-    """Whether a model's derivatives are those of the AC power flow, by one probe in kW and one in kvar.
+def foretold(
+    dv_pu: Floats, dp0_kw: float, here: AcState, solve: Solve, step_kw: Floats, step_kvar: Floats
+) -> bool:
+    """Whether a model's answer to a small step is that of the AC power flow.
 
     Where nothing but rounding defines a voltage to ground, as on a delta side without ground, no two
     solutions agree. Such nodes show by their second difference, and one in a hundred may escape that.
+
+    Parameters
+    ----------
+    dv_pu, dp0_kw
+        Changes of the node voltages ``(n,)`` [pu] and of the head power [kW] that the model foretells.
+    here
+        The state from which the step is taken.
+    solve
+        AC power flow of net powers [kW, kvar].
+    step_kw, step_kvar
+        The step ``(M,)`` [kW, kvar].
     """
-    # Small, for near collapse the differences bend; solutions are exact enough for it.
-    step = 5e-4 * np.where(model.net_kw > 0, model.net_kw, 1.0)
-    still = np.zeros_like(step)
-    for kw, kvar in ((step, still), (still, step)):
-        up = solve(model.net_kw + kw, model.net_kvar + kvar)
-        down = solve(model.net_kw - kw, model.net_kvar - kvar)
-        dv, dp0 = (up.v_pu - down.v_pu) / 2, (up.source_kw - down.source_kw) / 2
-        rounding_pu = np.abs(up.v_pu + down.v_pu - 2 * model.v_pu)
-        tolerance_pu = 1e-4 * np.abs(dv).max() + 1e-10 + 10 * rounding_pu
-        agrees = np.abs(model.dv @ kw + model.dv_kvar @ kvar - dv) <= tolerance_pu
-        if np.mean(agrees) < 0.99:
-            return False
-        # Losses move so little with kvar that their change is held against the power that moved.
-        tolerance_kw = 1e-4 * max(abs(dp0), 1e-2 * step.sum()) + 1e-6
-        if not np.isclose(model.dp0 @ kw + model.dp0_kvar @ kvar, dp0, rtol=0, atol=tolerance_kw):
-            return False
-    return True
+    up = solve(here.net_kw + step_kw, here.net_kvar + step_kvar)
+    down = solve(here.net_kw - step_kw, here.net_kvar - step_kvar)
+    found_pu, found_kw = (up.v_pu - down.v_pu) / 2, (up.source_kw - down.source_kw) / 2
+    rounding_pu = np.abs(up.v_pu + down.v_pu - 2 * here.v_pu)
+    tolerance_pu = 1e-4 * np.abs(found_pu).max() + 1e-10 + 10 * rounding_pu
+    # Losses move so little with kvar that their change is held against the power that moved.
+    tolerance_kw = 1e-4 * max(abs(found_kw), 1e-2 * (step_kw.sum() + step_kvar.sum())) + 1e-6
+    agrees = np.abs(dv_pu - found_pu) <= tolerance_pu
+    return bool(np.mean(agrees) >= 0.99 and abs(dp0_kw - found_kw) <= tolerance_kw)
 
 
 def _slopes(pairs: list[tuple[AcState, AcState]], step_kw: float) -> tuple[Floats, Complexes, Floats]:

@@ -36,8 +36,8 @@ class ExactDerivatives:
         """Drop what no longer holds because a tap or a capacitor switched."""
         self._equations = None
 
-    def at(self, dss: Any, net_kw: Floats, net_kvar: Floats) -> Derivatives:
-        """Derivatives at the state that the circuit holds, per kW of each LAM, then per kvar: 2 M directions.
+    def at(self, dss: Any, net_kw: Floats, net_kvar: Floats, directions: Floats | None = None) -> Derivatives:
+        """Derivatives at the state that the circuit holds.
 
         Parameters
         ----------
@@ -45,6 +45,8 @@ class ExactDerivatives:
             The OpenDSS context, solved for the net powers that follow.
         net_kw, net_kvar
             What each LAM draws ``(M,)`` [kW, kvar].
+        directions
+            Changes of all kW, then all kvar ``(2 M, d)``; without them each one by itself, 2 M directions.
 
         Raises
         ------
@@ -59,7 +61,7 @@ class ExactDerivatives:
             volts,
             source_currents(dss, self._wiring.survey),
             self._wiring.attachment.winding_va(net_kw, net_kvar),
-            self._directions,
+            self._directions if directions is None else sparse.csc_array(self._directions @ directions),
         )
 
     def _network(self, dss: Any) -> Network:
