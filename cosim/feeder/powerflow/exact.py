@@ -2,18 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from scipy import sparse
 
 from cosim.feeder.circuit import Floats
 from cosim.feeder.powerflow.admittance import Derivatives, Network, PowerFlowEquations
 from cosim.feeder.powerflow.engine import solution_vector
-from cosim.feeder.powerflow.primitives import (
-    branch_matrix,
-    nodal_matrix,
-    read_primitives,
-    source_currents,
-    source_terminals,
-)
+from cosim.feeder.powerflow.primitives import Assembly, read_primitives, source_currents
 from cosim.feeder.powerflow.wiring import Wiring
 
 
@@ -30,6 +25,7 @@ class ExactDerivatives:
         self._wiring = wiring
         per_kw = wiring.attachment.winding_va_per_kw()
         self._directions = sparse.hstack([per_kw, 1j * per_kw]).tocsc()
+        self._assembly = Assembly(wiring.survey)
         self._equations: PowerFlowEquations | None = None
 
     def forget(self) -> None:
@@ -66,14 +62,13 @@ class ExactDerivatives:
 
     def _network(self, dss: Any) -> Network:
         wiring = self._wiring
-        primitives = read_primitives(dss, wiring.survey)
-        source_nodes, source_rows = source_terminals(wiring.survey, primitives)
+        values = np.concatenate([each.ravel() for each in read_primitives(dss, wiring.survey)])
         return Network(
-            y=nodal_matrix(wiring.survey, primitives),
+            y=self._assembly.nodal(values),
             fed=wiring.fed,
             winding_ends=wiring.attachment.winding_ends,
             monitored=wiring.monitored,
-            branch_rows=branch_matrix(wiring.survey, primitives),
-            source_nodes=source_nodes,
-            source_rows=source_rows,
+            branch_rows=self._assembly.branches(values),
+            source_nodes=self._assembly.source_nodes,
+            source_rows=self._assembly.sources(values),
         )

@@ -41,38 +41,59 @@ def read_primitives(dss: Any, survey: Survey) -> tuple[Complexes, ...]:
     return tuple(found)
 
 
-def nodal_matrix(survey: Survey, primitives: Sequence[Complexes]) -> sparse.csc_array:
-    """Nodal admittance of everything but the loads, ground being row and column 0 ``(N, N)`` [S]."""
-    parts = [
-        (element.nodes[:, None], element.nodes[None, :], primitive)
-        for element, primitive in zip(survey.elements, primitives, strict=True)
-        if element.kind != "load"
-    ]
-    return _assembled(parts, len(survey.node_names)).tocsc()
+class Assembly:
+    """Where the admittances of elements go in the network's matrices: laid out once, filled often.
 
+    Parameters
+    ----------
+    survey
+        The circuit, N nodes and b branch conductors.
 
-def branch_matrix(survey: Survey, primitives: Sequence[Complexes]) -> sparse.csr_array:
-    """Rows that turn node voltages into the branches' currents ``(b, N)`` [S]."""
-    own = {element.name: primitive for element, primitive in zip(survey.elements, primitives, strict=True)}
-    parts = [
-        (np.array(row), branch.element.nodes, own[branch.element.name][branch.conductor])
-        for row, branch in enumerate(survey.branches)
-    ]
-    return _assembled(parts, len(survey.node_names), len(survey.branches))
+    Attributes
+    ----------
+    source_nodes
+        Nodes at the sources' terminals ``(s,)``.
+    """
 
+    def __init__(self, survey: Survey) -> None:
+        self._nodes = len(survey.node_names)
+        sizes = np.array([len(element.nodes) for element in survey.elements])
+        # Primitives lie end to end, row by row.
+        starts = np.concatenate([[0], np.cumsum(sizes**2)[:-1]])
+        rows = np.concatenate([np.repeat(element.nodes, len(element.nodes)) for element in survey.elements])
+        columns = np.concatenate([np.tile(element.nodes, len(element.nodes)) for element in survey.elements])
+        is_load = np.repeat([element.kind == "load" for element in survey.elements], sizes**2)
+        self._network = np.flatnonzero(~is_load)
+        self._network_at = rows[self._network], columns[self._network]
+        start = dict(zip((element.name for element in survey.elements), starts.tolist(), strict=True))
+        self._branches, self._branches_at = _some_rows(
+            [(branch.element, branch.conductor) for branch in survey.branches], start
+        )
+        self._branch_count = len(survey.branches)
+        ends = [(element, row) for element in sources(survey.elements) for row in range(len(element.nodes))]
+        self._sources, self._sources_at = _some_rows(ends, start)
+        self.source_nodes = np.array([element.nodes[row] for element, row in ends], dtype=np.intp)
 
-def source_terminals(survey: Survey, primitives: Sequence[Complexes]) -> tuple[Ints, sparse.csr_array]:
-    """Nodes at the sources' terminals ``(s,)`` and the rows of their admittance ``(s, N)`` [S]."""
-    nodes: list[Ints] = []
-    parts = []
-    for element, primitive in zip(survey.elements, primitives, strict=True):
-        if element.kind != "vsource":
-            continue
-        rows = sum(map(len, nodes)) + np.arange(len(element.nodes))
-        parts.append((rows[:, None], element.nodes[None, :], primitive))
-        nodes.append(element.nodes)
-    ends = np.concatenate(nodes)
-    return ends, _assembled(parts, len(survey.node_names), len(ends))
+    def nodal(self, values: Complexes) -> sparse.csc_array:
+        """Nodal admittance of everything but the loads, ground being row and column 0 ``(N, N)`` [S].
+
+        Parameters
+        ----------
+        values
+            All primitives end to end, in the order of the survey, row by row.
+        """
+        shape = (self._nodes, self._nodes)
+        return sparse.coo_array((values[self._network], self._network_at), shape=shape).tocsc()
+
+    def branches(self, values: Complexes) -> sparse.csr_array:
+        """Rows that turn node voltages into the branches' currents ``(b, N)`` [S]; values as in `nodal`."""
+        shape = (self._branch_count, self._nodes)
+        return sparse.coo_array((values[self._branches], self._branches_at), shape=shape).tocsr()
+
+    def sources(self, values: Complexes) -> sparse.csr_array:
+        """Rows of the admittance of the sources' terminals ``(s, N)`` [S]; values as in `nodal`."""
+        shape = (len(self.source_nodes), self._nodes)
+        return sparse.coo_array((values[self._sources], self._sources_at), shape=shape).tocsr()
 
 
 def source_currents(dss: Any, survey: Survey) -> Complexes:
@@ -89,12 +110,18 @@ def sources(elements: Iterable[Element]) -> list[Element]:
     return [element for element in elements if element.kind == "vsource"]
 
 
-def _assembled(
-    parts: Sequence[tuple[Ints, Ints, Complexes]], columns: int, rows: int | None = None
-) -> sparse.csr_array:
-    """Sparse sum of small matrices at their rows and columns; entries that add up are added up."""
-    spread = [np.broadcast_arrays(*part) for part in parts]
-    i, j, values = (np.concatenate([np.ravel(part[k]) for part in spread]) for k in range(3))
-    there = values != 0
-    shape = (columns if rows is None else rows, columns)
-    return sparse.coo_array((values[there], (i[there], j[there])), shape=shape).tocsr()
+def _some_rows(
+    wanted: Sequence[tuple[Element, int]], start: dict[str, int]
+) -> tuple[Ints, tuple[Ints, Ints]]:
+    """Places of some elements' rows among all primitives, and their rows and columns in a matrix of them."""
+    sizes = [len(element.nodes) for element, _ in wanted]
+    places = [
+        start[element.name] + row * size + np.arange(size)
+        for (element, row), size in zip(wanted, sizes, strict=True)
+    ]
+    columns = [element.nodes for element, _ in wanted]
+    empty = np.zeros(0, dtype=np.intp)
+    return (
+        np.concatenate([empty, *places]),
+        (np.repeat(np.arange(len(wanted)), sizes), np.concatenate([empty, *columns])),
+    )

