@@ -1,4 +1,4 @@
-"""The command line: ``sharegrid run``, ``serve``, ``clear``, ``feeder``, ``report`` and ``scenario``.
+"""The command line: ``run``, ``serve``, ``clear``, ``feeder``, ``device``, ``report`` and ``scenario``.
 
 Every error that a user can meet ends here as one line on standard error and an exit code; heavy libraries
 are imported inside the commands that need them, so that ``sharegrid clear`` starts at once.
@@ -19,6 +19,7 @@ from broker.errors import BrokerError
 from cosim.errors import SharegridError
 from cosim.memory import keep_freed_memory
 from cosim.study.commands import feeder
+from devices.command import device
 from devices.errors import DeviceError
 from market.errors import MarketError
 
@@ -280,6 +281,7 @@ def _write_trace(case: Path, rounds: Sequence[Round], path: Path, title: str) ->
 
 
 main.add_command(feeder)
+main.add_command(device)
 
 
 @main.command()

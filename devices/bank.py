@@ -99,6 +99,8 @@ class Bank:
     def get(self, name: str) -> NDArray[np.float64]:
         """Values of a numeric point of all rows, in its unit, ``(count,)``; NaN where not implemented."""
         point = self.layout.points[name]
+        if isinstance(point.sf, str) and point.sf not in self._scale:
+            return float("nan")
         words = self.words[:, _span(point)]
         if self.obeyed and name in self._controls:
             words = words.copy()
@@ -109,6 +111,8 @@ class Bank:
     def value(self, row: int, name: str) -> float:
         """Value of a numeric point of one row, in its unit; NaN where not implemented."""
         point = self.layout.points[name]
+        if isinstance(point.sf, str) and point.sf not in self._scale:
+            return float("nan")
         return float(
             decode_column(point, self.words[row : row + 1, _span(point)], self._scale_at(point, row))[0]
         )

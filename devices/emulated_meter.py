@@ -4,7 +4,10 @@ A meter integrates what it measures: its gain error is in power and energy alike
 backwards. Noise is in what it shows now, and averages out of the counters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,10 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from devices.bank import Bank
 from devices.emulated_prosumer import EmulatedProsumer
+from devices.errors import MapError
 from devices.meter import Phases, count_energy, count_reactive, power_factor
 from devices.nameplate import put_identity
 from devices.profiles import load_profile
 from devices.registers import scale_factor
+from devices.schema import QUANTITIES, Profile, conversion
 from devices.server import Unit
 from devices.sunspec import flat_layout, sunspec_layout
 
@@ -42,6 +47,17 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     noise_pct: float = 0.0
 
 
+class _Group(NamedTuple):
+    """Meters of one profile: whose they are, their registers, and what brings these up to date."""
+
+    at: NDArray[np.intp]
+    bank: Bank
+    show: "_Show"
+
+
+_Show = Callable[[Bank, Phases, Array, Array, float], None]
+
+
 class MeterUnits:
     """All meters of a fleet.
 
@@ -55,6 +71,8 @@ class MeterUnits:
         How exact they are.
     rng
         Source of errors; needed where there are any.
+    profiles
+        Folder of the user's profiles.
 
     Attributes
     ----------
@@ -66,11 +84,15 @@ class MeterUnits:
         Measured over true power and energy, ``(n,)``.
     clock
         Speed of each meter's clock, by which it integrates, ``(n,)``; 1 is right.
+    hold_counters
+        Whether registers show counters only as they were at the last `release_counters`.
 
     Raises
     ------
     ValueError
         Errors are asked for without a source.
+    MapError
+        A profile is missing, or cannot be emulated.
     """
 
     def __init__(
@@ -79,6 +101,7 @@ class MeterUnits:
         frequency_hz: float,
         accuracy: Accuracy,
         rng: np.random.Generator | None = None,
+        profiles: Path | None = None,
     ) -> None:
         if rng is None and (accuracy.class_pct or accuracy.noise_pct):
             raise ValueError("meters with errors need a generator; pass rng")
@@ -90,23 +113,33 @@ class MeterUnits:
             self.gain += accuracy.class_pct / 100.0 * np.clip(drawn, -1.0, 1.0)
         self._rng = rng
         self._noise = accuracy.noise_pct / 100.0
-        self._flat_at = np.flatnonzero([p.meter == "sdm630" for p in prosumers])
-        self._sunspec_at = np.flatnonzero([p.meter == "sunspec-meter" for p in prosumers])
-        self._flat = sdm630_bank(self._flat_at.size, frequency_hz)
-        owners = [p for p in prosumers if p.meter == "sunspec-meter"]
-        self._sunspec = sunspec_meter_bank(
-            [p.id for p in owners],
-            np.array([max(_SMALLEST_METER_KW, p.pv_kw + p.battery_kw) for p in owners]),
-            frequency_hz,
-        )
-        self._place = np.zeros(len(prosumers), dtype=np.intp)
-        for at in (self._flat_at, self._sunspec_at):
-            self._place[at] = np.arange(at.size)
-        self._in_flat = np.isin(np.arange(len(prosumers)), self._flat_at)
+        self._frequency_hz = frequency_hz
+        self._profiles = profiles
+        self.hold_counters = False
+        self._held: tuple[Array, Array] | None = None
+        self._groups = [self._group(name, prosumers) for name in dict.fromkeys(p.meter for p in prosumers)]
+        self._units = {
+            int(k): Unit(group.bank, row) for group in self._groups for row, k in enumerate(group.at)
+        }
+
+    def _group(self, name: str, prosumers: Sequence[EmulatedProsumer]) -> "_Group":
+        """Meters of one profile."""
+        at = np.flatnonzero([p.meter == name for p in prosumers])
+        if name == "sdm630":
+            return _Group(at, sdm630_bank(at.size, self._frequency_hz), show_sdm630)
+        profile = load_profile(name, self._profiles)
+        if profile.kind != "meter" or (profile.sunspec and name != "sunspec-meter"):
+            raise MapError(f"profile {name} cannot be emulated as a meter; use sunspec-meter or a fixed map")
+        if not profile.sunspec:
+            return _Group(at, Bank(flat_layout(profile), at.size), partial(show_profile, profile))
+        owners = [p for p in prosumers if p.meter == name]
+        largest_kw = np.array([max(_SMALLEST_METER_KW, p.pv_kw + p.battery_kw) for p in owners])
+        bank = sunspec_meter_bank([p.id for p in owners], largest_kw, self._frequency_hz)
+        return _Group(at, bank, show_sunspec_meter)
 
     def unit(self, k: int) -> Unit:
         """Registers of the meter of prosumer ``k``."""
-        return Unit(self._flat if self._in_flat[k] else self._sunspec, int(self._place[k]))
+        return self._units[k]
 
     def restart(self, k: int) -> None:
         """Let the counters of prosumer ``k`` begin at zero, as those of a new meter."""
@@ -123,11 +156,14 @@ class MeterUnits:
     def show(self, phases: Phases, frequency_hz: float) -> None:
         """Put measurements into the registers; ``phases`` are the true quantities, ``(n, 3)``."""
         seen = self._measured(phases)
-        for at, bank, show in (
-            (self._flat_at, self._flat, show_sdm630),
-            (self._sunspec_at, self._sunspec, show_sunspec_meter),
-        ):
-            show(bank, seen.rows(at), self.energy_kwh[:, at], self.reactive_kvarh[:, at], frequency_hz)
+        energy_kwh, reactive_kvarh = self._held or (self.energy_kwh, self.reactive_kvarh)
+        for group in self._groups:
+            at = group.at
+            group.show(group.bank, seen.rows(at), energy_kwh[:, at], reactive_kvarh[:, at], frequency_hz)
+
+    def release_counters(self) -> None:
+        """Show counters as they are now; with ``hold_counters`` they then stand until the next release."""
+        self._held = (self.energy_kwh.copy(), self.reactive_kvarh.copy()) if self.hold_counters else None
 
     def _measured(self, phases: Phases) -> Phases:
         gain = self.gain[:, None]
@@ -231,3 +267,32 @@ def show_sunspec_meter(
     bank.put("203.TotWhExp", np.mod(1e3 * energy_kwh[1], _ACC32))
     for name, counter in zip(("ImpQ1", "ImpQ2", "ExpQ3", "ExpQ4"), reactive_kvarh, strict=True):
         bank.put(f"203.TotVArh{name}", np.mod(1e3 * counter, _ACC32))
+
+
+def show_profile(
+    profile: Profile,
+    bank: Bank,
+    phases: Phases,
+    energy_kwh: Array,
+    reactive_kvarh: Array,
+    frequency_hz: float,  # noqa: ARG001 - profiles have no such quantity; the signature is `show_sdm630`'s
+) -> None:
+    """Put the quantities of any profile with points at fixed addresses into its registers.
+
+    Of points that add up to a quantity the first holds all of it.
+    """
+    values = {
+        "p_kw": 1e-3 * phases.p_w.sum(axis=1),
+        "q_kvar": 1e-3 * phases.q_var.sum(axis=1),
+        "import_kwh": energy_kwh[0],
+        "export_kwh": energy_kwh[1],
+        "import_kvarh": reactive_kvarh[:2].sum(axis=0),
+        "export_kvarh": reactive_kvarh[2:].sum(axis=0),
+        **{f"v_l{k + 1}_v": phases.v[:, k] for k in range(3)},
+    }
+    for quantity, column in values.items():
+        for names in profile.alternatives(quantity):
+            factor = conversion(profile.point(names[0]).unit, QUANTITIES["meter"][quantity]) or 1.0
+            bank.put(names[0], column / factor)
+            for name in names[1:]:
+                bank.put(name, 0.0)

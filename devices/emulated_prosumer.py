@@ -1,7 +1,5 @@
 """What one emulated prosumer has: data only, so that everyone may know it."""
 
-from typing import Literal
-
 import msgspec
 
 
@@ -17,7 +15,7 @@ class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
     nominal_v
         Voltage to neutral at 1 pu [V].
     meter
-        Profile of the meter.
+        Profile of the meter: ``sunspec-meter``, or one with points at fixed addresses.
     import_kwh, export_kwh
         Counters at the start [kWh].
     pv_kw, pv_ramp_pct_s, pv_efficiency
@@ -30,7 +28,7 @@ class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     phases: tuple[int, ...] = (1, 2, 3)
     nominal_v: float = 230.0
-    meter: Literal["sdm630", "sunspec-meter"] = "sdm630"
+    meter: str = "sdm630"
     import_kwh: float = 0.0
     export_kwh: float = 0.0
     pv_kw: float = 0.0

@@ -6,6 +6,7 @@ that inexact meters are given, so the same set-points and the same weather give 
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +43,8 @@ class Fleet:
         Accuracy of the meters.
     rng
         Source of the meters' errors; needed where they have any.
+    profiles
+        Folder of the user's profiles.
 
     Attributes
     ----------
@@ -64,6 +67,7 @@ class Fleet:
         support: GridSupport = _AS_THE_STANDARD,
         accuracy: Accuracy = _EXACT,
         rng: np.random.Generator | None = None,
+        profiles: Path | None = None,
     ) -> None:
         if len({p.id for p in prosumers}) != len(prosumers):
             raise ValueError("two emulated prosumers share an id; give each its own")
@@ -77,7 +81,7 @@ class Fleet:
         self.pv_at = np.flatnonzero([p.pv_kw > 0.0 for p in prosumers])
         self.battery_at = np.flatnonzero([p.battery_kw > 0.0 for p in prosumers])
         self.frequency_hz = frequency_hz
-        self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng)
+        self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng, profiles)
         self.pv = PvUnits([self.prosumers[k] for k in self.pv_at], frequency_hz, support)
         self.battery = BatteryUnits([self.prosumers[k] for k in self.battery_at], frequency_hz)
         self._index = {p.id: k for k, p in enumerate(self.prosumers)}

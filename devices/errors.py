@@ -3,6 +3,8 @@
 DeviceError
 ├── MapError             a profile or register map is missing or wrong
 ├── EndpointError        the address of a device cannot be understood
+├── PowerFileError       a file of power over time cannot be used
+├── StateFileError       a device's memory of its counters cannot be used
 ├── RangeError           a value does not fit its register
 ├── NotSunSpec           no SunSpec marker, or a broken chain of models
 ├── MissingControl       a device has no model through which it could be commanded
@@ -35,6 +37,14 @@ class MapError(DeviceError):
 
 class EndpointError(DeviceError):
     """The address of a device cannot be understood."""
+
+
+class PowerFileError(DeviceError):
+    """A file of power over time cannot be used."""
+
+
+class StateFileError(DeviceError):
+    """A device's memory of its counters cannot be used."""
 
 
 class RangeError(DeviceError):

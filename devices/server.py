@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.server.base import ModbusBaseServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from devices.bank import ILLEGAL_FUNCTION, Bank
+from devices.endpoint import Link
 from devices.errors import ServerError
 
 MOST_UNITS = 245
@@ -82,7 +84,7 @@ async def start_servers(
     return servers, places
 
 
-async def stop_servers(servers: Sequence[ModbusTcpServer]) -> None:
+async def stop_servers(servers: Sequence[ModbusBaseServer]) -> None:
     """Close ports and connections."""
     for server in servers:
         server.close()
@@ -111,6 +113,52 @@ async def _serve(servers: list[ModbusTcpServer], units: Sequence[Unit], host: st
     if not await server.listen():
         raise ServerError(f"no Modbus server could be opened at {host}:{port}; choose another port")
     servers.append(server)
+    return port_of(server)
+
+
+async def serve_unit(unit: Unit, number: int, link: Link) -> ModbusBaseServer:
+    """Serve one unit on a TCP port or a serial line.
+
+    Parameters
+    ----------
+    unit
+        The registers.
+    number
+        Unit id, 1 to 247.
+    link
+        ``tcp`` with host and port (0 takes a free one), or ``rtu`` with a serial port.
+
+    Returns
+    -------
+    ModbusBaseServer
+        To be given to `stop_servers`.
+
+    Raises
+    ------
+    ServerError
+        The port cannot be opened; names it.
+    """
+    device = _sim_device(number, unit)
+    server: ModbusBaseServer
+    if link.scheme == "tcp":
+        server = ModbusTcpServer([device], address=(link.place, link.port))
+    else:
+        # Other units share the line: what is not for this one is not to be answered.
+        server = ModbusSerialServer(
+            [device],
+            port=link.place,
+            baudrate=link.baud,
+            parity=link.parity,
+            stopbits=link.stop_bits,
+            ignore_missing_devices=True,
+        )
+    if not await server.listen():
+        raise ServerError(f"no Modbus server could be opened at {link}; check that the port is free and ours")
+    return server
+
+
+def port_of(server: ModbusBaseServer) -> int:
+    """TCP port that a server listens at."""
     bound: int = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     return bound
 

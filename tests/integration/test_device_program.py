@@ -1,0 +1,257 @@
+"""``sharegrid device`` as a process of its own: Modbus TCP and RTU, MQTT, Home Assistant, memory, goodbye."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import time
+import tty
+from contextlib import asynccontextmanager
+
+import pytest
+
+from broker.choose import open_broker
+from broker.mqtt import connect
+from devices.endpoint import LiveProsumer, parse_endpoint, tcp
+from devices.gateway import Gateway
+from devices.mqtt_messages import DeviceTopics
+
+DEVICE = (sys.executable, "-W", "error", "-c", "from cosim.cli import main; main()", "device")
+
+
+@asynccontextmanager
+async def running(*options):
+    """A device process; gives it and its first line."""
+    process = await asyncio.create_subprocess_exec(
+        *DEVICE, *options, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), 20.0)
+        yield process, line.decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def ended(process, number=signal.SIGTERM):
+    process.send_signal(number)
+    _, errors = await asyncio.wait_for(process.communicate(), 10.0)
+    return process.returncode, errors.decode()
+
+
+def port_in(line):
+    return int(re.search(r"127\.0\.0\.1:(\d+)", line)[1])
+
+
+async def read_once(**places):
+    gateway = Gateway([LiveProsumer(id="home", **places)], timeout_s=2.0)
+    try:
+        (reading,) = await gateway.poll()
+        return reading
+    finally:
+        await gateway.close()
+
+
+async def until(check, seconds=5.0):
+    """Wait until a coroutine function gives something true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := await check()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.1)
+    return found
+
+
+async def test_a_meter_plays_a_file_over_tcp_and_ends_on_sigterm(tmp_path):
+    day = tmp_path / "day.csv"
+    day.write_text("time,kW\n0,1.25\n3600,2.0\n")
+    async with running("meter", "--tcp", "127.0.0.1:0", "--follow", str(day), "--unit", "7") as (pi, line):
+        assert line.startswith("meter meter (sdm630): unit 7 at 127.0.0.1:")
+        reading = await read_once(meter=tcp("127.0.0.1", port_in(line), 7, "sdm630"))
+        assert (reading.quality, reading.p_kw, reading.v_pu) == ("good", 1.25, 1.0)
+        assert await ended(pi) == (0, "")
+
+
+async def test_a_battery_is_commanded_over_a_serial_line():
+    ours, theirs = os.openpty()
+    tty.setraw(ours)
+    tty.setraw(theirs)
+    # The gateway opens the other end of a second pair; bytes are carried between the two by hand.
+    gate_ours, gate_theirs = os.openpty()
+    tty.setraw(gate_ours)
+    tty.setraw(gate_theirs)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(ours, lambda: os.write(gate_ours, os.read(ours, 512)))
+    loop.add_reader(gate_ours, lambda: os.write(ours, os.read(gate_ours, 512)))
+    try:
+        line = os.ttyname(theirs)
+        options = ("battery", "--rtu", line, "--baud", "115200", "--rating", "4", "--step", "0.1")
+        async with running(*options) as (pi, said):
+            assert line in said
+            from broker.messages import DeviceSetPoint
+
+            endpoint = parse_endpoint(f"rtu://{os.ttyname(gate_theirs)}/1?baud=115200", "sunspec-battery")
+            meter = parse_endpoint(f"rtu://{os.ttyname(gate_theirs)}/1?baud=115200", "sdm630")
+            gateway = Gateway([LiveProsumer(id="home", meter=meter, battery=endpoint)], timeout_s=1.0)
+            outcome = await gateway.command("home", [DeviceSetPoint(device="battery", power_kw=1.5)], 60.0)
+            assert outcome.ok, outcome.detail
+
+            async def discharges():
+                (reading,) = await gateway.poll()
+                return reading.devices[0].p_kw == pytest.approx(1.5)
+
+            await until(discharges)
+            await gateway.close()
+            assert await ended(pi) == (0, "")
+    finally:
+        for end in (ours, gate_ours):
+            loop.remove_reader(end)
+        for end in (ours, theirs, gate_ours, gate_theirs):
+            os.close(end)
+
+
+class Listener:
+    """What was said on a broker, the latest of each topic and the whole order."""
+
+    def __init__(self, bus):
+        self.bus = bus
+        self.last = {}
+        self.heard = []
+
+    async def listen(self):
+        async for message in self.bus.messages():
+            self.last[message.topic] = message
+            self.heard.append(message)
+
+    async def hears(self, topic, check=lambda payload: True):
+        async def there():
+            message = self.last.get(topic)
+            return message if message is not None and check(message.payload) else None
+
+        return await until(there, 10.0)
+
+
+@asynccontextmanager
+async def listening(url, *filters):
+    async with connect(url, "listener") as bus:
+        listener = Listener(bus)
+        task = asyncio.create_task(listener.listen())
+        await bus.subscribe(*filters)
+        yield listener
+        task.cancel()
+
+
+def setting(power_kw, **changes):
+    usual = {"power_kw": power_kw, "expires": time.time() + 30.0, "valid_s": 60.0, "id": f"{power_kw}"}
+    return json.dumps(usual | changes).encode()
+
+
+def explained(why, body):
+    return why in json.loads(body)["detail"]
+
+
+async def test_a_battery_speaks_mqtt_alone(kind):
+    topics = DeviceTopics("b1")
+    async with open_broker(kind) as broker, listening(broker.url, f"{topics.root}/#") as heard:
+        options = ("--mqtt", broker.url, "--publish-every", "0.2", "--step", "0.1", "--rating", "4")
+        async with running("battery", "--name", "b1", *options) as (pi, _):
+            assert (await heard.hears(topics.availability)).payload == b"online"
+            first = json.loads((await heard.hears(topics.measurement)).payload)
+            assert first["values"]["soc"] == 0.5
+            assert first["units"]["p_kw"] == "kW"
+            assert abs(first["time"] - time.time()) < 5.0
+            await heard.bus.publish(topics.setting, setting(2.0))
+            ack = json.loads((await heard.hears(topics.acknowledgement)).payload)
+            assert ack == {"id": "2.0", "ok": True, "detail": "", "v": 1}
+            await heard.hears(topics.measurement, lambda body: json.loads(body)["values"]["p_kw"] == 2.0)
+            for bad, why in (
+                (setting(3.0, expires=time.time() - 1.0, id="old"), "expired"),
+                (setting(3.0, valid_s=-1.0, id="negative"), "negative"),
+                (b"3.0", "Expected"),
+            ):
+                await heard.bus.publish(topics.setting, bad)
+                await heard.hears(
+                    topics.acknowledgement, lambda body, why=why: why in json.loads(body)["detail"]
+                )
+            assert json.loads(heard.last[topics.measurement].payload)["values"]["p_kw"] == 2.0
+            assert (await ended(pi))[0] == 0
+            await heard.hears(topics.availability, lambda body: body == b"offline")
+        numbers = [json.loads(m.payload)["seq"] for m in heard.heard if m.topic == topics.measurement]
+        assert numbers == list(range(len(numbers)))
+        assert not any(m.retained for m in heard.heard if m.topic == topics.measurement)
+
+
+async def test_a_command_that_waited_at_the_broker_is_refused(mosquitto_installed):
+    topics = DeviceTopics("b2")
+    async with open_broker("mosquitto") as broker, listening(broker.url, f"{topics.root}/#") as heard:
+        await heard.bus.publish(topics.setting, setting(3.0), retain=True)
+        async with running("battery", "--name", "b2", "--mqtt", broker.url, "--step", "0.1") as _:
+            ack = json.loads((await heard.hears(topics.acknowledgement)).payload)
+            assert (ack["ok"], ack["detail"]) == (False, "arrived retained")
+
+
+async def test_a_killed_device_is_offline_and_home_assistant_hears_of_it_when_it_comes(mosquitto_installed):
+    topics = DeviceTopics("m1")
+    config = "homeassistant/device/sharegrid_m1/config"
+    async with open_broker("mosquitto") as broker, listening(broker.url, f"{topics.root}/#", config) as heard:
+        async with running("meter", "--name", "m1", "--mqtt", broker.url) as (pi, _):
+            told = json.loads((await heard.hears(config)).payload)
+            assert told["availability_topic"] == topics.availability
+            await heard.hears(topics.availability, lambda body: body == b"online")
+            before = sum(message.topic == config for message in heard.heard)
+            await heard.bus.publish("homeassistant/status", b"online")
+
+            async def told_again():
+                return sum(message.topic == config for message in heard.heard) > before
+
+            await until(told_again)
+            pi.kill()
+            await heard.hears(topics.availability, lambda body: body == b"offline")
+        async with listening(broker.url, config) as later:
+            assert (await later.hears(config)).retained
+
+
+async def test_counters_never_fall_whatever_ends_the_process(tmp_path):
+    state = tmp_path / "m.json"
+    options = ("meter", "--tcp", "127.0.0.1:0", "--power", "3600", "--state", str(state), "--step", "0.05")
+    shown = []
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        async with running(*options, "--save-every", "0.2") as (pi, line):
+            endpoint = tcp("127.0.0.1", port_in(line), 1, "sdm630")
+
+            async def counted(endpoint=endpoint):
+                shown.append((await read_once(meter=endpoint)).import_kwh)
+                return len(shown) > 1 and shown[-1] > shown[0] + 0.3
+
+            await until(counted)
+            shown.append((await read_once(meter=endpoint)).import_kwh)
+            pi.send_signal(number)
+            await pi.wait()
+    assert shown == sorted(shown)
+    assert shown[-1] > 0.3
+    assert json.loads(state.read_text())["import_kwh"] >= shown[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("meter",), "add --tcp HOST:PORT, --rtu PORT or --mqtt URL"),
+        (("meter", "--tcp", "127.0.0.1:0", "--profile", "sunspec-pv"), "cannot be emulated as a meter"),
+        (("meter", "--tcp", "127.0.0.1:0", "--profile", "nosuch"), "no profile 'nosuch'"),
+        (("meter", "--tcp", "127.0.0.1:0", "--follow", "/nonexistent.csv"), "cannot be read"),
+        (("battery", "--rtu", "/dev/nosuchport"), "/dev/nosuchport"),
+        (("battery", "--mqtt", "mqtt://127.0.0.1:1"), "no MQTT broker answers"),
+        (("battery", "--mqtt", "http://x"), "broker address"),
+        (("battery", "--tcp", "nowhere"), "is no HOST:PORT"),
+        (("battery", "--name", "a/b", "--tcp", "127.0.0.1:0"), "--name a/b"),
+    ],
+)
+async def test_what_cannot_be_is_one_line(options, says):
+    async with running(*options) as (pi, line):
+        _, errors = await asyncio.wait_for(pi.communicate(), 20.0)
+        assert line == ""
+        assert pi.returncode == 2
+        assert says in errors.decode()
+        assert "Traceback" not in errors.decode()
