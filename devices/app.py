@@ -25,7 +25,7 @@ from devices.mqtt_device import MqttDevice, offline_will
 from devices.mqtt_messages import ROOT, DeviceTopics
 from devices.power_file import PowerFile
 from devices.screen import Screen, screen
-from devices.server import port_of, serve_unit, stop_servers
+from devices.server import port_of, serve_units, stop_servers
 from devices.standalone import Nameplate, Standalone
 
 _GOODBYE_S = 2.0
@@ -40,12 +40,12 @@ class DeviceOptions:
     ----------
     plate
         What the device is.
-    links, unit
-        Where it speaks Modbus, and its unit id.
+    links, unit, meter_unit
+        Where it speaks Modbus, its unit id, and that of the meter that it lies behind, if it has one.
     mqtt, topic, home_assistant
         Broker, root of the topics, and whether Home Assistant is told.
-    power
-        Power of load or sun [kW], or a file of it.
+    power, load_kw
+        Power of load or sun [kW], or a file of it; load beside an inverter or battery [kW].
     state, profiles
         File that it remembers its counters in; folder of the user's profiles.
     step_s, publish_s, save_s
@@ -57,10 +57,12 @@ class DeviceOptions:
     plate: Nameplate
     links: tuple[Link, ...] = ()
     unit: int = 1
+    meter_unit: int | None = None
     mqtt: str | None = None
     topic: str = ROOT
     home_assistant: bool = True
     power: float | Path = 0.0
+    load_kw: float = 0.0
     state: Path | None = None
     profiles: Path | None = None
     step_s: float = 1.0
@@ -79,6 +81,10 @@ def run_device(options: DeviceOptions) -> None:
     """
     if not options.links and options.mqtt is None:
         raise EndpointError("the device speaks nothing; add --tcp HOST:PORT, --rtu PORT or --mqtt URL")
+    if options.meter_unit == options.unit or (options.meter_unit and options.plate.kind == "meter"):
+        raise EndpointError(
+            f"--meter-unit {options.meter_unit}: give an inverter's or battery's meter another unit"
+        )
     if not topic_safe(options.plate.name):
         raise EndpointError(
             f"--name {options.plate.name}: use letters, digits, dot, dash, colon and underscore only"
@@ -88,15 +94,20 @@ def run_device(options: DeviceOptions) -> None:
 
 async def _run(options: DeviceOptions) -> None:
     power = PowerFile(options.power) if isinstance(options.power, Path) else options.power
-    device = Standalone(options.plate, power, options.state, options.save_s, options.profiles)
+    device = Standalone(
+        options.plate, power, options.state, options.save_s, options.profiles, options.load_kw
+    )
+    units = {options.unit: device.unit}
+    if options.meter_unit is not None:
+        units[options.meter_unit] = device.meter
     ended = _ended_by_signal()
     async with AsyncExitStack() as stack:
         places = []
         for link in options.links:
-            server = await serve_unit(device.unit, options.unit, link)
+            server = await serve_units(units, link)
             stack.push_async_callback(stop_servers, [server])
             place = f"{link.place}:{port_of(server)}" if link.scheme == "tcp" else link.place
-            places.append(f"unit {options.unit} at {place}")
+            places.append(f"unit {' and '.join(map(str, units))} at {place}")
         jobs: list[Coroutine[Any, Any, None]] = []
         if options.mqtt is not None:
             speaker = await stack.enter_async_context(_speaker(options, device))

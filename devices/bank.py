@@ -99,8 +99,6 @@ class Bank:
     def get(self, name: str) -> NDArray[np.float64]:
         """Values of a numeric point of all rows, in its unit, ``(count,)``; NaN where not implemented."""
         point = self.layout.points[name]
-        if isinstance(point.sf, str) and point.sf not in self._scale:
-            return float("nan")
         words = self.words[:, _span(point)]
         if self.obeyed and name in self._controls:
             words = words.copy()

@@ -19,6 +19,8 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 @click.option("--parity", default="N", show_default=True, type=click.Choice(["N", "E", "O"]))
 @click.option("--stop-bits", default="1", show_default=True, type=click.Choice(["1", "2"]))
 @click.option("--unit", default=1, show_default=True, type=click.IntRange(1, 247), help="Modbus unit id.")
+@click.option("--meter-unit", type=click.IntRange(1, 247), help="Serve the meter that it lies behind, too.")
+@click.option("--load", default=0.0, type=float, metavar="KW", help="Load behind that meter.")
 @click.option("--mqtt", metavar="mqtt://[USER:PASSWORD@]HOST[:PORT]", help="Speak MQTT too, or alone.")
 @click.option("--topic", help="Root of its topics.  [default: sharegrid/v1/devices]")
 @click.option("--home-assistant/--no-home-assistant", default=True, help="Announce it to Home Assistant.")
@@ -61,6 +63,8 @@ def device(kind: Literal["meter", "inverter", "battery"], **given: Any) -> None:
             plate=plate,
             links=_links(given),
             unit=given["unit"],
+            meter_unit=given["meter_unit"],
+            load_kw=given["load"],
             mqtt=given["mqtt"],
             topic=given["topic"] or ROOT,
             home_assistant=given["home_assistant"],

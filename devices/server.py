@@ -6,7 +6,7 @@ awaits in between, because the server would mix up transactions.
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -116,15 +116,13 @@ async def _serve(servers: list[ModbusTcpServer], units: Sequence[Unit], host: st
     return port_of(server)
 
 
-async def serve_unit(unit: Unit, number: int, link: Link) -> ModbusBaseServer:
-    """Serve one unit on a TCP port or a serial line.
+async def serve_units(units: Mapping[int, Unit], link: Link) -> ModbusBaseServer:
+    """Serve units on a TCP port or a serial line.
 
     Parameters
     ----------
-    unit
-        The registers.
-    number
-        Unit id, 1 to 247.
+    units
+        Registers by unit id, 1 to 247.
     link
         ``tcp`` with host and port (0 takes a free one), or ``rtu`` with a serial port.
 
@@ -138,14 +136,14 @@ async def serve_unit(unit: Unit, number: int, link: Link) -> ModbusBaseServer:
     ServerError
         The port cannot be opened; names it.
     """
-    device = _sim_device(number, unit)
+    devices = [_sim_device(number, unit) for number, unit in units.items()]
     server: ModbusBaseServer
     if link.scheme == "tcp":
-        server = ModbusTcpServer([device], address=(link.place, link.port))
+        server = ModbusTcpServer(devices, address=(link.place, link.port))
     else:
-        # Other units share the line: what is not for this one is not to be answered.
+        # Other units share the line: what is not for these is not to be answered.
         server = ModbusSerialServer(
-            [device],
+            devices,
             port=link.place,
             baudrate=link.baud,
             parity=link.parity,

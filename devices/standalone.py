@@ -83,6 +83,8 @@ class Standalone:
         How often the file is written [s].
     profiles
         Folder of the user's profiles.
+    load_kw
+        Load beside an inverter or battery, behind the same meter [kW].
     clock, of_day
         Monotonic time, and time of the local day [s].
 
@@ -90,6 +92,8 @@ class Standalone:
     ----------
     unit, registers
         Its registers, as a server shows them and through its profile.
+    meter
+        Registers of the meter that it lies behind; its own where it is one.
 
     Raises
     ------
@@ -106,12 +110,14 @@ class Standalone:
         state: Path | None = None,
         save_every_s: float = 10.0,
         profiles: Path | None = None,
+        load_kw: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         of_day: Callable[[], float] | None = None,
     ) -> None:
         self.plate = plate
         self.fleet = Fleet([plate.prosumer()], plate.frequency_hz, plate.support, profiles=profiles)
         self._power_kw = power_kw
+        self._load_kw = load_kw
         self._state = state
         self._save_every_s = save_every_s
         self._clock = clock
@@ -121,6 +127,7 @@ class Standalone:
             restore(self.fleet, remembered)
         self.fleet.meters.hold_counters = state is not None
         self.unit = self.fleet.unit(plate.name, ROLES[plate.kind])
+        self.meter = self.fleet.unit(plate.name, "meter")
         self.registers = LocalUnit(self.unit, load_profile(plate.profile, profiles), plate.name)
         if self.registers.profile.kind != ROLES[plate.kind]:
             raise MapError(f"profile {plate.profile} is of a {self.registers.profile.kind}; choose another")
@@ -178,7 +185,7 @@ class Standalone:
             power_kw = power
         if self.plate.kind == "meter":
             return [power_kw], [0.0], [0.0]
-        return [0.0], [0.0], [power_kw if self.plate.kind == "inverter" else 0.0]
+        return [self._load_kw], [0.0], [power_kw if self.plate.kind == "inverter" else 0.0]
 
 
 def _local_time_of_day_s() -> float:

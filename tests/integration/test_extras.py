@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -80,7 +81,7 @@ def test_devices_extra_alone(tmp_path: Path) -> None:
     assert {"pymodbus", "aiomqtt", "paho-mqtt", "msgspec", "numpy"} <= brought
     for name in brought:
         install(name, site)
-    for package in ("broker", "devices"):
+    for package in ("broker", "devices", "market", "cosim"):
         copytree(ROOT / package, site / package)
     modules = sorted(
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -101,3 +102,10 @@ print([name for name in {HEAVY!r} if importlib.util.find_spec(name)])
     )
     assert done.stderr == ""
     assert done.stdout == "[]\n"
+    speaks = "from cosim.cli import main; main()"
+    asked = [folder / "bin" / "python", "-I", "-W", "error", "-c", speaks, "device", "meter"]
+    with subprocess.Popen([*asked, "--tcp", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True) as pi:
+        assert pi.stdout is not None
+        assert pi.stdout.readline().startswith("meter meter (sdm630): unit 1 at 127.0.0.1:")
+        pi.send_signal(signal.SIGTERM)
+    assert pi.returncode == 0
