@@ -1,4 +1,4 @@
-"""How long ``sharegrid device`` takes until it answers, and how much memory it needs: ``python benchmarks/device.py``.
+"""How soon ``sharegrid device`` answers, and how much memory it needs: ``python benchmarks/device.py``.
 
 The least start-up of five, and the largest resident memory of three seconds of one of them.
 """
