@@ -34,6 +34,7 @@ from devices.gateway import Gateway
 from devices.gateway_service import GatewayService
 from devices.grid_support import GridSupport
 from devices.plausibility import Plausibility
+from devices.run_discovery import presented, run_discovery
 from devices.service import DeviceHostService
 from market.services.auditor import Auditor
 from market.services.lam import LamHost
@@ -188,6 +189,9 @@ async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
         profiles=world.wiring.profiles,
     )
     stack.push_async_callback(gateway.close)
+    if world.scenario.live.home_assistant:
+        told = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
+        await stack.enter_async_context(presented(stage.url, told))
     return [
         await _device_host(stage, stack, DEVICE_HOST, fleet, injector),
         GatewayService(gate, gateway, plausibility(world)).run,

@@ -303,6 +303,9 @@ class Live(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hold_intervals: Annotated[
         int, Meta(ge=0, description="Intervals for which a silent device's last reading is held.")
     ] = 2
+    home_assistant: Annotated[
+        bool, Meta(description="Whether live devices are announced to Home Assistant on the run's broker.")
+    ] = False
     emulation: Annotated[Emulation, Meta(description="Emulated devices.")] = Emulation()
 
 

@@ -10,6 +10,9 @@ import re
 
 import pytest
 
+from broker.messages import DeviceState, Telemetry, encode
+from broker.topics import Topics
+from devices.endpoint import LiveProsumer, tcp
 from devices.homeassistant import (
     SENSORS,
     Control,
@@ -18,6 +21,7 @@ from devices.homeassistant import (
     object_id,
 )
 from devices.mqtt_messages import DeviceTopics
+from devices.run_discovery import run_discovery
 from devices.standalone import Nameplate, Standalone
 
 UNITS = {
@@ -125,6 +129,63 @@ def test_every_device_keeps_to_the_rules(kind, profile, control):
     assert energies
     assert {(one["unit_of_measurement"], one["state_class"]) for one in energies} == {
         ("kWh", "total_increasing")
+    }
+
+
+HOME = LiveProsumer(
+    id="p00017",
+    meter=tcp("127.0.0.1", 502, 1, "sdm630"),
+    pv=tcp("127.0.0.1", 502, 2, "sunspec-pv"),
+    battery=tcp("127.0.0.1", 502, 3, "sunspec-battery"),
+    nominal_v=120.0,
+)
+
+
+def test_live_prosumers_of_a_run_keep_to_the_rules():
+    plain = LiveProsumer(id="p00018", meter=HOME.meter)
+    configs = run_discovery(Topics("day1"), "gateway-0", [HOME, plain])
+    assert sorted(configs) == [discovery_topic("p00017"), discovery_topic("p00018")]
+    for config in configs.values():
+        assert complaints(json.loads(json.dumps(config))) == []
+    assert len(configs[discovery_topic("p00017")]["cmps"]) == 8
+    assert len(configs[discovery_topic("p00018")]["cmps"]) == 5
+
+
+def test_entities_of_a_run_read_its_telemetry():
+    jinja2 = pytest.importorskip("jinja2")
+    entities = run_discovery(Topics("day1"), "gateway-0", [HOME])[discovery_topic("p00017")]["cmps"]
+    states = [
+        DeviceState(device="pv", p_kw=3.25, min_kw=0.0, max_kw=5.0),
+        DeviceState(device="battery", p_kw=-1.0, min_kw=-2.0, max_kw=2.0, soc=0.5),
+    ]
+    telemetry = Telemetry(
+        run="day1",
+        tick=4,
+        sender="gateway-0",
+        seq=4,
+        phase="measure",
+        p_kw=-1.5,
+        q_kvar=0.25,
+        v_pu=1.05,
+        import_kwh=10.0,
+        export_kwh=20.0,
+        quality="good",
+        devices=states,
+    )
+    said = json.loads(encode(telemetry))
+    shown = {
+        name: float(jinja2.Template(entity["value_template"]).render(value_json=said))
+        for name, entity in entities.items()
+    }
+    assert shown == {
+        "p_kw": -1.5,
+        "q_kvar": 250.0,
+        "v_v": 126.0,
+        "import_kwh": 10.0,
+        "export_kwh": 20.0,
+        "pv_p_kw": 3.25,
+        "battery_p_kw": -1.0,
+        "battery_soc": 50.0,
     }
 
 

@@ -17,6 +17,7 @@ from broker.mqtt import connect
 from devices.endpoint import LiveProsumer, parse_endpoint, tcp
 from devices.gateway import Gateway
 from devices.mqtt_messages import DeviceTopics
+from devices.run_discovery import presented
 
 DEVICE = (sys.executable, "-W", "error", "-c", "from cosim.cli import main; main()", "device")
 
@@ -223,6 +224,20 @@ async def test_a_killed_device_is_offline_and_home_assistant_hears_of_it_when_it
             await heard.hears(topics.availability, lambda body: body == b"offline")
         async with listening(broker.url, config) as later:
             assert (await later.hears(config)).retained
+
+
+async def test_devices_of_a_run_are_told_again_when_home_assistant_comes(mosquitto_installed):
+    topic = "homeassistant/device/sharegrid_p1/config"
+    async with open_broker("mosquitto") as broker, listening(broker.url, topic) as heard:
+        async with presented(broker.url, {topic: {"o": {"name": "sharegrid"}}}):
+            await heard.hears(topic)
+            await heard.bus.publish("homeassistant/status", b"online")
+
+            async def told_again():
+                return len(heard.heard) == 2
+
+            await until(told_again)
+        assert json.loads(heard.heard[1].payload) == {"o": {"name": "sharegrid"}}
 
 
 async def test_counters_never_fall_whatever_ends_the_process(tmp_path):
