@@ -34,6 +34,7 @@ from broker.topics import topic_safe
 from cosim.clock import Clock, Pacing
 from cosim.emergency import KEY, findable, on_key
 from cosim.errors import SharegridError
+from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
 from cosim.loop import Stage, control, perform, services
@@ -144,7 +145,9 @@ async def _run(options: RunOptions) -> int:
         writer.feeder_map(feeder_map(world))
         for line in _hardware(world, options):
             click.echo(line, err=True)
-        for note in owner.layout.notes:
+        spot_kw = owner.layout.spot_kw
+        state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
+        for note in [*owner.layout.notes, *beyond_at_start(state, world.limits)]:
             click.echo(f"feeder: {note}", err=True)
             writer.event({"tick": 0, "kind": "feeder", "source": "feeder", "detail": note})
         accounts = account_names(world.roster.prosumers, world.roster.lams)

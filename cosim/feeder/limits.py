@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.circuit import AcState, FeederLayout
+from cosim.feeder.exposure import beyond
 from cosim.feeder.linear import Limits
 from cosim.scenario.sections import FeederSection
 
@@ -31,3 +32,16 @@ def limits_of(section: FeederSection, layout: FeederLayout) -> Limits:
         if section.current_limits
         else np.full_like(layout.rating_a, np.inf),
     )
+
+
+def beyond_at_start(state: AcState, limits: Limits) -> list[str]:
+    """A sentence on voltages that a feeder breaks already at its own loads; none where it keeps them."""
+    under, over, _ = beyond(state, limits)
+    broken = np.flatnonzero((under > 0) | (over > 0))
+    if not broken.size:
+        return []
+    worst = int(np.argmax(under + over))
+    count = f"{broken.size:,} of {len(state.nodes):,}"
+    where = f"{state.v_pu[worst]:.4f} pu at {state.nodes[worst]}"
+    beyond_them = f"{count} node voltages are beyond their limits, worst {where}"
+    return [f"at its own loads {beyond_them}: dispatches may be impossible to confirm"]

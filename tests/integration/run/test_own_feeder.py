@@ -1,0 +1,53 @@
+"""A run on a user's own circuit and table of LAMs, from the command line."""
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cosim.cli import main
+from cosim.results import load
+
+MASTER = """clear
+new circuit.own bus1=head basekv=0.4 pu=1.0 r1=0 x1=0.001 r0=0 x0=0.001
+new line.l bus1=head bus2=street phases=3 r1=0.04 x1=0.02 r0=0.1 x0=0.05 c1=0 c0=0 length=1 normamps=200
+new load.homes bus1=street phases=3 kv=0.4 kw=60 kvar=5
+new generator.chp bus1=street phases=3 kv=0.4 kw=8 kvar=0
+set voltagebases=[0.4]
+calcvoltagebases
+"""
+SCENARIO = """[run]
+start = 2024-06-21T19:00:00
+intervals = 1
+[feeder]
+master = "m.dss"
+voltage_min_pu = 0.99
+[tables]
+lams = "lams.csv"
+[population]
+prosumers = 12
+[live]
+per_lam = 0
+[broker]
+use = "embedded"
+"""
+
+
+def test_a_run_on_ones_own_feeder_says_what_it_does_not_honour(tmp_path: Path):
+    (tmp_path / "m.dss").write_text(MASTER)
+    (tmp_path / "lams.csv").write_text("lam,bus,phases,spot_kw\nhomes,street,,\nroof,STREET,A,5\n")
+    (tmp_path / "s.toml").write_text(SCENARIO)
+    out = tmp_path / "run"
+    done = CliRunner().invoke(main, ["run", str(tmp_path / "s.toml"), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    said = [line for line in done.stderr.splitlines() if line.startswith("feeder: ")]
+    assert len(said) == 2
+    assert said[0].startswith("feeder: 1 generator (chp): no prosumer, so it keeps")
+    assert "of 6 node voltages are beyond their limits, worst 0.9" in said[1]
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    assert [event["detail"] for event in events if event["kind"] == "feeder"] == [
+        line.removeprefix("feeder: ") for line in said
+    ]
+    run = load(out)
+    assert sorted(set(run.lams.lam)) == ["homes", "roof"]
+    assert run.summary["feeder"] == "own"
