@@ -1,8 +1,7 @@
-"""Emulated PV inverters: SunSpec models 1, 103, 120, 121 and 123 in front of the inverter physics.
+"""Emulated PV inverters: the physics behind the registers of `devices.pv_face`.
 
-A limit acts only through the registers: ``WMaxLimPct`` while ``WMaxLim_Ena`` is set and its revert time
-has not run out; ``Conn`` 0 takes the inverter off the grid. Volt-var, volt-watt and trips act on the voltage
-at the terminals (`devices.grid_support`).
+A limit acts only through the registers, while it is enabled and its revert time has not run out. Volt-var,
+volt-watt and trips act on the voltage at the terminals (`devices.grid_support`).
 """
 
 from collections.abc import Sequence
@@ -24,21 +23,13 @@ from devices.grid_support import (
     volt_watt,
 )
 from devices.inverter import curtail
-from devices.meter import Phases, power_factor
-from devices.nameplate import put_identity, put_rating
-from devices.registers import scale_factor
+from devices.meter import Phases
+from devices.nameplate import put_identity
+from devices.pv_face import FACES, FAULT, MPPT, OFF, SLEEPING, THROTTLED, Plates, PvModels, Seen
 from devices.revert import RevertTimers
 from devices.sunspec import sunspec_layout
 
 Array = NDArray[np.float64]
-MODELS = (1, 103, 120, 121, 123)
-_CONTROLS = ("123.Conn", "123.WMaxLimPct", "123.WMaxLimPct_RvrtTms", "123.WMaxLim_Ena")
-_PV = 4
-_OFF, _SLEEPING, _MPPT, _THROTTLED, _FAULT = 1.0, 2.0, 4.0, 5.0, 7.0
-_ACC32 = 2.0**32
-# Bits of 103.Evt1: the grid is disconnected, and for each window of `grid_support.WINDOWS` why.
-_GRID_DISCONNECT = 1 << 4
-_CAUSES = np.array([1 << 10, 1 << 10, 1 << 11, 1 << 11, 1 << 8, 1 << 8, 1 << 9, 1 << 9])
 
 
 class PvUnits:
@@ -52,6 +43,8 @@ class PvUnits:
         Nominal frequency of the grid [Hz].
     support
         Which grid-support functions are in force.
+    models
+        Which registers they show: a model of `devices.pv_face`.
 
     Attributes
     ----------
@@ -64,23 +57,33 @@ class PvUnits:
     """
 
     def __init__(
-        self, prosumers: Sequence[EmulatedProsumer], frequency_hz: float, support: GridSupport
+        self,
+        prosumers: Sequence[EmulatedProsumer],
+        frequency_hz: float,
+        support: GridSupport,
+        models: PvModels = "103",
     ) -> None:
         ids = [p.id for p in prosumers]
-        self.bank = Bank(sunspec_layout(MODELS), len(ids), _CONTROLS)
+        self.face = face = FACES[models]
+        self.bank = Bank(sunspec_layout(face.models), len(ids), (face.connect, *face.group))
         self.rating_kw = np.array([p.pv_kw for p in prosumers])
         self.efficiency = np.array([p.pv_efficiency for p in prosumers])
         self.support = support
         self.protection = Protection(len(ids), frequency_hz)
         self.p_kw, self.q_kvar, self.mean_kvar = np.zeros((3, len(ids)))
         self.energy_kwh = np.zeros(len(ids))
-        ramp_pct_s = np.array([p.pv_ramp_pct_s for p in prosumers])
-        self._rate_kw_s = ramp_pct_s / 100.0 * self.rating_kw
-        self._state = np.full(len(ids), _SLEEPING)
-        self._timers = RevertTimers(self.bank, _CONTROLS[1:], "123.WMaxLimPct_RvrtTms")
+        plates = Plates(
+            self.rating_kw,
+            np.array([p.pv_ramp_pct_s for p in prosumers]),
+            np.array([p.nominal_v for p in prosumers]),
+            np.array([len(p.phases) == 1 for p in prosumers], dtype=bool),
+            frequency_hz,
+        )
+        self._rate_kw_s = plates.ramp_pct_s / 100.0 * self.rating_kw
+        self._state = np.full(len(ids), SLEEPING)
+        self._timers = RevertTimers(self.bank, face.group, face.seconds)
         put_identity(self.bank, "PV inverter", ids)
-        put_rating(self.bank, _PV, self.rating_kw, np.array([p.nominal_v for p in prosumers]))
-        self._put_constants(ramp_pct_s)
+        face.put_constants(self.bank, plates)
         self.bank.keep_defaults()
 
     def restart(self, row: int) -> None:
@@ -91,7 +94,7 @@ class PvUnits:
     def begin(self, available_kw: ArrayLike) -> None:
         """Start in the steady state of a given sun [kW], ``(n,)``, without a limit."""
         self.p_kw = np.clip(available_kw, 0.0, self.rating_kw)
-        self._state = np.where(self.p_kw > 0.0, _MPPT, _SLEEPING)
+        self._state = np.where(self.p_kw > 0.0, MPPT, SLEEPING)
 
     def step(self, available_kw: ArrayLike, at: Terminals, hz: float, dt_s: float) -> Array:
         """Let ``dt_s`` seconds pass with the limits now in the registers.
@@ -122,7 +125,7 @@ class PvUnits:
         spans = np.diff(times, axis=0, append=dt_s)
         generated_kws, injected_kvars = np.zeros_like(held_s), np.zeros_like(held_s)
         slow_kw_s = np.minimum(self._rate_kw_s, self.rating_kw / SERVICE_RAMP_S)
-        awake = (available > 0.0) & (self.bank.get("123.Conn") != 0.0)
+        awake = (available > 0.0) & (self.bank.get(self.face.connect) != 0.0)
         for begin_s, span_s in zip(times, spans, strict=True):
             on = (begin_s >= service.from_s) & (begin_s < service.until_s)
             rate_kw_s = np.where(begin_s < service.slow_until_s, slow_kw_s, self._rate_kw_s)
@@ -131,7 +134,7 @@ class PvUnits:
             motion = curtail(self.p_kw, np.where(on, available, 0.0), limit_kw, rate_kw_s, span_s)
             generated_kws, self.p_kw = generated_kws + motion.net_kws, motion.end_kw
         self.mean_kvar = injected_kvars / dt_s
-        self.bank.put_rows("123.WMaxLim_Ena", self._timers.pass_time(dt_s), 0.0)
+        self.face.revert(self.bank, self._timers.pass_time(dt_s))
         self._note_state(available)
         self.energy_kwh = self.energy_kwh + generated_kws / 3600.0
         mean_kw: Array = generated_kws / dt_s
@@ -154,54 +157,31 @@ class PvUnits:
 
     def _limit_kw(self, held: NDArray[np.bool_], at: Terminals) -> Array:
         """The most that registers and voltage allow; reactive power comes first where both do not fit."""
-        bank = self.bank
-        enabled = held & (bank.get("123.WMaxLim_Ena") == 1.0)
-        share = np.clip(bank.get("123.WMaxLimPct"), 0.0, 100.0) / 100.0
-        limit_kw = np.where(enabled, share * self.rating_kw, np.inf)
+        limit_kw = self.face.limit(self.bank, held) * self.rating_kw
         if self.support.volt_watt:
             limit_kw = np.minimum(limit_kw, volt_watt(at.mean_pu) * self.rating_kw)
         if self.support.volt_var:
             limit_kw = np.minimum(limit_kw, np.sqrt(self.rating_kw**2 - self.q_kvar**2))
-        return np.where(bank.get("123.Conn") != 0.0, limit_kw, 0.0)
+        return np.where(self.bank.get(self.face.connect) != 0.0, limit_kw, 0.0)
 
     def _note_state(self, available: Array) -> None:
         held_back = (self.p_kw < available) & (available > 0.0)
-        states = [self.bank.get("123.Conn") == 0.0, ~self.protection.connected, available <= 0.0, held_back]
-        self._state = np.select(states, [_OFF, _FAULT, _SLEEPING, _THROTTLED], default=_MPPT)
+        off = self.bank.get(self.face.connect) == 0.0
+        states = [off, ~self.protection.connected, available <= 0.0, held_back]
+        self._state = np.select(states, [OFF, FAULT, SLEEPING, THROTTLED], default=MPPT)
 
     def show(self, phases: Phases, frequency_hz: float) -> None:
         """Put measurements into the registers; ``phases`` are those of the inverter's own terminals."""
-        bank = self.bank
-        bank.put("103.W", 1e3 * self.p_kw)
-        bank.put("103.VAr", 1e3 * self.q_kvar)
-        bank.put("103.VA", 1e3 * np.hypot(self.p_kw, self.q_kvar))
-        bank.put("103.PF", 100.0 * power_factor(self.p_kw, self.q_kvar))
-        bank.put("103.DCW", 1e3 * self.p_kw / self.efficiency)
-        bank.put("103.A", phases.i_a.sum(axis=1))
-        for k, letter in enumerate("ABC"):
-            used = phases.v[:, k] > 0.0
-            bank.put(f"103.Aph{letter}", np.where(used, phases.i_a[:, k], np.nan))
-            bank.put(f"103.PhVph{letter}", np.where(used, phases.v[:, k], np.nan))
-        bank.put("103.Hz", frequency_hz)
-        bank.put("103.WH", np.mod(1e3 * self.energy_kwh, _ACC32))
-        bank.put("103.St", self._state)
-        off = ~self.protection.connected
-        bank.put("103.Evt1", np.where(off, _GRID_DISCONNECT | _CAUSES[self.protection.cause], 0))
-
-    def _put_constants(self, ramp_pct_s: Array) -> None:
-        bank, points = self.bank, self.bank.layout.points
-        power_sf = scale_factor(2e3 * self.rating_kw, points["103.W"])
-        for name in ("103.W_SF", "103.VA_SF", "103.VAr_SF", "103.DCW_SF"):
-            bank.put(name, power_sf)
-        for name in ("103.A_SF", "103.Hz_SF", "123.WMaxLimPct_SF", "123.OutPFSet_SF"):
-            bank.put(name, -2)
-        for name in ("103.V_SF", "103.PF_SF", "121.WGra_SF"):
-            bank.put(name, -1)
-        for name in ("103.WH_SF", "103.Tmp_SF", "103.Evt1", "103.Evt2"):
-            bank.put(name, 0)
-        bank.put("121.WGra", ramp_pct_s)
-        bank.put("123.Conn", 1)
-        bank.put("123.WMaxLimPct", 100.0)
-        bank.put("123.OutPFSet", 1.0)
-        for name in ("WMaxLimPct_RvrtTms", "WMaxLim_Ena", "OutPFSet_Ena", "VArPct_Ena"):
-            bank.put(f"123.{name}", 0)
+        seen = Seen(
+            p_kw=self.p_kw,
+            q_kvar=self.q_kvar,
+            dc_kw=self.p_kw / self.efficiency,
+            energy_kwh=self.energy_kwh,
+            state=self._state,
+            connected=self.protection.connected,
+            cause=self.protection.cause,
+            left_s=self._timers.remaining_s,
+            phases=phases,
+            hz=frequency_hz,
+        )
+        self.face.show(self.bank, seen)

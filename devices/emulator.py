@@ -20,6 +20,8 @@ from devices.endpoint import LiveProsumer, tcp
 from devices.fault_proxy import FaultProxy
 from devices.grid_support import GridSupport, Terminals
 from devices.meter import Phases, phase_quantities
+from devices.meter_face import MeterModel
+from devices.pv_face import PvModels
 from devices.server import MOST_UNITS, Unit, start_servers, stop_servers
 
 __all__ = ["EmulatedProsumer", "Fleet"]
@@ -45,6 +47,8 @@ class Fleet:
         Source of the meters' errors; needed where they have any.
     profiles
         Folder of the user's profiles.
+    pv_models, meter_model
+        SunSpec models of the PV inverters, see `devices.pv_face`, and of meters that are SunSpec's.
 
     Attributes
     ----------
@@ -68,6 +72,8 @@ class Fleet:
         accuracy: Accuracy = _EXACT,
         rng: np.random.Generator | None = None,
         profiles: Path | None = None,
+        pv_models: PvModels = "103",
+        meter_model: MeterModel = "203",
     ) -> None:
         if len({p.id for p in prosumers}) != len(prosumers):
             raise ValueError("two emulated prosumers share an id; give each its own")
@@ -81,8 +87,8 @@ class Fleet:
         self.pv_at = np.flatnonzero([p.pv_kw > 0.0 for p in prosumers])
         self.battery_at = np.flatnonzero([p.battery_kw > 0.0 for p in prosumers])
         self.frequency_hz = frequency_hz
-        self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng, profiles)
-        self.pv = PvUnits([self.prosumers[k] for k in self.pv_at], frequency_hz, support)
+        self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng, profiles, meter_model)
+        self.pv = PvUnits([self.prosumers[k] for k in self.pv_at], frequency_hz, support, pv_models)
         self.battery = BatteryUnits([self.prosumers[k] for k in self.battery_at], frequency_hz)
         self._index = {p.id: k for k, p in enumerate(self.prosumers)}
         self._servers: list[ModbusTcpServer] = []

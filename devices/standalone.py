@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -13,8 +13,10 @@ from devices.emulator import Fleet
 from devices.errors import MapError
 from devices.grid_support import GridSupport
 from devices.local_unit import LocalUnit
+from devices.meter_face import MeterModel
 from devices.power_file import PowerFile
 from devices.profiles import load_profile
+from devices.pv_face import PvModels
 from devices.state_file import load_state, restore, save_state, snapshot
 
 Kind = Literal["meter", "inverter", "battery"]
@@ -28,8 +30,9 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    name, kind, profile
-        Name, kind, and profile of its registers.
+    name, kind, profile, model
+        Name, kind, profile of its registers, and the SunSpec model that it measures with: 203 or 213 of a
+        meter, 103, 113 or 701 of an inverter; empty for the first.
     rating_kw, capacity_kwh, soc, efficiency
         Rating of an inverter [kW]; usable capacity [kWh], first state of charge [0..1] and one-way
         efficiency of a battery.
@@ -42,6 +45,7 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: Kind
     profile: str
+    model: str = ""
     rating_kw: float = 5.0
     capacity_kwh: float = 10.0
     soc: float = 0.5
@@ -115,7 +119,13 @@ class Standalone:
         of_day: Callable[[], float] | None = None,
     ) -> None:
         self.plate = plate
-        self.fleet = Fleet([plate.prosumer()], plate.frequency_hz, plate.support, profiles=profiles)
+        self.fleet = Fleet(
+            [plate.prosumer()],
+            plate.frequency_hz,
+            plate.support,
+            profiles=profiles,
+            **_models(plate),
+        )
         self._power_kw = power_kw
         self._load_kw = load_kw
         self._state = state
@@ -186,6 +196,20 @@ class Standalone:
         if self.plate.kind == "meter":
             return [power_kw], [0.0], [0.0]
         return [self._load_kw], [0.0], [power_kw if self.plate.kind == "inverter" else 0.0]
+
+
+def _models(plate: Nameplate) -> dict[str, Any]:
+    """The fleet's word for a device's SunSpec model."""
+    if not plate.model:
+        return {}
+    if plate.kind == "inverter" and plate.model in get_args(PvModels):
+        return {"pv_models": plate.model}
+    if plate.kind == "meter" and plate.profile == "sunspec-meter" and plate.model in get_args(MeterModel):
+        return {"meter_model": plate.model}
+    raise MapError(
+        f"a {plate.kind} of profile {plate.profile} cannot measure with model {plate.model}; "
+        "an inverter has 103, 113 or 701, a sunspec-meter 203 or 213"
+    )
 
 
 def _local_time_of_day_s() -> float:

@@ -91,6 +91,25 @@ def test_a_battery_obeys_and_its_registers_tell():
     assert names == [name for _, name, _, _ in sorted(device.registers.points())]
 
 
+@pytest.mark.parametrize("model", ["103", "113", "701"])
+def test_an_inverter_speaks_through_the_models_it_is_given(model):
+    clock = Clock()
+    device = Standalone(plate("inverter", "sunspec-pv", rating_kw=6.0, model=model), 5.0, clock=clock)
+    device.set_power(1.5, 0.0)
+    read = after(device, clock, 3600.0)
+    assert read["p_kw"] == pytest.approx(1.5)
+    assert read["energy_kwh"] == pytest.approx(1.5, abs=0.01)
+    assert any(name.startswith(f"{model}.") for _, name, _, _ in device.registers.points())
+
+
+@pytest.mark.parametrize(
+    ("kind", "profile"), [("meter", "sdm630"), ("battery", "sunspec-battery"), ("inverter", "sunspec-pv")]
+)
+def test_a_model_that_a_device_cannot_have_is_refused(kind, profile):
+    with pytest.raises(MapError, match="cannot measure with model 203"):
+        Standalone(plate(kind, profile, model="203"))
+
+
 def test_a_meter_cannot_be_told_anything():
     with pytest.raises(DeviceError, match="no registers through which"):
         Standalone(plate()).set_power(1.0, 0.0)

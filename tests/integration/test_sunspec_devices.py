@@ -1,202 +1,163 @@
-"""Every kind of SunSpec device that the shipped profiles know, at every base, behind a plain socket."""
+"""Every emulated SunSpec device, scanned, read and commanded by pysunspec2, and by the gateway as well."""
 
+import asyncio
+from contextlib import contextmanager
+
+import numpy as np
 import pytest
+from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from broker.messages import DeviceSetPoint
-from devices.bank import Bank
-from devices.endpoint import LiveProsumer, parse_endpoint
+from devices.emulator import EmulatedProsumer, Fleet
 from devices.gateway import Gateway
-from devices.models import model
-from devices.sunspec import sunspec_layout
-from tests.integration import plain_modbus as plain
+from devices.grid_support import GridSupport
 
-METER_203 = {
-    "203.W_SF": 0,
-    "203.VAR_SF": 0,
-    "203.V_SF": -1,
-    "203.TotWh_SF": 1,
-    "203.TotVArh_SF": 0,
-    "203.W": -1500,
-    "203.VAR": 200,
-    "203.PhVphA": 231.4,
-    "203.TotWhImp": 123450,
-    "203.TotWhExp": 70,
-    "203.TotVArhImpQ1": 400,
-    "203.TotVArhImpQ2": 600,
-    "203.TotVArhExpQ3": 10,
-    "203.TotVArhExpQ4": 0,
-}
-METER_213 = {
-    "213.W": -1500,
-    "213.VAR": 200,
-    "213.PhVphA": 231.4,
-    "213.TotWhImp": 123450,
-    "213.TotWhExp": 70,
-    "213.TotVArhImpQ1": 400,
-    "213.TotVArhImpQ2": 600,
-    "213.TotVArhExpQ3": 10,
-    "213.TotVArhExpQ4": 0,
-}
-LIMIT = {"123.WMaxLimPct_SF": -1, "123.WMaxLimPct": 100, "123.WMaxLim_Ena": 0, "123.WMaxLimPct_RvrtTms": 0}
-SETTINGS = {"121.WMax_SF": 0, "121.WMax": 5000}
-BAND = {
-    "124.WChaMax_SF": 0,
-    "124.ChaState_SF": 0,
-    "124.InOutWRte_SF": -2,
-    "124.WChaMax": 4000,
-    "124.ChaState": 50,
-    "124.StorCtl_Mod": 0,
-    "124.OutWRte": 100,
-    "124.InWRte": 100,
-    "124.InOutWRte_RvrtTms": 0,
-}
-SET_704 = {
-    "704.WSet_SF": 0,
-    "704.WMaxLimPct_SF": -1,
-    "704.WSetEna": 0,
-    "704.WSetMod": 0,
-    "704.WSet": 0,
-    "704.WSetRvrtTms": 0,
-    "704.WMaxLimPctEna": 0,
-    "704.WMaxLimPct": 100,
-    "704.WMaxLimPctRvrtTms": 0,
-}
-DER = {"701.W_SF": 0, "701.W": 2000, "702.W_SF": 0, "702.WMax": 5000}
+HOME = EmulatedProsumer(
+    id="home",
+    meter="sunspec-meter",
+    phases=(1, 2),
+    pv_kw=6.0,
+    battery_kw=4.0,
+    battery_kwh=10.0,
+    battery_efficiency=1.0,
+)
+CONTROLS = {"103": 123, "113": 123, "701": 704}
 
 
-def image(values, base, *models, short=False):
-    """Registers of a device with some models; ``short`` has a common model of 65 registers."""
-    bank = Bank(sunspec_layout((1, *models), base), 1)
-    for name, value in sorted(values.items(), key=lambda item: not item[0].endswith("_SF")):
-        bank.put(name, value)
-    words = bank.words[0].tolist()
-    if short:
-        words[3] = 65
-        del words[2 + 2 + 65]
-    return dict(enumerate(words, start=base))
+def begun(**options):
+    fleet = Fleet([HOME], 50.0, **options)
+    fleet.begin([1.5], [0.5], [5.0])
+    return fleet
 
 
-def cell(base, models, name, *, short=False):
-    """Address of a point in such a device."""
-    at = sunspec_layout((1, *models), base).points[name].at
-    return base + at - short
+def advance(fleet, dt_s=300.0):
+    fleet.advance([[1.5]], [[0.5]], [[5.0]], dt_s)
 
 
-@pytest.mark.parametrize("base", [0, 40000, 50000])
-@pytest.mark.parametrize("short", [False, True])
-@pytest.mark.parametrize(("number", "values"), [(203, METER_203), (213, METER_213)])
-async def test_meters(base, short, number, values):
-    registers = plain.Registers({1: image(values, base, number, short=short)})
-    async with plain.tcp_server(registers) as port:
-        home = LiveProsumer(id="a", meter=parse_endpoint(f"tcp://127.0.0.1:{port}/1", "sunspec-meter"))
-        gateway = Gateway([home])
+@contextmanager
+def scanned(endpoint):
+    device = SunSpecModbusClientDeviceTCP(
+        slave_id=endpoint.unit, ipaddr=endpoint.link.place, ipport=endpoint.link.port, timeout=5.0
+    )
+    device.connect()
+    try:
+        device.scan(connect=False)
+        for number, models in device.models.items():
+            assert not isinstance(number, int) or not any(model.error_info for model in models)
+        yield device
+    finally:
+        device.disconnect()
+
+
+def values(endpoint, number, *names):
+    with scanned(endpoint) as device:
+        (model,) = device.models[number]
+        return [model.points[name].cvalue for name in names]
+
+
+async def told(endpoint, number, *names):
+    return await asyncio.to_thread(values, endpoint, number, *names)
+
+
+@pytest.mark.parametrize("models", CONTROLS)
+async def test_an_inverter_tells_what_it_does(models):
+    fleet = begun(pv_models=models, support=GridSupport(volt_var=True))
+    async with fleet.serving() as live:
+        fleet.set_voltage([1.05])
+        advance(fleet)
+        pv = live["home"].pv
+        power = ("W", "Var", "Hz") if models == "701" else ("W", "VAr", "Hz")
+        w, var, hz = await told(pv, int(models), *power)
+        assert (w, hz) == (5000, 50)
+        assert var == pytest.approx(-0.22 * 6000, abs=1.0)
+        phases = ("VL1", "VL3") if models == "701" else ("PhVphA", "PhVphC")
+        first, third = await told(pv, int(models), *phases)
+        assert first == pytest.approx(1.05 * 230.0, abs=0.06)
+        assert third is None or np.isnan(third)
+
+
+@pytest.mark.parametrize("models", CONTROLS)
+async def test_an_inverter_is_limited_value_first_and_enable_apart(models):
+    fleet = begun(pv_models=models)
+    number = CONTROLS[models]
+    enable = "WMaxLim_Ena" if number == 123 else "WMaxLimPctEna"
+
+    def write(endpoint, **points):
+        with scanned(endpoint) as device:
+            (controls,) = device.models[number]
+            for name, value in points.items():
+                controls.points[name].cvalue = value
+                controls.write()
+
+    async with fleet.serving() as live:
+        pv = live["home"].pv
+        await asyncio.to_thread(write, pv, WMaxLimPct=25.0)
+        advance(fleet)
+        assert fleet.pv.p_kw[0] == 5.0
+        await asyncio.to_thread(write, pv, **{enable: 1})
+        advance(fleet)
+        assert fleet.pv.p_kw[0] == pytest.approx(1.5)
+
+
+async def test_an_inverter_as_ieee_1547_has_it_falls_back_to_what_it_was_told_for_that():
+    fleet = begun(pv_models="701")
+
+    def write(endpoint):
+        with scanned(endpoint) as device:
+            (controls,) = device.models[704]
+            for name, value in (("WMaxLimPctRvrt", 50.0), ("WMaxLimPct", 10.0)):
+                controls.points[name].cvalue = value
+            for name, value in (("WMaxLimPctEnaRvrt", 1), ("WMaxLimPctRvrtTms", 400), ("WMaxLimPctEna", 1)):
+                controls.points[name].value = value
+            controls.write()
+
+    async with fleet.serving() as live:
+        pv = live["home"].pv
+        await asyncio.to_thread(write, pv)
+        advance(fleet)
+        assert fleet.pv.p_kw[0] == pytest.approx(0.6)
+        assert await told(pv, 704, "WMaxLimPctRvrtRem") == [100]
+        advance(fleet)
+        assert fleet.pv.p_kw[0] == pytest.approx(3.0)
+        assert await told(pv, 704, "WMaxLimPct", "WMaxLimPctEna") == [50, 1]
+        assert await told(pv, 702, "WMaxRtg", "AbnOpCatRtg", "VNom") == [6000, 2, 230]
+        assert await told(pv, 703, "ES", "ESVHi", "ESHzLo", "ESDlyTms") == [1, 105, 49.5, 300]
+
+
+@pytest.mark.parametrize("models", CONTROLS)
+async def test_a_trip_shows_in_state_and_alarms(models):
+    fleet = begun(pv_models=models)
+    async with fleet.serving() as live:
+        fleet.set_voltage([1.25])
+        advance(fleet)
+        names = ("InvSt", "Alrm", "ConnSt") if models == "701" else ("St", "Evt1")
+        state = await told(live["home"].pv, int(models), *names)
+        assert state == ([6, 1040, 0] if models == "701" else [7, 1040])
+
+
+@pytest.mark.parametrize("model", ["203", "213"])
+async def test_a_meter_tells_the_same_in_integers_and_floats(model):
+    fleet = begun(meter_model=model)
+    async with fleet.serving() as live:
+        advance(fleet)
+        w, var, exported, volt = await told(live["home"].meter, int(model), "W", "VAR", "TotWhExp", "PhVphA")
+        assert (w, var, volt) == (-3500, 500, 230)
+        assert exported == pytest.approx(3500.0 / 12.0, abs=1.0)
+
+
+@pytest.mark.parametrize("models", CONTROLS)
+@pytest.mark.parametrize("model", ["203", "213"])
+async def test_the_gateway_needs_to_know_nothing_of_the_difference(models, model):
+    fleet = begun(pv_models=models, meter_model=model)
+    async with fleet.serving() as live:
+        gateway = Gateway(live.values())
+        advance(fleet)
+        outcome = await gateway.command("home", [DeviceSetPoint(device="pv", power_kw=2.0)], 900.0)
+        assert outcome.ok, outcome.detail
+        advance(fleet)
         (reading,) = await gateway.poll()
-        asked = len(registers.asked)
-        (again,) = await gateway.poll()
         await gateway.close()
-    assert gateway.problems == []
-    assert (reading.p_kw, reading.q_kvar) == (-1.5, 0.2)
-    assert reading.v_v == pytest.approx((231.4,), rel=1e-6)
-    assert (reading.import_kwh, reading.export_kwh) == (123.45, 0.07)
-    assert (reading.import_kvarh, reading.export_kvarh) == (1.0, 0.01)
-    assert again.import_kwh == reading.import_kwh
-    # A float meter is read in one request, an integer meter in one or two with its scale factors.
-    assert len(registers.asked) - asked <= 2
-
-
-INVERTERS = {
-    "103 and 123": ((103, 120, 121, 123), {"103.W_SF": 0, "103.W": 2000, **SETTINGS, **LIMIT}, "123"),
-    "113 and 123": ((113, 120, 121, 123), {"113.W": 2000, **SETTINGS, **LIMIT}, "123"),
-    "120 alone": (
-        (103, 120, 123),
-        {"103.W_SF": 0, "103.W": 2000, "120.WRtg_SF": 2, "120.WRtg": 5000, **LIMIT},
-        "123",
-    ),
-    "IEEE 1547": ((701, 702, 703, 704), {**DER, **SET_704}, "704"),
-}
-
-
-@pytest.mark.parametrize("kind", INVERTERS)
-async def test_inverters(kind):
-    models, values, controls = INVERTERS[kind]
-    cells = image(values, 40000, *models, short=True)
-    registers = plain.Registers({1: image(METER_213, 0, 213), 2: cells})
-    async with plain.tcp_server(registers) as port:
-        link = f"tcp://127.0.0.1:{port}"
-        home = LiveProsumer(
-            id="a",
-            meter=parse_endpoint(f"{link}/1", "sunspec-meter"),
-            pv=parse_endpoint(f"{link}/2", "sunspec-pv"),
-        )
-        gateway = Gateway([home])
-        (reading,) = await gateway.poll()
-        outcome = await gateway.command("a", [DeviceSetPoint(device="pv", power_kw=2.0)], 900.0)
-        await gateway.close()
-    (state,) = reading.devices
-    assert (state.p_kw, state.min_kw, state.max_kw) == (2.0, 0.0, 5.0)
-    assert outcome.ok, outcome.detail
-    limit = cells[cell(40000, models, f"{controls}.WMaxLimPct", short=True)]
-    enable = "123.WMaxLim_Ena" if controls == "123" else "704.WMaxLimPctEna"
-    assert (limit, cells[cell(40000, models, enable, short=True)]) == (400, 1)
-
-
-BATTERIES = {
-    "701, 704 and 713": (
-        (701, 702, 704, 713),
-        {**DER, **SET_704, "713.WH_SF": 0, "713.Pct_SF": 0, "713.WHRtg": 10000, "713.SoC": 50},
-        {"704.WSet": 0xFFFF, "704.WSetEna": 1, "704.WSetMod": 1},
-    ),
-    "103 and 124": (
-        (103, 120, 121, 124),
-        {"103.W_SF": 0, "103.W": 2000, **SETTINGS, **BAND, "120.WHRtg_SF": 1, "120.WHRtg": 10000},
-        {"124.OutWRte": 0x10000 - 2000, "124.InWRte": 2500, "124.StorCtl_Mod": 3},
-    ),
-    "103, 124 and 802": (
-        (103, 121, 124, 802),
-        {
-            "103.W_SF": 0,
-            "103.W": 2000,
-            **SETTINGS,
-            **BAND,
-            "802.WHRtg_SF": 1,
-            "802.SoC_SF": 0,
-            "802.WChaDisChaMax_SF": 0,
-            "802.WHRtg": 10000,
-            "802.SoC": 50,
-            "802.WChaRteMax": 4000,
-            "802.WDisChaRteMax": 5000,
-        },
-        {"124.OutWRte": 0x10000 - 2000, "124.InWRte": 2500, "124.StorCtl_Mod": 3},
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", BATTERIES)
-async def test_batteries(kind):
-    models, values, written = BATTERIES[kind]
-    cells = image(values, 50000, *models)
-    registers = plain.Registers({1: image(METER_213, 0, 213), 2: cells})
-    async with plain.tcp_server(registers) as port:
-        link = f"tcp://127.0.0.1:{port}"
-        home = LiveProsumer(
-            id="a",
-            meter=parse_endpoint(f"{link}/1", "sunspec-meter"),
-            battery=parse_endpoint(f"{link}/2", "sunspec-battery"),
-        )
-        gateway = Gateway([home], interval_s=3600.0)
-        (reading,) = await gateway.poll()
-        outcome = await gateway.command("a", [DeviceSetPoint(device="battery", power_kw=-1.0)], 900.0)
-        released = await gateway.command("a", [DeviceSetPoint(device="battery", power_kw=None)])
-        await gateway.close()
-    (state,) = reading.devices
-    assert (state.p_kw, state.soc, state.max_kw) == (2.0, 0.5, 5.0)
-    assert state.min_kw == (-5.0 if "713" in kind else -4.0)
-    assert outcome.ok, outcome.detail
-    enable = "704.WSetEna" if "704.WSetEna" in written else "124.StorCtl_Mod"
-    for name, word in written.items():
-        assert cells[cell(50000, models, name)] == (0 if name == enable else word), name
-    assert released.ok
-
-
-def test_every_shipped_model_is_read_from_its_file():
-    assert {model(number).id for number in (113, 213, 702, 703, 802)} == {113, 213, 702, 703, 802}
+    assert (reading.quality, reading.p_kw) == ("good", pytest.approx(-0.5, abs=1e-3))
+    pv = next(state for state in reading.devices if state.device == "pv")
+    assert (pv.p_kw, pv.max_kw) == (pytest.approx(2.0, abs=1e-3), 6.0)
+    assert len(reading.v_v) == 2
