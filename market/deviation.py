@@ -90,6 +90,8 @@ def _search(case: Case, outcome: Outcome, total: Curves, bids: Floats, lam: int)
 
     def cost(net_kw: float) -> tuple[float, float]:
         at = now_price if net_kw == now_kw else _residual_price(case, outcome, bids, lam, net_kw)
+        if at is None:
+            return np.inf, np.nan
         return _value(price, kw, net_kw, now_kw) + at * net_kw + fee * abs(net_kw), at
 
     grid = np.linspace(kw[-1], kw[0], GRID)
@@ -116,8 +118,8 @@ def _search(case: Case, outcome: Outcome, total: Curves, bids: Floats, lam: int)
     return Deviation(lam, max(stay - least, 0.0), net_kw, cost(net_kw)[1], bill)
 
 
-def _residual_price(case: Case, outcome: Outcome, bids: Floats, lam: int, net_kw: float) -> float:
-    """Price at a LAM whose net purchase is fixed while all others keep their bids; infinite if impossible."""
+def _residual_price(case: Case, outcome: Outcome, bids: Floats, lam: int, net_kw: float) -> float | None:
+    """Price at a LAM whose net purchase is fixed while all others keep their bids; None if impossible."""
     known = np.append(outcome.wam.price, [case.grid.import_price, case.grid.export_price])
     ends = np.array([known.min() - MARGIN, known.max() + MARGIN])
     lines = [(ends, bid - case.wam_sensitivity * ends) for bid in bids]
@@ -125,7 +127,7 @@ def _residual_price(case: Case, outcome: Outcome, bids: Floats, lam: int, net_kw
     try:
         anew = clear_wam(from_points(lines), case.network, case.grid, case.balance, case.offset_kw)
     except MarketError:
-        return float(np.copysign(np.inf, net_kw))
+        return None
     return float(anew.price[lam])
 
 

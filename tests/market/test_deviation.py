@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from market.case import Resources
 from market.casefile import read_case
 from market.clearing import clear, member_curves
 from market.curves import from_points
@@ -80,3 +81,20 @@ def test_rows_that_cut_a_lam_off_give_it_power_that_the_conjecture_does_not_see(
     gains = [each.gain for each in best_deviations(case, outcome)]
     assert max(gains) > 0.1
     assert np.median(gains) < 1e-3
+
+
+def test_bids_that_nobody_can_clear_are_no_deviation():
+    """A LAM that alone can feed an island: not even taking nothing is a bid that the others could meet."""
+    case, _ = solved("islanded")
+    lam_of = case.lam_of
+    first = int(np.flatnonzero(lam_of == 0)[0])
+    demand_kw = np.where(lam_of == 0, 0.0, 1.0)
+    resources = Resources(
+        np.array([first]), np.array([-40.0]), np.array([40.0]), np.array([0.1]), np.array([0.01])
+    )
+    case = replace(case, demand_kw=demand_kw, resources=resources, wam_sensitivity=0.01, balance=np.ones(3))
+    outcome = clear(case)
+    assert outcome.wam.net_kw[0] == pytest.approx(-demand_kw.sum())
+    (found,) = best_deviations(case, outcome, [0])
+    assert np.isfinite([found.gain, found.net_kw, found.price]).all()
+    assert found.gain == pytest.approx(0.0, abs=1e-6)
