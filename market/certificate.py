@@ -75,7 +75,7 @@ class Certificate:
     row_excess_kw
         ``row_violation`` as the power of the row's most sensitive LAM, beyond the row's own rounding [kW].
     turnover
-        Sum of the absolute terms of the program's value, the scale of all money here [$/h].
+        Own costs and bills of all parties without sign, the scale of all money here [$/h].
     """
 
     balance_kw: float
