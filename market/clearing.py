@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.case import Case
-from market.curves import Curves, Floats
+from market.curves import Curves, Floats, shift
 from market.lam import aggregate, clear_lams
-from market.response import Supply, disaggregate, shift, supply_curves
+from market.response import Supply, disaggregate, supply_curves
 from market.wam import WamOutcome, clear_wam
 
 

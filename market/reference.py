@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from market.case import Case
-from market.curves import Curves, Floats, Ints, respond_range
+from market.curves import Curves, Floats, Ints, respond_range, shift
 from market.errors import MarketError
 from market.lam import aggregate, clear_lams
 from market.limits import MISSED_KW, grid_excess, row_excess
-from market.response import Supply, disaggregate, shift, supply_curves
+from market.response import Supply, disaggregate, supply_curves
 from market.wam import clear_wam
 
 Name = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]

@@ -11,19 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.case import Resources
-from market.curves import Bools, Curves, Floats, Ints, join, respond, shift, starts, take
-
-__all__ = [
-    "Curves",
-    "Resources",
-    "Supply",
-    "disaggregate",
-    "join",
-    "respond",
-    "shift",
-    "supply_curves",
-    "take",
-]
+from market.curves import Bools, Curves, Floats, Ints, starts
 
 STEP_WIDTH = 1e-12
 """Marginal values closer than this [$/kWh] make a resource's ramp a step: rounding would eat the ramp."""

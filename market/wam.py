@@ -15,8 +15,6 @@ from market.errors import NotConverged
 from market.limits import MISSED_KW
 from market.staircase import Staircases
 
-__all__ = ["Grid", "Network", "WamOutcome", "clear_wam", "dlmp_parts"]
-
 NARROW = 1e-9
 """A curve steep enough to fall by all its power within this part of a price counts as one that jumps."""
 

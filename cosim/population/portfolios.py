@@ -17,7 +17,7 @@ from cosim.population.expectation import Expectation, ForecastView
 from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
 from devices.battery import advance
-from market.response import Resources
+from market.case import Resources
 from market.services.portfolio import Metered, Position
 
 Floats = npt.NDArray[np.float64]

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from market.case import Resources
 from market.curves import respond, shift
 from market.errors import CaseError
-from market.response import Resources, supply_curves
+from market.response import supply_curves
 
 cp = pytest.importorskip("cvxpy")
 from market.convex import ConvexResponse  # noqa: E402 - it needs cvxpy

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market.case import Resources
 from market.curves import from_points, respond, respond_range, shift, take
 from market.errors import Infeasible
 from market.lam import aggregate, clear_lams
-from market.response import Resources, supply_curves
+from market.response import supply_curves
 
 SEEDS = st.integers(0, 2**32 - 1)
 

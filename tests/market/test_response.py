@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.case import Resources
-from market.curves import price_range, respond, respond_range
-from market.response import disaggregate, shift, supply_curves
+from market.curves import price_range, respond, respond_range, shift
+from market.response import disaggregate, supply_curves
 
 SEEDS = st.integers(0, 2**32 - 1)
 

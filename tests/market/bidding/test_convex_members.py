@@ -10,9 +10,9 @@ from market.bidding import CurveResponse, negotiate
 from market.bidding.mixed import Mixed
 from market.casefile import read_case
 from market.clearing import clear, member_curves
-from market.curves import join, take
+from market.curves import join, shift, take
 from market.lam import aggregate
-from market.response import shift, supply_curves
+from market.response import supply_curves
 from market.wam import clear_wam
 
 cp = pytest.importorskip("cvxpy")
