@@ -57,6 +57,9 @@ def least_violation(case):
     # Variables are where each LAM is in its range, and how far each limit is missed, all near one.
     m, start = base.size, base + A @ low
     inside, beyond = A * (high - low) / size, np.eye(m)
+    if not inside.any():
+        # Nobody can move anything, which is no program at all.
+        return float(np.maximum(np.maximum(start - upper, lower - start), 0.0).sum()), size
     found = optimize.linprog(
         np.concatenate([np.zeros(lams), np.ones(2 * m)]),
         A_ub=np.block([[inside, -beyond, 0.0 * beyond], [-inside, 0.0 * beyond, -beyond]]),
