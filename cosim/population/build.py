@@ -29,4 +29,5 @@ def build_population(scenario: Scenario, lams: LamSites) -> Population:
         from cosim.population.tables import read_prosumers
 
         return read_prosumers(scenario, lams)
-    return draw_population(scenario.population, scenario.run.seed, scenario.live.per_lam, lams)
+    per_lam = None if scenario.live.everyone else scenario.live.per_lam
+    return draw_population(scenario.population, scenario.run.seed, per_lam, lams)

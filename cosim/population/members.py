@@ -135,8 +135,27 @@ def apportion(total: int, weights: Floats, minimum: int) -> Ints:
     return counts
 
 
-def draw_population(section: PopulationSection, seed: int, per_lam: int, lams: LamSites) -> Population:
-    """Synthetic prosumers: ``per_lam`` of each LAM live; raises ``ScenarioError`` where they are too few."""
+def draw_population(
+    section: PopulationSection, seed: int, per_lam: int | None, lams: LamSites
+) -> Population:
+    """Synthetic prosumers.
+
+    Parameters
+    ----------
+    section
+        Shares and distributions.
+    seed
+        Of all draws.
+    per_lam
+        How many of each LAM are live; ``None`` for all of them, some with a meter alone.
+    lams
+        Where they live.
+
+    Raises
+    ------
+    ScenarioError
+        They are too few for the LAMs.
+    """
     n, m = section.prosumers, len(lams.names)
     if n < m * section.minimum_per_lam:
         raise ScenarioError(
@@ -152,9 +171,12 @@ def draw_population(section: PopulationSection, seed: int, per_lam: int, lams: L
     owns_pv = draw("pv.owner").random(n) < pv.share
     share_battery = np.where(owns_pv, battery.share_with_pv, battery.share_without_pv)
     owns_battery = draw("battery.owner").random(n) < share_battery
-    live = choose_live(lam, owns_pv | owns_battery, per_lam, draw("live").random(n))
-    # A live prosumer needs a device to command, also where chance gave its LAM too few.
-    owns_pv |= live & ~owns_battery
+    if per_lam is None:
+        live = np.ones(n, dtype=np.bool_)
+    else:
+        live = choose_live(lam, owns_pv | owns_battery, per_lam, draw("live").random(n))
+        # Those few need a device to command, also where chance gave their LAM none.
+        owns_pv |= live & ~owns_battery
     weights = np.array([roof.weight for roof in pv.orientations])
     battery_kwh = np.where(
         owns_battery, draw("battery.kwh").uniform(battery.kwh_min, battery.kwh_max, n), 0.0

@@ -106,7 +106,10 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
     battery_kwh = numbers("battery_kwh", 0.0)
     flexible = numbers("flexible_fraction", 0.0)
     owner = (pv_kwp > 0.0) | (battery_kwh > 0.0)
-    if "live" in table.columns:
+    if scenario.live.everyone:
+        live = np.ones(n, dtype=np.bool_)
+        flexible = np.zeros(n)
+    elif "live" in table.columns:
         live = table.flags("live")
         for index in np.flatnonzero(live & ~owner):
             raise table.complain(

@@ -281,6 +281,13 @@ class Live(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[live]: prosumers with devices behind Modbus and MQTT; the others are computed."""
 
     per_lam: Annotated[int, Meta(ge=0, description="Prosumers of each LAM that have live devices.")] = 1
+    everyone: Annotated[
+        bool,
+        Meta(
+            description="Whether all prosumers are live, whatever `per_lam` says; who owns neither PV nor "
+            "battery then has a meter alone."
+        ),
+    ] = False
     command_validity_intervals: Annotated[
         Above,
         Meta(description="After this many intervals without a new set-point a device falls back.", extra=ONE),
