@@ -22,6 +22,9 @@ from broker.messages import Availability, Done, Message, Rejected, Step, StepNam
 from broker.routes import kind_on
 from broker.topics import Topics
 
+UNDER_WAY = 24
+"""Publishes of one batch that wait for their confirmation at once."""
+
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Any], Awaitable[None] | None]
 
@@ -128,7 +131,13 @@ class Node:
 
     async def publish_all(self, outgoing: Iterable[tuple[str, Message]], *, qos: int = 1) -> None:
         """Send many stamped messages with several under way at once."""
-        await asyncio.gather(*(self.publish_message(topic, message, qos=qos) for topic, message in outgoing))
+        waiting = iter(outgoing)
+
+        async def work() -> None:
+            for topic, message in waiting:
+                await self.publish_message(topic, message, qos=qos)
+
+        await asyncio.gather(*(work() for _ in range(UNDER_WAY)))
 
     def stamp(self, topic: str, kind: type[M], tick: int, /, **body: Any) -> M:
         """Message with run, tick, sender and its number in this topic's stream."""

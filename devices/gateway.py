@@ -126,16 +126,24 @@ class Gateway:
         found = [str(actuator.inverter.unit.endpoint) for actuator in self.actuators if actuator.guard.real]
         return found + [str(p.meter) for p in self.prosumers if p.real_meter]
 
+    def commands(self, prosumer: str) -> bool:
+        """Whether a prosumer has devices that can be commanded."""
+        return bool(self._devices_of(prosumer))
+
     def is_real(self, prosumer: str) -> bool:
         """Whether one of a prosumer's devices that are commanded is hardware."""
-        return any(a.guard.real for (name, _), a in self._actuators.items() if name == prosumer)
+        return any(actuator.guard.real for actuator in self._devices_of(prosumer).values())
 
     def measured_kw(self, prosumer: str) -> dict[str, float | None]:
         """Power of a prosumer's devices at the last poll [kW], + generates."""
+        return {device: actuator.measured_kw for device, actuator in self._devices_of(prosumer).items()}
+
+    def _devices_of(self, prosumer: str) -> dict[Device, Actuator]:
+        """A prosumer's devices that can be commanded."""
         return {
-            device: actuator.measured_kw
-            for (name, device), actuator in self._actuators.items()
-            if name == prosumer
+            device: self._actuators[prosumer, device]
+            for device in _DEVICES
+            if (prosumer, device) in self._actuators
         }
 
     async def meter_kw(self, prosumer: str) -> float | None:

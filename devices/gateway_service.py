@@ -55,10 +55,11 @@ class GatewayService:
         self._failing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._names = [prosumer.id for prosumer in gateway.prosumers]
-        self._commands: Collector[asyncio.Task[None]] = Collector(self._names)
+        commanded = [name for name in self._names if gateway.commands(name)]
+        self._commands: Collector[asyncio.Task[None]] = Collector(commanded)
         self._settled: dict[str, _Settled] = {}
         node.extra_traffic = self._traffic
-        for name in self._names:
+        for name in commanded:
             take = partial(self._take_set_point, name)
             node.on(node.topics.set_point(name), take, through=node.topics.set_point("+"))
         node.on(node.topics.stop("+"), self._take_stop)

@@ -242,6 +242,8 @@ class LiveHost:
         outgoing: list[tuple[str, Message]] = []
         set_points = self.portfolio.set_points(output_kw)
         for name, devices in zip(self.names, set_points, strict=True):
+            if not devices:
+                continue  # A meter alone takes no commands.
             topic = self.node.topics.set_point(name)
             command = self.node.stamp(topic, SetPoint, step.tick, valid_s=self.valid_s, devices=devices)
             outgoing.append((topic, command))
