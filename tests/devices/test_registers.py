@@ -61,7 +61,7 @@ def test_models_agree_with_the_published_definitions(model_id):
 
 
 @given(fraction=st.fractions(0, 1), sf=st.integers(-4, 4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_integer_point_comes_back(fraction, sf):
     for model_id, name, point in INTEGER_POINTS:
         layout = INTEGERS[point.type]

@@ -20,9 +20,7 @@ SECONDS = 2.0
 RESOLUTION = 1e-8
 """Part of all power below which the linear program of the check cannot tell."""
 
-DETERMINISTIC = settings(
-    deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+DETERMINISTIC = settings(derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def limits_of(case):

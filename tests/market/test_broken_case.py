@@ -211,7 +211,7 @@ QUIET = [HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.function
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_fault_is_named_by_its_place(clear, fault):
-    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=QUIET)
+    @settings(max_examples=12, derandomize=True, database=None, suppress_health_check=QUIET)
     @given(st.data())
     def broken(data):
         document = data.draw(WHOLE)
@@ -223,7 +223,7 @@ def test_a_fault_is_named_by_its_place(clear, fault):
     broken()
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=QUIET)
+@settings(max_examples=30, derandomize=True, database=None, suppress_health_check=QUIET)
 @given(document=WHOLE, part=st.floats(0.0, 0.999), junk=st.sampled_from([b"", b"]", b"\xff", b"}}", b"\x00"]))
 def test_a_document_that_was_cut_off_is_not_json(clear, document, part, junk):
     text = json.dumps(document).encode()

@@ -74,7 +74,7 @@ def test_shared_cases_match_their_solutions(name):
     assert_matches(read_case(SHARED / f"{name}.json"), solution)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32 - 1), st.floats(-3.0, 5.0), st.floats(-2.0, 6.0))
 def test_any_case_ends_at_a_proven_equilibrium_or_is_refused(seed, local, wide):
     """Sensitivities over eight orders of magnitude, closed grids, dense rows: certified or infeasible."""

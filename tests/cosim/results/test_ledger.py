@@ -98,7 +98,7 @@ def test_the_utility_stands_for_a_silent_wam():
     assert totals["wam"] == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), prosumers=st.integers(0, 60), lams=st.integers(1, 9))
 def test_every_kind_of_every_interval_sums_to_exactly_zero(seed, prosumers, lams):
     draw = np.random.default_rng(seed)

@@ -30,7 +30,7 @@ def assert_monotone(curves):
         assert (np.diff(curves.kw[begin:end]) <= 1e-12).all()
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["plain", "slope"]))
 def test_a_belief_is_monotone_and_reaches_over_the_whole_range(seed, form):
     rng = np.random.default_rng(seed)
@@ -48,7 +48,7 @@ def test_a_belief_is_monotone_and_reaches_over_the_whole_range(seed, form):
         assert believed.lowest_kw == pytest.approx(curves.lowest_kw)
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.integers(0, 2**32 - 1))
 def test_tangents_pass_through_every_answer(seed):
     rng = np.random.default_rng(seed)
