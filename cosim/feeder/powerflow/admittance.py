@@ -16,7 +16,7 @@ from cosim.feeder.circuit import Complexes, Floats
 
 Ints = NDArray[np.intp]
 
-# Directions that are solved for at once: bounds the memory between matrix and result.
+# Directions that are solved for at once: bounds the memory between matrix and result. Of 4 to 64 the fastest.
 _BLOCK = 16
 
 
@@ -156,8 +156,9 @@ class PowerFlowEquations:
         along = (monitored_v / np.abs(monitored_v))[:, None]
         source_v = volts[network.source_nodes]
         source_place = self._place[network.source_nodes]
-        dv = np.empty((len(monitored_v), count))
-        di = np.empty((self._branches.shape[0], count), dtype=np.complex128)
+        # A block of columns lies together in memory.
+        dv = np.empty((len(monitored_v), count), order="F")
+        di = np.empty((self._branches.shape[0], count), dtype=np.complex128, order="F")
         dp = np.empty(count)
         for start in range(0, count, _BLOCK):
             block = slice(start, min(start + _BLOCK, count))
