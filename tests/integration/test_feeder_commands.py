@@ -54,7 +54,7 @@ def test_check_says_what_is_odd_and_what_is_not_honoured(folder):
         "! 1 loads that vary with voltage; in the loop all draw constant power",
         "! no bus has coordinates",
         "outside 0.999 to 1.05 pu in its own solution, worst 0.9",
-        "! in the loop: 1 generator (gas): no prosumer, so it keeps what the file's own solution has it draw",
+        "! in the loop: 1 generator (gas): no prosumer, so it keeps what the file's own solution has",
         "usable: 2 LAMs with 155.0 kW, 9 node voltages, derivatives from its admittances",
     ):
         assert text in told

@@ -181,7 +181,8 @@ def test_what_the_loop_does_not_honour_is_said_by_name(tmp_path):
     assert layout.notes == (
         (
             "7 pvsystems (roof0, roof1, roof2, roof3, roof4 and 2 more): no prosumer, so it keeps what the "
-            "file's own solution has it draw (-70.0 kW together), without shapes, controls or state of charge"
+            "file's own solution has it deliver (70.0 kW together), without shapes, controls or state of "
+            "charge"
         ),
         "1 invcontrol (volts): it does not act",
         "1 indmach012 (pump): it stays as it is, with a will of its own",

@@ -36,9 +36,10 @@ def notes_on(dss: Any, generation: Sequence[HeldGeneration]) -> tuple[str, ...]:
         if not held:
             continue
         kw = sum(each.kw for each in held)
+        power = f"{'deliver' if kw < 0 else 'draw'} ({abs(kw):,.1f} kW together)"
         notes.append(
             f"{listed(kind, (each.name for each in held))}: no prosumer, so it keeps what the file's own "
-            f"solution has it draw ({kw:.1f} kW together), without shapes, controls or state of charge"
+            f"solution has it {power}, without shapes, controls or state of charge"
         )
     for kind, names in _others(dss).items():
         if kind in _IDLE:

@@ -124,7 +124,7 @@ class Solver:
             before = now
         raise PowerFlowError(
             f"power flow did not converge in {iteration} iterations; "
-            "reduce the LAMs' power or check the feeder's data"
+            "reduce the LAMs' power, or look for a cause with sharegrid feeder check"
         )
 
     def _state(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...], iterations: int) -> AcState:
@@ -136,7 +136,8 @@ class Solver:
             worst = int(np.argmin(sound))
             raise PowerFlowError(
                 f"power flow found {v_pu[worst]:.3f} pu at node '{self.nodes[worst]}' "
-                f"with LAMs drawing {np.sum(net_kw):.0f} kW; reduce their power or check the feeder's data"
+                f"with LAMs drawing {np.sum(net_kw):.0f} kW; reduce their power, or look for a cause with "
+                "sharegrid feeder check"
             )
         head_kw, head_kvar = dss.Circuit.TotalPower()
         return AcState(
