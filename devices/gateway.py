@@ -20,9 +20,8 @@ from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.modbus import Connection, Counts
 from devices.polling import Ask, Device, Got, Memory, ask_battery, ask_meter, ask_pv, poll_link
 from devices.reading import Outcome, Reading
+from devices.sunspec import Chains
 from devices.unit import Unit
-
-_DEVICES: tuple[Device, ...] = ("pv", "battery")
 
 
 class Gateway:
@@ -77,12 +76,17 @@ class Gateway:
         self._profiles = profiles
         self._connections: dict[Link, Connection] = {}
         self._queues: dict[Connection, list[Ask]] = {}
-        self._actuators: dict[tuple[str, Device], Actuator] = {}
+        self._chains = Chains()
+        self._devices: dict[str, dict[Device, Actuator]] = {}
         self._readers: dict[str, Meter] = {}
         for prosumer in self.prosumers:
             self._equip(prosumer)
         self._meters = {p.id: Memory[MeterValues](hold_polls) for p in self.prosumers}
-        self._states = {key: Memory[InverterValues](hold_polls) for key in self._actuators}
+        self._states = {
+            (name, device): Memory[InverterValues](hold_polls)
+            for name, devices in self._devices.items()
+            for device in devices
+        }
 
     @property
     def counts(self) -> Counts:
@@ -95,7 +99,7 @@ class Gateway:
     @property
     def actuators(self) -> tuple[Actuator, ...]:
         """All devices that can be commanded."""
-        return tuple(self._actuators.values())
+        return tuple(actuator for devices in self._devices.values() for actuator in devices.values())
 
     async def poll(self, *, inverters: bool = True) -> list[Reading]:
         """Read all devices once.
@@ -128,23 +132,15 @@ class Gateway:
 
     def commands(self, prosumer: str) -> bool:
         """Whether a prosumer has devices that can be commanded."""
-        return bool(self._devices_of(prosumer))
+        return bool(self._devices[prosumer])
 
     def is_real(self, prosumer: str) -> bool:
         """Whether one of a prosumer's devices that are commanded is hardware."""
-        return any(actuator.guard.real for actuator in self._devices_of(prosumer).values())
+        return any(actuator.guard.real for actuator in self._devices[prosumer].values())
 
     def measured_kw(self, prosumer: str) -> dict[str, float | None]:
         """Power of a prosumer's devices at the last poll [kW], + generates."""
-        return {device: actuator.measured_kw for device, actuator in self._devices_of(prosumer).items()}
-
-    def _devices_of(self, prosumer: str) -> dict[Device, Actuator]:
-        """A prosumer's devices that can be commanded."""
-        return {
-            device: self._actuators[prosumer, device]
-            for device in _DEVICES
-            if (prosumer, device) in self._actuators
-        }
+        return {device: actuator.measured_kw for device, actuator in self._devices[prosumer].items()}
 
     async def meter_kw(self, prosumer: str) -> float | None:
         """Power at a prosumer's meter now [kW], + import; raises `DeviceError`."""
@@ -209,17 +205,18 @@ class Gateway:
             await connection.close()
 
     def _equip(self, prosumer: LiveProsumer) -> None:
+        devices = self._devices[prosumer.id] = {}
         meter = Meter(self._unit(prosumer.meter))
         self._readers[prosumer.id] = meter
         self._enqueue(prosumer.meter, is_meter=True, read=partial(ask_meter, prosumer.id, meter))
         if prosumer.pv is not None:
             pv = Inverter(self._unit(prosumer.pv))
-            self._actuators[prosumer.id, "pv"] = Actuator(pv, "pv", prosumer.pv_guard, self._now)
+            devices["pv"] = Actuator(pv, "pv", prosumer.pv_guard, self._now)
             self._enqueue(prosumer.pv, is_meter=False, read=partial(ask_pv, prosumer.id, pv))
         if prosumer.battery is not None:
             battery = Inverter(self._unit(prosumer.battery))
             actuator = Actuator(battery, "battery", prosumer.battery_guard, self._now)
-            self._actuators[prosumer.id, "battery"] = actuator
+            devices["battery"] = actuator
             read = partial(ask_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
             self._enqueue(prosumer.battery, is_meter=False, read=read)
 
@@ -228,7 +225,7 @@ class Gateway:
         if link not in self._connections:
             self._connections[link] = Connection(link, self._timeout_s, self._retry_after_s)
             self._queues[self._connections[link]] = []
-        return Unit(self._connections[link], endpoint, self._profiles)
+        return Unit(self._connections[link], endpoint, self._profiles, self._chains)
 
     def _enqueue(self, endpoint: Endpoint, *, is_meter: bool, read: Callable[[Got], Awaitable[None]]) -> None:
         self._queues[self._connections[endpoint.link]].append(Ask(endpoint.unit, is_meter, read))
@@ -236,8 +233,7 @@ class Gateway:
     def _reading(self, prosumer: LiveProsumer, got: Got, inverters: bool) -> Reading:
         devices = tuple(
             self._state(prosumer.id, device, got.inverters.get((prosumer.id, device)))
-            for device in _DEVICES
-            if inverters and (prosumer.id, device) in self._actuators
+            for device in (self._devices[prosumer.id] if inverters else ())
         )
         memory = self._meters[prosumer.id]
         quality, meter = memory.remember(got.meters.get(prosumer.id))
@@ -254,7 +250,7 @@ class Gateway:
         )
 
     def _state(self, prosumer: str, device: Device, values: InverterValues | None) -> DeviceState:
-        actuator, memory = self._actuators[prosumer, device], self._states[prosumer, device]
+        actuator, memory = self._devices[prosumer][device], self._states[prosumer, device]
         quality, known = memory.remember(values)
         known = known or InverterValues(None, None, None)
         actuator.measured_kw = known.p_kw
@@ -271,9 +267,10 @@ class Gateway:
         )
 
     def _actuator(self, prosumer: str, device: Device) -> Actuator:
-        if (prosumer, device) not in self._actuators:
+        found = self._devices.get(prosumer, {}).get(device)
+        if found is None:
             raise MissingControl(f"prosumer {prosumer} has no such device; correct the set-point")
-        return self._actuators[prosumer, device]
+        return found
 
     def _now(self) -> float:
         return time.monotonic() if self.simulated_s is None else self.simulated_s

@@ -69,14 +69,15 @@ class GatewayService:
 
         In real time set-points are tended between the steps too: ramps go on, what would revert is renewed.
         """
-        tending = asyncio.create_task(self._keep_tending(), name=f"{self.node.name} tending")
         try:
-            await serve(self.node, self.on_step)
+            async with asyncio.TaskGroup() as self._group:
+                self._start(self._keep_tending())
+                try:
+                    await serve(self.node, self.on_step)
+                finally:
+                    for task in self._tasks:
+                        task.cancel()
         finally:
-            tending.cancel()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(tending, *self._tasks, return_exceptions=True)
             await self.gateway.hand_back()
 
     async def on_step(self, step: Step) -> None:
@@ -223,7 +224,7 @@ class GatewayService:
         self._failing = set(failed)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from devices.profiles import load_profile
 from devices.registers import Point, decode_bytes, word_count
 from devices.schema import Profile
-from devices.sunspec import Span
+from devices.spans import merge_spans
+from devices.sunspec import Chain
 
-Chain = tuple[tuple[int, Span], ...]
 _HOLDING = 3
 
 
@@ -187,32 +187,6 @@ class PointMap:
 def point_map(profile: str, folder: Path | None, chain: Chain) -> PointMap:
     """Map of a profile, by its name, for devices with this chain; raises `MapError`."""
     return PointMap(load_profile(profile, folder), chain)
-
-
-def merge_spans(spans: Iterable[tuple[int, int]], most: int, gap: int) -> list[tuple[int, int]]:
-    """Fewest reads that cover register spans in order of address, none of them cut.
-
-    Parameters
-    ----------
-    spans
-        First register and the one past the last, in any order, overlapping or not.
-    most
-        Most registers that one read may ask for.
-    gap
-        Most unwanted registers between two spans that are still read together.
-
-    Returns
-    -------
-    list
-        Spans of at most ``most`` registers, unless a single one is longer.
-    """
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(spans):
-        if merged and first - merged[-1][1] <= gap and last - merged[-1][0] <= most:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
-        else:
-            merged.append((first, last))
-    return merged
 
 
 def _field(name: str, place: Place, requests: Sequence[Request], function: int) -> Field:

@@ -8,15 +8,20 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from devices.errors import IllegalAddress, NotSunSpec
+from devices.errors import DeviceRefused, IllegalAddress, NotSunSpec
 from devices.models import model
 from devices.registers import Point, word_count
 from devices.schema import Profile
+from devices.spans import merge_spans
 
 BASES = (40000, 0, 50000)
 MARKER = (0x5375, 0x6E53)
 END = 0xFFFF
+MOST_READ = 125
 _MOST_MODELS = 100
+_MOST_GUESSES = 3
+
+Read = Callable[[int, int], Awaitable[list[int]]]
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -37,6 +42,9 @@ class Span(msgspec.Struct, frozen=True):
 
     address: int
     length: int
+
+
+Chain = tuple[tuple[int, Span], ...]
 
 
 def flat_layout(profile: Profile) -> Layout:
@@ -71,7 +79,46 @@ def sunspec_layout(model_ids: Sequence[int], base: int = BASES[0]) -> Layout:
     return Layout(base, start + 2, frozenset({3, 6, 16}), points, fixed)
 
 
-async def discover(read: Callable[[int, int], Awaitable[list[int]]], where: str) -> dict[int, Span]:
+class Chains:
+    """Chains that units showed, by profile: most devices of a kind show the same one.
+
+    A unit is asked first whether it shows one that is known: all headers and the end marker are read, in
+    blocks, which takes fewer requests than walking from link to link. Where one differs, its chain is walked.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[Chain]] = {}
+
+    async def find(self, profile: str, read: Read, where: str) -> Chain:
+        """Models of a device; parameters and errors as in `discover`."""
+        known = self._known.setdefault(profile, [])
+        for chain in known[-_MOST_GUESSES:]:
+            if await _shows(chain, read):
+                return chain
+        chain = tuple((await discover(read, where)).items())
+        if chain not in known:
+            known.append(chain)
+        return chain
+
+
+async def _shows(chain: Chain, read: Read) -> bool:
+    """Whether a device has these models at these places, one after another, and no other."""
+    first, (_, last) = chain[0][1], chain[-1]
+    headers = {first.address - len(MARKER): MARKER, last.address + last.length + 2: (END,)}
+    headers |= {span.address: (model_id, span.length) for model_id, span in chain}
+    spans = [(address, address + len(words)) for address, words in headers.items()]
+    cells: dict[int, int] = {}
+    try:
+        for begin, end in merge_spans(spans, MOST_READ, MOST_READ):
+            cells.update(enumerate(await read(begin, end - begin), start=begin))
+    except DeviceRefused:
+        return False
+    return all(
+        cells[address + k] == word for address, words in headers.items() for k, word in enumerate(words)
+    )
+
+
+async def discover(read: Read, where: str) -> dict[int, Span]:
     """Walk the chain of models of a device.
 
     Parameters
@@ -103,9 +150,7 @@ async def discover(read: Callable[[int, int], Awaitable[list[int]]], where: str)
     raise NotSunSpec(f"{where} shows no SunSpec marker at {', '.join(map(str, BASES))}; check its profile")
 
 
-async def _walk(
-    read: Callable[[int, int], Awaitable[list[int]]], address: int, where: str
-) -> dict[int, Span]:
+async def _walk(read: Read, address: int, where: str) -> dict[int, Span]:
     found: dict[int, Span] = {}
     for _ in range(_MOST_MODELS):
         if address >= END:

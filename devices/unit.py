@@ -9,7 +9,7 @@ from devices.modbus import Connection
 from devices.point_map import Plan, PointMap, point_map
 from devices.profiles import load_profile
 from devices.registers import decode_bytes, encode
-from devices.sunspec import discover
+from devices.sunspec import Chain, Chains
 
 
 class Unit:
@@ -26,6 +26,8 @@ class Unit:
         Its unit id and the name of its profile.
     folder
         Where profiles of the user's are looked for.
+    chains
+        What other units of this gateway showed.
 
     Attributes
     ----------
@@ -35,12 +37,19 @@ class Unit:
         How often its points were located.
     """
 
-    def __init__(self, connection: Connection, endpoint: Endpoint, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        endpoint: Endpoint,
+        folder: Path | None = None,
+        chains: Chains | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.profile = load_profile(endpoint.profile, folder)
         self.walks = 0
         self._connection = connection
         self._folder = folder
+        self._chains = chains or Chains()
         self._map: PointMap | None = None
         self._sf: dict[str, int | None] = {}
 
@@ -49,8 +58,10 @@ class Unit:
         if self._map is None:
             self._sf.clear()
             self.walks += 1
-            chain = await discover(self._words, str(self.endpoint)) if self.profile.sunspec else {}
-            self._map = point_map(self.endpoint.profile, self._folder, tuple(chain.items()))
+            chain: Chain = ()
+            if self.profile.sunspec:
+                chain = await self._chains.find(self.endpoint.profile, self._words, str(self.endpoint))
+            self._map = point_map(self.endpoint.profile, self._folder, chain)
         return self._map
 
     async def read(self, names: tuple[str, ...]) -> dict[str, float | None]:

@@ -1,7 +1,7 @@
 import pytest
 
 from devices.errors import IllegalAddress, NotSunSpec
-from devices.sunspec import BASES, END, MARKER, Span, discover, sunspec_layout
+from devices.sunspec import BASES, END, MARKER, Chains, Span, discover, sunspec_layout
 
 
 def device(base, *models, end=(END, 0)):
@@ -55,3 +55,41 @@ def test_layout_places_models_one_after_another():
     assert layout.fixed[2 + 68] == 103
     assert layout.fixed[2 + 68 + 52] == END
     assert layout.length == 2 + 68 + 52 + 2
+
+
+def counted(read):
+    """Reader that notes its requests."""
+    asked = []
+
+    async def count(address, number):
+        asked.append((address, number))
+        return await read(address, number)
+
+    return count, asked
+
+
+async def test_a_chain_like_another_one_is_known_from_few_requests():
+    chains = Chains()
+    first, asked_first = counted(device(40000, (1, 66), (103, 50), (120, 26), (123, 24)))
+    second, asked_second = counted(device(40000, (1, 66), (103, 50), (120, 26), (123, 24)))
+    found = await chains.find("pv", first, "it")
+    assert await chains.find("pv", second, "it") == found
+    assert dict(found) == await discover(second, "it")
+    assert (len(asked_first), len(asked_second[:-6])) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        device(40000, (1, 65), (103, 50), (123, 24)),
+        device(40000, (1, 66), (103, 50)),
+        device(40000, (1, 66), (103, 50), (123, 24), (124, 24)),
+        device(40000, (1, 66), (113, 50), (123, 24)),
+        device(0, (1, 66), (103, 50), (123, 24)),
+    ],
+    ids=["shorter common", "shorter chain", "longer chain", "another model", "another base"],
+)
+async def test_a_chain_unlike_those_known_is_walked(other):
+    chains = Chains()
+    await chains.find("pv", device(40000, (1, 66), (103, 50), (123, 24)), "it")
+    assert dict(await chains.find("pv", other, "it")) == await discover(other, "it")

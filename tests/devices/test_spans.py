@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.point_map import merge_spans
+from devices.spans import merge_spans
 
 SPANS = st.lists(
     st.tuples(st.integers(0, 400), st.integers(1, 60)).map(lambda s: (s[0], s[0] + s[1])), max_size=12
