@@ -4,11 +4,14 @@ Meters give power positive on import; inverters positive on generation or discha
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
 
 import msgspec
 
 from devices import battery
 from devices.commands import Command, Ratings, release, set_power
+from devices.profiles import load_profile
 from devices.schema import QUANTITIES, conversion
 from devices.unit import Unit
 
@@ -57,6 +60,18 @@ class _Term(msgspec.Struct, frozen=True):
         return self.factor * sum(known) if known else None
 
 
+@lru_cache(maxsize=1000)
+def _terms(profile_name: str, folder: Path | None, wanted: tuple[str, ...]) -> tuple[_Term, ...]:
+    """All points through which quantities may be told, in order of preference."""
+    profile = load_profile(profile_name, folder)
+    units = QUANTITIES[profile.kind]
+    return tuple(
+        _Term(quantity, names, conversion(profile.point(names[0]).unit, units[quantity]) or 1.0)
+        for quantity in wanted
+        for names in profile.alternatives(quantity)
+    )
+
+
 class Quantities:
     """Quantities of one device, each through the first of its points that the device tells.
 
@@ -86,18 +101,12 @@ class Quantities:
                     used.append(term)
         if self._walks != self._unit.walks:
             self._walks = self._unit.walks
-            self._terms = used + [term for term in self._terms if term.quantity not in found]
+            self._terms = (*used, *(term for term in self._terms if term.quantity not in found))
             self._names = _names(self._terms)
         return found
 
-    def _all_terms(self) -> list[_Term]:
-        profile = self._unit.profile
-        units = QUANTITIES[profile.kind]
-        return [
-            _Term(quantity, names, conversion(profile.point(names[0]).unit, units[quantity]) or 1.0)
-            for quantity in self._wanted
-            for names in profile.alternatives(quantity)
-        ]
+    def _all_terms(self) -> tuple[_Term, ...]:
+        return _terms(self._unit.endpoint.profile, self._unit.folder, self._wanted)
 
 
 class Meter:

@@ -31,8 +31,8 @@ class Unit:
 
     Attributes
     ----------
-    profile
-        What it speaks.
+    profile, folder
+        What it speaks, and where that may lie.
     walks
         How often its points were located.
     """
@@ -48,7 +48,7 @@ class Unit:
         self.profile = load_profile(endpoint.profile, folder)
         self.walks = 0
         self._connection = connection
-        self._folder = folder
+        self.folder = folder
         self._chains = chains or Chains()
         self._map: PointMap | None = None
         self._sf: dict[str, int | None] = {}
@@ -61,7 +61,7 @@ class Unit:
             chain: Chain = ()
             if self.profile.sunspec:
                 chain = await self._chains.find(self.endpoint.profile, self._words, str(self.endpoint))
-            self._map = point_map(self.endpoint.profile, self._folder, chain)
+            self._map = point_map(self.endpoint.profile, self.folder, chain)
         return self._map
 
     async def read(self, names: tuple[str, ...]) -> dict[str, float | None]:
