@@ -29,6 +29,13 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 @click.option("--power", default=0.0, type=float, metavar="KW", help="Load of a meter, or sun.")
 @click.option("--follow", type=click.Path(path_type=Path), help="CSV file of time and kW, not --power.")
 @click.option("--rating", default=5.0, show_default=True, type=click.FloatRange(0.01), metavar="KW")
+@click.option(
+    "--modules",
+    default=0.0,
+    type=click.FloatRange(0.0),
+    metavar="KWP",
+    help="Peak power of an inverter's modules: then --power and --follow are irradiance in W/m2.",
+)
 @click.option("--capacity", default=10.0, show_default=True, type=click.FloatRange(0.01), metavar="KWH")
 @click.option("--soc", default=0.5, show_default=True, type=click.FloatRange(0.0, 1.0), help="First charge.")
 @click.option("--phases", default="123", show_default=True, type=click.Choice(["1", "2", "3", "123"]))
@@ -53,6 +60,7 @@ def device(kind: Literal["meter", "inverter", "battery"], **given: Any) -> None:
         profile=given["profile"] or _PROFILES[kind],
         model=given["model"],
         rating_kw=given["rating"],
+        modules_kwp=given["modules"],
         capacity_kwh=given["capacity"],
         soc=given["soc"],
         phases=tuple(int(phase) for phase in given["phases"]),

@@ -104,6 +104,25 @@ def curtail(
     return ramp(np.minimum(start_kw, available), np.minimum(available, limit_kw), rate_kw_s, dt_s)
 
 
+def sunlit_kw(irradiance_w_m2: ArrayLike, modules_kwp: ArrayLike, efficiency: ArrayLike) -> Array:
+    """AC power that modules can deliver under an irradiance, before the inverter's rating cuts it.
+
+    Modules give their peak power at 1000 W/m2 by definition, and in proportion below it; heat is left out.
+
+    Parameters
+    ----------
+    irradiance_w_m2
+        Irradiance in the plane of the modules [W/m2], ``(n,)``; below zero counts as none.
+    modules_kwp
+        Peak power of the modules [kW], ``(n,)``.
+    efficiency
+        AC over DC power of the inverter, ``(n,)``.
+    """
+    sun = np.maximum(np.asarray(irradiance_w_m2, dtype=np.float64), 0.0)
+    available: Array = sun / 1000.0 * np.asarray(modules_kwp) * np.asarray(efficiency)
+    return available
+
+
 def _positive_area(start: Array, end: Array, tau: Array) -> Array:
     """Integral of the positive part of a line from ``start`` to ``end`` within ``tau``."""
     above = np.maximum(start, 0.0) + np.maximum(end, 0.0)

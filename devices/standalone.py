@@ -12,6 +12,7 @@ from devices.emulated_prosumer import EmulatedProsumer
 from devices.emulator import Fleet
 from devices.errors import MapError
 from devices.grid_support import GridSupport
+from devices.inverter import sunlit_kw
 from devices.local_unit import LocalUnit
 from devices.meter_face import MeterModel
 from devices.power_file import PowerFile
@@ -36,6 +37,8 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
     rating_kw, capacity_kwh, soc, efficiency
         Rating of an inverter [kW]; usable capacity [kWh], first state of charge [0..1] and one-way
         efficiency of a battery.
+    modules_kwp
+        Peak power of an inverter's modules [kW]; with it, what the sun offers is given as irradiance [W/m2].
     phases, nominal_v, frequency_hz
         Phases 1 to 3 that it is connected to, voltage to neutral [V] and frequency [Hz].
     support
@@ -50,6 +53,7 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
     capacity_kwh: float = 10.0
     soc: float = 0.5
     efficiency: float = 0.95
+    modules_kwp: float = 0.0
     phases: tuple[int, ...] = (1, 2, 3)
     nominal_v: float = 230.0
     frequency_hz: float = 50.0
@@ -195,7 +199,11 @@ class Standalone:
             power_kw = power
         if self.plate.kind == "meter":
             return [power_kw], [0.0], [0.0]
-        return [self._load_kw], [0.0], [power_kw if self.plate.kind == "inverter" else 0.0]
+        if self.plate.kind == "battery":
+            return [self._load_kw], [0.0], [0.0]
+        if self.plate.modules_kwp:
+            power_kw = float(sunlit_kw(power_kw, self.plate.modules_kwp, self.plate.prosumer().pv_efficiency))
+        return [self._load_kw], [0.0], [power_kw]
 
 
 def _models(plate: Nameplate) -> dict[str, Any]:

@@ -76,6 +76,14 @@ def test_an_inverter_is_limited_through_its_profile_and_reverts():
     assert after(device, clock, 20.0)["p_kw"] == pytest.approx(5.0)
 
 
+def test_an_inverter_turns_irradiance_into_power_up_to_its_rating():
+    clock = Clock()
+    device = Standalone(plate("inverter", "sunspec-pv", rating_kw=5.0, modules_kwp=6.0), 500.0, clock=clock)
+    assert after(device, clock, 60.0)["p_kw"] == pytest.approx(0.5 * 6.0 * 0.96)
+    bright = Standalone(plate("inverter", "sunspec-pv", rating_kw=5.0, modules_kwp=6.0), 1000.0)
+    assert bright.read()["p_kw"] == 5.0
+
+
 def test_a_battery_obeys_and_its_registers_tell():
     clock = Clock()
     device = Standalone(
