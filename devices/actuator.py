@@ -65,6 +65,11 @@ class Actuator:
         """Whether the safe value of an emergency stop was read back."""
         return self._is_safe
 
+    @property
+    def in_force_kw(self) -> float | None:
+        """What the device goes by [kW]; ``None`` while a ramp moves it, or without a set-point."""
+        return None if self._is_behind else self._held_kw
+
     async def set(self, power_kw: float | None, valid_s: float) -> None:
         """Carry a set-point out, as far as the guard admits at once; `tend` does the rest.
 

@@ -138,6 +138,15 @@ class Gateway:
         """Whether one of a prosumer's devices that are commanded is hardware."""
         return any(actuator.guard.real for actuator in self._devices[prosumer].values())
 
+    def in_force(self, prosumer: str) -> list[DeviceSetPoint]:
+        """Set-points that a prosumer's devices go by, within their guards."""
+        found = ((device, self._actuators.get((prosumer, device))) for device in _DEVICES)
+        return [
+            DeviceSetPoint(device=device, power_kw=actuator.in_force_kw)
+            for device, actuator in found
+            if actuator is not None
+        ]
+
     def measured_kw(self, prosumer: str) -> dict[str, float | None]:
         """Power of a prosumer's devices at the last poll [kW], + generates."""
         return {device: actuator.measured_kw for device, actuator in self._devices[prosumer].items()}

@@ -91,7 +91,7 @@ class Plausibility:
         self._known = {name: _History() for name in rating_kw}
 
     def told(self, prosumer: str, set_points: Sequence[DeviceSetPoint], tick: int) -> None:
-        """Note set-points that a device has confirmed."""
+        """Note set-points that devices have confirmed; one that is still on its way there has none."""
         if prosumer in self._known:
             known = self._known[prosumer]
             known.told_kw = {one.device: one.power_kw for one in set_points}

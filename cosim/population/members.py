@@ -135,9 +135,7 @@ def apportion(total: int, weights: Floats, minimum: int) -> Ints:
     return counts
 
 
-def draw_population(
-    section: PopulationSection, seed: int, per_lam: int | None, lams: LamSites
-) -> Population:
+def draw_population(section: PopulationSection, seed: int, per_lam: int | None, lams: LamSites) -> Population:
     """Synthetic prosumers.
 
     Parameters

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import contextmanager
 
+import msgspec
 import numpy as np
 import pytest
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
@@ -11,6 +12,7 @@ from broker.messages import DeviceSetPoint
 from devices.emulator import EmulatedProsumer, Fleet
 from devices.gateway import Gateway
 from devices.grid_support import GridSupport
+from devices.safety import Guard
 
 HOME = EmulatedProsumer(
     id="home",
@@ -161,3 +163,16 @@ async def test_the_gateway_needs_to_know_nothing_of_the_difference(models, model
     pv = next(state for state in reading.devices if state.device == "pv")
     assert (pv.p_kw, pv.max_kw) == (pytest.approx(2.0, abs=1e-3), 6.0)
     assert len(reading.v_v) == 2
+
+
+async def test_what_is_in_force_is_what_the_guard_let_through():
+    fleet = begun()
+    async with fleet.serving() as live:
+        bounded = Guard(max_kw=2.5)
+        slow = Guard(ramp_kw_per_s=0.001)
+        gateway = Gateway([msgspec.structs.replace(live["home"], pv_guard=bounded, battery_guard=slow)])
+        asked = [DeviceSetPoint(device="pv", power_kw=4.0), DeviceSetPoint(device="battery", power_kw=3.0)]
+        assert (await gateway.command("home", asked, 900.0)).ok
+        told = {one.device: one.power_kw for one in gateway.in_force("home")}
+        await gateway.close()
+    assert told == {"pv": 2.5, "battery": None}
