@@ -140,11 +140,9 @@ class Gateway:
 
     def in_force(self, prosumer: str) -> list[DeviceSetPoint]:
         """Set-points that a prosumer's devices go by, within their guards."""
-        found = ((device, self._actuators.get((prosumer, device))) for device in _DEVICES)
         return [
             DeviceSetPoint(device=device, power_kw=actuator.in_force_kw)
-            for device, actuator in found
-            if actuator is not None
+            for device, actuator in self._devices[prosumer].items()
         ]
 
     def measured_kw(self, prosumer: str) -> dict[str, float | None]:
