@@ -4,7 +4,7 @@ Physics reads and writes whole columns; a Modbus server reads and writes the wor
 client has written is seen by physics only through the registers.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,6 +81,12 @@ class Bank:
         self.words[:, _span(point)] = encode_column(point, column, self._scale_of(point))
         if point.type == "sunssf":
             self._scale[name] = column.astype(np.int64)
+
+    def put_known(self, values: Mapping[str, ArrayLike]) -> None:
+        """Set those of some numeric points that the layout has, scale factors first; see `put`."""
+        known = self.layout.points
+        for name in sorted(values.keys() & known, key=lambda name: known[name].type != "sunssf"):
+            self.put(name, values[name])
 
     def put_rows(self, name: str, rows: NDArray[np.bool_], values: ArrayLike) -> None:
         """Set a numeric point where ``rows`` is true, leaving the words of the others as they are."""

@@ -13,7 +13,7 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 @click.option("--name", default=None, help="Name of the device.  [default: KIND]")
 @click.option("--profile", help="Profile of its registers.  [default: sdm630, sunspec-pv, sunspec-battery]")
 @click.option("--profiles", type=click.Path(path_type=Path), help="Folder of profiles of one's own.")
-@click.option("--model", default="", metavar="N", help="SunSpec model: 203, 213; 103, 113, 701.")
+@click.option("--model", default="", metavar="N", help="SunSpec model: 203, 213; 103, 113, 701; 802.")
 @click.option("--tcp", metavar="HOST:PORT", help="Serve Modbus TCP; port 0 takes a free one.")
 @click.option("--rtu", metavar="/dev/ttyX", help="Serve Modbus RTU on a serial port.")
 @click.option("--baud", default=9600, show_default=True, type=click.IntRange(300), help="Of the serial port.")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pymodbus.server import ModbusTcpServer
 
-from devices.emulated_battery import BatteryUnits
+from devices.emulated_battery import BatteryModels, BatteryUnits
 from devices.emulated_meter import Accuracy, MeterUnits
 from devices.emulated_prosumer import EmulatedProsumer
 from devices.emulated_pv import PvUnits
@@ -47,8 +47,9 @@ class Fleet:
         Source of the meters' errors; needed where they have any.
     profiles
         Folder of the user's profiles.
-    pv_models, meter_model
-        SunSpec models of the PV inverters, see `devices.pv_face`, and of meters that are SunSpec's.
+    pv_models, meter_model, battery_models
+        SunSpec models of the PV inverters, see `devices.pv_face`, of meters that are SunSpec's, and of the
+        batteries.
 
     Attributes
     ----------
@@ -74,6 +75,7 @@ class Fleet:
         profiles: Path | None = None,
         pv_models: PvModels = "103",
         meter_model: MeterModel = "203",
+        battery_models: BatteryModels = "701",
     ) -> None:
         if len({p.id for p in prosumers}) != len(prosumers):
             raise ValueError("two emulated prosumers share an id; give each its own")
@@ -89,7 +91,9 @@ class Fleet:
         self.frequency_hz = frequency_hz
         self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng, profiles, meter_model)
         self.pv = PvUnits([self.prosumers[k] for k in self.pv_at], frequency_hz, support, pv_models)
-        self.battery = BatteryUnits([self.prosumers[k] for k in self.battery_at], frequency_hz)
+        self.battery = BatteryUnits(
+            [self.prosumers[k] for k in self.battery_at], frequency_hz, battery_models
+        )
         self._index = {p.id: k for k, p in enumerate(self.prosumers)}
         self._servers: list[ModbusTcpServer] = []
         self._lines: dict[str, FaultProxy] = {}

@@ -12,7 +12,11 @@ from devices.server import Unit
 # Counters that no market needs, yet a home does: name, point and factor to kWh.
 _EXTRAS = {
     "pv": tuple(("energy_kwh", name, 1e-3) for name in ("103.WH", "113.WH", "701.TotWhInj")),
-    "battery": (("discharged_kwh", "701.TotWhInj", 1e-3), ("charged_kwh", "701.TotWhAbs", 1e-3)),
+    "battery": (
+        ("discharged_kwh", "701.TotWhInj", 1e-3),
+        ("discharged_kwh", "103.WH", 1e-3),
+        ("charged_kwh", "701.TotWhAbs", 1e-3),
+    ),
     "meter": (),
 }
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from devices.emulated_battery import BatteryModels
 from devices.emulated_prosumer import EmulatedProsumer
 from devices.emulator import Fleet
 from devices.errors import MapError
@@ -33,7 +34,7 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     name, kind, profile, model
         Name, kind, profile of its registers, and the SunSpec model that it measures with: 203 or 213 of a
-        meter, 103, 113 or 701 of an inverter; empty for the first.
+        meter, 103, 113 or 701 of an inverter, 701 or 802 of a battery; empty for the first.
     rating_kw, capacity_kwh, soc, efficiency
         Rating of an inverter [kW]; usable capacity [kWh], first state of charge [0..1] and one-way
         efficiency of a battery.
@@ -214,9 +215,11 @@ def _models(plate: Nameplate) -> dict[str, Any]:
         return {"pv_models": plate.model}
     if plate.kind == "meter" and plate.profile == "sunspec-meter" and plate.model in get_args(MeterModel):
         return {"meter_model": plate.model}
+    if plate.kind == "battery" and plate.model in get_args(BatteryModels):
+        return {"battery_models": plate.model}
     raise MapError(
         f"a {plate.kind} of profile {plate.profile} cannot measure with model {plate.model}; "
-        "an inverter has 103, 113 or 701, a sunspec-meter 203 or 213"
+        "an inverter has 103, 113 or 701, a battery 701 or 802, a sunspec-meter 203 or 213"
     )
 
 

@@ -99,6 +99,15 @@ def test_a_battery_obeys_and_its_registers_tell():
     assert names == [name for _, name, _, _ in sorted(device.registers.points())]
 
 
+def test_a_battery_speaks_through_model_802_too():
+    clock = Clock()
+    device = Standalone(plate("battery", "sunspec-battery", rating_kw=4.0, model="802"), clock=clock)
+    device.set_power(2.0, 0.0)
+    read = after(device, clock, 1800.0)
+    assert read["p_kw"] == 2.0
+    assert read["discharged_kwh"] == pytest.approx(1.0, abs=2e-3)
+
+
 @pytest.mark.parametrize("model", ["103", "113", "701"])
 def test_an_inverter_speaks_through_the_models_it_is_given(model):
     clock = Clock()

@@ -137,6 +137,38 @@ async def test_a_trip_shows_in_state_and_alarms(models):
         assert state == ([6, 1040, 0] if models == "701" else [7, 1040])
 
 
+async def test_a_battery_without_set_point_is_held_in_its_band_from_both_sides():
+    fleet = begun(battery_models="802")
+
+    def write(endpoint):
+        with scanned(endpoint) as device:
+            assert sorted(n for n in device.models if isinstance(n, int)) == [1, 103, 120, 121, 124, 802]
+            (storage,) = device.models[124]
+            storage.points["OutWRte"].cvalue = -50.0
+            storage.points["InWRte"].cvalue = 50.0
+            storage.write()
+            storage.points["StorCtl_Mod"].value = 3
+            storage.write()
+
+    async with fleet.serving() as live:
+        battery = live["home"].battery
+        assert await told(battery, 802, "SoC", "WHRtg", "WChaRteMax") == [50, 10_000, 4000]
+        await asyncio.to_thread(write, battery)
+        advance(fleet, 900.0)
+        assert await told(battery, 103, "W") == [-2000]
+        (charge,) = await told(battery, 802, "SoC")
+        assert charge == pytest.approx(55.0, abs=0.05)
+        gateway = Gateway(live.values())
+        asked = [DeviceSetPoint(device="battery", power_kw=1.0)]
+        assert (await gateway.command("home", asked, 900.0)).ok
+        advance(fleet)
+        (reading,) = await gateway.poll()
+        await gateway.close()
+    state = next(state for state in reading.devices if state.device == "battery")
+    assert state.p_kw == pytest.approx(1.0, abs=1e-3)
+    assert state.max_kw == 4.0
+
+
 @pytest.mark.parametrize("model", ["203", "213"])
 async def test_a_meter_tells_the_same_in_integers_and_floats(model):
     fleet = begun(meter_model=model)
