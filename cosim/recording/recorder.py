@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker import columns
-from broker.messages import Audit, Done, Rejected, Step, Stopped, Traffic
+from broker.messages import Audit, Done, FeederState, Rejected, Step, Stopped, Traffic
 from broker.node import Node, serve
 from cosim.clock import STEPS
 from cosim.recording.evidence import Witness
@@ -26,7 +26,7 @@ from cosim.recording.settle import Counters, book, gather_interval
 from cosim.results import RunWriter
 from cosim.results.entries import MICRO, Booking
 from cosim.results.ledger import Ledger
-from cosim.world import World
+from cosim.world import FEEDER, World
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Recorder:
         self.tally.shown_s += [seconds for seconds in shown if seconds is not None]
         self._flags[tick] += interval.flags
         if evidence.state is not None:
-            self._flags[tick] += [f"as metered: {violation}" for violation in evidence.state.violations]
+            self._note_feeder(evidence.state)
         audit = await self.witness.audit(step)
         self._note(audit, tick)
         self._row = interval_row(world, interval, booking, evidence, audit) | {"lag_s": step.lag_s}
@@ -150,6 +150,15 @@ class Recorder:
         if booking.lam_surplus[worst] < -1.0 / MICRO:
             lam, usd = self.world.roster.lams[worst], booking.lam_surplus[worst]
             self._flags[tick].append(f"LAM {lam} has a negative surplus of {usd:.6f} $")
+
+    def _note_feeder(self, state: FeederState) -> None:
+        """Flag limits that are broken and LAMs without source; keep what happened to the feeder."""
+        flags = self._flags[state.tick]
+        flags += [f"as metered: {violation}" for violation in state.violations]
+        if state.unserved:
+            flags.append(f"no source feeds {len(state.unserved)} LAMs: their members are unserved")
+        for detail in state.events:
+            self.writer.event({"tick": state.tick, "kind": "event", "source": FEEDER, "detail": detail})
 
     def _note(self, audit: Audit | None, tick: int) -> None:
         """Flag what the auditor found amiss, and add up what prosumers save."""

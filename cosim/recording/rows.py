@@ -24,6 +24,10 @@ from cosim.results.entries import Booking
 from cosim.world import World
 
 PARTS = ("energy", "loss", "voltage", "congestion")
+_TOLLS = (
+    *("tap_changes", "capacitor_switchings"),
+    *("under_pu_h", "over_pu_h", "overload_kva_h", "node_h"),
+)
 RULES_WITHOUT_NETWORK = ("no_sharing", "lam_only", "single_layer")
 
 
@@ -121,13 +125,16 @@ def _physics(state: FeederState | None) -> dict[str, Any]:
     if state is None or not state.solved:
         return {}
     v_pu, loading = columns.unpack(state.v_pu), columns.unpack(state.loading)
+    fed_pu = v_pu[v_pu > 0]
     return {
         "losses_kw": state.losses_kw,
-        "v_min_pu": float(v_pu.min()),
-        "v_max_pu": float(v_pu.max()),
+        "v_min_pu": float(fed_pu.min()) if fed_pu.size else None,
+        "v_max_pu": float(fed_pu.max()) if fed_pu.size else None,
         "max_loading": float(loading.max(initial=0.0)),
         "violations": len(state.violations),
-        "tap_changes": state.tap_changes,
+        "grid_kvar": state.source_kvar,
+        "unserved_lams": len(state.unserved),
+        **{name: getattr(state, name) for name in _TOLLS},
     }
 
 
@@ -168,6 +175,8 @@ def lam_columns(
         "saving_usd": saving,
         "metered_kw": None if state is None else columns.unpack(state.lam_kw),
         "v_pu": columns.unpack(state.lam_v_pu) if state is not None and state.solved else None,
+        "kvar": None if state is None else columns.unpack(state.lam_kvar),
+        **_reactive(outcome),
         **_parts(outcome),
     }
 
@@ -176,9 +185,15 @@ def _parts(outcome: WamOutcome | None) -> dict[str, Any]:
     return {key: None if outcome is None else getattr(outcome, key) for key in PARTS}
 
 
+def _reactive(outcome: WamOutcome | None) -> dict[str, Any]:
+    names = ("inverter_kvar", "inverter_price")
+    return {name: (getattr(outcome, name) if outcome else None) or None for name in names}
+
+
 def node_columns(world: World, tick: int, state: FeederState) -> dict[str, Any]:
-    """Rows of all nodes of a solved state."""
-    return {"tick": tick, "node": list(world.layout.nodes), "v_pu": columns.unpack(state.v_pu)}
+    """Rows of all nodes of a solved state; those without source are missing."""
+    v_pu = columns.unpack(state.v_pu)
+    return {"tick": tick, "node": list(world.layout.nodes), "v_pu": np.where(v_pu > 0, v_pu, np.nan)}
 
 
 def device_columns(tick: int, evidence: Evidence) -> dict[str, list[Any]]:

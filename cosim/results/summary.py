@@ -18,6 +18,7 @@ from cosim.results.economics import (
     saving_figures,
     settlement_figures,
 )
+from cosim.results.network import network_figures
 from cosim.results.provenance import provenance
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Facts:
     interval_h
         Length of an interval [h].
     voltage_limits_pu
-        Lower and upper limit [pu].
+        Lowest lower and highest upper limit of any node [pu].
+    nodes
+        Number of nodes whose voltages count.
     entries, sum_micro
         Number of entries in the ledger, and their sum [µ$].
     traffic
@@ -68,6 +71,7 @@ class Facts:
     interval_h: float
     bidding: str
     voltage_limits_pu: tuple[float, float]
+    nodes: int
     entries: int
     sum_micro: int
     traffic: Sequence[Traffic]
@@ -116,7 +120,11 @@ def summarise(
         planned=world.timeline.intervals,
         interval_h=world.timeline.interval_h,
         bidding=world.rules.bidding,
-        voltage_limits_pu=(world.scenario.feeder.voltage_min_pu, world.scenario.feeder.voltage_max_pu),
+        voltage_limits_pu=(
+            float(np.min(world.limits.voltage_min_pu)),
+            float(np.max(world.limits.voltage_max_pu)),
+        ),
+        nodes=len(world.layout.nodes),
         entries=ledger.entries(),
         sum_micro=ledger.sum_micro(),
         traffic=list(tally.traffic.values()),
@@ -154,6 +162,7 @@ def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, facts: Facts
         **_course(intervals, facts),
         **_physics(intervals, facts),
         "bidding": _bidding(intervals, facts),
+        "network": network_figures(intervals, facts.nodes, facts.interval_h),
         "energy_kwh": _energy(intervals, facts.interval_h),
         "cost": cost_figures(intervals),
         "kpis": kpi_figures(intervals, prosumers, facts.interval_h),

@@ -68,6 +68,7 @@ def _physics(summary: Mapping[str, Any]) -> list[_Line]:
             "violations", f"{summary['violations']} of voltage or current limits", not summary["violations"]
         ),
         _Line("voltage", f"{_pu(volts['min'])} to {_pu(volts['max'])} pu ({limits})", within_limits(volts)),
+        *_network(summary["network"]),
         _Line("linear model", f"at most {_short(ac['max_linear_error_pu'])} pu from AC power flow"),
         _Line("AC rounds", f"{_short(ac['rounds_p95'])} in 95 % of intervals"),
         _bidding(summary["bidding"]),
@@ -82,6 +83,23 @@ def _bidding(bidding: Mapping[str, Any]) -> _Line:
     )
     size = f"{bidding['messages']:,} messages, {bidding['bytes'] / 1e6:,.1f} MB"
     return _Line("bids", f"{bidding['form']}: {rounds}; {size}{treated}")
+
+
+def _network(network: Mapping[str, Any]) -> list[_Line]:
+    """Violation-hours and what controls did, as docs/kpis.md defines them."""
+    voltage = f"{_short(network['under_pu_h'])} pu h below, {_short(network['over_pu_h'])} pu h above"
+    outside = f"{_percent(network['node_intervals_outside'])} of node-intervals outside"
+    current = f"{_short(network['overload_kva_h'])} kVA h over ratings"
+    clean = not (network["node_h"] or network["overload_kva_h"])
+    acted = f"{network['tap_changes']:,} tap steps, {network['capacitor_switchings']:,} capacitor switchings"
+    losses = f"losses {network['losses_kwh']:,.0f} kWh"
+    lines = [
+        _Line("limits", f"{voltage}, {outside}; {current}", clean),
+        _Line("controls", f"{acted}; {losses}"),
+    ]
+    if network["unserved_lam_h"]:
+        lines.append(_Line("unserved", f"{network['unserved_lam_h']:g} LAM-hours without source", good=False))
+    return lines
 
 
 def _economics(summary: Mapping[str, Any]) -> list[_Line]:

@@ -150,6 +150,7 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
         planned=intervals,
         interval_h=0.25,
         bidding="curve",
+        nodes=12,
         voltage_limits_pu=(0.95, 1.05),
         entries=ledger.entries(),
         sum_micro=ledger.sum_micro(),
