@@ -286,11 +286,12 @@ main.add_command(device)
 
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-def report(directory: Path) -> None:
+@click.option("--compare", type=click.Path(path_type=Path), help="Run directory to put beside it.")
+def report(directory: Path, compare: Path | None) -> None:
     """Write report.html of a run DIRECTORY anew."""
     from cosim.report import report_command
 
-    click.echo(report_command(directory))
+    click.echo(report_command(directory, compare))
 
 
 @main.command(name="scenario")

@@ -103,8 +103,13 @@ def rents(x: Sequence[str], points: pd.DataFrame, hours: float) -> Figure:
     )
 
 
-def voltages(x: Sequence[str], spread: pd.DataFrame, limits: Sequence[float]) -> Figure:
-    """Envelope of node voltages [pu], with the limits.
+def voltages(
+    x: Sequence[str],
+    spread: pd.DataFrame,
+    limits: Sequence[float],
+    events: Sequence[tuple[str, str]] = (),
+) -> Figure:
+    """Envelope of node voltages [pu], with the limits and what happened to the feeder.
 
     Parameters
     ----------
@@ -114,15 +119,54 @@ def voltages(x: Sequence[str], spread: pd.DataFrame, limits: Sequence[float]) ->
         Over the nodes: ``min``, ``low`` (5 %), ``median``, ``high`` (95 %) and ``max``.
     limits
         Voltages to keep between.
+    events
+        Times and what happened then.
     """
     inner = spread[["low", "high"]].set_axis(["min", "max"], axis=1)
-    return figure(
+    plot = figure(
         *band(x, spread, "all nodes", SKY, 0.35),
         *band(x, inner, "9 of 10 nodes", BLUE, 0.35),
         line(x, spread["median"], "median node", BLUE, width=1.6),
         y_title="pu",
         hover=".4f",
         levels=limits,
+    )
+    plot["layout"]["shapes"] += [
+        {
+            "type": "line",
+            "yref": "paper",
+            "x0": when,
+            "x1": when,
+            "y0": 0,
+            "y1": 1,
+            "line": {"color": INK, "width": 1.2, "dash": "dot"},
+        }
+        for when, _ in events
+    ]
+    plot["layout"]["annotations"] = [
+        {
+            "x": when,
+            "yref": "paper",
+            "y": 1 - 0.08 * (place % 3),
+            "text": what if len(what) <= 48 else f"{what[:45]}...",
+            "hovertext": what,
+            "showarrow": False,
+            "xanchor": "left",
+            "yanchor": "top",
+            "font": {"size": 11},
+        }
+        for place, (when, what) in enumerate(events)
+    ]
+    return plot
+
+
+def loading(x: Sequence[str], points: pd.DataFrame) -> Figure:
+    """Highest current over rating."""
+    return figure(
+        line(x, points["max_loading"], "highest loading", BLUE),
+        y_title="current over rating",
+        hover=".3f",
+        levels=[1.0],
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cosim.report import figures
+from cosim.report.comparison import compare
 from cosim.report.condense import condense, local_times, means, spread, stride_of
 from cosim.report.map import map_data
 from cosim.report.tables import (
@@ -17,6 +18,7 @@ from cosim.report.tables import (
     indicators,
     kept,
     money_tables,
+    network_lines,
     worst_figures,
 )
 from cosim.results.arrow import translated
@@ -40,12 +42,12 @@ class Figure(NamedTuple):
     good: bool = True
 
 
-def report_command(directory: Path) -> Path:
+def report_command(directory: Path, beside: Path | None = None) -> Path:
     """Write ``report.html`` of a run directory anew and give its path; see ``write_report``."""
-    return write_report(load(directory))
+    return write_report(load(directory), other=None if beside is None else load(beside))
 
 
-def write_report(run: Run, path: Path | None = None) -> Path:
+def write_report(run: Run, path: Path | None = None, *, other: Run | None = None) -> Path:
     """Write a run's report.
 
     Parameters
@@ -54,6 +56,8 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         The run, with its summary.
     path
         HTML file; ``report.html`` in the run directory by default.
+    other
+        A run to put beside it.
 
     Returns
     -------
@@ -80,6 +84,8 @@ def write_report(run: Run, path: Path | None = None) -> Path:
     labels = _labels(run.intervals, summary["time"]["first"])
     settlement, payments = money_tables(run)
     drawing = map_data(run.feeder_map, run.intervals, run.lams, run.nodes, labels, _limits(summary))
+    comparison = None if other is None else compare(run, other, MOST_POINTS)
+    drawn = _figures(run) | ({} if comparison is None else comparison.figures)
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         title=_title(summary),
@@ -93,10 +99,12 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         kept=kept(summary["settlement"]),
         indicators=indicators(summary),
         certificate=worst_figures(summary["certificate"]),
+        network=network_lines(summary["network"]),
         kinds=KINDS,
+        comparison=comparison,
         has_map=drawing is not None,
         plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library's own text
-        data=Markup(_embedded({"figures": _figures(run), "map": drawing})),  # noqa: S704 - escaped there
+        data=Markup(_embedded({"figures": drawn, "map": drawing})),  # noqa: S704 - escaped there
     )
     with translated(path):
         path.write_text(page, encoding="utf-8")
@@ -234,7 +242,13 @@ def _figures(run: Run) -> dict[str, Any]:
         ),
         "by_lam": figures.parts_by_lam(run.lams),
         "rents": figures.rents(x, points, hours),
-        "voltages": figures.voltages(x, spread(run.nodes, "v_pu", points.index, stride), _limits(summary)),
+        "voltages": figures.voltages(
+            x,
+            spread(run.nodes, "v_pu", points.index, stride),
+            _limits(summary),
+            happened(run.events, dict(zip(points.index.tolist(), x, strict=True)), stride),
+        ),
+        "loading": figures.loading(x, points),
         "energy": figures.energy(x, points, hours),
         "totals": figures.totals(summary["cost"]),
         "savings": figures.savings(x, points, hours),
@@ -242,6 +256,15 @@ def _figures(run: Run) -> dict[str, Any]:
         "error": figures.linear_error(x, points, VOLTAGE_TOLERANCE_PU),
         "durations": figures.durations(x, points),
     }
+
+
+def happened(events: list[dict[str, Any]], times: Mapping[int, str], stride: int) -> list[tuple[str, str]]:
+    """When and what happened to the feeder, at the points of a figure: events of one point in one text."""
+    told: dict[str, list[str]] = {}
+    for event in events:
+        if event.get("kind") == "event" and event["tick"] // stride in times:
+            told.setdefault(times[event["tick"] // stride], []).append(str(event["detail"]))
+    return [(when, "; ".join(details)) for when, details in told.items()]
 
 
 def _title(summary: Mapping[str, Any]) -> str:

@@ -58,6 +58,23 @@ def indicators(summary: Mapping[str, Any]) -> list[Line]:
     ]
 
 
+def network_lines(network: Mapping[str, Any]) -> list[Line]:
+    """What the run did to its feeder, as docs/kpis.md defines it."""
+    head = f"{network['head_import_kvarh']:,.0f} kvarh drawn, {network['head_export_kvarh']:,.0f} returned"
+    return [
+        Line("below voltage limits", f"{network['under_pu_h']:.3g} pu h", "over nodes and time"),
+        Line("above voltage limits", f"{network['over_pu_h']:.3g} pu h", "over nodes and time"),
+        Line("outside", _percent(network["node_intervals_outside"]), "of node-intervals"),
+        Line("above ratings", f"{network['overload_kva_h']:.3g} kVA h", "over conductors and time"),
+        Line("tap steps", f"{network['tap_changes']:,}", "of regulators"),
+        Line("switchings", f"{network['capacitor_switchings']:,}", "of capacitors"),
+        Line("losses", f"{network['losses_kwh']:,.0f} kWh", "of lines and transformers"),
+        Line("import", f"{network['head_import_kwh']:,.0f} kWh", "at the feeder head"),
+        Line("export", f"{network['head_export_kwh']:,.0f} kWh", f"at the feeder head; {head}"),
+        Line("without source", f"{network['unserved_lam_h']:g} h", "LAMs and time"),
+    ]
+
+
 def worst_figures(certificate: Mapping[str, Any]) -> list[Line]:
     """Largest figure of each kind in the run's certificates."""
     shown = {

@@ -141,7 +141,9 @@ LAMS = (
     Column("metered_kw", "number", "kW", "mean metered net load of the members"),
     Column("v_pu", "number", "pu", "voltage at the LAM's connection, mean of its phases; 0 without source"),
     Column("kvar", "number", "kvar", "mean reactive power of members and their inverters, + import"),
-    Column("inverter_kvar", "number", "kvar", "reactive set-point that the WAM gave the inverters, + absorbs"),
+    Column(
+        "inverter_kvar", "number", "kvar", "reactive set-point that the WAM gave the inverters, + absorbs"
+    ),
     Column("inverter_price", "number", "$/kvarh", "what a kvar absorbed at the LAM costs the WAM"),
     Column("alone", "flag", "", "whether the LAM cleared without the WAM"),
     Column("surplus_usd", "number", "$", "what the LAM keeps"),

@@ -75,6 +75,7 @@ def facts(**changes):
         "interval_h": 0.25,
         "bidding": "plain",
         "voltage_limits_pu": (0.95, 1.05),
+        "nodes": 10,
         "entries": 600,
         "sum_micro": 0,
         "traffic": [Traffic(sent=5, received=4, gaps=1, modbus_reads=7), Traffic(sent=2, received=3)],
