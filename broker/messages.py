@@ -332,9 +332,9 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     """Cleared and judged outcome of the WAM: nets, DLMPs and their parts per LAM, in LAM order.
 
     ``inverter_kvar`` are the reactive set-points of the LAMs' inverters, + absorbs, with their values
-    ``inverter_price`` [$/kvarh]; both empty where the market sets none. ``unserved`` LAMs have no source.
-    ``relaxed_by`` tells by how much the limits ``relaxed_name``, which no trade can keep, gave way: upper +,
-    lower -, in row units; the feeder head's own is named ``head`` and in kW.
+    ``inverter_price`` [$/kvarh]; both empty where the market sets none. ``unserved`` are positions of LAMs
+    without source. ``relaxed_by`` tells by how much the limits ``relaxed_name``, which no trade can keep,
+    gave way: upper +, lower -, in row units; the feeder head's own is named ``head`` and in kW.
     """
 
     status: Literal["confirmed", "unconfirmed", "held"]
@@ -359,7 +359,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     talks: Talks
     inverter_kvar: list[float] = []
     inverter_price: list[float] = []
-    unserved: list[str] = []
+    unserved: list[int] = []
     relaxed_name: list[str] = []
     relaxed_by: list[float] = []
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from broker import columns
 from broker.collector import Collector
-from broker.messages import FeederState, Step, TruthBatch
+from broker.messages import FeederState, Step, TruthBatch, WamOutcome
 from broker.node import Node
 from devices.emulator import Fleet
 from devices.fault_injector import Injector
@@ -71,7 +71,9 @@ class DeviceHostService:
         fleet.begin(load_kw[0], load_kvar[0], pv_kw[0])
         if injector is not None:
             injector.begin(first_tick)
+        self._outcome: WamOutcome | None = None
         node.on(node.topics.feeder_state, self._take_voltages)
+        node.on(node.topics.wam_outcome, self._take_outcome)
 
     async def on_step(self, step: Step) -> None:
         """Let the interval pass in ``act``; take over the feeder's voltages in ``settle``."""
@@ -87,7 +89,9 @@ class DeviceHostService:
     async def _act(self, step: Step) -> None:
         if self.injector is not None:
             self.injector.strike(step.tick)
-        self.fleet.advance(*self.environment.substeps(step.tick))
+        load_kw, load_kvar, pv_kw, dt_s = self.environment.substeps(step.tick)
+        fed = self._fed(step.tick)
+        self.fleet.advance(load_kw * fed, load_kvar * fed, pv_kw * fed, dt_s)
         if self.injector is not None:
             await self.node.publish(
                 self.node.topics.truth(self.node.name),
@@ -96,6 +100,15 @@ class DeviceHostService:
                 prosumer=columns.pack_index(self.members),
                 energy_kwh=columns.pack(self.fleet.mean_kw * step.interval_s / 3600.0),
             )
+
+    def _take_outcome(self, outcome: WamOutcome) -> None:
+        self._outcome = outcome
+
+    def _fed(self, tick: int) -> Array:
+        """1 for each prosumer, 0 where no source feeds its LAM: nothing is used or made there ``(m,)``."""
+        outcome = self._outcome
+        unserved = outcome.unserved if outcome is not None and outcome.tick == tick else []
+        return np.where(np.isin(self.lams, unserved), 0.0, 1.0)
 
     def _take_voltages(self, state: FeederState) -> None:
         self._feeder.add(_FEEDER, state.tick, state)

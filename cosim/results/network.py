@@ -38,8 +38,8 @@ def network_figures(intervals: pd.DataFrame, nodes: int, interval_h: float) -> d
         "node_intervals_outside": sums["node_h"] / node_hours if node_hours else None,
         "losses_kwh": float(solved["losses_kw"].sum()) * interval_h,
         "head_import_kwh": float(head_kw.clip(lower=0).sum()) * interval_h,
-        "head_export_kwh": -float(head_kw.clip(upper=0).sum()) * interval_h,
+        "head_export_kwh": float(head_kw.clip(upper=0).abs().sum()) * interval_h,
         "head_import_kvarh": float(head_kvar.clip(lower=0).sum()) * interval_h,
-        "head_export_kvarh": -float(head_kvar.clip(upper=0).sum()) * interval_h,
+        "head_export_kvarh": float(head_kvar.clip(upper=0).abs().sum()) * interval_h,
         "unserved_lam_h": float(solved["unserved_lams"].sum()) * interval_h,
     }

@@ -88,7 +88,7 @@ def examine(roster: Roster, rules: Rules, terms: Terms, said: Said) -> Findings:
     truth = as_cleared(truth, model, outcome)
     allocation = allocation_of(roster, said.lam_outcomes)
     if outcome.unserved:
-        dark = np.isin(roster.lam, [roster.lams.index(name) for name in outcome.unserved])
+        dark = np.isin(roster.lam, outcome.unserved)
         allocation = replace(allocation, silent=allocation.silent | dark)
     network = truth.network
     assert network is not None

@@ -30,6 +30,7 @@ from market.services.book import Seats, read_metered
 from market.services.gates import sit_out, three_quarters
 from market.services.lam_by_curves import CurveMembers
 from market.services.lam_by_rounds import RoundMembers
+from market.services.outage import without_source
 from market.services.roster import Roster, Rules
 from market.services.sharing import Members
 
@@ -72,6 +73,8 @@ class LamHost:
             self.node.flag(f"the WAM was silent: {self.node.name} clears its LAMs against the tariffs")
         seats = self.seats
         shares = await self.members.share(step, outcome)
+        if outcome is not None:
+            shares = without_source(shares, seats, np.isin(seats.lams, outcome.unserved))
         fee = self.rules.case.fee[seats.lams][seats.group]
         trade_price = shares.price[seats.group] + fee * np.sign(shares.trade_kw)
         await self._award(step.tick, shares.trade_kw, trade_price)

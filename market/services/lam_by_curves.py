@@ -81,9 +81,8 @@ class CurveMembers:
             near = wam_price = tariff_price(net_kw, terms)
         else:
             wam_price = np.array(outcome.price)[lams]
-            cleared_kw = np.array(outcome.net_kw)[lams]
             net_kw = absorbed(
-                self.node, self.roster, self.seats, cleared_kw, curves.lowest_kw, curves.highest_kw
+                self.node, self.roster, self.seats, outcome, curves.lowest_kw, curves.highest_kw
             )
             # The shadow price that the WAM's price stands for: mu + Delta sign(Q) + K Q.
             near = wam_price + case.wam_fee[lams] * np.sign(net_kw) + case.wam_slope * net_kw

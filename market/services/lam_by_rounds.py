@@ -209,8 +209,7 @@ class RoundMembers:
                 net_kw = (await converse(level.settle(facing), ask)).kw
             else:
                 wam_price = np.array(outcome.price)[seats.lams]
-                cleared_kw = np.array(outcome.net_kw)[seats.lams]
-                net_kw = absorbed(node, self.roster, seats, cleared_kw, low_kw, high_kw)
+                net_kw = absorbed(node, self.roster, seats, outcome, low_kw, high_kw)
                 await converse(self.level.meet(net_kw, wam_price), ask)
         except (GateClosed, NotConverged):
             node.flag(f"{node.name} shares out what was cleared before its members agreed")

@@ -32,6 +32,7 @@ from broker.node import Node
 from market.curves import Curves
 from market.services.desk import Desk
 from market.services.gates import halfway, sit_out
+from market.services.outage import Outages
 from market.services.portfolio import LivePortfolio, Portfolio
 from market.services.roster import Roster, Rules
 from market.strategy import Conduct, Truthful
@@ -51,6 +52,7 @@ class PopulationHost:
         self.members = roster.hosts[node.name]
         self.desk = Desk(node, roster, rules, self.members, conduct)
         self.awards: Collector[AwardBatch] = Collector(roster.lam_hosts)
+        self.outages = Outages(node, roster, self.members)
         self.output_kw = np.zeros(0)
         self._dispatch_tick = -1
         node.on(
@@ -123,18 +125,20 @@ class PopulationHost:
             places = np.searchsorted(self.members, awarded)
             trades[places] = columns.unpack(batch.trade_kw, awarded.size)
             prices[places] = columns.unpack(batch.price, awarded.size)
-        self.output_kw = await self.desk.outputs(step.tick, trades, prices)
+        output_kw = await self.desk.outputs(step.tick, trades, prices)
+        self.output_kw = self.outages.outputs(step.tick, self.desk.position.resources.owner, output_kw)
         await self.node.done(step.step, step.tick)
 
     async def _act(self, step: Step) -> None:
         metered = self.portfolio.act(step.tick, self.output_kw)
+        fed = ~self.outages.dark(step.tick)
         await self.node.publish(
             self.node.topics.metered(self.node.name),
             MeteredBatch,
             step.tick,
             prosumer=columns.pack_index(self.members),
-            energy_kwh=columns.pack(metered.energy_kwh),
-            reactive_kvarh=columns.pack(metered.reactive_kvarh),
+            energy_kwh=columns.pack(metered.energy_kwh * fed),
+            reactive_kvarh=columns.pack(metered.reactive_kvarh * fed),
         )
         await self.node.done(step.step, step.tick)
 
@@ -159,6 +163,7 @@ class LiveHost:
         self.names = [roster.prosumers[member] for member in self.members]
         self.lams = [roster.lams[roster.lam[member]] for member in self.members]
         self.desk = Desk(node, roster, rules, self.members, conduct)
+        self.outages = Outages(node, roster, self.members)
         self.telemetry: Collector[Telemetry] = Collector(self.names)
         self.awards: Collector[Award] = Collector(self.names)
         topics = node.topics
@@ -239,6 +244,7 @@ class LiveHost:
         trades = np.array([awards[name].trade_kw if name in awards else np.nan for name in self.names])
         prices = np.array([awards[name].price if name in awards else np.nan for name in self.names])
         output_kw = await self.desk.outputs(step.tick, trades, prices)
+        output_kw = self.outages.outputs(step.tick, self.desk.position.resources.owner, output_kw)
         outgoing: list[tuple[str, Message]] = []
         set_points = self.portfolio.set_points(output_kw)
         for name, devices in zip(self.names, set_points, strict=True):

@@ -86,14 +86,18 @@ def tariff_price(net_kw: Floats, terms: Terms) -> Floats:
 
 
 def absorbed(
-    node: Node, roster: Roster, seats: Seats, net_kw: Floats, low_kw: Floats, high_kw: Floats
+    node: Node, roster: Roster, seats: Seats, outcome: WamOutcome, low_kw: Floats, high_kw: Floats
 ) -> Floats:
     """What the WAM cleared, as far as the members can take it; the rest is flagged, ``(M,)`` [kW].
 
-    They cannot take it all where the WAM did not hear a LAM and put its last metered net load instead.
+    They cannot take it all where the WAM did not hear a LAM and put its last metered net load instead, or
+    where no source feeds it; only the first is worth a flag.
     """
-    taken = np.clip(net_kw, low_kw, high_kw)
+    net_kw = np.array(outcome.net_kw)[seats.lams]
+    taken: Floats = np.clip(net_kw, low_kw, high_kw)
     for place in np.flatnonzero(np.abs(net_kw - taken) > UNHEARD_KW):
+        if seats.lams[place] in outcome.unserved:
+            continue
         node.flag(
             f"LAM {roster.lams[seats.lams[place]]} can take {taken[place]:.3f} kW"
             f" of the {net_kw[place]:.3f} kW that the WAM cleared for it"

@@ -139,7 +139,7 @@ class WamOperator:
             fallbacks=self.lams.fallbacks,
             clear_s=talks.clear_s,
             confirm_s=talks.confirm_s,
-            unserved=[self.roster.lams[lam] for lam in talks.unserved],
+            unserved=talks.unserved,
             talks=self.lams.talks(),
             **body,
         )

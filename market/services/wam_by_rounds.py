@@ -53,6 +53,7 @@ class RoundLams:
         self._tally = Tally()
         self._round = 0
         self._tick = -1
+        self._unserved: list[int] = []
         self._asked = np.zeros(self.count)
         self._speaking: set[str] = set()
         self.openings: Collector[LamOpening] = Collector(roster.lam_hosts)
@@ -92,6 +93,7 @@ class RoundLams:
         )
         self.level = WamLevel(estimate, self.count)
         self._tick, self._round = step.tick, 0
+        self._unserved = []
         self._tally = Tally(numbers=2 * self.count)
 
     async def nets(self, step: Step, price: Floats) -> Floats:
@@ -106,6 +108,10 @@ class RoundLams:
     async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamOutcome:
         """Clear and ask in turn until all LAMs would take what was cleared for them."""
         outcome: WamOutcome | None = None
+        if model.unserved != self._unserved:
+            self._unserved = model.unserved
+            nothing = np.zeros(len(model.unserved))
+            self.level.begin_anew(np.array(model.unserved, dtype=np.intp), nothing, nothing)
 
         def clear(curves: Curves) -> WamOutcome:
             self._tally.wam += 1
@@ -158,6 +164,8 @@ class RoundLams:
             self.fallbacks += bid.fallbacks
             if bid.low_kw.size:
                 self.level.begin_anew(lams, bid.low_kw, bid.high_kw)
+        # Whatever they say, those without source get nothing.
+        kw[self._unserved] = slope[self._unserved] = 0.0
         self._tally.count(1, self.count)
         self._tally.count(self.count, 2 if self._with_slope else 1)
         return Answers(kw, slope)
