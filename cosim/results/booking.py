@@ -18,6 +18,7 @@ from cosim.results.entries import (
     ENERGY,
     GRID,
     IMBALANCE,
+    KINDS,
     MICRO,
     RESIDUAL,
     UPLIFT,
@@ -201,6 +202,7 @@ def _booked(amounts: _Amounts) -> Booking:
         wam_surplus_usd=surplus_micro / MICRO,
         uplift_usd=int(uplift_micro[0]) / MICRO,
         rounding_micro=int(leftover.sum()),
+        rounded=np.bincount(kind, minlength=len(KINDS)),
     )
 
 

@@ -66,6 +66,8 @@ class Booking:
         What the utility adds where the WAM's surplus is negative [$].
     rounding_micro
         Net balance of the rounding account [µ$].
+    rounded
+        How many amounts were rounded, by kind; those that rounding made zero have no entry.
     """
 
     kind: npt.NDArray[np.int8]
@@ -78,6 +80,7 @@ class Booking:
     wam_surplus_usd: float
     uplift_usd: float
     rounding_micro: int
+    rounded: Ints
 
     @property
     def lam_surplus_usd(self) -> float:
@@ -105,12 +108,12 @@ def check_booking(booking: Booking, *, imbalance_account: int, imbalance_usd: fl
     Raises
     ------
     LedgerError
-        A kind does not sum to zero, rounding took more than 1 µ$ per entry, or the imbalance account's
+        A kind does not sum to zero, rounding took more than 1 µ$ per amount, or the imbalance account's
         balance is another.
     """
     rounding = booking.account == imbalance_account + 1
     left = sums_by_kind(booking.kind[rounding], booking.micro[rounding])
-    allowed = np.bincount(booking.kind[~rounding], minlength=len(KINDS))
+    allowed = booking.rounded
     sums = sums_by_kind(booking.kind, booking.micro)
     for kind, name in enumerate(KINDS):
         if sums[kind]:
@@ -119,7 +122,7 @@ def check_booking(booking: Booking, *, imbalance_account: int, imbalance_usd: fl
             )
         if abs(left[kind]) > max(allowed[kind], 1):
             raise LedgerError(
-                f"{name}: {left[kind]} µ$ are left over, more than rounding {allowed[kind]} entries explains;"
+                f"{name}: {left[kind]} µ$ are left over, more than rounding {allowed[kind]} amounts explains;"
                 " the two sides of a payment differ"
             )
     balance = int(booking.micro[booking.account == imbalance_account].sum())

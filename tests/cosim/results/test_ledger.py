@@ -159,6 +159,25 @@ def test_rounding_cannot_hide_a_payment_whose_sides_differ():
         check_booking(hidden, imbalance_account=NAMES.index("imbalance"), imbalance_usd=0.056)
 
 
+def test_many_amounts_too_small_for_an_entry_may_add_up_to_some_that_rounding_keeps():
+    count = 5000
+    trade_kw = np.linspace(1.0, 2.0, count)
+    booking = book_interval(
+        **hand_case(
+            lam=np.zeros(count, dtype=int),
+            trade_kw=trade_kw,
+            trade_price=np.full(count, 0.2),
+            metered_kwh=0.5 * trade_kw + 1e-8,
+            short_price=np.full(count, 0.3),
+            long_price=np.full(count, 0.05),
+            net_kw=[trade_kw.sum(), 0.0],
+        )
+    )
+    assert booking.imbalance_usd == pytest.approx(count * 3e-9)
+    assert abs(booking.rounding_micro) >= 10
+    assert not (booking.kind[booking.account < count] == IMBALANCE).any()
+
+
 def test_an_imbalance_balance_that_is_off_is_found():
     with pytest.raises(LedgerError, match="imbalance: the account's balance is 56000"):
         check_booking(
