@@ -220,7 +220,8 @@ class Operation:
             source_kw=first.source_kw,
             confirmed=confirmed,
             linear_error_pu=max(errors, default=None),
-            severity=max(each.severity for each in judged.values()),
+            # A market that knows no network does not rank its clearings by what they do to it.
+            severity=max(each.severity for each in judged.values()) if self.rules.network else 0.0,
             violations=tuple(
                 f"{violation}{'' if where == start else ' once regulators have acted'}"
                 for where, each in judged.items()

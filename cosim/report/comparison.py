@@ -124,7 +124,7 @@ def _rows(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[Row]:
         row("below limits, pu h", lambda each: each["network"]["under_pu_h"], "{:.4g}"),
         row("above limits, pu h", lambda each: each["network"]["over_pu_h"], "{:.4g}"),
         row("node-intervals outside", lambda each: each["network"]["node_intervals_outside"], "{:.2%}"),
-        row("above ratings, kVA h", lambda each: each["network"]["overload_kva_h"], "{:,.4g}"),
+        row("above ratings, kVA h", lambda each: each["network"]["overload_kva_h"], "{:,.0f}"),
         row("tap steps", lambda each: each["network"]["tap_changes"], "{:,}"),
         row("losses, kWh", lambda each: each["network"]["losses_kwh"], "{:,.0f}"),
         row("export, kWh", lambda each: each["network"]["head_export_kwh"], "{:,.0f}"),

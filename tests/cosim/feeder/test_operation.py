@@ -149,6 +149,7 @@ def test_without_network_no_row_bounds_the_clearing_but_ac_still_judges(feeder):
     assert again.violations
     assert not again.confirmed
     assert again.model is None
+    assert again.severity == 0.0
 
 
 def test_events_happen_at_their_tick_and_darken_the_judgement(feeder):

@@ -1,0 +1,140 @@
+"""Short runs in which the feeder matters: limits that bind, reactive power, an outage."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.results.summary import network_figures
+
+ROOT = Path(__file__).parents[3]
+
+STRESS = ("stress-day", "stress-day-without-network")
+
+# Two intervals at noon, with nobody's devices in the way.
+NOON = """
+[run]
+start = 2024-06-21T12:00:00
+intervals = {intervals}
+
+[live]
+per_lam = {per_lam}
+"""
+
+
+@pytest.fixture(scope="module")
+def played(play_run, tmp_path_factory):
+    """Plays a scenario's text and gives the run; a text is played once."""
+    runs = {}
+
+    def play(name, text):
+        if name not in runs:
+            folder = tmp_path_factory.mktemp(name)
+            (folder / "scenario.toml").write_text(text)
+            runs[name] = asyncio.run(play_run(folder / "scenario.toml", folder / name))[0]
+        return runs[name]
+
+    return play
+
+
+def stress(name="stress-day"):
+    return (ROOT / "scenarios" / f"{name}.toml").read_text() + NOON.format(intervals=2, per_lam=0)
+
+
+def figures(run):
+    return network_figures(run.intervals, run.nodes["node"].nunique(), 0.25)
+
+
+def test_the_shipped_stress_days_differ_by_the_network_alone():
+    texts = [(ROOT / "scenarios" / f"{name}.toml").read_text() for name in STRESS]
+    bodies = [[line for line in text.splitlines() if line and line[0] != "#"] for text in texts]
+    assert bodies[1] == [*bodies[0], "[market]", "network = false"]
+
+
+def test_under_stress_every_interval_keeps_the_limits_by_ac(played):
+    intervals = played("stress-day", stress()).intervals
+    assert list(intervals["status"]) == ["confirmed", "confirmed"]
+    assert (intervals["binding_rows"] > 0).all()
+    assert (intervals["violations"] == 0).all()
+    assert (intervals["max_loading"] <= 1.001).all()
+    assert (intervals["max_loading"] > 0.99).all()
+    assert intervals["v_max_pu"].max() <= 1.0501
+    assert intervals["v_min_pu"].min() >= 0.9499
+    assert intervals["certified"].all()
+    assert (intervals["linear_error_pu"] <= 1e-4).all()
+
+
+def test_without_the_network_the_same_day_breaks_them(played):
+    run = played("stress-day-without-network", stress("stress-day-without-network"))
+    intervals = run.intervals
+    assert list(intervals["status"]) == ["unconfirmed", "unconfirmed"]
+    assert (intervals["binding_rows"] == 0).all()
+    assert (intervals["max_loading"] > 1.2).all()
+    assert (intervals["violations"] > 0).all()
+    assert intervals["certified"].all()
+    assert figures(run)["overload_kva_h"] > 100.0
+    assert figures(played("stress-day", stress()))["overload_kva_h"] == 0.0
+
+
+def test_set_points_of_inverters_let_more_through_and_are_certified(played):
+    plain = played("stress-day", stress())
+    text = stress().replace("[feeder]\n", '[feeder]\nreactive = "market"\n')
+    run = played("stress-day-market", text)
+    intervals, lams = run.intervals, run.lams
+    assert list(intervals["status"]) == ["confirmed", "confirmed"]
+    assert intervals["certified"].all()
+    assert (intervals["violations"] == 0).all()
+    assert lams["inverter_kvar"].abs().max() > 1.0
+    assert lams["inverter_price"].notna().all()
+    # What was set is what flowed, beside the loads' own reactive power; some members shed a little load.
+    moved = lams["kvar"].to_numpy(float) - plain.lams["kvar"].to_numpy(float)
+    np.testing.assert_allclose(moved, lams["inverter_kvar"].to_numpy(float), atol=1e-2)
+    assert intervals["cost_market"].sum() < plain.intervals["cost_market"].sum()
+
+
+def test_droops_act_with_the_power_flow_and_dispatches_are_still_confirmed(played):
+    text = stress().replace("[feeder]\n", '[feeder]\nreactive = "volt-var"\n')
+    run = played("stress-day-volt-var", text)
+    assert "confirmed" in set(run.intervals["status"])
+    plain = played("stress-day", stress())
+    assert run.intervals["v_max_pu"].max() < plain.intervals["v_max_pu"].max()
+    assert run.lams["inverter_kvar"].isna().all()
+    assert run.lams["kvar"].sum() > plain.lams["kvar"].sum() + 100.0
+
+
+OUTAGE = """
+[[events]]
+at = "12:15"
+kind = "line-outage"
+element = "l67"
+
+[[events]]
+at = 2
+kind = "line-repair"
+element = "l67"
+
+[population]
+prosumers = 500
+annual_kwh_median = 45000.0
+"""
+
+
+def test_who_is_behind_an_outage_is_unserved_and_settled_as_such(played):
+    run = played("outage", OUTAGE + NOON.format(intervals=3, per_lam=1))
+    intervals, lams = run.intervals, run.lams
+    assert list(intervals["unserved_lams"]) == [0, 19, 0]
+    assert list(intervals["status"]) == ["confirmed"] * 3
+    assert intervals["certified"].all()
+    dark = lams[(lams["tick"] == 1) & (lams["v_pu"] == 0.0)]
+    assert len(dark) == 19
+    assert (dark["net_kw"] == 0.0).all()
+    # Devices need a few seconds to ramp down; nobody else draws anything.
+    assert (dark["metered_kw"].abs() < 0.05).all()
+    assert (lams.loc[lams["tick"] != 1, "v_pu"] > 0.9).all()
+    for name in dark["lam"]:
+        assert {entry.tick for entry in run.ledger.statement(f"lam/{name}")} == {0, 2}
+    assert run.ledger.sum_micro() == 0
+    told = [event["detail"] for event in run.events if event["kind"] == "event"]
+    assert told[0].startswith("line l67 is out; no source feeds 19 LAMs")
+    assert told[1] == "line l67 is in service"
