@@ -264,10 +264,16 @@ class Operation:
         return self._plant
 
     def _come_to_rest(self, plant: Plant, proposal: Proposal) -> None:
-        """Let controls come to rest once, at the first state asked for: before, taps mean nothing."""
-        if self.rules.controls_act and not self._at_rest:
+        """Let controls come to rest once, at the first proposal within ratings; before, taps mean nothing.
+
+        Where a run starts, nets at prices that nobody has cleared may be far beyond what the feeder carries.
+        """
+        if self._at_rest or not self.rules.controls_act:
+            return
+        first = self._check(self._settle(plant, proposal), proposal, None)
+        if not first.congestion_violation_pct:
+            self._at_rest = True
             plant.act(lambda: self._settle(plant, proposal), 3600.0)
-        self._at_rest = True
 
     def _settle(self, plant: Plant, proposal: Proposal) -> AcState:
         kvar = proposal.load_kvar
@@ -297,13 +303,14 @@ class Operation:
         self, plant: Plant, proposal: Proposal, start: Positions, judged: dict[Positions, Judgement]
     ) -> Model | None:
         """Linearise wherever no true model is at hand, and join all models of the tick."""
-        stale = [
+        untrue = [
             where
             for where, each in judged.items()
             if each.linear_error_pu is None or each.linear_error_pu > LINEAR_TOLERANCE_PU
         ]
-        if not self.rules.network and not stale:
+        if not self.rules.network and not untrue:
             return None
+        stale = [where for where, each in judged.items() if where in untrue or each.violations]
         for where in stale:
             if where != plant.positions():
                 plant.put(where)
@@ -314,6 +321,10 @@ class Operation:
 
     def _linearise(self, plant: Plant, proposal: Proposal) -> Linearisation:
         """Model over what the market sets, inverters' droop included."""
+        before = self._points.get(plant.positions())
+        if self.rules.reactive == "volt-var" and proposal.round > 1 and before is not None:
+            # At a corner of the droop tangents on either side would follow each other for ever.
+            proposal = replace(proposal, net_kw=0.5 * (proposal.net_kw + before.net_kw))
         kvar = self._market_kvar(proposal)
         state = self._settle(plant, proposal)
         model = plant.linearise(proposal.net_kw, state.net_kvar)

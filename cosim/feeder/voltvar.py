@@ -22,6 +22,9 @@ CURVE_PU = (0.92, 0.98, 1.02, 1.08)
 _SETTLED = 1e-8
 """Distance from the droop at which the iteration ends, as a part of the largest capability."""
 
+_ROUND_PU = 0.004
+"""Half of the span over which a droop's slope is averaged for the linear model."""
+
 _MEMORY, _MOST_STEPS, _LEAST_DAMPING = 6, 200, 1e-3
 
 
@@ -57,11 +60,13 @@ class Droop:
         return self.limit_kvar * np.interp(lam_v_pu, self.curve_pu, (-1.0, 0.0, 0.0, 1.0))
 
     def slope(self, lam_v_pu: Floats) -> Floats:
-        """Change of that per pu of voltage ``(M,)`` [kvar/pu]; at a corner the flatter side's."""
-        v1, v2, v3, v4 = self.curve_pu
-        low = (lam_v_pu > v1) & (lam_v_pu < v2)
-        high = (lam_v_pu > v3) & (lam_v_pu < v4)
-        return self.limit_kvar * (low / (v2 - v1) + high / (v4 - v3))
+        """Change of that per pu of voltage ``(M,)`` [kvar/pu], corners rounded.
+
+        A mean over a span around the voltage: with the tangent alone, clearings on either side of a corner
+        would follow each other.
+        """
+        up, down = (self.answer_kvar(lam_v_pu + side) for side in (_ROUND_PU, -_ROUND_PU))
+        return (up - down) / (2.0 * _ROUND_PU)
 
 
 def seen_by_lams(lam_nodes: tuple[tuple[int, ...], ...], nodes: int) -> Floats:

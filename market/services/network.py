@@ -18,6 +18,9 @@ from market.relaxation import HEAD, give_way, relax
 from market.services.roster import Terms
 from market.wam import WamOutcome, clear_wam
 
+TRUE_PU = 1e-4
+"""Distance from AC power flow within which a linear model counts as true."""
+
 _UNIT = {HEAD: " kW"}
 
 
@@ -102,6 +105,11 @@ def unreachable(relaxed: Mapping[str, float], round_: int) -> list[str]:
     )
     others = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
     return [f"clearing of round {round_}: no trade keeps the {named}{others}; the least violation is cleared"]
+
+
+def is_final(relaxed: Mapping[str, float], linear_error_pu: float | None) -> bool:
+    """Whether the least violation is known: no trade keeps the limits, and the model that says so is true."""
+    return bool(relaxed) and linear_error_pu is not None and linear_error_pu <= TRUE_PU
 
 
 def middle_price(terms: Terms) -> float:

@@ -23,7 +23,14 @@ from market.curves import price_range
 from market.errors import Infeasible, NotConverged
 from market.services.gates import halfway, sit_out
 from market.services.lams import Lams, Standby
-from market.services.network import cleared_body, inverters_of, middle_price, network_of, unreachable
+from market.services.network import (
+    cleared_body,
+    inverters_of,
+    is_final,
+    middle_price,
+    network_of,
+    unreachable,
+)
 from market.services.roster import Roster, Rules, Terms
 from market.services.wam_by_curves import CurveLams
 from market.services.wam_by_rounds import RoundLams
@@ -166,6 +173,8 @@ class WamOperator:
             else:
                 talks.flags.append(f"AC power flow of round {round_} has no solution")
             if (outcome is not None and reply.confirmed) or reply.model is None or round_ == self.rounds:
+                break
+            if outcome is not None and is_final(outcome.relaxed, reply.linear_error_pu):
                 break
             talks.unserved = reply.model.unserved
             began = time.perf_counter()
