@@ -1,8 +1,9 @@
-"""The default day as a whole process, with either broker: time, memory, and where the time goes.
+"""A scenario as a whole process, with either broker: time, memory, and where the time goes.
 
-    python benchmarks/day.py [--intervals N] [--json FILE]
+    python benchmarks/day.py [SCENARIO] [--intervals N] [--broker mosquitto|embedded] [--json FILE]
 
-Runs `sharegrid run` once per broker and prints wall time, processor time, peak memory of the largest process,
+Without a scenario it is the default day; scenarios/all-live.toml has every prosumer live. Runs
+`sharegrid run` once per broker and prints wall time, processor time, peak memory of the largest process,
 and p50/p95 of each step, as the run's own summary has them.
 """
 
@@ -24,11 +25,12 @@ from broker.mosquitto import find_mosquitto
 STEPS = ("measure", "bid", "clear", "dispatch", "act", "meter", "settle", "interval")
 
 
-def measure(broker: str, intervals: int | None) -> dict[str, Any]:
-    """One run of the default scenario with a broker."""
+def measure(scenario: Path | None, broker: str, intervals: int | None) -> dict[str, Any]:
+    """One run of a scenario with a broker."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         command = [sys.executable, "-c", "from cosim.cli import main; main()", "run", "--broker", broker]
+        command += [str(scenario)] if scenario else []
         command += ["--out", str(out), *(["--intervals", str(intervals)] if intervals else [])]
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -49,13 +51,15 @@ def measure(broker: str, intervals: int | None) -> dict[str, Any]:
 
 
 @click.command()
+@click.argument("scenario", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--intervals", type=click.IntRange(1), help="Fewer intervals than the whole day.")
+@click.option("--broker", type=click.Choice(["mosquitto", "embedded"]), help="One of them alone.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Also write the figures here.")
-def main(intervals: int | None, file: Path | None) -> None:
-    """Time the default day with each broker that is installed."""
-    brokers = [*(["mosquitto"] if find_mosquitto() else []), "embedded"]
-    figures = [measure(broker, intervals) for broker in brokers]
-    table = Table(title="default scenario, whole process")
+def main(scenario: Path | None, intervals: int | None, broker: str | None, file: Path | None) -> None:
+    """Time SCENARIO (default: the shipped day) with each broker that is installed."""
+    brokers = [broker] if broker else [*(["mosquitto"] if find_mosquitto() else []), "embedded"]
+    figures = [measure(scenario, each, intervals) for each in brokers]
+    table = Table(title=f"{scenario or 'default scenario'}, whole process")
     table.add_column("figure")
     for figure in figures:
         table.add_column(figure["broker"], justify="right")
