@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 import pytest
 
 from broker.messages import Traffic
+from cosim.report.comparison import compare
 from cosim.report.map import map_data
-from cosim.report.page import MOST_EVENTS, incidents, key_figures, report_command, write_report
+from cosim.report.page import MOST_EVENTS, happened, incidents, key_figures, report_command, write_report
 from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.ledger import Ledger, account_names, book_interval
 from cosim.results.provenance import provenance
@@ -354,3 +355,36 @@ def test_a_run_without_summary_says_so(tmp_path):
     RunWriter(tmp_path / "killed").close()
     with pytest.raises(ResultsError, match=r"summary\.json: is missing"):
         report_command(tmp_path / "killed")
+
+
+def test_another_run_stands_beside_it_in_figures_and_in_a_table(tmp_path):
+    here, there = write_day(tmp_path / "here"), write_day(tmp_path / "there", seed=6)
+    here, there = (load(tmp_path / name) for name in ("here", "there"))
+    page = write_report(here, other=there).read_text(encoding="utf-8")
+    assert "<h2>Beside sunny-day</h2>" in page
+    for name in ("both_voltages", "both_loadings", "both_outside"):
+        assert f'data-figure="{name}"' in page
+        assert f'"{name}":' in page
+    shown = {row.name: row for row in compare(here, there, 100).rows}
+    assert shown["confirmed intervals"][1:] == ("94", "94")
+    assert shown["highest voltage, pu"].here != shown["highest voltage, pu"].there
+    assert "Beside" not in write_report(here).read_text(encoding="utf-8")
+
+
+def test_runs_of_other_intervals_are_not_put_beside_each_other(tmp_path):
+    write_day(tmp_path / "whole")
+    write_day(tmp_path / "later")
+    here, there = load(tmp_path / "whole"), load(tmp_path / "later")
+    there.summary["time"]["interval_min"] = 30.0
+    with pytest.raises(ResultsError, match=r"interval_min is 30\.0, not 15\.0 as in the run beside it"):
+        write_report(here, other=there)
+
+
+def test_what_happened_to_the_feeder_stands_at_its_time():
+    events = [
+        {"tick": 3, "kind": "event", "detail": "line l67 is out"},
+        {"tick": 3, "kind": "flag", "detail": "other"},
+        {"tick": 2, "kind": "event", "detail": "the source's voltage is 1.02 pu"},
+    ]
+    times = {0: "00:00", 1: "00:30"}
+    assert happened(events, times, 2) == [("00:30", "line l67 is out; the source's voltage is 1.02 pu")]

@@ -11,6 +11,7 @@ from rich.console import Console
 from broker.messages import Traffic
 from cosim.results.columns import INTERVALS
 from cosim.results.economics import cost_figures
+from cosim.results.network import network_figures
 from cosim.results.provenance import provenance
 from cosim.results.summary import Facts, build_summary
 from cosim.results.summary_table import summary_table, within_limits
@@ -215,3 +216,33 @@ def test_provenance_names_versions_and_machine():
     assert origin["broker"] == "embedded"
     assert origin["versions"]["numpy"] == np.__version__
     assert origin["machine"]["cpus"] >= 1
+
+
+def test_network_figures_are_sums_over_intervals_with_a_power_flow():
+    intervals = table(
+        losses_kw=[4.0, 8.0, np.nan],
+        grid_actual_kw=[400.0, -100.0, 200.0],
+        grid_kvar=[40.0, -20.0, np.nan],
+        tap_changes=[3.0, 1.0, np.nan],
+        capacitor_switchings=[0.0, 2.0, np.nan],
+        under_pu_h=[0.0, 0.25, np.nan],
+        over_pu_h=[0.5, 0.0, np.nan],
+        overload_kva_h=[10.0, 0.0, np.nan],
+        node_h=[1.0, 0.5, np.nan],
+        unserved_lams=[0.0, 4.0, np.nan],
+    )
+    assert network_figures(intervals, 10, 0.25) == {
+        "tap_changes": 4,
+        "capacitor_switchings": 2,
+        "under_pu_h": 0.25,
+        "over_pu_h": 0.5,
+        "overload_kva_h": 10.0,
+        "node_h": 1.5,
+        "node_intervals_outside": 1.5 / (10 * 2 * 0.25),
+        "losses_kwh": 3.0,
+        "head_import_kwh": 100.0,
+        "head_export_kwh": 25.0,
+        "head_import_kvarh": 10.0,
+        "head_export_kvarh": 5.0,
+        "unserved_lam_h": 1.0,
+    }
