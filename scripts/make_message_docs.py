@@ -1,7 +1,6 @@
 """Writes docs/messages.md and docs/messages.schema.json from the message structs and the topic tree.
 
-Run it after a change to ``broker/messages.py``, ``broker/topics.py`` or ``broker/routes.py``. A kind without
-a route, or a topic that no route uses, ends the script with an error.
+Run it after a change to ``broker/kinds``, ``broker/topics.py`` or ``broker/routes.py``. A kind without a route, or a topic that no route uses, ends the script with an error.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ COLUMNS = {columns.Column: "column", columns.Index: "index"}
 INTRODUCTION = """\
 # Messages
 
-This page and [messages.schema.json](messages.schema.json) are generated from `broker/messages.py`,
+This page and [messages.schema.json](messages.schema.json) are generated from `broker/kinds/`,
 `broker/topics.py` and `broker/routes.py` by `python scripts/make_message_docs.py`; edit those, not this.
 Who acts on which message, and when, is in [architecture.md](architecture.md); units and signs are in
 [nomenclature.md](nomenclature.md).

@@ -11,7 +11,7 @@ import numpy as np
 from broker import columns
 from broker.messages import NetworkModel
 from market.case import Grid, Network
-from market.curves import Curves, from_points
+from market.curves import Curves, join, take
 from market.errors import Infeasible
 from market.reactive import Inverters, clear_with_inverters, widened
 from market.relaxation import HEAD, give_way, relax
@@ -69,13 +69,10 @@ def _served(curves: Curves, unserved: list[int]) -> Curves:
     """Curves in which LAMs without source stay at zero."""
     if not unserved:
         return curves
-    pieces = [
-        (curves.price[begin:end], curves.kw[begin:end])
-        for begin, end in zip(curves.start[:-1].tolist(), curves.start[1:].tolist(), strict=True)
-    ]
-    for lam in unserved:
-        pieces[lam] = (np.zeros(1), np.zeros(1))
-    return from_points(pieces)
+    still = Curves(np.zeros(1), np.zeros(1), np.array([0, 1]))
+    source = np.arange(len(curves))
+    source[unserved] = len(curves)
+    return take(join([curves, still]), source)
 
 
 def inverters_of(model: NetworkModel) -> Inverters | None:

@@ -298,3 +298,24 @@ async def test_a_service_killed_in_the_rounds_is_back_in_the_next_interval(town_
         await town.interval(2)
         assert_equilibrium(town, 2)
         assert sorted(town.clerk.bookings) == [0, 1, 2]
+
+
+async def test_a_lam_without_source_trades_nothing_and_holds_nobody_up(town_of, form):
+    async with town_of(bidding=form) as town:
+        await town.interval(0)
+
+        def cut(fields):
+            if fields["model"] is not None:
+                fields["model"] = msgspec.structs.replace(fields["model"], unserved=[1])
+            return fields
+
+        town.feeder.temper = cut
+        await town.interval(1)
+        outcome = town.outcome(1)
+        assert outcome.net_kw[1] == 0.0
+        assert outcome.status == "confirmed"
+        assert not any("gate closed" in flag for flag in town.flags(1).get("wam", []))
+        others = np.flatnonzero(world.LAM_OF != 1)
+        everyone = world.case(1)
+        wanted = clear(world.isolated(everyone, 1))
+        np.testing.assert_allclose(town.trades(1)[others], wanted.trade_kw[others], rtol=0, atol=1e-3)

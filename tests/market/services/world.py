@@ -119,3 +119,8 @@ def fixed(everyone: Case, kw_by_member: dict[int, float]) -> Case:
     for member, kw in kw_by_member.items():
         demand_kw[member], least[member], most[member] = kw, 0.0, 0.0
     return replace(everyone, demand_kw=demand_kw, resources=replace(resources, min_kw=least, max_kw=most))
+
+
+def isolated(everyone: Case, lam: int) -> Case:
+    """The same market in which the members of one LAM can do nothing and draw nothing."""
+    return fixed(everyone, {int(member): 0.0 for member in np.flatnonzero(everyone.lam_of == lam)})
