@@ -37,7 +37,8 @@ def parse_address(url: str) -> Address:
     except ValueError as error:
         raise BrokerAddressError(f"broker address: {error}; {_FORM}") from None
     if parts.scheme != "mqtt":
-        raise BrokerAddressError(f"broker address: {parts.scheme or 'no scheme'} is not known; {_FORM}")
+        shown = url.rpartition("@")[2]  # A password is nobody's business.
+        raise BrokerAddressError(f"broker address: {shown!r} does not begin with mqtt://; {_FORM}")
     if not parts.hostname or port == 0:
         raise BrokerAddressError(f"broker address: {'the port is 0' if port == 0 else 'no host'}; {_FORM}")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:

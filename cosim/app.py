@@ -124,6 +124,8 @@ async def _run(options: RunOptions) -> int:
     choice = options.broker or scenario.broker.use
     if options.elsewhere and "://" not in choice:
         raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
+    if options.arm and options.observe:
+        raise RunError("--arm lets devices be written and --observe lets none: give one of them")
     held_files(out, force=options.force)
     sound = _sound_run(options, scenario)
     roles = [role for role in ROLES if role not in options.elsewhere]

@@ -45,6 +45,11 @@ class _OneLineErrors(click.Group):
         except (SharegridError, BrokerError, DeviceError, MarketError) as error:
             click.echo(f"sharegrid: {error}", err=True)
             sys.exit(USER_ERROR)
+        except click.UsageError as error:
+            path = ctx.command_path if error.ctx is None else error.ctx.command_path
+            said = " ".join(error.format_message().split()).rstrip(".")
+            click.echo(f"sharegrid: {said}; see `{path} -h`", err=True)
+            sys.exit(USER_ERROR)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in {"broker", "cosim", "devices", "market"}:
                 raise

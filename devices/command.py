@@ -1,9 +1,22 @@
 """The command ``sharegrid device``: an emulated device by itself, with the extra ``devices`` alone."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
 import click
+
+
+class FiniteRange(click.FloatRange):
+    """A number within a range; NaN, which compares with nothing, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that an option's text stands for."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not finite; give a number", param, ctx)
+        return number
+
 
 _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-battery"}
 
@@ -21,31 +34,31 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 @click.option("--stop-bits", default="1", show_default=True, type=click.Choice(["1", "2"]))
 @click.option("--unit", default=1, show_default=True, type=click.IntRange(1, 247), help="Modbus unit id.")
 @click.option("--meter-unit", type=click.IntRange(1, 247), help="Serve the meter that it lies behind, too.")
-@click.option("--load", default=0.0, type=float, metavar="KW", help="Load behind that meter.")
+@click.option("--load", default=0.0, type=FiniteRange(), metavar="KW", help="Load behind that meter.")
 @click.option("--mqtt", metavar="mqtt://[USER:PASSWORD@]HOST[:PORT]", help="Speak MQTT too, or alone.")
 @click.option("--topic", help="Root of its topics.  [default: sharegrid/v1/devices]")
 @click.option("--home-assistant/--no-home-assistant", default=True, help="Announce it to Home Assistant.")
-@click.option("--publish-every", default=5.0, show_default=True, type=click.FloatRange(0.1), metavar="S")
-@click.option("--power", default=0.0, type=float, metavar="KW", help="Load of a meter, or sun.")
+@click.option("--publish-every", default=5.0, show_default=True, type=FiniteRange(0.1), metavar="S")
+@click.option("--power", default=0.0, type=FiniteRange(), metavar="KW", help="Load of a meter, or sun.")
 @click.option("--follow", type=click.Path(path_type=Path), help="CSV file of time and kW, not --power.")
-@click.option("--rating", default=5.0, show_default=True, type=click.FloatRange(0.01), metavar="KW")
+@click.option("--rating", default=5.0, show_default=True, type=FiniteRange(0.01), metavar="KW")
 @click.option(
     "--modules",
     default=0.0,
-    type=click.FloatRange(0.0),
+    type=FiniteRange(0.0),
     metavar="KWP",
     help="Peak power of an inverter's modules: then --power and --follow are irradiance in W/m2.",
 )
-@click.option("--capacity", default=10.0, show_default=True, type=click.FloatRange(0.01), metavar="KWH")
-@click.option("--soc", default=0.5, show_default=True, type=click.FloatRange(0.0, 1.0), help="First charge.")
+@click.option("--capacity", default=10.0, show_default=True, type=FiniteRange(0.01), metavar="KWH")
+@click.option("--soc", default=0.5, show_default=True, type=FiniteRange(0.0, 1.0), help="First charge.")
 @click.option("--phases", default="123", show_default=True, type=click.Choice(["1", "2", "3", "123"]))
-@click.option("--voltage", default=230.0, show_default=True, type=click.FloatRange(1.0), metavar="V")
-@click.option("--frequency", default=50.0, show_default=True, type=click.FloatRange(40.0, 70.0), metavar="HZ")
+@click.option("--voltage", default=230.0, show_default=True, type=FiniteRange(1.0), metavar="V")
+@click.option("--frequency", default=50.0, show_default=True, type=FiniteRange(40.0, 70.0), metavar="HZ")
 @click.option("--volt-var", is_flag=True, help="Reactive power by voltage (IEEE 1547, category B).")
 @click.option("--volt-watt", is_flag=True, help="Less power at high voltage (IEEE 1547, category B).")
 @click.option("--state", type=click.Path(path_type=Path), help="File that keeps counters over a restart.")
-@click.option("--save-every", default=10.0, show_default=True, type=click.FloatRange(0.1), metavar="S")
-@click.option("--step", default=1.0, show_default=True, type=click.FloatRange(0.05), metavar="S")
+@click.option("--save-every", default=10.0, show_default=True, type=FiniteRange(0.1), metavar="S")
+@click.option("--step", default=1.0, show_default=True, type=FiniteRange(0.05), metavar="S")
 @click.option("--quiet", is_flag=True, help="Do not show the registers.")
 def device(kind: Literal["meter", "inverter", "battery"], **given: Any) -> None:
     """Emulate one meter, PV inverter or battery in real time, until Ctrl-C or SIGTERM."""
@@ -96,7 +109,8 @@ def _links(given: dict[str, Any]) -> tuple[Any, ...]:
     if given["tcp"]:
         host, _, port = given["tcp"].rpartition(":")
         if not host or not port.isdigit() or int(port) > 65_535:
-            raise click.BadParameter(f"{given['tcp']!r} is no HOST:PORT", param_hint="--tcp")
+            what = f"{given['tcp']!r} is no HOST:PORT with a port up to 65535; give one such as 0.0.0.0:502"
+            raise click.BadParameter(what, param_hint="--tcp")
         links.append(Link("tcp", host.strip("[]"), int(port)))
     if given["rtu"]:
         stop_bits: Literal[1, 2] = 2 if given["stop_bits"] == "2" else 1

@@ -111,7 +111,9 @@ async def _serve(servers: list[ModbusTcpServer], units: Sequence[Unit], host: st
     devices = [_sim_device(number, unit) for number, unit in enumerate(units, start=1)]
     server = ModbusTcpServer(devices, address=(host, port))
     if not await server.listen():
-        raise ServerError(f"no Modbus server could be opened at {host}:{port}; choose another port")
+        raise ServerError(
+            f"no Modbus server could be opened at {host}:{port}: taken or not ours; choose another port"
+        )
     servers.append(server)
     return port_of(server)
 
@@ -151,7 +153,12 @@ async def serve_units(units: Mapping[int, Unit], link: Link) -> ModbusBaseServer
             ignore_missing_devices=True,
         )
     if not await server.listen():
-        raise ServerError(f"no Modbus server could be opened at {link}; check that the port is free and ours")
+        remedy = (
+            "the port is taken or not ours: choose another port, or 0"
+            if isinstance(server, ModbusTcpServer)
+            else "see that it exists, is a serial port that nobody else holds, and may be opened"
+        )
+        raise ServerError(f"no Modbus server could be opened at {link}; {remedy}")
     return server
 
 

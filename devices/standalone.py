@@ -218,7 +218,7 @@ def _models(plate: Nameplate) -> dict[str, Any]:
     if plate.kind == "battery" and plate.model in get_args(BatteryModels):
         return {"battery_models": plate.model}
     raise MapError(
-        f"a {plate.kind} of profile {plate.profile} cannot measure with model {plate.model}; "
+        f"{plate.kind} of profile {plate.profile} cannot measure with model {plate.model}; "
         "an inverter has 103, 113 or 701, a battery 701 or 802, a sunspec-meter 203 or 213"
     )
 

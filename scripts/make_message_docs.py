@@ -1,6 +1,7 @@
 """Writes docs/messages.md and docs/messages.schema.json from the message structs and the topic tree.
 
-Run it after a change to ``broker/kinds``, ``broker/topics.py`` or ``broker/routes.py``. A kind without a route, or a topic that no route uses, ends the script with an error.
+Run it after a change to ``broker/kinds``, ``broker/topics.py`` or ``broker/routes.py``. A kind without a
+route, or a topic that no route uses, ends the script with an error.
 """
 
 from __future__ import annotations

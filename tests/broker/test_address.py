@@ -20,7 +20,8 @@ def test_shown_without_credentials() -> None:
     ("url", "word"),
     [
         ("http://lab.example", "http"),
-        ("lab.example:1883", "not known"),
+        ("lab.example:1883", "'lab.example:1883' does not begin with mqtt://"),
+        ("http://me:secret@lab.example", "broker address: 'lab.example' does not"),
         ("mqtt://", "no host"),
         ("mqtt://lab.example:0", "port is 0"),
         ("mqtt://lab.example:99999", "range"),

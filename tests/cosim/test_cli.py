@@ -64,6 +64,9 @@ def test_a_bad_scenario_is_one_line(folder, scenario, files, says):
         (["--pace", "slow"], "--pace slow"),
         (["--start", "25:00"], "--start: '25:00' is no local time"),
         (["--run-id", "a/b"], "--run-id a/b"),
+        (["--arm", "--observe"], "--arm lets devices be written and --observe lets none"),
+        (["--intervals", "x"], "Invalid value for '--intervals'"),
+        (["--nonsense"], "No such option '--nonsense'"),
         (["--elsewhere", "market"], "--elsewhere needs a broker that other processes reach"),
     ],
 )
@@ -196,3 +199,14 @@ def test_a_directory_without_a_run_has_no_report(folder):
     code, _, errors = invoke("report", "nothing")
     assert code == 2
     assert "holds no run" in errors
+
+
+@pytest.mark.parametrize(
+    "option", ["--rating", "--capacity", "--soc", "--step", "--voltage", "--power", "--load"]
+)
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_device_takes_finite_numbers_alone(folder, option, value):
+    code, _, errors = invoke("device", "battery", "--tcp", "127.0.0.1:0", option, value, "--quiet")
+    assert code == 2
+    assert f"Invalid value for '{option}'" in errors
+    assert len(errors.strip().splitlines()) == 1
