@@ -245,6 +245,9 @@ def clear(
         raise SharegridError(f"--loop {loop}: --method {method} has no rounds to nest; choose plain or slope")
     if trace and method not in ("plain", "slope", "curve"):
         raise SharegridError(f"--trace: --method {method} exchanges no bids; choose plain, slope or curve")
+    for other, option in ((case, "CASE"), (out, "--out")):
+        if trace and trace.resolve() == other.resolve():
+            raise SharegridError(f"--trace {trace}: it would overwrite {option}; give another file")
     rounds: list[Round] = []
     told = rounds.append if trace else None
     solver = partial(solve, method=method, loop=loop or "nested", on_round=told)

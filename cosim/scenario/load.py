@@ -127,7 +127,16 @@ def resolved_toml(scenario: Scenario) -> str:
     """Every value of a scenario as TOML; loading that gives an equal scenario."""
     import tomli_w
 
-    return tomli_w.dumps(msgspec.to_builtins(scenario, builtin_types=(datetime,)))
+    return tomli_w.dumps(_without_empty_lists(msgspec.to_builtins(scenario, builtin_types=(datetime,))))
+
+
+def _without_empty_lists(values: dict[str, Any]) -> dict[str, Any]:
+    """What is left when lists of nothing go: TOML lets no ``[[table]]`` be added to a written empty list."""
+    return {
+        key: _without_empty_lists(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value not in ([], ())
+    }
 
 
 def _read(path: str | Path | None) -> tuple[str, str, Path]:

@@ -188,6 +188,35 @@ def test_a_trace_is_drawn_where_its_name_says_so(folder):
     assert "two-lams: plain bids, single loop" in (folder / "t.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("trace", "what"), [("case.json", "CASE"), ("r.json", "--out"), ("./r.json", "--out")]
+)
+def test_a_trace_never_overwrites_the_case_or_the_result(folder, trace, what):
+    case = (CASES / "two-lams.json").read_bytes()
+    (folder / "case.json").write_bytes(case)
+    code, _, errors = invoke("clear", "case.json", "--out", "r.json", "--method", "slope", "--trace", trace)
+    assert code == 2
+    assert f"it would overwrite {what}" in errors
+    assert (folder / "case.json").read_bytes() == case
+    assert not (folder / "r.json").exists()
+
+
+def test_tables_can_be_added_to_the_resolved_scenario(folder):
+    event = '[[events]]\nat = 1\nkind = "source-voltage"\npu = 1.02\n'
+    (folder / "mine.toml").write_text(invoke("scenario")[1] + event)
+    code, output, _ = invoke("scenario", "mine.toml")
+    assert code == 0
+    assert "[[events]]" in output or "events = [" in output
+
+
+def test_a_feeder_without_lines_is_one_line(folder):
+    (folder / "lone.dss").write_text("clear\nnew circuit.x\n")
+    code, _, errors = invoke("feeder", "check", "lone.dss")
+    assert code == 2
+    assert "the feeder has no line or transformer" in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
 def test_the_resolved_scenario_can_be_loaded_again(folder):
     code, output, _ = invoke("scenario")
     assert code == 0

@@ -144,6 +144,8 @@ def _base_voltages(dss: Any, buses: set[str]) -> dict[str, float]:
 
 
 def _current_offsets(dss: Any) -> dict[str, int]:
+    if not dss.PDElements.Count():
+        raise FeederError("the feeder has no line or transformer; check its master file")
     widths = np.multiply(dss.PDElements.AllNumConductors(), dss.PDElements.AllNumTerminals())
     starts = np.concatenate(([0], np.cumsum(widths)[:-1]))
     return {name.lower(): int(start) for name, start in zip(dss.PDElements.AllNames(), starts, strict=True)}
