@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from cosim.extensions import make, source_hash
 from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.limits import limits_of
 from cosim.feeder.linear import Limits
-from cosim.feeder.operation import OperatingRules
 from cosim.feeder.schedule import schedule
 from cosim.population.build import build_population
 from cosim.population.expectation import Expectation

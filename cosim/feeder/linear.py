@@ -190,7 +190,7 @@ def network_rows(
     """
     if facets < 4 or facets % 2:
         raise ValueError(f"facets must be even and at least 4, not {facets}")
-    return _joined(
+    return join_rows(
         [
             _voltage_rows(lin, limits, low_kw, high_kw),
             _current_rows(lin, limits, low_kw, high_kw, facets),
@@ -281,7 +281,7 @@ def _current_rows(
     rated = _loadable(lin, limits, low_kw, high_kw)
     angles = 2.0 * np.pi * np.arange(facets // 2) / facets
     starts = range(0, max(len(rated), 1), _BLOCK)
-    return _joined(
+    return join_rows(
         [_facet_rows(lin, limits, rated[at : at + _BLOCK], angles, low_kw, high_kw) for at in starts]
     )
 
@@ -324,7 +324,10 @@ def _loadable(lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Float
     return np.flatnonzero(np.isfinite(limits.rating_a) & (most_a > (1.0 - 1e-6) * limits.rating_a))
 
 
-def _joined(parts: Sequence[NetworkRows]) -> NetworkRows:
+def join_rows(parts: Sequence[NetworkRows]) -> NetworkRows:
+    """The rows of all parts, one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
     return NetworkRows(
         name=tuple(name for part in parts for name in part.name),
         kind=tuple(kind for part in parts for kind in part.kind),

@@ -27,7 +27,8 @@ from broker.messages import (
 )
 from broker.node import Node
 from cosim.feeder.circuit import PowerFlowError
-from cosim.feeder.operation import Answer, Model, OperatingRules, Operation, Physics, Proposal
+from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
+from cosim.feeder.operation import Operation
 from cosim.feeder.thread import FeederOwner
 from market.services.book import read_metered
 from market.services.roster import Roster

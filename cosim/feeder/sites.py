@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 
-from broker.topics import topic_safe
 from cosim.feeder.circuit import LamSite
 from cosim.feeder.opendss import Feeder
 from cosim.scenario.checks import closest
@@ -54,7 +53,7 @@ def read_sites(path: str) -> tuple[LamSite, ...]:
     for name in ("lam", "bus"):
         if name not in table.columns:
             raise table.complain("the column is missing; add it", name)
-    names = _names(table)
+    names = table.names("lam")
     buses = [bus.lower() for bus in table.text("bus")]
     phases = _phases(table, len(names))
     spot_kw = _numbers(table, "spot_kw", _OWN_SPOT_KW, len(names), low=1e-3)
@@ -63,22 +62,6 @@ def read_sites(path: str) -> tuple[LamSite, ...]:
         LamSite(name, bus, own, float(kw), float(kvar))
         for name, bus, own, kw, kvar in zip(names, buses, phases, spot_kw, spot_kvar, strict=True)
     )
-
-
-def _names(table: TableFile) -> list[str]:
-    names = table.text("lam")
-    first: dict[str, int] = {}
-    for index, name in enumerate(names):
-        if not topic_safe(name):
-            raise table.complain(
-                f"{name!r} has more than letters, digits and _ . : -; rename it", "lam", index
-            )
-        if name in first:
-            raise table.complain(
-                f"{name!r} stands at {table.row(first[name])} already; rename one", "lam", index
-            )
-        first[name] = index
-    return names
 
 
 def _phases(table: TableFile, count: int) -> list[tuple[int, ...]]:

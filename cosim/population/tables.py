@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from broker.topics import topic_safe
 from cosim.population.members import (
     Floats,
     Ints,
@@ -92,7 +91,7 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
     for name, column in COLUMNS.items():
         if column.otherwise == "needed" and name not in table.columns:
             raise table.complain("the column is missing; add it", name)
-    ids = _names(table)
+    ids = table.names("id")
     lam = _lams(table, lams)
     n, section, seed = len(ids), scenario.population, scenario.run.seed
 
@@ -143,22 +142,6 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
         live=live[order],
         profile=tuple(profiles[k] for k in order),
     )
-
-
-def _names(table: TableFile) -> list[str]:
-    ids = table.text("id")
-    first: dict[str, int] = {}
-    for index, name in enumerate(ids):
-        if not topic_safe(name):
-            raise table.complain(
-                f"{name!r} has more than letters, digits and _ . : -; rename it", "id", index
-            )
-        if name in first:
-            raise table.complain(
-                f"{name!r} stands at {table.row(first[name])} already; rename one", "id", index
-            )
-        first[name] = index
-    return ids
 
 
 def _lams(table: TableFile, lams: LamSites) -> Ints:

@@ -1,32 +1,21 @@
 """The section [[faults]] of a scenario: what goes wrong at emulated devices, on demand."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from cosim.scenario.units import ONE, NotNegative, Share
+from devices.faults import FaultKind, Role
 
 
 class FaultOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[[faults]]: faults of emulated devices on demand, as docs/faults.md explains them."""
 
     kind: Annotated[
-        Literal[
-            "silent",
-            "slow",
-            "exception",
-            "stuck",
-            "spike",
-            "sign",
-            "scale",
-            "clock",
-            "ignored",
-            "lost",
-            "reboot",
-        ],
+        FaultKind,
         Meta(description="What goes wrong."),
     ]
-    device: Annotated[Literal["meter", "pv", "battery"], Meta(description="At which device.")] = "meter"
+    device: Annotated[Role, Meta(description="At which device.")] = "meter"
     prosumers: Annotated[
         tuple[str, ...],
         Meta(description="At which live prosumers; none: as many as `share` says are drawn."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from broker.topics import topic_safe
 from cosim.scenario.load import ScenarioError
 
 if TYPE_CHECKING:
@@ -52,6 +53,28 @@ class TableFile:
             if not cell:
                 raise self.complain("the cell is empty; fill it", column, index)
         return cells
+
+    def names(self, column: str) -> list[str]:
+        """Texts of a column that name something, each once.
+
+        Raises
+        ------
+        ScenarioError
+            A cell is empty, a name cannot stand in a topic, or it stands twice.
+        """
+        names = self.text(column)
+        first: dict[str, int] = {}
+        for index, name in enumerate(names):
+            if not topic_safe(name):
+                raise self.complain(
+                    f"{name!r} has more than letters, digits and _ . : -; rename it", column, index
+                )
+            if name in first:
+                raise self.complain(
+                    f"{name!r} stands at {self.row(first[name])} already; rename one", column, index
+                )
+            first[name] = index
+        return names
 
     def numbers(
         self,

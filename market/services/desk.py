@@ -14,7 +14,7 @@ from market.bidding import CurveResponse
 from market.curves import Curves
 from market.response import disaggregate, supply_curves
 from market.services.portfolio import Position
-from market.services.roster import Roster, Rules
+from market.services.roster import Roster, Rules, first_of
 from market.services.sharing import alone
 from market.strategy import Conduct, View, bids_of
 
@@ -69,9 +69,9 @@ class Desk:
         bids = bids_of(self.strategy, self._view(tick), self.follows, self.rating_kw)
         if bids.failed.any():
             who = [self.names[place] for place in np.flatnonzero(bids.failed)]
-            named = ", ".join(who[:5]) + (", ..." if len(who) > 5 else "")
             self.node.flag(
-                f"the strategy failed {len(who)} prosumers, who bid truthfully ({named}): {bids.reason}"
+                f"the strategy failed {len(who)} prosumers, who bid truthfully ({first_of(who)}):"
+                f" {bids.reason}"
             )
         self.response = CurveResponse(bids.curves)
         return bids.curves

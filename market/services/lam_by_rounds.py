@@ -7,7 +7,9 @@ counts as inflexible from then on in this interval; all others go on.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from broker import columns
 from broker.messages import LamOpening, LamPrice, LamRoundBid, Step, Talks, WamOutcome, WamPrice
 from broker.node import Node
 from market.bidding import Answers, LamLevel, Question, Tally, estimate_for, share_rest
-from market.curves import Bools
+from market.curves import Bools, Floats
 from market.errors import NotConverged
 from market.services.book import Seats
 from market.services.gates import (
@@ -28,10 +30,12 @@ from market.services.gates import (
     three_quarters,
 )
 from market.services.network import middle_price
-from market.services.roster import Roster, Rules
+from market.services.roster import Roster, Rules, Terms, first_of
 from market.services.round_bids import Asked
 from market.services.round_inbox import RoundInbox
 from market.services.sharing import Shares, absorbed, band, tariff_price, told
+
+R = TypeVar("R")
 
 
 class RoundMembers:
@@ -189,37 +193,49 @@ class RoundMembers:
         self.slope[silent] = 0.0
         names = [seats.names[place] for place in np.flatnonzero(silent)]
         self._fallen += names
-        first = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        self.node.flag(f"{len(names)} bids missing in round {self._tally.lam} of {self.node.name}: {first}")
+        self.node.flag(
+            f"{len(names)} bids missing in round {self._tally.lam} of {self.node.name}: {first_of(names)}"
+        )
         lams = np.unique(seats.group[silent])
         self.level.begin_anew(lams, seats.total(self.low_kw)[lams], seats.total(self.high_kw)[lams])
 
     async def share(self, step: Step, outcome: WamOutcome | None) -> Shares:
         """Settle with the members on what was cleared; what is then left is shared by the room they have."""
-        seats, node = self.seats, self.node
-        ask = partial(self._ask, step, last_call(step))
-        low_kw, high_kw = seats.total(self.low_kw), seats.total(self.high_kw)
-        try:
-            if outcome is None:
-                terms = self.rules.terms(step.tick)
-                middle, fee = band(terms)
-                level = self.level.facing(0.0, np.full(seats.lams.size, fee))
-                facing = np.full(seats.lams.size, middle)
-                net_kw, _ = level.target(facing)
-                net_kw = (await converse(level.settle(facing), ask)).kw
-            else:
-                wam_price = np.array(outcome.price)[seats.lams]
-                net_kw = absorbed(node, self.roster, seats, outcome, low_kw, high_kw)
-                await converse(self.level.meet(net_kw, wam_price), ask)
-        except (GateClosed, NotConverged):
-            node.flag(f"{node.name} shares out what was cleared before its members agreed")
         if outcome is None:
-            wam_price = tariff_price(net_kw, terms)
-        self.local_price = np.where(np.isnan(self.level.record.price), wam_price, self.level.record.price)
+            net_kw, wam_price = await self._alone(step, self.rules.terms(step.tick))
+        else:
+            net_kw, wam_price = await self._cleared(step, outcome)
         # An award each ends the rounds.
-        self._tally.count(seats.members.size, 2)
-        trade_kw = share_rest(self.trade_kw, self.low_kw, self.high_kw, seats.group, net_kw)
+        self._tally.count(self.seats.members.size, 2)
+        self.local_price = np.where(np.isnan(self.level.record.price), wam_price, self.level.record.price)
+        trade_kw = share_rest(self.trade_kw, self.low_kw, self.high_kw, self.seats.group, net_kw)
         return Shares(net_kw, wam_price, self.local_price.copy(), trade_kw)
+
+    async def _cleared(self, step: Step, outcome: WamOutcome) -> tuple[Floats, Floats]:
+        """Nets as cleared, and their prices, once members were asked at which local prices they take them."""
+        seats, wam_price = self.seats, np.array(outcome.price)[self.seats.lams]
+        low_kw, high_kw = seats.total(self.low_kw), seats.total(self.high_kw)
+        net_kw = absorbed(self.node, self.roster, seats, outcome, low_kw, high_kw)
+        await self._before_last_call(step, self.level.meet(net_kw, wam_price))
+        return net_kw, wam_price
+
+    async def _alone(self, step: Step, terms: Terms) -> tuple[Floats, Floats]:
+        """What LAMs would buy from the utility alone, and its price."""
+        middle, fee = band(terms)
+        lams = self.seats.lams.size
+        level, price = self.level.facing(0.0, np.full(lams, fee)), np.full(lams, middle)
+        net_kw, _ = level.target(price)
+        settled = await self._before_last_call(step, level.settle(price))
+        net_kw = net_kw if settled is None else settled.kw
+        return net_kw, tariff_price(net_kw, terms)
+
+    async def _before_last_call(self, step: Step, talk: Generator[Question, Answers, R]) -> R | None:
+        """Talk to the members to the end; nothing, and a flag, where there is no end or no time."""
+        try:
+            return await converse(talk, partial(self._ask, step, last_call(step)))
+        except (GateClosed, NotConverged):
+            self.node.flag(f"{self.node.name} shares out what was cleared before its members agreed")
+            return None
 
     def talks(self) -> Talks:
         """What the rounds with the members took."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,11 @@ class Roster:
     def live_members(self) -> Indices:
         """Indices of the live prosumers, ascending."""
         return np.flatnonzero(self.live)
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first five of many names, for messages."""
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 @dataclass(frozen=True)

@@ -113,17 +113,15 @@ class RoundLams:
             nothing = np.zeros(len(model.unserved))
             self.level.begin_anew(np.array(model.unserved, dtype=np.intp), nothing, nothing)
 
-        def clear(curves: Curves) -> WamOutcome:
-            self._tally.wam += 1
-            return clear_model(curves, model, terms)
-
         async def ask(cleared: WamOutcome) -> Answers:
             nonlocal outcome
             outcome = cleared
             return await self._ask(step, cleared.price)
 
         try:
-            outcome = await converse(self.level.agree(clear, model.unserved), ask)
+            outcome = await converse(
+                self.level.agree(partial(clear_model, model=model, terms=terms), model.unserved), ask
+            )
         except GateClosed:
             assert outcome is not None
             open_kw = float(np.nanmax(np.abs(self.level.record.kw - outcome.net_kw), initial=0.0))
@@ -134,7 +132,7 @@ class RoundLams:
         return outcome
 
     def talks(self) -> Talks:
-        """What the rounds took; one outcome for all ends them."""
+        """What the rounds took."""
         self._tally.damped = bool(self.level.estimate.damped.any())
         self._tally.accelerated = bool(self.level.estimate.accelerated.any())
         return told(self._tally, self._round)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cosim.feeder.dispatch import OperatingRules, Proposal
 from cosim.feeder.limits import limits_of
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
-from cosim.feeder.operation import OperatingRules, Operation, Proposal
+from cosim.feeder.operation import Operation
 from cosim.scenario.network import Event, VoltageClass
 from cosim.scenario.sections import FeederSection
 

@@ -12,9 +12,9 @@ from broker import columns, messages
 from broker.memory import MemoryBroker
 from broker.messages import FeederRequest, MeteredBatch, Step, Telemetry
 from broker.node import Node, serve
+from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
-from cosim.feeder.operation import OperatingRules
 from cosim.feeder.service import FeederService
 from cosim.feeder.thread import FeederOwner
 from market.services.roster import Roster
