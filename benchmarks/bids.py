@@ -29,8 +29,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.cases import radial_case
-from broker import columns
-from broker.choose import open_broker
+from broker.client.mqtt import connect
 from broker.messages import (
     DeviceSetPoint,
     Done,
@@ -41,18 +40,19 @@ from broker.messages import (
     NetworkModel,
     Step,
     Telemetry,
+    columns,
 )
-from broker.mqtt import connect
 from broker.node import Node, serve
-from market.bidding import Form
-from market.case import Case, Resources
-from market.clearing import clear
-from market.curves import Floats
-from market.services.lam import LamHost
-from market.services.portfolio import Position
-from market.services.prosumers import LiveHost
-from market.services.roster import Roster, Rules, Terms
-from market.services.wam import WamOperator
+from broker.server.choose import open_broker
+from market.model.case import Case, Resources
+from market.model.curves import Floats
+from market.participants.lam.host import LamHost
+from market.participants.prosumers.hosts import LiveHost
+from market.participants.prosumers.portfolio import Position
+from market.participants.roster import Roster, Rules, Terms
+from market.participants.wam.operator import WamOperator
+from market.rounds import Form
+from market.solver.clearing import clear
 
 RUN = "bids"
 INTERVAL_S = 900.0

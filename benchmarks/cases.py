@@ -11,11 +11,11 @@ from cosim.feeder.opendss import Feeder
 from cosim.population.portfolios import Sky, VirtualPortfolio
 from cosim.scenario import load_scenario
 from cosim.world import build_world
-from market.case import Case, Grid, Network, Resources, Tariff
-from market.clearing import clear, member_curves
-from market.curves import Curves, Floats, respond, shift
-from market.lam import aggregate
-from market.response import supply_curves
+from market.model.case import Case, Grid, Network, Resources, Tariff
+from market.model.curves import Curves, Floats, respond, shift
+from market.model.response import supply_curves
+from market.solver.clearing import clear, member_curves
+from market.solver.lam import aggregate
 
 RESOURCES = 3
 """Per prosumer."""

@@ -48,13 +48,13 @@ from benchmarks.cases import around, default_day_case, ieee123_case, radial_case
 from cosim.feeder.linear import Limits, check
 from cosim.feeder.opendss import Feeder
 from cosim.memory import keep_freed_memory
-from market import monolithic
-from market.case import Case
-from market.casefile import encode_case
-from market.certificate import Certificate, certify
-from market.clearing import Outcome, clear
-from market.curves import Floats
-from market.response import supply_curves
+from market.analysis.certificate import Certificate, certify
+from market.files.case_file import encode_case
+from market.model.case import Case
+from market.model.curves import Floats
+from market.model.response import supply_curves
+from market.oracles import monolithic
+from market.solver.clearing import Outcome, clear
 
 PROSUMERS = 11_250
 LAMS, ROWS = 4_000, 200

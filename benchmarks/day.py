@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from broker.mosquitto import find_mosquitto
+from broker.server.mosquitto import find_mosquitto
 
 STEPS = ("measure", "bid", "clear", "dispatch", "act", "meter", "settle", "interval")
 

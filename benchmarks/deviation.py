@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks.cases import around, ieee123_case, radial_case, with_model
 from cosim.feeder.opendss import Feeder
-from market.case import Case
-from market.clearing import clear
-from market.deviation import best_deviations
+from market.analysis.deviation import best_deviations
+from market.model.case import Case
+from market.solver.clearing import clear
 
 
 def tell(name: str, case: Case) -> None:

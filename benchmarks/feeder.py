@@ -44,8 +44,8 @@ from cosim.feeder.linear import Limits, Linearisation, check, network_rows
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
 from cosim.memory import keep_freed_memory
-from market.case import Case, Network
-from market.clearing import clear
+from market.model.case import Case, Network
+from market.solver.clearing import clear
 
 PROSUMERS = 11_250
 LARGE = "dss/ieee9500_dss/Master-unbal-initial-config.dss"

@@ -20,9 +20,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from devices.client.connection import Connection
 from devices.endpoint import LiveProsumer
-from devices.gateway import Gateway
-from devices.modbus import Connection
+from devices.gateway.gateway import Gateway
 
 BLOCK = 60
 INPUT_REGISTERS = 4
@@ -31,7 +31,7 @@ INPUT_REGISTERS = 4
 def emulate(pipe: Pipe, units: int) -> None:
     """Serve meters until the other side says that it is done."""
     began = time.perf_counter()
-    from devices.emulator import EmulatedProsumer, Fleet
+    from devices.emulation.fleet import EmulatedProsumer, Fleet
 
     async def serve() -> None:
         fleet = Fleet([EmulatedProsumer(id=f"m{k}", import_kwh=float(k)) for k in range(units)])

@@ -25,12 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cases import radial_case
-from market.bidding import CurveResponse, Form, Loop, negotiate
-from market.case import Case
-from market.casefile import read_case
-from market.clearing import clear, member_curves
 from market.errors import Infeasible, NotConverged
-from market.response import supply_curves
+from market.files.case_file import read_case
+from market.model.case import Case
+from market.model.response import supply_curves
+from market.rounds import CurveResponse, Form, Loop, negotiate
+from market.solver.clearing import clear, member_curves
 
 OWN = Path(__file__).parents[1] / "tests" / "market" / "cases"
 WAYS: list[tuple[Form, Loop]] = [

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from broker import messages
-from broker.bus import Bus, Received, Will
+from broker.client.bus import Bus, Received, Will
+from broker.client.filters import matches
 from broker.collector import Late
-from broker.filters import matches
 from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Stop, Traffic
 from broker.routes import kind_on
 from broker.topics import Topics

@@ -9,7 +9,7 @@ import typing
 from dataclasses import dataclass
 
 from broker import messages
-from broker.filters import matches
+from broker.client.filters import matches
 from broker.topics import Topics
 
 

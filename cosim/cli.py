@@ -19,13 +19,13 @@ from broker.errors import BrokerError
 from cosim.errors import SharegridError
 from cosim.memory import keep_freed_memory
 from cosim.study.commands import feeder
-from devices.command import device
 from devices.errors import DeviceError
+from devices.program.command import device
 from market.errors import MarketError
 
 if TYPE_CHECKING:
-    from market.bidding import Round
     from market.methods import Method
+    from market.rounds import Round
 
 # The matrices here are small: a second BLAS thread costs more in waiting than it saves (a linear model of the
 # IEEE 123-node feeder takes 3 ms with one thread, 40 ms with two on two busy cores). Set before numpy loads.
@@ -130,7 +130,7 @@ def run(
     against: Path | None,
 ) -> None:
     """Run SCENARIO (default: the shipped summer day) and write a run directory."""
-    from cosim.app import RunOptions, run_command
+    from cosim.run import RunOptions, run_command
 
     options = RunOptions(
         scenario=scenario,
@@ -173,7 +173,7 @@ def serve(
     observe: bool,
 ) -> None:
     """Serve ROLEs (market, feeder, devices, emulators) of a run whose clock is elsewhere."""
-    from cosim.app import RunOptions, serve_command
+    from cosim.run import RunOptions, serve_command
 
     options = RunOptions(
         scenario=scenario,
@@ -238,8 +238,8 @@ def clear(
 
     Exit status: 0 optimal, 2 malformed case, 3 infeasible, 4 not converged.
     """
+    from market.files.result_file import Refusal, clear_file
     from market.methods import solve
-    from market.resultfile import Refusal, clear_file
 
     if loop and method not in ("plain", "slope"):
         raise SharegridError(f"--loop {loop}: --method {method} has no rounds to nest; choose plain or slope")
@@ -269,8 +269,8 @@ def clear(
 
 def _write_trace(case: Path, rounds: Sequence[Round], path: Path, title: str) -> None:
     """Write how far each round was from the exact equilibrium, as figures or as a table of text."""
-    from market.bidding.trace import Trace, trace_csv
-    from market.casefile import read_case
+    from market.files.case_file import read_case
+    from market.rounds.trace import Trace, trace_csv
 
     trace = Trace(read_case(case))
     for state in rounds:

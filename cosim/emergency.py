@@ -17,9 +17,9 @@ import click
 import msgspec
 
 from broker import messages
-from broker.bus import Bus
+from broker.client.bus import Bus
+from broker.client.mqtt import connect
 from broker.messages import Stop, Stopped
-from broker.mqtt import connect
 from broker.topics import Topics
 from cosim.errors import SharegridError
 from cosim.results.directory import LIVE

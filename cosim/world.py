@@ -27,17 +27,17 @@ from cosim.population.expectation import Expectation
 from cosim.population.fault_plan import plan_faults
 from cosim.population.members import LamSites, Population
 from cosim.population.noise import generator
+from cosim.population.placement import Wiring, wire
 from cosim.population.prices import prices_at
 from cosim.population.profiles import Profiles, build_profiles
 from cosim.scenario import Extension, Scenario
 from cosim.scenario.network import Event
 from cosim.scenario.timeline import Timeline, timeline_of
-from cosim.wiring import Wiring, wire
-from devices.faults import Fault
-from devices.profiles import as_builtins, load_profile
-from market.case import Case, Grid, Resources, Tariff
-from market.services.roster import Roster, Rules, Terms
-from market.strategy import Conduct, Truthful
+from devices.faults.fault import Fault
+from devices.registers.profiles import as_builtins, load_profile
+from market.model.case import Case, Grid, Resources, Tariff
+from market.model.strategy import Conduct, Truthful
+from market.participants.roster import Roster, Rules, Terms
 
 POPULATION_HOST = "population-0"
 LIVE_HOST = "live-0"

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from devices.errors import EndpointError
-from devices.safety import FREE, Guard
+from devices.limits import FREE, Guard
 
 _FORMS = "tcp://HOST:PORT/UNIT, rtu+tcp://HOST:PORT/UNIT or rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1"
 _DEFAULT_PORT = 502

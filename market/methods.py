@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from market.bidding import CurveResponse, Loop, Negotiation, Round, Tally, negotiate
-from market.case import Case
-from market.clearing import Outcome, clear, member_curves
-from market.lam import aggregate
-from market.response import Supply, disaggregate, supply_curves
+from market.model.case import Case
+from market.model.response import Supply, disaggregate, supply_curves
+from market.rounds import CurveResponse, Loop, Negotiation, Round, Tally, negotiate
+from market.solver.clearing import Outcome, clear, member_curves
+from market.solver.lam import aggregate
 
 Method = Literal["exact", "plain", "slope", "curve", "monolithic"]
 
@@ -60,7 +60,7 @@ def solve(
         return Solved(clear(case))
     if method == "monolithic":
         # Loads cvxpy, which takes longer than most cases.
-        from market import monolithic
+        from market.oracles import monolithic
 
         return Solved(monolithic.clear(case))
     if method == "curve":

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from market.case import Case, Grid, Network, Resources, Tariff
-from market.casefile import encode_case
-from market.curves import respond, shift
 from market.errors import Infeasible
-from market.lam import aggregate
-from market.monolithic import solve
-from market.response import supply_curves
+from market.files.case_file import encode_case
+from market.model.case import Case, Grid, Network, Resources, Tariff
+from market.model.curves import respond, shift
+from market.model.response import supply_curves
+from market.oracles.monolithic import solve
+from market.solver.lam import aggregate
 
 CASES = Path(__file__).parent.parent / "tests" / "market" / "cases"
 WIDE = Grid(0.25, 0.05, 1e4, 1e4)

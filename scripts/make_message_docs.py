@@ -20,7 +20,8 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from broker import columns, messages  # noqa: E402
+from broker import messages  # noqa: E402
+from broker.messages import columns  # noqa: E402
 from broker.routes import ROUTES, topic_of  # noqa: E402
 from broker.topics import Topics  # noqa: E402
 

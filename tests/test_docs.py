@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from cosim.cli import main
 from cosim.study.commands import feeder
-from devices.profiles import load_profile
-from market.case import Resources, Tariff
-from market.response import supply_curves
-from market.strategy import Truthful, View
+from devices.registers.profiles import load_profile
+from market.model.case import Resources, Tariff
+from market.model.response import supply_curves
+from market.model.strategy import Truthful, View
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

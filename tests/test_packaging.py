@@ -12,7 +12,7 @@ import click
 import pytest
 import yaml
 
-from broker.mosquitto import config
+from broker.server.mosquitto import config
 from cosim.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]

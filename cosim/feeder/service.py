@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from broker import columns
 from broker.collector import Collector
 from broker.messages import (
     FeederReply,
@@ -24,14 +23,15 @@ from broker.messages import (
     Step,
     Telemetry,
     WamOutcome,
+    columns,
 )
 from broker.node import Node
 from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.operation import Operation
 from cosim.feeder.thread import FeederOwner
-from market.services.book import read_metered
-from market.services.roster import Roster
+from market.participants.lam.bid_book import read_metered
+from market.participants.roster import Roster
 
 Floats = npt.NDArray[np.float64]
 

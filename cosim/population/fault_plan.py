@@ -10,7 +10,7 @@ from cosim.population.members import Population
 from cosim.population.noise import generator
 from cosim.scenario import Scenario, ScenarioError
 from cosim.scenario.faults import FaultOrder
-from devices.faults import SIZES, Fault, can_have
+from devices.faults.fault import SIZES, Fault, can_have
 
 _HAS = {"pv": "pv_kwp", "battery": "battery_kwh"}
 

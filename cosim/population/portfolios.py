@@ -16,9 +16,9 @@ from broker.messages import DeviceSetPoint, DeviceState, Telemetry
 from cosim.population.expectation import Expectation, ForecastView
 from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
-from devices.battery import advance
-from market.case import Resources
-from market.services.portfolio import Metered, Position
+from devices.physics.battery import advance
+from market.model.case import Resources
+from market.participants.prosumers.portfolio import Metered, Position
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -121,7 +121,7 @@ def _offers(
 
 
 class VirtualPortfolio:
-    """Prosumers without hardware (see `market.services.prosumers.Portfolio`).
+    """Prosumers without hardware (see `market.participants.prosumers.hosts.Portfolio`).
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class VirtualPortfolio:
 
 
 class TelemetryPortfolio:
-    """Live prosumers (see `market.services.prosumers.LivePortfolio`).
+    """Live prosumers (see `market.participants.prosumers.hosts.LivePortfolio`).
 
     A device that does not answer or does not follow is not offered: its PV counts as inflexible generation at
     the forecast, its battery as idle. Reactive power is that of the load by its power factor or, with
@@ -261,7 +261,7 @@ def _range(kind: Kind, device: DeviceState | None, low_kw: float, high_kw: float
 
 
 class LiveEnvironment:
-    """What happens around live prosumers' devices (see `devices.service.Environment`)."""
+    """What happens around live prosumers' devices (see `devices.emulation.service.Environment`)."""
 
     def __init__(self, sky: Sky, members: Indices, tan_phi: Floats) -> None:
         self.sky = sky

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cosim.population.members import Population
 from cosim.population.profiles import Forecast, Profiles
-from devices.battery import limits_kw
+from devices.physics.battery import limits_kw
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

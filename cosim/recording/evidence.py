@@ -23,8 +23,8 @@ from broker.messages import (
 )
 from broker.node import Node
 from cosim.world import AUDITOR, DEVICE_HOST
-from market.services.gates import three_quarters
-from market.services.roster import Roster
+from market.participants.gates import three_quarters
+from market.participants.roster import Roster
 
 M = TypeVar("M", bound=Message)
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from broker import columns
-from broker.messages import Telemetry, TruthBatch
+from broker.messages import Telemetry, TruthBatch, columns
 from cosim.recording.evidence import Evidence
 from cosim.recording.settle import Interval
-from devices.faults import Fault
+from devices.faults.fault import Fault
 
 # Counters and power are rounded in registers; less than this is no wrong energy [kWh].
 TOLERANCE_KWH = 0.01

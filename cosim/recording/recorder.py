@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from broker import columns
-from broker.messages import Audit, Done, FeederState, Rejected, Step, Stopped, Traffic
+from broker.messages import Audit, Done, FeederState, Rejected, Step, Stopped, Traffic, columns
 from broker.node import Node, serve
-from cosim.clock import STEPS
+from cosim.control.clock import STEPS
 from cosim.recording.evidence import Witness
 from cosim.recording.faults import FaultBook
 from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from broker import columns
 from broker.messages import (
     Audit,
     CertificateFigures,
@@ -17,6 +16,7 @@ from broker.messages import (
     SetPoint,
     Telemetry,
     WamOutcome,
+    columns,
 )
 from cosim.recording.evidence import Evidence
 from cosim.recording.settle import Interval

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from broker import columns
-from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
+from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome, columns
 from cosim.results.booking import book_interval
 from cosim.results.entries import Booking
-from market.services.book import read_metered
-from market.services.roster import Roster, Rules, Terms
-from market.settlement import imbalance_prices
+from market.analysis.settlement import imbalance_prices
+from market.participants.lam.bid_book import read_metered
+from market.participants.roster import Roster, Rules, Terms
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cosim.report.plotting import BLUE, GREY, GRID, ORANGE, PALE, RED, SKY, Figure
 from cosim.results.arrow import translated
-from market.bidding.trace import TraceRow
+from market.rounds.trace import TraceRow
 
 FLOOR = 1e-12
 """Errors below this are drawn at it: a logarithmic axis has no zero."""
@@ -24,7 +24,7 @@ def write_convergence(rows: Sequence[TraceRow], path: Path, title: str) -> Path:
     Parameters
     ----------
     rows
-        One for each round, as `market.bidding.trace.Trace` collects them.
+        One for each round, as `market.rounds.trace.Trace` collects them.
     path
         HTML file.
     title

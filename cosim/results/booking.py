@@ -29,8 +29,8 @@ from cosim.results.entries import (
     sums_by_kind,
     to_micro,
 )
-from market.case import Grid
-from market.settlement import imbalance_payment
+from market.analysis.settlement import imbalance_payment
+from market.model.case import Grid
 
 Floats = npt.NDArray[np.float64]
 

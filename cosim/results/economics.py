@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market import kpi
+from market.analysis import indicators as kpi
 
 if TYPE_CHECKING:
     import pandas as pd

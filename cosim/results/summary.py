@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from broker.messages import Traffic
-from cosim.clock import STEPS
+from cosim.control.clock import STEPS
 from cosim.results.economics import (
     certificate_figures,
     cost_figures,

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from cosim.scenario.units import ONE, NotNegative, Share
-from devices.faults import FaultKind, Role
+from devices.faults.fault import FaultKind, Role
 
 
 class FaultOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -6,8 +6,8 @@ import numpy as np
 
 from cosim.population.expectation import ForecastView
 from cosim.population.profiles import Forecast
-from market.curves import Curves
-from market.strategy import View
+from market.model.curves import Curves
+from market.model.strategy import View
 
 
 class Markup:

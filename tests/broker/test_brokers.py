@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from broker import child, choose, embedded, mosquitto
-from broker.child import ChildFailed, running
 from broker.errors import BrokerAddressError, BrokerStartError
+from broker.server import child, choose, embedded, mosquitto
+from broker.server.child import ChildFailed, running
 
 
 def script(code: str) -> list[str]:

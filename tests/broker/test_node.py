@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import columns, messages
-from broker.bus import Received
+from broker import messages
+from broker.client.bus import Received
+from broker.client.memory import Fate, MemoryBroker
 from broker.collector import Collector, Late
-from broker.memory import Fate, MemoryBroker
-from broker.messages import Availability, Award, Rejected, Step
+from broker.messages import Availability, Award, Rejected, Step, columns
 from broker.node import Node, offline_will
 from broker.routes import ROUTES, kind_on, topic_of
 from broker.topics import Topics

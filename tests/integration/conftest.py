@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from broker.mosquitto import find_mosquitto
+from broker.server.mosquitto import find_mosquitto
 
 
 @pytest.fixture

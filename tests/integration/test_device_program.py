@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from broker.choose import open_broker
-from broker.mqtt import connect
+from broker.client.mqtt import connect
+from broker.server.choose import open_broker
 from devices.endpoint import LiveProsumer, parse_endpoint, tcp
-from devices.gateway import Gateway
-from devices.mqtt_messages import DeviceTopics
-from devices.run_discovery import presented
+from devices.gateway.gateway import Gateway
+from devices.mqtt.messages import DeviceTopics
+from devices.mqtt.run_discovery import presented
 
 DEVICE = (sys.executable, "-W", "error", "-c", "from cosim.cli import main; main()", "device")
 

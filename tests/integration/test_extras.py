@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # The embedded broker's own process; amqtt comes with the extra of whole runs.
-NOT_ON_A_PI = {"broker.amqtt_process"}
+NOT_ON_A_PI = {"broker.server.amqtt_process"}
 HEAVY = (
     "amqtt",
     "clarabel",

@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from devices.emulator import EmulatedProsumer, Fleet
-from devices.fault_injector import Injector
-from devices.faults import Fault
-from devices.gateway import Gateway
+from devices.emulation.fault_injector import Injector
+from devices.emulation.fleet import EmulatedProsumer, Fleet
+from devices.faults.fault import Fault
+from devices.gateway.gateway import Gateway
 
 PROSUMERS = [EmulatedProsumer(id=name, pv_kw=3.0) for name in ("sound", "struck", "other")]
 

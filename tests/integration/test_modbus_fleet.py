@@ -10,9 +10,9 @@ import pytest
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from broker.messages import DeviceSetPoint
-from devices.emulator import EmulatedProsumer, Fleet
+from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.errors import ServerError
-from devices.gateway import Gateway
+from devices.gateway.gateway import Gateway
 
 PROSUMERS = (
     EmulatedProsumer(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from broker.messages import DeviceSetPoint
-from devices.emulator import EmulatedProsumer, Fleet
+from devices.client.connection import Connection
+from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.endpoint import Link, LiveProsumer, tcp
 from devices.errors import (
     DeviceBusy,
@@ -19,8 +20,7 @@ from devices.errors import (
     IllegalAddress,
     IllegalFunction,
 )
-from devices.gateway import Gateway
-from devices.modbus import Connection
+from devices.gateway.gateway import Gateway
 
 BOTH = EmulatedProsumer(
     id="both", pv_kw=6.0, battery_kw=4.0, battery_kwh=10.0, battery_efficiency=0.9, battery_soc=0.05

@@ -8,8 +8,8 @@ import pytest
 from broker.messages import DeviceSetPoint
 from devices.endpoint import LiveProsumer, parse_endpoint
 from devices.errors import MapError
-from devices.gateway import Gateway
-from devices.profiles import load_profile
+from devices.gateway.gateway import Gateway
+from devices.registers.profiles import load_profile
 from tests.integration import plain_modbus as plain
 
 MINE = """

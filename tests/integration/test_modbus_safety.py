@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from broker.messages import DeviceSetPoint
-from devices.emulator import EmulatedProsumer, Fleet
-from devices.gateway import Gateway
-from devices.safety import Guard
+from devices.emulation.fleet import EmulatedProsumer, Fleet
+from devices.gateway.gateway import Gateway
+from devices.limits import Guard
 
 HOME = EmulatedProsumer(
     id="home",

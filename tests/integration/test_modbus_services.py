@@ -8,16 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from broker import columns
-from broker.memory import Fate, MemoryBroker
-from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step, Stop
+from broker.client.memory import Fate, MemoryBroker
+from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step, Stop, columns
 from broker.node import Node, serve
-from devices.emulator import EmulatedProsumer, Fleet
+from devices.emulation.fleet import EmulatedProsumer, Fleet
+from devices.emulation.service import DeviceHostService
 from devices.errors import NotRealTime
-from devices.gateway import Gateway
-from devices.gateway_service import GatewayService
-from devices.safety import Guard
-from devices.service import DeviceHostService
+from devices.gateway.gateway import Gateway
+from devices.gateway.service import GatewayService
+from devices.limits import Guard
 
 PROSUMERS = [
     EmulatedProsumer(id="p0", pv_kw=6.0, import_kwh=9000.0),

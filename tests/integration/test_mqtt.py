@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from broker.bus import Bus, Received, Will
-from broker.choose import open_broker
-from broker.handle import BrokerHandle
-from broker.mqtt import connect
+from broker.client.bus import Bus, Received, Will
+from broker.client.mqtt import connect
+from broker.server.choose import open_broker
+from broker.server.handle import BrokerHandle
 
 
 @pytest.fixture

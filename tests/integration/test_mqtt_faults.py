@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from broker import mosquitto
-from broker.bus import Bus, Will
-from broker.child import running
-from broker.choose import open_broker
+from broker.client.bus import Bus, Will
+from broker.client.mqtt import connect
 from broker.errors import BrokerRefused, BrokerStartError, BrokerUnreachable, BusClosed
-from broker.handle import BrokerHandle
-from broker.mosquitto import find_mosquitto
-from broker.mqtt import connect
+from broker.server import mosquitto
+from broker.server.child import running
+from broker.server.choose import open_broker
+from broker.server.handle import BrokerHandle
+from broker.server.mosquitto import find_mosquitto
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,8 +45,8 @@ async def first(bus: Bus, patience_s: float = 10.0) -> tuple[str, bytes, bool]:
 async def test_will_of_a_killed_process(kind: str) -> None:
     code = """
 import asyncio, sys
-from broker.bus import Will
-from broker.mqtt import connect
+from broker.client.bus import Will
+from broker.client.mqtt import connect
 
 async def main():
     async with connect(sys.argv[1], "victim", Will("online/victim", b"no")) as bus:
@@ -218,7 +218,7 @@ async def test_busy_port_is_one_line(kind: str) -> None:
 async def test_broker_dies_with_its_parent(kind: str) -> None:
     code = """
 import asyncio, sys
-from broker.choose import open_broker
+from broker.server.choose import open_broker
 
 async def main():
     async with open_broker(sys.argv[1]) as handle:
@@ -287,7 +287,7 @@ async def test_three_processes(kind: str) -> None:
     """Each passes on what it gets, with its name added; the ring of three closes here."""
     code = """
 import asyncio, sys
-from broker.mqtt import connect
+from broker.client.mqtt import connect
 
 async def main():
     url, source, target = sys.argv[1:]

@@ -9,10 +9,10 @@ import pytest
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from broker.messages import DeviceSetPoint
-from devices.emulator import EmulatedProsumer, Fleet
-from devices.gateway import Gateway
-from devices.grid_support import GridSupport
-from devices.safety import Guard
+from devices.emulation.fleet import EmulatedProsumer, Fleet
+from devices.gateway.gateway import Gateway
+from devices.limits import Guard
+from devices.physics.grid_support import GridSupport
 
 HOME = EmulatedProsumer(
     id="home",

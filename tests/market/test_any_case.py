@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from market.casefile import decode_case
-from market.resultfile import solve_case
+from market.files.case_file import decode_case
+from market.files.result_file import solve_case
 from tests.market.documents import documents
 
 optimize = pytest.importorskip("scipy.optimize")

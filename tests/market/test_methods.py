@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from market.casefile import read_case
-from market.clearing import clear, member_curves
 from market.errors import Infeasible
+from market.files.case_file import read_case
 from market.methods import solve
-from market.response import supply_curves
+from market.model.response import supply_curves
+from market.solver.clearing import clear, member_curves
 
 CASES = Path(__file__).parent / "cases"
 

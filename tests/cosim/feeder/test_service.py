@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from broker import columns, messages
-from broker.memory import MemoryBroker
-from broker.messages import FeederRequest, MeteredBatch, Step, Telemetry
+from broker import messages
+from broker.client.memory import MemoryBroker
+from broker.messages import FeederRequest, MeteredBatch, Step, Telemetry, columns
 from broker.node import Node, serve
 from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.service import FeederService
 from cosim.feeder.thread import FeederOwner
-from market.services.roster import Roster
+from market.participants.roster import Roster
 
 LAMS = 85
 HOST = "people"

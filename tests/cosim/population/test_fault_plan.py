@@ -7,7 +7,7 @@ import pytest
 from cosim.population.fault_plan import plan_faults
 from cosim.scenario import ScenarioError, load_scenario
 from cosim.scenario.faults import FaultOrder
-from devices.faults import KINDS
+from devices.faults.fault import KINDS
 
 
 @dataclass

@@ -6,7 +6,7 @@ from cosim.population.members import LamSites
 from cosim.population.profiles import Profiles, build_profiles
 from cosim.population.resources import Kind, inventory_of, resources_at
 from cosim.scenario import Scenario
-from devices.battery import advance, limits_kw
+from devices.physics.battery import advance, limits_kw
 
 replace = msgspec.structs.replace
 SITES = LamSites(("a", "b"), np.array([40.0, 20.0]), np.full(2, 0.5))

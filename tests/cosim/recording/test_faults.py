@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from broker import columns
-from broker.messages import Acknowledgement, DeviceState, Telemetry, TruthBatch
+from broker.messages import Acknowledgement, DeviceState, Telemetry, TruthBatch, columns
 from cosim.recording.faults import FaultBook, notices_of
-from devices.faults import Fault
+from devices.faults.fault import Fault
 
 NAMES = ("a", "b", "c")
 

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import columns
-from broker.messages import FeederState, LamOutcome, MeteredBatch, Talks, Telemetry, WamOutcome
+from broker.messages import FeederState, LamOutcome, MeteredBatch, Talks, Telemetry, WamOutcome, columns
 from cosim.recording.settle import Counters, book, gather_interval
 from cosim.results.entries import KINDS
-from market.case import Case, Grid, Resources, Tariff
-from market.services.roster import Roster, Rules, Terms
+from market.model.case import Case, Grid, Resources, Tariff
+from market.participants.roster import Roster, Rules, Terms
 
 DT_H = 0.25
 N, M = 5, 2

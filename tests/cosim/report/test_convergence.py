@@ -5,7 +5,7 @@ import pytest
 
 from cosim.report.convergence import cost_figure, price_figure, write_convergence
 from cosim.results.arrow import ResultsError
-from market.bidding.trace import TraceRow
+from market.rounds.trace import TraceRow
 
 
 def rows(count, per_wam_round=3):

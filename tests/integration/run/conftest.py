@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from broker.choose import open_broker
-from cosim.clock import Pacing
+from broker.server.choose import open_broker
+from cosim.composition import Stage, control, perform, services
+from cosim.control.clock import Pacing
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
-from cosim.loop import Stage, control, perform, services
 from cosim.results import Run, RunWriter, load
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger

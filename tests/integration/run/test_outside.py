@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from broker.mosquitto import mosquitto
+from broker.server.mosquitto import mosquitto
 from cosim.results import load
 from cosim.results.entries import LedgerError
 from cosim.results.ledger import Ledger

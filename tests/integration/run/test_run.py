@@ -10,10 +10,10 @@ import time
 import numpy as np
 import pytest
 
-from broker.mosquitto import mosquitto
+from broker.server.mosquitto import mosquitto
 from cosim.results import load
 from cosim.results.ledger import Ledger
-from devices.gateway import Gateway, Outcome
+from devices.gateway.gateway import Gateway, Outcome
 
 COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
 

@@ -1,0 +1,1 @@
+"""The port through which services speak, over MQTT or inside one process."""

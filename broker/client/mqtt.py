@@ -1,0 +1,259 @@
+"""The bus over MQTT 3.1.1: reconnects, subscribes again, and keeps many publishes under way.
+
+`connect` gives a `MqttBus`. A lost connection is replaced by a new client in the background;
+publishes meanwhile wait, and go out again when the broker had not confirmed them (at least once).
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+
+from broker.address import Address, parse_address
+from broker.client.bus import Received, Will
+from broker.client.filters import matches
+from broker.client.link import PUBLISHES_UNDER_WAY, Link, open_link
+from broker.errors import BrokerRefused, BrokerUnreachable, BusClosed
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+_TURN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class BusCounts:
+    """What has gone through one bus since it was opened."""
+
+    published: int
+    repeated: int
+    received: int
+    waiting: int
+    reconnects: int
+
+
+class MqttBus:
+    """A `broker.client.bus.Bus` over one MQTT connection at a time; made by `connect`."""
+
+    def __init__(
+        self,
+        address: Address,
+        client_id: str,
+        will: Will | None,
+        on_reconnect: Callable[[], None] | None,
+        patience_s: float,
+    ) -> None:
+        self.address = address
+        # Unique, as two clients with one id evict each other for ever; kept over reconnects, so that the
+        # broker ends a half-dead predecessor (and publishes its will) before this client speaks again.
+        self.client_id = f"{client_id}-{secrets.token_hex(4)}"
+        self._will = will
+        self._on_reconnect = on_reconnect
+        self._patience_s = patience_s
+        self._filters: dict[str, None] = {}
+        self._inbox: asyncio.Queue[Received | None] = asyncio.Queue()
+        self._link: Link | None = None
+        self._linked = asyncio.Event()
+        self._away_since_s = 0.0
+        self._slots = asyncio.Semaphore(PUBLISHES_UNDER_WAY)
+        self._closed = False
+        self._published = self._repeated = self._received = self._reconnects = 0
+
+    @property
+    def counts(self) -> BusCounts:
+        """Messages published, repeated, received, waiting to be read, and reconnects so far."""
+        return BusCounts(
+            self._published, self._repeated, self._received, self._inbox.qsize(), self._reconnects
+        )
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Hand a message to the broker (see `broker.client.bus.Bus`)."""
+        async with self._slots:
+            await self._call(
+                lambda link, deadline: link.publish(topic, payload, qos, retain=retain, deadline=deadline)
+            )
+        self._published += 1
+
+    async def subscribe(self, *filters: str) -> None:
+        """Ask for the messages on topics that match, at QoS 1 (see `broker.client.bus.Bus`).
+
+        A broker may send a message once for each filter that it matches: keep the filters of one bus apart.
+
+        Raises
+        ------
+        BrokerRefused
+            The broker does not let this client listen there; no filter of the call is kept.
+        """
+        before = dict(self._filters)
+        self._filters.update(dict.fromkeys(filters))
+        try:
+            await self._call(lambda link, deadline: link.subscribe(filters, deadline))
+        except BrokerRefused:
+            self._filters = before
+            raise
+
+    async def messages(self) -> AsyncIterator[Received]:
+        """Messages in the order of arrival, until the bus is closed."""
+        turn = 0
+        while (message := await self._inbox.get()) is not None:
+            yield message
+            turn += 1
+            if turn % _TURN == 0:
+                # A full inbox never suspends, and a burst must not hold up the rest of the process.
+                await asyncio.sleep(0)
+        self._inbox.put_nowait(None)
+
+    async def open(self) -> Link:
+        """Connect a new client that listens where this bus has subscribed."""
+        return await open_link(self.address, self.client_id, self._will, self._filters, self._take)
+
+    async def keep(self, link: Link) -> None:
+        """Use a link until it is lost, then open the next, for as long as the bus is open."""
+        while True:
+            self._link = link
+            self._linked.set()
+            try:
+                if self._reconnects and self._on_reconnect is not None:
+                    self._on_reconnect()
+                await link.lost.wait()
+            finally:
+                self._leave(link)
+                await link.close()
+            log.warning("%s lost %s, reconnecting", self.client_id, self.address)
+            link = await self._reopen()
+            self._reconnects += 1
+            log.warning("%s is back at %s", self.client_id, self.address)
+
+    def close(self) -> None:
+        """Let readers finish and writers fail."""
+        if not self._closed:
+            self._closed = True
+            self._linked.set()
+            self._inbox.put_nowait(None)
+
+    def _take(self, message: aiomqtt.Message) -> None:
+        topic = message.topic.value
+        # amqtt sends a new client what is retained under other clients' filters.
+        if message.retain and not any(matches(wanted, topic) for wanted in self._filters):
+            return
+        self._received += 1
+        self._inbox.put_nowait(Received(topic, message.payload, message.retain))
+
+    def _leave(self, link: Link) -> None:
+        if self._link is link:
+            self._link = None
+            self._linked.clear()
+            self._away_since_s = asyncio.get_running_loop().time()
+
+    async def _reopen(self) -> Link:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            try:
+                return await self.open()
+            except (aiomqtt.MqttError, BrokerRefused) as error:
+                log.info("%s cannot reach %s: %s", self.client_id, self.address, error)
+
+    async def _call(self, do: Callable[[Link, float], Awaitable[None]]) -> None:
+        while not self._closed:
+            link = self._link
+            if link is None:
+                await self._wait_for_link()
+                continue
+            try:
+                return await do(link, asyncio.get_running_loop().time() + self._patience_s)
+            except TimeoutError:
+                raise BrokerUnreachable(
+                    f"{self.address} gave no answer for {self._patience_s:g} s; see that the broker runs"
+                ) from None
+            except aiomqtt.MqttError:
+                self._repeated += 1
+                self._leave(link)
+        raise BusClosed(f"the bus of {self.client_id} at {self.address} is closed; open a new one")
+
+    async def _wait_for_link(self) -> None:
+        try:
+            # From when it went away, not from now: a long queue of publishes gives up together.
+            async with asyncio.timeout_at(self._away_since_s + self._patience_s):
+                await self._linked.wait()
+        except TimeoutError:
+            raise BrokerUnreachable(
+                f"{self.address} has been away for {self._patience_s:g} s; see that the broker runs"
+            ) from None
+
+
+async def _first_link(bus: MqttBus, patience_s: float) -> Link:
+    deadline = asyncio.get_running_loop().time() + patience_s
+    while True:
+        try:
+            return await bus.open()
+        except MqttConnectError as error:
+            raise BrokerRefused(
+                f"{bus.address} refuses the connection ({error}); check user and password in the address"
+            ) from None
+        except aiomqtt.MqttError as error:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise BrokerUnreachable(
+                    f"no MQTT broker answers at {bus.address} ({error}); start one there or choose another"
+                ) from None
+        await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    client_id: str,
+    will: Will | None = None,
+    *,
+    on_reconnect: Callable[[], None] | None = None,
+    first_patience_s: float = 2.0,
+    patience_s: float = 30.0,
+) -> AsyncIterator[MqttBus]:
+    """Connect to a broker for the time of a ``with`` block.
+
+    Parameters
+    ----------
+    url
+        ``mqtt://[user:password@]host[:port]``.
+    client_id
+        Name in the broker's log; made unique by a suffix.
+    will
+        What the broker publishes when this process vanishes; leaving the block is a goodbye, without will.
+    on_reconnect
+        Called, in the event loop, each time the connection is back and the subscriptions are renewed:
+        messages may have been missed, so this is when to ask for state.
+    first_patience_s
+        How long to try again when nothing answers at first [s].
+    patience_s
+        How long a publish or subscribe may wait for a lost or silent broker [s].
+
+    Raises
+    ------
+    BrokerUnreachable
+        Nothing answers at the address.
+    BrokerRefused
+        The broker refuses user or password.
+    BrokerAddressError
+        ``url`` is not an address.
+    """
+    bus = MqttBus(parse_address(url), client_id, will, on_reconnect, patience_s)
+    link = await _first_link(bus, first_patience_s)
+    keeper = asyncio.create_task(bus.keep(link), name=f"keep {bus.client_id}")
+    keeper.add_done_callback(lambda _: bus.close())
+    try:
+        # The keeper takes the link over in its first step; cancelled before, it would leave it open.
+        await asyncio.sleep(0)
+        yield bus
+    finally:
+        bus.close()
+        keeper.cancel()
+        await asyncio.wait({keeper})
+        if not keeper.cancelled():
+            keeper.result()

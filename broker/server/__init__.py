@@ -1,0 +1,1 @@
+"""Brokers of our own: Mosquitto where it is installed, an embedded one otherwise."""

@@ -1,0 +1,191 @@
+"""Which devices of a run are where: emulated in it, emulated beside it, or hardware."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from cosim.population.members import Population
+from cosim.scenario import Scenario, ScenarioError
+from cosim.scenario.hardware import DeviceEntry
+from devices.endpoint import Endpoint, LiveProsumer, parse_endpoint
+from devices.errors import DeviceError
+from devices.limits import Guard
+from devices.registers.profiles import load_profile
+from devices.registers.schema import Kind
+
+
+@dataclass(frozen=True)
+class External:
+    """One device outside the run."""
+
+    entry: DeviceEntry
+    kind: Kind
+    endpoint: Endpoint
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it lives in real time."""
+        return self.entry.clock == "real"
+
+    def guard(self, *, arm: bool) -> Guard:
+        """What no set-point to it may leave; ``arm`` says that the run may command hardware."""
+        entry = self.entry
+        if not self.is_real:
+            return Guard()
+        return Guard(
+            real=True,
+            armed=arm and entry.armed,
+            min_kw=entry.min_kw,
+            max_kw=entry.max_kw,
+            ramp_kw_per_s=entry.ramp_kw_per_s or math.inf,
+            write_interval_s=entry.write_interval_s,
+            revert_s=entry.revert_s or math.inf,
+            safe_kw=entry.safe_kw,
+        )
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Devices outside the run, by prosumer and kind.
+
+    Attributes
+    ----------
+    profiles
+        Folder of the user's profiles.
+    """
+
+    externals: Mapping[str, Mapping[Kind, External]]
+    profiles: Path | None
+
+    @property
+    def hardware(self) -> list[External]:
+        """Devices that live in real time."""
+        return [each for kinds in self.externals.values() for each in kinds.values() if each.is_real]
+
+    @property
+    def followers(self) -> dict[str, Mapping[Kind, External]]:
+        """Prosumers whose devices are emulated in another process that follows the run's clock."""
+        return {
+            name: kinds
+            for name, kinds in self.externals.items()
+            if not any(each.is_real for each in kinds.values())
+        }
+
+    def connect(self, emulated: LiveProsumer, *, arm: bool, observe: bool) -> LiveProsumer:
+        """Devices of a prosumer: those that are emulated here, but for the ones outside.
+
+        Parameters
+        ----------
+        emulated
+            What is emulated.
+        arm
+            Whether hardware that its entry arms may be commanded.
+        observe
+            Whether nothing may be commanded at all.
+        """
+        kinds = self.externals.get(emulated.id, {})
+        pv, battery, meter = (kinds.get(kind) for kind in ("pv", "battery", "meter"))
+        changed = msgspec.structs.replace(
+            emulated,
+            meter=meter.endpoint if meter else emulated.meter,
+            real_meter=bool(meter and meter.is_real),
+            pv=pv.endpoint if pv else emulated.pv,
+            pv_guard=pv.guard(arm=arm) if pv else emulated.pv_guard,
+            battery=battery.endpoint if battery else emulated.battery,
+            battery_guard=battery.guard(arm=arm) if battery else emulated.battery_guard,
+        )
+        return msgspec.structs.replace(changed, **_observed(changed)) if observe else changed
+
+
+def wire(scenario: Scenario, people: Population) -> Wiring:
+    """Devices outside a run, as its scenario names them.
+
+    Raises
+    ------
+    ScenarioError
+        An entry names no live prosumer, a device that it does not own, an unknown profile, an address of
+        another form, or an envelope in which the device cannot work.
+    """
+    folder = Path(scenario.live.profiles) if scenario.live.profiles else None
+    owned = {people.id[k]: _owned(people, k) for k in range(people.size) if people.live[k]}
+    found: dict[str, dict[Kind, External]] = defaultdict(dict)
+    for number, entry in enumerate(scenario.devices, start=1):
+        where = f"[[devices]] {number} ({entry.prosumer})"
+        try:
+            profile = load_profile(entry.profile, folder)
+            external = External(entry, profile.kind, parse_endpoint(entry.connect, entry.profile))
+        except DeviceError as error:
+            raise ScenarioError(f"{where}: {error}") from None
+        wrong = _entry_wrong(external, owned, found) or _envelope_wrong(entry, external.kind)
+        if wrong:
+            raise ScenarioError(f"{where}: {wrong}")
+        found[entry.prosumer][external.kind] = external
+    for name, kinds in found.items():
+        if wrong := _group_wrong(kinds, owned[name]):
+            raise ScenarioError(f"[[devices]] of {name}: {wrong}")
+    return Wiring(dict(found), folder)
+
+
+def _owned(people: Population, k: int) -> set[Kind]:
+    owned: set[Kind] = {"meter"}
+    owned |= {"pv"} if people.pv_kwp[k] > 0.0 else set()
+    owned |= {"battery"} if people.battery_kwh[k] > 0.0 else set()
+    return owned
+
+
+def _entry_wrong(
+    new: External, owned: Mapping[str, set[Kind]], found: Mapping[str, Mapping[Kind, External]]
+) -> str | None:
+    """What cannot be true of an entry, given what live prosumers own and the entries before."""
+    name, link = new.entry.prosumer, new.endpoint.link
+    if name not in owned:
+        some = ", ".join(list(owned)[:3]) or "nobody"
+        return f"no live prosumer has this name; live are {some}, ..."
+    if new.kind not in owned[name]:
+        return f"the prosumer owns no {new.kind}; correct prosumer or profile"
+    if new.kind in found.get(name, {}):
+        return f"its {new.kind} is named twice; remove one entry"
+    others = [each.endpoint for kinds in found.values() for each in kinds.values()]
+    if any(each.link == link and each.unit == new.endpoint.unit for each in others):
+        return f"{new.endpoint} is named before; give each device its own"
+    if any(each.link.place == link.place and each.link != link for each in others if link.scheme == "rtu"):
+        return f"{link} has other settings in an entry before; use one for all"
+    return None
+
+
+def _observed(live: LiveProsumer) -> dict[str, Guard]:
+    return {
+        name: msgspec.structs.replace(guard, armed=False)
+        for name, guard in (("pv_guard", live.pv_guard), ("battery_guard", live.battery_guard))
+    }
+
+
+def _envelope_wrong(entry: DeviceEntry, kind: Kind) -> str | None:
+    if kind == "meter" or entry.clock == "run":
+        return None
+    if entry.min_kw > entry.max_kw:
+        return f"min_kw = {entry.min_kw:g} is above max_kw = {entry.max_kw:g}; swap or correct them"
+    if entry.armed and entry.min_kw == entry.max_kw:
+        return "armed, but its envelope is a single value; give min_kw and max_kw"
+    if entry.armed and not entry.min_kw <= entry.safe_kw <= entry.max_kw:
+        return f"safe_kw = {entry.safe_kw:g} is outside min_kw to max_kw; correct it"
+    return None
+
+
+def _group_wrong(kinds: Mapping[Kind, External], owned: set[Kind]) -> str | None:
+    """What cannot be true of all devices of one prosumer together."""
+    if "meter" not in kinds:
+        return "an emulated meter cannot see an inverter outside the run; name its meter too"
+    clocks = {each.entry.clock for each in kinds.values()}
+    if len(clocks) > 1:
+        return 'clock = "run" and clock = "real" cannot be mixed; use one for all'
+    if clocks == {"run"} and kinds.keys() != owned:
+        missing = ", ".join(sorted(owned - kinds.keys()))
+        return f'with clock = "run" all its devices are outside; name its {missing} too'
+    return None

@@ -1,0 +1,1 @@
+"""Modbus from the side of the one who asks: connections, units, and drivers of meters and inverters."""

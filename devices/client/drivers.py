@@ -1,0 +1,219 @@
+"""What a gateway wants of a meter or an inverter, read through whatever profile the device has.
+
+Meters give power positive on import; inverters positive on generation or discharge.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from devices.client.unit import Unit
+from devices.physics import battery
+from devices.registers.commands import Command, Ratings, release, set_power
+from devices.registers.profiles import load_profile
+from devices.registers.schema import QUANTITIES, conversion
+
+_VOLTAGES = ("v_l1_v", "v_l2_v", "v_l3_v")
+_RATINGS = ("rating_kw", "charge_kw", "discharge_kw", "capacity_kwh")
+
+
+class MeterValues(msgspec.Struct, frozen=True):
+    """One reading of a meter; ``None`` where it does not tell.
+
+    Power [kW, kvar] and counters [kWh, kvarh] are positive on import; ``v_v`` is the voltage to neutral of
+    each connected phase [V].
+    """
+
+    p_kw: float | None
+    q_kvar: float | None
+    v_v: tuple[float, ...]
+    import_kwh: float | None
+    export_kwh: float | None
+    import_kvarh: float | None
+    export_kvarh: float | None
+
+
+class InverterValues(msgspec.Struct, frozen=True):
+    """One reading of an inverter: power [kW], feasible range [kW] and state of charge [0..1]."""
+
+    p_kw: float | None
+    min_kw: float | None
+    max_kw: float | None
+    soc: float | None = None
+
+
+class _Term(msgspec.Struct, frozen=True):
+    """Points whose sum is a quantity, once multiplied with ``factor``."""
+
+    quantity: str
+    names: tuple[str, ...]
+    factor: float
+
+    def value(self, read: dict[str, float | None]) -> float | None:
+        """What was read; points that are not implemented are left out of a sum."""
+        if len(self.names) == 1:
+            told = read.get(self.names[0])
+            return None if told is None else told * self.factor
+        known = [value for name in self.names if (value := read.get(name)) is not None]
+        return self.factor * sum(known) if known else None
+
+
+@lru_cache(maxsize=1000)
+def _terms(profile_name: str, folder: Path | None, wanted: tuple[str, ...]) -> tuple[_Term, ...]:
+    """All points through which quantities may be told, in order of preference."""
+    profile = load_profile(profile_name, folder)
+    units = QUANTITIES[profile.kind]
+    return tuple(
+        _Term(quantity, names, conversion(profile.point(names[0]).unit, units[quantity]) or 1.0)
+        for quantity in wanted
+        for names in profile.alternatives(quantity)
+    )
+
+
+class Quantities:
+    """Quantities of one device, each through the first of its points that the device tells.
+
+    Which point that is shows at the first good reading; later ones ask for no others.
+    """
+
+    def __init__(self, unit: Unit, wanted: Iterable[str]) -> None:
+        self._unit = unit
+        self._wanted = tuple(q for q in wanted if q in unit.profile.quantities)
+        self._terms = self._all_terms()
+        self._names = _names(self._terms)
+        self._walks = unit.walks
+
+    async def read(self) -> dict[str, float | None]:
+        """Values by quantity; what the device does not tell is left out. Raises `DeviceError`."""
+        if self._walks != self._unit.walks:
+            self._terms = self._all_terms()
+            self._names = _names(self._terms)
+        read = await self._unit.read(self._names)
+        found: dict[str, float | None] = {}
+        used: list[_Term] = []
+        for term in self._terms:
+            if found.get(term.quantity) is None:
+                value = term.value(read)
+                if value is not None:
+                    found[term.quantity] = value
+                    used.append(term)
+        if self._walks != self._unit.walks:
+            self._walks = self._unit.walks
+            self._terms = (*used, *(term for term in self._terms if term.quantity not in found))
+            self._names = _names(self._terms)
+        return found
+
+    def _all_terms(self) -> tuple[_Term, ...]:
+        return _terms(self._unit.endpoint.profile, self._unit.folder, self._wanted)
+
+
+class Meter:
+    """Client of a meter."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self._quantities = Quantities(unit, QUANTITIES["meter"])
+
+    async def values(self) -> MeterValues:
+        """Read the meter once; raises `DeviceError`."""
+        get = (await self._quantities.read()).get
+        voltages = tuple(v for name in _VOLTAGES if (v := get(name)) is not None and v > 0.0)
+        return MeterValues(
+            get("p_kw"),
+            get("q_kvar"),
+            voltages,
+            get("import_kwh"),
+            get("export_kwh"),
+            get("import_kvarh"),
+            get("export_kvarh"),
+        )
+
+
+class Inverter:
+    """Client of an inverter, of PV or of a battery."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self._state = Quantities(unit, ("p_kw", "soc"))
+        self._plate = Quantities(unit, _RATINGS)
+        self._ratings: Ratings | None = None
+        self._rated_walk = 0
+
+    async def ratings(self) -> Ratings:
+        """Ratings, asked for once and whenever the device was located anew; raises `DeviceError`."""
+        if self._ratings is None or self._rated_walk != self.unit.walks:
+            plate = await self._plate.read()
+            power = plate.get("rating_kw")
+            self._ratings = Ratings(
+                power,
+                plate.get("charge_kw") or power,
+                plate.get("discharge_kw") or power,
+                plate.get("capacity_kwh"),
+            )
+            self._rated_walk = self.unit.walks
+        return self._ratings
+
+    async def pv_values(self) -> InverterValues:
+        """Generation and what it can be limited to: zero to the rating, sun permitting."""
+        rating_kw = (await self.ratings()).power_kw
+        p_kw = (await self._state.read()).get("p_kw")
+        return InverterValues(p_kw, None if rating_kw is None else 0.0, rating_kw)
+
+    async def battery_values(self, efficiency: float, horizon_s: float) -> InverterValues:
+        """Power, state of charge and the power that could be held for ``horizon_s`` seconds.
+
+        Parameters
+        ----------
+        efficiency
+            One-way efficiency of the battery.
+        horizon_s
+            Length of the interval for which a set-point will hold [s].
+        """
+        ratings = await self.ratings()
+        state = await self._state.read()
+        p_kw, soc = state.get("p_kw"), state.get("soc")
+        capacity = ratings.capacity_kwh
+        if soc is None or not capacity or not ratings.charge_kw or not ratings.discharge_kw:
+            return InverterValues(p_kw, None, None, soc)
+        charge_kw, discharge_kw = battery.limits_kw(
+            soc,
+            capacity,
+            [ratings.charge_kw, ratings.discharge_kw],
+            efficiency,
+            horizon_s / 3600.0,
+        )
+        return InverterValues(p_kw, -float(charge_kw[0]), float(discharge_kw[1]), soc)
+
+    async def command(self, power_kw: float | None, valid_s: float) -> Command:
+        """Write a set-point, or give control back for ``None``, and read it back.
+
+        Parameters
+        ----------
+        power_kw
+            The most that PV may generate, or the battery's power, + discharging [kW].
+        valid_s
+            Seconds after which the device falls back by itself; 0 means never.
+
+        Returns
+        -------
+        Command
+            What was written.
+
+        Raises
+        ------
+        DeviceError
+            It cannot be commanded, reached, or shows other values than were written.
+        """
+        has, where, profile = (await self.unit.map()).places, str(self.unit.endpoint), self.unit.profile
+        if power_kw is None:
+            command = release(profile, has, where)
+        else:
+            command = set_power(profile, has, await self.ratings(), power_kw, valid_s, where)
+        await self.unit.command(command)
+        return command
+
+
+def _names(terms: Iterable[_Term]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for term in terms for name in term.names))

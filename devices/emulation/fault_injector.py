@@ -1,0 +1,150 @@
+"""Puts planned faults into a fleet of emulated devices, interval by interval.
+
+Faults act where gear fails: on the line, in what a client reads, in whether a command is followed, or in the
+state itself. The physics of everything else goes on as before.
+"""
+
+from collections.abc import Callable, Container, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.emulation.fleet import Fleet
+from devices.emulation.server import Unit
+from devices.faults.fault import Fault
+
+Words = NDArray[np.uint16]
+Change = Callable[[dict[str, float]], dict[str, float]]
+
+_POWER = frozenset({"W", "var"})
+_ENERGY = frozenset({"kWh", "kvarh", "Wh", "varh"})
+# Import and export change places, and the quadrants of reactive energy with them.
+_OTHER_WAY = (("import", "export"), ("Imp", "Exp"), ("ImpQ1", "ExpQ4"), ("ImpQ2", "ExpQ3"))
+
+
+class Injector:
+    """Faults of a fleet.
+
+    Parameters
+    ----------
+    fleet
+        Emulated devices.
+    faults
+        What goes wrong when.
+
+    Raises
+    ------
+    ValueError
+        A fault names a device that the fleet does not have.
+    """
+
+    def __init__(self, fleet: Fleet, faults: Sequence[Fault]) -> None:
+        self.fleet = fleet
+        self.faults = tuple(faults)
+        self.active: set[Fault] = set()
+        self._places = {p.id: k for k, p in enumerate(fleet.prosumers)}
+        for fault in faults:
+            if fault.prosumer not in self._places or fault.device not in fleet.roles(fault.prosumer):
+                raise ValueError(
+                    f"{fault.prosumer} has no emulated {fault.device} that could be {fault.kind}"
+                )
+
+    def begin(self, tick: int) -> None:
+        """Faults as they are when interval ``tick`` opens; what strikes within it follows in `strike`."""
+        wanted = {f for f in self.faults if f.during(tick) and f.kind not in ("spike", "reboot")}
+        for fault in sorted(self.active - wanted, key=_order):
+            self._turn(fault, on=False)
+        for fault in sorted(wanted - self.active, key=_order):
+            self._turn(fault, on=True)
+        self.active = wanted
+
+    def strike(self, tick: int) -> None:
+        """What strikes between command and reading of interval ``tick``: spikes and reboots."""
+        for fault in self.faults:
+            if fault.kind == "reboot" and fault.first == tick:
+                self.fleet.reboot(fault.prosumer, fault.device)
+            elif fault.kind == "spike" and fault.during(tick):
+                self._turn(fault, on=True)
+                self.active.add(fault)
+
+    def _turn(self, fault: Fault, *, on: bool) -> None:
+        unit, place = self.fleet.unit(fault.prosumer, fault.device), self._places[fault.prosumer]
+        bank, row = unit.bank, unit.row
+        match fault.kind:
+            case "silent":
+                self.fleet.hush(fault.prosumer, fault.device, silent=on)
+            case "slow":
+                self.fleet.delay(fault.prosumer, fault.device, fault.size if on else 0.0)
+            case "exception":
+                _shelve(bank.failing, row, int(fault.size), on=on)
+            case "stuck":
+                _shelve(bank.faces, row, partial(_frozen, bank.words[row].copy()), on=on)
+            case "spike" | "scale":
+                change = partial(_times, fault.size)
+                _shelve(bank.faces, row, partial(_changed, unit, change), on=on)
+            case "sign":
+                _shelve(bank.faces, row, partial(_changed, unit, _mirrored), on=on)
+            case "clock":
+                self.fleet.meters.clock[place] = fault.size if on else 1.0
+            case "ignored":
+                _shelve(bank.obeyed, row, bank.words[row].copy(), on=on)
+            case "lost":
+                (bank.deaf.add if on else bank.deaf.discard)(row)
+
+
+def _order(fault: Fault) -> tuple[str, str, str, int]:
+    return fault.kind, fault.prosumer, fault.device, fault.first
+
+
+def _shelve(shelf: dict[int, Any], row: int, value: Any, *, on: bool) -> None:
+    if on:
+        shelf[row] = value
+    else:
+        shelf.pop(row, None)
+
+
+def _frozen(kept: Words, _now: Words) -> Words:
+    return kept
+
+
+def _changed(unit: Unit, change: Change, now: Words) -> Words:
+    """Words of a meter as they would be with other readings of power and energy."""
+    bank, shown = unit.bank, now.copy()
+    points = bank.layout.points
+    readings = {
+        name: bank.value(unit.row, name) for name, point in points.items() if point.unit in _POWER | _ENERGY
+    }
+    for name, value in change({name: v for name, v in readings.items() if not np.isnan(v)}).items():
+        at = points[name].at
+        words = bank.words_of(unit.row, name, value)
+        shown[at : at + len(words)] = words
+    return shown
+
+
+def _times(factor: float, readings: dict[str, float]) -> dict[str, float]:
+    return {name: factor * value for name, value in readings.items()}
+
+
+def _mirrored(readings: dict[str, float]) -> dict[str, float]:
+    """Readings of a meter that is wired the wrong way round."""
+    turned = {}
+    for name, value in readings.items():
+        other = _opposite(name, readings)
+        turned[name] = readings[other] if other else -value if _is_power(name) else value
+    return turned
+
+
+def _opposite(name: str, known: Container[str]) -> str | None:
+    """Counter of the other direction."""
+    for one, other in (*_OTHER_WAY, *((b, a) for a, b in _OTHER_WAY)):
+        swapped = name.replace(one, other)
+        if swapped != name and swapped in known:
+            return swapped
+    return None
+
+
+def _is_power(name: str) -> bool:
+    bare = name.rpartition(".")[2]
+    return bare.startswith(("P", "Q", "W", "VAR")) and not bare.startswith("PF")

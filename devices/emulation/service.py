@@ -1,0 +1,120 @@
+"""The host of emulated devices on the bus.
+
+It shares nothing with the gateway, which reaches the devices over Modbus alone; the devices learn what is
+wanted of them from their registers alone.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from broker.collector import Collector
+from broker.messages import FeederState, Step, TruthBatch, WamOutcome, columns
+from broker.node import Node
+from devices.emulation.fault_injector import Injector
+from devices.emulation.fleet import Fleet
+
+Array = NDArray[np.float64]
+_FEEDER = "feeder"
+
+
+class Environment(Protocol):
+    """What happens around the emulated devices."""
+
+    def substeps(self, tick: int) -> tuple[Array, Array, Array, float]:
+        """Load [kW], its reactive power [kvar] and available PV [kW], ``(s, m)`` each, and a sub-step [s]."""
+        ...
+
+
+class DeviceHostService:
+    """Service: lets the emulated devices act, and gives them the feeder's voltages.
+
+    Parameters
+    ----------
+    node
+        Participant on the bus.
+    fleet
+        Devices; begins in the steady state of the first sub-step.
+    environment
+        Load and sun of the fleet's prosumers, in the fleet's order.
+    lams
+        Index of the LAM of each prosumer, ``(m,)``.
+    first_tick
+        Tick with which the run starts.
+    injector
+        Faults to put into the fleet; then what really flowed is published for the record.
+    members
+        Index of each prosumer in the population, ``(m,)``; needed with faults.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        fleet: Fleet,
+        environment: Environment,
+        lams: Sequence[int],
+        first_tick: int = 0,
+        injector: Injector | None = None,
+        members: Sequence[int] = (),
+    ) -> None:
+        self.node = node
+        self.fleet = fleet
+        self.environment = environment
+        self.injector = injector
+        self.members = np.array(members, dtype=np.intp)
+        self.lams = np.array(lams, dtype=np.intp)
+        self._feeder: Collector[FeederState] = Collector([_FEEDER])
+        load_kw, load_kvar, pv_kw, _ = environment.substeps(first_tick)
+        fleet.begin(load_kw[0], load_kvar[0], pv_kw[0])
+        if injector is not None:
+            injector.begin(first_tick)
+        self._outcome: WamOutcome | None = None
+        node.on(node.topics.feeder_state, self._take_voltages)
+        node.on(node.topics.wam_outcome, self._take_outcome)
+
+    async def on_step(self, step: Step) -> None:
+        """Let the interval pass in ``act``; take over the feeder's voltages in ``settle``."""
+        if step.step == "act":
+            await self._act(step)
+            await self.node.done(step.step, step.tick)
+        elif step.step == "settle":
+            await self._set_voltages(step)
+            if self.injector is not None:
+                self.injector.begin(step.tick + 1)
+            await self.node.done(step.step, step.tick)
+
+    async def _act(self, step: Step) -> None:
+        if self.injector is not None:
+            self.injector.strike(step.tick)
+        load_kw, load_kvar, pv_kw, dt_s = self.environment.substeps(step.tick)
+        fed = self._fed(step.tick)
+        self.fleet.advance(load_kw * fed, load_kvar * fed, pv_kw * fed, dt_s)
+        if self.injector is not None:
+            await self.node.publish(
+                self.node.topics.truth(self.node.name),
+                TruthBatch,
+                step.tick,
+                prosumer=columns.pack_index(self.members),
+                energy_kwh=columns.pack(self.fleet.mean_kw * step.interval_s / 3600.0),
+            )
+
+    def _take_outcome(self, outcome: WamOutcome) -> None:
+        self._outcome = outcome
+
+    def _fed(self, tick: int) -> Array:
+        """1 for each prosumer, 0 where no source feeds its LAM: nothing is used or made there ``(m,)``."""
+        outcome = self._outcome
+        unserved = outcome.unserved if outcome is not None and outcome.tick == tick else []
+        return np.where(np.isin(self.lams, unserved), 0.0, 1.0)
+
+    def _take_voltages(self, state: FeederState) -> None:
+        self._feeder.add(_FEEDER, state.tick, state)
+
+    async def _set_voltages(self, step: Step) -> None:
+        states = await self._feeder.wait(step.tick, step.deadline)
+        if _FEEDER not in states or not states[_FEEDER].solved:
+            self.node.flag(f"no voltages for the devices in tick {step.tick}; they keep the last ones")
+            return
+        self.fleet.set_voltage(columns.unpack(states[_FEEDER].lam_v_pu)[self.lams])

@@ -1,0 +1,1 @@
+"""The gateway: polls devices, checks what they say, and keeps their set-points within limits."""

@@ -1,0 +1,287 @@
+"""Gateway between prosumers' devices and the rest: polls their meters and inverters, carries out set-points.
+
+It knows endpoints and profiles only, so emulated and real devices are the same to it. Different links are
+polled at once, the units on one link one after another, those that were silent last.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from broker.messages import DeviceSetPoint, DeviceState
+from devices.client.connection import Connection, Counts
+from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
+from devices.client.unit import Unit
+from devices.endpoint import Endpoint, Link, LiveProsumer
+from devices.errors import CommandBarred, DeviceError, MissingControl
+from devices.gateway.actuator import Actuator, attempt
+from devices.gateway.polling import Ask, Device, Got, Memory, ask_battery, ask_meter, ask_pv, poll_link
+from devices.gateway.reading import Outcome, Reading
+from devices.registers.sunspec import Chains
+
+
+class Gateway:
+    """Polls and commands the devices of a group of prosumers.
+
+    Parameters
+    ----------
+    prosumers
+        Prosumers and where their devices are.
+    interval_s
+        For how long a battery must be able to hold the power it offers [s].
+    timeout_s
+        How long to wait for a device [s].
+    retry_after_s
+        How long a unit that was silent, or a link that was found dead, is left alone [s].
+    hold_polls
+        How many polls in a row a silent device is held at its last values before it counts as missing.
+    poll_limit_s
+        Longest time for one poll [s]; devices that it does not reach count as silent.
+    profiles
+        Folder of the user's profiles.
+
+    Attributes
+    ----------
+    problems
+        One line for each device that failed in the last poll.
+    stopped
+        Why all devices were stopped; empty while they may be commanded.
+    simulated_s
+        Simulated time [s], by which set-points run out; ``None`` for real time.
+    """
+
+    def __init__(
+        self,
+        prosumers: Iterable[LiveProsumer],
+        *,
+        interval_s: float = 900.0,
+        timeout_s: float = 1.0,
+        retry_after_s: float = 2.0,
+        hold_polls: int = 2,
+        poll_limit_s: float = 60.0,
+        profiles: Path | None = None,
+    ) -> None:
+        self.prosumers = tuple(prosumers)
+        self.problems: list[str] = []
+        self.stopped = ""
+        self.simulated_s: float | None = None
+        self._interval_s = interval_s
+        self._timeout_s = timeout_s
+        self._retry_after_s = retry_after_s
+        self._poll_limit_s = poll_limit_s
+        self._profiles = profiles
+        self._connections: dict[Link, Connection] = {}
+        self._queues: dict[Connection, list[Ask]] = {}
+        self._chains = Chains()
+        self._devices: dict[str, dict[Device, Actuator]] = {}
+        self._readers: dict[str, Meter] = {}
+        for prosumer in self.prosumers:
+            self._equip(prosumer)
+        self._meters = {p.id: Memory[MeterValues](hold_polls) for p in self.prosumers}
+        self._states = {
+            (name, device): Memory[InverterValues](hold_polls)
+            for name, devices in self._devices.items()
+            for device in devices
+        }
+
+    @property
+    def counts(self) -> Counts:
+        """Requests and errors over all connections since the start."""
+        total = Counts()
+        for connection in self._connections.values():
+            total.add(connection.counts)
+        return total
+
+    @property
+    def actuators(self) -> tuple[Actuator, ...]:
+        """All devices that can be commanded."""
+        return tuple(actuator for devices in self._devices.values() for actuator in devices.values())
+
+    async def poll(self, *, inverters: bool = True) -> list[Reading]:
+        """Read all devices once.
+
+        Parameters
+        ----------
+        inverters
+            False reads the meters alone; the readings then hold no devices.
+
+        Returns
+        -------
+        list of Reading
+            One for each prosumer, in order. A device that fails never fails the poll.
+        """
+        got = Got({}, {}, [])
+        await asyncio.gather(
+            *(
+                poll_link(connection, asks, got, inverters=inverters, limit_s=self._poll_limit_s)
+                for connection, asks in self._queues.items()
+            )
+        )
+        self.problems = sorted(got.problems)
+        return [self._reading(prosumer, got, inverters) for prosumer in self.prosumers]
+
+    @property
+    def hardware(self) -> list[str]:
+        """Addresses of all real devices."""
+        found = [str(actuator.inverter.unit.endpoint) for actuator in self.actuators if actuator.guard.real]
+        return found + [str(p.meter) for p in self.prosumers if p.real_meter]
+
+    def commands(self, prosumer: str) -> bool:
+        """Whether a prosumer has devices that can be commanded."""
+        return bool(self._devices[prosumer])
+
+    def is_real(self, prosumer: str) -> bool:
+        """Whether one of a prosumer's devices that are commanded is hardware."""
+        return any(actuator.guard.real for actuator in self._devices[prosumer].values())
+
+    def in_force(self, prosumer: str) -> list[DeviceSetPoint]:
+        """Set-points that a prosumer's devices go by, within their guards."""
+        return [
+            DeviceSetPoint(device=device, power_kw=actuator.in_force_kw)
+            for device, actuator in self._devices[prosumer].items()
+        ]
+
+    def measured_kw(self, prosumer: str) -> dict[str, float | None]:
+        """Power of a prosumer's devices at the last poll [kW], + generates."""
+        return {device: actuator.measured_kw for device, actuator in self._devices[prosumer].items()}
+
+    async def meter_kw(self, prosumer: str) -> float | None:
+        """Power at a prosumer's meter now [kW], + import; raises `DeviceError`."""
+        return (await self._readers[prosumer].values()).p_kw
+
+    async def command(
+        self, prosumer: str, set_points: Sequence[DeviceSetPoint], valid_s: float = 0.0
+    ) -> Outcome:
+        """Write set-points with their enables and revert times, and read them back.
+
+        Parameters
+        ----------
+        prosumer
+            Whose devices.
+        set_points
+            Power for each device as in `broker.messages.DeviceSetPoint`.
+        valid_s
+            Seconds after which a device falls back to its default by itself; 0 means never.
+
+        Returns
+        -------
+        Outcome
+            Not ok where a device is missing, silent, refuses, or shows other values than were written.
+        """
+        troubles: list[str] = []
+        barred = 0
+        for set_point in set_points:
+            try:
+                await self._actuator(prosumer, set_point.device).set(set_point.power_kw, valid_s)
+            except DeviceError as error:
+                troubles.append(f"{set_point.device}: {error}")
+                barred += isinstance(error, CommandBarred)
+        return Outcome(not troubles, "; ".join(troubles), bool(troubles) and barred == len(troubles))
+
+    async def tend(self) -> list[str]:
+        """Go on with ramps, renew set-points before they revert, end those that ran out.
+
+        Returns what failed, one line for each device.
+        """
+        due = [actuator for actuator in self.actuators if actuator.is_due()]
+        return await attempt(due, Actuator.tend)
+
+    async def stop(self, reason: str) -> list[str]:
+        """Bring all devices to their safe values and command them no more; returns what failed.
+
+        Devices that are only observed are left alone. What fails is tried again by `tend`.
+        """
+        self.stopped = reason
+        return await attempt(list(self.actuators), partial(_stop, reason=reason))
+
+    async def hand_back(self) -> list[str]:
+        """Release hardware that was set, at the end of a run; returns what failed.
+
+        Hardware that was stopped stays at its safe value.
+        """
+        real = [actuator for actuator in self.actuators if actuator.guard.real and not actuator.stopped]
+        return await attempt(real, Actuator.hand_back)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for connection in self._connections.values():
+            await connection.close()
+
+    def _equip(self, prosumer: LiveProsumer) -> None:
+        devices = self._devices[prosumer.id] = {}
+        meter = Meter(self._unit(prosumer.meter))
+        self._readers[prosumer.id] = meter
+        self._enqueue(prosumer.meter, is_meter=True, read=partial(ask_meter, prosumer.id, meter))
+        if prosumer.pv is not None:
+            pv = Inverter(self._unit(prosumer.pv))
+            devices["pv"] = Actuator(pv, "pv", prosumer.pv_guard, self._now)
+            self._enqueue(prosumer.pv, is_meter=False, read=partial(ask_pv, prosumer.id, pv))
+        if prosumer.battery is not None:
+            battery = Inverter(self._unit(prosumer.battery))
+            actuator = Actuator(battery, "battery", prosumer.battery_guard, self._now)
+            devices["battery"] = actuator
+            read = partial(ask_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
+            self._enqueue(prosumer.battery, is_meter=False, read=read)
+
+    def _unit(self, endpoint: Endpoint) -> Unit:
+        link = endpoint.link
+        if link not in self._connections:
+            self._connections[link] = Connection(link, self._timeout_s, self._retry_after_s)
+            self._queues[self._connections[link]] = []
+        return Unit(self._connections[link], endpoint, self._profiles, self._chains)
+
+    def _enqueue(self, endpoint: Endpoint, *, is_meter: bool, read: Callable[[Got], Awaitable[None]]) -> None:
+        self._queues[self._connections[endpoint.link]].append(Ask(endpoint.unit, is_meter, read))
+
+    def _reading(self, prosumer: LiveProsumer, got: Got, inverters: bool) -> Reading:
+        devices = tuple(
+            self._state(prosumer.id, device, got.inverters.get((prosumer.id, device)))
+            for device in (self._devices[prosumer.id] if inverters else ())
+        )
+        memory = self._meters[prosumer.id]
+        quality, meter = memory.remember(got.meters.get(prosumer.id))
+        if meter is None:
+            return Reading(prosumer=prosumer.id, quality=quality, devices=devices, read_at=memory.read_at)
+        v_pu = sum(meter.v_v) / len(meter.v_v) / prosumer.nominal_v if meter.v_v else None
+        return Reading(
+            prosumer=prosumer.id,
+            quality=quality,
+            v_pu=v_pu,
+            devices=devices,
+            read_at=memory.read_at,
+            **msgspec.structs.asdict(meter),
+        )
+
+    def _state(self, prosumer: str, device: Device, values: InverterValues | None) -> DeviceState:
+        actuator, memory = self._devices[prosumer][device], self._states[prosumer, device]
+        quality, known = memory.remember(values)
+        known = known or InverterValues(None, None, None)
+        actuator.measured_kw = known.p_kw
+        guard = actuator.guard
+        return DeviceState(
+            device=device,
+            quality=quality,
+            p_kw=known.p_kw,
+            min_kw=None if known.min_kw is None else max(known.min_kw, guard.min_kw),
+            max_kw=None if known.max_kw is None else min(known.max_kw, guard.max_kw),
+            soc=known.soc,
+            obeys=guard.armed and not actuator.stopped,
+            read_at=memory.read_at,
+        )
+
+    def _actuator(self, prosumer: str, device: Device) -> Actuator:
+        found = self._devices.get(prosumer, {}).get(device)
+        if found is None:
+            raise MissingControl(f"prosumer {prosumer} has no such device; correct the set-point")
+        return found
+
+    def _now(self) -> float:
+        return time.monotonic() if self.simulated_s is None else self.simulated_s
+
+
+async def _stop(actuator: Actuator, reason: str) -> None:
+    await actuator.stop(reason)

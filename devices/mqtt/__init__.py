@@ -1,0 +1,1 @@
+"""A device on MQTT by itself, and how Home Assistant shows it."""

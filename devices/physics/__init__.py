@@ -1,0 +1,1 @@
+"""Meters, inverters and batteries as functions on arrays: no registers, no time of their own."""

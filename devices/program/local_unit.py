@@ -1,0 +1,112 @@
+"""A device's own registers through its profile: read and commanded from inside the process that has them.
+
+The quantities and recipes are those that a gateway uses, so a device that speaks MQTT alone is the same one.
+"""
+
+from devices.emulation.bank import Bank
+from devices.emulation.server import Unit
+from devices.errors import IllegalAddress
+from devices.registers.commands import Command, Ratings, release, set_power
+from devices.registers.schema import QUANTITIES, Profile, conversion
+
+# Counters that no market needs, yet a home does: name, point and factor to kWh.
+_EXTRAS = {
+    "pv": tuple(("energy_kwh", name, 1e-3) for name in ("103.WH", "113.WH", "701.TotWhInj")),
+    "battery": (
+        ("discharged_kwh", "701.TotWhInj", 1e-3),
+        ("discharged_kwh", "103.WH", 1e-3),
+        ("charged_kwh", "701.TotWhAbs", 1e-3),
+    ),
+    "meter": (),
+}
+
+
+class LocalUnit:
+    """Registers of one device.
+
+    Parameters
+    ----------
+    unit
+        The registers.
+    profile
+        What they say and obey.
+    name
+        Name of the device, for errors.
+    """
+
+    def __init__(self, unit: Unit, profile: Profile, name: str) -> None:
+        self.profile = profile
+        self._bank: Bank = unit.bank
+        self._row = unit.row
+        self._name = name
+        self._has = frozenset(self._bank.layout.points)
+
+    def read(self) -> dict[str, float | None]:
+        """Quantities of the profile, in its units; ``None`` where the device does not tell."""
+        known = QUANTITIES[self.profile.kind]
+        told = {quantity: self._quantity(quantity, unit) for quantity, unit in known.items()}
+        extra = {
+            name: _rounded(factor * self._bank.value(self._row, point))
+            for name, point, factor in _EXTRAS[self.profile.kind]
+            if point in self._has
+        }
+        return told | extra
+
+    def units(self) -> dict[str, str]:
+        """Unit of each quantity of `read`."""
+        extra = {name: "kWh" for name, _, _ in _EXTRAS[self.profile.kind]}
+        return QUANTITIES[self.profile.kind] | extra
+
+    def points(self) -> list[tuple[int, str, float | None, str]]:
+        """Address, name, value and unit of every numeric point, as a client finds them."""
+        layout = self._bank.layout
+        return [
+            (
+                layout.base + point.at,
+                name,
+                _rounded(self._bank.value(self._row, name)),
+                point.unit or "",
+            )
+            for name, point in sorted(layout.points.items(), key=lambda item: item[1].at)
+            if point.type not in ("string", "pad", "sunssf")
+        ]
+
+    def set_power(self, power_kw: float, valid_s: float = 0.0) -> None:
+        """Limit an inverter, or set a battery, for ``valid_s`` seconds or, with 0, for good.
+
+        Raises
+        ------
+        DeviceError
+            The device cannot be commanded.
+        """
+        told = self.read()
+        ratings = Ratings(
+            told.get("rating_kw"), told.get("charge_kw"), told.get("discharge_kw"), told.get("capacity_kwh")
+        )
+        self._carry_out(set_power(self.profile, self._has, ratings, power_kw, valid_s, self._name))
+
+    def release(self) -> None:
+        """Give control back to the device; raises as `set_power`."""
+        self._carry_out(release(self.profile, self._has, self._name))
+
+    def _carry_out(self, command: Command) -> None:
+        for batch in command.writes:
+            for name, value in batch.items():
+                at = self._bank.layout.base + self._bank.layout.points[name].at
+                words = self._bank.words_of(self._row, name, value).tolist()
+                if self._bank.write(self._row, at, words):
+                    raise IllegalAddress(f"{self._name} will not have {name} written; check its profile")
+
+    def _quantity(self, quantity: str, unit: str) -> float | None:
+        for names in self.profile.alternatives(quantity):
+            if not self._has.issuperset(names):
+                continue
+            values = [self._bank.value(self._row, name) for name in names]
+            factor = conversion(self.profile.point(names[0]).unit, unit) or 1.0
+            return _rounded(factor * sum(values))
+        return None
+
+
+def _rounded(value: float) -> float | None:
+    """A value as it is said: NaN is not told, and what registers cannot hold is left away."""
+    return None if value != value else float(f"{value:.9g}")

@@ -1,0 +1,83 @@
+"""What a device remembers over a restart: counters and the charge of its battery, in one small file."""
+
+from pathlib import Path
+
+import msgspec
+
+from devices.emulation.fleet import Fleet
+from devices.errors import StateFileError
+
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Memory of one prosumer's devices; counters in kWh and kvarh."""
+
+    name: str
+    import_kwh: float
+    export_kwh: float
+    reactive_kvarh: tuple[float, float, float, float]
+    pv_kwh: float = 0.0
+    soc: float = 0.0
+    discharged_kwh: float = 0.0
+    charged_kwh: float = 0.0
+
+
+def snapshot(fleet: Fleet) -> State:
+    """State of a fleet of one prosumer."""
+    meters, battery = fleet.meters, fleet.battery
+    imported, exported = meters.energy_kwh[:, 0].tolist()
+    has_battery = bool(battery.soc.size)
+    return State(
+        name=fleet.prosumers[0].id,
+        import_kwh=imported,
+        export_kwh=exported,
+        reactive_kvarh=tuple(meters.reactive_kvarh[:, 0].tolist()),
+        pv_kwh=float(fleet.pv.energy_kwh.sum()),
+        soc=float(battery.soc[0]) if has_battery else 0.0,
+        discharged_kwh=float(battery.discharged_kwh.sum()),
+        charged_kwh=float(battery.charged_kwh.sum()),
+    )
+
+
+def restore(fleet: Fleet, state: State) -> None:
+    """Let a fleet of one prosumer go on where it was."""
+    fleet.meters.energy_kwh[:, 0] = state.import_kwh, state.export_kwh
+    fleet.meters.reactive_kvarh[:, 0] = state.reactive_kvarh
+    fleet.pv.energy_kwh[:] = state.pv_kwh
+    fleet.battery.soc[:] = state.soc
+    fleet.battery.discharged_kwh[:] = state.discharged_kwh
+    fleet.battery.charged_kwh[:] = state.charged_kwh
+
+
+def load_state(path: Path, name: str) -> State | None:
+    """State in a file, or ``None`` where there is no file yet.
+
+    Raises
+    ------
+    StateFileError
+        The file is damaged, or another device's.
+    """
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=State)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise StateFileError(f"{path}: is no state of a device ({error}); move it away") from None
+    if state.name != name:
+        raise StateFileError(f"{path}: belongs to {state.name}, not {name}; name another --state")
+    return state
+
+
+def save_state(path: Path, state: State) -> None:
+    """Replace the file whole, so that a crash leaves the old one or the new one.
+
+    Raises
+    ------
+    StateFileError
+        It cannot be written.
+    """
+    fresh = path.with_name(path.name + ".new")
+    try:
+        fresh.write_bytes(msgspec.json.encode(state))
+        fresh.replace(path)
+    except OSError as error:
+        raise StateFileError(f"{path}: cannot be written ({error.strerror}); check the folder") from None

@@ -1,0 +1,198 @@
+"""Where the points of a profile stand in one make of device, and in which requests they are best read.
+
+Maps and plans are shared by all units with the same profile and chain, so a fleet of like devices costs one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from devices.registers.points import Point, decode_bytes, word_count
+from devices.registers.profiles import load_profile
+from devices.registers.schema import Profile
+from devices.registers.spans import merge_spans
+from devices.registers.sunspec import Chain
+
+_HOLDING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A point and its address; ``scale`` names the point that holds its scale factor."""
+
+    address: int
+    point: Point
+    scale: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One block of registers to be read."""
+
+    function: int
+    address: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A point within the replies to a plan's requests."""
+
+    name: str
+    place: Place
+    request: int
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Requests that bring in some points; fields of scale factors stand before those that need them."""
+
+    requests: tuple[Request, ...]
+    scales: tuple[Field, ...]
+    fields: tuple[Field, ...]
+
+    def decode(
+        self, replies: Sequence[bytes], scale_factors: dict[str, int | None]
+    ) -> dict[str, float | None]:
+        """Values by name; what the replies say of scale factors goes into ``scale_factors``."""
+        for field in self.scales:
+            sf = decode_bytes(field.place.point, replies[field.request][field.begin : field.end])
+            scale_factors[field.name] = int(sf) if isinstance(sf, int) else None
+        values: dict[str, float | None] = {}
+        for field in self.fields:
+            point, scale = field.place.point, field.place.scale
+            power = scale_factors.get(scale) if scale is not None else point.sf or 0
+            value = decode_bytes(point, replies[field.request][field.begin : field.end], power)  # type: ignore[arg-type]
+            values[field.name] = None if isinstance(value, str) else value
+        return values
+
+    def words(self, replies: Sequence[bytes]) -> dict[str, bytes]:
+        """Bytes of each point as they are."""
+        return {field.name: replies[field.request][field.begin : field.end] for field in self.fields}
+
+
+class PointMap:
+    """Points of a profile that a device has, and where.
+
+    Parameters
+    ----------
+    profile
+        What the device speaks.
+    chain
+        SunSpec models that it shows; empty for fixed addresses.
+    """
+
+    def __init__(self, profile: Profile, chain: Chain) -> None:
+        self.profile = profile
+        self._spans = dict(chain)
+        self._plans: dict[tuple[tuple[str, ...], bool], Plan] = {}
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """All points that the profile uses and the device has."""
+        found: dict[str, Place] = {}
+        for name in self._used():
+            self._find(name, found)
+        return found
+
+    def plan(self, names: tuple[str, ...], constants: bool = True) -> Plan:
+        """How to read points; those that the device lacks are left out.
+
+        Parameters
+        ----------
+        names
+            Points wanted.
+        constants
+            Whether to read scale factors that never change too.
+        """
+        key = (names, constants)
+        if key not in self._plans:
+            self._plans[key] = self._plan(names, constants)
+        return self._plans[key]
+
+    def runs(self, words: Mapping[str, Sequence[int]]) -> list[tuple[int, list[int]]]:
+        """Address and words of each run of registers that touch."""
+        runs: list[tuple[int, list[int]]] = []
+        for name in sorted(words, key=lambda name: self.places[name].address):
+            address = self.places[name].address
+            if runs and runs[-1][0] + len(runs[-1][1]) == address:
+                runs[-1][1].extend(words[name])
+            else:
+                runs.append((address, list(words[name])))
+        return runs
+
+    def _used(self) -> Iterable[str]:
+        if not self.profile.sunspec:
+            yield from self.profile.points
+            return
+        for quantity in self.profile.quantities:
+            for names in self.profile.alternatives(quantity):
+                yield from names
+        for recipe in (*self.profile.commands.set, *self.profile.commands.release):
+            for batch in recipe.writes:
+                yield from batch
+
+    def _find(self, name: str, found: dict[str, Place]) -> None:
+        point, scale = self.profile.point(name), None
+        base = 0
+        if self.profile.sunspec:
+            model_id, _, _ = name.partition(".")
+            span = self._spans.get(int(model_id))
+            if span is None or point.at + word_count(point) > span.length + 2:
+                return
+            base = span.address
+        if isinstance(point.sf, str):
+            scale = f"{name.partition('.')[0]}.{point.sf}" if self.profile.sunspec else point.sf
+            self._find(scale, found)
+        found[name] = Place(base + point.at, point, scale)
+
+    def _plan(self, names: tuple[str, ...], constants: bool) -> Plan:
+        wanted = {name: self.places[name] for name in names if name in self.places}
+        scales = {
+            place.scale: self.places[place.scale]
+            for place in wanted.values()
+            if place.scale in self.places and (constants or self.places[place.scale].point.refresh == "poll")
+        }
+        requests = self._requests([*wanted.values(), *scales.values()])
+        return Plan(
+            tuple(requests),
+            tuple(
+                _field(name, place, requests, self._function(place)) for name, place in scales.items() if name
+            ),
+            tuple(_field(name, place, requests, self._function(place)) for name, place in wanted.items()),
+        )
+
+    def _requests(self, places: Sequence[Place]) -> list[Request]:
+        access = self.profile.modbus
+        requests: list[Request] = []
+        for function in sorted({self._function(place) for place in places}):
+            spans = [
+                (place.address, place.address + word_count(place.point))
+                for place in places
+                if self._function(place) == function
+            ]
+            merged = merge_spans(spans, access.max_registers, access.max_gap)
+            requests += [Request(function, first, last - first) for first, last in merged]
+        return requests
+
+    def _function(self, place: Place) -> int:
+        """What can be written stands in holding registers, whatever the rest is read with."""
+        return _HOLDING if place.point.rw else self.profile.modbus.read_function
+
+
+@lru_cache(maxsize=1000)
+def point_map(profile: str, folder: Path | None, chain: Chain) -> PointMap:
+    """Map of a profile, by its name, for devices with this chain; raises `MapError`."""
+    return PointMap(load_profile(profile, folder), chain)
+
+
+def _field(name: str, place: Place, requests: Sequence[Request], function: int) -> Field:
+    length = word_count(place.point)
+    for index, request in enumerate(requests):
+        start = place.address - request.address
+        if request.function == function and start >= 0 and start + length <= request.count:
+            return Field(name, place, index, 2 * start, 2 * (start + length))
+    raise AssertionError(f"no request covers {name}")

@@ -1,0 +1,172 @@
+"""What a device profile says: how its registers are reached, which quantities they hold, what commands do.
+
+A profile maps quantities that the gateway knows (in kW, kWh, V) to points, and set-points to the registers
+that carry them out. Points stand at fixed addresses in the profile itself, or in SunSpec models.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from devices.registers.models import sunspec_point
+from devices.registers.points import Point, WordOrder
+
+Kind = Literal["meter", "pv", "battery"]
+Argument = Literal["power", "percent of rating", "percent of charge", "percent of discharge", "revert"]
+
+QUANTITIES: dict[Kind, dict[str, str]] = {
+    "meter": {
+        "p_kw": "kW",
+        "q_kvar": "kvar",
+        "v_l1_v": "V",
+        "v_l2_v": "V",
+        "v_l3_v": "V",
+        "import_kwh": "kWh",
+        "export_kwh": "kWh",
+        "import_kvarh": "kvarh",
+        "export_kvarh": "kvarh",
+    },
+    "pv": {"p_kw": "kW", "rating_kw": "kW"},
+    "battery": {
+        "p_kw": "kW",
+        "soc": "1",
+        "capacity_kwh": "kWh",
+        "rating_kw": "kW",
+        "charge_kw": "kW",
+        "discharge_kw": "kW",
+    },
+}
+REQUIRED: dict[Kind, tuple[str, ...]] = {
+    "meter": ("p_kw", "import_kwh"),
+    "pv": ("p_kw",),
+    "battery": ("p_kw", "soc"),
+}
+_PREFIX = {"m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6}
+_BASES = ("W", "Wh", "var", "varh", "VA", "V", "A", "Hz")
+
+
+class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[modbus] of a profile: how the registers of a device are reached.
+
+    Attributes
+    ----------
+    addressing
+        ``fixed``, or ``sunspec`` where the chain of models has to be walked.
+    read_function, write_function
+        Modbus functions: 3 holding or 4 input registers; 16 several registers or 6 one at a time.
+    max_registers
+        Most registers that one read may ask for.
+    max_gap
+        Most registers nobody wants that are read together with their neighbours.
+    order
+        Which word of a longer number comes first, unless a point says otherwise.
+    markers
+        Whether one pattern of each type stands for not implemented, as in SunSpec.
+    length
+        Registers that an emulated device shows; 0 for as many as the points need.
+    """
+
+    addressing: Literal["fixed", "sunspec"] = "fixed"
+    read_function: Literal[3, 4] = 3
+    write_function: Literal[6, 16] = 16
+    max_registers: Annotated[int, Meta(ge=1, le=125)] = 125
+    max_gap: Annotated[int, Meta(ge=0, le=125)] = 40
+    order: WordOrder = "high first"
+    markers: bool = False
+    length: Annotated[int, Meta(ge=0, le=65536)] = 0
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Registers that carry out one command, where a device has them.
+
+    Attributes
+    ----------
+    writes
+        Points and what to write, in the order in which they have to be written: a number or an `Argument`.
+        Those of one entry go out together where their registers touch.
+    optional
+        Points that a device may lack or not implement.
+    renew
+        Whether to write what the registers hold already, which starts revert times anew.
+    """
+
+    writes: list[dict[str, float | Argument]]
+    optional: tuple[str, ...] = ()
+    renew: bool = True
+
+    @property
+    def revert(self) -> str | None:
+        """Point that holds the revert time, if there is one."""
+        return next((name for batch in self.writes for name, what in batch.items() if what == "revert"), None)
+
+
+class Commands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[commands]: recipes in order of preference; the first whose points a device has is used.
+
+    ``set`` is a PV inverter's limit or a battery's power, ``release`` gives control back to the device.
+    """
+
+    set: tuple[Recipe, ...] = ()
+    release: tuple[Recipe, ...] = ()
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a kind of device says and obeys.
+
+    Attributes
+    ----------
+    title, source
+        What it is, and where its map is from.
+    kind
+        ``meter``, ``pv`` or ``battery``.
+    quantities
+        Point of each quantity of `QUANTITIES`: a name, several joined by ``+`` for their sum, or a list of
+        such in order of preference.
+    points
+        Points at fixed addresses, by name; SunSpec points are named ``model.point`` and need no entry.
+    """
+
+    title: str
+    kind: Kind
+    source: str
+    quantities: dict[str, str | tuple[str, ...]]
+    modbus: Access = Access()
+    points: dict[str, Point] = {}
+    commands: Commands = Commands()
+
+    @property
+    def sunspec(self) -> bool:
+        """Whether its points stand in SunSpec models."""
+        return self.modbus.addressing == "sunspec"
+
+    def point(self, name: str) -> Point:
+        """Point by name; raises ``KeyError``."""
+        return sunspec_point(name) if self.sunspec else self.points[name]
+
+    def alternatives(self, quantity: str) -> tuple[tuple[str, ...], ...]:
+        """Names of the points of a quantity in order of preference, those of a sum together."""
+        listed = self.quantities.get(quantity, ())
+        texts = (listed,) if isinstance(listed, str) else listed
+        return tuple(tuple(name.strip() for name in text.split("+")) for text in texts)
+
+
+def conversion(unit: str | None, wanted: str) -> float | None:
+    """Factor from a point's unit to a quantity's, or ``None`` where they do not measure the same.
+
+    Only the first word of a unit counts: ``% WMax`` is a percentage.
+    """
+    short = (unit or "1").split()[0]
+    if wanted == "1":
+        return {"1": 1.0, "%": 0.01}.get(short)
+    ours, theirs = _prefixed(short), _prefixed(wanted)
+    if ours is None or theirs is None or ours[1] != theirs[1]:
+        return None
+    return 1.0 if ours == theirs else ours[0] / theirs[0]
+
+
+def _prefixed(unit: str) -> tuple[float, str] | None:
+    for prefix, factor in _PREFIX.items():
+        if unit.startswith(prefix) and unit.removeprefix(prefix) in _BASES:
+            return factor, unit.removeprefix(prefix)
+    return None

@@ -1,0 +1,1 @@
+"""Judgement of outcomes: certificate, benchmarks, indicators, settlement, tolerances."""

@@ -1,0 +1,217 @@
+"""Benchmarks beside a market outcome: no sharing, LAMs alone, a single layer, and the social optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from market.errors import MarketError
+from market.model.case import Case
+from market.model.curves import Curves, Floats, Ints, respond_range, shift
+from market.model.limits import MISSED_KW, grid_excess, row_excess
+from market.model.response import Supply, disaggregate, supply_curves
+from market.solver.lam import aggregate, clear_lams
+from market.solver.wam import clear_wam
+
+Name = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
+
+FLOOR = 1e-6
+"""Slope that stands in for none where responses would jump [$/kWh per kW]."""
+
+LEAST_SAVING = 1e-6
+"""Possible savings below this [$/h] make an efficiency meaningless."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What n prosumers with r resources in M LAMs do under other rules.
+
+    Attributes
+    ----------
+    trade_kw, output_kw, net_kw
+        Trades ``(n,)``, resource outputs ``(r,)`` and LAMs' net purchases ``(M,)`` [kW].
+    grid_kw
+        Power at the feeder head [kW].
+    social_cost
+        Resource cost plus wholesale cost [$/h].
+    violated
+        Network rows that the outcome violates; the rules that ignore the network may.
+    grid_excess_kw
+        How far the head's power is beyond the grid's import limit (+) or export limit (-) [kW]; zero within.
+    """
+
+    trade_kw: Floats
+    output_kw: Floats
+    net_kw: Floats
+    grid_kw: float
+    social_cost: float
+    violated: Ints
+    grid_excess_kw: float
+
+    @property
+    def violations(self) -> int:
+        """Number of limits of network and grid that the outcome violates."""
+        return int(self.violated.size) + (self.grid_excess_kw != 0.0)
+
+
+def references(case: Case, supply: Supply | None = None) -> tuple[dict[Name, Benchmark], list[str]]:
+    """All benchmarks of a case that can be cleared, and why the others cannot.
+
+    Parameters
+    ----------
+    case, supply
+        The case, and its ``supply_curves`` where the caller has them already.
+
+    Returns
+    -------
+    dict
+        Benchmarks by name; no sharing and LAM only are always among them.
+    list of str
+        One clause for each that is missing.
+    """
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    found: dict[Name, Benchmark] = {
+        "no_sharing": no_sharing(case, supply),
+        "lam_only": lam_only(case, supply),
+    }
+    central: dict[Name, Callable[[], Benchmark]] = {
+        "single_layer": partial(single_layer, case, supply),
+        "single_layer_network": partial(single_layer, case, supply, with_network=True),
+        "optimum": partial(optimum, case, supply),
+    }
+    missing = []
+    for name, solve in central.items():
+        try:
+            found[name] = solve()
+        except MarketError as error:
+            missing.append(f"no {name.replace('_', ' ')} to compare with: {error}")
+    return found, missing
+
+
+def no_sharing(case: Case, supply: Supply | None = None) -> Benchmark:
+    """Each prosumer alone against retail and feed-in prices; between two it likes alike, the lesser trade."""
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    return _benchmark(case, supply, _alone(supply.curves, case))
+
+
+def lam_only(case: Case, supply: Supply | None = None) -> Benchmark:
+    """Each LAM clears alone, with its strategic members and fees, against retail and feed-in prices."""
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    members = shift(supply.curves, case.slope[case.lam_of], case.fee[case.lam_of])
+    total = aggregate(members, case.lam_of, len(case.lam_id))
+    net_kw = _alone(total, case)
+    middle = np.full(net_kw.size, 0.5 * (case.tariff.retail + case.tariff.feed_in))
+    local = clear_lams(members, case.lam_of, total, net_kw, middle, case.lam_id)
+    return _benchmark(case, supply, local.trade_kw)
+
+
+def optimum(case: Case, supply: Supply | None = None) -> Benchmark:
+    """Social optimum: the two-layer program without fees and strategic terms, network and grid included.
+
+    Raises
+    ------
+    Infeasible
+        As the market's clearing: the limits are the same.
+    NotConverged
+        The solver stopped above its tolerance.
+    """
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    return _central(case, supply, shift(supply.curves, FLOOR), with_network=True)
+
+
+def single_layer(
+    case: Case,
+    supply: Supply | None = None,
+    *,
+    sensitivity: float | None = None,
+    fee: float | None = None,
+    with_network: bool = False,
+) -> Benchmark:
+    """All prosumers in one market that trades with the grid directly.
+
+    Without the network there is one price for all and losses are ignored until they are paid for; with it,
+    prices differ by LAM as DLMPs do.
+
+    Parameters
+    ----------
+    case, supply
+        The case, and its ``supply_curves`` where the caller has them already.
+    sensitivity, fee
+        Of the one market; the LAMs' means when left out [kW per $/kWh], [$/kWh].
+    with_network
+        Whether rows and loss factors are respected.
+    """
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    a = float(case.sensitivity.mean()) if sensitivity is None else sensitivity
+    others = len(case.prosumer_id) - 1
+    slope = 1.0 / (a * others) if others else FLOOR
+    delta = float(case.fee.mean()) if fee is None else fee
+    return _central(case, supply, shift(supply.curves, slope, delta), with_network=with_network)
+
+
+def violated_rows(case: Case, net_kw: Floats) -> Ints:
+    """Network rows that net purchases ``(M,)`` [kW] put outside their limits by more than `MISSED_KW`."""
+    if case.network is None:
+        return np.zeros(0, dtype=np.intp)
+    return np.flatnonzero(np.abs(row_excess(case.network, net_kw)) > MISSED_KW)
+
+
+def efficiency(apart: Benchmark, market_cost: float, best: Benchmark) -> float | None:
+    """Part of the possible saving that the market achieves (4.3); tends to 1 as markets grow (Prop. 6).
+
+    Parameters
+    ----------
+    apart, best
+        Benchmarks `no_sharing` and `optimum`.
+    market_cost
+        Social cost of the market [$/h].
+
+    Returns
+    -------
+    float or None
+        None where no sharing violates limits of the network or the grid, which makes costs incomparable, or
+        nothing can be saved.
+    """
+    possible = apart.social_cost - best.social_cost
+    if apart.violations or possible < LEAST_SAVING:
+        return None
+    return (apart.social_cost - market_cost) / possible
+
+
+def _alone(curves: Curves, case: Case) -> Floats:
+    """Power of each curve against retail and feed-in prices; among equally good ones the nearest to zero."""
+    buys, _ = respond_range(curves, np.full(len(curves), case.tariff.retail))
+    _, sells = respond_range(curves, np.full(len(curves), case.tariff.feed_in))
+    return np.where(buys > 0, buys, np.where(sells < 0, sells, 0.0))
+
+
+def _central(case: Case, supply: Supply, members: Curves, *, with_network: bool) -> Benchmark:
+    """Clear members' responses in one market over the feeder."""
+    total = aggregate(members, case.lam_of, len(case.lam_id))
+    network = case.network if with_network else None
+    balance = case.balance if with_network else np.ones(len(case.lam_id))
+    wam = clear_wam(total, network, case.grid, balance, case.offset_kw)
+    local = clear_lams(members, case.lam_of, total, wam.net_kw, wam.price, case.lam_id)
+    return _benchmark(case, supply, local.trade_kw)
+
+
+def _benchmark(case: Case, supply: Supply, trade_kw: Floats) -> Benchmark:
+    """Cost and consequences of trades."""
+    output_kw = disaggregate(supply, trade_kw)
+    net_kw = case.net_kw(trade_kw)
+    grid_kw = case.grid_kw(net_kw)
+    cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
+    beyond = grid_excess(case.grid, grid_kw)
+    return Benchmark(
+        trade_kw,
+        output_kw,
+        net_kw,
+        grid_kw,
+        cost,
+        violated_rows(case, net_kw),
+        beyond if abs(beyond) > MISSED_KW else 0.0,
+    )

@@ -1,0 +1,167 @@
+"""Who pays whom in a clearing [$/h], and what departing from an allocation costs [$].
+
+Positive amounts are paid by the party, negative ones are received. Payments of a clearing add up to zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from market.model.case import Grid, Network, Tariff
+from market.model.curves import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Payments of one clearing [$/h].
+
+    Attributes
+    ----------
+    prosumer
+        Each member's payment to its LAM, ``(n,)``.
+    lam
+        Each LAM's payment to the WAM, ``(M,)``.
+    lam_surplus
+        What each LAM keeps, ``(M,)``: K Q_i^2 + delta_i sum |q_j| >= 0 where its local price is unique.
+    grid
+        The WAM's payment to the grid.
+    wam_surplus
+        What the WAM keeps S; negative where load and losses outside the market cost more than it takes in.
+    uplift
+        What the utility is charged to cover a negative surplus, >= 0.
+    """
+
+    prosumer: Floats
+    lam: Floats
+    lam_surplus: Floats
+    grid: float
+    wam_surplus: float
+    uplift: float
+
+
+def trade_payment(price: Floats, fee: Floats, power_kw: Floats) -> Floats:
+    """Payment ``price q + fee |q|`` of each trade: a buyer pays the fee on top, a seller gets it less [$/h].
+
+    Serves members (lambda_i, delta_i) and LAMs (mu_i, Delta_i) alike; all arrays have one shape.
+    """
+    return np.asarray(price * power_kw + fee * np.abs(power_kw))
+
+
+def settle(
+    lam_of: Ints,
+    trade_kw: Floats,
+    price: Floats,
+    fee: Floats,
+    wam_price: Floats,
+    wam_fee: Floats,
+    net_kw: Floats,
+    grid: Grid,
+    grid_kw: float,
+) -> Settlement:
+    """Payments of a clearing; prosumers, LAM surpluses, grid and WAM surplus sum to zero.
+
+    Parameters
+    ----------
+    lam_of
+        Each prosumer's LAM, ``(n,)``.
+    trade_kw
+        Trades, ``(n,)`` [kW].
+    price, fee
+        Local prices and fees, ``(M,)`` [$/kWh].
+    wam_price, wam_fee
+        Locational prices and WAM fees, ``(M,)`` [$/kWh].
+    net_kw
+        LAMs' net purchases, ``(M,)`` [kW].
+    grid, grid_kw
+        The grid's prices and its power [kW].
+    """
+    prosumer = trade_payment(price[lam_of], fee[lam_of], trade_kw)
+    lam = trade_payment(wam_price, wam_fee, net_kw)
+    paid = np.bincount(lam_of, prosumer, minlength=lam.size)
+    cost = grid.cost(grid_kw)
+    surplus = float(lam.sum()) - cost
+    return Settlement(prosumer, lam, paid - lam, cost, surplus, max(-surplus, 0.0))
+
+
+@dataclass(frozen=True)
+class WamSurplus:
+    """Where the WAM's surplus comes from [$/h]; the parts sum to it.
+
+    Attributes
+    ----------
+    fees
+        Sum of Delta_i |Q_i|.
+    rows
+        Rent of each binding row, eta times the distance of its limit from its value at Q = 0, ``(r,)``.
+    limits
+        Rent of the grid's limits.
+    offset
+        Load and losses outside the market at the energy price, negative when they draw.
+    """
+
+    fees: float
+    rows: Floats
+    limits: float
+    offset: float
+
+    @property
+    def total(self) -> float:
+        """The surplus S."""
+        return self.fees + float(self.rows.sum()) + self.limits + self.offset
+
+
+def wam_surplus(
+    net_kw: Floats,
+    wam_fee: Floats,
+    energy_price: float,
+    row_dual: Floats,
+    network: Network | None,
+    grid: Grid,
+    offset_kw: float,
+) -> WamSurplus:
+    """Split the WAM's surplus by cause; equals ``settle(...).wam_surplus`` at equilibrium to rounding.
+
+    Parameters
+    ----------
+    net_kw, wam_fee
+        LAMs' net purchases [kW] and fees Delta_i [$/kWh], ``(M,)`` each.
+    energy_price, row_dual
+        Price pi at the feeder head [$/kWh] and rows' prices eta_up - eta_low, ``(r,)``.
+    network, grid, offset_kw
+        As cleared.
+    """
+    fees = float(wam_fee @ np.abs(net_kw))
+    rows = np.zeros(0)
+    if network is not None:
+        up, low = np.maximum(row_dual, 0.0), np.maximum(-row_dual, 0.0)
+        # Rows without a price may be unlimited, and zero times infinity is not a rent.
+        upper = np.where(up > 0, network.upper - network.base, 0.0)
+        lower = np.where(low > 0, network.base - network.lower, 0.0)
+        rows = up * upper + low * lower
+    pi = energy_price
+    limits = max(pi - grid.import_price, 0.0) * grid.import_limit_kw
+    limits += max(grid.export_price - pi, 0.0) * grid.export_limit_kw
+    return WamSurplus(fees, rows, limits, -pi * offset_kw)
+
+
+def imbalance_prices(price: Floats, fee: Floats, tariff: Tariff) -> tuple[Floats, Floats]:
+    """Prices of energy short of and long of an allocation, ``(n,)`` each [$/kWh].
+
+    Energy short is bought at the dearer of market and retail, energy long is sold at the cheaper of market
+    and feed-in, so that a departure never gains against the market.
+
+    Parameters
+    ----------
+    price, fee
+        Local price and fee that each prosumer faces, ``(n,)`` [$/kWh].
+    tariff
+        The utility's prices.
+    """
+    return np.maximum(price + fee, tariff.retail), np.minimum(price - fee, tariff.feed_in)
+
+
+def imbalance_payment(missing_kwh: Floats, short_price: Floats, long_price: Floats) -> Floats:
+    """What prosumers pay for metered minus allocated energy, ``(n,)`` [$]; prices as `imbalance_prices`."""
+    return np.asarray(np.where(missing_kwh > 0, short_price, long_price) * missing_kwh)

@@ -1,0 +1,157 @@
+"""One clearing as arrays: who takes part with what, in which LAM, over which feeder, at which prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from market.model.curves import Bools, Floats, Ints
+
+Conjecture = Literal["sharing", "price-taking"]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Flexible resources: output x in [min_kw, max_kw] at cost 1/2 cost_quadratic x^2 + cost_linear x [$/h].
+
+    Attributes
+    ----------
+    owner
+        Prosumer's position, ``(r,)``.
+    min_kw, max_kw
+        Limits of the output, + generates, discharges or sheds load, ``(r,)`` [kW].
+    cost_linear, cost_quadratic
+        Cost coefficients, ``(r,)`` [$/kWh], [$/kWh per kW], the second >= 0.
+    """
+
+    owner: Ints
+    min_kw: Floats
+    max_kw: Floats
+    cost_linear: Floats
+    cost_quadratic: Floats
+
+    def cost(self, output_kw: Floats) -> Floats:
+        """Cost of each resource's output, ``(r,)`` [$/h]."""
+        return np.asarray((0.5 * self.cost_quadratic * output_kw + self.cost_linear) * output_kw)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid at the feeder head: prices [$/kWh], export_price <= import_price, and limits >= 0 [kW]."""
+
+    import_price: float
+    export_price: float
+    import_limit_kw: float
+    export_limit_kw: float
+
+    def cost(self, grid_kw: float) -> float:
+        """Cost of drawing a power from the grid [$/h], negative for an export that is paid."""
+        return self.import_price * grid_kw if grid_kw > 0 else self.export_price * grid_kw
+
+
+@dataclass(frozen=True)
+class Network:
+    """Linearised network rows ``lower <= base + matrix Q <= upper`` over the LAMs' net purchases.
+
+    Attributes
+    ----------
+    matrix
+        Derivatives, ``(r, M)`` [row units per kW].
+    base, lower, upper
+        Values at Q = 0 and their limits, ``(r,)`` [row units: pu, A or % of rating].
+    voltage
+        Rows that are voltages; the others count as congestion, ``(r,)``. None: all are congestion.
+    name
+        Names for messages; numbers when left out.
+    """
+
+    matrix: Floats
+    base: Floats
+    lower: Floats
+    upper: Floats
+    voltage: Bools | None = None
+    name: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """Utility's prices outside the market, retail for buying >= feed-in for selling [$/kWh]."""
+
+    retail: float
+    feed_in: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything one clearing needs: n prosumers with r resources in M LAMs.
+
+    Attributes
+    ----------
+    prosumer_id, lam_id
+        Names, n and M of them.
+    lam_of
+        Each prosumer's LAM, ``(n,)``, positions in ``lam_id``, in any order.
+    demand_kw
+        Inflexible net demand, ``(n,)`` [kW].
+    resources
+        Flexible resources, r of them.
+    sensitivity, fee
+        Local market: sensitivity a_i > 0 [kW per $/kWh] and fee delta_i >= 0 [$/kWh], ``(M,)`` each.
+    wam_sensitivity, wam_fee
+        Wide-area market: sensitivity A > 0 [kW per $/kWh] and fees Delta_i >= 0, ``(M,)`` [$/kWh].
+    balance, offset_kw
+        Head power is ``offset_kw + balance @ net_kw`` [kW]; balance ``(M,)``.
+    network
+        Linearised rows, or None.
+    grid, tariff
+        Wholesale prices and limits at the feeder head; the utility's prices.
+    conjecture
+        Whether a LAM expects its trade to move the energy price.
+    """
+
+    prosumer_id: tuple[str, ...]
+    lam_id: tuple[str, ...]
+    lam_of: Ints
+    demand_kw: Floats
+    resources: Resources
+    sensitivity: Floats
+    fee: Floats
+    wam_sensitivity: float
+    wam_fee: Floats
+    balance: Floats
+    offset_kw: float
+    network: Network | None
+    grid: Grid
+    tariff: Tariff
+    conjecture: Conjecture = "sharing"
+
+    @property
+    def members(self) -> Ints:
+        """Number of prosumers in each LAM N_i, ``(M,)``."""
+        return np.asarray(np.bincount(self.lam_of, minlength=len(self.lam_id)), dtype=np.intp)
+
+    @property
+    def slope(self) -> Floats:
+        """Price slope k_i = 1 / (a_i (N_i - 1)) that members anticipate, 0 for a lone one, ``(M,)``."""
+        others = self.members - 1
+        return np.divide(1.0, self.sensitivity * others, out=np.zeros(others.size), where=others > 0)
+
+    @property
+    def wam_slope(self) -> float:
+        """Price slope K = 1 / (A (M - 1)) that LAMs conjecture, 0 for a lone or price-taking one."""
+        others = len(self.lam_id) - 1
+        return 1.0 / (self.wam_sensitivity * others) if others and self.conjecture == "sharing" else 0.0
+
+    def net_kw(self, trade_kw: Floats) -> Floats:
+        """Sum of the members' trades per LAM, ``(M,)`` [kW]."""
+        return np.asarray(np.bincount(self.lam_of, trade_kw, minlength=len(self.lam_id)), dtype=np.float64)
+
+    def grid_kw(self, net_kw: Floats) -> float:
+        """Power at the feeder head for LAMs' net purchases [kW]."""
+        return self.offset_kw + float(self.balance @ net_kw)
+
+    def resource_cost(self, output_kw: Floats) -> float:
+        """Cost of all resources' outputs [$/h]."""
+        return float(self.resources.cost(output_kw).sum())

@@ -1,0 +1,269 @@
+"""The whole two-layer program at once, by cvxpy and an open interior-point solver: the independent reference.
+
+Nothing here knows of curves, duals or rounds. The program of docs/market.md, section 3, is written down over
+all resources, trades and net purchases, and so are the benchmarks of section 4. cvxpy belongs to the
+``reference`` extra; nothing else in the market imports this module but by the name of its method.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+import cvxpy as cp
+import numpy as np
+from scipy.sparse import coo_array
+
+from market.errors import NotConverged
+from market.model.case import Case, Network
+from market.model.curves import Floats, Ints
+from market.model.limits import explain, grid_excess, row_excess, row_scale
+from market.solver.clearing import Outcome
+from market.solver.wam import WamOutcome, dlmp_parts
+
+Rules = Literal[
+    "market", "optimum", "no sharing", "LAM only", "single layer", "single layer over the network"
+]
+
+TOLERANCES = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 500}
+"""Clarabel's; near them it may stop at its last digits, which `Solution.status` tells."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Optimum of one program for n prosumers, r resources and M LAMs.
+
+    Attributes
+    ----------
+    output_kw, trade_kw, net_kw, grid_kw
+        Quantities ``(r,)``, ``(n,)``, ``(M,)`` and at the feeder head [kW].
+    price
+        Multipliers of the LAMs' balances lambda_i, ``(M,)`` [$/kWh].
+    energy_price, row_dual
+        Multiplier of the head's balance pi [$/kWh] and of the rows, eta_up - eta_low, ``(m,)``; zero where
+        the program does not have them.
+    objective
+        Value of the program [$/h].
+    social_cost
+        Resource cost plus wholesale cost [$/h].
+    solver_s, iterations
+        The solver's own time, without modelling, and its iterations.
+    status
+        cvxpy's word for how it ended.
+    """
+
+    output_kw: Floats
+    trade_kw: Floats
+    net_kw: Floats
+    grid_kw: float
+    price: Floats
+    energy_price: float
+    row_dual: Floats
+    objective: float
+    social_cost: float
+    solver_s: float
+    iterations: int
+    status: str
+
+
+def solve(case: Case, rules: Rules = "market", *, tolerances: dict[str, float] | None = None) -> Solution:
+    """Solve the program of a market or of a benchmark.
+
+    Parameters
+    ----------
+    case
+        The case.
+    rules
+        Which program: the market's equilibrium (section 3), or a benchmark of section 4.
+    tolerances
+        Clarabel's settings; ``TOLERANCES`` when left out.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    Infeasible
+        No trade meets every limit; names the balance or the row that the least total violation misses most.
+    NotConverged
+        The solver gave up.
+    """
+    program = _Program(case, rules)
+    problem = cp.Problem(cp.Minimize(program.objective), program.limits)
+    with warnings.catch_warnings():
+        # The solver may stop a little short of tolerances this tight; the status tells.
+        warnings.simplefilter("ignore")
+        try:
+            problem.solve(solver=cp.CLARABEL, **(tolerances or TOLERANCES))
+        except cp.SolverError as error:
+            raise NotConverged(0, np.inf) from error
+    if problem.status.startswith("infeasible"):
+        _refuse(case, int(problem.solver_stats.num_iters or 0))
+    if not problem.status.startswith("optimal"):
+        raise NotConverged(int(problem.solver_stats.num_iters or 0), np.inf)
+    return program.solution(problem)
+
+
+def clear(case: Case) -> Outcome:
+    """The market's equilibrium in the form of `market.solver.clearing.clear`; as `solve` for errors.
+
+    Where a local price is a range, it is the point of it that the interior-point method ends at.
+    """
+    began = time.perf_counter()
+    found = solve(case)
+    network = case.network or _no_rows(len(case.lam_id))
+    energy, loss, voltage, congestion = dlmp_parts(network, case.balance, found.energy_price, found.row_dual)
+    wam = WamOutcome(
+        net_kw=found.net_kw,
+        price=energy + loss + voltage + congestion,
+        energy=energy,
+        loss=loss,
+        voltage=voltage,
+        congestion=congestion,
+        energy_price=found.energy_price,
+        grid_kw=found.grid_kw,
+        row_value=network.base + network.matrix @ found.net_kw,
+        row_dual=found.row_dual,
+        iterations=found.iterations,
+        residual_kw=0.0,
+    )
+    return Outcome(
+        trade_kw=found.trade_kw,
+        output_kw=found.output_kw,
+        price=found.price,
+        wam=wam,
+        social_cost=found.social_cost,
+        iterations=found.iterations,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _incidence(row: Ints, rows: int) -> Any:
+    """Sparse matrix that sums columns by their row, ``(rows, row.size)``."""
+    return coo_array((np.ones(row.size), (row, np.arange(row.size))), shape=(rows, row.size)).tocsr()
+
+
+def _no_rows(lams: int) -> Network:
+    return Network(np.zeros((0, lams)), np.zeros(0), np.zeros(0), np.zeros(0))
+
+
+class _Program:
+    """Variables, limits and objective of one program."""
+
+    def __init__(self, case: Case, rules: Rules) -> None:
+        self.case = case
+        n, lams = len(case.prosumer_id), len(case.lam_id)
+        resources, grid, tariff = case.resources, case.grid, case.tariff
+        self.output = x = cp.Variable(resources.owner.size)
+        self.bought, self.sold = cp.Variable(n, nonneg=True), cp.Variable(n, nonneg=True)
+        net_bought, net_sold = cp.Variable(lams, nonneg=True), cp.Variable(lams, nonneg=True)
+        imports, exports = cp.Variable(nonneg=True), cp.Variable(nonneg=True)
+        trade, net = self.bought - self.sold, net_bought - net_sold
+        self.local = _incidence(case.lam_of, lams) @ trade == net
+        is_single = rules in ("single layer", "single layer over the network")
+        over_network = rules in ("market", "optimum", "single layer over the network")
+        weight = case.balance if over_network else np.ones(lams)
+        self.head = imports - exports == case.offset_kw + weight @ net
+        network = case.network if over_network and case.network is not None else _no_rows(lams)
+        value = network.base + network.matrix @ net
+        self.lower, self.upper = value >= network.lower, value <= network.upper
+        self.limits = [
+            _incidence(resources.owner, n) @ x + trade == case.demand_kw,
+            self.local,
+            x >= resources.min_kw,
+            x <= resources.max_kw,
+        ]
+        cost = cp.sum(cp.multiply(0.5 * resources.cost_quadratic, cp.square(x))) + resources.cost_linear @ x
+        if rules == "no sharing":
+            self.objective = cost + tariff.retail * cp.sum(self.bought) - tariff.feed_in * cp.sum(self.sold)
+            return
+        fee = np.full(n, case.fee.mean()) if is_single else case.fee[case.lam_of]
+        slope = np.full(n, _single_slope(case)) if is_single else case.slope[case.lam_of]
+        if rules != "optimum":
+            cost += fee @ (self.bought + self.sold) + cp.sum(cp.multiply(0.5 * slope, cp.square(trade)))
+        if rules == "LAM only":
+            self.objective = cost + tariff.retail * cp.sum(net_bought) - tariff.feed_in * cp.sum(net_sold)
+            return
+        if rules == "market":
+            cost += case.wam_fee @ (net_bought + net_sold) + 0.5 * case.wam_slope * cp.sum_squares(net)
+        # A limit far beyond what can flow only drowns the others in rounding.
+        most = 1.0 + abs(case.offset_kw) + float(np.abs(weight) @ np.abs(_reach(case)).max(axis=0))
+        self.limits += [
+            self.head,
+            imports <= min(grid.import_limit_kw, most),
+            exports <= min(grid.export_limit_kw, most),
+            self.lower,
+            self.upper,
+        ]
+        self.objective = cost + grid.import_price * imports - grid.export_price * exports
+
+    def solution(self, problem: cp.Problem) -> Solution:
+        """What a solved problem says, with sums that hold to rounding."""
+        case, resources = self.case, self.case.resources
+        output_kw = np.clip(self.output.value, resources.min_kw, resources.max_kw)
+        supplied = np.bincount(resources.owner, output_kw, minlength=case.demand_kw.size)
+        trade_kw = case.demand_kw - supplied
+        net_kw = case.net_kw(trade_kw)
+        grid_kw = case.grid_kw(net_kw)
+        rows = 0 if case.network is None else case.network.base.size
+        row_dual = np.zeros(rows)
+        if self.upper.dual_value is not None and self.upper.size:
+            row_dual = np.asarray(self.upper.dual_value - self.lower.dual_value)
+        head = 0.0 if self.head.dual_value is None else -float(self.head.dual_value)
+        return Solution(
+            output_kw=output_kw,
+            trade_kw=trade_kw,
+            net_kw=net_kw,
+            grid_kw=grid_kw,
+            price=np.asarray(self.local.dual_value),
+            energy_price=head,
+            row_dual=row_dual,
+            objective=float(problem.value),
+            social_cost=case.resource_cost(output_kw) + case.grid.cost(grid_kw),
+            solver_s=float(problem.solver_stats.solve_time),
+            iterations=int(problem.solver_stats.num_iters),
+            status=str(problem.status),
+        )
+
+
+def _single_slope(case: Case) -> float:
+    """Slope that prosumers anticipate in one market of all, with the LAMs' mean sensitivity."""
+    others = len(case.prosumer_id) - 1
+    return 1.0 / (float(case.sensitivity.mean()) * others) if others else 0.0
+
+
+def _refuse(case: Case, iterations: int) -> NoReturn:
+    """Raise what the least total violation misses most, rows counted in kW of the LAM they feel."""
+    network = case.network or _no_rows(len(case.lam_id))
+    scale = row_scale(network)
+    low, high = _reach(case)
+    net, head = cp.Variable(low.size), cp.Variable()
+    beyond = cp.Variable(scale.size, nonneg=True)
+    head_beyond = cp.Variable(nonneg=True)
+    value = cp.multiply(1.0 / scale, network.base + network.matrix @ net)
+    limits = [
+        net >= low,
+        net <= high,
+        head == case.offset_kw + case.balance @ net,
+        head <= case.grid.import_limit_kw + head_beyond,
+        head >= -case.grid.export_limit_kw - head_beyond,
+        value <= network.upper / scale + beyond,
+        value >= network.lower / scale - beyond,
+    ]
+    cp.Problem(cp.Minimize(head_beyond + cp.sum(beyond)), limits).solve(solver=cp.CLARABEL)
+    net_kw = np.clip(net.value, low, high)
+    grid_kw = case.grid_kw(net_kw)
+    missed = abs(grid_excess(case.grid, grid_kw)) + np.abs(row_excess(network, net_kw)).sum()
+    # The solver called infeasible what is not: with numbers of very different size it may.
+    raise explain(network, case.grid, net_kw, grid_kw) or NotConverged(iterations, float(missed))
+
+
+def _reach(case: Case) -> tuple[Floats, Floats]:
+    """Least and largest net purchase that each LAM's members can make, ``(M,)`` each [kW]."""
+    resources, n = case.resources, case.demand_kw.size
+    most = np.bincount(resources.owner, resources.max_kw, minlength=n)
+    least = np.bincount(resources.owner, resources.min_kw, minlength=n)
+    return case.net_kw(case.demand_kw - most), case.net_kw(case.demand_kw - least)

@@ -1,0 +1,148 @@
+"""The auditor on the bus: judges every interval's clearing and publishes what it found.
+
+It takes no part in the market, and nobody waits for it before the interval is settled. Positions are known
+once prosumers have turned awards into set-points, so it works while the interval passes, beside the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+from broker.collector import Collector
+from broker.messages import (
+    Audit,
+    BenchmarkCost,
+    CertificateFigures,
+    FeederReply,
+    LamOutcome,
+    NetworkModel,
+    PositionBatch,
+    Rents,
+    Step,
+    WamOutcome,
+    columns,
+)
+from broker.node import Node
+from market.participants.audit.findings import Findings, examine
+from market.participants.audit.interval import Said, Unauditable
+from market.participants.gates import halfway
+from market.participants.roster import Roster, Rules
+
+Work = Callable[..., Awaitable[Findings]]
+
+
+class Auditor:
+    """Service: certificate, rents, benchmarks and savings of every interval.
+
+    Parameters
+    ----------
+    position_hosts
+        Names of the hosts that publish positions.
+    work
+        How a long computation is done: in a thread, so that messages flow meanwhile.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        roster: Roster,
+        rules: Rules,
+        position_hosts: Collection[str],
+        work: Work = asyncio.to_thread,
+    ) -> None:
+        self.node = node
+        self.roster = roster
+        self.rules = rules
+        self.work = work
+        self.outcomes: Collector[WamOutcome] = Collector(["wam"])
+        self.lam_outcomes: Collector[LamOutcome] = Collector(roster.lam_hosts)
+        self.positions: Collector[PositionBatch] = Collector(position_hosts)
+        self._models: dict[int, dict[int, NetworkModel]] = defaultdict(dict)
+        topics = node.topics
+        node.on(topics.wam_outcome, lambda m: self.outcomes.add("wam", m.tick, m))
+        node.on(topics.lam_outcome("+"), lambda m: self.lam_outcomes.add(m.sender, m.tick, m))
+        node.on(topics.position("+"), lambda m: self.positions.add(m.sender, m.tick, m))
+        node.on(topics.feeder_reply, self._take_reply)
+
+    async def on_step(self, step: Step) -> None:
+        """Audit while the interval passes; report before it is settled."""
+        if step.step == "act":
+            await self._audit(step)
+        elif step.step == "settle":
+            await self.node.done(step.step, step.tick)
+
+    async def _audit(self, step: Step) -> None:
+        said = await self._gather(step)
+        began = time.perf_counter()
+        try:
+            terms = self.rules.terms(step.tick)
+            findings = await self.work(examine, self.roster, self.rules, terms, said)
+        except Unauditable as reason:
+            body = _nothing(f"neither certificate nor benchmarks: {reason}")
+        except (ValueError, LookupError) as problem:
+            body = _nothing(f"neither certificate nor benchmarks, for something does not fit: {problem}")
+        else:
+            body = _body(findings, step.interval_s / 3600.0)
+        seconds = time.perf_counter() - began
+        await self.node.publish(self.node.topics.audit, Audit, step.tick, seconds=seconds, **body)
+
+    async def _gather(self, step: Step) -> Said:
+        """What was said until now: all that the interval brings, but for what is still on its way."""
+        tick, gate = step.tick, halfway(step)
+        outcome = (await self.outcomes.wait(tick, gate)).get("wam")
+        said = Said(
+            outcome=outcome,
+            model=None if outcome is None else self._models[tick].get(max(outcome.round - 1, 0)),
+            lam_outcomes=await self.lam_outcomes.wait(tick, gate),
+            positions=await self.positions.wait(tick, gate),
+        )
+        self._models = defaultdict(dict, {t: models for t, models in self._models.items() if t > tick})
+        return said
+
+    def _take_reply(self, reply: FeederReply) -> None:
+        if reply.model is not None:
+            self._models[reply.tick][reply.round] = reply.model
+
+
+def _nothing(note: str) -> dict[str, Any]:
+    return {
+        "certificate": None,
+        "rents": None,
+        "market_cost": None,
+        "made_kwh": None,
+        "benchmarks": [],
+        "efficiency": None,
+        "saving": b"",
+        "beyond": [],
+        "notes": [note],
+    }
+
+
+def _body(findings: Findings, dt_h: float) -> dict[str, Any]:
+    """Fields of the message; money of the interval rather than per hour, but for the certificate."""
+    proof, rents = findings.certificate, findings.rents
+    figures = {name: getattr(proof, name) for name in CertificateFigures.__struct_fields__}
+    return {
+        "certificate": CertificateFigures(**figures),
+        "rents": Rents(
+            fees=rents.fees * dt_h,
+            loss=rents.offset * dt_h,
+            voltage=float(rents.rows[findings.is_voltage].sum()) * dt_h,
+            congestion=float(rents.rows[~findings.is_voltage].sum()) * dt_h,
+            limits=rents.limits * dt_h,
+        ),
+        "market_cost": None if findings.market_cost is None else findings.market_cost * dt_h,
+        "made_kwh": None if findings.made_kw is None else findings.made_kw * dt_h,
+        "benchmarks": [
+            BenchmarkCost(name=name, cost=each.social_cost * dt_h, violated=each.violations)
+            for name, each in findings.benchmarks.items()
+        ],
+        "efficiency": findings.efficiency,
+        "saving": columns.pack(findings.saving * dt_h),
+        "beyond": findings.beyond,
+        "notes": findings.notes,
+    }

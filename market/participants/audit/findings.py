@@ -1,0 +1,181 @@
+"""What an auditor finds of one interval: the certificate, the WAM's rents, benchmarks and savings.
+
+Pure: from messages of the interval to figures. The certificate judges the market as it was bid, in which a
+silent member is inflexible at its allocation. Benchmarks start from the state in which the market run opened
+the interval (market.md, section 4), and are given only where everyone's true position took part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from broker.messages import WamOutcome
+from market.analysis.certificate import Announced, Certificate, certify
+from market.analysis.indicators import prosumer_savings
+from market.analysis.reference import Benchmark, Name, efficiency, references
+from market.analysis.settlement import WamSurplus, settle, wam_surplus
+from market.analysis.tolerance import exceeds
+from market.model.case import Case
+from market.model.curves import Bools, Floats
+from market.model.response import supply_curves
+from market.participants.audit.interval import (
+    Allocation,
+    Said,
+    allocation_of,
+    as_bid,
+    as_cleared,
+    case_of,
+    cleared,
+    row_places,
+)
+from market.participants.network import inverters_of
+from market.participants.roster import Roster, Rules, Terms
+from market.solver.reactive import Inverters
+
+IDENTITY = 1e-9
+"""How far the WAM's surplus may be from its identity (4.5), as a part of the turnover: rounding alone."""
+
+REACTIVE_PRICE, REACTIVE_KVAR = 1e-9, 1e-5
+"""How far a reactive price [$/kvarh], and a set-point as a part of the largest capability, may be off."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an audit found; money is per hour.
+
+    Attributes
+    ----------
+    certificate, beyond
+        The proof, and what of it or of the identity (4.5) is beyond tolerance, in words.
+    rents
+        Where the WAM's surplus comes from, with the rows' rents split by ``is_voltage``.
+    market_cost, benchmarks
+        Social cost of the market's outcome, and the benchmarks by name; empty where they would not compare.
+    made_kw
+        What prosumers make, gross, as docs/kpis.md counts it.
+    efficiency
+        As `market.analysis.reference.efficiency`.
+    saving
+        What each prosumer saves against no sharing, ``(n,)`` [$/h]; empty as the benchmarks.
+    notes
+        Why something is left out, in words.
+    """
+
+    certificate: Certificate
+    beyond: list[str]
+    rents: WamSurplus
+    is_voltage: Bools
+    market_cost: float | None = None
+    made_kw: float | None = None
+    benchmarks: dict[Name, Benchmark] = field(default_factory=dict)
+    efficiency: float | None = None
+    saving: Floats = field(default_factory=lambda: np.zeros(0))
+    notes: list[str] = field(default_factory=list)
+
+
+def examine(roster: Roster, rules: Rules, terms: Terms, said: Said) -> Findings:
+    """Audit of one interval.
+
+    Raises
+    ------
+    Unauditable
+        The interval has no equilibrium: prices were held, LAMs cleared alone, or something was not heard.
+    """
+    outcome, model = cleared(roster, said)
+    truth, output_kw = case_of(roster, rules, terms, model, said.positions)
+    truth = as_cleared(truth, model, outcome)
+    allocation = allocation_of(roster, said.lam_outcomes)
+    if outcome.unserved:
+        dark = np.isin(roster.lam, outcome.unserved)
+        allocation = replace(allocation, silent=allocation.silent | dark)
+    network = truth.network
+    assert network is not None
+    row_dual = np.zeros(network.base.size)
+    row_dual[row_places(network.name, outcome.row_name)] = outcome.row_dual
+    net_kw = np.array(outcome.net_kw)
+    bid, bid_output_kw = as_bid(truth, output_kw, allocation)
+    certificate = certify(
+        bid,
+        allocation.trade_kw,
+        bid_output_kw,
+        allocation.price,
+        net_kw,
+        outcome.grid_kw,
+        outcome.energy_price,
+        row_dual,
+        Announced(
+            wam_price=np.array(outcome.price),
+            energy=np.array(outcome.energy),
+            loss=np.array(outcome.loss),
+            voltage=np.array(outcome.voltage),
+            congestion=np.array(outcome.congestion),
+            payment=allocation.payment,
+        ),
+    )
+    rents = wam_surplus(
+        net_kw, truth.wam_fee, outcome.energy_price, row_dual, network, truth.grid, truth.offset_kw
+    )
+    beyond = exceeds(certificate, bid) + _unsettled(truth, allocation, outcome, rents, certificate.turnover)
+    beyond += _off_reactive(inverters_of(model), outcome, row_dual)
+    is_voltage = np.zeros(row_dual.size, dtype=bool) if network.voltage is None else network.voltage
+    findings = Findings(certificate, beyond, rents, is_voltage)
+    if allocation.silent.any():
+        return replace(findings, notes=["no benchmarks: some did not take part in the clearing"])
+    return _compared(findings, truth, output_kw, allocation, outcome.grid_kw)
+
+
+def _unsettled(
+    case: Case, allocation: Allocation, outcome: WamOutcome, rents: WamSurplus, turnover: float
+) -> list[str]:
+    """Whether the WAM's surplus is what its causes make of it, the identity (4.5)."""
+    settled = settle(
+        case.lam_of,
+        allocation.trade_kw,
+        allocation.price,
+        case.fee,
+        np.array(outcome.price),
+        case.wam_fee,
+        np.array(outcome.net_kw),
+        case.grid,
+        outcome.grid_kw,
+    )
+    off = settled.wam_surplus - rents.total
+    if abs(off) <= IDENTITY * max(1.0, turnover):
+        return []
+    return [f"the WAM's surplus is {off:.3g} $/h off the sum of its causes"]
+
+
+def _off_reactive(inverters: Inverters | None, outcome: WamOutcome, row_dual: Floats) -> list[str]:
+    """Whether set-points of inverters answer their reactive prices, which follow from the others."""
+    if inverters is None:
+        return []
+    price = inverters.price(outcome.energy_price, row_dual)
+    found = []
+    off = float(np.abs(np.array(outcome.inverter_price) - price).max(initial=0.0))
+    if off > REACTIVE_PRICE:
+        found.append(f"a reactive price is {off:.3g} $/kvarh off")
+    off = float(np.abs(np.array(outcome.inverter_kvar) - inverters.answer_kvar(price)).max(initial=0.0))
+    if off > REACTIVE_KVAR * max(1.0, float(inverters.limit_kvar.max(initial=0.0))):
+        found.append(f"a reactive set-point is {off:.3g} kvar off its best reply")
+    return found
+
+
+def _compared(
+    findings: Findings, case: Case, output_kw: Floats, allocation: Allocation, grid_kw: float
+) -> Findings:
+    """Findings with the benchmarks and what everyone saves against no sharing."""
+    supply = supply_curves(case.demand_kw, case.resources)
+    benchmarks, notes = references(case, supply)
+    apart, best = benchmarks["no_sharing"], benchmarks.get("optimum")
+    market_cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
+    return replace(
+        findings,
+        market_cost=market_cost,
+        benchmarks=benchmarks,
+        efficiency=None if best is None else efficiency(apart, market_cost, best),
+        made_kw=float(np.maximum(output_kw, 0.0).sum() + np.maximum(-case.demand_kw, 0.0).sum()),
+        saving=prosumer_savings(case, allocation.trade_kw, output_kw, allocation.price, apart),
+        notes=notes,
+    )

@@ -1,0 +1,1 @@
+"""LAM operators on the bus."""

@@ -1,0 +1,1 @@
+"""Prosumers on the bus: hosts of virtual and of live ones, and how they bid."""

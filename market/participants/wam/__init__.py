@@ -1,0 +1,1 @@
+"""The WAM operator on the bus."""

@@ -1,0 +1,33 @@
+"""Hierarchical, distributed bidding: members bid into their LAM, LAMs bid into the WAM, round by round.
+
+Bids are messages, not strategies. Every party answers a price with a power; a form says how much of that
+answer one message tells: an intercept (plain), a power with its slope (slope), or the whole curve (curve).
+Whatever the form, the rounds end at the same equilibrium (docs/market.md, section 5).
+"""
+
+from market.rounds.answers import CurveResponse, Response
+from market.rounds.estimates import Estimate, Form, Lines, Tangents, estimate_for
+from market.rounds.levels import Answers, LamLevel, Question, WamLevel, drive, share_rest
+from market.rounds.negotiation import Loop, Negotiation, Round, negotiate
+from market.rounds.tally import Tally
+
+__all__ = [
+    "Answers",
+    "CurveResponse",
+    "Estimate",
+    "Form",
+    "LamLevel",
+    "Lines",
+    "Loop",
+    "Negotiation",
+    "Question",
+    "Response",
+    "Round",
+    "Tally",
+    "Tangents",
+    "WamLevel",
+    "drive",
+    "estimate_for",
+    "negotiate",
+    "share_rest",
+]

@@ -1,0 +1,312 @@
+"""The operators' parts in rounds of bidding: what to ask next, given what was answered.
+
+Nobody here sends anything. An operator's part is a generator: it yields what it asks, is sent the answers,
+and returns when they agree with what it wants. In process the answers are computed
+(`market.rounds.negotiation`); on the bus they are messages (`market.participants`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from market.errors import NotConverged
+from market.model.curves import Bools, Curves, Floats, Ints, price_range, respond, shift
+from market.rounds.answers import CurveResponse
+from market.rounds.estimates import NOISE_KW, Estimate, Record
+from market.solver.wam import WamOutcome
+
+SETTLED_KW = 1e-6
+"""Powers this near are the same."""
+
+LAM_ROUNDS = 500
+WAM_ROUNDS = 1000
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A LAM level's price announcement: which LAMs ask their members, and at which local prices.
+
+    Attributes
+    ----------
+    lam
+        Positions of the LAMs that ask, ascending, ``(m,)``.
+    price
+        Their local prices, ``(m,)`` [$/kWh].
+    """
+
+    lam: Ints
+    price: Floats
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Powers [kW] that senders take at the prices asked, and how steeply they fall, ``(m,)`` each."""
+
+    kw: Floats
+    slope: Floats
+
+
+def drive(talk: Generator[Q, A, R], answer: Callable[[Q], A]) -> R:
+    """Run an operator's part to its end, where answers are computed at once."""
+    try:
+        question = next(talk)
+        while True:
+            question = talk.send(answer(question))
+    except StopIteration as end:
+        result: R = end.value
+        return result
+
+
+class LamLevel:
+    """Operators of ``M`` LAMs: what to ask their members at a wide-area price, and what they heard.
+
+    Parameters
+    ----------
+    estimate
+        Belief about each LAM's members together, over the local price.
+    slope, fee
+        Conjectured slope K [$/kWh per kW] and WAM fees Delta_i ``(M,)`` [$/kWh].
+
+    Attributes
+    ----------
+    record
+        Local prices asked last and the members' summed answers.
+    bids
+        Wide-area prices that the LAMs answered last, and what they bid.
+    """
+
+    def __init__(self, estimate: Estimate, slope: float, fee: Floats) -> None:
+        self.estimate = estimate
+        self.slope = slope
+        self.fee = fee
+        self.record = Record(fee.size)
+        self.bids = Record(fee.size)
+
+    def facing(self, slope: float, fee: Floats) -> LamLevel:
+        """The same LAMs and members facing other rules of the wide area, such as the utility's tariffs."""
+        other = LamLevel(self.estimate, slope, fee)
+        other.record = self.record
+        return other
+
+    @property
+    def seen_by_wam(self) -> Curves:
+        """LAMs' estimated net purchases over the wide-area price, M curves."""
+        return shift(self.estimate.curves, self.slope, self.fee)
+
+    def target(self, wam_price: Floats) -> tuple[Floats, Floats]:
+        """What each LAM would buy at a wide-area price, and the local price to ask, ``(M,)`` each."""
+        net_kw = respond(self.seen_by_wam, wam_price)
+        return net_kw, self.price_for(net_kw, wam_price)
+
+    def price_for(self, net_kw: Floats, wam_price: Floats, slack_kw: float = NOISE_KW) -> Floats:
+        """Local price at which a LAM is believed to take ``net_kw``, nearest its own condition in the WAM.
+
+        A part of its response that is as flat as ``slack_kw`` is a range of prices.
+        """
+        curves = self.estimate.curves
+        low, _ = price_range(curves, net_kw + slack_kw)
+        _, high = price_range(curves, net_kw - slack_kw)
+        own = wam_price + self.fee * np.sign(net_kw) + self.slope * net_kw
+        return np.asarray(np.minimum(np.maximum(own, low), high))
+
+    def hear(self, who: Ints, price: Floats, answers: Answers) -> None:
+        """Take in the summed answers of the LAMs ``who`` to their local prices."""
+        self.record.keep(who, price, answers.kw)
+        self.estimate.learn(who, price, answers.kw, answers.slope)
+
+    def begin_anew(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
+        """Forget what members of the LAMs ``who`` said: they range between these together, ``(m,)`` [kW]."""
+        self.estimate.forget(who, low_kw, high_kw)
+        self.record.forget(who)
+        self.bids.forget(who)
+
+    def settle(
+        self, wam_price: Floats, tolerance_kw: float = SETTLED_KW, rounds: int = LAM_ROUNDS
+    ) -> Generator[Question, Answers, Answers]:
+        """Ask members until each LAM knows what it would buy at a wide-area price.
+
+        Parameters
+        ----------
+        wam_price
+            Price of the wide area, ``(M,)`` [$/kWh].
+        tolerance_kw
+            Answers this near to what was expected settle a LAM.
+        rounds
+            Bound on rounds.
+
+        Returns
+        -------
+        generator
+            Yields questions, is sent the members' summed answers to each, and returns what the LAMs answer to
+            the wide-area price, ``(M,)``.
+
+        Raises
+        ------
+        NotConverged
+            The bound on rounds was reached; names what was left.
+        """
+        nobody = np.zeros(wam_price.size, dtype=bool)
+        yield from self._agree(lambda: self.target(wam_price), nobody, tolerance_kw, rounds)
+        net_kw, _ = self.target(wam_price)
+        self.bids.keep(np.arange(net_kw.size), wam_price, net_kw)
+        return Answers(net_kw, CurveResponse(self.seen_by_wam).at(wam_price)[1])
+
+    def meet(
+        self,
+        net_kw: Floats,
+        wam_price: Floats,
+        tolerance_kw: float = SETTLED_KW,
+        rounds: int = LAM_ROUNDS,
+    ) -> Generator[Question, Answers, None]:
+        """Ask members until the local prices are known at which they take what was cleared for their LAMs.
+
+        A LAM that was cleared for what it bid has settled already.
+
+        Parameters
+        ----------
+        net_kw, wam_price
+            What was cleared, ``(M,)`` each [kW, $/kWh].
+
+        Returns
+        -------
+        generator
+            As `settle`, but returns nothing.
+
+        Raises
+        ------
+        NotConverged
+            As `settle`.
+        """
+        as_bid = self.bids.agrees(wam_price, net_kw, tolerance_kw)
+        # What was cleared may miss a flat part of the response by the tolerance, and so may the answer there.
+        yield from self._agree(
+            lambda: (net_kw, self.price_for(net_kw, wam_price, tolerance_kw)),
+            as_bid,
+            2 * tolerance_kw,
+            rounds,
+        )
+
+    def _agree(
+        self, aim: Callable[[], tuple[Floats, Floats]], settled: Bools, tolerance_kw: float, rounds: int
+    ) -> Generator[Question, Answers, None]:
+        """Ask until answers are what is aimed at: net purchases, and local prices that should bring them.
+
+        LAMs ``settled``, ``(M,)``, are not asked.
+        """
+        for _ in range(rounds):
+            net_kw, price = aim()
+            who = np.flatnonzero(~(settled | self.record.agrees(price, net_kw, tolerance_kw)))
+            if who.size == 0:
+                return
+            answers = yield Question(who, price[who])
+            self.hear(who, price[who], answers)
+        raise NotConverged(rounds, float(np.abs(self.record.kw - net_kw).max()))
+
+
+class WamLevel:
+    """The WAM's operator: what it believes of its LAMs, and what it heard.
+
+    Parameters
+    ----------
+    estimate
+        Belief about each LAM, over the wide-area price.
+    lams
+        Number of LAMs M.
+
+    Attributes
+    ----------
+    record
+        Prices asked last and the LAMs' answers.
+    """
+
+    def __init__(self, estimate: Estimate, lams: int) -> None:
+        self.estimate = estimate
+        self.record = Record(lams)
+
+    @property
+    def curves(self) -> Curves:
+        """LAMs' estimated net purchases over the wide-area price, M curves."""
+        return self.estimate.curves
+
+    def hear(self, price: Floats, answers: Answers) -> None:
+        """Take in what all LAMs answered to wide-area prices ``(M,)`` [$/kWh]."""
+        every = np.arange(price.size)
+        self.record.keep(every, price, answers.kw)
+        self.estimate.learn(every, price, answers.kw, answers.slope)
+
+    def begin_anew(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
+        """Forget what the LAMs ``who`` said: they range between these now, ``(m,)`` [kW]."""
+        self.estimate.forget(who, low_kw, high_kw)
+        self.record.forget(who)
+
+    def agree(
+        self,
+        clear: Callable[[Curves], WamOutcome],
+        cut_off: Sequence[int] = (),
+        tolerance_kw: float = SETTLED_KW,
+        rounds: int = WAM_ROUNDS,
+    ) -> Generator[WamOutcome, Answers, WamOutcome]:
+        """Clear and ask the LAMs until each would take what was cleared for it.
+
+        Parameters
+        ----------
+        clear
+            Clears the WAM for its LAMs' curves.
+        cut_off
+            LAMs that trade nothing whatever they bid, for nothing feeds them.
+        tolerance_kw
+            Answers this near to what was cleared end the rounds.
+        rounds
+            Bound on rounds.
+
+        Returns
+        -------
+        generator
+            Yields outcomes, is sent the LAMs' answers to their prices, and returns the one that stands.
+
+        Raises
+        ------
+        NotConverged
+            The bound on rounds was reached; names what was left.
+        """
+        for _ in range(rounds):
+            outcome = clear(self.curves)
+            agrees = self.record.agrees(outcome.price, outcome.net_kw, tolerance_kw)
+            agrees[list(cut_off)] = True
+            if agrees.all():
+                return outcome
+            self.hear(outcome.price, (yield outcome))
+        raise NotConverged(rounds, float(np.abs(self.record.kw - outcome.net_kw).max()))
+
+
+def share_rest(trade_kw: Floats, low_kw: Floats, high_kw: Floats, group: Ints, net_kw: Floats) -> Floats:
+    """Members' answers moved to what was cleared: what is missing is shared by the room that each has left.
+
+    Parameters
+    ----------
+    trade_kw, low_kw, high_kw
+        Answers and ranges of n members, ``(n,)`` [kW].
+    group
+        LAM of each member, ``(n,)``.
+    net_kw
+        What was cleared for each LAM, ``(M,)`` [kW].
+
+    Returns
+    -------
+    Floats
+        Awards ``(n,)`` [kW], as near to ``net_kw`` as the ranges allow.
+    """
+    lams = net_kw.size
+    missing = (net_kw - np.bincount(group, trade_kw, minlength=lams))[group]
+    room = np.where(missing > 0, high_kw, low_kw) - trade_kw
+    whole = np.bincount(group, np.abs(room), minlength=lams)[group]
+    part = np.divide(np.abs(missing), whole, out=np.zeros_like(whole), where=whole > 0)
+    return np.asarray(trade_kw + np.minimum(part, 1.0) * room)

@@ -1,0 +1,209 @@
+"""Rounds of bidding, LAM level inside WAM level, until what parties answer is what was cleared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from market.errors import NotConverged
+from market.model.case import Case
+from market.model.curves import Curves, Floats
+from market.rounds.answers import Response
+from market.rounds.estimates import Form, estimate_for
+from market.rounds.levels import (
+    LAM_ROUNDS,
+    SETTLED_KW,
+    WAM_ROUNDS,
+    Answers,
+    LamLevel,
+    Question,
+    WamLevel,
+    drive,
+    share_rest,
+)
+from market.rounds.tally import Tally
+from market.solver.wam import WamOutcome, clear_wam
+
+Loop = Literal["nested", "single"]
+
+
+@dataclass(frozen=True)
+class Round:
+    """State after members were asked once more.
+
+    Attributes
+    ----------
+    wam, lam
+        Numbers of the WAM's round and of the members' rounds so far.
+    price, wam_price
+        Prices asked: local ``(M,)`` and wide-area ``(M,)`` [$/kWh].
+    trade_kw
+        Members' answers, ``(n,)`` [kW].
+    """
+
+    wam: int
+    lam: int
+    price: Floats
+    wam_price: Floats
+    trade_kw: Floats
+
+
+@dataclass(frozen=True)
+class Negotiation:
+    """What the rounds came to: trades ``(n,)`` [kW], local prices ``(M,)`` [$/kWh], and the WAM's outcome."""
+
+    trade_kw: Floats
+    price: Floats
+    wam: WamOutcome
+    tally: Tally
+
+
+def negotiate(
+    case: Case,
+    form: Form,
+    response: Response,
+    *,
+    loop: Loop = "nested",
+    adapt: bool = True,
+    tolerance_kw: float = SETTLED_KW,
+    lam_rounds: int = LAM_ROUNDS,
+    wam_rounds: int = WAM_ROUNDS,
+    on_round: Callable[[Round], None] | None = None,
+) -> Negotiation:
+    """Equilibrium of both layers by plain or slope bids.
+
+    Parameters
+    ----------
+    case
+        The case with n prosumers in M LAMs; of the prosumers only the LAM counts.
+    form
+        ``"plain"`` or ``"slope"``.
+    response
+        What the members answer.
+    loop
+        ``"nested"``: each LAM settles with its members before it bids into the WAM. ``"single"``: each round
+        of the members is a round of the WAM, to which LAMs forward what they heard.
+    adapt
+        Whether plain bids are damped where they cycle and accelerated where they creep.
+    tolerance_kw
+        Answers this near to what was cleared end the rounds.
+    lam_rounds, wam_rounds
+        Bounds on rounds within one round of the WAM, and of the WAM.
+    on_round
+        Called after each round of the members.
+
+    Returns
+    -------
+    Negotiation
+
+    Raises
+    ------
+    Infeasible
+        The members' ranges cannot meet the balance, a limit or a row; as `market.solver.wam.clear_wam`.
+    NotConverged
+        A bound on rounds was reached; names the rounds and what was left.
+    """
+    return _Rounds(case, form, response, loop, adapt, tolerance_kw, lam_rounds, wam_rounds, on_round).run()
+
+
+class _Rounds:
+    """One negotiation in process: every party's part, in turn."""
+
+    def __init__(
+        self,
+        case: Case,
+        form: Form,
+        response: Response,
+        loop: Loop,
+        adapt: bool,
+        tolerance_kw: float,
+        lam_rounds: int,
+        wam_rounds: int,
+        on_round: Callable[[Round], None] | None,
+    ) -> None:
+        self.case, self.response, self.loop = case, response, loop
+        self.members = case.members
+        self.tolerance_kw = tolerance_kw
+        self.lam_rounds, self.wam_rounds = lam_rounds, wam_rounds
+        self.on_round = on_round
+        self.numbers = {"plain": 1, "slope": 2}[form]
+        self.every = np.arange(len(case.lam_id))
+        low, high = case.net_kw(response.lowest_kw), case.net_kw(response.highest_kw)
+        self.start = np.full(self.every.size, 0.5 * (case.grid.import_price + case.grid.export_price))
+        local = estimate_for(form, case.sensitivity * self.members, low, high, self.start, adapt=adapt)
+        self.lams = LamLevel(local, case.wam_slope, case.wam_fee)
+        wide = np.full(self.every.size, case.wam_sensitivity)
+        believed = estimate_for(form, wide, low, high, self.start, adapt=adapt)
+        self.wam = WamLevel(believed, self.every.size)
+        self.trade_kw = np.zeros(case.demand_kw.size)
+        self.tally = Tally()
+        # Ranges are told once, with the first bid of each sender.
+        self.tally.numbers += 2 * (case.demand_kw.size + self.every.size)
+
+    def run(self) -> Negotiation:
+        outcome = self._nested(self.start) if self.loop == "nested" else self._single(self.start)
+        return self._award(outcome)
+
+    def _nested(self, wam_price: Floats) -> WamOutcome:
+        """LAMs settle with their members at each wide-area price before they bid."""
+        self.wam.hear(wam_price, self._settle(wam_price))
+        talk = self.wam.agree(self._clear, tolerance_kw=self.tolerance_kw, rounds=self.wam_rounds)
+        return drive(talk, lambda outcome: self._settle(outcome.price))
+
+    def _settle(self, wam_price: Floats) -> Answers:
+        """What LAMs bid at a wide-area price, once they have settled with their members."""
+        talk = self.lams.settle(wam_price, self.tolerance_kw, self.lam_rounds)
+        answers = drive(talk, lambda question: self._ask(question, wam_price))
+        self.tally.count(self.every.size, self.numbers)
+        return answers
+
+    def _single(self, wam_price: Floats) -> WamOutcome:
+        """Members are asked once in each round, and LAMs forward what they say."""
+        lams = self.lams
+        local = lams.target(wam_price)[1]
+        for _ in range(self.wam_rounds):
+            lams.hear(self.every, local, self._ask(Question(self.every, local), wam_price))
+            self.tally.count(self.every.size, self.numbers)
+            wam = self._clear(lams.seen_by_wam)
+            wam_price, local = wam.price, lams.price_for(wam.net_kw, wam.price)
+            if lams.record.agrees(local, wam.net_kw, self.tolerance_kw).all():
+                return wam
+        raise NotConverged(self.tally.wam, float(np.abs(lams.record.kw - wam.net_kw).max()))
+
+    def _clear(self, curves: Curves) -> WamOutcome:
+        case = self.case
+        outcome = clear_wam(curves, case.network, case.grid, case.balance, case.offset_kw)
+        self.tally.wam += 1
+        self.tally.count(1, 2 * self.every.size)
+        return outcome
+
+    def _ask(self, question: Question, wam_price: Floats) -> Answers:
+        """The members of some LAMs answer their local prices."""
+        case, group = self.case, self.case.lam_of
+        asked = np.zeros(self.every.size, dtype=bool)
+        asked[question.lam] = True
+        price = np.where(asked, 0.0, np.nan_to_num(self.lams.record.price))
+        price[question.lam] = question.price
+        kw, slope = self.response.at(price[group])
+        self.trade_kw = np.where(asked[group], kw, self.trade_kw)
+        self.tally.lam += 1
+        self.tally.count(question.lam.size, 1)
+        self.tally.count(int(self.members[question.lam].sum()), self.numbers)
+        if self.on_round is not None:
+            self.on_round(Round(self.tally.wam, self.tally.lam, price, wam_price, self.trade_kw))
+        return Answers(case.net_kw(kw)[question.lam], case.net_kw(slope)[question.lam])
+
+    def _award(self, wam: WamOutcome) -> Negotiation:
+        """Members' last answers, what is left shared among them; awards to all."""
+        response = self.response
+        trade_kw = share_rest(
+            self.trade_kw, response.lowest_kw, response.highest_kw, self.case.lam_of, wam.net_kw
+        )
+        beliefs = (self.lams.estimate, self.wam.estimate)
+        self.tally.damped = any(bool(belief.damped.any()) for belief in beliefs)
+        self.tally.accelerated = any(bool(belief.accelerated.any()) for belief in beliefs)
+        self.tally.count(trade_kw.size, 2)
+        return Negotiation(trade_kw, self.lams.record.price.copy(), wam, self.tally)

@@ -1,0 +1,92 @@
+"""The whole two-layer clearing: prosumers' responses, LAMs' curves, the WAM over the feeder, and back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from market.model.case import Case
+from market.model.curves import Curves, Floats, shift
+from market.model.response import Supply, disaggregate, supply_curves
+from market.solver.lam import aggregate, clear_lams
+from market.solver.wam import WamOutcome, clear_wam
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Two-layer equilibrium of a case with n prosumers, r resources and M LAMs.
+
+    Attributes
+    ----------
+    trade_kw
+        Trades q_j, + bought, ``(n,)`` [kW].
+    output_kw
+        Resource outputs x_r, ``(r,)`` [kW].
+    price
+        Local prices lambda_i, ``(M,)`` [$/kWh].
+    wam
+        Net purchases, locational prices, grid power and rows of the wide-area market.
+    social_cost
+        Resource cost plus wholesale cost; fees and strategic terms are transfers [$/h].
+    iterations
+        Newton steps of the wide-area market.
+    seconds
+        Wall time from arrays to arrays.
+    """
+
+    trade_kw: Floats
+    output_kw: Floats
+    price: Floats
+    wam: WamOutcome
+    social_cost: float
+    iterations: int
+    seconds: float
+
+
+def member_curves(case: Case, supply: Supply) -> Curves:
+    """Members' responses to their local price, n curves."""
+    return shift(supply.curves, case.slope[case.lam_of], case.fee[case.lam_of])
+
+
+def clear(case: Case, supply: Supply | None = None) -> Outcome:
+    """Exact equilibrium of both layers, as one convex program (market equilibrium of the paper's Prop. 3).
+
+    Parameters
+    ----------
+    case
+        The case.
+    supply
+        ``supply_curves`` of the case where the caller has them already.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    Infeasible
+        The power balance or a network row cannot be met; names it and the amount.
+    NotConverged
+        The solver stopped above its tolerance.
+    """
+    began = time.perf_counter()
+    supply = supply or supply_curves(case.demand_kw, case.resources)
+    members = member_curves(case, supply)
+    total = aggregate(members, case.lam_of, len(case.lam_id))
+    wam = clear_wam(
+        shift(total, case.wam_slope, case.wam_fee), case.network, case.grid, case.balance, case.offset_kw
+    )
+    own_price = wam.price + case.wam_fee * np.sign(wam.net_kw) + case.wam_slope * wam.net_kw
+    local = clear_lams(members, case.lam_of, total, wam.net_kw, own_price, case.lam_id)
+    output_kw = disaggregate(supply, local.trade_kw)
+    return Outcome(
+        trade_kw=local.trade_kw,
+        output_kw=output_kw,
+        price=local.price,
+        wam=wam,
+        social_cost=case.resource_cost(output_kw) + case.grid.cost(wam.grid_kw),
+        iterations=wam.iterations,
+        seconds=time.perf_counter() - began,
+    )

@@ -1,0 +1,143 @@
+"""Limits that give way at a very high price, so that a dual always has an optimum, and what that shows.
+
+A limit whose price is as high as it goes may be impossible to keep. The least total violation of all limits,
+whatever it costs, then tells: either what cannot be met, or by how little the limits must give way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from market.model.case import Grid, Network
+from market.model.curves import Bools, Curves, Floats
+from market.model.limits import MISSED_KW, explain, grid_excess, row_scale
+from market.solver.dual import DualPoint, solve_dual
+from market.solver.staircase import Staircases
+
+ELASTIC = 1e3
+"""Price at which a limit gives way, in terms of the largest price of all curves."""
+
+STIFF = 1e6
+"""The same where limits can be met but a price must rise far beyond the curves' to tell."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits at the feeder head and of the rows that matter, ``m`` of these, over M net purchases.
+
+    Attributes
+    ----------
+    network, grid
+        All rows and the grid.
+    relevant
+        Rows that some admissible trade can bring to a limit.
+    scale
+        Units of the relevant rows per kW of their most sensitive LAM, ``(m,)``.
+    A, base
+        Head power and relevant rows: sensitivities ``(1 + m, M)`` and values at Q = 0 ``(1 + m,)`` [kW].
+    power_kw
+        Size of the largest sum that these limits are about [kW].
+    """
+
+    network: Network
+    grid: Grid
+    relevant: Bools
+    scale: Floats
+    A: Floats
+    base: Floats
+    power_kw: float
+
+    @classmethod
+    def of(cls, curves: Curves, network: Network, grid: Grid, balance: Floats, offset_kw: float) -> Limits:
+        """Limits that matter to LAMs with these responses; other arguments as `clear_wam` has them."""
+        middle = 0.5 * (curves.highest_kw + curves.lowest_kw)
+        half = 0.5 * (curves.highest_kw - curves.lowest_kw)
+        centre = network.base + network.matrix @ middle
+        span = np.abs(network.matrix) @ half
+        relevant = np.asarray((centre + span > network.upper) | (centre - span < network.lower))
+        scale = row_scale(network)[relevant]
+        A = np.concatenate([balance[None, :], network.matrix[relevant] / scale[:, None]])
+        base = np.concatenate([[offset_kw], network.base[relevant] / scale])
+        reach = np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw))
+        power_kw = float(np.abs(A).max(axis=0) @ reach + np.abs(base).max())
+        return cls(network, grid, relevant, scale, A, base, power_kw)
+
+    @property
+    def tolerance_kw(self) -> float:
+        """What rounding leaves of sums of this size [kW]."""
+        return 1e-12 * min(1.0, self.power_kw) + 4e-15 * self.power_kw
+
+    def stairs(self, cap: float, *, felt: bool = True) -> Staircases:
+        """The grid's staircase and the rows', elastic at a price of ``cap``, for the head as LAMs feel it.
+
+        With ``felt`` False, a kW beyond the head's limit counts as much as one beyond a row's.
+        """
+        lower = self.network.lower[self.relevant] / self.scale
+        upper = self.network.upper[self.relevant] / self.scale
+        ones = np.ones(lower.size)
+        kink = np.stack([-cap * ones, 0 * ones, cap * ones, np.inf * ones], axis=1)
+        level = np.stack([-np.inf * ones, lower, upper, np.inf * ones, np.inf * ones], axis=1)
+        grid = self.grid
+        if felt:
+            cap /= min(max(float(np.abs(self.A[0]).max()), 1e-9), 1.0)
+        head_kink = [-cap, grid.export_price, grid.import_price, cap]
+        head_level = [-np.inf, -grid.export_limit_kw, 0.0, grid.import_limit_kw, np.inf]
+        return Staircases(np.concatenate([[head_kink], kink]), np.concatenate([[head_level], level]))
+
+    def kept(self, curves: Curves) -> Limits:
+        """Limits that can be met: the same, or wider by so little that it counts as nothing.
+
+        Raises
+        ------
+        Infeasible
+            A limit cannot be met by any trade; names the one missed most at the least total violation.
+        """
+        least = self.least_violation(curves)
+        negligible_kw = MISSED_KW * min(1.0, self.power_kw)
+        refusal = explain(self.network, self.grid, least.kw, float(least.value[0]), negligible_kw)
+        if refusal is not None:
+            raise refusal
+        return self._widened(least)
+
+    def least_violation(self, curves: Curves) -> DualPoint:
+        """Outcome of least total violation within the LAMs' ranges, whatever it costs.
+
+        Rows count by their most sensitive LAM's power; the first of the values is the head's. Every LAM's
+        whole range is spread over prices as small as its part in what it moves most, so that no LAM's scale
+        drowns another's.
+        """
+        part = np.abs(self.A).max(axis=0)
+        spread = np.outer(np.where(part > 0, part, 1.0), [-1.0, 1.0]).ravel()
+        ends = np.stack([curves.highest_kw, curves.lowest_kw], axis=1).ravel()
+        free = Curves(spread, ends, 2 * np.arange(len(curves) + 1))
+        indifferent = replace(self, grid=replace(self.grid, import_price=0.0, export_price=0.0))
+        stairs = indifferent.stairs(STIFF, felt=False)
+        return solve_dual(free, self.A, self.base, stairs, np.zeros(self.base.size), self.tolerance_kw)
+
+    def _widened(self, least: DualPoint) -> Limits:
+        """Limits that those missed at the least violation give way to, and no others."""
+        network, slack = self.network, self.tolerance_kw * row_scale(self.network)
+        value = network.base + network.matrix @ least.kw
+        lower = np.where(value < network.lower, value - slack, network.lower)
+        upper = np.where(value > network.upper, value + slack, network.upper)
+        beyond = grid_excess(self.grid, float(least.value[0]))
+        import_kw = self.grid.import_limit_kw + (beyond + self.tolerance_kw if beyond > 0 else 0.0)
+        export_kw = self.grid.export_limit_kw + (self.tolerance_kw - beyond if beyond < 0 else 0.0)
+        return replace(
+            self,
+            network=replace(network, lower=lower, upper=upper),
+            grid=replace(self.grid, import_limit_kw=import_kw, export_limit_kw=export_kw),
+        )
+
+
+def gives_way(stairs: Staircases, y: Floats) -> bool:
+    """Whether any limit's price is as high as it goes: its limit is missed, or hard to keep."""
+    return bool((np.abs(y) >= -stairs.kink[:, 0]).any())
+
+
+def missed_kw(stairs: Staircases, value: Floats) -> float:
+    """Most that a limit is missed by, which takes a price at the elastic cap [kW]."""
+    over = value - np.where(stairs.kink[:, 3] < np.inf, stairs.level[:, 3], stairs.level[:, 2])
+    return float(np.maximum(over, stairs.level[:, 1] - value).max(initial=0.0))

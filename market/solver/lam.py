@@ -1,0 +1,305 @@
+"""The local-area market: members' responses summed to one curve, and its equilibrium for a net purchase."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.errors import Infeasible
+from market.model.curves import (
+    NARROWEST,
+    Bools,
+    Curves,
+    Floats,
+    Ints,
+    answer,
+    fall,
+    join,
+    price_range,
+    respond_range,
+    starts,
+    take,
+)
+
+EXACT = 1e-12
+"""Sum of trades against net purchase, relative to the LAM's turnover."""
+
+ROUNDS = 60
+
+BLOCK = 1 << 13
+"""Vertices that are summed at once: few enough for the processor's cache."""
+
+
+@dataclass(frozen=True)
+class LamOutcome:
+    """Equilibrium of M local-area markets with n members.
+
+    Attributes
+    ----------
+    price
+        Local price lambda_i, ``(M,)`` [$/kWh].
+    trade_kw
+        Members' trades q_j, + bought, ``(n,)`` [kW].
+    """
+
+    price: Floats
+    trade_kw: Floats
+
+
+def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
+    """Each LAM's response: the sum of its members' responses.
+
+    A LAM's curve depends on its own members and their order only, to the last bit: each is summed by itself.
+
+    Parameters
+    ----------
+    curves
+        Members' responses to their local price, n curves.
+    group
+        Each member's LAM, ``(n,)``, in 0..lams-1, in any order.
+    lams
+        Number of LAMs M.
+
+    Returns
+    -------
+    Curves
+        M curves, net purchase Q_i over lambda_i; zero for a LAM without members.
+    """
+    members = np.bincount(group, minlength=lams)
+    if (np.diff(group) < 0).any():
+        curves = take(curves, np.argsort(group, kind="stable"))
+    filled = np.flatnonzero(members > 0)
+    first = starts(members[filled])
+    pieces = [
+        _sum_runs(_part(curves, first[begin], first[end]), members[filled[begin:end]])
+        for begin, end in itertools.pairwise(_blocks(curves.start[first]))
+    ]
+    summed = join(pieces)
+    if filled.size == lams:
+        return summed
+    count = np.zeros(lams, dtype=np.intp)
+    count[filled] = np.diff(summed.start)
+    return _with_zeros(Curves(summed.price, summed.kw, starts(count)))
+
+
+def _blocks(vertex: Ints) -> list[int]:
+    """Borders of runs of LAMs with few vertices together, given where each LAM's vertices start."""
+    borders = [0]
+    while borders[-1] < vertex.size - 1:
+        full = int(np.searchsorted(vertex, vertex[borders[-1]] + BLOCK, side="right")) - 1
+        borders.append(max(full, borders[-1] + 1))
+    return borders
+
+
+def _part(curves: Curves, begin: int, end: int) -> Curves:
+    """The curves ``begin`` to ``end`` without copying them."""
+    start = curves.start[begin : end + 1]
+    inside = slice(start[0], start[-1])
+    return Curves(curves.price[inside], curves.kw[inside], start - start[0])
+
+
+def _sum_runs(curves: Curves, members: Ints) -> Curves:
+    """Sums of consecutive runs of curves, ``members`` of them each, at least one."""
+    first = starts(members)
+    vertex = curves.start[first]
+    order = _sorted_within(curves.price, vertex)
+    price = curves.price[order]
+    # Every curve's slope ends at zero, so one running sum over all LAMs begins anew with each of them.
+    slopes = _Counts.of(fall(curves), vertex, members)
+    slope = slopes.values(np.cumsum(np.diff(slopes.count, prepend=0)[order]))
+    drop = np.zeros_like(price)
+    drop[1:] = slope[:-1] * (price[1:] - price[:-1])
+    jump = _jumps(curves)
+    keep: Bools | None = None
+    if jump.any():
+        # Two points per vertex, before and after its jump; the first is left out where nothing jumps.
+        steps = np.stack([drop, jump[order]], axis=1)
+        keep = np.stack([steps[:, 1] > 0, np.ones(price.size, dtype=bool)], axis=1).ravel()
+        price, drop, vertex = np.repeat(price, 2), steps.ravel(), 2 * vertex
+    size = np.diff(vertex)
+    drops = _Counts.of(drop, vertex, size)
+    fallen = np.cumsum(drops.count)
+    fallen -= np.repeat(fallen[vertex[:-1]] - drops.count[vertex[:-1]], size)
+    kw = np.repeat(np.add.reduceat(curves.highest_kw, first[:-1]), size) - drops.values(fallen)
+    if keep is None:
+        return Curves(price, kw, vertex)
+    return Curves(price[keep], kw[keep], starts(np.add.reduceat(keep, vertex[:-1], dtype=np.intp)))
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Numbers >= 0 in runs, as whole multiples of a unit that is so fine that the sums of a run just fit.
+
+    Sums of whole numbers are exact: adding and later subtracting slopes of very different size leaves nothing
+    behind, and a sum does not depend on what is summed beside it.
+
+    Attributes
+    ----------
+    count
+        Whole numbers, ``(V,)``.
+    unit
+        What one counts for, a power of two for each run, ``(runs,)``.
+    size
+        Length of each run, ``(runs,)``.
+    """
+
+    count: NDArray[np.int64]
+    unit: Floats
+    size: Ints
+
+    @classmethod
+    def of(cls, values: Floats, start: Ints, terms: Ints) -> _Counts:
+        """Count values whose running sums in a run never have more than ``terms`` of them at once."""
+        size = np.diff(start)
+        bound = terms * np.maximum.reduceat(values, start[:-1])
+        _, exponent = np.frexp(np.maximum(bound, 1e-280))
+        unit = np.ldexp(1.0, exponent - 61)
+        return cls(np.rint(values / np.repeat(unit, size)).astype(np.int64), unit, size)
+
+    def values(self, count: NDArray[np.int64]) -> Floats:
+        """Values of counts in the same runs, ``(V,)``."""
+        return np.asarray(count * np.repeat(self.unit, self.size))
+
+
+def _with_zeros(curves: Curves) -> Curves:
+    """The same curves, with one vertex at zero where a curve has none."""
+    empty = np.flatnonzero(np.diff(curves.start) == 0)
+    place = curves.start[empty]
+    count = np.maximum(np.diff(curves.start), 1)
+    return Curves(np.insert(curves.price, place, 0.0), np.insert(curves.kw, place, 0.0), starts(count))
+
+
+def _sorted_within(values: Floats, start: Ints) -> Ints:
+    """Order that sorts each run of values by itself, ``(V,)``."""
+    order = np.empty(values.size, dtype=np.intp)
+    for begin, end in itertools.pairwise(start.tolist()):
+        order[begin:end] = np.argsort(values[begin:end])
+        order[begin:end] += begin
+    return order
+
+
+def _jumps(curves: Curves) -> Floats:
+    """Drop of each curve at a vertex that shares its price with the next, ``(V,)`` [kW]."""
+    jump = np.zeros_like(curves.kw)
+    if jump.size > 1:
+        at = np.diff(curves.price) <= NARROWEST
+        at[curves.start[1:-1] - 1] = False
+        jump[:-1][at] = -np.diff(curves.kw)[at]
+    return jump
+
+
+def clear_lams(
+    curves: Curves, group: Ints, total: Curves, net_kw: Floats, near: Floats, names: tuple[str, ...] = ()
+) -> LamOutcome:
+    """Nash equilibrium of every local-area market for a given net purchase.
+
+    Finds the price at which the members' trades, each its best response to that price, add up to ``net_kw``
+    (the convex program V_i(Q_i) of the paper's Prop. 3). Where every member is at a limit or in its dead band
+    the price is a range: its point nearest ``near`` is taken. A lone member trades ``net_kw``.
+
+    Parameters
+    ----------
+    curves
+        Members' responses to their local price, n curves.
+    group
+        Each member's LAM, ``(n,)``.
+    total
+        ``aggregate(curves, group, M)``.
+    net_kw
+        Energy drawn from the wide-area market, + shortage, - surplus, ``(M,)`` [kW].
+    near
+        Price that settles a range, the wide-area price, ``(M,)`` [$/kWh].
+    names
+        Names of the LAMs for messages; numbers when left out.
+
+    Returns
+    -------
+    LamOutcome
+        Prices ``(M,)`` [$/kWh] and trades ``(n,)`` [kW].
+
+    Raises
+    ------
+    Infeasible
+        A net purchase lies outside what the members can absorb; names the LAM and the excess.
+    """
+    lams = len(total)
+    net_kw = np.asarray(net_kw, dtype=np.float64)
+    tolerance = EXACT * (1.0 + _turnover(curves, group, lams))
+    excess = np.maximum(net_kw - total.highest_kw, total.lowest_kw - net_kw)
+    if (excess > 1e3 * tolerance).any():
+        worst = int(np.argmax(excess - 1e3 * tolerance))
+        name = names[worst] if names else str(worst)
+        raise Infeasible(
+            f"net purchase {net_kw[worst]:.6g} kW of LAM {name}", float(excess[worst]), index=worst
+        )
+    low, high = price_range(total, net_kw)
+    price = np.minimum(np.maximum(near, low), high)
+    jumps = _jumps(curves)
+    price = _balance(curves, group, price, net_kw, tolerance, hold=bool(jumps.any()))
+    trade, weight = answer(curves, price[group])
+    if jumps.any():
+        trade = _share_jumps(curves, group, price, trade, net_kw)
+    missing = net_kw - _total(trade, group, lams)
+    # A lone member takes all there is; elsewhere those on a slope take what rounding leaves.
+    weight = np.where(np.bincount(group, minlength=lams)[group] == 1, 1.0, weight)
+    whole = _total(weight, group, lams)
+    part = np.divide(missing, whole, out=np.zeros(lams), where=whole > 0)
+    trade = np.minimum(np.maximum(trade + part[group] * weight, curves.lowest_kw), curves.highest_kw)
+    return LamOutcome(price, trade)
+
+
+def _total(values: Floats, group: Ints, lams: int) -> Floats:
+    """Sum per LAM in members' order, so that it depends on its own members only."""
+    return np.asarray(np.bincount(group, values, minlength=lams), dtype=np.float64)
+
+
+def _turnover(curves: Curves, group: Ints, lams: int) -> Floats:
+    """Largest power that each LAM's members could move, ``(M,)`` [kW]."""
+    return _total(np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw)), group, lams)
+
+
+def _balance(
+    curves: Curves, group: Ints, price: Floats, net_kw: Floats, tolerance: Floats, *, hold: bool
+) -> Floats:
+    """Move each LAM's price until its members' trades add up: Newton steps inside a bracket.
+
+    With ``hold``, a LAM whose members jump across the wanted sum at its price stays there.
+    """
+    lams = price.size
+    settled = np.bincount(group, minlength=lams) <= 1
+    if hold:
+        least, most = respond_range(curves, price[group])
+        settled |= (_total(least, group, lams) <= net_kw) & (net_kw <= _total(most, group, lams))
+    below, above = np.full(lams, -np.inf), np.full(lams, np.inf)
+    for _ in range(ROUNDS):
+        trade, slope = answer(curves, price[group])
+        missing = net_kw - _total(trade, group, lams)
+        open_ = (np.abs(missing) > tolerance) & ~settled
+        if not open_.any():
+            break
+        steepness = _total(slope, group, lams)
+        # Where more is wanted the price must fall.
+        above = np.where(open_ & (missing > 0), np.minimum(above, price), above)
+        below = np.where(open_ & (missing < 0), np.maximum(below, price), below)
+        newton = price - np.divide(missing, steepness, out=np.zeros(lams), where=steepness > 0)
+        is_between = np.isfinite(below) & np.isfinite(above)
+        # Minus infinity and infinity have no middle, not even one that is thrown away.
+        middle = 0.5 * (np.where(is_between, below, price) + np.where(is_between, above, price))
+        safe = (newton > below) & (newton < above)
+        moved = np.where(open_, np.where(safe, newton, middle), price)
+        if (moved == price).all():
+            break
+        price = moved
+    return price
+
+
+def _share_jumps(curves: Curves, group: Ints, price: Floats, trade_kw: Floats, net_kw: Floats) -> Floats:
+    """Members that jump at the price share what is missing in proportion to their jumps."""
+    missing = net_kw - _total(trade_kw, group, price.size)
+    _, high = respond_range(curves, price[group])
+    room = _total(high - trade_kw, group, price.size)
+    fraction = np.divide(missing, room, out=np.zeros_like(room), where=room > 0)
+    return np.asarray(trade_kw + np.clip(fraction, 0.0, 1.0)[group] * (high - trade_kw))

@@ -1,0 +1,246 @@
+"""The wide-area market: LAMs' net purchases and locational prices over the feeder's linear model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from market.errors import NotConverged
+from market.model.case import Grid, Network
+from market.model.curves import Curves, Floats, price_range, shift
+from market.model.limits import MISSED_KW
+from market.solver.dual import DualPoint, solve_dual
+from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
+from market.solver.staircase import Staircases
+
+NARROW = 1e-9
+"""A curve steep enough to fall by all its power within this part of a price counts as one that jumps."""
+
+PROXIMAL = 1e-6
+"""Part of the price by which a proximal step slopes a LAM's whole range around its last quantity."""
+
+PATIENCE = 300
+"""Newton steps after which no further proximal step is begun."""
+
+CONVERGED_KW = 5e-5
+"""Largest residual of an outcome; only slopes and prices of extreme size leave more than ``MISSED_KW``."""
+
+
+@dataclass(frozen=True)
+class WamOutcome:
+    """Clearing of the wide-area market for M LAMs and r network rows.
+
+    Attributes
+    ----------
+    net_kw
+        Net purchases Q_i, ``(M,)`` [kW].
+    price
+        Locational prices mu_i, the sum of the next four, ``(M,)`` [$/kWh].
+    energy, loss, voltage, congestion
+        Parts of the price by cause, ``(M,)`` each [$/kWh].
+    energy_price
+        Price pi at the feeder head [$/kWh].
+    grid_kw
+        Power drawn from the grid P0 [kW].
+    row_value, row_dual
+        Rows' values [row units] and prices eta_up - eta_low [$/h per row unit], ``(r,)`` each.
+    iterations
+        Newton steps.
+    residual_kw
+        Largest miss of the balance or of a row, rows scaled to their most sensitive LAM [kW].
+    inverter_kvar, inverter_price
+        Reactive set-points of the LAMs' inverters, + absorbs, and their values, ``(M,)`` [kvar, $/kvarh];
+        empty where inverters take no part (`market.solver.reactive`).
+    relaxed
+        By how much limits that no trade can keep gave way, ``{row or "head": + upper, - lower}`` [row units,
+        kW]; empty where all can be kept (`market.solver.relaxation`).
+    """
+
+    net_kw: Floats
+    price: Floats
+    energy: Floats
+    loss: Floats
+    voltage: Floats
+    congestion: Floats
+    energy_price: float
+    grid_kw: float
+    row_value: Floats
+    row_dual: Floats
+    iterations: int
+    residual_kw: float
+    inverter_kvar: Floats = field(default_factory=lambda: np.zeros(0))
+    inverter_price: Floats = field(default_factory=lambda: np.zeros(0))
+    relaxed: Mapping[str, float] = field(default_factory=dict)
+
+
+def clear_wam(
+    curves: Curves, network: Network | None, grid: Grid, balance: Floats, offset_kw: float
+) -> WamOutcome:
+    """Equilibrium of the wide-area market (the convex program over all LAMs, with the network's rows).
+
+    Finds pi and eta such that the LAMs' answers to ``mu_i = w_i pi + sum_r R_ri eta_r`` meet the balance
+    ``P0 = offset + w'Q`` with the grid at its prices and every row with its complementary price.
+
+    Parameters
+    ----------
+    curves
+        Net purchase of each LAM over its locational price mu_i, M curves: the aggregate of its members after
+        ``shift`` by the conjectured slope K and the fee Delta_i.
+    network
+        Rows to respect, or None.
+    grid
+        Prices and limits at the feeder head.
+    balance
+        Head power per kW of each LAM's net purchase, w, ``(M,)``.
+    offset_kw
+        Head power at Q = 0 [kW].
+
+    Returns
+    -------
+    WamOutcome
+
+    Raises
+    ------
+    Infeasible
+        The balance or a row cannot be met by any trade; names it and the amount.
+    NotConverged
+        The residual stayed above ``CONVERGED_KW``.
+    """
+    balance = np.asarray(balance, dtype=np.float64)
+    network = network or Network(*(np.zeros((0, balance.size)), np.zeros(0), np.zeros(0), np.zeros(0)))
+    largest = max(1.0, abs(grid.import_price), abs(grid.export_price), float(np.abs(curves.price).max()))
+    limits = Limits.of(curves, network, grid, balance, offset_kw)
+    stairs = limits.stairs(ELASTIC * largest)
+    point = _solve(curves, limits, stairs)
+    if gives_way(stairs, point.y):
+        limits = limits.kept(curves)
+        stairs = limits.stairs(STIFF * largest)
+        point = _solve(curves, limits, stairs)
+    left_kw = max(missed_kw(stairs, point.value), point.residual_kw)
+    if left_kw > CONVERGED_KW:
+        raise NotConverged(point.iterations, left_kw)
+    y = point.y.copy()
+    y[0] = _central_price(curves, limits.A, stairs, point, grid)
+    eta = np.zeros(network.base.size)
+    eta[limits.relevant] = y[1:] / limits.scale
+    grid_kw = offset_kw + float(balance @ point.kw)
+    near = stairs.level[0, np.argmin(np.abs(stairs.level[0] - grid_kw))]
+    if abs(near - grid_kw) <= point.residual_kw + 4.0 * limits.tolerance_kw:
+        # A balance held at a level is met to rounding: say the level, so that import excludes export.
+        grid_kw = float(near)
+    return _outcome(point, network, balance, grid_kw, float(y[0]), eta)
+
+
+def _solve(curves: Curves, limits: Limits, stairs: Staircases) -> DualPoint:
+    """Solve the dual: at once, or by proximal steps where curves are steep."""
+    grid = limits.grid
+    y = np.zeros(limits.base.size)
+    y[0] = 0.5 * (grid.import_price + grid.export_price)
+    around = max(abs(grid.import_price), abs(grid.export_price))
+    start = DualPoint(y, np.zeros(len(curves)), limits.base, np.inf, 0)
+    if not _is_steep(curves, around):
+        start = solve_dual(curves, limits.A, limits.base, stairs, y, limits.tolerance_kw)
+        if start.residual_kw <= MISSED_KW:
+            return start
+    price = around or float(np.median(np.abs(curves.price))) or 1.0
+    return _proximal(curves, limits, stairs, start, price)
+
+
+def _proximal(
+    curves: Curves, limits: Limits, stairs: Staircases, start: DualPoint, price: float
+) -> DualPoint:
+    """Solve the dual by proximal steps around the quantities until these stay, at prices of a size."""
+    reach = np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw))
+    point, patience = start, start.iterations + PATIENCE
+    for _ in range(50):
+        # The last bits of a price must not move much of the power.
+        size = np.maximum(np.abs(point.y) @ np.abs(limits.A), price)
+        sloped = shift(curves, PROXIMAL * size / np.where(reach > 0, reach, 1.0), 0.0, point.kw)
+        last = point
+        point = solve_dual(sloped, limits.A, limits.base, stairs, last.y, limits.tolerance_kw)
+        point = replace(point, iterations=last.iterations + point.iterations)
+        moved = float(np.abs(point.kw - last.kw).max())
+        if moved <= 1e-9 * (1.0 + float(np.abs(point.kw).max())) or point.iterations >= patience:
+            break
+    return point
+
+
+def _is_steep(curves: Curves, around: float) -> bool:
+    """Whether any curve jumps, or is as good as that among its own powers and prices ``around``."""
+    price, count = curves.price[:-1], np.diff(curves.start)
+    reach = np.repeat(np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw)), count)[:-1]
+    fall_kw = -np.diff(curves.kw)
+    fall_kw[curves.start[1:-1] - 1] = 0.0
+    narrow = NARROW * np.maximum(np.abs(price), around) * fall_kw
+    return bool(((fall_kw > 0) & (np.diff(curves.price) * reach <= narrow)).any())
+
+
+def _central_price(curves: Curves, A: Floats, stairs: Staircases, point: DualPoint, grid: Grid) -> float:
+    """The energy price nearest the middle of the grid's prices at which nothing else would change."""
+    pi = float(point.y[0])
+    rows = point.y[1:] @ A[1:]
+    low, high = price_range(curves, point.kw)
+    weight = A[0]
+    at = int(stairs.below(point.y[:1])[0])
+    if at != int(stairs.upto(point.y[:1])[0]):
+        low_pi = high_pi = pi
+        # On a riser the price is fixed, unless the power stands at one of its ends.
+        if point.value[0] >= stairs.level[0, at + 1]:
+            high_pi = float(stairs.kink[0, at + 1])
+        if point.value[0] <= stairs.level[0, at]:
+            low_pi = float(stairs.kink[0, at - 1])
+    else:
+        low_pi, high_pi = float(stairs.kink[0, at - 1]), float(stairs.kink[0, at])
+    if grid.import_limit_kw == grid.export_limit_kw == 0.0:
+        low_pi, high_pi = -np.inf, np.inf
+    sensitive = weight != 0
+    ends = np.stack([low - rows, high - rows])[:, sensitive] / weight[sensitive]
+    low_pi = max(low_pi, float(ends.min(axis=0).max(initial=-np.inf)))
+    high_pi = min(high_pi, float(ends.max(axis=0).min(initial=np.inf)))
+    middle = 0.5 * (grid.import_price + grid.export_price)
+    return min(max(middle, low_pi), high_pi) if high_pi - low_pi > 1e-12 else pi
+
+
+def dlmp_parts(
+    network: Network, balance: Floats, energy_price: float, row_dual: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Locational prices by cause: energy, loss, voltage and congestion, ``(M,)`` each [$/kWh].
+
+    Parameters
+    ----------
+    network
+        The m rows.
+    balance
+        Head power per kW of each LAM's net purchase, w, ``(M,)``.
+    energy_price, row_dual
+        Price pi at the feeder head [$/kWh] and rows' prices eta_up - eta_low, ``(m,)``.
+    """
+    is_voltage = np.zeros(row_dual.size, dtype=bool) if network.voltage is None else network.voltage
+    energy = np.full(balance.size, energy_price)
+    loss = (balance - 1.0) * energy_price
+    voltage = np.where(is_voltage, row_dual, 0.0) @ network.matrix
+    congestion = np.where(is_voltage, 0.0, row_dual) @ network.matrix
+    return energy, loss, voltage, congestion
+
+
+def _outcome(
+    point: DualPoint, network: Network, balance: Floats, grid_kw: float, pi: float, eta: Floats
+) -> WamOutcome:
+    """Split the locational prices by cause."""
+    energy, loss, voltage, congestion = dlmp_parts(network, balance, pi, eta)
+    return WamOutcome(
+        net_kw=point.kw,
+        price=energy + loss + voltage + congestion,
+        energy=energy,
+        loss=loss,
+        voltage=voltage,
+        congestion=congestion,
+        energy_price=pi,
+        grid_kw=grid_kw,
+        row_value=network.base + network.matrix @ point.kw,
+        row_dual=eta,
+        iterations=point.iterations,
+        residual_kw=point.residual_kw,
+    )

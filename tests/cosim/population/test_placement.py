@@ -1,0 +1,128 @@
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cosim.population.placement import wire
+from cosim.scenario import ScenarioError, load_scenario
+from devices.endpoint import LiveProsumer, parse_endpoint
+from devices.limits import Guard
+
+PEOPLE = SimpleNamespace(
+    id=["both", "pv", "battery", "virtual"],
+    live=np.array([True, True, True, False]),
+    pv_kwp=np.array([5.0, 5.0, 0.0, 5.0]),
+    battery_kwh=np.array([8.0, 0.0, 8.0, 0.0]),
+    size=4,
+)
+METER = '[[devices]]\nprosumer = "both"\nprofile = "sdm630"\nconnect = "tcp://10.0.0.5/1"\n'
+PV = METER.replace("sdm630", "sunspec-pv").replace("5/1", "5/2")
+BATTERY = METER.replace("sdm630", "sunspec-battery").replace("5/1", "5/3")
+SERIAL = METER.replace("tcp://10.0.0.5/1", "rtu:///dev/ttyUSB0/1?baud=9600")
+ARMED = "armed = true\nmin_kw = -2.0\nmax_kw = 3.0\n"
+
+
+def wired(text, tmp_path):
+    (tmp_path / "scenario.toml").write_text(text)
+    return wire(load_scenario(tmp_path / "scenario.toml"), PEOPLE)
+
+
+def emulated(name="both"):
+    return LiveProsumer(
+        id=name,
+        meter=parse_endpoint("tcp://127.0.0.1:1/1", "sdm630"),
+        pv=parse_endpoint("tcp://127.0.0.1:1/2", "sunspec-pv"),
+        battery=parse_endpoint("tcp://127.0.0.1:1/3", "sunspec-battery"),
+    )
+
+
+def test_one_entry_puts_a_real_device_in_place_of_an_emulated_one(tmp_path):
+    wiring = wired(METER, tmp_path)
+    home = wiring.connect(emulated(), arm=False, observe=False)
+    assert str(home.meter) == "unit 1 at 10.0.0.5:502"
+    assert home.real_meter
+    assert home.pv == emulated().pv
+    assert home.pv_guard == Guard()
+    assert wiring.connect(emulated("pv"), arm=False, observe=False) == emulated("pv")
+
+
+@pytest.mark.parametrize(
+    ("arm", "armed", "written"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_hardware_is_commanded_only_where_run_and_entry_arm_it(arm, armed, written, tmp_path):
+    wiring = wired(METER + BATTERY + (ARMED if armed else ""), tmp_path)
+    guard = wiring.connect(emulated(), arm=arm, observe=False).battery_guard
+    assert (guard.real, guard.armed) == (True, written)
+
+
+def test_keys_of_an_entry_are_the_guard_of_its_device(tmp_path):
+    keys = "ramp_kw_per_s = 0.5\nwrite_interval_s = 5.0\nrevert_s = 120.0\nsafe_kw = 1.0\n"
+    wiring = wired(METER + BATTERY + ARMED + keys, tmp_path)
+    assert wiring.connect(emulated(), arm=True, observe=False).battery_guard == Guard(
+        real=True,
+        min_kw=-2.0,
+        max_kw=3.0,
+        ramp_kw_per_s=0.5,
+        write_interval_s=5.0,
+        revert_s=120.0,
+        safe_kw=1.0,
+    )
+    free = wired(METER + BATTERY + "ramp_kw_per_s = 0.0\nrevert_s = 0.0\n", tmp_path)
+    guard = free.connect(emulated(), arm=True, observe=False).battery_guard
+    assert (guard.ramp_kw_per_s, guard.revert_s) == (math.inf, math.inf)
+    assert (guard.min_kw, guard.max_kw, guard.armed) == (0.0, 0.0, False)
+
+
+def test_observing_disarms_emulated_devices_too(tmp_path):
+    home = wired(METER, tmp_path).connect(emulated(), arm=True, observe=True)
+    assert not home.pv_guard.armed
+    assert not home.battery_guard.armed
+
+
+def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
+    text = "".join(entry + 'clock = "run"\n' for entry in (METER, PV, BATTERY))
+    wiring = wired(text, tmp_path)
+    assert list(wiring.followers) == ["both"]
+    assert wiring.hardware == []
+    assert wiring.connect(emulated(), arm=False, observe=False).pv_guard == Guard()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            METER.replace("both", "nobody"),
+            r"\[\[devices\]\] 1 \(nobody\): no live prosumer has this name; live are both",
+        ),
+        (METER.replace("both", "virtual"), "no live prosumer has this name"),
+        (METER.replace("sdm630", "sdm631"), "no profile 'sdm631' among sdm630"),
+        (METER.replace("tcp:", "udp:"), "is no address of a device"),
+        ((METER + PV).replace("both", "battery"), "the prosumer owns no pv"),
+        (METER + METER, "its meter is named twice"),
+        (METER + BATTERY + "armed = true\n", "its envelope is a single value"),
+        (METER + BATTERY + "min_kw = 1.0\n", "min_kw = 1 is above max_kw = 0"),
+        (METER + BATTERY + ARMED + "safe_kw = 9.0\n", "safe_kw = 9 is outside"),
+        (SERIAL + SERIAL.replace("sdm630", "sunspec-pv").replace("9600", "19200"), "has other settings"),
+        (METER + PV.replace("/2", "/1"), "unit 1 at 10.0.0.5:502 is named before"),
+        (PV, "an emulated meter cannot see"),
+        (METER + PV + 'clock = "run"\n', "cannot be mixed"),
+        (METER + 'clock = "run"\n', "name its battery, pv too"),
+    ],
+)
+def test_what_cannot_be_wired_is_said_in_one_line(text, complaint, tmp_path):
+    with pytest.raises(ScenarioError, match=complaint) as caught:
+        wired(text, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_profiles_of_ones_own_lie_beside_the_scenario(tmp_path):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "mine.toml").write_text(
+        'title = "t"\nkind = "meter"\nsource = "s"\n'
+        'quantities = { p_kw = "p", import_kwh = "e" }\n'
+        '[points]\np = { at = 0, type = "int16", unit = "W" }\ne = { at = 1, type = "uint32", unit = "Wh" }\n'
+    )
+    text = '[live]\nprofiles = "maps"\n' + METER.replace("sdm630", "mine")
+    home = wired(text, tmp_path).connect(emulated(), arm=False, observe=False)
+    assert home.meter.profile == "mine"

@@ -1,0 +1,108 @@
+import math
+
+import pytest
+
+from devices.errors import MissingControl
+from devices.registers.commands import LONGEST_REVERT_S, Ratings, release, set_power
+from devices.registers.models import model
+from devices.registers.profiles import load_profile
+
+PV, BATTERY = load_profile("sunspec-pv"), load_profile("sunspec-battery")
+
+
+def points(*models):
+    return {f"{number}.{name}" for number in models for name in model(number).points}
+
+
+def pv_limit(models, rating_kw, power_kw, valid_s):
+    return set_power(PV, points(*models), Ratings(rating_kw), power_kw, valid_s, "unit 3")
+
+
+def battery_power(models, charge_kw, discharge_kw, power_kw, valid_s):
+    ratings = Ratings(None, charge_kw, discharge_kw)
+    return set_power(BATTERY, points(*models), ratings, power_kw, valid_s, "unit 3")
+
+
+def test_pv_limit_goes_out_as_one_block_with_its_enable():
+    command = pv_limit({1, 103, 123}, 8.0, 2.0, 899.5)
+    assert command.writes == [
+        {
+            "123.WMaxLimPct": 25.0,
+            "123.WMaxLimPct_WinTms": 0,
+            "123.WMaxLimPct_RvrtTms": 900,
+            "123.WMaxLimPct_RmpTms": 0,
+            "123.WMaxLim_Ena": 1,
+        }
+    ]
+    assert "123.WMaxLimPct" not in command.optional
+    assert command.revert_s == 900.0
+
+
+@pytest.mark.parametrize(("power_kw", "percent"), [(-1.0, 0.0), (9.0, 100.0)])
+def test_pv_limit_stays_within_the_rating(power_kw, percent):
+    assert pv_limit({123}, 8.0, power_kw, 0.0).writes[0]["123.WMaxLimPct"] == percent
+
+
+def test_revert_time_fits_its_register():
+    command = pv_limit({123}, 8.0, 1.0, 1e6)
+    assert command.writes[0]["123.WMaxLimPct_RvrtTms"] == command.revert_s == 0xFFFE
+    assert pv_limit({704}, 8.0, 1.0, 1e12).revert_s == LONGEST_REVERT_S
+
+
+def test_no_validity_means_no_revert():
+    command = pv_limit({123}, 8.0, 1.0, 0.0)
+    assert command.writes[0]["123.WMaxLimPct_RvrtTms"] == 0
+    assert command.revert_s == math.inf
+
+
+def test_newer_inverters_are_limited_through_their_own_model():
+    command = pv_limit({701, 704}, 8.0, 2.0, 900.0)
+    assert [list(batch) for batch in command.writes] == [
+        ["704.WMaxLimPctRvrtTms"],
+        ["704.WMaxLimPctEna", "704.WMaxLimPct"],
+    ]
+
+
+def test_points_that_a_device_lacks_are_left_out_where_they_may_be():
+    has = points(123) - {"123.WMaxLimPct_RvrtTms", "123.WMaxLimPct_WinTms"}
+    command = set_power(PV, has, Ratings(8.0), 2.0, 900.0, "unit 3")
+    assert list(command.writes[0]) == ["123.WMaxLimPct", "123.WMaxLimPct_RmpTms", "123.WMaxLim_Ena"]
+    assert command.revert_s == math.inf
+
+
+def test_lifting_a_limit_needs_no_rating():
+    assert release(PV, points(123), "it").writes == [{"123.WMaxLim_Ena": 0}]
+    assert release(PV, points(704), "it").writes == [{"704.WMaxLimPctEna": 0}]
+
+
+def test_battery_is_set_in_watts():
+    command = battery_power({124, 704}, 5.0, 5.0, -1.5, 900.0)
+    assert command.writes[-1] == {"704.WSetEna": 1, "704.WSetMod": 1, "704.WSet": -1500.0}
+
+
+def test_battery_with_a_band_alone_is_forced_from_both_sides():
+    command = battery_power({124}, 4.0, 5.0, -1.0, 900.0)
+    assert command.writes[0]["124.OutWRte"] == -20.0
+    assert command.writes[0]["124.InWRte"] == 25.0
+    assert command.writes[1] == {"124.StorCtl_Mod": 3}
+
+
+def test_control_of_a_battery_is_given_back():
+    assert release(BATTERY, points(704), "it").writes == [{"704.WSetEna": 0}]
+    assert release(BATTERY, points(124), "it").writes == [{"124.StorCtl_Mod": 0}]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: pv_limit({1, 103}, 5.0, 1.0, 0.0),
+        lambda: release(PV, points(1, 103), "unit 3"),
+        lambda: pv_limit({123}, None, 1.0, 0.0),
+        lambda: battery_power({1, 103}, 5.0, 5.0, 1.0, 0.0),
+        lambda: battery_power({124}, None, 5.0, 1.0, 0.0),
+        lambda: set_power(load_profile("sdm630"), {"P"}, Ratings(1.0), 1.0, 0.0, "unit 3"),
+    ],
+)
+def test_what_cannot_be_commanded_is_named(ask):
+    with pytest.raises(MissingControl, match="unit 3"):
+        ask()

@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market.model.curves import from_points, respond, take
+from market.rounds import Lines, Tangents, estimate_for
+from market.rounds.estimates import Record
+
+ONE = np.zeros(1, dtype=np.intp)
+
+
+def senders(rng, count):
+    """Random monotone responses between -5 and 5 kW."""
+    return from_points(
+        [(np.sort(rng.uniform(0, 0.3, 5)), np.sort(rng.uniform(-5, 5, 5))[::-1]) for _ in range(count)]
+    )
+
+
+def ask(estimate, curves, who, price):
+    kw = respond(take(curves, who), price)
+    slope = (kw - respond(take(curves, who), price + 1e-7)) / 1e-7
+    estimate.learn(who, price, kw, slope)
+    return kw
+
+
+def assert_monotone(curves):
+    for begin, end in zip(curves.start[:-1], curves.start[1:], strict=True):
+        assert (np.diff(curves.price[begin:end]) >= -1e-12).all()
+        assert (np.diff(curves.kw[begin:end]) <= 1e-12).all()
+
+
+@settings(derandomize=True)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["plain", "slope"]))
+def test_a_belief_is_monotone_and_reaches_over_the_whole_range(seed, form):
+    rng = np.random.default_rng(seed)
+    curves = senders(rng, 4)
+    estimate = estimate_for(
+        form, rng.uniform(1, 100, 4), curves.lowest_kw, curves.highest_kw, np.zeros(len(curves))
+    )
+    for _ in range(6):
+        who = np.flatnonzero(rng.random(4) < 0.7)
+        ask(estimate, curves, who, rng.uniform(-0.1, 0.4, who.size))
+        believed = estimate.curves
+        assert len(believed) == 4
+        assert_monotone(believed)
+        assert believed.highest_kw == pytest.approx(curves.highest_kw)
+        assert believed.lowest_kw == pytest.approx(curves.lowest_kw)
+
+
+@settings(derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_tangents_pass_through_every_answer(seed):
+    rng = np.random.default_rng(seed)
+    curves = senders(rng, 3)
+    estimate = Tangents(np.full(3, 10.0), curves.lowest_kw, curves.highest_kw, np.zeros(len(curves)))
+    asked = rng.uniform(0.0, 0.3, (5, 3))
+    heard = [ask(estimate, curves, np.arange(3), price) for price in asked]
+    for price, kw in zip(asked, heard, strict=True):
+        assert respond(estimate.curves, price) == pytest.approx(kw, abs=1e-9)
+
+
+def test_a_plain_bid_is_its_demand_function():
+    estimate = Lines(np.array([20.0]), np.array([-5.0]), np.array([5.0]), np.zeros(1))
+    estimate.learn(ONE, np.array([0.1]), np.array([1.0]), np.zeros(1))
+    at = [respond(estimate.curves, np.array([price]))[0] for price in (-0.5, 0.05, 0.1, 0.2, 0.9)]
+    assert at == pytest.approx([5.0, 2.0, 1.0, -1.0, -5.0])
+
+
+def negotiate_alone(steepness, line, rounds=60, *, adapt=True):
+    """One sender of a known slope against a fixed supply of 1 kW: the prices that its operator asks."""
+    true = from_points([(np.array([0.1, 0.2]), np.array([0.1 * steepness, 0.0]))])
+    estimate = Lines(np.array([line]), true.lowest_kw, true.highest_kw, np.zeros(1), adapt=adapt)
+    price, prices = 0.11, []
+    for _ in range(rounds):
+        ask(estimate, true, ONE, np.array([price]))
+        believed = estimate.curves
+        # Where the belief takes 1 kW.
+        price = float(np.interp(-1.0, -believed.kw, believed.price))
+        prices.append(price)
+    return estimate, np.array(prices)
+
+
+def test_a_sender_steeper_than_twice_its_line_is_damped_and_then_found():
+    solution = 0.2 - 1.0 / 100.0
+    wild, prices = negotiate_alone(100.0, 20.0, adapt=False)
+    assert np.ptp(prices[-10:]) > 0.01
+    assert not wild.damped.any()
+    damped, prices = negotiate_alone(100.0, 20.0)
+    assert damped.damped.all()
+    assert prices[-1] == pytest.approx(solution, abs=1e-9)
+
+
+def test_a_sender_much_flatter_than_its_line_is_accelerated():
+    solution = 0.2 - 1.0 / 20.0
+    _, slow = negotiate_alone(20.0, 400.0, 20, adapt=False)
+    quick, prices = negotiate_alone(20.0, 400.0, 20)
+    assert quick.accelerated.all()
+    assert abs(prices[-1] - solution) < 1e-9 < 1e-3 < abs(slow[-1] - solution)
+
+
+def test_a_sender_near_its_line_is_left_alone():
+    estimate, prices = negotiate_alone(25.0, 20.0)
+    assert not (estimate.damped | estimate.accelerated).any()
+    assert prices[-1] == pytest.approx(0.2 - 1.0 / 25.0, abs=1e-9)
+
+
+def test_each_senders_belief_is_its_own():
+    rng = np.random.default_rng(4)
+    curves = senders(rng, 3)
+    slope = np.array([5.0, 20.0, 80.0])
+    for form in ("plain", "slope"):
+        together = estimate_for(form, slope, curves.lowest_kw, curves.highest_kw, np.zeros(len(curves)))
+        alone = [
+            estimate_for(
+                form, slope[i : i + 1], curves.lowest_kw[i : i + 1], curves.highest_kw[i : i + 1], np.zeros(1)
+            )
+            for i in range(3)
+        ]
+        for price in rng.uniform(0.0, 0.3, (8, 3)):
+            ask(together, curves, np.arange(3), price)
+            for i, estimate in enumerate(alone):
+                ask(estimate, take(curves, np.array([i])), ONE, price[i : i + 1])
+        for i, estimate in enumerate(alone):
+            mine = take(together.curves, np.array([i]))
+            assert np.array_equal(mine.price, estimate.curves.price)
+            assert np.array_equal(mine.kw, estimate.curves.kw)
+
+
+def test_answers_agree_near_them_and_inside_a_jump():
+    record = Record(1)
+    price, kw = np.array([0.2]), np.array([3.0])
+    assert not record.agrees(price, kw, 1e-6).any()
+    record.keep(ONE, price, kw)
+    assert record.agrees(price + 1e-9, kw - 1e-7, 1e-6).all()
+    assert not record.agrees(price + 1e-3, kw, 1e-6).any()
+    assert not record.agrees(price, kw - 1.0, 1e-6).any()
+    record.keep(ONE, price + 1e-10, kw - 2.0)
+    # Between 1 and 3 kW the sender jumps at this price.
+    assert record.agrees(price, kw - 1.0, 1e-6).all()
+    assert not record.agrees(price, kw + 1.0, 1e-6).any()
+
+
+@pytest.mark.parametrize("form", ["plain", "slope"])
+def test_a_sender_that_is_forgotten_is_as_if_it_had_never_been_heard(form):
+    """Its new range counts from then on, and what is known of the others stays."""
+    slope, low, high = np.array([10.0, 20.0]), np.array([-5.0, -4.0]), np.array([5.0, 4.0])
+    start = np.full(2, 0.1)
+    estimate = estimate_for(form, slope, low, high, start)
+    both = np.arange(2)
+    for price, kw in ((0.1, [2.0, 1.0]), (0.2, [1.5, -1.0])):
+        estimate.learn(both, np.full(2, price), np.array(kw), np.array([5.0, 20.0]))
+    other = respond(estimate.curves, np.full(2, 0.17))[1]
+    estimate.forget(np.array([0]), np.array([-1.0]), np.array([1.0]))
+    fresh = estimate_for(form, slope, np.array([-1.0, -4.0]), np.array([1.0, 4.0]), start)
+    for price in (-1.0, 0.05, 0.1, 0.12, 1.0):
+        now, anew = respond(estimate.curves, np.full(2, price)), respond(fresh.curves, np.full(2, price))
+        assert now[0] == anew[0]
+    assert respond(estimate.curves, np.full(2, 0.17))[1] == other
+    assert (low == [-5.0, -4.0]).all()
