@@ -1,6 +1,6 @@
 """Errors of the message layer.
 
-BrokerError
+BrokerError              (a SharegridError)
 ├── BrokerUnreachable    nothing answers at the address, or it did not come back in time
 ├── BrokerRefused        the broker answers and says no (credentials, a topic)
 ├── BrokerStartError     a broker of our own did not start (missing program, busy port)
@@ -10,8 +10,10 @@ BrokerError
 Each message is one line: what went wrong, where, and what to do about it.
 """
 
+from sharegrid.errors import SharegridError
 
-class BrokerError(Exception):
+
+class BrokerError(SharegridError):
     """Root of every error that the message layer raises on purpose."""
 
 

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from broker.errors import BrokerError
-from cosim.errors import SharegridError
 from cosim.memory import keep_freed_memory
 from cosim.study.commands import feeder
-from devices.errors import DeviceError
 from devices.program.command import device
-from market.errors import MarketError
+from sharegrid import PACKAGES
+from sharegrid.errors import SharegridError
 
 if TYPE_CHECKING:
     from market.methods import Method
@@ -42,7 +40,7 @@ class _OneLineErrors(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (SharegridError, BrokerError, DeviceError, MarketError) as error:
+        except SharegridError as error:
             click.echo(f"sharegrid: {error}", err=True)
             sys.exit(USER_ERROR)
         except click.UsageError as error:
@@ -51,7 +49,7 @@ class _OneLineErrors(click.Group):
             click.echo(f"sharegrid: {said}; see `{path} -h`", err=True)
             sys.exit(USER_ERROR)
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] in {"broker", "cosim", "devices", "market"}:
+            if (error.name or "").partition(".")[0] in PACKAGES:
                 raise
             click.echo(
                 f"sharegrid: {error.name} is not installed: pip install 'sharegrid[cosim]' for this command",

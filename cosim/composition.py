@@ -17,7 +17,6 @@ from broker.client.mqtt import connect
 from broker.messages import Step, StepName
 from broker.node import Node, offline_will, serve
 from cosim.control.clock import Clock, Pacing
-from cosim.errors import SharegridError
 from cosim.feeder.service import FeederService
 from cosim.feeder.thread import FeederOwner
 from cosim.population.noise import generator
@@ -40,6 +39,7 @@ from market.participants.audit.auditor import Auditor
 from market.participants.lam.host import LamHost
 from market.participants.prosumers.hosts import LiveHost, PopulationHost
 from market.participants.wam.operator import WamOperator
+from sharegrid.errors import SharegridError
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 

@@ -21,8 +21,8 @@ from broker.client.bus import Bus
 from broker.client.mqtt import connect
 from broker.messages import Stop, Stopped
 from broker.topics import Topics
-from cosim.errors import SharegridError
 from cosim.results.directory import LIVE
+from sharegrid.errors import SharegridError
 
 KEY = "s"
 NOTE = LIVE

@@ -10,7 +10,7 @@ import time
 import tomllib
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,27 +27,25 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from broker.errors import BrokerError
 from broker.messages import Stop
 from broker.server.choose import open_broker
 from broker.topics import topic_safe
 from cosim.composition import Stage, control, perform, services
 from cosim.control.clock import Clock, Pacing
 from cosim.emergency import KEY, findable, on_key
-from cosim.errors import SharegridError
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
+from cosim.recording.summary import summarise
 from cosim.report import write_report
 from cosim.results.comparison import fault_cost, same_but_for_faults
 from cosim.results.directory import LEDGER, FeederMap, Run, RunWriter, held_files, load
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
-from cosim.results.summary import summarise
 from cosim.results.summary_table import summary_table
 from cosim.scenario import Scenario, load_scenario, resolved_toml
 from cosim.world import World, build_world
-from devices.errors import DeviceError
+from sharegrid.errors import SharegridError
 
 ROLES = ("market", "feeder", "devices")
 INTERRUPTED = 130
@@ -89,6 +87,31 @@ class RunOptions:
             raise RunError(f"--run-id {run_id}: use letters, digits, dot, dash, colon and underscore only")
         return run_id
 
+    def directory(self) -> Path:
+        """Run directory: as given, or named after the run."""
+        return Path("runs") / self.name() if self.out is None else Path(self.out)
+
+
+def run(scenario: str | Path | None = None, **options: Any) -> Run:
+    """Run a scenario from Python and load what it wrote.
+
+    Parameters
+    ----------
+    scenario
+        A scenario file; without one the shipped summer day.
+    options
+        Fields of `RunOptions`: ``intervals``, ``start``, ``out``, ``pace``, ``broker``, ``seed`` and so on.
+
+    Raises
+    ------
+    SharegridError
+        Whatever a user can put right, in one line.
+    """
+    given = RunOptions(scenario=None if scenario is None else Path(scenario), **options)
+    named = replace(given, run_id=given.name())
+    run_command(named)
+    return load(named.directory())
+
 
 def run_command(options: RunOptions) -> int:
     """Run a scenario; returns the exit status: 0, or 130 when it was interrupted."""
@@ -120,7 +143,7 @@ async def _run(options: RunOptions) -> int:
     scenario = options.load()
     pacing = Pacing.parse(options.pace)
     run_id = options.name()
-    out = options.out if options.out is not None else Path("runs") / run_id
+    out = replace(options, run_id=run_id).directory()
     choice = options.broker or scenario.broker.use
     if options.elsewhere and "://" not in choice:
         raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
@@ -163,7 +186,7 @@ async def _run(options: RunOptions) -> int:
         with _ends_on_signal(clock) as signalled, _stops_on_key(clock):
             try:
                 await perform([*jobs, recorder.run, clock.run])
-            except* (SharegridError, BrokerError, DeviceError) as group:
+            except* SharegridError as group:
                 failure = group
         # Whatever ended the run: what is complete is written down and said.
         summary = summarise(

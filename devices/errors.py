@@ -1,6 +1,6 @@
 """Errors of the device layer.
 
-DeviceError
+DeviceError              (a SharegridError)
 ├── MapError             a profile or register map is missing or wrong
 ├── EndpointError        the address of a device cannot be understood
 ├── PowerFileError       a file of power over time cannot be used
@@ -26,8 +26,10 @@ DeviceError
 Each message is one line: what went wrong, where, and what to do about it.
 """
 
+from sharegrid.errors import SharegridError
 
-class DeviceError(Exception):
+
+class DeviceError(SharegridError):
     """Root of every error that the device layer raises on purpose."""
 
 

@@ -1,15 +1,15 @@
 """What can go wrong in the market, each said in one line.
 
-MarketError
+MarketError       (a SharegridError)
 ├── CaseError      the input is malformed
 ├── Infeasible     no trade meets every limit
 └── NotConverged   the solver gave up short of its tolerance
 """
 
-from __future__ import annotations
+from sharegrid.errors import SharegridError
 
 
-class MarketError(Exception):
+class MarketError(SharegridError):
     """Root of the market's errors."""
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from broker.messages import Availability, Done, Step, StepName
 from broker.node import Node
-from cosim.errors import SharegridError
+from sharegrid.errors import SharegridError
 
 STEPS: tuple[StepName, ...] = ("measure", "bid", "clear", "dispatch", "act", "meter", "settle")
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from cosim.errors import SharegridError
 from cosim.feeder.circuit import FeederLayout
 from cosim.feeder.linear import Linearisation
+from sharegrid.errors import SharegridError
 
 
 def save_linearisation(lin: Linearisation, layout: FeederLayout, path: Path) -> None:

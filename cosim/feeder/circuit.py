@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.errors import SharegridError
+from sharegrid.errors import SharegridError
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]

@@ -2,9 +2,9 @@
 
 from cosim.feeder.circuit import FeederLayout
 from cosim.scenario import ScenarioError
-from cosim.scenario.checks import closest
 from cosim.scenario.network import Event
 from cosim.scenario.timeline import Timeline, tick_of
+from sharegrid.text import closest
 
 
 def schedule(

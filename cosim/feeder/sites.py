@@ -6,8 +6,8 @@ import numpy as np
 
 from cosim.feeder.circuit import LamSite
 from cosim.feeder.opendss import Feeder
-from cosim.scenario.checks import closest
 from cosim.scenario.table_file import TableFile, read_table
+from sharegrid.text import closest
 
 # Column: unit, meaning, what holds where it is left out.
 COLUMNS = {

@@ -8,19 +8,16 @@ consumption or rating.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosim.population.members import Population
+from cosim.population.source import Source
 from cosim.scenario import Scenario
-from cosim.scenario.checks import closest
 from cosim.scenario.table_file import TableFile, read_table
 from cosim.scenario.timeline import Timeline
-
-if TYPE_CHECKING:
-    from cosim.population.profiles import Source
+from sharegrid.text import closest
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +53,7 @@ class Tabled:
         The run's rows of the table, ``(intervals * rows_per_tick, columns)``.
     """
 
-    rest: "Source"
+    rest: Source
     values: Floats
     rows_per_tick: int
     load: Assigned
@@ -71,7 +68,7 @@ class Tabled:
         return load, pv
 
 
-def read_profiles(scenario: Scenario, population: Population, timeline: Timeline, rest: "Source") -> Tabled:
+def read_profiles(scenario: Scenario, population: Population, timeline: Timeline, rest: Source) -> Tabled:
     """Profiles of a user's table for a run.
 
     Parameters

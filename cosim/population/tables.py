@@ -15,8 +15,8 @@ from cosim.population.members import (
 )
 from cosim.population.noise import generator
 from cosim.scenario import Scenario
-from cosim.scenario.checks import closest
 from cosim.scenario.table_file import TableFile, read_table
+from sharegrid.text import closest
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from cosim.errors import SharegridError
 from cosim.results.columns import TABLES
+from sharegrid.errors import SharegridError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -31,7 +31,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     Parameters
     ----------
     summary
-        What ``cosim.results.summary.build_summary`` gives.
+        What ``cosim.recording.summary.build_summary`` gives.
     """
     from rich.table import Table
 

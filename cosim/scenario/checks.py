@@ -3,22 +3,14 @@
 import re
 from collections import Counter
 from datetime import datetime, timedelta
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from cosim.scenario.scenario import Scenario
 from cosim.scenario.timeline import tick_of, timeline_of
 from cosim.scenario.units import Hourly
-
-if TYPE_CHECKING:
-    from cosim.scenario.load import Scenario
-
-
-def closest(name: str, known: list[str]) -> str:
-    """Remedy "did you mean 'x'?" for a misspelt name, or an empty text."""
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else ""
+from sharegrid.text import closest
 
 
 def hourly(price: Hourly) -> tuple[float, ...]:
@@ -85,12 +77,12 @@ def _structs_in(annotation: Any) -> list[type[msgspec.Struct]]:
     ]
 
 
-def inconsistency(scenario: "Scenario") -> tuple[str, str] | None:
+def inconsistency(scenario: Scenario) -> tuple[str, str] | None:
     """First contradiction between keys: (dotted key, what and remedy), or None."""
     return _time(scenario) or _ranges(scenario) or _prices(scenario) or _network(scenario)
 
 
-def _time(scenario: "Scenario") -> tuple[str, str] | None:
+def _time(scenario: Scenario) -> tuple[str, str] | None:
     run, site = scenario.run, scenario.site
     if not 1990 <= run.start.year <= 2100:
         return "run.start", f"the year {run.start.year} is outside 1990 to 2100; give another"
@@ -111,7 +103,7 @@ def _time(scenario: "Scenario") -> tuple[str, str] | None:
     return None
 
 
-def _ranges(scenario: "Scenario") -> tuple[str, str] | None:
+def _ranges(scenario: Scenario) -> tuple[str, str] | None:
     population = scenario.population
     pv, battery, flexible = population.pv, population.battery, population.flexible
     pairs = (
@@ -132,7 +124,7 @@ def _ranges(scenario: "Scenario") -> tuple[str, str] | None:
     return None
 
 
-def _network(scenario: "Scenario") -> tuple[str, str] | None:
+def _network(scenario: Scenario) -> tuple[str, str] | None:
     feeder = scenario.feeder
     v1, v2, v3, v4 = feeder.volt_var_pu
     if not 0.5 < v1 < v2 <= v3 < v4 < 1.5:
@@ -155,7 +147,7 @@ def _network(scenario: "Scenario") -> tuple[str, str] | None:
     return None
 
 
-def _prices(scenario: "Scenario") -> tuple[str, str] | None:
+def _prices(scenario: Scenario) -> tuple[str, str] | None:
     grid, tariff = scenario.market.grid, scenario.market.tariff
     rules = (
         (

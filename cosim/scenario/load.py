@@ -1,7 +1,6 @@
-"""A scenario: everything that decides what a run is, read from one TOML file.
+"""Reads a scenario from a TOML file, overrides some of its values, and writes it back.
 
-The sections are declared in `cosim.scenario.sections`; here they are put together, loaded, overridden and
-written back. What is wrong with a file is said in one line: file, line, key, remedy.
+What is wrong with a file is said in one line: file, line, key, remedy.
 """
 
 import tomllib
@@ -9,52 +8,16 @@ from datetime import date, datetime, time
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
 
-from cosim.errors import SharegridError
-from cosim.scenario.checks import choices, closest, find_line, inconsistency, unknown_key
+from cosim.scenario.checks import choices, find_line, inconsistency, unknown_key
 from cosim.scenario.extension import Extension
-from cosim.scenario.faults import FaultOrder
-from cosim.scenario.hardware import DeviceEntry
-from cosim.scenario.network import Event
-from cosim.scenario.people import PopulationSection
-from cosim.scenario.sections import (
-    BrokerSection,
-    FeederSection,
-    Live,
-    MarketSection,
-    Run,
-    Site,
-    Tables,
-    Weather,
-)
+from cosim.scenario.scenario import Scenario, ScenarioError
+from cosim.scenario.sections import Run
 from cosim.scenario.timeline import intervals_to_midnight
-
-
-class ScenarioError(SharegridError):
-    """A scenario file, an override or a user's table that cannot be used; one line with the remedy."""
-
-
-class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All that a run depends on; equal scenarios give equal runs."""
-
-    run: Annotated[Run, Meta(description="Span of time and seed.")] = Run()
-    feeder: Annotated[FeederSection, Meta(description="Network and limits.")] = FeederSection()
-    site: Annotated[Site, Meta(description="Where the sun is seen from.")] = Site()
-    population: Annotated[PopulationSection, Meta(description="Prosumers.")] = PopulationSection()
-    weather: Annotated[Weather, Meta(description="Clouds.")] = Weather()
-    market: Annotated[MarketSection, Meta(description="Rules of both layers.")] = MarketSection()
-    live: Annotated[Live, Meta(description="Prosumers with devices.")] = Live()
-    tables: Annotated[Tables, Meta(description="Users' own data.")] = Tables()
-    events: Annotated[
-        tuple[Event, ...], Meta(description="What happens to the feeder, one sub-table each.")
-    ] = ()
-    broker: Annotated[BrokerSection, Meta(description="Message bus.")] = BrokerSection()
-    devices: Annotated[tuple[DeviceEntry, ...], Meta(description="Devices outside the run.")] = ()
-    faults: Annotated[tuple[FaultOrder, ...], Meta(description="Faults on demand.")] = ()
+from sharegrid.text import closest
 
 
 def load_scenario(

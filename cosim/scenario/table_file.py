@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.topics import topic_safe
-from cosim.scenario.load import ScenarioError
+from cosim.scenario.scenario import ScenarioError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -198,9 +198,9 @@ def run(
     from rich.console import Console
     from rich.progress import Progress
 
-    from cosim.errors import SharegridError
     from cosim.feeder.timeseries import run_series
     from cosim.study.shapes import household_factors, read_factors
+    from sharegrid.errors import SharegridError
 
     if out.exists() and not out.is_dir():
         raise SharegridError(f"{out}: is a file; choose a folder that can be written")

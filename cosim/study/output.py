@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 import msgspec
 
-from cosim.errors import SharegridError
+from sharegrid.errors import SharegridError
 
 if TYPE_CHECKING:
     from cosim.feeder.circuit import AcState, PublishedSolution

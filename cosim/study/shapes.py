@@ -8,10 +8,10 @@ import numpy as np
 
 from cosim.feeder.circuit import Floats
 from cosim.population.household import household_shape
-from cosim.scenario.checks import closest
 from cosim.scenario.sections import Run
 from cosim.scenario.table_file import read_table
 from cosim.scenario.timeline import timeline_of
+from sharegrid.text import closest
 
 _LOWEST, _HIGHEST = -100.0, 100.0
 

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederError, Floats, LamSite
 from cosim.feeder.powerflow.admittance import Ints
-from cosim.scenario.checks import closest
+from sharegrid.text import closest
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import plotly.graph_objects as go
 import pytest
 
 from broker.messages import Traffic
+from cosim.recording.summary import Facts, build_summary
 from cosim.report.comparison import compare
 from cosim.report.map import map_data
 from cosim.report.page import MOST_EVENTS, happened, incidents, key_figures, report_command, write_report
 from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.ledger import Ledger, account_names, book_interval
 from cosim.results.provenance import provenance
-from cosim.results.summary import Facts, build_summary
 
 LOCAL = timezone(timedelta(hours=2))
 SMALL = FeederMap(

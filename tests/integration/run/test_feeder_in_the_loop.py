@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.results.summary import network_figures
+from cosim.results.network import network_figures
 
 ROOT = Path(__file__).parents[3]
 

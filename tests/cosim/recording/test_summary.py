@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from broker.messages import Traffic
+from cosim.recording.summary import Facts, build_summary
 from cosim.results.columns import INTERVALS
 from cosim.results.economics import cost_figures
 from cosim.results.network import network_figures
 from cosim.results.provenance import provenance
-from cosim.results.summary import Facts, build_summary
 from cosim.results.summary_table import summary_table, within_limits
 
 
