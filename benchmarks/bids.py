@@ -44,8 +44,8 @@ from broker.messages import (
 )
 from broker.node import Node, serve
 from broker.server.choose import open_broker
+from market.model.arrays import Floats
 from market.model.case import Case, Resources
-from market.model.curves import Floats
 from market.participants.lam.host import LamHost
 from market.participants.prosumers.hosts import LiveHost
 from market.participants.prosumers.portfolio import Position

@@ -11,8 +11,9 @@ from cosim.feeder.opendss import Feeder
 from cosim.population.portfolios import Sky, VirtualPortfolio
 from cosim.scenario import load_scenario
 from cosim.world import build_world
+from market.model.arrays import Floats
 from market.model.case import Case, Grid, Network, Resources, Tariff
-from market.model.curves import Curves, Floats, respond, shift
+from market.model.curves import Curves, respond, shift
 from market.model.response import supply_curves
 from market.solver.clearing import clear, member_curves
 from market.solver.lam import aggregate

@@ -50,8 +50,8 @@ from cosim.feeder.opendss import Feeder
 from cosim.memory import keep_freed_memory
 from market.analysis.certificate import Certificate, certify
 from market.files.case_file import encode_case
+from market.model.arrays import Floats
 from market.model.case import Case
-from market.model.curves import Floats
 from market.model.response import supply_curves
 from market.oracles import monolithic
 from market.solver.clearing import Outcome, clear

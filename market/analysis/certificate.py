@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from market.analysis.reply import Programs
+from market.model.arrays import Floats
 from market.model.case import Case
-from market.model.curves import Floats
 from market.model.limits import row_scale
 
 ROUNDING = 1e-12

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.errors import MarketError
+from market.model.arrays import Floats
 from market.model.case import Case
-from market.model.curves import Curves, Floats, from_points
+from market.model.curves import Curves, from_points
 from market.model.response import supply_curves
 from market.solver.clearing import Outcome, member_curves
 from market.solver.lam import aggregate

@@ -12,8 +12,8 @@ import numpy as np
 
 from market.analysis.reference import Benchmark, efficiency
 from market.analysis.settlement import trade_payment
+from market.model.arrays import Floats
 from market.model.case import Case
-from market.model.curves import Floats
 
 EVEN = 1e-9
 """A prosumer that loses less than this is not worse off [$/h or $]."""

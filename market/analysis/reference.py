@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 
 from market.errors import MarketError
+from market.model.arrays import Floats, Ints
 from market.model.case import Case
-from market.model.curves import Curves, Floats, Ints, respond_range, shift
+from market.model.curves import Curves, respond_range, shift
 from market.model.limits import MISSED_KW, grid_excess, row_excess
 from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.lam import aggregate, clear_lams

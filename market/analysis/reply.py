@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from market.model.arrays import Floats, Ints
 from market.model.case import Resources
-from market.model.curves import Floats, Ints
 
 BISECTIONS = 100
 

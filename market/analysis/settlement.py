@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market.model.arrays import Floats, Ints
 from market.model.case import Grid, Network, Tariff
-from market.model.curves import Floats, Ints
 
 
 @dataclass(frozen=True)

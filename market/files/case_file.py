@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from market.errors import CaseError
+from market.model.arrays import Floats, Ints
 from market.model.case import Case, Conjecture, Grid, Network, Resources, Tariff
-from market.model.curves import Floats, Ints
 
 LARGEST = 1e9
 """Numbers beyond this are units gone wrong, and would drown all others in rounding."""

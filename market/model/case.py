@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from market.model.curves import Bools, Floats, Ints
+from market.model.arrays import Bools, Floats, Ints
 
 Conjecture = Literal["sharing", "price-taking"]
 

@@ -10,11 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Bools = NDArray[np.bool_]
+from market.model.arrays import Floats, Ints
 
 NARROWEST = 1e-200
 """Prices nearer than this [$/kWh] are a jump to slopes, which would overflow."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from market.errors import Infeasible
+from market.model.arrays import Floats
 from market.model.case import Grid, Network
-from market.model.curves import Floats
 
 MISSED_KW = 1e-6
 """A limit missed by no more than this counts as met; where all power is below 1 kW, by this part of it."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market.model.arrays import Bools, Floats, Ints
 from market.model.case import Resources
-from market.model.curves import Bools, Curves, Floats, Ints, starts
+from market.model.curves import Curves, starts
 
 STEP_WIDTH = 1e-12
 """Marginal values closer than this [$/kWh] make a resource's ramp a step: rounding would eat the ramp."""

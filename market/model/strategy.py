@@ -11,8 +11,9 @@ from typing import Protocol
 
 import numpy as np
 
+from market.model.arrays import Bools, Floats, Ints
 from market.model.case import Resources, Tariff
-from market.model.curves import Bools, Curves, Floats, Ints, join, shift, take
+from market.model.curves import Curves, join, shift, take
 from market.model.response import supply_curves
 
 

@@ -14,7 +14,8 @@ import cvxpy as cp
 import numpy as np
 
 from market.errors import CaseError
-from market.model.curves import Curves, Floats, from_points
+from market.model.arrays import Floats
+from market.model.curves import Curves, from_points
 
 Cost = Callable[[cp.Variable], tuple[cp.Expression, list[cp.Constraint]]]
 """From a member's trade q [kW, + bought] to its cost g(q) [$/h] and its limits."""

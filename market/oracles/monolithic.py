@@ -17,8 +17,8 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from market.errors import NotConverged
+from market.model.arrays import Floats, Ints
 from market.model.case import Case, Network
-from market.model.curves import Floats, Ints
 from market.model.limits import explain, grid_excess, row_excess, row_scale
 from market.solver.clearing import Outcome
 from market.solver.wam import WamOutcome, dlmp_parts

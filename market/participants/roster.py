@@ -6,13 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from market.model.arrays import Bools, Floats, Ints
 from market.model.case import Case, Grid, Tariff
 from market.rounds import Form
-
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -37,15 +34,15 @@ class Roster:
 
     prosumers: tuple[str, ...]
     lams: tuple[str, ...]
-    lam: Indices
-    live: npt.NDArray[np.bool_]
+    lam: Ints
+    live: Bools
     rating_kw: Floats
-    hosts: dict[str, Indices]
-    lam_hosts: dict[str, Indices]
+    hosts: dict[str, Ints]
+    lam_hosts: dict[str, Ints]
 
     @property
-    def live_members(self) -> Indices:
-        """Indices of the live prosumers, ascending."""
+    def live_members(self) -> Ints:
+        """Ints of the live prosumers, ascending."""
         return np.flatnonzero(self.live)
 
 

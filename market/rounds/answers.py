@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from market.model.curves import Curves, Floats, fall, last_not_above
+from market.model.arrays import Floats
+from market.model.curves import Curves, fall, last_not_above
 
 
 class Response(Protocol):

@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from market.model.curves import Bools, Curves, Floats, Ints, join, starts, take
+from market.model.arrays import Bools, Floats, Ints
+from market.model.curves import Curves, join, starts, take
 
 CYCLES = 0.95
 """An answer that misses on the other side, and by more than this part of the last miss, is cycling."""

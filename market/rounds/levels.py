@@ -14,7 +14,8 @@ from typing import TypeVar
 import numpy as np
 
 from market.errors import NotConverged
-from market.model.curves import Bools, Curves, Floats, Ints, price_range, respond, shift
+from market.model.arrays import Bools, Floats, Ints
+from market.model.curves import Curves, price_range, respond, shift
 from market.rounds.answers import CurveResponse
 from market.rounds.estimates import NOISE_KW, Estimate, Record
 from market.solver.wam import WamOutcome

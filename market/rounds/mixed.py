@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from market.model.curves import Floats, Ints
+from market.model.arrays import Floats, Ints
 from market.rounds.answers import Response
 
 

@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 
 from market.errors import NotConverged
+from market.model.arrays import Floats
 from market.model.case import Case
-from market.model.curves import Curves, Floats
+from market.model.curves import Curves
 from market.rounds.answers import Response
 from market.rounds.estimates import Form, estimate_for
 from market.rounds.levels import (

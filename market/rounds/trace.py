@@ -9,8 +9,8 @@ from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 
+from market.model.arrays import Floats
 from market.model.case import Case
-from market.model.curves import Floats
 from market.model.response import Supply, disaggregate, supply_curves
 from market.rounds.negotiation import Round
 from market.solver.clearing import Outcome, clear

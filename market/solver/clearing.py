@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market.model.arrays import Floats
 from market.model.case import Case
-from market.model.curves import Curves, Floats, shift
+from market.model.curves import Curves, shift
 from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.lam import aggregate, clear_lams
 from market.solver.wam import WamOutcome, clear_wam

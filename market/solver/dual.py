@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from market.model.curves import Curves, Floats, answer, respond
+from market.model.arrays import Floats
+from market.model.curves import Curves, answer, respond
 from market.solver.staircase import Staircases, local_minimum
 
 ITERATIONS = 400

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from market.model.arrays import Bools, Floats
 from market.model.case import Grid, Network
-from market.model.curves import Bools, Curves, Floats
+from market.model.curves import Curves
 from market.model.limits import MISSED_KW, explain, grid_excess, row_scale
 from market.solver.dual import DualPoint, solve_dual
 from market.solver.staircase import Staircases

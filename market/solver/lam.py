@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.errors import Infeasible
+from market.model.arrays import Bools, Floats, Ints
 from market.model.curves import (
     NARROWEST,
-    Bools,
     Curves,
-    Floats,
-    Ints,
     answer,
     fall,
     join,

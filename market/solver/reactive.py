@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from market.model.arrays import Floats
 from market.model.case import Grid, Network
-from market.model.curves import Curves, Floats, join, respond
+from market.model.curves import Curves, join, respond
 from market.solver.wam import WamOutcome, clear_wam
 
 REST = 1e-3

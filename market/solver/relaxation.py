@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from market.model.arrays import Floats
 from market.model.case import Grid, Network
-from market.model.curves import Curves, Floats
+from market.model.curves import Curves
 from market.model.limits import MISSED_KW, grid_excess, row_excess, row_scale
 from market.solver.elastic import Limits
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.model.curves import Floats, Ints
+from market.model.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

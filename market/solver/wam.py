@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from market.errors import NotConverged
+from market.model.arrays import Floats
 from market.model.case import Grid, Network
-from market.model.curves import Curves, Floats, price_range, shift
+from market.model.curves import Curves, price_range, shift
 from market.model.limits import MISSED_KW
 from market.solver.dual import DualPoint, solve_dual
 from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw

@@ -17,8 +17,8 @@ from market.analysis.indicators import prosumer_savings
 from market.analysis.reference import Benchmark, Name, efficiency, references
 from market.analysis.settlement import WamSurplus, settle, wam_surplus
 from market.analysis.tolerance import exceeds
+from market.model.arrays import Bools, Floats
 from market.model.case import Case
-from market.model.curves import Bools, Floats
 from market.model.response import supply_curves
 from market.participants.audit.interval import (
     Allocation,

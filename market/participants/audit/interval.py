@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from broker.messages import LamOutcome, NetworkModel, PositionBatch, WamOutcome, columns
+from market.model.arrays import Bools, Floats, Ints
 from market.model.case import Case, Resources
-from market.model.curves import Bools, Floats, Ints
 from market.participants.network import inverters_of, network_of
 from market.participants.roster import Roster, Rules, Terms
 from market.solver.relaxation import give_way

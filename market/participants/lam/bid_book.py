@@ -6,14 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from broker.messages import BidBatch, CurveBid, MeteredBatch, columns
-from market.model.curves import Bools, Curves, join, take
+from market.model.arrays import Bools, Floats, Ints
+from market.model.curves import Curves, join, take
 from market.participants.roster import Roster
-
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class Seats:
     Attributes
     ----------
     lams
-        Indices of the host's LAMs, ascending, ``(M,)``.
+        Ints of the host's LAMs, ascending, ``(M,)``.
     names, members
         Names and prosumer indices of the members, ascending, ``(n,)``.
     group
@@ -36,10 +33,10 @@ class Seats:
         Last good metered power, ``(n,)``; written as meters report.
     """
 
-    lams: Indices
+    lams: Ints
     names: tuple[str, ...]
-    members: Indices
-    group: Indices
+    members: Ints
+    group: Ints
     live: dict[str, int]
     rating_kw: Floats
     last_kw: Floats
@@ -95,7 +92,7 @@ class BatchBids:
     """Curves, prosumer indices and reactive power of a population host's ``m`` bids, and which are valid."""
 
     curves: Curves
-    prosumer: Indices
+    prosumer: Ints
     reactive_kvar: Floats
     valid: Bools
 
@@ -145,7 +142,7 @@ def check_reactive(reactive_kvar: float, rating_kw: float) -> None:
         raise ValueError(f"reactive power is beyond the connection's rating of {rating_kw:g} kW")
 
 
-def read_batch(batch: BidBatch, prosumer: Indices, rating_kw: Floats) -> BatchBids:
+def read_batch(batch: BidBatch, prosumer: Ints, rating_kw: Floats) -> BatchBids:
     """Bids of a batch that must speak for the prosumers ``prosumer``, ``(m,)``, with their ratings.
 
     A single curve that is not a bid is left out by ``valid``; a batch that cannot be told apart into curves
@@ -169,7 +166,7 @@ def read_batch(batch: BidBatch, prosumer: Indices, rating_kw: Floats) -> BatchBi
     return BatchBids(Curves(price, kw, start), prosumer, reactive_kvar, valid)
 
 
-def read_metered(batch: MeteredBatch, prosumer: Indices) -> tuple[Floats, Floats]:
+def read_metered(batch: MeteredBatch, prosumer: Ints) -> tuple[Floats, Floats]:
     """Energy [kWh] and reactive energy [kvarh] of the prosumers that a batch must speak for, ``(m,)`` each.
 
     Raises ``ValueError`` where it speaks for others, or a value is missing or not finite.

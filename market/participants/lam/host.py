@@ -25,7 +25,7 @@ from broker.messages import (
     columns,
 )
 from broker.node import Node
-from market.model.curves import Floats
+from market.model.arrays import Floats
 from market.participants.gates import sit_out, three_quarters
 from market.participants.lam.bid_book import Seats, read_metered
 from market.participants.lam.curve_members import CurveMembers

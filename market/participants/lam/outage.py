@@ -8,7 +8,7 @@ import numpy as np
 
 from broker.messages import WamOutcome
 from broker.node import Node
-from market.model.curves import Bools, Floats, Ints
+from market.model.arrays import Bools, Floats, Ints
 from market.participants.lam.bid_book import Seats
 from market.participants.lam.sharing import Shares
 from market.participants.roster import Roster

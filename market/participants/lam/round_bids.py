@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from broker.messages import Opening, OpeningBatch, columns
-from market.model.curves import Bools, Floats, Ints
+from market.model.arrays import Bools, Floats, Ints
 from market.participants.lam.bid_book import numbers
 
 SLACK_KW = 1e-6

@@ -16,7 +16,7 @@ import numpy as np
 from broker.messages import LamOpening, LamPrice, LamRoundBid, Step, Talks, WamOutcome, WamPrice, columns
 from broker.node import Node
 from market.errors import NotConverged
-from market.model.curves import Bools, Floats
+from market.model.arrays import Bools, Floats
 from market.participants.gates import (
     MEMBERS_ROUND,
     GateClosed,

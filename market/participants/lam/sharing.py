@@ -9,7 +9,8 @@ import numpy as np
 
 from broker.messages import Step, Talks, WamOutcome
 from broker.node import Node
-from market.model.curves import Curves, Floats, respond, shift
+from market.model.arrays import Floats
+from market.model.curves import Curves, respond, shift
 from market.participants.lam.bid_book import Seats
 from market.participants.roster import Roster, Terms
 from market.rounds import Tally

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from broker.messages import LamPrice, PositionBatch, columns
 from broker.node import Node
+from market.model.arrays import Floats, Ints
 from market.model.curves import Curves
 from market.model.response import disaggregate, supply_curves
 from market.model.strategy import Conduct, View, bids_of
@@ -17,15 +17,12 @@ from market.participants.prosumers.portfolio import Position
 from market.participants.roster import Roster, Rules, first_of
 from market.rounds import CurveResponse
 
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
-
 
 @dataclass(frozen=True)
 class RoundBids:
     """Bids at announced prices: places in the group ``(m,)``, intercepts [kW] and slopes [kW per $/kWh]."""
 
-    place: Indices
+    place: Ints
     intercept_kw: Floats
     slope: Floats
 
@@ -39,7 +36,7 @@ class Desk:
         Whether one bid tells the whole response; else bids answer prices round by round.
     """
 
-    def __init__(self, node: Node, roster: Roster, rules: Rules, members: Indices, conduct: Conduct) -> None:
+    def __init__(self, node: Node, roster: Roster, rules: Rules, members: Ints, conduct: Conduct) -> None:
         lam = self.lam = roster.lam[members]
         self.roster = roster
         self.tells_curves = rules.bidding == "curve"

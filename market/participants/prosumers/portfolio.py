@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from broker.messages import DeviceSetPoint, Telemetry
+from market.model.arrays import Floats
 from market.model.case import Resources
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 from broker.collector import Collector
 from broker.messages import LamBid, NetworkModel, Step, Talks, columns
 from broker.node import Node
-from market.model.curves import Curves, Floats, from_points, respond, shift
+from market.model.arrays import Floats
+from market.model.curves import Curves, from_points, respond, shift
 from market.participants.lam.bid_book import check_curve
 from market.participants.lam.sharing import told
 from market.participants.network import clear_model

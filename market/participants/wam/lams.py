@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from broker.messages import NetworkModel, Step, Talks
-from market.model.curves import Curves, Floats
+from market.model.arrays import Floats
+from market.model.curves import Curves
 from market.participants.roster import Terms
 from market.solver.wam import WamOutcome
 

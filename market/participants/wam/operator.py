@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from broker.messages import FeederReply, FeederRequest, FeederState, NetworkModel, Step, columns
 from broker.messages import WamOutcome as OutcomeMessage
 from broker.node import Node
 from market.errors import Infeasible, NotConverged
+from market.model.arrays import Floats
 from market.model.curves import price_range
 from market.participants.gates import halfway, sit_out
 from market.participants.network import (
@@ -34,8 +34,6 @@ from market.participants.wam.curve_lams import CurveLams
 from market.participants.wam.lams import Lams, Standby
 from market.participants.wam.round_lams import RoundLams
 from market.solver.wam import WamOutcome
-
-Floats = npt.NDArray[np.float64]
 
 
 class FeederSilent(Exception):

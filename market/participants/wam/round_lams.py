@@ -14,7 +14,8 @@ import numpy as np
 from broker.collector import Collector, Late
 from broker.messages import LamOpening, LamRoundBid, NetworkModel, Step, Talks, WamPrice, columns
 from broker.node import Node
-from market.model.curves import Curves, Floats, Ints, respond
+from market.model.arrays import Floats, Ints
+from market.model.curves import Curves, respond
 from market.participants.gates import LAMS_ROUND, GateClosed, bidding_gate, converse, round_gate
 from market.participants.lam.sharing import told
 from market.participants.network import clear_model, middle_price
