@@ -21,7 +21,7 @@ from market.model.arrays import Floats, Ints
 from market.model.case import Case, Network
 from market.model.limits import explain, grid_excess, row_excess, row_scale
 from market.solver.clearing import Outcome
-from market.solver.wam import WamOutcome, dlmp_parts
+from market.solver.wam import WamClearing, dlmp_parts
 
 Rules = Literal[
     "market", "optimum", "no sharing", "LAM only", "single layer", "single layer over the network"
@@ -116,7 +116,7 @@ def clear(case: Case) -> Outcome:
     found = solve(case)
     network = case.network or _no_rows(len(case.lam_id))
     energy, loss, voltage, congestion = dlmp_parts(network, case.balance, found.energy_price, found.row_dual)
-    wam = WamOutcome(
+    wam = WamClearing(
         net_kw=found.net_kw,
         price=energy + loss + voltage + congestion,
         energy=energy,

@@ -15,7 +15,7 @@ from market.model.curves import Curves, join, take
 from market.participants.roster import Terms
 from market.solver.reactive import Inverters, clear_with_inverters, widened
 from market.solver.relaxation import HEAD, give_way, relax
-from market.solver.wam import WamOutcome, clear_wam
+from market.solver.wam import WamClearing, clear_wam
 
 TRUE_PU = 1e-4
 """Distance from AC power flow within which a linear model counts as true."""
@@ -23,7 +23,7 @@ TRUE_PU = 1e-4
 _UNIT = {HEAD: " kW"}
 
 
-def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamOutcome:
+def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamClearing:
     """Clear the WAM over a linear model as it came off the wire, with inverters' set-points where it has any.
 
     LAMs that no source feeds trade nothing. Limits that no trade can keep give way by as little as possible,
@@ -49,7 +49,7 @@ def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamOutcome
     network, balance = network_of(model), np.array(model.balance)
     inverters = inverters_of(model)
 
-    def clear(network: Network, grid: Grid) -> WamOutcome:
+    def clear(network: Network, grid: Grid) -> WamClearing:
         if inverters is None:
             return clear_wam(curves, network, grid, balance, model.offset_kw)
         return clear_with_inverters(curves, network, grid, balance, model.offset_kw, inverters)
@@ -126,7 +126,7 @@ def network_of(model: NetworkModel) -> Network:
     )
 
 
-def cleared_body(outcome: WamOutcome, row_name: list[str]) -> dict[str, Any]:
+def cleared_body(outcome: WamClearing, row_name: list[str]) -> dict[str, Any]:
     """Fields of the outcome message that come from a clearing; only rows that bind are named."""
     binding = np.flatnonzero(outcome.row_dual)
     return {

@@ -18,7 +18,7 @@ from market.model.arrays import Bools, Floats, Ints
 from market.model.curves import Curves, price_range, respond, shift
 from market.rounds.answers import CurveResponse
 from market.rounds.estimates import NOISE_KW, Estimate, Record
-from market.solver.wam import WamOutcome
+from market.solver.wam import WamClearing
 
 SETTLED_KW = 1e-6
 """Powers this near are the same."""
@@ -250,11 +250,11 @@ class WamLevel:
 
     def agree(
         self,
-        clear: Callable[[Curves], WamOutcome],
+        clear: Callable[[Curves], WamClearing],
         cut_off: Sequence[int] = (),
         tolerance_kw: float = SETTLED_KW,
         rounds: int = WAM_ROUNDS,
-    ) -> Generator[WamOutcome, Answers, WamOutcome]:
+    ) -> Generator[WamClearing, Answers, WamClearing]:
         """Clear and ask the LAMs until each would take what was cleared for it.
 
         Parameters

@@ -26,7 +26,7 @@ from market.rounds.levels import (
     share_rest,
 )
 from market.rounds.tally import Tally
-from market.solver.wam import WamOutcome, clear_wam
+from market.solver.wam import WamClearing, clear_wam
 
 Loop = Literal["nested", "single"]
 
@@ -58,7 +58,7 @@ class Negotiation:
 
     trade_kw: Floats
     price: Floats
-    wam: WamOutcome
+    wam: WamClearing
     tally: Tally
 
 
@@ -148,7 +148,7 @@ class _Rounds:
         outcome = self._nested(self.start) if self.loop == "nested" else self._single(self.start)
         return self._award(outcome)
 
-    def _nested(self, wam_price: Floats) -> WamOutcome:
+    def _nested(self, wam_price: Floats) -> WamClearing:
         """LAMs settle with their members at each wide-area price before they bid."""
         self.wam.hear(wam_price, self._settle(wam_price))
         talk = self.wam.agree(self._clear, tolerance_kw=self.tolerance_kw, rounds=self.wam_rounds)
@@ -161,7 +161,7 @@ class _Rounds:
         self.tally.count(self.every.size, self.numbers)
         return answers
 
-    def _single(self, wam_price: Floats) -> WamOutcome:
+    def _single(self, wam_price: Floats) -> WamClearing:
         """Members are asked once in each round, and LAMs forward what they say."""
         lams = self.lams
         local = lams.target(wam_price)[1]
@@ -174,7 +174,7 @@ class _Rounds:
                 return wam
         raise NotConverged(self.tally.wam, float(np.abs(lams.record.kw - wam.net_kw).max()))
 
-    def _clear(self, curves: Curves) -> WamOutcome:
+    def _clear(self, curves: Curves) -> WamClearing:
         case = self.case
         outcome = clear_wam(curves, case.network, case.grid, case.balance, case.offset_kw)
         self.tally.wam += 1
@@ -197,7 +197,7 @@ class _Rounds:
             self.on_round(Round(self.tally.wam, self.tally.lam, price, wam_price, self.trade_kw))
         return Answers(case.net_kw(kw)[question.lam], case.net_kw(slope)[question.lam])
 
-    def _award(self, wam: WamOutcome) -> Negotiation:
+    def _award(self, wam: WamClearing) -> Negotiation:
         """Members' last answers, what is left shared among them; awards to all."""
         response = self.response
         trade_kw = share_rest(

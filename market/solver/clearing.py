@@ -12,7 +12,7 @@ from market.model.case import Case
 from market.model.curves import Curves, shift
 from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.lam import aggregate, clear_lams
-from market.solver.wam import WamOutcome, clear_wam
+from market.solver.wam import WamClearing, clear_wam
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Outcome:
     trade_kw: Floats
     output_kw: Floats
     price: Floats
-    wam: WamOutcome
+    wam: WamClearing
     social_cost: float
     iterations: int
     seconds: float

@@ -32,7 +32,7 @@ BLOCK = 1 << 13
 
 
 @dataclass(frozen=True)
-class LamOutcome:
+class LamClearing:
     """Equilibrium of M local-area markets with n members.
 
     Attributes
@@ -191,7 +191,7 @@ def _jumps(curves: Curves) -> Floats:
 
 def clear_lams(
     curves: Curves, group: Ints, total: Curves, net_kw: Floats, near: Floats, names: tuple[str, ...] = ()
-) -> LamOutcome:
+) -> LamClearing:
     """Nash equilibrium of every local-area market for a given net purchase.
 
     Finds the price at which the members' trades, each its best response to that price, add up to ``net_kw``
@@ -215,7 +215,7 @@ def clear_lams(
 
     Returns
     -------
-    LamOutcome
+    LamClearing
         Prices ``(M,)`` [$/kWh] and trades ``(n,)`` [kW].
 
     Raises
@@ -246,7 +246,7 @@ def clear_lams(
     whole = _total(weight, group, lams)
     part = np.divide(missing, whole, out=np.zeros(lams), where=whole > 0)
     trade = np.minimum(np.maximum(trade + part[group] * weight, curves.lowest_kw), curves.highest_kw)
-    return LamOutcome(price, trade)
+    return LamClearing(price, trade)
 
 
 def _total(values: Floats, group: Ints, lams: int) -> Floats:

@@ -16,7 +16,7 @@ import numpy as np
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
 from market.model.curves import Curves, join, respond
-from market.solver.wam import WamOutcome, clear_wam
+from market.solver.wam import WamClearing, clear_wam
 
 REST = 1e-3
 """Price of a kvar more at full use [$/kvarh]."""
@@ -70,7 +70,7 @@ class Inverters:
 
 def clear_with_inverters(
     curves: Curves, network: Network, grid: Grid, balance: Floats, offset_kw: float, inverters: Inverters
-) -> WamOutcome:
+) -> WamClearing:
     """`market.solver.wam.clear_wam` with the inverters' set-points as further variables.
 
     Parameters
@@ -82,7 +82,7 @@ def clear_with_inverters(
 
     Returns
     -------
-    WamOutcome
+    WamClearing
         Over the M LAMs, with ``inverter_kvar`` and ``inverter_price``.
 
     Raises

@@ -30,7 +30,7 @@ CONVERGED_KW = 5e-5
 
 
 @dataclass(frozen=True)
-class WamOutcome:
+class WamClearing:
     """Clearing of the wide-area market for M LAMs and r network rows.
 
     Attributes
@@ -78,7 +78,7 @@ class WamOutcome:
 
 def clear_wam(
     curves: Curves, network: Network | None, grid: Grid, balance: Floats, offset_kw: float
-) -> WamOutcome:
+) -> WamClearing:
     """Equilibrium of the wide-area market (the convex program over all LAMs, with the network's rows).
 
     Finds pi and eta such that the LAMs' answers to ``mu_i = w_i pi + sum_r R_ri eta_r`` meet the balance
@@ -100,7 +100,7 @@ def clear_wam(
 
     Returns
     -------
-    WamOutcome
+    WamClearing
 
     Raises
     ------
@@ -228,10 +228,10 @@ def dlmp_parts(
 
 def _outcome(
     point: DualPoint, network: Network, balance: Floats, grid_kw: float, pi: float, eta: Floats
-) -> WamOutcome:
+) -> WamClearing:
     """Split the locational prices by cause."""
     energy, loss, voltage, congestion = dlmp_parts(network, balance, pi, eta)
-    return WamOutcome(
+    return WamClearing(
         net_kw=point.kw,
         price=energy + loss + voltage + congestion,
         energy=energy,

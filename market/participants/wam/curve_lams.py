@@ -17,7 +17,7 @@ from market.participants.network import clear_model
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.lams import Standby
 from market.rounds import Tally
-from market.solver.wam import WamOutcome
+from market.solver.wam import WamClearing
 
 
 class CurveLams:
@@ -63,7 +63,7 @@ class CurveLams:
         """What the curves say."""
         return respond(self.curves, price)
 
-    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamOutcome:  # noqa: ARG002
+    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamClearing:  # noqa: ARG002
         """Clear once; curves leave nothing to ask."""
         return clear_model(self.curves, model, terms)
 

@@ -11,7 +11,7 @@ from broker.messages import NetworkModel, Step, Talks
 from market.model.arrays import Floats
 from market.model.curves import Curves
 from market.participants.roster import Terms
-from market.solver.wam import WamOutcome
+from market.solver.wam import WamClearing
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Lams(Protocol):
         """What LAMs would buy at wide-area prices ``(M,)`` [$/kWh], ``(M,)`` [kW]."""
         ...
 
-    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamOutcome:
+    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamClearing:
         """Clear over a linear model; raises as `market.participants.network.clear_model`."""
         ...
 

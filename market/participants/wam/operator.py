@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from broker.messages import FeederReply, FeederRequest, FeederState, NetworkModel, Step, columns
-from broker.messages import WamOutcome as OutcomeMessage
+from broker.messages import FeederReply, FeederRequest, FeederState, NetworkModel, Step, WamOutcome, columns
 from broker.node import Node
 from market.errors import Infeasible, NotConverged
 from market.model.arrays import Floats
@@ -33,7 +32,7 @@ from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.curve_lams import CurveLams
 from market.participants.wam.lams import Lams, Standby
 from market.participants.wam.round_lams import RoundLams
-from market.solver.wam import WamOutcome
+from market.solver.wam import WamClearing
 
 
 class FeederSilent(Exception):
@@ -46,7 +45,7 @@ class Candidate:
 
     net_kw: Floats
     inverter_kvar: Floats
-    outcome: WamOutcome | None
+    outcome: WamClearing | None
     row_name: list[str]
     reply: FeederReply
 
@@ -132,7 +131,7 @@ class WamOperator:
             self.node.flag(flag)
         await self.node.publish(
             self.node.topics.wam_outcome,
-            OutcomeMessage,
+            WamOutcome,
             step.tick,
             status=status,
             round=0 if best is None else best.reply.round,
@@ -154,7 +153,7 @@ class WamOperator:
         talks = Negotiation()
         net_kw = await self.lams.nets(step, self._last_prices(terms))
         inverter_kvar = self.inverter_kvar
-        outcome: WamOutcome | None = None
+        outcome: WamClearing | None = None
         row_name: list[str] = []
         for round_ in range(self.rounds + 1):
             talks.rounds = round_

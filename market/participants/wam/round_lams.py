@@ -22,7 +22,7 @@ from market.participants.network import clear_model, middle_price
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.lams import Standby
 from market.rounds import Answers, Tally, WamLevel, estimate_for
-from market.solver.wam import WamOutcome
+from market.solver.wam import WamClearing
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,15 @@ class RoundLams:
         self.level.hear(price, answers)
         return answers.kw
 
-    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamOutcome:
+    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamClearing:
         """Clear and ask in turn until all LAMs would take what was cleared for them."""
-        outcome: WamOutcome | None = None
+        outcome: WamClearing | None = None
         if model.unserved != self._unserved:
             self._unserved = model.unserved
             nothing = np.zeros(len(model.unserved))
             self.level.begin_anew(np.array(model.unserved, dtype=np.intp), nothing, nothing)
 
-        async def ask(cleared: WamOutcome) -> Answers:
+        async def ask(cleared: WamClearing) -> Answers:
             nonlocal outcome
             outcome = cleared
             return await self._ask(step, cleared.price)
