@@ -47,7 +47,7 @@ from broker.server.choose import open_broker
 from market.model.arrays import Floats
 from market.model.case import Case, Resources
 from market.participants.lam.host import LamHost
-from market.participants.prosumers.hosts import LiveHost
+from market.participants.prosumers.live_host import LiveHost
 from market.participants.prosumers.portfolio import Position
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.operator import WamOperator

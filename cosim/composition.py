@@ -37,7 +37,8 @@ from devices.mqtt.run_discovery import presented, run_discovery
 from devices.physics.grid_support import GridSupport
 from market.participants.audit.auditor import Auditor
 from market.participants.lam.host import LamHost
-from market.participants.prosumers.hosts import LiveHost, PopulationHost
+from market.participants.prosumers.live_host import LiveHost
+from market.participants.prosumers.population_host import PopulationHost
 from market.participants.wam.operator import WamOperator
 from sharegrid.errors import SharegridError
 

@@ -30,7 +30,7 @@ from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.operation import Operation
 from cosim.feeder.thread import FeederOwner
-from market.participants.lam.bid_book import read_metered
+from market.participants.batches import read_metered
 from market.participants.roster import Roster
 
 Floats = npt.NDArray[np.float64]

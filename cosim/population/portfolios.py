@@ -121,7 +121,7 @@ def _offers(
 
 
 class VirtualPortfolio:
-    """Prosumers without hardware (see `market.participants.prosumers.hosts.Portfolio`).
+    """Prosumers without hardware (see `market.participants.prosumers.portfolio.Portfolio`).
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class VirtualPortfolio:
 
 
 class TelemetryPortfolio:
-    """Live prosumers (see `market.participants.prosumers.hosts.LivePortfolio`).
+    """Live prosumers (see `market.participants.prosumers.portfolio.LivePortfolio`).
 
     A device that does not answer or does not follow is not offered: its PV counts as inflexible generation at
     the forecast, its battery as idle. Reactive power is that of the load by its power factor or, with

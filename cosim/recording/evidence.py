@@ -23,7 +23,7 @@ from broker.messages import (
 )
 from broker.node import Node
 from cosim.world import AUDITOR, DEVICE_HOST
-from market.participants.gates import three_quarters
+from market.participants.gates import late_gate
 from market.participants.roster import Roster
 
 M = TypeVar("M", bound=Message)
@@ -110,7 +110,7 @@ class Witness:
 
         An auditor that is offline is not waited for.
         """
-        gate = three_quarters(step) if self.is_audited else step.opened
+        gate = late_gate(step) if self.is_audited else step.opened
         return (await self.audits.wait(step.tick, gate)).get(AUDITOR)
 
     def _take_availability(self, availability: Availability) -> None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome, columns
+from broker.messages import FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome
 from cosim.results.booking import book_interval
 from cosim.results.entries import Booking
 from market.analysis.settlement import imbalance_prices
-from market.participants.lam.bid_book import read_metered
+from market.participants.batches import read_metered
+from market.participants.lam_outcomes import read_lam_outcomes
 from market.participants.roster import Roster, Rules, Terms
 
 Floats = npt.NDArray[np.float64]
@@ -102,28 +103,15 @@ def gather_interval(
     where the meter is silent its allocation is booked, and the next reading sets that right. Without a
     solved power flow the grid is taken at the sum of the metered nets.
     """
-    n, m = len(roster.prosumers), len(roster.lams)
     counters = replace(counters, booked_kwh=counters.booked_kwh.copy(), seen_kwh=counters.seen_kwh.copy())
-    flags: list[str] = []
-    trade_kw, trade_price = np.zeros(n), np.full(n, terms.tariff.retail)
-    # No fee lifts the middle of the tariffs beyond them: who has no local price settles at the tariffs.
-    middle = 0.5 * (terms.tariff.retail + terms.tariff.feed_in)
-    net_kw, price = np.zeros(m), np.full(m, middle)
-    wam_price, alone = np.full(m, terms.tariff.retail), np.ones(m, dtype=bool)
-    for host in roster.lam_hosts:
-        told = lam_outcomes.get(host)
-        if told is None:
-            flags.append(f"no outcome from {host}: its prosumers have no allocation")
-            continue
-        lam, prosumer = columns.unpack_index(told.lam), columns.unpack_index(told.prosumer)
-        net_kw[lam] = columns.unpack(told.net_kw, lam.size)
-        price[lam] = columns.unpack(told.price, lam.size)
-        wam_price[lam] = columns.unpack(told.wam_price, lam.size)
-        alone[lam] = told.alone
-        trade_kw[prosumer] = columns.unpack(told.trade_kw, prosumer.size)
-        trade_price[prosumer] = columns.unpack(told.trade_price, prosumer.size)
+    flags = [
+        f"no outcome from {host}: its prosumers have no allocation"
+        for host in roster.lam_hosts
+        if host not in lam_outcomes
+    ]
+    allocated = read_lam_outcomes(roster, terms.tariff, lam_outcomes.values())
 
-    metered_kwh = trade_kw * dt_h
+    metered_kwh = allocated.trade_kw * dt_h
     for host, members in roster.hosts.items():
         batch = metered.get(host)
         if batch is None:
@@ -154,20 +142,20 @@ def gather_interval(
         counters.seen_kwh[:, member] = np.where(np.isnan(latest), counters.seen_kwh[:, member], latest)
 
     by_meter = float(np.sum(metered_kwh)) / dt_h
-    scheduled = float(np.sum(net_kw)) if outcome is None else outcome.grid_kw
+    scheduled = float(np.sum(allocated.net_kw)) if outcome is None else outcome.grid_kw
     if state is None or state.source_kw is None:
         flags.append("no power flow of the metered state: losses are left out of the grid's energy")
     return Interval(
         tick=tick,
         dt_h=dt_h,
         terms=terms,
-        trade_kw=trade_kw,
-        trade_price=trade_price,
+        trade_kw=allocated.trade_kw,
+        trade_price=allocated.trade_price,
         metered_kwh=metered_kwh,
-        net_kw=net_kw,
-        price=price,
-        wam_price=wam_price,
-        alone=alone,
+        net_kw=allocated.net_kw,
+        price=allocated.price,
+        wam_price=allocated.wam_price,
+        alone=allocated.alone,
         grid_scheduled_kw=scheduled,
         grid_actual_kw=by_meter if state is None or state.source_kw is None else state.source_kw,
         counters=counters,

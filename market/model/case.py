@@ -46,6 +46,11 @@ class Grid:
     import_limit_kw: float
     export_limit_kw: float
 
+    @property
+    def middle_price(self) -> float:
+        """Price halfway between import and export [$/kWh]."""
+        return 0.5 * (self.import_price + self.export_price)
+
     def cost(self, grid_kw: float) -> float:
         """Cost of drawing a power from the grid [$/h], negative for an export that is paid."""
         return self.import_price * grid_kw if grid_kw > 0 else self.export_price * grid_kw
@@ -81,6 +86,16 @@ class Tariff:
 
     retail: float
     feed_in: float
+
+    @property
+    def middle(self) -> float:
+        """Price halfway between retail and feed-in [$/kWh]."""
+        return 0.5 * (self.retail + self.feed_in)
+
+    @property
+    def half_spread(self) -> float:
+        """How far both prices are from the middle [$/kWh]."""
+        return 0.5 * (self.retail - self.feed_in)
 
 
 @dataclass(frozen=True)

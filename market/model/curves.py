@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.model.arrays import Floats, Ints
+from market.model.curve_checks import check_curve
 
 NARROWEST = 1e-200
 """Prices nearer than this [$/kWh] are a jump to slopes, which would overflow."""
@@ -65,14 +66,10 @@ def from_points(points: Sequence[tuple[Floats, Floats]]) -> Curves:
         A curve is empty, not monotone or not finite; names its position.
     """
     for i, (price, kw) in enumerate(points):
-        if len(price) == 0 or len(price) != len(kw):
-            raise ValueError(
-                f"curve {i}: {len(price)} prices for {len(kw)} powers; give as many, at least one"
-            )
-        if not (np.isfinite(price).all() and np.isfinite(kw).all()):
-            raise ValueError(f"curve {i}: not finite; send numbers only")
-        if (np.diff(price) < 0).any() or (np.diff(kw) > 0).any():
-            raise ValueError(f"curve {i}: not monotone; prices must rise and powers fall")
+        try:
+            check_curve(price, kw)
+        except ValueError as error:
+            raise ValueError(f"curve {i}: {error}") from None
     return join(
         [
             Curves(np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64), np.array([0, len(p)]))

@@ -13,6 +13,7 @@ import numpy as np
 
 from market.model.arrays import Bools, Floats, Ints
 from market.model.case import Resources, Tariff
+from market.model.curve_checks import find_faults
 from market.model.curves import Curves, join, shift, take
 from market.model.response import supply_curves
 
@@ -117,6 +118,10 @@ class Conduct:
     follows: Bools | None = None
 
 
+TRUTHFUL = Conduct(Truthful())
+"""Everyone bids its best response."""
+
+
 @dataclass(frozen=True)
 class Bids:
     """Bids of ``n`` members, and who fell back to the truth because the strategy failed it.
@@ -164,7 +169,7 @@ def bids_of(strategy: Strategy, view: View, follows: Bools, rating_kw: Floats) -
                 failed[one] = True
     offset = len(truth)
     for members, curves in asked:
-        right = _valid(curves, rating_kw[members])
+        right = find_faults(curves.price, curves.kw, curves.start, rating_kw[members]).none
         if not right.all():
             failed[members[~right]] = True
             reason = (
@@ -186,17 +191,6 @@ def _said(strategy: Strategy, view: View) -> Curves:
     if (np.diff(curves.start) < 1).any() or not curves.start[-1] == curves.price.size == curves.kw.size:
         raise ValueError("bid() gave a curve without vertices")
     return curves
-
-
-def _valid(curves: Curves, rating_kw: Floats) -> Bools:
-    """Curves that are finite, do not rise with the price, and fit through their connections, ``(n,)``."""
-    count = np.diff(curves.start)
-    right = np.isfinite(curves.price) & (np.abs(curves.kw) <= np.repeat(rating_kw, count))
-    follows = (curves.price[1:] >= curves.price[:-1]) & (curves.kw[1:] <= curves.kw[:-1])
-    follows[curves.start[1:-1] - 1] = True
-    right[1:] &= follows
-    valid: Bools = np.logical_and.reduceat(right, curves.start[:-1])
-    return valid
 
 
 def _in_words(error: Exception) -> str:

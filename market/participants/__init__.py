@@ -1,1 +1,4 @@
-"""Market services: prosumers, LAM operators and the WAM operator as participants on the bus."""
+"""The market's services on the bus, a room each: prosumers, LAM operators, WAM operator and auditor.
+
+What several rooms use stands in the files beside them, which import no room.
+"""

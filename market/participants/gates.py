@@ -1,17 +1,11 @@
-"""Until when a service waits within a step, and what it does in an interval of which it missed a part."""
+"""Gate closures: until when a service waits within a step, and what it does when it missed a part of one."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Generator
-from typing import TypeVar
 
 from broker.messages import Step
 from broker.node import Node
-
-Q = TypeVar("Q")
-A = TypeVar("A")
-R = TypeVar("R")
 
 MEMBERS_ROUND = 0.05
 """Part of a step's window after which a member that was asked in a round counts as silent."""
@@ -27,19 +21,19 @@ class GateClosed(Exception):
     """The time in which bids may be exchanged is over."""
 
 
-def halfway(step: Step) -> float:
-    """Wall time at which half of a step's window is gone: the gate for those whose word others wait for."""
+def early_gate(step: Step) -> float:
+    """Wall time at half of a step's window: the gate for services that others wait for."""
     return 0.5 * (step.opened + step.deadline)
 
 
-def three_quarters(step: Step) -> float:
-    """Wall time of the gate for those who wait for the former and are waited for themselves."""
-    return 0.5 * (halfway(step) + step.deadline)
+def late_gate(step: Step) -> float:
+    """Wall time at three quarters of a step's window: the gate for services that wait for those."""
+    return 0.5 * (early_gate(step) + step.deadline)
 
 
-def last_call(step: Step) -> float:
-    """Wall time until which LAMs may still talk to their members about what was cleared for them."""
-    return 0.5 * (three_quarters(step) + step.deadline)
+def final_gate(step: Step) -> float:
+    """Wall time until which LAMs may still ask their members about what was cleared for them."""
+    return 0.5 * (late_gate(step) + step.deadline)
 
 
 def bidding_gate(step: Step) -> float:
@@ -48,12 +42,26 @@ def bidding_gate(step: Step) -> float:
 
 
 def round_gate(step: Step, share: float, until: float) -> tuple[float, bool]:
-    """Wall time at which a round that begins now closes, and whether its senders had their full time then.
+    """When a round that begins now closes, and whether its senders have their full time until then.
+
+    Parameters
+    ----------
+    share
+        Part of the step's window that senders have for an answer.
+    until
+        Wall time at which the round closes in any case.
+
+    Returns
+    -------
+    gate
+        Wall time at which the round closes.
+    is_full
+        False where ``until`` comes before the senders' time is over.
 
     Raises
     ------
     GateClosed
-        It is ``until`` already.
+        ``until`` is past.
     """
     now = time.time()
     if now >= until:
@@ -62,18 +70,10 @@ def round_gate(step: Step, share: float, until: float) -> tuple[float, bool]:
     return min(gate, until), gate <= until
 
 
-async def converse(talk: Generator[Q, A, R], ask: Callable[[Q], Awaitable[A]]) -> R:
-    """Run an operator's part in rounds of bidding to its end, its questions answered by messages."""
-    try:
-        question = next(talk)
-        while True:
-            question = talk.send(await ask(question))
-    except StopIteration as end:
-        result: R = end.value
-        return result
+async def skip_step(node: Node, step: Step) -> None:
+    """Report a step done without doing it, so that nobody waits.
 
-
-async def sit_out(node: Node, step: Step) -> None:
-    """Report a step undone, so that nobody waits: what it builds on was missed, by a restart or a loss."""
+    For a service that was restarted or lost a message, and so has not what the step builds on.
+    """
     node.flag(f"{node.name} missed a part of tick {step.tick} and sits out its {step.step}")
     await node.done(step.step, step.tick)

@@ -14,7 +14,7 @@ from market.rounds import Form
 
 @dataclass(frozen=True)
 class Roster:
-    """Prosumers and LAMs of the run, and which host speaks for whom.
+    """Prosumers and LAMs of the run, and which host sends messages for which of them.
 
     Attributes
     ----------
@@ -42,18 +42,18 @@ class Roster:
 
     @property
     def live_members(self) -> Ints:
-        """Ints of the live prosumers, ascending."""
+        """Indices of the live prosumers, ascending."""
         return np.flatnonzero(self.live)
 
 
 def first_of(names: Sequence[str]) -> str:
-    """The first five of many names, for messages."""
+    """The first five of many names, for a text that people read."""
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Grid and utility in one interval."""
+    """Prices and limits of the grid, and the utility's tariff, in one interval."""
 
     grid: Grid
     tariff: Tariff
@@ -66,9 +66,9 @@ class Rules:
     Attributes
     ----------
     case
-        The market's members and parameters, with nobody wanting anything: a template of every interval.
+        The market's members and parameters without demand or resources: the template of every interval.
     terms
-        Prices and limits of a tick.
+        Gives the prices and limits of a tick.
     bidding
         Form of the bids in both layers.
     """

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
@@ -25,10 +24,6 @@ SETTLED_KW = 1e-6
 
 LAM_ROUNDS = 500
 WAM_ROUNDS = 1000
-
-Q = TypeVar("Q")
-A = TypeVar("A")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -53,17 +48,6 @@ class Answers:
 
     kw: Floats
     slope: Floats
-
-
-def drive(talk: Generator[Q, A, R], answer: Callable[[Q], A]) -> R:
-    """Run an operator's part to its end, where answers are computed at once."""
-    try:
-        question = next(talk)
-        while True:
-            question = talk.send(answer(question))
-    except StopIteration as end:
-        result: R = end.value
-        return result
 
 
 class LamLevel:

@@ -13,6 +13,7 @@ from market.model.arrays import Floats
 from market.model.case import Case
 from market.model.curves import Curves
 from market.rounds.answers import Response
+from market.rounds.driver import drive
 from market.rounds.estimates import Form, estimate_for
 from market.rounds.levels import (
     LAM_ROUNDS,
@@ -22,7 +23,6 @@ from market.rounds.levels import (
     LamLevel,
     Question,
     WamLevel,
-    drive,
     share_rest,
 )
 from market.rounds.tally import Tally

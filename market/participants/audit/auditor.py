@@ -1,7 +1,7 @@
-"""The auditor on the bus: judges every interval's clearing and publishes what it found.
+"""The auditor on the bus: judges every interval's clearing and publishes what it finds.
 
-It takes no part in the market, and nobody waits for it before the interval is settled. Positions are known
-once prosumers have turned awards into set-points, so it works while the interval passes, beside the others.
+It takes no part in the market, and no other service waits for it before settlement. Prosumers publish their
+positions when they turn awards into set-points, so it works while the interval passes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from broker.messages import (
 )
 from broker.node import Node
 from market.participants.audit.findings import Findings, examine
-from market.participants.audit.interval import Said, Unauditable
-from market.participants.gates import halfway
+from market.participants.audit.interval_case import IntervalMessages, Unauditable
+from market.participants.gates import early_gate
 from market.participants.roster import Roster, Rules
 
 Work = Callable[..., Awaitable[Findings]]
@@ -43,7 +43,7 @@ class Auditor:
     position_hosts
         Names of the hosts that publish positions.
     work
-        How a long computation is done: in a thread, so that messages flow meanwhile.
+        Runs a long computation: in a thread, so that the bus is served meanwhile.
     """
 
     def __init__(
@@ -76,39 +76,42 @@ class Auditor:
             await self.node.done(step.step, step.tick)
 
     async def _audit(self, step: Step) -> None:
-        said = await self._gather(step)
+        messages = await self._gather(step)
         began = time.perf_counter()
         try:
             terms = self.rules.terms(step.tick)
-            findings = await self.work(examine, self.roster, self.rules, terms, said)
+            findings = await self.work(examine, self.roster, self.rules, terms, messages)
         except Unauditable as reason:
-            body = _nothing(f"neither certificate nor benchmarks: {reason}")
+            body = _without_findings(f"neither certificate nor benchmarks: {reason}")
         except (ValueError, LookupError) as problem:
-            body = _nothing(f"neither certificate nor benchmarks, for something does not fit: {problem}")
+            body = _without_findings(
+                f"neither certificate nor benchmarks, for something does not fit: {problem}"
+            )
         else:
-            body = _body(findings, step.interval_s / 3600.0)
+            body = _audit_fields(findings, step.interval_s / 3600.0)
         seconds = time.perf_counter() - began
         await self.node.publish(self.node.topics.audit, Audit, step.tick, seconds=seconds, **body)
 
-    async def _gather(self, step: Step) -> Said:
-        """What was said until now: all that the interval brings, but for what is still on its way."""
-        tick, gate = step.tick, halfway(step)
+    async def _gather(self, step: Step) -> IntervalMessages:
+        """Messages of the interval that came until the gate."""
+        tick, gate = step.tick, early_gate(step)
         outcome = (await self.outcomes.wait(tick, gate)).get("wam")
-        said = Said(
+        messages = IntervalMessages(
             outcome=outcome,
             model=None if outcome is None else self._models[tick].get(max(outcome.round - 1, 0)),
             lam_outcomes=await self.lam_outcomes.wait(tick, gate),
             positions=await self.positions.wait(tick, gate),
         )
         self._models = defaultdict(dict, {t: models for t, models in self._models.items() if t > tick})
-        return said
+        return messages
 
     def _take_reply(self, reply: FeederReply) -> None:
         if reply.model is not None:
             self._models[reply.tick][reply.round] = reply.model
 
 
-def _nothing(note: str) -> dict[str, Any]:
+def _without_findings(note: str) -> dict[str, Any]:
+    """Fields of the audit message of an interval that cannot be judged."""
     return {
         "certificate": None,
         "rents": None,
@@ -122,8 +125,8 @@ def _nothing(note: str) -> dict[str, Any]:
     }
 
 
-def _body(findings: Findings, dt_h: float) -> dict[str, Any]:
-    """Fields of the message; money of the interval rather than per hour, but for the certificate."""
+def _audit_fields(findings: Findings, dt_h: float) -> dict[str, Any]:
+    """Fields of the audit message: money of the interval [$], but the certificate's per hour [$/h]."""
     proof, rents = findings.certificate, findings.rents
     figures = {name: getattr(proof, name) for name in CertificateFigures.__struct_fields__}
     return {

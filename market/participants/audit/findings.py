@@ -1,8 +1,8 @@
 """What an auditor finds of one interval: the certificate, the WAM's rents, benchmarks and savings.
 
-Pure: from messages of the interval to figures. The certificate judges the market as it was bid, in which a
-silent member is inflexible at its allocation. Benchmarks start from the state in which the market run opened
-the interval (market.md, section 4), and are given only where everyone's true position took part.
+Pure functions from messages of the interval to figures. The certificate judges the market as it was bid, in
+which a member that did not bid is inflexible at its allocation. Benchmarks start from the state in which the
+market run began the interval (market.md, section 4), and are given only where every prosumer bid.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from market.analysis.tolerance import exceeds
 from market.model.arrays import Bools, Floats
 from market.model.case import Case
 from market.model.response import supply_curves
-from market.participants.audit.interval import (
-    Allocation,
-    Said,
-    allocation_of,
+from market.participants.audit.interval_case import (
+    IntervalMessages,
     as_bid,
     as_cleared,
     case_of,
-    cleared,
-    row_places,
+    cleared_by,
+    members_without_bid,
+    row_indices,
 )
-from market.participants.network import inverters_of
+from market.participants.lam_outcomes import Allocations, read_lam_outcomes
+from market.participants.network_model import inverters_of
 from market.participants.roster import Roster, Rules, Terms
 from market.solver.reactive import Inverters
 
@@ -48,17 +48,17 @@ class Findings:
     Attributes
     ----------
     certificate, beyond
-        The proof, and what of it or of the identity (4.5) is beyond tolerance, in words.
+        Figures of the proof, and those of them or of the identity (4.5) beyond tolerance, in words.
     rents
-        Where the WAM's surplus comes from, with the rows' rents split by ``is_voltage``.
+        Where the WAM's surplus comes from; ``is_voltage`` says which rows are voltages.
     market_cost, benchmarks
-        Social cost of the market's outcome, and the benchmarks by name; empty where they would not compare.
+        Social cost of the market's outcome, and benchmarks by name; empty where a comparison means nothing.
     made_kw
-        What prosumers make, gross, as docs/kpis.md counts it.
+        What prosumers generate, gross, as docs/kpis.md counts it.
     efficiency
         As `market.analysis.reference.efficiency`.
     saving
-        What each prosumer saves against no sharing, ``(n,)`` [$/h]; empty as the benchmarks.
+        What each prosumer saves against no sharing, ``(n,)`` [$/h]; empty where benchmarks are.
     notes
         Why something is left out, in words.
     """
@@ -75,27 +75,26 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
 
-def examine(roster: Roster, rules: Rules, terms: Terms, said: Said) -> Findings:
+def examine(roster: Roster, rules: Rules, terms: Terms, messages: IntervalMessages) -> Findings:
     """Audit of one interval.
 
     Raises
     ------
     Unauditable
-        The interval has no equilibrium: prices were held, LAMs cleared alone, or something was not heard.
+        The interval has no equilibrium: prices were held, LAMs cleared alone, or a message is missing.
     """
-    outcome, model = cleared(roster, said)
-    truth, output_kw = case_of(roster, rules, terms, model, said.positions)
+    outcome, model = cleared_by(roster, messages)
+    truth, output_kw = case_of(roster, rules, terms, model, messages.positions)
     truth = as_cleared(truth, model, outcome)
-    allocation = allocation_of(roster, said.lam_outcomes)
-    if outcome.unserved:
-        dark = np.isin(roster.lam, outcome.unserved)
-        allocation = replace(allocation, silent=allocation.silent | dark)
+    allocation = read_lam_outcomes(roster, terms.tariff, messages.lam_outcomes.values())
+    inflexible = members_without_bid(roster, messages.lam_outcomes.values())
+    inflexible |= np.isin(roster.lam, outcome.unserved)
     network = truth.network
     assert network is not None
     row_dual = np.zeros(network.base.size)
-    row_dual[row_places(network.name, outcome.row_name)] = outcome.row_dual
+    row_dual[row_indices(network.name, outcome.row_name)] = outcome.row_dual
     net_kw = np.array(outcome.net_kw)
-    bid, bid_output_kw = as_bid(truth, output_kw, allocation)
+    bid, bid_output_kw = as_bid(truth, output_kw, allocation.trade_kw, inflexible)
     certificate = certify(
         bid,
         allocation.trade_kw,
@@ -111,25 +110,27 @@ def examine(roster: Roster, rules: Rules, terms: Terms, said: Said) -> Findings:
             loss=np.array(outcome.loss),
             voltage=np.array(outcome.voltage),
             congestion=np.array(outcome.congestion),
-            payment=allocation.payment,
+            payment=allocation.payment_per_h,
         ),
     )
     rents = wam_surplus(
         net_kw, truth.wam_fee, outcome.energy_price, row_dual, network, truth.grid, truth.offset_kw
     )
-    beyond = exceeds(certificate, bid) + _unsettled(truth, allocation, outcome, rents, certificate.turnover)
-    beyond += _off_reactive(inverters_of(model), outcome, row_dual)
+    beyond = exceeds(certificate, bid) + _surplus_error(
+        truth, allocation, outcome, rents, certificate.turnover
+    )
+    beyond += _reactive_errors(inverters_of(model), outcome, row_dual)
     is_voltage = np.zeros(row_dual.size, dtype=bool) if network.voltage is None else network.voltage
     findings = Findings(certificate, beyond, rents, is_voltage)
-    if allocation.silent.any():
+    if inflexible.any():
         return replace(findings, notes=["no benchmarks: some did not take part in the clearing"])
-    return _compared(findings, truth, output_kw, allocation, outcome.grid_kw)
+    return _with_benchmarks(findings, truth, output_kw, allocation, outcome.grid_kw)
 
 
-def _unsettled(
-    case: Case, allocation: Allocation, outcome: WamOutcome, rents: WamSurplus, turnover: float
+def _surplus_error(
+    case: Case, allocation: Allocations, outcome: WamOutcome, rents: WamSurplus, turnover: float
 ) -> list[str]:
-    """Whether the WAM's surplus is what its causes make of it, the identity (4.5)."""
+    """Where the WAM's surplus is not the sum of its causes, the identity (4.5): by how much, in words."""
     settled = settle(
         case.lam_of,
         allocation.trade_kw,
@@ -147,8 +148,8 @@ def _unsettled(
     return [f"the WAM's surplus is {off:.3g} $/h off the sum of its causes"]
 
 
-def _off_reactive(inverters: Inverters | None, outcome: WamOutcome, row_dual: Floats) -> list[str]:
-    """Whether set-points of inverters answer their reactive prices, which follow from the others."""
+def _reactive_errors(inverters: Inverters | None, outcome: WamOutcome, row_dual: Floats) -> list[str]:
+    """Errors of reactive prices, which follow from the other prices, and of set-points at them, in words."""
     if inverters is None:
         return []
     price = inverters.price(outcome.energy_price, row_dual)
@@ -162,10 +163,10 @@ def _off_reactive(inverters: Inverters | None, outcome: WamOutcome, row_dual: Fl
     return found
 
 
-def _compared(
-    findings: Findings, case: Case, output_kw: Floats, allocation: Allocation, grid_kw: float
+def _with_benchmarks(
+    findings: Findings, case: Case, output_kw: Floats, allocation: Allocations, grid_kw: float
 ) -> Findings:
-    """Findings with the benchmarks and what everyone saves against no sharing."""
+    """Findings with benchmarks, and with what each prosumer saves against no sharing."""
     supply = supply_curves(case.demand_kw, case.resources)
     benchmarks, notes = references(case, supply)
     apart, best = benchmarks["no_sharing"], benchmarks.get("optimum")

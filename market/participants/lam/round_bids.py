@@ -6,17 +6,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from broker.messages import Opening, OpeningBatch, columns
+from broker.messages import Opening, OpeningBatch
 from market.model.arrays import Bools, Floats, Ints
-from market.participants.lam.bid_book import numbers
+from market.participants.batches import check_prosumers, read_values
 
 SLACK_KW = 1e-6
 """An intercept carries rounding of price times sensitivity: an answer may be this far out of its range."""
 
 
 @dataclass(frozen=True)
-class Openings:
-    """Ranges of ``m`` prosumers ``(m,)`` [kW], their reactive power [kvar], and whose are valid."""
+class BidRanges:
+    """What ``m`` prosumers can trade at any price.
+
+    Attributes
+    ----------
+    prosumer
+        Prosumer indices, ``(m,)``.
+    low_kw, high_kw
+        Least and largest trades, ``(m,)`` [kW].
+    reactive_kvar
+        Expected reactive power, ``(m,)`` [kvar].
+    valid
+        Ranges that passed their checks, ``(m,)``.
+    """
 
     prosumer: Ints
     low_kw: Floats
@@ -26,71 +38,90 @@ class Openings:
 
 
 @dataclass(frozen=True)
-class AnsweredBids:
-    """Valid answers: places at the host ``(m,)``, powers [kW] and slopes [kW per $/kWh]."""
+class RoundAnswers:
+    """Valid answers of ``m`` members at the prices of a round.
+
+    Attributes
+    ----------
+    place
+        Indices into the host's members, ``(m,)``.
+    kw, slope
+        Trades [kW] and how steeply they fall with the price [kW per $/kWh], ``(m,)``.
+    """
 
     place: Ints
     kw: Floats
     slope: Floats
 
 
-def read_opening(opening: Opening, member: int, rating_kw: float) -> Openings:
-    """Range of one prosumer; raises ``ValueError`` where it is none or beyond the connection's rating."""
-    opened = _openings(
+def read_range(message: Opening, member: int, rating_kw: float) -> BidRanges:
+    """Range of one prosumer.
+
+    Raises
+    ------
+    ValueError
+        Its ends are in the wrong order, or it is beyond the connection's rating.
+    """
+    found = _checked_ranges(
         np.array([member]),
-        np.array([opening.low_kw]),
-        np.array([opening.high_kw]),
-        np.array([opening.reactive_kvar]),
+        np.array([message.low_kw]),
+        np.array([message.high_kw]),
+        np.array([message.reactive_kvar]),
         np.array([rating_kw]),
     )
-    if not opened.valid[0]:
+    if not found.valid[0]:
         raise ValueError(
-            f"range {opening.low_kw:g} to {opening.high_kw:g} kW with {opening.reactive_kvar:g} kvar must"
+            f"range {message.low_kw:g} to {message.high_kw:g} kW with {message.reactive_kvar:g} kvar must"
             f" ascend and be within the connection's rating of {rating_kw:g} kW"
         )
-    return opened
+    return found
 
 
-def read_openings(batch: OpeningBatch, prosumer: Ints, rating_kw: Floats) -> Openings:
-    """Ranges of the prosumers that a batch must speak for, ``(m,)``; some may not be ``valid``."""
-    if not np.array_equal(columns.unpack_index(batch.prosumer), prosumer):
-        raise ValueError(f"{batch.sender} must bid for its own prosumers, all and in order")
-    return _openings(
+def read_ranges(batch: OpeningBatch, prosumer: Ints, rating_kw: Floats) -> BidRanges:
+    """Ranges of a population host's prosumers, ``(m,)``; a wrong one is not ``valid``, and spoils no other.
+
+    Raises
+    ------
+    ValueError
+        The batch is about other prosumers, or a column has a wrong length.
+    """
+    check_prosumers(batch, prosumer)
+    return _checked_ranges(
         prosumer,
-        numbers(batch.low_kw, prosumer.size),
-        numbers(batch.high_kw, prosumer.size),
-        numbers(batch.reactive_kvar, prosumer.size),
+        read_values(batch.low_kw, prosumer.size),
+        read_values(batch.high_kw, prosumer.size),
+        read_values(batch.reactive_kvar, prosumer.size),
         rating_kw,
     )
 
 
-def _openings(
+def _checked_ranges(
     prosumer: Ints, low_kw: Floats, high_kw: Floats, reactive_kvar: Floats, rating_kw: Floats
-) -> Openings:
-    # Written so that a value that is not a number fails, too.
+) -> BidRanges:
+    # Comparisons are written so that NaN fails them.
     valid: Bools = (
         (low_kw <= high_kw)
         & (np.abs(low_kw) <= rating_kw)
         & (np.abs(high_kw) <= rating_kw)
         & (np.abs(reactive_kvar) <= rating_kw)
     )
-    return Openings(prosumer, low_kw, high_kw, reactive_kvar, valid)
+    return BidRanges(prosumer, low_kw, high_kw, reactive_kvar, valid)
 
 
 @dataclass(frozen=True)
-class Asked:
+class RoundRequest:
     """What a host's members are asked in the present round.
 
     Attributes
     ----------
     price
-        Local price of each, ``(n,)`` [$/kWh]; NaN for who is not asked.
+        Local price of each, ``(n,)`` [$/kWh]; NaN for a member that is not asked.
     sensitivity
         Slope ``a`` of each one's demand function, ``(n,)`` [kW per $/kWh].
     low_kw, high_kw
-        What each one said that it can trade, ``(n,)`` [kW].
+        Range of each one's trade, ``(n,)`` [kW].
     with_slope
-        Whether bids tell their slope.
+        Whether bids hold a slope.
     """
 
     price: Floats
@@ -99,8 +130,22 @@ class Asked:
     high_kw: Floats
     with_slope: bool
 
-    def read(self, place: Ints, intercept_kw: Floats, slope: Floats) -> tuple[AnsweredBids, Bools]:
-        """Answers of the members at ``place``, ``(m,)``: the valid ones, and which these are.
+    def read(self, place: Ints, intercept_kw: Floats, slope: Floats) -> tuple[RoundAnswers, Bools]:
+        """Check the bids of some members.
+
+        Parameters
+        ----------
+        place
+            Indices into the host's members, ``(m,)``.
+        intercept_kw, slope
+            Their bids, ``(m,)`` [kW, kW per $/kWh]; no slopes in plain bids.
+
+        Returns
+        -------
+        answers
+            What the valid bids say.
+        valid
+            Bids that are valid, ``(m,)``.
 
         Raises
         ------
@@ -112,7 +157,7 @@ class Asked:
             raise ValueError(f"each bid of a round must have {form}")
         kw = intercept_kw - self.sensitivity[place] * self.price[place]
         slope = slope if self.with_slope else np.zeros(place.size)
-        # Written so that a value that is not a number fails, too.
+        # Comparisons are written so that NaN fails them.
         valid: Bools = (
             (kw >= self.low_kw[place] - SLACK_KW)
             & (kw <= self.high_kw[place] + SLACK_KW)
@@ -121,4 +166,4 @@ class Asked:
         )
         some = place[valid]
         kw = np.clip(kw[valid], self.low_kw[some], self.high_kw[some])
-        return AnsweredBids(some, kw, slope[valid]), valid
+        return RoundAnswers(some, kw, slope[valid]), valid

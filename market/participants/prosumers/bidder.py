@@ -1,4 +1,4 @@
-"""What a host does for its prosumers whatever carries their words: bids, answers to prices, outputs."""
+"""How a host's prosumers bid and act, whichever messages carry it: bids, answers to prices, outputs."""
 
 from __future__ import annotations
 
@@ -12,111 +12,150 @@ from market.model.arrays import Floats, Ints
 from market.model.curves import Curves
 from market.model.response import disaggregate, supply_curves
 from market.model.strategy import Conduct, View, bids_of
-from market.participants.lam.sharing import alone
 from market.participants.prosumers.portfolio import Position
 from market.participants.roster import Roster, Rules, first_of
+from market.participants.tariffs import trade_against_tariff
 from market.rounds import CurveResponse
 
 
 @dataclass(frozen=True)
 class RoundBids:
-    """Bids at announced prices: places in the group ``(m,)``, intercepts [kW] and slopes [kW per $/kWh]."""
+    """Bids at announced prices.
+
+    Attributes
+    ----------
+    place
+        Who bids: indices into the bidder's members, ``(m,)``.
+    intercept_kw
+        Intercepts of their demand functions, ``(m,)`` [kW].
+    slope
+        How steeply their trades fall with the price [kW per $/kWh]: ``(m,)`` in slope bids, else empty.
+    """
 
     place: Ints
     intercept_kw: Floats
     slope: Floats
 
 
-class Desk:
+class Bidder:
     """Bids and awards of a fixed group of prosumers, interval by interval.
 
     Attributes
     ----------
-    tells_curves
-        Whether one bid tells the whole response; else bids answer prices round by round.
+    bids_curves
+        Whether one bid holds the whole price response; else bids answer prices round by round.
+    bid_tick
+        Tick of the last bids; -1 before the first.
+    position
+        What the members face in that tick.
     """
 
+    position: Position
+
     def __init__(self, node: Node, roster: Roster, rules: Rules, members: Ints, conduct: Conduct) -> None:
-        lam = self.lam = roster.lam[members]
-        self.roster = roster
-        self.tells_curves = rules.bidding == "curve"
-        self.sensitivity = rules.case.sensitivity[lam]
         self.node = node
+        self.roster = roster
         self.rules = rules
         self.members = members
-        self.names = tuple(roster.prosumers[member] for member in members)
-        self.rating_kw = roster.rating_kw[members]
-        self.slope = rules.case.slope[lam]
-        self.fee = rules.case.fee[lam]
-        self.strategy = conduct.strategy
-        everyone = np.ones(members.size, dtype=bool)
-        self.follows = everyone if conduct.follows is None else conduct.follows[members]
-        self.last_price = np.full(members.size, np.nan)
-        self.last_kw = np.full(members.size, np.nan)
+        self.bids_curves = rules.bidding == "curve"
         self.bid_tick = -1
+        self._names = tuple(roster.prosumers[member] for member in members)
+        self._rating_kw = roster.rating_kw[members]
+        lam = self._lam = roster.lam[members]
+        self._sensitivity = rules.case.sensitivity[lam]
+        self._slope = rules.case.slope[lam]
+        self._fee = rules.case.fee[lam]
+        self._strategy = conduct.strategy
+        everyone = np.ones(members.size, dtype=bool)
+        self._follows = everyone if conduct.follows is None else conduct.follows[members]
+        self._last_price = np.full(members.size, np.nan)
+        self._last_kw = np.full(members.size, np.nan)
 
     def bids(self, tick: int, position: Position) -> Curves:
-        """What every member bids, by its strategy; who is failed by it tells the truth, and is flagged."""
+        """What every member bids by its strategy, as curves over the local price.
+
+        A member whose strategy failed bids truthfully, and is flagged.
+        """
         self.bid_tick = tick
         self.position = position
-        self.supply = supply_curves(position.demand_kw, position.resources)
+        self._supply = supply_curves(position.demand_kw, position.resources)
         for note in position.notes:
             self.node.flag(f"{self.node.name}: {note}")
-        bids = bids_of(self.strategy, self._view(tick), self.follows, self.rating_kw)
+        bids = bids_of(self._strategy, self._view(tick), self._follows, self._rating_kw)
         if bids.failed.any():
-            who = [self.names[place] for place in np.flatnonzero(bids.failed)]
+            who = [self._names[place] for place in np.flatnonzero(bids.failed)]
             self.node.flag(
                 f"the strategy failed {len(who)} prosumers, who bid truthfully ({first_of(who)}):"
                 f" {bids.reason}"
             )
-        self.response = CurveResponse(bids.curves)
+        self._response = CurveResponse(bids.curves)
         return bids.curves
 
-    def round_bids(self, signal: LamPrice, lam_host: str) -> RoundBids:
-        """What those members bid whose LAMs announce prices.
+    def round_bids(self, announced: LamPrice, lam_host: str) -> RoundBids:
+        """Bids of the members whose LAMs announce prices.
 
         Raises
         ------
         ValueError
-            The host does not operate these LAMs, or columns do not fit each other.
+            The sender does not operate these LAMs, or columns do not fit each other.
         """
-        lam = columns.unpack_index(signal.lam)
-        if signal.sender != lam_host or not np.isin(lam, self.roster.lam_hosts[lam_host]).all():
-            raise ValueError(f"{signal.sender} does not operate these LAMs")
-        announced = np.full(len(self.roster.lams), np.nan)
-        announced[lam] = columns.unpack(signal.price, lam.size)
-        price = announced[self.lam]
+        lam = columns.unpack_index(announced.lam)
+        if announced.sender != lam_host or not np.isin(lam, self.roster.lam_hosts[lam_host]).all():
+            raise ValueError(f"{announced.sender} does not operate these LAMs")
+        price_of_lam = np.full(len(self.roster.lams), np.nan)
+        price_of_lam[lam] = columns.unpack(announced.price, lam.size)
+        price = price_of_lam[self._lam]
         place = np.flatnonzero(np.isfinite(price))
-        kw, slope = self.response.at(np.nan_to_num(price))
-        told = slope[place] if self.rules.bidding == "slope" else np.zeros(0)
-        return RoundBids(place, kw[place] + self.sensitivity[place] * price[place], told)
+        kw, slope = self._response.at(np.nan_to_num(price))
+        return RoundBids(
+            place=place,
+            intercept_kw=kw[place] + self._sensitivity[place] * price[place],
+            slope=slope[place] if self.rules.bidding == "slope" else np.zeros(0),
+        )
 
     def _view(self, tick: int) -> View:
         return View(
             tick=tick,
-            prosumer=self.names,
+            prosumer=self._names,
             demand_kw=self.position.demand_kw,
             resources=self.position.resources,
-            value=self.supply.curves,
-            slope=self.slope,
-            fee=self.fee,
-            last_price=self.last_price,
-            last_kw=self.last_kw,
+            value=self._supply.curves,
+            slope=self._slope,
+            fee=self._fee,
+            last_price=self._last_price,
+            last_kw=self._last_kw,
             tariff=self.rules.terms(tick).tariff,
         )
 
     async def outputs(self, tick: int, trade_kw: Floats, price: Floats) -> Floats:
-        """Resource outputs that meet the awarded trades; NaN marks a member that got none and acts alone.
+        """Resource outputs that make the members' trades true.
 
-        Publishes the members' true position beside it, for the benchmarks.
+        Publishes the members' true position too, for the benchmarks.
+
+        Parameters
+        ----------
+        trade_kw, price
+            Awards, ``(n,)`` [kW, $/kWh]; NaN where a member got none: it then acts as if it had only the
+            utility's tariff.
+
+        Returns
+        -------
+        Floats
+            Outputs of the position's resources, ``(r,)`` [kW].
         """
-        self.last_kw, self.last_price = trade_kw, price
-        unserved = np.isnan(trade_kw)
-        if unserved.any():
-            self.node.flag(f"{int(unserved.sum())} prosumers of {self.node.name} got no award and act alone")
-            trade_kw = np.where(unserved, alone(self.supply.curves, self.rules.terms(tick)), trade_kw)
+        self._last_kw, self._last_price = trade_kw, price
+        without_award = np.isnan(trade_kw)
+        if without_award.any():
+            count = int(without_award.sum())
+            self.node.flag(f"{count} prosumers of {self.node.name} got no award and act alone")
+            own_kw = trade_against_tariff(self._supply.curves, self.rules.terms(tick).tariff)
+            trade_kw = np.where(without_award, own_kw, trade_kw)
+        output_kw = disaggregate(self._supply, trade_kw)
+        await self._publish_position(tick, output_kw)
+        return output_kw
+
+    async def _publish_position(self, tick: int, output_kw: Floats) -> None:
         position, resources = self.position, self.position.resources
-        output_kw = disaggregate(self.supply, trade_kw)
         await self.node.publish(
             self.node.topics.position(self.node.name),
             PositionBatch,
@@ -130,4 +169,3 @@ class Desk:
             cost_quadratic=columns.pack(resources.cost_quadratic),
             output_kw=columns.pack(output_kw),
         )
-        return output_kw

@@ -1,4 +1,4 @@
-"""Where prosumers stand and what happens to them: the ports behind which a host's portfolio is."""
+"""What prosumers face and what happens to them: the ports behind which a host's portfolio stands."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Position:
     Attributes
     ----------
     demand_kw, reactive_kvar
-        Inflexible net demand and reactive power, ``(n,)``.
+        Inflexible net demand [kW] and reactive power [kvar], ``(n,)``.
     resources
-        What they can do about it; owners are positions in the host.
+        Their resources; owners are indices into the host's prosumers.
     notes
-        What went wrong in forming it.
+        What went wrong when the position was formed.
     """
 
     demand_kw: Floats
@@ -39,24 +39,24 @@ class Metered:
 
 
 class Portfolio(Protocol):
-    """Prosumers without hardware: where they stand, and what really happens to them."""
+    """Prosumers without hardware: their expected position, and what they really draw."""
 
     def position(self, tick: int) -> Position:
-        """Expected position at gate closure."""
+        """Position that is expected at gate closure."""
         ...
 
     def act(self, tick: int, output_kw: Floats) -> Metered:
-        """Let the interval pass with resource outputs ``(r,)`` of the last position as set-points."""
+        """Let the interval pass with outputs ``(r,)`` [kW] of the last position as set-points."""
         ...
 
 
 class LivePortfolio(Protocol):
-    """Live prosumers: their position follows from telemetry, their will from set-points."""
+    """Live prosumers: telemetry gives their position, and set-points carry out what they want."""
 
     def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:
-        """Expected position at gate closure, from readings by prosumer name."""
+        """Position that is expected at gate closure, from readings by prosumer name."""
         ...
 
     def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
-        """Set-points of each prosumer's devices for resource outputs ``(r,)`` of the last position."""
+        """Set-points of each prosumer's devices for outputs ``(r,)`` [kW] of the last position."""
         ...

@@ -1,69 +1,57 @@
 """The WAM operator on the bus: clears over the feeder's linear model until AC power flow confirms.
 
-It owns steps 3 and 4 of an interval (architecture: clear, confirm): clear, have the feeder solve AC power
-flow at the dispatch and judge it, re-linearise there and clear again, within a bound on rounds. What no
-round could confirm goes out flagged, as the least violating candidate; holding is a candidate too.
+In the clear step it clears, has the feeder solve AC power flow at the dispatch and judge it, and clears again
+over the feeder's new model, within a bound on rounds.
+Where no round is confirmed, the dispatch that violates limits least goes out, flagged; keeping the last
+prices is one of the candidates.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from broker.messages import FeederReply, FeederRequest, FeederState, NetworkModel, Step, WamOutcome, columns
+from broker.messages import FeederReply, FeederState, NetworkModel, Step, WamOutcome, columns
 from broker.node import Node
 from market.errors import Infeasible, NotConverged
 from market.model.arrays import Floats
 from market.model.curves import price_range
-from market.participants.gates import halfway, sit_out
-from market.participants.network import (
-    cleared_body,
-    inverters_of,
-    is_final,
-    middle_price,
-    network_of,
-    unreachable,
-)
+from market.participants.gates import skip_step
 from market.participants.roster import Roster, Rules, Terms
-from market.participants.wam.curve_lams import CurveLams
-from market.participants.wam.lams import Lams, Standby
-from market.participants.wam.round_lams import RoundLams
+from market.participants.wam.bidding import LastMetered, WamBidding
+from market.participants.wam.clear_model import is_least_violation, outcome_fields, relaxation_flags
+from market.participants.wam.curve_bidding import WamCurveBidding
+from market.participants.wam.feeder_requests import Dispatch, FeederRequests, FeederSilent
+from market.participants.wam.round_bidding import WamRoundBidding
 from market.solver.wam import WamClearing
-
-
-class FeederSilent(Exception):
-    """The feeder did not answer within the step."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A dispatch that AC power flow has solved, and the clearing that led to it; ``None`` when held."""
+    """A dispatch that AC power flow has solved, and what the feeder says of it."""
 
-    net_kw: Floats
-    inverter_kvar: Floats
-    outcome: WamClearing | None
-    row_name: list[str]
+    dispatch: Dispatch
     reply: FeederReply
 
     @property
     def rank(self) -> tuple[bool, float, bool, float]:
-        """Sorts confirmed clearings first, then by how far AC is beyond its limits; holding behind equals.
+        """Sort key, the best first.
 
-        Among equals the one whose linear model was truest comes first.
+        Confirmed clearings come first, then others by how far AC power flow is beyond its limits. Among
+        equals keeping the last prices comes last, and the truest linear model first.
         """
-        held, reply = self.outcome is None, self.reply
+        held, reply = self.dispatch.clearing is None, self.reply
         severity = np.inf if reply.severity is None else reply.severity
         error_pu = np.inf if reply.linear_error_pu is None else reply.linear_error_pu
         return (held or not reply.confirmed, severity, held, error_pu)
 
 
 @dataclass
-class Negotiation:
-    """What came of one interval's rounds between market and feeder."""
+class ConfirmRounds:
+    """What came of an interval's rounds of clearing and confirming."""
 
     candidates: list[Candidate] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
@@ -84,50 +72,35 @@ class WamOperator:
 
     def __init__(self, node: Node, roster: Roster, rules: Rules, *, rounds: int) -> None:
         self.node = node
-        self.roster = roster
         self.rules = rules
         self.rounds = rounds
         self.count = len(roster.lams)
-        self.standby = Standby.of(self.count)
-        by_form = CurveLams if rules.bidding == "curve" else RoundLams
-        self.lams: Lams = by_form(node, roster, rules, self.standby)
+        self.last_metered = LastMetered.unknown(self.count)
+        by_form = WamCurveBidding if rules.bidding == "curve" else WamRoundBidding
+        self.bidding: WamBidding = by_form(node, roster, rules, self.last_metered)
+        self.feeder = FeederRequests(node, self.count)
         self.price: Floats | None = None
         self.inverter_kvar = np.zeros(0)
-        self._awaited = -1
         self._bid_tick = -1
-        self._reply: asyncio.Future[FeederReply] | None = None
-        node.on(node.topics.feeder_reply, self._take_reply)
         node.on(node.topics.feeder_state, self._take_state)
 
     async def on_step(self, step: Step) -> None:
         """Gather LAM bids, then clear and confirm."""
         if step.step == "bid":
-            await self.lams.gather(step)
+            await self.bidding.gather_bids(step)
             self._bid_tick = step.tick
             await self.node.done(step.step, step.tick)
         elif step.step == "clear" and self._bid_tick != step.tick:
-            await sit_out(self.node, step)
+            await skip_step(self.node, step)
         elif step.step == "clear":
             await self._clear(step)
 
     async def _clear(self, step: Step) -> None:
         terms = self.rules.terms(step.tick)
-        talks = await self._negotiate(step, terms)
-        best = min(talks.candidates, key=lambda candidate: candidate.rank, default=None)
-        if best is None:
-            talks.flags.append("no power flow at all: the last prices are held")
-        if best is None or best.outcome is None:
-            status = "held"
-            if best is not None and not talks.flags:
-                talks.flags.append("the last prices are held: no clearing violates the network's limits less")
-            body = await self._held(step, terms, best)
-        else:
-            status = "confirmed" if best.reply.confirmed else "unconfirmed"
-            if status == "unconfirmed":
-                talks.flags.append(f"unconfirmed: the least violating dispatch, of round {best.reply.round}")
-            body = cleared_body(best.outcome, best.row_name)
-            self.price, self.inverter_kvar = best.outcome.price, best.outcome.inverter_kvar
-        for flag in talks.flags:
+        found = await self._clear_and_confirm(step, terms)
+        best = min(found.candidates, key=lambda candidate: candidate.rank, default=None)
+        status, body = await self._chosen(step, terms, best, found.flags)
+        for flag in found.flags:
             self.node.flag(flag)
         await self.node.publish(
             self.node.topics.wam_outcome,
@@ -135,66 +108,100 @@ class WamOperator:
             step.tick,
             status=status,
             round=0 if best is None else best.reply.round,
-            rounds=talks.rounds,
+            rounds=found.rounds,
             linear_error_pu=None if best is None else best.reply.linear_error_pu,
             violations=[] if best is None else best.reply.violations,
-            flags=talks.flags,
-            fallbacks=self.lams.fallbacks,
-            clear_s=talks.clear_s,
-            confirm_s=talks.confirm_s,
-            unserved=talks.unserved,
-            talks=self.lams.talks(),
+            flags=found.flags,
+            fallbacks=self.bidding.fallbacks,
+            clear_s=found.clear_s,
+            confirm_s=found.confirm_s,
+            unserved=found.unserved,
+            talks=self.bidding.exchange(),
             **body,
         )
         await self.node.done(step.step, step.tick)
 
-    async def _negotiate(self, step: Step, terms: Terms) -> Negotiation:
+    async def _clear_and_confirm(self, step: Step, terms: Terms) -> ConfirmRounds:
         """Clear and ask the feeder in turn until AC power flow confirms, within the bound on rounds."""
-        talks = Negotiation()
-        net_kw = await self.lams.nets(step, self._last_prices(terms))
-        inverter_kvar = self.inverter_kvar
-        outcome: WamClearing | None = None
-        row_name: list[str] = []
+        found = ConfirmRounds()
+        net_kw = await self.bidding.net_purchases(step, self._last_prices(terms))
+        dispatch = Dispatch(net_kw, self.inverter_kvar)
         for round_ in range(self.rounds + 1):
-            talks.rounds = round_
-            asked = time.perf_counter()
-            try:
-                reply = await self._ask(step, round_, net_kw, inverter_kvar)
-            except FeederSilent as silent:
-                talks.flags.append(str(silent))
+            found.rounds = round_
+            reply = await self._judged(step, round_, dispatch, found)
+            if reply is None or reply.model is None or round_ == self.rounds or _is_final(dispatch, reply):
                 break
-            talks.confirm_s += time.perf_counter() - asked
-            if reply.solved:
-                talks.candidates.append(Candidate(net_kw, inverter_kvar, outcome, row_name, reply))
-            else:
-                talks.flags.append(f"AC power flow of round {round_} has no solution")
-            if (outcome is not None and reply.confirmed) or reply.model is None or round_ == self.rounds:
+            clearing = await self._cleared(step, terms, reply.model, found)
+            if clearing is None:
                 break
-            if outcome is not None and is_final(outcome.relaxed, reply.linear_error_pu):
-                break
-            talks.unserved = reply.model.unserved
-            began = time.perf_counter()
-            try:
-                outcome = await self.lams.clear(step, reply.model, terms)
-            except (Infeasible, NotConverged) as problem:
-                talks.flags.append(f"clearing of round {round_ + 1}: {problem}")
-                break
-            finally:
-                talks.clear_s += time.perf_counter() - began
-            talks.flags += unreachable(outcome.relaxed, round_ + 1)
-            net_kw, inverter_kvar, row_name = outcome.net_kw, outcome.inverter_kvar, reply.model.name
-        return talks
+            dispatch = Dispatch(clearing.net_kw, clearing.inverter_kvar, clearing, reply.model.name)
+        return found
+
+    async def _judged(
+        self, step: Step, round_: int, dispatch: Dispatch, found: ConfirmRounds
+    ) -> FeederReply | None:
+        """What the feeder says of a dispatch, which becomes a candidate; ``None`` where it stays silent."""
+        began = time.perf_counter()
+        try:
+            reply = await self.feeder.ask(step, round_, dispatch, self.bidding)
+        except FeederSilent as silent:
+            found.flags.append(str(silent))
+            return None
+        found.confirm_s += time.perf_counter() - began
+        if reply.solved:
+            found.candidates.append(Candidate(dispatch, reply))
+        else:
+            found.flags.append(f"AC power flow of round {round_} has no solution")
+        return reply
+
+    async def _cleared(
+        self, step: Step, terms: Terms, model: NetworkModel, found: ConfirmRounds
+    ) -> WamClearing | None:
+        """Clearing of the next round over a linear model; ``None`` where there is none, with a flag."""
+        round_ = found.rounds + 1
+        found.unserved = model.unserved
+        began = time.perf_counter()
+        try:
+            clearing = await self.bidding.clear(step, model, terms)
+        except (Infeasible, NotConverged) as problem:
+            found.flags.append(f"clearing of round {round_}: {problem}")
+            return None
+        finally:
+            found.clear_s += time.perf_counter() - began
+        found.flags += relaxation_flags(clearing.relaxed, round_)
+        return clearing
+
+    async def _chosen(
+        self, step: Step, terms: Terms, best: Candidate | None, flags: list[str]
+    ) -> tuple[str, dict[str, Any]]:
+        """Status and fields of the outcome that the best candidate makes; appends to ``flags``."""
+        if best is not None and best.dispatch.clearing is not None:
+            clearing = best.dispatch.clearing
+            self.price, self.inverter_kvar = clearing.price, clearing.inverter_kvar
+            if not best.reply.confirmed:
+                flags.append(f"unconfirmed: the least violating dispatch, of round {best.reply.round}")
+            status = "confirmed" if best.reply.confirmed else "unconfirmed"
+            return status, outcome_fields(clearing, best.dispatch.row_name)
+        if best is None:
+            flags.append("no power flow at all: the last prices are held")
+        elif not flags:
+            flags.append("the last prices are held: no clearing violates the network's limits less")
+        return "held", await self._held(step, terms, best)
 
     def _last_prices(self, terms: Terms) -> Floats:
-        """Prices at which to linearise first, and which holding means, ``(M,)``."""
-        return np.full(self.count, middle_price(terms)) if self.price is None else self.price
+        """Prices at which the feeder first linearises, and which stay where they are held, ``(M,)``."""
+        return np.full(self.count, terms.grid.middle_price) if self.price is None else self.price
 
     async def _held(self, step: Step, terms: Terms, best: Candidate | None) -> dict[str, Any]:
-        """Outcome in which the last prices stay: each LAM's own shadow price, all of it energy."""
+        """Fields of an outcome in which the last prices stay, as near as each LAM's curve allows.
+
+        All of such a price counts as energy.
+        """
         last = self._last_prices(terms)
-        net_kw = await self.lams.nets(step, last) if best is None else best.net_kw
-        price = np.clip(last, *price_range(self.lams.curves, net_kw))
+        net_kw = await self.bidding.net_purchases(step, last) if best is None else best.dispatch.net_kw
+        price = np.clip(last, *price_range(self.bidding.curves, net_kw))
         source_kw = None if best is None else best.reply.source_kw
+        inverter_kvar = self.inverter_kvar if best is None else best.dispatch.inverter_kvar
         zero = [0.0] * self.count
         return {
             "net_kw": columns.column_list(net_kw),
@@ -203,48 +210,21 @@ class WamOperator:
             "loss": zero,
             "voltage": zero,
             "congestion": zero,
-            "energy_price": middle_price(terms),
+            "energy_price": terms.grid.middle_price,
             "grid_kw": float(np.sum(net_kw)) if source_kw is None else source_kw,
             "row_name": [],
             "row_dual": [],
-            "inverter_kvar": columns.column_list(self.inverter_kvar if best is None else best.inverter_kvar),
+            "inverter_kvar": columns.column_list(inverter_kvar),
         }
 
-    async def _ask(self, step: Step, round_: int, net_kw: Floats, inverter_kvar: Floats) -> FeederReply:
-        curves = self.lams.curves
-        self._awaited = round_
-        self._reply = asyncio.get_running_loop().create_future()
-        await self.node.publish(
-            self.node.topics.feeder_request,
-            FeederRequest,
-            step.tick,
-            round=round_,
-            net_kw=columns.column_list(net_kw),
-            reactive_kvar=columns.column_list(self.lams.reactive_kvar),
-            low_kw=columns.column_list(curves.lowest_kw),
-            high_kw=columns.column_list(curves.highest_kw),
-            inverter_kvar=columns.column_list(inverter_kvar),
-        )
-        try:
-            async with asyncio.timeout(max(0.0, halfway(step) - time.time())):
-                return await self._reply
-        except TimeoutError:
-            raise FeederSilent(f"the feeder did not answer round {round_} in time") from None
-        finally:
-            self._reply = None
-
-    def _take_reply(self, reply: FeederReply) -> None:
-        if self._reply is not None and not self._reply.done() and reply.round == self._awaited:
-            if reply.model is not None:
-                self._check_model(reply.model)
-            self._reply.set_result(reply)
-
-    def _check_model(self, model: NetworkModel) -> None:
-        if len(model.balance) != self.count:
-            raise ValueError(f"the model has {len(model.balance)} LAMs where there are {self.count}")
-        network_of(model)
-        inverters_of(model)
-
     def _take_state(self, state: FeederState) -> None:
-        self.standby.kw[:] = columns.unpack(state.lam_kw, self.count)
-        self.standby.kvar[:] = columns.unpack(state.lam_kvar, self.count)
+        self.last_metered.kw[:] = columns.unpack(state.lam_kw, self.count)
+        self.last_metered.kvar[:] = columns.unpack(state.lam_kvar, self.count)
+
+
+def _is_final(dispatch: Dispatch, reply: FeederReply) -> bool:
+    """Whether a clearing is confirmed, or known to violate limits as little as any."""
+    clearing = dispatch.clearing
+    if clearing is None:
+        return False
+    return reply.confirmed or is_least_violation(clearing.relaxed, reply.linear_error_pu)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from market.model.response import disaggregate, supply_curves
-from market.participants.lam.sharing import alone
+from market.participants.tariffs import trade_against_tariff
 from market.solver.clearing import clear
 from tests.market.participants import world
 
@@ -78,7 +78,10 @@ BAD_BIDS = {
     "null": (raw(b'"kw":[', b'"kw":[null,'), "float"),
     "too large a number": (raw(b'"kw":[', b'"kw":[1e999,'), "out of range"),
     "no vertex": (lambda bid: bid | {"kw": [], "price": []}, "at least one"),
-    "a price too many": (lambda bid: bid | {"price": [*bid["price"], 9.0]}, "equally many"),
+    "a price too many": (
+        lambda bid: bid | {"price": [*bid["price"], 9.0]},
+        "5 prices for 4 powers",
+    ),
     "beyond the rating": (lambda bid: bid | {"kw": [20.5, *bid["kw"][1:]]}, "rating of 20 kW"),
     "trades that increase": (lambda bid: bid | {"kw": bid["kw"][::-1]}, "monotone"),
     "prices that descend": (lambda bid: bid | {"price": bid["price"][::-1]}, "monotone"),
@@ -191,7 +194,7 @@ def acting_alone(tick, members):
     """Power that prosumers draw when they know nothing but the tariffs, ``(n,)`` [kW]."""
     everyone = world.case(tick)
     supply = supply_curves(everyone.demand_kw, everyone.resources)
-    trade_kw = alone(supply.curves, world.rules().terms(tick))
+    trade_kw = trade_against_tariff(supply.curves, world.rules().terms(tick).tariff)
     return (everyone.demand_kw - disaggregate(supply, trade_kw))[members]
 
 

@@ -11,7 +11,7 @@ from broker import messages
 from broker.client.memory import Fate
 from broker.messages import columns
 from market.model.response import supply_curves
-from market.participants.lam.sharing import alone
+from market.participants.tariffs import trade_against_tariff
 from market.solver.clearing import clear
 from tests.market.participants import world
 
@@ -255,7 +255,7 @@ async def test_a_prosumer_without_award_acts_alone(town_of, form):
         await town.interval(1)
         case = world.case(1)
         supply = supply_curves(case.demand_kw, case.resources)
-        wanted = alone(supply.curves, world.rules().terms(1))[3]
+        wanted = trade_against_tariff(supply.curves, world.rules().terms(1).tariff)[3]
         assert metered_kw(town, 1)[3] == pytest.approx(wanted, abs=1e-9)
 
 

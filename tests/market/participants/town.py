@@ -16,9 +16,11 @@ from broker.client.memory import Fate, MemoryBroker
 from broker.messages import Done, Step, columns
 from broker.node import Node, offline_will, serve
 from broker.topics import Topics
+from market.model.strategy import TRUTHFUL
 from market.participants.audit.auditor import Auditor
 from market.participants.lam.host import LamHost
-from market.participants.prosumers.hosts import TRUTHFUL, LiveHost, PopulationHost
+from market.participants.prosumers.live_host import LiveHost
+from market.participants.prosumers.population_host import PopulationHost
 from market.participants.wam.operator import WamOperator
 from tests.market.participants import world
 from tests.market.participants.stand_ins import Clerk, Devices, LinearFeeder

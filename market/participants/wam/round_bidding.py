@@ -1,4 +1,4 @@
-"""The WAM's LAMs when they answer its prices round by round, by plain or slope bids.
+"""Bidding in the WAM by rounds: LAM hosts answer announced prices, by plain or slope bids.
 
 A LAM host that does not answer in a round counts as inflexible from then on in this interval, with all of its
 LAMs. Where the time for bids ends before all agree, what was cleared last stands, and is flagged.
@@ -16,18 +16,28 @@ from broker.messages import LamOpening, LamRoundBid, NetworkModel, Step, Talks, 
 from broker.node import Node
 from market.model.arrays import Floats, Ints
 from market.model.curves import Curves, respond
-from market.participants.gates import LAMS_ROUND, GateClosed, bidding_gate, converse, round_gate
-from market.participants.lam.sharing import told
-from market.participants.network import clear_model, middle_price
+from market.participants.exchange import exchange_of
+from market.participants.gates import LAMS_ROUND, GateClosed, bidding_gate, round_gate
 from market.participants.roster import Roster, Rules, Terms
-from market.participants.wam.lams import Standby
-from market.rounds import Answers, Tally, WamLevel, estimate_for
+from market.participants.wam.bidding import LastMetered
+from market.participants.wam.clear_model import clear_model
+from market.rounds import Answers, Tally, WamLevel, drive_async, estimate_for
 from market.solver.wam import WamClearing
 
 
 @dataclass(frozen=True)
-class _Bid:
-    """Answers of a host's LAMs, ``(m,)`` each, and what changed for some of them."""
+class _HostBid:
+    """Answers of a host's LAMs at the prices of a round.
+
+    Attributes
+    ----------
+    kw, slope
+        Net purchases [kW] and how steeply they fall with the price [kW per $/kWh], ``(m,)``.
+    low_kw, high_kw
+        Ranges of their net purchases [kW], ``(m,)``; empty where they did not change.
+    fallbacks
+        Names of members that fell silent in this round.
+    """
 
     kw: Floats
     slope: Floats
@@ -36,17 +46,17 @@ class _Bid:
     fallbacks: list[str]
 
 
-class RoundLams:
-    """`market.participants.wam.lams.Lams` by bids in rounds."""
+class WamRoundBidding:
+    """`market.participants.wam.bidding.WamBidding` by bids in rounds."""
 
     reactive_kvar: Floats
     fallbacks: list[str]
 
-    def __init__(self, node: Node, roster: Roster, rules: Rules, standby: Standby) -> None:
+    def __init__(self, node: Node, roster: Roster, rules: Rules, last_metered: LastMetered) -> None:
         self.node = node
         self.roster = roster
         self.rules = rules
-        self.standby = standby
+        self.last_metered = last_metered
         self.count = len(roster.lams)
         self.price: Floats | None = None
         self._with_slope = rules.bidding == "slope"
@@ -54,24 +64,24 @@ class RoundLams:
         self._round = 0
         self._tick = -1
         self._unserved: list[int] = []
-        self._asked = np.zeros(self.count)
-        self._speaking: set[str] = set()
-        self.openings: Collector[LamOpening] = Collector(roster.lam_hosts)
-        self.bids: Collector[_Bid] = Collector(roster.lam_hosts)
+        self._announced = np.zeros(self.count)
+        self._answering: set[str] = set()
+        self.ranges: Collector[LamOpening] = Collector(roster.lam_hosts)
+        self.bids: Collector[_HostBid] = Collector(roster.lam_hosts)
         for host in roster.lam_hosts:
-            node.on(node.topics.lam_opening(host), partial(self._take_opening, host))
+            node.on(node.topics.lam_opening(host), partial(self._take_range, host))
             node.on(node.topics.lam_round_bid(host), partial(self._take_bid, host))
 
     @property
     def curves(self) -> Curves:
-        """What was learnt of each LAM so far."""
+        """Net purchase of each LAM over its wide-area price, as learnt so far: M curves."""
         return self.level.curves
 
-    async def gather(self, step: Step) -> None:
-        """Take in all LAMs' ranges; a silent LAM is fixed at its last metered net load."""
-        have = await self.openings.wait(step.tick, step.deadline)
-        low_kw, high_kw = self.standby.kw.copy(), self.standby.kw.copy()
-        self.reactive_kvar = self.standby.kvar.copy()
+    async def gather_bids(self, step: Step) -> None:
+        """Gather all LAMs' ranges until the deadline; a silent LAM is fixed at its last metered net load."""
+        have = await self.ranges.wait(step.tick, step.deadline)
+        low_kw, high_kw = self.last_metered.kw.copy(), self.last_metered.kw.copy()
+        self.reactive_kvar = self.last_metered.kvar.copy()
         self.fallbacks = []
         for host, lams in self.roster.lam_hosts.items():
             if host in have:
@@ -81,9 +91,9 @@ class RoundLams:
                 self.reactive_kvar[lams] = columns.unpack(opened.reactive_kvar, lams.size)
                 self.fallbacks += opened.fallbacks
             else:
-                self._note_silence(host)
-        self._speaking = set(have)
-        middle = np.full(self.count, middle_price(self.rules.terms(step.tick)))
+                self._flag_silence(host)
+        self._answering = set(have)
+        middle = np.full(self.count, self.rules.terms(step.tick).grid.middle_price)
         estimate = estimate_for(
             self.rules.bidding,
             np.full(self.count, self.rules.case.wam_sensitivity),
@@ -96,8 +106,8 @@ class RoundLams:
         self._unserved = []
         self._tally = Tally(numbers=2 * self.count)
 
-    async def nets(self, step: Step, price: Floats) -> Floats:
-        """Ask all LAMs once; what is believed of them where there is no time."""
+    async def net_purchases(self, step: Step, price: Floats) -> Floats:
+        """Ask all LAMs once, ``(M,)`` [kW]; where the time is over, estimate from what was learnt."""
         try:
             answers = await self._ask(step, price)
         except GateClosed:
@@ -106,7 +116,7 @@ class RoundLams:
         return answers.kw
 
     async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamClearing:
-        """Clear and ask in turn until all LAMs would take what was cleared for them."""
+        """Clear and ask in turn until all LAMs would buy what was cleared for them."""
         outcome: WamClearing | None = None
         if model.unserved != self._unserved:
             self._unserved = model.unserved
@@ -119,29 +129,29 @@ class RoundLams:
             return await self._ask(step, cleared.price)
 
         try:
-            outcome = await converse(
+            outcome = await drive_async(
                 self.level.agree(partial(clear_model, model=model, terms=terms), model.unserved), ask
             )
         except GateClosed:
             assert outcome is not None
-            open_kw = float(np.nanmax(np.abs(self.level.record.kw - outcome.net_kw), initial=0.0))
+            left_kw = float(np.nanmax(np.abs(self.level.record.kw - outcome.net_kw), initial=0.0))
             self.node.flag(
-                f"the gate closed after {self._round} rounds of bids, LAMs {open_kw:.3g} kW from agreement"
+                f"the gate closed after {self._round} rounds of bids, LAMs {left_kw:.3g} kW from agreement"
             )
         self.price = outcome.price
         return outcome
 
-    def talks(self) -> Talks:
-        """What the rounds took."""
+    def exchange(self) -> Talks:
+        """Rounds with the LAMs and what they carried."""
         self._tally.damped = bool(self.level.estimate.damped.any())
         self._tally.accelerated = bool(self.level.estimate.accelerated.any())
-        return told(self._tally, self._round)
+        return exchange_of(self._tally, self._round)
 
     async def _ask(self, step: Step, price: Floats) -> Answers:
-        """Announce wide-area prices and take in what each LAM would buy."""
+        """Announce wide-area prices and wait for what each LAM would buy."""
         gate, is_full = round_gate(step, LAMS_ROUND, bidding_gate(step))
         self._round += 1
-        self._asked = price
+        self._announced = price
         await self.node.publish(
             self.node.topics.wam_price,
             WamPrice,
@@ -149,48 +159,45 @@ class RoundLams:
             round=self._round,
             price=columns.column_list(price),
         )
-        have = await self.bids.wait(step.tick, gate, self._round, self._speaking)
-        silent = sorted(self._speaking - set(have))
+        have = await self.bids.wait(step.tick, gate, self._round, self._answering)
+        silent = sorted(self._answering - set(have))
         if silent and not is_full:
             raise GateClosed
         for host in silent:
-            self._fall(host)
-        kw, slope = self.standby.kw.copy(), np.zeros(self.count)
+            self._take_as_inflexible(host)
+        kw, slope = self.last_metered.kw.copy(), np.zeros(self.count)
         for host, bid in have.items():
             lams = self.roster.lam_hosts[host]
             kw[lams], slope[lams] = bid.kw, bid.slope
             self.fallbacks += bid.fallbacks
             if bid.low_kw.size:
                 self.level.begin_anew(lams, bid.low_kw, bid.high_kw)
-        # Whatever they say, those without source get nothing.
+        # Whatever they bid, LAMs that no source feeds get nothing.
         kw[self._unserved] = slope[self._unserved] = 0.0
         self._tally.count(1, self.count)
         self._tally.count(self.count, 2 if self._with_slope else 1)
         return Answers(kw, slope)
 
-    def _fall(self, host: str) -> None:
-        """Take a host's LAMs as inflexible from now on."""
-        self._speaking.discard(host)
-        self._note_silence(host)
+    def _take_as_inflexible(self, host: str) -> None:
+        """Fix a host's LAMs at their last metered net load; what was learnt of them is forgotten."""
+        self._answering.discard(host)
+        self._flag_silence(host)
         lams = self.roster.lam_hosts[host]
-        self.level.begin_anew(lams, self.standby.kw[lams], self.standby.kw[lams])
+        self.level.begin_anew(lams, self.last_metered.kw[lams], self.last_metered.kw[lams])
 
-    def _note_silence(self, host: str) -> None:
+    def _flag_silence(self, host: str) -> None:
         for lam in self.roster.lam_hosts[host]:
             name = self.roster.lams[lam]
             self.node.flag(f"LAM {name} was silent: its last metered net load stands in")
             self.fallbacks.append(name)
 
-    def _take_opening(self, host: str, opening: LamOpening) -> None:
-        lams = self._check_sender(host, opening)
-        low_kw, high_kw = (
-            columns.unpack(opening.low_kw, lams.size),
-            columns.unpack(opening.high_kw, lams.size),
-        )
-        columns.unpack(opening.reactive_kvar, lams.size)
+    def _take_range(self, host: str, message: LamOpening) -> None:
+        size = self._check_sender(host, message).size
+        low_kw, high_kw = columns.unpack(message.low_kw, size), columns.unpack(message.high_kw, size)
+        columns.unpack(message.reactive_kvar, size)
         if (low_kw > high_kw).any():
             raise ValueError("a LAM's range must ascend")
-        self.openings.add(host, opening.tick, opening)
+        self.ranges.add(host, message.tick, message)
 
     def _take_bid(self, host: str, bid: LamRoundBid) -> None:
         lams = self._check_sender(host, bid)
@@ -198,15 +205,19 @@ class RoundLams:
             raise ValueError(f"round {bid.round} of tick {bid.tick} was not asked")
         if (bid.tick, bid.round) < (self._tick, self._round):
             raise Late(f"bid of round {bid.round} came after round {self._round} was asked")
-        kw = columns.unpack(bid.intercept_kw, lams.size) - self.rules.case.wam_sensitivity * self._asked[lams]
+        kw = (
+            columns.unpack(bid.intercept_kw, lams.size)
+            - self.rules.case.wam_sensitivity * self._announced[lams]
+        )
         slope = columns.unpack(bid.slope, lams.size) if self._with_slope else np.zeros(lams.size)
         size = lams.size if bid.fallbacks else 0
         low_kw, high_kw = columns.unpack(bid.low_kw, size), columns.unpack(bid.high_kw, size)
         if (slope < 0).any() or (low_kw > high_kw).any():
             raise ValueError("slopes must not be negative, and ranges must ascend")
-        self.bids.add(host, bid.tick, _Bid(kw, slope, low_kw, high_kw, bid.fallbacks), bid.round)
+        self.bids.add(host, bid.tick, _HostBid(kw, slope, low_kw, high_kw, bid.fallbacks), bid.round)
 
     def _check_sender(self, host: str, message: LamOpening | LamRoundBid) -> Ints:
+        """Refuse a message that is not of this host or not about its LAMs; their indices."""
         lams = self.roster.lam_hosts[host]
         if message.sender != host or not np.array_equal(columns.unpack_index(message.lam), lams):
             raise ValueError(f"{message.sender} must bid for the LAMs of {host}, all and in order")

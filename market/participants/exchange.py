@@ -1,0 +1,17 @@
+"""What an interval's exchange of bids took, as outcomes report it."""
+
+from __future__ import annotations
+
+from broker.messages import Talks
+from market.rounds import Tally
+
+
+def exchange_of(tally: Tally, rounds: int) -> Talks:
+    """A tally of one layer's messages, as a part of that layer's outcome message."""
+    return Talks(
+        rounds=rounds,
+        messages=tally.messages,
+        bytes=tally.bytes,
+        damped=tally.damped,
+        accelerated=tally.accelerated,
+    )

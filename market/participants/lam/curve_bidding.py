@@ -1,0 +1,121 @@
+"""Bidding in a LAM by curves: each member bids its whole price response once, and one round is exact."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from broker.collector import Collector
+from broker.messages import BidBatch, CurveBid, LamBid, Message, Step, Talks, WamOutcome, columns
+from broker.node import Node
+from market.participants.exchange import exchange_of
+from market.participants.gates import late_gate
+from market.participants.lam.bid_book import BatchBids, BidBook, check_bid, collect_bids, read_batch
+from market.participants.lam.bidding import LamAllocation, accepted_net_kw
+from market.participants.lam.participants import Participants
+from market.participants.roster import Roster, Rules, first_of
+from market.participants.tariffs import tariff_price, trade_against_tariff
+from market.rounds import Tally
+from market.solver.lam import aggregate, clear_lams
+
+
+class LamCurveBidding:
+    """`market.participants.lam.bidding.LamBidding` by curve bids."""
+
+    bid_book: BidBook
+
+    def __init__(self, node: Node, roster: Roster, rules: Rules, participants: Participants) -> None:
+        self.node = node
+        self.roster = roster
+        self.rules = rules
+        self.participants = participants
+        self.refused: list[str] = []
+        self.bids: Collector[CurveBid] = Collector(participants.live)
+        self.batches: Collector[BatchBids] = Collector(roster.hosts)
+        topics = node.topics
+        for name, place in participants.live.items():
+            topic = topics.bid(roster.lams[roster.lam[participants.members[place]]], name)
+            node.on(topic, partial(self._take_bid, name), through=topics.bid("+", "+"))
+        for host in roster.hosts:
+            node.on(topics.bid_batch(host), partial(self._take_batch, host))
+
+    @property
+    def missing(self) -> list[str]:
+        """Members who did not bid."""
+        return self.participants.names_where(~self.bid_book.has_bid)
+
+    async def gather_bids(self, step: Step) -> None:
+        """Gather members' curves until the gate, add them up and bid the sums into the WAM."""
+        gate, participants, node = late_gate(step), self.participants, self.node
+        live = await self.bids.wait(step.tick, gate)
+        batches = await self.batches.wait(step.tick, gate)
+        self.bid_book = collect_bids(participants, live, batches.values())
+        if self.missing:
+            node.flag(f"{len(self.missing)} bids missing at the gate of {node.name}")
+        self.curves = aggregate(self.bid_book.curves, participants.group, participants.lams.size)
+        await node.publish_all([self._lam_bid(step.tick, place) for place in range(participants.lams.size)])
+
+    def _lam_bid(self, tick: int, place: int) -> tuple[str, Message]:
+        """Bid of the host's LAM at ``place`` into the WAM, with its topic."""
+        book, inside = self.bid_book, self.participants.group == place
+        vertices = slice(self.curves.start[place], self.curves.start[place + 1])
+        topic = self.node.topics.lam_bid(self.roster.lams[self.participants.lams[place]])
+        return topic, self.node.stamp(
+            topic,
+            LamBid,
+            tick,
+            price=columns.pack(self.curves.price[vertices]),
+            kw=columns.pack(self.curves.kw[vertices]),
+            reactive_kvar=float(np.sum(book.reactive_kvar[inside])),
+            fallbacks=self.participants.names_where(inside & ~book.has_bid),
+        )
+
+    async def answer_wam(self, step: Step) -> None:
+        """Do nothing: the WAM has whole curves and asks nothing more."""
+
+    async def allocate(self, step: Step, outcome: WamOutcome | None) -> LamAllocation:
+        """Find the local prices at which members trade what was cleared."""
+        case, lams, curves = self.rules.case, self.participants.lams, self.curves
+        if outcome is None:
+            tariff = self.rules.terms(step.tick).tariff
+            net_kw = trade_against_tariff(curves, tariff)
+            near = wam_price = tariff_price(net_kw, tariff)
+        else:
+            wam_price = np.array(outcome.price)[lams]
+            net_kw = accepted_net_kw(
+                self.node, self.roster, self.participants, outcome, curves.lowest_kw, curves.highest_kw
+            )
+            # The shadow price that the WAM's price stands for: mu + Delta sign(Q) + K Q.
+            near = wam_price + case.wam_fee[lams] * np.sign(net_kw) + case.wam_slope * net_kw
+        found = clear_lams(self.bid_book.curves, self.participants.group, curves, net_kw, near)
+        return LamAllocation(net_kw, wam_price, found.price, found.trade_kw)
+
+    def exchange(self) -> Talks:
+        """One bid and one award for each member; a vertex is a price and a power."""
+        members = self.participants.members.size
+        tally = Tally(messages=members, numbers=2 * self.bid_book.curves.price.size)
+        tally.count(members, 2)
+        return exchange_of(tally, 1)
+
+    def _take_bid(self, name: str, bid: CurveBid) -> None:
+        try:
+            check_bid(bid, self.participants.rating_kw[self.participants.live[name]])
+        except ValueError as error:
+            self.refused.append(name)
+            raise ValueError(f"bid of {name}: {error}") from error
+        self.bids.add(name, bid.tick, bid)
+
+    def _take_batch(self, host: str, batch: BidBatch) -> None:
+        if batch.sender != host:
+            raise ValueError(f"{batch.sender} is not {host}")
+        prosumer = self.roster.hosts[host]
+        bids = read_batch(batch, prosumer, self.roster.rating_kw[prosumer])
+        self.batches.add(host, batch.tick, bids)
+        mine = ~bids.valid & np.isin(prosumer, self.participants.members)
+        names = [self.roster.prosumers[member] for member in prosumer[mine]]
+        if names:
+            self.refused += names
+            raise ValueError(
+                f"{len(names)} bids are not finite, monotone and within their rating: {first_of(names)}"
+            )

@@ -1,0 +1,52 @@
+"""The feeder's linear model, from its message to the core's arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from broker.messages import NetworkModel, columns
+from market.model.case import Network
+from market.solver.reactive import Inverters
+
+
+def network_of(model: NetworkModel) -> Network:
+    """Rows of a linear model.
+
+    Raises
+    ------
+    ValueError
+        Columns do not fit each other.
+    """
+    rows, lams = len(model.name), len(model.balance)
+    return Network(
+        matrix=columns.unpack(model.matrix, rows * lams).reshape(rows, lams),
+        base=columns.unpack(model.base, rows),
+        lower=columns.unpack_open(model.lower, rows),
+        upper=columns.unpack_open(model.upper, rows),
+        voltage=np.array([kind == "voltage" for kind in model.row_kind], dtype=bool),
+        name=tuple(model.name),
+    )
+
+
+def inverters_of(model: NetworkModel) -> Inverters | None:
+    """Inverters of a linear model whose set-points the market chooses; ``None`` where it chooses none.
+
+    Raises
+    ------
+    ValueError
+        Columns do not fit each other, or a capability is negative.
+    """
+    reactive = model.reactive
+    if reactive is None:
+        return None
+    rows, lams = len(model.name), len(model.balance)
+    if not len(reactive.limit_kvar) == len(reactive.present_kvar) == len(reactive.balance) == lams:
+        raise ValueError(f"the model has inverters of {len(reactive.limit_kvar)} LAMs where there are {lams}")
+    if min(reactive.limit_kvar, default=0.0) < 0.0:
+        raise ValueError("the capability of inverters must not be negative")
+    return Inverters(
+        limit_kvar=np.array(reactive.limit_kvar),
+        present_kvar=np.array(reactive.present_kvar),
+        balance=np.array(reactive.balance),
+        matrix=columns.unpack(reactive.matrix, rows * lams).reshape(rows, lams),
+    )

@@ -1,0 +1,74 @@
+"""The WAM's market of one interval: the port behind which its forms of bidding stand, and what they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from broker.messages import NetworkModel, Step, Talks
+from market.model.arrays import Floats
+from market.model.curves import Curves
+from market.participants.roster import Terms
+from market.solver.wam import WamClearing
+
+
+@dataclass(frozen=True)
+class LastMetered:
+    """Last metered net load of M LAMs, at which one is fixed that does not bid.
+
+    Attributes
+    ----------
+    kw, kvar
+        Active [kW] and reactive power [kvar], ``(M,)`` each; written in place as the feeder reports.
+    """
+
+    kw: Floats
+    kvar: Floats
+
+    @classmethod
+    def unknown(cls, lams: int) -> LastMetered:
+        """Loads of which nothing is known yet, as before the first report: zero."""
+        return cls(np.zeros(lams), np.zeros(lams))
+
+
+class WamBidding(Protocol):
+    """Bidding between the WAM and its LAMs, by one form of bids."""
+
+    @property
+    def curves(self) -> Curves:
+        """Net purchase of each LAM over its wide-area price, as far as it is known: M curves."""
+        ...
+
+    @property
+    def reactive_kvar(self) -> Floats:
+        """Reactive power that each LAM expects, ``(M,)`` [kvar]."""
+        ...
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """Names of members and LAMs that are taken as inflexible."""
+        ...
+
+    async def gather_bids(self, step: Step) -> None:
+        """Gather the LAMs' bids in the bid step; one that does not bid is fixed and flagged."""
+        ...
+
+    async def net_purchases(self, step: Step, price: Floats) -> Floats:
+        """What LAMs would buy at wide-area prices ``(M,)`` [$/kWh], ``(M,)`` [kW]."""
+        ...
+
+    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamClearing:
+        """Clear over a linear model.
+
+        Raises
+        ------
+        NotConverged, Infeasible, ValueError
+            As `market.participants.wam.clear_model.clear_model`.
+        """
+        ...
+
+    def exchange(self) -> Talks:
+        """Rounds and messages that the interval's bidding took."""
+        ...

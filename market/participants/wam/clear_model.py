@@ -1,0 +1,124 @@
+"""Clear the WAM over a linear model as the feeder sends it, and put what was cleared into messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from broker.messages import NetworkModel, columns
+from market.errors import Infeasible
+from market.model.case import Grid, Network
+from market.model.curves import Curves, join, take
+from market.participants.network_model import inverters_of, network_of
+from market.participants.roster import Terms
+from market.solver.reactive import clear_with_inverters, widened
+from market.solver.relaxation import HEAD, give_way, relax
+from market.solver.wam import WamClearing, clear_wam
+
+TRUE_PU = 1e-4
+"""Distance from AC power flow within which a linear model counts as true."""
+
+_UNIT = {HEAD: " kW"}
+
+
+def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamClearing:
+    """Clear the WAM over a linear model, with set-points of inverters where it has any.
+
+    LAMs that no source feeds trade nothing. Limits that no trade can keep are relaxed by as little as
+    possible, and named in the clearing's ``relaxed``.
+
+    Parameters
+    ----------
+    curves
+        Net purchase of each LAM over its locational price, ``(M,)`` curves.
+    model
+        Balance and rows from the feeder.
+    terms
+        Prices and limits at the feeder head.
+
+    Raises
+    ------
+    NotConverged
+        As `market.solver.wam.clear_wam`.
+    Infeasible
+        Limits cannot be kept although they were relaxed.
+    ValueError
+        The model's columns do not fit each other.
+    """
+    curves = _without_unserved(curves, model.unserved)
+    network, balance = network_of(model), np.array(model.balance)
+    inverters = inverters_of(model)
+
+    def clear(network: Network, grid: Grid) -> WamClearing:
+        if inverters is None:
+            return clear_wam(curves, network, grid, balance, model.offset_kw)
+        return clear_with_inverters(curves, network, grid, balance, model.offset_kw, inverters)
+
+    try:
+        return clear(network, terms.grid)
+    except Infeasible:
+        problem = (curves, network, terms.grid, balance)
+        if inverters is not None:
+            problem = widened(*problem, inverters)
+        by = relax(*problem, model.offset_kw).by
+        return replace(clear(*give_way(network, terms.grid, by)), relaxed=by)
+
+
+def _without_unserved(curves: Curves, unserved: list[int]) -> Curves:
+    """Curves in which LAMs that no source feeds stay at zero."""
+    if not unserved:
+        return curves
+    zero = Curves(np.zeros(1), np.zeros(1), np.array([0, 1]))
+    source = np.arange(len(curves))
+    source[unserved] = len(curves)
+    return take(join([curves, zero]), source)
+
+
+def relaxation_flags(relaxed: Mapping[str, float], round_: int) -> list[str]:
+    """Flag for limits that no trade can keep: names the three that were relaxed most, in their units."""
+    if not relaxed:
+        return []
+    worst = sorted(relaxed.items(), key=lambda each: -abs(each[1]))
+    named = ", ".join(
+        f"{'upper' if by > 0 else 'lower'} limit of {name} by {abs(by):.4g}{_UNIT.get(name, '')}"
+        for name, by in worst[:3]
+    )
+    others = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
+    return [f"clearing of round {round_}: no trade keeps the {named}{others}; the least violation is cleared"]
+
+
+def is_least_violation(relaxed: Mapping[str, float], linear_error_pu: float | None) -> bool:
+    """Whether no clearing can violate the limits less: no trade keeps them, and the model saying so is true.
+
+    Parameters
+    ----------
+    relaxed
+        Limits that were relaxed.
+    linear_error_pu
+        Distance of the linear model from AC power flow [pu]; ``None`` where it is not known.
+    """
+    return bool(relaxed) and linear_error_pu is not None and linear_error_pu <= TRUE_PU
+
+
+def outcome_fields(clearing: WamClearing, row_name: list[str]) -> dict[str, Any]:
+    """Fields of the outcome message that come from a clearing; of the rows only those that bind."""
+    binding = np.flatnonzero(clearing.row_dual)
+    return {
+        "net_kw": columns.column_list(clearing.net_kw),
+        "price": columns.column_list(clearing.price),
+        "energy": columns.column_list(clearing.energy),
+        "loss": columns.column_list(clearing.loss),
+        "voltage": columns.column_list(clearing.voltage),
+        "congestion": columns.column_list(clearing.congestion),
+        "energy_price": clearing.energy_price,
+        "grid_kw": clearing.grid_kw,
+        "row_name": [row_name[row] for row in binding],
+        "row_dual": columns.column_list(clearing.row_dual[binding]),
+        "inverter_kvar": columns.column_list(clearing.inverter_kvar),
+        "inverter_price": columns.column_list(clearing.inverter_price),
+        "relaxed_name": list(clearing.relaxed),
+        "relaxed_by": list(clearing.relaxed.values()),
+    }

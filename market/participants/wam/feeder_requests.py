@@ -1,0 +1,105 @@
+"""Ask the feeder for AC power flow at a dispatch, and wait for its judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from broker.messages import FeederReply, FeederRequest, NetworkModel, Step, columns
+from broker.node import Node
+from market.model.arrays import Floats
+from market.participants.gates import early_gate
+from market.participants.network_model import inverters_of, network_of
+from market.participants.wam.bidding import WamBidding
+from market.solver.wam import WamClearing
+
+
+class FeederSilent(Exception):
+    """The feeder did not answer before the gate closed."""
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """What the feeder is asked to judge, and the clearing that it comes from.
+
+    Attributes
+    ----------
+    net_kw
+        Net purchases, ``(M,)`` [kW].
+    inverter_kvar
+        Reactive set-points of the LAMs' inverters, ``(M,)`` [kvar]; empty where the market sets none.
+    clearing
+        ``None`` where the last prices are kept.
+    row_name
+        Names of the rows over which it was cleared.
+    """
+
+    net_kw: Floats
+    inverter_kvar: Floats
+    clearing: WamClearing | None = None
+    row_name: list[str] = field(default_factory=list)
+
+
+class FeederRequests:
+    """Requests to the feeder, one at a time.
+
+    Parameters
+    ----------
+    lams
+        Number of LAMs, which the feeder's models must have, too.
+    """
+
+    def __init__(self, node: Node, lams: int) -> None:
+        self.node = node
+        self._lams = lams
+        self._awaited_round = -1
+        self._reply: asyncio.Future[FeederReply] | None = None
+        node.on(node.topics.feeder_reply, self._take_reply)
+
+    async def ask(self, step: Step, round_: int, dispatch: Dispatch, bidding: WamBidding) -> FeederReply:
+        """Ask for the power flow of a dispatch.
+
+        Parameters
+        ----------
+        bidding
+            Within its curves lie the trades for which the feeder's next model must hold.
+
+        Raises
+        ------
+        FeederSilent
+            No reply came before the gate.
+        """
+        self._awaited_round = round_
+        self._reply = asyncio.get_running_loop().create_future()
+        await self.node.publish(
+            self.node.topics.feeder_request,
+            FeederRequest,
+            step.tick,
+            round=round_,
+            net_kw=columns.column_list(dispatch.net_kw),
+            reactive_kvar=columns.column_list(bidding.reactive_kvar),
+            low_kw=columns.column_list(bidding.curves.lowest_kw),
+            high_kw=columns.column_list(bidding.curves.highest_kw),
+            inverter_kvar=columns.column_list(dispatch.inverter_kvar),
+        )
+        try:
+            async with asyncio.timeout(max(0.0, early_gate(step) - time.time())):
+                return await self._reply
+        except TimeoutError:
+            raise FeederSilent(f"the feeder did not answer round {round_} in time") from None
+        finally:
+            self._reply = None
+
+    def _take_reply(self, reply: FeederReply) -> None:
+        if self._reply is not None and not self._reply.done() and reply.round == self._awaited_round:
+            if reply.model is not None:
+                self._check_model(reply.model)
+            self._reply.set_result(reply)
+
+    def _check_model(self, model: NetworkModel) -> None:
+        """Refuse a model that cannot be read, or that is of another number of LAMs."""
+        if len(model.balance) != self._lams:
+            raise ValueError(f"the model has {len(model.balance)} LAMs where there are {self._lams}")
+        network_of(model)
+        inverters_of(model)
