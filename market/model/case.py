@@ -1,4 +1,4 @@
-"""One clearing as arrays: who takes part with what, in which LAM, over which feeder, at which prices."""
+"""The case of one clearing as arrays: prosumers, resources, LAMs, network rows and prices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Resources:
     Attributes
     ----------
     owner
-        Prosumer's position, ``(r,)``.
+        Index of the prosumer that owns each, ``(r,)``.
     min_kw, max_kw
         Limits of the output, + generates, discharges or sheds load, ``(r,)`` [kW].
     cost_linear, cost_quadratic
@@ -100,14 +100,14 @@ class Tariff:
 
 @dataclass(frozen=True)
 class Case:
-    """Everything one clearing needs: n prosumers with r resources in M LAMs.
+    """Everything that one clearing needs: n prosumers with r resources in M LAMs.
 
     Attributes
     ----------
     prosumer_id, lam_id
         Names, n and M of them.
     lam_of
-        Each prosumer's LAM, ``(n,)``, positions in ``lam_id``, in any order.
+        LAM of each prosumer: indices into ``lam_id``, in any order, ``(n,)``.
     demand_kw
         Inflexible net demand, ``(n,)`` [kW].
     resources
@@ -123,7 +123,7 @@ class Case:
     grid, tariff
         Wholesale prices and limits at the feeder head; the utility's prices.
     conjecture
-        Whether a LAM expects its trade to move the energy price.
+        Whether a LAM expects that its trade moves the price ("sharing"), or not ("price-taking").
     """
 
     prosumer_id: tuple[str, ...]

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.model.arrays import Floats, Ints
+from market.model.arrays import Bools, Floats, Ints
 from market.model.curve_checks import check_curve
 
 NARROWEST = 1e-200
-"""Prices nearer than this [$/kWh] are a jump to slopes, which would overflow."""
+"""Between prices nearer than this [$/kWh] no slope is formed, which would overflow: they count as a jump."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """``n`` non-increasing piecewise-linear curves, one after the other.
+    """``n`` non-increasing piecewise-linear curves, their vertices one curve after the other.
 
     Outside its vertices a curve is constant (saturated). Two consecutive vertices at one price are a jump.
 
@@ -63,7 +63,7 @@ def from_points(points: Sequence[tuple[Floats, Floats]]) -> Curves:
     Raises
     ------
     ValueError
-        A curve is empty, not monotone or not finite; names its position.
+        A curve is empty, not monotone or not finite; says which.
     """
     for i, (price, kw) in enumerate(points):
         try:
@@ -79,7 +79,7 @@ def from_points(points: Sequence[tuple[Floats, Floats]]) -> Curves:
 
 
 def join(pieces: Sequence[Curves]) -> Curves:
-    """The curves of all pieces, one piece after the other."""
+    """Curves of several sets as one set, in the order given."""
     sizes = np.concatenate([np.zeros(0, dtype=np.intp), *(np.diff(piece.start) for piece in pieces)])
     return Curves(
         np.concatenate([np.zeros(0), *(piece.price for piece in pieces)]),
@@ -89,14 +89,14 @@ def join(pieces: Sequence[Curves]) -> Curves:
 
 
 def starts(count: Ints) -> Ints:
-    """Where each of consecutive runs of these lengths starts, and the last one's end, ``(n+1,)``."""
+    """First index of each of ``n`` consecutive groups of these sizes, and the end of the last, ``(n+1,)``."""
     start = np.zeros(count.size + 1, dtype=np.intp)
     np.cumsum(count, out=start[1:])
     return start
 
 
 def take(curves: Curves, index: Ints) -> Curves:
-    """Curves at the positions ``index``, in that order."""
+    """Curves at the indices ``index``, in that order; one may be taken several times."""
     count = np.diff(curves.start)[index]
     start = starts(count)
     vertex = np.arange(start[-1]) + np.repeat(curves.start[:-1][index] - start[:-1], count)
@@ -106,7 +106,7 @@ def take(curves: Curves, index: Ints) -> Curves:
 def last_not_above(ascending: Floats, start: Ints, target: Floats) -> Ints:
     """Per curve, the last vertex whose value is <= target; the first vertex where there is none.
 
-    Branch-free bisection over all curves at once, so that the cost is log2 of the longest curve.
+    It bisects all curves at once, without branches: the number of passes is log2 of the longest curve.
     """
     at = start[:-1].copy()
     left = np.diff(start)
@@ -147,7 +147,7 @@ def respond(curves: Curves, price: Floats) -> Floats:
 
 
 def answer(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
-    """Power of each curve at its price, as `respond`, and how steeply it falls behind the price.
+    """Power of each curve at its price, as `respond`, and how steeply it falls just above the price.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def answer(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
     after = np.minimum(here + 1, curves.start[1:] - 1)
     low, high = curves.price[here], curves.price[after]
     width, ahead = high - low, price - low
-    # A price in front of the first vertex is not ahead of it; one behind the last has after == here.
+    # A price below the first vertex has ahead < 0; at one above the last, after == here.
     inside = (width > 0) & (ahead >= 0)
     from_kw = curves.kw[here]
     fall_kw = from_kw - curves.kw[after]
@@ -168,7 +168,7 @@ def answer(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
 
 
 def respond_range(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
-    """Lowest and highest power of each curve at its price, ``(n,)`` each; they differ at jumps only."""
+    """Lowest and highest power of each curve at its price, ``(n,)`` each [kW]; they differ at jumps only."""
     low = respond(curves, price)
     mirrored = Curves(-curves.price[::-1], -curves.kw[::-1], curves.price.size - curves.start[::-1])
     high = -respond(mirrored, -np.asarray(price, dtype=np.float64)[::-1])[::-1]
@@ -176,7 +176,7 @@ def respond_range(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
 
 
 def price_range(curves: Curves, kw: Floats) -> tuple[Floats, Floats]:
-    """Prices at which each curve passes through a power: its inverse, a range on flat parts.
+    """Prices at which each curve has a power: the inverse of the curve, which is a range on flat parts.
 
     Parameters
     ----------
@@ -211,11 +211,11 @@ def price_range(curves: Curves, kw: Floats) -> tuple[Floats, Floats]:
 def shift(
     curves: Curves, slope: Floats | float, fee: Floats | float = 0.0, centre: Floats | float = 0.0
 ) -> Curves:
-    """Response to the price that remains after a strategic term and a fee.
+    """Turn responses to a marginal value into responses to a price, by a strategic term and a fee.
 
-    Turns power over marginal value nu into power over price, ``price = nu - slope (q - centre) - fee
-    sign(q)``: a prosumer's best response in the LAM with ``k_i`` and ``delta_i``, or a LAM's in the WAM with
-    ``K`` and ``Delta_i``. A fee opens a dead band of width ``2 fee`` at zero power.
+    At marginal value nu and power q the price is ``nu - slope (q - centre) - fee sign(q)``. With ``k_i`` and
+    ``delta_i`` this gives a prosumer's best response in its LAM, with ``K`` and ``Delta_i`` a LAM's in the
+    WAM. A fee makes a dead band at zero power, ``2 fee`` wide.
 
     Parameters
     ----------
@@ -226,52 +226,65 @@ def shift(
     fee
         Fee on power bought or sold, scalar or ``(n,)``, >= 0 [$/kWh].
     centre
-        Power at which the slope adds nothing, scalar or ``(n,)`` [kW]; for proximal steps.
+        Power at which the slope's term is zero, scalar or ``(n,)`` [kW]; used by proximal steps.
 
     Returns
     -------
     Curves
         ``n`` curves over the price.
     """
-    n = len(curves)
+    slope_of, fee_of, centre_of = (
+        np.broadcast_to(np.asarray(value, dtype=np.float64), (len(curves),)) for value in (slope, fee, centre)
+    )
     count = np.diff(curves.start)
-    start = curves.start
-    fee_of = np.broadcast_to(np.asarray(fee, dtype=np.float64), (n,))
-    slope_of = np.broadcast_to(np.asarray(slope, dtype=np.float64), (n,))
-    centre_of = np.broadcast_to(np.asarray(centre, dtype=np.float64), (n,))
     price = curves.price - np.repeat(slope_of, count) * (curves.kw - np.repeat(centre_of, count))
     if not fee_of.any():
-        return Curves(price, curves.kw, start)
+        return Curves(price, curves.kw, curves.start)
+    shifted = Curves(price - np.repeat(fee_of, count) * np.sign(curves.kw), curves.kw, curves.start)
     crosses = (fee_of > 0) & (curves.highest_kw >= 0) & (curves.lowest_kw <= 0)
-    price = price - np.repeat(fee_of, count) * np.sign(curves.kw)
     if not crosses.any():
-        return Curves(price, curves.kw, start)
+        return shifted
+    return _with_dead_bands(curves, shifted, crosses, slope_of * centre_of, fee_of)
 
-    some = np.flatnonzero(crosses)
+
+def _with_dead_bands(curves: Curves, shifted: Curves, crosses: Bools, offset: Floats, fee: Floats) -> Curves:
+    """Shifted curves with two more vertices at zero power, between which a fee leaves no trade worth it.
+
+    Parameters
+    ----------
+    curves, shifted
+        ``n`` curves over the marginal value, and over the price.
+    crosses
+        Curves that get the two vertices, for they reach zero power, ``(n,)``.
+    offset, fee
+        What the slope's term adds at zero power, and the fee, ``(n,)`` [$/kWh].
+    """
+    start, some = curves.start, np.flatnonzero(crosses)
     positive = np.add.reduceat(curves.kw > 0, start[:-1], dtype=np.intp)[some]
     not_negative = np.add.reduceat(curves.kw >= 0, start[:-1], dtype=np.intp)[some]
     enter, leave = _zero_crossing(curves, some, positive, not_negative)
-    offset = slope_of[some] * centre_of[some]
 
     new_start = start + 2 * starts(crosses.astype(np.intp))
-    inside = np.repeat(crosses, count)
+    count = np.diff(start)
     place = np.arange(curves.price.size) + np.repeat(new_start[:-1] - start[:-1], count)
-    place += inside * ((curves.kw <= 0).astype(np.intp) + (curves.kw < 0))
-    new_price = np.empty(new_start[-1])
-    new_kw = np.zeros(new_start[-1])
-    new_price[place] = price
-    new_kw[place] = curves.kw
-    opens, closes = new_start[some] + positive, new_start[some] + not_negative + 1
+    place += np.repeat(crosses, count) * ((curves.kw <= 0).astype(np.intp) + (curves.kw < 0))
+    new_price, new_kw = np.empty(new_start[-1]), np.zeros(new_start[-1])
+    new_price[place], new_kw[place] = shifted.price, curves.kw
+    first, last = new_start[some] + positive, new_start[some] + not_negative + 1
     # Rounding of the centre's term must not push the dead band past its neighbours.
-    floor = np.where(positive > 0, new_price[np.maximum(opens - 1, 0)], -np.inf)
-    roof = np.where(closes < new_start[some + 1] - 1, new_price[np.minimum(closes + 1, place[-1])], np.inf)
-    new_price[opens] = np.maximum(enter + offset - fee_of[some], floor)
-    new_price[closes] = np.minimum(leave + offset + fee_of[some], roof)
+    lowest = np.where(positive > 0, new_price[np.maximum(first - 1, 0)], -np.inf)
+    behind = new_price[np.minimum(last + 1, place[-1])]
+    highest = np.where(last < new_start[some + 1] - 1, behind, np.inf)
+    new_price[first] = np.maximum(enter + offset[some] - fee[some], lowest)
+    new_price[last] = np.minimum(leave + offset[some] + fee[some], highest)
     return Curves(new_price, new_kw, new_start)
 
 
 def _zero_crossing(curves: Curves, some: Ints, positive: Ints, not_negative: Ints) -> tuple[Floats, Floats]:
-    """Marginal values at which curves reach and leave zero power, given counts of vertices above it."""
+    """Marginal values at which the curves ``some`` reach and leave zero power.
+
+    ``positive`` and ``not_negative`` count each one's vertices with power > 0 and >= 0.
+    """
     first = curves.start[some]
     last = curves.start[some + 1] - 1
     has_zero = not_negative > positive

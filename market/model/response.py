@@ -1,7 +1,7 @@
-"""A prosumer's cheapest response: resources' limits and costs turned into its trade over marginal value.
+"""A prosumer's cheapest response: its trade over marginal value, from its resources' limits and costs.
 
-``supply_curves`` gives q_j(nu) with -g_j'(q_j) containing nu; ``shift`` adds the strategic slope and the fee
-of its market; ``disaggregate`` turns a trade back into resource outputs.
+``supply_curves`` gives the trade q_j(nu) at which nu is a slope of -g_j; ``shift`` adds the strategic slope
+and the fee of the prosumer's market; ``disaggregate`` turns a trade back into outputs of resources.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from market.model.case import Resources
 from market.model.curves import Curves, starts
 
 STEP_WIDTH = 1e-12
-"""Marginal values closer than this [$/kWh] make a resource's ramp a step: rounding would eat the ramp."""
+"""A resource whose ramp is narrower than this [$/kWh] steps instead: rounding would distort the ramp."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Group:
     Attributes
     ----------
     prosumer
-        Positions of the prosumers, ``(g,)``.
+        Indices of the prosumers, ``(g,)``.
     resource
-        Positions of their resources, ``(g, R)``.
+        Indices of their resources, ``(g, R)``.
     price
         Marginal values at which a resource starts or ends its ramp, ascending, ``(2R, g)``.
     ends
@@ -45,7 +45,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Supply:
-    """What n prosumers can do, and at which marginal value they do it.
+    """What n prosumers' resources deliver at which marginal value.
 
     Attributes
     ----------
@@ -69,8 +69,8 @@ class Supply:
 def supply_curves(demand_kw: Floats, resources: Resources) -> Supply:
     """Every prosumer's trade over its marginal value of energy.
 
-    Each resource with quadratic cost ramps from its lower limit at ``e + c lo`` to its upper at ``e + c hi``;
-    one without steps at ``e``, together with all others at that value.
+    A resource with quadratic cost ramps from its lower limit at ``e + c lo`` to its upper at ``e + c hi``.
+    One without steps at ``e``, together with all others that step there.
 
     Parameters
     ----------
@@ -102,24 +102,29 @@ def _groups(prosumers: int, resources: Resources) -> tuple[Group, ...]:
     groups = []
     for size in np.unique(count[count > 0]):
         prosumer = np.flatnonzero(count == size)
-        resource = by_owner[first[prosumer][:, None] + np.arange(size)]
-        ramps = [_ramp(resources, resource[:, r]) for r in range(size)]
-        unsorted = np.stack([ramp.start for ramp in ramps] + [ramp.end for ramp in ramps], axis=1)
-        # Stable: at one price, starts come before ends, and a step's two vertices stay in order.
-        order = np.argsort(unsorted, axis=1, kind="stable")
-        order = np.ascontiguousarray(order.T)
-        price = unsorted.ravel()[order + np.arange(0, unsorted.size, 2 * size)]
-        ends = order >= size
-        total = np.zeros_like(price)
-        for ramp in ramps:
-            total += ramp.output(price, ends)
-        groups.append(Group(prosumer, resource, price, ends, total))
+        groups.append(_group(resources, prosumer, by_owner[first[prosumer][:, None] + np.arange(size)]))
     return tuple(groups)
+
+
+def _group(resources: Resources, prosumer: Ints, resource: Ints) -> Group:
+    """Prosumers ``(g,)`` whose resources are ``(g, R)``, with the sorted vertices of their supply."""
+    size = resource.shape[1]
+    ramps = [_ramp(resources, resource[:, r]) for r in range(size)]
+    unsorted = np.stack([ramp.start for ramp in ramps] + [ramp.end for ramp in ramps], axis=1)
+    # Stable: at one price, starts come before ends, and a step's two vertices stay in order.
+    order = np.argsort(unsorted, axis=1, kind="stable")
+    order = np.ascontiguousarray(order.T)
+    price = unsorted.ravel()[order + np.arange(0, unsorted.size, 2 * size)]
+    ends = order >= size
+    total_kw = np.zeros_like(price)
+    for ramp in ramps:
+        total_kw += ramp.output(price, ends)
+    return Group(prosumer, resource, price, ends, total_kw)
 
 
 @dataclass(frozen=True)
 class _Ramp:
-    """One resource of each of g prosumers, columns ``(g,)``: from low at ``start`` to high at ``end``."""
+    """One resource of each of g prosumers, ``(g,)``: from ``low`` at ``start`` to ``high`` at ``end``."""
 
     low: Floats
     high: Floats
@@ -129,7 +134,8 @@ class _Ramp:
     def output(self, price: Floats, ends: Bools) -> Floats:
         """Output at vertices of the same prosumers, ``(w, g)`` [kW]; non-decreasing in them to the last bit.
 
-        It is exact at the ramp's own vertices, and evaluated directly elsewhere: sums of slopes would cancel.
+        It is exact at the ramp's own vertices. Elsewhere each ramp is evaluated by itself, for sums of slopes
+        would lose digits.
         """
         step = np.flatnonzero(self.start == self.end)
         width = self.end - self.start
@@ -141,7 +147,7 @@ class _Ramp:
         np.minimum(x, self.high, out=x)
         x = np.where(price >= self.end, self.high, x)
         if step.size:
-            # At a step's own price the vertices that start ramps stand before it, those that end them behind.
+            # At a step's own price, vertices that start ramps stand before it, others behind.
             at, value = self.start[step], price[:, step]
             before = (value < at) | ((value == at) & ~ends[:, step])
             x[:, step] = np.where(before, self.low[step], self.high[step])
@@ -149,7 +155,7 @@ class _Ramp:
 
 
 def _ramp(resources: Resources, index: Ints) -> _Ramp:
-    """Ramps of the resources at ``index``; one too narrow for rounding becomes a step at its middle."""
+    """Ramps of the resources at ``index``; one that is too narrow becomes a step at its middle."""
     low, high = resources.min_kw[index], resources.max_kw[index]
     e, c = resources.cost_linear[index], resources.cost_quadratic[index]
     step = c * (high - low) < STEP_WIDTH
@@ -161,8 +167,8 @@ def _ramp(resources: Resources, index: Ints) -> _Ramp:
 def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
     """Cheapest resource outputs that leave each prosumer with its trade.
 
-    Between two vertices of the supply every resource is linear in the fraction of the segment, so resources
-    that step at one value share it in proportion to their ranges.
+    Between two vertices of the supply every resource moves in proportion, so resources that step at one
+    marginal value share the step in proportion to their ranges.
 
     Parameters
     ----------
@@ -176,20 +182,28 @@ def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
     Floats
         Outputs in the resources' order, ``(r,)`` [kW].
     """
-    resources = supply.resources
-    result = np.zeros(resources.owner.size)
+    result = np.zeros(supply.resources.owner.size)
     for group in supply.groups:
-        target = supply.demand_kw[group.prosumer] - trade_kw[group.prosumer]
-        left = np.count_nonzero(group.total_kw <= target, axis=0) - 1
-        left = np.clip(left, 0, group.total_kw.shape[0] - 2)
-        both, column = np.stack([left, left + 1]), np.arange(left.size)
-        low, high = group.total_kw[both, column]
-        rise = high - low
-        fraction = np.divide(target - low, rise, out=np.zeros_like(low), where=rise > 0)
-        fraction = np.clip(fraction, 0.0, 1.0)
-        price, ends = group.price[both, column], group.ends[both, column]
-        for r in range(group.resource.shape[1]):
-            index = group.resource[:, r]
-            from_kw, to_kw = _ramp(resources, index).output(price, ends)
-            result[index] = from_kw + fraction * (to_kw - from_kw)
+        output_kw = supply.demand_kw[group.prosumer] - trade_kw[group.prosumer]
+        for index, kw in zip(
+            group.resource.T, _resource_outputs(supply.resources, group, output_kw), strict=True
+        ):
+            result[index] = kw
     return result
+
+
+def _resource_outputs(resources: Resources, group: Group, output_kw: Floats) -> list[Floats]:
+    """Outputs of a group's resources, R arrays ``(g,)`` [kW], that add up to ``output_kw``, ``(g,)``."""
+    left = np.count_nonzero(group.total_kw <= output_kw, axis=0) - 1
+    left = np.clip(left, 0, group.total_kw.shape[0] - 2)
+    both, column = np.stack([left, left + 1]), np.arange(left.size)
+    low, high = group.total_kw[both, column]
+    rise = high - low
+    fraction = np.divide(output_kw - low, rise, out=np.zeros_like(low), where=rise > 0)
+    fraction = np.clip(fraction, 0.0, 1.0)
+    price, ends = group.price[both, column], group.ends[both, column]
+    parts = []
+    for index in group.resource.T:
+        from_kw, to_kw = _ramp(resources, index).output(price, ends)
+        parts.append(from_kw + fraction * (to_kw - from_kw))
+    return parts

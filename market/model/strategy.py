@@ -1,11 +1,12 @@
-"""Bidding strategies: how prosumers turn what they know into bids; the built-in one tells the truth.
+"""Bidding strategies: how prosumers turn what they know into bids; the built-in one bids truthfully.
 
-A strategy is asked once an interval for all of its prosumers together. What it says is checked member by
-member, so that one member's failure is no other's.
+A strategy is asked once an interval for all of its prosumers together. Its bids are checked member by member,
+so that a wrong bid of one member does no harm to the others.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,16 +30,16 @@ class View:
     prosumer
         Names, ``(n,)``.
     demand_kw, resources
-        Inflexible net demand that they expect, ``(n,)`` [kW], and what they can do about it; owners are
-        positions in the view.
+        Inflexible net demand that they expect, ``(n,)`` [kW], and their resources; owners are indices into
+        the view's prosumers.
     value
         Trade over the marginal value of energy, ``n`` curves: the true cost, before fee and market power.
     slope, fee
-        Price slope ``k_i`` [$/kWh per kW] and fee ``delta_i`` [$/kWh] of each one's LAM, ``(n,)``.
+        Price slope ``k_i`` [$/kWh per kW] and fee ``delta_i`` [$/kWh] in each one's LAM, ``(n,)``.
     last_price, last_kw
         Price [$/kWh] and trade [kW] of the last award, ``(n,)``; NaN before the first.
     tariff
-        What the utility asks and pays outside the market.
+        The utility's prices outside the market.
     """
 
     tick: int
@@ -53,7 +54,7 @@ class View:
     tariff: Tariff
 
     def only(self, some: Ints) -> View:
-        """What the prosumers at ``some``, ascending positions ``(s,)``, see of it."""
+        """The part of the view that some of its prosumers see; ``some`` are ascending indices, ``(s,)``."""
         place = np.full(len(self.prosumer), -1, dtype=np.intp)
         place[some] = np.arange(some.size)
         mine = np.flatnonzero(place[self.resources.owner] >= 0)
@@ -78,24 +79,24 @@ class View:
         )
 
     def costing(self, resources: Resources) -> Curves:
-        """Best responses of members that had these resources instead: the bids of who pretends to."""
+        """Best responses of members as if they had these resources: the bids of who pretends to."""
         return shift(supply_curves(self.demand_kw, resources).curves, self.slope, self.fee)
 
 
 class Strategy(Protocol):
-    """Turns what prosumers see into what they bid."""
+    """Turns what prosumers see into their bids."""
 
     def bid(self, view: View) -> Curves:
         """Trade over the local price that each member bids, ``n`` curves [kW over $/kWh], + buys.
 
-        Trades must not increase with the price. What a member cannot do it will not do, whatever it bid: it
-        pays for the difference as imbalance.
+        Trades must not increase with the price. A member that bids more than it can do pays for the
+        difference as imbalance.
         """
         ...
 
 
 class Truthful:
-    """The best response to every price, by true costs: the built-in strategy (market.md, (2.4))."""
+    """The built-in strategy: the best response to every price, by true costs (market.md, (2.4))."""
 
     def bid(self, view: View) -> Curves:
         """See `Strategy.bid`."""
@@ -109,7 +110,7 @@ class Conduct:
     Attributes
     ----------
     strategy
-        That of the prosumers in ``follows``; the others tell the truth.
+        Strategy of the prosumers in ``follows``; the others bid truthfully.
     follows
         Over all prosumers of the run, ``(N,)``; ``None`` for everyone.
     """
@@ -124,16 +125,16 @@ TRUTHFUL = Conduct(Truthful())
 
 @dataclass(frozen=True)
 class Bids:
-    """Bids of ``n`` members, and who fell back to the truth because the strategy failed it.
+    """Bids of ``n`` members.
 
     Attributes
     ----------
     curves
         ``n`` curves over the local price.
     failed
-        ``(n,)``.
+        Members who bid truthfully because the strategy gave them no valid bid, ``(n,)``.
     reason
-        Why the first of them failed; empty where nobody did.
+        Why the first of them failed; empty where none did.
     """
 
     curves: Curves
@@ -142,7 +143,7 @@ class Bids:
 
 
 def bids_of(strategy: Strategy, view: View, follows: Bools, rating_kw: Floats) -> Bids:
-    """What members bid: the strategy's word for those who follow it, the truth for all others.
+    """Bids of all members: by the strategy for those who follow it, truthful for the others.
 
     Parameters
     ----------
@@ -152,37 +153,42 @@ def bids_of(strategy: Strategy, view: View, follows: Bools, rating_kw: Floats) -
         The largest trade that each one's connection carries, ``(n,)``.
     """
     truth = Truthful().bid(view)
-    failed = np.zeros(len(view.prosumer), dtype=bool)
     if isinstance(strategy, Truthful) or not follows.any():
-        return Bids(truth, failed, "")
-    some = np.flatnonzero(follows)
-    pieces, source, reason = [truth], np.arange(len(truth)), ""
-    try:
-        said = _said(strategy, view.only(some))
-        asked = [(some, said)]
-    except Exception as error:  # noqa: BLE001 - a strategy is anybody's code, and the market goes on
-        asked, reason = [], _in_words(error)
-        for one in np.split(some, some.size):
-            try:
-                asked.append((one, _said(strategy, view.only(one))))
-            except Exception:  # noqa: BLE001 - as above; the first reason is told
-                failed[one] = True
-    offset = len(truth)
-    for members, curves in asked:
-        right = find_faults(curves.price, curves.kw, curves.start, rating_kw[members]).none
-        if not right.all():
-            failed[members[~right]] = True
+        return Bids(truth, np.zeros(len(truth), dtype=bool), "")
+    answers, reason = _ask(strategy, view, np.flatnonzero(follows))
+    failed, source, pieces, offset = follows.copy(), np.arange(len(truth)), [truth], len(truth)
+    for members, curves in answers:
+        valid = find_faults(curves.price, curves.kw, curves.start, rating_kw[members]).none
+        if not valid.all():
             reason = (
                 reason or "a bid is not finite, rises with the price, or is beyond its connection's rating"
             )
+        failed[members[valid]] = False
+        source[members[valid]] = offset + np.flatnonzero(valid)
         pieces.append(curves)
-        source[members[right]] = offset + np.flatnonzero(right)
         offset += len(curves)
     return Bids(take(join(pieces), source), failed, reason)
 
 
-def _said(strategy: Strategy, view: View) -> Curves:
-    """The strategy's bids, with an error where they are no curves for everyone."""
+def _ask(strategy: Strategy, view: View, followers: Ints) -> tuple[list[tuple[Ints, Curves]], str]:
+    """Curves of the followers that a strategy gives, and the first error in words.
+
+    The strategy is asked for all of them together, and after an error for one at a time, so that one member's
+    failure is no other's.
+    """
+    try:
+        return [(followers, _bid(strategy, view.only(followers)))], ""
+    except Exception as error:  # noqa: BLE001 - a strategy is anybody's code, and the market goes on
+        reason = _in_words(error)
+    answers = []
+    for one in np.split(followers, followers.size):
+        with suppress(Exception):  # As above; the first reason is reported, and the member bids truthfully.
+            answers.append((one, _bid(strategy, view.only(one))))
+    return answers, reason
+
+
+def _bid(strategy: Strategy, view: View) -> Curves:
+    """The strategy's bids; raises where they are not one curve for each prosumer of the view."""
     curves = strategy.bid(view)
     if not isinstance(curves, Curves):
         raise TypeError(f"bid() gave {type(curves).__name__}, not Curves")
