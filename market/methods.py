@@ -1,4 +1,4 @@
-"""The ways to solve a case, by name: exactly at once, by rounds of bids, or by an independent solver."""
+"""The ways to solve a case, by name: exact in one program, by rounds of bids, or by an independent solver."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def solve(
 
         return Solved(monolithic.clear(case))
     if method == "curve":
-        return _told_whole(case, on_round)
+        return _by_curve_bids(case, on_round)
     began = time.perf_counter()
     supply = supply_curves(case.demand_kw, case.resources)
     members = CurveResponse(member_curves(case, supply))
@@ -73,7 +73,7 @@ def solve(
 
 
 def _outcome(case: Case, supply: Supply, found: Negotiation, began: float) -> Outcome:
-    """What the rounds found, with the outputs by which members keep to their awards."""
+    """Outcome of the rounds, with the outputs of resources that keep members to their awards."""
     output_kw = disaggregate(supply, found.trade_kw)
     return Outcome(
         trade_kw=found.trade_kw,
@@ -86,15 +86,15 @@ def _outcome(case: Case, supply: Supply, found: Negotiation, began: float) -> Ou
     )
 
 
-def _told_whole(case: Case, on_round: OnRound | None) -> Solved:
-    """Curve bids: every party tells its whole response once, which the exact clearing is made of."""
+def _by_curve_bids(case: Case, on_round: OnRound | None) -> Solved:
+    """Curve bids: every party bids its whole response once, and the exact clearing follows from these."""
     supply = supply_curves(case.demand_kw, case.resources)
     outcome = clear(case, supply)
     members, lams = case.demand_kw.size, len(case.lam_id)
     curves = member_curves(case, supply)
     total = aggregate(curves, case.lam_of, lams)
     tally = Tally(wam=1, lam=1)
-    # Vertices are a price and a power each.
+    # A vertex is a price and a power.
     tally.messages, tally.numbers = members + lams, 2 * (curves.price.size + total.price.size)
     tally.count(1, 2 * lams)
     tally.count(members, 2)

@@ -1,4 +1,4 @@
-"""Result files: a clearing with its benchmark and certificate, in the documented format; and file to file."""
+"""Result files: a clearing with benchmarks and certificate, in the documented format; from file to file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from market.model.case import Case
 Solver = Callable[[Case], Solved]
 
 OPTIMAL, INFEASIBLE, NOT_CONVERGED = 0, 3, 4
-"""Exit statuses; a malformed case is 2, raised as CaseError."""
+"""Exit statuses; a malformed case raises CaseError, whose status is 2."""
 
 
 class ProsumerResult(msgspec.Struct, frozen=True):
@@ -79,14 +79,14 @@ class CertificateResult(msgspec.Struct, frozen=True):
 
 
 class BenchmarkResult(msgspec.Struct, frozen=True):
-    """Social cost [$/h] under other rules, and the limits of network and grid violated, by name."""
+    """Social cost [$/h] under other rules, and names of the limits of network and grid that are violated."""
 
     social_cost: float
     violates: list[str]
 
 
 class KpiResult(msgspec.Struct, frozen=True):
-    """Indicators: docs/kpis.md; null where one has no meaning."""
+    """Indicators as docs/kpis.md defines them; null where one has no meaning."""
 
     efficiency: float | None
     price_of_anarchy: float | None
@@ -99,7 +99,7 @@ class KpiResult(msgspec.Struct, frozen=True):
 
 
 class RoundsResult(msgspec.Struct, frozen=True):
-    """Rounds of bids and what they carried: docs/case-format.md."""
+    """Rounds of bids and what they carried, as docs/case-format.md says."""
 
     wam: int
     lam: int
@@ -140,9 +140,9 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
-    """Result of an outcome: adds payments, benchmarks, indicators and the certificate.
+    """Result of an outcome, with payments, benchmarks, indicators and the certificate.
 
-    An outcome whose certificate is beyond tolerance is refused, whatever its solver thought of it.
+    An outcome whose certificate is beyond tolerance is refused, whatever its solver reported.
     """
     outcome, wam = solved.outcome, solved.outcome.wam
     payment = trade_payment(outcome.price[case.lam_of], case.fee[case.lam_of], outcome.trade_kw)
@@ -213,7 +213,7 @@ def _rounds(solved: Solved) -> RoundsResult | msgspec.UnsetType:
 
 
 def solve_case(case: Case, method: Method = "exact", solver: Solver | None = None) -> Result | Refusal:
-    """Result of a case by a method, or by a ``solver`` in its name; or the reason why there is none."""
+    """Result of a case by a method, or by a ``solver`` under the method's name; or why there is none."""
     try:
         return describe(case, solver(case) if solver else solve(case, method), method)
     except Infeasible as error:
@@ -232,7 +232,7 @@ def clear_file(
     case_path, out_path
         Files to read and to write.
     method, solver
-        Name that the result carries, and what solves a case in its name; the method itself when left out.
+        Method that the result names, and the function that solves the case; the method's own when left out.
 
     Returns
     -------
@@ -262,9 +262,9 @@ def clear_file(
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that whoever reads it finds the old content or the new, never a part."""
+    """Write a file so that its readers find the old content or the new, never a part."""
     if path.exists() and not path.is_file():
-        # A pipe or a device has no content to lose, and must not be replaced by a file.
+        # A pipe or a device has no content to lose, and no file may take its place.
         path.write_bytes(data)
         return
     path = path.resolve()

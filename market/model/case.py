@@ -79,6 +79,11 @@ class Network:
     voltage: Bools | None = None
     name: tuple[str, ...] = field(default=())
 
+    @property
+    def is_voltage(self) -> Bools:
+        """Rows that are voltages, ``(r,)``."""
+        return np.zeros(self.base.size, dtype=bool) if self.voltage is None else self.voltage
+
 
 @dataclass(frozen=True)
 class Tariff:

@@ -120,8 +120,7 @@ def examine(roster: Roster, rules: Rules, terms: Terms, messages: IntervalMessag
         truth, allocation, outcome, rents, certificate.turnover
     )
     beyond += _reactive_errors(inverters_of(model), outcome, row_dual)
-    is_voltage = np.zeros(row_dual.size, dtype=bool) if network.voltage is None else network.voltage
-    findings = Findings(certificate, beyond, rents, is_voltage)
+    findings = Findings(certificate, beyond, rents, network.is_voltage)
     if inflexible.any():
         return replace(findings, notes=["no benchmarks: some did not take part in the clearing"])
     return _with_benchmarks(findings, truth, output_kw, allocation, outcome.grid_kw)

@@ -1,0 +1,87 @@
+"""Tables and keys of a case file, as they stand in its JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from market.model.case import Conjecture
+
+Column = list[float]
+
+
+class ProsumerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Prosumers: name, LAM and inflexible net demand [kW] of each."""
+
+    id: list[str]
+    lam: list[str]
+    demand_kw: Column
+
+
+class ResourceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Resources: owner, limits [kW] and cost coefficients [$/kWh, $/kWh per kW] of each."""
+
+    prosumer: list[str]
+    min_kw: Column
+    max_kw: Column
+    cost_linear: Column
+    cost_quadratic: Column
+
+
+class LamTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """LAMs: name, sensitivity [kW per $/kWh], fee and WAM fee [$/kWh] of each."""
+
+    id: list[str]
+    sensitivity: Column
+    fee: Column
+    wam_fee: Column
+
+
+class NetworkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows of the linear network model over the LAMs' net purchases."""
+
+    name: list[str]
+    matrix: list[Column]
+    base: Column
+    lower: Column
+    upper: Column
+    kind: list[Literal["voltage", "congestion"]] | None = None
+
+
+class WamTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Wide-area market: sensitivity, balance at the feeder head, network, conjecture of the LAMs."""
+
+    sensitivity: float
+    balance: Column | None = None
+    balance_offset_kw: float = 0.0
+    network: NetworkTable | None = None
+    conjecture: Conjecture = "sharing"
+
+
+class GridTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Grid at the feeder head: prices [$/kWh] and limits [kW]."""
+
+    import_price: float
+    export_price: float
+    import_limit_kw: float
+    export_limit_kw: float
+
+
+class TariffTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Utility's prices outside the market [$/kWh]."""
+
+    retail: float
+    feed_in: float
+
+
+class CaseDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A case file; docs/case-format.md says what each key means."""
+
+    format: Annotated[int, msgspec.Meta(ge=1, le=1)]
+    prosumers: ProsumerTable
+    resources: ResourceTable
+    lams: LamTable
+    wam: WamTable
+    grid: GridTable
+    tariff: TariffTable | None = None
