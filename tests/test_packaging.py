@@ -6,7 +6,9 @@ import shlex
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
+from shutil import copy2
 
 import click
 import pytest
@@ -65,7 +67,8 @@ def test_compose_broker_has_the_limits_of_ours() -> None:
 
 def test_image_is_built_from_what_the_tests_ran_with() -> None:
     text = (ROOT / "Dockerfile").read_text()
-    assert "--constraint constraints.txt '.[cosim,reference]'" in text
+    assert "--require-hashes --requirement scripts/locked/cosim.txt" in text
+    assert "--no-deps --no-build-isolation ." in text
     assert re.search(r"^FROM python:3\.1[1-9]", text, re.MULTILINE)
     assert 'ENTRYPOINT ["sharegrid"]' in text
 
@@ -140,3 +143,30 @@ def test_half_made_environment_is_made_anew_and_the_system_left_alone(tmp_path: 
         [folder / "bin" / "python", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True
     )
     assert prefix.stdout.strip() == str(folder)
+
+
+def test_file_other_than_the_pinned_one_is_not_installed(tmp_path: Path) -> None:
+    wheel = tmp_path / "wheels" / "tiny-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny.py", "")
+        archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("tiny-1.0.dist-info/RECORD", "")
+    (tmp_path / "scripts" / "locked").mkdir(parents=True)
+    copy2(ROOT / "scripts" / "make-venv", tmp_path / "scripts")
+    (tmp_path / "scripts" / "locked" / "dev.txt").write_text(f"tiny==1.0 --hash=sha256:{'0' * 64}\n")
+    done = subprocess.run(
+        [tmp_path / "scripts" / "make-venv", sys.executable, tmp_path / "venv"],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PIP_NO_INDEX": "1",
+            "PIP_CONFIG_FILE": "/dev/null",
+            "PIP_FIND_LINKS": str(wheel.parent),
+        },
+    )
+    assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert not list(tmp_path.glob("venv/lib/*/site-packages/tiny.py"))
