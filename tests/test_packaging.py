@@ -81,12 +81,51 @@ def test_citation_and_licence() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text().splitlines()[0]
 
 
-@pytest.mark.parametrize("name", ["apt-install", "lock", "make-venv", "need-mosquitto"])
+@pytest.mark.parametrize(
+    "name", ["apt-install", "check-commit-message", "lock", "make-venv", "need-mosquitto"]
+)
 def test_scripts_are_well_formed_and_stop_at_errors(name: str) -> None:
     script = ROOT / "scripts" / name
     assert script.stat().st_mode & 0o111
     assert "set -euo pipefail" in script.read_text()
     assert subprocess.run(["bash", "-n", script], capture_output=True).stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("message", "complaint"),
+    [
+        ("Read counters once", ""),
+        ("Read counters once\n\nThey wrap.\n# Changes to be committed", ""),
+        ("Merge branch 'a-branch-with-a-very-long-name' into another-branch-with-a-long-name", ""),
+        ("", "no subject"),
+        ("# only what git writes", "no subject"),
+        ("Read counters once.", "full stop"),
+        ("Read " + "c" * 68, "73 characters"),
+        ("Read counters once\nThey wrap.", "second line"),
+    ],
+)
+def test_form_of_commit_messages(tmp_path: Path, message: str, complaint: str) -> None:
+    file = tmp_path / "message"
+    file.write_text(message)
+    done = subprocess.run(
+        [ROOT / "scripts" / "check-commit-message", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == bool(complaint)
+    assert complaint in done.stderr
+    assert len(done.stderr.splitlines()) == bool(complaint)
+
+
+def test_hooks_at_a_commit_are_the_checks_of_make_test() -> None:
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local"
+    entries = {hook["entry"].split()[0]: hook for hook in repo["hooks"]}
+    rules = (ROOT / "Makefile").read_text()
+    for entry, hook in entries.items():
+        assert hook["language"] == "system"
+        if entry.startswith(".venv/bin/"):
+            assert entry.replace(".venv", "$(VENV)") in rules
+        else:
+            assert (ROOT / entry).stat().st_mode & 0o111
 
 
 def test_old_python_and_missing_python_are_one_line(tmp_path: Path) -> None:
