@@ -1,5 +1,6 @@
 """The files around the code say the same as the code."""
 
+import json
 import os
 import re
 import shlex
@@ -209,3 +210,34 @@ def test_file_other_than_the_pinned_one_is_not_installed(tmp_path: Path) -> None
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr
     assert not list(tmp_path.glob("venv/lib/*/site-packages/tiny.py"))
+
+
+@pytest.mark.parametrize(("least", "status"), [("70", 0), ("70.1", 1)])
+def test_coverage_is_told_by_package_and_may_not_fall(tmp_path: Path, least: str, status: int) -> None:
+    files = {
+        "market/model/case.py": {"executed_lines": [1, 2, 3], "missing_lines": [4]},
+        "market/errors.py": {"executed_lines": [1, 2], "missing_lines": []},
+        "broker/node.py": {"executed_lines": [7, 9], "missing_lines": [8, 12]},
+    }
+    file = tmp_path / "coverage.json"
+    file.write_text(json.dumps({"files": files}))
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.coverage_by_package", file, "--least", least],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["broker", "50.00"],
+        ["market", "83.33"],
+        ["total", "70.00"],
+    ]
+    assert done.returncode == status
+    assert done.stderr == ("coverage 70.00 % is below 70.1 %: test what you added\n" if status else "")
+
+
+def test_every_package_counts_for_coverage() -> None:
+    packages = re.search(r"^PACKAGES := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert packages is not None
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert packages[1].split(",") == shipped["wheel"]["packages"]
