@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 PACKAGES := broker,cosim,devices,market,sharegrid
 # Just below what the tests reach; raise it when they reach more.
-LEAST_COVERAGE := 90
+LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
