@@ -4,7 +4,8 @@ FROM python:3.11-slim
 RUN useradd --create-home sharegrid && install -d -o sharegrid /runs
 WORKDIR /src
 COPY . .
-RUN pip install --no-cache-dir --constraint constraints.txt '.[cosim,reference]'
+RUN pip install --no-cache-dir --require-hashes --requirement scripts/locked/cosim.txt \
+    && pip install --no-cache-dir --no-deps --no-build-isolation .
 
 USER sharegrid
 WORKDIR /home/sharegrid

@@ -1,7 +1,8 @@
 """What LAM operators could truly gain by another bid, on the IEEE 123-node feeder and on small random ones.
 
 The certificate measures gains under the LAMs' conjecture, which are zero. Here the WAM is cleared anew for
-each bid that is tried while all other bids stay (market/deviation.py). Run: python -m benchmarks.deviation
+each bid that is tried while all other bids stay (market/analysis/deviation.py).
+Run: python -m benchmarks.deviation
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writes docs/messages.md and docs/messages.schema.json from the message structs and the topic tree.
 
-Run it after a change to ``broker/kinds``, ``broker/topics.py`` or ``broker/routes.py``. A kind without a
+Run it after a change to ``broker/messages``, ``broker/topics.py`` or ``broker/routes.py``. A kind without a
 route, or a topic that no route uses, ends the script with an error.
 """
 
@@ -44,7 +44,7 @@ COLUMNS = {columns.Column: "column", columns.Index: "index"}
 INTRODUCTION = """\
 # Messages
 
-This page and [messages.schema.json](messages.schema.json) are generated from `broker/kinds/`,
+This page and [messages.schema.json](messages.schema.json) are generated from `broker/messages/`,
 `broker/topics.py` and `broker/routes.py` by `python scripts/make_message_docs.py`; edit those, not this.
 Who acts on which message, and when, is in [architecture.md](architecture.md); units and signs are in
 [nomenclature.md](nomenclature.md).

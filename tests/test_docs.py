@@ -1,5 +1,6 @@
 import contextlib
 import importlib
+import importlib.util
 import io
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
+from cosim.scenario import Scenario
 from cosim.study.commands import feeder
 from devices.registers.profiles import load_profile
 from market.model.case import Resources, Tariff
@@ -63,6 +65,75 @@ def test_relative_links_lead_somewhere(page):
         assert target.exists(), f"{page.name}: {link} leads nowhere"
         if anchor:
             assert anchor in anchors(target), f"{page.name}: {link} names no heading"
+
+
+PACKAGES = ("broker", "cosim", "devices", "market", "sharegrid")
+CODE = re.compile(rf"(?:{'|'.join((*PACKAGES, 'benchmarks', 'scripts'))})(?:\.\w+)+")
+PATH = re.compile(
+    rf"(?:{'|'.join((*PACKAGES, 'benchmarks', 'scripts', 'docs', 'scenarios', 'tests'))})(?:/[\w.*-]+)+/?"
+)
+ARE_NO_FILES = ("sharegrid/v1",)  # topics
+TABLE_FILES = (".parquet", ".arrows")  # of a run
+
+
+def is_there(path):
+    """Whether a file is there, or the words are none: a topic, or a form such as ``maps/NAME.toml``."""
+    return (
+        path.startswith(ARE_NO_FILES) or re.search(r"\b[A-Z]{2,}\b", path) or any(ROOT.glob(path.rstrip("/")))
+    )
+
+
+def names_code(dotted):
+    """Whether a dotted name is a module of ours or stands in one."""
+    parts = dotted.split(".")
+    for end in range(len(parts), 0, -1):
+        with contextlib.suppress(ModuleNotFoundError):
+            found = importlib.import_module(".".join(parts[:end]))
+            return all((found := getattr(found, part, None)) is not None for part in parts[end:])
+    return False
+
+
+def names_key(dotted):
+    """Whether a dotted name is made of sections and keys of a scenario."""
+    _, sections = msgspec.json.schema_components([Scenario])
+    keys = {key for section in sections.values() for key in section["properties"]}
+    return all(part in keys for part in dotted.split("."))
+
+
+# The changelog also names what was.
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name
+)
+def test_files_and_code_that_a_page_names_are_there(page):
+    text = text_of(page)
+    spans = [span.removesuffix("()") for span in re.findall(r"`([^`\n]+)`", FENCE.sub("", text))]
+    words = [word for span in spans for word in (span.split() if span.startswith("pytest ") else [span])]
+    for path in filter(PATH.fullmatch, words):
+        assert is_there(path), f"{page.name}: there is no {path}"
+    for name in (span for span in spans if CODE.fullmatch(span) and not span.endswith(TABLE_FILES)):
+        assert names_code(name) or names_key(name), (
+            f"{page.name}: {name} is neither code nor a scenario's key"
+        )
+    for module in re.findall(rf"python3? -m ({CODE.pattern})", text):
+        assert importlib.util.find_spec(module), f"{page.name}: there is no module {module}"
+    for module, names in re.findall(rf"^from ({CODE.pattern}) import (.+)$", text, re.MULTILINE):
+        for name in names.split(", "):
+            assert names_code(f"{module}.{name}"), f"{page.name}: {module} has no {name}"
+
+
+def test_architecture_says_what_every_room_holds():
+    table = text_of(ROOT / "docs" / "architecture.md").partition("## Where is what")[2].partition("\n## ")[0]
+    said = re.findall(r"^\| `([a-z/]+)` \|", table, re.MULTILINE)
+    inner = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/*/__init__.py")}
+    assert set(said) == {room for room in inner if room.startswith(PACKAGES)} | {"sharegrid"}
+    assert len(said) == len(set(said))
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, "benchmarks", "scenarios", "scripts", "tests"])
+def test_files_that_the_source_names_are_there(folder):
+    for source in (ROOT / folder).rglob("*.py"):
+        for path in re.findall(rf"(?<![\w/.-]){PATH.pattern}\w", text_of(source)):
+            assert is_there(path), f"{source.relative_to(ROOT)}: there is no {path}"
 
 
 def test_readme_names_every_command_and_no_other():

@@ -1,12 +1,15 @@
 """The files around the code say the same as the code."""
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
+from shutil import copy2
 
 import click
 import pytest
@@ -65,7 +68,8 @@ def test_compose_broker_has_the_limits_of_ours() -> None:
 
 def test_image_is_built_from_what_the_tests_ran_with() -> None:
     text = (ROOT / "Dockerfile").read_text()
-    assert "--constraint constraints.txt '.[cosim,reference]'" in text
+    assert "--require-hashes --requirement scripts/locked/cosim.txt" in text
+    assert "--no-deps --no-build-isolation ." in text
     assert re.search(r"^FROM python:3\.1[1-9]", text, re.MULTILINE)
     assert 'ENTRYPOINT ["sharegrid"]' in text
 
@@ -78,12 +82,51 @@ def test_citation_and_licence() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text().splitlines()[0]
 
 
-@pytest.mark.parametrize("name", ["apt-install", "lock", "make-venv", "need-mosquitto"])
+@pytest.mark.parametrize(
+    "name", ["apt-install", "check-commit-message", "lock", "make-venv", "need-mosquitto"]
+)
 def test_scripts_are_well_formed_and_stop_at_errors(name: str) -> None:
     script = ROOT / "scripts" / name
     assert script.stat().st_mode & 0o111
     assert "set -euo pipefail" in script.read_text()
     assert subprocess.run(["bash", "-n", script], capture_output=True).stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("message", "complaint"),
+    [
+        ("Read counters once", ""),
+        ("Read counters once\n\nThey wrap.\n# Changes to be committed", ""),
+        ("Merge branch 'a-branch-with-a-very-long-name' into another-branch-with-a-long-name", ""),
+        ("", "no subject"),
+        ("# only what git writes", "no subject"),
+        ("Read counters once.", "full stop"),
+        ("Read " + "c" * 68, "73 characters"),
+        ("Read counters once\nThey wrap.", "second line"),
+    ],
+)
+def test_form_of_commit_messages(tmp_path: Path, message: str, complaint: str) -> None:
+    file = tmp_path / "message"
+    file.write_text(message)
+    done = subprocess.run(
+        [ROOT / "scripts" / "check-commit-message", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == bool(complaint)
+    assert complaint in done.stderr
+    assert len(done.stderr.splitlines()) == bool(complaint)
+
+
+def test_hooks_at_a_commit_are_the_checks_of_make_test() -> None:
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local"
+    entries = {hook["entry"].split()[0]: hook for hook in repo["hooks"]}
+    rules = (ROOT / "Makefile").read_text()
+    for entry, hook in entries.items():
+        assert hook["language"] == "system"
+        if entry.startswith(".venv/bin/"):
+            assert entry.replace(".venv", "$(VENV)") in rules
+        else:
+            assert (ROOT / entry).stat().st_mode & 0o111
 
 
 def test_old_python_and_missing_python_are_one_line(tmp_path: Path) -> None:
@@ -140,3 +183,61 @@ def test_half_made_environment_is_made_anew_and_the_system_left_alone(tmp_path: 
         [folder / "bin" / "python", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True
     )
     assert prefix.stdout.strip() == str(folder)
+
+
+def test_file_other_than_the_pinned_one_is_not_installed(tmp_path: Path) -> None:
+    wheel = tmp_path / "wheels" / "tiny-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny.py", "")
+        archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("tiny-1.0.dist-info/RECORD", "")
+    (tmp_path / "scripts" / "locked").mkdir(parents=True)
+    copy2(ROOT / "scripts" / "make-venv", tmp_path / "scripts")
+    (tmp_path / "scripts" / "locked" / "dev.txt").write_text(f"tiny==1.0 --hash=sha256:{'0' * 64}\n")
+    done = subprocess.run(
+        [tmp_path / "scripts" / "make-venv", sys.executable, tmp_path / "venv"],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PIP_NO_INDEX": "1",
+            "PIP_CONFIG_FILE": "/dev/null",
+            "PIP_FIND_LINKS": str(wheel.parent),
+        },
+    )
+    assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert not list(tmp_path.glob("venv/lib/*/site-packages/tiny.py"))
+
+
+@pytest.mark.parametrize(("least", "status"), [("70", 0), ("70.1", 1)])
+def test_coverage_is_told_by_package_and_may_not_fall(tmp_path: Path, least: str, status: int) -> None:
+    files = {
+        "market/model/case.py": {"executed_lines": [1, 2, 3], "missing_lines": [4]},
+        "market/errors.py": {"executed_lines": [1, 2], "missing_lines": []},
+        "broker/node.py": {"executed_lines": [7, 9], "missing_lines": [8, 12]},
+    }
+    file = tmp_path / "coverage.json"
+    file.write_text(json.dumps({"files": files}))
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.coverage_by_package", file, "--least", least],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["broker", "50.00"],
+        ["market", "83.33"],
+        ["total", "70.00"],
+    ]
+    assert done.returncode == status
+    assert done.stderr == ("coverage 70.00 % is below 70.1 %: test what you added\n" if status else "")
+
+
+def test_every_package_counts_for_coverage() -> None:
+    packages = re.search(r"^PACKAGES := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert packages is not None
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert packages[1].split(",") == shipped["wheel"]["packages"]

@@ -7,6 +7,7 @@ dollars (documented in docs/results.md). How an interval becomes entries is in `
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,6 +65,8 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
         self._db = connection
+        # Whoever only reads a run's ledger need not close it.
+        weakref.finalize(self, connection.close)
         self._read_only = read_only
         self.path = path
 

@@ -2,7 +2,7 @@
 
 Keys are those of its documentation of MQTT discovery by device: ``dev`` who it is, ``o`` who says so,
 ``cmps`` entities by id with their platform ``p``. Its rules on which unit and state class go with a device
-class are tested against a table (tests/devices/test_homeassistant.py).
+class are tested against a table (tests/devices/mqtt/test_homeassistant.py).
 """
 
 import re

@@ -11,11 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from shutil import copy2, copytree
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
 # The embedded broker's own process; amqtt comes with the extra of whole runs.
 NOT_ON_A_PI = {"broker.server.amqtt_process"}
 HEAVY = (
@@ -61,16 +63,39 @@ def install(name: str, site: Path) -> None:
             copy2(source, target)
 
 
-def test_everything_is_pinned_within_what_is_asked_for() -> None:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    found = [re.fullmatch(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+!]+)", line) for line in lines if line[0] != "#"]
+def pinned(path: Path) -> dict[str, tuple[str, list[str]]]:
+    """Version and hashes by name in a file of ours, which holds nothing else: no address of an index."""
+    text = path.read_text().replace("\\\n", "")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    found = [
+        re.fullmatch(r"([a-z0-9-]+)==([a-z0-9.+!]+)( ; [^-]+?)?((?: +--hash=\S+)*)", line) for line in lines
+    ]
     assert None not in found
-    pinned = {canonicalize_name(one[1]): one[2] for one in found if one is not None}
-    assert brought_by("dev") - {"pip", "setuptools", "wheel"} <= pinned.keys()
+    return {one[1]: (one[2], one[4].split()) for one in found if one is not None}
+
+
+def test_everything_is_pinned_within_what_is_asked_for() -> None:
+    versions = {name: version for name, (version, _) in pinned(ROOT / "constraints.txt").items()}
+    assert brought_by("dev") - {"pip", "setuptools", "wheel"} <= versions.keys()
     for text in itertools.chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()):
         requirement = Requirement(text)
         if requirement.name != "sharegrid":
-            assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), text
+            assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), text
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("dev", ("dev",)), ("cosim", ("cosim", "reference"))])
+def test_every_file_of_what_is_installed_has_a_hash(lock: str, extras: tuple[str, ...]) -> None:
+    versions = {name: version for name, (version, _) in pinned(ROOT / "constraints.txt").items()}
+    locked = pinned(ROOT / "scripts" / "locked" / f"{lock}.txt")
+    backend = {canonicalize_name(Requirement(text).name) for text in BUILD["requires"]}
+    needed = set.union(backend, *(brought_by(extra) for extra in extras))
+    assert needed - {"pip", "setuptools", "wheel"} <= locked.keys()
+    for name, (version, hashes) in locked.items():
+        assert version == versions[name]
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes)
+        assert hashes, name
+    # A compiled package has a file for each Python and processor, so that a Raspberry Pi finds its own.
+    assert len(locked["numpy"][1]) > 30
 
 
 def test_devices_extra_alone(tmp_path: Path) -> None:
@@ -81,11 +106,11 @@ def test_devices_extra_alone(tmp_path: Path) -> None:
     assert {"pymodbus", "aiomqtt", "paho-mqtt", "msgspec", "numpy"} <= brought
     for name in brought:
         install(name, site)
-    for package in ("broker", "devices", "market", "cosim"):
+    for package in ("broker", "devices", "market", "cosim", "sharegrid"):
         copytree(ROOT / package, site / package)
     modules = sorted(
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for package in ("broker", "devices")
+        for package in ("broker", "devices", "sharegrid")
         for file in (ROOT / package).rglob("*.py")
     )
     code = f"""

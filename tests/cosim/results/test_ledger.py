@@ -1,6 +1,7 @@
 """Bookkeeping in whole micro-dollars: sums, surpluses by hand, and one booking per interval."""
 
 import dataclasses
+import gc
 import sqlite3
 
 import numpy as np
@@ -271,6 +272,17 @@ def test_a_reader_may_look_while_the_run_goes_on(path):
             assert reader.ticks() == [0, 1]
     with Ledger.open(path) as reader:
         assert reader.ticks() == [0, 1]
+
+
+def test_a_reader_that_nobody_closes_ends_with_its_last_use(path):
+    with Ledger.create(path, NAMES):
+        reader = Ledger.open(path)
+    connection = reader._db
+    assert reader.ticks() == []
+    del reader
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_more_entries_than_one_statement_holds(path):
