@@ -9,56 +9,23 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from broker.messages import Audit, Done, FeederState, Rejected, Step, Stopped, Traffic, columns
+from broker.messages import Audit, Done, FeederState, Rejected, Step, Stopped, columns
 from broker.node import Node, serve
-from cosim.control.clock import STEPS
-from cosim.recording.evidence import Witness
-from cosim.recording.faults import FaultBook
+from cosim.control.pacing import STEPS
+from cosim.recording.fault_tracker import FaultTracker
+from cosim.recording.interval_messages import IntervalCollector
 from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
+from cosim.recording.run_counts import RunCounts
 from cosim.recording.settle import Counters, book, gather_interval
 from cosim.results import RunWriter
 from cosim.results.entries import MICRO, Booking
 from cosim.results.ledger import Ledger
-from cosim.world import FEEDER, World
-
-
-@dataclass
-class Tally:
-    """What the recorder has counted over the run so far.
-
-    Attributes
-    ----------
-    bought_kwh, sold_kwh
-        What each prosumer traded, ``(n,)``.
-    saving_usd
-        What each saved against no sharing, ``(n,)`` [$], over the ``compared`` intervals.
-    stops
-        Emergency stops.
-    written_s, shown_s
-        How long each set-point took until its registers read back, and until the meter showed it [s].
-    faults
-        What became of injected faults, once the run is over; ``None`` where there were none.
-    """
-
-    bought_kwh: npt.NDArray[np.float64]
-    sold_kwh: npt.NDArray[np.float64]
-    saving_usd: npt.NDArray[np.float64]
-    compared: int = 0
-    faults: dict[str, Any] | None = None
-    cleared: int = 0
-    confirmed: int = 0
-    flagged: int = 0
-    stops: int = 0
-    written_s: list[float] = field(default_factory=list)
-    shown_s: list[float] = field(default_factory=list)
-    traffic: dict[str, Traffic] = field(default_factory=dict)
-    step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+from cosim.world.names import FEEDER
+from cosim.world.world import World
 
 
 class Recorder:
@@ -69,10 +36,10 @@ class Recorder:
         self.world = world
         self.writer = writer
         self.ledger = ledger
-        self.tally = Tally(*np.zeros((3, world.population.size)))
+        self.counts = RunCounts(*np.zeros((3, world.population.size)))
         self.counters = Counters.unread(world.population.size)
-        self.witness = Witness(node, world.roster, truths=bool(world.faults))
-        self.faults = FaultBook(world.faults, world.roster.prosumers)
+        self.collector = IntervalCollector(node, world.roster, truths=bool(world.faults))
+        self.faults = FaultTracker(world.faults, world.roster.prosumers)
         self._flags: dict[int, list[str]] = defaultdict(list)
         self._row: dict[str, Any] | None = None
         self._opened: tuple[str, float] | None = None
@@ -90,8 +57,8 @@ class Recorder:
             self._write_prosumers()
             if self.world.faults:
                 self.writer.append("faults", self.faults.table())
-                self.tally.faults = self.faults.summary()
-            self.tally.traffic[self.node.name] = self.node.traffic()
+                self.counts.faults = self.faults.summary()
+            self.counts.traffic[self.node.name] = self.node.traffic()
 
     async def on_step(self, step: Step) -> None:
         """Close the last row when an interval opens; settle in the settle step."""
@@ -102,19 +69,19 @@ class Recorder:
             await self.node.done(step.step, step.tick)
 
     async def _settle(self, step: Step) -> None:
-        evidence = await self.witness.gather(step)
+        messages = await self.collector.gather(step)
         world, tick = self.world, step.tick
         interval = gather_interval(
             world.roster,
             world.rules.terms(tick),
             tick,
             step.interval_s / 3600.0,
-            outcome=evidence.outcome,
-            lam_outcomes=evidence.lam_outcomes,
-            metered=evidence.metered,
-            telemetry=evidence.metered_live,
-            state=evidence.state,
-            measured=evidence.measured,
+            outcome=messages.outcome,
+            lam_outcomes=messages.lam_outcomes,
+            metered=messages.metered,
+            telemetry=messages.metered_live,
+            state=messages.state,
+            measured=messages.measured,
             counters=self.counters,
         )
         booking = book(interval, world.roster, world.rules)
@@ -123,25 +90,25 @@ class Recorder:
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
         self.counters = interval.counters
-        self.tally.bought_kwh += np.maximum(interval.trade_kw, 0.0) * interval.dt_h
-        self.tally.sold_kwh -= np.minimum(interval.trade_kw, 0.0) * interval.dt_h
-        answers = evidence.acknowledgements.values()
-        self.tally.written_s += [each.seconds for each in answers if each.seconds is not None]
-        shown = (each.response_s for each in evidence.metered_live.values())
-        self.tally.shown_s += [seconds for seconds in shown if seconds is not None]
+        self.counts.bought_kwh += np.maximum(interval.trade_kw, 0.0) * interval.dt_h
+        self.counts.sold_kwh -= np.minimum(interval.trade_kw, 0.0) * interval.dt_h
+        answers = messages.acknowledgements.values()
+        self.counts.written_s += [each.seconds for each in answers if each.seconds is not None]
+        shown = (each.response_s for each in messages.metered_live.values())
+        self.counts.shown_s += [seconds for seconds in shown if seconds is not None]
         self._flags[tick] += interval.flags
-        if evidence.state is not None:
-            self._note_feeder(evidence.state)
-        audit = await self.witness.audit(step)
+        if messages.state is not None:
+            self._note_feeder(messages.state)
+        audit = await self.collector.audit(step)
         self._note(audit, tick)
-        self._row = interval_row(world, interval, booking, evidence, audit) | {"lag_s": step.lag_s}
-        self.writer.append("lams", lam_columns(world, interval, booking, evidence, audit))
-        if evidence.state is not None and evidence.state.solved:
-            self.writer.append("nodes", node_columns(world, tick, evidence.state))
+        self._row = interval_row(world, interval, booking, messages, audit) | {"lag_s": step.lag_s}
+        self.writer.append("lams", lam_columns(world, interval, booking, messages, audit))
+        if messages.state is not None and messages.state.solved:
+            self.writer.append("nodes", node_columns(world, tick, messages.state))
         if world.has_live:
-            self.writer.append("devices", device_columns(tick, evidence))
+            self.writer.append("devices", device_columns(tick, messages))
         if world.faults:
-            self.faults.note(tick, evidence, interval, evidence.truth)
+            self.faults.note(tick, messages, interval, messages.truth)
 
     def _check_surplus(self, tick: int, booking: Booking) -> None:
         """Flag a LAM that would pay for its members' trades: (4.4) says that none does, but for rounding."""
@@ -167,8 +134,8 @@ class Recorder:
         self._flags[tick] += [f"the certificate does not hold: {what}" for what in audit.beyond]
         self._flags[tick] += audit.notes
         if audit.saving:
-            self.tally.saving_usd += columns.unpack(audit.saving, self.world.population.size)
-            self.tally.compared += 1
+            self.counts.saving_usd += columns.unpack(audit.saving, self.world.population.size)
+            self.counts.compared += 1
 
     def _finish_row(self) -> None:
         """Write the row of the interval that is over, with its flags and durations."""
@@ -179,32 +146,32 @@ class Recorder:
         for flag in flags:
             self.writer.event({"tick": row["tick"], "kind": "flag", "detail": flag})
         row["flags"] = len(flags)
-        self.tally.cleared += 1
-        self.tally.confirmed += row["status"] == "confirmed"
-        self.tally.flagged += bool(flags)
-        seconds = {step: self.tally.step_s[step][-1] for step in STEPS}
+        self.counts.cleared += 1
+        self.counts.confirmed += row["status"] == "confirmed"
+        self.counts.flagged += bool(flags)
+        seconds = {step: self.counts.step_s[step][-1] for step in STEPS}
         row |= {f"{step}_s": value for step, value in seconds.items()}
         row["interval_s"] = sum(seconds.values())
         self.writer.append("intervals", row)
 
     def _write_prosumers(self) -> None:
         """Write what each prosumer traded and saved over the run."""
-        tally, roster = self.tally, self.world.roster
+        counts, roster = self.counts, self.world.roster
         self.writer.append(
             "prosumers",
             {
                 "prosumer": list(roster.prosumers),
                 "lam": [roster.lams[lam] for lam in roster.lam],
                 "live": roster.live,
-                "bought_kwh": tally.bought_kwh,
-                "sold_kwh": tally.sold_kwh,
-                "saving_usd": tally.saving_usd if tally.compared else None,
+                "bought_kwh": counts.bought_kwh,
+                "sold_kwh": counts.sold_kwh,
+                "saving_usd": counts.saving_usd if counts.compared else None,
             },
         )
 
     def _take_done(self, done: Done) -> None:
         self._flags[done.tick] += done.flags
-        self.tally.traffic[done.sender] = done.traffic
+        self.counts.traffic[done.sender] = done.traffic
 
     def _take_rejected(self, rejected: Rejected) -> None:
         self.writer.event(
@@ -217,7 +184,7 @@ class Recorder:
         )
 
     def _take_stopped(self, stopped: Stopped) -> None:
-        self.tally.stops += 1
+        self.counts.stops += 1
         commanded = stopped.devices - stopped.observed
         detail = f"{stopped.reason}: {stopped.safe} of {commanded} devices at their safe values"
         event = {"tick": stopped.tick, "kind": "stop", "source": stopped.by, "detail": detail}
@@ -228,5 +195,5 @@ class Recorder:
         now = time.perf_counter()
         if self._opened is not None:
             name, began = self._opened
-            self.tally.step_s[name].append(now - began)
+            self.counts.step_s[name].append(now - began)
         self._opened = (step.step, now)

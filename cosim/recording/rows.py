@@ -18,10 +18,10 @@ from broker.messages import (
     WamOutcome,
     columns,
 )
-from cosim.recording.evidence import Evidence
+from cosim.recording.interval_messages import IntervalMessages
 from cosim.recording.settle import Interval
 from cosim.results.entries import Booking
-from cosim.world import World
+from cosim.world.world import World
 
 PARTS = ("energy", "loss", "voltage", "congestion")
 _TOLLS = (
@@ -32,10 +32,10 @@ RULES_WITHOUT_NETWORK = ("no_sharing", "lam_only", "single_layer")
 
 
 def interval_row(
-    world: World, interval: Interval, booking: Booking, evidence: Evidence, audit: Audit | None
+    world: World, interval: Interval, booking: Booking, messages: IntervalMessages, audit: Audit | None
 ) -> dict[str, Any]:
     """The interval's row, but for flags and durations, which are known once it is over."""
-    outcome, state, terms = evidence.outcome, evidence.state, interval.terms
+    outcome, state, terms = messages.outcome, messages.state, interval.terms
     member_fee = world.rules.case.fee[world.roster.lam]
     row: dict[str, Any] = {
         "tick": interval.tick,
@@ -73,7 +73,7 @@ def interval_row(
             "binding_rows": len(outcome.row_name),
             "solve_s": outcome.clear_s,
             "confirm_s": outcome.confirm_s,
-            **_talks(outcome, evidence.lam_outcomes),
+            **_talks(outcome, messages.lam_outcomes),
         }
     return row | _audited(audit) | _physics(state)
 
@@ -156,14 +156,14 @@ def traded(world: World, interval: Interval) -> dict[str, float]:
 
 
 def lam_columns(
-    world: World, interval: Interval, booking: Booking, evidence: Evidence, audit: Audit | None
+    world: World, interval: Interval, booking: Booking, messages: IntervalMessages, audit: Audit | None
 ) -> dict[str, Any]:
     """Rows of all LAMs."""
     saving = None
     if audit is not None and audit.saving:
         by_member = columns.unpack(audit.saving, len(world.roster.prosumers))
         saving = np.bincount(world.roster.lam, by_member, minlength=len(world.roster.lams))
-    outcome, state = evidence.outcome, evidence.state
+    outcome, state = messages.outcome, messages.state
     return {
         "tick": interval.tick,
         "lam": list(world.roster.lams),
@@ -196,21 +196,21 @@ def node_columns(world: World, tick: int, state: FeederState) -> dict[str, Any]:
     return {"tick": tick, "node": list(world.layout.nodes), "v_pu": np.where(v_pu > 0, v_pu, np.nan)}
 
 
-def device_columns(tick: int, evidence: Evidence) -> dict[str, list[Any]]:
+def device_columns(tick: int, messages: IntervalMessages) -> dict[str, list[Any]]:
     """Rows of all live prosumers: readings before bidding and at the end, set-points beside the second."""
     rows = [
         {"tick": tick, "prosumer": name, "phase": "measure", **_reading(reading)}
-        for name, reading in evidence.measured.items()
+        for name, reading in messages.measured.items()
     ]
-    for name, reading in evidence.metered_live.items():
-        acknowledged = evidence.acknowledgements.get(name)
+    for name, reading in messages.metered_live.items():
+        acknowledged = messages.acknowledgements.get(name)
         rows.append(
             {
                 "tick": tick,
                 "prosumer": name,
                 "phase": "meter",
                 **_reading(reading),
-                **_command(evidence.set_points, name),
+                **_command(messages.set_points, name),
                 "acknowledged": None if acknowledged is None else acknowledged.ok,
             }
         )

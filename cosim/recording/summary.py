@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from broker.messages import Traffic
-from cosim.control.clock import STEPS
+from cosim.control.pacing import STEPS
 from cosim.results.economics import (
     certificate_figures,
     cost_figures,
@@ -24,14 +24,14 @@ from cosim.results.provenance import provenance
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cosim.recording.recorder import Tally
-    from cosim.results.directory import RunWriter
+    from cosim.recording.run_counts import RunCounts
     from cosim.results.ledger import Ledger
-    from cosim.world import World
+    from cosim.results.writer import RunWriter
+    from cosim.world.world import World
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class RunRecord:
     """What a run's tables do not hold.
 
     Attributes
@@ -85,7 +85,7 @@ class Facts:
 
 def summarise(
     world: World,
-    tally: Tally,
+    counts: RunCounts,
     writer: RunWriter,
     ledger: Ledger,
     *,
@@ -97,7 +97,7 @@ def summarise(
 
     Parameters
     ----------
-    world, tally, writer, ledger
+    world, counts, writer, ledger
         The run's world, the recorder's counts, and where rows and payments went.
     run_id, broker
         Names of the run and of the broker that carried its messages.
@@ -111,7 +111,7 @@ def summarise(
     """
     live = world.population.live
     devices = (world.population.pv_kwp[live] > 0).sum() + (world.population.battery_kw[live] > 0).sum()
-    facts = Facts(
+    record = RunRecord(
         run_id=run_id,
         feeder=world.layout.name,
         prosumers=world.population.size,
@@ -127,25 +127,25 @@ def summarise(
         nodes=len(world.layout.nodes),
         entries=ledger.entries(),
         sum_micro=ledger.sum_micro(),
-        traffic=list(tally.traffic.values()),
-        stops=tally.stops,
-        written_s=tally.written_s,
-        shown_s=tally.shown_s,
+        traffic=list(counts.traffic.values()),
+        stops=counts.stops,
+        written_s=counts.written_s,
+        shown_s=counts.shown_s,
         total_s=total_s,
         origin=provenance(seed=world.scenario.run.seed, broker=broker),
-        faults=tally.faults,
+        faults=counts.faults,
     )
-    return build_summary(writer.table("intervals"), writer.table("prosumers"), facts)
+    return build_summary(writer.table("intervals"), writer.table("prosumers"), record)
 
 
-def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, facts: Facts) -> dict[str, Any]:
+def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, record: RunRecord) -> dict[str, Any]:
     """Summary of a run, as docs/results.md describes it.
 
     Parameters
     ----------
     intervals, prosumers
         The run's tables.
-    facts
+    record
         What they do not hold.
 
     Returns
@@ -154,32 +154,32 @@ def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, facts: Facts
         JSON-ready; a figure that has no meaning is ``None``.
     """
     return {
-        "run_id": facts.run_id,
-        "feeder": facts.feeder,
-        "prosumers": facts.prosumers,
-        "lams": facts.lams,
-        "live_devices": facts.live_devices,
-        **_course(intervals, facts),
-        **_physics(intervals, facts),
-        "bidding": _bidding(intervals, facts),
-        "network": network_figures(intervals, facts.nodes, facts.interval_h),
-        "energy_kwh": _energy(intervals, facts.interval_h),
+        "run_id": record.run_id,
+        "feeder": record.feeder,
+        "prosumers": record.prosumers,
+        "lams": record.lams,
+        "live_devices": record.live_devices,
+        **_course(intervals, record),
+        **_physics(intervals, record),
+        "bidding": _bidding(intervals, record),
+        "network": network_figures(intervals, record.nodes, record.interval_h),
+        "energy_kwh": _energy(intervals, record.interval_h),
         "cost": cost_figures(intervals),
-        "kpis": kpi_figures(intervals, prosumers, facts.interval_h),
+        "kpis": kpi_figures(intervals, prosumers, record.interval_h),
         "savings_usd": saving_figures(intervals, prosumers),
         "certificate": certificate_figures(intervals),
         "settlement": {
-            "entries": facts.entries,
-            "sum_micro": facts.sum_micro,
+            "entries": record.entries,
+            "sum_micro": record.sum_micro,
             **settlement_figures(intervals),
         },
-        **_machinery(intervals, facts),
-        "faults": None if facts.faults is None else dict(facts.faults),
-        "provenance": dict(facts.origin),
+        **_machinery(intervals, record),
+        "faults": None if record.faults is None else dict(record.faults),
+        "provenance": dict(record.origin),
     }
 
 
-def _course(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
+def _course(intervals: pd.DataFrame, record: RunRecord) -> dict[str, Any]:
     """When the run was, and what became of its intervals."""
     status = intervals["status"].value_counts()
     times = intervals["time_local"]
@@ -187,10 +187,10 @@ def _course(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
         "time": {
             "first": _text(times.iloc[0]) if len(times) else None,
             "last": _text(times.iloc[-1]) if len(times) else None,
-            "interval_min": facts.interval_h * 60,
+            "interval_min": record.interval_h * 60,
         },
         "intervals": {
-            "planned": facts.planned,
+            "planned": record.planned,
             "settled": len(intervals),
             "cleared": int(status.get("confirmed", 0) + status.get("unconfirmed", 0)),
             **{name: int(status.get(name, 0)) for name in ("confirmed", "unconfirmed", "held")},
@@ -199,9 +199,9 @@ def _course(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _physics(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
+def _physics(intervals: pd.DataFrame, record: RunRecord) -> dict[str, Any]:
     """How the feeder fared, and how true the linear model was."""
-    lower, upper = facts.voltage_limits_pu
+    lower, upper = record.voltage_limits_pu
     return {
         "voltage_pu": {
             "min": known(intervals["v_min_pu"].min()),
@@ -218,10 +218,10 @@ def _physics(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _bidding(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
+def _bidding(intervals: pd.DataFrame, record: RunRecord) -> dict[str, Any]:
     """What the exchange of bids took."""
     return {
-        "form": facts.bidding,
+        "form": record.bidding,
         "wam_rounds": _middle_and_most(intervals["wam_bid_rounds"]),
         "lam_rounds": _middle_and_most(intervals["lam_bid_rounds"]),
         "messages": int(intervals["bid_messages"].sum()),
@@ -242,26 +242,26 @@ def _energy(intervals: pd.DataFrame, interval_h: float) -> dict[str, float]:
     }
 
 
-def _machinery(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
+def _machinery(intervals: pd.DataFrame, record: RunRecord) -> dict[str, Any]:
     """Messages, registers and wall time."""
     return {
         "messages": {
-            name: sum(getattr(each, name) for each in facts.traffic)
+            name: sum(getattr(each, name) for each in record.traffic)
             for name in ("sent", "received", "gaps", "duplicates", "late", "rejected")
         },
         "modbus": {
-            name: sum(getattr(each, f"modbus_{name}") for each in facts.traffic)
+            name: sum(getattr(each, f"modbus_{name}") for each in record.traffic)
             for name in ("reads", "writes", "errors")
         },
         "set_points": {
-            "limited": sum(each.set_points_limited for each in facts.traffic),
-            "renewed": sum(each.set_points_renewed for each in facts.traffic),
-            "emergency_stops": facts.stops,
-            "to_register_s": _spread_of(facts.written_s),
-            "to_meter_s": _spread_of(facts.shown_s),
+            "limited": sum(each.set_points_limited for each in record.traffic),
+            "renewed": sum(each.set_points_renewed for each in record.traffic),
+            "emergency_stops": record.stops,
+            "to_register_s": _spread_of(record.written_s),
+            "to_meter_s": _spread_of(record.shown_s),
         },
         "seconds": {
-            "total": facts.total_s,
+            "total": record.total_s,
             **{step: _spread(intervals[f"{step}_s"]) for step in (*STEPS, "interval")},
             "audit": _spread(intervals["audit_s"]),
         },

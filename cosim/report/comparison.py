@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cosim.report.condense import condense, local_times, spread, stride_of
 from cosim.report.plotting import BLUE, ORANGE, Figure, band, bars, figure, line
 from cosim.results.arrow import ResultsError
-from cosim.results.directory import Run
+from cosim.results.reader import Run
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cosim.control.clock import STEPS
+from cosim.control.pacing import STEPS
 from cosim.report.plotting import (
     BLUE,
     GREEN,

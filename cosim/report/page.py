@@ -22,8 +22,9 @@ from cosim.report.tables import (
     worst_figures,
 )
 from cosim.results.arrow import translated
-from cosim.results.directory import REPORT, Run, load
+from cosim.results.directory import REPORT
 from cosim.results.entries import KINDS
+from cosim.results.reader import Run, load
 from cosim.results.summary_table import VOLTAGE_TOLERANCE_PU, within_limits
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cosim.results.directory import LEDGER, Run
+from cosim.results.directory import LEDGER
 from cosim.results.entries import KINDS, MICRO
 from cosim.results.ledger import Ledger
+from cosim.results.reader import Run
 
 if TYPE_CHECKING:
     import pandas as pd

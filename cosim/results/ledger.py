@@ -15,10 +15,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from cosim.results.booking import book_interval
-from cosim.results.entries import KINDS, Booking, LedgerError, account_names
-
-__all__ = ["KINDS", "Booking", "Entry", "Ledger", "LedgerError", "account_names", "book_interval"]
+from cosim.results.entries import KINDS, Booking, LedgerError
 
 _SCHEMA = """
 CREATE TABLE run (id TEXT NOT NULL, version INTEGER NOT NULL);

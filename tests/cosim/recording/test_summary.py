@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from broker.messages import Traffic
-from cosim.recording.summary import Facts, build_summary
+from cosim.recording.summary import RunRecord, build_summary
 from cosim.results.columns import INTERVALS
 from cosim.results.economics import cost_figures
 from cosim.results.network import network_figures
@@ -65,7 +65,7 @@ def prosumers(saving_usd=(3.0, 1.0, 0.0, -1.0)):
     return pd.DataFrame({"saving_usd": saving_usd}, dtype=float)
 
 
-def facts(**changes):
+def record(**changes):
     usual = {
         "run_id": "r1",
         "feeder": "IEEE 123",
@@ -83,11 +83,11 @@ def facts(**changes):
         "total_s": 6.5,
         "origin": {"seed": 1, "broker": "mosquitto 2.0.11"},
     }
-    return Facts(**(usual | changes))
+    return RunRecord(**(usual | changes))
 
 
 def summarised(intervals, **changes):
-    return build_summary(intervals, prosumers(), facts(**changes))
+    return build_summary(intervals, prosumers(), record(**changes))
 
 
 def test_figures_by_hand():
@@ -172,7 +172,7 @@ def test_a_run_without_intervals_has_a_summary():
     assert summary["time"]["first"] is None
     assert summary["cost"]["market"] is None
     assert summary["cost"]["efficiency"] is None
-    assert set(build_summary(three_intervals().iloc[:0], prosumers(()), facts())["kpis"].values()) == {None}
+    assert set(build_summary(three_intervals().iloc[:0], prosumers(()), record())["kpis"].values()) == {None}
     json.dumps(summary, allow_nan=False)
 
 

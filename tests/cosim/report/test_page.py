@@ -9,12 +9,14 @@ import plotly.graph_objects as go
 import pytest
 
 from broker.messages import Traffic
-from cosim.recording.summary import Facts, build_summary
+from cosim.recording.summary import RunRecord, build_summary
 from cosim.report.comparison import compare
 from cosim.report.map import map_data
 from cosim.report.page import MOST_EVENTS, happened, incidents, key_figures, report_command, write_report
 from cosim.results import FeederMap, ResultsError, RunWriter, load
-from cosim.results.ledger import Ledger, account_names, book_interval
+from cosim.results.booking import book_interval
+from cosim.results.entries import account_names
+from cosim.results.ledger import Ledger
 from cosim.results.provenance import provenance
 
 LOCAL = timezone(timedelta(hours=2))
@@ -142,7 +144,7 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
             detail = f"voltage {nodes[-1]}: 1.0507 pu above 1.05 <b>pu</b>"
             writer.event({"tick": tick, "kind": "flag", "source": "wam", "detail": detail})
     writer.append("prosumers", {"prosumer": names, "saving_usd": draw.gamma(2.0, 0.4, lam.size)})
-    facts = Facts(
+    record = RunRecord(
         run_id="sunny-day",
         feeder="IEEE 123-node feeder",
         prosumers=11250,
@@ -159,7 +161,7 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
         total_s=41.3,
         origin=provenance(seed=5, broker="embedded amqtt at 127.0.0.1:41883"),
     )
-    summary = build_summary(writer.table("intervals"), writer.table("prosumers"), facts)
+    summary = build_summary(writer.table("intervals"), writer.table("prosumers"), record)
     ledger.close()
     writer.finish(summary)
     return path

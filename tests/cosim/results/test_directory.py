@@ -16,7 +16,8 @@ import pytest
 
 from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.columns import TABLES
-from cosim.results.ledger import Ledger, account_names
+from cosim.results.entries import account_names
+from cosim.results.ledger import Ledger
 
 ZONE = ZoneInfo("Europe/Berlin")
 ROOT = Path(__file__).parents[3]

@@ -13,7 +13,7 @@ from broker.messages import (
     Telemetry,
     columns,
 )
-from cosim.recording.evidence import Witness
+from cosim.recording.interval_messages import IntervalCollector
 from cosim.recording.settle import Counters, book, gather_interval
 from tests.market.participants import world
 
@@ -169,7 +169,7 @@ class Clerk:
         self.bookings = before.bookings if before else {}
         self.audits = before.audits if before else {}
         self.counters = before.counters if before else Counters.unread(len(roster.prosumers))
-        self.witness = Witness(node, roster)
+        self.witness = IntervalCollector(node, roster)
 
     async def on_step(self, step):
         if step.step != "settle":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from broker.messages import Acknowledgement, DeviceState, Telemetry, TruthBatch, columns
-from cosim.recording.faults import FaultBook, notices_of
+from cosim.recording.fault_tracker import FaultTracker, notices_of
 from devices.faults.fault import Fault
 
 NAMES = ("a", "b", "c")
@@ -14,7 +14,7 @@ NAMES = ("a", "b", "c")
 
 @dataclass
 class Said:
-    """The part of an interval's evidence that faults are accounted by."""
+    """The part of an interval's messages that faults are accounted by."""
 
     measured: dict = field(default_factory=dict)
     metered_live: dict = field(default_factory=dict)
@@ -81,7 +81,7 @@ def test_everything_that_points_at_a_prosumer_counts():
 
 
 def test_wrong_energy_is_early_until_noticed_and_making_good_is_not_wrong():
-    book = FaultBook([fault("a", 1, 3)], NAMES)
+    book = FaultTracker([fault("a", 1, 3)], NAMES)
     note(book, 0, (1.0, 1.0, 1.0))
     note(book, 1, (1.5, 1.0, 1.0))
     note(book, 2, (1.25, 1.0, 1.0), metered_live={"a": telemetry(checks=["energy"])})
@@ -93,7 +93,7 @@ def test_wrong_energy_is_early_until_noticed_and_making_good_is_not_wrong():
 
 
 def test_wrong_energy_that_nobody_notices_is_silent():
-    book = FaultBook([fault("a", 0, 1), fault("b", 0, 0, kind="slow")], NAMES)
+    book = FaultTracker([fault("a", 0, 1), fault("b", 0, 0, kind="slow")], NAMES)
     note(book, 0, (1.5, 1.0, 1.0))
     note(book, 1, (1.5, 1.0, 1.0))
     summary = book.summary()
@@ -103,7 +103,7 @@ def test_wrong_energy_that_nobody_notices_is_silent():
 
 
 def test_notices_without_a_fault_are_false_alarms_but_for_an_aftermath():
-    book = FaultBook([fault("a", 1, 1)], NAMES)
+    book = FaultTracker([fault("a", 1, 1)], NAMES)
     doubted = {"metered_live": {"a": telemetry(checks=["energy"]), "b": telemetry(checks=["drift"])}}
     for tick in (0, 5, 6):
         note(book, tick, (1.0, 1.0, 1.0), **doubted)
@@ -112,7 +112,7 @@ def test_notices_without_a_fault_are_false_alarms_but_for_an_aftermath():
 
 
 def test_energy_counts_for_the_latest_fault_of_a_prosumer():
-    book = FaultBook([fault("a", 0, 0), fault("a", 2, 2)], NAMES)
+    book = FaultTracker([fault("a", 0, 0), fault("a", 2, 2)], NAMES)
     note(book, 0, (1.5, 1.0, 1.0))
     note(book, 2, (2.0, 1.0, 1.0))
     assert [case.wrong_kwh for case in book.cases] == [pytest.approx(0.5), pytest.approx(1.0)]

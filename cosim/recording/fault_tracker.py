@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.messages import Telemetry, TruthBatch, columns
-from cosim.recording.evidence import Evidence
+from cosim.recording.interval_messages import IntervalMessages
 from cosim.recording.settle import Interval
 from devices.faults.fault import Fault
 
@@ -41,7 +41,7 @@ class _Case:
         return self.early_kwh if self.noticed_tick is None else 0.0
 
 
-class FaultBook:
+class FaultTracker:
     """Follows the faults of a run.
 
     Parameters
@@ -61,9 +61,11 @@ class FaultBook:
         for case in sorted(self.cases, key=lambda case: case.fault.first):
             self._by_prosumer[case.fault.prosumer].append(case)
 
-    def note(self, tick: int, evidence: Evidence, interval: Interval, truth: TruthBatch | None) -> None:
+    def note(
+        self, tick: int, messages: IntervalMessages, interval: Interval, truth: TruthBatch | None
+    ) -> None:
         """Take one interval in."""
-        notices = notices_of(evidence)
+        notices = notices_of(messages)
         for prosumer, checks in notices.items():
             self._take_notice(tick, prosumer, checks)
         if truth is None:
@@ -137,13 +139,13 @@ class FaultBook:
         }
 
 
-def notices_of(evidence: Evidence) -> dict[str, list[str]]:
+def notices_of(messages: IntervalMessages) -> dict[str, list[str]]:
     """What an interval's messages say against each live prosumer's devices, by prosumer."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
-    for readings in (evidence.measured, evidence.metered_live):
+    for readings in (messages.measured, messages.metered_live):
         for name, reading in readings.items():
             found[name] |= dict.fromkeys([*reading.checks, *_no_answer(reading)])
-    for name, told in evidence.acknowledgements.items():
+    for name, told in messages.acknowledgements.items():
         if not told.ok:
             found[name]["acknowledgement"] = None
     return {name: list(checks) for name, checks in found.items() if checks}

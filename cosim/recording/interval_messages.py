@@ -22,7 +22,7 @@ from broker.messages import (
     WamOutcome,
 )
 from broker.node import Node
-from cosim.world import AUDITOR, DEVICE_HOST
+from cosim.world.names import AUDITOR, DEVICE_HOST, FEEDER, WAM
 from market.participants.gates import three_quarters
 from market.participants.roster import Roster
 
@@ -30,7 +30,7 @@ M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True)
-class Evidence:
+class IntervalMessages:
     """Messages of one interval that settlement and results rest on.
 
     Attributes
@@ -54,16 +54,16 @@ class Evidence:
     truth: TruthBatch | None = None
 
 
-class Witness:
+class IntervalCollector:
     """Listens to everything that an interval's record needs; ``truths`` come where faults are planned."""
 
     def __init__(self, node: Node, roster: Roster, *, truths: bool = False) -> None:
         self.live = [roster.prosumers[member] for member in roster.live_members]
-        self.outcomes: Collector[WamOutcome] = Collector(["wam"])
+        self.outcomes: Collector[WamOutcome] = Collector([WAM])
         self.lam_outcomes: Collector[LamOutcome] = Collector(roster.lam_hosts)
         self.metered: Collector[MeteredBatch] = Collector(roster.hosts)
         self.metered_live: Collector[Telemetry] = Collector(self.live)
-        self.states: Collector[FeederState] = Collector(["feeder"])
+        self.states: Collector[FeederState] = Collector([FEEDER])
         self.measured: dict[str, Telemetry] = {}
         self.set_points: dict[str, SetPoint] = {}
         self.acknowledgements: dict[str, Acknowledgement] = {}
@@ -71,8 +71,8 @@ class Witness:
         self.audits: Collector[Audit] = Collector([AUDITOR])
         self.is_audited = False
         topics = node.topics
-        node.on(topics.wam_outcome, lambda m: self.outcomes.add("wam", m.tick, m))
-        node.on(topics.feeder_state, lambda m: self.states.add("feeder", m.tick, m))
+        node.on(topics.wam_outcome, lambda m: self.outcomes.add(WAM, m.tick, m))
+        node.on(topics.feeder_state, lambda m: self.states.add(FEEDER, m.tick, m))
         node.on(topics.lam_outcome("+"), lambda m: self.lam_outcomes.add(m.sender, m.tick, m))
         node.on(topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
         if truths:
@@ -88,12 +88,12 @@ class Witness:
             keep = partial(self.acknowledgements.__setitem__, name)
             node.on(topics.acknowledgement(name), keep, through=topics.acknowledgement("+"))
 
-    async def gather(self, step: Step) -> Evidence:
+    async def gather(self, step: Step) -> IntervalMessages:
         """Everything about the tick of ``step``; what is missing at its deadline stays missing."""
         tick, deadline = step.tick, step.deadline
-        state = (await self.states.wait(tick, deadline)).get("feeder")
-        outcome = (await self.outcomes.wait(tick, deadline)).get("wam")
-        return Evidence(
+        state = (await self.states.wait(tick, deadline)).get(FEEDER)
+        outcome = (await self.outcomes.wait(tick, deadline)).get(WAM)
+        return IntervalMessages(
             outcome=outcome,
             lam_outcomes=await self.lam_outcomes.wait(tick, deadline),
             metered=await self.metered.wait(tick, deadline),

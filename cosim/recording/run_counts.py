@@ -1,0 +1,45 @@
+"""What the recorder counts over a run: the part of a summary that no table holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from broker.messages import Traffic
+
+
+@dataclass
+class RunCounts:
+    """What the recorder has counted over the run so far.
+
+    Attributes
+    ----------
+    bought_kwh, sold_kwh
+        What each prosumer traded, ``(n,)``.
+    saving_usd
+        What each saved against no sharing, ``(n,)`` [$], over the ``compared`` intervals.
+    stops
+        Emergency stops.
+    written_s, shown_s
+        How long each set-point took until its registers read back, and until the meter showed it [s].
+    faults
+        What became of injected faults, once the run is over; ``None`` where there were none.
+    """
+
+    bought_kwh: npt.NDArray[np.float64]
+    sold_kwh: npt.NDArray[np.float64]
+    saving_usd: npt.NDArray[np.float64]
+    compared: int = 0
+    faults: dict[str, Any] | None = None
+    cleared: int = 0
+    confirmed: int = 0
+    flagged: int = 0
+    stops: int = 0
+    written_s: list[float] = field(default_factory=list)
+    shown_s: list[float] = field(default_factory=list)
+    traffic: dict[str, Traffic] = field(default_factory=dict)
+    step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
