@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.population.profiles import Forecast
-
-Floats = npt.NDArray[np.float64]
+from cosim.scenario.arrays import Floats
 
 
 @dataclass(frozen=True)

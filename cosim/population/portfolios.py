@@ -16,12 +16,10 @@ from broker.messages import DeviceSetPoint, DeviceState, Telemetry
 from cosim.population.expectation import Expectation, ForecastView
 from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
+from cosim.scenario.arrays import Floats, Indices
 from devices.physics.battery import advance
 from market.model.case import Resources
 from market.participants.prosumers.portfolio import Metered, Position
-
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
 
 # A PV allocation this close to what was expected is no curtailment: the inverter's limit is lifted [kW].
 CURTAILED_KW = 1e-6

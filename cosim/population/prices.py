@@ -14,8 +14,6 @@ from cosim.scenario.checks import hourly
 from cosim.scenario.sections import MarketSection
 from cosim.scenario.timeline import Timeline
 
-Floats = NDArray[np.float64]
-
 BLOCK = 96
 
 

@@ -1,4 +1,4 @@
-"""What was said in one interval: the recorder's collectors, and the wait until all of it is in."""
+"""Messages of one interval, collected for its record, and the wait until all of them are in."""
 
 from __future__ import annotations
 
@@ -31,18 +31,21 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True)
 class IntervalMessages:
-    """Messages of one interval that settlement and results rest on.
+    """Messages of one interval on which its payments and its rows in the tables rest.
 
     Attributes
     ----------
+    tick
+        Number of the interval.
     measured, metered_live
-        Telemetry at the opening and at the end of the interval, by prosumer.
+        Telemetry at the start and at the end of the interval, by prosumer.
     set_points, acknowledgements
         What was asked of live devices and what their gateway read back.
     truth
         What really flowed at emulated prosumers, where faults are planned.
     """
 
+    tick: int
     outcome: WamOutcome | None
     lam_outcomes: dict[str, LamOutcome]
     metered: dict[str, MeteredBatch]
@@ -94,6 +97,7 @@ class IntervalCollector:
         state = (await self.states.wait(tick, deadline)).get(FEEDER)
         outcome = (await self.outcomes.wait(tick, deadline)).get(WAM)
         return IntervalMessages(
+            tick=tick,
             outcome=outcome,
             lam_outcomes=await self.lam_outcomes.wait(tick, deadline),
             metered=await self.metered.wait(tick, deadline),

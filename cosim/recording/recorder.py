@@ -16,11 +16,13 @@ import numpy as np
 from broker.messages import Audit, Done, FeederState, Rejected, Step, Stopped, columns
 from broker.node import Node, serve
 from cosim.control.pacing import STEPS
+from cosim.recording.counters import Counters
 from cosim.recording.fault_tracker import FaultTracker
+from cosim.recording.interval import read_interval
 from cosim.recording.interval_messages import IntervalCollector
+from cosim.recording.payments import book_payments
 from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
 from cosim.recording.run_counts import RunCounts
-from cosim.recording.settle import Counters, book, gather_interval
 from cosim.results import RunWriter
 from cosim.results.entries import MICRO, Booking
 from cosim.results.ledger import Ledger
@@ -71,27 +73,17 @@ class Recorder:
     async def _settle(self, step: Step) -> None:
         messages = await self.collector.gather(step)
         world, tick = self.world, step.tick
-        interval = gather_interval(
-            world.roster,
-            world.rules.terms(tick),
-            tick,
-            step.interval_s / 3600.0,
-            outcome=messages.outcome,
-            lam_outcomes=messages.lam_outcomes,
-            metered=messages.metered,
-            telemetry=messages.metered_live,
-            state=messages.state,
-            measured=messages.measured,
-            counters=self.counters,
+        interval = read_interval(
+            messages, world.roster, world.rules.terms(tick), step.interval_s / 3600.0, self.counters
         )
-        booking = book(interval, world.roster, world.rules)
+        booking = book_payments(interval, world.roster, world.rules)
         self._check_surplus(tick, booking)
         if not self.ledger.post(tick, booking):
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
         self.counters = interval.counters
-        self.counts.bought_kwh += np.maximum(interval.trade_kw, 0.0) * interval.dt_h
-        self.counts.sold_kwh -= np.minimum(interval.trade_kw, 0.0) * interval.dt_h
+        self.counts.bought_kwh += np.maximum(interval.allocation.trade_kw, 0.0) * interval.dt_h
+        self.counts.sold_kwh -= np.minimum(interval.allocation.trade_kw, 0.0) * interval.dt_h
         answers = messages.acknowledgements.values()
         self.counts.written_s += [each.seconds for each in answers if each.seconds is not None]
         shown = (each.response_s for each in messages.metered_live.values())
@@ -108,7 +100,7 @@ class Recorder:
         if world.has_live:
             self.writer.append("devices", device_columns(tick, messages))
         if world.faults:
-            self.faults.note(tick, messages, interval, messages.truth)
+            self.faults.note(tick, messages, interval)
 
     def _check_surplus(self, tick: int, booking: Booking) -> None:
         """Flag a LAM that would pay for its members' trades: (4.4) says that none does, but for rounding."""

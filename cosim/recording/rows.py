@@ -1,4 +1,4 @@
-"""Rows of the result tables (`cosim.results.columns`) from what was said and settled in an interval."""
+"""Rows of the result tables (`cosim.results.columns`) from an interval's messages, arrays and payments."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from broker.messages import (
     WamOutcome,
     columns,
 )
+from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
-from cosim.recording.settle import Interval
 from cosim.results.entries import Booking
 from cosim.world.world import World
 
 PARTS = ("energy", "loss", "voltage", "congestion")
-_TOLLS = (
+_NETWORK_FIGURES = (
     *("tap_changes", "capacitor_switchings"),
     *("under_pu_h", "over_pu_h", "overload_kva_h", "node_h"),
 )
@@ -48,9 +48,9 @@ def interval_row(
         "feed_in_price": terms.tariff.feed_in,
         "grid_scheduled_kw": interval.grid_scheduled_kw,
         "grid_actual_kw": interval.grid_actual_kw,
-        "imbalance_kwh": float(np.abs(interval.metered_kwh - interval.trade_kw * interval.dt_h).sum()),
+        "imbalance_kwh": float(np.abs(interval.deviation_kwh).sum()),
         **traded(world, interval),
-        "lam_fees_usd": float(member_fee @ np.abs(interval.trade_kw)) * interval.dt_h,
+        "lam_fees_usd": float(member_fee @ np.abs(interval.allocation.trade_kw)) * interval.dt_h,
         **{
             key: getattr(booking, key)
             for key in (
@@ -73,14 +73,14 @@ def interval_row(
             "binding_rows": len(outcome.row_name),
             "solve_s": outcome.clear_s,
             "confirm_s": outcome.confirm_s,
-            **_talks(outcome, messages.lam_outcomes),
+            **_exchange(outcome, messages.lam_outcomes),
         }
     return row | _audited(audit) | _physics(state)
 
 
-def _talks(outcome: WamOutcome, lam_outcomes: Mapping[str, LamOutcome]) -> dict[str, Any]:
+def _exchange(outcome: WamOutcome, lam_outcomes: Mapping[str, LamOutcome]) -> dict[str, Any]:
     """What the exchange of bids in both layers took."""
-    local = [told.talks for told in lam_outcomes.values()]
+    local = [each.talks for each in lam_outcomes.values()]
     every = [outcome.talks, *local]
     return {
         "wam_bid_rounds": outcome.talks.rounds,
@@ -134,7 +134,7 @@ def _physics(state: FeederState | None) -> dict[str, Any]:
         "violations": len(state.violations),
         "grid_kvar": state.source_kvar,
         "unserved_lams": len(state.unserved),
-        **{name: getattr(state, name) for name in _TOLLS},
+        **{name: getattr(state, name) for name in _NETWORK_FIGURES},
     }
 
 
@@ -145,9 +145,10 @@ def traded(world: World, interval: Interval) -> dict[str, float]:
     and the grid.
     """
     lams = len(world.roster.lams)
-    bought = np.bincount(world.roster.lam, np.maximum(interval.trade_kw, 0.0), minlength=lams)
-    inside = bought - np.maximum(interval.net_kw, 0.0)
-    between = np.minimum(np.maximum(interval.net_kw, 0.0).sum(), np.maximum(-interval.net_kw, 0.0).sum())
+    trade_kw, net_kw = interval.allocation.trade_kw, interval.allocation.net_kw
+    bought = np.bincount(world.roster.lam, np.maximum(trade_kw, 0.0), minlength=lams)
+    inside = bought - np.maximum(net_kw, 0.0)
+    between = np.minimum(np.maximum(net_kw, 0.0).sum(), np.maximum(-net_kw, 0.0).sum())
     return {
         "bought_kwh": float(bought.sum()) * interval.dt_h,
         "traded_lam_kwh": max(0.0, float(inside.sum())) * interval.dt_h,
@@ -167,10 +168,10 @@ def lam_columns(
     return {
         "tick": interval.tick,
         "lam": list(world.roster.lams),
-        "net_kw": interval.net_kw,
-        "price": interval.price,
-        "wam_price": interval.wam_price,
-        "alone": interval.alone,
+        "net_kw": interval.allocation.net_kw,
+        "price": interval.allocation.price,
+        "wam_price": interval.allocation.wam_price,
+        "alone": interval.allocation.alone,
         "surplus_usd": booking.lam_surplus,
         "saving_usd": saving,
         "metered_kw": None if state is None else columns.unpack(state.lam_kw),

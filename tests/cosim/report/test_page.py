@@ -14,7 +14,7 @@ from cosim.report.comparison import compare
 from cosim.report.map import map_data
 from cosim.report.page import MOST_EVENTS, happened, incidents, key_figures, report_command, write_report
 from cosim.results import FeederMap, ResultsError, RunWriter, load
-from cosim.results.booking import book_interval
+from cosim.results.booking import GridTrade, LamTrades, ProsumerTrades, book_interval
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.provenance import provenance
@@ -58,20 +58,22 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
         trade_kw = draw.normal(0, 2, lam.size)
         net_of_trades = np.bincount(lam, trade_kw, size)
         booking = book_interval(
-            dt_h=0.25,
-            lam=lam,
-            trade_kw=trade_kw,
-            trade_price=local[lam],
-            metered_kwh=trade_kw * 0.25 + draw.normal(0, 0.03, lam.size),
-            short_price=np.full(lam.size, 0.34),
-            long_price=np.full(lam.size, 0.07),
-            net_kw=net_of_trades,
-            wam_price=dlmp,
-            alone=np.zeros(size, dtype=bool),
-            grid_scheduled_kw=net_of_trades.sum() * 1.02,
-            grid_actual_kw=net_of_trades.sum() * 1.02 + draw.normal(),
-            import_price=0.22,
-            export_price=0.07,
+            0.25,
+            ProsumerTrades(
+                lam=lam,
+                trade_kw=trade_kw,
+                trade_price=local[lam],
+                metered_kwh=trade_kw * 0.25 + draw.normal(0, 0.03, lam.size),
+                short_price=np.full(lam.size, 0.34),
+                long_price=np.full(lam.size, 0.07),
+            ),
+            LamTrades(net_kw=net_of_trades, wam_price=dlmp, alone=np.zeros(size, dtype=bool)),
+            GridTrade(
+                scheduled_kw=net_of_trades.sum() * 1.02,
+                actual_kw=net_of_trades.sum() * 1.02 + draw.normal(),
+                import_price=0.22,
+                export_price=0.07,
+            ),
         )
         ledger.post(tick, booking)
         scheduled = net.sum() * (1 + 0.02 * np.sign(net.sum()))
