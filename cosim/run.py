@@ -10,12 +10,13 @@ import time
 import tomllib
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +29,7 @@ from rich.progress import (
 
 from broker.messages import Stop
 from broker.server.choose import open_broker
+from broker.server.handle import BrokerHandle
 from cosim.composition import RunSetup, control, perform, services
 from cosim.control.clock import Clock
 from cosim.control.pacing import Pacing
@@ -36,7 +38,8 @@ from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
 from cosim.options import RunError, RunOptions
-from cosim.recording.summary import summarise
+from cosim.recording.run_counts import RunCounts
+from cosim.recording.summary import record_of, summarise
 from cosim.report import write_report
 from cosim.results.comparison import fault_cost, same_but_for_faults
 from cosim.results.directory import LEDGER, FeederMap, held_files
@@ -47,7 +50,7 @@ from cosim.results.summary_table import summary_table
 from cosim.results.writer import RunWriter
 from cosim.scenario import Scenario, resolved_toml
 from cosim.world.build import build_world
-from cosim.world.names import ROLES
+from cosim.world.names import FEEDER, ROLES, Role
 from cosim.world.world import World
 from sharegrid.errors import SharegridError
 
@@ -100,49 +103,62 @@ def _first(group: BaseExceptionGroup) -> BaseException:
     return leaf
 
 
-async def _run(options: RunOptions) -> int:
-    began = time.perf_counter()
+@dataclass(frozen=True)
+class _Plan:
+    """What follows from a run's options before anything is built."""
+
+    options: RunOptions
+    scenario: Scenario
+    pacing: Pacing
+    run_id: str
+    out: Path
+    broker: str
+    fault_free: Run | None
+
+    @property
+    def roles(self) -> list[Role]:
+        """Roles that this process hosts."""
+        return [role for role in ROLES if role not in self.options.elsewhere]
+
+
+def _plan(options: RunOptions) -> _Plan:
+    """Plan of a run; raises where its options cannot be used together, or its directory is taken."""
     scenario = options.load()
     pacing = Pacing.parse(options.pace)
     run_id = options.name()
     out = replace(options, run_id=run_id).directory()
-    choice = options.broker or scenario.broker.use
-    if options.elsewhere and "://" not in choice:
+    broker = options.broker or scenario.broker.use
+    if options.elsewhere and "://" not in broker:
         raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
     if options.arm and options.observe:
         raise RunError("--arm lets devices be written and --observe lets none: give one of them")
     held_files(out, force=options.force)
-    fault_free = _fault_free_run(options, scenario)
-    roles = [role for role in ROLES if role not in options.elsewhere]
+    return _Plan(options, scenario, pacing, run_id, out, broker, _fault_free_run(options, scenario))
+
+
+async def _run(options: RunOptions) -> int:
+    began = time.perf_counter()
+    plan = _plan(options)
     console = Console(stderr=True)
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
-            owner = await stack.enter_async_context(_feeder(scenario))
-            world = build_world(scenario, owner.layout)
-            _check_hardware(world, pacing)
-            broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
-            setup = RunSetup(world, run_id, broker.url, owner, options.arm, options.observe)
-            jobs = await stack.enter_async_context(services(setup, roles))
+            setup, broker = await _set_up(plan, stack)
+            jobs = await stack.enter_async_context(services(setup, plan.roles))
             # What has been built stays: looked through again and again by the collector, it would stop the
             # event loop for longer than anything else does.
             gc.freeze()
-        writer = stack.enter_context(RunWriter(out, force=options.force))
-        stack.enter_context(findable(out, run_id, broker.url))
-        writer.scenario(resolved_toml(scenario))
-        writer.feeder_map(feeder_map(world))
+        world = setup.world
+        writer = stack.enter_context(RunWriter(plan.out, force=options.force))
+        stack.enter_context(findable(plan.out, plan.run_id, setup.url))
         for line in _hardware(world, options):
             click.echo(line, err=True)
-        spot_kw = owner.layout.spot_kw
-        state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
-        for note in [*owner.layout.notes, *beyond_at_start(state, world.limits)]:
-            click.echo(f"feeder: {note}", err=True)
-            writer.event({"tick": 0, "kind": "feeder", "source": "feeder", "detail": note})
+        await _write_beginning(plan, setup, writer)
         accounts = account_names(world.roster.prosumers, world.roster.lams)
-        ledger = stack.enter_context(Ledger.create(out / LEDGER, accounts, run_id))
+        ledger = stack.enter_context(Ledger.create(plan.out / LEDGER, accounts, plan.run_id))
         progress = stack.enter_context(_progress(console))
         bar = progress.add_task("intervals", total=world.timeline.intervals)
         clock, recorder = await stack.enter_async_context(
-            control(setup, writer, ledger, pacing, lambda _: progress.advance(bar))
+            control(setup, writer, ledger, plan.pacing, lambda _: progress.advance(bar))
         )
         failure: BaseExceptionGroup | None = None
         with _ends_on_signal(clock) as signalled, _stops_on_key(clock):
@@ -151,31 +167,63 @@ async def _run(options: RunOptions) -> int:
             except* SharegridError as group:
                 failure = group
         # Whatever ended the run: what is complete is written down and said.
-        summary = summarise(
+        record = record_of(
             world,
-            recorder.counts,
-            writer,
+            _with_fault_cost(recorder.counts, plan, world, writer, ledger),
             ledger,
-            run_id=run_id,
+            run_id=plan.run_id,
             broker=broker.name,
+            lag=clock.lag,
             total_s=time.perf_counter() - began,
         )
-        if fault_free is not None and summary["faults"] is not None:
-            victims = {fault.prosumer for fault in world.faults}
-            table = writer.table("intervals")
-            if len(table) == len(fault_free.intervals):
-                summary["faults"]["cost"] = fault_cost(table, ledger, fault_free, victims)
-        summary["pacing"] = {"worst_lag_s": clock.lag.worst_s, "overruns": clock.lag.overruns}
+        summary = summarise(writer, record)
         writer.finish(summary)
-    page = write_report(load(out))
+    page = write_report(load(plan.out))
     Console().print(summary_table(summary))
-    click.echo(f"results: {out}   report: {page}")
+    click.echo(f"results: {plan.out}   report: {page}")
     if failure is not None:
         raise failure
     if signalled:
-        complete = summary["intervals"]["settled"]
-        click.echo(f"interrupted: {complete} intervals are complete and saved in {out}", err=True)
+        complete = summary.intervals.settled
+        click.echo(f"interrupted: {complete} intervals are complete and saved in {plan.out}", err=True)
     return INTERRUPTED if signalled else 0
+
+
+async def _set_up(plan: _Plan, stack: AsyncExitStack) -> tuple[RunSetup, BrokerHandle]:
+    """World and broker of a run."""
+    owner = await stack.enter_async_context(_feeder(plan.scenario))
+    world = build_world(plan.scenario, owner.layout)
+    _check_hardware(world, plan.pacing)
+    broker = await stack.enter_async_context(open_broker(plan.broker, port=plan.scenario.broker.port))
+    options = plan.options
+    return RunSetup(world, plan.run_id, broker.url, owner, options.arm, options.observe), broker
+
+
+async def _write_beginning(plan: _Plan, setup: RunSetup, writer: RunWriter) -> None:
+    """Write down what is known before the first interval, and say what is odd about the feeder."""
+    owner, world = setup.owner, setup.world
+    assert owner is not None
+    writer.scenario(resolved_toml(plan.scenario))
+    writer.feeder_map(feeder_map(world))
+    spot_kw = owner.layout.spot_kw
+    state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
+    for note in [*owner.layout.notes, *beyond_at_start(state, world.limits)]:
+        click.echo(f"feeder: {note}", err=True)
+        writer.event({"tick": 0, "kind": "feeder", "source": FEEDER, "detail": note})
+
+
+def _with_fault_cost(
+    counts: RunCounts, plan: _Plan, world: World, writer: RunWriter, ledger: Ledger
+) -> RunCounts:
+    """Counts of a run with what its faults cost, where a whole run without them is there to compare."""
+    if plan.fault_free is None or counts.faults is None:
+        return counts
+    table = writer.table("intervals")
+    if len(table) != len(plan.fault_free.intervals):
+        return counts
+    struck = {fault.prosumer for fault in world.faults}
+    cost = fault_cost(table, ledger, plan.fault_free, struck)
+    return replace(counts, faults=msgspec.structs.replace(counts.faults, cost=cost))
 
 
 def _check_hardware(world: World, pacing: Pacing) -> None:
@@ -220,7 +268,7 @@ def _fault_free_run(options: RunOptions, scenario: Scenario) -> Run | None:
     fault_free = load(options.against)
     if not scenario.faults:
         raise RunError(f"--against {options.against}: this run has no faults; leave it out")
-    if fault_free.summary["faults"] is not None:
+    if fault_free.summary.faults is not None:
         raise RunError(f"--against {options.against}: that run has faults too; make one --without-faults")
     if not same_but_for_faults(tomllib.loads(resolved_toml(scenario)), fault_free.scenario):
         raise RunError(

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from broker.messages import Telemetry, columns
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
+from cosim.results.figures import FaultFigures, FaultKind
 from devices.faults.fault import Fault
 
 # Counters and power are rounded in registers; less than this is no wrong energy [kWh].
@@ -118,24 +119,29 @@ class FaultTracker:
             "silent_kwh": [each.silent_kwh for each in self.tracked],
         }
 
-    def summary(self) -> dict[str, Any]:
+    def figures(self) -> FaultFigures:
         """Figures of the run: what was injected, noticed, by which checks, and what energy was wrong."""
-        kinds: dict[str, dict[str, Any]] = {}
+        by_kind: dict[str, list[_TrackedFault]] = defaultdict(list)
         for each in self.tracked:
-            row = kinds.setdefault(each.fault.kind, {"injected": 0, "noticed": 0, "checks": Counter()})
-            row["injected"] += 1
-            row["noticed"] += each.noticed_tick is not None
-            row["checks"].update(each.checks.keys())
-        return {
-            "injected": len(self.tracked),
-            "noticed": sum(each.noticed_tick is not None for each in self.tracked),
-            "by_kind": {kind: row | {"checks": dict(row["checks"])} for kind, row in sorted(kinds.items())},
-            "false_alarms": self.false_alarms,
-            "wrong_kwh": sum(each.wrong_kwh for each in self.tracked),
-            "early_kwh": sum(each.early_kwh for each in self.tracked),
-            "silent_kwh": sum(each.silent_kwh for each in self.tracked),
-            "left_kwh": sum(abs(self._off_kwh[name]) for name in self._by_prosumer),
-        }
+            by_kind[each.fault.kind].append(each)
+        return FaultFigures(
+            injected=len(self.tracked),
+            noticed=sum(each.noticed_tick is not None for each in self.tracked),
+            by_kind={kind: _kind_figures(by_kind[kind]) for kind in sorted(by_kind)},
+            false_alarms=self.false_alarms,
+            wrong_kwh=sum(each.wrong_kwh for each in self.tracked),
+            early_kwh=sum(each.early_kwh for each in self.tracked),
+            silent_kwh=sum(each.silent_kwh for each in self.tracked),
+            left_kwh=sum(abs(self._off_kwh[name]) for name in self._by_prosumer),
+        )
+
+
+def _kind_figures(tracked: Sequence[_TrackedFault]) -> FaultKind:
+    return FaultKind(
+        injected=len(tracked),
+        noticed=sum(each.noticed_tick is not None for each in tracked),
+        checks=dict(Counter(check for each in tracked for check in each.checks)),
+    )
 
 
 def notices_of(messages: IntervalMessages) -> dict[str, list[str]]:

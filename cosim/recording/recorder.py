@@ -59,7 +59,7 @@ class Recorder:
             self._write_prosumers()
             if self.world.faults:
                 self.writer.append("faults", self.faults.table())
-                self.counts.faults = self.faults.summary()
+                self.counts.faults = self.faults.figures()
             self.counts.traffic[self.node.name] = self.node.traffic()
 
     async def on_step(self, step: Step) -> None:

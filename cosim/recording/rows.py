@@ -9,7 +9,6 @@ import numpy as np
 
 from broker.messages import (
     Audit,
-    CertificateFigures,
     DeviceState,
     FeederState,
     LamOutcome,
@@ -20,15 +19,11 @@ from broker.messages import (
 )
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
+from cosim.results.columns import DEVICES, INTERVALS, LAMS, copied
 from cosim.results.entries import Booking
 from cosim.world.world import World
 
-PARTS = ("energy", "loss", "voltage", "congestion")
-_NETWORK_FIGURES = (
-    *("tap_changes", "capacitor_switchings"),
-    *("under_pu_h", "over_pu_h", "overload_kva_h", "node_h"),
-)
-RULES_WITHOUT_NETWORK = ("no_sharing", "lam_only", "single_layer")
+_INTERVAL_NAMES = frozenset(column.name for column in INTERVALS)
 
 
 def interval_row(
@@ -51,25 +46,11 @@ def interval_row(
         "imbalance_kwh": float(np.abs(interval.deviation_kwh).sum()),
         **traded(world, interval),
         "lam_fees_usd": float(member_fee @ np.abs(interval.allocation.trade_kw)) * interval.dt_h,
-        **{
-            key: getattr(booking, key)
-            for key in (
-                "energy_usd",
-                "imbalance_usd",
-                "residual_usd",
-                "uplift_usd",
-                "lam_surplus_usd",
-                "wam_surplus_usd",
-                "rounding_micro",
-                "entries",
-            )
-        },
+        **copied(INTERVALS, "booking", booking),
     }
     if outcome is not None:
         row |= {
-            "rounds": outcome.rounds,
-            "energy_price": outcome.energy_price,
-            "linear_error_pu": outcome.linear_error_pu,
+            **copied(INTERVALS, "outcome", outcome),
             "binding_rows": len(outcome.row_name),
             "solve_s": outcome.clear_s,
             "confirm_s": outcome.confirm_s,
@@ -97,18 +78,18 @@ def _audited(audit: Audit | None) -> dict[str, Any]:
     if audit is None:
         return {}
     row: dict[str, Any] = {
+        **copied(INTERVALS, "audit", audit),
         "cost_market": audit.market_cost,
-        "efficiency": audit.efficiency,
         "audit_s": audit.seconds,
-        "made_kwh": audit.made_kwh,
         "saving_usd": float(columns.unpack(audit.saving).sum()) if audit.saving else None,
     }
     for each in audit.benchmarks:
         row[f"cost_{each.name}"] = each.cost
-        if each.name in RULES_WITHOUT_NETWORK:
-            row[f"violated_{each.name}"] = each.violated
+        # Benchmarks that respect the network violate nothing, and have no such column.
+        if (violated := f"violated_{each.name}") in _INTERVAL_NAMES:
+            row[violated] = each.violated
     if audit.certificate is not None:
-        row |= {name: getattr(audit.certificate, name) for name in CertificateFigures.__struct_fields__}
+        row |= copied(INTERVALS, "certificate", audit.certificate)
         row["certified"] = not audit.beyond
     if audit.rents is not None:
         row |= {
@@ -127,14 +108,13 @@ def _physics(state: FeederState | None) -> dict[str, Any]:
     v_pu, loading = columns.unpack(state.v_pu), columns.unpack(state.loading)
     fed_pu = v_pu[v_pu > 0]
     return {
-        "losses_kw": state.losses_kw,
+        **copied(INTERVALS, "state", state),
         "v_min_pu": float(fed_pu.min()) if fed_pu.size else None,
         "v_max_pu": float(fed_pu.max()) if fed_pu.size else None,
         "max_loading": float(loading.max(initial=0.0)),
         "violations": len(state.violations),
         "grid_kvar": state.source_kvar,
         "unserved_lams": len(state.unserved),
-        **{name: getattr(state, name) for name in _NETWORK_FIGURES},
     }
 
 
@@ -178,12 +158,8 @@ def lam_columns(
         "v_pu": columns.unpack(state.lam_v_pu) if state is not None and state.solved else None,
         "kvar": None if state is None else columns.unpack(state.lam_kvar),
         **_reactive(outcome),
-        **_parts(outcome),
+        **({} if outcome is None else copied(LAMS, "outcome", outcome)),
     }
-
-
-def _parts(outcome: WamOutcome | None) -> dict[str, Any]:
-    return {key: None if outcome is None else getattr(outcome, key) for key in PARTS}
 
 
 def _reactive(outcome: WamOutcome | None) -> dict[str, Any]:
@@ -223,12 +199,7 @@ def _reading(reading: Telemetry) -> dict[str, Any]:
     devices: dict[str, DeviceState] = {state.device: state for state in reading.devices}
     battery, pv = devices.get("battery"), devices.get("pv")
     return {
-        "p_kw": reading.p_kw,
-        "q_kvar": reading.q_kvar,
-        "v_pu": reading.v_pu,
-        "import_kwh": reading.import_kwh,
-        "export_kwh": reading.export_kwh,
-        "quality": reading.quality,
+        **copied(DEVICES, "telemetry", reading),
         "pv_kw": None if pv is None else pv.p_kw,
         "battery_kw": None if battery is None else battery.p_kw,
         "soc": None if battery is None else battery.soc,

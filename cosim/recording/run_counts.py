@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from broker.messages import Traffic
+from cosim.results.figures import FaultFigures
 
 
 @dataclass
@@ -34,7 +34,7 @@ class RunCounts:
     sold_kwh: npt.NDArray[np.float64]
     saving_usd: npt.NDArray[np.float64]
     compared: int = 0
-    faults: dict[str, Any] | None = None
+    faults: FaultFigures | None = None
     cleared: int = 0
     confirmed: int = 0
     flagged: int = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cosim.results.directory import LEDGER
 from cosim.results.entries import MICRO
+from cosim.results.figures import FaultCost
 from cosim.results.ledger import Ledger
 from cosim.results.reader import Run
 
@@ -25,7 +26,7 @@ def same_but_for_faults(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
 
 def fault_cost(
     intervals: pd.DataFrame, ledger: Ledger, fault_free: Run, victims: Collection[str]
-) -> dict[str, float | str]:
+) -> FaultCost:
     """Differences to the run without faults, each + where faults made more of it.
 
     Parameters
@@ -39,7 +40,7 @@ def fault_cost(
 
     Returns
     -------
-    dict
+    FaultCost
         ``against``; ``imbalance_kwh``, over all prosumers; ``imbalance_usd``, what prosumers
         paid for it, net; ``market_usd``, social cost of the market's outcome, over the intervals that have it
         in both; ``victims_usd``, what the prosumers with faulty devices paid in all.
@@ -50,13 +51,13 @@ def fault_cost(
         theirs = their_ledger.balances()
     ours = ledger.balances()
     paid_micro = sum(theirs[f"prosumer/{name}"] - ours[f"prosumer/{name}"] for name in victims)
-    return {
-        "against": str(fault_free.path),
-        "imbalance_kwh": _more(intervals["imbalance_kwh"], other["imbalance_kwh"]),
-        "imbalance_usd": _more(intervals["imbalance_usd"], other["imbalance_usd"]),
-        "market_usd": _more(intervals["cost_market"][both], other["cost_market"][both]),
-        "victims_usd": paid_micro / MICRO,
-    }
+    return FaultCost(
+        against=str(fault_free.path),
+        imbalance_kwh=_more(intervals["imbalance_kwh"], other["imbalance_kwh"]),
+        imbalance_usd=_more(intervals["imbalance_usd"], other["imbalance_usd"]),
+        market_usd=_more(intervals["cost_market"][both], other["cost_market"][both]),
+        victims_usd=paid_micro / MICRO,
+    )
 
 
 def _more(ours: pd.Series[Any], theirs: pd.Series[Any]) -> float:

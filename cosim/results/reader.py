@@ -13,6 +13,7 @@ import msgspec
 from cosim.results.arrow import ResultsError, frame, translated
 from cosim.results.directory import EVENTS, FEEDER_MAP, LEDGER, SCENARIO, SUMMARY, FeederMap, run_directory
 from cosim.results.ledger import Ledger
+from cosim.results.summary import Summary, read_summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +26,10 @@ class Run:
     path: Path
 
     @cached_property
-    def summary(self) -> dict[str, Any]:
-        """The summary; raises ``ResultsError`` where the run was killed before it could write one."""
+    def summary(self) -> Summary:
+        """The summary; raises ``ResultsError`` where it is missing, as after a kill, or lacks keys."""
         with translated(self.path / SUMMARY):
-            content: dict[str, Any] = msgspec.json.decode(self._read(SUMMARY))
-        return content
+            return read_summary(self._read(SUMMARY))
 
     @cached_property
     def scenario(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from cosim.results.directory import (
     held_files,
     run_directory,
 )
+from cosim.results.summary import Summary, write_summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,9 +154,9 @@ class RunWriter:
         """What a table holds so far."""
         return frame(self.path, name)
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
+    def finish(self, summary: Summary) -> None:
         """Keep the summary and close."""
-        self._write(SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+        self._write(SUMMARY, write_summary(summary))
         self.close()
 
     def close(self) -> None:

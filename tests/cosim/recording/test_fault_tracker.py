@@ -8,6 +8,7 @@ import pytest
 from broker.messages import Acknowledgement, DeviceState, Telemetry, TruthBatch, columns
 from cosim.recording.fault_tracker import FaultTracker, notices_of
 from cosim.recording.interval_messages import IntervalMessages
+from cosim.results.figures import FaultKind
 from devices.faults.fault import Fault
 
 NAMES = ("a", "b", "c")
@@ -88,18 +89,18 @@ def test_wrong_energy_is_early_until_noticed_and_making_good_is_not_wrong():
     note(tracker, 3, (0.25, 1.0, 1.0))
     (row,) = zip(*tracker.table().values(), strict=True)
     assert row == ("sign", "a", "meter", 1, 3, 0.0, 2, "energy", 0.75, 0.5, 0.0)
-    summary = tracker.summary()
-    assert (summary["noticed"], summary["silent_kwh"], summary["left_kwh"]) == (1, 0.0, 0.0)
+    summary = tracker.figures()
+    assert (summary.noticed, summary.silent_kwh, summary.left_kwh) == (1, 0.0, 0.0)
 
 
 def test_wrong_energy_that_nobody_notices_is_silent():
     tracker = FaultTracker([fault("a", 0, 1), fault("b", 0, 0, kind="slow")], NAMES)
     note(tracker, 0, (1.5, 1.0, 1.0))
     note(tracker, 1, (1.5, 1.0, 1.0))
-    summary = tracker.summary()
-    assert (summary["injected"], summary["noticed"]) == (2, 0)
-    assert summary["silent_kwh"] == summary["wrong_kwh"] == summary["left_kwh"] == pytest.approx(1.0)
-    assert summary["by_kind"]["slow"] == {"injected": 1, "noticed": 0, "checks": {}}
+    summary = tracker.figures()
+    assert (summary.injected, summary.noticed) == (2, 0)
+    assert summary.silent_kwh == summary.wrong_kwh == summary.left_kwh == pytest.approx(1.0)
+    assert summary.by_kind["slow"] == FaultKind(injected=1, noticed=0, checks={})
 
 
 def test_notices_without_a_fault_are_false_alarms_but_for_an_aftermath():

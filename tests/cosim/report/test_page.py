@@ -4,11 +4,13 @@ import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
 from broker.messages import Traffic
+from cosim.control.pacing import Lag
 from cosim.recording.summary import RunRecord, build_summary
 from cosim.report.comparison import compare
 from cosim.report.map import map_data
@@ -161,6 +163,7 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
         sum_micro=ledger.sum_micro(),
         traffic=[Traffic(sent=91_334, received=152_201, modbus_reads=22_464, modbus_writes=11_232)],
         total_s=41.3,
+        lag=Lag(),
         origin=provenance(seed=5, broker="embedded amqtt at 127.0.0.1:41883"),
     )
     summary = build_summary(writer.table("intervals"), writer.table("prosumers"), record)
@@ -287,7 +290,7 @@ def test_rents_are_drawn_by_cause(day, page):
 
 
 def test_intervals_without_a_valid_certificate_ask_for_attention(day, page):
-    assert day.summary["certificate"]["intervals"] - day.summary["certificate"]["holds"] == 2
+    assert day.summary.certificate.intervals - day.summary.certificate.holds == 2
     assert "certified equilibrium" in {figure.label for figure in key_figures(day.summary) if not figure.good}
     assert "Holds in 94 of 96 intervals" in text_of(page)
 
@@ -311,7 +314,8 @@ def test_key_figures_ask_for_attention_where_needed(day):
     bad = {figure.label for figure in key_figures(day.summary) if not figure.good}
     assert "confirmed by AC power flow" in bad
     assert "ledger" not in bad
-    summary = day.summary | {"settlement": day.summary["settlement"] | {"sum_micro": 3}}
+    wrong = msgspec.structs.replace(day.summary.settlement, sum_micro=3)
+    summary = msgspec.structs.replace(day.summary, settlement=wrong)
     assert "ledger" in {figure.label for figure in key_figures(summary) if not figure.good}
 
 
@@ -379,7 +383,8 @@ def test_runs_of_other_intervals_are_not_put_beside_each_other(tmp_path):
     write_day(tmp_path / "whole")
     write_day(tmp_path / "later")
     here, there = load(tmp_path / "whole"), load(tmp_path / "later")
-    there.summary["time"]["interval_min"] = 30.0
+    wrong = msgspec.structs.replace(there.summary.time, interval_min=30.0)
+    there.__dict__["summary"] = msgspec.structs.replace(there.summary, time=wrong)
     with pytest.raises(ResultsError, match=r"interval_min is 30\.0, not 15\.0 as in the run beside it"):
         write_report(here, other=there)
 

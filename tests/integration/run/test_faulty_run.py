@@ -81,10 +81,10 @@ def test_the_command_says_what_faults_cost(small_scenario, tmp_path):
     assert faulty.exit_code == 0, faulty.output
     assert "4 injected" in faulty.output
     run = load(tmp_path / "faulty")
-    cost = run.summary["faults"]["cost"]
+    cost = run.summary.faults.cost
     other = load(tmp_path / "sound")
     more_kwh = run.intervals["imbalance_kwh"].sum() - other.intervals["imbalance_kwh"].sum()
-    assert cost["imbalance_kwh"] == pytest.approx(more_kwh)
+    assert cost.imbalance_kwh == pytest.approx(more_kwh)
     page = write_report(run).read_text()
     assert "paid by those struck" in page
     assert json.loads((tmp_path / "sound" / "summary.json").read_text())["faults"] is None

@@ -158,7 +158,7 @@ def test_three_processes_give_the_same_ledger(small_run, small_scenario, tmp_pat
             process.kill()
             process.communicate()
     run = load(out)
-    assert run.summary["intervals"]["confirmed"] == 2
+    assert run.summary.intervals.confirmed == 2
     assert entries(run.ledger) == entries(small_run[0].ledger)
 
 

@@ -37,8 +37,8 @@ def assert_equilibrium(town, tick, case=None):
     wanted = clear(case or world.case(tick))
     np.testing.assert_allclose(town.outcome(tick).net_kw, wanted.wam.net_kw, rtol=0, atol=1e-3)
     np.testing.assert_allclose(town.outcome(tick).price, wanted.wam.price, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(town.trades(tick), wanted.allocation.trade_kw, rtol=0, atol=1e-3)
-    np.testing.assert_allclose(local_prices(town, tick), wanted.allocation.price, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(town.trades(tick), wanted.trade_kw, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(local_prices(town, tick), wanted.price, rtol=0, atol=1e-5)
 
 
 def fixed(town, tick, members):
