@@ -42,13 +42,14 @@ from cosim.recording.run_counts import RunCounts
 from cosim.recording.summary import record_of, summarise
 from cosim.report import write_report
 from cosim.results.comparison import fault_cost, same_but_for_faults
-from cosim.results.directory import LEDGER, FeederMap, held_files
+from cosim.results.directory import LEDGER, FeederMap, replaceable_files
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.reader import Run, load
 from cosim.results.summary_table import summary_table
 from cosim.results.writer import RunWriter
 from cosim.scenario import Scenario, resolved_toml
+from cosim.scenario.secrets import without_passwords
 from cosim.world.build import build_world
 from cosim.world.names import FEEDER, ROLES, Role
 from cosim.world.world import World
@@ -132,7 +133,7 @@ def _plan(options: RunOptions) -> _Plan:
         raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
     if options.arm and options.observe:
         raise RunError("--arm lets devices be written and --observe lets none: give one of them")
-    held_files(out, force=options.force)
+    replaceable_files(out, force=options.force)
     return _Plan(options, scenario, pacing, run_id, out, broker, _fault_free_run(options, scenario))
 
 
@@ -166,6 +167,8 @@ async def _run(options: RunOptions) -> int:
                 await perform([*jobs, recorder.run, clock.run])
             except* SharegridError as group:
                 failure = group
+        if failure is not None and not writer.is_held:
+            raise failure
         # Whatever ended the run: what is complete is written down and said.
         record = record_of(
             world,
@@ -203,7 +206,7 @@ async def _write_beginning(plan: _Plan, setup: RunSetup, writer: RunWriter) -> N
     """Write down what is known before the first interval, and say what is odd about the feeder."""
     owner, world = setup.owner, setup.world
     assert owner is not None
-    writer.scenario(resolved_toml(plan.scenario))
+    writer.scenario(resolved_toml(without_passwords(plan.scenario)))
     writer.feeder_map(feeder_map(world))
     spot_kw = owner.layout.spot_kw
     state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
@@ -270,7 +273,9 @@ def _fault_free_run(options: RunOptions, scenario: Scenario) -> Run | None:
         raise RunError(f"--against {options.against}: this run has no faults; leave it out")
     if fault_free.summary.faults is not None:
         raise RunError(f"--against {options.against}: that run has faults too; make one --without-faults")
-    if not same_but_for_faults(tomllib.loads(resolved_toml(scenario)), fault_free.scenario):
+    if not same_but_for_faults(
+        tomllib.loads(resolved_toml(without_passwords(scenario))), fault_free.scenario
+    ):
         raise RunError(
             f"--against {options.against}: that run had another scenario; give both the same, with the same "
             "--seed, --start and --intervals"

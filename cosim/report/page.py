@@ -24,7 +24,7 @@ from cosim.report.tables import (
     network_lines,
     worst_figures,
 )
-from cosim.results.arrow import translated
+from cosim.results.arrow import replace_file, translated
 from cosim.results.columns import ADDED_PARTS
 from cosim.results.directory import REPORT
 from cosim.results.entries import KINDS
@@ -113,7 +113,7 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
         data=Markup(_embedded({"figures": drawn, "map": drawing})),  # noqa: S704 - escaped there
     )
     with translated(path):
-        path.write_text(page, encoding="utf-8")
+        replace_file(path, page.encode())
     return path
 
 

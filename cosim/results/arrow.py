@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 import numpy as np
@@ -110,7 +110,7 @@ def to_parquet(directory: Path, table: str) -> None:
 
     fields = schema(table)
     fresh = directory / f"{table}.new"
-    with pq.ParquetWriter(fresh, fields) as writer:
+    with fresh_file(fresh, replace=True) as file, pq.ParquetWriter(file, fields) as writer:
         waiting: list[pa.RecordBatch] = []
         for batch in batches(directory, table):
             waiting.append(batch)
@@ -129,6 +129,27 @@ def frame(directory: Path, table: str) -> pd.DataFrame:
     with translated(directory / table):
         rows: pd.DataFrame = pa.Table.from_batches(batches(directory, table), schema(table)).to_pandas()
     return rows
+
+
+def fresh_file(path: Path, *, replace: bool = False) -> BinaryIO:
+    """New file to write, never one behind a link; ``replace`` removes what an earlier process left there.
+
+    Raises
+    ------
+    FileExistsError
+        It is there, and ``replace`` is not set.
+    """
+    if replace:
+        path.unlink(missing_ok=True)
+    return path.open("xb")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a link in its place is replaced, not followed."""
+    fresh = path.with_name(f"{path.name}.new")
+    with fresh_file(fresh, replace=True) as file:
+        file.write(content)
+    fresh.replace(path)
 
 
 @contextmanager

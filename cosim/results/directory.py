@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from cosim.results.arrow import ResultsError
+from cosim.results.arrow import ResultsError, fresh_file, translated
 from cosim.results.columns import TABLES
+from cosim.results.lock import refuse_living
 
 SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE = (
     "scenario.toml",
@@ -18,7 +21,8 @@ SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE = (
     "report.html",
     "live.json",
 )
-_FILES = (
+MARKER = ".sharegrid-run"
+FILES = (
     *(SCENARIO, SUMMARY, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", EVENTS, FEEDER_MAP, REPORT, LIVE),
     *(f"{name}{ending}" for name in TABLES for ending in (".parquet", ".arrows", ".new")),
 )
@@ -32,21 +36,55 @@ class FeederMap(msgspec.Struct, frozen=True, kw_only=True):
     lams: list[str]
 
 
-def held_files(path: Path, *, force: bool) -> list[Path]:
-    """Files of a run that a directory holds; raises ``ResultsError`` where there are any and no ``force``."""
-    held = [path / name for name in _FILES if (path / name).exists()]
+def replaceable_files(path: Path, *, force: bool, is_own: bool = False) -> list[Path]:
+    """Files of an earlier run in a directory that a new run may write.
+
+    Parameters
+    ----------
+    path
+        The directory; it need not exist.
+    force
+        Whether the new run may replace an earlier one.
+    is_own
+        Whether the new run holds the directory's lock already.
+
+    Raises
+    ------
+    ResultsError
+        The directory holds a run and ``force`` is not set; a run that goes on owns it; it holds files with
+        names of a run although no run made it; or it, or one of these files, is a symbolic link.
+    """
+    if path.is_symlink():
+        raise ResultsError(f"{path}: is a symbolic link; name the directory itself")
+    if path.exists() and not path.is_dir():
+        raise ResultsError(f"{path}: is a file; name a directory for the results")
+    if not is_own:
+        with translated(path):
+            refuse_living(path)
+    held = [path / name for name in FILES if os.path.lexists(path / name)]
+    for file in held:
+        if file.is_symlink():
+            raise ResultsError(f"{file}: is a symbolic link, which no run writes through; remove it")
+    if held and not os.path.lexists(path / MARKER):
+        raise ResultsError(
+            f"{path}: has a {held[0].name}, but no run made this directory; choose another one, or empty it"
+        )
     if held and not force:
         raise ResultsError(
             f"{path}: holds a run already; choose another directory or replace it with --force"
         )
-    if path.exists() and not path.is_dir():
-        raise ResultsError(f"{path}: is a file; name a directory for the results")
     return held
+
+
+def claim(path: Path) -> None:
+    """Mark a directory as one that a run made, so that a later run may replace what is in it."""
+    with suppress(FileExistsError), fresh_file(path / MARKER) as marker:
+        marker.write(b"A run of sharegrid made this directory; `run --force` may replace its files.\n")
 
 
 def run_directory(path: Path) -> Path:
     """The directory, where it holds a run; raises ``ResultsError`` where it holds none."""
     path = Path(path)
-    if not any((path / name).exists() for name in _FILES):
+    if not any((path / name).exists() for name in FILES):
         raise ResultsError(f"{path}: holds no run; name a directory that `sharegrid run` has written")
     return path

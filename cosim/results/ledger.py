@@ -6,6 +6,7 @@ dollars (documented in docs/results.md). How an interval becomes entries is in `
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -63,6 +64,7 @@ class Ledger:
         self._db = connection
         self._read_only = read_only
         self.path = path
+        self._written: os.stat_result | None = None
 
     @classmethod
     def create(cls, path: Path, accounts: Sequence[str], run: str = "") -> Self:
@@ -83,7 +85,7 @@ class Ledger:
             The file is there already or cannot be written, or two accounts have one name.
         """
         path = Path(path)
-        if path.exists():
+        if os.path.lexists(path):
             raise LedgerError(f"{path}: there is a ledger already; open it, or remove it first")
         with _translated(path):
             ledger = cls(_connect(f"{path.resolve().as_uri()}?mode=rwc"), path, read_only=False)
@@ -102,6 +104,7 @@ class Ledger:
             ledger._db.close()
             path.unlink()
             raise
+        ledger._written = path.stat()
         return ledger
 
     @classmethod
@@ -122,7 +125,9 @@ class Ledger:
         except LedgerError:
             connection.close()
             raise
-        return cls(connection, path, read_only=read_only)
+        ledger = cls(connection, path, read_only=read_only)
+        ledger._written = None if read_only else path.stat()
+        return ledger
 
     def post(self, tick: int, booking: Booking) -> bool:
         """Book an interval in one transaction, unless it is booked already.
@@ -142,8 +147,11 @@ class Ledger:
         Raises
         ------
         LedgerError
-            The entries do not sum to zero, name an unknown account, or cannot be written.
+            The entries do not sum to zero, name an unknown account, or cannot be written, or the file was
+            removed or replaced.
         """
+        if not self._read_only:
+            self._check_file()
         total = int(booking.micro.sum())
         if total:
             raise LedgerError(
@@ -227,6 +235,17 @@ class Ledger:
                 "SELECT tick, kind, micro FROM entry WHERE account = ? ORDER BY tick, kind", found[0][0]
             )
         ]
+
+    def _check_file(self) -> None:
+        """Raise ``LedgerError`` where the file is no longer at its place: SQLite would write on unseen."""
+        try:
+            found = self.path.stat(follow_symlinks=False)
+        except OSError:
+            found = None
+        if self._written is None or found is None or not os.path.samestat(found, self._written):
+            raise LedgerError(
+                f"{self.path}: was removed or replaced while the run wrote it; nothing more is booked"
+            )
 
     def close(self) -> None:
         """Close the file; a writer first folds its log into it, so that one file holds everything."""

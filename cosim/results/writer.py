@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import msgspec
 
-from cosim.results.arrow import batches, frame, record_batch, schema, to_parquet, translated
+from cosim.results.arrow import (
+    batches,
+    frame,
+    fresh_file,
+    record_batch,
+    replace_file,
+    schema,
+    to_parquet,
+    translated,
+)
 from cosim.results.columns import TABLES
 from cosim.results.directory import (
     EVENTS,
@@ -23,9 +32,11 @@ from cosim.results.directory import (
     SCENARIO,
     SUMMARY,
     FeederMap,
-    held_files,
+    claim,
+    replaceable_files,
     run_directory,
 )
+from cosim.results.lock import DirectoryLock, is_same, vanished
 from cosim.results.summary import Summary, write_summary
 
 if TYPE_CHECKING:
@@ -46,17 +57,30 @@ class RunWriter:
     Raises
     ------
     ResultsError
-        The directory holds a run and ``force`` is not set, or it cannot be written; nothing was touched.
+        As `cosim.results.directory.replaceable_files`, or the directory cannot be written; nothing was
+        touched.
     """
 
     def __init__(self, path: Path, *, force: bool = False) -> None:
         self.path = Path(path)
-        held = held_files(self.path, force=force)
+        replaceable_files(self.path, force=force)
         with translated(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            for file in held:
-                file.unlink()
-            self._open({name: iter(()) for name in TABLES})
+            self._lock = DirectoryLock(self.path)
+            with self._released_on_error():
+                # Another run may have come and gone since the first look.
+                for file in replaceable_files(self.path, force=force, is_own=True):
+                    file.unlink()
+                claim(self.path)
+                self._open({name: iter(()) for name in TABLES})
+
+    @contextmanager
+    def _released_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._lock.release()
+            raise
 
     @classmethod
     def resume(cls, path: Path, ticks: Collection[int]) -> Self:
@@ -81,6 +105,8 @@ class RunWriter:
         writer.path = run_directory(path)
         complete = pa.array(sorted(ticks), type=pa.int32())
         with translated(writer.path):
+            writer._lock = DirectoryLock(writer.path)
+        with translated(writer.path), writer._released_on_error():
             events = writer.path / EVENTS
             if events.exists():
                 os.truncate(events, events.read_bytes().rfind(b"\n") + 1)
@@ -105,12 +131,12 @@ class RunWriter:
             self._events = opened.enter_context((self.path / EVENTS).open("ab"))
             for name, kept in rows.items():
                 fresh = self.path / f"{name}.new"
-                file = opened.enter_context(fresh.open("wb"))
+                file = opened.enter_context(fresh_file(fresh, replace=True))
                 stream = pa.ipc.new_stream(file, schema(name))
                 for batch in kept:
                     stream.write_batch(batch)
                 file.flush()
-                fresh.replace(self.path / f"{name}.arrows")
+                fresh.replace(self._stream(name))
                 (self.path / f"{name}.parquet").unlink(missing_ok=True)
                 self._streams[name] = (file, stream)
             opened.pop_all()
@@ -140,12 +166,14 @@ class RunWriter:
             A column is unknown, has another length or type, or the disk is full.
         """
         file, stream = self._streams[table]
+        self._check(self._stream(table), file)
         with translated(self.path):
             stream.write_batch(record_batch(table, columns))
             file.flush()
 
     def event(self, record: Mapping[str, Any]) -> None:
         """Add one line to the events: by convention ``tick``, ``kind``, ``source`` and ``detail``."""
+        self._check(self.path / EVENTS, self._events)
         with translated(self.path):
             self._events.write(msgspec.json.encode(record) + b"\n")
             self._events.flush()
@@ -159,15 +187,45 @@ class RunWriter:
         self._write(SUMMARY, write_summary(summary))
         self.close()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the directory still is this run's."""
+        return self._lock.is_held
+
     def close(self) -> None:
-        """Turn the tables into Parquet; nothing happens where that is done."""
+        """Turn the tables into Parquet; nothing happens where that is done.
+
+        Raises
+        ------
+        ResultsError
+            The directory is another run's by now, or was removed, and what is in it stays as it is; or a
+            table's file is gone.
+        """
+        if self._events.closed:
+            return
+        is_held, lost = self.is_held, [] if self.is_held else [self.path]
         with translated(self.path):
             self._events.close()
             while self._streams:
                 name, (file, stream) = self._streams.popitem()
                 stream.close()
+                path, is_there = self._stream(name), is_same(self._stream(name), file.fileno())
                 file.close()
-                to_parquet(self.path, name)
+                if is_held and is_there:
+                    to_parquet(self.path, name)
+                elif is_held:
+                    lost.append(path)
+            self._lock.release()
+        for path in lost:
+            raise vanished(path)
+
+    def _stream(self, table: str) -> Path:
+        return self.path / f"{table}.arrows"
+
+    def _check(self, path: Path, file: BinaryIO) -> None:
+        self._lock.check()
+        if not is_same(path, file.fileno()):
+            raise vanished(path)
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +236,6 @@ class RunWriter:
         self.close()
 
     def _write(self, name: str, content: bytes) -> None:
+        self._lock.check()
         with translated(self.path):
-            fresh = self.path / f"{name}.new"
-            fresh.write_bytes(content)
-            fresh.replace(self.path / name)
+            replace_file(self.path / name, content)

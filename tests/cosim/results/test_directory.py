@@ -71,6 +71,7 @@ def test_a_finished_run_loads_back(run_dir, idle_summary):
     assert run.ledger.run == "r1"
     run.ledger.close()
     assert sorted(file.name for file in run_dir.iterdir()) == [
+        ".sharegrid-run",
         "devices.parquet",
         "events.jsonl",
         "faults.parquet",
