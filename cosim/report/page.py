@@ -85,6 +85,7 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    run.check_whole()
     summary = run.summary
     labels = _labels(run.intervals, summary.time.first)
     settlement, payments = money_tables(run)

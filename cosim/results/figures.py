@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from datetime import datetime
+from typing import Annotated, get_args
 
 import msgspec
 
@@ -28,7 +29,12 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
 
     first: str | None
     last: str | None
-    interval_min: float
+    interval_min: Annotated[float, msgspec.Meta(gt=0.0)]
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` where a time is none."""
+        for time in filter(None, (self.first, self.last)):
+            datetime.fromisoformat(time)
 
 
 class IntervalCounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -219,7 +219,7 @@ class Ledger:
             " (SELECT account, kind, -SUM(MIN(micro, 0)) AS paid, SUM(MAX(micro, 0)) AS received"
             " FROM entry GROUP BY account, kind) ON account = id GROUP BY party, kind ORDER BY kind"
         ):
-            table[party][KINDS[kind]] = (paid, received)
+            table[party][self._kind(kind)] = (paid, received)
         return table
 
     def statement(self, account: str) -> list[Entry]:
@@ -230,7 +230,7 @@ class Ledger:
                 f"{self.path}: no account {account!r}; names are like prosumer/NAME, lam/NAME or wam"
             )
         return [
-            Entry(tick, KINDS[kind], micro)
+            Entry(tick, self._kind(kind), micro)
             for tick, kind, micro in self._rows(
                 "SELECT tick, kind, micro FROM entry WHERE account = ? ORDER BY tick, kind", found[0][0]
             )
@@ -262,6 +262,11 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _kind(self, number: int) -> str:
+        if number not in range(len(KINDS)):
+            raise LedgerError(f"{self.path}: has entries of an unknown kind {number}; the file was changed")
+        return KINDS[number]
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with _translated(self.path):

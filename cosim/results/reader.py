@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+class _Event(msgspec.Struct, frozen=True):
+    """What every line of the events must be able to say."""
+
+    tick: int | None = None
+    kind: str | None = None
+    source: str | None = None
+    detail: str | None = None
+
+
 @dataclass(frozen=True)
 class Run:
     """A run directory, read on demand; tables are as docs/results.md describes them."""
@@ -78,12 +87,32 @@ class Run:
         """What happened, in order."""
         complete = self._read(EVENTS).split(b"\n")[:-1]
         with translated(self.path / EVENTS):
+            for line in complete:
+                msgspec.json.decode(line, type=_Event)
             return [msgspec.json.decode(line) for line in complete]
 
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, opened to read."""
         return Ledger.open(self.path / LEDGER)
+
+    def check_whole(self) -> None:
+        """Raise ``ResultsError`` where tables or ledger do not hold as much as the summary counts."""
+        summary = self.summary
+        settled = summary.intervals.settled
+        self._check_count("intervals.parquet", "rows", len(self.intervals), settled)
+        self._check_count("lams.parquet", "rows", len(self.lams), settled * summary.lams)
+        with Ledger.open(self.path / LEDGER) as ledger:
+            found = ledger.entries(), ledger.sum_micro()
+        self._check_count(LEDGER, "entries", found[0], summary.settlement.entries)
+        self._check_count(LEDGER, "µ$ in all", found[1], summary.settlement.sum_micro)
+
+    def _check_count(self, name: str, what: str, found: int, counted: int) -> None:
+        if found != counted:
+            raise ResultsError(
+                f"{self.path / name}: holds {found:,} {what} where the summary counts {counted:,}; "
+                "one of them was changed or cut off"
+            )
 
     def _read(self, name: str) -> bytes:
         file = self.path / name

@@ -133,6 +133,8 @@ class RunWriter:
                 fresh = self.path / f"{name}.new"
                 file = opened.enter_context(fresh_file(fresh, replace=True))
                 stream = pa.ipc.new_stream(file, schema(name))
+                # Without rows, the columns would not be in the file yet.
+                stream.write_batch(record_batch(name, dict.fromkeys(schema(name).names, ())))
                 for batch in kept:
                     stream.write_batch(batch)
                 file.flush()
