@@ -44,8 +44,8 @@ class _OneLineErrors(click.Group):
             sys.exit(USER_ERROR)
         except click.UsageError as error:
             path = ctx.command_path if error.ctx is None else error.ctx.command_path
-            said = " ".join(error.format_message().split()).rstrip(".")
-            click.echo(f"sharegrid: {said}; see `{path} -h`", err=True)
+            reason = " ".join(error.format_message().split()).rstrip(".")
+            click.echo(f"sharegrid: {reason}; see `{path} -h`", err=True)
             sys.exit(USER_ERROR)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in PACKAGES:
@@ -248,8 +248,7 @@ def clear(
         if trace and trace.resolve() == other.resolve():
             raise SharegridError(f"--trace {trace}: it would overwrite {option}; give another file")
     rounds: list[Round] = []
-    told = rounds.append if trace else None
-    solver = partial(solve, method=method, loop=loop or "nested", on_round=told)
+    solver = partial(solve, method=method, loop=loop or "nested", on_round=rounds.append if trace else None)
     status, result = clear_file(case, out, method, solver)
     if trace and rounds and result.status != "infeasible":
         loops = "" if loop is None else f", {loop} loop"

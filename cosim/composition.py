@@ -17,7 +17,7 @@ from broker.client.mqtt import connect
 from broker.messages import Step, StepName
 from broker.node import Node, offline_will, serve
 from cosim.control.clock import Clock
-from cosim.control.pacing import Pacing
+from cosim.control.pacing import Pacing, Schedule
 from cosim.feeder.service import FeederService
 from cosim.feeder.thread import FeederOwner
 from cosim.population.noise import generator
@@ -126,12 +126,14 @@ async def control(
     async with setup.node(RECORDER) as recorder_node, setup.node(CLOCK) as clock_node:
         clock = Clock(
             clock_node,
-            intervals=setup.world.timeline.intervals,
-            interval_s=setup.world.timeline.interval_h * 3600.0,
+            Schedule(
+                intervals=setup.world.timeline.intervals,
+                interval_s=setup.world.timeline.interval_h * 3600.0,
+                pacing=pacing,
+                step_limit_s=STEP_LIMIT_S,
+            ),
             required=reporters(setup.world),
             services=setup.world.services,
-            pacing=pacing,
-            step_limit_s=STEP_LIMIT_S,
             on_interval=on_interval,
         )
         yield clock, Recorder(recorder_node, setup.world, writer, ledger)
@@ -203,8 +205,8 @@ async def _devices(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
     )
     stack.push_async_callback(gateway.close)
     if world.scenario.live.home_assistant:
-        told = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
-        await stack.enter_async_context(presented(setup.url, told))
+        discovery = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
+        await stack.enter_async_context(presented(setup.url, discovery))
     return [
         await _device_host(setup, stack, DEVICE_HOST, fleet, injector),
         GatewayService(gate, gateway, plausibility(world)).run,

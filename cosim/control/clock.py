@@ -1,4 +1,4 @@
-"""The clock: opens the steps of each interval, waits for those who must report, and paces the run.
+"""The clock: begins the steps of each interval, waits for those who must report, and paces the run.
 
 Ticks are integers and steps are messages, so every service follows the same clock over the bus,
 whatever process it lives in. Wall time appears only here, in the pacing and in the deadlines.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from broker.messages import Availability, Done, Step, StepName
 from broker.node import Node
-from cosim.control.pacing import STEPS, Lag, Pacing, PacingError
+from cosim.control.pacing import STEPS, Lag, PacingError, Schedule
 
 
 class Clock:
@@ -22,16 +22,12 @@ class Clock:
     ----------
     node
         The clock's own participant on the bus.
-    intervals
-        How many ticks to run, from tick 0.
-    interval_s
-        Length of one interval in simulated seconds.
+    schedule
+        What to run, and how fast.
     required
         Names of the services whose ``done`` ends each step.
     services
         Everyone who must be online before the first tick.
-    step_limit_s
-        Longest wait for one step in wall seconds when the run is not paced.
     on_interval
         Called with the tick when an interval is over.
     """
@@ -39,22 +35,16 @@ class Clock:
     def __init__(
         self,
         node: Node,
+        schedule: Schedule,
         *,
-        intervals: int,
-        interval_s: float,
         required: Mapping[StepName, Collection[str]],
         services: Collection[str],
-        pacing: Pacing,
-        step_limit_s: float,
         on_interval: Callable[[int], None],
     ) -> None:
         self.node = node
-        self.intervals = intervals
-        self.interval_s = interval_s
+        self.schedule = schedule
         self.required = {step: frozenset(names) for step, names in required.items()}
         self.services = frozenset(services)
-        self.pacing = pacing
-        self.step_limit_s = step_limit_s
         self.on_interval = on_interval
         self.lag = Lag()
         self._online: set[str] = set()
@@ -78,16 +68,16 @@ class Clock:
             await self._assemble()
             started = time.time()
             tick = 0
-            while tick < self.intervals and not self._stop.is_set():
+            while tick < self.schedule.intervals and not self._stop.is_set():
                 await self._interval(tick, started)
                 tick += 1
-            await self._publish("end", tick, time.time() + self.step_limit_s)
+            await self._publish("end", tick, time.time() + self.schedule.step_limit_s)
         finally:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
 
     async def _assemble(self) -> None:
-        deadline = time.time() + self.step_limit_s
+        deadline = time.time() + self.schedule.step_limit_s
         is_complete = await self._until(
             lambda: bool(self._strangers) or self.services <= self._online, deadline
         )
@@ -99,11 +89,12 @@ class Clock:
         if not is_complete:
             absent = ", ".join(sorted(self.services - self._online))
             raise PacingError(
-                f"no sign of {absent} on the bus after {self.step_limit_s:g} s: start it with the same run id"
+                f"no sign of {absent} on the bus after {self.schedule.step_limit_s:g} s: "
+                "start it with the same run id"
             )
 
     async def _interval(self, tick: int, started: float) -> None:
-        due = self.pacing.interval_end(started, tick, self.interval_s)
+        due = self.schedule.pacing.interval_end(started, tick, self.schedule.interval_s)
         if due is not None:
             self._note_lag(tick, time.time(), due)
         for step in STEPS:
@@ -111,7 +102,7 @@ class Clock:
                 await self._sleep_until(due)
                 if self._stop.is_set():
                     return
-            deadline = self.pacing.deadline(step, due, time.time(), self.step_limit_s)
+            deadline = self.schedule.pacing.deadline(step, due, time.time(), self.schedule.step_limit_s)
             await self._publish(step, tick, deadline)
             for name in sorted(await self._laggards(tick, step, deadline)):
                 self.node.flag(f"{name} did not finish {step} of tick {tick} in time")
@@ -126,7 +117,7 @@ class Clock:
         return set(waiting - self._reported.get((tick, step), set()))
 
     def _note_lag(self, tick: int, now: float, due: float) -> None:
-        lag_s = self.lag.note(now, due, self.pacing.wall_s(self.interval_s))
+        lag_s = self.lag.note(now, due, self.schedule.pacing.wall_s(self.schedule.interval_s))
         if lag_s is not None:
             self.node.flag(f"interval {tick} opened {lag_s:.1f} s late")
 
@@ -142,9 +133,9 @@ class Clock:
             step=step,
             opened=time.time(),
             deadline=deadline,
-            interval_s=self.interval_s,
+            interval_s=self.schedule.interval_s,
             lag_s=self.lag.now_s,
-            pace=self.pacing.factor,
+            pace=self.schedule.pacing.factor,
         )
 
     async def _publish(self, step: StepName, tick: int, deadline: float) -> None:

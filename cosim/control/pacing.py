@@ -86,6 +86,28 @@ class Pacing:
         return now + min(step_limit_s, share)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What a clock has to run, and how fast.
+
+    Attributes
+    ----------
+    intervals
+        How many ticks to run, from tick 0.
+    interval_s
+        Length of one interval in simulated seconds.
+    pacing
+        How simulated time follows wall time.
+    step_limit_s
+        Longest wait for one step, and for the services to come online, in wall seconds.
+    """
+
+    intervals: int
+    interval_s: float
+    pacing: Pacing
+    step_limit_s: float
+
+
 @dataclass
 class Lag:
     """How far a paced run fell behind its absolute deadlines."""

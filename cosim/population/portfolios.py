@@ -64,7 +64,7 @@ class ProfileCache:
         return self.expectation.of(
             ForecastView(
                 tick=tick,
-                opens=timeline.local(tick),
+                starts=timeline.local(tick),
                 interval_h=timeline.interval_h,
                 prosumer=people.id,
                 pv_kwp=people.pv_kwp,

@@ -28,7 +28,7 @@ class Prices:
 
 
 def prices_at(market: MarketSection, timeline: Timeline, tick: int) -> Prices:
-    """Prices at a tick, by the local hour in which it opens."""
+    """Prices at a tick, by the local hour in which it starts."""
     hour = timeline.local(tick).hour
     return Prices(
         import_price=hourly(market.grid.import_price)[hour],

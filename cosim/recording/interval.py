@@ -123,7 +123,7 @@ def read_interval(
 def _allocation(
     lam_outcomes: Mapping[str, LamOutcome], roster: Roster, terms: Terms
 ) -> tuple[Allocation, list[str]]:
-    """Allocations and prices of all, and which LAM hosts gave none; who has none settles at the tariffs."""
+    """Allocations and prices of all, and which LAM hosts gave none; who has none pays the tariffs."""
     n, m = len(roster.prosumers), len(roster.lams)
     # No fee lifts the middle of the tariffs beyond them: who has no local price settles at the tariffs.
     middle = 0.5 * (terms.tariff.retail + terms.tariff.feed_in)
@@ -152,7 +152,7 @@ def _allocation(
 
 
 def _take_batches(metered_kwh: Floats, batches: Mapping[str, MeteredBatch], roster: Roster) -> list[str]:
-    """Put what hosts of virtual prosumers metered into ``metered_kwh``; which of them said nothing useful."""
+    """Put what hosts of virtual prosumers metered into ``metered_kwh``; which of them sent nothing useful."""
     flags = []
     for host, members in roster.hosts.items():
         batch = batches.get(host)

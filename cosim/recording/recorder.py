@@ -1,7 +1,7 @@
 """The recorder on the bus: settles each interval into the ledger and writes what happened to the tables.
 
 It takes no part in the market. It settles an interval once all its messages are in or the step's deadline has
-passed, and holds each interval's row back until the next one opens, so that flags raised while settling and
+passed, and holds each interval's row back until the next one begins, so that flags raised while settling and
 the duration of the last step are still in it.
 """
 
@@ -44,7 +44,7 @@ class Recorder:
         self.faults = FaultTracker(world.faults, world.roster.prosumers)
         self._flags: dict[int, list[str]] = defaultdict(list)
         self._row: dict[str, Any] | None = None
-        self._opened: tuple[str, float] | None = None
+        self._running: tuple[str, float] | None = None
         node.on(node.topics.done("+"), self._take_done)
         node.on(node.topics.step, self._time_step)
         node.on(node.topics.rejected("+"), self._take_rejected)
@@ -63,7 +63,7 @@ class Recorder:
             self.counts.traffic[self.node.name] = self.node.traffic()
 
     async def on_step(self, step: Step) -> None:
-        """Close the last row when an interval opens; settle in the settle step."""
+        """Finish the last row when an interval begins; settle in the settle step."""
         if step.step == "measure":
             self._finish_row()
         elif step.step == "settle":
@@ -183,9 +183,9 @@ class Recorder:
         self.writer.event(event | {"failed": stopped.failed})
 
     def _time_step(self, step: Step) -> None:
-        """The duration of a step is the time until the next one opens."""
+        """The duration of a step is the time until the next one begins."""
         now = time.perf_counter()
-        if self._opened is not None:
-            name, began = self._opened
+        if self._running is not None:
+            name, began = self._running
             self.counts.step_s[name].append(now - began)
-        self._opened = (step.step, now)
+        self._running = (step.step, now)

@@ -186,12 +186,6 @@ class Ledger:
         """Sum over all entries [µ$]; zero."""
         return int(self._value("SELECT COALESCE(SUM(micro), 0) FROM entry"))
 
-    def sum_by_tick(self) -> dict[int, int]:
-        """Sum of each booked interval [µ$]; zeros."""
-        sums = dict.fromkeys(self.ticks(), 0)
-        sums.update(self._rows("SELECT tick, SUM(micro) FROM entry GROUP BY tick"))
-        return sums
-
     def balances(self) -> dict[str, int]:
         """Balance of every account [µ$, + received], by name."""
         return dict(
@@ -201,13 +195,6 @@ class Ledger:
                 " ORDER BY id"
             )
         )
-
-    def balances_by_party(self) -> dict[str, dict[str, int]]:
-        """Balances by party (``prosumer``, ``lam``, ``wam``, ...) and kind of entry [µ$, + received]."""
-        return {
-            party: {kind: received - paid for kind, (paid, received) in kinds.items()}
-            for party, kinds in self.turnover_by_party().items()
-        }
 
     def turnover_by_party(self) -> dict[str, dict[str, tuple[int, int]]]:
         """What each party paid and received by kind of entry [µ$], each account and interval on its own."""

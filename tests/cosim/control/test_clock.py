@@ -6,7 +6,7 @@ import pytest
 from broker.client.memory import MemoryBroker
 from broker.node import Node, offline_will, serve
 from cosim.control.clock import Clock
-from cosim.control.pacing import STEPS, Pacing, PacingError
+from cosim.control.pacing import STEPS, Pacing, PacingError, Schedule
 
 
 async def run_clock(
@@ -17,12 +17,11 @@ async def run_clock(
         ticks: list[int] = []
         clock = Clock(
             node,
-            intervals=intervals,
-            interval_s=900.0,
+            Schedule(
+                intervals=intervals, interval_s=900.0, pacing=Pacing.parse(pace), step_limit_s=step_limit_s
+            ),
             required=required,
             services=services,
-            pacing=Pacing.parse(pace),
-            step_limit_s=step_limit_s,
             on_interval=ticks.append,
             **options,
         )
@@ -95,24 +94,15 @@ async def test_stop_ends_a_paced_wait_at_once():
     async with broker.connect("clock") as bus, worker(broker, "wam", trace):
         clock = Clock(
             Node(bus, "r1", "clock"),
-            intervals=5,
-            interval_s=900.0,
+            Schedule(intervals=5, interval_s=900.0, pacing=Pacing.parse("real"), step_limit_s=0.2),
             required={},
             services=["wam"],
-            pacing=Pacing.parse("real"),
-            step_limit_s=0.2,
             on_interval=lambda _: None,
         )
         asyncio.get_running_loop().call_later(0.1, clock.stop)
         async with asyncio.timeout(2):
             await clock.run()
     assert trace == [(0, step) for step in STEPS[:4]]
-
-
-@pytest.mark.parametrize("text", ["slow", "0", "-1", "nan", "inf", ""])
-def test_a_pace_that_is_none_is_refused(text):
-    with pytest.raises(PacingError, match="--pace"):
-        Pacing.parse(text)
 
 
 async def test_a_service_that_built_another_world_is_named_at_the_start():

@@ -113,8 +113,11 @@ def test_payments_of_the_page_are_those_of_the_ledger(day, page):
     cells = dict(re.findall(r"<tr><th>([\w ]+ → [\w ]+)</th><td>([\d,.]+) \$</td>", text_of(page)))
     paid = {name: float(amount.replace(",", "")) for name, amount in cells.items()}
     with Ledger.open(day.path / "ledger.sqlite") as ledger:
-        balances = ledger.balances_by_party()
         turnover = ledger.turnover_by_party()
+    balances = {
+        party: {kind: received - paid for kind, (paid, received) in kinds.items()}
+        for party, kinds in turnover.items()
+    }
     net = balances["prosumer"]["energy"] / 1e6
     assert paid["LAMs → prosumers"] - paid["prosumers → LAMs"] == pytest.approx(net, abs=0.011)
     assert paid["prosumers → LAMs"] == pytest.approx(turnover["prosumer"]["energy"][0] / 1e6, abs=0.006)
