@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+import tomllib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from broker.topics import topic_safe
-from cosim.scenario import Scenario, load_scenario
+from cosim.control.pacing import Pacing
+from cosim.results.comparison import same_but_for_faults
+from cosim.results.directory import replaceable_files
+from cosim.results.reader import Run, load
+from cosim.scenario import Scenario, load_scenario, resolved_toml
+from cosim.scenario.secrets import without_passwords
+from cosim.world.names import ROLES, Role
 from sharegrid.errors import SharegridError
 
 
@@ -52,3 +59,67 @@ class RunOptions:
     def directory(self) -> Path:
         """Run directory: as given, or named after the run."""
         return Path("runs") / self.name() if self.out is None else Path(self.out)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What follows from a run's options before anything is built.
+
+    Attributes
+    ----------
+    options, scenario, pacing
+        As given, loaded and read.
+    run_id, out
+        Name of the run and its directory.
+    broker
+        Which broker carries it, as `broker.server.choose.open_broker` takes it.
+    fault_free
+        The run without faults to compare it with, if there is one.
+    """
+
+    options: RunOptions
+    scenario: Scenario
+    pacing: Pacing
+    run_id: str
+    out: Path
+    broker: str
+    fault_free: Run | None
+
+    @property
+    def roles(self) -> list[Role]:
+        """Roles that this process hosts."""
+        return [role for role in ROLES if role not in self.options.elsewhere]
+
+
+def plan_run(options: RunOptions) -> RunPlan:
+    """Plan of a run; raises where its options cannot be used together, or its directory is taken."""
+    scenario = options.load()
+    pacing = Pacing.parse(options.pace)
+    run_id = options.name()
+    out = replace(options, run_id=run_id).directory()
+    broker = options.broker or scenario.broker.use
+    if options.elsewhere and "://" not in broker:
+        raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
+    if options.arm and options.observe:
+        raise RunError("--arm lets devices be written and --observe lets none: give one of them")
+    replaceable_files(out, force=options.force)
+    return RunPlan(options, scenario, pacing, run_id, out, broker, _fault_free_run(options, scenario))
+
+
+def _fault_free_run(options: RunOptions, scenario: Scenario) -> Run | None:
+    """The run without faults that this one is to be compared with."""
+    if options.against is None:
+        return None
+    fault_free = load(options.against)
+    if not scenario.faults:
+        raise RunError(f"--against {options.against}: this run has no faults; leave it out")
+    if fault_free.summary.faults is not None:
+        raise RunError(f"--against {options.against}: that run has faults too; make one --without-faults")
+    if not same_but_for_faults(
+        tomllib.loads(resolved_toml(without_passwords(scenario))), fault_free.scenario
+    ):
+        raise RunError(
+            f"--against {options.against}: that run had another scenario; give both the same, with the same "
+            "--seed, --start and --intervals"
+        )
+    return fault_free

@@ -7,10 +7,9 @@ import gc
 import signal
 import sys
 import time
-import tomllib
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,12 +36,12 @@ from cosim.emergency import KEY, findable, on_key
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
-from cosim.options import RunError, RunOptions
+from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.recording.run_counts import RunCounts
 from cosim.recording.summary import record_of, summarise
 from cosim.report import write_report
-from cosim.results.comparison import fault_cost, same_but_for_faults
-from cosim.results.directory import LEDGER, FeederMap, replaceable_files
+from cosim.results.comparison import fault_cost
+from cosim.results.directory import LEDGER, FeederMap
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.reader import Run, load
@@ -51,7 +50,7 @@ from cosim.results.writer import RunWriter
 from cosim.scenario import Scenario, resolved_toml
 from cosim.scenario.secrets import without_passwords
 from cosim.world.build import build_world
-from cosim.world.names import FEEDER, ROLES, Role
+from cosim.world.names import FEEDER
 from cosim.world.world import World
 from sharegrid.errors import SharegridError
 
@@ -104,42 +103,9 @@ def _first(group: BaseExceptionGroup) -> BaseException:
     return leaf
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What follows from a run's options before anything is built."""
-
-    options: RunOptions
-    scenario: Scenario
-    pacing: Pacing
-    run_id: str
-    out: Path
-    broker: str
-    fault_free: Run | None
-
-    @property
-    def roles(self) -> list[Role]:
-        """Roles that this process hosts."""
-        return [role for role in ROLES if role not in self.options.elsewhere]
-
-
-def _plan(options: RunOptions) -> _Plan:
-    """Plan of a run; raises where its options cannot be used together, or its directory is taken."""
-    scenario = options.load()
-    pacing = Pacing.parse(options.pace)
-    run_id = options.name()
-    out = replace(options, run_id=run_id).directory()
-    broker = options.broker or scenario.broker.use
-    if options.elsewhere and "://" not in broker:
-        raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
-    if options.arm and options.observe:
-        raise RunError("--arm lets devices be written and --observe lets none: give one of them")
-    replaceable_files(out, force=options.force)
-    return _Plan(options, scenario, pacing, run_id, out, broker, _fault_free_run(options, scenario))
-
-
 async def _run(options: RunOptions) -> int:
     began = time.perf_counter()
-    plan = _plan(options)
+    plan = plan_run(options)
     console = Console(stderr=True)
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
@@ -192,7 +158,7 @@ async def _run(options: RunOptions) -> int:
     return INTERRUPTED if signalled else 0
 
 
-async def _set_up(plan: _Plan, stack: AsyncExitStack) -> tuple[RunSetup, BrokerHandle]:
+async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, BrokerHandle]:
     """World and broker of a run."""
     owner = await stack.enter_async_context(_feeder(plan.scenario))
     world = build_world(plan.scenario, owner.layout)
@@ -202,7 +168,7 @@ async def _set_up(plan: _Plan, stack: AsyncExitStack) -> tuple[RunSetup, BrokerH
     return RunSetup(world, plan.run_id, broker.url, owner, options.arm, options.observe), broker
 
 
-async def _write_beginning(plan: _Plan, setup: RunSetup, writer: RunWriter) -> None:
+async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) -> None:
     """Write down what is known before the first interval, and say what is odd about the feeder."""
     owner, world = setup.owner, setup.world
     assert owner is not None
@@ -216,7 +182,7 @@ async def _write_beginning(plan: _Plan, setup: RunSetup, writer: RunWriter) -> N
 
 
 def _with_fault_cost(
-    counts: RunCounts, plan: _Plan, world: World, writer: RunWriter, ledger: Ledger
+    counts: RunCounts, plan: RunPlan, world: World, writer: RunWriter, ledger: Ledger
 ) -> RunCounts:
     """Counts of a run with what its faults cost, where a whole run without them is there to compare."""
     if plan.fault_free is None or counts.faults is None:
@@ -262,25 +228,6 @@ def _stops_on_key(clock: Clock) -> Iterator[None]:
 
     with on_key(stop):
         yield
-
-
-def _fault_free_run(options: RunOptions, scenario: Scenario) -> Run | None:
-    """The run without faults that this one is to be compared with."""
-    if options.against is None:
-        return None
-    fault_free = load(options.against)
-    if not scenario.faults:
-        raise RunError(f"--against {options.against}: this run has no faults; leave it out")
-    if fault_free.summary.faults is not None:
-        raise RunError(f"--against {options.against}: that run has faults too; make one --without-faults")
-    if not same_but_for_faults(
-        tomllib.loads(resolved_toml(without_passwords(scenario))), fault_free.scenario
-    ):
-        raise RunError(
-            f"--against {options.against}: that run had another scenario; give both the same, with the same "
-            "--seed, --start and --intervals"
-        )
-    return fault_free
 
 
 def _feeder(scenario: Scenario) -> FeederOwner:

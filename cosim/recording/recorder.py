@@ -19,7 +19,7 @@ from cosim.control.pacing import STEPS
 from cosim.recording.counters import Counters
 from cosim.recording.fault_tracker import FaultTracker
 from cosim.recording.interval import read_interval
-from cosim.recording.interval_messages import IntervalCollector
+from cosim.recording.interval_messages import IntervalCollector, IntervalMessages
 from cosim.recording.payments import book_payments
 from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
 from cosim.recording.run_counts import RunCounts
@@ -71,6 +71,7 @@ class Recorder:
             await self.node.done(step.step, step.tick)
 
     async def _settle(self, step: Step) -> None:
+        """Book the interval's payments and write its rows, but for the one that waits for its end."""
         messages = await self.collector.gather(step)
         world, tick = self.world, step.tick
         interval = read_interval(
@@ -82,12 +83,7 @@ class Recorder:
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
         self.counters = interval.counters
-        self.counts.bought_kwh += np.maximum(interval.allocation.trade_kw, 0.0) * interval.dt_h
-        self.counts.sold_kwh -= np.minimum(interval.allocation.trade_kw, 0.0) * interval.dt_h
-        answers = messages.acknowledgements.values()
-        self.counts.written_s += [each.seconds for each in answers if each.seconds is not None]
-        shown = (each.response_s for each in messages.metered_live.values())
-        self.counts.shown_s += [seconds for seconds in shown if seconds is not None]
+        self.counts.add(interval, messages)
         self._flags[tick] += interval.flags
         if messages.state is not None:
             self._note_feeder(messages.state)
@@ -95,12 +91,17 @@ class Recorder:
         self._note(audit, tick)
         self._row = interval_row(world, interval, booking, messages, audit) | {"lag_s": step.lag_s}
         self.writer.append("lams", lam_columns(world, interval, booking, messages, audit))
-        if messages.state is not None and messages.state.solved:
-            self.writer.append("nodes", node_columns(world, tick, messages.state))
-        if world.has_live:
-            self.writer.append("devices", device_columns(tick, messages))
+        self._write_details(messages)
         if world.faults:
             self.faults.note(tick, messages, interval)
+
+    def _write_details(self, messages: IntervalMessages) -> None:
+        """Write the rows of nodes and devices."""
+        state, world = messages.state, self.world
+        if state is not None and state.solved:
+            self.writer.append("nodes", node_columns(world, messages.tick, state))
+        if world.has_live:
+            self.writer.append("devices", device_columns(messages.tick, messages))
 
     def _check_surplus(self, tick: int, booking: Booking) -> None:
         """Flag a LAM that would pay for its members' trades: (4.4) says that none does, but for rounding."""
@@ -138,9 +139,6 @@ class Recorder:
         for flag in flags:
             self.writer.event({"tick": row["tick"], "kind": "flag", "detail": flag})
         row["flags"] = len(flags)
-        self.counts.cleared += 1
-        self.counts.confirmed += row["status"] == "confirmed"
-        self.counts.flagged += bool(flags)
         seconds = {step: self.counts.step_s[step][-1] for step in STEPS}
         row |= {f"{step}_s": value for step, value in seconds.items()}
         row["interval_s"] = sum(seconds.values())

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.messages import Traffic
+from cosim.recording.interval import Interval
+from cosim.recording.interval_messages import IntervalMessages
 from cosim.results.figures import FaultFigures
 
 
@@ -35,11 +37,18 @@ class RunCounts:
     saving_usd: npt.NDArray[np.float64]
     compared: int = 0
     faults: FaultFigures | None = None
-    cleared: int = 0
-    confirmed: int = 0
-    flagged: int = 0
     stops: int = 0
     written_s: list[float] = field(default_factory=list)
     shown_s: list[float] = field(default_factory=list)
     traffic: dict[str, Traffic] = field(default_factory=dict)
     step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, interval: Interval, messages: IntervalMessages) -> None:
+        """Take in an interval's trades, and how long its set-points took."""
+        trade_kw = interval.allocation.trade_kw
+        self.bought_kwh += np.maximum(trade_kw, 0.0) * interval.dt_h
+        self.sold_kwh -= np.minimum(trade_kw, 0.0) * interval.dt_h
+        written_s = (answer.seconds for answer in messages.acknowledgements.values())
+        shown_s = (reading.response_s for reading in messages.metered_live.values())
+        self.written_s += [seconds for seconds in written_s if seconds is not None]
+        self.shown_s += [seconds for seconds in shown_s if seconds is not None]

@@ -85,7 +85,8 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    run.check_whole()
+    for each in (run, *([] if other is None else [other])):
+        each.check_whole()
     summary = run.summary
     labels = _labels(run.intervals, summary.time.first)
     settlement, payments = money_tables(run)

@@ -1,7 +1,8 @@
 """Columns of a run's tables: name, type, unit and meaning, in one place for writer, documents and readers.
 
-docs/results.md shows the same tables; a test keeps them in step. Every value may be missing but the tick,
-which all tables have but the prosumers': those are sums over the run, written when it ends.
+``python -m scripts.make_results_doc`` writes them into docs/results.md, and a test compares. Every value may
+be missing but the tick, which all tables have but the prosumers' and the faults': those are sums over the
+run, written when it ends.
 """
 
 from __future__ import annotations

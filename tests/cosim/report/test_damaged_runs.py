@@ -136,6 +136,14 @@ DAMAGES = {
 }
 
 
+def test_a_damaged_run_beside_a_whole_one_is_named(whole, damaged):
+    (damaged / "lams.parquet").unlink()
+    before = (whole / "report.html").read_bytes()
+    with pytest.raises(SharegridError, match=f"{damaged}/lams.parquet: is missing"):
+        report_command(whole, damaged)
+    assert (whole / "report.html").read_bytes() == before
+
+
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_one_clear_line_and_the_report_before_stays(damaged, name):
     damage, line = DAMAGES[name]
