@@ -8,9 +8,9 @@ import numpy as np
 
 from cosim.feeder.linear import Limits, Linearisation, network_rows
 from cosim.feeder.opendss import Feeder
-from cosim.population.portfolios import Sky, VirtualPortfolio
+from cosim.population.portfolios import ProfileCache, VirtualPortfolio
 from cosim.scenario import load_scenario
-from cosim.world import build_world
+from cosim.world.build import build_world
 from market.model.arrays import Floats
 from market.model.case import Case, Grid, Network, Resources, Tariff
 from market.model.curves import Curves, respond, shift
@@ -150,7 +150,7 @@ def default_day_case(feeder: Feeder, start: str) -> tuple[Case, Limits]:
     """
     world = build_world(load_scenario(start=start, intervals=1), feeder.layout)
     everyone = np.arange(world.population.size)
-    position = VirtualPortfolio(Sky(world.profiles), everyone, world.reactive_ratio).position(0)
+    position = VirtualPortfolio(ProfileCache(world.profiles), everyone, world.reactive_ratio).position(0)
     terms = world.rules.terms(0)
     case = replace(
         world.rules.case,

@@ -45,9 +45,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.cases import around, default_day_case, ieee123_case, radial_case, with_model, within_reach
+from cosim.control.memory import keep_freed_memory
 from cosim.feeder.linear import Limits, check
 from cosim.feeder.opendss import Feeder
-from cosim.memory import keep_freed_memory
 from market.analysis.certificate import Certificate, certify
 from market.files.case_file import encode_case
 from market.model.arrays import Floats

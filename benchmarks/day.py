@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 from rich.console import Console
 from rich.table import Table
 
 from broker.server.mosquitto import find_mosquitto
+from cosim.control.pacing import STEPS
+from cosim.results import load
 
-STEPS = ("measure", "bid", "clear", "dispatch", "act", "meter", "settle", "interval")
+MEASURED = (*STEPS, "interval")
 
 
 def measure(scenario: Path | None, broker: str, intervals: int | None) -> dict[str, Any]:
@@ -38,15 +41,15 @@ def measure(scenario: Path | None, broker: str, intervals: int | None) -> dict[s
         wall_s = time.perf_counter() - began
         if status:
             raise click.ClickException(f"the run with {broker} failed; try: sharegrid run --broker {broker}")
-        summary = json.loads((out / "summary.json").read_text())
+        summary = load(out).summary
     return {
-        "broker": summary["provenance"]["broker"],
-        "intervals": summary["intervals"]["cleared"],
+        "broker": summary.provenance.broker,
+        "intervals": summary.intervals.cleared,
         "wall_s": wall_s,
         "cpu_s": usage.ru_utime + usage.ru_stime,
         "peak_mb": usage.ru_maxrss / 1024,
-        "steps_s": {step: summary["seconds"][step] for step in STEPS},
-        "machine": summary["provenance"]["machine"],
+        "steps_s": {step: asdict(getattr(summary.seconds, step)) for step in MEASURED},
+        "machine": asdict(summary.provenance.machine),
     }
 
 
@@ -69,7 +72,7 @@ def main(scenario: Path | None, intervals: int | None, broker: str | None, file:
         "processor time [s]": [f"{figure['cpu_s']:.1f}" for figure in figures],
         "peak memory [MB]": [f"{figure['peak_mb']:.0f}" for figure in figures],
     }
-    for step in STEPS:
+    for step in MEASURED:
         rows[f"{step} p50 / p95 [ms]"] = [
             f"{1e3 * figure['steps_s'][step]['p50']:.0f} / {1e3 * figure['steps_s'][step]['p95']:.0f}"
             for figure in figures

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cosim.memory import keep_freed_memory
+from cosim.control.memory import keep_freed_memory
 from cosim.study.commands import feeder
+from cosim.world.names import ROLES, Role
 from devices.program.command import device
 from sharegrid import PACKAGES
 from sharegrid.errors import SharegridError
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 USER_ERROR = 2
-ROLES = ("market", "feeder", "devices")
-SERVED = (*ROLES, "emulators")
 
 
 class _OneLineErrors(click.Group):
@@ -45,8 +44,8 @@ class _OneLineErrors(click.Group):
             sys.exit(USER_ERROR)
         except click.UsageError as error:
             path = ctx.command_path if error.ctx is None else error.ctx.command_path
-            said = " ".join(error.format_message().split()).rstrip(".")
-            click.echo(f"sharegrid: {said}; see `{path} -h`", err=True)
+            reason = " ".join(error.format_message().split()).rstrip(".")
+            click.echo(f"sharegrid: {reason}; see `{path} -h`", err=True)
             sys.exit(USER_ERROR)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in PACKAGES:
@@ -72,7 +71,7 @@ observe_option = click.option("--observe", is_flag=True, help="Read all devices,
 
 def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
     names = tuple(filter(None, value.split(","))) if isinstance(value, str) else tuple(value)
-    known = SERVED if param.name == "roles" else ROLES
+    known = tuple(Role) if param.name == "roles" else ROLES
     for name in names:
         if name not in known:
             raise click.BadParameter(f"{name} is no role; choose from {', '.join(known)}")
@@ -101,7 +100,7 @@ def main() -> None:
     default="",
     metavar="ROLE,...",
     callback=_roles,
-    help="Roles that other processes serve: market, feeder, devices.",
+    help=f"Roles that other processes serve: {', '.join(ROLES)}.",
 )
 @arm_option
 @observe_option
@@ -128,7 +127,8 @@ def run(
     against: Path | None,
 ) -> None:
     """Run SCENARIO (default: the shipped summer day) and write a run directory."""
-    from cosim.run import RunOptions, run_command
+    from cosim.options import RunOptions
+    from cosim.run import run_command
 
     options = RunOptions(
         scenario=scenario,
@@ -171,7 +171,8 @@ def serve(
     observe: bool,
 ) -> None:
     """Serve ROLEs (market, feeder, devices, emulators) of a run whose clock is elsewhere."""
-    from cosim.run import RunOptions, serve_command
+    from cosim.options import RunOptions
+    from cosim.run import serve_command
 
     options = RunOptions(
         scenario=scenario,
@@ -247,8 +248,7 @@ def clear(
         if trace and trace.resolve() == other.resolve():
             raise SharegridError(f"--trace {trace}: it would overwrite {option}; give another file")
     rounds: list[Round] = []
-    told = rounds.append if trace else None
-    solver = partial(solve, method=method, loop=loop or "nested", on_round=told)
+    solver = partial(solve, method=method, loop=loop or "nested", on_round=rounds.append if trace else None)
     status, result = clear_file(case, out, method, solver)
     if trace and rounds and result.status != "infeasible":
         loops = "" if loop is None else f", {loop} loop"

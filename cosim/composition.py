@@ -16,15 +16,28 @@ from typing import Any, Protocol
 from broker.client.mqtt import connect
 from broker.messages import Step, StepName
 from broker.node import Node, offline_will, serve
-from cosim.control.clock import Clock, Pacing
+from cosim.control.clock import Clock
+from cosim.control.pacing import Pacing, Schedule
 from cosim.feeder.service import FeederService
 from cosim.feeder.thread import FeederOwner
 from cosim.population.noise import generator
-from cosim.population.portfolios import LiveEnvironment, Sky, TelemetryPortfolio, VirtualPortfolio
+from cosim.population.portfolios import LiveEnvironment, ProfileCache, TelemetryPortfolio, VirtualPortfolio
 from cosim.recording.recorder import Recorder
 from cosim.results import RunWriter
 from cosim.results.ledger import Ledger
-from cosim.world import AUDITOR, DEVICE_HOST, EMULATORS, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM, World
+from cosim.world.names import (
+    AUDITOR,
+    CLOCK,
+    DEVICE_HOST,
+    EMULATORS,
+    FEEDER,
+    GATEWAY,
+    LIVE_HOST,
+    RECORDER,
+    WAM,
+    Role,
+)
+from cosim.world.world import World
 from devices.emulation.fault_injector import Injector
 from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.emulation.meter import Accuracy
@@ -50,11 +63,11 @@ class NoEmulators(SharegridError):
 
 
 # How long a service may stay away or a step may take when nothing paces the run [s].
-GUARD_S = 60.0
+STEP_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
-class Stage:
+class RunSetup:
     """One process of a run: the world, the bus, and the feeder's thread where this process owns it.
 
     ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
@@ -78,7 +91,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def services(stage: Stage, roles: Sequence[str]) -> AsyncIterator[list[Job]]:
+async def services(setup: RunSetup, roles: Sequence[str]) -> AsyncIterator[list[Job]]:
     """Services of some roles, connected and ready to run.
 
     Parameters
@@ -88,14 +101,14 @@ async def services(stage: Stage, roles: Sequence[str]) -> AsyncIterator[list[Job
     """
     async with AsyncExitStack() as stack:
         jobs: list[Job] = []
-        if "market" in roles:
-            jobs += await _market(stage, stack)
-        if "feeder" in roles:
-            jobs += await _feeder(stage, stack)
-        if "devices" in roles and stage.world.has_live:
-            jobs += await _devices(stage, stack)
-        if "emulators" in roles:
-            jobs += await _emulators(stage, stack)
+        if Role.MARKET in roles:
+            jobs += await _market(setup, stack)
+        if Role.FEEDER in roles:
+            jobs += await _feeder(setup, stack)
+        if Role.DEVICES in roles and setup.world.has_live:
+            jobs += await _devices(setup, stack)
+        if Role.EMULATORS in roles:
+            jobs += await _emulators(setup, stack)
         yield jobs
 
 
@@ -108,21 +121,23 @@ async def perform(jobs: Sequence[Job]) -> None:
 
 @asynccontextmanager
 async def control(
-    stage: Stage, writer: RunWriter, ledger: Ledger, pacing: Pacing, on_interval: Callable[[int], None]
+    setup: RunSetup, writer: RunWriter, ledger: Ledger, pacing: Pacing, on_interval: Callable[[int], None]
 ) -> AsyncIterator[tuple[Clock, Recorder]]:
     """Clock and recorder, for the one process that owns them; both have a ``run`` to perform."""
-    async with stage.node(RECORDER) as recorder_node, stage.node("clock") as clock_node:
+    async with setup.node(RECORDER) as recorder_node, setup.node(CLOCK) as clock_node:
         clock = Clock(
             clock_node,
-            intervals=stage.world.timeline.intervals,
-            interval_s=stage.world.timeline.interval_h * 3600.0,
-            required=reporters(stage.world),
-            services=stage.world.services,
-            pacing=pacing,
-            guard_s=GUARD_S,
+            Schedule(
+                intervals=setup.world.timeline.intervals,
+                interval_s=setup.world.timeline.interval_h * 3600.0,
+                pacing=pacing,
+                step_limit_s=STEP_LIMIT_S,
+            ),
+            required=reporters(setup.world),
+            services=setup.world.services,
             on_interval=on_interval,
         )
-        yield clock, Recorder(recorder_node, stage.world, writer, ledger)
+        yield clock, Recorder(recorder_node, setup.world, writer, ledger)
 
 
 class _Service(Protocol):
@@ -133,18 +148,18 @@ def _job(node: Node, service: _Service) -> Job:
     return partial(serve, node, service.on_step)
 
 
-async def _market(stage: Stage, stack: AsyncExitStack) -> list[Job]:
-    world, roster, rules = stage.world, stage.world.roster, stage.world.rules
-    sky = Sky(world.profiles, world.expectation())
+async def _market(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
+    world, roster, rules = setup.world, setup.world.roster, setup.world.rules
+    cache = ProfileCache(world.profiles, world.expectation())
     jobs: list[Job] = []
     for host, members in roster.hosts.items():
-        node = await stack.enter_async_context(stage.node(host))
-        portfolio = VirtualPortfolio(sky, members, world.reactive_ratio)
+        node = await stack.enter_async_context(setup.node(host))
+        portfolio = VirtualPortfolio(cache, members, world.reactive_ratio)
         jobs.append(_job(node, PopulationHost(node, roster, rules, portfolio, world.conduct())))
     if world.has_live:
-        node = await stack.enter_async_context(stage.node(LIVE_HOST))
+        node = await stack.enter_async_context(setup.node(LIVE_HOST))
         live = TelemetryPortfolio(
-            sky,
+            cache,
             roster.live_members,
             world.reactive_ratio,
             metered_reactive=world.scenario.live.emulation.volt_var,
@@ -152,26 +167,26 @@ async def _market(stage: Stage, stack: AsyncExitStack) -> list[Job]:
         valid_s = world.scenario.live.command_validity_intervals * world.timeline.interval_h * 3600.0
         jobs.append(_job(node, LiveHost(node, roster, rules, live, world.conduct(), valid_s=valid_s)))
     for host in roster.lam_hosts:
-        node = await stack.enter_async_context(stage.node(host))
+        node = await stack.enter_async_context(setup.node(host))
         jobs.append(_job(node, LamHost(node, roster, rules)))
-    node = await stack.enter_async_context(stage.node(WAM))
+    node = await stack.enter_async_context(setup.node(WAM))
     rounds = world.scenario.feeder.confirm_rounds
     jobs.append(_job(node, WamOperator(node, roster, rules, rounds=rounds)))
-    node = await stack.enter_async_context(stage.node(AUDITOR))
+    node = await stack.enter_async_context(setup.node(AUDITOR))
     jobs.append(_job(node, Auditor(node, roster, rules, world.position_hosts)))
     return jobs
 
 
-async def _feeder(stage: Stage, stack: AsyncExitStack) -> list[Job]:
-    assert stage.owner is not None
-    world = stage.world
-    node = await stack.enter_async_context(stage.node(FEEDER))
-    service = FeederService(node, stage.owner, world.roster, world.operating_rules())
+async def _feeder(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
+    assert setup.owner is not None
+    world = setup.world
+    node = await stack.enter_async_context(setup.node(FEEDER))
+    service = FeederService(node, setup.owner, world.roster, world.operating_rules())
     return [_job(node, service)]
 
 
-async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
-    world = stage.world
+async def _devices(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
+    world = setup.world
     fleet = emulated_fleet(world)
     injector = Injector(fleet, world.faults) if world.faults else None
     first = world.scenario.live.modbus_port
@@ -179,35 +194,35 @@ async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
         ports=range(first, first + len(fleet.prosumers)) if first else (), apart=on_the_line(world.faults)
     )
     stack.push_async_callback(fleet.stop)
-    gate = await stack.enter_async_context(stage.node(GATEWAY))
+    gate = await stack.enter_async_context(setup.node(GATEWAY))
     gateway = Gateway(
-        [world.wiring.connect(each, arm=stage.arm, observe=stage.observe) for each in live.values()],
+        [world.placement.connect(each, arm=setup.arm, observe=setup.observe) for each in live.values()],
         interval_s=world.timeline.interval_h * 3600.0,
         timeout_s=world.scenario.live.poll_timeout_s,
         # A meter is read twice in an interval.
         hold_polls=2 * world.scenario.live.hold_intervals,
         poll_limit_s=world.scenario.live.poll_limit_s,
-        profiles=world.wiring.profiles,
+        profiles=world.placement.profiles,
     )
     stack.push_async_callback(gateway.close)
     if world.scenario.live.home_assistant:
-        told = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
-        await stack.enter_async_context(presented(stage.url, told))
+        discovery = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
+        await stack.enter_async_context(presented(setup.url, discovery))
     return [
-        await _device_host(stage, stack, DEVICE_HOST, fleet, injector),
+        await _device_host(setup, stack, DEVICE_HOST, fleet, injector),
         GatewayService(gate, gateway, plausibility(world)).run,
     ]
 
 
-async def _emulators(stage: Stage, stack: AsyncExitStack) -> list[Job]:
+async def _emulators(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
     """Emulated devices beside the run, at the addresses that its scenario names, on the run's clock.
 
     The fleet is the whole one, so that every prosumer draws what it draws inside the run.
     """
-    followers = stage.world.wiring.followers
+    followers = setup.world.placement.followers
     if not followers:
         raise NoEmulators('no [[devices]] of this scenario has clock = "run"; there is nothing to emulate')
-    fleet = emulated_fleet(stage.world)
+    fleet = emulated_fleet(setup.world)
     stack.push_async_callback(fleet.stop)
     for name, kinds in followers.items():
         link = kinds["meter"].endpoint.link
@@ -218,16 +233,16 @@ async def _emulators(stage: Stage, stack: AsyncExitStack) -> list[Job]:
                     f"[[devices]] of {name}: {kind} would be {getattr(served, kind)} "
                     f"as {getattr(served, kind).profile}; correct connect and profile"
                 )
-    return [await _device_host(stage, stack, EMULATORS, fleet)]
+    return [await _device_host(setup, stack, EMULATORS, fleet)]
 
 
 async def _device_host(
-    stage: Stage, stack: AsyncExitStack, name: str, fleet: Fleet, injector: Injector | None = None
+    setup: RunSetup, stack: AsyncExitStack, name: str, fleet: Fleet, injector: Injector | None = None
 ) -> Job:
-    world = stage.world
+    world = setup.world
     members = world.roster.live_members
-    environment = LiveEnvironment(Sky(world.profiles), members, world.reactive_ratio)
-    node = await stack.enter_async_context(stage.node(name))
+    environment = LiveEnvironment(ProfileCache(world.profiles), members, world.reactive_ratio)
+    node = await stack.enter_async_context(setup.node(name))
     lams = tuple(int(lam) for lam in world.roster.lam[members])
     service = DeviceHostService(node, fleet, environment, lams, injector=injector, members=members.tolist())
     return _job(node, service)

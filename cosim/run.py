@@ -7,10 +7,9 @@ import gc
 import signal
 import sys
 import time
-import tomllib
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,67 +28,33 @@ from rich.progress import (
 
 from broker.messages import Stop
 from broker.server.choose import open_broker
-from broker.topics import topic_safe
-from cosim.composition import Stage, control, perform, services
-from cosim.control.clock import Clock, Pacing
+from broker.server.handle import BrokerHandle
+from cosim.composition import RunSetup, control, perform, services
+from cosim.control.clock import Clock
+from cosim.control.pacing import Pacing
 from cosim.emergency import KEY, findable, on_key
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
-from cosim.recording.summary import summarise
+from cosim.options import RunError, RunOptions, RunPlan, plan_run
+from cosim.recording.run_counts import RunCounts
+from cosim.recording.summary import record_of, summarise
 from cosim.report import write_report
-from cosim.results.comparison import fault_cost, same_but_for_faults
-from cosim.results.directory import LEDGER, FeederMap, Run, RunWriter, held_files, load
+from cosim.results.comparison import fault_cost
+from cosim.results.directory import LEDGER, FeederMap
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
+from cosim.results.reader import Run, load
 from cosim.results.summary_table import summary_table
-from cosim.scenario import Scenario, load_scenario, resolved_toml
-from cosim.world import World, build_world
+from cosim.results.writer import RunWriter
+from cosim.scenario import Scenario, resolved_toml
+from cosim.scenario.secrets import without_passwords
+from cosim.world.build import build_world
+from cosim.world.names import FEEDER
+from cosim.world.world import World
 from sharegrid.errors import SharegridError
 
-ROLES = ("market", "feeder", "devices")
 INTERRUPTED = 130
-
-
-class RunError(SharegridError):
-    """Options of a run that cannot be used together."""
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options of ``sharegrid run`` and ``serve`` as given; ``None`` means not given."""
-
-    scenario: Path | None = None
-    intervals: int | None = None
-    start: str | None = None
-    out: Path | None = None
-    pace: str = "fast"
-    broker: str | None = None
-    seed: int | None = None
-    force: bool = False
-    run_id: str | None = None
-    elsewhere: tuple[str, ...] = ()
-    arm: bool = False
-    observe: bool = False
-    without_faults: bool = False
-    against: Path | None = None
-
-    def load(self) -> Scenario:
-        """The scenario with these overrides."""
-        scenario = load_scenario(self.scenario, intervals=self.intervals, seed=self.seed, start=self.start)
-        return msgspec.structs.replace(scenario, faults=()) if self.without_faults else scenario
-
-    def name(self) -> str:
-        """Run id: as given, or the scenario's name and the time."""
-        stem = "default" if self.scenario is None else self.scenario.stem
-        run_id = self.run_id or f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-        if not topic_safe(run_id):
-            raise RunError(f"--run-id {run_id}: use letters, digits, dot, dash, colon and underscore only")
-        return run_id
-
-    def directory(self) -> Path:
-        """Run directory: as given, or named after the run."""
-        return Path("runs") / self.name() if self.out is None else Path(self.out)
 
 
 def run(scenario: str | Path | None = None, **options: Any) -> Run:
@@ -140,47 +105,27 @@ def _first(group: BaseExceptionGroup) -> BaseException:
 
 async def _run(options: RunOptions) -> int:
     began = time.perf_counter()
-    scenario = options.load()
-    pacing = Pacing.parse(options.pace)
-    run_id = options.name()
-    out = replace(options, run_id=run_id).directory()
-    choice = options.broker or scenario.broker.use
-    if options.elsewhere and "://" not in choice:
-        raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
-    if options.arm and options.observe:
-        raise RunError("--arm lets devices be written and --observe lets none: give one of them")
-    held_files(out, force=options.force)
-    sound = _sound_run(options, scenario)
-    roles = [role for role in ROLES if role not in options.elsewhere]
+    plan = plan_run(options)
     console = Console(stderr=True)
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
-            owner = await stack.enter_async_context(_feeder(scenario))
-            world = build_world(scenario, owner.layout)
-            _check_hardware(world, pacing)
-            broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
-            stage = Stage(world, run_id, broker.url, owner, options.arm, options.observe)
-            jobs = await stack.enter_async_context(services(stage, roles))
+            setup, broker = await _set_up(plan, stack)
+            jobs = await stack.enter_async_context(services(setup, plan.roles))
             # What has been built stays: looked through again and again by the collector, it would stop the
             # event loop for longer than anything else does.
             gc.freeze()
-        writer = stack.enter_context(RunWriter(out, force=options.force))
-        stack.enter_context(findable(out, run_id, broker.url))
-        writer.scenario(resolved_toml(scenario))
-        writer.feeder_map(feeder_map(world))
+        world = setup.world
+        writer = stack.enter_context(RunWriter(plan.out, force=options.force))
+        stack.enter_context(findable(plan.out, plan.run_id, setup.url))
         for line in _hardware(world, options):
             click.echo(line, err=True)
-        spot_kw = owner.layout.spot_kw
-        state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
-        for note in [*owner.layout.notes, *beyond_at_start(state, world.limits)]:
-            click.echo(f"feeder: {note}", err=True)
-            writer.event({"tick": 0, "kind": "feeder", "source": "feeder", "detail": note})
+        await _write_beginning(plan, setup, writer)
         accounts = account_names(world.roster.prosumers, world.roster.lams)
-        ledger = stack.enter_context(Ledger.create(out / LEDGER, accounts, run_id))
+        ledger = stack.enter_context(Ledger.create(plan.out / LEDGER, accounts, plan.run_id))
         progress = stack.enter_context(_progress(console))
         bar = progress.add_task("intervals", total=world.timeline.intervals)
         clock, recorder = await stack.enter_async_context(
-            control(stage, writer, ledger, pacing, lambda _: progress.advance(bar))
+            control(setup, writer, ledger, plan.pacing, lambda _: progress.advance(bar))
         )
         failure: BaseExceptionGroup | None = None
         with _ends_on_signal(clock) as signalled, _stops_on_key(clock):
@@ -188,36 +133,70 @@ async def _run(options: RunOptions) -> int:
                 await perform([*jobs, recorder.run, clock.run])
             except* SharegridError as group:
                 failure = group
+        if failure is not None and not writer.is_held:
+            raise failure
         # Whatever ended the run: what is complete is written down and said.
-        summary = summarise(
+        record = record_of(
             world,
-            recorder.tally,
-            writer,
+            _with_fault_cost(recorder.counts, plan, world, writer, ledger),
             ledger,
-            run_id=run_id,
+            run_id=plan.run_id,
             broker=broker.name,
+            lag=clock.lag,
             total_s=time.perf_counter() - began,
         )
-        if sound is not None and summary["faults"] is not None:
-            victims = {fault.prosumer for fault in world.faults}
-            table = writer.table("intervals")
-            if len(table) == len(sound.intervals):
-                summary["faults"]["cost"] = fault_cost(table, ledger, sound, victims)
-        summary["pacing"] = {"worst_lag_s": clock.lag.worst_s, "overruns": clock.lag.overruns}
+        summary = summarise(writer, record)
         writer.finish(summary)
-    page = write_report(load(out))
+    page = write_report(load(plan.out))
     Console().print(summary_table(summary))
-    click.echo(f"results: {out}   report: {page}")
+    click.echo(f"results: {plan.out}   report: {page}")
     if failure is not None:
         raise failure
     if signalled:
-        complete = summary["intervals"]["settled"]
-        click.echo(f"interrupted: {complete} intervals are complete and saved in {out}", err=True)
+        complete = summary.intervals.settled
+        click.echo(f"interrupted: {complete} intervals are complete and saved in {plan.out}", err=True)
     return INTERRUPTED if signalled else 0
 
 
+async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, BrokerHandle]:
+    """World and broker of a run."""
+    owner = await stack.enter_async_context(_feeder(plan.scenario))
+    world = build_world(plan.scenario, owner.layout)
+    _check_hardware(world, plan.pacing)
+    broker = await stack.enter_async_context(open_broker(plan.broker, port=plan.scenario.broker.port))
+    options = plan.options
+    return RunSetup(world, plan.run_id, broker.url, owner, options.arm, options.observe), broker
+
+
+async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) -> None:
+    """Write down what is known before the first interval, and say what is odd about the feeder."""
+    owner, world = setup.owner, setup.world
+    assert owner is not None
+    writer.scenario(resolved_toml(without_passwords(plan.scenario)))
+    writer.feeder_map(feeder_map(world))
+    spot_kw = owner.layout.spot_kw
+    state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
+    for note in [*owner.layout.notes, *beyond_at_start(state, world.limits)]:
+        click.echo(f"feeder: {note}", err=True)
+        writer.event({"tick": 0, "kind": "feeder", "source": FEEDER, "detail": note})
+
+
+def _with_fault_cost(
+    counts: RunCounts, plan: RunPlan, world: World, writer: RunWriter, ledger: Ledger
+) -> RunCounts:
+    """Counts of a run with what its faults cost, where a whole run without them is there to compare."""
+    if plan.fault_free is None or counts.faults is None:
+        return counts
+    table = writer.table("intervals")
+    if len(table) != len(plan.fault_free.intervals):
+        return counts
+    struck = {fault.prosumer for fault in world.faults}
+    cost = fault_cost(table, ledger, plan.fault_free, struck)
+    return replace(counts, faults=msgspec.structs.replace(counts.faults, cost=cost))
+
+
 def _check_hardware(world: World, pacing: Pacing) -> None:
-    hardware = world.wiring.hardware
+    hardware = world.placement.hardware
     if hardware and pacing.factor != 1.0:
         names = ", ".join(str(each.endpoint) for each in hardware[:3])
         raise RunError(f'hardware ({names}) lives in real time: add --pace real, or set clock = "run"')
@@ -225,11 +204,11 @@ def _check_hardware(world: World, pacing: Pacing) -> None:
 
 def _hardware(world: World, options: RunOptions) -> list[str]:
     """What a user must know of the hardware before the run begins."""
-    hardware = [each for each in world.wiring.hardware if each.kind != "meter"]
-    if not world.wiring.hardware:
+    hardware = [each for each in world.placement.hardware if each.kind != "meter"]
+    if not world.placement.hardware:
         return []
     armed = 0 if options.observe else sum(each.guard(arm=options.arm).armed for each in hardware)
-    counted = f"{len(world.wiring.hardware)} devices, {len(hardware)} of them inverters, {armed} armed"
+    counted = f"{len(world.placement.hardware)} devices, {len(hardware)} of them inverters, {armed} armed"
     lines = [f"hardware: {counted}"]
     if sys.stdin.isatty():
         lines.append(f"press {KEY} to bring all devices to their safe values at once")
@@ -249,23 +228,6 @@ def _stops_on_key(clock: Clock) -> Iterator[None]:
 
     with on_key(stop):
         yield
-
-
-def _sound_run(options: RunOptions, scenario: Scenario) -> Run | None:
-    """The run without faults that this one is to be compared with."""
-    if options.against is None:
-        return None
-    sound = load(options.against)
-    if not scenario.faults:
-        raise RunError(f"--against {options.against}: this run has no faults; leave it out")
-    if sound.summary["faults"] is not None:
-        raise RunError(f"--against {options.against}: that run has faults too; make one --without-faults")
-    if not same_but_for_faults(tomllib.loads(resolved_toml(scenario)), sound.scenario):
-        raise RunError(
-            f"--against {options.against}: that run had another scenario; give both the same, with the same "
-            "--seed, --start and --intervals"
-        )
-    return sound
 
 
 def _feeder(scenario: Scenario) -> FeederOwner:
@@ -320,7 +282,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
         await perform(
             await stack.enter_async_context(
-                services(Stage(world, run_id, broker.url, owner, options.arm, options.observe), roles)
+                services(RunSetup(world, run_id, broker.url, owner, options.arm, options.observe), roles)
             )
         )
     return 0

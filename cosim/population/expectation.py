@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.population.profiles import Forecast
-
-Floats = npt.NDArray[np.float64]
+from cosim.scenario.arrays import Floats
+from sharegrid.text import in_one_line
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class ForecastView:
     ----------
     tick
         Number of the interval, from 0.
-    opens
-        When it opens, in the site's wall time.
+    starts
+        When it starts, in the site's wall time.
     interval_h
         Its length [h].
     prosumer
@@ -39,7 +39,7 @@ class ForecastView:
     """
 
     tick: int
-    opens: datetime
+    starts: datetime
     interval_h: float
     prosumer: tuple[str, ...]
     pv_kwp: Floats
@@ -66,10 +66,10 @@ class Expectation:
         """What everybody expects, and what went wrong in it; whom the forecast fails expects the built-in."""
         usual = view.built_in
         try:
-            said = self.forecaster.expect(view)
-            load_kw, pv_kw = _column(said.load_kw, view), _column(said.pv_kw, view)
+            given = self.forecaster.expect(view)
+            load_kw, pv_kw = _column(given.load_kw, view), _column(given.pv_kw, view)
         except Exception as error:  # noqa: BLE001 - a forecast is anybody's code, and the market goes on
-            return usual, f"the forecast failed, the built-in stands in: {_in_words(error)}"
+            return usual, f"the forecast failed, the built-in stands in: {in_one_line(error)}"
         right = (load_kw >= 0.0) & (pv_kw >= 0.0) & np.isfinite(load_kw) & np.isfinite(pv_kw)
         wrong = int((self.follows & ~right).sum())
         note = (
@@ -91,8 +91,3 @@ def _column(values: Floats, view: ForecastView) -> Floats:
     if column.shape != view.pv_kwp.shape:
         raise ValueError(f"expect() gave shape {column.shape} for {view.pv_kwp.size} prosumers")
     return column
-
-
-def _in_words(error: Exception) -> str:
-    """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())

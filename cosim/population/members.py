@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from cosim.population.noise import generator
 from cosim.scenario import ScenarioError
+from cosim.scenario.arrays import Floats, Indices
 from cosim.scenario.people import PopulationSection
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
 
@@ -74,11 +73,11 @@ class Population:
     """
 
     id: tuple[str, ...]
-    lam: Ints
+    lam: Indices
     annual_kwh: Floats
     time_shift_min: Floats
     pv_kwp: Floats
-    orientation: Ints
+    orientation: Indices
     battery_kwh: Floats
     battery_kw: Floats
     battery_efficiency: Floats
@@ -86,7 +85,7 @@ class Population:
     flexible_fraction: Floats
     flexible_cost_linear: Floats
     flexible_cost_quadratic: Floats
-    opinion: Ints
+    opinion: Indices
     value_factor: Floats
     live: Bools
     profile: tuple[str, ...]
@@ -97,7 +96,7 @@ class Population:
         return len(self.id)
 
 
-def apportion(total: int, weights: Floats, minimum: int) -> Ints:
+def apportion(total: int, weights: Floats, minimum: int) -> Indices:
     """Whole numbers in proportion to weights by largest remainder, none below a minimum.
 
     Places whose fair share is below the minimum stay at it; the others share the rest by weight.
@@ -207,7 +206,7 @@ def draw_population(section: PopulationSection, seed: int, per_lam: int | None, 
     )
 
 
-def draw_opinions(section: PopulationSection, seed: int, n: int) -> Ints:
+def draw_opinions(section: PopulationSection, seed: int, n: int) -> Indices:
     """Index of the price forecast that each of ``n`` owners believes."""
     return generator(seed, "population.opinion").integers(section.outlook.opinions, size=n).astype(np.intp)
 
@@ -218,7 +217,7 @@ def draw_value_factors(section: PopulationSection, seed: int, n: int) -> Floats:
     return np.maximum(1.0 + section.outlook.value_spread * z, 0.05)
 
 
-def choose_live(lam: Ints, owner: Bools, per_lam: int, lot: Floats) -> Bools:
+def choose_live(lam: Indices, owner: Bools, per_lam: int, lot: Floats) -> Bools:
     """Members of each LAM that get live devices: by lot, those who own a device before those who do not.
 
     Parameters

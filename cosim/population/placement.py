@@ -21,7 +21,7 @@ from devices.registers.schema import Kind
 
 
 @dataclass(frozen=True)
-class External:
+class ExternalDevice:
     """One device outside the run."""
 
     entry: DeviceEntry
@@ -51,7 +51,7 @@ class External:
 
 
 @dataclass(frozen=True)
-class Wiring:
+class DevicePlacement:
     """Devices outside the run, by prosumer and kind.
 
     Attributes
@@ -60,20 +60,20 @@ class Wiring:
         Folder of the user's profiles.
     """
 
-    externals: Mapping[str, Mapping[Kind, External]]
+    external: Mapping[str, Mapping[Kind, ExternalDevice]]
     profiles: Path | None
 
     @property
-    def hardware(self) -> list[External]:
+    def hardware(self) -> list[ExternalDevice]:
         """Devices that live in real time."""
-        return [each for kinds in self.externals.values() for each in kinds.values() if each.is_real]
+        return [each for kinds in self.external.values() for each in kinds.values() if each.is_real]
 
     @property
-    def followers(self) -> dict[str, Mapping[Kind, External]]:
+    def followers(self) -> dict[str, Mapping[Kind, ExternalDevice]]:
         """Prosumers whose devices are emulated in another process that follows the run's clock."""
         return {
             name: kinds
-            for name, kinds in self.externals.items()
+            for name, kinds in self.external.items()
             if not any(each.is_real for each in kinds.values())
         }
 
@@ -89,7 +89,7 @@ class Wiring:
         observe
             Whether nothing may be commanded at all.
         """
-        kinds = self.externals.get(emulated.id, {})
+        kinds = self.external.get(emulated.id, {})
         pv, battery, meter = (kinds.get(kind) for kind in ("pv", "battery", "meter"))
         changed = msgspec.structs.replace(
             emulated,
@@ -103,7 +103,7 @@ class Wiring:
         return msgspec.structs.replace(changed, **_observed(changed)) if observe else changed
 
 
-def wire(scenario: Scenario, people: Population) -> Wiring:
+def place_devices(scenario: Scenario, people: Population) -> DevicePlacement:
     """Devices outside a run, as its scenario names them.
 
     Raises
@@ -114,12 +114,12 @@ def wire(scenario: Scenario, people: Population) -> Wiring:
     """
     folder = Path(scenario.live.profiles) if scenario.live.profiles else None
     owned = {people.id[k]: _owned(people, k) for k in range(people.size) if people.live[k]}
-    found: dict[str, dict[Kind, External]] = defaultdict(dict)
+    found: dict[str, dict[Kind, ExternalDevice]] = defaultdict(dict)
     for number, entry in enumerate(scenario.devices, start=1):
         where = f"[[devices]] {number} ({entry.prosumer})"
         try:
             profile = load_profile(entry.profile, folder)
-            external = External(entry, profile.kind, parse_endpoint(entry.connect, entry.profile))
+            external = ExternalDevice(entry, profile.kind, parse_endpoint(entry.connect, entry.profile))
         except DeviceError as error:
             raise ScenarioError(f"{where}: {error}") from None
         wrong = _entry_wrong(external, owned, found) or _envelope_wrong(entry, external.kind)
@@ -129,7 +129,7 @@ def wire(scenario: Scenario, people: Population) -> Wiring:
     for name, kinds in found.items():
         if wrong := _group_wrong(kinds, owned[name]):
             raise ScenarioError(f"[[devices]] of {name}: {wrong}")
-    return Wiring(dict(found), folder)
+    return DevicePlacement(dict(found), folder)
 
 
 def _owned(people: Population, k: int) -> set[Kind]:
@@ -140,7 +140,7 @@ def _owned(people: Population, k: int) -> set[Kind]:
 
 
 def _entry_wrong(
-    new: External, owned: Mapping[str, set[Kind]], found: Mapping[str, Mapping[Kind, External]]
+    new: ExternalDevice, owned: Mapping[str, set[Kind]], found: Mapping[str, Mapping[Kind, ExternalDevice]]
 ) -> str | None:
     """What cannot be true of an entry, given what live prosumers own and the entries before."""
     name, link = new.entry.prosumer, new.endpoint.link
@@ -178,7 +178,7 @@ def _envelope_wrong(entry: DeviceEntry, kind: Kind) -> str | None:
     return None
 
 
-def _group_wrong(kinds: Mapping[Kind, External], owned: set[Kind]) -> str | None:
+def _group_wrong(kinds: Mapping[Kind, ExternalDevice], owned: set[Kind]) -> str | None:
     """What cannot be true of all devices of one prosumer together."""
     if "meter" not in kinds:
         return "an emulated meter cannot see an inverter outside the run; name its meter too"

@@ -16,12 +16,10 @@ from broker.messages import DeviceSetPoint, DeviceState, Telemetry
 from cosim.population.expectation import Expectation, ForecastView
 from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
+from cosim.scenario.arrays import Floats, Indices
 from devices.physics.battery import advance
 from market.model.case import Resources
 from market.participants.prosumers.portfolio import Metered, Position
-
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
 
 # A PV allocation this close to what was expected is no curtailment: the inverter's limit is lifted [kW].
 CURTAILED_KW = 1e-6
@@ -30,7 +28,7 @@ HISTORY_DAYS = 2
 """Days of which the means are kept at hand for forecasts; older ones are drawn anew."""
 
 
-class Sky:
+class ProfileCache:
     """Samples and forecasts of the profiles, computed once per tick for all who ask.
 
     Parameters
@@ -66,7 +64,7 @@ class Sky:
         return self.expectation.of(
             ForecastView(
                 tick=tick,
-                opens=timeline.local(tick),
+                starts=timeline.local(tick),
                 interval_h=timeline.interval_h,
                 prosumer=people.id,
                 pv_kwp=people.pv_kwp,
@@ -125,7 +123,7 @@ class VirtualPortfolio:
 
     Parameters
     ----------
-    sky
+    cache
         Samples and forecasts of the whole population.
     members
         Indices of the prosumers, ascending.
@@ -133,27 +131,27 @@ class VirtualPortfolio:
         Reactive over active power of each prosumer's load, ``(n,)`` over the whole population.
     """
 
-    def __init__(self, sky: Sky, members: Indices, tan_phi: Floats) -> None:
-        self.sky = sky
+    def __init__(self, cache: ProfileCache, members: Indices, tan_phi: Floats) -> None:
+        self.cache = cache
         self.members = members
         self.tan_phi = tan_phi[members]
-        self.inventory = inventory_of(sky.profiles.population)
-        self.soc = sky.profiles.population.soc_start.copy()
+        self.inventory = inventory_of(cache.profiles.population)
+        self.soc = cache.profiles.population.soc_start.copy()
 
     def position(self, tick: int) -> Position:
         """Expected position from the forecast and each battery's state of charge."""
-        forecast = self.sky.forecast(tick)
-        self.offers = _offers(self.sky.profiles, self.inventory, self.members, tick, self.soc, forecast)
+        forecast = self.cache.forecast(tick)
+        self.offers = _offers(self.cache.profiles, self.inventory, self.members, tick, self.soc, forecast)
         load_kw = forecast.load_kw[self.members]
-        return Position(load_kw, self.tan_phi * load_kw, self.offers.resources, self.sky.notes(tick))
+        return Position(load_kw, self.tan_phi * load_kw, self.offers.resources, self.cache.notes(tick))
 
     def act(self, tick: int, output_kw: Floats) -> Metered:
         """Hold the set-points through the interval: curtailment is a limit, the sun decides below it."""
         members, size = self.members, self.members.size
-        people, dt_h = self.sky.profiles.population, self.sky.profiles.timeline.interval_h
-        actual: Actual = self.sky.sample(tick)
+        people, dt_h = self.cache.profiles.population, self.cache.profiles.timeline.interval_h
+        actual: Actual = self.cache.sample(tick)
         pv_kw = self.offers.total(output_kw, size, Kind.PV)
-        curtailed = pv_kw < self.sky.forecast(tick).pv_kw[members] - CURTAILED_KW
+        curtailed = pv_kw < self.cache.forecast(tick).pv_kw[members] - CURTAILED_KW
         pv_limit_kw = np.where(curtailed, pv_kw, np.inf)
         battery_kw = self.offers.total(output_kw, size, Kind.CHARGE, Kind.DISCHARGE)
         shed_kw = self.offers.total(output_kw, size, Kind.FLEXIBLE)
@@ -180,25 +178,25 @@ class TelemetryPortfolio:
     """
 
     def __init__(
-        self, sky: Sky, members: Indices, tan_phi: Floats, *, metered_reactive: bool = False
+        self, cache: ProfileCache, members: Indices, tan_phi: Floats, *, metered_reactive: bool = False
     ) -> None:
-        self.sky = sky
+        self.cache = cache
         self.members = members
-        self.names = [sky.profiles.population.id[member] for member in members]
+        self.names = [cache.profiles.population.id[member] for member in members]
         self.tan_phi = tan_phi[members]
         self.metered_reactive = metered_reactive
-        self.inventory = inventory_of(sky.profiles.population)
-        self.soc = sky.profiles.population.soc_start.copy()
+        self.inventory = inventory_of(cache.profiles.population)
+        self.soc = cache.profiles.population.soc_start.copy()
 
     def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:
         """Expected position: load and sun by forecast, what devices can do by telemetry."""
-        forecast = self.sky.forecast(tick)
+        forecast = self.cache.forecast(tick)
         states = [_by_device(telemetry.get(name)) for name in self.names]
         for member, devices in zip(self.members, states, strict=True):
             battery = devices.get("battery")
             if battery is not None and battery.soc is not None:
                 self.soc[member] = battery.soc
-        offers = _offers(self.sky.profiles, self.inventory, self.members, tick, self.soc, forecast)
+        offers = _offers(self.cache.profiles, self.inventory, self.members, tick, self.soc, forecast)
         low, high = offers.resources.min_kw.copy(), offers.resources.max_kw.copy()
         demand_kw = forecast.load_kw[self.members].copy()
         for r, (kind, owner) in enumerate(zip(offers.kind, offers.owner, strict=True)):
@@ -218,11 +216,11 @@ class TelemetryPortfolio:
                 seen = telemetry.get(name)
                 if seen is not None and seen.quality == "good" and seen.q_kvar is not None:
                     reactive_kvar[place] = seen.q_kvar
-        return Position(demand_kw, reactive_kvar, self.offers.resources, self.sky.notes(tick))
+        return Position(demand_kw, reactive_kvar, self.offers.resources, self.cache.notes(tick))
 
     def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
         """Curtailment limit of PV, lifted where nothing is curtailed, and power of the battery."""
-        people, size = self.sky.profiles.population, self.members.size
+        people, size = self.cache.profiles.population, self.members.size
         pv_kw = self.offers.total(output_kw, size, Kind.PV)
         battery_kw = self.offers.total(output_kw, size, Kind.CHARGE, Kind.DISCHARGE)
         commands: list[list[DeviceSetPoint]] = []
@@ -263,16 +261,16 @@ def _range(kind: Kind, device: DeviceState | None, low_kw: float, high_kw: float
 class LiveEnvironment:
     """What happens around live prosumers' devices (see `devices.emulation.service.Environment`)."""
 
-    def __init__(self, sky: Sky, members: Indices, tan_phi: Floats) -> None:
-        self.sky = sky
+    def __init__(self, cache: ProfileCache, members: Indices, tan_phi: Floats) -> None:
+        self.cache = cache
         self.members = members
         self.tan_phi = tan_phi[members]
 
     def substeps(self, tick: int) -> tuple[Floats, Floats, Floats, float]:
         """Load [kW], its reactive power [kvar] and available PV [kW], ``(s, m)`` each, and a sub-step [s]."""
-        actual = self.sky.sample(tick)
+        actual = self.cache.sample(tick)
         load_kw = actual.load_kw[:, self.members]
-        timeline = self.sky.profiles.timeline
+        timeline = self.cache.profiles.timeline
         return (
             load_kw,
             self.tan_phi * load_kw,

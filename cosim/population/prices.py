@@ -14,8 +14,6 @@ from cosim.scenario.checks import hourly
 from cosim.scenario.sections import MarketSection
 from cosim.scenario.timeline import Timeline
 
-Floats = NDArray[np.float64]
-
 BLOCK = 96
 
 
@@ -30,7 +28,7 @@ class Prices:
 
 
 def prices_at(market: MarketSection, timeline: Timeline, tick: int) -> Prices:
-    """Prices at a tick, by the local hour in which it opens."""
+    """Prices at a tick, by the local hour in which it starts."""
     hour = timeline.local(tick).hour
     return Prices(
         import_price=hourly(market.grid.import_price)[hour],

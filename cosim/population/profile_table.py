@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from cosim.population.members import Population
 from cosim.population.source import Source
 from cosim.scenario import Scenario
+from cosim.scenario.arrays import Floats
 from cosim.scenario.table_file import TableFile, read_table
 from cosim.scenario.timeline import Timeline
 from sharegrid.text import closest
-
-Floats = NDArray[np.float64]
 
 OFFSET = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)$")
 QUANTITIES = {

@@ -17,9 +17,8 @@ from cosim.population.source import Source, Synthetic
 from cosim.population.stored_value import value_at, value_curves
 from cosim.population.sun import clear_sky_kw_per_kwp, mean_cloud_factor
 from cosim.scenario import Scenario
+from cosim.scenario.arrays import Floats
 from cosim.scenario.timeline import Timeline, timeline_of
-
-Floats = NDArray[np.float64]
 
 VALUE_STEP_MIN = 60
 

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from cosim.population.members import Population
 from cosim.population.profiles import Forecast, Profiles
+from cosim.scenario.arrays import Floats, Indices
 from devices.physics.battery import limits_kw
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 
 class Kind(IntEnum):
@@ -31,7 +29,7 @@ class Kind(IntEnum):
 class Inventory:
     """Which resources there are, ``(r,)`` each, by prosumer and then kind; the same in every interval."""
 
-    prosumer: Ints
+    prosumer: Indices
     kind: NDArray[np.int8]
 
 
@@ -51,7 +49,7 @@ class Resources:
         Inflexible demand of each prosumer [kW], ``(n,)``.
     """
 
-    prosumer: Ints
+    prosumer: Indices
     kind: NDArray[np.int8]
     min_kw: Floats
     max_kw: Floats

@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cosim.population.household import HouseholdShape
 from cosim.population.members import Population
 from cosim.population.noise import generator, lognormal_factor, mix, smooth_normal
 from cosim.population.sun import cloud_factor
 from cosim.scenario import Scenario
+from cosim.scenario.arrays import Floats
 from cosim.scenario.timeline import Timeline
-
-Floats = NDArray[np.float64]
 
 SLOW_PART = 0.5
 

@@ -8,7 +8,7 @@ themselves.
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from cosim.scenario.arrays import Floats
 
 CELLS = 48
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.population.members import (
-    Floats,
-    Ints,
     LamSites,
     Population,
     choose_live,
@@ -15,6 +13,7 @@ from cosim.population.members import (
 )
 from cosim.population.noise import generator
 from cosim.scenario import Scenario
+from cosim.scenario.arrays import Floats, Indices
 from cosim.scenario.table_file import TableFile, read_table
 from sharegrid.text import closest
 
@@ -144,7 +143,7 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
     )
 
 
-def _lams(table: TableFile, lams: LamSites) -> Ints:
+def _lams(table: TableFile, lams: LamSites) -> Indices:
     place = {name: index for index, name in enumerate(lams.names)}
     lam = []
     for index, bus in enumerate(table.text("bus")):
@@ -158,7 +157,7 @@ def _lams(table: TableFile, lams: LamSites) -> Ints:
     return np.array(lam, dtype=np.intp)
 
 
-def _roofs(table: TableFile, scenario: Scenario, n: int) -> Ints:
+def _roofs(table: TableFile, scenario: Scenario, n: int) -> Indices:
     if "orientation" not in table.columns:
         return np.zeros(n, dtype=np.intp)
     classes = [roof.name for roof in scenario.population.pv.orientations]

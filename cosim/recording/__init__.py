@@ -1,1 +1,1 @@
-"""From messages to results: what was said in an interval, its settlement, benchmarks and rows."""
+"""From messages to results: an interval's messages, arrays and payments, its rows, and the run's summary."""

@@ -1,4 +1,4 @@
-"""Rows of the result tables (`cosim.results.columns`) from what was said and settled in an interval."""
+"""Rows of the result tables (`cosim.results.columns`) from an interval's messages, arrays and payments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from broker.messages import (
     Audit,
-    CertificateFigures,
     DeviceState,
     FeederState,
     LamOutcome,
@@ -18,24 +17,20 @@ from broker.messages import (
     WamOutcome,
     columns,
 )
-from cosim.recording.evidence import Evidence
-from cosim.recording.settle import Interval
+from cosim.recording.interval import Interval
+from cosim.recording.interval_messages import IntervalMessages
+from cosim.results.columns import DEVICES, INTERVALS, LAMS, copied
 from cosim.results.entries import Booking
-from cosim.world import World
+from cosim.world.world import World
 
-PARTS = ("energy", "loss", "voltage", "congestion")
-_TOLLS = (
-    *("tap_changes", "capacitor_switchings"),
-    *("under_pu_h", "over_pu_h", "overload_kva_h", "node_h"),
-)
-RULES_WITHOUT_NETWORK = ("no_sharing", "lam_only", "single_layer")
+_INTERVAL_NAMES = frozenset(column.name for column in INTERVALS)
 
 
 def interval_row(
-    world: World, interval: Interval, booking: Booking, evidence: Evidence, audit: Audit | None
+    world: World, interval: Interval, booking: Booking, messages: IntervalMessages, audit: Audit | None
 ) -> dict[str, Any]:
     """The interval's row, but for flags and durations, which are known once it is over."""
-    outcome, state, terms = evidence.outcome, evidence.state, interval.terms
+    outcome, state, terms = messages.outcome, messages.state, interval.terms
     member_fee = world.rules.case.fee[world.roster.lam]
     row: dict[str, Any] = {
         "tick": interval.tick,
@@ -48,39 +43,25 @@ def interval_row(
         "feed_in_price": terms.tariff.feed_in,
         "grid_scheduled_kw": interval.grid_scheduled_kw,
         "grid_actual_kw": interval.grid_actual_kw,
-        "imbalance_kwh": float(np.abs(interval.metered_kwh - interval.trade_kw * interval.dt_h).sum()),
+        "imbalance_kwh": float(np.abs(interval.deviation_kwh).sum()),
         **traded(world, interval),
-        "lam_fees_usd": float(member_fee @ np.abs(interval.trade_kw)) * interval.dt_h,
-        **{
-            key: getattr(booking, key)
-            for key in (
-                "energy_usd",
-                "imbalance_usd",
-                "residual_usd",
-                "uplift_usd",
-                "lam_surplus_usd",
-                "wam_surplus_usd",
-                "rounding_micro",
-                "entries",
-            )
-        },
+        "lam_fees_usd": float(member_fee @ np.abs(interval.allocation.trade_kw)) * interval.dt_h,
+        **copied(INTERVALS, "booking", booking),
     }
     if outcome is not None:
         row |= {
-            "rounds": outcome.rounds,
-            "energy_price": outcome.energy_price,
-            "linear_error_pu": outcome.linear_error_pu,
+            **copied(INTERVALS, "outcome", outcome),
             "binding_rows": len(outcome.row_name),
             "solve_s": outcome.clear_s,
             "confirm_s": outcome.confirm_s,
-            **_talks(outcome, evidence.lam_outcomes),
+            **_exchange(outcome, messages.lam_outcomes),
         }
     return row | _audited(audit) | _physics(state)
 
 
-def _talks(outcome: WamOutcome, lam_outcomes: Mapping[str, LamOutcome]) -> dict[str, Any]:
+def _exchange(outcome: WamOutcome, lam_outcomes: Mapping[str, LamOutcome]) -> dict[str, Any]:
     """What the exchange of bids in both layers took."""
-    local = [told.talks for told in lam_outcomes.values()]
+    local = [each.talks for each in lam_outcomes.values()]
     every = [outcome.talks, *local]
     return {
         "wam_bid_rounds": outcome.talks.rounds,
@@ -97,18 +78,18 @@ def _audited(audit: Audit | None) -> dict[str, Any]:
     if audit is None:
         return {}
     row: dict[str, Any] = {
+        **copied(INTERVALS, "audit", audit),
         "cost_market": audit.market_cost,
-        "efficiency": audit.efficiency,
         "audit_s": audit.seconds,
-        "made_kwh": audit.made_kwh,
         "saving_usd": float(columns.unpack(audit.saving).sum()) if audit.saving else None,
     }
     for each in audit.benchmarks:
         row[f"cost_{each.name}"] = each.cost
-        if each.name in RULES_WITHOUT_NETWORK:
-            row[f"violated_{each.name}"] = each.violated
+        # Benchmarks that respect the network violate nothing, and have no such column.
+        if (violated := f"violated_{each.name}") in _INTERVAL_NAMES:
+            row[violated] = each.violated
     if audit.certificate is not None:
-        row |= {name: getattr(audit.certificate, name) for name in CertificateFigures.__struct_fields__}
+        row |= copied(INTERVALS, "certificate", audit.certificate)
         row["certified"] = not audit.beyond
     if audit.rents is not None:
         row |= {
@@ -127,14 +108,13 @@ def _physics(state: FeederState | None) -> dict[str, Any]:
     v_pu, loading = columns.unpack(state.v_pu), columns.unpack(state.loading)
     fed_pu = v_pu[v_pu > 0]
     return {
-        "losses_kw": state.losses_kw,
+        **copied(INTERVALS, "state", state),
         "v_min_pu": float(fed_pu.min()) if fed_pu.size else None,
         "v_max_pu": float(fed_pu.max()) if fed_pu.size else None,
         "max_loading": float(loading.max(initial=0.0)),
         "violations": len(state.violations),
         "grid_kvar": state.source_kvar,
         "unserved_lams": len(state.unserved),
-        **{name: getattr(state, name) for name in _TOLLS},
     }
 
 
@@ -145,9 +125,10 @@ def traded(world: World, interval: Interval) -> dict[str, float]:
     and the grid.
     """
     lams = len(world.roster.lams)
-    bought = np.bincount(world.roster.lam, np.maximum(interval.trade_kw, 0.0), minlength=lams)
-    inside = bought - np.maximum(interval.net_kw, 0.0)
-    between = np.minimum(np.maximum(interval.net_kw, 0.0).sum(), np.maximum(-interval.net_kw, 0.0).sum())
+    trade_kw, net_kw = interval.allocation.trade_kw, interval.allocation.net_kw
+    bought = np.bincount(world.roster.lam, np.maximum(trade_kw, 0.0), minlength=lams)
+    inside = bought - np.maximum(net_kw, 0.0)
+    between = np.minimum(np.maximum(net_kw, 0.0).sum(), np.maximum(-net_kw, 0.0).sum())
     return {
         "bought_kwh": float(bought.sum()) * interval.dt_h,
         "traded_lam_kwh": max(0.0, float(inside.sum())) * interval.dt_h,
@@ -156,33 +137,29 @@ def traded(world: World, interval: Interval) -> dict[str, float]:
 
 
 def lam_columns(
-    world: World, interval: Interval, booking: Booking, evidence: Evidence, audit: Audit | None
+    world: World, interval: Interval, booking: Booking, messages: IntervalMessages, audit: Audit | None
 ) -> dict[str, Any]:
     """Rows of all LAMs."""
     saving = None
     if audit is not None and audit.saving:
         by_member = columns.unpack(audit.saving, len(world.roster.prosumers))
         saving = np.bincount(world.roster.lam, by_member, minlength=len(world.roster.lams))
-    outcome, state = evidence.outcome, evidence.state
+    outcome, state = messages.outcome, messages.state
     return {
         "tick": interval.tick,
         "lam": list(world.roster.lams),
-        "net_kw": interval.net_kw,
-        "price": interval.price,
-        "wam_price": interval.wam_price,
-        "alone": interval.alone,
+        "net_kw": interval.allocation.net_kw,
+        "price": interval.allocation.price,
+        "wam_price": interval.allocation.wam_price,
+        "alone": interval.allocation.alone,
         "surplus_usd": booking.lam_surplus,
         "saving_usd": saving,
         "metered_kw": None if state is None else columns.unpack(state.lam_kw),
         "v_pu": columns.unpack(state.lam_v_pu) if state is not None and state.solved else None,
         "kvar": None if state is None else columns.unpack(state.lam_kvar),
         **_reactive(outcome),
-        **_parts(outcome),
+        **({} if outcome is None else copied(LAMS, "outcome", outcome)),
     }
-
-
-def _parts(outcome: WamOutcome | None) -> dict[str, Any]:
-    return {key: None if outcome is None else getattr(outcome, key) for key in PARTS}
 
 
 def _reactive(outcome: WamOutcome | None) -> dict[str, Any]:
@@ -196,21 +173,21 @@ def node_columns(world: World, tick: int, state: FeederState) -> dict[str, Any]:
     return {"tick": tick, "node": list(world.layout.nodes), "v_pu": np.where(v_pu > 0, v_pu, np.nan)}
 
 
-def device_columns(tick: int, evidence: Evidence) -> dict[str, list[Any]]:
+def device_columns(tick: int, messages: IntervalMessages) -> dict[str, list[Any]]:
     """Rows of all live prosumers: readings before bidding and at the end, set-points beside the second."""
     rows = [
         {"tick": tick, "prosumer": name, "phase": "measure", **_reading(reading)}
-        for name, reading in evidence.measured.items()
+        for name, reading in messages.measured.items()
     ]
-    for name, reading in evidence.metered_live.items():
-        acknowledged = evidence.acknowledgements.get(name)
+    for name, reading in messages.metered_live.items():
+        acknowledged = messages.acknowledgements.get(name)
         rows.append(
             {
                 "tick": tick,
                 "prosumer": name,
                 "phase": "meter",
                 **_reading(reading),
-                **_command(evidence.set_points, name),
+                **_command(messages.set_points, name),
                 "acknowledged": None if acknowledged is None else acknowledged.ok,
             }
         )
@@ -222,12 +199,7 @@ def _reading(reading: Telemetry) -> dict[str, Any]:
     devices: dict[str, DeviceState] = {state.device: state for state in reading.devices}
     battery, pv = devices.get("battery"), devices.get("pv")
     return {
-        "p_kw": reading.p_kw,
-        "q_kvar": reading.q_kvar,
-        "v_pu": reading.v_pu,
-        "import_kwh": reading.import_kwh,
-        "export_kwh": reading.export_kwh,
-        "quality": reading.quality,
+        **copied(DEVICES, "telemetry", reading),
         "pv_kw": None if pv is None else pv.p_kw,
         "battery_kw": None if battery is None else battery.p_kw,
         "soc": None if battery is None else battery.soc,

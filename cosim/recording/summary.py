@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from broker.messages import Traffic
-from cosim.control.clock import STEPS
+from cosim.control.pacing import STEPS, Lag
+from cosim.recording.run_counts import RunCounts
 from cosim.results.economics import (
-    certificate_figures,
+    certificate_counts,
     cost_figures,
     known,
     kpi_figures,
     saving_figures,
     settlement_figures,
 )
+from cosim.results.figures import (
+    AcFigures,
+    BiddingFigures,
+    EnergyFigures,
+    FaultFigures,
+    IntervalCounts,
+    MessageCounts,
+    ModbusCounts,
+    PacingFigures,
+    Period,
+    Provenance,
+    Rounds,
+    Seconds,
+    SetPointFigures,
+    Spread,
+    VoltageRange,
+)
+from cosim.results.ledger import Ledger
 from cosim.results.network import network_figures
 from cosim.results.provenance import provenance
+from cosim.results.summary import Summary
+from cosim.results.writer import RunWriter
+from cosim.world.world import World
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cosim.recording.recorder import Tally
-    from cosim.results.directory import RunWriter
-    from cosim.results.ledger import Ledger
-    from cosim.world import World
-
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class RunRecord:
     """What a run's tables do not hold.
 
     Attributes
@@ -56,6 +73,8 @@ class Facts:
         How long set-points took to be read back, and to show at the meter [s].
     total_s
         Wall time of the run [s].
+    lag
+        How far a paced run fell behind.
     origin
         What ``provenance`` gives.
     faults
@@ -79,39 +98,37 @@ class Facts:
     written_s: Sequence[float] = ()
     shown_s: Sequence[float] = ()
     total_s: float
-    origin: Mapping[str, Any]
-    faults: Mapping[str, Any] | None = None
+    lag: Lag
+    origin: Provenance
+    faults: FaultFigures | None = None
 
 
-def summarise(
+def record_of(
     world: World,
-    tally: Tally,
-    writer: RunWriter,
+    counts: RunCounts,
     ledger: Ledger,
     *,
     run_id: str,
     broker: str,
+    lag: Lag,
     total_s: float,
-) -> dict[str, Any]:
-    """Summary of a run that is over, from what its services hold.
+) -> RunRecord:
+    """What a run's tables do not hold, from the services that do.
 
     Parameters
     ----------
-    world, tally, writer, ledger
-        The run's world, the recorder's counts, and where rows and payments went.
+    world, counts, ledger
+        The run's world, what its recorder counted, and where payments went.
     run_id, broker
         Names of the run and of the broker that carried its messages.
+    lag
+        How far its clock fell behind.
     total_s
         Wall time of the run [s].
-
-    Returns
-    -------
-    dict
-        What ``build_summary`` gives.
     """
     live = world.population.live
     devices = (world.population.pv_kwp[live] > 0).sum() + (world.population.battery_kw[live] > 0).sum()
-    facts = Facts(
+    return RunRecord(
         run_id=run_id,
         feeder=world.layout.name,
         prosumers=world.population.size,
@@ -127,161 +144,145 @@ def summarise(
         nodes=len(world.layout.nodes),
         entries=ledger.entries(),
         sum_micro=ledger.sum_micro(),
-        traffic=list(tally.traffic.values()),
-        stops=tally.stops,
-        written_s=tally.written_s,
-        shown_s=tally.shown_s,
+        traffic=list(counts.traffic.values()),
+        stops=counts.stops,
+        written_s=counts.written_s,
+        shown_s=counts.shown_s,
         total_s=total_s,
+        lag=lag,
         origin=provenance(seed=world.scenario.run.seed, broker=broker),
-        faults=tally.faults,
+        faults=counts.faults,
     )
-    return build_summary(writer.table("intervals"), writer.table("prosumers"), facts)
 
 
-def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, facts: Facts) -> dict[str, Any]:
-    """Summary of a run, as docs/results.md describes it.
+def summarise(writer: RunWriter, record: RunRecord) -> Summary:
+    """Summary of a run that is over, from its tables and what they do not hold."""
+    return build_summary(writer.table("intervals"), writer.table("prosumers"), record)
+
+
+def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, record: RunRecord) -> Summary:
+    """Summary of a run.
 
     Parameters
     ----------
     intervals, prosumers
         The run's tables.
-    facts
+    record
         What they do not hold.
-
-    Returns
-    -------
-    dict
-        JSON-ready; a figure that has no meaning is ``None``.
     """
-    return {
-        "run_id": facts.run_id,
-        "feeder": facts.feeder,
-        "prosumers": facts.prosumers,
-        "lams": facts.lams,
-        "live_devices": facts.live_devices,
-        **_course(intervals, facts),
-        **_physics(intervals, facts),
-        "bidding": _bidding(intervals, facts),
-        "network": network_figures(intervals, facts.nodes, facts.interval_h),
-        "energy_kwh": _energy(intervals, facts.interval_h),
-        "cost": cost_figures(intervals),
-        "kpis": kpi_figures(intervals, prosumers, facts.interval_h),
-        "savings_usd": saving_figures(intervals, prosumers),
-        "certificate": certificate_figures(intervals),
-        "settlement": {
-            "entries": facts.entries,
-            "sum_micro": facts.sum_micro,
-            **settlement_figures(intervals),
-        },
-        **_machinery(intervals, facts),
-        "faults": None if facts.faults is None else dict(facts.faults),
-        "provenance": dict(facts.origin),
-    }
+    lower, upper = record.voltage_limits_pu
+    return Summary(
+        run_id=record.run_id,
+        feeder=record.feeder,
+        prosumers=record.prosumers,
+        lams=record.lams,
+        live_devices=record.live_devices,
+        time=_period(intervals, record.interval_h),
+        intervals=_interval_counts(intervals, record.planned),
+        voltage_pu=VoltageRange(
+            min=known(intervals["v_min_pu"].min()),
+            max=known(intervals["v_max_pu"].max()),
+            lower=lower,
+            upper=upper,
+        ),
+        max_loading=known(intervals["max_loading"].max()),
+        violations=int(intervals["violations"].fillna(0).sum()),
+        ac=AcFigures(
+            max_linear_error_pu=known(intervals["linear_error_pu"].max()),
+            rounds_p95=known(intervals["rounds"].quantile(0.95, interpolation="higher")),
+        ),
+        bidding=_bidding(intervals, record.bidding),
+        network=network_figures(intervals, record.nodes, record.interval_h),
+        energy_kwh=_energy(intervals, record.interval_h),
+        cost=cost_figures(intervals),
+        kpis=kpi_figures(intervals, prosumers, record.interval_h),
+        savings_usd=saving_figures(intervals, prosumers),
+        certificate=certificate_counts(intervals),
+        settlement=settlement_figures(intervals, record.entries, record.sum_micro),
+        messages=MessageCounts(**_sums(record.traffic, MessageCounts.__struct_fields__)),
+        modbus=ModbusCounts(**_sums(record.traffic, ModbusCounts.__struct_fields__, "modbus_")),
+        set_points=_set_points(record),
+        seconds=Seconds(
+            total=record.total_s,
+            **{name: _spread(intervals[f"{name}_s"].dropna()) for name in (*STEPS, "interval", "audit")},
+        ),
+        faults=record.faults,
+        provenance=record.origin,
+        pacing=PacingFigures(worst_lag_s=record.lag.worst_s, overruns=record.lag.overruns),
+    )
 
 
-def _course(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
-    """When the run was, and what became of its intervals."""
-    status = intervals["status"].value_counts()
+def _period(intervals: pd.DataFrame, interval_h: float) -> Period:
+    """When the run was."""
     times = intervals["time_local"]
-    return {
-        "time": {
-            "first": _text(times.iloc[0]) if len(times) else None,
-            "last": _text(times.iloc[-1]) if len(times) else None,
-            "interval_min": facts.interval_h * 60,
-        },
-        "intervals": {
-            "planned": facts.planned,
-            "settled": len(intervals),
-            "cleared": int(status.get("confirmed", 0) + status.get("unconfirmed", 0)),
-            **{name: int(status.get(name, 0)) for name in ("confirmed", "unconfirmed", "held")},
-            "flagged": int((intervals["flags"].fillna(0) > 0).sum()),
-        },
-    }
+    return Period(
+        first=_text(times.iloc[0]) if len(times) else None,
+        last=_text(times.iloc[-1]) if len(times) else None,
+        interval_min=interval_h * 60,
+    )
 
 
-def _physics(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
-    """How the feeder fared, and how true the linear model was."""
-    lower, upper = facts.voltage_limits_pu
-    return {
-        "voltage_pu": {
-            "min": known(intervals["v_min_pu"].min()),
-            "max": known(intervals["v_max_pu"].max()),
-            "lower": lower,
-            "upper": upper,
-        },
-        "max_loading": known(intervals["max_loading"].max()),
-        "violations": int(intervals["violations"].fillna(0).sum()),
-        "ac": {
-            "max_linear_error_pu": known(intervals["linear_error_pu"].max()),
-            "rounds_p95": known(intervals["rounds"].quantile(0.95, interpolation="higher")),
-        },
-    }
+def _interval_counts(intervals: pd.DataFrame, planned: int) -> IntervalCounts:
+    """What became of the run's intervals."""
+    status = {name: int((intervals["status"] == name).sum()) for name in ("confirmed", "unconfirmed", "held")}
+    return IntervalCounts(
+        planned=planned,
+        settled=len(intervals),
+        cleared=status["confirmed"] + status["unconfirmed"],
+        **status,
+        flagged=int((intervals["flags"].fillna(0) > 0).sum()),
+    )
 
 
-def _bidding(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
+def _bidding(intervals: pd.DataFrame, form: str) -> BiddingFigures:
     """What the exchange of bids took."""
-    return {
-        "form": facts.bidding,
-        "wam_rounds": _middle_and_most(intervals["wam_bid_rounds"]),
-        "lam_rounds": _middle_and_most(intervals["lam_bid_rounds"]),
-        "messages": int(intervals["bid_messages"].sum()),
-        "bytes": int(intervals["bid_bytes"].sum()),
-        "damped": int(intervals["bids_damped"].sum()),
-        "accelerated": int(intervals["bids_accelerated"].sum()),
-    }
+    return BiddingFigures(
+        form=form,
+        wam_rounds=_rounds(intervals["wam_bid_rounds"]),
+        lam_rounds=_rounds(intervals["lam_bid_rounds"]),
+        messages=int(intervals["bid_messages"].sum()),
+        bytes=int(intervals["bid_bytes"].sum()),
+        damped=int(intervals["bids_damped"].sum()),
+        accelerated=int(intervals["bids_accelerated"].sum()),
+    )
 
 
-def _energy(intervals: pd.DataFrame, interval_h: float) -> dict[str, float]:
-    return {
-        "lam": float(intervals["traded_lam_kwh"].sum()),
-        "wam": float(intervals["traded_wam_kwh"].sum()),
-        "import": float(intervals["grid_actual_kw"].clip(lower=0).sum() * interval_h),
-        "export": float(intervals["grid_actual_kw"].clip(upper=0).abs().sum() * interval_h),
-        "losses": float(intervals["losses_kw"].sum() * interval_h),
-        "imbalance": float(intervals["imbalance_kwh"].sum()),
-    }
+def _energy(intervals: pd.DataFrame, interval_h: float) -> EnergyFigures:
+    head_kw = intervals["grid_actual_kw"]
+    return EnergyFigures(
+        lam=float(intervals["traded_lam_kwh"].sum()),
+        wam=float(intervals["traded_wam_kwh"].sum()),
+        imported=float(head_kw.clip(lower=0).sum() * interval_h),
+        exported=float(head_kw.clip(upper=0).abs().sum() * interval_h),
+        losses=float(intervals["losses_kw"].sum() * interval_h),
+        imbalance=float(intervals["imbalance_kwh"].sum()),
+    )
 
 
-def _machinery(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
-    """Messages, registers and wall time."""
-    return {
-        "messages": {
-            name: sum(getattr(each, name) for each in facts.traffic)
-            for name in ("sent", "received", "gaps", "duplicates", "late", "rejected")
-        },
-        "modbus": {
-            name: sum(getattr(each, f"modbus_{name}") for each in facts.traffic)
-            for name in ("reads", "writes", "errors")
-        },
-        "set_points": {
-            "limited": sum(each.set_points_limited for each in facts.traffic),
-            "renewed": sum(each.set_points_renewed for each in facts.traffic),
-            "emergency_stops": facts.stops,
-            "to_register_s": _spread_of(facts.written_s),
-            "to_meter_s": _spread_of(facts.shown_s),
-        },
-        "seconds": {
-            "total": facts.total_s,
-            **{step: _spread(intervals[f"{step}_s"]) for step in (*STEPS, "interval")},
-            "audit": _spread(intervals["audit_s"]),
-        },
-    }
+def _set_points(record: RunRecord) -> SetPointFigures:
+    return SetPointFigures(
+        limited=sum(each.set_points_limited for each in record.traffic),
+        renewed=sum(each.set_points_renewed for each in record.traffic),
+        emergency_stops=record.stops,
+        to_register_s=_spread(record.written_s),
+        to_meter_s=_spread(record.shown_s),
+    )
+
+
+def _sums(traffic: Iterable[Traffic], names: Sequence[str], prefix: str = "") -> dict[str, int]:
+    """Sums over services of counts that each of them reports, by name."""
+    return {name: sum(getattr(each, prefix + name) for each in traffic) for name in names}
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _spread_of(values: Sequence[float]) -> dict[str, float | None]:
-    if not values:
-        return {"p50": None, "p95": None}
-    return {f"p{q}": float(np.percentile(values, q)) for q in (50, 95)}
+def _rounds(column: pd.Series[Any]) -> Rounds:
+    return Rounds(p50=known(column.quantile(0.5, interpolation="higher")), max=known(column.max()))
 
 
-def _middle_and_most(rounds: pd.Series[Any]) -> dict[str, float | None]:
-    middle = rounds.quantile(0.5, interpolation="higher")
-    return {"p50": known(middle), "max": known(rounds.max())}
-
-
-def _spread(column: pd.Series[Any]) -> dict[str, float | None]:
-    return {"p50": known(column.quantile(0.5)), "p95": known(column.quantile(0.95))}
+def _spread(values: Sequence[float] | pd.Series[Any]) -> Spread:
+    if not len(values):
+        return Spread(p50=None, p95=None)
+    return Spread(p50=float(np.percentile(values, 50)), p95=float(np.percentile(values, 95)))

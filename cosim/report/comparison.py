@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cosim.report.condense import condense, local_times, spread, stride_of
 from cosim.report.plotting import BLUE, ORANGE, Figure, band, bars, figure, line
 from cosim.results.arrow import ResultsError
-from cosim.results.directory import Run
+from cosim.results.reader import Run
+from cosim.results.summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,18 +47,19 @@ def compare(run: Run, other: Run, most_points: int) -> Comparison:
         The runs have intervals of different length, or begin at different times.
     """
     for key in ("interval_min", "first"):
-        if run.summary["time"][key] != other.summary["time"][key]:
+        here, there = (getattr(each.summary.time, key) for each in (run, other))
+        if here != there:
             raise ResultsError(
-                f"{other.path}: its {key} is {other.summary['time'][key]}, not {run.summary['time'][key]} "
+                f"{other.path}: its {key} is {there}, not {here} "
                 "as in the run beside it; compare runs of the same intervals"
             )
-    names = run.summary["run_id"], other.summary["run_id"]
+    names = run.summary.run_id, other.summary.run_id
     points, x = [], []
     for each in (run, other):
         stride = stride_of(len(each.intervals), most_points)
         points.append(condense(each.intervals, stride))
-        x.append(local_times(points[-1], each.summary["time"]["first"]))
-    limits = [run.summary["voltage_pu"][name] for name in ("lower", "upper")]
+        x.append(local_times(points[-1], each.summary.time.first))
+    limits = [run.summary.voltage_pu.lower, run.summary.voltage_pu.upper]
     volts = [
         spread(each.nodes, "v_pu", shown.index, stride_of(len(each.intervals), most_points))
         for each, shown in zip((run, other), points, strict=True)
@@ -103,7 +105,7 @@ def compare(run: Run, other: Run, most_points: int) -> Comparison:
 
 
 def _hours(run: Run) -> float:
-    return float(run.summary["time"]["interval_min"]) / 60.0
+    return float(run.summary.time.interval_min) / 60.0
 
 
 def _outside_pct(run: Run, points: pd.DataFrame) -> pd.Series[Any]:
@@ -111,24 +113,24 @@ def _outside_pct(run: Run, points: pd.DataFrame) -> pd.Series[Any]:
     return 100.0 * points["node_h"] / (max(nodes, 1) * _hours(run))
 
 
-def _rows(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[Row]:
-    def row(name: str, pick: Any, form: str) -> Row:
+def _rows(here: Summary, there: Summary) -> list[Row]:
+    def row(name: str, pick: Callable[[Summary], float | None], form: str) -> Row:
         return Row(name, *(_text(pick(each), form) for each in (here, there)))
 
     return [
-        row("confirmed intervals", lambda each: each["intervals"]["confirmed"], "{:,}"),
-        row("lowest voltage, pu", lambda each: each["voltage_pu"]["min"], "{:.4f}"),
-        row("highest voltage, pu", lambda each: each["voltage_pu"]["max"], "{:.4f}"),
-        row("highest loading", lambda each: each["max_loading"], "{:.1%}"),
-        row("limits broken as metered", lambda each: each["violations"], "{:,}"),
-        row("below limits, pu h", lambda each: each["network"]["under_pu_h"], "{:.4g}"),
-        row("above limits, pu h", lambda each: each["network"]["over_pu_h"], "{:.4g}"),
-        row("node-intervals outside", lambda each: each["network"]["node_intervals_outside"], "{:.2%}"),
-        row("above ratings, kVA h", lambda each: each["network"]["overload_kva_h"], "{:,.0f}"),
-        row("tap steps", lambda each: each["network"]["tap_changes"], "{:,}"),
-        row("losses, kWh", lambda each: each["network"]["losses_kwh"], "{:,.0f}"),
-        row("export, kWh", lambda each: each["network"]["head_export_kwh"], "{:,.0f}"),
-        row("social cost, $", lambda each: each["cost"]["market"], "{:,.2f}"),
+        row("confirmed intervals", lambda each: each.intervals.confirmed, "{:,}"),
+        row("lowest voltage, pu", lambda each: each.voltage_pu.min, "{:.4f}"),
+        row("highest voltage, pu", lambda each: each.voltage_pu.max, "{:.4f}"),
+        row("highest loading", lambda each: each.max_loading, "{:.1%}"),
+        row("limits broken as metered", lambda each: each.violations, "{:,}"),
+        row("below limits, pu h", lambda each: each.network.under_pu_h, "{:.4g}"),
+        row("above limits, pu h", lambda each: each.network.over_pu_h, "{:.4g}"),
+        row("node-intervals outside", lambda each: each.network.node_intervals_outside, "{:.2%}"),
+        row("above ratings, kVA h", lambda each: each.network.overload_kva_h, "{:,.0f}"),
+        row("tap steps", lambda each: each.network.tap_changes, "{:,}"),
+        row("losses, kWh", lambda each: each.network.losses_kwh, "{:,.0f}"),
+        row("export, kWh", lambda each: each.network.head_export_kwh, "{:,.0f}"),
+        row("social cost, $", lambda each: each.cost.market, "{:,.2f}"),
     ]
 
 

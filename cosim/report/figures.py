@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cosim.control.clock import STEPS
+from cosim.control.pacing import STEPS
 from cosim.report.plotting import (
     BLUE,
     GREEN,
@@ -27,10 +27,19 @@ from cosim.report.plotting import (
     line,
     values,
 )
+from cosim.results.columns import ADDED_PARTS
+from cosim.results.figures import BENCHMARK_LABELS, BENCHMARKS, CostFigures
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_ADDED_PARTS = dict(
+    zip(
+        ADDED_PARTS,
+        (("marginal losses", GREY), ("voltage limits", PURPLE), ("current limits", RED)),
+        strict=True,
+    )
+)
 _STEP_COLOURS = (GREY, SKY, BLUE, GREEN, ORANGE, PURPLE, PALE)
 
 
@@ -60,9 +69,7 @@ def prices(x: Sequence[str], points: pd.DataFrame, spread: Mapping[str, pd.DataF
 def price_parts(x: Sequence[str], parts: pd.DataFrame) -> Figure:
     """What DLMPs add to the energy price [$/kWh]: means of its parts over LAMs."""
     return figure(
-        bars(x, parts["loss"], "marginal losses", GREY),
-        bars(x, parts["voltage"], "voltage limits", PURPLE),
-        bars(x, parts["congestion"], "current limits", RED),
+        *(bars(x, parts[name], *shown) for name, shown in _ADDED_PARTS.items()),
         y_title="$/kWh, mean over LAMs",
         hover=".5f",
     )
@@ -76,13 +83,11 @@ def parts_by_lam(lams: pd.DataFrame) -> Figure:
     lams
         A run's table of LAMs.
     """
-    mean = lams.groupby("lam", observed=True)[["loss", "voltage", "congestion"]].mean().dropna(how="all")
+    mean = lams.groupby("lam", observed=True)[list(ADDED_PARTS)].mean().dropna(how="all")
     mean = mean.loc[mean.sum(axis=1).sort_values(kind="stable").index]
     x = [str(lam) for lam in mean.index]
     plot = figure(
-        bars(x, mean["loss"], "marginal losses", GREY),
-        bars(x, mean["voltage"], "voltage limits", PURPLE),
-        bars(x, mean["congestion"], "current limits", RED),
+        *(bars(x, mean[name], *shown) for name, shown in _ADDED_PARTS.items()),
         y_title="$/kWh, mean over intervals",
         hover=".5f",
     )
@@ -194,15 +199,12 @@ def savings(x: Sequence[str], points: pd.DataFrame, hours: float) -> Figure:
     )
 
 
-def totals(cost: Mapping[str, float | None]) -> Figure:
+def totals(cost: CostFigures) -> Figure:
     """Social cost of the run under each arrangement [$], as bars."""
+    colours = {"no_sharing": GREY, "lam_only": ORANGE, "single_layer": SKY, "single_layer_network": GREEN}
     shown = {
-        "no sharing": (cost["no_sharing"], GREY),
-        "LAM only": (cost["lam_only"], ORANGE),
-        "market": (cost["market"], BLUE),
-        "one layer, no network": (cost["single_layer"], SKY),
-        "one layer, network": (cost["single_layer_network"], GREEN),
-        "optimum": (cost["optimum"], PALE),
+        "market": (cost.market, BLUE),
+        **{BENCHMARK_LABELS[name]: (getattr(cost, name), colours.get(name, PALE)) for name in BENCHMARKS},
     }
     known = {label: (value, colour) for label, (value, colour) in shown.items() if value is not None}
     amounts = [value for value, _ in known.values()]

@@ -8,6 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
+from cosim.feeder.linear import VOLTAGE_TOLERANCE_PU
 from cosim.report import figures
 from cosim.report.comparison import compare
 from cosim.report.condense import condense, local_times, means, spread, stride_of
@@ -21,10 +24,12 @@ from cosim.report.tables import (
     network_lines,
     worst_figures,
 )
-from cosim.results.arrow import translated
-from cosim.results.directory import REPORT, Run, load
+from cosim.results.arrow import replace_file, translated
+from cosim.results.columns import ADDED_PARTS
+from cosim.results.directory import REPORT
 from cosim.results.entries import KINDS
-from cosim.results.summary_table import VOLTAGE_TOLERANCE_PU, within_limits
+from cosim.results.reader import Run, load
+from cosim.results.summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +38,7 @@ MOST_POINTS = 1500
 MOST_EVENTS = 200
 
 
-class Figure(NamedTuple):
+class KeyFigure(NamedTuple):
     """One key figure; ``good`` is false where it needs attention."""
 
     label: str
@@ -80,26 +85,29 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    for each in (run, *([] if other is None else [other])):
+        each.check_whole()
     summary = run.summary
-    labels = _labels(run.intervals, summary["time"]["first"])
+    labels = _labels(run.intervals, summary.time.first)
     settlement, payments = money_tables(run)
     drawing = map_data(run.feeder_map, run.intervals, run.lams, run.nodes, labels, _limits(summary))
     comparison = None if other is None else compare(run, other, MOST_POINTS)
     drawn = _figures(run) | ({} if comparison is None else comparison.figures)
     page = environment.get_template("report.html.j2").render(
         summary=summary,
+        counts=lambda part: msgspec.structs.asdict(part).items(),
         title=_title(summary),
         key_figures=key_figures(summary),
         incidents=incidents(run.intervals, run.events, labels),
         most_incidents=MOST_EVENTS,
-        faults=fault_rows(run.faults, labels) if summary["faults"] else [],
-        fault_figures=fault_figures(summary["faults"]) if summary["faults"] else [],
+        faults=fault_rows(run.faults, labels) if summary.faults else [],
+        fault_figures=fault_figures(summary.faults) if summary.faults else [],
         settlement=settlement,
         payments=payments,
-        kept=kept(summary["settlement"]),
+        kept=kept(summary.settlement),
         indicators=indicators(summary),
-        certificate=worst_figures(summary["certificate"]),
-        network=network_lines(summary["network"]),
+        certificate=worst_figures(summary.certificate),
+        network=network_lines(summary.network),
         kinds=KINDS,
         comparison=comparison,
         has_map=drawing is not None,
@@ -107,84 +115,82 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
         data=Markup(_embedded({"figures": drawn, "map": drawing})),  # noqa: S704 - escaped there
     )
     with translated(path):
-        path.write_text(page, encoding="utf-8")
+        replace_file(path, page.encode())
     return path
 
 
-def key_figures(summary: Mapping[str, Any]) -> list[Figure]:
+def key_figures(summary: Summary) -> list[KeyFigure]:
     """Figures at the head of the page."""
-    counts, cost, volts, ac = (summary[key] for key in ("intervals", "cost", "voltage_pu", "ac"))
-    settlement, messages, modbus = summary["settlement"], summary["messages"], summary["modbus"]
-    proof, kpis = summary["certificate"], summary["kpis"]
-    lost = sum(messages[name] for name in ("gaps", "duplicates", "late", "rejected"))
-    complete = counts["planned"] == counts["settled"] == counts["confirmed"]
-    saved = None if cost["market"] is None else cost["no_sharing"] - cost["market"]
+    counts, cost, volts, ac = summary.intervals, summary.cost, summary.voltage_pu, summary.ac
+    settlement, messages, modbus = summary.settlement, summary.messages, summary.modbus
+    proof, kpis = summary.certificate, summary.kpis
+    lost, saved = sum(messages.faulty.values()), cost.saved
     return [
-        Figure(
+        KeyFigure(
             "confirmed by AC power flow",
-            f"{counts['confirmed']} / {counts['planned']}",
-            f"intervals; {counts['settled']} settled, {counts['flagged']} flagged",
-            complete,
+            f"{counts.confirmed} / {counts.planned}",
+            f"intervals; {counts.settled} settled, {counts.flagged} flagged",
+            counts.is_complete,
         ),
-        Figure(
+        KeyFigure(
             "efficiency",
-            "not defined" if cost["efficiency"] is None else f"{cost['efficiency']:.2%}",
-            f"of what sharing can save, over {cost['efficiency_intervals']} intervals",
+            "not defined" if cost.efficiency is None else f"{cost.efficiency:.2%}",
+            f"of what sharing can save, over {cost.efficiency_intervals} intervals",
         ),
-        Figure(
+        KeyFigure(
             "saved by sharing",
             "not known" if saved is None else f"{saved:,.2f} $",
-            "" if saved is None else f"of {cost['no_sharing']:,.2f} $ without sharing",
+            "" if cost.no_sharing is None else f"of {cost.no_sharing:,.2f} $ without sharing",
         ),
-        Figure(
+        KeyFigure(
             "prosumers not worse off",
-            _percent(kpis["not_worse_share"]),
+            _percent(kpis.not_worse_share),
             "than without sharing, over the run",
         ),
-        Figure(
+        KeyFigure(
             "self-sufficiency",
-            _percent(kpis["self_sufficiency"]),
+            _percent(kpis.self_sufficiency),
             "of what is consumed is made on the feeder",
         ),
-        Figure(
+        KeyFigure(
             "met inside LAMs",
-            _percent(kpis["lam_internal_share"]),
+            _percent(kpis.lam_internal_share),
             "of what prosumers buy comes from their own LAM",
         ),
-        Figure(
+        KeyFigure(
             "certified equilibrium",
-            f"{proof['holds']} / {proof['intervals']}",
-            f"intervals; duality gap at most {_plain(proof['duality_gap'])} $/h",
-            proof["holds"] == proof["intervals"],
+            f"{proof.holds} / {proof.intervals}",
+            f"intervals; duality gap at most {_plain(proof.duality_gap)} $/h",
+            proof.holds == proof.intervals,
         ),
-        Figure(
+        KeyFigure(
             "voltage",
-            "not known" if volts["min"] is None else f"{volts['min']:.3f} – {volts['max']:.3f} pu",
-            f"limits {volts['lower']:g} and {volts['upper']:g} pu; {summary['violations']} violations",
-            within_limits(volts) and not summary["violations"],
+            "not known" if None in (volts.min, volts.max) else f"{volts.min:.3f} – {volts.max:.3f} pu",
+            f"limits {volts.lower:g} and {volts.upper:g} pu; {summary.violations} violations",
+            volts.is_within and not summary.violations,
         ),
-        Figure(
+        KeyFigure(
             "linear model off AC",
-            "not known" if ac["max_linear_error_pu"] is None else f"{ac['max_linear_error_pu']:.1e} pu",
-            f"at most; {_plain(ac['rounds_p95'])} rounds in 95 % of intervals",
+            "not known" if ac.max_linear_error_pu is None else f"{ac.max_linear_error_pu:.1e} pu",
+            f"at most; {_plain(ac.rounds_p95)} rounds in 95 % of intervals",
         ),
-        Figure(
+        KeyFigure(
             "ledger",
-            f"{settlement['sum_micro']} µ$",
-            f"sum of {settlement['entries']:,} entries",
-            settlement["sum_micro"] == 0,
+            f"{settlement.sum_micro} µ$",
+            f"sum of {settlement.entries:,} entries",
+            settlement.sum_micro == 0,
         ),
-        Figure(
+        KeyFigure(
             "messages",
-            f"{messages['received']:,}",
+            f"{messages.received:,}",
             f"received; {lost:,} lost, doubled, late or rejected",
             not lost,
         ),
-        Figure(
+        KeyFigure(
             "Modbus transactions",
-            f"{modbus['reads'] + modbus['writes']:,}",
-            f"with {summary['live_devices']:,} live devices; {modbus['errors']:,} errors",
-            not modbus["errors"],
+            f"{modbus.reads + modbus.writes:,}",
+            f"with {summary.live_devices:,} live devices; {modbus.errors:,} errors",
+            not modbus.errors,
         ),
     ]
 
@@ -232,14 +238,12 @@ def _figures(run: Run) -> dict[str, Any]:
     summary = run.summary
     stride = stride_of(len(run.intervals), MOST_POINTS)
     points = condense(run.intervals, stride)
-    x = local_times(points, summary["time"]["first"])
-    hours = stride * summary["time"]["interval_min"] / 60.0
+    x = local_times(points, summary.time.first)
+    hours = stride * summary.time.interval_min / 60.0
     ranges = {name: spread(run.lams, name, points.index, stride) for name in ("price", "wam_price")}
     return {
         "prices": figures.prices(x, points, ranges),
-        "parts": figures.price_parts(
-            x, means(run.lams, ("loss", "voltage", "congestion"), points.index, stride)
-        ),
+        "parts": figures.price_parts(x, means(run.lams, ADDED_PARTS, points.index, stride)),
         "by_lam": figures.parts_by_lam(run.lams),
         "rents": figures.rents(x, points, hours),
         "voltages": figures.voltages(
@@ -250,7 +254,7 @@ def _figures(run: Run) -> dict[str, Any]:
         ),
         "loading": figures.loading(x, points),
         "energy": figures.energy(x, points, hours),
-        "totals": figures.totals(summary["cost"]),
+        "totals": figures.totals(summary.cost),
         "savings": figures.savings(x, points, hours),
         "head": figures.head_power(x, points),
         "error": figures.linear_error(x, points, VOLTAGE_TOLERANCE_PU),
@@ -260,19 +264,19 @@ def _figures(run: Run) -> dict[str, Any]:
 
 def happened(events: list[dict[str, Any]], times: Mapping[int, str], stride: int) -> list[tuple[str, str]]:
     """When and what happened to the feeder, at the points of a figure: events of one point in one text."""
-    told: dict[str, list[str]] = {}
+    details: dict[str, list[str]] = {}
     for event in events:
         if event.get("kind") == "event" and event["tick"] // stride in times:
-            told.setdefault(times[event["tick"] // stride], []).append(str(event["detail"]))
-    return [(when, "; ".join(details)) for when, details in told.items()]
+            details.setdefault(times[event["tick"] // stride], []).append(str(event["detail"]))
+    return [(when, "; ".join(each)) for when, each in details.items()]
 
 
-def _title(summary: Mapping[str, Any]) -> str:
-    first, counts = summary["time"]["first"], summary["intervals"]
+def _title(summary: Summary) -> str:
+    first, counts = summary.time.first, summary.intervals
     if first is None:
         return "no interval was completed"
     begun = datetime.fromisoformat(first).strftime("%d %B %Y, %H:%M").removeprefix("0")
-    return f"from {begun}, {counts['settled']:,} intervals of {summary['time']['interval_min']:g} min"
+    return f"from {begun}, {counts.settled:,} intervals of {summary.time.interval_min:g} min"
 
 
 def _labels(intervals: pd.DataFrame, first_local: str | None) -> dict[int, str]:
@@ -280,8 +284,8 @@ def _labels(intervals: pd.DataFrame, first_local: str | None) -> dict[int, str]:
     return {tick: time[:16] for tick, time in zip(intervals["tick"].tolist(), times, strict=True)}
 
 
-def _limits(summary: Mapping[str, Any]) -> list[float]:
-    return [summary["voltage_pu"][name] for name in ("lower", "upper")]
+def _limits(summary: Summary) -> list[float]:
+    return [summary.voltage_pu.lower, summary.voltage_pu.upper]
 
 
 def _plain(value: float | None) -> str:

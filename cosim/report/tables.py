@@ -6,9 +6,20 @@ from collections.abc import Mapping
 from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cosim.results.directory import LEDGER, Run
+from cosim.results.columns import INTERVALS
+from cosim.results.directory import LEDGER
 from cosim.results.entries import KINDS, MICRO
+from cosim.results.figures import (
+    CERTIFICATE,
+    CertificateCounts,
+    FaultFigures,
+    NetworkFigures,
+    SavingFigures,
+    SettlementFigures,
+)
 from cosim.results.ledger import Ledger
+from cosim.results.reader import Run
+from cosim.results.summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,89 +52,86 @@ class Line(NamedTuple):
     note: str
 
 
-def indicators(summary: Mapping[str, Any]) -> list[Line]:
+def indicators(summary: Summary) -> list[Line]:
     """Indicators of the run as docs/kpis.md defines them."""
-    kpis, savings = summary["kpis"], summary["savings_usd"]
+    kpis, savings = summary.kpis, summary.savings_usd
     return [
-        Line("efficiency", _percent(kpis["efficiency"]), "of what sharing can save, saved by the market"),
-        Line("price of anarchy", _number(kpis["price_of_anarchy"], 6), "cost of the market over least cost"),
-        Line("self-sufficiency", _percent(kpis["self_sufficiency"]), "of consumption made on the feeder"),
-        Line("self-consumption", _percent(kpis["self_consumption"]), "of what is made, used on the feeder"),
-        Line("peak to average", _number(kpis["peak_to_average"], 3), "of the power at the feeder head"),
-        Line("inside LAMs", _percent(kpis["lam_internal_share"]), "of purchases met by the own LAM"),
-        Line("not worse off", _percent(kpis["not_worse_share"]), "of prosumers, against no sharing"),
-        Line("Jain's index", _number(kpis["savings_jain"], 3), "of savings; 1 where all save the same"),
-        Line("Gini coefficient", _number(kpis["savings_gini"], 3), "of savings; 0 where all save the same"),
-        Line("saving, median", _usd(savings["median"]), f"of a prosumer; {_spread(savings)}"),
+        Line("efficiency", _percent(kpis.efficiency), "of what sharing can save, saved by the market"),
+        Line("price of anarchy", _number(kpis.price_of_anarchy, 6), "cost of the market over least cost"),
+        Line("self-sufficiency", _percent(kpis.self_sufficiency), "of consumption made on the feeder"),
+        Line("self-consumption", _percent(kpis.self_consumption), "of what is made, used on the feeder"),
+        Line("peak to average", _number(kpis.peak_to_average, 3), "of the power at the feeder head"),
+        Line("inside LAMs", _percent(kpis.lam_internal_share), "of purchases met by the own LAM"),
+        Line("not worse off", _percent(kpis.not_worse_share), "of prosumers, against no sharing"),
+        Line("Jain's index", _number(kpis.savings_jain, 3), "of savings; 1 where all save the same"),
+        Line("Gini coefficient", _number(kpis.savings_gini, 3), "of savings; 0 where all save the same"),
+        Line("saving, median", _usd(savings.median), f"of a prosumer; {_spread(savings)}"),
     ]
 
 
-def network_lines(network: Mapping[str, Any]) -> list[Line]:
+def network_lines(network: NetworkFigures) -> list[Line]:
     """What the run did to its feeder, as docs/kpis.md defines it."""
-    head = f"{network['head_import_kvarh']:,.0f} kvarh drawn, {network['head_export_kvarh']:,.0f} returned"
+    head = f"{network.head_import_kvarh:,.0f} kvarh drawn, {network.head_export_kvarh:,.0f} returned"
     return [
-        Line("below voltage limits", f"{network['under_pu_h']:.3g} pu h", "over nodes and time"),
-        Line("above voltage limits", f"{network['over_pu_h']:.3g} pu h", "over nodes and time"),
-        Line("outside", _percent(network["node_intervals_outside"]), "of node-intervals"),
-        Line("above ratings", f"{network['overload_kva_h']:.3g} kVA h", "over conductors and time"),
-        Line("tap steps", f"{network['tap_changes']:,}", "of regulators"),
-        Line("switchings", f"{network['capacitor_switchings']:,}", "of capacitors"),
-        Line("losses", f"{network['losses_kwh']:,.0f} kWh", "of lines and transformers"),
-        Line("import", f"{network['head_import_kwh']:,.0f} kWh", "at the feeder head"),
-        Line("export", f"{network['head_export_kwh']:,.0f} kWh", f"at the feeder head; {head}"),
-        Line("without source", f"{network['unserved_lam_h']:g} h", "LAMs and time"),
+        Line("below voltage limits", f"{network.under_pu_h:.3g} pu h", "over nodes and time"),
+        Line("above voltage limits", f"{network.over_pu_h:.3g} pu h", "over nodes and time"),
+        Line("outside", _percent(network.node_intervals_outside), "of node-intervals"),
+        Line("above ratings", f"{network.overload_kva_h:.3g} kVA h", "over conductors and time"),
+        Line("tap steps", f"{network.tap_changes:,}", "of regulators"),
+        Line("switchings", f"{network.capacitor_switchings:,}", "of capacitors"),
+        Line("losses", f"{network.losses_kwh:,.0f} kWh", "of lines and transformers"),
+        Line("import", f"{network.head_import_kwh:,.0f} kWh", "at the feeder head"),
+        Line("export", f"{network.head_export_kwh:,.0f} kWh", f"at the feeder head; {head}"),
+        Line("without source", f"{network.unserved_lam_h:g} h", "LAMs and time"),
     ]
 
 
-def worst_figures(certificate: Mapping[str, Any]) -> list[Line]:
+def worst_figures(certificate: CertificateCounts) -> list[Line]:
     """Largest figure of each kind in the run's certificates."""
-    shown = {
-        "balance_kw": ("balance", "kW", "a balance or limit of power is missed by"),
-        "duality_gap": ("duality gap", "$/h", "between cost and the bound that prices prove"),
-        "prosumer_gain": ("a prosumer's gain", "$/h", "by another bid while all others stay"),
-        "lam_gain": ("a LAM's gain", "$/h", "by another bid under its conjecture"),
-        "price_error": ("price", "$/kWh", "a price or its parts miss what they must be by"),
-        "payment_error": ("payment", "$/h", "a payment misses what is due by"),
-    }
+    shown = [column for column in INTERVALS if column.name in CERTIFICATE]
     return [
-        Line(name, "?" if certificate[key] is None else f"{certificate[key]:.1e} {unit}", note)
-        for key, (name, unit, note) in shown.items()
+        Line(
+            column.name.rsplit("_kw", 1)[0].replace("_", " "),
+            _scientific(getattr(certificate, column.name), column.unit),
+            column.meaning.removeprefix("certificate: "),
+        )
+        for column in shown
     ]
 
 
-def kept(settlement: Mapping[str, float]) -> list[Line]:
+def kept(settlement: SettlementFigures) -> list[Line]:
     """What LAMs and the WAM keep, and why [$]."""
-    strategic = settlement["lam_surplus_usd"] - settlement["lam_fees_usd"]
+    strategic = settlement.lam_surplus_usd - settlement.lam_fees_usd
     return [
-        Line("LAMs: fees", _usd(settlement["lam_fees_usd"]), "of members, on traded energy"),
+        Line("LAMs: fees", _usd(settlement.lam_fees_usd), "of members, on traded energy"),
         Line("LAMs: strategic", _usd(strategic), "LAMs buy less, and sell less, than their members would"),
-        Line("WAM: fees", _usd(settlement["wam_fees_usd"]), "of LAMs, on their net purchases"),
-        Line("WAM: losses", _usd(settlement["loss_rent_usd"]), "marginal losses beyond what losses cost"),
-        Line("WAM: voltage limits", _usd(settlement["voltage_rent_usd"]), "where they bind"),
-        Line("WAM: current limits", _usd(settlement["congestion_rent_usd"]), "where they bind"),
-        Line("WAM: limits of the grid", _usd(settlement["limit_rent_usd"]), "where they bind"),
-        Line("uplift", _usd(settlement["uplift_usd"]), "the utility's, where the WAM's surplus is negative"),
+        Line("WAM: fees", _usd(settlement.wam_fees_usd), "of LAMs, on their net purchases"),
+        Line("WAM: losses", _usd(settlement.loss_rent_usd), "marginal losses beyond what losses cost"),
+        Line("WAM: voltage limits", _usd(settlement.voltage_rent_usd), "where they bind"),
+        Line("WAM: current limits", _usd(settlement.congestion_rent_usd), "where they bind"),
+        Line("WAM: limits of the grid", _usd(settlement.limit_rent_usd), "where they bind"),
+        Line("uplift", _usd(settlement.uplift_usd), "the utility's, where the WAM's surplus is negative"),
     ]
 
 
-def fault_figures(faults: Mapping[str, Any]) -> list[Line]:
+def fault_figures(faults: FaultFigures) -> list[Line]:
     """What injected faults made wrong, and what they cost."""
     rows = [
-        Line("settled wrongly", _kwh(faults["wrong_kwh"]), "off what really flowed, interval by interval"),
-        Line("before noticed", _kwh(faults["early_kwh"]), "of that"),
-        Line("silently", _kwh(faults["silent_kwh"]), "of that, by faults that nobody noticed"),
-        Line("never came right", _kwh(faults["left_kwh"]), "sum of counters' errors at the end"),
+        Line("settled wrongly", _kwh(faults.wrong_kwh), "off what really flowed, interval by interval"),
+        Line("before noticed", _kwh(faults.early_kwh), "of that"),
+        Line("silently", _kwh(faults.silent_kwh), "of that, by faults that nobody noticed"),
+        Line("never came right", _kwh(faults.left_kwh), "sum of counters' errors at the end"),
     ]
-    cost = faults.get("cost")
+    cost = faults.cost
     if cost is None:
         return rows
-    against = f"more than in {cost['against']}, without faults"
+    against = f"more than in {cost.against}, without faults"
     return [
         *rows,
-        Line("imbalance", _kwh(cost["imbalance_kwh"]), against),
-        Line("imbalance paid", _usd(cost["imbalance_usd"]), against),
-        Line("cost of the market", _usd(cost["market_usd"]), against),
-        Line("paid by those struck", _usd(cost["victims_usd"]), against),
+        Line("imbalance", _kwh(cost.imbalance_kwh), against),
+        Line("imbalance paid", _usd(cost.imbalance_usd), against),
+        Line("cost of the market", _usd(cost.market_usd), against),
+        Line("paid by those struck", _usd(cost.victims_usd), against),
     ]
 
 
@@ -170,8 +178,8 @@ def _row(name: str, micro: Mapping[str, int]) -> dict[str, Any]:
     return {"name": name, "kinds": kinds, "balance": _dollars(sum(micro.values()))}
 
 
-def _spread(savings: Mapping[str, float | None]) -> str:
-    return f"9 of 10 between {_usd(savings['p05'])} and {_usd(savings['p95'])}"
+def _spread(savings: SavingFigures) -> str:
+    return f"9 of 10 between {_usd(savings.p05)} and {_usd(savings.p95)}"
 
 
 def _dollars(micro: int) -> str:
@@ -193,3 +201,7 @@ def _percent(value: float | None) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "?" if value is None else f"{value:.{digits}f}"
+
+
+def _scientific(value: float | None, unit: str) -> str:
+    return "?" if value is None else f"{value:.1e} {unit}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 import numpy as np
@@ -91,13 +91,14 @@ def batches(directory: Path, table: str) -> Iterator[pa.RecordBatch]:
 
     stream = directory / f"{table}.arrows"
     if not stream.exists():
-        file = directory / f"{table}.parquet"
-        if file.exists():
-            yield from pq.ParquetFile(file).iter_batches(_ROW_GROUP)
+        file = pq.ParquetFile(directory / f"{table}.parquet", page_checksum_verification=True)
+        with file:
+            yield from file.iter_batches(_ROW_GROUP)
         return
     with stream.open("rb") as source:
+        rows = pa.ipc.open_stream(source)
         try:
-            yield from pa.ipc.open_stream(source)
+            yield from rows
         except (pa.ArrowInvalid, OSError):
             # A killed process leaves its last rows cut off; those before are whole.
             return
@@ -110,7 +111,10 @@ def to_parquet(directory: Path, table: str) -> None:
 
     fields = schema(table)
     fresh = directory / f"{table}.new"
-    with pq.ParquetWriter(fresh, fields) as writer:
+    with (
+        fresh_file(fresh, replace=True) as file,
+        pq.ParquetWriter(file, fields, write_page_checksum=True) as writer,
+    ):
         waiting: list[pa.RecordBatch] = []
         for batch in batches(directory, table):
             waiting.append(batch)
@@ -123,12 +127,40 @@ def to_parquet(directory: Path, table: str) -> None:
 
 
 def frame(directory: Path, table: str) -> pd.DataFrame:
-    """Table of a run directory, empty where nothing was written; raises ``ResultsError`` if unreadable."""
+    """Table of a run directory; raises ``ResultsError`` where it is missing, cut off or of other columns."""
     import pyarrow as pa
 
+    if not any((directory / f"{table}{ending}").exists() for ending in (".arrows", ".parquet")):
+        raise ResultsError(f"{directory / table}.parquet: is missing; it was removed")
     with translated(directory / table):
-        rows: pd.DataFrame = pa.Table.from_batches(batches(directory, table), schema(table)).to_pandas()
+        try:
+            rows: pd.DataFrame = pa.Table.from_batches(batches(directory, table), schema(table)).to_pandas()
+        except pa.ArrowException as error:
+            raise ValueError(str(error)) from error
+        if "tick" in rows and (rows["tick"].isna().any() or not rows["tick"].is_monotonic_increasing):
+            raise ValueError("its ticks do not rise")
     return rows
+
+
+def fresh_file(path: Path, *, replace: bool = False) -> BinaryIO:
+    """New file to write, never one behind a link; ``replace`` removes what an earlier process left there.
+
+    Raises
+    ------
+    FileExistsError
+        It is there, and ``replace`` is not set.
+    """
+    if replace:
+        path.unlink(missing_ok=True)
+    return path.open("xb")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a link in its place is replaced, not followed."""
+    fresh = path.with_name(f"{path.name}.new")
+    with fresh_file(fresh, replace=True) as file:
+        file.write(content)
+    fresh.replace(path)
 
 
 @contextmanager
@@ -137,10 +169,10 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = " ".join(str(error.strerror or error).split())
         raise ResultsError(
-            f"{error.filename or path}: {error.strerror or error}; check the path, rights and free space"
+            f"{error.filename or path}: {reason}; check the path, rights and free space"
         ) from error
     except (ValueError, msgspec.DecodeError) as error:
-        raise ResultsError(
-            f"{path}: {str(error).splitlines()[0]}; the file was changed or cut off"
-        ) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ResultsError(f"{path}: {reason}; the file was changed or cut off") from error

@@ -8,6 +8,7 @@ zero and the size of the leftover can be checked.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,29 +30,75 @@ from cosim.results.entries import (
     sums_by_kind,
     to_micro,
 )
+from cosim.scenario.arrays import Floats
 from market.analysis.settlement import imbalance_payment
 from market.model.case import Grid
 
-Floats = npt.NDArray[np.float64]
+
+@dataclass(frozen=True, kw_only=True)
+class ProsumerTrades:
+    """What prosumers were allocated and what they used, ``(n,)`` each.
+
+    Attributes
+    ----------
+    lam
+        LAM of each prosumer, 0 to M-1.
+    trade_kw, trade_price
+        Allocated trade [kW, + bought] and what a buyer pays or a seller gets, fee included [$/kWh].
+    metered_kwh
+        Metered net import [kWh].
+    short_price, long_price
+        Price of imbalance where more, or less, was drawn than allocated [$/kWh].
+    """
+
+    lam: npt.ArrayLike
+    trade_kw: npt.ArrayLike
+    trade_price: npt.ArrayLike
+    metered_kwh: npt.ArrayLike
+    short_price: npt.ArrayLike
+    long_price: npt.ArrayLike
 
 
-def book_interval(
-    *,
-    dt_h: float,
-    lam: npt.ArrayLike,
-    trade_kw: npt.ArrayLike,
-    trade_price: npt.ArrayLike,
-    metered_kwh: npt.ArrayLike,
-    short_price: npt.ArrayLike,
-    long_price: npt.ArrayLike,
-    net_kw: npt.ArrayLike,
-    wam_price: npt.ArrayLike,
-    alone: npt.ArrayLike,
-    grid_scheduled_kw: float,
-    grid_actual_kw: float,
-    import_price: float,
-    export_price: float,
-) -> Booking:
+@dataclass(frozen=True, kw_only=True)
+class LamTrades:
+    """What LAMs bought of the WAM, ``(M,)`` each.
+
+    Attributes
+    ----------
+    net_kw, wam_price
+        Net purchase [kW] and its price, fee included [$/kWh].
+    alone
+        Whether a LAM cleared without the WAM.
+    """
+
+    net_kw: npt.ArrayLike
+    wam_price: npt.ArrayLike
+    alone: npt.ArrayLike
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridTrade:
+    """Power at the feeder head as cleared and as measured [kW, + import], and the grid's prices [$/kWh]."""
+
+    scheduled_kw: float
+    actual_kw: float
+    import_price: float
+    export_price: float
+
+    def cost_usd(self, power_kw: float, dt_h: float) -> float:
+        """What the grid asks for a power over a time [h]."""
+        prices = Grid(self.import_price, self.export_price, math.inf, math.inf)
+        return prices.cost(power_kw) * dt_h
+
+    @property
+    def residual_kw(self) -> tuple[float, float]:
+        """What was imported beyond the schedule, and exported beyond it [kW]."""
+        imported = max(self.actual_kw, 0.0) - max(self.scheduled_kw, 0.0)
+        exported = max(-self.actual_kw, 0.0) - max(-self.scheduled_kw, 0.0)
+        return imported, exported
+
+
+def book_interval(dt_h: float, prosumers: ProsumerTrades, lams: LamTrades, grid: GridTrade) -> Booking:
     """Payments of one interval as double entries (market.md, sections 3 and 4).
 
     Prosumers pay their LAM, the LAM the WAM, the WAM the grid; a negative payment flows back. A LAM that
@@ -62,22 +109,8 @@ def book_interval(
     ----------
     dt_h
         Length of the interval [h].
-    lam
-        LAM of each prosumer, ``(n,)``, 0 to M-1.
-    trade_kw, trade_price
-        Allocated trade [kW, + bought] and what a buyer pays or a seller gets, fee included [$/kWh], ``(n,)``.
-    metered_kwh
-        Metered net import [kWh], ``(n,)``.
-    short_price, long_price
-        Price of imbalance where more, or less, was drawn than allocated [$/kWh], ``(n,)``.
-    net_kw, wam_price
-        Net purchase of each LAM [kW] and its price there, fee included [$/kWh], ``(M,)``.
-    alone
-        Whether a LAM cleared without the WAM, ``(M,)``.
-    grid_scheduled_kw, grid_actual_kw
-        Power at the feeder head as cleared and as measured [kW, + import].
-    import_price, export_price
-        The grid's prices [$/kWh].
+    prosumers, lams, grid
+        What each side traded, and at which prices.
 
     Returns
     -------
@@ -90,45 +123,33 @@ def book_interval(
         A value is not finite, a shape does not fit, or the sums do not come out as computed independently.
     """
     trade_kw, trade_price, metered_kwh, short_price, long_price = _columns(
-        "prosumer",
-        trade_kw=trade_kw,
-        trade_price=trade_price,
-        metered_kwh=metered_kwh,
-        short_price=short_price,
-        long_price=long_price,
+        prosumers, "prosumer", ("trade_kw", "trade_price", "metered_kwh", "short_price", "long_price")
     )
-    net_kw, wam_price = _columns("LAM", net_kw=net_kw, wam_price=wam_price)
-    _check_numbers(
-        dt_h=dt_h,
-        grid_scheduled_kw=grid_scheduled_kw,
-        grid_actual_kw=grid_actual_kw,
-        import_price=import_price,
-        export_price=export_price,
-    )
-    lam, alone = _groups(lam, alone, trade_kw.size, net_kw.size)
+    net_kw, wam_price = _columns(lams, "LAM", ("net_kw", "wam_price"))
+    _check_numbers(dt_h=dt_h, **{f"grid {name}": value for name, value in vars(grid).items()})
+    lam, alone = _groups(prosumers.lam, lams.alone, trade_kw.size, net_kw.size)
 
     energy = trade_price * trade_kw * dt_h
     deviation = metered_kwh - trade_kw * dt_h
-    grid_prices = Grid(import_price, export_price, math.inf, math.inf)
-    scheduled = grid_prices.cost(grid_scheduled_kw) * dt_h
-    amounts = _Amounts(
-        energy=energy,
-        energy_of_lam=np.bincount(lam, weights=energy, minlength=net_kw.size).astype(np.float64),
-        wholesale=wam_price * net_kw * dt_h,
-        deviation=imbalance_payment(deviation, short_price, long_price),
-        scheduled=scheduled,
-        residual=grid_prices.cost(grid_actual_kw) * dt_h - scheduled,
-        alone=alone,
+    scheduled = grid.cost_usd(grid.scheduled_kw, dt_h)
+    booking = _booked(
+        _Amounts(
+            energy=energy,
+            energy_of_lam=np.bincount(lam, weights=energy, minlength=net_kw.size).astype(np.float64),
+            wholesale=wam_price * net_kw * dt_h,
+            deviation=imbalance_payment(deviation, short_price, long_price),
+            scheduled=scheduled,
+            residual=grid.cost_usd(grid.actual_kw, dt_h) - scheduled,
+            alone=alone,
+        )
     )
-    booking = _booked(amounts)
     short_kwh, long_kwh = np.maximum(deviation, 0.0), np.minimum(deviation, 0.0)
-    bought = max(grid_actual_kw, 0.0) - max(grid_scheduled_kw, 0.0)
-    sold = max(-grid_actual_kw, 0.0) - max(-grid_scheduled_kw, 0.0)
+    imported_kw, exported_kw = grid.residual_kw
     check_booking(
         booking,
         imbalance_account=trade_kw.size + net_kw.size + COMMON_ACCOUNTS.index("imbalance"),
         imbalance_usd=float(short_price @ short_kwh + long_price @ long_kwh)
-        - (import_price * bought - export_price * sold) * dt_h,
+        - (grid.import_price * imported_kw - grid.export_price * exported_kw) * dt_h,
     )
     return booking
 
@@ -225,9 +246,10 @@ def _groups(
     return lam_of, is_alone
 
 
-def _columns(party: str, **columns: npt.ArrayLike) -> list[Floats]:
-    arrays = [np.asarray(column, dtype=np.float64) for column in columns.values()]
-    for name, array in zip(columns, arrays, strict=True):
+def _columns(trades: ProsumerTrades | LamTrades, party: str, names: Sequence[str]) -> list[Floats]:
+    """Columns of trades as arrays of one length; raises ``LedgerError`` where they are not, or not finite."""
+    arrays = [np.asarray(getattr(trades, name), dtype=np.float64) for name in names]
+    for name, array in zip(names, arrays, strict=True):
         if array.shape != arrays[0].shape or array.ndim != 1:
             raise LedgerError(f"{name} has shape {array.shape}: it must hold one value per {party}")
         finite = np.isfinite(array)

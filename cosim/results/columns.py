@@ -1,21 +1,35 @@
 """Columns of a run's tables: name, type, unit and meaning, in one place for writer, documents and readers.
 
-docs/results.md shows the same tables; a test keeps them in step. Every value may be missing but the tick,
-which all tables have but the prosumers': those are sums over the run, written when it ends.
+``python -m scripts.make_results_doc`` writes them into docs/results.md, and a test compares. Every value may
+be missing but the tick, which all tables have but the prosumers' and the faults': those are sums over the
+run, written when it ends.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+Source = Literal["outcome", "booking", "audit", "certificate", "state", "telemetry"]
 
 
 class Column(NamedTuple):
-    """One column; ``unit`` is empty where a value has none."""
+    """One column; ``unit`` is empty where a value has none.
+
+    ``source`` names what holds the value under the column's own name; such a column needs no other line
+    of code. The others are computed in ``cosim.recording.rows``.
+    """
 
     name: str
     type: Literal["integer", "number", "flag", "text", "time"]
     unit: str
     meaning: str
+    source: Source | None = None
+
+
+def copied(table: Sequence[Column], source: Source, holder: object) -> dict[str, Any]:
+    """Values of the columns that come from a source, from what holds them."""
+    return {column.name: getattr(holder, column.name) for column in table if column.source == source}
 
 
 _TICK = Column("tick", "integer", "", "number of the interval, from 0")
@@ -31,37 +45,45 @@ INTERVALS = (
         "`confirmed`, `unconfirmed` or `held` (nothing better than the last prices was found)",
     ),
     Column("flags", "integer", "", "number of things that went wrong; each is an event"),
-    Column("rounds", "integer", "", "rounds of clearing and AC power flow"),
+    Column("rounds", "integer", "", "rounds of clearing and AC power flow", "outcome"),
     Column("wam_bid_rounds", "integer", "", "rounds of bids of LAMs into the WAM"),
     Column("lam_bid_rounds", "integer", "", "rounds of bids of members into LAMs, of the host with most"),
     Column("bid_messages", "integer", "", "announcements, bids and awards, each once for each party"),
     Column("bid_bytes", "integer", "B", "numbers in these, 8 bytes each"),
     Column("bids_damped", "flag", "", "whether plain bids cycled and were damped"),
     Column("bids_accelerated", "flag", "", "whether plain bids crept and were accelerated"),
-    Column("energy_price", "number", "$/kWh", "price at the feeder head"),
+    Column("energy_price", "number", "$/kWh", "price at the feeder head", "outcome"),
     Column("import_price", "number", "$/kWh", "what the grid asks at the feeder head"),
     Column("export_price", "number", "$/kWh", "what the grid pays at the feeder head"),
     Column("retail_price", "number", "$/kWh", "the utility's tariff for buying"),
     Column("feed_in_price", "number", "$/kWh", "the utility's tariff for selling"),
     Column("grid_scheduled_kw", "number", "kW", "power at the feeder head as cleared, + import"),
     Column("grid_actual_kw", "number", "kW", "power at the feeder head as metered, + import"),
-    Column("losses_kw", "number", "kW", "losses of the feeder"),
+    Column("losses_kw", "number", "kW", "losses of the feeder", "state"),
     Column("v_min_pu", "number", "pu", "lowest node voltage"),
     Column("v_max_pu", "number", "pu", "highest node voltage"),
     Column("max_loading", "number", "", "highest current over rating"),
-    Column("linear_error_pu", "number", "pu", "largest difference of a voltage between linear model and AC"),
+    Column(
+        "linear_error_pu",
+        "number",
+        "pu",
+        "largest difference of a voltage between linear model and AC",
+        "outcome",
+    ),
     Column("binding_rows", "integer", "", "voltage and current limits that bind in the clearing"),
     Column("violations", "integer", "", "limits that the AC solution of the interval breaks"),
-    Column("tap_changes", "integer", "", "steps that regulators took in the interval"),
-    Column("capacitor_switchings", "integer", "", "capacitor steps switched in the interval"),
-    Column("under_pu_h", "number", "pu h", "voltage below the limits, over nodes and time"),
-    Column("over_pu_h", "number", "pu h", "voltage above the limits, over nodes and time"),
-    Column("overload_kva_h", "number", "kVA h", "apparent power above ratings, over conductors and time"),
-    Column("node_h", "number", "h", "time outside the voltage limits, summed over nodes"),
+    Column("tap_changes", "integer", "", "steps that regulators took in the interval", "state"),
+    Column("capacitor_switchings", "integer", "", "capacitor steps switched in the interval", "state"),
+    Column("under_pu_h", "number", "pu h", "voltage below the limits, over nodes and time", "state"),
+    Column("over_pu_h", "number", "pu h", "voltage above the limits, over nodes and time", "state"),
+    Column(
+        "overload_kva_h", "number", "kVA h", "apparent power above ratings, over conductors and time", "state"
+    ),
+    Column("node_h", "number", "h", "time outside the voltage limits, summed over nodes", "state"),
     Column("grid_kvar", "number", "kvar", "reactive power at the feeder head, + import"),
     Column("unserved_lams", "integer", "", "LAMs that no source feeds"),
     Column("bought_kwh", "number", "kWh", "bought by prosumers, from whomever"),
-    Column("made_kwh", "number", "kWh", "made by prosumers, gross, batteries' discharge included"),
+    Column("made_kwh", "number", "kWh", "made by prosumers, gross, batteries' discharge included", "audit"),
     Column("traded_lam_kwh", "number", "kWh", "bought by members inside their own LAM"),
     Column("traded_wam_kwh", "number", "kWh", "bought by LAMs from other LAMs"),
     Column("imbalance_kwh", "number", "kWh", "sum over prosumers of |metered - allocated|"),
@@ -79,6 +101,7 @@ INTERVALS = (
         "number",
         "",
         "(no sharing - market) / (no sharing - optimum); missing where meaningless",
+        "audit",
     ),
     Column("saving_usd", "number", "$", "what prosumers save against no sharing"),
     Column(
@@ -87,21 +110,63 @@ INTERVALS = (
         "",
         "whether the outcome is an equilibrium by its certificate; missing where there is none to certify",
     ),
-    Column("duality_gap", "number", "$/h", "certificate: gap between cost and the bound that prices prove"),
-    Column("prosumer_gain", "number", "$/h", "certificate: the most a prosumer gains by another bid"),
-    Column("lam_gain", "number", "$/h", "certificate: the most a LAM gains by another bid"),
-    Column("balance_kw", "number", "kW", "certificate: largest miss of a balance or limit of power"),
-    Column("row_excess_kw", "number", "kW", "certificate: largest violation of a network row, as power"),
-    Column("complementarity", "number", "$/h", "certificate: largest price of a limit times its slack"),
-    Column("price_error", "number", "$/kWh", "certificate: largest miss of a price or part of a price"),
-    Column("payment_error", "number", "$/h", "certificate: largest miss of a payment"),
-    Column("energy_usd", "number", "$", "prosumers to LAMs for traded energy, net"),
-    Column("imbalance_usd", "number", "$", "prosumers to the imbalance account, net"),
-    Column("residual_usd", "number", "$", "imbalance account to the grid for actual minus scheduled power"),
-    Column("uplift_usd", "number", "$", "utility to the WAM where the WAM's surplus is negative"),
-    Column("lam_surplus_usd", "number", "$", "what all LAMs keep"),
+    Column(
+        "duality_gap",
+        "number",
+        "$/h",
+        "certificate: gap between cost and the bound that prices prove",
+        "certificate",
+    ),
+    Column(
+        "prosumer_gain",
+        "number",
+        "$/h",
+        "certificate: the most a prosumer gains by another bid",
+        "certificate",
+    ),
+    Column("lam_gain", "number", "$/h", "certificate: the most a LAM gains by another bid", "certificate"),
+    Column(
+        "balance_kw",
+        "number",
+        "kW",
+        "certificate: largest miss of a balance or limit of power",
+        "certificate",
+    ),
+    Column(
+        "row_excess_kw",
+        "number",
+        "kW",
+        "certificate: largest violation of a network row, as power",
+        "certificate",
+    ),
+    Column(
+        "complementarity",
+        "number",
+        "$/h",
+        "certificate: largest price of a limit times its slack",
+        "certificate",
+    ),
+    Column(
+        "price_error",
+        "number",
+        "$/kWh",
+        "certificate: largest miss of a price or part of a price",
+        "certificate",
+    ),
+    Column("payment_error", "number", "$/h", "certificate: largest miss of a payment", "certificate"),
+    Column("energy_usd", "number", "$", "prosumers to LAMs for traded energy, net", "booking"),
+    Column("imbalance_usd", "number", "$", "prosumers to the imbalance account, net", "booking"),
+    Column(
+        "residual_usd",
+        "number",
+        "$",
+        "imbalance account to the grid for actual minus scheduled power",
+        "booking",
+    ),
+    Column("uplift_usd", "number", "$", "utility to the WAM where the WAM's surplus is negative", "booking"),
+    Column("lam_surplus_usd", "number", "$", "what all LAMs keep", "booking"),
     Column("lam_fees_usd", "number", "$", "part of lam_surplus_usd: members' fees; the rest is strategic"),
-    Column("wam_surplus_usd", "number", "$", "what the WAM keeps before uplift"),
+    Column("wam_surplus_usd", "number", "$", "what the WAM keeps before uplift", "booking"),
     Column("wam_fees_usd", "number", "$", "part of wam_surplus_usd: LAMs' fees"),
     Column(
         "loss_rent_usd",
@@ -112,8 +177,8 @@ INTERVALS = (
     Column("voltage_rent_usd", "number", "$", "part of wam_surplus_usd: voltage limits that bind"),
     Column("congestion_rent_usd", "number", "$", "part of wam_surplus_usd: current limits that bind"),
     Column("limit_rent_usd", "number", "$", "part of wam_surplus_usd: the grid's limits where they bind"),
-    Column("rounding_micro", "integer", "µ$", "balance of the rounding account"),
-    Column("entries", "integer", "", "entries in the ledger"),
+    Column("rounding_micro", "integer", "µ$", "balance of the rounding account", "booking"),
+    Column("entries", "integer", "", "entries in the ledger", "booking"),
     Column("measure_s", "number", "s", "wall time of the step: devices are read"),
     Column("bid_s", "number", "s", "wall time of the step: prosumers bid, LAMs aggregate"),
     Column("clear_s", "number", "s", "wall time of the step: WAM, AC confirmation, LAMs"),
@@ -134,10 +199,10 @@ LAMS = (
     Column("net_kw", "number", "kW", "net purchase from the WAM"),
     Column("price", "number", "$/kWh", "local price, before the LAM's fee"),
     Column("wam_price", "number", "$/kWh", "price (DLMP) at the LAM, before the WAM's fee"),
-    Column("energy", "number", "$/kWh", "part of wam_price: price at the feeder head"),
-    Column("loss", "number", "$/kWh", "part of wam_price: marginal losses"),
-    Column("voltage", "number", "$/kWh", "part of wam_price: voltage limits that bind"),
-    Column("congestion", "number", "$/kWh", "part of wam_price: current limits that bind"),
+    Column("energy", "number", "$/kWh", "part of wam_price: price at the feeder head", "outcome"),
+    Column("loss", "number", "$/kWh", "part of wam_price: marginal losses", "outcome"),
+    Column("voltage", "number", "$/kWh", "part of wam_price: voltage limits that bind", "outcome"),
+    Column("congestion", "number", "$/kWh", "part of wam_price: current limits that bind", "outcome"),
     Column("metered_kw", "number", "kW", "mean metered net load of the members"),
     Column("v_pu", "number", "pu", "voltage at the LAM's connection, mean of its phases; 0 without source"),
     Column("kvar", "number", "kvar", "mean reactive power of members and their inverters, + import"),
@@ -150,6 +215,10 @@ LAMS = (
     Column("saving_usd", "number", "$", "what its members save against no sharing"),
 )
 
+DLMP_PARTS = tuple(column.name for column in LAMS if column.source == "outcome")
+ADDED_PARTS = DLMP_PARTS[1:]
+"""Parts of a DLMP that come on top of the price at the feeder head."""
+
 NODES = (
     _TICK,
     Column("node", "text", "", "bus and phase, like 47.1"),
@@ -160,18 +229,22 @@ DEVICES = (
     _TICK,
     Column("prosumer", "text", "", "name of the live prosumer"),
     Column("phase", "text", "", "`measure` (before bidding) or `meter` (at the end of the interval)"),
-    Column("p_kw", "number", "kW", "power at the connection point, + import"),
-    Column("q_kvar", "number", "kvar", "reactive power at the connection point, + import"),
-    Column("v_pu", "number", "pu", "voltage that the meter reads"),
-    Column("import_kwh", "number", "kWh", "import register of the meter"),
-    Column("export_kwh", "number", "kWh", "export register of the meter"),
+    Column("p_kw", "number", "kW", "power at the connection point, + import", "telemetry"),
+    Column("q_kvar", "number", "kvar", "reactive power at the connection point, + import", "telemetry"),
+    Column("v_pu", "number", "pu", "voltage that the meter reads", "telemetry"),
+    Column("import_kwh", "number", "kWh", "import register of the meter", "telemetry"),
+    Column("export_kwh", "number", "kWh", "export register of the meter", "telemetry"),
     Column("pv_kw", "number", "kW", "power of the PV inverter, + generates"),
     Column("battery_kw", "number", "kW", "power of the battery, + discharges"),
     Column("soc", "number", "", "state of charge of the battery, 0 to 1"),
     Column("pv_limit_kw", "number", "kW", "set-point: the most the PV inverter may generate"),
     Column("battery_set_point_kw", "number", "kW", "set-point: power of the battery, + discharges"),
     Column(
-        "quality", "text", "", "`good`, `suspect` (not plausible), `held` (last good reading) or `missing`"
+        "quality",
+        "text",
+        "",
+        "`good`, `suspect` (not plausible), `held` (last good reading) or `missing`",
+        "telemetry",
     ),
     Column("acknowledged", "flag", "", "whether every written register read back as written"),
 )

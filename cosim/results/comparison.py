@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from cosim.results.directory import LEDGER, Run
+from cosim.results.directory import LEDGER
 from cosim.results.entries import MICRO
+from cosim.results.figures import FaultCost
 from cosim.results.ledger import Ledger
+from cosim.results.reader import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,39 +25,39 @@ def same_but_for_faults(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
 
 
 def fault_cost(
-    intervals: pd.DataFrame, ledger: Ledger, sound: Run, victims: Collection[str]
-) -> dict[str, float | str]:
+    intervals: pd.DataFrame, ledger: Ledger, fault_free: Run, victims: Collection[str]
+) -> FaultCost:
     """Differences to the run without faults, each + where faults made more of it.
 
     Parameters
     ----------
     intervals, ledger
         Of the run with faults.
-    sound
+    fault_free
         The run without.
     victims
         Prosumers with faulty devices.
 
     Returns
     -------
-    dict
+    FaultCost
         ``against``; ``imbalance_kwh``, over all prosumers; ``imbalance_usd``, what prosumers
         paid for it, net; ``market_usd``, social cost of the market's outcome, over the intervals that have it
         in both; ``victims_usd``, what the prosumers with faulty devices paid in all.
     """
-    other = sound.intervals
+    other = fault_free.intervals
     both = intervals["cost_market"].notna().to_numpy() & other["cost_market"].notna().to_numpy()
-    with Ledger.open(sound.path / LEDGER) as their_ledger:
+    with Ledger.open(fault_free.path / LEDGER) as their_ledger:
         theirs = their_ledger.balances()
     ours = ledger.balances()
     paid_micro = sum(theirs[f"prosumer/{name}"] - ours[f"prosumer/{name}"] for name in victims)
-    return {
-        "against": str(sound.path),
-        "imbalance_kwh": _more(intervals["imbalance_kwh"], other["imbalance_kwh"]),
-        "imbalance_usd": _more(intervals["imbalance_usd"], other["imbalance_usd"]),
-        "market_usd": _more(intervals["cost_market"][both], other["cost_market"][both]),
-        "victims_usd": paid_micro / MICRO,
-    }
+    return FaultCost(
+        against=str(fault_free.path),
+        imbalance_kwh=_more(intervals["imbalance_kwh"], other["imbalance_kwh"]),
+        imbalance_usd=_more(intervals["imbalance_usd"], other["imbalance_usd"]),
+        market_usd=_more(intervals["cost_market"][both], other["cost_market"][both]),
+        victims_usd=paid_micro / MICRO,
+    )
 
 
 def _more(ours: pd.Series[Any], theirs: pd.Series[Any]) -> float:

@@ -6,21 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cosim.results.figures import (
+    BENCHMARKS,
+    CERTIFICATE,
+    CertificateCounts,
+    CostFigures,
+    Indicators,
+    SavingFigures,
+    SettlementFigures,
+)
 from market.analysis import indicators as kpi
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BENCHMARKS = ("no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum")
-CERTIFICATE = ("balance_kw", "duality_gap", "prosumer_gain", "lam_gain", "price_error", "payment_error")
-_SETTLEMENT = (
-    *("uplift_usd", "imbalance_usd", "lam_surplus_usd", "lam_fees_usd", "wam_surplus_usd", "wam_fees_usd"),
-    *("loss_rent_usd", "voltage_rent_usd", "congestion_rent_usd", "limit_rent_usd", "rounding_micro"),
-)
 _COSTS = {name: f"cost_{name}" for name in ("market", *BENCHMARKS)}
+_SPREAD = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
 
 
-def cost_figures(intervals: pd.DataFrame) -> dict[str, float | int | None]:
+def cost_figures(intervals: pd.DataFrame) -> CostFigures:
     """Social costs over the intervals that have them all, and efficiency over those where it is defined.
 
     Parameters
@@ -30,8 +34,8 @@ def cost_figures(intervals: pd.DataFrame) -> dict[str, float | int | None]:
 
     Returns
     -------
-    dict
-        ``market`` and the benchmarks by name [$] over ``intervals`` intervals; ``efficiency`` = (no sharing -
+    CostFigures
+        ``market`` and the benchmarks [$] over ``intervals`` intervals; ``efficiency`` = (no sharing -
         market) / (no sharing - optimum), each summed over the ``efficiency_intervals``; ``None`` where there
         is nothing to sum or nothing to gain.
     """
@@ -39,17 +43,15 @@ def cost_figures(intervals: pd.DataFrame) -> dict[str, float | int | None]:
     defined = intervals[intervals["efficiency"].notna()]
     gain = defined["cost_no_sharing"].sum() - defined["cost_market"].sum()
     possible = defined["cost_no_sharing"].sum() - defined["cost_optimum"].sum()
-    return {
+    return CostFigures(
         **{name: float(costs[column].sum()) if len(costs) else None for name, column in _COSTS.items()},
-        "intervals": len(costs),
-        "efficiency": float(gain / possible) if possible > 0 else None,
-        "efficiency_intervals": len(defined),
-    }
+        intervals=len(costs),
+        efficiency=float(gain / possible) if possible > 0 else None,
+        efficiency_intervals=len(defined),
+    )
 
 
-def kpi_figures(
-    intervals: pd.DataFrame, prosumers: pd.DataFrame, interval_h: float
-) -> dict[str, float | None]:
+def kpi_figures(intervals: pd.DataFrame, prosumers: pd.DataFrame, interval_h: float) -> Indicators:
     """Indicators of the run (docs/kpis.md): of sums over its intervals, not means of the intervals' own.
 
     Parameters
@@ -67,39 +69,43 @@ def kpi_figures(
     exported = -float(known["grid_scheduled_kw"].clip(upper=0).sum()) * interval_h
     bought = float(intervals["bought_kwh"].sum())
     savings = prosumers["saving_usd"].dropna().to_numpy(dtype=np.float64)
-    has_costs = costs["market"] is not None and costs["optimum"] is not None
-    return {
-        "efficiency": costs["efficiency"],
-        "price_of_anarchy": kpi.price_of_anarchy(costs["market"], costs["optimum"]) if has_costs else None,  # type: ignore[arg-type]
-        "self_sufficiency": kpi.self_sufficiency(imported, exported, made) if len(known) else None,
-        "self_consumption": kpi.self_consumption(exported, made),
-        "peak_to_average": kpi.peak_to_average(intervals["grid_actual_kw"].dropna().to_numpy(np.float64)),
-        "lam_internal_share": float(intervals["traded_lam_kwh"].sum()) / bought if bought > 0 else None,
-        "savings_jain": kpi.jain(savings) if savings.size else None,
-        "savings_gini": kpi.gini(savings) if savings.size else None,
-        "not_worse_share": kpi.not_worse_share(savings) if savings.size else None,
-    }
+    anarchy = (
+        None
+        if costs.market is None or costs.optimum is None
+        else kpi.price_of_anarchy(costs.market, costs.optimum)
+    )
+    return Indicators(
+        efficiency=costs.efficiency,
+        price_of_anarchy=anarchy,
+        self_sufficiency=kpi.self_sufficiency(imported, exported, made) if len(known) else None,
+        self_consumption=kpi.self_consumption(exported, made),
+        peak_to_average=kpi.peak_to_average(intervals["grid_actual_kw"].dropna().to_numpy(np.float64)),
+        lam_internal_share=float(intervals["traded_lam_kwh"].sum()) / bought if bought > 0 else None,
+        savings_jain=kpi.jain(savings) if savings.size else None,
+        savings_gini=kpi.gini(savings) if savings.size else None,
+        not_worse_share=kpi.not_worse_share(savings) if savings.size else None,
+    )
 
 
-def saving_figures(intervals: pd.DataFrame, prosumers: pd.DataFrame) -> dict[str, float | int | None]:
+def saving_figures(intervals: pd.DataFrame, prosumers: pd.DataFrame) -> SavingFigures:
     """What prosumers saved against no sharing [$]: together, and how it spreads over them."""
     savings = prosumers["saving_usd"].dropna()
-    spread = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
-    return {
-        "total": float(savings.sum()) if len(savings) else None,
-        **{name: float(savings.quantile(part)) if len(savings) else None for name, part in spread.items()},
-        "intervals": int(intervals["saving_usd"].notna().sum()),
-    }
+    spread = {name: float(savings.quantile(part)) if len(savings) else None for name, part in _SPREAD.items()}
+    return SavingFigures(
+        total=float(savings.sum()) if len(savings) else None,
+        intervals=int(intervals["saving_usd"].notna().sum()),
+        **spread,
+    )
 
 
-def certificate_figures(intervals: pd.DataFrame) -> dict[str, float | int | None]:
+def certificate_counts(intervals: pd.DataFrame) -> CertificateCounts:
     """How many intervals were certified, for how many the certificate holds, and its worst figures."""
     judged = intervals[intervals["certified"].notna()]
-    return {
-        "intervals": len(judged),
-        "holds": int(judged["certified"].astype(bool).sum()),
+    return CertificateCounts(
+        intervals=len(judged),
+        holds=int(judged["certified"].astype(bool).sum()),
         **{name: known(judged[name].abs().max()) for name in CERTIFICATE},
-    }
+    )
 
 
 def known(value: Any) -> float | None:
@@ -107,7 +113,12 @@ def known(value: Any) -> float | None:
     return None if value is None or value != value else float(value)
 
 
-def settlement_figures(intervals: pd.DataFrame) -> dict[str, Any]:
-    """Sums of what was kept, and why, over the run."""
-    sums = {name: float(intervals[name].sum()) for name in _SETTLEMENT}
-    return sums | {"rounding_micro": int(sums["rounding_micro"])}
+def settlement_figures(intervals: pd.DataFrame, entries: int, sum_micro: int) -> SettlementFigures:
+    """Sums of what was kept, and why, over the run; ``entries`` and their sum [µ$] are the ledger's."""
+    summed = set(SettlementFigures.__struct_fields__) - {"entries", "sum_micro", "rounding_micro"}
+    return SettlementFigures(
+        entries=entries,
+        sum_micro=sum_micro,
+        rounding_micro=int(intervals["rounding_micro"].sum()),
+        **{name: float(intervals[name].sum()) for name in summed},
+    )

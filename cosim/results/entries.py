@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cosim.scenario.arrays import Floats
 from sharegrid.errors import SharegridError
 
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 KINDS = ("energy", "wholesale", "grid", "imbalance", "residual", "uplift")

@@ -6,6 +6,7 @@ dollars (documented in docs/results.md). How an interval becomes entries is in `
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import weakref
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from cosim.results.booking import book_interval
-from cosim.results.entries import KINDS, Booking, LedgerError, account_names
-
-__all__ = ["KINDS", "Booking", "Entry", "Ledger", "LedgerError", "account_names", "book_interval"]
+from cosim.results.entries import KINDS, Booking, LedgerError
 
 _SCHEMA = """
 CREATE TABLE run (id TEXT NOT NULL, version INTEGER NOT NULL);
@@ -69,6 +67,7 @@ class Ledger:
         weakref.finalize(self, connection.close)
         self._read_only = read_only
         self.path = path
+        self._written: os.stat_result | None = None
 
     @classmethod
     def create(cls, path: Path, accounts: Sequence[str], run: str = "") -> Self:
@@ -89,7 +88,7 @@ class Ledger:
             The file is there already or cannot be written, or two accounts have one name.
         """
         path = Path(path)
-        if path.exists():
+        if os.path.lexists(path):
             raise LedgerError(f"{path}: there is a ledger already; open it, or remove it first")
         with _translated(path):
             ledger = cls(_connect(f"{path.resolve().as_uri()}?mode=rwc"), path, read_only=False)
@@ -108,6 +107,7 @@ class Ledger:
             ledger._db.close()
             path.unlink()
             raise
+        ledger._written = path.stat()
         return ledger
 
     @classmethod
@@ -128,7 +128,9 @@ class Ledger:
         except LedgerError:
             connection.close()
             raise
-        return cls(connection, path, read_only=read_only)
+        ledger = cls(connection, path, read_only=read_only)
+        ledger._written = None if read_only else path.stat()
+        return ledger
 
     def post(self, tick: int, booking: Booking) -> bool:
         """Book an interval in one transaction, unless it is booked already.
@@ -148,8 +150,11 @@ class Ledger:
         Raises
         ------
         LedgerError
-            The entries do not sum to zero, name an unknown account, or cannot be written.
+            The entries do not sum to zero, name an unknown account, or cannot be written, or the file was
+            removed or replaced.
         """
+        if not self._read_only:
+            self._check_file()
         total = int(booking.micro.sum())
         if total:
             raise LedgerError(
@@ -184,12 +189,6 @@ class Ledger:
         """Sum over all entries [µ$]; zero."""
         return int(self._value("SELECT COALESCE(SUM(micro), 0) FROM entry"))
 
-    def sum_by_tick(self) -> dict[int, int]:
-        """Sum of each booked interval [µ$]; zeros."""
-        sums = dict.fromkeys(self.ticks(), 0)
-        sums.update(self._rows("SELECT tick, SUM(micro) FROM entry GROUP BY tick"))
-        return sums
-
     def balances(self) -> dict[str, int]:
         """Balance of every account [µ$, + received], by name."""
         return dict(
@@ -199,13 +198,6 @@ class Ledger:
                 " ORDER BY id"
             )
         )
-
-    def balances_by_party(self) -> dict[str, dict[str, int]]:
-        """Balances by party (``prosumer``, ``lam``, ``wam``, ...) and kind of entry [µ$, + received]."""
-        return {
-            party: {kind: received - paid for kind, (paid, received) in kinds.items()}
-            for party, kinds in self.turnover_by_party().items()
-        }
 
     def turnover_by_party(self) -> dict[str, dict[str, tuple[int, int]]]:
         """What each party paid and received by kind of entry [µ$], each account and interval on its own."""
@@ -217,7 +209,7 @@ class Ledger:
             " (SELECT account, kind, -SUM(MIN(micro, 0)) AS paid, SUM(MAX(micro, 0)) AS received"
             " FROM entry GROUP BY account, kind) ON account = id GROUP BY party, kind ORDER BY kind"
         ):
-            table[party][KINDS[kind]] = (paid, received)
+            table[party][self._kind(kind)] = (paid, received)
         return table
 
     def statement(self, account: str) -> list[Entry]:
@@ -228,11 +220,22 @@ class Ledger:
                 f"{self.path}: no account {account!r}; names are like prosumer/NAME, lam/NAME or wam"
             )
         return [
-            Entry(tick, KINDS[kind], micro)
+            Entry(tick, self._kind(kind), micro)
             for tick, kind, micro in self._rows(
                 "SELECT tick, kind, micro FROM entry WHERE account = ? ORDER BY tick, kind", found[0][0]
             )
         ]
+
+    def _check_file(self) -> None:
+        """Raise ``LedgerError`` where the file is no longer at its place: SQLite would write on unseen."""
+        try:
+            found = self.path.stat(follow_symlinks=False)
+        except OSError:
+            found = None
+        if self._written is None or found is None or not os.path.samestat(found, self._written):
+            raise LedgerError(
+                f"{self.path}: was removed or replaced while the run wrote it; nothing more is booked"
+            )
 
     def close(self) -> None:
         """Close the file; a writer first folds its log into it, so that one file holds everything."""
@@ -249,6 +252,11 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _kind(self, number: int) -> str:
+        if number not in range(len(KINDS)):
+            raise LedgerError(f"{self.path}: has entries of an unknown kind {number}; the file was changed")
+        return KINDS[number]
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with _translated(self.path):

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+
+from cosim.results.figures import Machine, Provenance
 
 _LIBRARIES = (
     *("sharegrid", "numpy", "pandas", "pyarrow", "msgspec", "aiomqtt", "paho-mqtt", "amqtt", "pymodbus"),
@@ -16,7 +17,7 @@ _LIBRARIES = (
 )
 
 
-def provenance(*, seed: int, broker: str) -> dict[str, Any]:
+def provenance(*, seed: int, broker: str) -> Provenance:
     """Where a result comes from: versions, commit, seed, broker and machine.
 
     Parameters
@@ -28,7 +29,7 @@ def provenance(*, seed: int, broker: str) -> dict[str, Any]:
 
     Returns
     -------
-    dict
+    Provenance
         ``versions`` of the libraries that are installed, ``commit`` (``None`` outside a checkout; ``-dirty``
         where it was changed), ``seed``, ``broker`` and ``machine``.
     """
@@ -38,13 +39,13 @@ def provenance(*, seed: int, broker: str) -> dict[str, Any]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return {
-        "versions": versions,
-        "commit": _commit(Path(__file__).parents[2]),
-        "seed": seed,
-        "broker": broker,
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()},
-    }
+    return Provenance(
+        versions=versions,
+        commit=_commit(Path(__file__).parents[2]),
+        seed=seed,
+        broker=broker,
+        machine=Machine(system=platform.platform(), processor=platform.machine(), cpus=os.cpu_count()),
+    )
 
 
 def _commit(checkout: Path) -> str | None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from cosim.results.figures import (
+    BENCHMARK_LABELS,
+    BiddingFigures,
+    CertificateCounts,
+    Indicators,
+    NetworkFigures,
+    SavingFigures,
+    SetPointFigures,
+)
+from cosim.results.summary import Summary
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-
-VOLTAGE_TOLERANCE_PU = 1e-4
-_BENCHMARKS = {
-    "no_sharing": "no sharing",
-    "lam_only": "LAM only",
-    "single_layer": "single layer",
-    "single_layer_network": "over the network",
-    "optimum": "optimum",
-}
 
 
 class _Line(NamedTuple):
@@ -25,19 +25,17 @@ class _Line(NamedTuple):
     good: bool = True
 
 
-def summary_table(summary: Mapping[str, Any]) -> Table:
+def summary_table(summary: Summary) -> Table:
     """Table of a run's summary; lines that are not as they should be stand first, in bold red.
 
     Parameters
     ----------
     summary
-        What ``cosim.recording.summary.build_summary`` gives.
+        Figures of the run.
     """
     from rich.table import Table
 
-    table = Table(
-        title=f"{summary['run_id']} on {summary['feeder']}", title_justify="left", show_header=False
-    )
+    table = Table(title=f"{summary.run_id} on {summary.feeder}", title_justify="left", show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     lines = (*_physics(summary), *_economics(summary), *_machinery(summary))
@@ -46,143 +44,131 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def within_limits(voltage_pu: Mapping[str, float | None]) -> bool:
-    """Whether the summary's lowest and highest voltage are known and keep to the limits."""
-    low, high = voltage_pu["min"], voltage_pu["max"]
-    lower, upper = voltage_pu["lower"], voltage_pu["upper"]
-    if low is None or high is None or lower is None or upper is None:
-        return False
-    return low >= lower - VOLTAGE_TOLERANCE_PU and high <= upper + VOLTAGE_TOLERANCE_PU
-
-
-def _physics(summary: Mapping[str, Any]) -> list[_Line]:
-    counts, volts, ac = summary["intervals"], summary["voltage_pu"], summary["ac"]
-    complete = counts["settled"] == counts["planned"] == counts["confirmed"]
-    cleared = f"{counts['settled']} of {counts['planned']} settled, {counts['cleared']} cleared"
-    confirmed = f"{counts['confirmed']} confirmed by AC power flow"
-    limits = f"limits {volts['lower']:g} to {volts['upper']:g}"
+def _physics(summary: Summary) -> list[_Line]:
+    counts, volts, ac = summary.intervals, summary.voltage_pu, summary.ac
+    cleared = f"{counts.settled} of {counts.planned} settled, {counts.cleared} cleared"
+    confirmed = f"{counts.confirmed} confirmed by AC power flow"
+    limits = f"limits {volts.lower:g} to {volts.upper:g}"
     return [
-        _Line("intervals", f"{cleared}, {confirmed}", complete),
-        _Line("flags", f"in {counts['flagged']} intervals", not counts["flagged"]),
-        _Line(
-            "violations", f"{summary['violations']} of voltage or current limits", not summary["violations"]
-        ),
-        _Line("voltage", f"{_pu(volts['min'])} to {_pu(volts['max'])} pu ({limits})", within_limits(volts)),
-        *_network(summary["network"]),
-        _Line("linear model", f"at most {_short(ac['max_linear_error_pu'])} pu from AC power flow"),
-        _Line("AC rounds", f"{_short(ac['rounds_p95'])} in 95 % of intervals"),
-        _bidding(summary["bidding"]),
+        _Line("intervals", f"{cleared}, {confirmed}", counts.is_complete),
+        _Line("flags", f"in {counts.flagged} intervals", not counts.flagged),
+        _Line("violations", f"{summary.violations} of voltage or current limits", not summary.violations),
+        _Line("voltage", f"{_pu(volts.min)} to {_pu(volts.max)} pu ({limits})", volts.is_within),
+        *_network(summary.network),
+        _Line("linear model", f"at most {_short(ac.max_linear_error_pu)} pu from AC power flow"),
+        _Line("AC rounds", f"{_short(ac.rounds_p95)} in 95 % of intervals"),
+        _bidding(summary.bidding),
     ]
 
 
-def _bidding(bidding: Mapping[str, Any]) -> _Line:
-    wam, lam = bidding["wam_rounds"], bidding["lam_rounds"]
-    rounds = f"{_short(wam['max'])} rounds of the WAM, {_short(lam['max'])} of members at most"
+def _bidding(bidding: BiddingFigures) -> _Line:
+    wam, lam = bidding.wam_rounds, bidding.lam_rounds
+    rounds = f"{_short(wam.max)} rounds of the WAM, {_short(lam.max)} of members at most"
     treated = "".join(
-        f", {word} in {n} intervals" for word in ("damped", "accelerated") if (n := bidding[word])
+        f", {word} in {n} intervals" for word in ("damped", "accelerated") if (n := getattr(bidding, word))
     )
-    size = f"{bidding['messages']:,} messages, {bidding['bytes'] / 1e6:,.1f} MB"
-    return _Line("bids", f"{bidding['form']}: {rounds}; {size}{treated}")
+    size = f"{bidding.messages:,} messages, {bidding.bytes / 1e6:,.1f} MB"
+    return _Line("bids", f"{bidding.form}: {rounds}; {size}{treated}")
 
 
-def _network(network: Mapping[str, Any]) -> list[_Line]:
+def _network(network: NetworkFigures) -> list[_Line]:
     """Violation-hours and what controls did, as docs/kpis.md defines them."""
-    voltage = f"{_short(network['under_pu_h'])} pu h below, {_short(network['over_pu_h'])} pu h above"
-    outside = f"{_percent(network['node_intervals_outside'])} of node-intervals outside"
-    current = f"{_short(network['overload_kva_h'])} kVA h over ratings"
-    clean = not (network["node_h"] or network["overload_kva_h"])
-    acted = f"{network['tap_changes']:,} tap steps, {network['capacitor_switchings']:,} capacitor switchings"
-    losses = f"losses {network['losses_kwh']:,.0f} kWh"
+    voltage = f"{_short(network.under_pu_h)} pu h below, {_short(network.over_pu_h)} pu h above"
+    outside = f"{_percent(network.node_intervals_outside)} of node-intervals outside"
+    current = f"{_short(network.overload_kva_h)} kVA h over ratings"
+    clean = not (network.node_h or network.overload_kva_h)
+    acted = f"{network.tap_changes:,} tap steps, {network.capacitor_switchings:,} capacitor switchings"
+    losses = f"losses {network.losses_kwh:,.0f} kWh"
     lines = [
         _Line("limits", f"{voltage}, {outside}; {current}", clean),
         _Line("controls", f"{acted}; {losses}"),
     ]
-    if network["unserved_lam_h"]:
-        lines.append(_Line("unserved", f"{network['unserved_lam_h']:g} LAM-hours without source", good=False))
+    if network.unserved_lam_h:
+        lines.append(_Line("unserved", f"{network.unserved_lam_h:g} LAM-hours without source", good=False))
     return lines
 
 
-def _economics(summary: Mapping[str, Any]) -> list[_Line]:
-    energy, cost, settlement = summary["energy_kwh"], summary["cost"], summary["settlement"]
-    shared = f"{energy['lam']:,.0f} kWh inside LAMs, {energy['wam']:,.0f} kWh between LAMs"
-    grid = f"{energy['import']:,.0f} kWh imported, {energy['export']:,.0f} kWh exported"
-    others = ", ".join(f"{name} {_usd(cost[key])}" for key, name in _BENCHMARKS.items())
-    efficiency = "not defined" if cost["efficiency"] is None else f"{cost['efficiency']:.2%}"
-    booked = f"{settlement['entries']:,} entries sum to {settlement['sum_micro']} µ$"
+def _economics(summary: Summary) -> list[_Line]:
+    energy, cost, settlement = summary.energy_kwh, summary.cost, summary.settlement
+    shared = f"{energy.lam:,.0f} kWh inside LAMs, {energy.wam:,.0f} kWh between LAMs"
+    grid = f"{energy.imported:,.0f} kWh imported, {energy.exported:,.0f} kWh exported"
+    others = ", ".join(f"{name} {_usd(getattr(cost, key))}" for key, name in BENCHMARK_LABELS.items())
+    efficiency = "not defined" if cost.efficiency is None else f"{cost.efficiency:.2%}"
+    booked = f"{settlement.entries:,} entries sum to {settlement.sum_micro} µ$"
     return [
         _Line("energy", f"{shared}, {grid}"),
-        _Line("cost", f"{_usd(cost['market'])} ({others})"),
-        _Line("efficiency", f"{efficiency} over {cost['efficiency_intervals']} intervals"),
-        _certificate(summary["certificate"]),
-        *_indicators(summary["kpis"], summary["savings_usd"]),
-        _Line("ledger", f"{booked}; uplift {_usd(settlement['uplift_usd'])}", settlement["sum_micro"] == 0),
+        _Line("cost", f"{_usd(cost.market)} ({others})"),
+        _Line("efficiency", f"{efficiency} over {cost.efficiency_intervals} intervals"),
+        _certificate(summary.certificate),
+        *_indicators(summary.kpis, summary.savings_usd),
+        _Line("ledger", f"{booked}; uplift {_usd(settlement.uplift_usd)}", settlement.sum_micro == 0),
     ]
 
 
-def _certificate(certificate: Mapping[str, Any]) -> _Line:
-    judged, holds = certificate["intervals"], certificate["holds"]
-    gains = [certificate[name] for name in ("prosumer_gain", "lam_gain")]
-    gain = None if None in gains else max(gains)
-    worst = f"duality gap {_short(certificate['duality_gap'])}, gain by another bid {_short(gain)} $/h"
+def _certificate(certificate: CertificateCounts) -> _Line:
+    judged, holds = certificate.intervals, certificate.holds
+    gains = [gain for gain in (certificate.prosumer_gain, certificate.lam_gain) if gain is not None]
+    gain = max(gains) if len(gains) == 2 else None
+    worst = f"duality gap {_short(certificate.duality_gap)}, gain by another bid {_short(gain)} $/h"
     return _Line("certificate", f"holds in {holds} of {judged} intervals; at most: {worst}", holds == judged)
 
 
-def _indicators(kpis: Mapping[str, Any], savings: Mapping[str, Any]) -> list[_Line]:
+def _indicators(kpis: Indicators, savings: SavingFigures) -> list[_Line]:
     """Indicators as docs/kpis.md defines them."""
-    fairness = f"Jain {_short(kpis['savings_jain'])}, Gini {_short(kpis['savings_gini'])}"
-    own = f"self-sufficiency {_percent(kpis['self_sufficiency'])}"
-    used = f"self-consumption {_percent(kpis['self_consumption'])}"
-    inside = f"{_percent(kpis['lam_internal_share'])} of purchases inside LAMs"
-    anarchy = "?" if kpis["price_of_anarchy"] is None else f"{kpis['price_of_anarchy']:.4f}"
-    peak = f"peak to average {_short(kpis['peak_to_average'])}"
-    worse = f"{_percent(kpis['not_worse_share'])} of prosumers not worse off"
+    fairness = f"Jain {_short(kpis.savings_jain)}, Gini {_short(kpis.savings_gini)}"
+    own = f"self-sufficiency {_percent(kpis.self_sufficiency)}"
+    used = f"self-consumption {_percent(kpis.self_consumption)}"
+    inside = f"{_percent(kpis.lam_internal_share)} of purchases inside LAMs"
+    anarchy = "?" if kpis.price_of_anarchy is None else f"{kpis.price_of_anarchy:.4f}"
+    peak = f"peak to average {_short(kpis.peak_to_average)}"
+    worse = f"{_percent(kpis.not_worse_share)} of prosumers not worse off"
     return [
-        _Line("savings", f"{_usd(savings['total'])} against no sharing; {worse}; {fairness}"),
+        _Line("savings", f"{_usd(savings.total)} against no sharing; {worse}; {fairness}"),
         _Line("indicators", f"{own}, {used}, {inside}, {peak}, price of anarchy {anarchy}"),
     ]
 
 
-def _machinery(summary: Mapping[str, Any]) -> list[_Line]:
-    messages, modbus, seconds = summary["messages"], summary["modbus"], summary["seconds"]
-    faults = {name: messages[name] for name in ("gaps", "duplicates", "late", "rejected")}
+def _machinery(summary: Summary) -> list[_Line]:
+    messages, modbus, seconds = summary.messages, summary.modbus, summary.seconds
+    faults = messages.faulty
     counted = ", ".join(f"{count:,} {name}" for name, count in faults.items())
-    sent = f"{messages['sent']:,} sent, {messages['received']:,} received"
-    registers = f"{modbus['reads']:,} reads, {modbus['writes']:,} writes, {modbus['errors']:,} errors"
-    spread = seconds["interval"]
-    each = f"an interval {_short(spread['p50'])} s (median), {_short(spread['p95'])} s (95 %)"
+    sent = f"{messages.sent:,} sent, {messages.received:,} received"
+    registers = f"{modbus.reads:,} reads, {modbus.writes:,} writes, {modbus.errors:,} errors"
+    spread = seconds.interval
+    each = f"an interval {_short(spread.p50)} s (median), {_short(spread.p95)} s (95 %)"
     return [
         *_faults(summary),
-        _Line("broker", summary["provenance"]["broker"]),
+        _Line("broker", summary.provenance.broker),
         _Line("messages", f"{sent}; {counted}", not any(faults.values())),
-        _Line("Modbus", f"{registers}; {summary['live_devices']:,} live devices", not modbus["errors"]),
-        _set_points(summary["set_points"]),
-        _Line("time", f"{seconds['total']:.1f} s; {each}"),
+        _Line("Modbus", f"{registers}; {summary.live_devices:,} live devices", not modbus.errors),
+        _set_points(summary.set_points),
+        _Line("time", f"{seconds.total:.1f} s; {each}"),
     ]
 
 
-def _set_points(figures: Mapping[str, Any]) -> _Line:
-    register, meter = figures["to_register_s"], figures["to_meter_s"]
-    stops = figures["emergency_stops"]
+def _set_points(figures: SetPointFigures) -> _Line:
+    register, meter = figures.to_register_s, figures.to_meter_s
+    stops = figures.emergency_stops
     text = (
-        f"read back in {_short(register['p50'])} s (median), {_short(register['p95'])} s (95 %); "
-        f"at the meter in {_short(meter['p50'])} s, {_short(meter['p95'])} s; {figures['limited']:,} limited"
+        f"read back in {_short(register.p50)} s (median), {_short(register.p95)} s (95 %); "
+        f"at the meter in {_short(meter.p50)} s, {_short(meter.p95)} s; {figures.limited:,} limited"
     )
     return _Line("set-points", text + (f"; {stops} EMERGENCY STOPS" if stops else ""), not stops)
 
 
-def _faults(summary: Mapping[str, Any]) -> list[_Line]:
+def _faults(summary: Summary) -> list[_Line]:
     """Injected faults; they are as they should be where nothing wrong was settled without anyone noticing."""
-    faults = summary["faults"]
+    faults = summary.faults
     if faults is None:
         return []
-    found = f"{faults['injected']} injected, {faults['noticed']} noticed"
-    alarms = f"{faults['false_alarms']} false alarms"
-    wrong = f"{faults['wrong_kwh']:.2f} kWh settled wrongly, {faults['silent_kwh']:.2f} of it silently"
+    found = f"{faults.injected} injected, {faults.noticed} noticed"
+    alarms = f"{faults.false_alarms} false alarms"
+    wrong = f"{faults.wrong_kwh:.2f} kWh settled wrongly, {faults.silent_kwh:.2f} of it silently"
     parts = [found, alarms, wrong]
-    if "cost" in faults:
-        cost = faults["cost"]
-        parts.append(f"imbalance {cost['imbalance_kwh']:+.1f} kWh, {cost['imbalance_usd']:+.2f} $")
-    return [_Line("faults", "; ".join(parts), faults["silent_kwh"] == 0.0)]
+    if faults.cost is not None:
+        cost = faults.cost
+        parts.append(f"imbalance {cost.imbalance_kwh:+.1f} kWh, {cost.imbalance_usd:+.2f} $")
+    return [_Line("faults", "; ".join(parts), faults.silent_kwh == 0.0)]
 
 
 def _pu(value: float | None) -> str:

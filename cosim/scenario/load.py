@@ -83,7 +83,7 @@ def load_scenario(
     wrong = inconsistency(scenario)
     if wrong is not None:
         raise complain(*wrong)
-    return _settled(scenario, folder)
+    return _resolved(scenario, folder)
 
 
 def resolved_toml(scenario: Scenario) -> str:
@@ -158,7 +158,7 @@ def _explain(error: msgspec.ValidationError, raw: dict[str, Any]) -> tuple[str, 
     return key.replace("[...]", ""), f"{given}give {expected.removeprefix('Expected ')}"
 
 
-def _settled(scenario: Scenario, folder: Path) -> Scenario:
+def _resolved(scenario: Scenario, folder: Path) -> Scenario:
     """Scenario with paths made absolute and "to midnight" counted."""
 
     def absolute(name: str) -> str:

@@ -37,11 +37,11 @@ class Timeline:
         return int((self.start_utc - EPOCH).total_seconds()) // 60
 
     def utc(self, tick: int) -> datetime:
-        """Instant at which a tick opens, in UTC."""
+        """Instant at which a tick starts, in UTC."""
         return self.start_utc + timedelta(minutes=tick * self.interval_min)
 
     def local(self, tick: int) -> datetime:
-        """Instant at which a tick opens, as the site's wall time."""
+        """Instant at which a tick starts, as the site's wall time."""
         return self.utc(tick).astimezone(self.zone)
 
     def substep_epoch_min(self, first: int, count: int = 1) -> NDArray[np.float64]:

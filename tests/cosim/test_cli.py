@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
+from cosim.results.directory import MARKER
 from market import methods
 from market.errors import Infeasible, NotConverged
 
@@ -78,15 +79,16 @@ def test_a_bad_option_is_one_line(folder, options, says):
     assert not (folder / "out").exists()
 
 
-def test_a_directory_that_holds_a_run_is_left_alone(folder):
+@pytest.mark.parametrize(("made_by", "remedy"), [(MARKER, "--force"), ("notes.md", "no run made this")])
+def test_a_directory_that_holds_a_run_is_left_alone(folder, made_by, remedy):
     (folder / "out").mkdir()
     (folder / "out" / "summary.json").write_text("precious")
+    (folder / "out" / made_by).touch()
     code, _, errors = invoke("run", "--intervals", "1", "--out", "out")
     assert code == 2
-    assert "--force" in errors
-    assert [(file.name, file.read_text()) for file in (folder / "out").iterdir()] == [
-        ("summary.json", "precious")
-    ]
+    assert remedy in errors
+    held = {file.name: file.read_text() for file in (folder / "out").iterdir()}
+    assert held == {"summary.json": "precious", made_by: ""}
 
 
 @pytest.mark.parametrize("table", ["live]\nmodbus_port", "broker]\nuse = 'mosquitto'\nport"])

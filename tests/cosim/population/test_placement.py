@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cosim.population.placement import wire
+from cosim.population.placement import place_devices
 from cosim.scenario import ScenarioError, load_scenario
 from devices.endpoint import LiveProsumer, parse_endpoint
 from devices.limits import Guard
@@ -23,9 +23,9 @@ SERIAL = METER.replace("tcp://10.0.0.5/1", "rtu:///dev/ttyUSB0/1?baud=9600")
 ARMED = "armed = true\nmin_kw = -2.0\nmax_kw = 3.0\n"
 
 
-def wired(text, tmp_path):
+def placed(text, tmp_path):
     (tmp_path / "scenario.toml").write_text(text)
-    return wire(load_scenario(tmp_path / "scenario.toml"), PEOPLE)
+    return place_devices(load_scenario(tmp_path / "scenario.toml"), PEOPLE)
 
 
 def emulated(name="both"):
@@ -38,28 +38,28 @@ def emulated(name="both"):
 
 
 def test_one_entry_puts_a_real_device_in_place_of_an_emulated_one(tmp_path):
-    wiring = wired(METER, tmp_path)
-    home = wiring.connect(emulated(), arm=False, observe=False)
+    placement = placed(METER, tmp_path)
+    home = placement.connect(emulated(), arm=False, observe=False)
     assert str(home.meter) == "unit 1 at 10.0.0.5:502"
     assert home.real_meter
     assert home.pv == emulated().pv
     assert home.pv_guard == Guard()
-    assert wiring.connect(emulated("pv"), arm=False, observe=False) == emulated("pv")
+    assert placement.connect(emulated("pv"), arm=False, observe=False) == emulated("pv")
 
 
 @pytest.mark.parametrize(
     ("arm", "armed", "written"), [(True, True, True), (True, False, False), (False, True, False)]
 )
 def test_hardware_is_commanded_only_where_run_and_entry_arm_it(arm, armed, written, tmp_path):
-    wiring = wired(METER + BATTERY + (ARMED if armed else ""), tmp_path)
-    guard = wiring.connect(emulated(), arm=arm, observe=False).battery_guard
+    placement = placed(METER + BATTERY + (ARMED if armed else ""), tmp_path)
+    guard = placement.connect(emulated(), arm=arm, observe=False).battery_guard
     assert (guard.real, guard.armed) == (True, written)
 
 
 def test_keys_of_an_entry_are_the_guard_of_its_device(tmp_path):
     keys = "ramp_kw_per_s = 0.5\nwrite_interval_s = 5.0\nrevert_s = 120.0\nsafe_kw = 1.0\n"
-    wiring = wired(METER + BATTERY + ARMED + keys, tmp_path)
-    assert wiring.connect(emulated(), arm=True, observe=False).battery_guard == Guard(
+    placement = placed(METER + BATTERY + ARMED + keys, tmp_path)
+    assert placement.connect(emulated(), arm=True, observe=False).battery_guard == Guard(
         real=True,
         min_kw=-2.0,
         max_kw=3.0,
@@ -68,24 +68,24 @@ def test_keys_of_an_entry_are_the_guard_of_its_device(tmp_path):
         revert_s=120.0,
         safe_kw=1.0,
     )
-    free = wired(METER + BATTERY + "ramp_kw_per_s = 0.0\nrevert_s = 0.0\n", tmp_path)
+    free = placed(METER + BATTERY + "ramp_kw_per_s = 0.0\nrevert_s = 0.0\n", tmp_path)
     guard = free.connect(emulated(), arm=True, observe=False).battery_guard
     assert (guard.ramp_kw_per_s, guard.revert_s) == (math.inf, math.inf)
     assert (guard.min_kw, guard.max_kw, guard.armed) == (0.0, 0.0, False)
 
 
 def test_observing_disarms_emulated_devices_too(tmp_path):
-    home = wired(METER, tmp_path).connect(emulated(), arm=True, observe=True)
+    home = placed(METER, tmp_path).connect(emulated(), arm=True, observe=True)
     assert not home.pv_guard.armed
     assert not home.battery_guard.armed
 
 
 def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
     text = "".join(entry + 'clock = "run"\n' for entry in (METER, PV, BATTERY))
-    wiring = wired(text, tmp_path)
-    assert list(wiring.followers) == ["both"]
-    assert wiring.hardware == []
-    assert wiring.connect(emulated(), arm=False, observe=False).pv_guard == Guard()
+    placement = placed(text, tmp_path)
+    assert list(placement.followers) == ["both"]
+    assert placement.hardware == []
+    assert placement.connect(emulated(), arm=False, observe=False).pv_guard == Guard()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
 )
 def test_what_cannot_be_wired_is_said_in_one_line(text, complaint, tmp_path):
     with pytest.raises(ScenarioError, match=complaint) as caught:
-        wired(text, tmp_path)
+        placed(text, tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -124,5 +124,5 @@ def test_profiles_of_ones_own_lie_beside_the_scenario(tmp_path):
         '[points]\np = { at = 0, type = "int16", unit = "W" }\ne = { at = 1, type = "uint32", unit = "Wh" }\n'
     )
     text = '[live]\nprofiles = "maps"\n' + METER.replace("sdm630", "mine")
-    home = wired(text, tmp_path).connect(emulated(), arm=False, observe=False)
+    home = placed(text, tmp_path).connect(emulated(), arm=False, observe=False)
     assert home.meter.profile == "mine"

@@ -3,18 +3,23 @@
 import io
 import json
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import asdict
 from rich.console import Console
 
 from broker.messages import Traffic
-from cosim.recording.summary import Facts, build_summary
+from cosim.control.pacing import Lag
+from cosim.recording.summary import RunRecord, build_summary
 from cosim.results.columns import INTERVALS
 from cosim.results.economics import cost_figures
+from cosim.results.figures import CERTIFICATE, CertificateCounts, VoltageRange
 from cosim.results.network import network_figures
 from cosim.results.provenance import provenance
-from cosim.results.summary_table import summary_table, within_limits
+from cosim.results.summary import Summary, meanings, read_summary, write_summary
+from cosim.results.summary_table import summary_table
 
 
 def table(**columns):
@@ -65,7 +70,7 @@ def prosumers(saving_usd=(3.0, 1.0, 0.0, -1.0)):
     return pd.DataFrame({"saving_usd": saving_usd}, dtype=float)
 
 
-def facts(**changes):
+def record(**changes):
     usual = {
         "run_id": "r1",
         "feeder": "IEEE 123",
@@ -81,18 +86,19 @@ def facts(**changes):
         "sum_micro": 0,
         "traffic": [Traffic(sent=5, received=4, gaps=1, modbus_reads=7), Traffic(sent=2, received=3)],
         "total_s": 6.5,
-        "origin": {"seed": 1, "broker": "mosquitto 2.0.11"},
+        "lag": Lag(worst_s=1.5, overruns=2),
+        "origin": provenance(seed=1, broker="mosquitto 2.0.11"),
     }
-    return Facts(**(usual | changes))
+    return RunRecord(**(usual | changes))
 
 
 def summarised(intervals, **changes):
-    return build_summary(intervals, prosumers(), facts(**changes))
+    return build_summary(intervals, prosumers(), record(**changes))
 
 
 def test_figures_by_hand():
     summary = summarised(three_intervals())
-    assert summary["intervals"] == {
+    assert asdict(summary.intervals) == {
         "planned": 3,
         "settled": 3,
         "cleared": 2,
@@ -101,14 +107,15 @@ def test_figures_by_hand():
         "held": 1,
         "flagged": 1,
     }
-    assert summary["time"] == {
+    assert asdict(summary.time) == {
         "first": "2024-06-21T00:00+02:00",
         "last": "2024-06-21T00:30+02:00",
         "interval_min": 15,
     }
-    assert summary["voltage_pu"] == {"min": 0.96, "max": 1.02, "lower": 0.95, "upper": 1.05}
-    assert summary["ac"]["max_linear_error_pu"] == 3e-8
-    assert summary["bidding"] == {
+    assert asdict(summary.voltage_pu) == {"min": 0.96, "max": 1.02, "lower": 0.95, "upper": 1.05}
+    assert summary.ac.max_linear_error_pu == 3e-8
+    written = json.loads(write_summary(summary))
+    assert written["bidding"] == {
         "form": "plain",
         "wam_rounds": {"p50": 5.0, "max": 5.0},
         "lam_rounds": {"p50": 30.0, "max": 30.0},
@@ -117,63 +124,64 @@ def test_figures_by_hand():
         "damped": 1,
         "accelerated": 0,
     }
-    assert summary["energy_kwh"]["import"] == 150
-    assert summary["energy_kwh"]["export"] == 25
-    assert summary["energy_kwh"]["lam"] == 6
-    assert summary["settlement"]["uplift_usd"] == 0.25
-    assert summary["messages"]["sent"] == 7
-    assert summary["messages"]["gaps"] == 1
-    assert summary["modbus"]["reads"] == 7
-    assert summary["seconds"]["interval"] == {"p50": 2.0, "p95": pytest.approx(2.9)}
-    assert summary["seconds"]["bid"] == {"p50": None, "p95": None}
-    assert summary["max_loading"] is None
-    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert summary.energy_kwh.imported == 150
+    assert summary.energy_kwh.exported == 25
+    assert summary.energy_kwh.lam == 6
+    assert summary.settlement.uplift_usd == 0.25
+    assert summary.messages.sent == 7
+    assert summary.messages.gaps == 1
+    assert summary.modbus.reads == 7
+    assert asdict(summary.seconds.interval) == {"p50": 2.0, "p95": pytest.approx(2.9)}
+    assert asdict(summary.seconds.bid) == {"p50": None, "p95": None}
+    assert summary.max_loading is None
+    assert read_summary(write_summary(summary)) == summary
 
 
 def test_costs_are_summed_over_intervals_that_have_them_all():
     cost = cost_figures(three_intervals())
-    assert (cost["market"], cost["no_sharing"], cost["lam_only"], cost["optimum"]) == (13.0, 17.0, 15.0, 10.5)
-    assert (cost["single_layer"], cost["single_layer_network"]) == (11.25, 11.5)
-    assert cost["intervals"] == 2
+    assert (cost.market, cost.no_sharing, cost.lam_only, cost.optimum) == (13.0, 17.0, 15.0, 10.5)
+    assert (cost.single_layer, cost.single_layer_network) == (11.25, 11.5)
+    assert cost.intervals == 2
 
 
 def test_efficiency_is_that_of_the_intervals_where_it_means_something():
     cost = cost_figures(three_intervals())
-    assert cost["efficiency"] == pytest.approx((10 - 8) / (10 - 6))
-    assert cost["efficiency_intervals"] == 1
+    assert cost.efficiency == pytest.approx((10 - 8) / (10 - 6))
+    assert cost.efficiency_intervals == 1
 
 
 def test_indicators_are_those_of_sums_over_the_run():
-    kpis = summarised(three_intervals())["kpis"]
-    assert kpis["price_of_anarchy"] == pytest.approx(13.0 / 10.5)
+    kpis = summarised(three_intervals()).kpis
+    assert kpis.price_of_anarchy == pytest.approx(13.0 / 10.5)
     imported, exported, made = 100.0, 20.0, 80.0
-    assert kpis["self_sufficiency"] == pytest.approx(1 - imported / (imported + made - exported))
-    assert kpis["self_consumption"] == pytest.approx(1 - exported / made)
-    assert kpis["peak_to_average"] == pytest.approx(400.0 / (700.0 / 3))
-    assert kpis["lam_internal_share"] == 0.5
-    assert kpis["savings_jain"] == pytest.approx(9.0 / (4 * 11.0))
-    assert kpis["savings_gini"] == pytest.approx((3 * 3.0 + 1.0 - 0.0 + 3 * 1.0) / (4 * 3.0))
-    assert kpis["not_worse_share"] == 0.75
+    assert kpis.self_sufficiency == pytest.approx(1 - imported / (imported + made - exported))
+    assert kpis.self_consumption == pytest.approx(1 - exported / made)
+    assert kpis.peak_to_average == pytest.approx(400.0 / (700.0 / 3))
+    assert kpis.lam_internal_share == 0.5
+    assert kpis.savings_jain == pytest.approx(9.0 / (4 * 11.0))
+    assert kpis.savings_gini == pytest.approx((3 * 3.0 + 1.0 - 0.0 + 3 * 1.0) / (4 * 3.0))
+    assert kpis.not_worse_share == 0.75
 
 
 def test_savings_and_certificates_of_a_run():
     summary = summarised(three_intervals())
-    assert summary["savings_usd"]["total"] == 3.0
-    assert (summary["savings_usd"]["min"], summary["savings_usd"]["median"]) == (-1.0, 0.5)
-    assert summary["savings_usd"]["intervals"] == 2
-    proof = summary["certificate"]
-    assert (proof["intervals"], proof["holds"]) == (2, 1)
-    assert (proof["duality_gap"], proof["prosumer_gain"]) == (0.5, 0.25)
+    assert summary.savings_usd.total == 3.0
+    assert (summary.savings_usd.min, summary.savings_usd.median) == (-1.0, 0.5)
+    assert summary.savings_usd.intervals == 2
+    proof = summary.certificate
+    assert (proof.intervals, proof.holds) == (2, 1)
+    assert (proof.duality_gap, proof.prosumer_gain) == (0.5, 0.25)
 
 
 def test_a_run_without_intervals_has_a_summary():
     summary = summarised(three_intervals().iloc[:0])
-    assert summary["intervals"]["settled"] == 0
-    assert summary["time"]["first"] is None
-    assert summary["cost"]["market"] is None
-    assert summary["cost"]["efficiency"] is None
-    assert set(build_summary(three_intervals().iloc[:0], prosumers(()), facts())["kpis"].values()) == {None}
-    json.dumps(summary, allow_nan=False)
+    assert summary.intervals.settled == 0
+    assert summary.time.first is None
+    assert summary.cost.market is None
+    assert summary.cost.efficiency is None
+    kpis = build_summary(three_intervals().iloc[:0], prosumers(()), record()).kpis
+    assert set(asdict(kpis).values()) == {None}
+    assert read_summary(write_summary(summary)) == summary
 
 
 def shown(summary):
@@ -207,15 +215,15 @@ def test_a_clean_run_shows_no_red():
     [(0.95, 1.05, True), (0.9498, 1.0, False), (1.0, 1.0502, False), (None, 1.0, False)],
 )
 def test_limits_of_voltage(low, high, good):
-    assert within_limits({"min": low, "max": high, "lower": 0.95, "upper": 1.05}) is good
+    assert VoltageRange(min=low, max=high, lower=0.95, upper=1.05).is_within is good
 
 
 def test_provenance_names_versions_and_machine():
     origin = provenance(seed=7, broker="embedded")
-    assert origin["seed"] == 7
-    assert origin["broker"] == "embedded"
-    assert origin["versions"]["numpy"] == np.__version__
-    assert origin["machine"]["cpus"] >= 1
+    assert origin.seed == 7
+    assert origin.broker == "embedded"
+    assert origin.versions["numpy"] == np.__version__
+    assert origin.machine.cpus >= 1
 
 
 def test_network_figures_are_sums_over_intervals_with_a_power_flow():
@@ -231,7 +239,7 @@ def test_network_figures_are_sums_over_intervals_with_a_power_flow():
         node_h=[1.0, 0.5, np.nan],
         unserved_lams=[0.0, 4.0, np.nan],
     )
-    assert network_figures(intervals, 10, 0.25) == {
+    assert asdict(network_figures(intervals, 10, 0.25)) == {
         "tap_changes": 4,
         "capacitor_switchings": 2,
         "under_pu_h": 0.25,
@@ -246,3 +254,24 @@ def test_network_figures_are_sums_over_intervals_with_a_power_flow():
         "head_export_kvarh": 5.0,
         "unserved_lam_h": 1.0,
     }
+
+
+def test_every_key_of_a_part_is_named_beside_its_meaning():
+    summary = json.loads(write_summary(summarised(three_intervals())))
+    assert list(meanings()) == list(summary)
+    for key, meaning in meanings().items():
+        if isinstance(summary[key], dict):
+            for inner in summary[key]:
+                assert f"`{inner}`" in meaning, f"{key}.{inner} is not said"
+
+
+def test_the_summary_has_all_figures_of_a_certificate():
+    assert set(CertificateCounts.__struct_fields__) == {"intervals", "holds", *CERTIFICATE}
+
+
+@pytest.mark.parametrize("key", Summary.__struct_fields__)
+def test_a_summary_that_lacks_a_key_is_refused_by_its_name(key):
+    content = json.loads(write_summary(summarised(three_intervals())))
+    del content[key]
+    with pytest.raises(msgspec.ValidationError, match=f"`{key}`"):
+        read_summary(json.dumps(content).encode())

@@ -1,7 +1,6 @@
 """Run directory: refusal, interruption, kill, resumption, and loading back."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,7 +15,9 @@ import pytest
 
 from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.columns import TABLES
-from cosim.results.ledger import Ledger, account_names
+from cosim.results.entries import account_names
+from cosim.results.ledger import Ledger
+from scripts.make_results_doc import PAGE, with_tables
 
 ZONE = ZoneInfo("Europe/Berlin")
 ROOT = Path(__file__).parents[3]
@@ -45,7 +46,7 @@ def run_dir(tmp_path):
     return tmp_path / "run"
 
 
-def test_a_finished_run_loads_back(run_dir):
+def test_a_finished_run_loads_back(run_dir, idle_summary):
     with RunWriter(run_dir) as writer:
         writer.scenario("[run]\nseed = 7\n")
         writer.feeder_map(
@@ -54,9 +55,9 @@ def test_a_finished_run_loads_back(run_dir):
         for tick in range(3):
             write_interval(writer, tick)
         Ledger.create(run_dir / "ledger.sqlite", account_names(["p1"], ["2"]), run="r1").close()
-        writer.finish({"run_id": "r1", "cost": {"efficiency": None}})
+        writer.finish(idle_summary)
     run = load(run_dir)
-    assert run.summary == {"run_id": "r1", "cost": {"efficiency": None}}
+    assert run.summary == idle_summary
     assert run.scenario["run"]["seed"] == 7
     assert run.feeder_map.buses["2"] == (2.0, 1.0)
     assert run.intervals["tick"].tolist() == [0, 1, 2]
@@ -70,6 +71,7 @@ def test_a_finished_run_loads_back(run_dir):
     assert run.ledger.run == "r1"
     run.ledger.close()
     assert sorted(file.name for file in run_dir.iterdir()) == [
+        ".sharegrid-run",
         "devices.parquet",
         "events.jsonl",
         "faults.parquet",
@@ -100,10 +102,10 @@ def test_a_run_is_not_replaced_unasked(run_dir):
     assert {file: file.read_bytes() for file in run_dir.iterdir()} == before
 
 
-def test_force_replaces_the_run_and_nothing_else(run_dir):
+def test_force_replaces_the_run_and_nothing_else(run_dir, idle_summary):
     with RunWriter(run_dir) as writer:
         write_interval(writer, 0)
-        writer.finish({})
+        writer.finish(idle_summary)
     (run_dir / "notes.md").write_text("mine")
     RunWriter(run_dir, force=True).close()
     assert load(run_dir).intervals.empty
@@ -134,7 +136,7 @@ def test_a_running_run_can_be_read(run_dir):
         assert len(load(run_dir).nodes) == len(writer.table("nodes")) == 6
 
 
-def test_a_killed_run_keeps_what_was_done_and_goes_on(run_dir):
+def test_a_killed_run_keeps_what_was_done_and_goes_on(run_dir, idle_summary):
     story = textwrap.dedent(f"""
         import os, signal, sys
         sys.path[:0] = [{str(ROOT)!r}]
@@ -158,11 +160,11 @@ def test_a_killed_run_keeps_what_was_done_and_goes_on(run_dir):
 
     with RunWriter.resume(run_dir, ticks=[0]) as writer:
         write_interval(writer, 1)
-        writer.finish({"run_id": "r1"})
+        writer.finish(idle_summary)
     run = load(run_dir)
     assert run.intervals["tick"].tolist() == [0, 1]
     assert len(run.events) == 4
-    assert run.summary == {"run_id": "r1"}
+    assert run.summary == idle_summary
 
 
 def test_an_interrupted_run_goes_on(run_dir):
@@ -215,9 +217,9 @@ def test_errors_of_the_directory_are_one_line(tmp_path):
         RunWriter.resume(tmp_path / "nothing", ticks=[])
 
 
-def test_damaged_files_are_named(run_dir):
+def test_damaged_files_are_named(run_dir, idle_summary):
     with RunWriter(run_dir) as writer:
-        writer.finish({})
+        writer.finish(idle_summary)
     for name in ("summary.json", "nodes.parquet"):
         (run_dir / name).write_text("{")
     with pytest.raises(ResultsError, match="the file was changed or cut off"):
@@ -226,12 +228,10 @@ def test_damaged_files_are_named(run_dir):
         _ = load(run_dir).nodes
 
 
-def test_the_documents_show_every_column():
-    text = (ROOT / "docs" / "results.md").read_text()
-    for name, columns in TABLES.items():
-        section = text.split(f"## {name}.parquet\n")[1].split("\n## ")[0]
-        rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.*?) \|$", section, flags=re.MULTILINE)
-        assert rows == [tuple(column) for column in columns]
+def test_the_page_of_results_is_written_from_the_declarations():
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.count("<!-- table ") == len(TABLES) + 1
+    assert with_tables(page) == page
 
 
 def test_the_drawing_of_a_feeder_survives_json():

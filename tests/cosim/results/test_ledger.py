@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosim.results.entries import ENERGY, IMBALANCE, KINDS, check_booking
-from cosim.results.ledger import Ledger, LedgerError, account_names, book_interval
+from cosim.results.booking import GridTrade, LamTrades, ProsumerTrades, book_interval
+from cosim.results.entries import ENERGY, IMBALANCE, KINDS, LedgerError, account_names, check_booking
+from cosim.results.ledger import Ledger
 
 PROSUMERS, LAMS = ("p1", "p2", "p3"), ("north", "south")
 NAMES = account_names(PROSUMERS, LAMS)
@@ -37,6 +38,23 @@ def hand_case(**changes):
     return case | changes
 
 
+def booked(dt_h, **case):
+    """Booking of a case whose values stand side by side."""
+
+    def part(kind):
+        return kind(**{name: case.pop(name) for name in kind.__dataclass_fields__})
+
+    grid = GridTrade(
+        scheduled_kw=case.pop("grid_scheduled_kw"),
+        actual_kw=case.pop("grid_actual_kw"),
+        import_price=case.pop("import_price"),
+        export_price=case.pop("export_price"),
+    )
+    prosumers, lams = part(ProsumerTrades), part(LamTrades)
+    assert not case
+    return book_interval(dt_h, prosumers, lams, grid)
+
+
 def by_account(booking, kind=None):
     totals = dict.fromkeys(NAMES, 0)
     for each, account, micro in zip(booking.kind, booking.account, booking.micro, strict=True):
@@ -46,7 +64,7 @@ def by_account(booking, kind=None):
 
 
 def test_hand_worked_interval():
-    booking = book_interval(**hand_case())
+    booking = booked(**hand_case())
     assert by_account(booking, ENERGY) == {
         "prosumer/p1": -210_000,
         "prosumer/p2": 190_000,
@@ -69,17 +87,17 @@ def test_hand_worked_interval():
 
 
 def test_a_seller_who_delivers_less_pays_the_short_price():
-    booking = book_interval(**hand_case(metered_kwh=[1.0, -0.6, 2.0]))
+    booking = booked(**hand_case(metered_kwh=[1.0, -0.6, 2.0]))
     assert by_account(booking, IMBALANCE)["prosumer/p2"] == -round(0.4 * 0.40 * 1e6)
 
 
 def test_a_seller_who_delivers_more_gets_the_long_price():
-    booking = book_interval(**hand_case(metered_kwh=[1.0, -1.3, 2.0]))
+    booking = booked(**hand_case(metered_kwh=[1.0, -1.3, 2.0]))
     assert by_account(booking, IMBALANCE)["prosumer/p2"] == round(0.3 * 0.05 * 1e6)
 
 
 def test_uplift_brings_the_wam_to_zero_and_is_charged_to_the_utility():
-    booking = book_interval(**hand_case(grid_scheduled_kw=6.0))
+    booking = booked(**hand_case(grid_scheduled_kw=6.0))
     totals = by_account(booking)
     assert booking.wam_surplus_usd == pytest.approx(0.6 - 0.72)
     assert booking.uplift_usd == pytest.approx(0.12)
@@ -88,13 +106,13 @@ def test_uplift_brings_the_wam_to_zero_and_is_charged_to_the_utility():
 
 
 def test_a_lam_that_cleared_alone_settles_with_the_utility():
-    totals = by_account(book_interval(**hand_case(alone=[False, True], grid_scheduled_kw=0.0)))
+    totals = by_account(booked(**hand_case(alone=[False, True], grid_scheduled_kw=0.0)))
     assert totals["utility"] == 600_000
     assert totals["wam"] == 0
 
 
 def test_the_utility_stands_for_a_silent_wam():
-    totals = by_account(book_interval(**hand_case(alone=[True, True])))
+    totals = by_account(booked(**hand_case(alone=[True, True])))
     assert totals["utility"] == 600_000 - 504_000
     assert totals["wam"] == 0
 
@@ -105,7 +123,7 @@ def test_every_kind_of_every_interval_sums_to_exactly_zero(seed, prosumers, lams
     draw = np.random.default_rng(seed)
     lam = draw.integers(0, lams, prosumers)
     trade_kw = draw.normal(0, 3, prosumers)
-    booking = book_interval(
+    booking = booked(
         dt_h=draw.choice([0.25, 1 / 3, 1.0]),
         lam=lam,
         trade_kw=trade_kw,
@@ -136,7 +154,7 @@ def tampered(booking, *, kind, account, extra):
 
 
 def test_a_leg_that_is_off_is_found():
-    booking = book_interval(**hand_case())
+    booking = booked(**hand_case())
     account = NAMES.index("imbalance")
     check_booking(booking, imbalance_account=account, imbalance_usd=0.056)
     with pytest.raises(LedgerError, match="energy: the entries sum to 7"):
@@ -148,7 +166,7 @@ def test_a_leg_that_is_off_is_found():
 
 
 def test_rounding_cannot_hide_a_payment_whose_sides_differ():
-    booking = book_interval(**hand_case())
+    booking = booked(**hand_case())
     hidden = tampered(booking, kind=ENERGY, account="lam/south", extra=-40)
     hidden = dataclasses.replace(
         hidden,
@@ -163,7 +181,7 @@ def test_rounding_cannot_hide_a_payment_whose_sides_differ():
 def test_many_amounts_too_small_for_an_entry_may_add_up_to_some_that_rounding_keeps():
     count = 5000
     trade_kw = np.linspace(1.0, 2.0, count)
-    booking = book_interval(
+    booking = booked(
         **hand_case(
             lam=np.zeros(count, dtype=int),
             trade_kw=trade_kw,
@@ -181,9 +199,7 @@ def test_many_amounts_too_small_for_an_entry_may_add_up_to_some_that_rounding_ke
 
 def test_an_imbalance_balance_that_is_off_is_found():
     with pytest.raises(LedgerError, match="imbalance: the account's balance is 56000"):
-        check_booking(
-            book_interval(**hand_case()), imbalance_account=NAMES.index("imbalance"), imbalance_usd=0.0561
-        )
+        check_booking(booked(**hand_case()), imbalance_account=NAMES.index("imbalance"), imbalance_usd=0.0561)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +207,7 @@ def test_an_imbalance_balance_that_is_off_is_found():
     [
         ({"metered_kwh": [1.0, float("nan"), 2.0]}, r"metered_kwh\[1\] is nan"),
         ({"wam_price": [0.25, float("inf")]}, r"wam_price\[1\] is inf"),
-        ({"grid_actual_kw": float("nan")}, "grid_actual_kw is nan"),
+        ({"grid_actual_kw": float("nan")}, "grid actual_kw is nan"),
         ({"trade_price": [0.2, 0.2]}, r"trade_price has shape \(2,\)"),
         ({"lam": [0, 0, 2]}, "lam must hold one of 2 LAMs"),
         ({"alone": [False]}, "one flag per LAM"),
@@ -199,7 +215,7 @@ def test_an_imbalance_balance_that_is_off_is_found():
 )
 def test_what_cannot_be_booked_is_named(changes, text):
     with pytest.raises(LedgerError, match=text):
-        book_interval(**hand_case(**changes))
+        booked(**hand_case(**changes))
 
 
 @pytest.fixture
@@ -208,11 +224,11 @@ def path(tmp_path):
 
 
 def test_an_interval_is_booked_once_and_only_once(path):
-    booking = book_interval(**hand_case())
+    booking = booked(**hand_case())
     with Ledger.create(path, NAMES, run="r1") as ledger:
         assert ledger.post(5, booking)
         before = ledger.balances()
-        assert not ledger.post(5, book_interval(**hand_case(grid_actual_kw=9.0)))
+        assert not ledger.post(5, booked(**hand_case(grid_actual_kw=9.0)))
         assert ledger.balances() == before
     with Ledger.open(path, read_only=False) as ledger:
         assert not ledger.post(5, booking)
@@ -223,13 +239,13 @@ def test_an_interval_is_booked_once_and_only_once(path):
 
 
 def test_reading_back(path):
-    booking = book_interval(**hand_case())
+    booking = booked(**hand_case())
     with Ledger.create(path, NAMES) as ledger:
         ledger.post(0, booking)
         ledger.post(1, booking)
     with Ledger.open(path) as ledger:
         assert ledger.sum_micro() == 0
-        assert ledger.sum_by_tick() == {0: 0, 1: 0}
+        assert ledger.ticks() == [0, 1]
         assert ledger.balances() == {name: 2 * micro for name, micro in by_account(booking).items()}
         assert ledger.statement("prosumer/p3") == [
             (0, "energy", -620_000),
@@ -237,7 +253,10 @@ def test_reading_back(path):
             (1, "energy", -620_000),
             (1, "imbalance", -200_000),
         ]
-        parties = ledger.balances_by_party()
+        parties = {
+            party: {kind: received - paid for kind, (paid, received) in kinds.items()}
+            for party, kinds in ledger.turnover_by_party().items()
+        }
         assert parties["wam"] == {"wholesale": 1_200_000, "grid": -1_008_000}
         assert parties["prosumer"]["energy"] == -1_280_000
         assert parties["utility"] == {}
@@ -249,7 +268,7 @@ def test_reading_back(path):
 
 def test_the_file_is_plain_sql(path):
     with Ledger.create(path, NAMES) as ledger:
-        ledger.post(0, book_interval(**hand_case()))
+        ledger.post(0, booked(**hand_case()))
     assert [each.name for each in path.parent.iterdir()] == ["ledger.sqlite"]
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT usd FROM balance WHERE account = 'lam/south'").fetchone() == (0.02,)
@@ -261,7 +280,7 @@ def test_the_file_is_plain_sql(path):
 
 
 def test_a_reader_may_look_while_the_run_goes_on(path):
-    booking = book_interval(**hand_case())
+    booking = booked(**hand_case())
     with Ledger.create(path, NAMES) as ledger:
         ledger.post(0, booking)
         with Ledger.open(path) as reader:
@@ -287,7 +306,7 @@ def test_a_reader_that_nobody_closes_ends_with_its_last_use(path):
 
 def test_more_entries_than_one_statement_holds(path):
     count = 450
-    booking = book_interval(
+    booking = booked(
         **hand_case(
             lam=np.zeros(count, int),
             trade_kw=np.ones(count),
@@ -306,7 +325,7 @@ def test_more_entries_than_one_statement_holds(path):
 
 
 def test_a_booking_that_does_not_sum_to_zero_changes_nothing(path):
-    booking = book_interval(**hand_case())
+    booking = booked(**hand_case())
     with Ledger.create(path, NAMES) as ledger:
         with pytest.raises(LedgerError, match="interval 3: the entries sum to 1"):
             ledger.post(3, tampered(booking, kind=ENERGY, account="lam/south", extra=1))
@@ -314,7 +333,7 @@ def test_a_booking_that_does_not_sum_to_zero_changes_nothing(path):
 
 
 def test_a_failed_posting_leaves_no_trace(path):
-    booking = book_interval(**hand_case())
+    booking = booked(**hand_case())
     twice = dataclasses.replace(
         booking,
         kind=np.tile(booking.kind, 2),

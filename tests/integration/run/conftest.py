@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from broker.server.choose import open_broker
-from cosim.composition import Stage, control, perform, services
-from cosim.control.clock import Pacing
+from cosim.composition import RunSetup, control, perform, services
+from cosim.control.pacing import Pacing
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
 from cosim.results import Run, RunWriter, load
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.scenario import load_scenario
-from cosim.world import World, build_world
+from cosim.world.build import build_world
+from cosim.world.world import World
 
 SMALL = """
 [run]
@@ -57,10 +58,10 @@ async def play_small(
         writer = stack.enter_context(RunWriter(out))
         accounts = account_names(world.roster.prosumers, world.roster.lams)
         ledger = stack.enter_context(Ledger.create(out / "ledger.sqlite", accounts, "small"))
-        stage = Stage(world, "small", handle.url, owner)
-        jobs = await stack.enter_async_context(services(stage, ["market", "feeder", "devices"]))
+        setup = RunSetup(world, "small", handle.url, owner)
+        jobs = await stack.enter_async_context(services(setup, ["market", "feeder", "devices"]))
         clock, recorder = await stack.enter_async_context(
-            control(stage, writer, ledger, Pacing(), lambda _: None)
+            control(setup, writer, ledger, Pacing(), lambda _: None)
         )
         await perform([*jobs, recorder.run, clock.run])
     return load(out), world

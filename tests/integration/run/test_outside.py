@@ -84,7 +84,7 @@ def test_one_prosumer_in_another_process_gives_the_same_ledger(
         serving.kill()
         serving.communicate()
     run, (base, _) = load(out), small_run
-    assert run.summary["modbus"]["errors"] == 0
+    assert run.summary.modbus.errors == 0
     mine = run.devices[run.devices["prosumer"] == owner_of_both]
     assert np.abs(mine["battery_set_point_kw"].fillna(0.0)).max() > 0.5
     assert entries(run.ledger) == entries(base.ledger)
@@ -137,7 +137,7 @@ def test_a_running_run_is_stopped(small_scenario, tmp_path, way):
     assert process.returncode == 0, errors.decode()
     assert not (out / "live.json").exists()
     run = load(out)
-    assert run.summary["set_points"]["emergency_stops"] == 1
+    assert run.summary.set_points.emergency_stops == 1
     (event,) = [event for event in run.events if event["kind"] == "stop"]
     assert ("smoke" if way == "command" else "key s in the terminal") in event["detail"]
     last = run.devices.query("phase == 'measure' and tick == 4")

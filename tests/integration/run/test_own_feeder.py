@@ -50,4 +50,4 @@ def test_a_run_on_ones_own_feeder_says_what_it_does_not_honour(tmp_path: Path):
     ]
     run = load(out)
     assert sorted(set(run.lams.lam)) == ["homes", "roof"]
-    assert run.summary["feeder"] == "own"
+    assert run.summary.feeder == "own"

@@ -13,8 +13,10 @@ from broker.messages import (
     Telemetry,
     columns,
 )
-from cosim.recording.evidence import Witness
-from cosim.recording.settle import Counters, book, gather_interval
+from cosim.recording.counters import Counters
+from cosim.recording.interval import read_interval
+from cosim.recording.interval_messages import IntervalCollector
+from cosim.recording.payments import book_payments
 from tests.market.participants import world
 
 
@@ -169,30 +171,20 @@ class Clerk:
         self.bookings = before.bookings if before else {}
         self.audits = before.audits if before else {}
         self.counters = before.counters if before else Counters.unread(len(roster.prosumers))
-        self.witness = Witness(node, roster)
+        self.collector = IntervalCollector(node, roster)
 
     async def on_step(self, step):
         if step.step != "settle":
             return
-        evidence = await self.witness.gather(step)
+        messages = await self.collector.gather(step)
         assert step.tick not in self.intervals
-        interval = gather_interval(
-            self.roster,
-            self.rules.terms(step.tick),
-            step.tick,
-            world.DT_H,
-            outcome=evidence.outcome,
-            lam_outcomes=evidence.lam_outcomes,
-            metered=evidence.metered,
-            telemetry=evidence.metered_live,
-            state=evidence.state,
-            measured=evidence.measured,
-            counters=self.counters,
+        interval = read_interval(
+            messages, self.roster, self.rules.terms(step.tick), world.DT_H, self.counters
         )
         self.counters = interval.counters
         self.intervals[step.tick] = interval
-        self.bookings[step.tick] = book(interval, self.roster, self.rules)
-        self.audits[step.tick] = await self.witness.audit(step)
+        self.bookings[step.tick] = book_payments(interval, self.roster, self.rules)
+        self.audits[step.tick] = await self.collector.audit(step)
         for flag in interval.flags:
             self.node.flag(flag)
         await self.node.done(step.step, step.tick)

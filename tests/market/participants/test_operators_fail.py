@@ -53,7 +53,7 @@ async def test_a_silent_lam_operator_counts_as_its_last_metered_load(town_of):
         np.testing.assert_allclose(town.trades(1)[:3], wanted.trade_kw[:3], rtol=0, atol=1e-9)
         assert "LAM B was silent" in str(town.flags(1)["wam"])
         assert interval.flags == ["no outcome from south: its prosumers have no allocation"]
-        assert not interval.trade_kw[3:].any()
+        assert not interval.allocation.trade_kw[3:].any()
         assert_settled_to_zero(town, 0, 1)
 
 
@@ -74,8 +74,8 @@ async def test_a_lam_takes_what_it_can_where_the_wam_assumed_more_than_that(town
     interval = await town.interval(40)
     least_kw = lam_curves(40).lowest_kw[2]
     assert town.outcome(40).net_kw[2] < least_kw
-    assert interval.net_kw[2] == least_kw
-    assert interval.trade_kw[6:].sum() == pytest.approx(least_kw, abs=1e-9)
+    assert interval.allocation.net_kw[2] == least_kw
+    assert interval.allocation.trade_kw[6:].sum() == pytest.approx(least_kw, abs=1e-9)
     assert any("LAM C can take 19.000 kW" in flag for flag in town.flags(40)["lams"])
     assert_settled_to_zero(town, 0, 40)
 
@@ -106,10 +106,10 @@ async def test_without_the_wam_lams_clear_alone_against_the_tariffs(town):
     await town.stop("wam")
     interval = await town.interval(1)
     tariff = world.case(1).tariff
-    assert interval.alone.all()
+    assert interval.allocation.alone.all()
     assert town.said(town.topics.wam_outcome, 1) == []
     assert town.flags(1)["lams"] == ["the WAM was silent: lams clears its LAMs against the tariffs"]
-    net_kw, price = interval.net_kw, local_prices(town, 1)
+    net_kw, price = interval.allocation.net_kw, local_prices(town, 1)
     np.testing.assert_allclose(np.bincount(world.LAM_OF, town.trades(1)), net_kw, rtol=0, atol=1e-9)
     low, high = price_range(lam_curves(1), net_kw)
     assert (low - 1e-12 <= price).all()
@@ -143,7 +143,7 @@ async def test_an_outcome_that_does_not_fit_is_refused_and_counts_as_silence(tow
     interval = await town.interval(1)
     assert ("wam/outcome", "an outcome must hold 3 nets and prices") in town.refusals(1)
     assert town.last(town.topics.lam_outcome("lams"), 1).alone
-    assert interval.alone.all()
+    assert interval.allocation.alone.all()
 
 
 def held(town, tick):

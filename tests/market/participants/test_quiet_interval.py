@@ -82,7 +82,9 @@ async def test_buyers_pay_and_sellers_get_the_local_price_with_its_fee(quiet):
 
 async def test_what_was_awarded_is_metered_and_paid_for(quiet):
     interval, booking = quiet.clerk.intervals[1], quiet.clerk.bookings[1]
-    np.testing.assert_allclose(interval.metered_kwh, interval.trade_kw * world.DT_H, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        interval.metered_kwh, interval.allocation.trade_kw * world.DT_H, rtol=0, atol=1e-12
+    )
     np.testing.assert_allclose(quiet.feeder.lam_kw, quiet.outcome(1).net_kw, rtol=0, atol=1e-9)
     assert abs(booking.imbalance_usd) < 1e-9
     for kind in range(len(KINDS)):

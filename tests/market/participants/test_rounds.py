@@ -238,14 +238,16 @@ async def test_without_the_wam_lams_settle_alone_against_the_tariffs(town_of, fo
         await town.interval(0)
         await town.stop("wam")
         interval = await town.interval(1)
-        assert interval.alone.all()
+        assert interval.allocation.alone.all()
         async with town_of() as exact:
             await exact.interval(0)
             await exact.stop("wam")
             wanted = await exact.interval(1)
-        np.testing.assert_allclose(interval.net_kw, wanted.net_kw, rtol=0, atol=1e-3)
-        np.testing.assert_allclose(interval.trade_kw, wanted.trade_kw, rtol=0, atol=1e-3)
-        np.testing.assert_allclose(interval.price, wanted.price, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(interval.allocation.net_kw, wanted.allocation.net_kw, rtol=0, atol=1e-3)
+        np.testing.assert_allclose(
+            interval.allocation.trade_kw, wanted.allocation.trade_kw, rtol=0, atol=1e-3
+        )
+        np.testing.assert_allclose(interval.allocation.price, wanted.allocation.price, rtol=0, atol=1e-5)
 
 
 async def test_a_prosumer_without_award_acts_alone(town_of, form):

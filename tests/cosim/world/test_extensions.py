@@ -2,14 +2,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from cosim.extensions import make, source_hash
 from cosim.population.build import build_population
 from cosim.population.expectation import Expectation, ForecastView
 from cosim.population.members import LamSites
-from cosim.population.portfolios import Sky
+from cosim.population.portfolios import ProfileCache
 from cosim.population.profiles import Forecast, build_profiles
 from cosim.scenario import Extension, Scenario, ScenarioError, load_scenario
-from cosim.world import digest_of
+from cosim.world.build import digest_of
+from cosim.world.extensions import make, source_hash
 
 N = 4
 
@@ -112,31 +112,38 @@ def everyone(forecaster):
 
 
 def test_a_forecast_sees_the_means_of_the_past_and_nothing_before_the_start(profiles):
-    sky, usual = Sky(profiles, everyone(Persistence())), Sky(profiles)
-    assert sky.forecast(0).load_kw == pytest.approx(usual.forecast(0).load_kw)
-    assert sky.forecast(1).load_kw == pytest.approx(profiles.sample(0).load_kw.mean(axis=0))
+    cache, usual = ProfileCache(profiles, everyone(Persistence())), ProfileCache(profiles)
+    assert cache.forecast(0).load_kw == pytest.approx(usual.forecast(0).load_kw)
+    assert cache.forecast(1).load_kw == pytest.approx(profiles.sample(0).load_kw.mean(axis=0))
     past = [profiles.sample(tick) for tick in (46, 47)]
-    assert sky.forecast(48).load_kw == pytest.approx(np.mean([a.load_kw.mean(axis=0) for a in past], axis=0))
-    assert sky.forecast(48).pv_kw == pytest.approx(np.mean([a.pv_kw.mean(axis=0) for a in past], axis=0))
-    assert sky.notes(48) == ()
+    assert cache.forecast(48).load_kw == pytest.approx(
+        np.mean([a.load_kw.mean(axis=0) for a in past], axis=0)
+    )
+    assert cache.forecast(48).pv_kw == pytest.approx(np.mean([a.pv_kw.mean(axis=0) for a in past], axis=0))
+    assert cache.notes(48) == ()
 
 
 def test_only_those_who_go_by_it_expect_what_a_forecast_says(profiles):
     follows = np.array([True, False, True, False])
-    sky, usual = Sky(profiles, Expectation(Persistence(), follows)), Sky(profiles).forecast(40)
+    cache, usual = (
+        ProfileCache(profiles, Expectation(Persistence(), follows)),
+        ProfileCache(profiles).forecast(40),
+    )
     mine = profiles.sample(38).load_kw.mean(axis=0) / 2 + profiles.sample(39).load_kw.mean(axis=0) / 2
-    assert sky.forecast(40).load_kw == pytest.approx(np.where(follows, mine, usual.load_kw))
+    assert cache.forecast(40).load_kw == pytest.approx(np.where(follows, mine, usual.load_kw))
 
 
 def test_values_that_are_no_power_are_replaced_and_told(profiles):
-    sky, usual = Sky(profiles, everyone(Odd())), Sky(profiles).forecast(40)
-    assert sky.forecast(40).load_kw == pytest.approx(usual.load_kw + np.array([0.0, 1.0, 1.0, 1.0]))
-    assert (sky.forecast(40).pv_kw[1:] == profiles.population.pv_kwp[1:]).all()
-    assert sky.notes(40) == ("the forecast failed 1 prosumers, the built-in stands in: a value is no power",)
+    cache, usual = ProfileCache(profiles, everyone(Odd())), ProfileCache(profiles).forecast(40)
+    assert cache.forecast(40).load_kw == pytest.approx(usual.load_kw + np.array([0.0, 1.0, 1.0, 1.0]))
+    assert (cache.forecast(40).pv_kw[1:] == profiles.population.pv_kwp[1:]).all()
+    assert cache.notes(40) == (
+        "the forecast failed 1 prosumers, the built-in stands in: a value is no power",
+    )
 
 
 def test_a_forecast_that_fails_leaves_the_built_in(profiles):
-    sky, usual = Sky(profiles, everyone(Short())), Sky(profiles).forecast(40)
-    assert (sky.forecast(40).load_kw == usual.load_kw).all()
-    (note,) = sky.notes(40)
+    cache, usual = ProfileCache(profiles, everyone(Short())), ProfileCache(profiles).forecast(40)
+    assert (cache.forecast(40).load_kw == usual.load_kw).all()
+    (note,) = cache.notes(40)
     assert "expect() gave shape (3,) for 4 prosumers" in note

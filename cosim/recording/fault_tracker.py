@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from broker.messages import Telemetry, TruthBatch, columns
-from cosim.recording.evidence import Evidence
-from cosim.recording.settle import Interval
+from broker.messages import Telemetry, columns
+from cosim.recording.interval import Interval
+from cosim.recording.interval_messages import IntervalMessages
+from cosim.results.figures import FaultFigures, FaultKind
 from devices.faults.fault import Fault
 
 # Counters and power are rounded in registers; less than this is no wrong energy [kWh].
@@ -26,7 +27,7 @@ _AFTERMATH_TICKS = 4
 
 
 @dataclass
-class _Case:
+class _TrackedFault:
     """One fault and what became of it."""
 
     fault: Fault
@@ -41,7 +42,7 @@ class _Case:
         return self.early_kwh if self.noticed_tick is None else 0.0
 
 
-class FaultBook:
+class FaultTracker:
     """Follows the faults of a run.
 
     Parameters
@@ -53,19 +54,20 @@ class FaultBook:
     """
 
     def __init__(self, faults: Sequence[Fault], prosumers: Sequence[str]) -> None:
-        self.cases = [_Case(fault) for fault in faults]
+        self.tracked = [_TrackedFault(fault) for fault in faults]
         self.false_alarms = 0
         self._prosumers = prosumers
-        self._by_prosumer: dict[str, list[_Case]] = defaultdict(list)
+        self._by_prosumer: dict[str, list[_TrackedFault]] = defaultdict(list)
         self._off_kwh: dict[str, float] = defaultdict(float)
-        for case in sorted(self.cases, key=lambda case: case.fault.first):
-            self._by_prosumer[case.fault.prosumer].append(case)
+        for each in sorted(self.tracked, key=lambda each: each.fault.first):
+            self._by_prosumer[each.fault.prosumer].append(each)
 
-    def note(self, tick: int, evidence: Evidence, interval: Interval, truth: TruthBatch | None) -> None:
+    def note(self, tick: int, messages: IntervalMessages, interval: Interval) -> None:
         """Take one interval in."""
-        notices = notices_of(evidence)
+        notices = notices_of(messages)
         for prosumer, checks in notices.items():
             self._take_notice(tick, prosumer, checks)
+        truth = messages.truth
         if truth is None:
             return
         members = columns.unpack_index(truth.prosumer)
@@ -74,17 +76,17 @@ class FaultBook:
 
     def _take_notice(self, tick: int, prosumer: str, checks: Sequence[str]) -> None:
         struck = [
-            case
-            for case in self._by_prosumer.get(prosumer, ())
-            if case.fault.first <= tick <= case.fault.last + _AFTERMATH_TICKS
+            each
+            for each in self._by_prosumer.get(prosumer, ())
+            if each.fault.first <= tick <= each.fault.last + _AFTERMATH_TICKS
         ]
         if not struck:
             self.false_alarms += 1
             return
-        case = struck[-1]
-        case.checks |= dict.fromkeys(checks)
-        if case.noticed_tick is None:
-            case.noticed_tick = tick
+        each = struck[-1]
+        each.checks |= dict.fromkeys(checks)
+        if each.noticed_tick is None:
+            each.noticed_tick = tick
 
     def _take_energy(
         self, tick: int, members: npt.NDArray[np.intp], off_kwh: npt.NDArray[np.float64]
@@ -104,47 +106,52 @@ class FaultBook:
     def table(self) -> dict[str, list[Any]]:
         """One row per fault."""
         return {
-            "kind": [case.fault.kind for case in self.cases],
-            "prosumer": [case.fault.prosumer for case in self.cases],
-            "device": [case.fault.device for case in self.cases],
-            "first": [case.fault.first for case in self.cases],
-            "last": [case.fault.last for case in self.cases],
-            "size": [case.fault.size for case in self.cases],
-            "noticed": [case.noticed_tick for case in self.cases],
-            "checks": [", ".join(case.checks) for case in self.cases],
-            "wrong_kwh": [case.wrong_kwh for case in self.cases],
-            "early_kwh": [case.early_kwh for case in self.cases],
-            "silent_kwh": [case.silent_kwh for case in self.cases],
+            "kind": [each.fault.kind for each in self.tracked],
+            "prosumer": [each.fault.prosumer for each in self.tracked],
+            "device": [each.fault.device for each in self.tracked],
+            "first": [each.fault.first for each in self.tracked],
+            "last": [each.fault.last for each in self.tracked],
+            "size": [each.fault.size for each in self.tracked],
+            "noticed": [each.noticed_tick for each in self.tracked],
+            "checks": [", ".join(each.checks) for each in self.tracked],
+            "wrong_kwh": [each.wrong_kwh for each in self.tracked],
+            "early_kwh": [each.early_kwh for each in self.tracked],
+            "silent_kwh": [each.silent_kwh for each in self.tracked],
         }
 
-    def summary(self) -> dict[str, Any]:
+    def figures(self) -> FaultFigures:
         """Figures of the run: what was injected, noticed, by which checks, and what energy was wrong."""
-        kinds: dict[str, dict[str, Any]] = {}
-        for case in self.cases:
-            row = kinds.setdefault(case.fault.kind, {"injected": 0, "noticed": 0, "checks": Counter()})
-            row["injected"] += 1
-            row["noticed"] += case.noticed_tick is not None
-            row["checks"].update(case.checks.keys())
-        return {
-            "injected": len(self.cases),
-            "noticed": sum(case.noticed_tick is not None for case in self.cases),
-            "by_kind": {kind: row | {"checks": dict(row["checks"])} for kind, row in sorted(kinds.items())},
-            "false_alarms": self.false_alarms,
-            "wrong_kwh": sum(case.wrong_kwh for case in self.cases),
-            "early_kwh": sum(case.early_kwh for case in self.cases),
-            "silent_kwh": sum(case.silent_kwh for case in self.cases),
-            "left_kwh": sum(abs(self._off_kwh[name]) for name in self._by_prosumer),
-        }
+        by_kind: dict[str, list[_TrackedFault]] = defaultdict(list)
+        for each in self.tracked:
+            by_kind[each.fault.kind].append(each)
+        return FaultFigures(
+            injected=len(self.tracked),
+            noticed=sum(each.noticed_tick is not None for each in self.tracked),
+            by_kind={kind: _kind_figures(by_kind[kind]) for kind in sorted(by_kind)},
+            false_alarms=self.false_alarms,
+            wrong_kwh=sum(each.wrong_kwh for each in self.tracked),
+            early_kwh=sum(each.early_kwh for each in self.tracked),
+            silent_kwh=sum(each.silent_kwh for each in self.tracked),
+            left_kwh=sum(abs(self._off_kwh[name]) for name in self._by_prosumer),
+        )
 
 
-def notices_of(evidence: Evidence) -> dict[str, list[str]]:
+def _kind_figures(tracked: Sequence[_TrackedFault]) -> FaultKind:
+    return FaultKind(
+        injected=len(tracked),
+        noticed=sum(each.noticed_tick is not None for each in tracked),
+        checks=dict(Counter(check for each in tracked for check in each.checks)),
+    )
+
+
+def notices_of(messages: IntervalMessages) -> dict[str, list[str]]:
     """What an interval's messages say against each live prosumer's devices, by prosumer."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
-    for readings in (evidence.measured, evidence.metered_live):
+    for readings in (messages.measured, messages.metered_live):
         for name, reading in readings.items():
             found[name] |= dict.fromkeys([*reading.checks, *_no_answer(reading)])
-    for name, told in evidence.acknowledgements.items():
-        if not told.ok:
+    for name, answer in messages.acknowledgements.items():
+        if not answer.ok:
             found[name]["acknowledgement"] = None
     return {name: list(checks) for name, checks in found.items() if checks}
 

@@ -1,4 +1,4 @@
-"""What was said in one interval: the recorder's collectors, and the wait until all of it is in."""
+"""Messages of one interval, collected for its record, and the wait until all of them are in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from broker.messages import (
     WamOutcome,
 )
 from broker.node import Node
-from cosim.world import AUDITOR, DEVICE_HOST
+from cosim.world.names import AUDITOR, DEVICE_HOST, FEEDER, WAM
 from market.participants.gates import late_gate
 from market.participants.roster import Roster
 
@@ -30,19 +30,22 @@ M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Messages of one interval that settlement and results rest on.
+class IntervalMessages:
+    """Messages of one interval on which its payments and its rows in the tables rest.
 
     Attributes
     ----------
+    tick
+        Number of the interval.
     measured, metered_live
-        Telemetry at the opening and at the end of the interval, by prosumer.
+        Telemetry at the start and at the end of the interval, by prosumer.
     set_points, acknowledgements
         What was asked of live devices and what their gateway read back.
     truth
         What really flowed at emulated prosumers, where faults are planned.
     """
 
+    tick: int
     outcome: WamOutcome | None
     lam_outcomes: dict[str, LamOutcome]
     metered: dict[str, MeteredBatch]
@@ -54,16 +57,16 @@ class Evidence:
     truth: TruthBatch | None = None
 
 
-class Witness:
+class IntervalCollector:
     """Listens to everything that an interval's record needs; ``truths`` come where faults are planned."""
 
     def __init__(self, node: Node, roster: Roster, *, truths: bool = False) -> None:
         self.live = [roster.prosumers[member] for member in roster.live_members]
-        self.outcomes: Collector[WamOutcome] = Collector(["wam"])
+        self.outcomes: Collector[WamOutcome] = Collector([WAM])
         self.lam_outcomes: Collector[LamOutcome] = Collector(roster.lam_hosts)
         self.metered: Collector[MeteredBatch] = Collector(roster.hosts)
         self.metered_live: Collector[Telemetry] = Collector(self.live)
-        self.states: Collector[FeederState] = Collector(["feeder"])
+        self.states: Collector[FeederState] = Collector([FEEDER])
         self.measured: dict[str, Telemetry] = {}
         self.set_points: dict[str, SetPoint] = {}
         self.acknowledgements: dict[str, Acknowledgement] = {}
@@ -71,8 +74,8 @@ class Witness:
         self.audits: Collector[Audit] = Collector([AUDITOR])
         self.is_audited = False
         topics = node.topics
-        node.on(topics.wam_outcome, lambda m: self.outcomes.add("wam", m.tick, m))
-        node.on(topics.feeder_state, lambda m: self.states.add("feeder", m.tick, m))
+        node.on(topics.wam_outcome, lambda m: self.outcomes.add(WAM, m.tick, m))
+        node.on(topics.feeder_state, lambda m: self.states.add(FEEDER, m.tick, m))
         node.on(topics.lam_outcome("+"), lambda m: self.lam_outcomes.add(m.sender, m.tick, m))
         node.on(topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
         if truths:
@@ -88,12 +91,13 @@ class Witness:
             keep = partial(self.acknowledgements.__setitem__, name)
             node.on(topics.acknowledgement(name), keep, through=topics.acknowledgement("+"))
 
-    async def gather(self, step: Step) -> Evidence:
+    async def gather(self, step: Step) -> IntervalMessages:
         """Everything about the tick of ``step``; what is missing at its deadline stays missing."""
         tick, deadline = step.tick, step.deadline
-        state = (await self.states.wait(tick, deadline)).get("feeder")
-        outcome = (await self.outcomes.wait(tick, deadline)).get("wam")
-        return Evidence(
+        state = (await self.states.wait(tick, deadline)).get(FEEDER)
+        outcome = (await self.outcomes.wait(tick, deadline)).get(WAM)
+        return IntervalMessages(
+            tick=tick,
             outcome=outcome,
             lam_outcomes=await self.lam_outcomes.wait(tick, deadline),
             metered=await self.metered.wait(tick, deadline),

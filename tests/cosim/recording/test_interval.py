@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.messages import FeederState, LamOutcome, MeteredBatch, Talks, Telemetry, WamOutcome, columns
-from cosim.recording.settle import Counters, book, gather_interval
+from cosim.recording.counters import Counters
+from cosim.recording.interval import read_interval
+from cosim.recording.interval_messages import IntervalMessages
+from cosim.recording.payments import book_payments
 from cosim.results.entries import KINDS
 from market.model.case import Case, Grid, Resources, Tariff
 from market.participants.roster import Roster, Rules, Terms
@@ -144,16 +147,17 @@ def state(source_kw):
 
 def gather(counters=None, **changes):
     """An interval in which everyone did what was allocated, but for the changes."""
-    evidence = {
+    messages = {
+        "tick": 0,
         "outcome": wam_outcome(0.5),
         "lam_outcomes": {host: lam_outcome(host) for host in ROSTER.lam_hosts},
         "metered": {"people": metered_batch(TRADE_KW[[0, 2, 3]] * DT_H)},
-        "telemetry": {"p1": reading("p1", 7.0, 3.5), "p4": reading("p4", 2.125)},
+        "metered_live": {"p1": reading("p1", 7.0, 3.5), "p4": reading("p4", 2.125)},
         "state": state(0.75),
         "measured": {"p1": reading("p1", 7.0, 3.0), "p4": reading("p4", 2.0)},
-        "counters": Counters.unread(N) if counters is None else counters,
     }
-    return gather_interval(ROSTER, TERMS, 0, DT_H, **(evidence | changes))
+    counters = Counters.unread(N) if counters is None else counters
+    return read_interval(IntervalMessages(**(messages | changes)), ROSTER, TERMS, DT_H, counters)
 
 
 def sums(booking):
@@ -163,17 +167,17 @@ def sums(booking):
 def test_a_whole_interval_as_arrays():
     interval = gather()
     assert interval.flags == []
-    assert interval.trade_kw.tolist() == TRADE_KW.tolist()
+    assert interval.allocation.trade_kw.tolist() == TRADE_KW.tolist()
     assert interval.metered_kwh.tolist() == (TRADE_KW * DT_H).tolist()
-    assert interval.net_kw.tolist() == NET_KW.tolist()
-    assert interval.price.tolist() == PRICE.tolist()
+    assert interval.allocation.net_kw.tolist() == NET_KW.tolist()
+    assert interval.allocation.price.tolist() == PRICE.tolist()
     assert (interval.grid_scheduled_kw, interval.grid_actual_kw) == (0.5, 0.75)
-    assert not interval.alone.any()
+    assert not interval.allocation.alone.any()
     assert interval.counters.booked_kwh[ROSTER.live].tolist() == [3.5, 2.125]
 
 
 def test_a_whole_interval_as_payments():
-    booking = book(gather(), ROSTER, RULES)
+    booking = book_payments(gather(), ROSTER, RULES)
     prosumer_0 = booking.micro[(booking.account == 0)]
     assert prosumer_0.tolist() == [-round(4.0 * DT_H * (0.11 + 0.004) * 1e6)]
     assert booking.imbalance_usd == 0.0
@@ -182,17 +186,17 @@ def test_a_whole_interval_as_payments():
 
 def test_what_was_drawn_beside_the_allocation_is_bought_and_sold_at_the_worse_price():
     energy_kwh = TRADE_KW[[0, 2, 3]] * DT_H + np.array([1.0, -1.0, 0.0])
-    booking = book(gather(metered={"people": metered_batch(energy_kwh)}), ROSTER, RULES)
+    booking = book_payments(gather(metered={"people": metered_batch(energy_kwh)}), ROSTER, RULES)
     assert booking.imbalance_usd == pytest.approx(max(0.11 + 0.004, 0.25) - min(0.09 - 0.006, 0.04))
 
 
 def test_a_silent_meter_has_its_allocation_booked_until_it_is_read_again():
     counters = replace(Counters.unread(N), booked_kwh=np.array([np.nan, 4.0, np.nan, np.nan, 2.0]))
-    silent = gather(counters, telemetry={"p4": reading("p4", 2.125)}, measured={})
+    silent = gather(counters, metered_live={"p4": reading("p4", 2.125)}, measured={})
     assert silent.flags == ["no reading of p1: its allocation stands in until its meter is read again"]
     assert silent.metered_kwh[1] == TRADE_KW[1] * DT_H
-    told = {"p1": reading("p1", 9.0, 5.0), "p4": reading("p4", 2.5)}
-    again = gather(silent.counters, telemetry=told, measured={})
+    readings = {"p1": reading("p1", 9.0, 5.0), "p4": reading("p4", 2.5)}
+    again = gather(silent.counters, metered_live=readings, measured={})
     assert again.flags == []
     assert silent.metered_kwh[1] + again.metered_kwh[1] == (9.0 - 5.0) - 4.0
     assert silent.metered_kwh[4] + again.metered_kwh[4] == 2.5 - 2.0
@@ -202,12 +206,12 @@ def test_a_silent_meter_has_its_allocation_booked_until_it_is_read_again():
     "bad", [reading("p1", 9.0, quality="held"), reading("p1", None), reading("p1", 9.0, None)]
 )
 def test_a_reading_that_is_not_whole_and_good_counts_as_silence(bad):
-    interval = gather(telemetry={"p1": bad, "p4": reading("p4", 2.125)})
+    interval = gather(metered_live={"p1": bad, "p4": reading("p4", 2.125)})
     assert "no reading of p1" in interval.flags[0]
     assert interval.metered_kwh[1] == TRADE_KW[1] * DT_H
 
 
-def test_a_meter_that_was_never_read_starts_with_its_first_opening():
+def test_a_meter_that_was_never_read_starts_with_its_first_reading():
     first = gather(measured={"p4": reading("p4", 2.0)})
     assert np.isnan(first.counters.booked_kwh[1])
     assert "no reading of p1" in first.flags[0]
@@ -231,7 +235,7 @@ def test_what_is_booked_telescopes_to_the_counter_whatever_readings_are_missing(
         interval = gather(
             counters,
             lam_outcomes={host: lam_outcome(host, trade_kw=trade_kw) for host in ROSTER.lam_hosts},
-            telemetry={"p1": reading("p1", imported, exported)} if is_read else {},
+            metered_live={"p1": reading("p1", imported, exported)} if is_read else {},
             measured={},
         )
         counters = interval.counters
@@ -242,9 +246,9 @@ def test_what_is_booked_telescopes_to_the_counter_whatever_readings_are_missing(
 def test_a_silent_lam_operator_leaves_its_prosumers_without_allocation():
     interval = gather(lam_outcomes={"north": lam_outcome("north")})
     assert interval.flags == ["no outcome from south: its prosumers have no allocation"]
-    assert interval.trade_kw.tolist() == [4.0, -2.0, 0.0, 0.0, 0.0]
-    assert interval.alone.tolist() == [False, True]
-    booking = book(interval, ROSTER, RULES)
+    assert interval.allocation.trade_kw.tolist() == [4.0, -2.0, 0.0, 0.0, 0.0]
+    assert interval.allocation.alone.tolist() == [False, True]
+    booking = book_payments(interval, ROSTER, RULES)
     drawn_kwh = interval.metered_kwh[2:]
     wanted = 0.25 * drawn_kwh[drawn_kwh > 0].sum() + 0.04 * drawn_kwh[drawn_kwh < 0].sum()
     assert booking.imbalance_usd == pytest.approx(wanted)
@@ -270,9 +274,9 @@ def test_without_a_power_flow_the_grid_is_taken_at_the_sum_of_the_meters(missing
 def test_without_an_outcome_the_schedule_is_what_lams_bought_alone():
     outcomes = {host: lam_outcome(host, alone=True) for host in ROSTER.lam_hosts}
     interval = gather(outcome=None, lam_outcomes=outcomes)
-    assert interval.alone.all()
+    assert interval.allocation.alone.all()
     assert interval.grid_scheduled_kw == NET_KW.sum()
-    assert sums(book(interval, ROSTER, RULES)) == [0] * len(KINDS)
+    assert sums(book_payments(interval, ROSTER, RULES)) == [0] * len(KINDS)
 
 
 power = st.floats(-50.0, 50.0)
@@ -285,10 +289,10 @@ power = st.floats(-50.0, 50.0)
     counters=st.lists(st.floats(0.0, 1e4), min_size=4, max_size=4),
     grid_kw=power,
     source_kw=st.none() | power,
-    lost=st.sets(st.sampled_from(["outcome", "north", "south", "people", "p1", "p4", "opening", "state"])),
+    lost=st.sets(st.sampled_from(["outcome", "north", "south", "people", "p1", "p4", "start", "state"])),
     alone=st.sets(st.sampled_from(["north", "south"])),
 )
-def test_every_interval_books_to_zero_whatever_was_said_or_lost(
+def test_every_interval_books_to_zero_whatever_came_or_was_lost(
     trade_kw, net_kw, energy_kwh, counters, grid_kw, source_kw, lost, alone
 ):
     trade_kw, net_kw = np.array(trade_kw), np.array(net_kw)
@@ -306,21 +310,23 @@ def test_every_interval_books_to_zero_whatever_was_said_or_lost(
         outcome=None if "outcome" in lost else wam_outcome(grid_kw),
         lam_outcomes=outcomes,
         metered={} if "people" in lost else {"people": metered_batch(energy_kwh)},
-        telemetry=readings,
+        metered_live=readings,
         state=None if "state" in lost else state(source_kw),
-        measured={} if "opening" in lost else {"p1": reading("p1", 5.0), "p4": reading("p4", 5.0)},
+        measured={} if "start" in lost else {"p1": reading("p1", 5.0), "p4": reading("p4", 5.0)},
     )
-    booking = book(interval, ROSTER, RULES)
+    booking = book_payments(interval, ROSTER, RULES)
     assert sums(booking) == [0] * len(KINDS)
     for name in lost & {"north", "south", "people"}:
         assert any(name in flag for flag in interval.flags)
 
 
-def test_counters_that_began_anew_are_flagged_and_counted_from_their_own_opening():
+def test_counters_that_began_anew_are_flagged_and_counted_from_their_own_start():
     before = gather()
-    told = {"p1": reading("p1", 0.75, 0.0), "p4": reading("p4", 2.25)}
+    readings = {"p1": reading("p1", 0.75, 0.0), "p4": reading("p4", 2.25)}
     after = gather(
-        before.counters, measured={"p1": reading("p1", 0.5), "p4": reading("p4", 2.125)}, telemetry=told
+        before.counters,
+        measured={"p1": reading("p1", 0.5), "p4": reading("p4", 2.125)},
+        metered_live=readings,
     )
     assert after.flags == ["the counters of p1 began anew: what flowed in between is not settled"]
     assert after.metered_kwh[1] == 0.25
@@ -329,8 +335,8 @@ def test_counters_that_began_anew_are_flagged_and_counted_from_their_own_opening
 
 def test_counters_that_began_anew_within_an_interval_have_the_allocation_booked():
     before = gather()
-    told = {"p1": reading("p1", 0.25, 0.0), "p4": reading("p4", 2.25)}
-    opened = {"p1": reading("p1", 7.0, 3.5), "p4": reading("p4", 2.125)}
-    after = gather(before.counters, measured=opened, telemetry=told)
+    readings = {"p1": reading("p1", 0.25, 0.0), "p4": reading("p4", 2.25)}
+    at_start = {"p1": reading("p1", 7.0, 3.5), "p4": reading("p4", 2.125)}
+    after = gather(before.counters, measured=at_start, metered_live=readings)
     assert after.flags[0].startswith("the counters of p1 began anew")
     assert after.metered_kwh[1] == TRADE_KW[1] * DT_H

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from cosim.scenario import Extension, ScenarioError
+from sharegrid.text import in_one_line
 
 
 def make(extension: Extension, key: str, method: str) -> Any:
@@ -39,7 +40,7 @@ def make(extension: Extension, key: str, method: str) -> Any:
         return kind(**extension.parameters)
     except Exception as error:
         raise ScenarioError(
-            f"{key}.parameters: {extension.use} cannot be made ({_in_words(error)}); correct them"
+            f"{key}.parameters: {extension.use} cannot be made ({in_one_line(error)}); correct them"
         ) from error
 
 
@@ -66,9 +67,4 @@ def _module(extension: Extension, key: str) -> tuple[ModuleType, str]:
             f"{key}.use: no module {path} in {extension.folder} or installed; correct it or {key}.folder"
         ) from error
     except Exception as error:
-        raise ScenarioError(f"{key}.use: {path} fails as it is imported ({_in_words(error)})") from error
-
-
-def _in_words(error: Exception) -> str:
-    """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+        raise ScenarioError(f"{key}.use: {path} fails as it is imported ({in_one_line(error)})") from error

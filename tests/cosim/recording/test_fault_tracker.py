@@ -1,28 +1,29 @@
 """The account of injected faults: noticed by whom, and which energy was wrong, early or silent."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from broker.messages import Acknowledgement, DeviceState, Telemetry, TruthBatch, columns
-from cosim.recording.faults import FaultBook, notices_of
+from cosim.recording.fault_tracker import FaultTracker, notices_of
+from cosim.recording.interval_messages import IntervalMessages
+from cosim.results.figures import FaultKind
 from devices.faults.fault import Fault
 
 NAMES = ("a", "b", "c")
 
 
-@dataclass
-class Said:
-    """The part of an interval's evidence that faults are accounted by."""
-
-    measured: dict = field(default_factory=dict)
-    metered_live: dict = field(default_factory=dict)
-    acknowledgements: dict = field(default_factory=dict)
+def interval_messages(**changes):
+    """Messages of an interval, of which faults are judged by few."""
+    nothing = {"outcome": None, "lam_outcomes": {}, "metered": {}, "metered_live": {}, "state": None}
+    return IntervalMessages(tick=0, **(nothing | changes))
 
 
 @dataclass
-class Settled:
+class Metered:
+    """The part of an interval that faults are judged by."""
+
     metered_kwh: np.ndarray
 
 
@@ -55,12 +56,12 @@ def fault(prosumer, first, last, kind="sign"):
     return Fault(kind=kind, prosumer=prosumer, device="meter", first=first, last=last)
 
 
-def note(book, tick, settled, true=(1.0, 1.0, 1.0), **said):
-    book.note(tick, Said(**said), Settled(np.array(settled)), truth(*true))
+def note(tracker, tick, metered, true=(1.0, 1.0, 1.0), **messages):
+    tracker.note(tick, interval_messages(truth=truth(*true), **messages), Metered(np.array(metered)))
 
 
 def test_everything_that_points_at_a_prosumer_counts():
-    said = Said(
+    messages = interval_messages(
         measured={"a": telemetry(checks=["balance"]), "b": telemetry("held")},
         metered_live={
             "a": telemetry(checks=["counter", "balance"]),
@@ -73,7 +74,7 @@ def test_everything_that_points_at_a_prosumer_counts():
             "c": Acknowledgement(**head(), ok=True),
         },
     )
-    assert notices_of(said) == {
+    assert notices_of(messages) == {
         "a": ["balance", "counter"],
         "b": ["no answer", "acknowledgement"],
         "c": ["no answer"],
@@ -81,38 +82,38 @@ def test_everything_that_points_at_a_prosumer_counts():
 
 
 def test_wrong_energy_is_early_until_noticed_and_making_good_is_not_wrong():
-    book = FaultBook([fault("a", 1, 3)], NAMES)
-    note(book, 0, (1.0, 1.0, 1.0))
-    note(book, 1, (1.5, 1.0, 1.0))
-    note(book, 2, (1.25, 1.0, 1.0), metered_live={"a": telemetry(checks=["energy"])})
-    note(book, 3, (0.25, 1.0, 1.0))
-    (row,) = zip(*book.table().values(), strict=True)
+    tracker = FaultTracker([fault("a", 1, 3)], NAMES)
+    note(tracker, 0, (1.0, 1.0, 1.0))
+    note(tracker, 1, (1.5, 1.0, 1.0))
+    note(tracker, 2, (1.25, 1.0, 1.0), metered_live={"a": telemetry(checks=["energy"])})
+    note(tracker, 3, (0.25, 1.0, 1.0))
+    (row,) = zip(*tracker.table().values(), strict=True)
     assert row == ("sign", "a", "meter", 1, 3, 0.0, 2, "energy", 0.75, 0.5, 0.0)
-    summary = book.summary()
-    assert (summary["noticed"], summary["silent_kwh"], summary["left_kwh"]) == (1, 0.0, 0.0)
+    summary = tracker.figures()
+    assert (summary.noticed, summary.silent_kwh, summary.left_kwh) == (1, 0.0, 0.0)
 
 
 def test_wrong_energy_that_nobody_notices_is_silent():
-    book = FaultBook([fault("a", 0, 1), fault("b", 0, 0, kind="slow")], NAMES)
-    note(book, 0, (1.5, 1.0, 1.0))
-    note(book, 1, (1.5, 1.0, 1.0))
-    summary = book.summary()
-    assert (summary["injected"], summary["noticed"]) == (2, 0)
-    assert summary["silent_kwh"] == summary["wrong_kwh"] == summary["left_kwh"] == pytest.approx(1.0)
-    assert summary["by_kind"]["slow"] == {"injected": 1, "noticed": 0, "checks": {}}
+    tracker = FaultTracker([fault("a", 0, 1), fault("b", 0, 0, kind="slow")], NAMES)
+    note(tracker, 0, (1.5, 1.0, 1.0))
+    note(tracker, 1, (1.5, 1.0, 1.0))
+    summary = tracker.figures()
+    assert (summary.injected, summary.noticed) == (2, 0)
+    assert summary.silent_kwh == summary.wrong_kwh == summary.left_kwh == pytest.approx(1.0)
+    assert summary.by_kind["slow"] == FaultKind(injected=1, noticed=0, checks={})
 
 
 def test_notices_without_a_fault_are_false_alarms_but_for_an_aftermath():
-    book = FaultBook([fault("a", 1, 1)], NAMES)
+    tracker = FaultTracker([fault("a", 1, 1)], NAMES)
     doubted = {"metered_live": {"a": telemetry(checks=["energy"]), "b": telemetry(checks=["drift"])}}
     for tick in (0, 5, 6):
-        note(book, tick, (1.0, 1.0, 1.0), **doubted)
-    assert book.false_alarms == 5
-    assert book.cases[0].noticed_tick == 5
+        note(tracker, tick, (1.0, 1.0, 1.0), **doubted)
+    assert tracker.false_alarms == 5
+    assert tracker.tracked[0].noticed_tick == 5
 
 
 def test_energy_counts_for_the_latest_fault_of_a_prosumer():
-    book = FaultBook([fault("a", 0, 0), fault("a", 2, 2)], NAMES)
-    note(book, 0, (1.5, 1.0, 1.0))
-    note(book, 2, (2.0, 1.0, 1.0))
-    assert [case.wrong_kwh for case in book.cases] == [pytest.approx(0.5), pytest.approx(1.0)]
+    tracker = FaultTracker([fault("a", 0, 0), fault("a", 2, 2)], NAMES)
+    note(tracker, 0, (1.5, 1.0, 1.0))
+    note(tracker, 2, (2.0, 1.0, 1.0))
+    assert [case.wrong_kwh for case in tracker.tracked] == [pytest.approx(0.5), pytest.approx(1.0)]

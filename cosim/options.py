@@ -1,0 +1,125 @@
+"""Options of ``sharegrid run`` and ``serve``, and what follows from them before anything is built."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from broker.topics import topic_safe
+from cosim.control.pacing import Pacing
+from cosim.results.comparison import same_but_for_faults
+from cosim.results.directory import replaceable_files
+from cosim.results.reader import Run, load
+from cosim.scenario import Scenario, load_scenario, resolved_toml
+from cosim.scenario.secrets import without_passwords
+from cosim.world.names import ROLES, Role
+from sharegrid.errors import SharegridError
+
+
+class RunError(SharegridError):
+    """Options of a run that cannot be used together."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of ``sharegrid run`` and ``serve`` as given; ``None`` means not given."""
+
+    scenario: Path | None = None
+    intervals: int | None = None
+    start: str | None = None
+    out: Path | None = None
+    pace: str = "fast"
+    broker: str | None = None
+    seed: int | None = None
+    force: bool = False
+    run_id: str | None = None
+    elsewhere: tuple[str, ...] = ()
+    arm: bool = False
+    observe: bool = False
+    without_faults: bool = False
+    against: Path | None = None
+
+    def load(self) -> Scenario:
+        """The scenario with these overrides."""
+        scenario = load_scenario(self.scenario, intervals=self.intervals, seed=self.seed, start=self.start)
+        return msgspec.structs.replace(scenario, faults=()) if self.without_faults else scenario
+
+    def name(self) -> str:
+        """Run id: as given, or the scenario's name and the time."""
+        stem = "default" if self.scenario is None else self.scenario.stem
+        run_id = self.run_id or f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+        if not topic_safe(run_id):
+            raise RunError(f"--run-id {run_id}: use letters, digits, dot, dash, colon and underscore only")
+        return run_id
+
+    def directory(self) -> Path:
+        """Run directory: as given, or named after the run."""
+        return Path("runs") / self.name() if self.out is None else Path(self.out)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What follows from a run's options before anything is built.
+
+    Attributes
+    ----------
+    options, scenario, pacing
+        As given, loaded and read.
+    run_id, out
+        Name of the run and its directory.
+    broker
+        Which broker carries it, as `broker.server.choose.open_broker` takes it.
+    fault_free
+        The run without faults to compare it with, if there is one.
+    """
+
+    options: RunOptions
+    scenario: Scenario
+    pacing: Pacing
+    run_id: str
+    out: Path
+    broker: str
+    fault_free: Run | None
+
+    @property
+    def roles(self) -> list[Role]:
+        """Roles that this process hosts."""
+        return [role for role in ROLES if role not in self.options.elsewhere]
+
+
+def plan_run(options: RunOptions) -> RunPlan:
+    """Plan of a run; raises where its options cannot be used together, or its directory is taken."""
+    scenario = options.load()
+    pacing = Pacing.parse(options.pace)
+    run_id = options.name()
+    out = replace(options, run_id=run_id).directory()
+    broker = options.broker or scenario.broker.use
+    if options.elsewhere and "://" not in broker:
+        raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
+    if options.arm and options.observe:
+        raise RunError("--arm lets devices be written and --observe lets none: give one of them")
+    replaceable_files(out, force=options.force)
+    return RunPlan(options, scenario, pacing, run_id, out, broker, _fault_free_run(options, scenario))
+
+
+def _fault_free_run(options: RunOptions, scenario: Scenario) -> Run | None:
+    """The run without faults that this one is to be compared with."""
+    if options.against is None:
+        return None
+    fault_free = load(options.against)
+    if not scenario.faults:
+        raise RunError(f"--against {options.against}: this run has no faults; leave it out")
+    if fault_free.summary.faults is not None:
+        raise RunError(f"--against {options.against}: that run has faults too; make one --without-faults")
+    if not same_but_for_faults(
+        tomllib.loads(resolved_toml(without_passwords(scenario))), fault_free.scenario
+    ):
+        raise RunError(
+            f"--against {options.against}: that run had another scenario; give both the same, with the same "
+            "--seed, --start and --intervals"
+        )
+    return fault_free

@@ -1,0 +1,46 @@
+"""Payments of an interval: from what was allocated, priced and metered to entries of the ledger."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosim.recording.interval import Interval
+from cosim.results.booking import GridTrade, LamTrades, ProsumerTrades, book_interval
+from cosim.results.entries import Booking
+from market.analysis.settlement import imbalance_prices
+from market.participants.roster import Roster, Rules
+
+
+def book_payments(interval: Interval, roster: Roster, rules: Rules) -> Booking:
+    """Ledger entries of an interval: market payments, and imbalance at the worse of market and tariff.
+
+    Energy short of the allocation costs max(lambda + delta, retail), energy long of it earns
+    min(lambda - delta, feed-in) (market.md, section 4).
+    """
+    terms, allocation = interval.terms, interval.allocation
+    short_price, long_price = imbalance_prices(
+        allocation.price[roster.lam], rules.case.fee[roster.lam], terms.tariff
+    )
+    delta = np.where(allocation.alone, 0.0, rules.case.wam_fee)
+    return book_interval(
+        interval.dt_h,
+        ProsumerTrades(
+            lam=roster.lam,
+            trade_kw=allocation.trade_kw,
+            trade_price=allocation.trade_price,
+            metered_kwh=interval.metered_kwh,
+            short_price=short_price,
+            long_price=long_price,
+        ),
+        LamTrades(
+            net_kw=allocation.net_kw,
+            wam_price=allocation.wam_price + delta * np.sign(allocation.net_kw),
+            alone=allocation.alone,
+        ),
+        GridTrade(
+            scheduled_kw=interval.grid_scheduled_kw,
+            actual_kw=interval.grid_actual_kw,
+            import_price=terms.grid.import_price,
+            export_price=terms.grid.export_price,
+        ),
+    )

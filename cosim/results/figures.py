@@ -1,0 +1,316 @@
+"""Figures of a run by what they are about: the parts of its summary."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, get_args
+
+import msgspec
+
+from broker.messages.audit import BenchmarkName, CertificateFigures
+from cosim.feeder.linear import VOLTAGE_TOLERANCE_PU
+
+Number = float | None
+"""A figure that has no meaning in some runs."""
+
+BENCHMARKS: tuple[BenchmarkName, ...] = get_args(BenchmarkName)
+BENCHMARK_LABELS: dict[BenchmarkName, str] = {
+    "no_sharing": "no sharing",
+    "lam_only": "LAM only",
+    "single_layer": "one layer, no network",
+    "single_layer_network": "one layer, network",
+    "optimum": "optimum",
+}
+CERTIFICATE: tuple[str, ...] = CertificateFigures.__struct_fields__
+
+
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """When a run was: start of the first and of the last interval, ISO 8601 with offset."""
+
+    first: str | None
+    last: str | None
+    interval_min: Annotated[float, msgspec.Meta(gt=0.0)]
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` where a time is none."""
+        for time in filter(None, (self.first, self.last)):
+            datetime.fromisoformat(time)
+
+
+class IntervalCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the intervals."""
+
+    planned: int
+    settled: int
+    cleared: int
+    confirmed: int
+    unconfirmed: int
+    held: int
+    flagged: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all planned intervals were settled, as AC power flow had confirmed them."""
+        return self.settled == self.planned == self.confirmed
+
+
+class VoltageRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Lowest and highest voltage of any node, and the limits [pu]."""
+
+    min: Number
+    max: Number
+    lower: float
+    upper: float
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the voltages are known and keep to the limits."""
+        if self.min is None or self.max is None:
+            return False
+        return self.min >= self.lower - VOLTAGE_TOLERANCE_PU and self.max <= self.upper + VOLTAGE_TOLERANCE_PU
+
+
+class AcFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How true the linear model was, and how many rounds of AC power flow a clearing took."""
+
+    max_linear_error_pu: Number
+    rounds_p95: Number
+
+
+class Rounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Rounds of an interval: in the middle, and the most."""
+
+    p50: Number
+    max: Number
+
+
+class BiddingFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What the exchange of bids took."""
+
+    form: str
+    wam_rounds: Rounds
+    lam_rounds: Rounds
+    messages: int
+    bytes: int
+    damped: int
+    accelerated: int
+
+
+class NetworkFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Violation-hours, controls' actions, losses and the energy at the feeder head."""
+
+    tap_changes: int
+    capacitor_switchings: int
+    under_pu_h: float
+    over_pu_h: float
+    overload_kva_h: float
+    node_h: float
+    node_intervals_outside: Number
+    losses_kwh: float
+    head_import_kwh: float
+    head_export_kwh: float
+    head_import_kvarh: float
+    head_export_kvarh: float
+    unserved_lam_h: float
+
+
+class EnergyFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Where energy came from and went to [kWh]."""
+
+    lam: float
+    wam: float
+    imported: float = msgspec.field(name="import")
+    exported: float = msgspec.field(name="export")
+    losses: float
+    imbalance: float
+
+
+class CostFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Social cost of the market and of the benchmarks [$], and the market's efficiency."""
+
+    market: Number
+    no_sharing: Number
+    lam_only: Number
+    single_layer: Number
+    single_layer_network: Number
+    optimum: Number
+    intervals: int
+    efficiency: Number
+    efficiency_intervals: int
+
+    @property
+    def saved(self) -> Number:
+        """What the market saves against no sharing [$]."""
+        return None if self.market is None or self.no_sharing is None else self.no_sharing - self.market
+
+
+class Indicators(msgspec.Struct, frozen=True, kw_only=True):
+    """Indicators of the run (docs/kpis.md)."""
+
+    efficiency: Number
+    price_of_anarchy: Number
+    self_sufficiency: Number
+    self_consumption: Number
+    peak_to_average: Number
+    lam_internal_share: Number
+    savings_jain: Number
+    savings_gini: Number
+    not_worse_share: Number
+
+
+class SavingFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What prosumers saved against no sharing [$]: together, and how it spreads over them."""
+
+    total: Number
+    min: Number
+    p05: Number
+    median: Number
+    p95: Number
+    max: Number
+    intervals: int
+
+
+class CertificateCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many intervals were certified, for how many the certificate holds, and its largest figures."""
+
+    intervals: int
+    holds: int
+    balance_kw: Number
+    row_excess_kw: Number
+    complementarity: Number
+    duality_gap: Number
+    prosumer_gain: Number
+    lam_gain: Number
+    price_error: Number
+    payment_error: Number
+
+
+class SettlementFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger holds, and what was kept and why [$]."""
+
+    entries: int
+    sum_micro: int
+    uplift_usd: float
+    imbalance_usd: float
+    lam_surplus_usd: float
+    lam_fees_usd: float
+    wam_surplus_usd: float
+    wam_fees_usd: float
+    loss_rent_usd: float
+    voltage_rent_usd: float
+    congestion_rent_usd: float
+    limit_rent_usd: float
+    rounding_micro: int
+
+
+class MessageCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages on the bus, and what was wrong with some."""
+
+    sent: int
+    received: int
+    gaps: int
+    duplicates: int
+    late: int
+    rejected: int
+
+    @property
+    def faulty(self) -> dict[str, int]:
+        """Counts of what should not be, by name."""
+        return {name: getattr(self, name) for name in ("gaps", "duplicates", "late", "rejected")}
+
+
+class ModbusCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Modbus transactions of the gateways."""
+
+    reads: int
+    writes: int
+    errors: int
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """Median and 95th percentile."""
+
+    p50: Number
+    p95: Number
+
+
+class SetPointFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of set-points, and how long they took [s]."""
+
+    limited: int
+    renewed: int
+    emergency_stops: int
+    to_register_s: Spread
+    to_meter_s: Spread
+
+
+class Seconds(msgspec.Struct, frozen=True, kw_only=True):
+    """Wall time of the run, and of an interval, its steps and its audit [s]."""
+
+    total: float
+    measure: Spread
+    bid: Spread
+    clear: Spread
+    dispatch: Spread
+    act: Spread
+    meter: Spread
+    settle: Spread
+    interval: Spread
+    audit: Spread
+
+
+class FaultCost(msgspec.Struct, frozen=True, kw_only=True):
+    """Differences to a run without faults, each + where faults made more of it."""
+
+    against: str
+    imbalance_kwh: float
+    imbalance_usd: float
+    market_usd: float
+    victims_usd: float
+
+
+class FaultKind(msgspec.Struct, frozen=True, kw_only=True):
+    """Injected faults of one kind, how many were noticed, and how often each check did."""
+
+    injected: int
+    noticed: int
+    checks: dict[str, int]
+
+
+class FaultFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of injected faults, and which energy they made wrong."""
+
+    injected: int
+    noticed: int
+    by_kind: dict[str, FaultKind]
+    false_alarms: int
+    wrong_kwh: float
+    early_kwh: float
+    silent_kwh: float
+    left_kwh: float
+    cost: FaultCost | None = None
+
+
+class PacingFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a paced run fell behind its deadlines."""
+
+    worst_lag_s: float
+    overruns: int
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """The computer."""
+
+    system: str
+    processor: str
+    cpus: int | None
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a result comes from; ``commit`` is ``None`` outside a checkout."""
+
+    versions: dict[str, str]
+    commit: str | None
+    seed: int
+    broker: str
+    machine: Machine

@@ -1,0 +1,145 @@
+"""Reading a run directory back: tables, summary, events and ledger, each at its first use."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cosim.results.arrow import ResultsError, frame, translated
+from cosim.results.directory import EVENTS, FEEDER_MAP, LEDGER, SCENARIO, SUMMARY, FeederMap, run_directory
+from cosim.results.ledger import Ledger
+from cosim.results.summary import Summary, read_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _Event(msgspec.Struct, frozen=True):
+    """What every line of the events must be able to say."""
+
+    tick: int | None = None
+    kind: str | None = None
+    source: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory, read on demand; tables are as docs/results.md describes them."""
+
+    path: Path
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The summary; raises ``ResultsError`` where it is missing, as after a kill, or lacks keys."""
+        with translated(self.path / SUMMARY):
+            return read_summary(self._read(SUMMARY))
+
+    @cached_property
+    def scenario(self) -> dict[str, Any]:
+        """The resolved scenario."""
+        with translated(self.path / SCENARIO):
+            return tomllib.loads(self._read(SCENARIO).decode())
+
+    @cached_property
+    def feeder_map(self) -> FeederMap:
+        """The drawing of the feeder."""
+        with translated(self.path / FEEDER_MAP):
+            return msgspec.json.decode(self._read(FEEDER_MAP), type=FeederMap)
+
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """One row per interval."""
+        return frame(self.path, "intervals")
+
+    @cached_property
+    def lams(self) -> pd.DataFrame:
+        """One row per interval and LAM."""
+        return frame(self.path, "lams")
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """One row per interval and node."""
+        return frame(self.path, "nodes")
+
+    @cached_property
+    def devices(self) -> pd.DataFrame:
+        """One row per interval, live prosumer and phase."""
+        return frame(self.path, "devices")
+
+    @cached_property
+    def prosumers(self) -> pd.DataFrame:
+        """One row per prosumer, once the run is over."""
+        return frame(self.path, "prosumers")
+
+    @cached_property
+    def faults(self) -> pd.DataFrame:
+        """One row per injected fault, once the run is over."""
+        return frame(self.path, "faults")
+
+    @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, in order."""
+        complete = self._read(EVENTS).split(b"\n")[:-1]
+        with translated(self.path / EVENTS):
+            for line in complete:
+                msgspec.json.decode(line, type=_Event)
+            return [msgspec.json.decode(line) for line in complete]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, opened to read."""
+        return Ledger.open(self.path / LEDGER)
+
+    def check_whole(self) -> None:
+        """Raise ``ResultsError`` where tables or ledger do not hold as much as the summary counts."""
+        summary = self.summary
+        settled = summary.intervals.settled
+        self._check_count("intervals.parquet", "rows", len(self.intervals), settled)
+        self._check_count("lams.parquet", "rows", len(self.lams), settled * summary.lams)
+        with Ledger.open(self.path / LEDGER) as ledger:
+            found = ledger.entries(), ledger.sum_micro()
+        self._check_count(LEDGER, "entries", found[0], summary.settlement.entries)
+        self._check_count(LEDGER, "µ$ in all", found[1], summary.settlement.sum_micro)
+
+    def _check_count(self, name: str, what: str, found: int, counted: int) -> None:
+        if found != counted:
+            raise ResultsError(
+                f"{self.path / name}: holds {found:,} {what} where the summary counts {counted:,}; "
+                "one of them was changed or cut off"
+            )
+
+    def _read(self, name: str) -> bytes:
+        file = self.path / name
+        if not file.exists():
+            raise ResultsError(
+                f"{file}: is missing; the run was killed before it was written, or it was removed"
+            )
+        with translated(file):
+            return file.read_bytes()
+
+
+def load(path: Path | str) -> Run:
+    """Results of a run, also of one that was interrupted or still goes on.
+
+    Parameters
+    ----------
+    path
+        Run directory.
+
+    Returns
+    -------
+    Run
+        Tables as DataFrames, summary, events and ledger; each is read at its first use.
+
+    Raises
+    ------
+    ResultsError
+        There is no run in the directory.
+    """
+    return Run(run_directory(Path(path)))

@@ -1,0 +1,172 @@
+"""The figures of a whole run, typed from writer to reader: what ``summary.json`` holds.
+
+Each key stands beside its meaning, which docs/results.md shows.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from cosim.results.figures import (
+    CERTIFICATE,
+    AcFigures,
+    BiddingFigures,
+    CertificateCounts,
+    CostFigures,
+    EnergyFigures,
+    FaultFigures,
+    Indicators,
+    IntervalCounts,
+    MessageCounts,
+    ModbusCounts,
+    NetworkFigures,
+    Number,
+    PacingFigures,
+    Period,
+    Provenance,
+    SavingFigures,
+    Seconds,
+    SetPointFigures,
+    SettlementFigures,
+    VoltageRange,
+)
+
+
+def _key(meaning: str) -> msgspec.Meta:
+    return msgspec.Meta(description=meaning)
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of a run, as ``summary.json`` has them; each key with its meaning."""
+
+    run_id: Annotated[str, _key("name of the run")]
+    feeder: Annotated[str, _key("name of the feeder")]
+    prosumers: Annotated[int, _key("how many there are")]
+    lams: Annotated[int, _key("how many there are")]
+    live_devices: Annotated[int, _key("how many there are; a live prosumer may own two devices")]
+    time: Annotated[
+        Period, _key("`first` and `last` interval (local, ISO 8601) and the length `interval_min`")
+    ]
+    intervals: Annotated[
+        IntervalCounts,
+        _key(
+            "`planned`; `settled` (whatever their status); `cleared` (confirmed or not); `confirmed` by AC "
+            "power flow; `unconfirmed`; `held`; `flagged`"
+        ),
+    ]
+    voltage_pu: Annotated[
+        VoltageRange, _key("`min` and `max` over all nodes and intervals, and the limits `lower` and `upper`")
+    ]
+    max_loading: Annotated[Number, _key("highest current over rating")]
+    violations: Annotated[int, _key("limits broken, summed over intervals")]
+    ac: Annotated[AcFigures, _key("`max_linear_error_pu` and `rounds_p95`")]
+    bidding: Annotated[
+        BiddingFigures,
+        _key(
+            "`form` of the bids; `wam_rounds` and `lam_rounds` of an interval (`p50`, `max`); `messages` and "
+            "`bytes` over the run; in how many intervals bids were `damped`, `accelerated`"
+        ),
+    ]
+    network: Annotated[
+        NetworkFigures,
+        _key(
+            "`tap_changes`, `capacitor_switchings`; violation-hours `under_pu_h`, `over_pu_h`, "
+            "`overload_kva_h`, `node_h` and `node_intervals_outside`; `losses_kwh`; energy at the feeder "
+            "head `head_import_kwh`, `head_export_kwh`, `head_import_kvarh`, `head_export_kvarh`; "
+            "`unserved_lam_h`: [kpis.md](kpis.md)"
+        ),
+    ]
+    energy_kwh: Annotated[
+        EnergyFigures,
+        _key("`lam` (inside LAMs), `wam` (between LAMs), `import`, `export`, `losses`, `imbalance`"),
+    ]
+    cost: Annotated[
+        CostFigures,
+        _key(
+            "`market`, `no_sharing`, `lam_only`, `single_layer`, `single_layer_network`, `optimum` in $ over "
+            "the `intervals` that have them all, and `efficiency` over the `efficiency_intervals` where it "
+            "is defined (null where there are none)"
+        ),
+    ]
+    kpis: Annotated[
+        Indicators,
+        _key(
+            "`efficiency`, `price_of_anarchy`, `self_sufficiency`, `self_consumption`, `peak_to_average`, "
+            "`lam_internal_share`, `savings_jain`, `savings_gini`, `not_worse_share`: [kpis.md](kpis.md)"
+        ),
+    ]
+    savings_usd: Annotated[
+        SavingFigures,
+        _key(
+            "what prosumers saved against no sharing, over `intervals` intervals: `total`, and of one "
+            "prosumer `min`, `p05`, `median`, `p95`, `max`"
+        ),
+    ]
+    certificate: Annotated[
+        CertificateCounts,
+        _key(
+            "`intervals` that were certified, for how many the certificate `holds`, and the largest of each "
+            f"figure: {', '.join(f'`{name}`' for name in CERTIFICATE)}"
+        ),
+    ]
+    settlement: Annotated[
+        SettlementFigures,
+        _key(
+            "`entries` and `sum_micro` of the ledger; what LAMs and the WAM kept and why (`lam_surplus_usd` "
+            "with `lam_fees_usd`, `wam_surplus_usd` with `wam_fees_usd`, `loss_rent_usd`, "
+            "`voltage_rent_usd`, `congestion_rent_usd`, `limit_rent_usd`); `uplift_usd`, "
+            "`imbalance_usd`, `rounding_micro`"
+        ),
+    ]
+    messages: Annotated[MessageCounts, _key("`sent`, `received`, `gaps`, `duplicates`, `late`, `rejected`")]
+    modbus: Annotated[ModbusCounts, _key("`reads`, `writes`, `errors`")]
+    set_points: Annotated[
+        SetPointFigures,
+        _key(
+            "`limited` by an envelope; `renewed` before they reverted; `emergency_stops`; wall time from a "
+            "set-point's arrival at the gateway until its registers read back (`to_register_s`) and until "
+            "the meter showed it (`to_meter_s`): `p50`, `p95`"
+        ),
+    ]
+    seconds: Annotated[
+        Seconds,
+        _key(
+            "`total`; `p50` and `p95` of each step (`measure`, `bid`, `clear`, `dispatch`, `act`, `meter`, "
+            "`settle`), of the whole `interval` and of the `audit`"
+        ),
+    ]
+    faults: Annotated[
+        FaultFigures | None,
+        _key(
+            "null, or of injected faults: `injected`, `noticed`; `by_kind` both and the `checks` that "
+            "noticed; `false_alarms`; energy settled off the true one, `wrong_kwh`, of that `early_kwh` "
+            "before the fault was noticed and `silent_kwh` never noticed; `left_kwh`, what never came right; "
+            "`cost` against a run without ([faults.md](faults.md))"
+        ),
+    ]
+    provenance: Annotated[Provenance, _key("`versions`, `commit`, `seed`, `broker`, `machine`")]
+    pacing: Annotated[
+        PacingFigures,
+        _key(
+            "`worst_lag_s`: how late an interval opened against its deadline; `overruns`: how many opened "
+            "later than an interval"
+        ),
+    ]
+
+
+def read_summary(content: bytes) -> Summary:
+    """Summary from JSON; raises ``msgspec.DecodeError`` that names the key that is missing or wrong."""
+    return msgspec.json.decode(content, type=Summary)
+
+
+def write_summary(summary: Summary) -> bytes:
+    """JSON of a summary, indented for people."""
+    return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+
+
+def meanings() -> dict[str, str]:
+    """Meaning of each key of ``summary.json``."""
+    schema = msgspec.json.schema_components([Summary])[1]["Summary"]["properties"]
+    return {key: value["description"] for key, value in schema.items()}

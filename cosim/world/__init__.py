@@ -1,0 +1,1 @@
+"""What a scenario describes, built: feeder, prosumers, profiles, and the market's roster and rules."""

@@ -1,0 +1,76 @@
+"""The world of a scenario, built; all processes of a run build the same, so messages carry no master data."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.limits import limits_of
+from cosim.feeder.schedule import schedule
+from cosim.population.build import build_population
+from cosim.population.fault_plan import plan_faults
+from cosim.population.members import LamSites
+from cosim.population.placement import place_devices
+from cosim.population.profiles import build_profiles
+from cosim.scenario import Extension, Scenario
+from cosim.scenario.timeline import timeline_of
+from cosim.world.extensions import source_hash
+from cosim.world.market import market_roster, market_rules
+from cosim.world.world import World
+from devices.registers.profiles import as_builtins, load_profile
+
+
+def build_world(scenario: Scenario, layout: FeederLayout) -> World:
+    """World of a scenario on a feeder.
+
+    Raises
+    ------
+    ScenarioError
+        Prosumers, profiles or tables do not fit the feeder.
+    """
+    sites = LamSites(layout.lams, layout.spot_kw, layout.tan_phi)
+    population = build_population(scenario, sites)
+    timeline = timeline_of(scenario.run)
+    placement = place_devices(scenario, population)
+    return World(
+        scenario=scenario,
+        digest=digest_of(scenario),
+        layout=layout,
+        limits=limits_of(scenario.feeder, layout),
+        timeline=timeline,
+        population=population,
+        profiles=build_profiles(scenario, population, len(layout.lams)),
+        roster=market_roster(layout, population),
+        rules=market_rules(scenario, timeline, population, layout.lams),
+        reactive_ratio=layout.tan_phi[population.lam],
+        events=schedule(scenario.events, layout, timeline),
+        placement=placement,
+        faults=plan_faults(scenario, population, timeline.intervals, placement.external),
+    )
+
+
+def digest_of(scenario: Scenario) -> str:
+    """Hash of a scenario and the files that it names, wherever they lie; the broker does not matter."""
+    values = msgspec.to_builtins(scenario, builtin_types=(datetime,))
+    del values["broker"]
+    for section, key in (
+        ("feeder", "master"),
+        ("tables", "lams"),
+        ("tables", "prosumers"),
+        ("tables", "profiles"),
+    ):
+        if values[section][key]:
+            values[section][key] = hashlib.sha256(Path(values[section][key]).read_bytes()).hexdigest()
+    for section, key in (("market", "strategy"), ("population", "forecast")):
+        named: Extension = getattr(getattr(scenario, section), key)
+        values[section][key]["folder"] = source_hash(named, f"{section}.{key}")
+    folder = Path(scenario.live.profiles) if scenario.live.profiles else None
+    values["live"]["profiles"] = [
+        as_builtins(load_profile(each.profile, folder)) for each in scenario.devices
+    ]
+    return hashlib.sha256(repr((version("sharegrid"), values)).encode()).hexdigest()[:16]

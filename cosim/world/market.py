@@ -1,0 +1,74 @@
+"""The market of a world: who takes part, and by which rules and prices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosim.feeder.circuit import FeederLayout
+from cosim.population.members import Population
+from cosim.population.prices import prices_at
+from cosim.scenario import Scenario
+from cosim.scenario.timeline import Timeline
+from cosim.world.names import LAM_HOST, POPULATION_HOST
+from market.model.case import Case, Grid, Resources, Tariff
+from market.participants.roster import Roster, Rules, Terms
+
+# A connection carries at least this much, whatever its owner's devices and consumption are [kW].
+_LEAST_CONNECTION_KW = 10.0
+
+
+def market_roster(layout: FeederLayout, population: Population) -> Roster:
+    """Prosumers and LAMs of a feeder, their connections' ratings, and the services that act for them."""
+    virtual = np.flatnonzero(~population.live)
+    return Roster(
+        prosumers=population.id,
+        lams=layout.lams,
+        lam=population.lam,
+        live=population.live,
+        rating_kw=np.maximum(
+            _LEAST_CONNECTION_KW,
+            2.0 * (population.pv_kwp + population.battery_kw) + population.annual_kwh / 200.0,
+        ),
+        hosts={POPULATION_HOST: virtual} if virtual.size else {},
+        lam_hosts={LAM_HOST: np.arange(len(layout.lams))},
+    )
+
+
+def market_rules(
+    scenario: Scenario, timeline: Timeline, population: Population, lams: tuple[str, ...]
+) -> Rules:
+    """Rules of a scenario's market, and its prices by tick."""
+    market = scenario.market
+    ones = np.ones(len(lams))
+
+    def terms(tick: int) -> Terms:
+        prices = prices_at(market, timeline, tick)
+        return Terms(
+            Grid(
+                prices.import_price,
+                prices.export_price,
+                market.grid.import_limit_kw,
+                market.grid.export_limit_kw,
+            ),
+            Tariff(prices.retail_price, prices.feed_in_price),
+        )
+
+    nothing = np.zeros(0)
+    case = Case(
+        prosumer_id=population.id,
+        lam_id=lams,
+        lam_of=population.lam,
+        demand_kw=np.zeros(population.size),
+        resources=Resources(np.zeros(0, dtype=np.intp), nothing, nothing, nothing, nothing),
+        sensitivity=market.lam_sensitivity * ones,
+        fee=market.lam_fee * ones,
+        wam_sensitivity=market.wam_sensitivity,
+        wam_fee=market.wam_fee * ones,
+        balance=ones,
+        offset_kw=0.0,
+        network=None,
+        grid=terms(0).grid,
+        tariff=terms(0).tariff,
+        conjecture=market.conjecture,
+    )
+    return Rules(case, terms, market.bidding)

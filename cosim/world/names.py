@@ -1,0 +1,30 @@
+"""Names in a run, each written once: services on the bus, and the roles that a process can host."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """A group of services that one process of a run hosts."""
+
+    MARKET = "market"
+    FEEDER = "feeder"
+    DEVICES = "devices"
+    EMULATORS = "emulators"
+
+
+# Roles that every run has; emulators are a process of their own, beside the run.
+ROLES = (Role.MARKET, Role.FEEDER, Role.DEVICES)
+
+CLOCK = "clock"
+RECORDER = "recorder"
+POPULATION_HOST = "population-0"
+LIVE_HOST = "live-0"
+LAM_HOST = "lams-0"
+WAM = "wam"
+AUDITOR = "auditor"
+FEEDER = "feeder"
+DEVICE_HOST = "devices-0"
+EMULATORS = "emulators-0"
+GATEWAY = "gateway-0"

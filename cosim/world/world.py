@@ -1,0 +1,124 @@
+"""A run's world: everything about it that does not change while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.dispatch import OperatingRules
+from cosim.feeder.linear import Limits
+from cosim.population.expectation import Expectation
+from cosim.population.members import Population
+from cosim.population.noise import generator
+from cosim.population.placement import DevicePlacement
+from cosim.population.profiles import Profiles
+from cosim.scenario import Extension, Scenario
+from cosim.scenario.network import Event
+from cosim.scenario.timeline import Timeline
+from cosim.world.extensions import make
+from cosim.world.names import AUDITOR, DEVICE_HOST, EMULATORS, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM
+from devices.faults.fault import Fault
+from market.model.strategy import Conduct, Truthful
+from market.participants.roster import Roster, Rules
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything about a run that does not change while it runs.
+
+    Attributes
+    ----------
+    digest
+        Short hash of everything that the world is built from: processes of one run must have the same.
+    reactive_ratio
+        Reactive over active power of each prosumer's load, ``(n,)``.
+    events
+        What happens to the feeder, by tick.
+    placement
+        Devices outside the run.
+    faults
+        What goes wrong at emulated devices, and when.
+    """
+
+    scenario: Scenario
+    digest: str
+    layout: FeederLayout
+    limits: Limits
+    timeline: Timeline
+    population: Population
+    profiles: Profiles
+    roster: Roster
+    rules: Rules
+    reactive_ratio: npt.NDArray[np.float64]
+    placement: DevicePlacement
+    events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+    def operating_rules(self) -> OperatingRules:
+        """What binds the feeder's operation."""
+        feeder, people = self.scenario.feeder, self.population
+        # A live inverter does what its own settings say; the feeder speaks for the others.
+        rated_kw = np.where(people.live, 0.0, people.pv_kwp + people.battery_kw)
+        return OperatingRules(
+            limits=self.limits,
+            interval_s=self.timeline.interval_h * 3600.0,
+            limit_kvar=feeder.inverter_kvar_share
+            * np.bincount(people.lam, rated_kw, minlength=len(self.layout.lams)).astype(np.float64),
+            controls_act=feeder.regulators == "free",
+            network=self.scenario.market.network,
+            reactive=feeder.reactive,
+            curve_pu=feeder.volt_var_pu,
+            events=self.events,
+        )
+
+    @property
+    def has_live(self) -> bool:
+        """Whether any prosumer has devices of its own."""
+        return bool(self.population.live.any())
+
+    def conduct(self) -> Conduct:
+        """How prosumers bid, with a strategy of its own for each host that asks.
+
+        Raises
+        ------
+        ScenarioError
+            The strategy that the scenario names cannot be made.
+        """
+        named = self.scenario.market.strategy
+        if not named.use:
+            return Conduct(Truthful())
+        return Conduct(make(named, "market.strategy", "bid"), self._drawn("strategy", named))
+
+    def expectation(self) -> Expectation | None:
+        """The forecast that the scenario names, if it does; raises as `conduct`."""
+        named = self.scenario.population.forecast
+        if not named.use:
+            return None
+        return Expectation(make(named, "population.forecast", "expect"), self._drawn("forecaster", named))
+
+    def _drawn(self, purpose: str, named: Extension) -> npt.NDArray[np.bool_]:
+        """Who goes by an extension, ``(n,)``."""
+        draw = generator(self.scenario.run.seed, purpose).random(self.population.size)
+        drawn: npt.NDArray[np.bool_] = draw < named.share
+        return drawn
+
+    @property
+    def device_hosts(self) -> list[str]:
+        """Names of the services that let emulated devices act."""
+        apart = [EMULATORS] if self.placement.followers else []
+        return [DEVICE_HOST, *apart] if self.has_live else []
+
+    @property
+    def position_hosts(self) -> list[str]:
+        """Names of the services that publish prosumers' true positions."""
+        return [*self.roster.hosts, *([LIVE_HOST] if self.has_live else [])]
+
+    @property
+    def services(self) -> list[str]:
+        """Names of all services of the run but the clock."""
+        live = [LIVE_HOST, GATEWAY, *self.device_hosts] if self.has_live else []
+        return [*self.roster.hosts, *self.roster.lam_hosts, WAM, AUDITOR, FEEDER, RECORDER, *live]
