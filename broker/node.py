@@ -19,7 +19,6 @@ from broker.client.bus import Bus, Received, Will
 from broker.client.filters import matches
 from broker.collector import Late
 from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Stop, Traffic
-from broker.routes import kind_on
 from broker.topics import Topics
 
 UNDER_WAY = 24
@@ -106,7 +105,7 @@ class Node:
 
     async def _announce(self) -> None:
         topic = self.topics.availability(self.name)
-        await self.publish(topic, Availability, -1, retain=True, online=True, world=self.world)
+        await self.publish(topic, Availability, -1, online=True, world=self.world)
 
     async def publish(
         self,
@@ -114,28 +113,24 @@ class Node:
         kind: type[Message],
         tick: int,
         /,
-        *,
-        qos: int = 1,
-        retain: bool = False,
         **body: Any,
     ) -> None:
         """Send one message of ``kind`` with its header filled in."""
-        await self.publish_message(topic, self.stamp(topic, kind, tick, **body), qos=qos, retain=retain)
+        await self.publish_message(topic, self.stamp(topic, kind, tick, **body))
 
-    async def publish_message(
-        self, topic: str, message: Message, *, qos: int = 1, retain: bool = False
-    ) -> None:
-        """Send a message that ``stamp`` made."""
+    async def publish_message(self, topic: str, message: Message) -> None:
+        """Send a message that ``stamp`` made, as its declaration says."""
         self._counts.sent += 1
-        await self.bus.publish(topic, messages.encode(message), qos=qos, retain=retain)
+        declared = messages.declaration_of(type(message))
+        await self.bus.publish(topic, messages.encode(message), qos=declared.qos, retain=declared.retained)
 
-    async def publish_all(self, outgoing: Iterable[tuple[str, Message]], *, qos: int = 1) -> None:
+    async def publish_all(self, outgoing: Iterable[tuple[str, Message]]) -> None:
         """Send many stamped messages with several under way at once."""
         waiting = iter(outgoing)
 
         async def work() -> None:
             for topic, message in waiting:
-                await self.publish_message(topic, message, qos=qos)
+                await self.publish_message(topic, message)
 
         await asyncio.gather(*(work() for _ in range(UNDER_WAY)))
 
@@ -218,7 +213,9 @@ class Node:
         """Handlers of a topic and the kind that it carries; found once, for topics may be thousands."""
         if topic not in self._routes:
             wild = (handler for pattern, handler in self._wildcards if matches(pattern, topic))
-            self._routes[topic] = [*self._exact.get(topic, ()), *wild], kind_on(topic, self.run)
+            declared = self.topics.declared(topic)
+            kind = None if declared is None else declared[0].kind
+            self._routes[topic] = [*self._exact.get(topic, ()), *wild], kind
         return self._routes[topic]
 
     def _objection(self, received: Received, message: Message) -> str:

@@ -1,7 +1,6 @@
-"""Writes docs/messages.md and docs/messages.schema.json from the message structs and the topic tree.
+"""Writes docs/messages.md and docs/messages.schema.json from the declared messages.
 
-Run it after a change to ``broker/kinds``, ``broker/topics.py`` or ``broker/routes.py``. A kind without a
-route, or a topic that no route uses, ends the script with an error.
+Run it after a change to ``broker/messages``.
 """
 
 from __future__ import annotations
@@ -20,23 +19,11 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+
 from broker import messages  # noqa: E402
 from broker.messages import columns  # noqa: E402
-from broker.routes import ROUTES, topic_of  # noqa: E402
 from broker.topics import Topics  # noqa: E402
 
-KINDS: tuple[type[messages.Message], ...] = typing.get_args(messages.AnyMessage)
-PARTS = (
-    messages.Traffic,
-    messages.DeviceState,
-    messages.DeviceSetPoint,
-    messages.NetworkModel,
-    messages.ReactiveModel,
-    messages.Talks,
-    messages.CertificateFigures,
-    messages.Rents,
-    messages.BenchmarkCost,
-)
 HEADER = {field.name for field in msgspec.structs.fields(messages.Message)}
 COLUMNS = {columns.Column: "column", columns.Index: "index"}
 
@@ -44,8 +31,8 @@ COLUMNS = {columns.Column: "column", columns.Index: "index"}
 INTRODUCTION = """\
 # Messages
 
-This page and [messages.schema.json](messages.schema.json) are generated from `broker/kinds/`,
-`broker/topics.py` and `broker/routes.py` by `python scripts/make_message_docs.py`; edit those, not this.
+This page and [messages.schema.json](messages.schema.json) are generated from `broker/messages/` by
+`python scripts/make_message_docs.py`; edit those, not this.
 Who acts on which message, and when, is in [architecture.md](architecture.md); units and signs are in
 [nomenclature.md](nomenclature.md).
 
@@ -80,8 +67,8 @@ Structs that occur inside others; they have no header of their own.
 
 def render() -> str:
     """Text of docs/messages.md."""
-    sections = [_section(kind, f"`{_tag(kind)}`") for kind in KINDS]
-    parts = [_section(part, f"`{part.__name__}`", skip=set()) for part in PARTS]
+    sections = [_section(each.kind, f"`{tag}`") for tag, each in messages.DECLARED.items()]
+    parts = [_section(part, f"`{part.__name__}`", skip=set()) for part in _parts()]
     return "\n".join(
         [
             INTRODUCTION.format(
@@ -97,7 +84,7 @@ def render() -> str:
 def schema() -> str:
     """Text of docs/messages.schema.json: JSON Schema 2020-12 of any message."""
     (any_message,), definitions = msgspec.json.schema_components(
-        [messages.AnyMessage], ref_template="#/$defs/{name}"
+        [messages.ANY_MESSAGE], ref_template="#/$defs/{name}"
     )
     for definition in definitions.values():
         definition["description"] = _one_line(definition["description"])
@@ -110,35 +97,33 @@ def schema() -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
-def check_routes() -> None:
-    """Raise ``ValueError`` unless every kind has a route and every topic carries a kind."""
-    kinds = {_tag(kind) for kind in KINDS}
-    topics = {name for name in vars(Topics) if not name.startswith("_")} - {"root", "run"}
-    for what, have, need in (
-        ("kinds without a route", set(ROUTES), kinds),
-        ("routes without a kind", kinds, set(ROUTES)),
-        ("topics without a route", {route.topic for route in ROUTES.values()}, topics),
-    ):
-        if need - have:
-            raise ValueError(f"{what}: {', '.join(sorted(need - have))}; correct broker/routes.py")
-
-
 def _one_line(docstring: str) -> str:
     return " ".join(docstring.replace("``", "").split())
 
 
+def _parts() -> list[type[msgspec.Struct]]:
+    """Structs inside messages, and inside these, in the order in which they occur."""
+    found: dict[type[msgspec.Struct], None] = {}
+
+    def look(kind: Any) -> None:
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            if not issubclass(kind, messages.Message):
+                found[kind] = None
+            for field in msgspec.structs.fields(kind):
+                look(field.type)
+        for argument in typing.get_args(kind):
+            look(argument)
+
+    look(messages.ANY_MESSAGE)
+    return list(found)
+
+
 def _kinds() -> str:
     rows = []
-    for kind in KINDS:
-        route = ROUTES[_tag(kind)]
-        qos = f"{route.qos}, retained" if route.retained else str(route.qos)
-        link = f"[`{_tag(kind)}`](#{_tag(kind)})"
-        rows.append((link, f"`{topic_of(route)}`", route.sender, route.receivers, qos))
+    for tag, each in messages.DECLARED.items():
+        qos = f"{each.qos}, retained" if each.retained else str(each.qos)
+        rows.append((f"[`{tag}`](#{tag})", f"`{each.topic}`", each.sender, each.receivers, qos))
     return _table(("kind", "topic", "sender", "receivers", "QoS"), rows)
-
-
-def _tag(kind: type[messages.Message]) -> str:
-    return str(kind.__struct_config__.tag)
 
 
 def _section(kind: type[msgspec.Struct], heading: str, skip: set[str] = HEADER) -> str:
@@ -189,7 +174,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only compare; fail where they differ")
     check = parser.parse_args().check
-    check_routes()
     for name, text in (("messages.md", render()), ("messages.schema.json", schema())):
         path = ROOT / "docs" / name
         if not check:

@@ -7,11 +7,13 @@ from typing import Literal
 import msgspec
 
 from broker.messages.columns import Column, Index
+from broker.messages.declaration import message
 from broker.messages.header import Message
 
 BenchmarkName = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
 
 
+@message("position/{host}", sender=("population host", "live host"), receivers="auditor", writer="host")
 class PositionBatch(Message, frozen=True, tag="position"):
     """True inflexible demand and resources of a host's prosumers, for benchmarks only."""
 
@@ -60,6 +62,7 @@ class BenchmarkCost(msgspec.Struct, frozen=True, kw_only=True):
     violated: int
 
 
+@message("audit", sender="auditor", receivers="recorder")
 class Audit(Message, frozen=True, tag="audit"):
     """What the auditor found of the interval; for the record, nobody acts on it.
 

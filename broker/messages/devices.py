@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from broker.messages.columns import Column, Index
+from broker.messages.declaration import message
 from broker.messages.header import Message
 
 Quality = Literal["good", "suspect", "held", "missing"]
@@ -29,6 +30,12 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     read_at: float | None = None
 
 
+@message(
+    "telemetry/{phase}/{prosumer}",
+    sender="gateway",
+    receivers="live host (measure); LAM host of the prosumer, feeder (meter); recorder",
+    qos=0,
+)
 class Telemetry(Message, frozen=True, tag="telemetry"):
     """Readings at one live prosumer's connection point; power and energy are positive on import.
 
@@ -62,6 +69,7 @@ class DeviceSetPoint(msgspec.Struct, frozen=True, kw_only=True):
     power_kw: float | None
 
 
+@message("set/{prosumer}", sender="live host", receivers="gateway, recorder")
 class SetPoint(Message, frozen=True, tag="set-point"):
     """Set-points of a live prosumer's devices, valid for ``valid_s`` of simulated time from the dispatch."""
 
@@ -69,6 +77,7 @@ class SetPoint(Message, frozen=True, tag="set-point"):
     devices: list[DeviceSetPoint]
 
 
+@message("ack/{prosumer}", sender="gateway", receivers="recorder")
 class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
     """What a gateway wrote and read back; ``ok`` only where every register read back as written.
 
@@ -80,12 +89,14 @@ class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
     seconds: float | None = None
 
 
+@message("stop/{sender}", sender=("clock", "operator"), receivers="gateway", writer="sender")
 class Stop(Message, frozen=True, tag="stop"):
     """Emergency stop: every device goes to its safe value and takes no set-point any more."""
 
     reason: str
 
 
+@message("stopped/{gateway}", sender="gateway", receivers="recorder, `sharegrid stop`", writer="gateway")
 class Stopped(Message, frozen=True, tag="stopped"):
     """What a gateway did on an emergency stop: devices that it commands, and one line for each failure.
 
@@ -100,6 +111,7 @@ class Stopped(Message, frozen=True, tag="stopped"):
     failed: list[str]
 
 
+@message("metered/{host}", sender="population host", receivers="feeder, LAM hosts, recorder", writer="host")
 class MeteredBatch(Message, frozen=True, tag="metered"):
     """Metered energy of the interval: net import [kWh] and reactive energy [kvarh] per prosumer."""
 
@@ -108,6 +120,7 @@ class MeteredBatch(Message, frozen=True, tag="metered"):
     reactive_kvarh: Column
 
 
+@message("truth/{host}", sender="device host", receivers="recorder", writer="host")
 class TruthBatch(Message, frozen=True, tag="truth"):
     """What really flowed at emulated prosumers: net import [kWh]; for the record, nobody acts on it."""
 

@@ -7,9 +7,11 @@ from typing import Literal
 import msgspec
 
 from broker.messages.columns import Column
+from broker.messages.declaration import message
 from broker.messages.header import Message
 
 
+@message("feeder/request", sender="WAM", receivers="feeder")
 class FeederRequest(Message, frozen=True, tag="feeder-request"):
     """Solve AC power flow at these LAM nets; judge it by the last model sent; linearise if not confirmed.
 
@@ -57,6 +59,7 @@ class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
     unserved: list[int] = []
 
 
+@message("feeder/reply", sender="feeder", receivers="WAM, auditor, recorder")
 class FeederReply(Message, frozen=True, tag="feeder-reply"):
     """AC solution of a request: head power, worst errors and violations, and the next linear model.
 
@@ -74,6 +77,7 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     seconds: float
 
 
+@message("feeder/state", sender="feeder", receivers="WAM, device host, recorder")
 class FeederState(Message, frozen=True, tag="feeder-state"):
     """AC power flow of what was metered in the interval; voltages per node, loading per branch.
 

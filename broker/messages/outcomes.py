@@ -7,10 +7,11 @@ from typing import Literal
 import msgspec
 
 from broker.messages.columns import Column, Index
+from broker.messages.declaration import message
 from broker.messages.header import Message
 
 
-class Talks(msgspec.Struct, frozen=True, kw_only=True):
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """What one layer's exchange of bids took: rounds, messages, bytes of the numbers in them (8 each).
 
     Every party's bid counts as a message, also where a host sends many in one. ``damped``, ``accelerated``:
@@ -24,6 +25,7 @@ class Talks(msgspec.Struct, frozen=True, kw_only=True):
     accelerated: bool = False
 
 
+@message("wam/outcome", sender="WAM", receivers="LAM hosts, feeder, auditor, device host, recorder")
 class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     """Cleared and judged outcome of the WAM: nets, DLMPs and their parts per LAM, in LAM order.
 
@@ -52,7 +54,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     fallbacks: list[str]
     clear_s: float
     confirm_s: float
-    talks: Talks
+    talks: Exchange
     inverter_kvar: list[float] = []
     inverter_price: list[float] = []
     unserved: list[int] = []
@@ -60,6 +62,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     relaxed_by: list[float] = []
 
 
+@message("lam-outcome/{lam_host}", sender="LAM host", receivers="auditor, recorder", writer="lam_host")
 class LamOutcome(Message, frozen=True, tag="lam-outcome"):
     """Local prices and allocations of the LAMs of one operator host."""
 
@@ -73,9 +76,10 @@ class LamOutcome(Message, frozen=True, tag="lam-outcome"):
     alone: bool
     refused: list[str]
     missing: list[str]
-    talks: Talks
+    talks: Exchange
 
 
+@message("award/{lam}/{prosumer}", sender="LAM host", receivers="live host", writer="lam")
 class Award(Message, frozen=True, tag="award"):
     """One live prosumer's allocation: trade [kW, + buys] and the price it pays or gets [$/kWh]."""
 
@@ -83,6 +87,7 @@ class Award(Message, frozen=True, tag="award"):
     price: float
 
 
+@message("award-batch/{lam_host}/{host}", sender="LAM host", receivers="population host", writer="lam_host")
 class AwardBatch(Message, frozen=True, tag="award-batch"):
     """Allocations of the prosumers of one population host."""
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from broker.messages.declaration import SERVICES, message
 from broker.messages.header import Message
 
 StepName = Literal["measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
@@ -27,6 +28,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     set_points_renewed: int = 0
 
 
+@message("clock/step", sender="clock", receivers="every service")
 class Step(Message, frozen=True, tag="step"):
     """The clock opens a step; ``opened`` and ``deadline`` are wall time [s since epoch].
 
@@ -42,6 +44,7 @@ class Step(Message, frozen=True, tag="step"):
     pace: float | None = None
 
 
+@message("done/{service}", sender=SERVICES, receivers="clock, recorder", writer="service")
 class Done(Message, frozen=True, tag="done"):
     """A service has finished its part of a step; ``flags`` say what went wrong in it."""
 
@@ -50,6 +53,13 @@ class Done(Message, frozen=True, tag="done"):
     traffic: Traffic = Traffic()
 
 
+@message(
+    "availability/{service}",
+    sender=SERVICES,
+    receivers="clock, recorder (auditor); the service itself",
+    writer="service",
+    retained=True,
+)
 class Availability(Message, frozen=True, tag="availability"):
     """Whether a service is on the bus, and a digest of the world that it has built for the run."""
 
@@ -57,6 +67,7 @@ class Availability(Message, frozen=True, tag="availability"):
     world: str = ""
 
 
+@message("rejected/{service}", sender=SERVICES, receivers="recorder", writer="service")
 class Rejected(Message, frozen=True, tag="rejected"):
     """A message that was refused: its topic and why."""
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from broker.client.memory import Fate, MemoryBroker
+from broker.client.memory import Delivery, MemoryBroker
 from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step, Stop, columns
 from broker.node import Node, serve
 from devices.emulation.fleet import EmulatedProsumer, Fleet
@@ -203,7 +203,7 @@ async def test_energy_telescopes_over_float32_counters():
 
 async def test_a_lost_set_point_is_flagged_and_changes_what_is_metered():
     def lose(message):
-        return Fate.DROP if "/set/p0" in message.topic else Fate.DELIVER
+        return Delivery.DROP if "/set/p0" in message.topic else Delivery.DELIVER
 
     async with stage() as (conductor, fleet):
         await interval(conductor, 0)

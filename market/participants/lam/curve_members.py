@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from broker.collector import Collector
-from broker.messages import BidBatch, CurveBid, LamBid, Message, Step, Talks, WamOutcome, columns
+from broker.messages import BidBatch, CurveBid, Exchange, LamBid, Message, Step, WamOutcome, columns
 from broker.node import Node
 from market.participants.gates import three_quarters
 from market.participants.lam.bid_book import (
@@ -96,7 +96,7 @@ class CurveMembers:
         found = clear_lams(self.book.curves, self.seats.group, curves, net_kw, near)
         return Shares(net_kw, wam_price, found.price, found.trade_kw)
 
-    def talks(self) -> Talks:
+    def talks(self) -> Exchange:
         """One bid and one award for each member; a vertex is a price and a power."""
         members = self.seats.members.size
         tally = Tally(messages=members, numbers=2 * self.book.curves.price.size)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from broker.messages import LamOpening, LamPrice, LamRoundBid, Step, Talks, WamOutcome, WamPrice, columns
+from broker.messages import Exchange, LamOpening, LamPrice, LamRoundBid, Step, WamOutcome, WamPrice, columns
 from broker.node import Node
 from market.errors import NotConverged
 from market.model.curves import Bools, Floats
@@ -236,7 +236,7 @@ class RoundMembers:
             self.node.flag(f"{self.node.name} shares out what was cleared before its members agreed")
             return None
 
-    def talks(self) -> Talks:
+    def talks(self) -> Exchange:
         """What the rounds with the members took."""
         estimate = self.level.estimate
         self._tally.damped = bool(estimate.damped.any())

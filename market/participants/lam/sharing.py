@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from broker.messages import Step, Talks, WamOutcome
+from broker.messages import Exchange, Step, WamOutcome
 from broker.node import Node
 from market.model.curves import Curves, Floats, respond, shift
 from market.participants.lam.bid_book import Seats
@@ -63,7 +63,7 @@ class Members(Protocol):
         """Share out the WAM's outcome; without one, against the tariffs."""
         ...
 
-    def talks(self) -> Talks:
+    def talks(self) -> Exchange:
         """What the interval's exchange of bids took."""
         ...
 
@@ -105,9 +105,9 @@ def absorbed(
     return taken
 
 
-def told(tally: Tally, rounds: int) -> Talks:
+def told(tally: Tally, rounds: int) -> Exchange:
     """A tally as it goes over the wire."""
-    return Talks(
+    return Exchange(
         rounds=rounds,
         messages=tally.messages,
         bytes=tally.bytes,

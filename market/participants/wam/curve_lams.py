@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from broker.collector import Collector
-from broker.messages import LamBid, NetworkModel, Step, Talks, columns
+from broker.messages import Exchange, LamBid, NetworkModel, Step, columns
 from broker.node import Node
 from market.model.curves import Curves, Floats, from_points, respond, shift
 from market.participants.lam.bid_book import check_curve
@@ -66,7 +66,7 @@ class CurveLams:
         """Clear once; curves leave nothing to ask."""
         return clear_model(self.curves, model, terms)
 
-    def talks(self) -> Talks:
+    def talks(self) -> Exchange:
         """One bid of each LAM, and one outcome for all; a vertex is a price and a power."""
         lams = len(self.roster.lams)
         tally = Tally(messages=lams, numbers=2 * self.curves.price.size)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from broker.messages import NetworkModel, Step, Talks
+from broker.messages import Exchange, NetworkModel, Step
 from market.model.curves import Curves, Floats
 from market.participants.roster import Terms
 from market.solver.wam import WamOutcome
@@ -62,6 +62,6 @@ class Lams(Protocol):
         """Clear over a linear model; raises as `market.participants.network.clear_model`."""
         ...
 
-    def talks(self) -> Talks:
+    def talks(self) -> Exchange:
         """What the interval's exchange of bids took."""
         ...

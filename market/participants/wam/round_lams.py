@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from broker.collector import Collector, Late
-from broker.messages import LamOpening, LamRoundBid, NetworkModel, Step, Talks, WamPrice, columns
+from broker.messages import Exchange, LamOpening, LamRoundBid, NetworkModel, Step, WamPrice, columns
 from broker.node import Node
 from market.model.curves import Curves, Floats, Ints, respond
 from market.participants.gates import LAMS_ROUND, GateClosed, bidding_gate, converse, round_gate
@@ -130,7 +130,7 @@ class RoundLams:
         self.price = outcome.price
         return outcome
 
-    def talks(self) -> Talks:
+    def talks(self) -> Exchange:
         """What the rounds took."""
         self._tally.damped = bool(self.level.estimate.damped.any())
         self._tally.accelerated = bool(self.level.estimate.accelerated.any())

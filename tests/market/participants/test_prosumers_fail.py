@@ -115,15 +115,15 @@ async def test_a_bid_on_another_prosumers_topic_does_not_count_for_it(town):
     await town.interval(0)
     right = bid_topic(town, 3)
     town.lose(right, tick=1)
-    lost, wrong = town.broker.fate, town.topics.bid("C", "p3")
+    lost, wrong = town.broker.delivery, town.topics.bid("C", "p3")
 
     def misdirect(received):
-        fate = lost(received)
-        if fate is not fate.DELIVER:
+        delivery = lost(received)
+        if delivery is not delivery.DELIVER:
             town.broker.publish(wrong, received.payload)
-        return fate
+        return delivery
 
-    town.broker.fate = misdirect
+    town.broker.delivery = misdirect
     await town.interval(1)
     assert_only_these_fell_back(town, 1, [3], metered_kw(town, 0))
 
