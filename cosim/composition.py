@@ -10,12 +10,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from broker.client.mqtt import connect
+from broker.door.bounds import Bounds
+from broker.door.quarantine import Quarantine
 from broker.messages import Step, StepName
 from broker.node import Node, offline_will, serve
+from cosim.bounds import bounds_of
 from cosim.control.clock import Clock, Pacing
 from cosim.feeder.service import FeederService
 from cosim.feeder.thread import FeederOwner
@@ -57,6 +61,7 @@ class Stage:
     """One process of a run: the world, the bus, and the feeder's thread where this process owns it.
 
     ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
+    Messages that a service failed on are kept in the file ``quarantine``, if there is one.
     """
 
     world: World
@@ -65,6 +70,12 @@ class Stage:
     owner: FeederOwner | None = None
     arm: bool = False
     observe: bool = False
+    quarantine: Path | None = None
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What the run's messages are held against."""
+        return bounds_of(self.world)
 
     @asynccontextmanager
     async def node(self, name: str) -> AsyncIterator[Node]:
@@ -72,7 +83,8 @@ class Stage:
         nodes: list[Node] = []
         will = offline_will(self.run_id, name)
         async with connect(self.url, name, will, on_reconnect=lambda: nodes[0].reconnected()) as bus:
-            nodes.append(Node(bus, self.run_id, name, self.world.digest))
+            kept = Quarantine(self.quarantine)
+            nodes.append(Node(bus, self.run_id, name, self.world.digest, self.bounds, kept))
             yield nodes[0]
 
 

@@ -39,7 +39,15 @@ from cosim.feeder.thread import FeederOwner
 from cosim.recording.summary import summarise
 from cosim.report import write_report
 from cosim.results.comparison import fault_cost, same_but_for_faults
-from cosim.results.directory import LEDGER, FeederMap, Run, RunWriter, held_files, load
+from cosim.results.directory import (
+    LEDGER,
+    QUARANTINE,
+    FeederMap,
+    Run,
+    RunWriter,
+    held_files,
+    load,
+)
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.summary_table import summary_table
@@ -159,7 +167,7 @@ async def _run(options: RunOptions) -> int:
             world = build_world(scenario, owner.layout)
             _check_hardware(world, pacing)
             broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
-            stage = Stage(world, run_id, broker.url, owner, options.arm, options.observe)
+            stage = Stage(world, run_id, broker.url, owner, options.arm, options.observe, out / QUARANTINE)
             jobs = await stack.enter_async_context(services(stage, roles))
             # What has been built stays: looked through again and again by the collector, it would stop the
             # event loop for longer than anything else does.

@@ -22,10 +22,11 @@ sys.path.insert(0, str(ROOT))
 
 from broker import messages  # noqa: E402
 from broker.messages import columns  # noqa: E402
+from broker.messages.fields import Values  # noqa: E402
 from broker.topics import Topics  # noqa: E402
 
 HEADER = {field.name for field in msgspec.structs.fields(messages.Message)}
-COLUMNS = {columns.Column: "column", columns.Index: "index"}
+COLUMNS = {columns.Column.__metadata__: "column", columns.Index.__metadata__: "index"}
 
 
 INTRODUCTION = """\
@@ -149,8 +150,10 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def _type(kind: Any) -> str:
-    if kind in COLUMNS:
-        return COLUMNS[kind]
+    if typing.get_origin(kind) is typing.Annotated:
+        column = COLUMNS.get(kind.__metadata__[:1])
+        said = [each for each in kind.__metadata__ if isinstance(each, Values)]
+        return " ".join([column or _type(kind.__origin__), *map(_values, said)])
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return ", ".join(f"`{msgspec.json.encode(argument).decode()}`" for argument in arguments)
@@ -162,6 +165,20 @@ def _type(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return f"[`{kind.__name__}`](#{kind.__name__.lower()})"
     return {bool: "true or false", int: "integer", float: "number", str: "string"}[kind]
+
+
+def _values(values: Values) -> str:
+    """What a field's values are held against, in words."""
+    said = [
+        values.unit.replace("_", " ") if values.unit != "any" else "",
+        f"of {values.of}s" if values.of else "",
+        f"as many as {values.size}" if values.size and values.size != values.of else "",
+        "or none" if values.empty else "",
+        "infinite where there is no limit" if values.infinite else "",
+        "judged one by one" if values.apart else "",
+    ]
+    text = ", ".join(each for each in said if each)
+    return f"({text})" if text else ""
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -18,6 +18,7 @@ from broker.messages.audit import *  # noqa: F403
 from broker.messages.bids import *  # noqa: F403
 from broker.messages.declaration import DECLARED as DECLARED
 from broker.messages.declaration import Declaration as Declaration
+from broker.messages.declaration import Role as Role
 from broker.messages.declaration import declaration_of as declaration_of
 from broker.messages.devices import *  # noqa: F403
 from broker.messages.feeder import *  # noqa: F403

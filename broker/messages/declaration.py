@@ -42,6 +42,8 @@ SERVICES: tuple[Role, ...] = (
 )
 """All but operators."""
 
+Size = Literal["small", "batch", "model"]
+
 M = TypeVar("M", bound=Message)
 _LEVEL = re.compile(r"\{(\w+)\}")
 
@@ -65,6 +67,11 @@ class Declaration:
         any other level holds the sender's own name. Empty where the role has one topic for all.
     qos, retained
         How it is published.
+    size
+        What it grows with: nothing (``small``), the parties and nodes of a run (``batch``), or the parties
+        times the rows of a linear model (``model``).
+    always
+        It may be sent when no interval is open, and then has tick -1.
     """
 
     kind: type[Message]
@@ -74,6 +81,8 @@ class Declaration:
     writer: str = ""
     qos: int = 1
     retained: bool = False
+    size: Size = "small"
+    always: bool = False
 
     @property
     def tag(self) -> str:
@@ -109,6 +118,8 @@ def message(
     writer: str = "",
     qos: int = 1,
     retained: bool = False,
+    size: Size = "small",
+    always: bool = False,
 ) -> Callable[[type[M]], type[M]]:
     """Declare the struct below as a message; see `Declaration` for the parameters.
 
@@ -120,7 +131,7 @@ def message(
 
     def declare(kind: type[M]) -> type[M]:
         senders: tuple[Role, ...] = sender if isinstance(sender, tuple) else (sender,)
-        made = Declaration(kind, topic, senders, receivers, writer, qos, retained)
+        made = Declaration(kind, topic, senders, receivers, writer, qos, retained, size, always)
         taken = {_LEVEL.sub("+", each.topic) for each in DECLARED.values()}
         if made.tag in DECLARED or _LEVEL.sub("+", topic) in taken:
             raise ValueError(f"{kind.__name__}: another message has the tag {made.tag} or the topic {topic}")

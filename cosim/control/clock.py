@@ -106,6 +106,7 @@ class Clock:
         self._online: set[str] = set()
         self._strangers: set[str] = set()
         self._reported: dict[tuple[int, StepName], set[str]] = {}
+        self._present: tuple[int, StepName] | None = None
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
         node.on(node.topics.availability("+"), self._note_availability)
@@ -161,6 +162,7 @@ class Clock:
                 if self._stop.is_set():
                     return
             deadline = self._deadline(step, due)
+            self._present = (tick, step)
             await self._publish(step, tick, deadline)
             for name in sorted(await self._laggards(tick, step, deadline)):
                 self.node.flag(f"{name} did not finish {step} of tick {tick} in time")
@@ -241,5 +243,8 @@ class Clock:
         self._changed.set()
 
     def _note_done(self, message: Done) -> None:
-        self._reported.setdefault((message.tick, message.step), set()).add(message.sender)
-        self._changed.set()
+        # What comes after its step, from a service that was too slow, changes nothing any more.
+        expected = self.required.get(message.step, frozenset())
+        if (message.tick, message.step) == self._present and message.sender in expected:
+            self._reported.setdefault(self._present, set()).add(message.sender)
+            self._changed.set()

@@ -247,7 +247,7 @@ def _machinery(intervals: pd.DataFrame, facts: Facts) -> dict[str, Any]:
     return {
         "messages": {
             name: sum(getattr(each, name) for each in facts.traffic)
-            for name in ("sent", "received", "gaps", "duplicates", "late", "rejected")
+            for name in ("sent", "received", "gaps", "duplicates", "late", "rejected", "quarantined")
         },
         "modbus": {
             name: sum(getattr(each, f"modbus_{name}") for each in facts.traffic)

@@ -55,7 +55,7 @@ async def test_a_dropped_message_is_a_gap_and_a_flag(story):
         await story.award(tick)
     assert [award.tick for award in story.got] == [0, 2]
     assert story.receiver.traffic().gaps == 1
-    assert story.receiver.traffic().received == 2
+    assert story.receiver.traffic().received == 3  # With its own word that it is online.
 
 
 async def test_a_message_of_another_kind_is_refused_however_well_it_is_formed(story):

@@ -97,8 +97,8 @@ class Conductor:
             solved=solved,
             v_pu=empty,
             loading=empty,
-            lam_kw=empty,
-            lam_kvar=empty,
+            lam_kw=columns.pack(np.zeros(len(v_pu))),
+            lam_kvar=columns.pack(np.zeros(len(v_pu))),
             lam_v_pu=columns.pack(v_pu),
             source_kw=None,
             source_kvar=None,
@@ -147,7 +147,7 @@ async def stage(broker=None, guard=None):
             yield conductor, fleet
         finally:
             await node.publish(
-                node.topics.step, Step, 99, step="end", opened=0.0, deadline=0.0, interval_s=900.0
+                node.topics.step, Step, node.tick + 1, step="end", opened=0.0, deadline=0.0, interval_s=900.0
             )
             async with asyncio.timeout(5.0):
                 await asyncio.gather(*services)

@@ -219,9 +219,9 @@ async def test_a_silent_lam_operator_counts_as_its_last_metered_load(town_of, fo
     ("change", "reason"),
     [
         (lambda bid: bid | {"sender": "mallory"}, "mallory"),
-        (lambda bid: bid | {"intercept_kw": ""}, "0 values where 2 belong"),
+        (lambda bid: bid | {"intercept_kw": ""}, "intercept_kw: 0 values where 2 belong"),
         (lambda bid: bid | {"round": 77}, "round 77"),
-        (lambda bid: bid | {"lam": ""}, "all and in order"),
+        (lambda bid: bid | {"lam": ""}, "2 values where 0 belong"),
     ],
 )
 async def test_a_bad_bid_of_a_lam_is_refused(town_of, form, change, reason):

@@ -97,7 +97,7 @@ class Town:
         nodes = []
         comes_back = lambda: nodes[0].reconnected()  # noqa: E731
         async with self.broker.connect(name, offline_will(RUN, name), on_reconnect=comes_back) as bus:
-            node = Node(bus, RUN, name)
+            node = Node(bus, RUN, name, bounds=world.bounds(self.roster))
             nodes.append(node)
             service = self.services[name] = self._make(name, node)
             asyncio.get_running_loop().call_soon(ready.set)
