@@ -126,9 +126,9 @@ class Node:
         self._say_online()
 
     def _contradict(self, availability: Availability) -> None:
-        """Whoever says that this service is offline is wrong, as a last will is that comes too late."""
-        if not availability.online:
-            self.flag(f"{self.name} was said to be offline, and is not")
+        """Whoever says otherwise of this service is wrong, as a last will is that comes too late."""
+        if not availability.online or availability.world != self.world:
+            self.flag(f"{self.name} was said to be offline or in another world, and is not")
             self._say_online()
 
     def _say_online(self) -> None:

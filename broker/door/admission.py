@@ -8,6 +8,7 @@ when the true message comes.
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 
 import msgspec
@@ -17,10 +18,11 @@ from broker.door import payload
 from broker.door.bounds import Bounds
 from broker.door.content import check_content
 from broker.door.stream import Arrival, Stream
-from broker.messages import Availability, Declaration, Message, Step, Stop, Telemetry
+from broker.messages import Availability, Declaration, Message, Step, StepName, Stop, Telemetry
 from broker.topics import Topics
 
 _KNOWN_TOPICS = 100_000
+_ORDER: dict[StepName, int] = {step: place for place, step in enumerate(typing.get_args(StepName))}
 
 
 class Refused(Exception):
@@ -84,6 +86,7 @@ class Door:
         self._streams: dict[str, Stream] = {}
         self._was_away = True
         self._far: Step | None = None
+        self._opened = (-1, 0)
 
     def came_back(self) -> None:
         """After a lost connection the clock may be anywhere: believe its next step."""
@@ -169,19 +172,20 @@ class Door:
     def _number(self, message: Message, received: Received) -> Admitted:
         topic = received.topic
         stream = self._streams.get(topic) or Stream()
-        if isinstance(message, Step) and message.step == "end" and not self._may_end(message, stream):
-            raise Refused("an end before the run's last interval must follow the clock's last step")
+        is_past = message.tick < self.tick
+        if isinstance(message, Step):
+            is_past = (message.tick, _ORDER[message.step]) <= self._opened
+            self._check_follows(message, stream, is_past=is_past)
         arrival, skips = stream.take(message.seq, message.tick, received.payload)
         if arrival is Arrival.JUMP:
             raise Refused(f"number {message.seq} is far ahead of {stream.expected}")
         if arrival is Arrival.CONFLICT:
             raise Refused(f"number {message.seq} stood on another message before")
         self._streams[topic] = stream
-        if isinstance(message, Step):
-            self._was_away = False
         if arrival is Arrival.DUPLICATE:
             return Admitted(None, duplicates=1)
-        is_past = message.tick < self.tick
+        if isinstance(message, Step) and not is_past:
+            self._was_away, self._opened = False, (message.tick, _ORDER[message.step])
         if arrival is Arrival.LATE:
             return Admitted(None if is_past else message, (f"late message on {topic}",), late=1)
         flags = []
@@ -193,7 +197,12 @@ class Door:
             flags.append(f"message of tick {message.tick} came late on {topic}")
         return Admitted(None if is_past else message, tuple(flags), gaps=skips, late=int(is_past))
 
-    def _may_end(self, end: Step, stream: Stream) -> bool:
-        """Whether an end is due, or follows what the clock said last, as when a user ends the run."""
-        last = self._bounds.ticks
-        return last is None or end.tick == last or self._was_away or end.seq <= stream.expected
+    def _check_follows(self, step: Step, stream: Stream, *, is_past: bool) -> None:
+        """Hold a step against the last one: none comes twice, and an early end comes right behind it."""
+        if step.seq < stream.expected:
+            return
+        if is_past:
+            raise Refused(f"step {step.step} of tick {step.tick} was opened before")
+        is_early = self._bounds.ticks is not None and step.tick < self._bounds.ticks
+        if step.step == "end" and is_early and step.seq > stream.expected and not self._was_away:
+            raise Refused("an end before the run's last interval must follow the clock's last step")

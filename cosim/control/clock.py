@@ -21,6 +21,9 @@ STEPS: tuple[StepName, ...] = ("measure", "bid", "clear", "dispatch", "act", "me
 # A gate that closed on services which are only slow would cost far more than falling further behind [s].
 LEAST_STEP_S = 5.0
 
+# Who is said to be offline, and is not, says so itself within this time [s].
+DOUBT_S = 0.5
+
 
 class PacingError(SharegridError):
     """A pacing that is neither ``fast``, ``real`` nor a positive factor, or services that never came."""
@@ -105,6 +108,7 @@ class Clock:
         self.lag = Lag()
         self._online: set[str] = set()
         self._strangers: set[str] = set()
+        self._doubts: dict[str, asyncio.TimerHandle] = {}
         self._reported: dict[tuple[int, StepName], set[str]] = {}
         self._present: tuple[int, StepName] | None = None
         self._changed = asyncio.Event()
@@ -131,6 +135,8 @@ class Clock:
             await self._publish("end", tick, time.time() + self.guard_s)
         finally:
             pump.cancel()
+            for doubt in self._doubts.values():
+                doubt.cancel()
             await asyncio.gather(pump, return_exceptions=True)
 
     async def _assemble(self) -> None:
@@ -234,12 +240,22 @@ class Clock:
             return
 
     def _note_availability(self, message: Availability) -> None:
-        if message.online and message.world != self.node.world:
-            self._strangers.add(message.sender)
-        elif message.online:
-            self._online.add(message.sender)
+        name = message.sender
+        if doubt := self._doubts.pop(name, None):
+            doubt.cancel()
+        if message.online and message.world == self.node.world:
+            self._online.add(name)
+            self._changed.set()
         else:
-            self._online.discard(message.sender)
+            loop = asyncio.get_running_loop()
+            self._doubts[name] = loop.call_later(DOUBT_S, self._believe, name, message.online)
+
+    def _believe(self, name: str, is_online: bool) -> None:
+        """Take a service as gone, or as a part of another run; it has not contradicted."""
+        del self._doubts[name]
+        self._online.discard(name)
+        if is_online:
+            self._strangers.add(name)
         self._changed.set()
 
     def _note_done(self, message: Done) -> None:
