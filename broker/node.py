@@ -33,6 +33,9 @@ MOST_REFUSALS = 20
 MOST_FLAGS = 1000
 """Flags of one report; what is beyond is told as a number."""
 
+PAUSE_S = 0.1
+"""Before a service contradicts who says that it is offline, so that a flood of that is contradicted once [s]."""
+
 KNOWN_TOPICS = 100_000
 """Topics that are remembered, so that strange ones do not fill the memory."""
 
@@ -123,18 +126,19 @@ class Node:
         """Say online again after a lost connection; for a bus's ``on_reconnect``."""
         self.flag(f"{self.name} lost the broker and came back")
         self._door.came_back()
-        self._say_online()
+        self._say_online(0.0)
 
     def _contradict(self, availability: Availability) -> None:
         """Whoever says otherwise of this service is wrong, as a last will is that comes too late."""
         if not availability.online or availability.world != self.world:
             self.flag(f"{self.name} was said to be offline or in another world, and is not")
-            self._say_online()
+            self._say_online(PAUSE_S)
 
-    def _say_online(self) -> None:
-        task = asyncio.ensure_future(self._announce())
-        self._announcing.add(task)
-        task.add_done_callback(self._announcing.discard)
+    def _say_online(self, pause_s: float) -> None:
+        """Say it after a pause, once for all who ask for it until then."""
+        if not self._announcing:
+            self._announcing.add(task := asyncio.ensure_future(self._announce(pause_s)))
+            task.add_done_callback(self._announcing.discard)
 
     def on(self, topic_filter: str, handler: Handler, *, through: str | None = None) -> None:
         """Call ``handler`` with each fresh, valid message on a topic that matches; before ``open``.
@@ -155,7 +159,8 @@ class Node:
         await self.bus.subscribe(*self._subscribed)
         await self._announce()
 
-    async def _announce(self) -> None:
+    async def _announce(self, pause_s: float = 0.0) -> None:
+        await asyncio.sleep(pause_s)
         topic = self.topics.availability(self.name)
         await self.publish(topic, Availability, -1, online=True, world=self.world)
 
