@@ -81,7 +81,7 @@ def _check_of(annotation: Any, values: Values) -> Check | None:
         return _list(_check_of(typing.get_args(annotation)[0], values), values)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return _check_struct if _checks(annotation) else None
-    if annotation in (float, int):
+    if annotation is float or (annotation is int and values.unit != "any"):
         return _number(values)
     return _text if annotation is str else None
 

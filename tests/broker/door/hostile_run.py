@@ -1,4 +1,4 @@
-"""A whole small run on a bus in memory, every service with its real handlers, into which messages are thrown."""
+"""A whole small run on a bus in memory, into whose services with their real handlers messages are thrown."""
 
 import asyncio
 import json

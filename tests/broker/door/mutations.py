@@ -122,7 +122,7 @@ class Mutations:
     def _is_column(self, name, value):
         if not isinstance(value, str) or name in ("run", "sender", "kind", "world") or len(value) % 4:
             return False
-        return len(value) >= 8 and value.endswith("=") or value.startswith("AAA")
+        return (len(value) >= 8 and value.endswith("=")) or value.startswith("AAA")
 
     def _list(self, topic, payload):
         fields = json.loads(payload)
