@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from broker import messages
@@ -22,44 +21,20 @@ from broker.door.bounds import Bounds
 from broker.door.quarantine import Quarantine
 from broker.errors import BrokerError
 from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Traffic
+from broker.reports import Counts, Flags, Refusals, shortened
 from broker.topics import Topics
 
 UNDER_WAY = 24
 """Publishes of one batch that wait for their confirmation at once."""
 
-MOST_REFUSALS = 20
-"""Refusals of one interval that are told one by one; a flood is told as a number."""
-
-MOST_FLAGS = 1000
-"""Flags of one report; what is beyond is told as a number."""
-
 PAUSE_S = 0.1
-"""Before a service contradicts who says that it is offline, so that a flood of that is contradicted once [s]."""
+"""Before a service contradicts who says that it is offline: once, however often that is said [s]."""
 
 KNOWN_TOPICS = 100_000
 """Topics that are remembered, so that strange ones do not fill the memory."""
 
-LONGEST_FLAG = 500
-"""Characters of a flag or reason."""
-
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Any], Awaitable[None] | None]
-
-
-@dataclass
-class _Counts:
-    sent: int = 0
-    received: int = 0
-    gaps: int = 0
-    duplicates: int = 0
-    late: int = 0
-    rejected: int = 0
-    quarantined: int = 0
-
-
-def shortened(text: str) -> str:
-    """A text that fits into a message."""
-    return text if len(text) <= LONGEST_FLAG else f"{text[: LONGEST_FLAG - 3]}..."
 
 
 def offline_will(run: str, name: str) -> Will:
@@ -97,18 +72,17 @@ class Node:
         self.topics = Topics(run)
         self.quarantine = quarantine or Quarantine()
         self.extra_traffic: Callable[[], dict[str, int]] = dict
-        self._counts = _Counts()
+        self._counts = Counts()
         self._next_seq: dict[str, int] = defaultdict(int)
+        bounds = bounds or Bounds()
         self._door = Door(run, bounds)
         self._exact: dict[str, list[Handler]] = defaultdict(list)
         self._wildcards: list[tuple[str, Handler]] = []
         self._subscribed: dict[str, None] = {}
         self._handlers: dict[str, list[Handler]] = {}
         self._steps: asyncio.Queue[Step] = asyncio.Queue()
-        self._flags: list[str] = []
-        self._unsaid_flags = 0
-        self._refusals = 0
-        self._refused_at = -1
+        self._flags = Flags(bounds.most_bytes("batch") // 2)
+        self._refusals = Refusals()
         self._announcing: set[asyncio.Future[None]] = set()
         self.on(self.topics.step, self._follow_clock)
         self.on(self.topics.availability(name), self._contradict)
@@ -199,26 +173,21 @@ class Node:
 
     async def done(self, step: StepName, tick: int) -> None:
         """Report that this service's part of a step is over, with flags raised since the last report."""
-        await self._tell_rest()
-        flags, self._flags = self._flags, []
-        if self._unsaid_flags:
-            flags.append(f"{self._unsaid_flags} more flags of {self.name}")
-            self._unsaid_flags = 0
+        if rest := self._refusals.take_rest():
+            self.flag(f"{self.name} refused {rest} more messages")
+            await self._tell_refusal("", "more messages were refused", rest)
         await self.publish(
             self.topics.done(self.name),
             Done,
             tick,
             step=step,
-            flags=flags,
+            flags=self._flags.take(),
             traffic=self.traffic(),
         )
 
     def flag(self, text: str) -> None:
         """Remember something that went wrong; it travels with the next ``done``."""
-        if len(self._flags) < MOST_FLAGS:
-            self._flags.append(shortened(text))
-        else:
-            self._unsaid_flags += 1
+        self._flags.add(text)
 
     def traffic(self) -> Traffic:
         """Counts since the start."""
@@ -227,21 +196,9 @@ class Node:
     async def refuse(self, topic: str, reason: str) -> None:
         """Count a refused message and publish why, unless there are very many."""
         self._counts.rejected += 1
-        if self.tick > self._refused_at:
-            await self._tell_rest()
-            self._refused_at, self._refusals = self.tick, 0
-        self._refusals += 1
-        if self._refusals <= MOST_REFUSALS:
+        if self._refusals.is_told(self.tick):
             self.flag(f"{self.name} refused a message on {topic}: {reason}")
             await self._tell_refusal(topic, reason)
-
-    async def _tell_rest(self) -> None:
-        """Tell how many more were refused than have been told one by one."""
-        beyond = self._refusals - MOST_REFUSALS
-        if beyond > 0:
-            self._refusals = MOST_REFUSALS
-            self.flag(f"{self.name} refused {beyond} more messages")
-            await self._tell_refusal("", "more messages were refused", beyond)
 
     async def _tell_refusal(self, topic: str, reason: str, count: int = 1) -> None:
         await self.publish(
