@@ -14,6 +14,7 @@ from broker.messages.declaration import Size
 from broker.messages.fields import Unit
 
 Indices = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
 
 LARGEST_BYTES = 64 * 2**20
 """No message is larger, however large the run; our own brokers do not carry more."""
@@ -102,6 +103,17 @@ class Bounds:
         known = {"prosumer": self.prosumers, "lam": self.lams}
         return {domain: frozenset(names) for domain, names in known.items() if names is not None}
 
+    @cached_property
+    def scopes(self) -> dict[str, dict[str, Bools]]:
+        """For whom each host speaks: who is among all prosumers and LAMs, by its name."""
+        found: dict[str, dict[str, Bools]] = {}
+        for host, members in self.members.items():
+            found[host] = {"prosumer": _among(len(self.prosumers or ()), members)}
+        for host, lams in self.operated.items():
+            mine = _among(len(self.lams or ()), lams)
+            found[host] = {"lam": mine, "prosumer": mine[self.lam]}
+        return found
+
     def range(self, unit: Unit) -> tuple[float, float]:
         """Least and largest plausible value of a unit."""
         return self._ranges[unit]
@@ -182,3 +194,10 @@ class Bounds:
         host = levels.get("lam_host")
         if host is not None and self.services is not None and host not in self.services.get("LAM host", ()):
             raise ValueError(f"there is no LAM host {host}")
+
+
+def _among(count: int, some: Indices) -> Bools:
+    """Which of ``count`` are among some, ``(count,)``."""
+    found = np.zeros(count, dtype=bool)
+    found[some] = True
+    return found

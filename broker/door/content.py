@@ -31,6 +31,7 @@ class _Context:
     """What one message is held against, and the sizes that its first fields have set."""
 
     bounds: Bounds
+    sender: str
     sizes: dict[str, int] = field(default_factory=dict)
 
 
@@ -45,7 +46,7 @@ def check_content(message: Message, bounds: Bounds) -> None:
     ValueError
         A value, or how many there are, cannot be meant; the reason names the field.
     """
-    _check_struct(message, _Context(bounds, dict(bounds.sizes)))
+    _check_struct(message, _Context(bounds, message.sender, dict(bounds.sizes)))
     message.check(bounds.sizes)
 
 
@@ -184,6 +185,9 @@ def _check_indices(array: npt.NDArray[np.int32], values: Values, context: _Conte
     most = np.iinfo(np.int32).max if known is None else len(known)
     if array.size and not (array.min() >= 0 and array.max() < most):
         raise ValueError(f"an index is of no {values.of} in this run")
+    scope = context.bounds.scopes.get(context.sender, {}).get(values.of)
+    if scope is not None and not scope[array].all():
+        raise ValueError(f"{context.sender} does not speak for each {values.of}")
     if values.size == values.of and np.unique(array).size != array.size:
         raise ValueError(f"a {values.of} is named twice")
 

@@ -10,6 +10,7 @@ from broker.messages import (
     BidBatch,
     Done,
     FeederState,
+    LamPrice,
     MeteredBatch,
     NetworkModel,
     Telemetry,
@@ -42,7 +43,12 @@ def state(**changes):
 
 def metered(**changes):
     fields = {"prosumer": INDEX, "energy_kwh": columns.pack([1, 2]), "reactive_kvarh": columns.pack([0, 0])}
-    return MeteredBatch(**HEAD, **(fields | changes))
+    return MeteredBatch(**(HEAD | fields | changes))
+
+
+def prices(sender, lams):
+    price = columns.pack(np.zeros(len(lams)))
+    return LamPrice(**(HEAD | {"sender": sender}), round=1, lam=columns.pack_index(lams), price=price)
 
 
 def bids(**changes):
@@ -117,6 +123,21 @@ def test_what_fits_the_run_is_let_in(message):
 def test_what_does_not_fit_the_run_is_refused_by_its_field(message, reason):
     with pytest.raises(ValueError, match=reason):
         check_content(message, BOUNDS)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (metered(sender="people", prosumer=columns.pack_index([0, 1])), "people does not speak for each pro"),
+        (prices("south", [0]), "south does not speak for each lam"),
+        (prices("south", [0, 1]), "south does not speak for each lam"),
+    ],
+)
+def test_a_host_speaks_for_its_own_alone(message, reason):
+    with pytest.raises(ValueError, match=reason):
+        check_content(message, BOUNDS)
+    check_content(metered(sender="people"), BOUNDS)
+    check_content(prices("south", [1]), BOUNDS)
 
 
 def test_without_a_roster_columns_must_still_fit_each_other():
