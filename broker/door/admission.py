@@ -85,7 +85,7 @@ class Door:
         self._decoders: dict[str, msgspec.json.Decoder[Message]] = {}
         self._streams: dict[str, Stream] = {}
         self._was_away = True
-        self._far: Step | None = None
+        self._doubted: Step | None = None
         self._opened = (-1, 0)
 
     def came_back(self) -> None:
@@ -158,15 +158,14 @@ class Door:
             raise Refused(f"tick {tick} is ahead of the clock's {self.tick}")
 
     def _check_step(self, step: Step) -> None:
-        """Hold the clock's word against its last; the far one of two that follow each other is believed."""
+        """Hold the clock's word against its last; a far one is believed once another follows it."""
         last = self._bounds.ticks
         if last is not None and step.tick >= last + (step.step == "end"):
             raise Refused(f"tick {step.tick} is behind the run's end")
         if self._was_away or step.tick <= self.tick + 1:
-            self._far = None
             return
-        before, self._far = self._far, step
-        if before is None or step.seq != before.seq + 1 or not 0 <= step.tick - before.tick <= 1:
+        before, self._doubted = self._doubted, step
+        if before is None or not _follows(step, before):
             raise Refused(f"step {step.step} of tick {step.tick} is far ahead of the clock's {self.tick}")
 
     def _number(self, message: Message, received: Received) -> Admitted:
@@ -185,7 +184,8 @@ class Door:
         if arrival is Arrival.DUPLICATE:
             return Admitted(None, duplicates=1)
         if isinstance(message, Step) and not is_past:
-            self._was_away, self._opened = False, (message.tick, _ORDER[message.step])
+            self._was_away, self._doubted = False, None
+            self._opened = (message.tick, _ORDER[message.step])
         if arrival is Arrival.LATE:
             return Admitted(None if is_past else message, (f"late message on {topic}",), late=1)
         flags = []
@@ -198,11 +198,18 @@ class Door:
         return Admitted(None if is_past else message, tuple(flags), gaps=skips, late=int(is_past))
 
     def _check_follows(self, step: Step, stream: Stream, *, is_past: bool) -> None:
-        """Hold a step against the last one: none comes twice, and an early end comes right behind it."""
+        """Hold a step against the last one: none opens twice, an end comes right behind it or is repeated."""
         if step.seq < stream.expected:
             return
         if is_past:
             raise Refused(f"step {step.step} of tick {step.tick} was opened before")
-        is_early = self._bounds.ticks is not None and step.tick < self._bounds.ticks
-        if step.step == "end" and is_early and step.seq > stream.expected and not self._was_away:
-            raise Refused("an end before the run's last interval must follow the clock's last step")
+        if step.step == "end" and step.seq > stream.expected and not self._was_away and self._doubted != step:
+            self._doubted = step
+            raise Refused("an end must follow the clock's last step")
+
+
+def _follows(step: Step, before: Step) -> bool:
+    """Whether a step has the number and a tick that come behind another's, or is an end said again."""
+    if step.step == "end" and step == before:
+        return True
+    return step.seq == before.seq + 1 and 0 <= step.tick - before.tick <= 1

@@ -15,7 +15,7 @@ JUMP = 4096
 """Most numbers that a sender uses on one topic in one interval."""
 
 _RANGES = 64
-_REMEMBERED = 16
+_REMEMBERED = 32
 
 
 class Arrival(Enum):
@@ -60,12 +60,13 @@ class Stream:
         # Of a process, and so no one outside can find another body with the same.
         digest = hash(payload)
         if seq < self.expected and tick <= self.tick:
-            return self._again(seq, digest), 0
+            return self._again(seq, tick, digest), 0
         arrival = Arrival.NEW
         if seq < self.expected:
             arrival, self.expected = Arrival.ANEW, seq
-            self.skipped.clear()
             self._seen.clear()
+            # Whatever was said before: what it sent first may still be on its way.
+            self.skipped = deque([range(seq)] if seq else [], maxlen=_RANGES)
         skips = seq - self.expected
         if skips:
             self.skipped.append(range(self.expected, seq))
@@ -73,7 +74,7 @@ class Stream:
         self._seen.append((seq, digest))
         return arrival, skips
 
-    def _again(self, seq: int, digest: int) -> Arrival:
+    def _again(self, seq: int, tick: int, digest: int) -> Arrival:
         """What a number below the expected one says."""
         for place, gap in enumerate(self.skipped):
             if seq in gap:
@@ -83,5 +84,6 @@ class Stream:
                         self.skipped.append(part)
                 self._seen.append((seq, digest))
                 return Arrival.LATE
-        known = dict(self._seen).get(seq, digest)
-        return Arrival.DUPLICATE if known == digest else Arrival.CONFLICT
+        known = dict(self._seen).get(seq)
+        is_old = known is None and tick < self.tick
+        return Arrival.DUPLICATE if known == digest or is_old else Arrival.CONFLICT

@@ -182,7 +182,7 @@ class Recorder:
         self.tally.cleared += 1
         self.tally.confirmed += row["status"] == "confirmed"
         self.tally.flagged += bool(flags)
-        seconds = {step: self.tally.step_s[step][-1] for step in STEPS}
+        seconds = {step: self.tally.step_s[step][-1] for step in STEPS if self.tally.step_s[step]}
         row |= {f"{step}_s": value for step, value in seconds.items()}
         row["interval_s"] = sum(seconds.values())
         self.writer.append("intervals", row)

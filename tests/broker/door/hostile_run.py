@@ -144,8 +144,38 @@ class Thrower:
             return False
 
 
+def forging(broker, forge):
+    """Delivery that lets ``forge`` say of each genuine message which ones come before it and behind it."""
+    is_forging = False
+
+    def publish(forged):
+        nonlocal is_forging
+        is_forging = True
+        for topic, body in forged:
+            broker.publish(topic, body)
+        is_forging = False
+
+    def decide(received):
+        if not is_forging:
+            before, behind = forge(received.topic, received.payload)
+            publish(before)
+            if behind:
+                asyncio.get_running_loop().call_soon(publish, behind)
+        return Delivery.DELIVER
+
+    return decide
+
+
 async def play(
-    folder, mutations=None, per_message=0, *, intervals=2, bidding="curve", keeps_identity=True, instead=0.0
+    folder,
+    mutations=None,
+    per_message=0,
+    *,
+    intervals=2,
+    bidding="curve",
+    keeps_identity=True,
+    instead=0.0,
+    forge=None,
 ):
     """Run the small scenario, with mutants thrown in; what came of it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -157,6 +187,8 @@ async def play(
     thrower = Thrower(broker, mutations, per_message, keeps_identity=keeps_identity, instead=instead)
     if mutations is not None:
         broker.delivery = thrower
+    if forge is not None:
+        broker.delivery = forging(broker, forge)
     async with AsyncExitStack() as stack:
         make = partial(open_feeder, scenario.feeder.master, scenario.tables.lams)
         owner = await stack.enter_async_context(FeederOwner(make))

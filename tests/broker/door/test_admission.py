@@ -184,14 +184,19 @@ def test_a_step_is_not_opened_twice(door):
     assert follow(door, 2, 0, "clear").message is not None
 
 
-def test_an_early_end_follows_the_clock_s_last_step_and_a_due_one_may_have_lost_it(door):
+def test_an_end_follows_the_clock_s_last_step(door):
     follow(door, 0, 0)
     assert "far ahead" in refusal(door, TOPICS.step, step(1, 96, "end"))
     assert "must follow" in refusal(door, TOPICS.step, step(3, 1, "end"))
     assert follow(door, 1, 1, "end").message.step == "end"
-    other = Door(RUN, BOUNDS)
-    follow(other, 660, 95)
-    assert follow(other, 670, 96, "end").message.step == "end"
+
+
+@pytest.mark.parametrize("last", [(660, 95), (20, 2)])
+def test_who_missed_steps_before_the_end_believes_it_the_second_time(door, last):
+    follow(door, *last)
+    end = step(670, 96, "end")
+    assert "must follow" in (why := refusal(door, TOPICS.step, end)) or "far ahead" in why
+    assert let_in(door, TOPICS.step, end).message.step == "end"
 
 
 def test_a_report_or_an_availability_speaks_for_its_own_sender_alone(door):
