@@ -200,6 +200,9 @@ class Door:
     def _check_follows(self, step: Step, stream: Stream, *, is_past: bool) -> None:
         """Hold a step against the last one: none opens twice, an end comes right behind it or is repeated."""
         if step.seq < stream.expected:
+            if step.tick > stream.tick:
+                # A clock that was started anew could not go on with this run.
+                raise Refused(f"number {step.seq} is one of an earlier tick")
             return
         if is_past:
             raise Refused(f"step {step.step} of tick {step.tick} was opened before")

@@ -176,6 +176,13 @@ def test_who_lost_the_connection_follows_the_clock_at_once(door):
     assert "far ahead" in refusal(door, TOPICS.step, step(700, 90))
 
 
+def test_the_clock_does_not_begin_anew(door):
+    for seq, name in enumerate(["measure", "bid", "clear"]):
+        follow(door, seq, 0, name)
+    assert "earlier tick" in refusal(door, TOPICS.step, step(0, 1))
+    assert follow(door, 3, 0, "dispatch").message is not None
+
+
 def test_a_step_is_not_opened_twice(door):
     follow(door, 0, 0, "measure")
     follow(door, 1, 0, "bid")
