@@ -44,13 +44,18 @@ fields and wrong types are refused. Every message carries this header:
 
 - `column` is a base64 string of little-endian float64 values, `index` one of little-endian int32 values.
   Parallel columns of a message have equal lengths. Ragged data are laid end to end, with a column of counts.
+- What a field's values are held against stands behind its type: their unit, of what they are indices, and how
+  many there are. `lams`, `nodes`, `branches` and `prosumers` are those of the run, any other word stands for
+  the length of the first field of the message that has it. Each unit has a range that is plausible.
 - A value that is missing is `null`. Values that are not finite are refused on both sides, except for the
   limits of a row, where an infinite value means that there is none.
-- Every topic has exactly one writer, which numbers its messages there from 0 (`seq`). A repeated number is
-  a duplicate and is dropped; a skipped one is a gap and flags the interval; a message of a past tick is late.
+- Every topic has exactly one writer, which numbers its messages there from 0 (`seq`). A repeated message is
+  a duplicate and is dropped; another one with a number that was used is a conflict and is refused; a skipped
+  number is a gap and flags the interval; a message of a past tick is late.
 - Only `availability` is retained. Any other kind that arrives retained is refused.
 - QoS 1 delivers at least once; the numbers make it once. Order between topics is never relied upon.
-- A service that refuses a message says so on `rejected`, with the topic and the reason.
+- A service that refuses a message says so on `rejected`, with the topic and the reason. What is checked, and
+  in which order, is in [architecture.md](architecture.md#the-door).
 
 All topics stand below `{root}`.
 
