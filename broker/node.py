@@ -175,7 +175,7 @@ class Node:
         """Report that this service's part of a step is over, with flags raised since the last report."""
         if rest := self._refusals.take_rest():
             self.flag(f"{self.name} refused {rest} more messages")
-            await self._tell_refusal("", "more messages were refused", rest)
+            await self._tell_refusal("", f"{rest} more messages were refused", rest)
         await self.publish(
             self.topics.done(self.name),
             Done,

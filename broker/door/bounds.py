@@ -114,12 +114,9 @@ class Bounds:
             found[host] = {"lam": mine, "prosumer": mine[self.lam]}
         return found
 
-    def range(self, unit: Unit) -> tuple[float, float]:
-        """Least and largest plausible value of a unit."""
-        return self._ranges[unit]
-
     @cached_property
-    def _ranges(self) -> dict[Unit, tuple[float, float]]:
+    def ranges(self) -> dict[Unit, tuple[float, float]]:
+        """Least and largest plausible value of each unit."""
         member_kwh = self.member_kw * self.interval_h
         most: dict[Unit, float] = {
             "any": 1e12,

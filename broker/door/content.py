@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from broker.door.bounds import Bounds
 from broker.messages import Message
 from broker.messages.columns import Index
-from broker.messages.fields import Values
+from broker.messages.fields import Unit, Values
 
 LONGEST_TEXT = 2000
 """Characters of one text; names are far shorter, and so is what a person reads."""
@@ -32,7 +32,8 @@ class _Context:
 
     bounds: Bounds
     sender: str
-    sizes: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int]
+    ranges: dict[Unit, tuple[float, float]]
 
 
 Check = Callable[[Any, _Context], None]
@@ -46,7 +47,7 @@ def check_content(message: Message, bounds: Bounds) -> None:
     ValueError
         A value, or how many there are, cannot be meant; the reason names the field.
     """
-    _check_struct(message, _Context(bounds, message.sender, dict(bounds.sizes)))
+    _check_struct(message, _Context(bounds, message.sender, dict(bounds.sizes), bounds.ranges))
     message.check(bounds.sizes)
 
 
@@ -91,7 +92,7 @@ def _number(values: Values) -> Check:
     unit = values.unit
 
     def check(value: float, context: _Context) -> None:
-        low, high = context.bounds.range(unit)
+        low, high = context.ranges[unit]
         if not low <= value <= high:
             raise ValueError(f"{value:g} is not plausible")
 
@@ -135,7 +136,7 @@ def _column(values: Values) -> Check:
         if values.apart or not column:
             return
         array = np.frombuffer(column, dtype="<f8")
-        low, high = context.bounds.range(values.unit)
+        low, high = context.ranges[values.unit]
         if values.infinite:
             array = array[~np.isinf(array)]
         # The least and the most are NaN where any value is.

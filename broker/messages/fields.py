@@ -24,7 +24,7 @@ Unit = Literal[
     "s",
     "count",
 ]
-"""Each has a range that is plausible in a run (`broker.door.bounds.Bounds.range`).
+"""Each has a range that is plausible in a run (`broker.door.bounds.Bounds.ranges`).
 
 ``kw`` and ``kvar`` are those of one connection, ``net_kw`` and ``net_kvar`` those of a LAM or the feeder.
 """

@@ -65,7 +65,7 @@ def test_sizes_grow_with_the_run_and_end_somewhere():
 
 
 def test_a_range_holds_for_every_unit():
-    assert BOUNDS.range("kw") == (-100.0, 100.0)
-    assert BOUNDS.range("kwh") == (-25.0, 25.0)
-    assert BOUNDS.range("net_kw") == (-1000.0, 1000.0)
-    assert BOUNDS.range("count")[0] == 0.0
+    assert BOUNDS.ranges["kw"] == (-100.0, 100.0)
+    assert BOUNDS.ranges["kwh"] == (-25.0, 25.0)
+    assert BOUNDS.ranges["net_kw"] == (-1000.0, 1000.0)
+    assert BOUNDS.ranges["count"][0] == 0.0
