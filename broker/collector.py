@@ -34,12 +34,23 @@ class Collector(Generic[T]):
         self._changed = asyncio.Event()
 
     def add(self, key: str, tick: int, item: T, round_: int = 0) -> None:
-        """Take an item in; raises ``ValueError`` for a key that nobody expects, ``Late`` after the gate."""
+        """Take an item in.
+
+        Raises
+        ------
+        ValueError
+            Nobody expects the key, or it has spoken already.
+        Late
+            The gate has closed.
+        """
         if key not in self._known:
             raise ValueError(f"{key} is not expected here")
         if (tick, round_) <= self._closed:
             raise Late(f"message of tick {tick} came after the gate")
-        self._have[tick, round_].setdefault(key, item)
+        here = self._have[tick, round_]
+        if key in here:
+            raise ValueError(f"{key} has spoken already in tick {tick}")
+        here[key] = item
         self._changed.set()
 
     async def wait(

@@ -1,7 +1,8 @@
-"""A participant on the bus: numbers what it sends, counts and checks what it receives, follows the clock.
+"""A participant on the bus: numbers what it sends, counts what it receives, follows the clock.
 
-Services are written on top of a ``Node``: handlers take messages in, ``steps`` hands out the clock's
-steps one after the other, a ``Collector`` waits until everyone expected has spoken or the gate closes.
+What comes in goes through the door (`broker.door`) before any handler sees it. Services are written on top
+of a ``Node``: handlers take messages in, ``steps`` hands out the clock's steps one after the other, a
+``Collector`` waits until everyone expected has spoken or the gate closes.
 """
 
 from __future__ import annotations
@@ -9,44 +10,31 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
-
-import msgspec
 
 from broker import messages
 from broker.client.bus import Bus, Received, Will
 from broker.client.filters import matches
 from broker.collector import Late
-from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Stop, Traffic
-from broker.routes import kind_on
+from broker.door.admission import Admitted, Door, Refused
+from broker.door.bounds import Bounds
+from broker.door.quarantine import Quarantine
+from broker.errors import BrokerError
+from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Traffic
+from broker.reports import Counts, Flags, Refusals, shortened
 from broker.topics import Topics
 
 UNDER_WAY = 24
 """Publishes of one batch that wait for their confirmation at once."""
 
+PAUSE_S = 0.1
+"""Before a service contradicts who says that it is offline: once, however often that is said [s]."""
+
+KNOWN_TOPICS = 100_000
+"""Topics that are remembered, so that strange ones do not fill the memory."""
+
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Any], Awaitable[None] | None]
-
-
-@dataclass
-class _Stream:
-    """Which numbers of one topic have been seen."""
-
-    writer: str
-    expected: int = 0
-    tick: int = -1
-    missing: set[int] = field(default_factory=set)
-
-
-@dataclass
-class _Counts:
-    sent: int = 0
-    received: int = 0
-    gaps: int = 0
-    duplicates: int = 0
-    late: int = 0
-    rejected: int = 0
 
 
 def offline_will(run: str, name: str) -> Will:
@@ -56,34 +44,75 @@ def offline_will(run: str, name: str) -> Will:
 
 
 class Node:
-    """One named participant of run ``run`` on ``bus``; ``world`` is a digest of its scenario."""
+    """One named participant of run ``run`` on ``bus``.
 
-    def __init__(self, bus: Bus, run: str, name: str, world: str = "") -> None:
+    Parameters
+    ----------
+    world
+        Digest of its scenario.
+    bounds
+        What incoming messages are held against; nothing is known of the run without.
+    quarantine
+        Where messages are kept that a handler failed on.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        run: str,
+        name: str,
+        world: str = "",
+        bounds: Bounds | None = None,
+        quarantine: Quarantine | None = None,
+    ) -> None:
         self.world = world
         self.bus = bus
         self.name = name
         self.run = run
         self.topics = Topics(run)
-        self.tick = -1
+        self.quarantine = quarantine or Quarantine()
         self.extra_traffic: Callable[[], dict[str, int]] = dict
-        self._counts = _Counts()
+        self._counts = Counts()
         self._next_seq: dict[str, int] = defaultdict(int)
-        self._streams: dict[str, _Stream] = {}
+        bounds = bounds or Bounds()
+        self._door = Door(run, bounds)
         self._exact: dict[str, list[Handler]] = defaultdict(list)
         self._wildcards: list[tuple[str, Handler]] = []
         self._subscribed: dict[str, None] = {}
-        self._routes: dict[str, tuple[list[Handler], type[Message] | None]] = {}
+        self._handlers: dict[str, list[Handler]] = {}
         self._steps: asyncio.Queue[Step] = asyncio.Queue()
-        self._flags: list[str] = []
+        self._flags = Flags(bounds.most_bytes("batch") // 2)
+        self._refusals = Refusals()
         self._announcing: set[asyncio.Future[None]] = set()
         self.on(self.topics.step, self._follow_clock)
+        self.on(self.topics.availability(name), self._contradict)
+
+    @property
+    def tick(self) -> int:
+        """The clock's tick, as far as it was heard; -1 before the first step."""
+        return self._door.tick
+
+    @tick.setter
+    def tick(self, tick: int) -> None:
+        self._door.tick = tick
 
     def reconnected(self) -> None:
         """Say online again after a lost connection; for a bus's ``on_reconnect``."""
         self.flag(f"{self.name} lost the broker and came back")
-        task = asyncio.ensure_future(self._announce())
-        self._announcing.add(task)
-        task.add_done_callback(self._announcing.discard)
+        self._door.came_back()
+        self._say_online(0.0)
+
+    def _contradict(self, availability: Availability) -> None:
+        """Whoever says otherwise of this service is wrong, as a last will is that comes too late."""
+        if not availability.online or availability.world != self.world:
+            self.flag(f"{self.name} was said to be offline or in another world, and is not")
+            self._say_online(PAUSE_S)
+
+    def _say_online(self, pause_s: float) -> None:
+        """Say it after a pause, once for all who ask for it until then."""
+        if not self._announcing:
+            self._announcing.add(task := asyncio.ensure_future(self._announce(pause_s)))
+            task.add_done_callback(self._announcing.discard)
 
     def on(self, topic_filter: str, handler: Handler, *, through: str | None = None) -> None:
         """Call ``handler`` with each fresh, valid message on a topic that matches; before ``open``.
@@ -104,9 +133,10 @@ class Node:
         await self.bus.subscribe(*self._subscribed)
         await self._announce()
 
-    async def _announce(self) -> None:
+    async def _announce(self, pause_s: float = 0.0) -> None:
+        await asyncio.sleep(pause_s)
         topic = self.topics.availability(self.name)
-        await self.publish(topic, Availability, -1, retain=True, online=True, world=self.world)
+        await self.publish(topic, Availability, -1, online=True, world=self.world)
 
     async def publish(
         self,
@@ -114,28 +144,24 @@ class Node:
         kind: type[Message],
         tick: int,
         /,
-        *,
-        qos: int = 1,
-        retain: bool = False,
         **body: Any,
     ) -> None:
         """Send one message of ``kind`` with its header filled in."""
-        await self.publish_message(topic, self.stamp(topic, kind, tick, **body), qos=qos, retain=retain)
+        await self.publish_message(topic, self.stamp(topic, kind, tick, **body))
 
-    async def publish_message(
-        self, topic: str, message: Message, *, qos: int = 1, retain: bool = False
-    ) -> None:
-        """Send a message that ``stamp`` made."""
+    async def publish_message(self, topic: str, message: Message) -> None:
+        """Send a message that ``stamp`` made, as its declaration says."""
         self._counts.sent += 1
-        await self.bus.publish(topic, messages.encode(message), qos=qos, retain=retain)
+        declared = messages.declaration_of(type(message))
+        await self.bus.publish(topic, messages.encode(message), qos=declared.qos, retain=declared.retained)
 
-    async def publish_all(self, outgoing: Iterable[tuple[str, Message]], *, qos: int = 1) -> None:
+    async def publish_all(self, outgoing: Iterable[tuple[str, Message]]) -> None:
         """Send many stamped messages with several under way at once."""
         waiting = iter(outgoing)
 
         async def work() -> None:
             for topic, message in waiting:
-                await self.publish_message(topic, message, qos=qos)
+                await self.publish_message(topic, message)
 
         await asyncio.gather(*(work() for _ in range(UNDER_WAY)))
 
@@ -147,29 +173,42 @@ class Node:
 
     async def done(self, step: StepName, tick: int) -> None:
         """Report that this service's part of a step is over, with flags raised since the last report."""
-        flags, self._flags = self._flags, []
+        if rest := self._refusals.take_rest():
+            self.flag(f"{self.name} refused {rest} more messages")
+            await self._tell_refusal("", f"{rest} more messages were refused", rest)
         await self.publish(
             self.topics.done(self.name),
             Done,
             tick,
             step=step,
-            flags=flags,
+            flags=self._flags.take(),
             traffic=self.traffic(),
         )
 
     def flag(self, text: str) -> None:
         """Remember something that went wrong; it travels with the next ``done``."""
-        self._flags.append(text)
+        self._flags.add(text)
 
     def traffic(self) -> Traffic:
         """Counts since the start."""
         return Traffic(**vars(self._counts), **self.extra_traffic())
 
     async def refuse(self, topic: str, reason: str) -> None:
-        """Count a refused message and publish why."""
+        """Count a refused message and publish why, unless there are very many."""
         self._counts.rejected += 1
-        self.flag(f"{self.name} refused a message on {topic}: {reason}")
-        await self.publish(self.topics.rejected(self.name), Rejected, self.tick, topic=topic, reason=reason)
+        if self._refusals.is_told(self.tick):
+            self.flag(f"{self.name} refused a message on {topic}: {reason}")
+            await self._tell_refusal(topic, reason)
+
+    async def _tell_refusal(self, topic: str, reason: str, count: int = 1) -> None:
+        await self.publish(
+            self.topics.rejected(self.name),
+            Rejected,
+            self.tick,
+            topic=shortened(topic),
+            reason=shortened(reason),
+            count=count,
+        )
 
     async def steps(self) -> AsyncIterator[Step]:
         """Steps in the clock's order, until the run ends."""
@@ -185,92 +224,60 @@ class Node:
             await self._take(received)
 
     async def _take(self, received: Received) -> None:
-        handlers, kind = self._route(received.topic)
-        if not handlers:
+        handlers = self._handlers_of(received.topic)
+        # What a broker kept of this service is older than this service.
+        if not handlers or (received.retained and received.topic == self.topics.availability(self.name)):
             return
         self._counts.received += 1
         try:
-            message = messages.decode(received.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            await self.refuse(received.topic, str(error))
+            admitted = self._door.admit(received)
+        except Refused as refused:
+            await self.refuse(received.topic, str(refused))
             return
-        if kind is not None and not isinstance(message, kind):
-            tags = (str(each.__struct_config__.tag) for each in (type(message), kind))
-            await self.refuse(received.topic, "a {} came where {} belongs".format(*tags))
-            return
-        if reason := self._objection(received, message):
-            await self.refuse(received.topic, reason)
-            return
-        if not self._fresh(received.topic, message):
+        self._count(admitted)
+        if admitted.message is None:
             return
         for handler in handlers:
-            try:
-                result = handler(message)
-                if result is not None:
-                    await result
-            except Late as late:
-                self._counts.late += 1
-                self.flag(f"{late} on {received.topic}")
-            except ValueError as error:
-                await self.refuse(received.topic, str(error))
+            await self._handle(handler, admitted.message, received)
 
-    def _route(self, topic: str) -> tuple[list[Handler], type[Message] | None]:
-        """Handlers of a topic and the kind that it carries; found once, for topics may be thousands."""
-        if topic not in self._routes:
-            wild = (handler for pattern, handler in self._wildcards if matches(pattern, topic))
-            self._routes[topic] = [*self._exact.get(topic, ()), *wild], kind_on(topic, self.run)
-        return self._routes[topic]
+    def _count(self, admitted: Admitted) -> None:
+        self._counts.gaps += admitted.gaps
+        self._counts.duplicates += admitted.duplicates
+        self._counts.late += admitted.late
+        for flag in admitted.flags:
+            self.flag(flag)
 
-    def _objection(self, received: Received, message: Message) -> str:
-        """Why a message cannot be meant for this run, tick or topic; empty where it can."""
-        if message.run != self.run:
-            return f"it belongs to run {message.run}"
-        if isinstance(message, Availability):
-            return ""
-        if received.retained:
-            return "it arrived retained"
-        stream = self._streams.get(received.topic)
-        if stream is not None and message.sender != stream.writer:
-            return f"{message.sender} writes on a topic of {stream.writer}"
-        # A neighbour may have heard the clock open the next tick before this service does.
-        if not isinstance(message, Step) and 0 <= self.tick < message.tick - 1:
-            return f"tick {message.tick} is ahead of the clock's {self.tick}"
-        return ""
-
-    def _fresh(self, topic: str, message: Message) -> bool:
-        """Whether a message is new and in time; counts it where it is not."""
-        # An emergency stop counts whenever it comes.
-        if isinstance(message, Availability | Stop):
-            return True
-        stream = self._streams.setdefault(topic, _Stream(message.sender))
-        if message.seq < stream.expected and message.tick > stream.tick:
-            # Numbers and ticks rise together: a sender that falls back in one alone was started anew.
-            self.flag(f"{message.sender} began anew on {topic}")
-            stream.expected = message.seq
-            stream.missing.clear()
-        stream.tick = max(stream.tick, message.tick)
-        if message.seq < stream.expected:
-            if message.seq in stream.missing:
-                stream.missing.discard(message.seq)
-                self._counts.late += 1
-                self.flag(f"late message on {topic}")
-                return message.tick >= self.tick
-            self._counts.duplicates += 1
-            return False
-        skipped = message.seq - stream.expected
-        if skipped:
-            self._counts.gaps += skipped
-            stream.missing.update(range(stream.expected, message.seq))
-            self.flag(f"{skipped} message(s) missing on {topic}")
-        stream.expected = message.seq + 1
-        if message.tick < self.tick:
+    async def _handle(self, handler: Handler, message: Message, received: Received) -> None:
+        """Hand a message to a handler; whatever it makes of it, the service goes on."""
+        try:
+            result = handler(message)
+            if result is not None:
+                await result
+        except Late as late:
             self._counts.late += 1
-            self.flag(f"message of tick {message.tick} came late on {topic}")
-            return False
-        return True
+            self.flag(f"{late} on {received.topic}")
+        except ValueError as error:
+            await self.refuse(received.topic, str(error))
+        except BrokerError:
+            # No service works without a bus; the message is not to blame.
+            raise
+        except Exception as error:  # noqa: BLE001 - one message must not end a service
+            self._counts.quarantined += 1
+            self.quarantine.keep(self.name, self.tick, received.topic, received.payload, error)
+            self.flag(f"{self.name} failed on a message on {received.topic}: {type(error).__name__}: {error}")
+
+    def _handlers_of(self, topic: str) -> list[Handler]:
+        """Handlers of a topic; found once, for topics may be thousands."""
+        known = self._handlers.get(topic)
+        if known is None:
+            wild = (handler for pattern, handler in self._wildcards if matches(pattern, topic))
+            known = [*self._exact.get(topic, ()), *wild]
+            if len(self._handlers) < KNOWN_TOPICS:
+                self._handlers[topic] = known
+        return known
 
     def _follow_clock(self, step: Step) -> None:
-        self.tick = max(self.tick, step.tick)
+        self._door.tick = max(self.tick, step.tick)
         self._steps.put_nowait(step)
 
 

@@ -10,10 +10,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from broker.client.mqtt import connect
+from broker.door.bounds import Bounds
+from broker.door.quarantine import Quarantine
 from broker.messages import Step, StepName
 from broker.node import Node, offline_will, serve
 from cosim.control.clock import Clock
@@ -25,6 +28,7 @@ from cosim.population.portfolios import LiveEnvironment, ProfileCache, Telemetry
 from cosim.recording.recorder import Recorder
 from cosim.results import RunWriter
 from cosim.results.ledger import Ledger
+from cosim.world.bounds import bounds_of
 from cosim.world.names import (
     AUDITOR,
     CLOCK,
@@ -71,6 +75,7 @@ class RunSetup:
     """One process of a run: the world, the bus, and the feeder's thread where this process owns it.
 
     ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
+    Messages that a service failed on are kept in the file ``quarantine``, if there is one.
     """
 
     world: World
@@ -79,6 +84,12 @@ class RunSetup:
     owner: FeederOwner | None = None
     arm: bool = False
     observe: bool = False
+    quarantine: Path | None = None
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What the run's messages are held against."""
+        return bounds_of(self.world)
 
     @asynccontextmanager
     async def node(self, name: str) -> AsyncIterator[Node]:
@@ -86,7 +97,8 @@ class RunSetup:
         nodes: list[Node] = []
         will = offline_will(self.run_id, name)
         async with connect(self.url, name, will, on_reconnect=lambda: nodes[0].reconnected()) as bus:
-            nodes.append(Node(bus, self.run_id, name, self.world.digest))
+            kept = Quarantine(self.quarantine)
+            nodes.append(Node(bus, self.run_id, name, self.world.digest, self.bounds, kept))
             yield nodes[0]
 
 

@@ -19,6 +19,7 @@ import msgspec
 from broker import messages
 from broker.client.bus import Bus
 from broker.client.mqtt import connect
+from broker.door.admission import Door, Refused
 from broker.messages import Stop, Stopped
 from broker.topics import Topics
 from cosim.results.directory import LIVE
@@ -105,20 +106,22 @@ async def stop_run(at: Whereabouts, reason: str, patience_s: float) -> Stopped:
         await bus.subscribe(topics.stopped("+"))
         began = time.monotonic()
         await bus.publish(topics.stop(name), messages.encode(stop))
+        door = Door(at.run)
         try:
             async with asyncio.timeout(began + patience_s - time.monotonic()):
-                return await _answer(bus, name)
+                return await _answer(bus, door, name)
         except TimeoutError:
             raise StopError(
                 f"no gateway of run {at.run} answered within {patience_s:g} s: stop the devices by hand"
             ) from None
 
 
-async def _answer(bus: Bus, name: str) -> Stopped:
+async def _answer(bus: Bus, door: Door, name: str) -> Stopped:
     async for received in bus.messages():
-        message = messages.decode(received.payload)
-        if isinstance(message, Stopped) and message.by == name:
-            return message
+        with suppress(Refused):
+            message = door.admit(received).message
+            if isinstance(message, Stopped) and message.by == name:
+                return message
     raise TimeoutError
 
 

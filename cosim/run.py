@@ -41,7 +41,7 @@ from cosim.recording.run_counts import RunCounts
 from cosim.recording.summary import record_of, summarise
 from cosim.report import write_report
 from cosim.results.comparison import fault_cost
-from cosim.results.directory import LEDGER, FeederMap
+from cosim.results.directory import LEDGER, QUARANTINE, FeederMap
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.reader import Run, load
@@ -165,7 +165,10 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
     _check_hardware(world, plan.pacing)
     broker = await stack.enter_async_context(open_broker(plan.broker, port=plan.scenario.broker.port))
     options = plan.options
-    return RunSetup(world, plan.run_id, broker.url, owner, options.arm, options.observe), broker
+    setup = RunSetup(
+        world, plan.run_id, broker.url, owner, options.arm, options.observe, plan.out / QUARANTINE
+    )
+    return setup, broker
 
 
 async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) -> None:

@@ -1,7 +1,6 @@
-"""Writes docs/messages.md and docs/messages.schema.json from the message structs and the topic tree.
+"""Writes docs/messages.md and docs/messages.schema.json from the declared messages.
 
-Run it after a change to ``broker/messages``, ``broker/topics.py`` or ``broker/routes.py``. A kind without a
-route, or a topic that no route uses, ends the script with an error.
+Run it after a change to ``broker/messages``.
 """
 
 from __future__ import annotations
@@ -20,32 +19,21 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+
 from broker import messages  # noqa: E402
 from broker.messages import columns  # noqa: E402
-from broker.routes import ROUTES, topic_of  # noqa: E402
+from broker.messages.fields import Values  # noqa: E402
 from broker.topics import Topics  # noqa: E402
 
-KINDS: tuple[type[messages.Message], ...] = typing.get_args(messages.AnyMessage)
-PARTS = (
-    messages.Traffic,
-    messages.DeviceState,
-    messages.DeviceSetPoint,
-    messages.NetworkModel,
-    messages.ReactiveModel,
-    messages.Talks,
-    messages.CertificateFigures,
-    messages.Rents,
-    messages.BenchmarkCost,
-)
 HEADER = {field.name for field in msgspec.structs.fields(messages.Message)}
-COLUMNS = {columns.Column: "column", columns.Index: "index"}
+COLUMNS = {columns.Column.__metadata__: "column", columns.Index.__metadata__: "index"}
 
 
 INTRODUCTION = """\
 # Messages
 
-This page and [messages.schema.json](messages.schema.json) are generated from `broker/messages/`,
-`broker/topics.py` and `broker/routes.py` by `python scripts/make_message_docs.py`; edit those, not this.
+This page and [messages.schema.json](messages.schema.json) are generated from `broker/messages/` by
+`python scripts/make_message_docs.py`; edit those, not this.
 Who acts on which message, and when, is in [architecture.md](architecture.md); units and signs are in
 [nomenclature.md](nomenclature.md).
 
@@ -56,13 +44,18 @@ fields and wrong types are refused. Every message carries this header:
 
 - `column` is a base64 string of little-endian float64 values, `index` one of little-endian int32 values.
   Parallel columns of a message have equal lengths. Ragged data are laid end to end, with a column of counts.
+- What a field's values are held against stands behind its type: their unit, of what they are indices, and how
+  many there are. `lams`, `nodes`, `branches` and `prosumers` are those of the run, any other word stands for
+  the length of the first field of the message that has it. Each unit has a range that is plausible.
 - A value that is missing is `null`. Values that are not finite are refused on both sides, except for the
   limits of a row, where an infinite value means that there is none.
-- Every topic has exactly one writer, which numbers its messages there from 0 (`seq`). A repeated number is
-  a duplicate and is dropped; a skipped one is a gap and flags the interval; a message of a past tick is late.
+- Every topic has exactly one writer, which numbers its messages there from 0 (`seq`). A repeated message is
+  a duplicate and is dropped; another one with a number that was used is a conflict and is refused; a skipped
+  number is a gap and flags the interval; a message of a past tick is late.
 - Only `availability` is retained. Any other kind that arrives retained is refused.
 - QoS 1 delivers at least once; the numbers make it once. Order between topics is never relied upon.
-- A service that refuses a message says so on `rejected`, with the topic and the reason.
+- A service that refuses a message says so on `rejected`, with the topic and the reason. What is checked, and
+  in which order, is in [architecture.md](architecture.md#the-door).
 
 All topics stand below `{root}`.
 
@@ -80,8 +73,8 @@ Structs that occur inside others; they have no header of their own.
 
 def render() -> str:
     """Text of docs/messages.md."""
-    sections = [_section(kind, f"`{_tag(kind)}`") for kind in KINDS]
-    parts = [_section(part, f"`{part.__name__}`", skip=set()) for part in PARTS]
+    sections = [_section(each.kind, f"`{tag}`") for tag, each in messages.DECLARED.items()]
+    parts = [_section(part, f"`{part.__name__}`", skip=set()) for part in _parts()]
     return "\n".join(
         [
             INTRODUCTION.format(
@@ -97,7 +90,7 @@ def render() -> str:
 def schema() -> str:
     """Text of docs/messages.schema.json: JSON Schema 2020-12 of any message."""
     (any_message,), definitions = msgspec.json.schema_components(
-        [messages.AnyMessage], ref_template="#/$defs/{name}"
+        [messages.ANY_MESSAGE], ref_template="#/$defs/{name}"
     )
     for definition in definitions.values():
         definition["description"] = _one_line(definition["description"])
@@ -110,35 +103,33 @@ def schema() -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
-def check_routes() -> None:
-    """Raise ``ValueError`` unless every kind has a route and every topic carries a kind."""
-    kinds = {_tag(kind) for kind in KINDS}
-    topics = {name for name in vars(Topics) if not name.startswith("_")} - {"root", "run"}
-    for what, have, need in (
-        ("kinds without a route", set(ROUTES), kinds),
-        ("routes without a kind", kinds, set(ROUTES)),
-        ("topics without a route", {route.topic for route in ROUTES.values()}, topics),
-    ):
-        if need - have:
-            raise ValueError(f"{what}: {', '.join(sorted(need - have))}; correct broker/routes.py")
-
-
 def _one_line(docstring: str) -> str:
     return " ".join(docstring.replace("``", "").split())
 
 
+def _parts() -> list[type[msgspec.Struct]]:
+    """Structs inside messages, and inside these, in the order in which they occur."""
+    found: dict[type[msgspec.Struct], None] = {}
+
+    def look(kind: Any) -> None:
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            if not issubclass(kind, messages.Message):
+                found[kind] = None
+            for field in msgspec.structs.fields(kind):
+                look(field.type)
+        for argument in typing.get_args(kind):
+            look(argument)
+
+    look(messages.ANY_MESSAGE)
+    return list(found)
+
+
 def _kinds() -> str:
     rows = []
-    for kind in KINDS:
-        route = ROUTES[_tag(kind)]
-        qos = f"{route.qos}, retained" if route.retained else str(route.qos)
-        link = f"[`{_tag(kind)}`](#{_tag(kind)})"
-        rows.append((link, f"`{topic_of(route)}`", route.sender, route.receivers, qos))
+    for tag, each in messages.DECLARED.items():
+        qos = f"{each.qos}, retained" if each.retained else str(each.qos)
+        rows.append((f"[`{tag}`](#{tag})", f"`{each.topic}`", each.sender, each.receivers, qos))
     return _table(("kind", "topic", "sender", "receivers", "QoS"), rows)
-
-
-def _tag(kind: type[messages.Message]) -> str:
-    return str(kind.__struct_config__.tag)
 
 
 def _section(kind: type[msgspec.Struct], heading: str, skip: set[str] = HEADER) -> str:
@@ -164,8 +155,10 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def _type(kind: Any) -> str:
-    if kind in COLUMNS:
-        return COLUMNS[kind]
+    if typing.get_origin(kind) is typing.Annotated:
+        column = COLUMNS.get(kind.__metadata__[:1])
+        said = [each for each in kind.__metadata__ if isinstance(each, Values)]
+        return " ".join([column or _type(kind.__origin__), *map(_values, said)])
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return ", ".join(f"`{msgspec.json.encode(argument).decode()}`" for argument in arguments)
@@ -179,6 +172,20 @@ def _type(kind: Any) -> str:
     return {bool: "true or false", int: "integer", float: "number", str: "string"}[kind]
 
 
+def _values(values: Values) -> str:
+    """What a field's values are held against, in words."""
+    said = [
+        values.unit.replace("_", " ") if values.unit != "any" else "",
+        f"of {values.of}s" if values.of else "",
+        f"as many as {values.size}" if values.size and values.size != values.of else "",
+        "or none" if values.empty else "",
+        "infinite where there is no limit" if values.infinite else "",
+        "judged one by one" if values.apart else "",
+    ]
+    text = ", ".join(each for each in said if each)
+    return f"({text})" if text else ""
+
+
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -189,7 +196,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only compare; fail where they differ")
     check = parser.parse_args().check
-    check_routes()
     for name, text in (("messages.md", render()), ("messages.schema.json", schema())):
         path = ROOT / "docs" / name
         if not check:

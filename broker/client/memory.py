@@ -15,7 +15,7 @@ from broker.client.filters import matches
 from broker.errors import BrokerRefused, BusClosed
 
 
-class Fate(Enum):
+class Delivery(Enum):
     """What happens to a message between publisher and subscribers."""
 
     DELIVER = "deliver"
@@ -24,9 +24,9 @@ class Fate(Enum):
     HOLD = "hold"
 
 
-def deliver(_: Received) -> Fate:
-    """Fate of every message of a network without faults."""
-    return Fate.DELIVER
+def deliver(_: Received) -> Delivery:
+    """Every message arrives, as in a network without faults."""
+    return Delivery.DELIVER
 
 
 @dataclass(eq=False)
@@ -81,14 +81,14 @@ class MemoryBroker:
 
     Attributes
     ----------
-    fate
+    delivery
         Decides for each published message; assign another function to lose, duplicate or hold some.
     retained
         Last retained body of each topic.
     """
 
-    def __init__(self, fate: Callable[[Received], Fate] = deliver) -> None:
-        self.fate = fate
+    def __init__(self, delivery: Callable[[Received], Delivery] = deliver) -> None:
+        self.delivery = delivery
         self.retained: dict[str, bytes] = {}
         self._clients: dict[str, MemoryBus] = {}
         self._held: list[Received] = []
@@ -121,16 +121,17 @@ class MemoryBroker:
             self.retained[topic] = payload
         elif retain:
             self.retained.pop(topic, None)
-        message = Received(topic, payload, retained=False)
-        match self.fate(message):
-            case Fate.DELIVER:
+        # What a network hands over is text and bytes, whatever was handed to it.
+        message = Received(str(topic), payload, retained=False)
+        match self.delivery(message):
+            case Delivery.DELIVER:
                 self._deliver(message)
-            case Fate.DUPLICATE:
+            case Delivery.DUPLICATE:
                 self._deliver(message)
                 self._deliver(message)
-            case Fate.HOLD:
+            case Delivery.HOLD:
                 self._held.append(message)
-            case Fate.DROP:
+            case Delivery.DROP:
                 pass
 
     def release(self) -> int:

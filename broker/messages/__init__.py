@@ -4,136 +4,33 @@ Every message names its run, tick, sender and its number in the sender's stream 
 Small columns travel as JSON lists, those over all prosumers or nodes as base64 strings
 (`broker.messages.columns`).
 JSON has no NaN: check finiteness before encoding; a missing value is ``None``.
+
+A new message is one decorated struct in one of the rooms below (`broker.messages.declaration`).
 """
 
 from __future__ import annotations
 
+from typing import Any, Union, cast
+
 import msgspec
 
-from broker.messages.audit import (
-    Audit,
-    BenchmarkCost,
-    BenchmarkName,
-    CertificateFigures,
-    PositionBatch,
-    Rents,
-)
-from broker.messages.bids import (
-    BidBatch,
-    CurveBid,
-    LamBid,
-    LamOpening,
-    LamPrice,
-    LamRoundBid,
-    Opening,
-    OpeningBatch,
-    RoundBid,
-    RoundBidBatch,
-    WamPrice,
-)
-from broker.messages.devices import (
-    Acknowledgement,
-    DeviceSetPoint,
-    DeviceState,
-    MeteredBatch,
-    Quality,
-    SetPoint,
-    Stop,
-    Stopped,
-    Telemetry,
-    TruthBatch,
-)
-from broker.messages.feeder import FeederReply, FeederRequest, FeederState, NetworkModel, ReactiveModel
-from broker.messages.header import Message
-from broker.messages.outcomes import Award, AwardBatch, LamOutcome, Talks, WamOutcome
-from broker.messages.run import Availability, Done, Rejected, Step, StepName, Traffic
+from broker.messages.audit import *  # noqa: F403
+from broker.messages.bids import *  # noqa: F403
+from broker.messages.declaration import DECLARED as DECLARED
+from broker.messages.declaration import Declaration as Declaration
+from broker.messages.declaration import Role as Role
+from broker.messages.declaration import declaration_of as declaration_of
+from broker.messages.devices import *  # noqa: F403
+from broker.messages.feeder import *  # noqa: F403
+from broker.messages.header import Message as Message
+from broker.messages.outcomes import *  # noqa: F403
+from broker.messages.run import *  # noqa: F403
 
-__all__ = [
-    "Acknowledgement",
-    "AnyMessage",
-    "Audit",
-    "Availability",
-    "Award",
-    "AwardBatch",
-    "BenchmarkCost",
-    "BenchmarkName",
-    "BidBatch",
-    "CertificateFigures",
-    "CurveBid",
-    "DeviceSetPoint",
-    "DeviceState",
-    "Done",
-    "FeederReply",
-    "FeederRequest",
-    "FeederState",
-    "LamBid",
-    "LamOpening",
-    "LamOutcome",
-    "LamPrice",
-    "LamRoundBid",
-    "Message",
-    "MeteredBatch",
-    "NetworkModel",
-    "Opening",
-    "OpeningBatch",
-    "PositionBatch",
-    "Quality",
-    "ReactiveModel",
-    "Rejected",
-    "Rents",
-    "RoundBid",
-    "RoundBidBatch",
-    "SetPoint",
-    "Step",
-    "StepName",
-    "Stop",
-    "Stopped",
-    "Talks",
-    "Telemetry",
-    "Traffic",
-    "TruthBatch",
-    "WamOutcome",
-    "WamPrice",
-    "decode",
-    "encode",
-]
-
-AnyMessage = (
-    Step
-    | Done
-    | Availability
-    | Telemetry
-    | CurveBid
-    | BidBatch
-    | LamBid
-    | Opening
-    | OpeningBatch
-    | LamOpening
-    | WamPrice
-    | LamPrice
-    | RoundBid
-    | RoundBidBatch
-    | LamRoundBid
-    | FeederRequest
-    | FeederReply
-    | FeederState
-    | WamOutcome
-    | LamOutcome
-    | Award
-    | AwardBatch
-    | SetPoint
-    | Acknowledgement
-    | Stop
-    | Stopped
-    | MeteredBatch
-    | TruthBatch
-    | PositionBatch
-    | Audit
-    | Rejected
-)
+ANY_MESSAGE: Any = Union[tuple(each.kind for each in DECLARED.values())]  # noqa: UP007
+"""Type of all declared messages together, for decoders and the schema."""
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyMessage)
+_decoder = msgspec.json.Decoder(ANY_MESSAGE)
 
 
 def encode(message: Message) -> bytes:
@@ -141,7 +38,6 @@ def encode(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
-def decode(payload: bytes) -> AnyMessage:
+def decode(payload: bytes) -> Message:
     """Message of JSON bytes; raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
-    message: AnyMessage = _decoder.decode(payload)
-    return message
+    return cast("Message", _decoder.decode(payload))

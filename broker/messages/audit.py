@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from broker.messages.columns import Column, Index
+from broker.messages.declaration import message
+from broker.messages.fields import Count, Seconds, Values
 from broker.messages.header import Message
 
 BenchmarkName = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
 
 
+@message(
+    "position/{host}",
+    sender=("population host", "live host"),
+    receivers="auditor",
+    writer="host",
+    size="batch",
+)
 class PositionBatch(Message, frozen=True, tag="position"):
     """True inflexible demand and resources of a host's prosumers, for benchmarks only."""
 
-    prosumer: Index
-    demand_kw: Column
-    owner: Index
-    min_kw: Column
-    max_kw: Column
-    cost_linear: Column
-    cost_quadratic: Column
-    output_kw: Column
+    prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
+    demand_kw: Annotated[Column, Values("kw", "prosumer")]
+    owner: Annotated[Index, Values(size="resource", of="prosumer")]
+    min_kw: Annotated[Column, Values("kw", "resource")]
+    max_kw: Annotated[Column, Values("kw", "resource")]
+    cost_linear: Annotated[Column, Values("price", "resource")]
+    cost_quadratic: Annotated[Column, Values("price", "resource")]
+    output_kw: Annotated[Column, Values("kw", "resource")]
 
 
 class CertificateFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,9 +66,10 @@ class BenchmarkCost(msgspec.Struct, frozen=True, kw_only=True):
 
     name: BenchmarkName
     cost: float
-    violated: int
+    violated: Count
 
 
+@message("audit", sender="auditor", receivers="recorder", size="batch")
 class Audit(Message, frozen=True, tag="audit"):
     """What the auditor found of the interval; for the record, nobody acts on it.
 
@@ -74,7 +84,7 @@ class Audit(Message, frozen=True, tag="audit"):
     made_kwh: float | None
     benchmarks: list[BenchmarkCost]
     efficiency: float | None
-    saving: Column
+    saving: Annotated[Column, Values("any", "prosumers", empty=True)]
     beyond: list[str]
     notes: list[str]
-    seconds: float
+    seconds: Seconds

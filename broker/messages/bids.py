@@ -2,109 +2,136 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from broker.messages.columns import Column, Index
+from broker.messages.declaration import message
+from broker.messages.fields import Count, Kvar, Kw, NetKvar, Values
 from broker.messages.header import Message
 
 
+@message("bid/{lam}/{prosumer}", sender="live host", receivers="LAM host of the LAM")
 class CurveBid(Message, frozen=True, tag="bid"):
     """Whole price response of one prosumer: prices ascending [$/kWh], trade non-increasing [kW], + buys."""
 
-    price: list[float]
-    kw: list[float]
-    reactive_kvar: float
+    price: Annotated[list[float], Values("price", "vertex")]
+    kw: Annotated[list[float], Values("kw", "vertex")]
+    reactive_kvar: Kvar
 
 
+@message("bid-batch/{host}", sender="population host", receivers="LAM hosts", writer="host", size="batch")
 class BidBatch(Message, frozen=True, tag="bid-batch"):
     """Curve bids of many prosumers: ``count`` vertices each, prices and trades end to end."""
 
-    prosumer: Index
-    count: Index
-    price: Column
-    kw: Column
-    reactive_kvar: Column
+    prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
+    count: Annotated[Index, Values("count", "prosumer", sums="vertex")]
+    price: Annotated[Column, Values("price", "vertex", apart=True)]
+    kw: Annotated[Column, Values("kw", "vertex", apart=True)]
+    reactive_kvar: Annotated[Column, Values("kvar", "prosumer", apart=True)]
 
 
+@message("lam-bid/{lam}", sender="LAM host", receivers="WAM", writer="lam", size="batch")
 class LamBid(Message, frozen=True, tag="lam-bid"):
     """Aggregate price response of one LAM, its reactive power and the members that fell back."""
 
-    price: Column
-    kw: Column
-    reactive_kvar: float
+    price: Annotated[Column, Values("price", "vertex")]
+    kw: Annotated[Column, Values("net_kw", "vertex")]
+    reactive_kvar: NetKvar
     fallbacks: list[str] = []
 
 
+@message("opening/{lam}/{prosumer}", sender="live host", receivers="LAM host of the LAM")
 class Opening(Message, frozen=True, tag="opening"):
     """Before rounds of bidding: what one prosumer can trade at any price [kW, + buys]."""
 
-    low_kw: float
-    high_kw: float
-    reactive_kvar: float
+    low_kw: Kw
+    high_kw: Kw
+    reactive_kvar: Kvar
 
 
+@message("opening-batch/{host}", sender="population host", receivers="LAM hosts", writer="host", size="batch")
 class OpeningBatch(Message, frozen=True, tag="opening-batch"):
     """Openings of many prosumers."""
 
-    prosumer: Index
-    low_kw: Column
-    high_kw: Column
-    reactive_kvar: Column
+    prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
+    low_kw: Annotated[Column, Values("kw", "prosumer", apart=True)]
+    high_kw: Annotated[Column, Values("kw", "prosumer", apart=True)]
+    reactive_kvar: Annotated[Column, Values("kvar", "prosumer", apart=True)]
 
 
+@message("lam-opening/{lam_host}", sender="LAM host", receivers="WAM", writer="lam_host", size="batch")
 class LamOpening(Message, frozen=True, tag="lam-opening"):
     """Openings of the LAMs of one operator host, and the members that fell back."""
 
-    lam: Index
-    low_kw: Column
-    high_kw: Column
-    reactive_kvar: Column
+    lam: Annotated[Index, Values(size="lam", of="lam")]
+    low_kw: Annotated[Column, Values("net_kw", "lam")]
+    high_kw: Annotated[Column, Values("net_kw", "lam")]
+    reactive_kvar: Annotated[Column, Values("net_kvar", "lam")]
     fallbacks: list[str] = []
 
 
+@message("wam/price", sender="WAM", receivers="LAM hosts", size="batch")
 class WamPrice(Message, frozen=True, tag="wam-price"):
     """Wide-area prices of all LAMs [$/kWh]: each is to bid what it would buy there."""
 
-    round: int
-    price: list[float]
+    round: Count
+    price: Annotated[list[float], Values("price", "lams")]
 
 
+@message(
+    "lam-price/{lam_host}",
+    sender="LAM host",
+    receivers="population hosts, live host",
+    writer="lam_host",
+    size="batch",
+)
 class LamPrice(Message, frozen=True, tag="lam-price"):
     """Local prices of some LAMs [$/kWh]: their members are to bid what they would buy there."""
 
-    round: int
-    lam: Index
-    price: Column
+    round: Count
+    lam: Annotated[Index, Values(size="lam", of="lam")]
+    price: Annotated[Column, Values("price", "lam")]
 
 
+@message("round-bid/{lam}/{prosumer}", sender="live host", receivers="LAM host of the LAM")
 class RoundBid(Message, frozen=True, tag="round-bid"):
     """One prosumer's bid at the announced price: the intercept ``b`` of its demand ``q = b - a * price``.
 
     A slope bid also says how steeply the trade falls there [kW per $/kWh].
     """
 
-    round: int
-    intercept_kw: float
-    slope: float | None = None
+    round: Count
+    intercept_kw: Annotated[float, Values("dual")]
+    slope: Annotated[float, Values("dual")] | None = None
 
 
+@message(
+    "round-bid-batch/{lam_host}/{host}",
+    sender="population host",
+    receivers="LAM host",
+    writer="host",
+    size="batch",
+)
 class RoundBidBatch(Message, frozen=True, tag="round-bid-batch"):
     """Bids at the announced prices of many prosumers; ``slope`` is empty in plain bids."""
 
-    round: int
-    prosumer: Index
-    intercept_kw: Column
-    slope: Column
+    round: Count
+    prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
+    intercept_kw: Annotated[Column, Values("dual", "prosumer", apart=True)]
+    slope: Annotated[Column, Values("dual", "prosumer", empty=True, apart=True)]
 
 
+@message("lam-round-bid/{lam_host}", sender="LAM host", receivers="WAM", writer="lam_host", size="batch")
 class LamRoundBid(Message, frozen=True, tag="lam-round-bid"):
     """Bids of one host's LAMs at the announced wide-area prices: intercepts ``B`` of ``Q = B - A * price``.
 
     ``fallbacks`` names members that fell silent in this round; the ranges that are left are told only then.
     """
 
-    round: int
-    lam: Index
-    intercept_kw: Column
-    slope: Column
-    low_kw: Column = b""
-    high_kw: Column = b""
+    round: Count
+    lam: Annotated[Index, Values(size="lam", of="lam")]
+    intercept_kw: Annotated[Column, Values("dual", "lam")]
+    slope: Annotated[Column, Values("dual", "lam", empty=True)]
+    low_kw: Annotated[Column, Values("net_kw", "lam", empty=True)] = b""
+    high_kw: Annotated[Column, Values("net_kw", "lam", empty=True)] = b""
     fallbacks: list[str] = []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from broker.messages.columns import Column, Index
+from broker.messages.declaration import message
+from broker.messages.fields import Count, CounterKwh, Kvar, Kw, Pu, Seconds, Values
 from broker.messages.header import Message
 
 Quality = Literal["good", "suspect", "held", "missing"]
@@ -20,15 +22,21 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     device: Literal["pv", "battery"]
-    p_kw: float | None
-    min_kw: float | None
-    max_kw: float | None
+    p_kw: Kw | None
+    min_kw: Kw | None
+    max_kw: Kw | None
     soc: float | None = None
     quality: Quality = "good"
     obeys: bool = True
     read_at: float | None = None
 
 
+@message(
+    "telemetry/{phase}/{prosumer}",
+    sender="gateway",
+    receivers="live host (measure); LAM host of the prosumer, feeder (meter); recorder",
+    qos=0,
+)
 class Telemetry(Message, frozen=True, tag="telemetry"):
     """Readings at one live prosumer's connection point; power and energy are positive on import.
 
@@ -38,14 +46,14 @@ class Telemetry(Message, frozen=True, tag="telemetry"):
     """
 
     phase: Literal["measure", "meter"]
-    p_kw: float | None
-    q_kvar: float | None
-    v_pu: float | None
-    import_kwh: float | None
-    export_kwh: float | None
+    p_kw: Kw | None
+    q_kvar: Kvar | None
+    v_pu: Pu | None
+    import_kwh: CounterKwh | None
+    export_kwh: CounterKwh | None
     quality: Quality
-    interval_kwh: float | None = None
-    interval_kvarh: float | None = None
+    interval_kwh: CounterKwh | None = None
+    interval_kvarh: CounterKwh | None = None
     devices: list[DeviceState] = []
     read_at: float | None = None
     response_s: float | None = None
@@ -59,16 +67,18 @@ class DeviceSetPoint(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     device: Literal["pv", "battery"]
-    power_kw: float | None
+    power_kw: Kw | None
 
 
+@message("set/{prosumer}", sender="live host", receivers="gateway, recorder")
 class SetPoint(Message, frozen=True, tag="set-point"):
     """Set-points of a live prosumer's devices, valid for ``valid_s`` of simulated time from the dispatch."""
 
-    valid_s: float
+    valid_s: Seconds
     devices: list[DeviceSetPoint]
 
 
+@message("ack/{prosumer}", sender="gateway", receivers="recorder")
 class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
     """What a gateway wrote and read back; ``ok`` only where every register read back as written.
 
@@ -80,12 +90,21 @@ class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
     seconds: float | None = None
 
 
+@message("stop/{sender}", sender=("clock", "operator"), receivers="gateway", writer="sender", always=True)
 class Stop(Message, frozen=True, tag="stop"):
     """Emergency stop: every device goes to its safe value and takes no set-point any more."""
 
     reason: str
 
 
+@message(
+    "stopped/{gateway}",
+    sender="gateway",
+    receivers="recorder, `sharegrid stop`",
+    writer="gateway",
+    size="batch",
+    always=True,
+)
 class Stopped(Message, frozen=True, tag="stopped"):
     """What a gateway did on an emergency stop: devices that it commands, and one line for each failure.
 
@@ -94,22 +113,30 @@ class Stopped(Message, frozen=True, tag="stopped"):
 
     by: str
     reason: str
-    devices: int
-    safe: int
-    observed: int
+    devices: Count
+    safe: Count
+    observed: Count
     failed: list[str]
 
 
+@message(
+    "metered/{host}",
+    sender="population host",
+    receivers="feeder, LAM hosts, recorder",
+    writer="host",
+    size="batch",
+)
 class MeteredBatch(Message, frozen=True, tag="metered"):
     """Metered energy of the interval: net import [kWh] and reactive energy [kvarh] per prosumer."""
 
-    prosumer: Index
-    energy_kwh: Column
-    reactive_kvarh: Column
+    prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
+    energy_kwh: Annotated[Column, Values("kwh", "prosumer")]
+    reactive_kvarh: Annotated[Column, Values("kvarh", "prosumer")]
 
 
+@message("truth/{host}", sender="device host", receivers="recorder", writer="host", size="batch")
 class TruthBatch(Message, frozen=True, tag="truth"):
     """What really flowed at emulated prosumers: net import [kWh]; for the record, nobody acts on it."""
 
-    prosumer: Index
-    energy_kwh: Column
+    prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
+    energy_kwh: Annotated[Column, Values("kwh", "prosumer")]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 import msgspec
 
 from broker.messages.columns import Column
+from broker.messages.declaration import message
+from broker.messages.fields import Count, NetKvar, NetKw, Seconds, Values
 from broker.messages.header import Message
 
 
+@message("feeder/request", sender="WAM", receivers="feeder", size="batch")
 class FeederRequest(Message, frozen=True, tag="feeder-request"):
     """Solve AC power flow at these LAM nets; judge it by the last model sent; linearise if not confirmed.
 
@@ -17,12 +21,12 @@ class FeederRequest(Message, frozen=True, tag="feeder-request"):
     their loads; empty where the market sets none.
     """
 
-    round: int
-    net_kw: list[float]
-    reactive_kvar: list[float]
-    low_kw: list[float]
-    high_kw: list[float]
-    inverter_kvar: list[float] = []
+    round: Count
+    net_kw: Annotated[list[float], Values("net_kw", "lams")]
+    reactive_kvar: Annotated[list[float], Values("net_kvar", "lams")]
+    low_kw: Annotated[list[float], Values("net_kw", "lams")]
+    high_kw: Annotated[list[float], Values("net_kw", "lams")]
+    inverter_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
 
 
 class ReactiveModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,10 +36,10 @@ class ReactiveModel(msgspec.Struct, frozen=True, kw_only=True):
     derivatives per kvar of each LAM.
     """
 
-    limit_kvar: list[float]
-    present_kvar: list[float]
-    balance: list[float]
-    matrix: Column
+    limit_kvar: Annotated[list[float], Values("net_kvar", "lams")]
+    present_kvar: Annotated[list[float], Values("net_kvar", "lams")]
+    balance: Annotated[list[float], Values("any", "lams")]
+    matrix: Annotated[Column, Values("any", "row*lams")]
 
 
 class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,35 +49,37 @@ class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
     at set-points of zero. ``unserved`` are positions of LAMs that no source feeds.
     """
 
-    balance: list[float]
-    offset_kw: float
-    name: list[str]
-    row_kind: list[Literal["voltage", "congestion"]]
-    matrix: Column
-    base: Column
-    lower: Column
-    upper: Column
+    balance: Annotated[list[float], Values("any", "lams")]
+    offset_kw: NetKw
+    name: Annotated[list[str], Values(size="row")]
+    row_kind: Annotated[list[Literal["voltage", "congestion"]], Values(size="row")]
+    matrix: Annotated[Column, Values("any", "row*lams")]
+    base: Annotated[Column, Values("dual", "row")]
+    lower: Annotated[Column, Values("dual", "row", infinite=True)]
+    upper: Annotated[Column, Values("dual", "row", infinite=True)]
     reactive: ReactiveModel | None = None
-    unserved: list[int] = []
+    unserved: Annotated[list[int], Values(of="lam")] = []
 
 
+@message("feeder/reply", sender="feeder", receivers="WAM, auditor, recorder", size="model")
 class FeederReply(Message, frozen=True, tag="feeder-reply"):
     """AC solution of a request: head power, worst errors and violations, and the next linear model.
 
     It is confirmed only if it also keeps the limits once regulators and capacitors have answered it.
     """
 
-    round: int
+    round: Count
     solved: bool
     confirmed: bool
-    source_kw: float | None
+    source_kw: NetKw | None
     linear_error_pu: float | None
     severity: float | None
     violations: list[str]
     model: NetworkModel | None
-    seconds: float
+    seconds: Seconds
 
 
+@message("feeder/state", sender="feeder", receivers="WAM, device host, recorder", size="batch")
 class FeederState(Message, frozen=True, tag="feeder-state"):
     """AC power flow of what was metered in the interval; voltages per node, loading per branch.
 
@@ -83,21 +89,28 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     """
 
     solved: bool
-    v_pu: Column
-    loading: Column
-    lam_kw: Column
-    lam_kvar: Column
-    lam_v_pu: Column
-    source_kw: float | None
-    source_kvar: float | None
-    losses_kw: float | None
-    tap_changes: int
+    v_pu: Annotated[Column, Values("pu", "nodes", empty=True)]
+    loading: Annotated[Column, Values("any", "branches", empty=True)]
+    lam_kw: Annotated[Column, Values("net_kw", "lams")]
+    lam_kvar: Annotated[Column, Values("net_kvar", "lams")]
+    lam_v_pu: Annotated[Column, Values("pu", "lams", empty=True)]
+    source_kw: NetKw | None
+    source_kvar: NetKvar | None
+    losses_kw: NetKw | None
+    tap_changes: Count
     violations: list[str]
     estimated: list[str]
-    capacitor_switchings: int = 0
+    capacitor_switchings: Count = 0
     under_pu_h: float = 0.0
     over_pu_h: float = 0.0
     overload_kva_h: float = 0.0
     node_h: float = 0.0
     events: list[str] = []
     unserved: list[str] = []
+
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Raise ``ValueError`` where a solved state does not tell all voltages and loadings."""
+        told = {"nodes": self.v_pu, "branches": self.loading, "lams": self.lam_v_pu}
+        for name, column in told.items():
+            if self.solved and not column and sizes.get(name, 0):
+                raise ValueError(f"a solved state must tell all {name}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 import msgspec
+
+MOST = 2**53 - 1
+"""The largest integer that every reader of JSON keeps."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -14,7 +18,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     run: str
-    tick: int
+    tick: Annotated[int, msgspec.Meta(ge=-1, le=MOST)]
     sender: str
-    seq: int
+    seq: Annotated[int, msgspec.Meta(ge=0, le=MOST)]
     v: Literal[1] = 1
+
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Raise ``ValueError`` where fields do not fit each other; ``sizes`` says how many there are of what.
+
+        What single fields may be is in their annotations.
+        """

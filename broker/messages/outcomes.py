@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from broker.messages.columns import Column, Index
+from broker.messages.declaration import message
+from broker.messages.fields import Count, Kw, NetKw, Price, Seconds, Values
 from broker.messages.header import Message
 
 
-class Talks(msgspec.Struct, frozen=True, kw_only=True):
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """What one layer's exchange of bids took: rounds, messages, bytes of the numbers in them (8 each).
 
     Every party's bid counts as a message, also where a host sends many in one. ``damped``, ``accelerated``:
     plain bids that cycled or crept were treated so.
     """
 
-    rounds: int
-    messages: int
-    bytes: int
+    rounds: Count
+    messages: Count
+    bytes: Count
     damped: bool = False
     accelerated: bool = False
 
 
+@message(
+    "wam/outcome", sender="WAM", receivers="LAM hosts, feeder, auditor, device host, recorder", size="batch"
+)
 class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     """Cleared and judged outcome of the WAM: nets, DLMPs and their parts per LAM, in LAM order.
 
@@ -34,58 +39,73 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     """
 
     status: Literal["confirmed", "unconfirmed", "held"]
-    round: int
-    rounds: int
-    net_kw: list[float]
-    price: list[float]
-    energy: list[float]
-    loss: list[float]
-    voltage: list[float]
-    congestion: list[float]
-    energy_price: float
-    grid_kw: float
-    row_name: list[str]
-    row_dual: list[float]
+    round: Count
+    rounds: Count
+    net_kw: Annotated[list[float], Values("net_kw", "lams")]
+    price: Annotated[list[float], Values("price", "lams")]
+    energy: Annotated[list[float], Values("price", "lams")]
+    loss: Annotated[list[float], Values("price", "lams")]
+    voltage: Annotated[list[float], Values("price", "lams")]
+    congestion: Annotated[list[float], Values("price", "lams")]
+    energy_price: Price
+    grid_kw: NetKw
+    row_name: Annotated[list[str], Values(size="binding")]
+    row_dual: Annotated[list[float], Values("dual", "binding")]
     linear_error_pu: float | None
     violations: list[str]
     flags: list[str]
     fallbacks: list[str]
-    clear_s: float
-    confirm_s: float
-    talks: Talks
-    inverter_kvar: list[float] = []
-    inverter_price: list[float] = []
-    unserved: list[int] = []
-    relaxed_name: list[str] = []
-    relaxed_by: list[float] = []
+    clear_s: Seconds
+    confirm_s: Seconds
+    talks: Exchange
+    inverter_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
+    inverter_price: Annotated[list[float], Values("price", "lams", empty=True)] = []
+    unserved: Annotated[list[int], Values(of="lam")] = []
+    relaxed_name: Annotated[list[str], Values(size="relaxed")] = []
+    relaxed_by: Annotated[list[float], Values("dual", "relaxed")] = []
 
 
+@message(
+    "lam-outcome/{lam_host}",
+    sender="LAM host",
+    receivers="auditor, recorder",
+    writer="lam_host",
+    size="batch",
+)
 class LamOutcome(Message, frozen=True, tag="lam-outcome"):
     """Local prices and allocations of the LAMs of one operator host."""
 
-    lam: Index
-    price: Column
-    net_kw: Column
-    wam_price: Column
-    prosumer: Index
-    trade_kw: Column
-    trade_price: Column
+    lam: Annotated[Index, Values(size="lam", of="lam")]
+    price: Annotated[Column, Values("price", "lam")]
+    net_kw: Annotated[Column, Values("net_kw", "lam")]
+    wam_price: Annotated[Column, Values("price", "lam")]
+    prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
+    trade_kw: Annotated[Column, Values("kw", "prosumer")]
+    trade_price: Annotated[Column, Values("price", "prosumer")]
     alone: bool
-    refused: list[str]
-    missing: list[str]
-    talks: Talks
+    refused: Annotated[list[str], Values(of="prosumer")]
+    missing: Annotated[list[str], Values(of="prosumer")]
+    talks: Exchange
 
 
+@message("award/{lam}/{prosumer}", sender="LAM host", receivers="live host", writer="lam")
 class Award(Message, frozen=True, tag="award"):
     """One live prosumer's allocation: trade [kW, + buys] and the price it pays or gets [$/kWh]."""
 
-    trade_kw: float
-    price: float
+    trade_kw: Kw
+    price: Price
 
 
+@message(
+    "award-batch/{lam_host}/{host}",
+    sender="LAM host",
+    receivers="population host",
+    writer="lam_host",
+    size="batch",
+)
 class AwardBatch(Message, frozen=True, tag="award-batch"):
     """Allocations of the prosumers of one population host."""
 
-    prosumer: Index
-    trade_kw: Column
-    price: Column
+    prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
+    trade_kw: Annotated[Column, Values("kw", "prosumer")]
+    price: Annotated[Column, Values("price", "prosumer")]

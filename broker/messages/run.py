@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from broker.messages.declaration import SERVICES, message
+from broker.messages.fields import Count, Seconds
 from broker.messages.header import Message
 
 StepName = Literal["measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
@@ -14,19 +16,21 @@ StepName = Literal["measure", "bid", "clear", "dispatch", "act", "meter", "settl
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of one service since its start."""
 
-    sent: int = 0
-    received: int = 0
-    gaps: int = 0
-    duplicates: int = 0
-    late: int = 0
-    rejected: int = 0
-    modbus_reads: int = 0
-    modbus_writes: int = 0
-    modbus_errors: int = 0
-    set_points_limited: int = 0
-    set_points_renewed: int = 0
+    sent: Count = 0
+    received: Count = 0
+    gaps: Count = 0
+    duplicates: Count = 0
+    late: Count = 0
+    rejected: Count = 0
+    quarantined: Count = 0
+    modbus_reads: Count = 0
+    modbus_writes: Count = 0
+    modbus_errors: Count = 0
+    set_points_limited: Count = 0
+    set_points_renewed: Count = 0
 
 
+@message("clock/step", sender="clock", receivers="every service")
 class Step(Message, frozen=True, tag="step"):
     """The clock opens a step; ``opened`` and ``deadline`` are wall time [s since epoch].
 
@@ -37,11 +41,12 @@ class Step(Message, frozen=True, tag="step"):
     step: StepName
     opened: float
     deadline: float
-    interval_s: float
-    lag_s: float = 0.0
-    pace: float | None = None
+    interval_s: Seconds
+    lag_s: Seconds = 0.0
+    pace: Seconds | None = None
 
 
+@message("done/{service}", sender=SERVICES, receivers="clock, recorder", writer="service", size="batch")
 class Done(Message, frozen=True, tag="done"):
     """A service has finished its part of a step; ``flags`` say what went wrong in it."""
 
@@ -50,6 +55,14 @@ class Done(Message, frozen=True, tag="done"):
     traffic: Traffic = Traffic()
 
 
+@message(
+    "availability/{service}",
+    sender=SERVICES,
+    receivers="clock, recorder (auditor); the service itself",
+    writer="service",
+    retained=True,
+    always=True,
+)
 class Availability(Message, frozen=True, tag="availability"):
     """Whether a service is on the bus, and a digest of the world that it has built for the run."""
 
@@ -57,8 +70,10 @@ class Availability(Message, frozen=True, tag="availability"):
     world: str = ""
 
 
+@message("rejected/{service}", sender=SERVICES, receivers="recorder", writer="service", always=True)
 class Rejected(Message, frozen=True, tag="rejected"):
-    """A message that was refused: its topic and why."""
+    """A message that was refused: its topic and why; of very many only the ``count`` is told."""
 
     topic: str
     reason: str
+    count: Count = 1

@@ -14,6 +14,9 @@ from broker.messages import Availability, Done, Step, StepName
 from broker.node import Node
 from cosim.control.pacing import STEPS, Lag, PacingError, Schedule
 
+# Who is said to be offline, and is not, says so itself within this time [s].
+DOUBT_S = 0.5
+
 
 class Clock:
     """Opens steps on the bus and waits at each for the services that must report.
@@ -49,7 +52,9 @@ class Clock:
         self.lag = Lag()
         self._online: set[str] = set()
         self._strangers: set[str] = set()
+        self._doubts: dict[str, asyncio.TimerHandle] = {}
         self._reported: dict[tuple[int, StepName], set[str]] = {}
+        self._present: tuple[int, StepName] | None = None
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
         node.on(node.topics.availability("+"), self._note_availability)
@@ -71,9 +76,13 @@ class Clock:
             while tick < self.schedule.intervals and not self._stop.is_set():
                 await self._interval(tick, started)
                 tick += 1
-            await self._publish("end", tick, time.time() + self.schedule.step_limit_s)
+            end = self._step("end", tick, time.time() + self.schedule.step_limit_s)
+            for _ in range(2):  # Who missed steps before it believes it the second time.
+                await self.node.publish_message(self.node.topics.step, end)
         finally:
             pump.cancel()
+            for doubt in self._doubts.values():
+                doubt.cancel()
             await asyncio.gather(pump, return_exceptions=True)
 
     async def _assemble(self) -> None:
@@ -103,6 +112,7 @@ class Clock:
                 if self._stop.is_set():
                     return
             deadline = self.schedule.pacing.deadline(step, due, time.time(), self.schedule.step_limit_s)
+            self._present = (tick, step)
             await self._publish(step, tick, deadline)
             for name in sorted(await self._laggards(tick, step, deadline)):
                 self.node.flag(f"{name} did not finish {step} of tick {tick} in time")
@@ -159,14 +169,27 @@ class Clock:
             return
 
     def _note_availability(self, message: Availability) -> None:
-        if message.online and message.world != self.node.world:
-            self._strangers.add(message.sender)
-        elif message.online:
-            self._online.add(message.sender)
+        name = message.sender
+        if doubt := self._doubts.pop(name, None):
+            doubt.cancel()
+        if message.online and message.world == self.node.world:
+            self._online.add(name)
+            self._changed.set()
         else:
-            self._online.discard(message.sender)
+            loop = asyncio.get_running_loop()
+            self._doubts[name] = loop.call_later(DOUBT_S, self._believe, name, message.online)
+
+    def _believe(self, name: str, is_online: bool) -> None:
+        """Take a service as gone, or as a part of another run; it has not contradicted."""
+        del self._doubts[name]
+        self._online.discard(name)
+        if is_online:
+            self._strangers.add(name)
         self._changed.set()
 
     def _note_done(self, message: Done) -> None:
-        self._reported.setdefault((message.tick, message.step), set()).add(message.sender)
-        self._changed.set()
+        # What comes after its step, from a service that was too slow, changes nothing any more.
+        expected = self.required.get(message.step, frozenset())
+        if (message.tick, message.step) == self._present and message.sender in expected:
+            self._reported.setdefault(self._present, set()).add(message.sender)
+            self._changed.set()

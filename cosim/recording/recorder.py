@@ -139,7 +139,7 @@ class Recorder:
         for flag in flags:
             self.writer.event({"tick": row["tick"], "kind": "flag", "detail": flag})
         row["flags"] = len(flags)
-        seconds = {step: self.counts.step_s[step][-1] for step in STEPS}
+        seconds = {step: self.counts.step_s[step][-1] for step in STEPS if self.counts.step_s[step]}
         row |= {f"{step}_s": value for step, value in seconds.items()}
         row["interval_s"] = sum(seconds.values())
         self.writer.append("intervals", row)

@@ -12,7 +12,7 @@ from cosim.results.arrow import ResultsError, fresh_file, translated
 from cosim.results.columns import TABLES
 from cosim.results.lock import refuse_living
 
-SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE = (
+SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE = (
     "scenario.toml",
     "summary.json",
     "ledger.sqlite",
@@ -20,10 +20,12 @@ SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE = (
     "feeder_map.json",
     "report.html",
     "live.json",
+    "quarantine.jsonl",
 )
 MARKER = ".sharegrid-run"
 FILES = (
     *(SCENARIO, SUMMARY, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", EVENTS, FEEDER_MAP, REPORT, LIVE),
+    QUARANTINE,
     *(f"{name}{ending}" for name in TABLES for ending in (".parquet", ".arrows", ".new")),
 )
 

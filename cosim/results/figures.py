@@ -212,11 +212,12 @@ class MessageCounts(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
     late: int
     rejected: int
+    quarantined: int
 
     @property
     def faulty(self) -> dict[str, int]:
         """Counts of what should not be, by name."""
-        return {name: getattr(self, name) for name in ("gaps", "duplicates", "late", "rejected")}
+        return {name: getattr(self, name) for name in self.__struct_fields__[2:]}
 
 
 class ModbusCounts(msgspec.Struct, frozen=True, kw_only=True):

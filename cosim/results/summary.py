@@ -120,7 +120,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             "`imbalance_usd`, `rounding_micro`"
         ),
     ]
-    messages: Annotated[MessageCounts, _key("`sent`, `received`, `gaps`, `duplicates`, `late`, `rejected`")]
+    messages: Annotated[
+        MessageCounts, _key("`sent`, `received`, `gaps`, `duplicates`, `late`, `rejected`, `quarantined`")
+    ]
     modbus: Annotated[ModbusCounts, _key("`reads`, `writes`, `errors`")]
     set_points: Annotated[
         SetPointFigures,

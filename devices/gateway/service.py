@@ -273,8 +273,7 @@ class GatewayService:
             (self.node.topics.telemetry(message.phase, name), message)
             for name, message in zip(self._names, telemetry, strict=True)
         ]
-        # A measurement that is lost shows as a gap; it is not worth a receipt.
-        await self.node.publish_all(outgoing, qos=0)
+        await self.node.publish_all(outgoing)
 
     def _traffic(self) -> dict[str, int]:
         counts = self.gateway.counts

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from broker.messages import Talks
+from broker.messages import Exchange
 from market.rounds import Tally
 
 
-def exchange_of(tally: Tally, rounds: int) -> Talks:
+def exchange_of(tally: Tally, rounds: int) -> Exchange:
     """A tally of one layer's messages, as a part of that layer's outcome message."""
-    return Talks(
+    return Exchange(
         rounds=rounds,
         messages=tally.messages,
         bytes=tally.bytes,

@@ -23,20 +23,6 @@ def test_schema_is_in_step_with_the_structs(generator):
     assert (ROOT / "docs" / "messages.schema.json").read_text(encoding="utf-8") == generator["schema"]()
 
 
-def test_every_kind_has_a_route_and_every_topic_a_kind(generator):
-    generator["check_routes"]()
-
-
-def test_a_kind_without_a_route_is_refused(generator):
-    routes = generator["ROUTES"]
-    step = routes.pop("step")
-    try:
-        with pytest.raises(ValueError, match="kinds without a route: step"):
-            generator["check_routes"]()
-    finally:
-        routes["step"] = step
-
-
 def test_schema_names_the_fields_that_go_over_the_wire():
     definitions = msgspec.json.decode((ROOT / "docs" / "messages.schema.json").read_bytes())["$defs"]
     message = Availability(run="r", tick=-1, sender="wam", seq=0, online=True)

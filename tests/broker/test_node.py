@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from broker import messages
 from broker.client.bus import Received
-from broker.client.memory import Fate, MemoryBroker
+from broker.client.memory import Delivery, MemoryBroker
 from broker.collector import Collector, Late
-from broker.messages import Availability, Award, Rejected, Step, columns
+from broker.door.bounds import Bounds
+from broker.errors import BrokerUnreachable
+from broker.messages import Availability, Award, Done, Rejected, Step, columns
 from broker.node import Node, offline_will
-from broker.routes import ROUTES, kind_on, topic_of
-from broker.topics import Topics
+from broker.reports import MOST_REFUSALS
 
 
 class Story:
@@ -41,23 +42,23 @@ async def story():
         await asyncio.gather(pump, return_exceptions=True)
 
 
-def only(kind: str, fate: Fate, numbers: set[int]):
-    """Fate of the messages of one kind with these sequence numbers."""
+def only(kind: str, delivery: Delivery, numbers: set[int]):
+    """Delivery of the messages of one kind with these sequence numbers."""
 
-    def decide(received: Received) -> Fate:
+    def decide(received: Received) -> Delivery:
         message = messages.decode(received.payload)
-        return fate if f"/{kind}/" in received.topic and message.seq in numbers else Fate.DELIVER
+        return delivery if f"/{kind}/" in received.topic and message.seq in numbers else Delivery.DELIVER
 
     return decide
 
 
 async def test_a_dropped_message_is_a_gap_and_a_flag(story):
-    story.broker.fate = only("award", Fate.DROP, {1})
+    story.broker.delivery = only("award", Delivery.DROP, {1})
     for tick in range(3):
         await story.award(tick)
     assert [award.tick for award in story.got] == [0, 2]
     assert story.receiver.traffic().gaps == 1
-    assert story.receiver.traffic().received == 2
+    assert story.receiver.traffic().received == 3  # With its own word that it is online.
 
 
 async def test_a_message_of_another_kind_is_refused_however_well_it_is_formed(story):
@@ -70,22 +71,15 @@ async def test_a_message_of_another_kind_is_refused_however_well_it_is_formed(st
     assert [award.tick for award in story.got] == [1]
 
 
-async def test_every_kind_is_expected_on_its_own_topics_and_no_other():
-    for tag, route in ROUTES.items():
-        topic = f"{Topics('r1').root}/{topic_of(route, level='some')}"
-        assert kind_on(topic, "r1").__struct_config__.tag == tag
-    assert kind_on("sharegrid/v1/r1/nothing/here", "r1") is None
-
-
 async def test_a_duplicate_is_counted_and_handled_once(story):
-    story.broker.fate = only("award", Fate.DUPLICATE, {0})
+    story.broker.delivery = only("award", Delivery.DUPLICATE, {0})
     await story.award(0)
     assert len(story.got) == 1
     assert story.receiver.traffic().duplicates == 1
 
 
 async def test_a_held_message_is_a_gap_first_and_late_when_it_comes(story):
-    story.broker.fate = only("award", Fate.HOLD, {0})
+    story.broker.delivery = only("award", Delivery.HOLD, {0})
     await story.award(0)
     await story.award(1)
     assert story.broker.release() == 1
@@ -134,7 +128,8 @@ async def test_a_command_that_arrives_retained_is_refused():
         got: list[Award] = []
         receiver.on(receiver.topics.award("+", "p1"), got.append)
         topic = sender.topics.award("47", "p1")
-        await sender.publish(topic, Award, 0, retain=True, trade_kw=1.0, price=0.1)
+        award = sender.stamp(topic, Award, 0, trade_kw=1.0, price=0.1)
+        await a.publish(topic, messages.encode(award), retain=True)
         await receiver.open()
         pump = asyncio.create_task(receiver.pump())
         await asyncio.sleep(0.02)
@@ -198,3 +193,102 @@ def test_a_message_of_another_version_is_refused():
     assert messages.decode(step).tick == 0
     with pytest.raises(Exception, match="v"):
         messages.decode(step.replace(b'"v":1', b'"v":2'))
+
+
+async def test_a_flood_of_refusals_is_told_as_a_number(story):
+    told: list[Rejected] = []
+    reports: list[Done] = []
+    async with story.broker.connect("c") as bus:
+        watcher = Node(bus, "r1", "watcher")
+        watcher.on(watcher.topics.rejected("+"), told.append)
+        watcher.on(watcher.topics.done("+"), reports.append)
+        await watcher.open()
+        pump = asyncio.create_task(watcher.pump())
+        story.receiver.tick = 0
+        for _ in range(500):
+            story.broker.publish(story.sender.topics.award("47", "p1"), b"{")
+        await asyncio.sleep(0.05)
+        await story.receiver.done("bid", 0)
+        await asyncio.sleep(0.02)
+        pump.cancel()
+    assert story.receiver.traffic().rejected == 500
+    assert len(told) == MOST_REFUSALS + 1
+    assert sum(refusal.count for refusal in told) == 500
+    (report,) = reports
+    assert len(report.flags) == MOST_REFUSALS + 1
+    assert report.flags[-1] == f"p1 refused {500 - MOST_REFUSALS} more messages"
+
+
+async def test_a_report_has_room_for_a_number_where_it_has_none_for_all_flags(story):
+    bounds = Bounds(prosumers=("p1",), lams=("47",))
+    async with story.broker.connect("c") as bus:
+        node = Node(bus, "r1", "c", bounds=bounds)
+        for at in range(100_000):
+            node.flag(f"\x00 something {at} went wrong" * 50)
+        flags = node._flags.take()
+        assert flags[-1].endswith("more flags")
+        done = node.stamp(node.topics.done("c"), Done, 0, step="bid", flags=flags)
+        assert len(messages.encode(done)) < bounds.most_bytes("batch")
+        assert node._flags.take() == []
+
+
+async def test_a_message_that_a_handler_fails_on_is_set_aside_and_the_service_goes_on(story):
+    def fail(award):
+        if award.tick == 0:
+            raise KeyError("no such device")
+
+    story.receiver.on(story.receiver.topics.award("+", "p1"), fail)
+    for tick in range(2):
+        await story.award(tick)
+    assert [award.tick for award in story.got] == [0, 1]
+    (kept,) = story.receiver.quarantine.kept
+    assert messages.decode(kept.payload).tick == 0
+    assert kept.error == "KeyError: 'no such device'"
+    assert story.receiver.traffic().quarantined == 1
+    assert any("p1 failed on a message" in flag for flag in story.receiver._flags.take())
+
+
+async def test_a_service_whose_answer_cannot_be_sent_does_not_go_on():
+    broker = MemoryBroker()
+    async with broker.connect("a") as a, broker.connect("b") as b:
+        sender, receiver = Node(a, "r1", "lams"), Node(b, "r1", "p1")
+
+        async def answer(award):
+            raise BrokerUnreachable("the broker has been away for 30 s")
+
+        receiver.on(receiver.topics.award("+", "p1"), answer)
+        await receiver.open()
+        await sender.publish(sender.topics.award("47", "p1"), Award, 0, trade_kw=1.0, price=0.1)
+        with pytest.raises(BrokerUnreachable):
+            await receiver.pump()
+
+
+async def test_a_service_that_is_said_to_be_offline_says_that_it_is_not_once(story):
+    said: list[Availability] = []
+    topics = story.receiver.topics
+    async with story.broker.connect("c") as bus:
+        watcher = Node(bus, "r1", "watcher")
+        watcher.on(topics.availability("p1"), said.append)
+        await watcher.open()
+        pump = asyncio.create_task(watcher.pump())
+        await asyncio.sleep(0.01)
+        for _ in range(200):
+            story.broker.publish(topics.availability("p1"), offline_will("r1", "p1").payload, retain=True)
+        await asyncio.sleep(0.3)
+        pump.cancel()
+    assert [each.online for each in said] == [True, *[False] * 200, True]
+    assert messages.decode(story.broker.retained[topics.availability("p1")]).online
+
+
+async def test_a_topic_that_nobody_asked_for_is_not_counted(story):
+    story.broker.publish(story.sender.topics.award("47", "p2"), b"{")
+    await story.award(0)
+    assert story.receiver.traffic().rejected == 0
+
+
+async def test_an_item_is_not_replaced_by_a_second_one():
+    collector: Collector[str] = Collector(["a"])
+    collector.add("a", 0, "first")
+    with pytest.raises(ValueError, match="has spoken already"):
+        collector.add("a", 0, "second")
+    assert await collector.wait(0, time.time()) == {"a": "first"}

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from broker.client.memory import Fate, MemoryBroker
+from broker.client.memory import Delivery, MemoryBroker
 from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step, Stop, columns
 from broker.node import Node, serve
 from devices.emulation.fleet import EmulatedProsumer, Fleet
@@ -97,8 +97,8 @@ class Conductor:
             solved=solved,
             v_pu=empty,
             loading=empty,
-            lam_kw=empty,
-            lam_kvar=empty,
+            lam_kw=columns.pack(np.zeros(len(v_pu))),
+            lam_kvar=columns.pack(np.zeros(len(v_pu))),
             lam_v_pu=columns.pack(v_pu),
             source_kw=None,
             source_kvar=None,
@@ -147,7 +147,7 @@ async def stage(broker=None, guard=None):
             yield conductor, fleet
         finally:
             await node.publish(
-                node.topics.step, Step, 99, step="end", opened=0.0, deadline=0.0, interval_s=900.0
+                node.topics.step, Step, node.tick + 1, step="end", opened=0.0, deadline=0.0, interval_s=900.0
             )
             async with asyncio.timeout(5.0):
                 await asyncio.gather(*services)
@@ -203,7 +203,7 @@ async def test_energy_telescopes_over_float32_counters():
 
 async def test_a_lost_set_point_is_flagged_and_changes_what_is_metered():
     def lose(message):
-        return Fate.DROP if "/set/p0" in message.topic else Fate.DELIVER
+        return Delivery.DROP if "/set/p0" in message.topic else Delivery.DELIVER
 
     async with stage() as (conductor, fleet):
         await interval(conductor, 0)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from broker.messages import Step, Talks, WamOutcome
+from broker.messages import Exchange, Step, WamOutcome
 from broker.node import Node
 from market.model.arrays import Bools, Floats
 from market.participants.lam.participants import Participants
@@ -62,7 +62,7 @@ class LamBidding(Protocol):
         """Divide among members what the WAM cleared; without an outcome, what they trade with the utility."""
         ...
 
-    def exchange(self) -> Talks:
+    def exchange(self) -> Exchange:
         """Rounds and messages that the interval's bidding took."""
         ...
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from broker.collector import Collector
-from broker.messages import BidBatch, CurveBid, LamBid, Message, Step, Talks, WamOutcome, columns
+from broker.messages import BidBatch, CurveBid, Exchange, LamBid, Message, Step, WamOutcome, columns
 from broker.node import Node
 from market.participants.exchange import exchange_of
 from market.participants.gates import late_gate
@@ -91,7 +91,7 @@ class LamCurveBidding:
         found = clear_lams(self.bid_book.curves, self.participants.group, curves, net_kw, near)
         return LamAllocation(net_kw, wam_price, found.price, found.trade_kw)
 
-    def exchange(self) -> Talks:
+    def exchange(self) -> Exchange:
         """One bid and one award for each member; a vertex is a price and a power."""
         members = self.participants.members.size
         tally = Tally(messages=members, numbers=2 * self.bid_book.curves.price.size)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from broker.messages import LamOpening, LamPrice, LamRoundBid, Step, Talks, WamOutcome, WamPrice, columns
+from broker.messages import Exchange, LamOpening, LamPrice, LamRoundBid, Step, WamOutcome, WamPrice, columns
 from broker.node import Node
 from market.errors import NotConverged
 from market.model.arrays import Bools, Floats
@@ -255,7 +255,7 @@ class LamRoundBidding:
             self.node.flag(f"{self.node.name} shares out what was cleared before its members agreed")
             return None
 
-    def exchange(self) -> Talks:
+    def exchange(self) -> Exchange:
         """Rounds with the members and what they carried."""
         estimate = self.level.estimate
         self._tally.damped = bool(estimate.damped.any())

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from broker.messages import NetworkModel, Step, Talks
+from broker.messages import Exchange, NetworkModel, Step
 from market.model.arrays import Floats
 from market.model.curves import Curves
 from market.participants.roster import Terms
@@ -69,6 +69,6 @@ class WamBidding(Protocol):
         """
         ...
 
-    def exchange(self) -> Talks:
+    def exchange(self) -> Exchange:
         """Rounds and messages that the interval's bidding took."""
         ...

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from broker.collector import Collector
-from broker.messages import LamBid, NetworkModel, Step, Talks, columns
+from broker.messages import Exchange, LamBid, NetworkModel, Step, columns
 from broker.node import Node
 from market.model.arrays import Floats
 from market.model.curve_checks import check_curve
@@ -67,7 +67,7 @@ class WamCurveBidding:
         """Clear once: with whole curves there is nothing left to ask."""
         return clear_model(self.curves, model, terms)
 
-    def exchange(self) -> Talks:
+    def exchange(self) -> Exchange:
         """One bid of each LAM, and one outcome for all; a vertex is a price and a power."""
         lams = len(self.roster.lams)
         tally = Tally(messages=lams, numbers=2 * self.curves.price.size)

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from broker.collector import Collector, Late
-from broker.messages import LamOpening, LamRoundBid, NetworkModel, Step, Talks, WamPrice, columns
+from broker.messages import Exchange, LamOpening, LamRoundBid, NetworkModel, Step, WamPrice, columns
 from broker.node import Node
 from market.model.arrays import Floats, Ints
 from market.model.curves import Curves, respond
@@ -141,7 +141,7 @@ class WamRoundBidding:
         self.price = outcome.price
         return outcome
 
-    def exchange(self) -> Talks:
+    def exchange(self) -> Exchange:
         """Rounds with the LAMs and what they carried."""
         self._tally.damped = bool(self.level.estimate.damped.any())
         self._tally.accelerated = bool(self.level.estimate.accelerated.any())

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from broker.client.bus import Bus, Received, Will
-from broker.client.memory import Fate, MemoryBroker, MemoryBus
+from broker.client.memory import Delivery, MemoryBroker, MemoryBus
 from broker.errors import BrokerRefused, BusClosed
 
 
@@ -72,9 +72,9 @@ async def test_will_only_when_killed() -> None:
     assert broker.retained == {"online/victim": b"no"}
 
 
-async def test_fates() -> None:
-    fates = {"drop": Fate.DROP, "twice": Fate.DUPLICATE, "later": Fate.HOLD}
-    broker = MemoryBroker(lambda message: fates.get(message.topic, Fate.DELIVER))
+async def test_deliveries() -> None:
+    deliveries = {"drop": Delivery.DROP, "twice": Delivery.DUPLICATE, "later": Delivery.HOLD}
+    broker = MemoryBroker(lambda message: deliveries.get(message.topic, Delivery.DELIVER))
     async with broker.connect("one") as one:
         await one.subscribe("#")
         for topic in ("later", "drop", "plain", "twice"):

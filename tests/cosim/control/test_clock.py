@@ -3,8 +3,11 @@ import contextlib
 
 import pytest
 
+from broker import messages
 from broker.client.memory import MemoryBroker
+from broker.messages import Done
 from broker.node import Node, offline_will, serve
+from broker.topics import Topics
 from cosim.control.clock import Clock
 from cosim.control.pacing import STEPS, Pacing, PacingError, Schedule
 
@@ -111,3 +114,58 @@ async def test_a_service_that_built_another_world_is_named_at_the_start():
         await Node(bus, "r1", "wam", "another").open()
         with pytest.raises(PacingError, match="wam built another scenario"):
             await run_clock(broker, services=["wam"], required={}, step_limit_s=5.0)
+
+
+async def test_a_report_counts_for_the_present_step_and_from_who_is_waited_for_alone():
+    broker, trace = MemoryBroker(), []
+    topics = Topics("r1")
+    async with worker(broker, "wam", trace, silent=STEPS), broker.connect("other") as bus:
+        forger = Node(bus, "r1", "other")
+        listening = asyncio.create_task(
+            run_clock(broker, services=["wam"], required={"bid": ["wam"]}, intervals=1, step_limit_s=0.3)
+        )
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.05)
+        for seq, (tick, step) in enumerate([(0, "clear"), (1, "bid"), (0, "measure")]):
+            done = Done(run="r1", tick=tick, sender="wam", seq=seq, step=step)
+            broker.publish(topics.done("wam"), messages.encode(done))
+        await forger.done("bid", 0)
+        done = Done(run="r1", tick=0, sender="other", seq=9, step="bid")
+        broker.publish(topics.done("wam"), messages.encode(done))
+        await listening
+        took = asyncio.get_running_loop().time() - began
+    assert took >= 0.3
+
+
+async def test_a_service_that_is_said_to_be_offline_and_contradicts_is_waited_for(monkeypatch):
+    monkeypatch.setattr("cosim.control.clock.DOUBT_S", 0.3)
+    broker, trace = MemoryBroker(), []
+    async with broker.connect("wam", offline_will("r1", "wam")) as bus:
+        node = Node(bus, "r1", "wam")
+        steps: list[str] = []
+
+        async def on_step(step):
+            if step.step == "bid":
+                broker.publish(node.topics.availability("wam"), offline_will("r1", "wam").payload)
+                await asyncio.sleep(0.6)
+                steps.append(step.step)
+            elif step.step == "clear":
+                trace.append(list(steps))
+            await node.done(step.step, step.tick)
+
+        task = asyncio.create_task(serve(node, on_step))
+        await run_clock(broker, services=["wam"], required={"bid": ["wam"]}, intervals=1, step_limit_s=5.0)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert trace == [["bid"]]
+
+
+async def test_a_service_that_vanishes_is_soon_not_waited_for():
+    broker, trace = MemoryBroker(), []
+    async with worker(broker, "wam", trace, silent=("bid",)):
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.1, broker.kill, "wam")
+        began = loop.time()
+        await run_clock(broker, services=["wam"], required={"bid": ["wam"]}, intervals=1, step_limit_s=20.0)
+        assert loop.time() - began < 5.0

@@ -142,7 +142,7 @@ async def bench_of():
 
         await buses["ears"].subscribe("#")
         tasks.append(asyncio.create_task(serve(node, service.on_step)))
-        bench = Bench(owner, service, Node(buses["story"], "r1", "story"), heard)
+        bench = Bench(owner, service, Node(buses["story"], "r1", HOST), heard)
         tasks.append(asyncio.create_task(listen()))
         await bench.until(node.topics.availability("feeder"))
         return bench

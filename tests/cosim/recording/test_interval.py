@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import FeederState, LamOutcome, MeteredBatch, Talks, Telemetry, WamOutcome, columns
+from broker.messages import Exchange, FeederState, LamOutcome, MeteredBatch, Telemetry, WamOutcome, columns
 from cosim.recording.counters import Counters
 from cosim.recording.interval import read_interval
 from cosim.recording.interval_messages import IntervalMessages
@@ -31,7 +31,7 @@ ROSTER = Roster(
 )
 TERMS = Terms(Grid(0.14, 0.06, 100.0, 100.0), Tariff(0.25, 0.04))
 NOTHING = np.zeros(0)
-TALKS = Talks(rounds=1, messages=1, bytes=8)
+TALKS = Exchange(rounds=1, messages=1, bytes=8)
 RULES = Rules(
     Case(
         prosumer_id=ROSTER.prosumers,

@@ -156,13 +156,15 @@ async def test_lost_positions_are_named(town):
     ]
 
 
-async def test_nonsense_is_said_to_be_so_and_does_not_end_the_auditor(town):
+async def test_nonsense_counts_as_silence_and_does_not_end_the_auditor(town):
     await town.interval(0)
     short = base64.b64encode(columns.pack([1.0])).decode()
     town.rewrite(town.topics.position("live"), lambda fields: fields | {"min_kw": short}, tick=1)
     await town.interval(1)
-    (note,) = audit(town, 1).notes
-    assert "does not fit" in note
+    assert audit(town, 1).notes == [
+        "neither certificate nor benchmarks: positions of 3 prosumers are missing"
+    ]
+    assert any(topic == "position/live" and "min_kw" in why for topic, why in town.refusals(1))
     await town.interval(2)
     assert audit(town, 2).certificate is not None
 

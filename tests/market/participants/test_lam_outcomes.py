@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from broker.messages import LamOutcome, Talks, columns
+from broker.messages import Exchange, LamOutcome, columns
 from market.model.case import Tariff
 from market.participants.audit.interval_case import members_without_bid
 from market.participants.lam_outcomes import read_lam_outcomes
@@ -32,7 +32,7 @@ def outcome(host, price, missing=()):
         alone=False,
         refused=[],
         missing=list(missing),
-        talks=Talks(rounds=1, messages=1, bytes=8),
+        talks=Exchange(rounds=1, messages=1, bytes=8),
     )
 
 

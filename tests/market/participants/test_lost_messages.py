@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from broker import messages
-from broker.client.memory import Fate
+from broker.client.memory import Delivery
 from broker.messages import Availability, Done
 from cosim.results.entries import KINDS
 from market.solver.clearing import clear
@@ -26,9 +26,9 @@ async def test_a_lost_message_is_a_gap_that_flags_the_next_interval(town):
 
 async def test_doubled_messages_are_counted_and_change_nothing(town):
     await town.interval(0)
-    town.broker.fate = lambda received: Fate.DUPLICATE
+    town.broker.delivery = lambda received: Delivery.DUPLICATE
     await town.interval(1)
-    town.broker.fate = lambda received: Fate.DELIVER
+    town.broker.delivery = lambda received: Delivery.DELIVER
     await town.interval(2)
     assert town.traffic("lams").duplicates > 0
     assert town.traffic("wam").duplicates > 0
@@ -44,7 +44,7 @@ async def test_doubled_messages_are_counted_and_change_nothing(town):
 async def test_a_delayed_bid_is_late_and_its_sender_falls_back(town):
     await town.interval(0)
     last_kw = town.clerk.intervals[0].metered_kwh[3] / world.DT_H
-    town.let(Fate.HOLD, town.topics.bid("B", "p3"), tick=1)
+    town.let(Delivery.HOLD, town.topics.bid("B", "p3"), tick=1)
     await town.interval(1, ["measure", "bid"])
     assert town.broker.release() == 1
     await town.interval(1, ["clear", "dispatch", "act", "meter", "settle"])
@@ -57,7 +57,7 @@ async def test_a_delayed_bid_is_late_and_its_sender_falls_back(town):
 
 async def test_a_bid_delayed_into_the_next_interval_is_not_taken_for_that_one(town):
     await town.interval(0)
-    town.let(Fate.HOLD, town.topics.bid("B", "p3"), tick=1)
+    town.let(Delivery.HOLD, town.topics.bid("B", "p3"), tick=1)
     await town.interval(1)
     await town.step("measure", 2)
     town.broker.release()
@@ -69,17 +69,17 @@ async def test_a_bid_delayed_into_the_next_interval_is_not_taken_for_that_one(to
 
 async def test_messages_that_overtake_each_other_are_used_all_the_same(town):
     topics = [town.topics.bid("A", "p0"), town.topics.bid_batch(world.HOST)]
-    town.let(Fate.HOLD, *topics, tick=0)
+    town.let(Delivery.HOLD, *topics, tick=0)
 
     def free_after_another(received):
         if received.topic == town.topics.bid("C", "p6"):
-            town.broker.fate = lambda late: Fate.DELIVER
+            town.broker.delivery = lambda late: Delivery.DELIVER
             town.broker.publish(received.topic, received.payload)
             town.broker.release()
-            return Fate.DROP
-        return Fate.HOLD if received.topic in topics else Fate.DELIVER
+            return Delivery.DROP
+        return Delivery.HOLD if received.topic in topics else Delivery.DELIVER
 
-    town.broker.fate = free_after_another
+    town.broker.delivery = free_after_another
     await town.interval(0)
     assert town.trades(0).tolist() == clear(world.case(0)).trade_kw.tolist()
     assert town.flags(0) == {}
@@ -90,12 +90,12 @@ async def test_a_lost_step_is_sat_out_and_the_next_interval_is_whole(town):
 
     def no_gate(received):
         if received.topic != town.topics.step:
-            return Fate.DELIVER
-        return Fate.DROP if messages.decode(received.payload).step == "bid" else Fate.DELIVER
+            return Delivery.DELIVER
+        return Delivery.DROP if messages.decode(received.payload).step == "bid" else Delivery.DELIVER
 
-    town.broker.fate = no_gate
+    town.broker.delivery = no_gate
     await town.interval(1)
-    town.broker.fate = lambda received: Fate.DELIVER
+    town.broker.delivery = lambda received: Delivery.DELIVER
     await town.interval(2)
     assert town.said(town.topics.wam_outcome, 1) == []
     for name in ("wam", "lams", world.HOST, "live"):
@@ -134,7 +134,7 @@ async def test_a_broker_that_starts_anew_is_survived_in_every_step(town, step):
 
 async def test_what_the_broker_held_when_it_died_is_a_gap_and_a_fallback(town):
     await town.interval(0)
-    town.let(Fate.HOLD, town.topics.bid("B", "p3"), tick=1)
+    town.let(Delivery.HOLD, town.topics.bid("B", "p3"), tick=1)
     await town.interval(1, ["measure", "bid"])
     town.broker.restart()
     assert town.broker.release() == 0

@@ -78,18 +78,15 @@ BAD_BIDS = {
     "null": (raw(b'"kw":[', b'"kw":[null,'), "float"),
     "too large a number": (raw(b'"kw":[', b'"kw":[1e999,'), "out of range"),
     "no vertex": (lambda bid: bid | {"kw": [], "price": []}, "at least one"),
-    "a price too many": (
-        lambda bid: bid | {"price": [*bid["price"], 9.0]},
-        "5 prices for 4 powers",
-    ),
+    "a price too many": (lambda bid: bid | {"price": [*bid["price"], 9.0]}, "values where"),
     "beyond the rating": (lambda bid: bid | {"kw": [20.5, *bid["kw"][1:]]}, "rating of 20 kW"),
     "trades that increase": (lambda bid: bid | {"kw": bid["kw"][::-1]}, "monotone"),
     "prices that descend": (lambda bid: bid | {"price": bid["price"][::-1]}, "monotone"),
-    "reactive power beyond the rating": (lambda bid: bid | {"reactive_kvar": -1e6}, "rating of 20 kW"),
+    "reactive power beyond the rating": (lambda bid: bid | {"reactive_kvar": -1e3}, "rating of 20 kW"),
     "another interval": (lambda bid: bid | {"tick": 7}, "tick 7"),
     "another run": (lambda bid: bid | {"run": "r2"}, "run r2"),
     "another sender": (lambda bid: bid | {"sender": "mallory"}, "mallory"),
-    "another kind of message": (lambda bid: bid | {"kind": "award"}, "price"),
+    "another kind of message": (lambda bid: bid | {"kind": "award"}, "award"),
 }
 
 
@@ -118,15 +115,15 @@ async def test_a_bid_on_another_prosumers_topic_does_not_count_for_it(town):
     await town.interval(0)
     right = bid_topic(town, 3)
     town.lose(right, tick=1)
-    lost, wrong = town.broker.fate, town.topics.bid("C", "p3")
+    lost, wrong = town.broker.delivery, town.topics.bid("C", "p3")
 
     def misdirect(received):
-        fate = lost(received)
-        if fate is not fate.DELIVER:
+        delivery = lost(received)
+        if delivery is not delivery.DELIVER:
             town.broker.publish(wrong, received.payload)
-        return fate
+        return delivery
 
-    town.broker.fate = misdirect
+    town.broker.delivery = misdirect
     await town.interval(1)
     assert_only_these_fell_back(town, 1, [3], metered_kw(town, 0))
 
@@ -172,10 +169,13 @@ async def test_one_bad_curve_in_a_batch_harms_one_prosumer_alone(town, change):
 
 BAD_BATCHES = {
     "another host": (lambda batch: batch | {"sender": "mallory"}, "mallory"),
-    "too few prosumers": (lambda batch: batch | {"prosumer": ""}, "own prosumers"),
+    "too few prosumers": (lambda batch: batch | {"prosumer": ""}, "values where 0 belong"),
     "a column cut short": (lambda batch: batch | {"kw": batch["kw"][:32]}, "values"),
     "a column of no numbers": (lambda batch: batch | {"price": "AAAA"}, ""),
-    "counts that are none": (lambda batch: batch | {"count": "AAAAAAAAAAAAAAAAAAAAAAAAAAA="}, "vertex"),
+    "counts that are none": (
+        lambda batch: batch | {"count": "AAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+        "where 0 belong",
+    ),
 }
 
 

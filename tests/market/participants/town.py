@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from broker import messages
-from broker.client.memory import Fate, MemoryBroker
+from broker.client.memory import Delivery, MemoryBroker
 from broker.messages import Done, Step, columns
 from broker.node import Node, offline_will, serve
 from broker.topics import Topics
@@ -99,7 +99,7 @@ class Town:
         nodes = []
         comes_back = lambda: nodes[0].reconnected()  # noqa: E731
         async with self.broker.connect(name, offline_will(RUN, name), on_reconnect=comes_back) as bus:
-            node = Node(bus, RUN, name)
+            node = Node(bus, RUN, name, bounds=world.bounds(self.roster))
             nodes.append(node)
             service = self.services[name] = self._make(name, node)
             asyncio.get_running_loop().call_soon(ready.set)
@@ -213,17 +213,17 @@ class Town:
                 trade_kw[columns.unpack_index(told.prosumer)] = columns.unpack(told.trade_kw)
         return trade_kw
 
-    def let(self, fate, *topics, tick):
-        """Give the messages on these topics in an interval this fate; the others are delivered."""
+    def let(self, delivery, *topics, tick):
+        """Give the messages on these topics in an interval this delivery; the others are delivered."""
 
         def decide(received):
             is_met = received.topic in topics and messages.decode(received.payload).tick == tick
-            return fate if is_met else Fate.DELIVER
+            return delivery if is_met else Delivery.DELIVER
 
-        self.broker.fate = decide
+        self.broker.delivery = decide
 
     def lose(self, *topics, tick):
-        self.let(Fate.DROP, *topics, tick=tick)
+        self.let(Delivery.DROP, *topics, tick=tick)
 
     def rewrite(self, topic, change, *, tick):
         """Let ``change`` turn the fields of the message on a topic into others, or into raw bytes."""
@@ -232,16 +232,16 @@ class Town:
         def decide(received):
             nonlocal at_work
             if at_work or received.topic != topic:
-                return Fate.DELIVER
+                return Delivery.DELIVER
             fields = msgspec.json.decode(received.payload)
             if fields["tick"] != tick:
-                return Fate.DELIVER
+                return Delivery.DELIVER
             changed = change(fields)
             at_work = True
             self.broker.publish(
                 topic, changed if isinstance(changed, bytes) else msgspec.json.encode(changed)
             )
             at_work = False
-            return Fate.DROP
+            return Delivery.DROP
 
-        self.broker.fate = decide
+        self.broker.delivery = decide

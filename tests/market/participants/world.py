@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from broker.door.bounds import Bounds
 from broker.messages import DeviceSetPoint
 from market.model.case import Case, Grid, Network, Resources, Tariff
 from market.participants.prosumers.portfolio import Metered, Position
@@ -68,6 +69,38 @@ def roster(lam_hosts: dict[str, list[int]]) -> Roster:
         rating_kw=np.full(LAM_OF.size, 20.0),
         hosts={HOST: np.flatnonzero(~LIVE)},
         lam_hosts={name: np.array(lams) for name, lams in lam_hosts.items()},
+    )
+
+
+def bounds(roster: Roster) -> Bounds:
+    """What the town's messages are held against."""
+    live = frozenset(roster.prosumers[member] for member in roster.live_members)
+    return Bounds(
+        services={
+            "clock": frozenset({"clock"}),
+            "recorder": frozenset({"clerk"}),
+            "population host": frozenset({HOST}),
+            "live host": frozenset({"live"}),
+            "LAM host": frozenset(roster.lam_hosts),
+            "WAM": frozenset({"wam"}),
+            "auditor": frozenset({"auditor"}),
+            "feeder": frozenset({"feeder"}),
+            "device host": frozenset(),
+            "gateway": frozenset({"devices"}),
+        },
+        prosumers=roster.prosumers,
+        lams=roster.lams,
+        lam=roster.lam,
+        live=live,
+        members={**roster.hosts, "live": roster.live_members},
+        operated=roster.lam_hosts,
+        ticks=96,
+        nodes=0,
+        branches=0,
+        interval_h=DT_H,
+        member_kw=20_000.0,
+        feeder_kw=1e6,
+        price=1e5,
     )
 
 

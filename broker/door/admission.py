@@ -1,0 +1,218 @@
+"""The order of a message's checks: topic, body, decoding, sender, tick, content, number.
+
+A `Door` is one receiver's. Nothing that it refuses leaves a trace in its state, and what it admits went
+through every check; so handlers work with messages that fit the run. Without keys a sender's name can be
+forged: what then has the right name, tick, number and plausible content is taken, and shows as a conflict
+when the true message comes.
+"""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import dataclass
+
+import msgspec
+
+from broker.client.bus import Received
+from broker.door import payload
+from broker.door.bounds import Bounds
+from broker.door.content import check_content
+from broker.door.stream import Arrival, Stream
+from broker.messages import Availability, Declaration, Message, Step, StepName, Stop, Telemetry
+from broker.topics import Topics
+
+_KNOWN_TOPICS = 100_000
+_ORDER: dict[StepName, int] = {step: place for place, step in enumerate(typing.get_args(StepName))}
+
+
+class Refused(Exception):
+    """A message that is not let in; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A message that passed every check.
+
+    Attributes
+    ----------
+    message
+        The message; ``None`` where it is no news: a duplicate, or of a tick that is over.
+    flags
+        What its number or tick says that somebody should know.
+    gaps, duplicates, late
+        What it counts as.
+    """
+
+    message: Message | None
+    flags: tuple[str, ...] = ()
+    gaps: int = 0
+    duplicates: int = 0
+    late: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is known of one topic: its kind, and who may write there (``None``: anybody)."""
+
+    declaration: Declaration
+    decoder: msgspec.json.Decoder[Message]
+    levels: dict[str, str]
+    writers: frozenset[str] | None
+
+
+class Door:
+    """Lets one receiver's messages in.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    bounds
+        What the run's messages are held against.
+
+    Attributes
+    ----------
+    tick
+        The clock's tick, as far as it was heard; -1 before the first step.
+    """
+
+    def __init__(self, run: str, bounds: Bounds | None = None) -> None:
+        self.tick = -1
+        self._run = run
+        self._topics = Topics(run)
+        self._bounds = bounds or Bounds()
+        self._entries: dict[str, _Entry] = {}
+        self._decoders: dict[str, msgspec.json.Decoder[Message]] = {}
+        self._streams: dict[str, Stream] = {}
+        self._was_away = True
+        self._doubted: Step | None = None
+        self._opened = (-1, 0)
+
+    def came_back(self) -> None:
+        """After a lost connection the clock may be anywhere: believe its next step."""
+        self._was_away = True
+
+    def admit(self, received: Received) -> Admitted:
+        """Let a message in; raises `Refused`."""
+        entry = self._entry(received.topic)
+        size = entry.declaration.size
+        if reason := payload.objection(
+            received.payload, self._bounds.most_bytes(size), self._bounds.most_values(size)
+        ):
+            raise Refused(reason)
+        try:
+            message = entry.decoder.decode(received.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Refused(str(error)) from None
+        self._check_header(message, entry, retained=received.retained)
+        try:
+            check_content(message, self._bounds)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        # An emergency stop counts whenever it comes, and who is there holds until the next word.
+        if isinstance(message, Availability | Stop):
+            return Admitted(message)
+        return self._number(message, received)
+
+    def _entry(self, topic: str) -> _Entry:
+        known = self._entries.get(topic)
+        if known is not None:
+            return known
+        found = self._topics.declared(topic)
+        if found is None:
+            raise Refused("no message has this topic")
+        declaration, levels = found
+        try:
+            writers = self._bounds.writers(declaration, levels)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        if declaration.tag not in self._decoders:
+            self._decoders[declaration.tag] = msgspec.json.Decoder(declaration.kind)
+        entry = _Entry(declaration, self._decoders[declaration.tag], levels, writers)
+        if len(self._entries) < _KNOWN_TOPICS:
+            self._entries[topic] = entry
+        return entry
+
+    def _check_header(self, message: Message, entry: _Entry, *, retained: bool) -> None:
+        if message.run != self._run:
+            raise Refused(f"it belongs to run {message.run[:50]}")
+        if retained and not entry.declaration.retained:
+            raise Refused("it arrived retained")
+        if entry.writers is not None and message.sender not in entry.writers:
+            raise Refused(f"{message.sender[:50]} writes on a topic of {', '.join(sorted(entry.writers))}")
+        if isinstance(message, Telemetry) and message.phase != entry.levels["phase"]:
+            raise Refused(f"a reading of phase {message.phase} is not of this topic")
+        if message.tick < 0 and not entry.declaration.always:
+            raise Refused("it belongs to no interval")
+        if isinstance(message, Step):
+            self._check_step(message)
+        elif not entry.declaration.always or message.tick >= 0:
+            self._check_tick(message.tick)
+
+    def _check_tick(self, tick: int) -> None:
+        last = self._bounds.ticks
+        if last is not None and tick > last:
+            raise Refused(f"tick {tick} is behind the run's end")
+        # A neighbour may have heard the clock open the next tick before this service does.
+        if 0 <= self.tick < tick - 1:
+            raise Refused(f"tick {tick} is ahead of the clock's {self.tick}")
+
+    def _check_step(self, step: Step) -> None:
+        """Hold the clock's word against its last; a far one is believed once another follows it."""
+        last = self._bounds.ticks
+        if last is not None and step.tick >= last + (step.step == "end"):
+            raise Refused(f"tick {step.tick} is behind the run's end")
+        if self._was_away or step.tick <= self.tick + 1:
+            return
+        before, self._doubted = self._doubted, step
+        if before is None or not _follows(step, before):
+            raise Refused(f"step {step.step} of tick {step.tick} is far ahead of the clock's {self.tick}")
+
+    def _number(self, message: Message, received: Received) -> Admitted:
+        topic = received.topic
+        stream = self._streams.get(topic) or Stream()
+        is_past = message.tick < self.tick
+        if isinstance(message, Step):
+            is_past = (message.tick, _ORDER[message.step]) <= self._opened
+            self._check_follows(message, stream, is_past=is_past)
+        arrival, skips = stream.take(message.seq, message.tick, received.payload)
+        if arrival is Arrival.JUMP:
+            raise Refused(f"number {message.seq} is far ahead of {stream.expected}")
+        if arrival is Arrival.CONFLICT:
+            raise Refused(f"number {message.seq} stood on another message before")
+        self._streams[topic] = stream
+        if arrival is Arrival.DUPLICATE:
+            return Admitted(None, duplicates=1)
+        if isinstance(message, Step) and not is_past:
+            self._was_away, self._doubted = False, None
+            self._opened = (message.tick, _ORDER[message.step])
+        if arrival is Arrival.LATE:
+            return Admitted(None if is_past else message, (f"late message on {topic}",), late=1)
+        flags = []
+        if arrival is Arrival.ANEW:
+            flags.append(f"{message.sender} began anew on {topic}")
+        if skips:
+            flags.append(f"{skips} message(s) missing on {topic}")
+        if is_past:
+            flags.append(f"message of tick {message.tick} came late on {topic}")
+        return Admitted(None if is_past else message, tuple(flags), gaps=skips, late=int(is_past))
+
+    def _check_follows(self, step: Step, stream: Stream, *, is_past: bool) -> None:
+        """Hold a step against the last one: none opens twice, an end comes right behind it or is repeated."""
+        if step.seq < stream.expected:
+            if step.tick > stream.tick:
+                # A clock that was started anew could not go on with this run.
+                raise Refused(f"number {step.seq} is one of an earlier tick")
+            return
+        if is_past:
+            raise Refused(f"step {step.step} of tick {step.tick} was opened before")
+        if step.step == "end" and step.seq > stream.expected and not self._was_away and self._doubted != step:
+            self._doubted = step
+            raise Refused("an end must follow the clock's last step")
+
+
+def _follows(step: Step, before: Step) -> bool:
+    """Whether a step has the number and a tick that come behind another's, or is an end said again."""
+    if step.step == "end" and step == before:
+        return True
+    return step.seq == before.seq + 1 and 0 <= step.tick - before.tick <= 1

@@ -1,0 +1,31 @@
+"""What a body of JSON may look like before anybody decodes it: how long, how deep, how many elements."""
+
+from __future__ import annotations
+
+import re
+
+DEEPEST = 16
+"""Messages nest objects and lists six deep at most."""
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+def objection(payload: bytes, most_bytes: int, most_values: int) -> str:
+    """Why a body is not decoded; empty where it may be. Takes time in proportion to its length."""
+    if len(payload) > most_bytes:
+        return f"it has {len(payload)} bytes where at most {most_bytes} belong"
+    values, openings = payload.count(b","), payload.count(b"[") + payload.count(b"{")
+    if values <= most_values and openings <= DEEPEST:
+        return ""
+    # Texts may hold any of these; there are few of them, or little else.
+    bare = _STRING.sub(b"", payload)
+    if bare.count(b",") + bare.count(b"[") + bare.count(b"{") > most_values:
+        return f"it has more than {most_values} elements"
+    depth = deepest = 0
+    for bracket in _BRACKET.finditer(bare):
+        depth += 1 if bracket[0] in b"[{" else -1
+        deepest = max(deepest, depth)
+        if deepest > DEEPEST:
+            return f"it nests more than {DEEPEST} deep"
+    return ""

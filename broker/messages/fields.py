@@ -1,0 +1,78 @@
+"""What the numbers of a message may be: their unit, how many belong there, and of what they are indices.
+
+A field says so in its annotation, beside its type; `broker.door` holds what comes in against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+Unit = Literal[
+    "any",
+    "kw",
+    "kvar",
+    "net_kw",
+    "net_kvar",
+    "kwh",
+    "kvarh",
+    "counter_kwh",
+    "price",
+    "dual",
+    "pu",
+    "share",
+    "s",
+    "count",
+]
+"""Each has a range that is plausible in a run (`broker.door.bounds.Bounds.ranges`).
+
+``kw`` and ``kvar`` are those of one connection, ``net_kw`` and ``net_kvar`` those of a LAM or the feeder.
+"""
+
+Domain = Literal["", "prosumer", "lam"]
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of one field.
+
+    Attributes
+    ----------
+    unit
+        Which range is plausible.
+    size
+        How many there are: ``lams``, ``nodes``, ``branches``, ``prosumers`` are those of the run; any other
+        word stands for the length of the first field of the message that has it, so that parallel columns
+        have equal lengths. ``row*lams`` is a product of two.
+    of
+        What the values are indices, or names, of.
+    empty
+        There may be none at all instead.
+    infinite
+        Infinity means that there is no limit.
+    apart
+        The receiver judges the values one by one, so that one party's bad value does not spoil all others'.
+    sums
+        The values count how many of this size there are in all.
+    """
+
+    unit: Unit = "any"
+    size: str = ""
+    of: Domain = ""
+    empty: bool = False
+    infinite: bool = False
+    apart: bool = False
+    sums: str = ""
+
+
+Kw = Annotated[float, Values("kw")]
+Kvar = Annotated[float, Values("kvar")]
+NetKw = Annotated[float, Values("net_kw")]
+NetKvar = Annotated[float, Values("net_kvar")]
+Kwh = Annotated[float, Values("kwh")]
+Kvarh = Annotated[float, Values("kvarh")]
+CounterKwh = Annotated[float, Values("counter_kwh")]
+Price = Annotated[float, Values("price")]
+Pu = Annotated[float, Values("pu")]
+Seconds = Annotated[float, Values("s")]
+Count = Annotated[int, Values("count")]

@@ -1,0 +1,85 @@
+"""What a service has to say of itself: counts, flags, and refusals, of which a flood is told as a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+MOST_REFUSALS = 20
+"""Refusals of one interval that are told one by one."""
+
+LONGEST_TEXT = 500
+"""Characters of a flag or reason."""
+
+
+def shortened(text: str) -> str:
+    """A text that fits into a message."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 3]}..."
+
+
+@dataclass
+class Counts:
+    """Messages of one service since its start."""
+
+    sent: int = 0
+    received: int = 0
+    gaps: int = 0
+    duplicates: int = 0
+    late: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+
+
+class Flags:
+    """What went wrong since the last report.
+
+    Parameters
+    ----------
+    most_bytes
+        Room for them in a report; what is beyond is told as a number.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._texts: list[str] = []
+        self._bytes = 0
+        self._beyond = 0
+
+    def add(self, text: str) -> None:
+        """Remember one."""
+        text = shortened(text)
+        self._bytes += len(msgspec.json.encode(text)) + 1
+        if self._bytes <= self._most_bytes:
+            self._texts.append(text)
+        else:
+            self._beyond += 1
+
+    def take(self) -> list[str]:
+        """All of them, which are then forgotten."""
+        texts = self._texts
+        if self._beyond:
+            texts.append(f"{self._beyond} more flags")
+        self._texts, self._bytes, self._beyond = [], 0, 0
+        return texts
+
+
+class Refusals:
+    """Which refusals of an interval are told one by one, and how many are left."""
+
+    def __init__(self) -> None:
+        self._tick = -1
+        self._count = 0
+
+    def is_told(self, tick: int) -> bool:
+        """Count a refusal of a tick; whether it is to be told by itself."""
+        if tick > self._tick:
+            self._tick, self._count = tick, 0
+        self._count += 1
+        return self._count <= MOST_REFUSALS
+
+    def take_rest(self) -> int:
+        """How many were not told, since this was asked last."""
+        rest = max(0, self._count - MOST_REFUSALS)
+        self._count -= rest
+        return rest

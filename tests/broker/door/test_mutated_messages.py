@@ -1,0 +1,69 @@
+"""Thousands of mutated messages of every kind through every service's real handlers, in whole small runs.
+
+``SHAREGRID_MUTANTS=100000`` sets how many each test throws, beside what it says itself.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+from broker.messages import DECLARED
+from tests.broker.door.hostile_run import play
+from tests.broker.door.mutations import Mutations
+
+MUTANTS = int(os.environ.get("SHAREGRID_MUTANTS", "4000"))
+TICKS = [0, 1]
+# Genuine messages that mutants follow, roughly.
+MESSAGES = 120
+CURVES = {"bid", "bid-batch", "lam-bid"}
+ROUNDS = {"opening", "opening-batch", "lam-opening", "wam-price", "lam-price"} | {
+    "round-bid",
+    "round-bid-batch",
+    "lam-round-bid",
+}
+# Only with faults planned, only in an emergency, and what services say of mutants.
+NOT_HERE = {"truth", "stop", "stopped", "rejected"}
+
+
+def mutations(seed, lies=0.1):
+    return Mutations(np.random.default_rng(seed), lies)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("bidding", "others"), [("curve", ROUNDS), ("slope", CURVES)])
+async def test_mutants_behind_the_genuine_messages_change_nothing(tmp_path, bidding, others):
+    clean = await play(tmp_path / "clean", bidding=bidding)
+    hostile = await play(tmp_path / "hostile", mutations(1), MUTANTS // MESSAGES, bidding=bidding)
+    assert hostile.mutants > 0.8 * MUTANTS
+    assert set(hostile.kinds) >= DECLARED.keys() - NOT_HERE - others - {"availability"}
+    assert hostile.set_aside == []
+    assert hostile.ticks == TICKS
+    assert hostile.entries == clean.entries
+    # Each is refused by all who listen, or repeats what they have heard.
+    assert hostile.counted("rejected") + hostile.counted("duplicates") > hostile.mutants
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("bidding", ["curve", "plain"])
+async def test_mutants_that_could_be_meant_end_no_service_and_lose_no_interval(
+    tmp_path, bidding, monkeypatch
+):
+    monkeypatch.setattr("cosim.composition.STEP_LIMIT_S", 1.0 + MUTANTS / 4000)
+    hostile = await play(
+        tmp_path, mutations(2, lies=0.3), MUTANTS // MESSAGES, bidding=bidding, keeps_identity=False
+    )
+    assert hostile.mutants > 0.8 * MUTANTS
+    assert hostile.set_aside == []
+    assert hostile.ticks == TICKS
+    assert hostile.balance_micro == 0
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("bidding", ["curve", "slope"])
+async def test_lies_in_place_of_messages_end_no_service_and_lose_no_interval(tmp_path, bidding, monkeypatch):
+    monkeypatch.setattr("cosim.composition.STEP_LIMIT_S", 0.4)
+    hostile = await play(tmp_path, mutations(3, lies=0.8), 1, bidding=bidding, instead=0.25)
+    assert hostile.ticks == TICKS
+    assert hostile.balance_micro == 0
+    assert hostile.set_aside == []

@@ -1,0 +1,54 @@
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.door.payload import DEEPEST, objection
+
+
+def nested(depth, open_="[", close="]"):
+    return (open_ * depth + close * depth).encode()
+
+
+@pytest.mark.parametrize("depth", [DEEPEST + 1, 3000, 100_000])
+@pytest.mark.parametrize(("open_", "close"), [("[", "]"), ('{"a":', "}")])
+def test_what_nests_deep_is_not_decoded(depth, open_, close):
+    assert "deep" in objection(nested(depth, open_, close), 10**7, 10**7)
+
+
+def test_an_unclosed_nest_is_deep_too():
+    assert "deep" in objection(b"[" * 3000, 10**6, 10**6)
+
+
+def test_what_nests_as_messages_do_is_decoded():
+    assert objection(nested(DEEPEST), 10**6, 10**6) == ""
+    assert objection(b"[" + b"[]," * 500 + b"[]]", 10**6, 10**6) == ""
+
+
+def test_brackets_and_commas_in_texts_do_not_count():
+    assert objection(b'{"reason":"' + b'[{,\\"' * 2000 + b'"}', 10**6, 100) == ""
+
+
+def test_a_long_body_is_not_looked_at():
+    body = b"[" * 50_000_000
+    began = time.perf_counter()
+    assert "bytes" in objection(body, 65_536, 4096)
+    assert time.perf_counter() - began < 0.1
+
+
+@pytest.mark.parametrize("body", [b"[" + b"0," * 5000 + b"0]", b"[" + b"[]" * 5000 + b"]"])
+def test_a_body_of_many_elements_is_not_decoded(body):
+    assert "elements" in objection(body, 10**6, 4096)
+
+
+def test_a_body_of_a_run_s_largest_size_is_looked_through_in_little_time():
+    body = b'{"matrix":"' + b"A" * (64 * 2**20 - 200) + b'","name":[' + b'"a[",' * 20 + b'"a"]}'
+    began = time.perf_counter()
+    assert objection(body, 64 * 2**20, 4096) == ""
+    assert time.perf_counter() - began < 2.0
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_looked_through(body):
+    assert isinstance(objection(body, 200, 20), str)
