@@ -228,7 +228,7 @@ def _hardware(world: World, options: RunOptions) -> list[str]:
     hardware = [each for each in world.wiring.hardware if each.kind != "meter"]
     if not world.wiring.hardware:
         return []
-    armed = 0 if options.observe else sum(each.guard(arm=options.arm).armed for each in hardware)
+    armed = 0 if options.observe else sum(each.limits(arm=options.arm).armed for each in hardware)
     counted = f"{len(world.wiring.hardware)} devices, {len(hardware)} of them inverters, {armed} armed"
     lines = [f"hardware: {counted}"]
     if sys.stdin.isatty():

@@ -7,7 +7,7 @@ import msgspec
 from devices.errors import RangeError
 
 
-class Guard(msgspec.Struct, frozen=True, kw_only=True):
+class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Hard envelope of one device, and whether it may be written at all.
 
     Attributes
@@ -43,32 +43,32 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
         return math.isfinite(self.max_kw) or math.isfinite(self.min_kw) or math.isfinite(self.ramp_kw_per_s)
 
 
-FREE = Guard()
+FREE = SetPointLimits()
 
 
-def admissible_kw(guard: Guard, wanted_kw: float) -> float:
+def admissible_kw(limits: SetPointLimits, wanted_kw: float) -> float:
     """Set-point within the envelope's power; raises `RangeError` where it is not finite."""
     if not math.isfinite(wanted_kw):
         raise RangeError(f"a set-point of {wanted_kw} kW cannot be carried out; send a finite one")
-    return min(max(wanted_kw, guard.min_kw), guard.max_kw)
+    return min(max(wanted_kw, limits.min_kw), limits.max_kw)
 
 
-def ramped_kw(guard: Guard, from_kw: float, to_kw: float, elapsed_s: float) -> float:
+def ramped_kw(limits: SetPointLimits, from_kw: float, to_kw: float, elapsed_s: float) -> float:
     """Where a set-point may be ``elapsed_s`` seconds after it stood at ``from_kw``."""
-    if math.isinf(guard.ramp_kw_per_s):
+    if math.isinf(limits.ramp_kw_per_s):
         return to_kw
-    reach_kw = guard.ramp_kw_per_s * max(elapsed_s, 0.0)
+    reach_kw = limits.ramp_kw_per_s * max(elapsed_s, 0.0)
     return min(max(to_kw, from_kw - reach_kw), from_kw + reach_kw)
 
 
-def released_kw(guard: Guard, device: str, rating_kw: float | None) -> float | None:
+def released_kw(limits: SetPointLimits, device: str, rating_kw: float | None) -> float | None:
     """What stands for giving control back: within an envelope a device is not left to itself.
 
     PV is limited to the most that it may generate, a battery idles; ``None`` without an envelope.
     """
-    if not guard.is_bounded:
+    if not limits.is_bounded:
         return None
     if device == "battery":
-        return admissible_kw(guard, 0.0)
-    most_kw = min(guard.max_kw, math.inf if rating_kw is None else rating_kw)
+        return admissible_kw(limits, 0.0)
+    most_kw = min(limits.max_kw, math.inf if rating_kw is None else rating_kw)
     return None if math.isinf(most_kw) else most_kw

@@ -1,4 +1,4 @@
-"""One device that is commanded: its set-point stays within its guard, is kept alive, and ends when it must.
+"""One device that is commanded: its set-point stays within its limits, is kept alive, and ends when it must.
 
 A set-point is valid for some time. A device that can revert by itself is given a revert time no longer than
 that, and is renewed before it reverts; one that cannot is released by the gateway at the end.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from devices.client.drivers import Inverter
 from devices.errors import CommandBarred, DeviceError
-from devices.limits import Guard, admissible_kw, ramped_kw, released_kw
+from devices.limits import SetPointLimits, admissible_kw, ramped_kw, released_kw
 
 _LEAST_PAUSE_S = 1.0
 
@@ -24,27 +24,29 @@ class Actuator:
         The device.
     device
         ``pv`` or ``battery``.
-    guard
+    limits
         What no set-point may leave.
     now
-        Clock of guard and validity [s].
+        Clock of ramps and validity [s].
 
     Attributes
     ----------
     measured_kw
         Power at the last good reading [kW], from which a ramp begins.
     limited
-        Number of set-points that the guard changed.
+        Number of set-points that its limits changed.
     renewals
         Number of times that a set-point was written again to keep it alive.
     stopped
         Why it was stopped; empty while it may be commanded.
     """
 
-    def __init__(self, inverter: Inverter, device: str, guard: Guard, now: Callable[[], float]) -> None:
+    def __init__(
+        self, inverter: Inverter, device: str, limits: SetPointLimits, now: Callable[[], float]
+    ) -> None:
         self.inverter = inverter
         self.device = device
-        self.guard = guard
+        self.limits = limits
         self.measured_kw: float | None = None
         self.limited = 0
         self.renewals = 0
@@ -71,7 +73,7 @@ class Actuator:
         return None if self._is_behind else self._held_kw
 
     async def set(self, power_kw: float | None, valid_s: float) -> None:
-        """Carry a set-point out, as far as the guard admits at once; `tend` does the rest.
+        """Carry a set-point out, as far as its limits admit at once; `tend` does the rest.
 
         Parameters
         ----------
@@ -89,7 +91,7 @@ class Actuator:
         """
         self._object()
         # Outside the lock, so that a stop need not wait.
-        await asyncio.sleep(max(0.0, self._written_s + self.guard.write_interval_s - self._now()))
+        await asyncio.sleep(max(0.0, self._written_s + self.limits.write_interval_s - self._now()))
         async with self._lock:
             target_kw = await self._admitted(power_kw)
             self._object()
@@ -125,7 +127,7 @@ class Actuator:
             return False
         if self.stopped:
             return not self._is_safe
-        if not self._is_active or now < self._written_s + max(_LEAST_PAUSE_S, self.guard.write_interval_s):
+        if not self._is_active or now < self._written_s + max(_LEAST_PAUSE_S, self.limits.write_interval_s):
             return False
         if now >= self._until_s:
             return True
@@ -142,22 +144,22 @@ class Actuator:
     def _object(self) -> None:
         if self.stopped:
             raise CommandBarred(f"{self.inverter.unit.endpoint} is stopped: {self.stopped}; start a new run")
-        if not self.guard.armed:
+        if not self.limits.armed:
             raise CommandBarred(f"{self.inverter.unit.endpoint} is only observed; arm it to command it")
 
     async def _admitted(self, power_kw: float | None) -> float | None:
         if power_kw is not None:
-            return admissible_kw(self.guard, power_kw)
-        rating_kw = (await self.inverter.ratings()).power_kw if self.guard.is_bounded else None
-        return released_kw(self.guard, self.device, rating_kw)
+            return admissible_kw(self.limits, power_kw)
+        rating_kw = (await self.inverter.ratings()).power_kw if self.limits.is_bounded else None
+        return released_kw(self.limits, self.device, rating_kw)
 
     async def _write(self) -> None:
         now = self._now()
         power_kw = self._target_kw
-        if power_kw is not None and math.isfinite(self.guard.ramp_kw_per_s):
+        if power_kw is not None and math.isfinite(self.limits.ramp_kw_per_s):
             start_kw, elapsed_s = self._ramp_start(now)
-            power_kw = ramped_kw(self.guard, start_kw, power_kw, elapsed_s)
-        left_s = min(self._until_s - now, self.guard.revert_s)
+            power_kw = ramped_kw(self.limits, start_kw, power_kw, elapsed_s)
+        left_s = min(self._until_s - now, self.limits.revert_s)
         self._is_active = self._is_behind = True
         try:
             command = await self.inverter.command(power_kw, 0.0 if math.isinf(left_s) else left_s)
@@ -175,17 +177,17 @@ class Actuator:
         self._is_active, self._is_behind, self._held_kw = False, False, None
 
     async def _make_safe(self) -> None:
-        if not self.guard.armed:
+        if not self.limits.armed:
             self._is_safe = True
             return
-        await self.inverter.command(self.guard.safe_kw, 0.0)
-        self._held_kw, self._is_active, self._is_safe = self.guard.safe_kw, False, True
+        await self.inverter.command(self.limits.safe_kw, 0.0)
+        self._held_kw, self._is_active, self._is_safe = self.limits.safe_kw, False, True
 
     def _ramp_start(self, now: float) -> tuple[float, float]:
         """Where a ramp begins [kW], and how long ago the device stood there [s]."""
         if self._held_kw is not None and now < self._reverts_s:
             return self._held_kw, now - self._written_s
-        return self.guard.safe_kw if self.measured_kw is None else self.measured_kw, 0.0
+        return self.limits.safe_kw if self.measured_kw is None else self.measured_kw, 0.0
 
 
 async def attempt(actuators: list[Actuator], act: Callable[[Actuator], object]) -> list[str]:

@@ -127,7 +127,7 @@ class Gateway:
     @property
     def hardware(self) -> list[str]:
         """Addresses of all real devices."""
-        found = [str(actuator.inverter.unit.endpoint) for actuator in self.actuators if actuator.guard.real]
+        found = [str(actuator.inverter.unit.endpoint) for actuator in self.actuators if actuator.limits.real]
         return found + [str(p.meter) for p in self.prosumers if p.real_meter]
 
     def commands(self, prosumer: str) -> bool:
@@ -136,10 +136,10 @@ class Gateway:
 
     def is_real(self, prosumer: str) -> bool:
         """Whether one of a prosumer's devices that are commanded is hardware."""
-        return any(actuator.guard.real for actuator in self._devices[prosumer].values())
+        return any(actuator.limits.real for actuator in self._devices[prosumer].values())
 
     def in_force(self, prosumer: str) -> list[DeviceSetPoint]:
-        """Set-points that a prosumer's devices go by, within their guards."""
+        """Set-points that a prosumer's devices go by, within their limits."""
         return [
             DeviceSetPoint(device=device, power_kw=actuator.in_force_kw)
             for device, actuator in self._devices[prosumer].items()
@@ -203,7 +203,7 @@ class Gateway:
 
         Hardware that was stopped stays at its safe value.
         """
-        real = [actuator for actuator in self.actuators if actuator.guard.real and not actuator.stopped]
+        real = [actuator for actuator in self.actuators if actuator.limits.real and not actuator.stopped]
         return await attempt(real, Actuator.hand_back)
 
     async def close(self) -> None:
@@ -218,11 +218,11 @@ class Gateway:
         self._enqueue(prosumer.meter, is_meter=True, read=partial(ask_meter, prosumer.id, meter))
         if prosumer.pv is not None:
             pv = Inverter(self._unit(prosumer.pv))
-            devices["pv"] = Actuator(pv, "pv", prosumer.pv_guard, self._now)
+            devices["pv"] = Actuator(pv, "pv", prosumer.pv_limits, self._now)
             self._enqueue(prosumer.pv, is_meter=False, read=partial(ask_pv, prosumer.id, pv))
         if prosumer.battery is not None:
             battery = Inverter(self._unit(prosumer.battery))
-            actuator = Actuator(battery, "battery", prosumer.battery_guard, self._now)
+            actuator = Actuator(battery, "battery", prosumer.battery_limits, self._now)
             devices["battery"] = actuator
             read = partial(ask_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
             self._enqueue(prosumer.battery, is_meter=False, read=read)
@@ -261,15 +261,15 @@ class Gateway:
         quality, known = memory.remember(values)
         known = known or InverterValues(None, None, None)
         actuator.measured_kw = known.p_kw
-        guard = actuator.guard
+        limits = actuator.limits
         return DeviceState(
             device=device,
             quality=quality,
             p_kw=known.p_kw,
-            min_kw=None if known.min_kw is None else max(known.min_kw, guard.min_kw),
-            max_kw=None if known.max_kw is None else min(known.max_kw, guard.max_kw),
+            min_kw=None if known.min_kw is None else max(known.min_kw, limits.min_kw),
+            max_kw=None if known.max_kw is None else min(known.max_kw, limits.max_kw),
             soc=known.soc,
-            obeys=guard.armed and not actuator.stopped,
+            obeys=limits.armed and not actuator.stopped,
             read_at=memory.read_at,
         )
 

@@ -180,7 +180,7 @@ class GatewayService:
         failed = await self.gateway.stop(f"emergency stop by {stop.sender}: {stop.reason}")
         self._failing.update(failed)
         actuators = self.gateway.actuators
-        observed = sum(not actuator.guard.armed for actuator in actuators)
+        observed = sum(not actuator.limits.armed for actuator in actuators)
         safe = sum(actuator.is_safe for actuator in actuators) - observed
         self.node.flag(
             f"{self.gateway.stopped}; {safe} of {len(actuators)} devices at their safe values"
