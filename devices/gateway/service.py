@@ -230,6 +230,8 @@ class GatewayService:
 
     async def _poll(self, step: Step, *, inverters: bool = True) -> list[Reading]:
         readings = await self.gateway.poll(inverters=inverters)
+        for line in self.gateway.overwritten:
+            self.node.flag(line)
         problems = self.gateway.problems
         for problem in problems[:_MOST_FLAGS]:
             self.node.flag(problem)

@@ -82,7 +82,8 @@ def test_battery_is_set_in_watts():
 
 def test_battery_with_a_band_alone_is_forced_from_both_sides():
     command = battery_power({124}, 4.0, 5.0, -1.0, 900.0)
-    assert command.writes[0]["124.OutWRte"] == -20.0
+    # Both are shares of WChaMax, the one power that model 124 has.
+    assert command.writes[0]["124.OutWRte"] == -25.0
     assert command.writes[0]["124.InWRte"] == 25.0
     assert command.writes[1] == {"124.StorCtl_Mod": 3}
 
