@@ -227,7 +227,8 @@ class Node:
             return f"it belongs to run {message.run}"
         if isinstance(message, Availability):
             return ""
-        if received.retained:
+        # A stop is kept for a gateway that is started again.
+        if received.retained and not isinstance(message, Stop):
             return "it arrived retained"
         stream = self._streams.get(received.topic)
         if stream is not None and message.sender != stream.writer:

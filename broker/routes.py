@@ -58,7 +58,7 @@ ROUTES = {
     "award-batch": Route("award_batch", ("lam-host", "host"), "LAM host", "population host"),
     "set-point": Route("set_point", ("prosumer",), "live host", "gateway, recorder"),
     "acknowledgement": Route("acknowledgement", ("prosumer",), "gateway", "recorder"),
-    "stop": Route("stop", ("sender",), "clock, or `sharegrid stop`", "gateway"),
+    "stop": Route("stop", ("sender",), "clock, gateway, or `sharegrid stop`", "gateway", retained=True),
     "stopped": Route("stopped", ("gateway",), "gateway", "recorder, `sharegrid stop`"),
     "metered": Route("metered", ("host",), "population host", "feeder, LAM hosts, recorder"),
     "truth": Route("truth", ("host",), "device hosts with faults planned", "recorder"),

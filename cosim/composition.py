@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from broker.client.mqtt import connect
@@ -57,6 +58,7 @@ class Stage:
     """One process of a run: the world, the bus, and the feeder's thread where this process owns it.
 
     ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
+    ``stop_record`` is where its gateway writes an emergency stop down; ``gateways`` are those that it runs.
     """
 
     world: World
@@ -65,6 +67,8 @@ class Stage:
     owner: FeederOwner | None = None
     arm: bool = False
     observe: bool = False
+    stop_record: Path | None = None
+    gateways: list[GatewayService] = field(default_factory=list)
 
     @asynccontextmanager
     async def node(self, name: str) -> AsyncIterator[Node]:
@@ -192,10 +196,9 @@ async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     if world.scenario.live.home_assistant:
         told = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
         await stack.enter_async_context(presented(stage.url, told))
-    return [
-        await _device_host(stage, stack, DEVICE_HOST, fleet, injector),
-        GatewayService(gate, gateway, plausibility(world)).run,
-    ]
+    service = GatewayService(gate, gateway, plausibility(world), stage.stop_record)
+    stage.gateways.append(service)
+    return [await _device_host(stage, stack, DEVICE_HOST, fleet, injector), service.run]
 
 
 async def _emulators(stage: Stage, stack: AsyncExitStack) -> list[Job]:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import tomllib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,7 +32,7 @@ from broker.server.choose import open_broker
 from broker.topics import topic_safe
 from cosim.composition import Stage, control, perform, services
 from cosim.control.clock import Clock, Pacing
-from cosim.emergency import KEY, findable, on_key
+from cosim.emergency import KEY, RECORD, Whereabouts, findable, kept_stop, on_key, stop_run, summary_line
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
@@ -49,6 +49,7 @@ from sharegrid.errors import SharegridError
 
 ROLES = ("market", "feeder", "devices")
 INTERRUPTED = 130
+_STOP_PATIENCE_S = 30.0
 
 
 class RunError(SharegridError):
@@ -127,6 +128,8 @@ def _alone(main: Coroutine[Any, Any, int]) -> int:
     """Run the event loop; of a group of errors the first that is the user's business comes through."""
     try:
         return asyncio.run(main)
+    except asyncio.CancelledError:
+        return INTERRUPTED
     except BaseExceptionGroup as group:
         raise _first(group) from group
 
@@ -150,6 +153,7 @@ async def _run(options: RunOptions) -> int:
     if options.arm and options.observe:
         raise RunError("--arm lets devices be written and --observe lets none: give one of them")
     held_files(out, force=options.force)
+    await _forget_stop(options, choice, run_id, out)
     sound = _sound_run(options, scenario)
     roles = [role for role in ROLES if role not in options.elsewhere]
     console = Console(stderr=True)
@@ -159,7 +163,7 @@ async def _run(options: RunOptions) -> int:
             world = build_world(scenario, owner.layout)
             _check_hardware(world, pacing)
             broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
-            stage = Stage(world, run_id, broker.url, owner, options.arm, options.observe)
+            stage = Stage(world, run_id, broker.url, owner, options.arm, options.observe, out / RECORD)
             jobs = await stack.enter_async_context(services(stage, roles))
             # What has been built stays: looked through again and again by the collector, it would stop the
             # event loop for longer than anything else does.
@@ -168,7 +172,7 @@ async def _run(options: RunOptions) -> int:
         stack.enter_context(findable(out, run_id, broker.url))
         writer.scenario(resolved_toml(scenario))
         writer.feeder_map(feeder_map(world))
-        for line in _hardware(world, options):
+        for line in await _hardware(world, stage):
             click.echo(line, err=True)
         spot_kw = owner.layout.spot_kw
         state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
@@ -183,7 +187,7 @@ async def _run(options: RunOptions) -> int:
             control(stage, writer, ledger, pacing, lambda _: progress.advance(bar))
         )
         failure: BaseExceptionGroup | None = None
-        with _ends_on_signal(clock) as signalled, _stops_on_key(clock):
+        with _ends_on_signal(clock, stage) as signalled, _stops_on_key(stage, progress.console.print):
             try:
                 await perform([*jobs, recorder.run, clock.run])
             except* SharegridError as group:
@@ -223,29 +227,50 @@ def _check_hardware(world: World, pacing: Pacing) -> None:
         raise RunError(f'hardware ({names}) lives in real time: add --pace real, or set clock = "run"')
 
 
-def _hardware(world: World, options: RunOptions) -> list[str]:
-    """What a user must know of the hardware before the run begins."""
-    hardware = [each for each in world.wiring.hardware if each.kind != "meter"]
+async def _forget_stop(options: RunOptions, choice: str, run_id: str, out: Path) -> None:
+    """Let a run that replaces another begin without its emergency stop; refuse any other of its name."""
+    if "://" in choice:
+        reason = await kept_stop(choice, run_id, clear=options.force)
+        if reason is not None and not options.force:
+            raise RunError(f"run {run_id} was stopped ({reason}): choose another --run-id, or add --force")
+    (out / RECORD).unlink(missing_ok=True)
+
+
+async def _hardware(world: World, stage: Stage) -> list[str]:
+    """What a user must know of the hardware before the run begins, from the gateway of this process."""
     if not world.wiring.hardware:
         return []
-    armed = 0 if options.observe else sum(each.limits(arm=options.arm).armed for each in hardware)
-    counted = f"{len(world.wiring.hardware)} devices, {len(hardware)} of them inverters, {armed} armed"
-    lines = [f"hardware: {counted}"]
+    lines = [f"hardware: {len(world.wiring.hardware)} devices; "]
+    if not stage.gateways:
+        lines[0] += "none is armed in this process: the gateway is elsewhere and says what it has armed"
+    for service in stage.gateways:
+        told = await service.gateway.arming()
+        armed = sum(a.limits.real and a.limits.armed for a in service.gateway.actuators)
+        lines[0] += f"{armed} inverters armed in this process"
+        lines += told
     if sys.stdin.isatty():
         lines.append(f"press {KEY} to bring all devices to their safe values at once")
     return lines
 
 
 @contextmanager
-def _stops_on_key(clock: Clock) -> Iterator[None]:
-    """A key in the terminal stops all devices, whatever process their gateway is in."""
-    node, tasks = clock.node, set()
+def _stops_on_key(stage: Stage, say: Callable[[str], None]) -> Iterator[None]:
+    """A key in the terminal stops all devices, whatever process their gateway is in, and shows the answer."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def ask(reason: str) -> None:
+        try:
+            stopped = await stop_run(Whereabouts(stage.run_id, stage.url), reason, _STOP_PATIENCE_S, say)
+            say(summary_line(stopped))
+        except SharegridError as error:
+            say(str(error))
 
     def stop() -> None:
-        topic = node.topics.stop(node.name)
-        tasks.add(
-            asyncio.create_task(node.publish(topic, Stop, node.tick, reason=f"key {KEY} in the terminal"))
-        )
+        reason = f"key {KEY} in the terminal"
+        # Those of this process need no broker for it.
+        for service in stage.gateways:
+            service.stop_now("terminal", reason)
+        tasks.add(asyncio.create_task(ask(reason)))
 
     with on_key(stop):
         yield
@@ -284,24 +309,44 @@ def _progress(console: Console) -> Progress:
 
 
 @contextmanager
-def _ends_on_signal(clock: Clock) -> Iterator[list[int]]:
-    """Ctrl-C or a termination ends the run after the present interval; a second one ends it at once.
+def _ends_on_signal(clock: Clock, stage: Stage) -> Iterator[list[int]]:
+    """Ctrl-C, a termination or a lost terminal ends the run after the present interval; a second one at once.
 
-    Yields the signals that came.
+    Armed hardware goes to its safe value without waiting for that. Yields the signals that came.
     """
-    loop = asyncio.get_running_loop()
+    main, node = asyncio.current_task(), clock.node
     signalled: list[int] = []
+    tasks: set[asyncio.Task[None]] = set()
 
-    def stop(number: int) -> None:
+    def take(number: int) -> None:
         signalled.append(number)
-        loop.remove_signal_handler(number)
+        if len(signalled) > 1 and main is not None:
+            main.cancel()
+            return
+        if stage.arm and stage.world.wiring.hardware:
+            reason = f"{signal.Signals(number).name} to the run"
+            for service in stage.gateways:
+                service.stop_now("run", reason)
+            if not stage.gateways:
+                topic = node.topics.stop(node.name)
+                tasks.add(asyncio.create_task(node.publish(topic, Stop, node.tick, reason=reason)))
         clock.stop()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, stop, number)
-    try:
+    with _on_signals(take):
         yield signalled
+
+
+@contextmanager
+def _on_signals(take: Callable[[int], None]) -> Iterator[None]:
+    """Call ``take`` for each signal that ends a process; a SIGHUP that is ignored, as by nohup, stays so."""
+    loop = asyncio.get_running_loop()
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, take, number)
+    try:
+        yield
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
@@ -317,12 +362,26 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
         owner = await stack.enter_async_context(_feeder(scenario))
         world = build_world(scenario, owner.layout)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
+        record = options.directory() / RECORD
+        stage = Stage(world, run_id, broker.url, owner, options.arm, options.observe, record)
+        jobs = await stack.enter_async_context(services(stage, roles))
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
-        await perform(
-            await stack.enter_async_context(
-                services(Stage(world, run_id, broker.url, owner, options.arm, options.observe), roles)
-            )
-        )
+        for line in await _hardware(world, stage) if "devices" in roles else ():
+            click.echo(line, err=True)
+        main, signalled = asyncio.current_task(), []
+
+        def take(number: int) -> None:
+            signalled.append(number)
+            if main is not None:
+                main.cancel()
+
+        with _on_signals(take):
+            try:
+                await perform(jobs)
+            except asyncio.CancelledError:
+                if not signalled:
+                    raise
+                return INTERRUPTED
     return 0
 
 

@@ -89,7 +89,9 @@ class Stop(Message, frozen=True, tag="stop"):
 class Stopped(Message, frozen=True, tag="stopped"):
     """What a gateway did on an emergency stop: devices that it commands, and one line for each failure.
 
-    ``safe`` devices read back their safe value; ``observed`` ones are never written.
+    ``safe`` devices read back their safe value; ``observed`` ones are never written. ``states`` has a line
+    for each piece of hardware and for each device that is not safe yet. A message with ``is_update`` follows
+    whenever that changes, and where a stop is asked for again.
     """
 
     by: str
@@ -98,6 +100,8 @@ class Stopped(Message, frozen=True, tag="stopped"):
     safe: int
     observed: int
     failed: list[str]
+    states: list[str] = []
+    is_update: bool = False
 
 
 class MeteredBatch(Message, frozen=True, tag="metered"):

@@ -278,6 +278,19 @@ class Inverter:
             return None
         return name if (await self.unit.read((name,))).get(name) is not None else None
 
+    async def fallback_stays_within(self) -> bool:
+        """Whether what it falls back to lies within its envelope; raises `DeviceError`."""
+        limits, profile = self.limits, self.unit.profile
+        ratings = await self.ratings()
+        if not limits.has_envelope or not may_leave(limits, *ratings.range_kw(profile.kind)):
+            return True
+        recipe = choose(profile.commands.set, (await self.unit.map()).places, str(self.unit.endpoint))
+        named = tuple(
+            n for batch in recipe.writes for n, what in batch.items() if what in ("fallback enable",)
+        )
+        read = await self.unit.read(named) if named else {}
+        return any(read.get(name) is not None for name in named)
+
     async def _command(self, power_kw: float | None, valid_s: float, fresh_s: float) -> Applied:
         where, profile, limits = str(self.unit.endpoint), self.unit.profile, self.limits
         if power_kw is None and limits.has_envelope:

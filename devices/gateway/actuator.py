@@ -153,6 +153,7 @@ class Actuator:
             self._held_kw = None
             if self.stopped:
                 self._is_safe = False
+                self.inverter.unit.hurry()
             else:
                 self._is_overwritten, self._is_behind = True, False
         return f"{self}: another master writes to it: {'; '.join(found)}"
@@ -174,16 +175,23 @@ class Actuator:
             return True
         return self._reverts_s < self._until_s and now >= (self._written_s + self._reverts_s) / 2.0
 
+    def bar(self, reason: str) -> None:
+        """Take no set-point any more, and let the safe value pass everything that is under way."""
+        if self.stopped:
+            return
+        self.stopped, self._is_safe = reason, not self.limits.armed
+        if self.limits.armed:
+            self.inverter.unit.hurry()
+
     async def stop(self, reason: str) -> None:
         """Go to the safe value at once and take no set-point any more; raises `DeviceError`.
 
         Requests that are under way are broken off, and no pause is kept, until the value was read back.
         """
-        self.stopped, self._is_safe = reason, False
-        if self.limits.armed:
-            self.inverter.unit.hurry()
+        self.bar(reason)
         async with self._lock:
-            await self._make_safe()
+            if not self._is_safe:
+                await self._make_safe()
 
     def _object(self) -> None:
         if self.stopped:
