@@ -46,3 +46,20 @@ def test_a_set_point_that_is_not_finite_is_refused(wanted_kw):
 )
 def test_within_an_envelope_a_device_is_not_left_to_itself(limits, device, rating_kw, power_kw):
     assert released_kw(limits, device, rating_kw) == power_kw
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_kw": math.nan},
+        {"max_kw": math.nan},
+        {"min_kw": 2.0, "max_kw": 1.0},
+        {"safe_kw": math.nan},
+        {"safe_kw": math.inf},
+        {"ramp_kw_per_s": math.nan},
+        {"ramp_kw_per_s": -1.0},
+    ],
+)
+def test_limits_that_would_let_everything_through_are_refused(wrong):
+    with pytest.raises(RangeError):
+        SetPointLimits(**wrong)

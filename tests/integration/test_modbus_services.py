@@ -337,3 +337,31 @@ async def test_hardware_does_not_follow_a_clock_that_is_not_real(pace):
         with pytest.raises(NotRealTime, match="start the run with --pace real"):
             await service.on_step(step)
         assert service.gateway.counts.reads == 0
+
+
+async def test_an_error_in_a_service_brings_armed_hardware_to_its_safe_value():
+    fleet = Fleet(PROSUMERS)
+    broker = MemoryBroker()
+    async with fleet.serving() as live, broker.connect("gateway") as gate:
+        limits = SetPointLimits(real=True, min_kw=-3.0, max_kw=3.0, safe_kw=-0.5)
+        gateway = Gateway([msgspec.structs.replace(live["p1"], battery_limits=limits)])
+        service = GatewayService(Node(gate, "r", "gateway"), gateway)
+
+        async def fail():
+            await asyncio.sleep(0.2)
+            raise RuntimeError("a service failed")
+
+        async def perform():
+            async with asyncio.TaskGroup() as group:
+                group.create_task(service.run())
+                group.create_task(fail())
+
+        outcome = await gateway.command("p1", [DeviceSetPoint(device="battery", power_kw=2.0)])
+        assert outcome.ok
+        began = time.monotonic()
+        with pytest.raises(ExceptionGroup):
+            await perform()
+        assert time.monotonic() - began < 3.0
+        unit = fleet.unit("p1", "battery")
+        assert float(unit.bank.get("704.WSet")[unit.row]) == -500.0
+        await gateway.close()
