@@ -31,6 +31,7 @@ from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.emulation.meter import Accuracy
 from devices.emulation.service import DeviceHostService
 from devices.faults.fault import on_the_line
+from devices.gateway.claims import claimed
 from devices.gateway.gateway import Gateway
 from devices.gateway.plausibility import Plausibility
 from devices.gateway.service import GatewayService
@@ -196,6 +197,10 @@ async def _devices(stage: Stage, stack: AsyncExitStack) -> list[Job]:
     if world.scenario.live.home_assistant:
         told = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
         await stack.enter_async_context(presented(stage.url, told))
+    for actuator in gateway.actuators:
+        if actuator.limits.real and actuator.limits.armed:
+            endpoint = actuator.inverter.unit.endpoint
+            await stack.enter_async_context(claimed(stage.url, stage.run_id, endpoint))
     service = GatewayService(gate, gateway, plausibility(world), stage.stop_record)
     stage.gateways.append(service)
     return [await _device_host(stage, stack, DEVICE_HOST, fleet, injector), service.run]

@@ -10,6 +10,7 @@ DeviceError              (a SharegridError)
 ├── LayoutChanged        a device shows other SunSpec models than before
 ├── MissingControl       a device has no model through which it could be commanded
 ├── CommandBarred        a device may not be commanded: it is not armed, or it was stopped
+├── AlreadyClaimed       another run commands the device
 ├── NotRealTime          hardware in a run that is not paced in real time
 ├── ServerError          an emulator could not open its port
 ├── DeviceUnreachable    nothing accepts the connection
@@ -68,6 +69,10 @@ class MissingControl(DeviceError):
 
 class CommandBarred(DeviceError):
     """A device may not be commanded: it is not armed, or it was stopped."""
+
+
+class AlreadyClaimed(DeviceError):
+    """Another run commands the device."""
 
 
 class NotRealTime(DeviceError):

@@ -80,7 +80,7 @@ class Lab:
 
 
 @asynccontextmanager
-async def laboratory(small_run, small_scenario, folder, device=None):
+async def laboratory(small_run, small_scenario, folder, device=None, command=("serve", "devices")):
     world = small_run[1]
     people = world.population
     name = next(people.id[k] for k in world.roster.live_members if people.pv_kwp[k] > 0.0)
@@ -90,7 +90,7 @@ async def laboratory(small_run, small_scenario, folder, device=None):
         scenario = folder / "lab.toml"
         scenario.write_text(small_scenario.read_text() + HARDWARE.format(name=name, port=port))
         options = ["--broker", broker.url, "--run-id", "lab", "--arm"]
-        lab = Lab(device, broker.url, name, [*COMMAND, "serve", "devices", str(scenario), *options])
+        lab = Lab(device, broker.url, name, [*COMMAND, *command, str(scenario), *options])
         try:
             await lab.start()
             yield lab
@@ -184,3 +184,25 @@ async def test_a_stop_passes_every_pause_and_goes_on_twice_a_second(small_run, s
         assert len(lab.device.asked) - asked >= 6
         lab.device.silent.clear()
         await lab.until(500, 1.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_signals_to_a_run_that_has_the_gateway_do_so_too(small_run, small_scenario, here, number):
+    command = ("run", "--pace", "real")
+    async with laboratory(small_run, small_scenario, here, command=command) as lab:
+        assert any("1 inverters armed in this process" in line for line in lab.lines)
+        await asyncio.sleep(1.0)
+        lab.process.send_signal(number)
+        assert await lab.until(500, 3.0) < 3.0
+
+
+async def test_the_second_run_of_a_device_is_refused(small_run, small_scenario, here):
+    async with laboratory(small_run, small_scenario, here) as lab:
+        options = ["--broker", lab.url, "--run-id", "other", "--arm"]
+        second = await asyncio.create_subprocess_exec(
+            *COMMAND, "serve", "devices", str(here / "lab.toml"), *options, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await asyncio.wait_for(second.communicate(), 60.0)
+        assert second.returncode == 2
+        assert "is commanded by run lab" in errors.decode()
+        assert lab.device.writes == []
