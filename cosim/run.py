@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 import msgspec
@@ -27,12 +26,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from broker.messages import Stop
 from broker.server.choose import open_broker
 from broker.topics import topic_safe
 from cosim.composition import Stage, control, perform, services
-from cosim.control.clock import Clock, Pacing
-from cosim.emergency import KEY, RECORD, Whereabouts, findable, kept_stop, on_key, stop_run, summary_line
+from cosim.control.clock import Pacing
+from cosim.emergency import RECORD, findable, kept_stop
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
@@ -43,13 +41,13 @@ from cosim.results.directory import LEDGER, FeederMap, Run, RunWriter, held_file
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.summary_table import summary_table
+from cosim.safety import Terminal, ends_on_signal, hardware_lines, on_signals, stops_on_key
 from cosim.scenario import Scenario, load_scenario, resolved_toml
 from cosim.world import World, build_world
 from sharegrid.errors import SharegridError
 
 ROLES = ("market", "feeder", "devices")
 INTERRUPTED = 130
-_STOP_PATIENCE_S = 30.0
 
 
 class RunError(SharegridError):
@@ -156,7 +154,8 @@ async def _run(options: RunOptions) -> int:
     await _forget_stop(options, choice, run_id, out)
     sound = _sound_run(options, scenario)
     roles = [role for role in ROLES if role not in options.elsewhere]
-    console = Console(stderr=True)
+    terminal = Terminal(sys.stderr)
+    console = Console(file=cast("TextIO", terminal))
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
             owner = await stack.enter_async_context(_feeder(scenario))
@@ -172,7 +171,7 @@ async def _run(options: RunOptions) -> int:
         stack.enter_context(findable(out, run_id, broker.url))
         writer.scenario(resolved_toml(scenario))
         writer.feeder_map(feeder_map(world))
-        for line in await _hardware(world, stage):
+        for line in await hardware_lines(world, stage):
             click.echo(line, err=True)
         spot_kw = owner.layout.spot_kw
         state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
@@ -187,7 +186,7 @@ async def _run(options: RunOptions) -> int:
             control(stage, writer, ledger, pacing, lambda _: progress.advance(bar))
         )
         failure: BaseExceptionGroup | None = None
-        with _ends_on_signal(clock, stage) as signalled, _stops_on_key(stage, progress.console.print):
+        with ends_on_signal(clock, stage, terminal) as signalled, stops_on_key(stage, progress.console.print):
             try:
                 await perform([*jobs, recorder.run, clock.run])
             except* SharegridError as group:
@@ -236,46 +235,6 @@ async def _forget_stop(options: RunOptions, choice: str, run_id: str, out: Path)
     (out / RECORD).unlink(missing_ok=True)
 
 
-async def _hardware(world: World, stage: Stage) -> list[str]:
-    """What a user must know of the hardware before the run begins, from the gateway of this process."""
-    if not world.wiring.hardware:
-        return []
-    lines = [f"hardware: {len(world.wiring.hardware)} devices; "]
-    if not stage.gateways:
-        lines[0] += "none is armed in this process: the gateway is elsewhere and says what it has armed"
-    for service in stage.gateways:
-        told = await service.gateway.arming()
-        armed = sum(a.limits.real and a.limits.armed for a in service.gateway.actuators)
-        lines[0] += f"{armed} inverters armed in this process"
-        lines += told
-    if sys.stdin.isatty():
-        lines.append(f"press {KEY} to bring all devices to their safe values at once")
-    return lines
-
-
-@contextmanager
-def _stops_on_key(stage: Stage, say: Callable[[str], None]) -> Iterator[None]:
-    """A key in the terminal stops all devices, whatever process their gateway is in, and shows the answer."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def ask(reason: str) -> None:
-        try:
-            stopped = await stop_run(Whereabouts(stage.run_id, stage.url), reason, _STOP_PATIENCE_S, say)
-            say(summary_line(stopped))
-        except SharegridError as error:
-            say(str(error))
-
-    def stop() -> None:
-        reason = f"key {KEY} in the terminal"
-        # Those of this process need no broker for it.
-        for service in stage.gateways:
-            service.stop_now("terminal", reason)
-        tasks.add(asyncio.create_task(ask(reason)))
-
-    with on_key(stop):
-        yield
-
-
 def _sound_run(options: RunOptions, scenario: Scenario) -> Run | None:
     """The run without faults that this one is to be compared with."""
     if options.against is None:
@@ -308,50 +267,6 @@ def _progress(console: Console) -> Progress:
     )
 
 
-@contextmanager
-def _ends_on_signal(clock: Clock, stage: Stage) -> Iterator[list[int]]:
-    """Ctrl-C, a termination or a lost terminal ends the run after the present interval; a second one at once.
-
-    Armed hardware goes to its safe value without waiting for that. Yields the signals that came.
-    """
-    main, node = asyncio.current_task(), clock.node
-    signalled: list[int] = []
-    tasks: set[asyncio.Task[None]] = set()
-
-    def take(number: int) -> None:
-        signalled.append(number)
-        if len(signalled) > 1 and main is not None:
-            main.cancel()
-            return
-        if stage.arm and stage.world.wiring.hardware:
-            reason = f"{signal.Signals(number).name} to the run"
-            for service in stage.gateways:
-                service.stop_now("run", reason)
-            if not stage.gateways:
-                topic = node.topics.stop(node.name)
-                tasks.add(asyncio.create_task(node.publish(topic, Stop, node.tick, reason=reason)))
-        clock.stop()
-
-    with _on_signals(take):
-        yield signalled
-
-
-@contextmanager
-def _on_signals(take: Callable[[int], None]) -> Iterator[None]:
-    """Call ``take`` for each signal that ends a process; a SIGHUP that is ignored, as by nohup, stays so."""
-    loop = asyncio.get_running_loop()
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, take, number)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
 async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
     scenario = options.load()
     run_id = options.name()
@@ -366,7 +281,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
         stage = Stage(world, run_id, broker.url, owner, options.arm, options.observe, record)
         jobs = await stack.enter_async_context(services(stage, roles))
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
-        for line in await _hardware(world, stage) if "devices" in roles else ():
+        for line in await hardware_lines(world, stage) if "devices" in roles else ():
             click.echo(line, err=True)
         main, signalled = asyncio.current_task(), []
 
@@ -375,7 +290,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
             if main is not None:
                 main.cancel()
 
-        with _on_signals(take):
+        with on_signals(take):
             try:
                 await perform(jobs)
             except asyncio.CancelledError:

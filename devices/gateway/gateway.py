@@ -33,8 +33,6 @@ from devices.gateway.polling import (
 from devices.gateway.reading import Outcome, Reading
 from devices.registers.sunspec import Chains
 
-_STOP_EVERY_S = 0.5
-
 
 class Gateway:
     """Polls and commands the devices of a group of prosumers.
@@ -209,7 +207,7 @@ class Gateway:
     async def stop(self, reason: str) -> list[str]:
         """Bring all devices to their safe values and command them no more; returns what failed.
 
-        Devices that are only observed are left alone. What fails is tried again by `keep_stopping`.
+        Devices that are only observed are left alone. What fails is tried again by `tend`.
         """
         self.bar(reason)
         return await attempt(list(self.actuators), partial(_stop, reason=reason))
@@ -219,34 +217,6 @@ class Gateway:
         self.stopped = self.stopped or reason
         for actuator in self.actuators:
             actuator.bar(self.stopped)
-
-    async def keep_stopping(self, tell: Callable[[Actuator, str], None]) -> None:
-        """Send every device that is not safe its safe value twice a second until all are; see `bar`.
-
-        Parameters
-        ----------
-        tell
-            Called after each attempt with the device and what failed, empty where it is safe.
-        """
-        await asyncio.gather(*(_until_safe(actuator, tell) for actuator in self.actuators))
-
-    async def secure(self, reason: str, within_s: float) -> list[str]:
-        """Bring armed hardware to its safe value before a process ends; returns what is not there in time."""
-        hardware = [a for a in self.actuators if a.limits.real and a.limits.armed]
-        failed: dict[Actuator, str] = {}
-        for actuator in hardware:
-            actuator.bar(reason)
-        try:
-            async with asyncio.timeout(within_s):
-                await asyncio.gather(*(_until_safe(actuator, failed.__setitem__) for actuator in hardware))
-        except TimeoutError:
-            return [f"{a}: {failed.get(a, 'no answer')}" for a in hardware if not a.is_safe]
-        return []
-
-    async def arming(self) -> list[str]:
-        """Which hardware this gateway commands, and what becomes of each when nobody commands it any more."""
-        hardware = [a for a in self.actuators if a.limits.real]
-        return await asyncio.gather(*(_armed_line(a) for a in hardware))
 
     async def hand_back(self) -> list[str]:
         """Release hardware that was set, at the end of a run; returns what failed.
@@ -336,46 +306,6 @@ class Gateway:
 
     def _now(self) -> float:
         return time.monotonic() if self.simulated_s is None else self.simulated_s
-
-
-async def _until_safe(actuator: Actuator, tell: Callable[[Actuator, str], None]) -> None:
-    loop = asyncio.get_running_loop()
-    while not actuator.is_safe:
-        began = loop.time()
-        try:
-            await actuator.stop(actuator.stopped)
-        # Whatever goes wrong with one device, it is tried again, and the others go on.
-        except Exception as error:  # noqa: BLE001
-            tell(actuator, str(error) or repr(error))
-            await asyncio.sleep(max(0.0, began + _STOP_EVERY_S - loop.time()))
-        else:
-            tell(actuator, "")
-
-
-async def _armed_line(actuator: Actuator) -> str:
-    """What a person at the device has to know of it."""
-    limits = actuator.limits
-    if not limits.armed:
-        return f"{actuator}: only observed"
-    line = (
-        f"{actuator}: armed, {limits.min_kw:g} to {limits.max_kw:g} kW, safe value {limits.safe_kw:g} kW; "
-        "at the end it stays within, not free; "
-    )
-    try:
-        reverts = await actuator.inverter.revert_point()
-        holds = await actuator.inverter.fallback_stays_within()
-    except DeviceError as error:
-        return f"{line}not reached yet, so it is not known whether it falls back by itself ({error})"
-    if reverts is None:
-        return (
-            f"{line}DOES NOT FALL BACK BY ITSELF: if this gateway dies it keeps its last set-point; "
-            "otherwise it is released when that ends"
-        )
-    return line + (
-        "falls back by itself, within its envelope"
-        if holds
-        else "falls back by itself, but LEAVES ITS ENVELOPE when it does and this gateway is dead"
-    )
 
 
 async def _stop(actuator: Actuator, reason: str) -> None:

@@ -18,6 +18,7 @@ from devices.gateway.plausibility import Check, Plausibility
 from devices.gateway.reading import Reading, less
 from devices.gateway.responses import Responses, expected_change_kw
 from devices.gateway.stop_record import StopRecord, read_stop, write_stop
+from devices.gateway.stopping import keep_stopping, secure
 
 _MOST_FLAGS = 5
 _TEND_EVERY_S = 0.5
@@ -102,11 +103,14 @@ class GatewayService:
                         task.cancel()
         except BaseException as error:
             reason = f"the gateway ended early: {error or type(error).__name__}"
-            await _to_its_end(self.gateway.secure(reason, _SECURE_WITHIN_S))
+            await _to_its_end(secure(self.gateway.actuators, reason, _SECURE_WITHIN_S))
             raise
         finally:
             if self._stopping is not None:
                 self._stopping.cancel()
+        if self.gateway.stopped:
+            # The run may end before a stop that came with its end has reached the devices.
+            await _to_its_end(secure(self.gateway.actuators, self.gateway.stopped, _SECURE_WITHIN_S))
         await self.gateway.hand_back()
 
     def stop_now(self, by: str, reason: str) -> None:
@@ -221,7 +225,7 @@ class GatewayService:
         """Make all devices safe, write the stop down, then say what became of it."""
         if self._stopping is None or self._stopping.done():
             self._changed.clear()
-            self._stopping = asyncio.create_task(self.gateway.keep_stopping(self._note_stopping))
+            self._stopping = asyncio.create_task(keep_stopping(self.gateway.actuators, self._note_stopping))
         if self._record is not None:
             await asyncio.to_thread(write_stop, self._record, stop)
         topic = self.node.topics.stop(self.node.name)
