@@ -1,7 +1,6 @@
 """What becomes of armed hardware when processes end: real processes, a real broker, a real Modbus server."""
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -207,39 +206,3 @@ async def test_the_second_run_of_a_device_is_refused(small_run, small_scenario, 
         assert second.returncode == 2
         assert "is commanded by run lab" in errors.decode()
         assert lab.device.writes == []
-
-
-async def test_a_terminal_that_can_be_written_no_more_is_a_signal_too(small_run, small_scenario, here):
-    """As with a session whose connection is gone, and that got no SIGHUP for it."""
-    near, far = os.openpty()
-    device = Inverter(pv_image())
-    device.units[9] = dict.fromkeys(range(400), 0)
-    people = small_run[1].population
-    name = next(people.id[k] for k in small_run[1].roster.live_members if people.pv_kwp[k] > 0.0)
-    async with tcp_server(device) as port:
-        scenario = here / "lab.toml"
-        scenario.write_text(small_scenario.read_text() + HARDWARE.format(name=name, port=port))
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *("run", str(scenario), "--pace", "real", "--arm", "--out", str(here / "run")),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=far,
-            start_new_session=True,
-            env=os.environ | {"TERM": "xterm"},
-        )
-        os.close(far)
-        try:
-            shown = b""
-            async with asyncio.timeout(60):
-                while b"intervals" not in shown:
-                    shown += await asyncio.to_thread(os.read, near, 10_000)
-            await asyncio.sleep(2.0)
-            os.close(near)
-            began = time.monotonic()
-            while (device.at(123, LIMIT), device.at(123, ENABLE)) != (1000, 1):
-                assert time.monotonic() - began < 3.0
-                await asyncio.sleep(0.02)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
