@@ -40,9 +40,9 @@ class Lab:
 
     def __init__(self, device, url, name, command):
         self.device, self.url, self.name, self._command = device, url, name, command
-        self.lines = []
 
     async def start(self):
+        self.lines = []
         self.process = await asyncio.create_subprocess_exec(*self._command, stderr=asyncio.subprocess.PIPE)
         async with asyncio.timeout(60):
             while not any("pv of" in line for line in self.lines):
