@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,6 +47,7 @@ from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.emulation.meter import Accuracy
 from devices.emulation.service import DeviceHostService
 from devices.faults.fault import on_the_line
+from devices.gateway.claims import claimed
 from devices.gateway.gateway import Gateway
 from devices.gateway.plausibility import Plausibility
 from devices.gateway.service import GatewayService
@@ -75,7 +76,8 @@ class RunSetup:
     """One process of a run: the world, the bus, and the feeder's thread where this process owns it.
 
     ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
-    Messages that a service failed on are kept in the file ``quarantine``, if there is one.
+    Messages that a service failed on are kept in the file ``quarantine``, if there is one. ``stop_record`` is
+    where its gateway writes an emergency stop down; ``gateways`` are those that it runs.
     """
 
     world: World
@@ -85,6 +87,8 @@ class RunSetup:
     arm: bool = False
     observe: bool = False
     quarantine: Path | None = None
+    stop_record: Path | None = None
+    gateways: list[GatewayService] = field(default_factory=list)
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -220,10 +224,13 @@ async def _devices(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
     if world.scenario.live.home_assistant:
         discovery = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
         await stack.enter_async_context(presented(setup.url, discovery))
-    return [
-        await _device_host(setup, stack, DEVICE_HOST, fleet, injector),
-        GatewayService(gate, gateway, plausibility(world)).run,
-    ]
+    for actuator in gateway.actuators:
+        if actuator.limits.real and actuator.limits.armed:
+            endpoint = actuator.inverter.unit.endpoint
+            await stack.enter_async_context(claimed(setup.url, setup.run_id, endpoint))
+    service = GatewayService(gate, gateway, plausibility(world), setup.stop_record)
+    setup.gateways.append(service)
+    return [await _device_host(setup, stack, DEVICE_HOST, fleet, injector), service.run]
 
 
 async def _emulators(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:

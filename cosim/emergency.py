@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from sharegrid.errors import SharegridError
 
 KEY = "s"
 NOTE = LIVE
+RECORD = "stopped.json"
+_KEPT_WITHIN_S = 10.0
 
 
 class StopError(SharegridError):
@@ -89,8 +91,17 @@ def on_key(stop: Callable[[], None]) -> Iterator[None]:
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-async def stop_run(at: Whereabouts, reason: str, patience_s: float) -> Stopped:
-    """Stop all devices of a run and wait for its gateway's answer.
+async def stop_run(
+    at: Whereabouts, reason: str, patience_s: float, say: Callable[[str], None] = click.echo
+) -> Stopped:
+    """Stop all devices of a run and say device by device what its gateway answers, until all are safe.
+
+    The message is kept by the broker, so that a gateway that is started again obeys it too.
+
+    Returns
+    -------
+    Stopped
+        The last answer within ``patience_s`` seconds; some devices may not be safe yet.
 
     Raises
     ------
@@ -102,36 +113,73 @@ async def stop_run(at: Whereabouts, reason: str, patience_s: float) -> Stopped:
     name = f"operator-{secrets.token_hex(4)}"
     topics = Topics(at.run)
     stop = Stop(run=at.run, tick=-1, sender=name, seq=0, reason=reason)
+    answer: Stopped | None = None
+    said: set[str] = set()
     async with connect(at.broker, name) as bus:
         await bus.subscribe(topics.stopped("+"))
         began = time.monotonic()
-        await bus.publish(topics.stop(name), messages.encode(stop))
-        door = Door(at.run)
+        await bus.publish(topics.stop(name), messages.encode(stop), retain=True)
         try:
             async with asyncio.timeout(began + patience_s - time.monotonic()):
-                return await _answer(bus, door, name)
+                async for answer in _answers(bus, Door(at.run), name):
+                    for line in answer.states:
+                        if line not in said:
+                            say(line)
+                    said.update(answer.states)
+                    if not answer.failed:
+                        return answer
         except TimeoutError:
-            raise StopError(
-                f"no gateway of run {at.run} answered within {patience_s:g} s: stop the devices by hand"
-            ) from None
+            if answer is not None:
+                return answer
+    raise StopError(f"no gateway of run {at.run} answered within {patience_s:g} s: stop the devices by hand")
 
 
-async def _answer(bus: Bus, door: Door, name: str) -> Stopped:
+async def _answers(bus: Bus, door: Door, name: str) -> AsyncIterator[Stopped]:
     async for received in bus.messages():
         with suppress(Refused):
             message = door.admit(received).message
             if isinstance(message, Stopped) and message.by == name:
-                return message
-    raise TimeoutError
+                yield message
 
 
 def stop_command(at: Whereabouts, reason: str, patience_s: float) -> int:
     """Stop a run's devices and say what became of it; 0 where all that are commanded are safe, else 1."""
     stopped = asyncio.run(stop_run(at, reason, patience_s))
-    click.echo(
-        f"{stopped.safe} of {stopped.devices - stopped.observed} devices are at their safe values", nl=False
-    )
-    click.echo(f"; {stopped.observed} are only observed" if stopped.observed else "")
-    for line in stopped.failed:
-        click.echo(f"not stopped yet, tried again: {line}", err=True)
+    click.echo(summary_line(stopped))
     return 1 if stopped.failed else 0
+
+
+def summary_line(stopped: Stopped) -> str:
+    """How many devices are safe, in one line."""
+    observed = f"; {stopped.observed} are only observed" if stopped.observed else ""
+    more = "; the gateway goes on trying twice a second" if stopped.failed else ""
+    commanded = stopped.devices - stopped.observed
+    return f"{stopped.safe} of {commanded} devices are at their safe values{observed}{more}"
+
+
+async def kept_stop(broker: str, run_id: str, *, clear: bool) -> str | None:
+    """Reason of an emergency stop that the broker keeps for a run; ``clear`` makes it forget it.
+
+    What a broker keeps comes before anything that is published after a subscription, such as our own word.
+    """
+    name = f"operator-{secrets.token_hex(4)}"
+    topics = Topics(run_id)
+    reason: str | None = None
+    async with connect(broker, name) as bus:
+        own = topics.rejected(name)
+        await bus.subscribe(topics.stop("+"), own)
+        await bus.publish(own, b"")
+        async with asyncio.timeout(_KEPT_WITHIN_S):
+            async for received in bus.messages():
+                if received.topic == own:
+                    break
+                if not received.payload:
+                    continue
+                try:
+                    message = messages.decode(received.payload)
+                    reason = message.reason if isinstance(message, Stop) else "unknown"
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    reason = "unknown"
+                if clear:
+                    await bus.publish(received.topic, b"", retain=True)
+    return reason

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 import msgspec
@@ -26,13 +25,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from broker.messages import Stop
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import RunSetup, control, perform, services
-from cosim.control.clock import Clock
 from cosim.control.pacing import Pacing
-from cosim.emergency import KEY, findable, on_key
+from cosim.emergency import RECORD, findable, kept_stop
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
@@ -47,6 +44,7 @@ from cosim.results.ledger import Ledger
 from cosim.results.reader import Run, load
 from cosim.results.summary_table import summary_table
 from cosim.results.writer import RunWriter
+from cosim.safety import Terminal, ends_on_signal, hardware_lines, on_signals, stops_on_key
 from cosim.scenario import Scenario, resolved_toml
 from cosim.scenario.secrets import without_passwords
 from cosim.world.build import build_world
@@ -92,6 +90,8 @@ def _alone(main: Coroutine[Any, Any, int]) -> int:
     """Run the event loop; of a group of errors the first that is the user's business comes through."""
     try:
         return asyncio.run(main)
+    except asyncio.CancelledError:
+        return INTERRUPTED
     except BaseExceptionGroup as group:
         raise _first(group) from group
 
@@ -106,7 +106,9 @@ def _first(group: BaseExceptionGroup) -> BaseException:
 async def _run(options: RunOptions) -> int:
     began = time.perf_counter()
     plan = plan_run(options)
-    console = Console(stderr=True)
+    await _forget_stop(plan)
+    terminal = Terminal(sys.stderr)
+    console = Console(file=cast("TextIO", terminal))
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
             setup, broker = await _set_up(plan, stack)
@@ -117,7 +119,7 @@ async def _run(options: RunOptions) -> int:
         world = setup.world
         writer = stack.enter_context(RunWriter(plan.out, force=options.force))
         stack.enter_context(findable(plan.out, plan.run_id, setup.url))
-        for line in _hardware(world, options):
+        for line in await hardware_lines(setup):
             click.echo(line, err=True)
         await _write_beginning(plan, setup, writer)
         accounts = account_names(world.roster.prosumers, world.roster.lams)
@@ -128,7 +130,7 @@ async def _run(options: RunOptions) -> int:
             control(setup, writer, ledger, plan.pacing, lambda _: progress.advance(bar))
         )
         failure: BaseExceptionGroup | None = None
-        with _ends_on_signal(clock) as signalled, _stops_on_key(clock):
+        with ends_on_signal(clock, setup, terminal) as signalled, stops_on_key(setup, progress.console.print):
             try:
                 await perform([*jobs, recorder.run, clock.run])
             except* SharegridError as group:
@@ -166,7 +168,14 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
     broker = await stack.enter_async_context(open_broker(plan.broker, port=plan.scenario.broker.port))
     options = plan.options
     setup = RunSetup(
-        world, plan.run_id, broker.url, owner, options.arm, options.observe, plan.out / QUARANTINE
+        world,
+        plan.run_id,
+        broker.url,
+        owner,
+        options.arm,
+        options.observe,
+        quarantine=plan.out / QUARANTINE,
+        stop_record=plan.out / RECORD,
     )
     return setup, broker
 
@@ -205,32 +214,16 @@ def _check_hardware(world: World, pacing: Pacing) -> None:
         raise RunError(f'hardware ({names}) lives in real time: add --pace real, or set clock = "run"')
 
 
-def _hardware(world: World, options: RunOptions) -> list[str]:
-    """What a user must know of the hardware before the run begins."""
-    hardware = [each for each in world.placement.hardware if each.kind != "meter"]
-    if not world.placement.hardware:
-        return []
-    armed = 0 if options.observe else sum(each.guard(arm=options.arm).armed for each in hardware)
-    counted = f"{len(world.placement.hardware)} devices, {len(hardware)} of them inverters, {armed} armed"
-    lines = [f"hardware: {counted}"]
-    if sys.stdin.isatty():
-        lines.append(f"press {KEY} to bring all devices to their safe values at once")
-    return lines
-
-
-@contextmanager
-def _stops_on_key(clock: Clock) -> Iterator[None]:
-    """A key in the terminal stops all devices, whatever process their gateway is in."""
-    node, tasks = clock.node, set()
-
-    def stop() -> None:
-        topic = node.topics.stop(node.name)
-        tasks.add(
-            asyncio.create_task(node.publish(topic, Stop, node.tick, reason=f"key {KEY} in the terminal"))
-        )
-
-    with on_key(stop):
-        yield
+async def _forget_stop(plan: RunPlan) -> None:
+    """Let a run that replaces another begin without its emergency stop; refuse any other of its name."""
+    if "://" in plan.broker:
+        force = plan.options.force
+        reason = await kept_stop(plan.broker, plan.run_id, clear=force)
+        if reason is not None and not force:
+            raise RunError(
+                f"run {plan.run_id} was stopped ({reason}): choose another --run-id, or add --force"
+            )
+    (plan.out / RECORD).unlink(missing_ok=True)
 
 
 def _feeder(scenario: Scenario) -> FeederOwner:
@@ -248,30 +241,6 @@ def _progress(console: Console) -> Progress:
     )
 
 
-@contextmanager
-def _ends_on_signal(clock: Clock) -> Iterator[list[int]]:
-    """Ctrl-C or a termination ends the run after the present interval; a second one ends it at once.
-
-    Yields the signals that came.
-    """
-    loop = asyncio.get_running_loop()
-    signalled: list[int] = []
-
-    def stop(number: int) -> None:
-        signalled.append(number)
-        loop.remove_signal_handler(number)
-        clock.stop()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, stop, number)
-    try:
-        yield signalled
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
 async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
     scenario = options.load()
     run_id = options.name()
@@ -282,12 +251,33 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
         owner = await stack.enter_async_context(_feeder(scenario))
         world = build_world(scenario, owner.layout)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
-        click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
-        await perform(
-            await stack.enter_async_context(
-                services(RunSetup(world, run_id, broker.url, owner, options.arm, options.observe), roles)
-            )
+        setup = RunSetup(
+            world,
+            run_id,
+            broker.url,
+            owner,
+            options.arm,
+            options.observe,
+            stop_record=options.directory() / RECORD,
         )
+        jobs = await stack.enter_async_context(services(setup, roles))
+        click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
+        for line in await hardware_lines(setup) if "devices" in roles else ():
+            click.echo(line, err=True)
+        main, signalled = asyncio.current_task(), []
+
+        def take(number: int) -> None:
+            signalled.append(number)
+            if main is not None:
+                main.cancel()
+
+        with on_signals(take):
+            try:
+                await perform(jobs)
+            except asyncio.CancelledError:
+                if not signalled:
+                    raise
+                return INTERRUPTED
     return 0
 
 

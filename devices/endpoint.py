@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from devices.errors import EndpointError
-from devices.limits import FREE, Guard
+from devices.limits import FREE, SetPointLimits
 
 _FORMS = "tcp://HOST:PORT/UNIT, rtu+tcp://HOST:PORT/UNIT or rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1"
 _DEFAULT_PORT = 502
@@ -117,7 +117,7 @@ class LiveProsumer(msgspec.Struct, frozen=True, kw_only=True):
     meter
         Meter at the connection point.
     pv, battery
-        Inverters, where it has them; ``pv_guard`` and ``battery_guard`` are what no set-point may leave.
+        Inverters, where it has them; ``pv_limits`` and ``battery_limits`` are what no set-point may leave.
     real_meter
         Whether the meter is hardware, which lives in real time.
     nominal_v
@@ -130,8 +130,8 @@ class LiveProsumer(msgspec.Struct, frozen=True, kw_only=True):
     meter: Endpoint
     pv: Endpoint | None = None
     battery: Endpoint | None = None
-    pv_guard: Guard = FREE
-    battery_guard: Guard = FREE
+    pv_limits: SetPointLimits = FREE
+    battery_limits: SetPointLimits = FREE
     real_meter: bool = False
     nominal_v: float = 230.0
     battery_efficiency: float = 1.0

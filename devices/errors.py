@@ -7,8 +7,10 @@ DeviceError              (a SharegridError)
 ├── StateFileError       a device's memory of its counters cannot be used
 ├── RangeError           a value does not fit its register
 ├── NotSunSpec           no SunSpec marker, or a broken chain of models
+├── LayoutChanged        a device shows other SunSpec models than before
 ├── MissingControl       a device has no model through which it could be commanded
 ├── CommandBarred        a device may not be commanded: it is not armed, or it was stopped
+├── AlreadyClaimed       another run commands the device
 ├── NotRealTime          hardware in a run that is not paced in real time
 ├── ServerError          an emulator could not open its port
 ├── DeviceUnreachable    nothing accepts the connection
@@ -57,12 +59,20 @@ class NotSunSpec(DeviceError):
     """No SunSpec marker at the known places, or a chain of models without an end."""
 
 
+class LayoutChanged(DeviceError):
+    """A device shows other SunSpec models than before, or at other places."""
+
+
 class MissingControl(DeviceError):
     """A device has no model or point through which it could be commanded."""
 
 
 class CommandBarred(DeviceError):
     """A device may not be commanded: it is not armed, or it was stopped."""
+
+
+class AlreadyClaimed(DeviceError):
+    """Another run commands the device."""
 
 
 class NotRealTime(DeviceError):

@@ -72,7 +72,7 @@ CODE = re.compile(rf"(?:{'|'.join((*PACKAGES, 'benchmarks', 'scripts'))})(?:\.\w
 PATH = re.compile(
     rf"(?:{'|'.join((*PACKAGES, 'benchmarks', 'scripts', 'docs', 'scenarios', 'tests'))})(?:/[\w.*-]+)+/?"
 )
-ARE_NO_FILES = ("sharegrid/v1",)  # topics
+ARE_NO_FILES = ("sharegrid/v1", "sharegrid/claims")  # topics
 TABLE_FILES = (".parquet", ".arrows")  # of a run
 
 

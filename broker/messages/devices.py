@@ -90,7 +90,14 @@ class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
     seconds: float | None = None
 
 
-@message("stop/{sender}", sender=("clock", "operator"), receivers="gateway", writer="sender", always=True)
+@message(
+    "stop/{sender}",
+    sender=("clock", "gateway", "operator"),
+    receivers="gateway",
+    writer="sender",
+    retained=True,
+    always=True,
+)
 class Stop(Message, frozen=True, tag="stop"):
     """Emergency stop: every device goes to its safe value and takes no set-point any more."""
 
@@ -108,7 +115,9 @@ class Stop(Message, frozen=True, tag="stop"):
 class Stopped(Message, frozen=True, tag="stopped"):
     """What a gateway did on an emergency stop: devices that it commands, and one line for each failure.
 
-    ``safe`` devices read back their safe value; ``observed`` ones are never written.
+    ``safe`` devices read back their safe value; ``observed`` ones are never written. ``states`` has a line
+    for each piece of hardware and for each device that is not safe yet. A message with ``is_update`` follows
+    whenever that changes, and where a stop is asked for again.
     """
 
     by: str
@@ -117,6 +126,8 @@ class Stopped(Message, frozen=True, tag="stopped"):
     safe: Count
     observed: Count
     failed: list[str]
+    states: list[str] = []
+    is_update: bool = False
 
 
 @message(

@@ -15,7 +15,7 @@ from cosim.scenario import Scenario, ScenarioError
 from cosim.scenario.hardware import DeviceEntry
 from devices.endpoint import Endpoint, LiveProsumer, parse_endpoint
 from devices.errors import DeviceError
-from devices.limits import Guard
+from devices.limits import SetPointLimits
 from devices.registers.profiles import load_profile
 from devices.registers.schema import Kind
 
@@ -33,12 +33,12 @@ class ExternalDevice:
         """Whether it lives in real time."""
         return self.entry.clock == "real"
 
-    def guard(self, *, arm: bool) -> Guard:
+    def limits(self, *, arm: bool) -> SetPointLimits:
         """What no set-point to it may leave; ``arm`` says that the run may command hardware."""
         entry = self.entry
         if not self.is_real:
-            return Guard()
-        return Guard(
+            return SetPointLimits()
+        return SetPointLimits(
             real=True,
             armed=arm and entry.armed,
             min_kw=entry.min_kw,
@@ -96,9 +96,9 @@ class DevicePlacement:
             meter=meter.endpoint if meter else emulated.meter,
             real_meter=bool(meter and meter.is_real),
             pv=pv.endpoint if pv else emulated.pv,
-            pv_guard=pv.guard(arm=arm) if pv else emulated.pv_guard,
+            pv_limits=pv.limits(arm=arm) if pv else emulated.pv_limits,
             battery=battery.endpoint if battery else emulated.battery,
-            battery_guard=battery.guard(arm=arm) if battery else emulated.battery_guard,
+            battery_limits=battery.limits(arm=arm) if battery else emulated.battery_limits,
         )
         return msgspec.structs.replace(changed, **_observed(changed)) if observe else changed
 
@@ -159,10 +159,10 @@ def _entry_wrong(
     return None
 
 
-def _observed(live: LiveProsumer) -> dict[str, Guard]:
+def _observed(live: LiveProsumer) -> dict[str, SetPointLimits]:
     return {
-        name: msgspec.structs.replace(guard, armed=False)
-        for name, guard in (("pv_guard", live.pv_guard), ("battery_guard", live.battery_guard))
+        name: msgspec.structs.replace(limits, armed=False)
+        for name, limits in (("pv_limits", live.pv_limits), ("battery_limits", live.battery_limits))
     }
 
 

@@ -174,10 +174,11 @@ class Recorder:
         )
 
     def _take_stopped(self, stopped: Stopped) -> None:
-        self.counts.stops += 1
+        self.counts.stops += not stopped.is_update
         commanded = stopped.devices - stopped.observed
         detail = f"{stopped.reason}: {stopped.safe} of {commanded} devices at their safe values"
-        event = {"tick": stopped.tick, "kind": "stop", "source": stopped.by, "detail": detail}
+        kind = "stop-update" if stopped.is_update else "stop"
+        event = {"tick": stopped.tick, "kind": kind, "source": stopped.by, "detail": detail}
         self.writer.event(event | {"failed": stopped.failed})
 
     def _time_step(self, step: Step) -> None:

@@ -3,13 +3,16 @@
 Whatever goes wrong becomes one of our own errors. After a time-out the connection is made anew, because a
 late answer would be taken for the next one. A unit that stays silent is left alone for longer and longer, and
 a link on which nobody answers fails at once for a while, so that the dead do not hold up the living.
+
+A unit in a hurry, as in an emergency stop, passes all of this: what is under way for others is broken off,
+and no pause holds it up.
 """
 
 import asyncio
 import logging
 import struct
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from pymodbus import FramerType
@@ -30,6 +33,8 @@ from devices.errors import (
 MOST_WRITTEN = 123
 _SILENT_IN_A_ROW = 3
 _LONGEST_PAUSE_S = 60.0
+# How long a unit in a hurry is waited for, unless it has taken longer before [s].
+_HURRIED_TIMEOUT_S = 0.4
 
 # Every failure is raised as one of our errors; the client would log it a second time.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
@@ -73,6 +78,11 @@ class Connection:
     retry_after_s
         How long a silent unit or a dead link is left alone [s]; doubled for a unit with each further
         silence, up to a minute.
+
+    Attributes
+    ----------
+    connects
+        How often the connection was made.
     """
 
     def __init__(self, link: Link, timeout_s: float = 1.0, retry_after_s: float = 2.0) -> None:
@@ -85,6 +95,21 @@ class Connection:
         self._dead_until = 0.0
         self._silent_in_a_row = 0
         self._silences: dict[int, _Silence] = {}
+        self.connects = 0
+        self._hurried: set[int] = set()
+        self._hurried_waiting = 0
+        self._under_way: asyncio.Task[ModbusPDU] | None = None
+        self._serves_hurried = False
+        self._slowest_s: dict[int, float] = {}
+
+    def hurry(self, unit: int) -> None:
+        """Let requests to a unit pass all others and every pause; what is under way now is broken off."""
+        self._hurried.add(unit)
+        self._break_off()
+
+    def relax(self, unit: int) -> None:
+        """End what `hurry` began."""
+        self._hurried.discard(unit)
 
     async def read(self, unit: int, address: int, count: int, function: int = 3) -> bytes:
         """Read registers.
@@ -110,11 +135,13 @@ class Connection:
         DeviceUnreachable, DeviceTimeout, DeviceRefused, MalformedReply
             As `devices.errors` explains.
         """
-        async with self._lock:
-            client = await self._connected(unit)
+
+        def ask(client: Client) -> Awaitable[ModbusPDU]:
             self.counts.reads += 1
-            ask = client.read_holding_registers if function == 3 else client.read_input_registers
-            reply = await self._answer(ask(address, count=count, device_id=unit), unit)
+            read = client.read_holding_registers if function == 3 else client.read_input_registers
+            return read(address, count=count, device_id=unit)
+
+        reply = await self._request(unit, ask)
         if len(reply.registers) != count:
             raise self._counted(
                 MalformedReply(
@@ -125,15 +152,16 @@ class Connection:
 
     async def write(self, unit: int, address: int, words: Sequence[int], function: int = 16) -> None:
         """Write holding registers, all at once or with function 6 one by one; errors as in `read`."""
-        async with self._lock:
-            client = await self._connected(unit)
-            if function == 16:
+        runs = [(address, words)] if function == 16 else [(address + k, [w]) for k, w in enumerate(words)]
+        for place, run in runs:
+
+            def ask(client: Client, place: int = place, run: Sequence[int] = run) -> Awaitable[ModbusPDU]:
                 self.counts.writes += 1
-                await self._answer(client.write_registers(address, list(words), device_id=unit), unit)
-                return
-            for place, word in enumerate(words, start=address):
-                self.counts.writes += 1
-                await self._answer(client.write_register(place, word, device_id=unit), unit)
+                if function == 16:
+                    return client.write_registers(place, list(run), device_id=unit)
+                return client.write_register(place, run[0], device_id=unit)
+
+            await self._request(unit, ask)
 
     def silent(self, unit: int) -> int:
         """How often in a row a unit gave no answer."""
@@ -143,6 +171,54 @@ class Connection:
         """Close the connection; a later request opens it again."""
         self._drop()
         await asyncio.sleep(0)
+
+    async def _request(self, unit: int, ask: Callable[[Client], Awaitable[ModbusPDU]]) -> ModbusPDU:
+        """Make one request when its turn comes; those of units in a hurry come first."""
+        is_hurried = unit in self._hurried
+        self._hurried_waiting += is_hurried
+        if is_hurried:
+            self._break_off()
+        try:
+            async with self._lock:
+                if self._hurried_waiting and not is_hurried:
+                    raise self._given_way(unit)
+                self._serves_hurried = is_hurried
+                self._under_way = asyncio.create_task(self._exchange(unit, ask))
+                try:
+                    return await self._under_way
+                except asyncio.CancelledError:
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise
+                    raise self._given_way(unit) from None
+                finally:
+                    self._under_way = None
+        finally:
+            self._hurried_waiting -= is_hurried
+
+    async def _exchange(self, unit: int, ask: Callable[[Client], Awaitable[ModbusPDU]]) -> ModbusPDU:
+        began = time.monotonic()
+        if unit not in self._hurried:
+            reply = await self._answer(ask(await self._connected(unit)), unit)
+        else:
+            patience_s = max(_HURRIED_TIMEOUT_S, 2.0 * self._slowest_s.get(unit, 0.0))
+            try:
+                async with asyncio.timeout(min(patience_s, self._timeout_s)):
+                    reply = await self._answer(ask(await self._connected(unit)), unit)
+            except TimeoutError:
+                raise self._counted(
+                    DeviceTimeout(f"{self._name(unit)} did not answer in time; check its power")
+                ) from None
+        self._slowest_s[unit] = max(self._slowest_s.get(unit, 0.0), time.monotonic() - began)
+        return reply
+
+    def _break_off(self) -> None:
+        """End the request under way, unless it is one in a hurry itself."""
+        if self._under_way is not None and not self._serves_hurried:
+            self._under_way.cancel()
+
+    def _given_way(self, unit: int) -> DeviceError:
+        return self._counted(DeviceTimeout(f"a request to {self._name(unit)} gave way to an emergency stop"))
 
     def _drop(self) -> None:
         if self._client is not None:
@@ -159,9 +235,10 @@ class Connection:
 
     async def _connected(self, unit: int) -> Client:
         now = time.monotonic()
-        if now < self._dead_until:
+        is_hurried = unit in self._hurried
+        if now < self._dead_until and not is_hurried:
             raise self._unreachable()
-        if unit in self._silences and now < self._silences[unit].until:
+        if unit in self._silences and now < self._silences[unit].until and not is_hurried:
             times = self._silences[unit].times
             raise self._counted(
                 DeviceTimeout(
@@ -173,10 +250,16 @@ class Connection:
             return self._client
         self._drop()
         client = _make_client(self.link, self._timeout_s)
-        if not await client.connect():
+        try:
+            is_connected = await client.connect()
+        except asyncio.CancelledError:
+            client.close()
+            raise
+        if not is_connected:
             self._dead_until = time.monotonic() + self._retry_after_s
             raise self._unreachable()
         self._client = client
+        self.connects += 1
         return client
 
     def _unreachable(self) -> DeviceError:

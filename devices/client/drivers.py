@@ -3,17 +3,19 @@
 Meters give power positive on import; inverters positive on generation or discharge.
 """
 
-from collections.abc import Iterable
-from functools import lru_cache
-from pathlib import Path
+import math
+import time
+from collections.abc import Mapping
 
 import msgspec
 
-from devices.client.unit import Unit
+from devices.client.quantities import Quantities
+from devices.client.unit import CONSTANT_S, Unit
+from devices.errors import LayoutChanged
+from devices.limits import FREE, SetPointLimits, may_leave, released_kw
 from devices.physics import battery
-from devices.registers.commands import Command, Ratings, release, set_power
-from devices.registers.profiles import load_profile
-from devices.registers.schema import QUANTITIES, conversion
+from devices.registers.commands import Command, Ratings, choose, release, set_power
+from devices.registers.schema import QUANTITIES
 
 _VOLTAGES = ("v_l1_v", "v_l2_v", "v_l3_v")
 _RATINGS = ("rating_kw", "charge_kw", "discharge_kw", "capacity_kwh")
@@ -44,71 +46,6 @@ class InverterValues(msgspec.Struct, frozen=True):
     soc: float | None = None
 
 
-class _Term(msgspec.Struct, frozen=True):
-    """Points whose sum is a quantity, once multiplied with ``factor``."""
-
-    quantity: str
-    names: tuple[str, ...]
-    factor: float
-
-    def value(self, read: dict[str, float | None]) -> float | None:
-        """What was read; points that are not implemented are left out of a sum."""
-        if len(self.names) == 1:
-            told = read.get(self.names[0])
-            return None if told is None else told * self.factor
-        known = [value for name in self.names if (value := read.get(name)) is not None]
-        return self.factor * sum(known) if known else None
-
-
-@lru_cache(maxsize=1000)
-def _terms(profile_name: str, folder: Path | None, wanted: tuple[str, ...]) -> tuple[_Term, ...]:
-    """All points through which quantities may be told, in order of preference."""
-    profile = load_profile(profile_name, folder)
-    units = QUANTITIES[profile.kind]
-    return tuple(
-        _Term(quantity, names, conversion(profile.point(names[0]).unit, units[quantity]) or 1.0)
-        for quantity in wanted
-        for names in profile.alternatives(quantity)
-    )
-
-
-class Quantities:
-    """Quantities of one device, each through the first of its points that the device tells.
-
-    Which point that is shows at the first good reading; later ones ask for no others.
-    """
-
-    def __init__(self, unit: Unit, wanted: Iterable[str]) -> None:
-        self._unit = unit
-        self._wanted = tuple(q for q in wanted if q in unit.profile.quantities)
-        self._terms = self._all_terms()
-        self._names = _names(self._terms)
-        self._walks = unit.walks
-
-    async def read(self) -> dict[str, float | None]:
-        """Values by quantity; what the device does not tell is left out. Raises `DeviceError`."""
-        if self._walks != self._unit.walks:
-            self._terms = self._all_terms()
-            self._names = _names(self._terms)
-        read = await self._unit.read(self._names)
-        found: dict[str, float | None] = {}
-        used: list[_Term] = []
-        for term in self._terms:
-            if found.get(term.quantity) is None:
-                value = term.value(read)
-                if value is not None:
-                    found[term.quantity] = value
-                    used.append(term)
-        if self._walks != self._unit.walks:
-            self._walks = self._unit.walks
-            self._terms = (*used, *(term for term in self._terms if term.quantity not in found))
-            self._names = _names(self._terms)
-        return found
-
-    def _all_terms(self) -> tuple[_Term, ...]:
-        return _terms(self._unit.endpoint.profile, self._unit.folder, self._wanted)
-
-
 class Meter:
     """Client of a meter."""
 
@@ -131,20 +68,63 @@ class Meter:
         )
 
 
-class Inverter:
-    """Client of an inverter, of PV or of a battery."""
+class Applied(msgspec.Struct, frozen=True):
+    """What an inverter shows after a command.
 
-    def __init__(self, unit: Unit) -> None:
+    Attributes
+    ----------
+    power_kw
+        What was asked for, within the limits [kW]; ``None`` where control was given back.
+    revert_s
+        Seconds after which it falls back by itself, as it shows them; infinity where it never does.
+    ignores_revert
+        Whether it was to fall back and does not show the time for that.
+    """
+
+    power_kw: float | None
+    revert_s: float = math.inf
+    ignores_revert: bool = False
+
+
+class Inverter:
+    """Client of an inverter, of PV or of a battery.
+
+    Parameters
+    ----------
+    unit
+        The device.
+    limits
+        What no set-point may leave.
+    """
+
+    def __init__(self, unit: Unit, limits: SetPointLimits = FREE) -> None:
         self.unit = unit
+        self.limits = limits
         self._state = Quantities(unit, ("p_kw", "soc"))
         self._plate = Quantities(unit, _RATINGS)
         self._ratings: Ratings | None = None
-        self._rated_walk = 0
+        self._rated = (0.0, 0, 0)
 
-    async def ratings(self) -> Ratings:
-        """Ratings, asked for once and whenever the device was located anew; raises `DeviceError`."""
-        if self._ratings is None or self._rated_walk != self.unit.walks:
-            plate = await self._plate.read()
+    async def ratings(self, fresh_s: float = CONSTANT_S) -> Ratings:
+        """Ratings, read again when they are older, after each reconnect and when the device was located anew.
+
+        Parameters
+        ----------
+        fresh_s
+            How old they may be [s].
+
+        Raises
+        ------
+        DeviceError
+            The device cannot be read.
+        """
+        at, walks, connects = self._rated
+        is_old = time.monotonic() - at >= fresh_s or (walks, connects) != (
+            self.unit.walks,
+            self.unit.connects,
+        )
+        if self._ratings is None or is_old:
+            plate = await self._plate.read(fresh_s)
             power = plate.get("rating_kw")
             self._ratings = Ratings(
                 power,
@@ -152,8 +132,12 @@ class Inverter:
                 plate.get("discharge_kw") or power,
                 plate.get("capacity_kwh"),
             )
-            self._rated_walk = self.unit.walks
+            self._rated = time.monotonic(), self.unit.walks, self.unit.connects
         return self._ratings
+
+    async def power_kw(self) -> float | None:
+        """Power now [kW], + generation or discharge; ``None`` where it is not told. Raises `DeviceError`."""
+        return (await self._state.read()).get("p_kw")
 
     async def pv_values(self) -> InverterValues:
         """Generation and what it can be limited to: zero to the rating, sun permitting."""
@@ -186,8 +170,11 @@ class Inverter:
         )
         return InverterValues(p_kw, -float(charge_kw[0]), float(discharge_kw[1]), soc)
 
-    async def command(self, power_kw: float | None, valid_s: float) -> Command:
+    async def command(self, power_kw: float | None, valid_s: float) -> Applied:
         """Write a set-point, or give control back for ``None``, and read it back.
+
+        A device that could leave its envelope is not left to itself: giving control back limits PV to the
+        most that it may generate, and lets a battery idle.
 
         Parameters
         ----------
@@ -198,22 +185,62 @@ class Inverter:
 
         Returns
         -------
-        Command
-            What was written.
+        Applied
+            What the device shows afterwards.
 
         Raises
         ------
         DeviceError
             It cannot be commanded, reached, or shows other values than were written.
         """
-        has, where, profile = (await self.unit.map()).places, str(self.unit.endpoint), self.unit.profile
+        # Hardware may have been set otherwise since its ratings and scale factors were read.
+        fresh_s = 0.0 if self.limits.real else CONSTANT_S
+        try:
+            return await self._command(power_kw, valid_s, fresh_s)
+        except LayoutChanged:
+            return await self._command(power_kw, valid_s, 0.0)
+
+    async def revert_point(self) -> str | None:
+        """Point of the time after which it falls back, where it has one that it implements."""
+        has, profile = (await self.unit.map()).places, self.unit.profile
+        name = choose(profile.commands.set, has, str(self.unit.endpoint)).revert
+        if name is None or name not in has:
+            return None
+        return name if (await self.unit.read((name,))).get(name) is not None else None
+
+    async def fallback_stays_within(self) -> bool:
+        """Whether what it falls back to lies within its envelope; raises `DeviceError`."""
+        limits, profile = self.limits, self.unit.profile
+        ratings = await self.ratings()
+        if not limits.has_envelope or not may_leave(limits, *ratings.range_kw(profile.kind)):
+            return True
+        recipe = choose(profile.commands.set, (await self.unit.map()).places, str(self.unit.endpoint))
+        named = tuple(
+            n for batch in recipe.writes for n, what in batch.items() if what in ("fallback enable",)
+        )
+        read = await self.unit.read(named) if named else {}
+        return any(read.get(name) is not None for name in named)
+
+    async def _command(self, power_kw: float | None, valid_s: float, fresh_s: float) -> Applied:
+        where, profile, limits = str(self.unit.endpoint), self.unit.profile, self.limits
+        if power_kw is None and limits.has_envelope:
+            ratings = await self.ratings(fresh_s)
+            if may_leave(limits, *ratings.range_kw(profile.kind)):
+                power_kw, valid_s = released_kw(limits, profile.kind, ratings.power_kw), 0.0
         if power_kw is None:
-            command = release(profile, has, where)
-        else:
-            command = set_power(profile, has, await self.ratings(), power_kw, valid_s, where)
-        await self.unit.command(command)
-        return command
+            await self.unit.command(release(profile, (await self.unit.map()).places, where), fresh_s)
+            self.unit.forget()
+            return Applied(None)
+        ratings = await self.ratings(fresh_s)
+        has = (await self.unit.map()).places
+        command = set_power(profile, has, ratings, power_kw, valid_s, where, limits)
+        shown = await self.unit.command(command, fresh_s)
+        revert_s = _shown_revert_s(command, shown)
+        return Applied(power_kw, revert_s, math.isinf(revert_s) and not math.isinf(command.revert_s))
 
 
-def _names(terms: Iterable[_Term]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for term in terms for name in term.names))
+def _shown_revert_s(command: Command, shown: Mapping[str, float | None]) -> float:
+    """Revert time that a device keeps to; infinity where it shows none, whatever was written."""
+    if math.isinf(command.revert_s) or command.revert_point is None:
+        return math.inf
+    return shown.get(command.revert_point) or math.inf

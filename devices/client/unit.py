@@ -1,22 +1,29 @@
 """One Modbus unit as a client sees it: named points in and out, wherever they stand."""
 
+import time
 from pathlib import Path
 
 from devices.client.connection import Connection
+from devices.client.read_back import corrected, differing
 from devices.endpoint import Endpoint
-from devices.errors import IllegalAddress, MissingControl, ReadBackMismatch
-from devices.registers.commands import Command
-from devices.registers.point_map import Plan, PointMap, point_map
-from devices.registers.points import decode_bytes, encode
+from devices.errors import IllegalAddress, LayoutChanged, MissingControl, ReadBackMismatch
+from devices.registers.commands import Command, command_words
+from devices.registers.point_map import Place, Plan, PointMap, point_map
+from devices.registers.points import decode_bytes
 from devices.registers.profiles import load_profile
 from devices.registers.sunspec import Chain, Chains
+
+CONSTANT_S = 60.0
+"""How long ratings and scale factors are believed without being read again [s]."""
+
+_ATTEMPTS = 2
 
 
 class Unit:
     """Client of one device.
 
     The chain of a SunSpec device is walked at the first contact, and again after the device refused an
-    address, as it may after a change of firmware.
+    address or showed another header, as it may after a change of firmware.
 
     Parameters
     ----------
@@ -51,12 +58,29 @@ class Unit:
         self.folder = folder
         self._chains = chains or Chains()
         self._map: PointMap | None = None
-        self._sf: dict[str, int | None] = {}
+        self._scale_factors: dict[str, int | None] = {}
+        self._scales_read: dict[str, tuple[float, int]] = {}
+        self._written: dict[str, bytes] = {}
+
+    @property
+    def connects(self) -> int:
+        """How often the connection was made; constants may be others after each time."""
+        return self._connection.connects
+
+    def hurry(self) -> None:
+        """Let requests to this unit pass all others and every pause, until `relax`."""
+        self._connection.hurry(self.endpoint.unit)
+
+    def relax(self) -> None:
+        """End what `hurry` began."""
+        self._connection.relax(self.endpoint.unit)
 
     async def map(self) -> PointMap:
         """Where its points stand; raises `DeviceError` where it cannot be asked."""
         if self._map is None:
-            self._sf.clear()
+            self._scale_factors.clear()
+            self._scales_read.clear()
+            self._written.clear()
             self.walks += 1
             chain: Chain = ()
             if self.profile.sunspec:
@@ -64,13 +88,15 @@ class Unit:
             self._map = point_map(self.endpoint.profile, self.folder, chain)
         return self._map
 
-    async def read(self, names: tuple[str, ...]) -> dict[str, float | None]:
+    async def read(self, names: tuple[str, ...], fresh_s: float = CONSTANT_S) -> dict[str, float | None]:
         """Read numeric points, in as few requests as their places allow.
 
         Parameters
         ----------
         names
             Points of the profile.
+        fresh_s
+            How old scale factors may be that do not change while the device runs [s].
 
         Returns
         -------
@@ -83,57 +109,134 @@ class Unit:
         DeviceError
             The device cannot be read.
         """
-        plan = await self._planned(names)
-        return plan.decode(await self._fetch(plan), self._sf)
+        plan, replies = await self._replies(names, fresh_s)
+        return self._decoded(plan, replies)
 
-    async def command(self, command: Command) -> None:
+    async def command(self, command: Command, fresh_s: float = CONSTANT_S) -> dict[str, float | None]:
         """Write points and read them back; what holds already and needs no renewal is not written.
+
+        A device may round what it is sent. Where that brings a power beyond its bounds, it is written once
+        more by so much less.
+
+        Parameters
+        ----------
+        command
+            What to write.
+        fresh_s
+            How old scale factors may be [s]; 0 reads them before anything is written.
+
+        Returns
+        -------
+        dict
+            What the device shows of the points that were written.
 
         Raises
         ------
         ReadBackMismatch
             A point reads back otherwise than written; names it and both values.
+        LayoutChanged
+            The points stand elsewhere than when the command was made; nothing was written.
         DeviceError
             The device cannot be reached, refuses, or a value does not fit its register.
         """
         places = (await self.map()).places
-        values = {name: value for batch in command.writes for name, value in batch.items()}
-        if missing := values.keys() - places.keys():
+        walks = self.walks
+        names = tuple(command.values)
+        if missing := set(names) - places.keys():
             raise MissingControl(f"{self.endpoint} has no point {min(missing)}; check its profile")
-        names = tuple(values)
-        if any(places[name].scale is not None and places[name].scale not in self._sf for name in names):
-            await self.read(names)
-        words = {name: encode(places[name].point, value, self._scale(name)) for name, value in values.items()}
-        wanted = {name: b"".join(word.to_bytes(2, "big") for word in words[name]) for name in names}
-        if not command.renew and await self._raw(names) == wanted:
-            return
+        if not command.renew or any(not self._is_known(places[name].scale, fresh_s) for name in names):
+            plan, replies = await self._replies(names, fresh_s)
+            if self.walks != walks:
+                raise LayoutChanged(f"{self.endpoint} shows other SunSpec models than before; ask again")
+            shown = self._decoded(plan, replies)
+            if not command.renew and plan.words(replies) == _joined(self._words_of(command, places)):
+                return shown
+        for left in reversed(range(_ATTEMPTS)):
+            words = self._words_of(command, places)
+            await self._write_all(command, words)
+            plan, replies = await self._replies(names, fresh_s)
+            if self.walks != walks:
+                raise LayoutChanged(f"{self.endpoint} shows other SunSpec models than before; ask again")
+            shown, back = self._decoded(plan, replies), plan.words(replies)
+            wanted = _joined(words)
+            lacking = {n for n in command.optional if n in back and _is_absent(places[n], back[n])}
+            wrong = differing(command, {n: places[n].point for n in names}, shown, back, wanted, lacking)
+            if wrong:
+                raise ReadBackMismatch(
+                    f"{self.endpoint} shows {back[wrong].hex(' ', 2)} in {wrong} after "
+                    f"{wanted[wrong].hex(' ', 2)} was written; check that it allows remote control"
+                )
+            again = corrected(command, shown)
+            if again is None:
+                self._remember(back, places)
+                return shown
+            command = again
+            if not left:
+                break
+        raise ReadBackMismatch(
+            f"{self.endpoint} rounds what is written to a power beyond its envelope; widen it"
+        )
+
+    async def overwritten(self) -> list[str]:
+        """Points that hold other values than `command` left there; raises `DeviceError`."""
+        if not self._written:
+            return []
+        plan, replies = await self._replies(tuple(self._written), CONSTANT_S)
+        back = plan.words(replies)
+        return [
+            f"{name} shows {back[name].hex(' ', 2)} where {was.hex(' ', 2)} was written"
+            for name, was in self._written.items()
+            if name in back and back[name] != was
+        ]
+
+    def forget(self) -> None:
+        """What was written is no longer expected to stand there."""
+        self._written.clear()
+
+    def _remember(self, back: dict[str, bytes], places: dict[str, Place]) -> None:
+        """Note what the device shows after a command, but for times, which may run."""
+        self._written.update({name: data for name, data in back.items() if places[name].point.unit != "s"})
+
+    def _words_of(self, command: Command, places: dict[str, Place]) -> dict[str, list[int]]:
+        def scale_factor(name: str) -> int | None:
+            place = places[name]
+            return int(place.point.sf or 0) if place.scale is None else self._scale_factors.get(place.scale)
+
+        points = {name: places[name].point for name in command.values}
+        return command_words(command, points, scale_factor, str(self.endpoint))
+
+    async def _write_all(self, command: Command, words: dict[str, list[int]]) -> None:
         for batch in command.writes:
             for address, run in (await self.map()).runs({name: words[name] for name in batch}):
                 await self._write(address, run)
-        back = await self._raw(names)
-        for name in names:
-            lacking = name in command.optional and decode_bytes(places[name].point, back[name]) is None
-            if back[name] != wanted[name] and not lacking:
-                raise ReadBackMismatch(
-                    f"{self.endpoint} shows {back[name].hex(' ', 2)} in {name} after "
-                    f"{wanted[name].hex(' ', 2)} was written; check that it allows remote control"
-                )
 
-    async def _planned(self, names: tuple[str, ...]) -> Plan:
-        points = await self.map()
-        plan = points.plan(names)
-        if all(field.name in self._sf for field in plan.scales):
-            return points.plan(names, constants=False)
-        return plan
+    async def _replies(self, names: tuple[str, ...], fresh_s: float) -> tuple[Plan, list[bytes]]:
+        """Replies of a plan whose models stand where they stood, or were located anew just now."""
+        model: str | None = None
+        for _ in range(2):
+            points = await self.map()
+            plan = points.plan(names)
+            if all(self._is_known(field.name, fresh_s) for field in plan.scales):
+                plan = points.plan(names, constants=False)
+            replies = await self._fetch(plan)
+            model = plan.moved(replies)
+            if model is None:
+                return plan, replies
+            self._map = None
+        raise LayoutChanged(f"{self.endpoint} moves its SunSpec {model} about; see that nobody restarts it")
 
-    async def _raw(self, names: tuple[str, ...]) -> dict[str, bytes]:
-        plan = await self._planned(names)
-        return plan.words(await self._fetch(plan))
+    def _decoded(self, plan: Plan, replies: list[bytes]) -> dict[str, float | None]:
+        values = plan.decode(replies, self._scale_factors)
+        read = time.monotonic(), self.connects
+        self._scales_read.update({field.name: read for field in plan.scales})
+        return values
 
-    def _scale(self, name: str) -> int:
-        assert self._map is not None
-        place = self._map.places[name]
-        return self._sf.get(place.scale) or 0 if place.scale is not None else int(place.point.sf or 0)
+    def _is_known(self, scale: str | None, fresh_s: float) -> bool:
+        """Whether a scale factor needs no reading."""
+        if scale is None:
+            return True
+        at, connects = self._scales_read.get(scale, (0.0, -1))
+        return connects == self.connects and time.monotonic() - at < fresh_s
 
     async def _fetch(self, plan: Plan) -> list[bytes]:
         unit, read = self.endpoint.unit, self._connection.read
@@ -154,3 +257,11 @@ class Unit:
         except IllegalAddress:
             self._map = None
             raise
+
+
+def _joined(words: dict[str, list[int]]) -> dict[str, bytes]:
+    return {name: b"".join(word.to_bytes(2, "big") for word in each) for name, each in words.items()}
+
+
+def _is_absent(place: Place, data: bytes) -> bool:
+    return decode_bytes(place.point, data) is None

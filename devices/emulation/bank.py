@@ -127,6 +127,10 @@ class Bank:
         words: NDArray[np.uint16] = encode_column(point, [value], self._scale_at(point, row))[0]
         return words
 
+    def scale_at(self, row: int, name: str) -> int:
+        """Scale factor of a numeric point in one row."""
+        return self._scale_at(self.layout.points[name], row)
+
     def keep_defaults(self) -> None:
         """Take the controls as they are now for those that a restart brings back."""
         self._defaults = self.words.copy()

@@ -19,7 +19,17 @@ from devices.client.unit import Unit
 from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.gateway.actuator import Actuator, attempt
-from devices.gateway.polling import Ask, Device, Got, Memory, ask_battery, ask_meter, ask_pv, poll_link
+from devices.gateway.polling import (
+    Device,
+    Memory,
+    PollItem,
+    PollResult,
+    check_written,
+    poll_battery,
+    poll_link,
+    poll_meter,
+    poll_pv,
+)
 from devices.gateway.reading import Outcome, Reading
 from devices.registers.sunspec import Chains
 
@@ -48,6 +58,8 @@ class Gateway:
     ----------
     problems
         One line for each device that failed in the last poll.
+    overwritten
+        One line for each piece of hardware that the last poll found written to by another master.
     stopped
         Why all devices were stopped; empty while they may be commanded.
     simulated_s
@@ -67,6 +79,7 @@ class Gateway:
     ) -> None:
         self.prosumers = tuple(prosumers)
         self.problems: list[str] = []
+        self.overwritten: list[str] = []
         self.stopped = ""
         self.simulated_s: float | None = None
         self._interval_s = interval_s
@@ -75,7 +88,7 @@ class Gateway:
         self._poll_limit_s = poll_limit_s
         self._profiles = profiles
         self._connections: dict[Link, Connection] = {}
-        self._queues: dict[Connection, list[Ask]] = {}
+        self._queues: dict[Connection, list[PollItem]] = {}
         self._chains = Chains()
         self._devices: dict[str, dict[Device, Actuator]] = {}
         self._readers: dict[str, Meter] = {}
@@ -114,20 +127,21 @@ class Gateway:
         list of Reading
             One for each prosumer, in order. A device that fails never fails the poll.
         """
-        got = Got({}, {}, [])
+        result = PollResult()
         await asyncio.gather(
             *(
-                poll_link(connection, asks, got, inverters=inverters, limit_s=self._poll_limit_s)
-                for connection, asks in self._queues.items()
+                poll_link(connection, items, result, inverters=inverters, limit_s=self._poll_limit_s)
+                for connection, items in self._queues.items()
             )
         )
-        self.problems = sorted(got.problems)
-        return [self._reading(prosumer, got, inverters) for prosumer in self.prosumers]
+        self.problems = sorted(result.problems)
+        self.overwritten = sorted(result.overwritten)
+        return [self._reading(prosumer, result, inverters) for prosumer in self.prosumers]
 
     @property
     def hardware(self) -> list[str]:
         """Addresses of all real devices."""
-        found = [str(actuator.inverter.unit.endpoint) for actuator in self.actuators if actuator.guard.real]
+        found = [str(actuator.inverter.unit.endpoint) for actuator in self.actuators if actuator.limits.real]
         return found + [str(p.meter) for p in self.prosumers if p.real_meter]
 
     def commands(self, prosumer: str) -> bool:
@@ -136,10 +150,10 @@ class Gateway:
 
     def is_real(self, prosumer: str) -> bool:
         """Whether one of a prosumer's devices that are commanded is hardware."""
-        return any(actuator.guard.real for actuator in self._devices[prosumer].values())
+        return any(actuator.limits.real for actuator in self._devices[prosumer].values())
 
     def in_force(self, prosumer: str) -> list[DeviceSetPoint]:
-        """Set-points that a prosumer's devices go by, within their guards."""
+        """Set-points that a prosumer's devices go by, within their limits."""
         return [
             DeviceSetPoint(device=device, power_kw=actuator.in_force_kw)
             for device, actuator in self._devices[prosumer].items()
@@ -195,15 +209,21 @@ class Gateway:
 
         Devices that are only observed are left alone. What fails is tried again by `tend`.
         """
-        self.stopped = reason
+        self.bar(reason)
         return await attempt(list(self.actuators), partial(_stop, reason=reason))
+
+    def bar(self, reason: str) -> None:
+        """Let no device take a set-point any more."""
+        self.stopped = self.stopped or reason
+        for actuator in self.actuators:
+            actuator.bar(self.stopped)
 
     async def hand_back(self) -> list[str]:
         """Release hardware that was set, at the end of a run; returns what failed.
 
         Hardware that was stopped stays at its safe value.
         """
-        real = [actuator for actuator in self.actuators if actuator.guard.real and not actuator.stopped]
+        real = [actuator for actuator in self.actuators if actuator.limits.real and not actuator.stopped]
         return await attempt(real, Actuator.hand_back)
 
     async def close(self) -> None:
@@ -215,17 +235,20 @@ class Gateway:
         devices = self._devices[prosumer.id] = {}
         meter = Meter(self._unit(prosumer.meter))
         self._readers[prosumer.id] = meter
-        self._enqueue(prosumer.meter, is_meter=True, read=partial(ask_meter, prosumer.id, meter))
+        self._enqueue(prosumer.meter, is_meter=True, read=partial(poll_meter, prosumer.id, meter))
         if prosumer.pv is not None:
-            pv = Inverter(self._unit(prosumer.pv))
-            devices["pv"] = Actuator(pv, "pv", prosumer.pv_guard, self._now)
-            self._enqueue(prosumer.pv, is_meter=False, read=partial(ask_pv, prosumer.id, pv))
+            pv = Inverter(self._unit(prosumer.pv), prosumer.pv_limits)
+            devices["pv"] = Actuator(pv, "pv", self._now, prosumer.id)
+            self._enqueue(prosumer.pv, is_meter=False, read=partial(poll_pv, prosumer.id, pv))
         if prosumer.battery is not None:
-            battery = Inverter(self._unit(prosumer.battery))
-            actuator = Actuator(battery, "battery", prosumer.battery_guard, self._now)
-            devices["battery"] = actuator
-            read = partial(ask_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
+            battery = Inverter(self._unit(prosumer.battery), prosumer.battery_limits)
+            devices["battery"] = Actuator(battery, "battery", self._now, prosumer.id)
+            read = partial(poll_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
             self._enqueue(prosumer.battery, is_meter=False, read=read)
+        for actuator in devices.values():
+            if actuator.limits.real and actuator.limits.armed:
+                endpoint = actuator.inverter.unit.endpoint
+                self._enqueue(endpoint, is_meter=False, read=partial(check_written, actuator))
 
     def _unit(self, endpoint: Endpoint) -> Unit:
         link = endpoint.link
@@ -234,16 +257,18 @@ class Gateway:
             self._queues[self._connections[link]] = []
         return Unit(self._connections[link], endpoint, self._profiles, self._chains)
 
-    def _enqueue(self, endpoint: Endpoint, *, is_meter: bool, read: Callable[[Got], Awaitable[None]]) -> None:
-        self._queues[self._connections[endpoint.link]].append(Ask(endpoint.unit, is_meter, read))
+    def _enqueue(
+        self, endpoint: Endpoint, *, is_meter: bool, read: Callable[[PollResult], Awaitable[None]]
+    ) -> None:
+        self._queues[self._connections[endpoint.link]].append(PollItem(endpoint.unit, is_meter, read))
 
-    def _reading(self, prosumer: LiveProsumer, got: Got, inverters: bool) -> Reading:
+    def _reading(self, prosumer: LiveProsumer, result: PollResult, inverters: bool) -> Reading:
         devices = tuple(
-            self._state(prosumer.id, device, got.inverters.get((prosumer.id, device)))
+            self._state(prosumer.id, device, result.inverters.get((prosumer.id, device)))
             for device in (self._devices[prosumer.id] if inverters else ())
         )
         memory = self._meters[prosumer.id]
-        quality, meter = memory.remember(got.meters.get(prosumer.id))
+        quality, meter = memory.remember(result.meters.get(prosumer.id))
         if meter is None:
             return Reading(prosumer=prosumer.id, quality=quality, devices=devices, read_at=memory.read_at)
         v_pu = sum(meter.v_v) / len(meter.v_v) / prosumer.nominal_v if meter.v_v else None
@@ -261,15 +286,15 @@ class Gateway:
         quality, known = memory.remember(values)
         known = known or InverterValues(None, None, None)
         actuator.measured_kw = known.p_kw
-        guard = actuator.guard
+        limits = actuator.limits
         return DeviceState(
             device=device,
             quality=quality,
             p_kw=known.p_kw,
-            min_kw=None if known.min_kw is None else max(known.min_kw, guard.min_kw),
-            max_kw=None if known.max_kw is None else min(known.max_kw, guard.max_kw),
+            min_kw=None if known.min_kw is None else max(known.min_kw, limits.min_kw),
+            max_kw=None if known.max_kw is None else min(known.max_kw, limits.max_kw),
             soc=known.soc,
-            obeys=guard.armed and not actuator.stopped,
+            obeys=limits.armed and not actuator.stopped,
             read_at=memory.read_at,
         )
 

@@ -11,46 +11,54 @@ from broker.messages import Quality
 from devices.client.connection import Connection
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
 from devices.errors import DeviceError
+from devices.gateway.actuator import Actuator
 
 V = TypeVar("V")
 Device = Literal["pv", "battery"]
 
 
-class Got(msgspec.Struct):
-    """What one poll has brought in so far, and one line for each device that failed."""
+class PollResult(msgspec.Struct):
+    """What one poll has brought in so far; one line for each device that failed, or that others wrote to."""
 
-    meters: dict[str, MeterValues]
-    inverters: dict[tuple[str, Device], InverterValues]
-    problems: list[str]
+    meters: dict[str, MeterValues] = {}
+    inverters: dict[tuple[str, Device], InverterValues] = {}
+    problems: list[str] = []
+    overwritten: list[str] = []
 
 
-class Ask(msgspec.Struct, frozen=True):
+class PollItem(msgspec.Struct, frozen=True):
     """One device to be read in a poll: its unit id, whether it is a meter, and how it is asked."""
 
     unit: int
     is_meter: bool
-    read: Callable[[Got], Awaitable[None]]
+    read: Callable[[PollResult], Awaitable[None]]
 
 
-async def ask_meter(prosumer: str, meter: Meter, got: Got) -> None:
+async def poll_meter(prosumer: str, meter: Meter, result: PollResult) -> None:
     """Read a meter."""
-    got.meters[prosumer] = await meter.values()
+    result.meters[prosumer] = await meter.values()
 
 
-async def ask_pv(prosumer: str, pv: Inverter, got: Got) -> None:
+async def poll_pv(prosumer: str, pv: Inverter, result: PollResult) -> None:
     """Read a PV inverter."""
-    got.inverters[prosumer, "pv"] = await pv.pv_values()
+    result.inverters[prosumer, "pv"] = await pv.pv_values()
 
 
-async def ask_battery(
-    prosumer: str, battery: Inverter, efficiency: float, horizon_s: float, got: Got
+async def poll_battery(
+    prosumer: str, battery: Inverter, efficiency: float, horizon_s: float, result: PollResult
 ) -> None:
     """Read a battery; ``horizon_s`` is for how long it must be able to hold what it offers [s]."""
-    got.inverters[prosumer, "battery"] = await battery.battery_values(efficiency, horizon_s)
+    result.inverters[prosumer, "battery"] = await battery.battery_values(efficiency, horizon_s)
+
+
+async def check_written(actuator: Actuator, result: PollResult) -> None:
+    """See whether a device still holds what was written to it."""
+    if found := await actuator.overwritten():
+        result.overwritten.append(found)
 
 
 async def poll_link(
-    connection: Connection, asks: Sequence[Ask], got: Got, *, inverters: bool, limit_s: float
+    connection: Connection, items: Sequence[PollItem], result: PollResult, *, inverters: bool, limit_s: float
 ) -> None:
     """Read the devices on one link one after another.
 
@@ -60,28 +68,28 @@ async def poll_link(
     ----------
     connection
         The link.
-    asks
+    items
         Its devices.
-    got
+    result
         Where values and problems go.
     inverters
         Whether to read more than the meters.
     limit_s
         Longest time for all of them [s].
     """
-    wanted = [ask for ask in asks if inverters or ask.is_meter]
-    wanted.sort(key=lambda ask: (connection.silent(ask.unit), not ask.is_meter))
+    wanted = [item for item in items if inverters or item.is_meter]
+    wanted.sort(key=lambda item: (connection.silent(item.unit), not item.is_meter))
     reached = 0
     try:
         async with asyncio.timeout(limit_s):
-            for ask in wanted:
+            for item in wanted:
                 try:
-                    await ask.read(got)
+                    await item.read(result)
                 except DeviceError as error:
-                    got.problems.append(str(error))
+                    result.problems.append(str(error))
                 reached += 1
     except TimeoutError:
-        got.problems.append(
+        result.problems.append(
             f"{len(wanted) - reached} devices at {connection.link} were not read within {limit_s:g} s; "
             "use more links or a longer live.poll_limit_s"
         )

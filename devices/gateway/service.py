@@ -5,18 +5,25 @@ import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from broker.collector import Collector
+from broker.errors import BrokerError
 from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop, Stopped, Telemetry
 from broker.node import Node, serve
 from devices.errors import NotRealTime
+from devices.gateway.actuator import Actuator
 from devices.gateway.gateway import Gateway
 from devices.gateway.plausibility import Check, Plausibility
 from devices.gateway.reading import Reading, less
 from devices.gateway.responses import Responses, expected_change_kw
+from devices.gateway.stop_record import StopRecord, read_stop, write_stop
+from devices.gateway.stopping import keep_stopping, secure
 
 _MOST_FLAGS = 5
 _TEND_EVERY_S = 0.5
+_ANSWER_AFTER_S = 1.0
+_SECURE_WITHIN_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,17 @@ class GatewayService:
         Way to the devices.
     plausibility
         Judge of the readings; without one all are believed.
+    record
+        File in which an emergency stop is written down, and looked for at the start.
     """
 
-    def __init__(self, node: Node, gateway: Gateway, plausibility: Plausibility | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        gateway: Gateway,
+        plausibility: Plausibility | None = None,
+        record: Path | None = None,
+    ) -> None:
         self.node = node
         self.gateway = gateway
         self._plausibility = plausibility
@@ -58,6 +73,14 @@ class GatewayService:
         commanded = [name for name in self._names if gateway.commands(name)]
         self._commands: Collector[asyncio.Task[None]] = Collector(commanded)
         self._settled: dict[str, _Settled] = {}
+        self._record = record
+        self._unsafe: dict[Actuator, str] = {}
+        self._is_answered = False
+        self._changed = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
+        self._asked_to_stop: asyncio.Queue[StopRecord] = asyncio.Queue()
+        if record is not None and (before := read_stop(record)):
+            self.stop_now(before.by, before.reason)
         node.extra_traffic = self._traffic
         for name in commanded:
             take = partial(self._take_set_point, name)
@@ -72,13 +95,29 @@ class GatewayService:
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._start(self._keep_tending())
+                self._start(self._answer_stops())
                 try:
                     await serve(self.node, self.on_step)
                 finally:
                     for task in self._tasks:
                         task.cancel()
+        except BaseException as error:
+            reason = f"the gateway ended early: {error or type(error).__name__}"
+            await _to_its_end(secure(self.gateway.actuators, reason, _SECURE_WITHIN_S))
+            raise
         finally:
-            await self.gateway.hand_back()
+            if self._stopping is not None:
+                self._stopping.cancel()
+        if self.gateway.stopped:
+            # The run may end before a stop that came with its end has reached the devices.
+            await _to_its_end(secure(self.gateway.actuators, self.gateway.stopped, _SECURE_WITHIN_S))
+        await self.gateway.hand_back()
+
+    def stop_now(self, by: str, reason: str) -> None:
+        """Begin an emergency stop, without waiting for anything; the answer follows on the bus."""
+        record = StopRecord(by, reason)
+        self.gateway.bar(str(record))
+        self._asked_to_stop.put_nowait(record)
 
     async def on_step(self, step: Step) -> None:
         """Read in ``measure`` and ``meter``; see in ``dispatch`` that all set-points are carried out.
@@ -174,30 +213,85 @@ class GatewayService:
             self._start(self.responses.watch(name, change_kw, before_kw, self.gateway.meter_kw))
 
     def _take_stop(self, stop: Stop) -> None:
-        self._start(self._stop(stop))
+        # What this gateway has kept for itself comes back to it; it means something after a restart alone.
+        if stop.sender != self.node.name or not self.gateway.stopped:
+            self.stop_now(stop.sender, stop.reason)
 
-    async def _stop(self, stop: Stop) -> None:
-        failed = await self.gateway.stop(f"emergency stop by {stop.sender}: {stop.reason}")
-        self._failing.update(failed)
-        actuators = self.gateway.actuators
-        observed = sum(not actuator.guard.armed for actuator in actuators)
-        safe = sum(actuator.is_safe for actuator in actuators) - observed
+    async def _answer_stops(self) -> None:
+        while True:
+            await self._stop(await self._asked_to_stop.get())
+
+    async def _stop(self, stop: StopRecord) -> None:
+        """Make all devices safe, write the stop down, then say what became of it."""
+        if self._stopping is None or self._stopping.done():
+            self._changed.clear()
+            self._stopping = asyncio.create_task(keep_stopping(self.gateway.actuators, self._note_stopping))
+        if self._record is not None:
+            await asyncio.to_thread(write_stop, self._record, stop)
+        topic = self.node.topics.stop(self.node.name)
+        try:
+            await self.node.publish(topic, Stop, self.node.tick, reason=stop.reason)
+            await asyncio.wait({self._stopping}, timeout=_ANSWER_AFTER_S)
+            await self._say_stopped(stop, is_update=self._is_answered)
+            self._is_answered = True
+            if not self._stopping.done():
+                self._start(self._say_until_safe(stop))
+        except BrokerError as error:
+            self.node.flag(f"the emergency stop goes on, but could not be told: {error}")
+        safe, observed = self._count_safe()
         self.node.flag(
-            f"{self.gateway.stopped}; {safe} of {len(actuators)} devices at their safe values"
+            f"{stop}; {safe} of {len(self.gateway.actuators)} devices at their safe values"
             + (f", {observed} only observed" if observed else "")
         )
-        for line in failed[:_MOST_FLAGS]:
+        for line in self._failed()[:_MOST_FLAGS]:
             self.node.flag(f"not stopped yet: {line}")
+
+    async def _say_until_safe(self, stop: StopRecord) -> None:
+        """Say so whenever a device becomes safe, or fails in another way."""
+        assert self._stopping is not None
+        while not self._stopping.done():
+            self._changed.clear()
+            changed = asyncio.create_task(self._changed.wait())
+            await asyncio.wait({changed, self._stopping}, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+            await self._say_stopped(stop, is_update=True)
+
+    def _note_stopping(self, actuator: Actuator, failed: str) -> None:
+        if self._unsafe.get(actuator, "") != failed:
+            self._changed.set()
+        self._unsafe[actuator] = failed
+
+    def _failed(self) -> list[str]:
+        return [
+            f"{a}: {self._unsafe.get(a) or 'no answer yet'}" for a in self.gateway.actuators if not a.is_safe
+        ]
+
+    def _count_safe(self) -> tuple[int, int]:
+        """Devices at their safe values, and those that are only observed."""
+        actuators = self.gateway.actuators
+        observed = sum(not actuator.limits.armed for actuator in actuators)
+        return sum(actuator.is_safe for actuator in actuators) - observed, observed
+
+    async def _say_stopped(self, stop: StopRecord, *, is_update: bool) -> None:
+        safe, observed = self._count_safe()
+        failed = self._failed()
+        states = [
+            f"{a}: {'safe' if a.limits.armed else 'only observed'}"
+            for a in self.gateway.actuators
+            if a.is_safe and a.limits.real
+        ]
         await self.node.publish(
             self.node.topics.stopped(self.node.name),
             Stopped,
             self.node.tick,
-            by=stop.sender,
+            by=stop.by,
             reason=stop.reason,
-            devices=len(actuators),
+            devices=len(self.gateway.actuators),
             safe=safe,
             observed=observed,
             failed=failed,
+            states=[*states, *(f"not yet: {line}" for line in failed)],
+            is_update=is_update,
         )
 
     def _keep_time(self, step: Step) -> None:
@@ -213,7 +307,7 @@ class GatewayService:
     async def _keep_tending(self) -> None:
         while True:
             await asyncio.sleep(_TEND_EVERY_S)
-            if self.gateway.simulated_s is None:
+            if self.gateway.simulated_s is None or self.gateway.stopped:
                 self._flag_new(await self.gateway.tend())
 
     def _flag_new(self, failed: Sequence[str]) -> None:
@@ -230,6 +324,8 @@ class GatewayService:
 
     async def _poll(self, step: Step, *, inverters: bool = True) -> list[Reading]:
         readings = await self.gateway.poll(inverters=inverters)
+        for line in self.gateway.overwritten:
+            self.node.flag(line)
         problems = self.gateway.problems
         for problem in problems[:_MOST_FLAGS]:
             self.node.flag(problem)
@@ -284,3 +380,13 @@ class GatewayService:
             "set_points_limited": sum(actuator.limited for actuator in self.gateway.actuators),
             "set_points_renewed": sum(actuator.renewals for actuator in self.gateway.actuators),
         }
+
+
+async def _to_its_end(work: Coroutine[None, None, object]) -> None:
+    """Let work end although this task is cancelled again and again, as by a second Ctrl-C."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue

@@ -3,10 +3,13 @@
 The quantities and recipes are those that a gateway uses, so a device that speaks MQTT alone is the same one.
 """
 
+import math
+
 from devices.emulation.bank import Bank
 from devices.emulation.server import Unit
 from devices.errors import IllegalAddress
-from devices.registers.commands import Command, Ratings, release, set_power
+from devices.limits import SetPointLimits
+from devices.registers.commands import Command, Ratings, command_words, release, set_power
 from devices.registers.schema import QUANTITIES, Profile, conversion
 
 # Counters that no market needs, yet a home does: name, point and factor to kWh.
@@ -44,13 +47,13 @@ class LocalUnit:
     def read(self) -> dict[str, float | None]:
         """Quantities of the profile, in its units; ``None`` where the device does not tell."""
         known = QUANTITIES[self.profile.kind]
-        told = {quantity: self._quantity(quantity, unit) for quantity, unit in known.items()}
+        values = {quantity: self._quantity(quantity, unit) for quantity, unit in known.items()}
         extra = {
             name: _rounded(factor * self._bank.value(self._row, point))
             for name, point, factor in _EXTRAS[self.profile.kind]
             if point in self._has
         }
-        return told | extra
+        return values | extra
 
     def units(self) -> dict[str, str]:
         """Unit of each quantity of `read`."""
@@ -79,22 +82,29 @@ class LocalUnit:
         DeviceError
             The device cannot be commanded.
         """
-        told = self.read()
+        values, kind = self.read(), self.profile.kind
         ratings = Ratings(
-            told.get("rating_kw"), told.get("charge_kw"), told.get("discharge_kw"), told.get("capacity_kwh")
+            values.get("rating_kw"),
+            values.get("charge_kw"),
+            values.get("discharge_kw"),
+            values.get("capacity_kwh"),
         )
-        self._carry_out(set_power(self.profile, self._has, ratings, power_kw, valid_s, self._name))
+        self._carry_out(
+            set_power(self.profile, self._has, ratings, power_kw, valid_s, self._name, _limits(ratings, kind))
+        )
 
     def release(self) -> None:
         """Give control back to the device; raises as `set_power`."""
         self._carry_out(release(self.profile, self._has, self._name))
 
     def _carry_out(self, command: Command) -> None:
+        layout = self._bank.layout
+        words = command_words(
+            command, layout.points, lambda name: self._bank.scale_at(self._row, name), self._name
+        )
         for batch in command.writes:
-            for name, value in batch.items():
-                at = self._bank.layout.base + self._bank.layout.points[name].at
-                words = self._bank.words_of(self._row, name, value).tolist()
-                if self._bank.write(self._row, at, words):
+            for name in batch:
+                if self._bank.write(self._row, layout.base + layout.points[name].at, words[name]):
                     raise IllegalAddress(f"{self._name} will not have {name} written; check its profile")
 
     def _quantity(self, quantity: str, unit: str) -> float | None:
@@ -105,6 +115,14 @@ class LocalUnit:
             factor = conversion(self.profile.point(names[0]).unit, unit) or 1.0
             return _rounded(factor * sum(values))
         return None
+
+
+def _limits(ratings: Ratings, kind: str) -> SetPointLimits:
+    """What the device can do, which no setting leaves."""
+    least_kw, most_kw = ratings.range_kw(kind)
+    return SetPointLimits(
+        min_kw=-math.inf if least_kw is None else least_kw, max_kw=math.inf if most_kw is None else most_kw
+    )
 
 
 def _rounded(value: float) -> float | None:

@@ -3,6 +3,7 @@
 Maps and plans are shared by all units with the same profile and chain, so a fleet of like devices costs one.
 """
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,6 +16,7 @@ from devices.registers.spans import merge_spans
 from devices.registers.sunspec import Chain
 
 _HOLDING = 3
+_HEADER = Point(at=0, type="uint32", rw=True, markers=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,29 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Requests that bring in some points; fields of scale factors stand before those that need them."""
+    """Requests that bring in some points.
+
+    Attributes
+    ----------
+    requests
+        Blocks of registers.
+    scales, fields
+        Scale factors, and the points themselves, within the replies.
+    headers
+        ID and length of each SunSpec model that is read from, as one number of 32 bits.
+    """
 
     requests: tuple[Request, ...]
     scales: tuple[Field, ...]
     fields: tuple[Field, ...]
+    headers: tuple[tuple[Field, bytes], ...] = ()
+
+    def moved(self, replies: Sequence[bytes]) -> str | None:
+        """Name of a model whose header is not where it was; ``None`` where all are."""
+        for field, header in self.headers:
+            if replies[field.request][field.begin : field.end] != header:
+                return field.name
+        return None
 
     def decode(
         self, replies: Sequence[bytes], scale_factors: dict[str, int | None]
@@ -156,14 +176,31 @@ class PointMap:
             for place in wanted.values()
             if place.scale in self.places and (constants or self.places[place.scale].point.refresh == "poll")
         }
-        requests = self._requests([*wanted.values(), *scales.values()])
+        headers = self._headers(wanted)
+        requests = self._requests([*wanted.values(), *scales.values(), *(place for _, place, _ in headers)])
         return Plan(
             tuple(requests),
             tuple(
                 _field(name, place, requests, self._function(place)) for name, place in scales.items() if name
             ),
             tuple(_field(name, place, requests, self._function(place)) for name, place in wanted.items()),
+            tuple((_field(name, place, requests, _HOLDING), header) for name, place, header in headers),
         )
+
+    def _headers(self, names: Iterable[str]) -> list[tuple[str, Place, bytes]]:
+        """Where the headers of the models of some points stand, and what they hold."""
+        if not self.profile.sunspec:
+            return []
+        models = dict.fromkeys(int(name.partition(".")[0]) for name in names)
+        spans = {model_id: self._spans[model_id] for model_id in models}
+        return [
+            (
+                f"model {model_id}",
+                Place(span.address, _HEADER, None),
+                struct.pack(">HH", model_id, span.length),
+            )
+            for model_id, span in spans.items()
+        ]
 
     def _requests(self, places: Sequence[Place]) -> list[Request]:
         access = self.profile.modbus

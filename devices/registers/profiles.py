@@ -110,7 +110,7 @@ def _commands_wrong(profile: Profile) -> str | None:
             point = _found(profile, name)
             if point is None or not point.rw:
                 return f"commands: {name} is no point that may be written; add rw = true or correct the name"
-            if what == "power" and conversion(point.unit, "kW") is None:
+            if what in ("power", "fallback power") and conversion(point.unit, "kW") is None:
                 return f"commands: {name} is in {point.unit}, so it can hold no power; correct its unit"
     return None
 

@@ -13,7 +13,17 @@ from devices.registers.models import sunspec_point
 from devices.registers.points import Point, WordOrder
 
 Kind = Literal["meter", "pv", "battery"]
-Argument = Literal["power", "percent of rating", "percent of charge", "percent of discharge", "revert"]
+Argument = Literal[
+    "power",
+    "percent of rating",
+    "percent of charge",
+    "percent of discharge",
+    "discharge in percent of charge",
+    "revert",
+    "fallback power",
+    "fallback percent of rating",
+    "fallback enable",
+]
 
 QUANTITIES: dict[Kind, dict[str, str]] = {
     "meter": {

@@ -1,4 +1,4 @@
-"""Set-points within their guards, kept alive and ended, over real sockets and on a clock that tests turn."""
+"""Set-points within their limits, kept alive and ended, over real sockets and on a clock that tests turn."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ import pytest
 from broker.messages import DeviceSetPoint
 from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.gateway.gateway import Gateway
-from devices.limits import Guard
+from devices.limits import SetPointLimits
 
 HOME = EmulatedProsumer(
     id="home",
@@ -53,7 +53,9 @@ async def site(pv=None, battery=None, **options):
     fleet = Fleet([HOME])
     fleet.begin([1.0], [0.0], [5.0])
     async with fleet.serving() as live:
-        home = msgspec.structs.replace(live["home"], pv_guard=pv or Guard(), battery_guard=battery or Guard())
+        home = msgspec.structs.replace(
+            live["home"], pv_limits=pv or SetPointLimits(), battery_limits=battery or SetPointLimits()
+        )
         gateway = Gateway([home], **options)
         gateway.simulated_s = 0.0
         await gateway.poll()
@@ -64,7 +66,7 @@ async def site(pv=None, battery=None, **options):
 
 
 async def test_whatever_is_asked_registers_stay_within_the_envelope():
-    async with site(battery=Guard(min_kw=-1.0, max_kw=1.5)) as at:
+    async with site(battery=SetPointLimits(min_kw=-1.0, max_kw=1.5)) as at:
         for asked_kw, written_kw in ((99.0, 1.5), (-99.0, -1.0), (0.5, 0.5)):
             assert (await at.set("battery", asked_kw)).ok
             assert at.asked("704.WSet") == 1e3 * written_kw
@@ -76,7 +78,7 @@ async def test_whatever_is_asked_registers_stay_within_the_envelope():
 
 
 async def test_what_a_device_offers_is_what_its_envelope_admits():
-    async with site(pv=Guard(max_kw=2.0), battery=Guard(min_kw=-1.0, max_kw=1.5)) as at:
+    async with site(pv=SetPointLimits(max_kw=2.0), battery=SetPointLimits(min_kw=-1.0, max_kw=1.5)) as at:
         (reading,) = await at.gateway.poll()
         pv, battery = reading.devices
         assert (pv.min_kw, pv.max_kw) == (0.0, 2.0)
@@ -84,14 +86,14 @@ async def test_what_a_device_offers_is_what_its_envelope_admits():
 
 
 async def test_lifting_a_limit_stops_at_the_envelope():
-    async with site(pv=Guard(max_kw=3.0)) as at:
+    async with site(pv=SetPointLimits(max_kw=3.0)) as at:
         assert (await at.set("pv", None)).ok
         assert at.asked("123.WMaxLim_Ena") == 1.0
         assert at.asked("123.WMaxLimPct") == 50.0
 
 
 async def test_a_set_point_ramps_from_what_the_device_did():
-    async with site(battery=Guard(ramp_kw_per_s=0.1)) as at:
+    async with site(battery=SetPointLimits(ramp_kw_per_s=0.1)) as at:
         assert (await at.set("battery", 2.0)).ok
         assert at.asked("704.WSet") == 0.0
         written = []
@@ -105,7 +107,7 @@ async def test_a_set_point_ramps_from_what_the_device_did():
 
 
 async def test_a_set_point_is_renewed_at_half_of_the_revert_time_as_long_as_it_is_valid():
-    async with site(battery=Guard(revert_s=60.0)) as at:
+    async with site(battery=SetPointLimits(revert_s=60.0)) as at:
         assert (await at.set("battery", 2.0, valid_s=200.0)).ok
         assert at.asked("704.WSetRvrtTms") == 60.0
         await at.wait(150)
@@ -119,7 +121,7 @@ async def test_a_set_point_is_renewed_at_half_of_the_revert_time_as_long_as_it_i
 
 
 async def test_without_its_gateway_a_device_falls_back_by_itself():
-    async with site(battery=Guard(revert_s=60.0)) as at:
+    async with site(battery=SetPointLimits(revert_s=60.0)) as at:
         assert (await at.set("battery", 2.0, valid_s=1e5)).ok
         for _ in range(70):
             at.fleet.advance(np.full((1, 1), 1.0), np.zeros((1, 1)), np.full((1, 1), 5.0), 1.0)
@@ -127,7 +129,7 @@ async def test_without_its_gateway_a_device_falls_back_by_itself():
 
 
 async def test_a_device_that_cannot_revert_is_released_when_its_set_point_ends():
-    async with site(pv=Guard()) as at:
+    async with site(pv=SetPointLimits()) as at:
         has = (await at.pv.inverter.unit.map()).places
         revert = has.pop("123.WMaxLimPct_RvrtTms")
         try:
@@ -142,7 +144,7 @@ async def test_a_device_that_cannot_revert_is_released_when_its_set_point_ends()
 
 
 async def test_commands_are_spaced_out_where_asked():
-    async with site(pv=Guard(write_interval_s=0.2)) as at:
+    async with site(pv=SetPointLimits(write_interval_s=0.2)) as at:
         at.gateway.simulated_s = None
         loop = asyncio.get_running_loop()
         before = loop.time()
@@ -152,7 +154,7 @@ async def test_commands_are_spaced_out_where_asked():
 
 
 async def test_a_stop_does_not_wait_for_the_write_rate():
-    async with site(pv=Guard(write_interval_s=60.0)) as at:
+    async with site(pv=SetPointLimits(write_interval_s=60.0)) as at:
         at.gateway.simulated_s = None
         assert (await at.set("pv", 2.0)).ok
         waiting = asyncio.create_task(at.set("pv", 3.0))
@@ -165,7 +167,7 @@ async def test_a_stop_does_not_wait_for_the_write_rate():
 
 
 async def test_what_is_only_observed_is_read_and_never_written():
-    async with site(pv=Guard(armed=False), battery=Guard(armed=False)) as at:
+    async with site(pv=SetPointLimits(armed=False), battery=SetPointLimits(armed=False)) as at:
         for device in ("pv", "battery"):
             outcome = await at.set(device, 1.0)
             assert (outcome.ok, outcome.barred) == (False, True)
@@ -177,7 +179,7 @@ async def test_what_is_only_observed_is_read_and_never_written():
 
 
 async def test_a_stop_brings_every_device_to_its_safe_value_and_ends_all_commands():
-    async with site(pv=Guard(safe_kw=1.2), battery=Guard(ramp_kw_per_s=0.01)) as at:
+    async with site(pv=SetPointLimits(safe_kw=1.2), battery=SetPointLimits(ramp_kw_per_s=0.01)) as at:
         await at.set("pv", 4.0)
         await at.set("battery", -3.0)
         assert await at.gateway.stop("fire") == []
@@ -219,13 +221,13 @@ async def test_a_set_point_that_failed_is_carried_out_later():
 
 
 async def test_hardware_is_handed_back_at_the_end_unless_it_was_stopped():
-    async with site(battery=Guard(real=True)) as at:
+    async with site(battery=SetPointLimits(real=True)) as at:
         await at.set("battery", 2.0)
         await at.set("pv", 2.0)
         assert await at.gateway.hand_back() == []
         assert at.asked("704.WSetEna") == 0.0
         assert at.asked("123.WMaxLim_Ena") == 1.0
-    async with site(battery=Guard(real=True)) as at:
+    async with site(battery=SetPointLimits(real=True)) as at:
         await at.set("battery", 2.0)
         await at.gateway.stop("fire")
         assert await at.gateway.hand_back() == []

@@ -16,7 +16,7 @@ from devices.emulation.service import DeviceHostService
 from devices.errors import NotRealTime
 from devices.gateway.gateway import Gateway
 from devices.gateway.service import GatewayService
-from devices.limits import Guard
+from devices.limits import SetPointLimits
 
 PROSUMERS = [
     EmulatedProsumer(id="p0", pv_kw=6.0, import_kwh=9000.0),
@@ -121,7 +121,7 @@ class Conductor:
 
 
 @asynccontextmanager
-async def stage(broker=None, guard=None):
+async def stage(broker=None, limits=None):
     broker = broker or MemoryBroker()
     fleet = Fleet(PROSUMERS)
     async with (
@@ -130,8 +130,8 @@ async def stage(broker=None, guard=None):
         broker.connect("host") as host,
         broker.connect("gateway") as gate,
     ):
-        guards = {} if guard is None else {"pv_guard": guard, "battery_guard": guard}
-        gateway = Gateway([msgspec.structs.replace(each, **guards) for each in live.values()])
+        limits = {} if limits is None else {"pv_limits": limits, "battery_limits": limits}
+        gateway = Gateway([msgspec.structs.replace(each, **limits) for each in live.values()])
         host_node, gate_node = Node(host, "r", "host"), Node(gate, "r", "gateway")
         device_host = DeviceHostService(host_node, fleet, SteadyDay(), (2, 0))
         services = [
@@ -275,7 +275,7 @@ async def test_hardware_is_timed_by_what_its_meter_shows():
             fleet.advance(*(np.full((1, 2), value) for value in (1.0, 0.3, 4.0)), 2.0)
             await asyncio.sleep(0.05)
 
-    async with stage(guard=Guard(real=True)) as (conductor, fleet):
+    async with stage(limits=SetPointLimits(real=True)) as (conductor, fleet):
         await conductor.step("measure", 0, pace=1.0)
         await conductor.ask("p0", 0, DeviceSetPoint(device="pv", power_kw=1.5))
         await conductor.ask("p1", 0, DeviceSetPoint(device="battery", power_kw=-2.0))
@@ -306,7 +306,7 @@ async def test_an_emergency_stop_on_the_bus_ends_all_commands_and_is_told():
 
 
 async def test_what_is_only_observed_is_no_fault():
-    async with stage(guard=Guard(armed=False)) as (conductor, fleet):
+    async with stage(limits=SetPointLimits(armed=False)) as (conductor, fleet):
         await interval(conductor, 0)
         assert [m.ok for m in conductor.latest("Acknowledgement")] == [False, False]
         assert conductor.flags() == []
@@ -321,7 +321,7 @@ async def test_hardware_does_not_follow_a_clock_that_is_not_real(pace):
     fleet = Fleet(PROSUMERS)
     broker = MemoryBroker()
     async with fleet.serving() as live, broker.connect("gateway") as gate:
-        home = msgspec.structs.replace(live["p1"], battery_guard=Guard(real=True))
+        home = msgspec.structs.replace(live["p1"], battery_limits=SetPointLimits(real=True))
         service = GatewayService(Node(gate, "r", "gateway"), Gateway([home]))
         step = Step(
             run="r",
@@ -337,3 +337,31 @@ async def test_hardware_does_not_follow_a_clock_that_is_not_real(pace):
         with pytest.raises(NotRealTime, match="start the run with --pace real"):
             await service.on_step(step)
         assert service.gateway.counts.reads == 0
+
+
+async def test_an_error_in_a_service_brings_armed_hardware_to_its_safe_value():
+    fleet = Fleet(PROSUMERS)
+    broker = MemoryBroker()
+    async with fleet.serving() as live, broker.connect("gateway") as gate:
+        limits = SetPointLimits(real=True, min_kw=-3.0, max_kw=3.0, safe_kw=-0.5)
+        gateway = Gateway([msgspec.structs.replace(live["p1"], battery_limits=limits)])
+        service = GatewayService(Node(gate, "r", "gateway"), gateway)
+
+        async def fail():
+            await asyncio.sleep(0.2)
+            raise RuntimeError("a service failed")
+
+        async def perform():
+            async with asyncio.TaskGroup() as group:
+                group.create_task(service.run())
+                group.create_task(fail())
+
+        outcome = await gateway.command("p1", [DeviceSetPoint(device="battery", power_kw=2.0)])
+        assert outcome.ok
+        began = time.monotonic()
+        with pytest.raises(ExceptionGroup):
+            await perform()
+        assert time.monotonic() - began < 3.0
+        unit = fleet.unit("p1", "battery")
+        assert float(unit.bank.get("704.WSet")[unit.row]) == -500.0
+        await gateway.close()

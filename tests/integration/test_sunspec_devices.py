@@ -11,7 +11,7 @@ from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 from broker.messages import DeviceSetPoint
 from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.gateway.gateway import Gateway
-from devices.limits import Guard
+from devices.limits import SetPointLimits
 from devices.physics.grid_support import GridSupport
 
 HOME = EmulatedProsumer(
@@ -200,9 +200,9 @@ async def test_the_gateway_needs_to_know_nothing_of_the_difference(models, model
 async def test_what_is_in_force_is_what_the_guard_let_through():
     fleet = begun()
     async with fleet.serving() as live:
-        bounded = Guard(max_kw=2.5)
-        slow = Guard(ramp_kw_per_s=0.001)
-        gateway = Gateway([msgspec.structs.replace(live["home"], pv_guard=bounded, battery_guard=slow)])
+        bounded = SetPointLimits(max_kw=2.5)
+        slow = SetPointLimits(ramp_kw_per_s=0.001)
+        gateway = Gateway([msgspec.structs.replace(live["home"], pv_limits=bounded, battery_limits=slow)])
         asked = [DeviceSetPoint(device="pv", power_kw=4.0), DeviceSetPoint(device="battery", power_kw=3.0)]
         assert (await gateway.command("home", asked, 900.0)).ok
         told = {one.device: one.power_kw for one in gateway.in_force("home")}

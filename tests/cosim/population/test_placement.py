@@ -7,7 +7,7 @@ import pytest
 from cosim.population.placement import place_devices
 from cosim.scenario import ScenarioError, load_scenario
 from devices.endpoint import LiveProsumer, parse_endpoint
-from devices.limits import Guard
+from devices.limits import SetPointLimits
 
 PEOPLE = SimpleNamespace(
     id=["both", "pv", "battery", "virtual"],
@@ -43,7 +43,7 @@ def test_one_entry_puts_a_real_device_in_place_of_an_emulated_one(tmp_path):
     assert str(home.meter) == "unit 1 at 10.0.0.5:502"
     assert home.real_meter
     assert home.pv == emulated().pv
-    assert home.pv_guard == Guard()
+    assert home.pv_limits == SetPointLimits()
     assert placement.connect(emulated("pv"), arm=False, observe=False) == emulated("pv")
 
 
@@ -52,14 +52,14 @@ def test_one_entry_puts_a_real_device_in_place_of_an_emulated_one(tmp_path):
 )
 def test_hardware_is_commanded_only_where_run_and_entry_arm_it(arm, armed, written, tmp_path):
     placement = placed(METER + BATTERY + (ARMED if armed else ""), tmp_path)
-    guard = placement.connect(emulated(), arm=arm, observe=False).battery_guard
-    assert (guard.real, guard.armed) == (True, written)
+    limits = placement.connect(emulated(), arm=arm, observe=False).battery_limits
+    assert (limits.real, limits.armed) == (True, written)
 
 
 def test_keys_of_an_entry_are_the_guard_of_its_device(tmp_path):
     keys = "ramp_kw_per_s = 0.5\nwrite_interval_s = 5.0\nrevert_s = 120.0\nsafe_kw = 1.0\n"
     placement = placed(METER + BATTERY + ARMED + keys, tmp_path)
-    assert placement.connect(emulated(), arm=True, observe=False).battery_guard == Guard(
+    assert placement.connect(emulated(), arm=True, observe=False).battery_limits == SetPointLimits(
         real=True,
         min_kw=-2.0,
         max_kw=3.0,
@@ -69,15 +69,15 @@ def test_keys_of_an_entry_are_the_guard_of_its_device(tmp_path):
         safe_kw=1.0,
     )
     free = placed(METER + BATTERY + "ramp_kw_per_s = 0.0\nrevert_s = 0.0\n", tmp_path)
-    guard = free.connect(emulated(), arm=True, observe=False).battery_guard
-    assert (guard.ramp_kw_per_s, guard.revert_s) == (math.inf, math.inf)
-    assert (guard.min_kw, guard.max_kw, guard.armed) == (0.0, 0.0, False)
+    limits = free.connect(emulated(), arm=True, observe=False).battery_limits
+    assert (limits.ramp_kw_per_s, limits.revert_s) == (math.inf, math.inf)
+    assert (limits.min_kw, limits.max_kw, limits.armed) == (0.0, 0.0, False)
 
 
 def test_observing_disarms_emulated_devices_too(tmp_path):
     home = placed(METER, tmp_path).connect(emulated(), arm=True, observe=True)
-    assert not home.pv_guard.armed
-    assert not home.battery_guard.armed
+    assert not home.pv_limits.armed
+    assert not home.battery_limits.armed
 
 
 def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
@@ -85,7 +85,7 @@ def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
     placement = placed(text, tmp_path)
     assert list(placement.followers) == ["both"]
     assert placement.hardware == []
-    assert placement.connect(emulated(), arm=False, observe=False).pv_guard == Guard()
+    assert placement.connect(emulated(), arm=False, observe=False).pv_limits == SetPointLimits()
 
 
 @pytest.mark.parametrize(

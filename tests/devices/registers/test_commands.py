@@ -3,6 +3,7 @@ import math
 import pytest
 
 from devices.errors import MissingControl
+from devices.limits import SetPointLimits
 from devices.registers.commands import LONGEST_REVERT_S, Ratings, release, set_power
 from devices.registers.models import model
 from devices.registers.profiles import load_profile
@@ -82,7 +83,8 @@ def test_battery_is_set_in_watts():
 
 def test_battery_with_a_band_alone_is_forced_from_both_sides():
     command = battery_power({124}, 4.0, 5.0, -1.0, 900.0)
-    assert command.writes[0]["124.OutWRte"] == -20.0
+    # Both are shares of WChaMax, the one power that model 124 has.
+    assert command.writes[0]["124.OutWRte"] == -25.0
     assert command.writes[0]["124.InWRte"] == 25.0
     assert command.writes[1] == {"124.StorCtl_Mod": 3}
 
@@ -106,3 +108,17 @@ def test_control_of_a_battery_is_given_back():
 def test_what_cannot_be_commanded_is_named(ask):
     with pytest.raises(MissingControl, match="unit 3"):
         ask()
+
+
+def test_a_device_as_ieee_1547_has_it_falls_back_to_within_its_envelope():
+    limits = SetPointLimits(min_kw=-3.0, max_kw=3.0)
+    battery = set_power(BATTERY, points(704), Ratings(5.0, 5.0, 5.0), 2.0, 900.0, "it", limits)
+    assert battery.writes[0] == {"704.WSetRvrt": 0.0, "704.WSetEnaRvrt": 1.0, "704.WSetRvrtTms": 900}
+    pv = set_power(PV, points(704), Ratings(6.0), 2.0, 900.0, "it", limits)
+    assert pv.writes[0] == {
+        "704.WMaxLimPctRvrt": 50.0,
+        "704.WMaxLimPctEnaRvrt": 1.0,
+        "704.WMaxLimPctRvrtTms": 900,
+    }
+    free = set_power(PV, points(704), Ratings(2.0), 2.0, 900.0, "it", limits)
+    assert list(free.writes[0]) == ["704.WMaxLimPctRvrtTms"]

@@ -1,0 +1,83 @@
+"""Armed hardware as a whole: what is said of it at arming, and how it is brought to its safe values."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from devices.errors import DeviceError
+from devices.gateway.actuator import Actuator
+
+_STOP_EVERY_S = 0.5
+
+Tell = Callable[[Actuator, str], None]
+
+
+async def keep_stopping(actuators: Sequence[Actuator], tell: Tell) -> None:
+    """Send each device that was barred its safe value twice a second until all show it.
+
+    Parameters
+    ----------
+    actuators
+        The devices.
+    tell
+        Called after each attempt with the device and what failed, empty where it is safe.
+    """
+    await asyncio.gather(*(_until_safe(actuator, tell) for actuator in actuators))
+
+
+async def secure(actuators: Sequence[Actuator], reason: str, within_s: float) -> list[str]:
+    """Bring armed hardware to its safe value before a process ends; returns what is not there in time."""
+    hardware = [actuator for actuator in actuators if actuator.limits.real and actuator.limits.armed]
+    failed: dict[Actuator, str] = {}
+    for actuator in hardware:
+        actuator.bar(reason)
+    try:
+        async with asyncio.timeout(within_s):
+            await keep_stopping(hardware, failed.__setitem__)
+    except TimeoutError:
+        return [f"{each}: {failed.get(each, 'no answer')}" for each in hardware if not each.is_safe]
+    return []
+
+
+async def arming(actuators: Sequence[Actuator]) -> list[str]:
+    """Which hardware is commanded, and what becomes of each when nobody commands it any more."""
+    return await asyncio.gather(*(_armed_line(actuator) for actuator in actuators if actuator.limits.real))
+
+
+async def _until_safe(actuator: Actuator, tell: Tell) -> None:
+    loop = asyncio.get_running_loop()
+    while not actuator.is_safe:
+        began = loop.time()
+        try:
+            await actuator.stop(actuator.stopped)
+        # Whatever goes wrong with one device, it is tried again, and the others go on.
+        except Exception as error:  # noqa: BLE001
+            tell(actuator, str(error) or repr(error))
+            await asyncio.sleep(max(0.0, began + _STOP_EVERY_S - loop.time()))
+        else:
+            tell(actuator, "")
+
+
+async def _armed_line(actuator: Actuator) -> str:
+    """What a person at the device has to know of it."""
+    limits = actuator.limits
+    if not limits.armed:
+        return f"{actuator}: only observed"
+    line = (
+        f"{actuator}: armed, {limits.min_kw:g} to {limits.max_kw:g} kW, safe value {limits.safe_kw:g} kW; "
+        "at the end it stays within, not free; "
+    )
+    try:
+        reverts = await actuator.inverter.revert_point()
+        holds = await actuator.inverter.fallback_stays_within()
+    except DeviceError as error:
+        return f"{line}not reached yet, so it is not known whether it falls back by itself ({error})"
+    if reverts is None:
+        return (
+            f"{line}DOES NOT FALL BACK BY ITSELF: if this gateway dies it keeps its last set-point; "
+            "otherwise it is released when that ends"
+        )
+    return line + (
+        "falls back by itself, within its envelope"
+        if holds
+        else "falls back by itself, but LEAVES ITS ENVELOPE when it does and this gateway is dead"
+    )

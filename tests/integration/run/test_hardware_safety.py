@@ -1,0 +1,208 @@
+"""What becomes of armed hardware when processes end: real processes, a real broker, a real Modbus server."""
+
+import asyncio
+import itertools
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from broker.client.mqtt import connect
+from broker.messages import DeviceSetPoint, SetPoint, Stop
+from broker.node import Node
+from broker.server.mosquitto import mosquitto
+from broker.topics import Topics
+from cosim.emergency import Whereabouts, kept_stop, stop_run
+from tests.integration.plain_modbus import tcp_server
+from tests.integration.sunspec_images import Inverter, address_of, pv_image
+
+COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
+LIMIT, REVERT, ENABLE = 5, 7, 9
+HARDWARE = """
+[[devices]]
+prosumer = "{name}"
+profile = "sdm630"
+connect = "tcp://127.0.0.1:{port}/9"
+
+[[devices]]
+prosumer = "{name}"
+profile = "sunspec-pv"
+connect = "tcp://127.0.0.1:{port}/1"
+armed = true
+max_kw = 3.0
+safe_kw = 0.5
+"""
+
+
+class Lab:
+    """A gateway in a process of its own, its inverter, and the rest of the run played by the test."""
+
+    def __init__(self, device, url, name, command):
+        self.device, self.url, self.name, self._command = device, url, name, command
+        self._numbers = itertools.count()
+
+    async def start(self):
+        self.lines = []
+        self.process = await asyncio.create_subprocess_exec(*self._command, stderr=asyncio.subprocess.PIPE)
+        async with asyncio.timeout(60):
+            while not any("pv of" in line for line in self.lines):
+                line = (await self.process.stderr.readline()).decode()
+                assert line, "".join(self.lines)
+                self.lines.append(line)
+        await asyncio.sleep(0.5)
+
+    async def end(self):
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.communicate()
+
+    async def set(self, power_kw):
+        async with connect(self.url, "live-0") as bus:
+            node = Node(bus, "lab", "live-0")
+            topic = node.topics.set_point(self.name)
+            devices = [DeviceSetPoint(device="pv", power_kw=power_kw)]
+            message = node.stamp(topic, SetPoint, 0, valid_s=900.0, devices=devices)
+            await node.publish_message(topic, msgspec.structs.replace(message, seq=next(self._numbers)))
+
+    async def until(self, limit_w, within_s):
+        """Seconds until the inverter is limited to a power [W]."""
+        began = time.monotonic()
+        while (self.device.at(123, LIMIT), self.device.at(123, ENABLE)) != (2 * limit_w, 1):
+            assert time.monotonic() - began < within_s, (
+                self.device.at(123, LIMIT),
+                self.device.at(123, ENABLE),
+            )
+            await asyncio.sleep(0.02)
+        return time.monotonic() - began
+
+
+@asynccontextmanager
+async def laboratory(small_run, small_scenario, folder, device=None, command=("serve", "devices")):
+    world = small_run[1]
+    people = world.population
+    name = next(people.id[k] for k in world.roster.live_members if people.pv_kwp[k] > 0.0)
+    device = device or Inverter(pv_image())
+    device.units[9] = dict.fromkeys(range(400), 0)
+    async with tcp_server(device) as port, mosquitto() as broker:
+        scenario = folder / "lab.toml"
+        scenario.write_text(small_scenario.read_text() + HARDWARE.format(name=name, port=port))
+        options = ["--broker", broker.url, "--run-id", "lab", "--arm"]
+        lab = Lab(device, broker.url, name, [*COMMAND, *command, str(scenario), *options])
+        try:
+            await lab.start()
+            yield lab
+        finally:
+            await lab.end()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+async def test_signals_bring_armed_hardware_to_its_safe_value(small_run, small_scenario, here, number):
+    async with laboratory(small_run, small_scenario, here) as lab:
+        assert "armed, 0 to 3 kW, safe value 0.5 kW" in "".join(lab.lines)
+        assert "LEAVES ITS ENVELOPE" in "".join(lab.lines)
+        await lab.set(2.0)
+        await lab.until(2000, 5.0)
+        lab.process.send_signal(number)
+        assert await lab.until(500, 3.0) < 3.0
+        assert await asyncio.wait_for(lab.process.wait(), 10.0) == 130
+
+
+async def test_a_killed_gateway_leaves_the_device_its_revert_time(small_run, small_scenario, here):
+    async with laboratory(small_run, small_scenario, here) as lab:
+        await lab.set(2.0)
+        await lab.until(2000, 5.0)
+        lab.process.kill()
+        await lab.process.wait()
+        assert lab.device.at(123, REVERT) == 600
+
+
+async def test_a_device_without_revert_time_is_named_at_arming(small_run, small_scenario, here):
+    image = pv_image(revert=0xFFFF)
+    at = address_of(image, 123, REVERT)
+    device = Inverter(image, lambda address, word: None if address == at else word)
+    async with laboratory(small_run, small_scenario, here, device) as lab:
+        (line,) = [line for line in lab.lines if "pv of" in line]
+        assert "DOES NOT FALL BACK BY ITSELF" in line
+
+
+async def test_a_stop_is_answered_device_by_device_and_outlives_the_gateway(small_run, small_scenario, here):
+    async with laboratory(small_run, small_scenario, here) as lab:
+        await lab.set(2.0)
+        await lab.until(2000, 5.0)
+        said = []
+        stopped = await stop_run(Whereabouts("lab", lab.url), "smoke", 10.0, said.append)
+        assert stopped.failed == []
+        assert any("pv of" in line and line.endswith(": safe") for line in said)
+        lab.process.kill()
+        await lab.process.wait()
+        lab.device.put(123, LIMIT, 10_000)
+        (here / "runs" / "lab" / "stopped.json").unlink()
+        await lab.start()
+        # Only the broker remembers it now.
+        await lab.until(500, 3.0)
+        await lab.set(2.0)
+        await asyncio.sleep(1.0)
+        assert lab.device.at(123, LIMIT) == 1000
+        assert await kept_stop(lab.url, "lab", clear=True) == "smoke"
+        assert await kept_stop(lab.url, "lab", clear=False) is None
+        lab.process.kill()
+        await lab.process.wait()
+        lab.device.put(123, LIMIT, 10_000)
+        await lab.start()
+        # Only the file remembers it now.
+        await lab.until(500, 3.0)
+
+
+async def test_a_stop_passes_every_pause_and_goes_on_twice_a_second(small_run, small_scenario, here):
+    async with laboratory(small_run, small_scenario, here) as lab:
+        await lab.set(2.0)
+        await lab.until(2000, 5.0)
+        lab.device.silent.add(1)
+        for power_kw in (1.0, 1.5):
+            await lab.set(power_kw)
+            await asyncio.sleep(2.0)
+        # The unit is left alone for a while now; a stop is not.
+        asked = len(lab.device.asked)
+        async with connect(lab.url, "operator") as bus:
+            began = time.monotonic()
+            stop = Stop(run="lab", tick=-1, sender="operator", seq=0, reason="fire")
+            node = Node(bus, "lab", "operator")
+            await node.publish_message(Topics("lab").stop("operator"), stop)
+            while len(lab.device.asked) == asked:
+                assert time.monotonic() - began < 0.2
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(3.0)
+        assert len(lab.device.asked) - asked >= 6
+        lab.device.silent.clear()
+        await lab.until(500, 1.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_signals_to_a_run_that_has_the_gateway_do_so_too(small_run, small_scenario, here, number):
+    command = ("run", "--pace", "real")
+    async with laboratory(small_run, small_scenario, here, command=command) as lab:
+        assert any("1 inverters armed in this process" in line for line in lab.lines)
+        await asyncio.sleep(1.0)
+        lab.process.send_signal(number)
+        assert await lab.until(500, 3.0) < 3.0
+
+
+async def test_the_second_run_of_a_device_is_refused(small_run, small_scenario, here):
+    async with laboratory(small_run, small_scenario, here) as lab:
+        options = ["--broker", lab.url, "--run-id", "other", "--arm"]
+        second = await asyncio.create_subprocess_exec(
+            *COMMAND, "serve", "devices", str(here / "lab.toml"), *options, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await asyncio.wait_for(second.communicate(), 60.0)
+        assert second.returncode == 2
+        assert "is commanded by run lab" in errors.decode()
+        assert lab.device.writes == []
