@@ -34,8 +34,8 @@ from cosim.composition import Stage, control, perform, services
 from cosim.control.clock import Clock, Pacing
 from cosim.emergency import KEY, findable, on_key
 from cosim.feeder.limits import beyond_at_start
-from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
+from cosim.feeder_setup.lam_table import open_feeder
 from cosim.recording.summary import summarise
 from cosim.report import write_report
 from cosim.results.comparison import fault_cost, same_but_for_faults

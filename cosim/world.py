@@ -21,7 +21,8 @@ from cosim.feeder.circuit import FeederLayout
 from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.limits import limits_of
 from cosim.feeder.linear import Limits
-from cosim.feeder.schedule import schedule
+from cosim.feeder.settings import Event
+from cosim.feeder_setup.schedule import schedule
 from cosim.population.build import build_population
 from cosim.population.expectation import Expectation
 from cosim.population.fault_plan import plan_faults
@@ -31,7 +32,6 @@ from cosim.population.placement import Wiring, wire
 from cosim.population.prices import prices_at
 from cosim.population.profiles import Profiles, build_profiles
 from cosim.scenario import Extension, Scenario
-from cosim.scenario.network import Event
 from cosim.scenario.timeline import Timeline, timeline_of
 from devices.faults.fault import Fault
 from devices.registers.profiles import as_builtins, load_profile

@@ -42,6 +42,7 @@ from broker.messages.devices import (
     Stopped,
     Telemetry,
     TruthBatch,
+    read_metered,
 )
 from broker.messages.feeder import FeederReply, FeederRequest, FeederState, NetworkModel, ReactiveModel
 from broker.messages.header import Message
@@ -96,6 +97,7 @@ __all__ = [
     "WamPrice",
     "decode",
     "encode",
+    "read_metered",
 ]
 
 AnyMessage = (

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
-from broker.messages.columns import Column, Index
+from broker.messages.columns import Column, Index, unpack, unpack_index
 from broker.messages.header import Message
 
 Quality = Literal["good", "suspect", "held", "missing"]
@@ -106,6 +108,21 @@ class MeteredBatch(Message, frozen=True, tag="metered"):
     prosumer: Index
     energy_kwh: Column
     reactive_kvarh: Column
+
+
+def read_metered(
+    batch: MeteredBatch, prosumer: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Energy [kWh] and reactive energy [kvarh] of the prosumers that a batch must report, ``(m,)`` each.
+
+    Raises
+    ------
+    ValueError
+        The batch reports others, or a value is missing or not finite.
+    """
+    if not np.array_equal(unpack_index(batch.prosumer), prosumer):
+        raise ValueError(f"{batch.sender} must report its own prosumers, all and in order")
+    return unpack(batch.energy_kwh, prosumer.size), unpack(batch.reactive_kvarh, prosumer.size)
 
 
 class TruthBatch(Message, frozen=True, tag="truth"):

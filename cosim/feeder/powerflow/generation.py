@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.powerflow.engine import command
 
@@ -21,7 +21,7 @@ class HeldGeneration:
     made_by: str
 
 
-def generation_as_loads(dss: Any) -> tuple[HeldGeneration, ...]:
+def generation_as_loads(dss: OpenDss) -> tuple[HeldGeneration, ...]:
     """Loads for the place of generators, PV systems and storage.
 
     They draw what the elements draw in the solution that the context holds, so that a voltage-regulating
@@ -47,7 +47,7 @@ def generation_as_loads(dss: Any) -> tuple[HeldGeneration, ...]:
     return held
 
 
-def replace_generation(dss: Any, generation: Sequence[HeldGeneration]) -> None:
+def replace_generation(dss: OpenDss, generation: Sequence[HeldGeneration]) -> None:
     """Put the loads in the place of the elements."""
     for held in generation:
         command(dss, held.made_by)
@@ -57,7 +57,7 @@ def replace_generation(dss: Any, generation: Sequence[HeldGeneration]) -> None:
         command(dss, "solve")
 
 
-def _as_load(dss: Any, name: str) -> HeldGeneration:
+def _as_load(dss: OpenDss, name: str) -> HeldGeneration:
     dss.Circuit.SetActiveElement(name)
     element = dss.CktElement
     powers = element.Powers()
@@ -82,6 +82,6 @@ def _kind(name: str) -> str:
     return name.partition(".")[0].lower()
 
 
-def _enabled(dss: Any, name: str) -> bool:
+def _enabled(dss: OpenDss, name: str) -> bool:
     dss.Circuit.SetActiveElement(name)
     return bool(dss.CktElement.Enabled())

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.powerflow.lam_circuit import LamCircuit
 from cosim.feeder.powerflow.topology import bus_of, segments
-from cosim.feeder.powerflow.wiring import Wiring
 
 _BY_DIFFERENCES = "its derivatives are taken by differences, four power flows for each LAM: slow with many"
 
 
 def layout_of(
     name: str,
-    wiring: Wiring,
+    circuit: LamCircuit,
     regulators: Sequence[str],
     coordinates: Mapping[str, tuple[float, float]],
     *,
@@ -25,7 +25,7 @@ def layout_of(
     ----------
     name
         Name of the feeder, for people.
-    wiring
+    circuit
         The circuit and its LAMs.
     regulators, coordinates
         Names of the regulators and bus positions for the map.
@@ -37,8 +37,8 @@ def layout_of(
     FeederLayout
         The facts, with counts for the report.
     """
-    survey, monitored = wiring.survey, wiring.monitored
-    sites, loads, attachment = wiring.sites, wiring.loads, wiring.attachment
+    survey, monitored = circuit.survey, circuit.monitored
+    sites, loads, attachment = circuit.sites, circuit.loads, circuit.attachment
     nodes = tuple(survey.node_names[node] for node in monitored)
     place = {int(node): i for i, node in enumerate(monitored)}
     lam_nodes = tuple(
@@ -64,7 +64,7 @@ def layout_of(
         ),
         regulators=tuple(regulators),
         coordinates=coordinates,
-        notes=wiring.notes + (() if exact_derivatives else (_BY_DIFFERENCES,)),
+        notes=circuit.notes + (() if exact_derivatives else (_BY_DIFFERENCES,)),
         segments=segments(survey),
         description={
             "feeder": name,

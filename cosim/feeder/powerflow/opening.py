@@ -4,11 +4,11 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cosim.feeder import ieee123
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError, Floats
-from cosim.feeder.library import dss as engine
+from cosim.feeder.library import new_context
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.engine import command
 
@@ -20,7 +20,7 @@ _SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1"
 _CHANGES_DIRECTORY = re.compile(r"\s*(cd\b|set\s+datapath\b)", re.IGNORECASE)
 
 
-def open_circuit(master: str | Path | None) -> Any:
+def open_circuit(master: str | Path | None) -> OpenDss:
     """OpenDSS context that holds a feeder, solved once as its description leaves it.
 
     Parameters
@@ -33,7 +33,7 @@ def open_circuit(master: str | Path | None) -> Any:
     FeederError
         The file is missing, refused by OpenDSS, or defines no circuit.
     """
-    dss = engine.NewContext()
+    dss = new_context()
     dss.Basic.AllowChangeDir(False)
     dss.Basic.AllowForms(False)
     dss.Basic.AllowEditor(False)
@@ -66,14 +66,14 @@ def _refuse_change_of_directory(path: Path, master: str) -> None:
             )
 
 
-def take_multiplier(dss: Any, loads: Sequence[SpotLoad]) -> None:
+def take_multiplier(dss: OpenDss, loads: Sequence[SpotLoad]) -> None:
     """Set the load multiplier to 1, which the powers of ``loads`` hold already, and hold the controls."""
     for load in loads:
         command(dss, f"edit load.{load.name} kw={load.kw} kvar={load.kvar}")
     command(dss, _SOLUTION)
 
 
-def hold_constant_power(dss: Any, loads: Sequence[SpotLoad], base_kv: Floats) -> None:
+def hold_constant_power(dss: OpenDss, loads: Sequence[SpotLoad], base_kv: Floats) -> None:
     """Make every load draw constant power, at any voltage near the base of its nodes ``(N,)`` [kV]."""
     for load in loads:
         # Rated as its bus: of a rated voltage that does not fit the bus, OpenDSS makes an impedance.
@@ -87,7 +87,7 @@ def rated_kv(load: SpotLoad, base_kv: Floats) -> float:
     return float(base_kv[load.nodes[0]]) * (math.sqrt(3.0) if between_phases else 1.0)
 
 
-def choose_tolerance(dss: Any) -> bool:
+def choose_tolerance(dss: OpenDss) -> bool:
     """Let OpenDSS's own solutions, by which controls act, be as exact as the circuit admits.
 
     Returns whether there is one at all.

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.primitives import primitive_of
@@ -17,7 +18,7 @@ from cosim.feeder.powerflow.topology import BRANCH_KINDS, Branch, Element, Surve
 _PLACEHOLDER_A = 400.0
 
 
-def survey_circuit(dss: Any) -> Survey:
+def survey_circuit(dss: OpenDss) -> Survey:
     """Read the elements, nodes and base voltages of a circuit.
 
     Parameters
@@ -78,7 +79,7 @@ def survey_circuit(dss: Any) -> Survey:
     )
 
 
-def spot_loads(dss: Any) -> tuple[SpotLoad, ...]:
+def spot_loads(dss: OpenDss) -> tuple[SpotLoad, ...]:
     """Enabled loads of a circuit, at the load multiplier in force.
 
     Raises
@@ -111,7 +112,7 @@ def spot_loads(dss: Any) -> tuple[SpotLoad, ...]:
     return tuple(loads)
 
 
-def tap_positions(dss: Any) -> dict[str, int]:
+def tap_positions(dss: OpenDss) -> dict[str, int]:
     """Present positions of the regulators, ``{regulator: steps}``."""
     found = {}
     for name in dss.RegControls.AllNames():
@@ -120,7 +121,7 @@ def tap_positions(dss: Any) -> dict[str, int]:
     return found
 
 
-def positions(dss: Any) -> dict[str, tuple[float, float]]:
+def positions(dss: OpenDss) -> dict[str, tuple[float, float]]:
     """Coordinates that the circuit defines, ``{bus: (x, y)}``."""
     found = {}
     for bus in dss.Circuit.AllBusNames():
@@ -130,7 +131,7 @@ def positions(dss: Any) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _base_voltages(dss: Any, buses: set[str]) -> dict[str, float]:
+def _base_voltages(dss: OpenDss, buses: set[str]) -> dict[str, float]:
     base_kv = {}
     for bus in sorted(buses):
         dss.Circuit.SetActiveBus(bus)
@@ -143,7 +144,7 @@ def _base_voltages(dss: Any, buses: set[str]) -> dict[str, float]:
     return base_kv
 
 
-def _current_offsets(dss: Any) -> dict[str, int]:
+def _current_offsets(dss: OpenDss) -> dict[str, int]:
     if not dss.PDElements.Count():
         raise FeederError("the feeder has no line or transformer; check its master file")
     widths = np.multiply(dss.PDElements.AllNumConductors(), dss.PDElements.AllNumTerminals())
@@ -151,13 +152,13 @@ def _current_offsets(dss: Any) -> dict[str, int]:
     return {name.lower(): int(start) for name, start in zip(dss.PDElements.AllNames(), starts, strict=True)}
 
 
-def objects(dss: Any, kind: str) -> list[dict[str, Any]]:
+def objects(dss: OpenDss, kind: str) -> list[dict[str, Any]]:
     """All objects of a class, each with the properties that its description gives."""
     dss.Basic.SetActiveClass(kind)
     return msgspec.json.decode(dss.ActiveClass.ToJSON(), type=list[dict[str, Any]])
 
 
-def _lines_without_ampacity(dss: Any) -> set[str]:
+def _lines_without_ampacity(dss: OpenDss) -> set[str]:
     # A line repeats the placeholder as if it were its own when it names a code, so the code decides.
     rated = {code["Name"].lower() for code in objects(dss, "linecode") if "NormAmps" in code}
     unrated = set()
@@ -168,7 +169,7 @@ def _lines_without_ampacity(dss: Any) -> set[str]:
     return unrated
 
 
-def _emergency_ratings(dss: Any) -> set[str]:
+def _emergency_ratings(dss: OpenDss) -> set[str]:
     # OpenDSS makes up an emergency rating (600 A, 150 % of a transformer) where the description has none.
     codes = {code["Name"].lower() for code in objects(dss, "linecode") if "EmergAmps" in code}
     lines = {

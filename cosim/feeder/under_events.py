@@ -13,10 +13,10 @@ from cosim.feeder.circuit import AcState, Floats, NothingFed
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.opendss import Feeder
-from cosim.scenario.network import Event
+from cosim.feeder.settings import Event
 
 
-class Plant:
+class FeederUnderEvents:
     """A `Feeder` with events; the same calls, over all M LAMs at all times.
 
     Parameters
@@ -72,9 +72,9 @@ class Plant:
                 what = f"line.{name}"
                 closing = None if what in self._changes else self._base.closing(name)
                 self._change(what, f"edit {what} enabled=no" if opens else closing)
-                return f"line {name} is {'out' if opens else 'in service'}{self._told_unserved()}"
+                return f"line {name} is {'out' if opens else 'in service'}{self._unserved_in_words()}"
 
-    def _told_unserved(self) -> str:
+    def _unserved_in_words(self) -> str:
         lams = self.unserved()
         return f"; no source feeds {len(lams)} LAMs: {', '.join(lams)}" if lams else ""
 

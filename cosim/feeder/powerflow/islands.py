@@ -1,10 +1,10 @@
 """What an outage leaves without source: elements that hang on nothing are taken out of the circuit."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.powerflow.engine import command
 from cosim.feeder.powerflow.survey import survey_circuit
@@ -13,7 +13,7 @@ from cosim.feeder.powerflow.topology import BRANCH_KINDS, Element, Fed, Survey, 
 _LINKS = (*BRANCH_KINDS, "reactor")
 
 
-def rewire(dss: Any, changes: Sequence[str]) -> set[str]:
+def rewire(dss: OpenDss, changes: Sequence[str]) -> set[str]:
     """Carry out changes of a circuit and take out whatever no source feeds any more.
 
     Parameters
@@ -90,7 +90,7 @@ def reached(survey: Survey) -> Fed:
     return fed
 
 
-def _controls_beside(dss: Any, survey: Survey, alive: set[str]) -> list[str]:
+def _controls_beside(dss: OpenDss, survey: Survey, alive: set[str]) -> list[str]:
     """Controls and meters at dead buses: they would keep the buses in the circuit."""
     known = {element.name for element in survey.elements}
     found = []
@@ -103,7 +103,7 @@ def _controls_beside(dss: Any, survey: Survey, alive: set[str]) -> list[str]:
     return found
 
 
-def _solve_somehow(dss: Any) -> None:
+def _solve_somehow(dss: OpenDss) -> None:
     # Node numbers exist only after a solution; an island may well have none, which is found out next.
     try:
         command(dss, "solve")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import LamSite
 from cosim.feeder.powerflow.admittance import Ints
 from cosim.feeder.powerflow.attachment import (
@@ -24,7 +24,7 @@ from cosim.feeder.powerflow.topology import Fed, Survey, fed_nodes, monitored_no
 
 
 @dataclass(frozen=True)
-class Wiring:
+class LamCircuit:
     """A circuit and the LAMs on it.
 
     Attributes
@@ -46,7 +46,7 @@ class Wiring:
     notes: tuple[str, ...]
 
 
-def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
+def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None) -> LamCircuit:
     """Attach LAMs to a circuit; its loads and generators hold constant power from then on.
 
     Parameters
@@ -78,7 +78,7 @@ def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
         survey = survey_circuit(dss)
     loads = spot_loads(dss)
     hold_constant_power(dss, loads, survey.base_kv)
-    return Wiring(
+    return LamCircuit(
         survey=survey,
         fed=fed,
         monitored=monitored_nodes(survey, fed),
