@@ -197,9 +197,15 @@ class Feeder:
         """The feeder opened anew, with a changed circuit and its controls as described."""
         return Feeder(self._master, self._sites, changes)
 
-    def closing(self, name: str) -> str:
-        """Command that closes a switch, or puts a line back into service."""
-        return f"edit line.{name} enabled=yes" if self._master else ieee123.closing(name)
+    def closing(self, name: str) -> tuple[str, ...]:
+        """Commands that close a line or switch which the description has open; none where it is closed."""
+        if not self._master:
+            return ieee123.closing(name)
+        element = self._dss.CktElement
+        self._dss.Circuit.SetActiveElement(f"line.{name}")
+        phases = range(1, element.NumPhases() + 1)
+        is_open = [any(element.IsOpen(terminal, phase) for phase in phases) for terminal in (1, 2)]
+        return tuple(f"close line.{name} {terminal}" for terminal in (1, 2) if is_open[terminal - 1])
 
     def positions(self) -> Positions:
         """Where regulators and switched capacitors stand."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from cosim.feeder import voltvar
-from cosim.feeder.circuit import AcState, Floats, PowerFlowError
+from cosim.feeder.circuit import AcState, FeederError, Floats, PowerFlowError
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.linear import (
@@ -59,7 +59,7 @@ class Operation:
         for event in self.rules.events.get(tick, ()):
             try:
                 happened.append(now.apply(event))
-            except PowerFlowError as error:
+            except (FeederError, PowerFlowError) as error:
                 happened.append(
                     f"{event.kind} of {event.element} could not happen, the feeder stays: {error}"
                 )

@@ -55,14 +55,14 @@ def test_layout(feeder):
     layout = feeder.layout
     assert len(layout.lams) == 85
     assert layout.spot_kw.sum() == pytest.approx(3490.0)
-    # The four dummy nodes behind the open switches are no voltages.
-    assert len(layout.nodes) == 274
+    # 274 to ground, the four dummy nodes behind the open switches being none, and 7 loads between phases.
+    assert len(layout.nodes) == 281
     assert not [node for node in layout.nodes if "open" in node]
     lam = layout.lams.index("76")
     assert layout.spot_kw[lam] == pytest.approx(245.0)
     assert layout.tan_phi[lam] == pytest.approx(180 / 245)
     assert layout.lam_phases[lam] == (1, 2, 3)
-    assert [layout.nodes[i] for i in layout.lam_nodes[lam]] == ["76.1", "76.2", "76.3"]
+    assert [layout.nodes[i] for i in layout.lam_nodes[lam]] == ["76.1-2", "76.2-3", "76.1-3"]
     assert layout.lam_phases[layout.lams.index("35")] == (1, 2)
     rating = dict(zip(layout.branches, layout.rating_a, strict=True))
     assert rating["line.l115.1"] == 530.0

@@ -22,8 +22,8 @@ class ExactDerivatives:
 
     def __init__(self, circuit: LamCircuit) -> None:
         self._circuit = circuit
-        per_kw = circuit.attachment.winding_va_per_kw()
-        self._directions = sparse.hstack([per_kw, 1j * per_kw]).tocsc()
+        per_kw, per_kvar = circuit.attachment.winding_va_per_kw(), circuit.attachment.winding_va_per_kvar()
+        self._directions = sparse.hstack([per_kw, per_kvar]).tocsc()
         self._assembly = Assembly(circuit.survey)
         self._equations: PowerFlowEquations | None = None
 
@@ -68,7 +68,7 @@ class ExactDerivatives:
             y=self._assembly.nodal(values),
             fed=circuit.fed,
             winding_ends=circuit.attachment.winding_ends,
-            monitored=circuit.monitored,
+            monitored=circuit.voltages.ends,
             branch_rows=self._assembly.branches(values),
             source_nodes=self._assembly.source_nodes,
             source_rows=self._assembly.sources(values),

@@ -63,11 +63,11 @@ def _as_load(dss: OpenDss, name: str) -> HeldGeneration:
     powers = element.Powers()
     kw, kvar = sum(powers[0::2]), sum(powers[1::2])
     phases = element.NumPhases()
-    # A load of three phases in delta has no neutral to name.
-    bus = ".".join(element.BusNames()[0].split(".")[: phases + 1]) if phases == 3 else element.BusNames()[0]
+    bus, conn = element.BusNames()[0], dss.Properties.Value("conn")
+    if conn.lower() in ("delta", "ll"):
+        # A load of three phases in delta has no neutral to name.
+        bus = ".".join(bus.split(".")[: max(phases, 2) + 1])
     load = "sharegrid_" + name.replace(".", "_")
-    # Three-phase machines and inverters feed no current to ground: behind a delta winding none could flow.
-    conn = "delta" if phases == 3 else dss.Properties.Value("conn")
     return HeldGeneration(
         name=name,
         kw=kw,

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Floats
+from cosim.feeder.powerflow.described import objects
 from cosim.feeder.powerflow.engine import solution_vector
 from cosim.feeder.powerflow.generation import KINDS
 from cosim.feeder.powerflow.notes import listed
 from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit, rated_kv
-from cosim.feeder.powerflow.survey import objects, positions, spot_loads, survey_circuit, tap_positions
+from cosim.feeder.powerflow.survey import positions, spot_loads, survey_circuit, tap_positions
 from cosim.feeder.powerflow.topology import Survey
 
 _DEAD_PU = 0.05
@@ -105,7 +106,7 @@ def _facts(dss: OpenDss, survey: Survey) -> dict[str, str]:
     generation = [f"{kinds[kind]} {kind}{'s' if kinds[kind] > 1 else ''}" for kind in KINDS if kinds[kind]]
     if generation:
         facts["generation"] = ", ".join(generation)
-    rated = sum(np.isfinite(branch.element.rating_a) for branch in survey.branches)
+    rated = sum(np.isfinite(branch.rating_a) for branch in survey.branches)
     facts["ratings"] = f"{rated:,} of {len(survey.branches):,} conductors of lines and transformers"
     return facts
 
@@ -182,7 +183,7 @@ def _voltages(names: NDArray[np.str_], v_pu: Floats, lower: float, upper: float)
 
 def _overloads(dss: OpenDss, survey: Survey) -> list[str]:
     amps = np.abs(np.array(dss.PDElements.AllCurrents()).view(np.complex128))
-    loading = np.array([amps[branch.current_at] / branch.element.rating_a for branch in survey.branches])
+    loading = np.array([amps[branch.current_at] / branch.rating_a for branch in survey.branches])
     over = np.flatnonzero(loading > 1.0)
     if not over.size:
         return []

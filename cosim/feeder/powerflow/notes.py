@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from cosim.feeder.api import OpenDss
+from cosim.feeder.powerflow.described import objects
 from cosim.feeder.powerflow.generation import KINDS, HeldGeneration
-from cosim.feeder.powerflow.survey import objects
 
 # Elements that may stay as they are: they carry, feed, measure, or act in our own time.
 _HONOURED = {

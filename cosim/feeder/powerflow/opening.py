@@ -16,7 +16,8 @@ from cosim.feeder.powerflow.engine import command
 _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
 # OpenDSS compares all voltages to ground, and not all of them need be defined to better than the last.
 _TOLERANCES = (1e-10, 1e-6, 1e-4)
-_SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1"
+_SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1 year=0"
+_SWITCH_CONTROLS = ("swtcontrol", "relay", "recloser", "fuse")
 _CHANGES_DIRECTORY = re.compile(r"\s*(cd\b|set\s+datapath\b)", re.IGNORECASE)
 
 
@@ -53,7 +54,33 @@ def open_circuit(master: str | Path | None) -> OpenDss:
     # neutral. Whether it converged is looked at once the loads are ours.
     command(dss, "set mode=snapshot")
     command(dss, "solve")
+    _keep_disabled_ties(dss)
     return dss
+
+
+def _keep_disabled_ties(dss: OpenDss) -> None:
+    """Turn lines that are disabled between two buses of the circuit into open ones, which can be closed."""
+    nodes = {name.lower() for name in dss.Circuit.AllNodeNames()}
+    ties = []
+    for name in dss.Circuit.AllElementNames():
+        dss.Circuit.SetActiveElement(name)
+        if name.lower().startswith("line.") and not dss.CktElement.Enabled():
+            ends = [bus.lower().split(".") for bus in dss.CktElement.BusNames()]
+            numbers = [end[1:] or [str(i + 1) for i in range(dss.CktElement.NumPhases())] for end in ends]
+            if all(f"{end[0]}.{at}" in nodes for end, own in zip(ends, numbers, strict=True) for at in own):
+                ties.append(name)
+    for name in ties:
+        for text in (f"edit {name} enabled=yes", f"open {name} 1", f"open {name} 2"):
+            command(dss, text)
+    if ties:
+        command(dss, "solve")
+
+
+def still_switch_controls(dss: OpenDss) -> None:
+    """Take controls of switches out of the circuit: what they open and close is left as it is."""
+    for name in dss.Circuit.AllElementNames():
+        if name.lower().startswith(tuple(f"{kind}." for kind in _SWITCH_CONTROLS)):
+            command(dss, f"edit {name} enabled=no")
 
 
 def _refuse_change_of_directory(path: Path, master: str) -> None:
@@ -67,7 +94,7 @@ def _refuse_change_of_directory(path: Path, master: str) -> None:
 
 
 def take_multiplier(dss: OpenDss, loads: Sequence[SpotLoad]) -> None:
-    """Set the load multiplier to 1, which the powers of ``loads`` hold already, and hold the controls."""
+    """Set load multiplier and year to none, which the powers of ``loads`` hold, and hold the controls."""
     for load in loads:
         command(dss, f"edit load.{load.name} kw={load.kw} kvar={load.kvar}")
     command(dss, _SOLUTION)

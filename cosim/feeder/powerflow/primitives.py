@@ -67,7 +67,7 @@ class Assembly:
         self._network_at = rows[self._network], columns[self._network]
         start = dict(zip((element.name for element in survey.elements), starts.tolist(), strict=True))
         self._branches, self._branches_at = _some_rows(
-            [(branch.element, branch.conductor) for branch in survey.branches], start
+            [(branch.element, branch.row) for branch in survey.branches], start
         )
         self._branch_count = len(survey.branches)
         ends = [(element, row) for element in sources(survey.elements) for row in range(len(element.nodes))]

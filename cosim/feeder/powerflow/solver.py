@@ -28,7 +28,7 @@ class Solver:
     nodes, branches
         Names of what a state holds.
     base_v
-        Base voltages of the nodes to ground ``(n,)`` [V].
+        Base voltages between the terminals that are judged ``(n,)`` [V].
     """
 
     def __init__(self, dss: OpenDss, circuit: LamCircuit) -> None:
@@ -38,11 +38,11 @@ class Solver:
         self._ends = circuit.attachment.winding_ends.T
         self._winding_base_v = 1e3 * survey.base_kv[circuit.attachment.winding_ends].max(axis=1)
         self._load_numbers = [load.number for load in circuit.loads]
-        self._monitored = circuit.monitored
+        self._voltages = circuit.voltages
         self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
         self._start = np.zeros(0, dtype=np.complex128)
-        self.base_v = 1e3 * survey.base_kv[circuit.monitored]
-        self.nodes = tuple(survey.node_names[node] for node in circuit.monitored)
+        self.base_v = 1e3 * circuit.voltages.base_kv
+        self.nodes = circuit.voltages.names
         self.branches = tuple(branch.name for branch in survey.branches)
 
     def inject(self, net_kw: Floats, net_kvar: Floats) -> None:
@@ -128,7 +128,7 @@ class Solver:
 
     def _state(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...], iterations: int) -> AcState:
         dss = self._dss
-        volts = solution_vector(dss)[self._monitored]
+        volts = self._voltages.of(solution_vector(dss))
         v_pu = np.abs(volts) / self.base_v
         sound = (v_pu > _LOWEST_PU) & (v_pu < _HIGHEST_PU)
         if not sound.all():
