@@ -31,8 +31,8 @@ from cosim.composition import RunSetup, control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.emergency import RECORD, findable, kept_stop
 from cosim.feeder.limits import beyond_at_start
-from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
+from cosim.feeder_setup.lam_table import open_feeder
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.recording.run_counts import RunCounts
 from cosim.recording.summary import record_of, summarise

@@ -7,8 +7,9 @@ control queue is worked off event by event, so that every state in between can b
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState
 
 MOST_ACTIONS = 500
@@ -90,7 +91,7 @@ class ControlRun:
         return sum(abs(action.steps) for action in self.actions if action.kind == kind)
 
 
-def positions(dss: Any) -> Positions:
+def positions(dss: OpenDss) -> Positions:
     """Where the controls of a circuit stand."""
     taps = {}
     for name in dss.RegControls.AllNames():
@@ -99,7 +100,7 @@ def positions(dss: Any) -> Positions:
     return Positions(taps, {name: _states(dss, name) for name in switched_capacitors(dss)})
 
 
-def switched_capacitors(dss: Any) -> tuple[str, ...]:
+def switched_capacitors(dss: OpenDss) -> tuple[str, ...]:
     """Capacitors that a control switches, each once."""
     found = []
     for name in dss.CapControls.AllNames():
@@ -108,7 +109,7 @@ def switched_capacitors(dss: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def put(dss: Any, where: Positions) -> None:
+def put(dss: OpenDss, where: Positions) -> None:
     """Put controls where they are said to stand; whoever calls sees to it that matrices are renewed."""
     for name, tap in where.taps.items():
         dss.RegControls.Name(name)
@@ -118,7 +119,7 @@ def put(dss: Any, where: Positions) -> None:
             dss.Capacitors.States(list(states))
 
 
-def act(dss: Any, settle: Callable[[], AcState], window_s: float) -> ControlRun:
+def act(dss: OpenDss, settle: Callable[[], AcState], window_s: float) -> ControlRun:
     """Let the controls of a circuit act for a span of time; they stay where they end.
 
     Parameters
@@ -173,7 +174,7 @@ def reversals(actions: list[Action], device: str) -> int:
     return sum(one != other for one, other in pairwise(way))
 
 
-def _next_event(dss: Any) -> float | None:
+def _next_event(dss: OpenDss) -> float | None:
     """Carry out whatever is due next, and say when that was [s]; None where nothing is pending."""
     solution = dss.Solution
     solution.ControlMode(_ONE_BY_ONE)
@@ -187,7 +188,7 @@ def _next_event(dss: Any) -> float | None:
         solution.ControlMode(_HELD)
 
 
-def _forget(dss: Any) -> None:
+def _forget(dss: OpenDss) -> None:
     """Start the clock anew, with nothing pending: a span of time cannot tell of those before."""
     dss.CtrlQueue.ClearQueue()
     dss.Solution.Hour(0)
@@ -198,7 +199,7 @@ def _forget(dss: Any) -> None:
             controls.Reset()
 
 
-def _states(dss: Any, capacitor: str) -> tuple[int, ...]:
+def _states(dss: OpenDss, capacitor: str) -> tuple[int, ...]:
     dss.Capacitors.Name(capacitor)
     return tuple(int(state) for state in dss.Capacitors.States())
 

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 from cosim.feeder import voltvar
 from cosim.feeder.circuit import Floats
 from cosim.feeder.controls import ControlRun
-from cosim.feeder.exposure import Exposure
 from cosim.feeder.linear import Limits, NetworkRows
-from cosim.scenario.network import Event
+from cosim.feeder.settings import Event
+from cosim.feeder.violation_hours import ViolationHours
 
 Reactive = Literal["unity", "volt-var", "market"]
 
@@ -118,7 +118,7 @@ class Physics:
     net_kvar: Floats
     violations: tuple[str, ...]
     flags: tuple[str, ...]
-    exposure: Exposure
+    violation_hours: ViolationHours
 
     def mean(self, name: Literal["source_kw", "source_kvar", "losses_kw"]) -> float:
         """Mean of a power over the interval."""

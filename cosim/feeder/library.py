@@ -8,6 +8,8 @@ next thread that meets OpenDSS crashes. A copy that nobody frees is put in its p
 import ctypes
 import sys
 
+from cosim.feeder.api import OpenDss
+
 
 def pin_environment() -> "ctypes.Array[ctypes.c_void_p] | None":
     """Make the process's environment block a copy that the C library does not own; None off Linux."""
@@ -27,4 +29,8 @@ _ENVIRONMENT = pin_environment()
 
 from opendssdirect import dss  # noqa: E402
 
-__all__ = ["dss"]
+
+def new_context() -> OpenDss:
+    """An OpenDSS context of its own, without a circuit."""
+    context: OpenDss = dss.NewContext()
+    return context

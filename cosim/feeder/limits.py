@@ -1,35 +1,65 @@
 """Limits of a feeder as a scenario sets them: voltages by class of node, normal or emergency ratings."""
 
+from typing import Literal, Protocol
+
 import numpy as np
 
 from cosim.feeder.circuit import AcState, FeederLayout
-from cosim.feeder.exposure import beyond
 from cosim.feeder.linear import Limits
-from cosim.scenario.sections import FeederSection
+from cosim.feeder.settings import VoltageClass
+from cosim.feeder.violation_hours import beyond
 
 
-def limits_of(section: FeederSection, layout: FeederLayout) -> Limits:
+class LimitSettings(Protocol):
+    """Limits as a user sets them; the keys of the same names in a scenario's [feeder] settings."""
+
+    @property
+    def voltage_min_pu(self) -> float:
+        """Lower voltage limit [pu]."""
+
+    @property
+    def voltage_max_pu(self) -> float:
+        """Upper voltage limit [pu]."""
+
+    @property
+    def voltage_classes(self) -> tuple[VoltageClass, ...]:
+        """Other voltage limits for classes of nodes."""
+
+    @property
+    def current_limits(self) -> bool:
+        """Whether ratings limit currents."""
+
+    @property
+    def rating(self) -> Literal["normal", "emergency"]:
+        """Which ratings."""
+
+    @property
+    def rating_factor(self) -> float:
+        """Factor on every rating."""
+
+
+def limits_of(settings: LimitSettings, layout: FeederLayout) -> Limits:
     """Voltage limits of every node and current limits of every branch conductor.
 
     Parameters
     ----------
-    section
-        What the scenario says of the feeder.
+    settings
+        What the user sets.
     layout
         The feeder's nodes and ratings.
     """
-    lower = np.full(len(layout.nodes), section.voltage_min_pu)
-    upper = np.full(len(layout.nodes), section.voltage_max_pu)
+    lower = np.full(len(layout.nodes), settings.voltage_min_pu)
+    upper = np.full(len(layout.nodes), settings.voltage_max_pu)
     # The lowest class that holds a node is the last to speak.
-    for each in sorted(section.voltage_classes, key=lambda each: -each.up_to_kv):
+    for each in sorted(settings.voltage_classes, key=lambda each: -each.up_to_kv):
         mine = layout.node_base_kv <= each.up_to_kv * (1.0 + 1e-9)
         lower[mine], upper[mine] = each.min_pu, each.max_pu
-    rating_a = layout.rating_a if section.rating == "normal" else layout.emergency_a
+    rating_a = layout.rating_a if settings.rating == "normal" else layout.emergency_a
     return Limits(
         voltage_min_pu=lower,
         voltage_max_pu=upper,
-        rating_a=rating_a * section.rating_factor
-        if section.current_limits
+        rating_a=rating_a * settings.rating_factor
+        if settings.current_limits
         else np.full_like(layout.rating_a, np.inf),
     )
 

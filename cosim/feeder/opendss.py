@@ -12,24 +12,23 @@ import numpy as np
 from cosim.feeder import controls, ieee123
 from cosim.feeder.circuit import AcState, FeederError, FeederLayout, Floats, LamSite, NothingFed
 from cosim.feeder.controls import ControlRun, Positions
-from cosim.feeder.islands import rewire
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.admittance import Derivatives
-from cosim.feeder.powerflow.differences import difference_model, foretold
-from cosim.feeder.powerflow.engine import command, converge
+from cosim.feeder.powerflow.differences import agrees_with_power_flow, difference_model
 from cosim.feeder.powerflow.exact import ExactDerivatives
+from cosim.feeder.powerflow.islands import rewire
+from cosim.feeder.powerflow.lam_circuit import attach_lams
 from cosim.feeder.powerflow.layout import layout_of
 from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
 from cosim.feeder.powerflow.survey import positions, spot_loads
-from cosim.feeder.powerflow.wiring import wire
 
 
 class Feeder:
     """A distribution feeder with M LAMs, solved by OpenDSS.
 
     Where regulators and switched capacitors stand is the only state that outlives a call; `act`,
-    `let_controls_act`, `put` and `set_taps` move them.
+    `put` and `set_taps` move them.
 
     Parameters
     ----------
@@ -70,13 +69,13 @@ class Feeder:
             sites = None if sites is None else [site for site in sites if site.bus in buses]
             if not dss.Loads.Count() or not buses.intersection(load.bus for load in spot_loads(dss)):
                 raise NothingFed("no source feeds any load")
-        wiring = wire(dss, sites)
-        spot_kw = wiring.attachment.spot_kw
-        spot_kvar = spot_kw * wiring.attachment.tan_phi
+        circuit = attach_lams(dss, sites)
+        spot_kw = circuit.attachment.spot_kw
+        spot_kvar = spot_kw * circuit.attachment.tan_phi
         self._at = controls.positions(dss)
         self._reduced_at: Positions | None = None
-        self._solver = Solver(dss, wiring)
-        self._exact = ExactDerivatives(wiring)
+        self._solver = Solver(dss, circuit)
+        self._exact = ExactDerivatives(circuit)
         choose_tolerance(dss)
         self._solver.renew()
         self.solve(spot_kw, spot_kvar)
@@ -85,7 +84,7 @@ class Feeder:
         self._is_exact = self._admittance_explains(spot_kw, spot_kvar)
         self.layout = layout_of(
             name=dss.Circuit.Name() if master else ieee123.NAME,
-            wiring=wiring,
+            circuit=circuit,
             regulators=tuple(self._at.taps),
             coordinates=positions(dss) if master else ieee123.coordinates(),
             exact_derivatives=self._is_exact,
@@ -159,35 +158,6 @@ class Feeder:
         """
         return difference_model(self.solve, net_kw, net_kvar, step_kw)
 
-    def let_controls_act(self, net_kw: Floats, net_kvar: Floats) -> dict[str, int]:
-        """Let regulators and switched capacitors act until they rest, at given net powers.
-
-        Parameters
-        ----------
-        net_kw, net_kvar
-            What each LAM draws, shape ``(M,)`` [kW, kvar].
-
-        Returns
-        -------
-        dict
-            Steps by which each regulator moved; those that did not move are absent.
-
-        Raises
-        ------
-        PowerFlowError
-            No convergence, or the controls do not come to rest.
-        """
-        before = self.taps()
-        self._solver.inject(net_kw, net_kvar)
-        command(self._dss, "set controlmode=static")
-        try:
-            converge(self._dss)
-        finally:
-            command(self._dss, "set controlmode=off")
-            # Stated anew: moving step by step leaves rounding in the ratios, hence other bits than set_taps.
-            self.put(controls.positions(self._dss))
-        return {name: tap - before[name] for name, tap in self._at.taps.items() if tap != before[name]}
-
     def act(self, settle: Callable[[], AcState], window_s: float) -> ControlRun:
         """Let regulators and switched capacitors act in time, after their delays and one step at a time.
 
@@ -227,9 +197,15 @@ class Feeder:
         """The feeder opened anew, with a changed circuit and its controls as described."""
         return Feeder(self._master, self._sites, changes)
 
-    def closing(self, name: str) -> str:
-        """Command that closes a switch, or puts a line back into service."""
-        return f"edit line.{name} enabled=yes" if self._master else ieee123.closing(name)
+    def closing(self, name: str) -> tuple[str, ...]:
+        """Commands that close a line or switch which the description has open; none where it is closed."""
+        if not self._master:
+            return ieee123.closing(name)
+        element = self._dss.CktElement
+        self._dss.Circuit.SetActiveElement(f"line.{name}")
+        phases = range(1, element.NumPhases() + 1)
+        is_open = [any(element.IsOpen(terminal, phase) for phase in phases) for terminal in (1, 2)]
+        return tuple(f"close line.{name} {terminal}" for terminal in (1, 2) if is_open[terminal - 1])
 
     def positions(self) -> Positions:
         """Where regulators and switched capacitors stand."""
@@ -316,6 +292,6 @@ class Feeder:
             return False
         probes = ((step, still), (still, step))
         return all(
-            foretold(change.volts[:, i], change.source_w[i] / 1e3, here, self.solve, *probe)
+            agrees_with_power_flow(change.volts[:, i], change.source_w[i] / 1e3, here, self.solve, *probe)
             for i, probe in enumerate(probes)
         )

@@ -11,10 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from cosim.feeder import voltvar
-from cosim.feeder.circuit import AcState, Floats, PowerFlowError
+from cosim.feeder.circuit import AcState, FeederError, Floats, PowerFlowError
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
-from cosim.feeder.exposure import exposure
 from cosim.feeder.linear import (
     LINEAR_TOLERANCE_PU,
     Judgement,
@@ -25,7 +24,8 @@ from cosim.feeder.linear import (
     network_rows,
 )
 from cosim.feeder.opendss import Feeder
-from cosim.feeder.plant import Plant
+from cosim.feeder.under_events import FeederUnderEvents
+from cosim.feeder.violation_hours import violation_hours
 
 _OVER_LAMS = ("net_kw", "load_kvar", "inverter_kvar", "low_kw", "high_kw")
 
@@ -41,7 +41,7 @@ class Operation:
 
     def __init__(self, rules: OperatingRules) -> None:
         self.rules = rules
-        self._plant: Plant | None = None
+        self._feeder: FeederUnderEvents | None = None
         self._tick = -1
         self._points: dict[Positions, Linearisation] = {}
         self._at_rest = False
@@ -54,14 +54,16 @@ class Operation:
         tuple
             What happened, in words, and the names of the LAMs that no source feeds from now on.
         """
-        plant = self._plant_of(feeder)
-        told = []
+        now = self._under_events(feeder)
+        happened = []
         for event in self.rules.events.get(tick, ()):
             try:
-                told.append(plant.apply(event))
-            except PowerFlowError as error:
-                told.append(f"{event.kind} of {event.element} could not happen, the feeder stays: {error}")
-        return told, plant.unserved()
+                happened.append(now.apply(event))
+            except (FeederError, PowerFlowError) as error:
+                happened.append(
+                    f"{event.kind} of {event.element} could not happen, the feeder stays: {error}"
+                )
+        return happened, now.unserved()
 
     def judge(self, feeder: Feeder, proposal: Proposal) -> Answer:
         """Solve a proposal and judge it by the models of its tick; linearise where it is not confirmed.
@@ -71,29 +73,29 @@ class Operation:
         PowerFlowError
             It has no power flow.
         """
-        plant = self._plant_of(feeder)
-        fed = plant.fed()
+        now = self._under_events(feeder)
+        fed = now.fed()
         proposal = replace(
             proposal,
             **{name: getattr(proposal, name) * fed for name in _OVER_LAMS},
         )
         if proposal.round == 0 or proposal.tick != self._tick:
             self._tick, self._points = proposal.tick, {}
-        self._come_to_rest(plant, proposal)
-        start = plant.positions()
-        first = self._settle(plant, proposal)
+        self._come_to_rest(now, proposal)
+        start = now.positions()
+        first = self._settle(now, proposal)
         judged = {start: self._check(first, proposal, self._points.get(start))}
         confirmed, flags = judged[start].confirmed, []
         if confirmed and self.rules.controls_act:
-            run = plant.act(lambda: self._settle(plant, proposal), self.rules.interval_s)
+            run = now.act(lambda: self._settle(now, proposal), self.rules.interval_s)
             flags = _hunting(run)
-            there = plant.positions()
+            there = now.positions()
             if there != start:
                 point = self._points.get(there)
                 judged[there] = self._check(run.last, proposal, point)
                 confirmed = not judged[there].violations and (point is None or judged[there].confirmed)
-                plant.put(start)
-        model = None if confirmed else self._remodel(plant, proposal, start, judged)
+                now.put(start)
+        model = None if confirmed else self._remodel(now, proposal, start, judged)
         errors = [each.linear_error_pu for each in judged.values() if each.linear_error_pu is not None]
         return Answer(
             source_kw=first.source_kw,
@@ -118,14 +120,14 @@ class Operation:
         PowerFlowError
             It has no power flow.
         """
-        plant = self._plant_of(feeder)
+        now = self._under_events(feeder)
 
         def settle() -> AcState:
-            return self._droop(plant, net_kw, net_kvar)[0]
+            return self._droop(now, net_kw, net_kvar)[0]
 
         if self.rules.controls_act:
             self._at_rest = True
-            run = plant.act(settle, self.rules.interval_s)
+            run = now.act(settle, self.rules.interval_s)
         else:
             run = ControlRun(self.rules.interval_s, ((0.0, settle()),))
         judged = check(run.last, None, self.rules.limits)
@@ -134,40 +136,40 @@ class Operation:
             net_kvar=run.last.net_kvar,
             violations=tuple(map(str, judged.violations)),
             flags=tuple(_hunting(run)),
-            exposure=exposure(run, self.rules.limits, plant.layout.branch_base_kv),
+            violation_hours=violation_hours(run, self.rules.limits, now.layout.branch_base_kv),
         )
 
-    def _plant_of(self, feeder: Feeder) -> Plant:
-        if self._plant is None:
-            self._plant = Plant(feeder)
-        return self._plant
+    def _under_events(self, feeder: Feeder) -> FeederUnderEvents:
+        if self._feeder is None:
+            self._feeder = FeederUnderEvents(feeder)
+        return self._feeder
 
-    def _come_to_rest(self, plant: Plant, proposal: Proposal) -> None:
+    def _come_to_rest(self, feeder: FeederUnderEvents, proposal: Proposal) -> None:
         """Let controls come to rest once, at the first proposal within ratings; before, taps mean nothing.
 
         Where a run starts, nets at prices that nobody has cleared may be far beyond what the feeder carries.
         """
         if self._at_rest or not self.rules.controls_act:
             return
-        first = self._check(self._settle(plant, proposal), proposal, None)
+        first = self._check(self._settle(feeder, proposal), proposal, None)
         if not first.congestion_violation_pct:
             self._at_rest = True
-            plant.act(lambda: self._settle(plant, proposal), 3600.0)
+            feeder.act(lambda: self._settle(feeder, proposal), 3600.0)
 
-    def _settle(self, plant: Plant, proposal: Proposal) -> AcState:
+    def _settle(self, feeder: FeederUnderEvents, proposal: Proposal) -> AcState:
         kvar = proposal.load_kvar
         if self.rules.reactive == "market":
-            return plant.solve(proposal.net_kw, kvar + proposal.inverter_kvar)
-        return self._droop(plant, proposal.net_kw, kvar)[0]
+            return feeder.solve(proposal.net_kw, kvar + proposal.inverter_kvar)
+        return self._droop(feeder, proposal.net_kw, kvar)[0]
 
-    def _droop(self, plant: Plant, net_kw: Floats, load_kvar: Floats) -> tuple[AcState, Floats]:
+    def _droop(self, feeder: FeederUnderEvents, net_kw: Floats, load_kvar: Floats) -> tuple[AcState, Floats]:
         """State with the inverters' droop at work, where they have one."""
         if self.rules.reactive != "volt-var":
-            return plant.solve(net_kw, load_kvar), np.zeros_like(load_kvar)
-        return voltvar.settle(plant.solve, self._inverters(plant), net_kw, load_kvar)
+            return feeder.solve(net_kw, load_kvar), np.zeros_like(load_kvar)
+        return voltvar.settle(feeder.solve, self._inverters(feeder), net_kw, load_kvar)
 
-    def _inverters(self, plant: Plant) -> voltvar.Droop:
-        seen = voltvar.seen_by_lams(plant.layout.lam_nodes, len(plant.layout.nodes))
+    def _inverters(self, feeder: FeederUnderEvents) -> voltvar.Droop:
+        seen = voltvar.seen_by_lams(feeder.layout.lam_nodes, len(feeder.layout.nodes))
         return voltvar.Droop(self.rules.limit_kvar, seen, self.rules.curve_pu)
 
     def _market_kvar(self, proposal: Proposal) -> Floats:
@@ -179,7 +181,11 @@ class Operation:
         return check(seen, point, self.rules.limits)
 
     def _remodel(
-        self, plant: Plant, proposal: Proposal, start: Positions, judged: dict[Positions, Judgement]
+        self,
+        feeder: FeederUnderEvents,
+        proposal: Proposal,
+        start: Positions,
+        judged: dict[Positions, Judgement],
     ) -> Model | None:
         """Linearise wherever no true model is at hand, and join all models of the tick."""
         untrue = [
@@ -191,24 +197,24 @@ class Operation:
             return None
         stale = [where for where, each in judged.items() if where in untrue or each.violations]
         for where in stale:
-            if where != plant.positions():
-                plant.put(where)
-            self._points[where] = self._linearise(plant, proposal)
-        if plant.positions() != start:
-            plant.put(start)
+            if where != feeder.positions():
+                feeder.put(where)
+            self._points[where] = self._linearise(feeder, proposal)
+        if feeder.positions() != start:
+            feeder.put(start)
         return self._joined(proposal, start)
 
-    def _linearise(self, plant: Plant, proposal: Proposal) -> Linearisation:
+    def _linearise(self, feeder: FeederUnderEvents, proposal: Proposal) -> Linearisation:
         """Model over what the market sets, inverters' droop included."""
-        before = self._points.get(plant.positions())
+        before = self._points.get(feeder.positions())
         if self.rules.reactive == "volt-var" and proposal.round > 1 and before is not None:
             # At a corner of the droop tangents on either side would follow each other for ever.
             proposal = replace(proposal, net_kw=0.5 * (proposal.net_kw + before.net_kw))
         kvar = self._market_kvar(proposal)
-        state = self._settle(plant, proposal)
-        model = plant.linearise(proposal.net_kw, state.net_kvar)
+        state = self._settle(feeder, proposal)
+        model = feeder.linearise(proposal.net_kw, state.net_kvar)
         if self.rules.reactive == "volt-var":
-            model = voltvar.with_droop(model, self._inverters(plant))
+            model = voltvar.with_droop(model, self._inverters(feeder))
         return replace(model, net_kw=proposal.net_kw, net_kvar=kvar)
 
     def _joined(self, proposal: Proposal, start: Positions) -> Model:

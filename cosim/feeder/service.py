@@ -6,8 +6,9 @@ OpenDSS runs in its owner's worker thread; this service only asks and awaits.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +26,40 @@ from broker.messages import (
     WamOutcome,
     columns,
 )
+from broker.messages.batches import read_metered
 from broker.node import Node
 from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.operation import Operation
 from cosim.feeder.thread import FeederOwner
-from market.participants.batches import read_metered
-from market.participants.roster import Roster
 
 Floats = npt.NDArray[np.float64]
+
+Indices = npt.NDArray[np.intp]
+
+
+class Metering(Protocol):
+    """Who is metered, and where: as the roster of a run says."""
+
+    @property
+    def prosumers(self) -> tuple[str, ...]:
+        """Names of the prosumers ``(n,)``."""
+
+    @property
+    def lams(self) -> tuple[str, ...]:
+        """Names of the LAMs ``(M,)``."""
+
+    @property
+    def lam(self) -> Indices:
+        """LAM of each prosumer ``(n,)``."""
+
+    @property
+    def live_members(self) -> Indices:
+        """Prosumers whose meters speak for themselves, ascending."""
+
+    @property
+    def hosts(self) -> Mapping[str, Indices]:
+        """Prosumers whose energy each host reports."""
 
 
 class FeederService:
@@ -43,11 +69,13 @@ class FeederService:
     ----------
     owner
         The feeder's worker thread.
+    roster
+        Who is metered.
     rules
         What binds the feeder's operation.
     """
 
-    def __init__(self, node: Node, owner: FeederOwner, roster: Roster, rules: OperatingRules) -> None:
+    def __init__(self, node: Node, owner: FeederOwner, roster: Metering, rules: OperatingRules) -> None:
         self.node = node
         self.owner = owner
         self.roster = roster
@@ -120,13 +148,13 @@ class FeederService:
             linear_error_pu=None if answer is None else answer.linear_error_pu,
             severity=None if answer is None else answer.severity,
             violations=violations,
-            model=None if answer is None or answer.model is None else self._wired(answer.model),
+            model=None if answer is None or answer.model is None else self._message(answer.model),
             seconds=time.perf_counter() - began,
         )
 
-    def _wired(self, model: Model) -> NetworkModel:
+    def _message(self, model: Model) -> NetworkModel:
         place = {name: at for at, name in enumerate(self.roster.lams)}
-        return on_the_wire(model, [place[name] for name in self._unserved])
+        return model_message(model, [place[name] for name in self._unserved])
 
     async def _settle_physics(self, step: Step) -> None:
         """AC power flow of metered power: mean over the interval, by LAM, summed in prosumer order."""
@@ -181,7 +209,7 @@ class FeederService:
 
     def _physics(self, physics: Physics) -> dict[str, Any]:
         """Fields of the state that a power flow gives."""
-        last, exposed = physics.run.last, physics.exposure
+        last, exposed = physics.run.last, physics.violation_hours
         v_pu = np.nan_to_num(last.v_pu)
         nodes = self.owner.layout.lam_nodes
         return {
@@ -234,7 +262,7 @@ _NO_PHYSICS: dict[str, Any] = {
 }
 
 
-def on_the_wire(model: Model, unserved: list[int]) -> NetworkModel:
+def model_message(model: Model, unserved: list[int]) -> NetworkModel:
     """A linear model as a message; columns of reactive set-points apart, where there are any."""
     lams = len(model.balance) - len(model.limit_kvar)
     rows = model.rows

@@ -1,14 +1,13 @@
 """A feeder in a thread of its own, for the event loop: solutions never block it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from cosim.feeder.circuit import AcState, FeederLayout, Floats
-from cosim.feeder.linear import Linearisation
 from cosim.feeder.opendss import Feeder
 
 P = ParamSpec("P")
@@ -61,22 +60,6 @@ class FeederOwner:
     async def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
         """`Feeder.solve`."""
         return await self._call(self._owned.solve, net_kw, net_kvar)
-
-    async def linearise(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
-        """`Feeder.linearise`."""
-        return await self._call(self._owned.linearise, net_kw, net_kvar)
-
-    async def let_controls_act(self, net_kw: Floats, net_kvar: Floats) -> dict[str, int]:
-        """`Feeder.let_controls_act`."""
-        return await self._call(self._owned.let_controls_act, net_kw, net_kvar)
-
-    async def taps(self) -> dict[str, int]:
-        """`Feeder.taps`."""
-        return await self._call(self._owned.taps)
-
-    async def set_taps(self, taps: Mapping[str, int]) -> None:
-        """`Feeder.set_taps`."""
-        await self._call(self._owned.set_taps, taps)
 
     async def perform(
         self, work: Callable[Concatenate[Feeder, P], T], *args: P.args, **kwargs: P.kwargs

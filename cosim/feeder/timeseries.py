@@ -9,9 +9,9 @@ import numpy as np
 
 from cosim.feeder.circuit import Floats, PowerFlowError
 from cosim.feeder.controls import ControlRun
-from cosim.feeder.exposure import beyond
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
+from cosim.feeder.violation_hours import beyond
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from broker.messages import MeteredBatch
+from broker.messages.batches import read_metered
 from cosim.recording.counters import Counters, read_counters
 from cosim.recording.interval_messages import IntervalMessages
 from cosim.scenario.arrays import Floats
-from market.participants.batches import read_metered
 from market.participants.lam_outcomes import Allocations, read_lam_outcomes
 from market.participants.roster import Roster, Terms
 

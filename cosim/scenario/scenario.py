@@ -4,9 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from cosim.feeder.settings import Event
 from cosim.scenario.faults import FaultOrder
 from cosim.scenario.hardware import DeviceEntry
-from cosim.scenario.network import Event
 from cosim.scenario.people import PopulationSection
 from cosim.scenario.sections import (
     BrokerSection,

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from cosim.feeder.settings import VoltageClass
 from cosim.scenario.extension import Extension
-from cosim.scenario.network import VoltageClass
 from cosim.scenario.units import DEG, KW, MIN, ONE, PU, SECOND, USD_PER_KWH, Above, Hourly, NotNegative, Share
 
 

@@ -234,7 +234,7 @@ def run(
 
 
 def _open(master: Path | None, lams: Path | None) -> Feeder:
-    from cosim.feeder.sites import open_feeder
+    from cosim.feeder_setup.lam_table import open_feeder
 
     return open_feeder(str(master or ""), str(lams or ""))
 

@@ -11,7 +11,7 @@ import msgspec
 
 from cosim.feeder.circuit import FeederLayout
 from cosim.feeder.limits import limits_of
-from cosim.feeder.schedule import schedule
+from cosim.feeder_setup.schedule import schedule
 from cosim.population.build import build_population
 from cosim.population.fault_plan import plan_faults
 from cosim.population.members import LamSites

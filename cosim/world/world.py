@@ -11,13 +11,13 @@ import numpy.typing as npt
 from cosim.feeder.circuit import FeederLayout
 from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.linear import Limits
+from cosim.feeder.settings import Event
 from cosim.population.expectation import Expectation
 from cosim.population.members import Population
 from cosim.population.noise import generator
 from cosim.population.placement import DevicePlacement
 from cosim.population.profiles import Profiles
 from cosim.scenario import Extension, Scenario
-from cosim.scenario.network import Event
 from cosim.scenario.timeline import Timeline
 from cosim.world.extensions import make
 from cosim.world.names import AUDITOR, DEVICE_HOST, EMULATORS, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM

@@ -55,14 +55,14 @@ def test_layout(feeder):
     layout = feeder.layout
     assert len(layout.lams) == 85
     assert layout.spot_kw.sum() == pytest.approx(3490.0)
-    # The four dummy nodes behind the open switches are no voltages.
-    assert len(layout.nodes) == 274
+    # 274 to ground, the four dummy nodes behind the open switches being none, and 7 loads between phases.
+    assert len(layout.nodes) == 281
     assert not [node for node in layout.nodes if "open" in node]
     lam = layout.lams.index("76")
     assert layout.spot_kw[lam] == pytest.approx(245.0)
     assert layout.tan_phi[lam] == pytest.approx(180 / 245)
     assert layout.lam_phases[lam] == (1, 2, 3)
-    assert [layout.nodes[i] for i in layout.lam_nodes[lam]] == ["76.1", "76.2", "76.3"]
+    assert [layout.nodes[i] for i in layout.lam_nodes[lam]] == ["76.1-2", "76.2-3", "76.1-3"]
     assert layout.lam_phases[layout.lams.index("35")] == (1, 2)
     rating = dict(zip(layout.branches, layout.rating_a, strict=True))
     assert rating["line.l115.1"] == 530.0
@@ -217,7 +217,7 @@ def test_what_was_solved_before_leaves_no_trace(feeder, spot):
         feeder.solve(*dispatches[1])
 
     def act() -> None:
-        feeder.let_controls_act(*dispatches[2])
+        feeder.act(lambda: feeder.solve(*dispatches[2]), 3600.0)
 
     def fail() -> None:
         with pytest.raises(PowerFlowError):
@@ -244,13 +244,14 @@ def test_regulators_act_only_when_let(spot):
     export_kw = -0.5 * spot[0]
     held = feeder.solve(export_kw, 0 * spot[1])
     assert feeder.taps() == published
-    changes = feeder.let_controls_act(export_kw, 0 * spot[1])
-    assert changes["reg1a"] < 0
-    assert feeder.taps() == {name: tap + changes.get(name, 0) for name, tap in published.items()}
+    run = feeder.act(lambda: feeder.solve(export_kw, 0 * spot[1]), 3600.0)
+    steps = {name: sum(each.steps for each in run.actions if each.device == name) for name in published}
+    assert steps["reg1a"] < 0
+    assert feeder.taps() == {name: tap + steps[name] for name, tap in published.items()}
     after = feeder.solve(export_kw, 0 * spot[1])
     assert after.taps == tuple(feeder.taps().values())
     assert after.v_pu.max() < held.v_pu.max() - 0.02
-    assert feeder.let_controls_act(export_kw, 0 * spot[1]) == {}
+    assert feeder.act(lambda: feeder.solve(export_kw, 0 * spot[1]), 3600.0).actions == ()
     feeder.set_taps(published)
     assert feeder.solve(export_kw, 0 * spot[1]).v_pu.tolist() == held.v_pu.tolist()
 

@@ -43,7 +43,7 @@ def test_check_says_what_the_shipped_feeder_is():
     assert code == 0
     for text in ("132, 278", "91 at 85 buses: 3,490.0 kW", "reg", "7, -1, 0, -1, 8, 1, 5", "usable: 85 LAMs"):
         assert text in told
-    assert "4 of 275 conductors above their rating in its own solution, worst line.l115.1 at 119 %" in told
+    assert "4 of 287 conductors above their rating in its own solution, worst line.l115.1 at 119 %" in told
 
 
 def test_check_says_what_is_odd_and_what_is_not_honoured(folder):
@@ -55,7 +55,7 @@ def test_check_says_what_is_odd_and_what_is_not_honoured(folder):
         "! no bus has coordinates",
         "outside 0.999 to 1.05 pu in its own solution, worst 0.9",
         "! in the loop: 1 generator (gas): no prosumer, so it keeps what the file's own solution has",
-        "usable: 2 LAMs with 155.0 kW, 9 node voltages, derivatives from its admittances",
+        "usable: 2 LAMs with 155.0 kW, 10 node voltages, derivatives from its admittances",
     ):
         assert text in told
 
@@ -99,7 +99,7 @@ def test_solve_as_described_is_the_published_solution():
 def test_the_linear_model_is_an_archive_with_names(folder):
     code, told, _ = invoke("linear", "m.dss", "--load", "0.5", "--out", "x.npz")
     assert code == 0
-    assert "2 LAMs, 9 nodes" in told
+    assert "2 LAMs, 10 nodes" in told
     feeder = Feeder("m.dss")
     spot_kw = 0.5 * feeder.layout.spot_kw
     model = feeder.linearise(spot_kw, spot_kw * feeder.layout.tan_phi)

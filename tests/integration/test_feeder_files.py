@@ -48,7 +48,7 @@ def test_a_master_file_of_two_buses(tmp_path):
     assert layout.spot_kw.tolist() == [90.0]
     assert layout.tan_phi.tolist() == [0.5]
     assert layout.lam_phases == ((1, 2, 3),)
-    assert layout.nodes == ("head.1", "head.2", "head.3", "tail.1", "tail.2", "tail.3")
+    assert layout.nodes == ("head.1", "head.2", "head.3", "tail.1", "tail.2", "tail.3", "tail.2-3")
     assert layout.regulators == ()
     assert layout.coordinates == {}
     state = feeder.solve(np.array([-90.0]), np.array([0.0]))

@@ -12,20 +12,23 @@ from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
 
 
+def act(feeder, net_kw, net_kvar):
+    """Let controls act for an hour."""
+    return feeder.act(lambda: feeder.solve(net_kw, net_kvar), 3600.0)
+
+
 async def test_answers_are_the_feeders_own():
     plain = Feeder()
     net_kw, net_kvar = 0.4 * plain.layout.spot_kw, np.zeros(85)
     async with FeederOwner(Feeder) as owner:
         assert owner.layout.lams == plain.layout.lams
         state = await owner.solve(net_kw, net_kvar)
-        lin = await owner.linearise(net_kw, net_kvar)
-        changes = await owner.let_controls_act(-net_kw, net_kvar)
-        taps = await owner.taps()
-        await owner.set_taps(plain.taps())
-        assert await owner.taps() == plain.taps()
+        lin = await owner.perform(Feeder.linearise, net_kw, net_kvar)
+        run = await owner.perform(act, -net_kw, net_kvar)
+        taps = await owner.perform(Feeder.taps)
     assert state.v_pu.tolist() == plain.solve(net_kw, net_kvar).v_pu.tolist()
     np.testing.assert_allclose(lin.dv, plain.linearise(net_kw, net_kvar).dv, rtol=1e-9)
-    assert changes == plain.let_controls_act(-net_kw, net_kvar)
+    assert run.actions == act(plain, -net_kw, net_kvar).actions
     assert taps == plain.taps()
 
 

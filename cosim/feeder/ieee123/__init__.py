@@ -41,13 +41,13 @@ def coordinates() -> dict[str, tuple[float, float]]:
     return {row["bus"]: (float(row["x"]), float(row["y"])) for row in _table("coordinates.csv")}
 
 
-def closing(name: str) -> str:
-    """OpenDSS command that closes a switch or puts a line back; an open switch then leaves its dummy bus."""
+def closing(name: str) -> tuple[str, ...]:
+    """OpenDSS commands that close a normally open switch, which then leaves its dummy bus; else none."""
     for switch in _figures()["switch"]:
         if switch["name"] == name and not switch["closed"]:
             beyond = switch["to"].removesuffix("_open")
-            return f"edit line.{name} enabled=yes bus2={_at(beyond, switch['phases'])}"
-    return f"edit line.{name} enabled=yes"
+            return (f"edit line.{name} enabled=yes bus2={_at(beyond, switch['phases'])}",)
+    return ()
 
 
 def commands() -> list[str]:

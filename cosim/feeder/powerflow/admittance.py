@@ -33,7 +33,7 @@ class Network:
     winding_ends
         Nodes of each load winding ``(L, 2)``, fed or ground.
     monitored
-        Nodes whose voltages are of interest ``(n,)``, all fed.
+        Nodes between which the voltages of interest lie ``(n, 2)``, fed or ground.
     branch_rows
         Rows that turn node voltages into branch currents ``(b, N)`` [S].
     source_nodes, source_rows
@@ -152,7 +152,8 @@ class PowerFlowEquations:
     ) -> Derivatives:
         """Answers to currents that nodes are given ``(fed nodes, M)`` [A], block by block."""
         network, n, count = self._network, self._size, drawn.shape[1]
-        monitored_v = volts[network.monitored]
+        one, other = network.monitored.T
+        monitored_v = volts[one] - volts[other]
         along = (monitored_v / np.abs(monitored_v))[:, None]
         source_v = volts[network.source_nodes]
         source_place = self._place[network.source_nodes]
@@ -166,7 +167,7 @@ class PowerFlowEquations:
             answer = factors.solve(np.concatenate([given.real, given.imag]))
             change = np.zeros((n + 1, given.shape[1]), dtype=np.complex128)
             change.real[:n], change.imag[:n] = answer[:n], answer[n:]
-            at = change[self._monitored]
+            at = change[self._monitored[:, 0]] - change[self._monitored[:, 1]]
             dv[:, block] = along.real * at.real + along.imag * at.imag
             di[:, block] = self._branches @ change[:n]
             into = np.conj(source_a) @ change[source_place]

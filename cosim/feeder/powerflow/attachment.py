@@ -29,6 +29,14 @@ class SpotLoad:
     kw: float
     kvar: float
 
+    def windings(self) -> tuple[tuple[int, int], ...]:
+        """Nodes of each of its windings, ground being 0."""
+        count = len(self.phases)
+        nodes = self.nodes.tolist()
+        # A delta of three phases closes on itself; with one or two it has one conductor more than phases.
+        others = [(i + 1) % len(nodes) if self.is_delta else count for i in range(count)]
+        return tuple((nodes[i], nodes[other]) for i, other in enumerate(others))
+
 
 @dataclass(frozen=True)
 class Attachment:
@@ -36,11 +44,13 @@ class Attachment:
 
     Attributes
     ----------
-    lam, part
-        The LAM of each load ``(K,)``, -1 for none, and the part of the LAM's power that the load takes
-        ``(K,)``; the parts of a LAM sum to 1.
+    lam
+        The LAM of each load ``(K,)``, -1 for none.
+    part_kw, part_kvar
+        The parts of the LAM's active and reactive power that the load takes ``(K,)``; those of a LAM sum to
+        1.
     fixed_kw, fixed_kvar
-        What loads that belong to no LAM draw ``(K,)``.
+        What each load draws beside that ``(K,)``: all of it where it belongs to no LAM.
     winding_ends
         Nodes of each load winding ``(L, 2)``, 0 being ground.
     winding_load, winding_part
@@ -52,7 +62,8 @@ class Attachment:
     """
 
     lam: Ints
-    part: Floats
+    part_kw: Floats
+    part_kvar: Floats
     fixed_kw: Floats
     fixed_kvar: Floats
     winding_ends: Ints
@@ -64,11 +75,11 @@ class Attachment:
 
     def load_kw(self, net_kw: Floats) -> Floats:
         """Active power of each load ``(K,)`` [kW] for LAM net powers ``(M,)`` [kW]."""
-        return self._of_loads(net_kw, self.fixed_kw)
+        return self._of_loads(net_kw, self.part_kw, self.fixed_kw)
 
     def load_kvar(self, net_kvar: Floats) -> Floats:
         """Reactive power of each load ``(K,)`` [kvar] for LAM net powers ``(M,)`` [kvar]."""
-        return self._of_loads(net_kvar, self.fixed_kvar)
+        return self._of_loads(net_kvar, self.part_kvar, self.fixed_kvar)
 
     def winding_va(self, net_kw: Floats, net_kvar: Floats) -> Complexes:
         """Complex power into each winding ``(L,)`` [VA]."""
@@ -77,14 +88,21 @@ class Attachment:
 
     def winding_va_per_kw(self) -> sparse.csc_array:
         """Change of the windings' powers per kW of each LAM ``(L, M)`` [VA]."""
+        return self._per_unit(self.part_kw)
+
+    def winding_va_per_kvar(self) -> sparse.csc_array:
+        """Change of the windings' powers per kvar of each LAM ``(L, M)`` [VA]."""
+        return 1j * self._per_unit(self.part_kvar)
+
+    def _per_unit(self, part: Floats) -> sparse.csc_array:
         lam = self.lam[self.winding_load]
         mine = np.flatnonzero(lam >= 0)
-        va = 1e3 * self.part[self.winding_load[mine]] * self.winding_part[mine]
+        va = 1e3 * part[self.winding_load[mine]] * self.winding_part[mine]
         shape = (len(lam), len(self.spot_kw))
         return sparse.coo_array((va.astype(np.complex128), (mine, lam[mine])), shape=shape).tocsc()
 
-    def _of_loads(self, net: Floats, fixed: Floats) -> Floats:
-        return np.where(self.lam >= 0, self.part * np.asarray(net)[self.lam], fixed)
+    def _of_loads(self, net: Floats, part: Floats, fixed: Floats) -> Floats:
+        return np.where(self.lam >= 0, part * np.asarray(net)[self.lam], 0.0) + fixed
 
 
 def sites_of_loads(loads: Sequence[SpotLoad]) -> tuple[LamSite, ...]:
@@ -195,7 +213,7 @@ def attach(
     Returns
     -------
     Attachment
-        Shares and windings. A bus whose spot loads add up to 0 kW is shared evenly.
+        Shares and windings, such that at its spot power every load draws its own kW and kvar.
     """
     made = {name for names in own for name in names} | set(others)
     at_bus: dict[str, list[int]] = {}
@@ -204,24 +222,29 @@ def attach(
             at_bus.setdefault(load.bus, []).append(k)
     place = {load.name: k for k, load in enumerate(loads)}
     lam = np.full(len(loads), -1, dtype=np.intp)
-    part = np.zeros(len(loads))
+    kw = np.array([load.kw for load in loads])
+    kvar = np.array([load.kvar for load in loads])
+    part_kw, part_kvar = np.zeros((2, len(loads)))
+    fixed_kw, fixed_kvar = kw.copy(), kvar.copy()
     members = []
     for i, (site, names) in enumerate(zip(sites, own, strict=True)):
         mine = [place[name] for name in names] if names else at_bus[site.bus]
-        kw = np.array([loads[k].kw for k in mine])
         lam[mine] = i
-        part[mine] = kw / kw.sum() if kw.sum() > 0 and np.all(kw >= 0) else 1 / len(mine)
+        part_kw[mine], fixed_kw[mine] = _share(kw[mine], np.full(len(mine), 1 / len(mine)))
+        part_kvar[mine], fixed_kvar[mine] = _share(kvar[mine], part_kw[mine])
+        if kw[mine].sum() == 0:
+            # Nobody's kvar follow from 0 kW: the loads keep theirs beside the LAM.
+            fixed_kvar[mine] = kvar[mine]
         members.append(tuple(mine))
-    kw = np.array([load.kw for load in loads])
-    kvar = np.array([load.kvar for load in loads])
     spot_kw = np.array([kw[list(mine)].sum() for mine in members])
     spot_kvar = np.array([kvar[list(mine)].sum() for mine in members])
     ends, owner, winding_part = _windings(loads)
     return Attachment(
         lam=lam,
-        part=part,
-        fixed_kw=np.where(lam < 0, kw, 0.0),
-        fixed_kvar=np.where(lam < 0, kvar, 0.0),
+        part_kw=part_kw,
+        part_kvar=part_kvar,
+        fixed_kw=fixed_kw,
+        fixed_kvar=fixed_kvar,
         winding_ends=ends,
         winding_load=owner,
         winding_part=winding_part,
@@ -231,16 +254,24 @@ def attach(
     )
 
 
+def _share(own: Floats, otherwise: Floats) -> tuple[Floats, Floats]:
+    """Part of a LAM's power that each of its loads takes, and what each draws beside it.
+
+    By their own power where all have one direction; else by other parts, around their own power.
+    """
+    total = own.sum()
+    if total != 0 and np.all(own * total >= 0):
+        return own / total, np.zeros_like(own)
+    return otherwise, own - otherwise * total
+
+
 def _windings(loads: Sequence[SpotLoad]) -> tuple[Ints, Ints, Floats]:
     ends: list[tuple[int, int]] = []
     owner: list[int] = []
     part: list[float] = []
     for k, load in enumerate(loads):
-        count = len(load.phases)
-        for i in range(count):
-            # A delta of three phases closes on itself; with one or two it has one conductor more than phases.
-            other = (i + 1) % len(load.nodes) if load.is_delta else count
-            ends.append((load.nodes[i], load.nodes[other]))
-            owner.append(k)
-            part.append(1 / count)
+        windings = load.windings()
+        ends += windings
+        owner += [k] * len(windings)
+        part += [1 / len(windings)] * len(windings)
     return np.array(ends, dtype=np.intp), np.array(owner, dtype=np.intp), np.array(part)

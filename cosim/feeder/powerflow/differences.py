@@ -52,7 +52,7 @@ def difference_model(solve: Solve, net_kw: Floats, net_kvar: Floats, step_kw: fl
     )
 
 
-def foretold(
+def agrees_with_power_flow(
     dv_pu: Floats, dp0_kw: float, here: AcState, solve: Solve, step_kw: Floats, step_kvar: Floats
 ) -> bool:
     """Whether a model's answer to a small step is that of the AC power flow.
@@ -63,7 +63,7 @@ def foretold(
     Parameters
     ----------
     dv_pu, dp0_kw
-        Changes of the node voltages ``(n,)`` [pu] and of the head power [kW] that the model foretells.
+        Changes of the node voltages ``(n,)`` [pu] and of the head power [kW] that the model predicts.
     here
         The state from which the step is taken.
     solve

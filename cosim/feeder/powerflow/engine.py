@@ -1,13 +1,12 @@
 """OpenDSS calls that can fail, with its errors as ours; and its solution vector."""
 
-from typing import Any
-
 import numpy as np
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Complexes, FeederError, PowerFlowError
 
 
-def command(dss: Any, text: str, where: str = "feeder") -> None:
+def command(dss: OpenDss, text: str, where: str = "feeder") -> None:
     """Run one OpenDSS command.
 
     Raises
@@ -21,7 +20,7 @@ def command(dss: Any, text: str, where: str = "feeder") -> None:
         raise FeederError(f"{where}: OpenDSS refused it: {_one_line(error)}") from error
 
 
-def begin_iteration(dss: Any) -> None:
+def begin_iteration(dss: OpenDss) -> None:
     """Let OpenDSS take over changed loads, and iterate once.
 
     Raises
@@ -37,28 +36,7 @@ def begin_iteration(dss: Any) -> None:
         raise PowerFlowError(f"power flow failed: {_one_line(error)}") from error
 
 
-def converge(dss: Any) -> None:
-    """Solve the circuit as it stands, in OpenDSS's own way, which lets controls act if they may.
-
-    Raises
-    ------
-    PowerFlowError
-        No convergence, which OpenDSS itself passes over in silence, or an error on the way.
-    """
-    dss.Solution.MinIterations(2)
-    dss.Solution.MaxIterations(200)
-    try:
-        dss.Solution.Solve()
-    except dss.DSSException as error:
-        raise PowerFlowError(f"power flow failed: {_one_line(error)}") from error
-    if not dss.Solution.Converged():
-        raise PowerFlowError(
-            f"power flow did not converge in {dss.Solution.Iterations()} iterations; "
-            "reduce the LAMs' power or check the feeder's data"
-        )
-
-
-def solution_vector(dss: Any) -> Complexes:
+def solution_vector(dss: OpenDss) -> Complexes:
     """Node voltages, ground first ``(N,)`` [V]: a view that is good until OpenDSS rebuilds its matrices."""
     size = 16 * (dss.Circuit.NumNodes() + 1)
     return np.frombuffer(dss.dss_ffi.buffer(dss.YMatrix.VVector(), size), dtype=np.complex128)

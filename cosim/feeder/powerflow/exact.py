@@ -1,15 +1,14 @@
 """Derivatives of a solved circuit from its admittances, read once for as long as nothing switches."""
 
-from typing import Any
-
 import numpy as np
 from scipy import sparse
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Floats
 from cosim.feeder.powerflow.admittance import Derivatives, Network, PowerFlowEquations
 from cosim.feeder.powerflow.engine import solution_vector
+from cosim.feeder.powerflow.lam_circuit import LamCircuit
 from cosim.feeder.powerflow.primitives import Assembly, read_primitives, source_currents
-from cosim.feeder.powerflow.wiring import Wiring
 
 
 class ExactDerivatives:
@@ -17,22 +16,24 @@ class ExactDerivatives:
 
     Parameters
     ----------
-    wiring
+    circuit
         The circuit and its LAMs.
     """
 
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
-        per_kw = wiring.attachment.winding_va_per_kw()
-        self._directions = sparse.hstack([per_kw, 1j * per_kw]).tocsc()
-        self._assembly = Assembly(wiring.survey)
+    def __init__(self, circuit: LamCircuit) -> None:
+        self._circuit = circuit
+        per_kw, per_kvar = circuit.attachment.winding_va_per_kw(), circuit.attachment.winding_va_per_kvar()
+        self._directions = sparse.hstack([per_kw, per_kvar]).tocsc()
+        self._assembly = Assembly(circuit.survey)
         self._equations: PowerFlowEquations | None = None
 
     def forget(self) -> None:
         """Drop what no longer holds because a tap or a capacitor switched."""
         self._equations = None
 
-    def at(self, dss: Any, net_kw: Floats, net_kvar: Floats, directions: Floats | None = None) -> Derivatives:
+    def at(
+        self, dss: OpenDss, net_kw: Floats, net_kvar: Floats, directions: Floats | None = None
+    ) -> Derivatives:
         """Derivatives at the state that the circuit holds.
 
         Parameters
@@ -55,19 +56,19 @@ class ExactDerivatives:
             self._equations = PowerFlowEquations(self._network(dss))
         return self._equations.derivatives(
             volts,
-            source_currents(dss, self._wiring.survey),
-            self._wiring.attachment.winding_va(net_kw, net_kvar),
+            source_currents(dss, self._circuit.survey),
+            self._circuit.attachment.winding_va(net_kw, net_kvar),
             self._directions if directions is None else sparse.csc_array(self._directions @ directions),
         )
 
-    def _network(self, dss: Any) -> Network:
-        wiring = self._wiring
-        values = np.concatenate([each.ravel() for each in read_primitives(dss, wiring.survey)])
+    def _network(self, dss: OpenDss) -> Network:
+        circuit = self._circuit
+        values = np.concatenate([each.ravel() for each in read_primitives(dss, circuit.survey)])
         return Network(
             y=self._assembly.nodal(values),
-            fed=wiring.fed,
-            winding_ends=wiring.attachment.winding_ends,
-            monitored=wiring.monitored,
+            fed=circuit.fed,
+            winding_ends=circuit.attachment.winding_ends,
+            monitored=circuit.voltages.ends,
             branch_rows=self._assembly.branches(values),
             source_nodes=self._assembly.source_nodes,
             source_rows=self._assembly.sources(values),

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.powerflow.engine import command
 
@@ -21,7 +21,7 @@ class HeldGeneration:
     made_by: str
 
 
-def generation_as_loads(dss: Any) -> tuple[HeldGeneration, ...]:
+def generation_as_loads(dss: OpenDss) -> tuple[HeldGeneration, ...]:
     """Loads for the place of generators, PV systems and storage.
 
     They draw what the elements draw in the solution that the context holds, so that a voltage-regulating
@@ -47,7 +47,7 @@ def generation_as_loads(dss: Any) -> tuple[HeldGeneration, ...]:
     return held
 
 
-def replace_generation(dss: Any, generation: Sequence[HeldGeneration]) -> None:
+def replace_generation(dss: OpenDss, generation: Sequence[HeldGeneration]) -> None:
     """Put the loads in the place of the elements."""
     for held in generation:
         command(dss, held.made_by)
@@ -57,17 +57,17 @@ def replace_generation(dss: Any, generation: Sequence[HeldGeneration]) -> None:
         command(dss, "solve")
 
 
-def _as_load(dss: Any, name: str) -> HeldGeneration:
+def _as_load(dss: OpenDss, name: str) -> HeldGeneration:
     dss.Circuit.SetActiveElement(name)
     element = dss.CktElement
     powers = element.Powers()
     kw, kvar = sum(powers[0::2]), sum(powers[1::2])
     phases = element.NumPhases()
-    # A load of three phases in delta has no neutral to name.
-    bus = ".".join(element.BusNames()[0].split(".")[: phases + 1]) if phases == 3 else element.BusNames()[0]
+    bus, conn = element.BusNames()[0], dss.Properties.Value("conn")
+    if conn.lower() in ("delta", "ll"):
+        # A load of three phases in delta has no neutral to name.
+        bus = ".".join(bus.split(".")[: max(phases, 2) + 1])
     load = "sharegrid_" + name.replace(".", "_")
-    # Three-phase machines and inverters feed no current to ground: behind a delta winding none could flow.
-    conn = "delta" if phases == 3 else dss.Properties.Value("conn")
     return HeldGeneration(
         name=name,
         kw=kw,
@@ -82,6 +82,6 @@ def _kind(name: str) -> str:
     return name.partition(".")[0].lower()
 
 
-def _enabled(dss: Any, name: str) -> bool:
+def _enabled(dss: OpenDss, name: str) -> bool:
     dss.Circuit.SetActiveElement(name)
     return bool(dss.CktElement.Enabled())

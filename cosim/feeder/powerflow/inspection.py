@@ -4,17 +4,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Floats
+from cosim.feeder.powerflow.described import objects
 from cosim.feeder.powerflow.engine import solution_vector
 from cosim.feeder.powerflow.generation import KINDS
 from cosim.feeder.powerflow.notes import listed
 from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit, rated_kv
-from cosim.feeder.powerflow.survey import objects, positions, spot_loads, survey_circuit, tap_positions
+from cosim.feeder.powerflow.survey import positions, spot_loads, survey_circuit, tap_positions
 from cosim.feeder.powerflow.topology import Survey
 
 _DEAD_PU = 0.05
@@ -71,7 +72,7 @@ def inspect(master: str | Path | None, voltage_min_pu: float, voltage_max_pu: fl
     return Inspection(facts, tuple(suspicious))
 
 
-def _facts(dss: Any, survey: Survey) -> dict[str, str]:
+def _facts(dss: OpenDss, survey: Survey) -> dict[str, str]:
     kinds = Counter(element.kind for element in survey.elements)
     switches = sum(element.is_switch for element in survey.elements)
     base_kv = Counter(
@@ -105,12 +106,12 @@ def _facts(dss: Any, survey: Survey) -> dict[str, str]:
     generation = [f"{kinds[kind]} {kind}{'s' if kinds[kind] > 1 else ''}" for kind in KINDS if kinds[kind]]
     if generation:
         facts["generation"] = ", ".join(generation)
-    rated = sum(np.isfinite(branch.element.rating_a) for branch in survey.branches)
+    rated = sum(np.isfinite(branch.rating_a) for branch in survey.branches)
     facts["ratings"] = f"{rated:,} of {len(survey.branches):,} conductors of lines and transformers"
     return facts
 
 
-def _doubts(dss: Any, survey: Survey) -> Iterator[str]:
+def _doubts(dss: OpenDss, survey: Survey) -> Iterator[str]:
     base_kv = survey.base_kv
     unrated = [
         element.name for element in survey.elements if element.kind == "line" and np.isinf(element.rating_a)
@@ -135,7 +136,7 @@ def _doubts(dss: Any, survey: Survey) -> Iterator[str]:
     yield from _misbased(dss, survey)
 
 
-def _misbased(dss: Any, survey: Survey) -> Iterator[str]:
+def _misbased(dss: OpenDss, survey: Survey) -> Iterator[str]:
     """Buses whose base voltage is not that of a transformer winding there, the first few."""
     found: dict[str, str] = {}
     for element in survey.elements:
@@ -180,9 +181,9 @@ def _voltages(names: NDArray[np.str_], v_pu: Floats, lower: float, upper: float)
     return found
 
 
-def _overloads(dss: Any, survey: Survey) -> list[str]:
+def _overloads(dss: OpenDss, survey: Survey) -> list[str]:
     amps = np.abs(np.array(dss.PDElements.AllCurrents()).view(np.complex128))
-    loading = np.array([amps[branch.current_at] / branch.element.rating_a for branch in survey.branches])
+    loading = np.array([amps[branch.current_at] / branch.rating_a for branch in survey.branches])
     over = np.flatnonzero(loading > 1.0)
     if not over.size:
         return []
@@ -193,7 +194,7 @@ def _overloads(dss: Any, survey: Survey) -> list[str]:
     ]
 
 
-def _controlled(dss: Any) -> Iterator[str]:
+def _controlled(dss: OpenDss) -> Iterator[str]:
     for name in dss.CapControls.AllNames():
         dss.CapControls.Name(name)
         yield dss.CapControls.Capacitor().lower()

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.powerflow.lam_circuit import LamCircuit
 from cosim.feeder.powerflow.topology import bus_of, segments
-from cosim.feeder.powerflow.wiring import Wiring
 
 _BY_DIFFERENCES = "its derivatives are taken by differences, four power flows for each LAM: slow with many"
 
 
 def layout_of(
     name: str,
-    wiring: Wiring,
+    circuit: LamCircuit,
     regulators: Sequence[str],
     coordinates: Mapping[str, tuple[float, float]],
     *,
@@ -25,7 +25,7 @@ def layout_of(
     ----------
     name
         Name of the feeder, for people.
-    wiring
+    circuit
         The circuit and its LAMs.
     regulators, coordinates
         Names of the regulators and bus positions for the map.
@@ -37,34 +37,31 @@ def layout_of(
     FeederLayout
         The facts, with counts for the report.
     """
-    survey, monitored = wiring.survey, wiring.monitored
-    sites, loads, attachment = wiring.sites, wiring.loads, wiring.attachment
-    nodes = tuple(survey.node_names[node] for node in monitored)
-    place = {int(node): i for i, node in enumerate(monitored)}
+    survey, voltages = circuit.survey, circuit.voltages
+    sites, loads, attachment = circuit.sites, circuit.loads, circuit.attachment
+    nodes = voltages.names
     lam_nodes = tuple(
-        tuple(sorted({place[node] for k in members for node in loads[k].nodes.tolist() if node in place}))
+        tuple(sorted({place for k in members for place in voltages.seen_by(loads[k])}))
         for members in attachment.members
     )
-    kinds = [branch.element.kind for branch in survey.branches if branch.conductor == 0]
+    kinds = [branch.element.kind for branch in survey.branches if branch.row == 0]
     return FeederLayout(
         name=name,
         lams=tuple(site.name for site in sites),
         lam_bus=tuple(site.bus for site in sites),
-        lam_phases=tuple(tuple(sorted(int(nodes[i].partition(".")[2]) for i in mine)) for mine in lam_nodes),
+        lam_phases=tuple(voltages.phases(mine) for mine in lam_nodes),
         lam_nodes=lam_nodes,
         spot_kw=attachment.spot_kw,
         tan_phi=attachment.tan_phi,
         nodes=nodes,
-        node_base_kv=survey.base_kv[monitored],
+        node_base_kv=voltages.ground_base_kv,
         branches=tuple(branch.name for branch in survey.branches),
-        rating_a=np.array([branch.element.rating_a for branch in survey.branches]),
-        emergency_a=np.array([branch.element.emergency_a for branch in survey.branches]),
-        branch_base_kv=np.array(
-            [survey.base_kv[branch.element.nodes[branch.conductor]] for branch in survey.branches]
-        ),
+        rating_a=np.array([branch.rating_a for branch in survey.branches]),
+        emergency_a=np.array([branch.emergency_a for branch in survey.branches]),
+        branch_base_kv=np.array([branch.base_kv for branch in survey.branches]),
         regulators=tuple(regulators),
         coordinates=coordinates,
-        notes=wiring.notes + (() if exact_derivatives else (_BY_DIFFERENCES,)),
+        notes=circuit.notes + (() if exact_derivatives else (_BY_DIFFERENCES,)),
         segments=segments(survey),
         description={
             "feeder": name,

@@ -1,10 +1,10 @@
 """What a circuit has and the loop does not honour, by name."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from cosim.feeder.api import OpenDss
+from cosim.feeder.powerflow.described import objects
 from cosim.feeder.powerflow.generation import KINDS, HeldGeneration
-from cosim.feeder.powerflow.survey import objects
 
 # Elements that may stay as they are: they carry, feed, measure, or act in our own time.
 _HONOURED = {
@@ -20,7 +20,7 @@ _SHAPES = ("Daily", "Yearly", "Duty")
 _NAMED = 5
 
 
-def notes_on(dss: Any, generation: Sequence[HeldGeneration]) -> tuple[str, ...]:
+def notes_on(dss: OpenDss, generation: Sequence[HeldGeneration]) -> tuple[str, ...]:
     """Sentences on what a circuit loses in the loop; empty where it loses nothing.
 
     Parameters
@@ -59,7 +59,7 @@ def listed(kind: str, names: Iterable[str], *, whole: bool = False) -> str:
     return f"{len(found)} {kind}{'s' if len(found) > 1 else ''} ({some})"
 
 
-def _others(dss: Any) -> dict[str, list[str]]:
+def _others(dss: OpenDss) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for full_name in dss.Circuit.AllElementNames():
         kind, _, name = full_name.lower().partition(".")

@@ -4,11 +4,11 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cosim.feeder import ieee123
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError, Floats
-from cosim.feeder.library import dss as engine
+from cosim.feeder.library import new_context
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.engine import command
 
@@ -16,11 +16,12 @@ from cosim.feeder.powerflow.engine import command
 _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
 # OpenDSS compares all voltages to ground, and not all of them need be defined to better than the last.
 _TOLERANCES = (1e-10, 1e-6, 1e-4)
-_SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1"
+_SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1 year=0"
+_SWITCH_CONTROLS = ("swtcontrol", "relay", "recloser", "fuse")
 _CHANGES_DIRECTORY = re.compile(r"\s*(cd\b|set\s+datapath\b)", re.IGNORECASE)
 
 
-def open_circuit(master: str | Path | None) -> Any:
+def open_circuit(master: str | Path | None) -> OpenDss:
     """OpenDSS context that holds a feeder, solved once as its description leaves it.
 
     Parameters
@@ -33,7 +34,7 @@ def open_circuit(master: str | Path | None) -> Any:
     FeederError
         The file is missing, refused by OpenDSS, or defines no circuit.
     """
-    dss = engine.NewContext()
+    dss = new_context()
     dss.Basic.AllowChangeDir(False)
     dss.Basic.AllowForms(False)
     dss.Basic.AllowEditor(False)
@@ -53,7 +54,33 @@ def open_circuit(master: str | Path | None) -> Any:
     # neutral. Whether it converged is looked at once the loads are ours.
     command(dss, "set mode=snapshot")
     command(dss, "solve")
+    _keep_disabled_ties(dss)
     return dss
+
+
+def _keep_disabled_ties(dss: OpenDss) -> None:
+    """Turn lines that are disabled between two buses of the circuit into open ones, which can be closed."""
+    nodes = {name.lower() for name in dss.Circuit.AllNodeNames()}
+    ties = []
+    for name in dss.Circuit.AllElementNames():
+        dss.Circuit.SetActiveElement(name)
+        if name.lower().startswith("line.") and not dss.CktElement.Enabled():
+            ends = [bus.lower().split(".") for bus in dss.CktElement.BusNames()]
+            numbers = [end[1:] or [str(i + 1) for i in range(dss.CktElement.NumPhases())] for end in ends]
+            if all(f"{end[0]}.{at}" in nodes for end, own in zip(ends, numbers, strict=True) for at in own):
+                ties.append(name)
+    for name in ties:
+        for text in (f"edit {name} enabled=yes", f"open {name} 1", f"open {name} 2"):
+            command(dss, text)
+    if ties:
+        command(dss, "solve")
+
+
+def still_switch_controls(dss: OpenDss) -> None:
+    """Take controls of switches out of the circuit: what they open and close is left as it is."""
+    for name in dss.Circuit.AllElementNames():
+        if name.lower().startswith(tuple(f"{kind}." for kind in _SWITCH_CONTROLS)):
+            command(dss, f"edit {name} enabled=no")
 
 
 def _refuse_change_of_directory(path: Path, master: str) -> None:
@@ -66,14 +93,14 @@ def _refuse_change_of_directory(path: Path, master: str) -> None:
             )
 
 
-def take_multiplier(dss: Any, loads: Sequence[SpotLoad]) -> None:
-    """Set the load multiplier to 1, which the powers of ``loads`` hold already, and hold the controls."""
+def take_multiplier(dss: OpenDss, loads: Sequence[SpotLoad]) -> None:
+    """Set load multiplier and year to none, which the powers of ``loads`` hold, and hold the controls."""
     for load in loads:
         command(dss, f"edit load.{load.name} kw={load.kw} kvar={load.kvar}")
     command(dss, _SOLUTION)
 
 
-def hold_constant_power(dss: Any, loads: Sequence[SpotLoad], base_kv: Floats) -> None:
+def hold_constant_power(dss: OpenDss, loads: Sequence[SpotLoad], base_kv: Floats) -> None:
     """Make every load draw constant power, at any voltage near the base of its nodes ``(N,)`` [kV]."""
     for load in loads:
         # Rated as its bus: of a rated voltage that does not fit the bus, OpenDSS makes an impedance.
@@ -87,7 +114,7 @@ def rated_kv(load: SpotLoad, base_kv: Floats) -> float:
     return float(base_kv[load.nodes[0]]) * (math.sqrt(3.0) if between_phases else 1.0)
 
 
-def choose_tolerance(dss: Any) -> bool:
+def choose_tolerance(dss: OpenDss) -> bool:
     """Let OpenDSS's own solutions, by which controls act, be as exact as the circuit admits.
 
     Returns whether there is one at all.

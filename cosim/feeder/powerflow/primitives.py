@@ -1,17 +1,17 @@
 """Reads the admittances of a circuit's elements, and builds the network's sparse matrices from them."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Complexes, FeederError
 from cosim.feeder.powerflow.admittance import Ints
 from cosim.feeder.powerflow.topology import Element, Survey
 
 
-def primitive_of(dss: Any, name: str) -> Complexes | None:
+def primitive_of(dss: OpenDss, name: str) -> Complexes | None:
     """Admittance between the conductors of an element [S]; none for controls and meters, which have none."""
     dss.Circuit.SetActiveElement(name)
     # Controls and meters answer with a single number instead of a matrix.
@@ -22,7 +22,7 @@ def primitive_of(dss: Any, name: str) -> Complexes | None:
     return np.array(values).view(np.complex128).reshape(size, size).T
 
 
-def read_primitives(dss: Any, survey: Survey) -> tuple[Complexes, ...]:
+def read_primitives(dss: OpenDss, survey: Survey) -> tuple[Complexes, ...]:
     """Present admittances of a circuit's elements, in the order of the survey.
 
     Raises
@@ -67,7 +67,7 @@ class Assembly:
         self._network_at = rows[self._network], columns[self._network]
         start = dict(zip((element.name for element in survey.elements), starts.tolist(), strict=True))
         self._branches, self._branches_at = _some_rows(
-            [(branch.element, branch.conductor) for branch in survey.branches], start
+            [(branch.element, branch.row) for branch in survey.branches], start
         )
         self._branch_count = len(survey.branches)
         ends = [(element, row) for element in sources(survey.elements) for row in range(len(element.nodes))]
@@ -96,7 +96,7 @@ class Assembly:
         return sparse.coo_array((values[self._sources], self._sources_at), shape=shape).tocsr()
 
 
-def source_currents(dss: Any, survey: Survey) -> Complexes:
+def source_currents(dss: OpenDss, survey: Survey) -> Complexes:
     """Present currents into the sources' terminals, in the order of `source_terminals` ``(s,)`` [A]."""
     currents = []
     for source in sources(survey.elements):

@@ -1,12 +1,11 @@
 """AC power flow of given net powers on a wired circuit, with the same bits whatever was solved before."""
 
-from typing import Any
-
 import numpy as np
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState, Floats, PowerFlowError
 from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
-from cosim.feeder.powerflow.wiring import Wiring
+from cosim.feeder.powerflow.lam_circuit import LamCircuit
 
 # Voltages across loads are at rest when an iteration moves them by less [pu].
 _AT_REST_PU = 1e-11
@@ -21,7 +20,7 @@ class Solver:
 
     Parameters
     ----------
-    dss, wiring
+    dss, circuit
         The context and what hangs on it.
 
     Attributes
@@ -29,21 +28,21 @@ class Solver:
     nodes, branches
         Names of what a state holds.
     base_v
-        Base voltages of the nodes to ground ``(n,)`` [V].
+        Base voltages between the terminals that are judged ``(n,)`` [V].
     """
 
-    def __init__(self, dss: Any, wiring: Wiring) -> None:
-        survey = wiring.survey
+    def __init__(self, dss: OpenDss, circuit: LamCircuit) -> None:
+        survey = circuit.survey
         self._dss = dss
-        self._attachment = wiring.attachment
-        self._ends = wiring.attachment.winding_ends.T
-        self._winding_base_v = 1e3 * survey.base_kv[wiring.attachment.winding_ends].max(axis=1)
-        self._load_numbers = [load.number for load in wiring.loads]
-        self._monitored = wiring.monitored
+        self._attachment = circuit.attachment
+        self._ends = circuit.attachment.winding_ends.T
+        self._winding_base_v = 1e3 * survey.base_kv[circuit.attachment.winding_ends].max(axis=1)
+        self._load_numbers = [load.number for load in circuit.loads]
+        self._voltages = circuit.voltages
         self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
         self._start = np.zeros(0, dtype=np.complex128)
-        self.base_v = 1e3 * survey.base_kv[wiring.monitored]
-        self.nodes = tuple(survey.node_names[node] for node in wiring.monitored)
+        self.base_v = 1e3 * circuit.voltages.base_kv
+        self.nodes = circuit.voltages.names
         self.branches = tuple(branch.name for branch in survey.branches)
 
     def inject(self, net_kw: Floats, net_kvar: Floats) -> None:
@@ -129,7 +128,7 @@ class Solver:
 
     def _state(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...], iterations: int) -> AcState:
         dss = self._dss
-        volts = solution_vector(dss)[self._monitored]
+        volts = self._voltages.of(solution_vector(dss))
         v_pu = np.abs(volts) / self.base_v
         sound = (v_pu > _LOWEST_PU) & (v_pu < _HIGHEST_PU)
         if not sound.all():

@@ -5,19 +5,22 @@ Functions take an OpenDSS context and leave nothing behind but its active elemen
 
 from typing import Any
 
-import msgspec
 import numpy as np
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.branches import MADE_UP, branches_of, made_up_rating
+from cosim.feeder.powerflow.described import objects
+from cosim.feeder.powerflow.growth import growth_of_loads
 from cosim.feeder.powerflow.primitives import primitive_of
-from cosim.feeder.powerflow.topology import BRANCH_KINDS, Branch, Element, Survey, bus_of
+from cosim.feeder.powerflow.topology import Element, Survey, bus_of
 
 # OpenDSS's placeholder for a line whose description says nothing about its ampacity [A].
 _PLACEHOLDER_A = 400.0
 
 
-def survey_circuit(dss: Any) -> Survey:
+def survey_circuit(dss: OpenDss) -> Survey:
     """Read the elements, nodes and base voltages of a circuit.
 
     Parameters
@@ -38,6 +41,7 @@ def survey_circuit(dss: Any) -> Survey:
     unrated = _lines_without_ampacity(dss)
     emergencies = _emergency_ratings(dss)
     offsets = _current_offsets(dss)
+    transformers = {f"transformer.{each['Name'].lower()}": each for each in objects(dss, "transformer")}
     elements = []
     for full_name in dss.Circuit.AllElementNames():
         dss.Circuit.SetActiveElement(full_name)
@@ -47,6 +51,8 @@ def survey_circuit(dss: Any) -> Survey:
         kind = name.partition(".")[0]
         rating_a = dss.CktElement.NormalAmps()
         rating_a = rating_a if rating_a > 0 and name not in unrated else np.inf
+        if kind == "transformer" and made_up_rating(dss, transformers[name]):
+            rating_a /= MADE_UP
         emergency_a = dss.CktElement.EmergAmps() if name in emergencies else rating_a
         if kind == "line":
             dss.Lines.Name(name.partition(".")[2])
@@ -57,6 +63,7 @@ def survey_circuit(dss: Any) -> Survey:
                 buses=tuple(bus_of(bus) for bus in dss.CktElement.BusNames()),
                 nodes=np.array(dss.CktElement.NodeRef(), dtype=np.intp),
                 phases=tuple(dss.CktElement.NodeOrder()[: dss.CktElement.NumPhases()]),
+                numbers=tuple(dss.CktElement.NodeOrder()),
                 rating_a=rating_a,
                 is_switch=kind == "line" and dss.Lines.IsSwitch(),
                 current_at=offsets.get(name, -1),
@@ -65,28 +72,24 @@ def survey_circuit(dss: Any) -> Survey:
         )
     names = ("ground", *(name.lower() for name in dss.Circuit.YNodeOrder()))
     base_kv = _base_voltages(dss, {bus_of(name) for name in names[1:]})
+    base = np.array([1.0, *(base_kv[bus_of(name)] for name in names[1:])])
     return Survey(
         elements=tuple(elements),
         node_names=names,
-        base_kv=np.array([1.0, *(base_kv[bus_of(name)] for name in names[1:])]),
-        branches=tuple(
-            Branch(element, conductor)
-            for element in elements
-            if element.kind in BRANCH_KINDS
-            for conductor in range(len(element.phases))
-        ),
+        base_kv=base,
+        branches=tuple(branch for element in elements for branch in branches_of(dss, element, base)),
     )
 
 
-def spot_loads(dss: Any) -> tuple[SpotLoad, ...]:
-    """Enabled loads of a circuit, at the load multiplier in force.
+def spot_loads(dss: OpenDss) -> tuple[SpotLoad, ...]:
+    """Enabled loads of a circuit, at the load multiplier and in the year in force.
 
     Raises
     ------
     FeederError
         Two loads have one name: commands would reach the first of them alone.
     """
-    multiplier = dss.Solution.LoadMult()
+    growth = growth_of_loads(dss)
     loads = []
     names = dss.Loads.AllNames()
     if len(set(names)) < len(names):
@@ -96,6 +99,9 @@ def spot_loads(dss: Any) -> tuple[SpotLoad, ...]:
         dss.Loads.Name(name)
         if not dss.CktElement.Enabled():
             continue
+        # Fixed and exempt loads grow from year to year, and know no multiplier.
+        multiplier = dss.Solution.LoadMult() if dss.Loads.Status() == 0 else 1.0
+        multiplier *= growth.get(name.lower(), 1.0)
         loads.append(
             SpotLoad(
                 number=dss.Loads.Idx(),
@@ -111,7 +117,7 @@ def spot_loads(dss: Any) -> tuple[SpotLoad, ...]:
     return tuple(loads)
 
 
-def tap_positions(dss: Any) -> dict[str, int]:
+def tap_positions(dss: OpenDss) -> dict[str, int]:
     """Present positions of the regulators, ``{regulator: steps}``."""
     found = {}
     for name in dss.RegControls.AllNames():
@@ -120,7 +126,7 @@ def tap_positions(dss: Any) -> dict[str, int]:
     return found
 
 
-def positions(dss: Any) -> dict[str, tuple[float, float]]:
+def positions(dss: OpenDss) -> dict[str, tuple[float, float]]:
     """Coordinates that the circuit defines, ``{bus: (x, y)}``."""
     found = {}
     for bus in dss.Circuit.AllBusNames():
@@ -130,7 +136,7 @@ def positions(dss: Any) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _base_voltages(dss: Any, buses: set[str]) -> dict[str, float]:
+def _base_voltages(dss: OpenDss, buses: set[str]) -> dict[str, float]:
     base_kv = {}
     for bus in sorted(buses):
         dss.Circuit.SetActiveBus(bus)
@@ -143,7 +149,7 @@ def _base_voltages(dss: Any, buses: set[str]) -> dict[str, float]:
     return base_kv
 
 
-def _current_offsets(dss: Any) -> dict[str, int]:
+def _current_offsets(dss: OpenDss) -> dict[str, int]:
     if not dss.PDElements.Count():
         raise FeederError("the feeder has no line or transformer; check its master file")
     widths = np.multiply(dss.PDElements.AllNumConductors(), dss.PDElements.AllNumTerminals())
@@ -151,24 +157,26 @@ def _current_offsets(dss: Any) -> dict[str, int]:
     return {name.lower(): int(start) for name, start in zip(dss.PDElements.AllNames(), starts, strict=True)}
 
 
-def objects(dss: Any, kind: str) -> list[dict[str, Any]]:
-    """All objects of a class, each with the properties that its description gives."""
-    dss.Basic.SetActiveClass(kind)
-    return msgspec.json.decode(dss.ActiveClass.ToJSON(), type=list[dict[str, Any]])
-
-
-def _lines_without_ampacity(dss: Any) -> set[str]:
+def _lines_without_ampacity(dss: OpenDss) -> set[str]:
     # A line repeats the placeholder as if it were its own when it names a code, so the code decides.
     rated = {code["Name"].lower() for code in objects(dss, "linecode") if "NormAmps" in code}
     unrated = set()
     for line in objects(dss, "line"):
-        said = line["LineCode"].lower() in rated if "LineCode" in line else "NormAmps" in line
+        said = _states_ampacity(line) or ("LineCode" in line and line["LineCode"].lower() in rated)
         if line.get("NormAmps", _PLACEHOLDER_A) == _PLACEHOLDER_A and not said:
             unrated.add(f"line.{line['Name'].lower()}")
     return unrated
 
 
-def _emergency_ratings(dss: Any) -> set[str]:
+def _states_ampacity(line: dict[str, Any]) -> bool:
+    # Properties come in the order in which they were set last; a code sets both ratings, the emergency last.
+    order = list(line)
+    if "LineCode" not in line or "EmergAmps" not in line:
+        return "NormAmps" in line
+    return "NormAmps" in line and order.index("NormAmps") > order.index("EmergAmps")
+
+
+def _emergency_ratings(dss: OpenDss) -> set[str]:
     # OpenDSS makes up an emergency rating (600 A, 150 % of a transformer) where the description has none.
     codes = {code["Name"].lower() for code in objects(dss, "linecode") if "EmergAmps" in code}
     lines = {

@@ -13,7 +13,8 @@ from cosim.feeder.powerflow.admittance import Ints
 Fed = NDArray[np.bool_]
 
 BRANCH_KINDS = ("line", "transformer", "autotrans")
-_SERIES_KINDS = (*BRANCH_KINDS, "reactor")
+_CONDUCTOR_KINDS = ("line", "reactor", "capacitor")
+_LINK_KINDS = (*BRANCH_KINDS, "reactor")
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Element:
     """One enabled circuit element that has an admittance.
 
     ``nodes`` are positions in the solution vector, terminal by terminal, 0 being ground; ``phases`` the phase
-    numbers of its first terminal; ``current_at`` where its currents start among those of all branches, -1 if
-    it is none.
+    numbers of its first terminal, ``numbers`` those of all conductors; ``current_at`` where its
+    currents start among those of all branches, -1 if it is none.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Element:
     buses: tuple[str, ...]
     nodes: Ints
     phases: tuple[int, ...]
+    numbers: tuple[int, ...]
     rating_a: float
     is_switch: bool
     current_at: int
@@ -38,20 +40,23 @@ class Element:
 
 @dataclass(frozen=True)
 class Branch:
-    """One phase conductor of a line or transformer, at its first terminal."""
+    """One phase conductor of a line, at its first terminal, or of a transformer's winding.
 
+    ``name`` is unique: element, winding after the first, and phase, such as ``line.l115.1`` or
+    ``transformer.t.wdg2.1``. ``row`` is its place among the element's conductors of all terminals.
+    """
+
+    name: str
     element: Element
-    conductor: int
-
-    @property
-    def name(self) -> str:
-        """Element and phase, such as ``line.l115.1``."""
-        return f"{self.element.name}.{self.element.phases[self.conductor]}"
+    row: int
+    base_kv: float
+    rating_a: float
+    emergency_a: float
 
     @property
     def current_at(self) -> int:
         """Place of its current among those of all branches."""
-        return self.element.current_at + self.conductor
+        return self.element.current_at + self.row
 
 
 @dataclass(frozen=True)
@@ -70,18 +75,15 @@ def bus_of(node: str) -> str:
 
 
 def fed_nodes(survey: Survey, primitives: Sequence[Complexes]) -> Fed:
-    """Nodes that a path of lines, transformers and reactors joins to a source.
+    """Nodes that a path of closed conductors and transformers joins to a source ``(N,)``.
+
+    A line, and a reactor or capacitor between two buses, joins the two ends of each conductor that is closed;
+    coupling between conductors feeds nothing. A transformer joins all nodes that its windings couple.
 
     Parameters
     ----------
     survey, primitives
         A circuit, and the admittances of its elements.
-
-    Raises
-    ------
-    FeederError
-        A load, capacitor or generator stands at a node that no such path reaches, as happens where a bus name
-        is mistyped: OpenDSS then silently makes a bus of that name.
     """
     size = len(survey.node_names)
     source = size
@@ -89,38 +91,89 @@ def fed_nodes(survey: Survey, primitives: Sequence[Complexes]) -> Fed:
     for element, primitive in zip(survey.elements, primitives, strict=True):
         if element.kind == "vsource":
             pairs.append(np.array([np.full(len(element.nodes), source), element.nodes]))
-        elif element.kind in _SERIES_KINDS:
+        else:
+            one, other = _couplings(element)
             # An open terminal leaves nothing of its couplings.
-            pairs.append(element.nodes[np.array(np.nonzero(primitive))])
+            closed = primitive[one, other] != 0
+            pairs.append(element.nodes[np.array([one[closed], other[closed]])])
     joined = np.concatenate(pairs, axis=1)
     joined = joined[:, (joined > 0).all(axis=0)]
     graph = sparse.coo_array((np.ones(joined.shape[1]), joined), shape=(size + 1, size + 1))
     _, group = sparse.csgraph.connected_components(graph, directed=False)
-    fed = np.asarray(group[:size] == group[source])
-    for element in survey.elements:
-        dead = [survey.node_names[node] for node in element.nodes if node > 0 and not fed[node]]
-        if dead and element.kind not in _SERIES_KINDS:
-            raise FeederError(
-                f"{element.name} stands at '{dead[0]}', which no line or transformer feeds; "
-                "check the bus names there and upstream"
-            )
-    return fed
+    return np.asarray(group[:size] == group[source])
 
 
-def monitored_nodes(survey: Survey, fed: Fed) -> Ints:
-    """Nodes whose voltages count: fed phase conductors, but not the dummy buses behind open switches.
+def unfed(survey: Survey, fed: Fed) -> list[Element]:
+    """Elements that stand, with all or some of their conductors, at nodes that no source reaches."""
+    return [
+        element
+        for element in survey.elements
+        if element.kind != "vsource" and _stands_dead(element, fed[element.nodes[element.nodes > 0]])
+    ]
 
-    A dummy bus is one at which a single switch ends and nothing else is connected.
+
+def refuse_unfed(survey: Survey, primitives: Sequence[Complexes], fed: Fed) -> None:
+    """Refuse a circuit in which something hangs on nothing.
+
+    Raises
+    ------
+    FeederError
+        A load, capacitor or generator stands at a node that is not fed; names the open element in between,
+        or tells of a mistyped bus name, of which OpenDSS silently makes a bus.
     """
-    dummies = _dummy_buses(survey)
-    return np.array(
-        [
-            node
-            for node, name in enumerate(survey.node_names)
-            if fed[node] and name.partition(".")[2] in ("1", "2", "3") and bus_of(name) not in dummies
-        ],
-        dtype=np.intp,
-    )
+    for element in survey.elements:
+        dead = [node for node in element.nodes.tolist() if node > 0 and not fed[node]]
+        if dead and element.kind not in _LINK_KINDS:
+            barrier = _barrier(survey, primitives, fed, dead[0])
+            raise FeederError(
+                f"{element.name} stands at '{survey.node_names[dead[0]]}', "
+                + (
+                    f"which is cut off: {barrier} is open; close it, or disable what stands behind it"
+                    if barrier
+                    else "which no line or transformer feeds; check the bus names there and upstream"
+                )
+            )
+
+
+def _couplings(element: Element) -> tuple[Ints, Ints]:
+    """Rows of an element's conductors that it joins where it is closed."""
+    size = len(element.nodes)
+    if element.kind in _CONDUCTOR_KINDS and len(element.buses) == 2 and element.buses[0] != element.buses[1]:
+        one = np.arange(size // 2)
+        return one, one + size // 2
+    if element.kind in ("transformer", "autotrans"):
+        one, other = np.triu_indices(size, 1)
+        return one, other
+    nothing = np.zeros(0, dtype=np.intp)
+    return nothing, nothing
+
+
+def _stands_dead(element: Element, fed: Fed) -> bool:
+    # A line that is fed at one end keeps its stub; anything else needs all its conductors.
+    return bool(not fed.any() if element.kind in _LINK_KINDS else not fed.all())
+
+
+def _barrier(survey: Survey, primitives: Sequence[Complexes], fed: Fed, dead: int) -> str | None:
+    """The first open element on a way from a dead node to one that is fed."""
+    ways: dict[int, list[tuple[int, str, bool]]] = {}
+    for element, primitive in zip(survey.elements, primitives, strict=True):
+        for one, other in zip(*_couplings(element), strict=True):
+            a, b = int(element.nodes[one]), int(element.nodes[other])
+            is_open = primitive[one, other] == 0
+            if a and b and not (is_open and element.kind == "transformer"):
+                ways.setdefault(a, []).append((b, element.name, is_open))
+                ways.setdefault(b, []).append((a, element.name, is_open))
+    seen = {dead}
+    frontier: list[tuple[int, str | None]] = [(dead, None)]
+    while frontier:
+        node, crossed = frontier.pop(0)
+        if fed[node]:
+            return crossed
+        for other, name, is_open in ways.get(node, ()):
+            if other not in seen:
+                seen.add(other)
+                frontier.append((other, crossed or (name if is_open else None)))
+    return None
 
 
 def segments(survey: Survey) -> tuple[Segment, ...]:
@@ -132,7 +185,8 @@ def segments(survey: Survey) -> tuple[Segment, ...]:
     )
 
 
-def _dummy_buses(survey: Survey) -> set[str]:
+def dummy_buses(survey: Survey) -> set[str]:
+    """Buses at which a single switch ends and nothing else is connected."""
     touching: dict[str, list[Element]] = {}
     for element in survey.elements:
         for bus in set(element.buses):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from broker.messages import BidBatch, CurveBid, columns
+from broker.messages.batches import check_prosumers
 from market.model.arrays import Bools, Floats, Ints
 from market.model.curve_checks import check_curve, find_faults
 from market.model.curves import Curves, join, starts, take
-from market.participants.batches import check_prosumers, read_values
+from market.participants.batches import read_values
 from market.participants.lam.participants import Participants
 
 

@@ -24,9 +24,9 @@ from broker.messages import (
     WamOutcome,
     columns,
 )
+from broker.messages.batches import read_metered
 from broker.node import Node
 from market.model.arrays import Floats
-from market.participants.batches import read_metered
 from market.participants.gates import late_gate, skip_step
 from market.participants.lam.bidding import LamBidding, without_unserved
 from market.participants.lam.curve_bidding import LamCurveBidding

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from broker.messages import Opening, OpeningBatch
+from broker.messages.batches import check_prosumers
 from market.model.arrays import Bools, Floats, Ints
-from market.participants.batches import check_prosumers, read_values
+from market.participants.batches import read_values
 
 SLACK_KW = 1e-6
 """An intercept carries rounding of price times sensitivity: an answer may be this far out of its range."""

@@ -13,8 +13,8 @@ from broker.node import Node, offline_will
 from broker.topics import Topics
 from cosim.composition import RunSetup, control, perform, services
 from cosim.control.pacing import Pacing
-from cosim.feeder.sites import open_feeder
 from cosim.feeder.thread import FeederOwner
+from cosim.feeder_setup.lam_table import open_feeder
 from cosim.results import RunWriter
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger

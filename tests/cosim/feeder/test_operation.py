@@ -10,7 +10,7 @@ from cosim.feeder.limits import limits_of
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
-from cosim.scenario.network import Event, VoltageClass
+from cosim.feeder.settings import Event, VoltageClass
 from cosim.scenario.sections import FeederSection
 
 
@@ -100,14 +100,14 @@ def test_metered_power_moves_the_controls_and_is_weighed_by_time(feeder):
         for (_, state), share in zip(run.states, run.shares(), strict=True)
     )
     assert by_hand > 0
-    assert physics.exposure.over_pu_h == pytest.approx(by_hand)
-    assert physics.exposure.under_pu_h == 0.0
+    assert physics.violation_hours.over_pu_h == pytest.approx(by_hand)
+    assert physics.violation_hours.under_pu_h == 0.0
     assert physics.violations == ()
     means = [state.losses_kw for _, state in run.states]
     assert min(means) <= physics.mean("losses_kw") <= max(means)
     rest = operation.meter(feeder, 0.2 * spot_kw, 0.2 * spot_kw * feeder.layout.tan_phi)
     assert rest.run.actions == ()
-    assert rest.exposure.node_h == 0.0
+    assert rest.violation_hours.node_h == 0.0
 
 
 def test_with_droops_a_dispatch_is_judged_at_their_fixed_point(feeder):

@@ -218,12 +218,12 @@ async def test_a_power_flow_without_solution_is_answered_and_flagged(bench_of):
 @pytest.mark.parametrize("act", [False, True])
 async def test_free_regulators_come_to_rest_once_and_hold_inside_a_clearing(bench_of, act):
     bench = await bench_of(regulators_act=act)
-    start = await bench.owner.taps()
+    start = await bench.owner.perform(Feeder.taps)
     await bench.ask(0.1, round_=0)
-    rest = await bench.owner.taps()
+    rest = await bench.owner.perform(Feeder.taps)
     assert (rest != start) == act
     await bench.ask(1.0, round_=1)
-    assert await bench.owner.taps() == rest
+    assert await bench.owner.perform(Feeder.taps) == rest
 
 
 async def report_all(bench, share, live_kwh=(0.5, -0.25), *, tick=0):

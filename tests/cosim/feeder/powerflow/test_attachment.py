@@ -35,7 +35,7 @@ def test_one_lam_for_each_load_bus_splits_by_spot_load():
     attachment = attach(sites, LOADS, [(), ()])
     assert [site.name for site in sites] == ["a", "b"]
     assert attachment.lam.tolist() == [0, 0, 1]
-    np.testing.assert_allclose(attachment.part, [1 / 3, 2 / 3, 1])
+    np.testing.assert_allclose(attachment.part_kw, [1 / 3, 2 / 3, 1])
     np.testing.assert_allclose(attachment.spot_kw, [90, 20])
     np.testing.assert_allclose(attachment.tan_phi, [0.5, 0.5])
     np.testing.assert_allclose(attachment.load_kw(np.array([-9.0, 4.0])), [-3, -6, 4])
@@ -70,11 +70,24 @@ def test_windings_carry_all_the_power(kw, kvar):
     np.testing.assert_allclose(attachment.winding_va_per_kw().sum(axis=0), [1e3, 1e3])
 
 
-def test_a_bus_without_active_load_is_shared_evenly():
+def test_a_bus_without_active_load_is_shared_evenly_and_keeps_its_kvar():
     loads = (spot("x", "a", [1, 0], 0.0, 5.0), spot("y", "a", [2, 0], 0.0))
     attachment = attach(sites_of_loads(loads), loads, [()])
-    np.testing.assert_allclose(attachment.part, [0.5, 0.5])
+    np.testing.assert_allclose(attachment.load_kw(np.array([8.0])), [4.0, 4.0])
+    np.testing.assert_allclose(attachment.load_kvar(np.array([0.0])), [5.0, 0.0])
     assert attachment.tan_phi.tolist() == [0.0]
+
+
+@given(st.lists(st.tuples(st.floats(-90, 90), st.floats(-90, 90)), min_size=1, max_size=4))
+def test_at_its_own_power_every_load_draws_its_own_kw_and_kvar(powers):
+    powers = [(round(kw, 1), round(kvar, 1)) for kw, kvar in powers]
+    loads = tuple(spot(f"l{i}", "a", [1, 0], kw, kvar) for i, (kw, kvar) in enumerate(powers))
+    attachment = attach(sites_of_loads(loads), loads, [()])
+    at_kw = attachment.spot_kw
+    np.testing.assert_allclose(attachment.load_kw(at_kw), [kw for kw, _ in powers], atol=1e-6)
+    np.testing.assert_allclose(
+        attachment.load_kvar(at_kw * attachment.tan_phi), [kvar for _, kvar in powers], atol=1e-6
+    )
 
 
 def test_loads_of_no_lam_stay_as_they_are():

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from cosim.feeder.circuit import FeederError
-from cosim.feeder.powerflow.topology import Element, Survey, fed_nodes, monitored_nodes, segments
+from cosim.feeder.powerflow.topology import Element, Survey, dummy_buses, fed_nodes, refuse_unfed, segments
 
 NAMES = ("ground", "s.1", "a.1", "a.4", "b.1", "open.1", "x.1")
 
 
 def element(name: str, buses: tuple[str, ...], nodes: list[int], *, switch: bool = False) -> Element:
     kind = name.partition(".")[0]
-    return Element(name, kind, buses, np.array(nodes), (1,), np.inf, switch, -1)
+    return Element(name, kind, buses, np.array(nodes), (1,), (1,) * len(nodes), np.inf, switch, -1)
 
 
 SOUND = (
@@ -36,13 +36,12 @@ def test_what_a_source_feeds_and_what_counts_as_a_voltage():
         "b.1",
         "open.1",
     ]
-    assert [NAMES[node] for node in monitored_nodes(circuit, fed)] == ["s.1", "a.1", "b.1"]
+    assert dummy_buses(circuit) == {"open"}
 
 
 def test_a_switch_between_two_used_buses_hides_neither():
-    circuit, primitives = survey(*SOUND, element("load.far", ("open",), [5, 0]))
-    nodes = monitored_nodes(circuit, fed_nodes(circuit, primitives))
-    assert "open.1" in [NAMES[node] for node in nodes]
+    circuit, _ = survey(*SOUND, element("load.far", ("open",), [5, 0]))
+    assert dummy_buses(circuit) == set()
 
 
 @pytest.mark.parametrize("kind", ["load", "capacitor", "generator"])
@@ -51,14 +50,30 @@ def test_what_stands_at_a_bus_that_nothing_feeds_is_named(kind):
     with pytest.raises(
         FeederError, match=rf"{kind}.lost stands at 'x.1', which no line or transformer feeds"
     ):
-        fed_nodes(circuit, primitives)
+        refuse_unfed(circuit, primitives, fed_nodes(circuit, primitives))
 
 
 def test_an_open_terminal_feeds_nothing():
     circuit, primitives = survey(*SOUND)
     primitives[3][:] = np.diag(np.ones(4))
     with pytest.raises(FeederError, match=r"load\.b stands at 'b.1'"):
-        fed_nodes(circuit, primitives)
+        refuse_unfed(circuit, primitives, fed_nodes(circuit, primitives))
+
+
+def test_an_open_line_is_named_where_it_cuts_off():
+    circuit, primitives = survey(*SOUND, element("load.far", ("open",), [5, 0]))
+    primitives[4][:] = 0
+    with pytest.raises(FeederError, match=r"load\.far stands at 'open\.1', .* line\.tie is open; close it"):
+        refuse_unfed(circuit, primitives, fed_nodes(circuit, primitives))
+
+
+def test_coupling_between_conductors_feeds_nothing():
+    line = Element(
+        "line.ax", "line", ("a", "x"), np.array([2, 3, 5, 6]), (1, 2), (1, 2, 1, 2), np.inf, False, -1
+    )
+    circuit, primitives = survey(*SOUND[:2], line)
+    fed = fed_nodes(circuit, primitives)
+    assert fed.tolist() == [False, True, True, False, False, True, False]
 
 
 def test_map_segments_join_two_buses():

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import LamSite
-from cosim.feeder.powerflow.admittance import Ints
 from cosim.feeder.powerflow.attachment import (
     Attachment,
     SpotLoad,
@@ -14,23 +13,24 @@ from cosim.feeder.powerflow.attachment import (
     own_loads,
     sites_of_loads,
 )
-from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.engine import command, solution_vector
 from cosim.feeder.powerflow.generation import generation_as_loads, replace_generation
 from cosim.feeder.powerflow.notes import notes_on
-from cosim.feeder.powerflow.opening import hold_constant_power, take_multiplier
+from cosim.feeder.powerflow.opening import hold_constant_power, still_switch_controls, take_multiplier
 from cosim.feeder.powerflow.primitives import read_primitives
 from cosim.feeder.powerflow.survey import spot_loads, survey_circuit
-from cosim.feeder.powerflow.topology import Fed, Survey, fed_nodes, monitored_nodes
+from cosim.feeder.powerflow.topology import Fed, Survey, fed_nodes, refuse_unfed
+from cosim.feeder.powerflow.voltages import JudgedVoltages, judged_voltages
 
 
 @dataclass(frozen=True)
-class Wiring:
+class LamCircuit:
     """A circuit and the LAMs on it.
 
     Attributes
     ----------
-    survey, fed, monitored
-        Elements and nodes, which of them hang on a source, and those whose voltages count.
+    survey, fed, voltages
+        Elements and nodes, which of them hang on a source, and the voltages that count.
     sites, loads, attachment
         The M LAMs, all loads of the circuit, and which belong to which.
     notes
@@ -39,14 +39,14 @@ class Wiring:
 
     survey: Survey
     fed: Fed
-    monitored: Ints
+    voltages: JudgedVoltages
     sites: tuple[LamSite, ...]
     loads: tuple[SpotLoad, ...]
     attachment: Attachment
     notes: tuple[str, ...]
 
 
-def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
+def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None) -> LamCircuit:
     """Attach LAMs to a circuit; its loads and generators hold constant power from then on.
 
     Parameters
@@ -66,8 +66,11 @@ def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
     notes = notes_on(dss, generation)
     take_multiplier(dss, described)
     replace_generation(dss, generation)
+    still_switch_controls(dss)
     survey = survey_circuit(dss)
-    fed = fed_nodes(survey, read_primitives(dss, survey))
+    primitives = read_primitives(dss, survey)
+    fed = fed_nodes(survey, primitives)
+    refuse_unfed(survey, primitives, fed)
     sites = sites_of_loads(described) if sites is None else tuple(sites)
     check_sites(sites, survey.node_names, fed, {load.bus for load in described})
     own = own_loads(sites, dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True)))
@@ -78,10 +81,10 @@ def wire(dss: Any, sites: Sequence[LamSite] | None) -> Wiring:
         survey = survey_circuit(dss)
     loads = spot_loads(dss)
     hold_constant_power(dss, loads, survey.base_kv)
-    return Wiring(
+    return LamCircuit(
         survey=survey,
         fed=fed,
-        monitored=monitored_nodes(survey, fed),
+        voltages=judged_voltages(survey, fed, loads, solution_vector(dss)),
         sites=sites,
         loads=loads,
         attachment=attach(sites, loads, own, {held.load for held in generation}),

@@ -1,10 +1,10 @@
-"""Parts of the network's sections: voltage limits by class of node, and scheduled events."""
+"""What a user sets of a feeder: voltage limits by class of node, and what happens to it when."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from cosim.scenario.units import KW, PU, Above
+_PU: dict[str, Any] = {"unit": "pu"}
 
 EventKind = Literal[
     "line-outage",
@@ -23,15 +23,16 @@ class VoltageClass(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     name: Annotated[str, Meta(min_length=1, description="What the class is called, such as secondary.")]
     up_to_kv: Annotated[
-        Above,
+        float,
         Meta(
+            gt=0.0,
             description="The class holds nodes of this base voltage, phase to ground, and below, "
             "unless a lower class does.",
             extra={"unit": "kV"},
         ),
     ]
-    min_pu: Annotated[float, Meta(gt=0.5, lt=1.0, description="Lower voltage limit.", extra=PU)]
-    max_pu: Annotated[float, Meta(gt=1.0, lt=1.5, description="Upper voltage limit.", extra=PU)]
+    min_pu: Annotated[float, Meta(gt=0.5, lt=1.0, description="Lower voltage limit.", extra=_PU)]
+    max_pu: Annotated[float, Meta(gt=1.0, lt=1.5, description="Upper voltage limit.", extra=_PU)]
 
 
 class Event(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -50,7 +51,7 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = ""
     pu: Annotated[
         float,
-        Meta(gt=0.5, lt=1.5, description="source-voltage: voltage of the source from then on.", extra=PU),
+        Meta(gt=0.5, lt=1.5, description="source-voltage: voltage of the source from then on.", extra=_PU),
     ] = 1.0
     lam: Annotated[str, Meta(description="load-step: LAM at whose bus the load is.")] = ""
     kw: Annotated[
@@ -58,7 +59,7 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(
             description="load-step: load outside the market from then on, in place of that of an earlier "
             "step at this LAM.",
-            extra=KW,
+            extra={"unit": "kW"},
         ),
     ] = 0.0
     kvar: Annotated[float, Meta(description="load-step: its reactive power.", extra={"unit": "kvar"})] = 0.0

@@ -1,8 +1,8 @@
 """Scheduled events of a scenario, held against the feeder to which they are to happen."""
 
 from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.settings import Event
 from cosim.scenario import ScenarioError
-from cosim.scenario.network import Event
 from cosim.scenario.timeline import Timeline, tick_of
 from sharegrid.text import closest
 

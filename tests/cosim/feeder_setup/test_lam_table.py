@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cosim.feeder.circuit import LamSite
-from cosim.feeder.sites import read_sites
+from cosim.feeder_setup.lam_table import read_sites
 from cosim.scenario import ScenarioError
 
 

@@ -13,10 +13,10 @@ from cosim.feeder.circuit import AcState, Floats, NothingFed
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.opendss import Feeder
-from cosim.scenario.network import Event
+from cosim.feeder.settings import Event
 
 
-class Plant:
+class FeederUnderEvents:
     """A `Feeder` with events; the same calls, over all M LAMs at all times.
 
     Parameters
@@ -31,7 +31,7 @@ class Plant:
         self._now: Feeder | None = feeder
         self._stood = feeder.positions()
         self._whole = True
-        self._changes: dict[str, str | None] = {}
+        self._changes: dict[str, tuple[str, ...]] = {}
         lams = len(feeder.layout.lams)
         self._extra_kw, self._extra_kvar = np.zeros(lams), np.zeros(lams)
         self._lams = np.arange(lams)
@@ -59,31 +59,30 @@ class Plant:
                     f"a load of {event.kw:g} kW and {event.kvar:g} kvar outside the market at LAM {event.lam}"
                 )
             case "source-voltage":
-                self._change("source", f"edit vsource.source pu={event.pu!r}")
+                self._change("source", (f"edit vsource.source pu={event.pu!r}",))
                 return f"the source's voltage is {event.pu:g} pu"
             case "regulator-stuck" | "regulator-freed":
                 name, is_stuck = event.element.lower(), event.kind == "regulator-stuck"
                 self._change(
-                    f"regcontrol.{name}", f"edit regcontrol.{name} maxtapchange=0" if is_stuck else None
+                    f"regcontrol.{name}", (f"edit regcontrol.{name} maxtapchange=0",) if is_stuck else ()
                 )
                 return f"regulator {name} {'is stuck' if is_stuck else 'moves again'}"
             case _:
                 name, opens = event.element.lower(), event.kind in ("line-outage", "switch-open")
                 what = f"line.{name}"
-                closing = None if what in self._changes else self._base.closing(name)
-                self._change(what, f"edit {what} enabled=no" if opens else closing)
-                return f"line {name} is {'out' if opens else 'in service'}{self._told_unserved()}"
+                self._change(what, (f"edit {what} enabled=no",) if opens else self._base.closing(name))
+                return f"line {name} is {'out' if opens else 'in service'}{self._unserved_in_words()}"
 
-    def _told_unserved(self) -> str:
+    def _unserved_in_words(self) -> str:
         lams = self.unserved()
         return f"; no source feeds {len(lams)} LAMs: {', '.join(lams)}" if lams else ""
 
-    def _change(self, what: str, text: str | None) -> None:
+    def _change(self, what: str, commands: tuple[str, ...]) -> None:
         """Open the circuit anew with one change more, or less; controls stay where they stand."""
-        changes = {**self._changes, what: text}
+        changes = {**self._changes, what: commands}
         before = self.positions()
         try:
-            fresh = self._base.changed([each for each in changes.values() if each])
+            fresh = self._base.changed([text for each in changes.values() for text in each])
         except NothingFed:
             fresh = None
         self._changes, self._now, self._stood = changes, fresh, before

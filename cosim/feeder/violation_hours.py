@@ -10,7 +10,7 @@ from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Lim
 
 
 @dataclass(frozen=True)
-class Exposure:
+class ViolationHours:
     """Violations weighted by how long they lasted; a limit counts once it is missed by its tolerance.
 
     Attributes
@@ -29,7 +29,7 @@ class Exposure:
     node_h: float
 
 
-def exposure(run: ControlRun, limits: Limits, branch_base_kv: Floats) -> Exposure:
+def violation_hours(run: ControlRun, limits: Limits, branch_base_kv: Floats) -> ViolationHours:
     """Violation-hours over a span of time.
 
     Parameters
@@ -53,7 +53,7 @@ def exposure(run: ControlRun, limits: Limits, branch_base_kv: Floats) -> Exposur
             ]
         )
     hours = run.window_s / 3600.0
-    return Exposure(*(float(each) * hours for each in sums))
+    return ViolationHours(*(float(each) * hours for each in sums))
 
 
 def beyond(state: AcState, limits: Limits) -> tuple[Floats, Floats, Floats]:

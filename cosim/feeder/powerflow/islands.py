@@ -1,0 +1,67 @@
+"""What an outage leaves without source: elements that hang on nothing are taken out of the circuit."""
+
+from collections.abc import Sequence
+
+from cosim.feeder.api import OpenDss
+from cosim.feeder.circuit import FeederError
+from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.opening import still_switch_controls
+from cosim.feeder.powerflow.primitives import read_primitives
+from cosim.feeder.powerflow.survey import survey_circuit
+from cosim.feeder.powerflow.topology import Survey, bus_of, fed_nodes, unfed
+
+
+def rewire(dss: OpenDss, changes: Sequence[str]) -> set[str]:
+    """Carry out changes of a circuit and take out whatever no source feeds any more.
+
+    Parameters
+    ----------
+    dss
+        A context with a circuit, solved once.
+    changes
+        OpenDSS commands, such as ``edit line.l115 enabled=no``.
+
+    Returns
+    -------
+    set of str
+        Buses that are left.
+
+    Raises
+    ------
+    FeederError
+        OpenDSS refuses one.
+    """
+    still_switch_controls(dss)
+    for text in changes:
+        command(dss, text)
+    _solve_somehow(dss)
+    survey = survey_circuit(dss)
+    fed = fed_nodes(survey, read_primitives(dss, survey))
+    dead = [element.name for element in unfed(survey, fed)]
+    if dead:
+        alive = {bus_of(name) for name, is_fed in zip(survey.node_names, fed, strict=True) if is_fed}
+        for name in [*dead, *_controls_beside(dss, survey, alive)]:
+            command(dss, f"edit {name} enabled=no")
+        command(dss, "solve")
+    return {bus_of(name) for name in dss.Circuit.AllNodeNames()}
+
+
+def _controls_beside(dss: OpenDss, survey: Survey, alive: set[str]) -> list[str]:
+    """Controls and meters at dead buses: they would keep the buses in the circuit."""
+    known = {element.name for element in survey.elements}
+    found = []
+    for name in dss.Circuit.AllElementNames():
+        if name.lower() in known:
+            continue
+        dss.Circuit.SetActiveElement(name)
+        if dss.CktElement.Enabled() and any(bus_of(bus) not in alive for bus in dss.CktElement.BusNames()):
+            found.append(name.lower())
+    return found
+
+
+def _solve_somehow(dss: OpenDss) -> None:
+    # Node numbers exist only after a solution; an island may well have none, which is found out next.
+    try:
+        command(dss, "solve")
+    except FeederError:
+        return

@@ -1,0 +1,138 @@
+"""Which voltages of a circuit are judged: those between the terminals that customers' loads see.
+
+At a bus with a neutral conductor that is phase to neutral, elsewhere phase to ground; a load between two
+phases adds the voltage between them. The legs of a split phase count one by one.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from cosim.feeder.circuit import Complexes, Floats
+from cosim.feeder.powerflow.admittance import Ints
+from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.topology import Fed, Survey, bus_of, dummy_buses
+
+# Below this part of its base a conductor beyond the third, or one to which loads return, is a neutral.
+_NEUTRAL_PU = 0.4
+# Beyond this angle two conductors are the legs of a split phase, not two of three phases [degrees].
+_SPLIT_DEG = 150.0
+
+
+@dataclass(frozen=True)
+class JudgedVoltages:
+    """Voltages that are held against limits, n of them.
+
+    Attributes
+    ----------
+    ends
+        Nodes between which they lie ``(n, 2)``, 0 being ground.
+    names
+        Such as ``"83.1"`` to ground, ``"83.1-4"`` to the neutral 4, ``"83.1-2"`` between phases.
+    base_kv, ground_base_kv
+        Base voltages between the ends and of the first end to ground ``(n,)`` [kV].
+    """
+
+    ends: Ints
+    names: tuple[str, ...]
+    base_kv: Floats
+    ground_base_kv: Floats
+
+    def of(self, volts: Complexes) -> Complexes:
+        """Voltages between the ends ``(n,)`` [V], given those of all nodes to ground ``(N,)`` [V]."""
+        volts = volts.copy()
+        volts[0] = 0.0
+        across: Complexes = volts[self.ends[:, 0]] - volts[self.ends[:, 1]]
+        return across
+
+    def seen_by(self, load: SpotLoad) -> tuple[int, ...]:
+        """Places of the voltages that a load sees, in ascending order."""
+        by_ends = {(one, other): place for place, (one, other) in enumerate(self.ends.tolist())}
+        to_reference = {one: place for (one, _), place in reversed(by_ends.items())}
+        found: set[int] = set()
+        for one, other in load.windings():
+            between = by_ends.get((min(one, other), max(one, other)))
+            if between is None:
+                found.update(to_reference[node] for node in (one, other) if node in to_reference)
+            else:
+                found.add(between)
+        return tuple(sorted(found))
+
+    def phases(self, places: Iterable[int]) -> tuple[int, ...]:
+        """Phases (1, 2, 3) between which some of the voltages lie; conductors 4 to 6 repeat them."""
+        numbers: set[int] = set()
+        for place in places:
+            one, _, other = self.names[place].partition(".")[2].partition("-")
+            numbers.add(int(one))
+            if self.base_kv[place] != self.ground_base_kv[place]:
+                numbers.add(int(other))
+        return tuple(sorted({(number - 1) % 3 + 1 for number in numbers}))
+
+
+class _Voltage(NamedTuple):
+    ends: tuple[int, int]
+    name: str
+    base_kv: float
+
+
+def judged_voltages(survey: Survey, fed: Fed, loads: Sequence[SpotLoad], volts: Complexes) -> JudgedVoltages:
+    """Voltages of a circuit that count; dummy buses behind open switches have none.
+
+    Parameters
+    ----------
+    survey, fed
+        The circuit, N nodes, and which of them hang on a source.
+    loads
+        Its loads.
+    volts
+        Node voltages of its own solution ``(N,)`` [V], by which neutrals and split phases are known.
+    """
+    dummies = dummy_buses(survey)
+    neutrals = _neutrals(survey, loads, volts)
+    neutral_of = {bus_of(survey.node_names[node]): node for node in sorted(neutrals, reverse=True)}
+    found = []
+    for node, name in enumerate(survey.node_names):
+        bus, _, phase = name.partition(".")
+        if not fed[node] or bus in dummies or node in neutrals:
+            continue
+        neutral = neutral_of.get(bus, 0)
+        to = f"-{survey.node_names[neutral].partition('.')[2]}" if neutral else ""
+        found.append(_Voltage((node, neutral), f"{bus}.{phase}{to}", float(survey.base_kv[node])))
+    found += _between_phases(survey, loads, {each.ends[0] for each in found}, volts)
+    ends = np.array([each.ends for each in found], dtype=np.intp).reshape(-1, 2)
+    return JudgedVoltages(
+        ends=ends,
+        names=tuple(each.name for each in found),
+        base_kv=np.array([each.base_kv for each in found]),
+        ground_base_kv=survey.base_kv[ends[:, 0]],
+    )
+
+
+def _neutrals(survey: Survey, loads: Sequence[SpotLoad], volts: Complexes) -> set[int]:
+    returns = {other for load in loads if not load.is_delta for _, other in load.windings()}
+    low = np.abs(volts) < _NEUTRAL_PU * 1e3 * survey.base_kv
+    return {
+        node
+        for node, name in enumerate(survey.node_names)
+        if node and low[node] and (int(name.partition(".")[2]) > 3 or node in returns)
+    }
+
+
+def _between_phases(
+    survey: Survey, loads: Sequence[SpotLoad], phases: set[int], volts: Complexes
+) -> list[_Voltage]:
+    pairs = {
+        (min(winding), max(winding)): None
+        for load in loads
+        for winding in load.windings()
+        if winding[0] in phases and winding[1] in phases
+    }
+    found = []
+    for one, other in pairs:
+        apart_deg = abs(np.degrees(np.angle(volts[one] * np.conj(volts[other]))))
+        if apart_deg < _SPLIT_DEG:
+            name = f"{survey.node_names[one]}-{survey.node_names[other].partition('.')[2]}"
+            found.append(_Voltage((one, other), name, float(np.sqrt(3.0) * survey.base_kv[one])))
+    return found

@@ -1,0 +1,270 @@
+"""What a circuit's file says counts, and the limits are those that customers see."""
+
+import numpy as np
+import pytest
+
+from cosim.feeder.circuit import FeederError
+from cosim.feeder.dispatch import OperatingRules, Proposal
+from cosim.feeder.library import new_context
+from cosim.feeder.linear import Limits, check
+from cosim.feeder.opendss import Feeder
+from cosim.feeder.operation import Operation
+from cosim.feeder.settings import Event
+
+HEAD = """
+clear
+set defaultbasefrequency=60
+new circuit.c basekv=12.47 pu=1.02 bus1=src mvasc3=500 mvasc1=400
+new linecode.main nphases=3 r1=0.3 x1=0.4 r0=0.8 x0=1.2 c1=0 c0=0 units=km normamps=300
+new line.up bus1=src bus2=a linecode=main length=2 units=km
+new line.down bus1=a bus2=b linecode=main length=2 units=km
+new load.la bus1=a kv=12.47 kw=900 kvar=300
+"""
+TAIL = """
+set voltagebases=[12.47 0.48]
+calcvoltagebases
+solve
+"""
+FOUR_WIRE = """
+clear
+new circuit.c basekv=12.47 pu=1.02 bus1=src mvasc3=500 mvasc1=400
+new transformer.t windings=2 buses=(src lv.1.2.3.4) conns=(delta wye) kvs=(12.47 0.416) kvas=(500 500) xhl=4
+new reactor.earth phases=1 bus1=lv.4 bus2=lv.0 r=0.1 x=0
+new linecode.cable nphases=4 units=km rmatrix=[0.3|0.05 0.3|0.05 0.05 0.3|0.05 0.05 0.05 0.5]
+~ xmatrix=[0.3|0.1 0.3|0.1 0.1 0.3|0.1 0.1 0.1 0.3] cmatrix=[0|0 0|0 0 0|0 0 0 0] normamps=200
+new line.street bus1=lv.1.2.3.4 bus2=e.1.2.3.4 phases=4 linecode=cable length=0.3 units=km
+new load.a bus1=e.1.4 phases=1 kv=0.24 kw=30 kvar=5
+new load.b bus1=e.2.4 phases=1 kv=0.24 kw=5 kvar=1
+new load.c bus1=e.3.4 phases=1 kv=0.24 kw=5 kvar=1
+new load.d bus1=e.1.2.3.4 phases=3 kv=0.416 kw=15 kvar=3
+set voltagebases=[12.47 0.416]
+calcvoltagebases
+solve
+"""
+TIE = """
+clear
+new circuit.c basekv=12.47 pu=1.02 bus1=src mvasc3=500 mvasc1=400
+new linecode.main nphases=3 r1=0.3 x1=0.4 r0=0.8 x0=1.2 c1=0 c0=0 units=km normamps=300
+new line.up bus1=src bus2=a linecode=main length=2 units=km
+new line.sw1 bus1=a bus2=b linecode=main length=2 units=km
+new line.side bus1=src bus2=c linecode=main length=2 units=km
+new line.tie bus1=b bus2=c switch=y r1=0.001 x1=0.001 normamps=300
+new load.la bus1=a kv=12.47 kw=300 kvar=90
+new load.lb bus1=b kv=12.47 kw=300 kvar=90
+new load.lc bus1=c kv=12.47 kw=300 kvar=90
+set voltagebases=[12.47]
+calcvoltagebases
+"""
+
+
+@pytest.fixture
+def circuit(tmp_path):
+    """Writes a master file of a text, or of the common head and tail around one."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "master.dss"
+        path.write_text(text if "clear" in text else HEAD + text + TAIL, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def at_own_loads(feeder):
+    layout = feeder.layout
+    return feeder.solve(layout.spot_kw, layout.spot_kw * layout.tan_phi)
+
+
+def volts(state):
+    return dict(zip(state.nodes, state.v_pu.tolist(), strict=True))
+
+
+def loading(feeder):
+    state = at_own_loads(feeder)
+    return dict(zip(state.branches, np.abs(state.current_a) / feeder.layout.rating_a, strict=True))
+
+
+def own_solution_kw(master):
+    """What OpenDSS itself has the source deliver, with loads of constant power."""
+    dss = new_context()
+    dss.Basic.AllowChangeDir(False)
+    dss.Text.Command(f'compile "{master}"')
+    dss.Text.Command("batchedit load..* vminpu=0.5 vmaxpu=1.5")
+    dss.Text.Command("set tolerance=1e-9")
+    dss.Text.Command("solve")
+    return -dss.Circuit.TotalPower()[0]
+
+
+def test_customers_on_four_wires_see_phase_to_neutral(circuit):
+    feeder = Feeder(circuit(FOUR_WIRE))
+    state = at_own_loads(feeder)
+    seen = volts(state)
+    assert [seen[f"e.{phase}-4"] for phase in (1, 2, 3)] == pytest.approx([0.884, 1.055, 1.032], abs=6e-4)
+    assert [feeder.layout.nodes[i] for i in feeder.layout.lam_nodes[0]] == ["e.1-4", "e.2-4", "e.3-4"]
+    limits = Limits(0.94, 1.06, feeder.layout.rating_a)
+    broken = {each.name for each in check(state, None, limits).violations if each.kind == "voltage"}
+    assert broken == {"e.1-4"}
+    exact, by_differences = (
+        model(feeder.layout.spot_kw, feeder.layout.spot_kw * feeder.layout.tan_phi)
+        for model in (feeder.linearise, feeder.differences)
+    )
+    np.testing.assert_allclose(exact.dv, by_differences.dv, atol=2e-3 * np.abs(by_differences.dv).max())
+
+
+def test_nothing_is_confirmed_while_a_customer_is_outside(circuit):
+    feeder = Feeder(circuit(FOUR_WIRE))
+    kw, kvar = feeder.layout.spot_kw, feeder.layout.spot_kw * feeder.layout.tan_phi
+    for lower, confirmed in ((0.94, False), (0.88, True)):
+        operation = Operation(OperatingRules(Limits(lower, 1.06, feeder.layout.rating_a), 900.0, np.zeros(1)))
+        for number in (0, 1):
+            answer = operation.judge(feeder, Proposal(0, number, kw, kvar, 0 * kw, kw, kw))
+        assert answer.confirmed is confirmed
+
+
+def test_a_load_between_phases_is_judged_between_them(circuit):
+    feeder = Feeder(circuit("new load.lb bus1=b.1.2 phases=1 conn=delta kv=12.47 kw=600 kvar=100"))
+    state = at_own_loads(feeder)
+    angle = dict(zip(state.nodes, np.radians(state.angle_deg), strict=True))
+    one, two = (volts(state)[name] * np.exp(1j * angle[name]) for name in ("b.1", "b.2"))
+    assert volts(state)["b.1-2"] == pytest.approx(abs(one - two) / np.sqrt(3.0))
+
+
+def test_nodes_above_three_are_judged_and_branch_names_are_unique(circuit):
+    matrix = "[.3|.1 .3|.1 .1 .3|.1 .1 .1 .3|.1 .1 .1 .1 .3|.1 .1 .1 .1 .1 .3]"
+    nothing = "[0|0 0|0 0 0|0 0 0 0|0 0 0 0 0|0 0 0 0 0 0]"
+    feeder = Feeder(
+        circuit(
+            f"new linecode.tower nphases=6 units=km rmatrix={matrix} cmatrix={nothing} normamps=100\n"
+            "~ xmatrix=[.5|.2 .5|.2 .2 .5|.2 .2 .2 .5|.2 .2 .2 .2 .5|.2 .2 .2 .2 .2 .5]\n"
+            "new line.six phases=6 bus1=b.1.2.3.1.2.3 bus2=c.1.2.3.4.5.6 linecode=tower length=4 units=km\n"
+            "new load.lb bus1=c.1.2.3 kv=12.47 kw=500 kvar=100\n"
+            "new load.lb2 bus1=c.4.5.6 kv=12.47 kw=3500 kvar=900"
+        )
+    )
+    seen = volts(at_own_loads(feeder))
+    assert [seen[f"c.{node}"] for node in (4, 5, 6)] == pytest.approx([0.9371] * 3, abs=5e-5)
+    assert len(set(feeder.layout.branches)) == len(feeder.layout.branches)
+    assert feeder.layout.lam_phases[feeder.layout.lams.index("c")] == (1, 2, 3)
+
+
+def test_every_winding_of_a_transformer_is_judged(circuit):
+    feeder = Feeder(
+        circuit(
+            "new transformer.t windings=3 buses=(b m n) conns=(delta wye wye) kvs=(12.47 0.48 0.48)\n"
+            "~ kvas=(2000 200 2000) xhl=5 xht=5 xlt=5\n"
+            "new load.m bus1=m kv=0.48 kw=600 kvar=100\nnew load.n bus1=n kv=0.48 kw=100 kvar=10"
+        )
+    )
+    found = loading(feeder)
+    assert found["transformer.t.wdg2.1"] == pytest.approx(3.04, abs=0.01)
+    assert found["transformer.t.wdg3.1"] == pytest.approx(0.05, abs=0.01)
+    assert found["transformer.t.1"] == pytest.approx(0.353, abs=0.005)
+
+
+def test_a_rating_stated_on_a_line_counts_beside_a_code_without_one(circuit):
+    feeder = Feeder(
+        circuit(
+            "new linecode.bare nphases=3 r1=.3 x1=.3 r0=.5 x0=.9 units=km\n"
+            "new line.l3 bus1=b bus2=c linecode=bare length=1 units=km\n"
+            "new line.l4 bus1=c bus2=d linecode=bare normamps=50 length=1 units=km\n"
+            "new line.l5 bus1=d bus2=e linecode=bare normamps=400 length=1 units=km\n"
+            "new load.lb bus1=e kv=12.47 kw=1500 kvar=900"
+        )
+    )
+    rating = dict(zip(feeder.layout.branches, feeder.layout.rating_a.tolist(), strict=True))
+    assert [rating[f"line.l{i}.1"] for i in (3, 4, 5)] == [np.inf, 50.0, 400.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "load_kw"),
+    [
+        (
+            (
+                "new growthshape.gs npts=2 year=[1 10] mult=[1.1 1.1]\n"
+                "new load.lb bus1=b kv=12.47 kw=300 kvar=100 growth=gs\nset year=5"
+            ),
+            900 * 1.025**4 + 300 * 1.1**4,
+        ),
+        (
+            (
+                "new load.lb bus1=b.1 phases=1 kv=7.2 kw=300 kvar=100 status=fixed\n"
+                "new load.lc bus1=b.2 phases=1 kv=7.2 kw=300 kvar=100\n"
+                "new load.ld bus1=b.3 phases=1 kv=7.2 kw=300 kvar=100 status=exempt\nset loadmult=0.5"
+            ),
+            1200.0,
+        ),
+        ("new load.lb bus1=b.1 phases=1 kv=7.2 kw=0 kvar=100", 900.0),
+        (
+            (
+                "new load.lb bus1=b.1 phases=1 kv=7.2 kw=1500 kvar=400\n"
+                "new generator.g bus1=b kv=12.47 kw=1500 pf=1 conn=wye vminpu=.5 vmaxpu=2"
+            ),
+            2400.0,
+        ),
+        (
+            (
+                "new load.lb bus1=b.1 phases=1 kv=7.2 kw=400 kvar=300\n"
+                "new load.lc bus1=b.2 phases=1 kv=7.2 kw=400 kvar=-100"
+            ),
+            1700.0,
+        ),
+        (
+            (
+                "new capacitor.series bus1=b bus2=c kv=12.47 kvar=20000\n"
+                "new load.lb bus1=c kv=12.47 kw=1000 kvar=300"
+            ),
+            1900.0,
+        ),
+    ],
+    ids=["growth", "status", "kvar-alone", "wye-generator", "mixed-kvar", "series-capacitor"],
+)
+def test_at_its_own_loads_a_feeder_is_as_opendss_solves_it(circuit, text, load_kw):
+    master = circuit(text)
+    feeder = Feeder(master)
+    assert feeder.layout.spot_kw.sum() == pytest.approx(load_kw)
+    state = at_own_loads(feeder)
+    assert state.source_kw == pytest.approx(own_solution_kw(master), abs=5e-3)
+    assert feeder.layout.description["derivatives"] == "admittance"
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "open line.tie 2",
+        "line.tie.enabled=no",
+        "new swtcontrol.s switchedobj=line.tie switchedterm=1 action=open delay=0",
+    ],
+)
+def test_a_normally_open_tie_closes_and_carries(circuit, opened):
+    feeder = Feeder(circuit(f"{TIE}{opened}\nsolve\n"))
+    events = {
+        1: (Event(at=1, kind="switch-closed", element="tie"),),
+        2: (Event(at=2, kind="switch-open", element="sw1"),),
+        3: (Event(at=3, kind="switch-open", element="tie"),),
+        4: (Event(at=4, kind="switch-closed", element="tie"),),
+    }
+    operation = Operation(
+        OperatingRules(Limits(0.9, 1.1, feeder.layout.rating_a), 900.0, np.zeros(3), events=events)
+    )
+    kw = feeder.layout.spot_kw
+    tie_a, unserved = [], []
+    for tick in range(5):
+        unserved.append(operation.open(feeder, tick)[1])
+        state = operation.meter(feeder, kw, kw * feeder.layout.tan_phi).run.last
+        tie_a.append(abs(state.current_a[state.branches.index("line.tie.1")]))
+    assert tie_a[0] == pytest.approx(0.0, abs=1e-4)
+    assert tie_a[3] == pytest.approx(0.0, abs=1e-4)
+    assert tie_a[1] == pytest.approx(9.5, abs=0.6)
+    assert tie_a[2] == pytest.approx(tie_a[4], rel=1e-6)
+    assert tie_a[2] == pytest.approx(14.3, abs=0.5)
+    assert unserved == [[], [], [], ["b"], []]
+
+
+def test_an_open_switch_before_loads_is_named(circuit):
+    with pytest.raises(FeederError, match=r"load\.lb stands at 'c\.1', which is cut off: line\.sw is open"):
+        Feeder(
+            circuit(
+                "new line.sw bus1=b bus2=c switch=y\n"
+                "new swtcontrol.s switchedobj=line.sw switchedterm=1 action=open delay=0\n"
+                "new load.lb bus1=c kv=12.47 kw=300 kvar=100"
+            )
+        )
