@@ -112,6 +112,8 @@ def clear_wam(
     network = network or Network(*(np.zeros((0, balance.size)), np.zeros(0), np.zeros(0), np.zeros(0)))
     largest = max(1.0, abs(grid.import_price), abs(grid.export_price), float(np.abs(curves.price).max()))
     limits = Limits.of(curves, network, grid, balance, offset_kw)
+    if because := limits.unresolved(CONVERGED_KW):
+        raise NotConverged(0, limits.tolerance_kw, because)
     stairs = limits.stairs(ELASTIC * largest)
     point = _solve(curves, limits, stairs)
     if gives_way(stairs, point.y):
