@@ -238,7 +238,7 @@ def clear_lams(
         raise Infeasible(
             f"net purchase {net_kw[worst]:.6g} kW of LAM {name}", float(excess[worst]), index=worst
         )
-    price = _nearest(total, net_kw, near, 1e3 * tolerance)
+    price = _nearest(total, net_kw, near, 4.0 * tolerance)
     jumps = _jumps(curves)
     price = _balance(curves, group, price, net_kw, tolerance, hold=bool(jumps.any()))
     trade, weight = answer(curves, price[group])
