@@ -55,11 +55,12 @@ class NotConverged(MarketError):
         Iterations spent.
     residual_kw
         Largest imbalance or limit violation left [kW].
+    because
+        What is at fault and what to do, where that is known.
     """
 
-    def __init__(self, iterations: int, residual_kw: float) -> None:
-        super().__init__(
-            f"not converged after {iterations} iterations: {residual_kw:.3g} kW left; check the case's scales"
-        )
+    def __init__(self, iterations: int, residual_kw: float, because: str = "") -> None:
+        remedy = because or "check the case's scales"
+        super().__init__(f"not converged after {iterations} iterations: {residual_kw:.3g} kW left; {remedy}")
         self.iterations = iterations
         self.residual_kw = residual_kw

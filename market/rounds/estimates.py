@@ -39,7 +39,7 @@ Form = Literal["plain", "slope", "curve"]
 
 
 class Record:
-    """The last two answers of ``n`` senders, and whether they agree with what is meant for them.
+    """What ``n`` senders answered, and whether it agrees with what is meant for them.
 
     Attributes
     ----------
@@ -49,27 +49,50 @@ class Record:
 
     def __init__(self, n: int) -> None:
         self.price, self.kw = np.full(n, np.nan), np.full(n, np.nan)
-        self._price_before, self._kw_before = self.price.copy(), self.kw.copy()
+        self._who = np.zeros(0, dtype=np.intp)
+        self._prices, self._kws = np.zeros(0), np.zeros(0)
 
     def keep(self, who: Ints, price: Floats, kw: Floats) -> None:
         """Take in the answers of the senders ``who``, ``(m,)`` each."""
-        self._price_before[who], self._kw_before[who] = self.price[who], self.kw[who]
         self.price[who], self.kw[who] = price, kw
+        self._who = np.concatenate([self._who, who])
+        self._prices = np.concatenate([self._prices, price])
+        self._kws = np.concatenate([self._kws, kw])
 
     def forget(self, who: Ints) -> None:
         """Forget the answers of the senders ``who``."""
-        self.price[who] = self.kw[who] = self._price_before[who] = self._kw_before[who] = np.nan
+        self.price[who] = self.kw[who] = np.nan
+        kept = ~np.isin(self._who, who)
+        self._who, self._prices, self._kws = self._who[kept], self._prices[kept], self._kws[kept]
 
-    def agrees(self, price: Floats, kw: Floats, tolerance_kw: float) -> Bools:
-        """Whether senders would take ``kw`` at ``price``, ``(n,)`` each, as far as their answers tell."""
+    def agrees(self, price: Floats, kw: Floats, tolerance_kw: Floats | float) -> Bools:
+        """Whether senders would take ``kw`` at ``price``, ``(n,)`` each, as far as their answers tell.
+
+        A power within a jump of a sender's response agrees where its answers, the last one among them, lie on
+        both sides of it at nearly one price.
+        """
         near = (np.abs(self.price - price) <= SETTLED_PRICE) & (np.abs(self.kw - kw) <= tolerance_kw)
-        both_sides = (self._kw_before - kw) * (self.kw - kw) <= 0
-        jumps = both_sides & (np.abs(self._price_before - self.price) <= JUMP_PRICE)
-        return np.asarray(near | (jumps & (np.abs(self.price - price) <= JUMP_PRICE)))
+        beside = np.abs(self._prices - self.price[self._who]) <= JUMP_PRICE
+        who, answered = self._who[beside], self._kws[beside]
+        most, least = np.full(kw.size, -np.inf), np.full(kw.size, np.inf)
+        np.maximum.at(most, who, answered)
+        np.minimum.at(least, who, answered)
+        jumps = (least <= kw) & (kw <= most) & (np.abs(self.price - price) <= JUMP_PRICE)
+        return np.asarray(near | jumps)
+
+
+def tolerance_of(low_kw: Floats, high_kw: Floats) -> Floats:
+    """Part of a tolerance for powers near 1 kW that senders with smaller ranges may take, ``(n,)``."""
+    return np.minimum(np.maximum(np.abs(low_kw), np.abs(high_kw)), 1.0)
 
 
 class Estimate(Protocol):
     """Belief about ``n`` senders."""
+
+    @property
+    def fineness(self) -> Floats:
+        """Part of any tolerance of powers that senders of their size may take, ``(n,)``, 1 from 1 kW on."""
+        ...
 
     @property
     def curves(self) -> Curves:
@@ -154,6 +177,11 @@ class Lines:
         self._memory = Tangents(slope, low_kw, high_kw, price)
 
     @property
+    def fineness(self) -> Floats:
+        """Part of any tolerance of powers that senders of their size may take, ``(n,)``."""
+        return tolerance_of(self.low_kw, self.high_kw)
+
+    @property
     def curves(self) -> Curves:
         """The lines between the ends of the senders' ranges, or what all answers tell."""
         price = np.where(np.isnan(self._price), self._start, self._price)
@@ -176,7 +204,7 @@ class Lines:
         seen = np.divide(far, np.abs(moved), out=line.copy(), where=np.abs(moved) > 0)
         self._memory.learn(who, price, kw, seen)
         if self.adapt:
-            real = np.abs(miss) > NOISE_KW
+            real = np.abs(miss) > NOISE_KW * self.fineness[who]
             self.damped[who] |= real & (miss * last < 0) & (np.abs(miss) > CYCLES * np.abs(last))
             self.accelerated[who] |= real & (miss * last > 0) & (np.abs(miss) > CREEPS * np.abs(last))
         self._miss[who] = miss
@@ -216,6 +244,11 @@ class Tangents:
         self._who = np.zeros(0, dtype=np.intp)
         self._price, self._kw, self._slope = np.zeros(0), np.zeros(0), np.zeros(0)
 
+    @property
+    def fineness(self) -> Floats:
+        """Part of any tolerance of powers that senders of their size may take, ``(n,)``."""
+        return tolerance_of(self.low_kw, self.high_kw)
+
     def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:
         """Keep answers, sorted by sender and price; an answer to a price asked before is the same answer."""
         all_who = np.concatenate([self._who, who])
@@ -223,13 +256,26 @@ class Tangents:
         order = np.lexsort((all_price, all_who))
         again = np.zeros(order.size, dtype=bool)
         again[1:] = (np.diff(all_who[order]) == 0) & (np.diff(all_price[order]) == 0)
-        keep = order[~again]
+        all_kw = np.concatenate([self._kw, kw])
+        keep = order[~(again | self._beyond_an_end(all_who[order], all_kw[order]))]
         self._who, self._price = all_who[keep], all_price[keep]
-        self._kw = np.concatenate([self._kw, kw])[keep]
+        self._kw = all_kw[keep]
         self._slope = np.concatenate([self._slope, slope])[keep]
         for begin, end in itertools.pairwise(self._starts().tolist()):
             # Rounding of sums may leave an answer a last bit above the one before.
             np.minimum.accumulate(self._kw[begin:end], out=self._kw[begin:end])
+
+    def _beyond_an_end(self, who: Ints, kw: Floats) -> Bools:
+        """Answers, sorted, that repeat an end of the range further out than another one; they tell nothing.
+
+        Were they kept, the belief would reach beyond them anew, and prices would drift away round by round.
+        """
+        beyond = np.zeros(who.size, dtype=bool)
+        same = np.diff(who) == 0
+        high, low = kw >= self.high_kw[who], kw <= self.low_kw[who]
+        beyond[:-1] |= same & high[:-1] & high[1:]
+        beyond[1:] |= same & low[:-1] & low[1:]
+        return beyond
 
     def forget(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
         """Drop the answers of some senders, whose ranges are others now."""
@@ -258,9 +304,10 @@ class Tangents:
         first, last = start[:-1], start[1:] - 1
         inner = np.flatnonzero(np.diff(who) == 0)
         every, answer = np.arange(n), np.arange(who.size)
-        near, far = self._reach(price[first], kw[first], slope[first], self.high_kw, -1.0)
+        asked = price[last] - price[first]
+        near, far = self._reach(price[first], kw[first], slope[first], self.high_kw, asked, -1.0)
         left, right = _fill(price, kw, slope, inner)
-        beyond, end = self._reach(price[last], kw[last], slope[last], self.low_kw, 1.0)
+        beyond, end = self._reach(price[last], kw[last], slope[last], self.low_kw, asked, 1.0)
         # Sender, rank among the sender's vertices, and vertices: answers have ranks 0, 3, 6 ...
         parts = [
             (every, np.full(n, -2.0), *far),
@@ -276,14 +323,18 @@ class Tangents:
         return Curves(at[order], power[order], starts(np.bincount(owner, minlength=n)))
 
     def _reach(
-        self, price: Floats, kw: Floats, slope: Floats, end_kw: Floats, side: float
+        self, price: Floats, kw: Floats, slope: Floats, end_kw: Floats, asked: Floats, side: float
     ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
-        """Two vertices beyond the outermost answers, the second at ``end_kw``; side +1 is higher prices."""
+        """Two vertices beyond the outermost answers, the second at ``end_kw``; side +1 is higher prices.
+
+        The end is believed as far again as prices were ``asked`` so far, so that one far away is reached in
+        few rounds.
+        """
         left = np.abs(end_kw - kw)
         falls = np.minimum(slope * TRUST, left)
         way = np.divide(left, slope, out=np.full(left.size, TRUST), where=slope * TRUST > left)
         near_price, near_kw = price + side * way, kw - side * falls
-        far_price = near_price + side * np.maximum((left - falls) / self._fallback, REACH)
+        far_price = near_price + side * np.maximum(np.maximum((left - falls) / self._fallback, REACH), asked)
         return (near_price, near_kw), (far_price, end_kw)
 
 

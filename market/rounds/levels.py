@@ -91,12 +91,12 @@ class LamLevel:
         net_kw = respond(self.seen_by_wam, wam_price)
         return net_kw, self.price_for(net_kw, wam_price)
 
-    def price_for(self, net_kw: Floats, wam_price: Floats, slack_kw: float = NOISE_KW) -> Floats:
+    def price_for(self, net_kw: Floats, wam_price: Floats, slack: float = NOISE_KW) -> Floats:
         """Local price at which a LAM is believed to take ``net_kw``, nearest its own condition in the WAM.
 
-        A part of its response that is as flat as ``slack_kw`` is a range of prices.
+        A part of its response that is as flat as ``slack`` is a range of prices [kW; of its size below 1 kW].
         """
-        curves = self.estimate.curves
+        curves, slack_kw = self.estimate.curves, slack * self.estimate.fineness
         low, _ = price_range(curves, net_kw + slack_kw)
         _, high = price_range(curves, net_kw - slack_kw)
         own = wam_price + self.fee * np.sign(net_kw) + self.slope * net_kw
@@ -170,7 +170,7 @@ class LamLevel:
         NotConverged
             As `settle`.
         """
-        as_bid = self.bids.agrees(wam_price, net_kw, tolerance_kw)
+        as_bid = self.bids.agrees(wam_price, net_kw, tolerance_kw * self.estimate.fineness)
         # What was cleared may miss a flat part of the response by the tolerance, and so may the answer there.
         yield from self._agree(
             lambda: (net_kw, self.price_for(net_kw, wam_price, tolerance_kw)),
@@ -186,9 +186,10 @@ class LamLevel:
 
         LAMs ``settled``, ``(M,)``, are not asked.
         """
+        near_kw = tolerance_kw * self.estimate.fineness
         for _ in range(rounds):
             net_kw, price = aim()
-            who = np.flatnonzero(~(settled | self.record.agrees(price, net_kw, tolerance_kw)))
+            who = np.flatnonzero(~(settled | self.record.agrees(price, net_kw, near_kw)))
             if who.size == 0:
                 return
             answers = yield Question(who, price[who])
@@ -262,9 +263,10 @@ class WamLevel:
         NotConverged
             The bound on rounds was reached; names what was left.
         """
+        near_kw = tolerance_kw * self.estimate.fineness
         for _ in range(rounds):
             outcome = clear(self.curves)
-            agrees = self.record.agrees(outcome.price, outcome.net_kw, tolerance_kw)
+            agrees = self.record.agrees(outcome.price, outcome.net_kw, near_kw)
             agrees[list(cut_off)] = True
             if agrees.all():
                 return outcome

@@ -163,14 +163,14 @@ class _Rounds:
 
     def _single(self, wam_price: Floats) -> WamClearing:
         """Members are asked once in each round, and LAMs forward what they say."""
-        lams = self.lams
+        lams, near_kw = self.lams, self.tolerance_kw * self.lams.estimate.fineness
         local = lams.target(wam_price)[1]
         for _ in range(self.wam_rounds):
             lams.hear(self.every, local, self._ask(Question(self.every, local), wam_price))
             self.tally.count(self.every.size, self.numbers)
             wam = self._clear(lams.seen_by_wam)
             wam_price, local = wam.price, lams.price_for(wam.net_kw, wam.price)
-            if lams.record.agrees(local, wam.net_kw, self.tolerance_kw).all():
+            if lams.record.agrees(local, wam.net_kw, near_kw).all():
                 return wam
         raise NotConverged(self.tally.wam, float(np.abs(lams.record.kw - wam.net_kw).max()))
 

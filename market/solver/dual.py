@@ -200,7 +200,9 @@ def _root(
 ) -> float:
     """Zero of a rising function, to within ``enough``: false position, halved when it stalls."""
     for _ in range(100):
-        weight = low_rate / (low_rate - high_rate) if np.isfinite(high_rate) else 0.5
+        # Rates without a difference, or one without end, tell no more than where the middle is.
+        apart = low_rate - high_rate
+        weight = low_rate / apart if apart < 0.0 and np.isfinite(apart) else 0.5
         t = low + weight * (high - low)
         if not low < t < high:
             t = 0.5 * (low + high)

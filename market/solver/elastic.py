@@ -23,6 +23,9 @@ ELASTIC = 1e3
 STIFF = 1e6
 """The same where limits can be met but a price must rise far beyond the curves' to tell."""
 
+SUM = 4e-15
+"""Part of its largest terms that rounding leaves of a sum."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -68,7 +71,27 @@ class Limits:
     @property
     def tolerance_kw(self) -> float:
         """What rounding leaves of sums of this size [kW]."""
-        return 1e-12 * min(1.0, self.power_kw) + 4e-15 * self.power_kw
+        return 1e-12 * min(1.0, self.power_kw) + SUM * self.power_kw
+
+    def unresolved(self, enough_kw: float) -> str | None:
+        """The row whose sensitivity is lost in the rounding of its own size, in words; None without one.
+
+        Parameters
+        ----------
+        enough_kw
+            What must be told apart [kW].
+        """
+        size = np.abs(self.base[1:])
+        # Where powers themselves are as large, no row is to blame.
+        if not size.size or SUM * size.max() <= max(enough_kw, SUM * (self.power_kw - size.max())):
+            return None
+        worst = int(np.argmax(size))
+        row = int(np.flatnonzero(self.relevant)[worst])
+        name = self.network.name[row] if self.network.name else str(row)
+        return (
+            f"network row {name}: its largest sensitivity of {self.scale[worst]:.3g} per kW is lost beside "
+            f"its base of {self.network.base[row]:.6g}; leave the row out or state both in other units"
+        )
 
     def stairs(self, cap: float, *, felt: bool = True) -> Staircases:
         """The grid's staircase and the rows', elastic at a price of ``cap``, for the head as LAMs feel it.

@@ -25,6 +25,9 @@ from market.model.curves import (
 EXACT = 1e-12
 """Sum of trades against net purchase, relative to the LAM's turnover."""
 
+ROUNDED_PRICE = 1e-9
+"""Prices that differ by no more than this part of them are as good as the same."""
+
 ROUNDS = 60
 
 BLOCK = 1 << 13
@@ -233,8 +236,7 @@ def clear_lams(
         raise Infeasible(
             f"net purchase {net_kw[worst]:.6g} kW of LAM {name}", float(excess[worst]), index=worst
         )
-    low, high = price_range(total, net_kw)
-    price = np.minimum(np.maximum(near, low), high)
+    price = _nearest(total, net_kw, near, 4.0 * tolerance)
     jumps = _jumps(curves)
     price = _balance(curves, group, price, net_kw, tolerance, hold=bool(jumps.any()))
     trade, weight = answer(curves, price[group])
@@ -247,6 +249,21 @@ def clear_lams(
     part = np.divide(missing, whole, out=np.zeros(lams), where=whole > 0)
     trade = np.minimum(np.maximum(trade + part[group] * weight, curves.lowest_kw), curves.highest_kw)
     return LamClearing(price, trade)
+
+
+def _nearest(total: Curves, net_kw: Floats, near: Floats, slack_kw: Floats) -> Floats:
+    """Price nearest ``near`` at which each LAM takes its net purchase, or misses it by rounding alone.
+
+    A net purchase that rounding left beside a flat part of the curve has a price of its own, far from those
+    of the flat part. Within ``slack_kw`` of it, and only where it makes a difference, these count as well.
+    """
+    low, high = price_range(total, net_kw)
+    price = np.minimum(np.maximum(near, low), high)
+    low, _ = price_range(total, net_kw + slack_kw)
+    _, high = price_range(total, net_kw - slack_kw)
+    nearer = np.minimum(np.maximum(near, low), high)
+    far = np.abs(price - near) > ROUNDED_PRICE * (np.abs(price) + np.abs(near))
+    return np.where(far, nearer, price)
 
 
 def _total(values: Floats, group: Ints, lams: int) -> Floats:

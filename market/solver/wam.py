@@ -28,6 +28,9 @@ PATIENCE = 300
 CONVERGED_KW = 5e-5
 """Largest residual of an outcome; only slopes and prices of extreme size leave more than ``MISSED_KW``."""
 
+UNRESOLVED_KW = 5e-3
+"""A row that cannot tell apart as much power as this is refused; finer ones often do not matter."""
+
 
 @dataclass(frozen=True)
 class WamClearing:
@@ -113,6 +116,8 @@ def clear_wam(
     network = network or Network(*(np.zeros((0, balance.size)), np.zeros(0), np.zeros(0), np.zeros(0)))
     largest = max(1.0, abs(grid.import_price), abs(grid.export_price), float(np.abs(curves.price).max()))
     limits = Limits.of(curves, network, grid, balance, offset_kw)
+    if because := limits.unresolved(UNRESOLVED_KW):
+        raise NotConverged(0, limits.tolerance_kw, because)
     stairs = limits.stairs(ELASTIC * largest)
     point = _solve(curves, limits, stairs)
     if gives_way(stairs, point.y):

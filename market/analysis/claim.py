@@ -1,0 +1,218 @@
+"""An outcome as it is claimed to be an equilibrium: quantities, prices, and what the parties were told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from market.analysis.measure import LAST_BITS, power_tolerance
+from market.model.arrays import Bools, Floats
+from market.model.case import Case
+
+
+@dataclass(frozen=True)
+class Announced:
+    """What the parties are told beside quantities, and must follow from these: DLMPs and payments.
+
+    Attributes
+    ----------
+    wam_price
+        Locational prices mu_i, ``(M,)`` [$/kWh].
+    energy, loss, voltage, congestion
+        Their parts by cause, ``(M,)`` each [$/kWh].
+    payment
+        What each prosumer pays its LAM, ``(n,)`` [$/h].
+    uplift
+        What the utility is charged to cover a negative surplus of the WAM [$/h]; None where it is not told.
+    """
+
+    wam_price: Floats
+    energy: Floats
+    loss: Floats
+    voltage: Floats
+    congestion: Floats
+    payment: Floats
+    uplift: float | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An outcome of a case with n prosumers, r resources, M LAMs and m network rows.
+
+    Attributes
+    ----------
+    case
+        The case.
+    trade_kw, output_kw
+        Trades ``(n,)`` and resource outputs ``(r,)`` [kW].
+    price
+        Local prices lambda_i, ``(M,)`` [$/kWh].
+    net_kw, grid_kw
+        LAMs' net purchases ``(M,)`` and head power [kW].
+    energy_price, row_dual
+        Price pi [$/kWh] and rows' prices eta_up - eta_low, ``(m,)``.
+    """
+
+    case: Case
+    trade_kw: Floats
+    output_kw: Floats
+    price: Floats
+    net_kw: Floats
+    grid_kw: float
+    energy_price: float
+    row_dual: Floats
+
+    @cached_property
+    def local_price(self) -> Floats:
+        """Price of each prosumer's LAM, ``(n,)`` [$/kWh]."""
+        return self.price[self.case.lam_of]
+
+    @cached_property
+    def fee(self) -> Floats:
+        """Fee of each prosumer's LAM, ``(n,)`` [$/kWh]."""
+        return self.case.fee[self.case.lam_of]
+
+    @cached_property
+    def slope(self) -> Floats:
+        """Price slope k_i that each prosumer reckons with, ``(n,)`` [$/kWh per kW]."""
+        return self.case.slope[self.case.lam_of]
+
+    @cached_property
+    def member_kw(self) -> Floats:
+        """Size of each prosumer: its demand and what its resources can do, ``(n,)`` [kW]."""
+        resources = self.case.resources
+        reach = np.maximum(np.abs(resources.min_kw), np.abs(resources.max_kw))
+        own = np.bincount(resources.owner, reach, minlength=self.trade_kw.size)
+        return np.asarray(np.abs(self.case.demand_kw) + own)
+
+    @cached_property
+    def lam_kw(self) -> Floats:
+        """Size of each LAM: its members' sizes, ``(M,)`` [kW]."""
+        return self.case.net_kw(self.member_kw)
+
+    @cached_property
+    def head_kw(self) -> float:
+        """Size of the power at the feeder head [kW]."""
+        return abs(self.case.offset_kw) + float(np.abs(self.case.balance) @ self.lam_kw)
+
+    @cached_property
+    def member_slack_kw(self) -> Floats:
+        """Tolerance of each prosumer's powers, ``(n,)`` [kW]."""
+        return power_tolerance(self.member_kw)
+
+    @cached_property
+    def lam_slack_kw(self) -> Floats:
+        """Tolerance of each LAM's powers, ``(M,)`` [kW]."""
+        return power_tolerance(self.lam_kw)
+
+    @cached_property
+    def head_slack_kw(self) -> float:
+        """Tolerance of powers of all LAMs together, and of rows [kW]."""
+        return float(power_tolerance(np.array(self.head_kw + self.lam_kw.sum())))
+
+    @cached_property
+    def resource_cost(self) -> Floats:
+        """Cost of each prosumer's resources, ``(n,)`` [$/h]."""
+        resources = self.case.resources
+        cost = resources.cost(self.output_kw)
+        return np.asarray(np.bincount(resources.owner, cost, minlength=self.trade_kw.size), dtype=float)
+
+    @cached_property
+    def bill(self) -> Floats:
+        """What each prosumer owes its LAM, lambda q + delta |q|, ``(n,)`` [$/h]."""
+        return np.asarray(self.local_price * self.trade_kw + self.fee * np.abs(self.trade_kw))
+
+    @cached_property
+    def member_turnover(self) -> Floats:
+        """Own costs and bill of each prosumer, every term without sign, ``(n,)`` [$/h]."""
+        resources, x = self.case.resources, self.output_kw
+        terms = np.abs(resources.cost_linear * x) + 0.5 * resources.cost_quadratic * x**2
+        own = np.bincount(resources.owner, terms, minlength=self.trade_kw.size)
+        return np.asarray(own + (np.abs(self.local_price) + self.fee) * np.abs(self.trade_kw))
+
+    @cached_property
+    def member_price_size(self) -> Floats:
+        """Size of the prices that each prosumer reckons with, ``(n,)`` [$/kWh]."""
+        own = np.abs(self.local_price) + self.fee + self.slope * np.abs(self.trade_kw)
+        return np.asarray(self.price_level + own)
+
+    @cached_property
+    def parts(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Parts of the locational prices (3.9): energy, loss, voltage, congestion, ``(M,)`` each [$/kWh]."""
+        case = self.case
+        energy = np.full(case.balance.size, self.energy_price)
+        loss = (case.balance - 1.0) * self.energy_price
+        network = case.network
+        if network is None:
+            return energy, loss, np.zeros_like(energy), np.zeros_like(energy)
+        is_voltage = self.is_voltage
+        voltage = np.where(is_voltage, self.row_dual, 0.0) @ network.matrix
+        congestion = np.where(is_voltage, 0.0, self.row_dual) @ network.matrix
+        return energy, loss, voltage, congestion
+
+    @cached_property
+    def part_sizes(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Sums of the terms without sign that make each part, ``(M,)`` each [$/kWh]."""
+        case, network = self.case, self.case.network
+        energy = np.full(case.balance.size, abs(self.energy_price))
+        loss = (np.abs(case.balance) + 1.0) * abs(self.energy_price)
+        if network is None:
+            return energy, loss, np.zeros_like(energy), np.zeros_like(energy)
+        is_voltage = self.is_voltage
+        sensitivity, dual = np.abs(network.matrix), np.abs(self.row_dual)
+        voltage = np.where(is_voltage, dual, 0.0) @ sensitivity
+        congestion = np.where(is_voltage, 0.0, dual) @ sensitivity
+        return energy, loss, voltage, congestion
+
+    @cached_property
+    def is_voltage(self) -> Bools:
+        """Whether each row is a voltage, ``(m,)``."""
+        network = self.case.network
+        if network is None or network.voltage is None:
+            return np.zeros(self.row_dual.size, dtype=bool)
+        return network.voltage
+
+    @cached_property
+    def wam_price(self) -> Floats:
+        """Locational prices mu_i that energy price and rows' prices make (3.9), ``(M,)`` [$/kWh]."""
+        energy, loss, voltage, congestion = self.parts
+        return energy + loss + voltage + congestion
+
+    @cached_property
+    def lam_price_size(self) -> Floats:
+        """Size of the prices that each LAM reckons with, ``(M,)`` [$/kWh]."""
+        energy, loss, voltage, congestion = self.part_sizes
+        own = self.case.wam_fee + self.case.wam_slope * np.abs(self.net_kw)
+        return np.asarray(self.price_level + energy + loss + voltage + congestion + own)
+
+    @property
+    def price_level(self) -> float:
+        """Size of the grid's prices [$/kWh]: a price near zero is still a difference of such ones."""
+        grid = self.case.grid
+        return max(abs(grid.import_price), abs(grid.export_price))
+
+    @cached_property
+    def price_rounding(self) -> Floats:
+        """What rounding may make of each LAM's prices, ``(M,)`` [$/kWh].
+
+        Prices are sums; and power that is known to its last bits only moves them.
+        """
+        return LAST_BITS * (self.lam_price_size + self.case.slope * self.lam_kw)
+
+    @cached_property
+    def is_idle(self) -> Bools:
+        """Whether each LAM's net purchase is none, ``(M,)``."""
+        return np.abs(self.net_kw) <= self.lam_slack_kw
+
+    @cached_property
+    def multiplier(self) -> Floats:
+        """Local price that each LAM's condition (3.3) asks for, ``(M,)`` [$/kWh].
+
+        Where the LAM trades nothing it is a range, of which the point nearest the local price counts.
+        """
+        case = self.case
+        expected = self.wam_price + case.wam_slope * self.net_kw
+        inside = np.clip(self.price, expected - case.wam_fee, expected + case.wam_fee)
+        return np.where(self.is_idle, inside, expected + case.wam_fee * np.sign(self.net_kw))
