@@ -7,6 +7,7 @@ import gc
 import sys
 import time
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -56,7 +57,7 @@ INTERRUPTED = 130
 
 
 def run(scenario: str | Path | None = None, **options: Any) -> Run:
-    """Run a scenario from Python and load what it wrote.
+    """Run a scenario from Python and load what it wrote, also where an event loop runs, as in a notebook.
 
     Parameters
     ----------
@@ -72,8 +73,21 @@ def run(scenario: str | Path | None = None, **options: Any) -> Run:
     """
     given = RunOptions(scenario=None if scenario is None else Path(scenario), **options)
     named = replace(given, run_id=given.name())
-    run_command(named)
+    # A run has an event loop of its own, and a thread can run only one.
+    with ThreadPoolExecutor(1) as threads:
+        if _loop_runs():
+            threads.submit(run_command, named).result()
+        else:
+            run_command(named)
     return load(named.directory())
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def run_command(options: RunOptions) -> int:

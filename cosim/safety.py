@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -150,7 +151,13 @@ def ends_on_signal(clock: Clock, setup: RunSetup, terminal: Terminal) -> Iterato
 
 @contextmanager
 def on_signals(take: Callable[[int], None]) -> Iterator[None]:
-    """Call ``take`` for each signal that ends a process; a SIGHUP that is ignored, as by nohup, stays so."""
+    """Call ``take`` for each signal that ends a process; a SIGHUP that is ignored, as by nohup, stays so.
+
+    Only the main thread hears signals: in another one, as below a notebook, they are left to whoever runs it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     loop = asyncio.get_running_loop()
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
