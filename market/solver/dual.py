@@ -14,7 +14,8 @@ import numpy as np
 
 from market.model.arrays import Floats
 from market.model.curves import Curves, answer, respond
-from market.solver.staircase import Staircases, local_minimum
+from market.solver.local_model import local_minimum
+from market.solver.staircase import Staircases
 
 ITERATIONS = 400
 RIDGE = 1e-10
