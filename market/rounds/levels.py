@@ -16,7 +16,8 @@ from market.errors import NotConverged
 from market.model.arrays import Bools, Floats, Ints
 from market.model.curves import Curves, price_range, respond, shift
 from market.rounds.answers import CurveResponse
-from market.rounds.estimates import NOISE_KW, Estimate, Record
+from market.rounds.estimates import NOISE_KW, Estimate
+from market.rounds.record import Record
 from market.solver.wam import WamClearing
 
 SETTLED_KW = 1e-6

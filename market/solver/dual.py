@@ -7,22 +7,20 @@ search on the true dual, which ends after finitely many steps at rounding accura
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from market.model.arrays import Floats
-from market.model.curves import Curves, answer, respond
-from market.solver.staircase import Staircases, local_minimum
+from market.model.curves import Curves
+from market.solver.dual_function import EPS, Dual, SlopeAlong, beyond_kw
+from market.solver.line_search import step_length
+from market.solver.local_model import local_minimum
+from market.solver.staircase import Staircases
+from market.solver.step_policy import Idleness, ModelSlopes, Ridge, snap
 
 ITERATIONS = 400
-RIDGE = 1e-10
-ROUNDING_KW = 1e-7
-EPS = float(np.finfo(np.float64).eps)
-SETTLINGS = 3
-NEAR = 0.2
-"""A step may stop where the dual's slope along it has fallen to this part."""
+REFINEMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -61,162 +59,52 @@ def solve_dual(
     DualPoint
         With the residual that was reached; the caller judges it.
     """
-    span = np.maximum(curves.price[curves.start[1:] - 1] - curves.price[curves.start[:-1]], 1e-6)
-    # Far from the solution tangents say little: the first model knows how far answers go in all.
-    chord = (curves.highest_kw - curves.lowest_kw) / span
-    ridge = RIDGE * max(float(chord.mean()), 1e-6)
-    best = np.inf
-    idle = 0
+    dual = Dual(curves, A, base, stairs)
+    slopes, ridge, idleness = ModelSlopes(curves), Ridge(curves), Idleness()
     for iteration in range(ITERATIONS + 1):
-        mu = y @ A
-        kw, slope = answer(curves, mu)
-        value = base + A @ kw
-        low, high = stairs.admissible(y)
-        residual = float(np.maximum(value - high, low - value).max(initial=0.0))
-        # Rounding of prices, felt through the slopes, is all that can be asked for.
-        blur = np.abs(A) @ (slope * (np.abs(y) @ np.abs(A)))
-        if residual <= tolerance + 4.0 * EPS * float(blur.max()) or idle >= 8 or iteration == ITERATIONS:
+        now = dual.at(y)
+        is_met = now.residual_kw <= tolerance + dual.rounding_kw(now)
+        if is_met or idleness.lasts or iteration == ITERATIONS:
             break
-        target = local_minimum(stairs, A, np.maximum(slope, chord), ridge, y, value, 0.1 * tolerance)
+        slope = slopes.over(now.slope)
+        target = local_minimum(stairs, A, slope, ridge.weight, y, now.value, 0.1 * tolerance)
         direction = target - y
         if not direction.any():
-            idle += 1
-            ridge *= 1e-2
+            ridge.held_all()
+            idleness.no_step()
             continue
         along = direction @ A
-        t = _line_search(curves, base, stairs, y, direction, mu, along, kw)
-        if t > 1.0:
-            # The ridge, not the curves, kept the step short.
-            ridge *= 0.1
-        chord = np.zeros(len(curves))
-        if not 0.5 < t < 2.0:
-            # The tangents misled over this distance: let the next model know how far the answers really went.
-            far, _ = answer(curves, mu + along)
-            np.divide(np.abs(far - kw), np.abs(along), out=chord, where=along != 0)
-        y = target if t == 1.0 else _snap(stairs, y + t * direction)
-        # The residual may rise on the way; it tells that only rounding is left once it is small.
-        idle = idle + 1 if 0.9 * best < residual < ROUNDING_KW else 0
-        best = min(best, residual)
-    point = DualPoint(y, kw, value, residual, iteration)
-    return point if residual <= tolerance else _settled(curves, A, base, stairs, point, slope)
+        t = step_length(SlopeAlong(dual, now, direction, along))
+        slopes.learn(now, along, t)
+        ridge.learn(t)
+        idleness.learn(now.residual_kw)
+        y = target if t == 1.0 else snap(stairs, y + t * direction)
+    point = DualPoint(y, now.kw, now.value, now.residual_kw, iteration)
+    return point if now.residual_kw <= tolerance else _refined(dual, point, now.slope)
 
 
-def _settled(
-    curves: Curves, A: Floats, base: Floats, stairs: Staircases, point: DualPoint, slope: Floats
-) -> DualPoint:
+def _refined(dual: Dual, point: DualPoint, slope: Floats) -> DualPoint:
     """Move answers along their slopes to where the limits are met, and prices with them.
 
     On a steep curve the last bit of a price is more power than a limit may be missed by: there quantities
     lead and prices follow.
     """
-    low, high = stairs.admissible(point.y)
-    lowest, highest = curves.lowest_kw, curves.highest_kw
-    near, far = stairs.riser(point.y)
+    A, curves = dual.A, dual.curves
+    low, high = dual.stairs.admissible(point.y)
+    near, far = dual.stairs.riser(point.y)
     root = np.sqrt(slope)
-    for _ in range(SETTLINGS):
+    for _ in range(REFINEMENTS):
         missing = np.clip(point.value, low, high) - point.value
         rows = np.flatnonzero((low == high) | (missing != 0.0))
         reduced = A[rows] * root
         shift = np.linalg.lstsq(reduced, missing[rows], rcond=EPS)[0]
-        kw = np.clip(point.kw + root * shift, lowest, highest)
-        value = base + A @ kw
-        residual = float(np.maximum(value - high, low - value).max(initial=0.0))
-        if not residual < point.residual_kw:
+        kw = np.clip(point.kw + root * shift, curves.lowest_kw, curves.highest_kw)
+        value = dual.base + A @ kw
+        residual_kw = beyond_kw(value, low, high)
+        if not residual_kw < point.residual_kw:
             break
         y = point.y.copy()
         y[rows] -= np.linalg.lstsq(reduced.T, shift, rcond=EPS)[0]
         y = np.clip(y, near, far)
-        point = replace(point, y=y, kw=kw, value=value, residual_kw=residual)
+        point = replace(point, y=y, kw=kw, value=value, residual_kw=residual_kw)
     return point
-
-
-def _snap(stairs: Staircases, y: Floats) -> Floats:
-    """Put prices that rounding left beside a kink onto it."""
-    gap = np.abs(stairs.kink - y[:, None])
-    nearest = np.argmin(gap, axis=1)
-    row = np.arange(y.size)
-    kink = stairs.kink[row, nearest]
-    return np.where(gap[row, nearest] <= 1e-14 * (1.0 + np.abs(kink)), kink, y)
-
-
-def _line_search(
-    curves: Curves,
-    base: Floats,
-    stairs: Staircases,
-    y: Floats,
-    direction: Floats,
-    mu: Floats,
-    along: Floats,
-    kw: Floats,
-) -> float:
-    """Step length at which the dual's slope along a direction vanishes, or nearly so."""
-    moving = np.flatnonzero(direction)
-    start, speed = y[moving], direction[moving]
-    kink, level = stairs.kink[moving], stairs.level[moving]
-    row = np.arange(moving.size)
-    fixed = float(base[moving] @ speed)
-    up = (speed > 0)[:, None]
-
-    def rate(t: float, *, before: bool = False) -> float:
-        """Slope of the negative dual just behind (or before) step length t; it never falls."""
-        at = (start + t * speed)[:, None]
-        passed = np.count_nonzero((kink < at) | ((kink == at) & (up != before)), axis=1)
-        answered = respond(curves, mu + t * along) if t else kw
-        return float(level[row, passed] @ speed) - fixed - float(along @ answered)
-
-    first = rate(0.0)
-    if first >= 0.0:
-        return 1.0
-    low, low_rate = 0.0, first
-    high = 1.0
-    high_rate = rate(high, before=True)
-    while high_rate < NEAR * first and high < 1e18:
-        low, low_rate = high, high_rate
-        high *= 4.0
-        high_rate = rate(high, before=True)
-    if abs(high_rate) <= -NEAR * first:
-        return high
-    times = ((kink - start[:, None]) / speed[:, None]).ravel()
-    times = np.unique(times[(times > low) & (times < high)])
-    left, right = 0, times.size
-    while left < right:
-        middle = (left + right) // 2
-        middle_rate = rate(float(times[middle]))
-        if middle_rate >= 0.0:
-            right = middle
-            high, high_rate = float(times[middle]), middle_rate
-        else:
-            left = middle + 1
-            low, low_rate = float(times[middle]), middle_rate
-    if right < times.size:
-        high_rate = rate(high, before=True)
-        if high_rate <= 0.0:
-            return high
-    return _root(rate, low, low_rate, high, high_rate, -NEAR * first)
-
-
-def _root(
-    rate: Callable[[float], float], low: float, low_rate: float, high: float, high_rate: float, enough: float
-) -> float:
-    """Zero of a rising function, to within ``enough``: false position, halved when it stalls."""
-    for _ in range(100):
-        # Rates without a difference, or one without end, tell no more than where the middle is.
-        apart = low_rate - high_rate
-        weight = low_rate / apart if apart < 0.0 and np.isfinite(apart) else 0.5
-        t = low + weight * (high - low)
-        if not low < t < high:
-            t = 0.5 * (low + high)
-            if not low < t < high:
-                break
-        now = rate(t)
-        if abs(now) <= enough:
-            return t
-        if now > 0:
-            width = high - low
-            high, high_rate = t, now
-            low_rate *= 0.5 if high - low > 0.5 * width else 1.0
-        else:
-            width = high - low
-            low, low_rate = t, now
-            high_rate *= 0.5 if high - low > 0.5 * width else 1.0
-    return high if low == 0.0 else low

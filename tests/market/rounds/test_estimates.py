@@ -4,30 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.model.curves import from_points, respond, take
-from market.rounds import Lines, Tangents, estimate_for
-from market.rounds.estimates import Record
+from market.rounds import Lines, estimate_for
+from tests.market.rounds.senders import ask, assert_monotone, senders
 
 ONE = np.zeros(1, dtype=np.intp)
-
-
-def senders(rng, count):
-    """Random monotone responses between -5 and 5 kW."""
-    return from_points(
-        [(np.sort(rng.uniform(0, 0.3, 5)), np.sort(rng.uniform(-5, 5, 5))[::-1]) for _ in range(count)]
-    )
-
-
-def ask(estimate, curves, who, price):
-    kw = respond(take(curves, who), price)
-    slope = (kw - respond(take(curves, who), price + 1e-7)) / 1e-7
-    estimate.learn(who, price, kw, slope)
-    return kw
-
-
-def assert_monotone(curves):
-    for begin, end in zip(curves.start[:-1], curves.start[1:], strict=True):
-        assert (np.diff(curves.price[begin:end]) >= -1e-12).all()
-        assert (np.diff(curves.kw[begin:end]) <= 1e-12).all()
 
 
 @settings(derandomize=True)
@@ -46,18 +26,6 @@ def test_a_belief_is_monotone_and_reaches_over_the_whole_range(seed, form):
         assert_monotone(believed)
         assert believed.highest_kw == pytest.approx(curves.highest_kw)
         assert believed.lowest_kw == pytest.approx(curves.lowest_kw)
-
-
-@settings(derandomize=True)
-@given(st.integers(0, 2**32 - 1))
-def test_tangents_pass_through_every_answer(seed):
-    rng = np.random.default_rng(seed)
-    curves = senders(rng, 3)
-    estimate = Tangents(np.full(3, 10.0), curves.lowest_kw, curves.highest_kw, np.zeros(len(curves)))
-    asked = rng.uniform(0.0, 0.3, (5, 3))
-    heard = [ask(estimate, curves, np.arange(3), price) for price in asked]
-    for price, kw in zip(asked, heard, strict=True):
-        assert respond(estimate.curves, price) == pytest.approx(kw, abs=1e-9)
 
 
 def test_a_plain_bid_is_its_demand_function():
@@ -125,20 +93,6 @@ def test_each_senders_belief_is_its_own():
             mine = take(together.curves, np.array([i]))
             assert np.array_equal(mine.price, estimate.curves.price)
             assert np.array_equal(mine.kw, estimate.curves.kw)
-
-
-def test_answers_agree_near_them_and_inside_a_jump():
-    record = Record(1)
-    price, kw = np.array([0.2]), np.array([3.0])
-    assert not record.agrees(price, kw, 1e-6).any()
-    record.keep(ONE, price, kw)
-    assert record.agrees(price + 1e-9, kw - 1e-7, 1e-6).all()
-    assert not record.agrees(price + 1e-3, kw, 1e-6).any()
-    assert not record.agrees(price, kw - 1.0, 1e-6).any()
-    record.keep(ONE, price + 1e-10, kw - 2.0)
-    # Between 1 and 3 kW the sender jumps at this price.
-    assert record.agrees(price, kw - 1.0, 1e-6).all()
-    assert not record.agrees(price, kw + 1.0, 1e-6).any()
 
 
 @pytest.mark.parametrize("form", ["plain", "slope"])
