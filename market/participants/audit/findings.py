@@ -31,7 +31,7 @@ from market.participants.audit.interval_case import (
     row_indices,
 )
 from market.participants.lam_outcomes import Allocations, read_lam_outcomes
-from market.participants.network_model import inverters_of
+from market.participants.network_model import dlmp_of, inverters_of
 from market.participants.roster import Roster, Rules, Terms
 from market.solver.reactive import Inverters
 
@@ -105,10 +105,7 @@ def examine(roster: Roster, rules: Rules, terms: Terms, messages: IntervalMessag
         row_dual,
         Announced(
             wam_price=np.array(outcome.price),
-            energy=np.array(outcome.energy),
-            loss=np.array(outcome.loss),
-            voltage=np.array(outcome.voltage),
-            congestion=np.array(outcome.congestion),
+            parts=dlmp_of(outcome),
             payment=allocation.payment_per_h,
             uplift=settled.uplift,
         ),
