@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from broker.messages.audit import Rents
 from cosim.recording.interval import Interval
 from cosim.results.booking import GridTrade, LamTrades, ProsumerTrades, book_interval
-from cosim.results.entries import Booking
+from cosim.results.entries import KINDS, MICRO, Booking
+from market.analysis.measure import STATED
 from market.analysis.settlement import imbalance_prices
 from market.participants.roster import Roster, Rules
 
@@ -44,3 +46,23 @@ def book_payments(interval: Interval, roster: Roster, rules: Rules) -> Booking:
             export_price=terms.grid.export_price,
         ),
     )
+
+
+def uplift_error(booking: Booking, rents: Rents) -> float:
+    """By how much a booked uplift is not what the causes of the WAM's surplus leave uncovered [$].
+
+    What the auditor found from the clearing is held against what was booked from the LAMs' outcomes. Zero
+    within the rounding of the two legs that make the uplift and within a billionth of what they hold.
+
+    Parameters
+    ----------
+    booking
+        Of an interval that the WAM cleared.
+    rents
+        The auditor's causes of its surplus.
+    """
+    surplus = rents.fees + rents.loss + rents.voltage + rents.congestion + rents.limits
+    off = booking.uplift_usd - max(-surplus, 0.0)
+    legs = np.isin(booking.kind, [KINDS.index("wholesale"), KINDS.index("grid")])
+    allowed_micro = 1.0 + STATED * float(np.abs(booking.micro[legs]).sum())
+    return 0.0 if abs(off) * MICRO <= allowed_micro else off

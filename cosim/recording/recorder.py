@@ -20,7 +20,7 @@ from cosim.recording.counters import Counters
 from cosim.recording.fault_tracker import FaultTracker
 from cosim.recording.interval import read_interval
 from cosim.recording.interval_messages import IntervalCollector, IntervalMessages
-from cosim.recording.payments import book_payments
+from cosim.recording.payments import book_payments, uplift_error
 from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
 from cosim.recording.run_counts import RunCounts
 from cosim.results import RunWriter
@@ -89,6 +89,8 @@ class Recorder:
             self._note_feeder(messages.state)
         audit = await self.collector.audit(step)
         self._note(audit, tick)
+        if audit is not None and audit.rents is not None and (off := uplift_error(booking, audit.rents)):
+            self._flags[tick].append(f"the uplift booked is {off:.6f} $ off what the WAM's rents leave")
         self._row = interval_row(world, interval, booking, messages, audit) | {"lag_s": step.lag_s}
         self.writer.append("lams", lam_columns(world, interval, booking, messages, audit))
         self._write_details(messages)

@@ -10,6 +10,7 @@ import numpy as np
 from market.analysis.measure import LAST_BITS, power_tolerance
 from market.model.arrays import Bools, Floats
 from market.model.case import Case
+from market.model.dlmp import DlmpParts
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Announced:
     ----------
     wam_price
         Locational prices mu_i, ``(M,)`` [$/kWh].
-    energy, loss, voltage, congestion
-        Their parts by cause, ``(M,)`` each [$/kWh].
+    parts
+        Their parts by cause.
     payment
         What each prosumer pays its LAM, ``(n,)`` [$/h].
     uplift
@@ -29,10 +30,7 @@ class Announced:
     """
 
     wam_price: Floats
-    energy: Floats
-    loss: Floats
-    voltage: Floats
-    congestion: Floats
+    parts: DlmpParts
     payment: Floats
     uplift: float | None = None
 
@@ -139,32 +137,32 @@ class Claim:
         return np.asarray(self.price_level + own)
 
     @cached_property
-    def parts(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Parts of the locational prices (3.9): energy, loss, voltage, congestion, ``(M,)`` each [$/kWh]."""
+    def parts(self) -> DlmpParts:
+        """Parts of the locational prices (3.9)."""
         case = self.case
         energy = np.full(case.balance.size, self.energy_price)
         loss = (case.balance - 1.0) * self.energy_price
         network = case.network
         if network is None:
-            return energy, loss, np.zeros_like(energy), np.zeros_like(energy)
+            return DlmpParts(energy, loss, np.zeros_like(energy), np.zeros_like(energy))
         is_voltage = self.is_voltage
         voltage = np.where(is_voltage, self.row_dual, 0.0) @ network.matrix
         congestion = np.where(is_voltage, 0.0, self.row_dual) @ network.matrix
-        return energy, loss, voltage, congestion
+        return DlmpParts(energy, loss, voltage, congestion)
 
     @cached_property
-    def part_sizes(self) -> tuple[Floats, Floats, Floats, Floats]:
+    def part_sizes(self) -> DlmpParts:
         """Sums of the terms without sign that make each part, ``(M,)`` each [$/kWh]."""
         case, network = self.case, self.case.network
         energy = np.full(case.balance.size, abs(self.energy_price))
         loss = (np.abs(case.balance) + 1.0) * abs(self.energy_price)
         if network is None:
-            return energy, loss, np.zeros_like(energy), np.zeros_like(energy)
+            return DlmpParts(energy, loss, np.zeros_like(energy), np.zeros_like(energy))
         is_voltage = self.is_voltage
         sensitivity, dual = np.abs(network.matrix), np.abs(self.row_dual)
         voltage = np.where(is_voltage, dual, 0.0) @ sensitivity
         congestion = np.where(is_voltage, 0.0, dual) @ sensitivity
-        return energy, loss, voltage, congestion
+        return DlmpParts(energy, loss, voltage, congestion)
 
     @cached_property
     def is_voltage(self) -> Bools:
@@ -177,15 +175,13 @@ class Claim:
     @cached_property
     def wam_price(self) -> Floats:
         """Locational prices mu_i that energy price and rows' prices make (3.9), ``(M,)`` [$/kWh]."""
-        energy, loss, voltage, congestion = self.parts
-        return energy + loss + voltage + congestion
+        return self.parts.price
 
     @cached_property
     def lam_price_size(self) -> Floats:
         """Size of the prices that each LAM reckons with, ``(M,)`` [$/kWh]."""
-        energy, loss, voltage, congestion = self.part_sizes
         own = self.case.wam_fee + self.case.wam_slope * np.abs(self.net_kw)
-        return np.asarray(self.price_level + energy + loss + voltage + congestion + own)
+        return np.asarray(self.price_level + self.part_sizes.price + own)
 
     @property
     def price_level(self) -> float:

@@ -32,12 +32,12 @@ def quoted_prices(claim: Claim, announced: Announced) -> list[Measure]:
 
     Each part is held against what makes it, so that a small part is not judged by a large price.
     """
-    said = (announced.energy, announced.loss, announced.voltage, announced.congestion)
-    whole: Floats = np.add.reduce(claim.part_sizes)
+    said, due, size = announced.parts, claim.parts, claim.part_sizes
+    whole = size.price
     stated = [
         (announced.wam_price - claim.wam_price, whole),
-        (announced.wam_price - np.add.reduce(said), whole),
-        *((part - due, size) for part, due, size in zip(said, claim.parts, claim.part_sizes, strict=True)),
+        (announced.wam_price - said.price, whole),
+        *((part - what, terms) for part, what, terms in zip(said.each, due.each, size.each, strict=True)),
     ]
     return [Measure("lam", beyond(miss, LAST_BITS * size), STATED * size, "$/kWh") for miss, size in stated]
 

@@ -19,6 +19,10 @@ from market.solver.lam import aggregate, clear_lams
 from market.solver.wam import clear_wam
 
 Name = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
+"""Names of the benchmarks, in messages, files and tables too."""
+
+OVER_NETWORK: tuple[Name, ...] = ("single_layer_network", "optimum")
+"""Those that keep the limits of network and grid."""
 
 FLOOR = 1e-6
 """Slope that stands in for none where responses would jump [$/kWh per kW]."""

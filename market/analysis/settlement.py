@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market.analysis.measure import LAST_BITS, STATED, Measure, beyond
 from market.model.arrays import Floats, Ints
 from market.model.case import Grid, Network, Tariff
 
@@ -111,6 +112,11 @@ class WamSurplus:
         """The surplus S."""
         return self.fees + float(self.rows.sum()) + self.limits + self.offset
 
+    @property
+    def size(self) -> float:
+        """Sum of the parts without sign [$/h]."""
+        return self.fees + float(np.abs(self.rows).sum()) + abs(self.limits) + abs(self.offset)
+
 
 def wam_surplus(
     net_kw: Floats,
@@ -144,6 +150,23 @@ def wam_surplus(
     limits = max(pi - grid.import_price, 0.0) * grid.import_limit_kw
     limits += max(grid.export_price - pi, 0.0) * grid.export_limit_kw
     return WamSurplus(fees, rows, limits, -pi * offset_kw)
+
+
+def surplus_miss(surplus: float, causes: WamSurplus, turnover: float) -> Measure:
+    """Miss of the identity (4.5): by how much a WAM's surplus is not the sum of its causes [$/h].
+
+    Parameters
+    ----------
+    surplus, causes
+        The surplus as payments leave it, and by cause.
+    turnover
+        Own costs and bills of all parties without sign, as `Certificate.turnover` [$/h]. Together with the
+        causes it is what the identity is judged by: a market of milliwatts no less strictly than a large one.
+    """
+    size = np.array([turnover + causes.size])
+    return Measure(
+        "program", beyond(np.array([surplus - causes.total]), LAST_BITS * size), STATED * size, "$/h"
+    )
 
 
 def imbalance_prices(price: Floats, fee: Floats, tariff: Tariff) -> tuple[Floats, Floats]:

@@ -42,7 +42,7 @@ class ResourceResult(msgspec.Struct, frozen=True):
 
 
 class DlmpResult(msgspec.Struct, frozen=True):
-    """Parts of each LAM's locational price by cause [$/kWh]."""
+    """`market.model.dlmp.DlmpParts` of the LAMs in a file [$/kWh]."""
 
     energy: list[float]
     loss: list[float]
@@ -156,7 +156,7 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
         wam.grid_kw,
         wam.energy_price,
         wam.row_dual,
-        Announced(wam.price, wam.energy, wam.loss, wam.voltage, wam.congestion, payment),
+        Announced(wam.price, wam.parts, payment),
     )
     certificate_seconds = time.perf_counter() - began
     if beyond := exceeds(proof, case):
@@ -180,7 +180,7 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
             wam.net_kw.tolist(),
             outcome.price.tolist(),
             wam.price.tolist(),
-            DlmpResult(wam.energy.tolist(), wam.loss.tolist(), wam.voltage.tolist(), wam.congestion.tolist()),
+            DlmpResult(*(part.tolist() for part in wam.parts.each)),
         ),
         wam=WamResult(wam.grid_kw, wam.energy_price, wam.row_value.tolist(), wam.row_dual.tolist()),
         social_cost=outcome.social_cost,
@@ -188,7 +188,7 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
         benchmarks={name: _benchmark(case, found) for name, found in benchmarks.items()},
         kpis=KpiResult(**asdict(figures)),
         certificate=CertificateResult(
-            proof.balance_kw, proof.row_violation, proof.duality_gap, proof.exploitability
+            **{name: getattr(proof, name) for name in CertificateResult.__struct_fields__}
         ),
         rounds=_rounds(solved),
         iterations=outcome.iterations,

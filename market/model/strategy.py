@@ -17,6 +17,7 @@ from market.model.case import Resources, Tariff
 from market.model.curve_checks import find_faults
 from market.model.curves import Curves, join, shift, take
 from market.model.response import supply_curves
+from sharegrid.text import in_one_line
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _ask(strategy: Strategy, view: View, followers: Ints) -> tuple[list[tuple[In
     try:
         return [(followers, _bid(strategy, view.only(followers)))], ""
     except Exception as error:  # noqa: BLE001 - a strategy is anybody's code, and the market goes on
-        reason = _in_words(error)
+        reason = in_one_line(error)
     answers = []
     for one in np.split(followers, followers.size):
         with suppress(Exception):  # As above; the first reason is reported, and the member bids truthfully.
@@ -197,8 +198,3 @@ def _bid(strategy: Strategy, view: View) -> Curves:
     if (np.diff(curves.start) < 1).any() or not curves.start[-1] == curves.price.size == curves.kw.size:
         raise ValueError("bid() gave a curve without vertices")
     return curves
-
-
-def _in_words(error: Exception) -> str:
-    """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -16,6 +16,7 @@ import cvxpy as cp
 import numpy as np
 from scipy.sparse import coo_array
 
+from market.analysis.reference import OVER_NETWORK, Name
 from market.errors import NotConverged
 from market.model.arrays import Floats, Ints
 from market.model.case import Case, Network
@@ -23,9 +24,7 @@ from market.model.limits import explain, grid_excess, row_excess, row_scale
 from market.solver.clearing import Outcome
 from market.solver.wam import WamClearing, dlmp_parts
 
-Rules = Literal[
-    "market", "optimum", "no sharing", "LAM only", "single layer", "single layer over the network"
-]
+Rules = Name | Literal["market"]
 
 TOLERANCES = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 500}
 """Clarabel's; near them it may stop at its last digits, which `Solution.status` tells."""
@@ -115,14 +114,11 @@ def clear(case: Case) -> Outcome:
     began = time.perf_counter()
     found = solve(case)
     network = case.network or _no_rows(len(case.lam_id))
-    energy, loss, voltage, congestion = dlmp_parts(network, case.balance, found.energy_price, found.row_dual)
+    parts = dlmp_parts(network, case.balance, found.energy_price, found.row_dual)
     wam = WamClearing(
         net_kw=found.net_kw,
-        price=energy + loss + voltage + congestion,
-        energy=energy,
-        loss=loss,
-        voltage=voltage,
-        congestion=congestion,
+        price=parts.price,
+        parts=parts,
         energy_price=found.energy_price,
         grid_kw=found.grid_kw,
         row_value=network.base + network.matrix @ found.net_kw,
@@ -163,8 +159,8 @@ class _Program:
         imports, exports = cp.Variable(nonneg=True), cp.Variable(nonneg=True)
         trade, net = self.bought - self.sold, net_bought - net_sold
         self.local = _incidence(case.lam_of, lams) @ trade == net
-        is_single = rules in ("single layer", "single layer over the network")
-        over_network = rules in ("market", "optimum", "single layer over the network")
+        is_single = rules in ("single_layer", "single_layer_network")
+        over_network = rules == "market" or rules in OVER_NETWORK
         weight = case.balance if over_network else np.ones(lams)
         self.head = imports - exports == case.offset_kw + weight @ net
         network = case.network if over_network and case.network is not None else _no_rows(lams)
@@ -177,14 +173,14 @@ class _Program:
             x <= resources.max_kw,
         ]
         cost = cp.sum(cp.multiply(0.5 * resources.cost_quadratic, cp.square(x))) + resources.cost_linear @ x
-        if rules == "no sharing":
+        if rules == "no_sharing":
             self.objective = cost + tariff.retail * cp.sum(self.bought) - tariff.feed_in * cp.sum(self.sold)
             return
         fee = np.full(n, case.fee.mean()) if is_single else case.fee[case.lam_of]
         slope = np.full(n, _single_slope(case)) if is_single else case.slope[case.lam_of]
         if rules != "optimum":
             cost += fee @ (self.bought + self.sold) + cp.sum(cp.multiply(0.5 * slope, cp.square(trade)))
-        if rules == "LAM only":
+        if rules == "lam_only":
             self.objective = cost + tariff.retail * cp.sum(net_bought) - tariff.feed_in * cp.sum(net_sold)
             return
         if rules == "market":

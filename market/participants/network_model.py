@@ -1,11 +1,12 @@
-"""The feeder's linear model, from its message to the core's arrays."""
+"""The feeder's linear model and the prices over it: between messages and the core's arrays."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from broker.messages import NetworkModel, columns
+from broker.messages import NetworkModel, WamOutcome, columns
 from market.model.case import Network
+from market.model.dlmp import DLMP_PARTS, DlmpParts
 from market.solver.reactive import Inverters
 
 
@@ -26,6 +27,16 @@ def network_of(model: NetworkModel) -> Network:
         voltage=np.array([kind == "voltage" for kind in model.row_kind], dtype=bool),
         name=tuple(model.name),
     )
+
+
+def dlmp_fields(parts: DlmpParts) -> dict[str, list[float]]:
+    """Fields of a `WamOutcome` that tell the parts of its prices."""
+    return {name: columns.column_list(getattr(parts, name)) for name in DLMP_PARTS}
+
+
+def dlmp_of(outcome: WamOutcome) -> DlmpParts:
+    """Parts of the prices that a `WamOutcome` tells."""
+    return DlmpParts(**{name: np.array(getattr(outcome, name)) for name in DLMP_PARTS})
 
 
 def inverters_of(model: NetworkModel) -> Inverters | None:

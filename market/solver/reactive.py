@@ -92,10 +92,11 @@ def clear_with_inverters(
     """
     lams = len(curves)
     outcome = clear_wam(*widened(curves, network, grid, balance, inverters), offset_kw)
-    over_lams = ("net_kw", "price", "energy", "loss", "voltage", "congestion")
     return replace(
         outcome,
-        **{name: getattr(outcome, name)[:lams] for name in over_lams},
+        net_kw=outcome.net_kw[:lams],
+        price=outcome.price[:lams],
+        parts=outcome.parts.of_first(lams),
         inverter_kvar=outcome.net_kw[lams:],
         inverter_price=outcome.price[lams:],
     )

@@ -11,6 +11,7 @@ from market.errors import NotConverged
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
 from market.model.curves import Curves, price_range, shift
+from market.model.dlmp import DlmpParts
 from market.model.limits import MISSED_KW
 from market.solver.dual import DualPoint, solve_dual
 from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
@@ -41,9 +42,9 @@ class WamClearing:
     net_kw
         Net purchases Q_i, ``(M,)`` [kW].
     price
-        Locational prices mu_i, the sum of the next four, ``(M,)`` [$/kWh].
-    energy, loss, voltage, congestion
-        Parts of the price by cause, ``(M,)`` each [$/kWh].
+        Locational prices mu_i, the sum of their parts, ``(M,)`` [$/kWh].
+    parts
+        Parts of the prices by cause.
     energy_price
         Price pi at the feeder head [$/kWh].
     grid_kw
@@ -64,10 +65,7 @@ class WamClearing:
 
     net_kw: Floats
     price: Floats
-    energy: Floats
-    loss: Floats
-    voltage: Floats
-    congestion: Floats
+    parts: DlmpParts
     energy_price: float
     grid_kw: float
     row_value: Floats
@@ -209,10 +207,8 @@ def _central_price(curves: Curves, A: Floats, stairs: Staircases, point: DualPoi
     return min(max(middle, low_pi), high_pi) if high_pi - low_pi > 1e-12 else pi
 
 
-def dlmp_parts(
-    network: Network, balance: Floats, energy_price: float, row_dual: Floats
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Locational prices by cause: energy, loss, voltage and congestion, ``(M,)`` each [$/kWh].
+def dlmp_parts(network: Network, balance: Floats, energy_price: float, row_dual: Floats) -> DlmpParts:
+    """Locational prices by cause.
 
     Parameters
     ----------
@@ -228,21 +224,18 @@ def dlmp_parts(
     loss = (balance - 1.0) * energy_price
     voltage = np.where(is_voltage, row_dual, 0.0) @ network.matrix
     congestion = np.where(is_voltage, 0.0, row_dual) @ network.matrix
-    return energy, loss, voltage, congestion
+    return DlmpParts(energy, loss, voltage, congestion)
 
 
 def _outcome(
     point: DualPoint, network: Network, balance: Floats, grid_kw: float, pi: float, eta: Floats
 ) -> WamClearing:
     """Split the locational prices by cause."""
-    energy, loss, voltage, congestion = dlmp_parts(network, balance, pi, eta)
+    parts = dlmp_parts(network, balance, pi, eta)
     return WamClearing(
         net_kw=point.kw,
-        price=energy + loss + voltage + congestion,
-        energy=energy,
-        loss=loss,
-        voltage=voltage,
-        congestion=congestion,
+        price=parts.price,
+        parts=parts,
         energy_price=pi,
         grid_kw=grid_kw,
         row_value=network.base + network.matrix @ point.kw,

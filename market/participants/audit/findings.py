@@ -14,8 +14,9 @@ import numpy as np
 from broker.messages import WamOutcome
 from market.analysis.certificate import Announced, Certificate, certify
 from market.analysis.indicators import prosumer_savings
+from market.analysis.measure import STATED
 from market.analysis.reference import Benchmark, Name, efficiency, references
-from market.analysis.settlement import WamSurplus, settle, wam_surplus
+from market.analysis.settlement import Settlement, WamSurplus, settle, surplus_miss, wam_surplus
 from market.analysis.tolerance import exceeds
 from market.model.arrays import Bools, Floats
 from market.model.case import Case
@@ -30,15 +31,12 @@ from market.participants.audit.interval_case import (
     row_indices,
 )
 from market.participants.lam_outcomes import Allocations, read_lam_outcomes
-from market.participants.network_model import inverters_of
+from market.participants.network_model import dlmp_of, inverters_of
 from market.participants.roster import Roster, Rules, Terms
 from market.solver.reactive import Inverters
 
-IDENTITY = 1e-9
-"""How far the WAM's surplus may be from its identity (4.5), as a part of the turnover: rounding alone."""
-
-REACTIVE_PRICE, REACTIVE_KVAR = 1e-9, 1e-5
-"""How far a reactive price [$/kvarh], and a set-point as a part of the largest capability, may be off."""
+REACTIVE = 1e-5
+"""How far a reactive set-point may be off its best reply, as a part of its inverters' capability."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,7 @@ def examine(roster: Roster, rules: Rules, terms: Terms, messages: IntervalMessag
     row_dual = np.zeros(network.base.size)
     row_dual[row_indices(network.name, outcome.row_name)] = outcome.row_dual
     net_kw = np.array(outcome.net_kw)
+    settled = _settled(truth, allocation, outcome)
     bid, bid_output_kw = as_bid(truth, output_kw, allocation.trade_kw, inflexible)
     certificate = certify(
         bid,
@@ -106,31 +105,25 @@ def examine(roster: Roster, rules: Rules, terms: Terms, messages: IntervalMessag
         row_dual,
         Announced(
             wam_price=np.array(outcome.price),
-            energy=np.array(outcome.energy),
-            loss=np.array(outcome.loss),
-            voltage=np.array(outcome.voltage),
-            congestion=np.array(outcome.congestion),
+            parts=dlmp_of(outcome),
             payment=allocation.payment_per_h,
+            uplift=settled.uplift,
         ),
     )
     rents = wam_surplus(
         net_kw, truth.wam_fee, outcome.energy_price, row_dual, network, truth.grid, truth.offset_kw
     )
-    beyond = exceeds(certificate, bid) + _surplus_error(
-        truth, allocation, outcome, rents, certificate.turnover
-    )
-    beyond += _reactive_errors(inverters_of(model), outcome, row_dual)
+    beyond = exceeds(certificate, bid) + _surplus_errors(settled, rents, certificate.turnover)
+    beyond += reactive_errors(inverters_of(model), outcome, row_dual)
     findings = Findings(certificate, beyond, rents, network.is_voltage)
     if inflexible.any():
         return replace(findings, notes=["no benchmarks: some did not take part in the clearing"])
     return _with_benchmarks(findings, truth, output_kw, allocation, outcome.grid_kw)
 
 
-def _surplus_error(
-    case: Case, allocation: Allocations, outcome: WamOutcome, rents: WamSurplus, turnover: float
-) -> list[str]:
-    """Where the WAM's surplus is not the sum of its causes, the identity (4.5): by how much, in words."""
-    settled = settle(
+def _settled(case: Case, allocation: Allocations, outcome: WamOutcome) -> Settlement:
+    """Payments at the prices that were told, which are those that the ledger books."""
+    return settle(
         case.lam_of,
         allocation.trade_kw,
         allocation.price,
@@ -141,24 +134,44 @@ def _surplus_error(
         case.grid,
         outcome.grid_kw,
     )
-    off = settled.wam_surplus - rents.total
-    if abs(off) <= IDENTITY * max(1.0, turnover):
+
+
+def _surplus_errors(settled: Settlement, rents: WamSurplus, turnover: float) -> list[str]:
+    """Where the WAM's surplus is not the sum of its causes, the identity (4.5): by how much, in words."""
+    miss = surplus_miss(settled.wam_surplus, rents, turnover)
+    if miss.ratio <= 1.0:
         return []
-    return [f"the WAM's surplus is {off:.3g} $/h off the sum of its causes"]
+    return [f"the WAM's surplus is {miss.miss[0]:.3g} $/h off the sum of its causes"]
 
 
-def _reactive_errors(inverters: Inverters | None, outcome: WamOutcome, row_dual: Floats) -> list[str]:
-    """Errors of reactive prices, which follow from the other prices, and of set-points at them, in words."""
+def reactive_errors(inverters: Inverters | None, outcome: WamOutcome, row_dual: Floats) -> list[str]:
+    """Errors of reactive prices, which follow from the other prices, and of set-points at them, in words.
+
+    Each LAM's inverters are judged by their own price and capability.
+
+    Parameters
+    ----------
+    inverters
+        What M LAMs' inverters could do; None where the market sets none.
+    outcome
+        What was told of them.
+    row_dual
+        Prices of the m rows of the linear model, ``(m,)`` [$/h per row unit].
+    """
     if inverters is None:
         return []
     price = inverters.price(outcome.energy_price, row_dual)
+    # A clearing makes the price of the energy price and of what the balance differs from one.
+    size = (np.abs(inverters.balance) + 1.0) * abs(outcome.energy_price)
+    size += np.abs(row_dual) @ np.abs(inverters.matrix)
+    off, limit = np.abs(np.array(outcome.inverter_price) - price), STATED * size
     found = []
-    off = float(np.abs(np.array(outcome.inverter_price) - price).max(initial=0.0))
-    if off > REACTIVE_PRICE:
-        found.append(f"a reactive price is {off:.3g} $/kvarh off")
-    off = float(np.abs(np.array(outcome.inverter_kvar) - inverters.answer_kvar(price)).max(initial=0.0))
-    if off > REACTIVE_KVAR * max(1.0, float(inverters.limit_kvar.max(initial=0.0))):
-        found.append(f"a reactive set-point is {off:.3g} kvar off its best reply")
+    if not (off <= limit).all():
+        found.append(f"a reactive price is {off[~(off <= limit)].max():.3g} $/kvarh off")
+    off = np.abs(np.array(outcome.inverter_kvar) - inverters.answer_kvar(price))
+    limit = REACTIVE * inverters.limit_kvar
+    if not (off <= limit).all():
+        found.append(f"a reactive set-point is {off[~(off <= limit)].max():.3g} kvar off its best reply")
     return found
 
 

@@ -12,7 +12,7 @@ from broker.messages import NetworkModel, columns
 from market.errors import Infeasible
 from market.model.case import Grid, Network
 from market.model.curves import Curves, join, take
-from market.participants.network_model import inverters_of, network_of
+from market.participants.network_model import dlmp_fields, inverters_of, network_of
 from market.participants.roster import Terms
 from market.solver.reactive import clear_with_inverters, widened
 from market.solver.relaxation import HEAD, give_way, relax
@@ -109,10 +109,7 @@ def outcome_fields(clearing: WamClearing, row_name: list[str]) -> dict[str, Any]
     return {
         "net_kw": columns.column_list(clearing.net_kw),
         "price": columns.column_list(clearing.price),
-        "energy": columns.column_list(clearing.energy),
-        "loss": columns.column_list(clearing.loss),
-        "voltage": columns.column_list(clearing.voltage),
-        "congestion": columns.column_list(clearing.congestion),
+        **dlmp_fields(clearing.parts),
         "energy_price": clearing.energy_price,
         "grid_kw": clearing.grid_kw,
         "row_name": [row_name[row] for row in binding],

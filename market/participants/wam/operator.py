@@ -19,7 +19,9 @@ from broker.node import Node
 from market.errors import Infeasible, NotConverged
 from market.model.arrays import Floats
 from market.model.curves import price_range
+from market.model.dlmp import DlmpParts
 from market.participants.gates import skip_step
+from market.participants.network_model import dlmp_fields
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered, WamBidding
 from market.participants.wam.clear_model import is_least_violation, outcome_fields, relaxation_flags
@@ -202,14 +204,11 @@ class WamOperator:
         price = np.clip(last, *price_range(self.bidding.curves, net_kw))
         source_kw = None if best is None else best.reply.source_kw
         inverter_kvar = self.inverter_kvar if best is None else best.dispatch.inverter_kvar
-        zero = [0.0] * self.count
+        zero = np.zeros(self.count)
         return {
             "net_kw": columns.column_list(net_kw),
             "price": columns.column_list(price),
-            "energy": columns.column_list(price),
-            "loss": zero,
-            "voltage": zero,
-            "congestion": zero,
+            **dlmp_fields(DlmpParts(price, zero, zero, zero)),
             "energy_price": terms.grid.middle_price,
             "grid_kw": float(np.sum(net_kw)) if source_kw is None else source_kw,
             "row_name": [],

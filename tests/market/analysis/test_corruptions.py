@@ -15,6 +15,7 @@ from market.analysis.settlement import settle, trade_payment
 from market.analysis.tolerance import exceeds
 from market.files.case_file import read_case
 from market.model.case import Case, Grid, Resources, Tariff
+from market.model.dlmp import DLMP_PARTS, DlmpParts
 from market.solver.clearing import clear
 from tests.market.wild import wild_case
 
@@ -100,7 +101,7 @@ class Story:
             "energy_price": wam.energy_price,
             "row_dual": wam.row_dual.copy(),
         }
-        self.parts = {part: getattr(wam, part).copy() for part in ("energy", "loss", "voltage", "congestion")}
+        self.parts = {part: getattr(wam.parts, part).copy() for part in DLMP_PARTS}
         self.parts["wam_price"] = wam.price.copy()
         self.payment = self.due()
         self.uplift = self.settled().uplift
@@ -123,7 +124,8 @@ class Story:
         self.payment, self.uplift = self.due(), self.settled().uplift
 
     def judged(self):
-        announced = Announced(**self.parts, payment=self.payment, uplift=self.uplift)
+        parts = DlmpParts(**{part: self.parts[part] for part in DLMP_PARTS})
+        announced = Announced(self.parts["wam_price"], parts, self.payment, self.uplift)
         return exceeds(certify(self.case, **self.says, announced=announced), self.case)
 
     def house(self):
@@ -306,7 +308,7 @@ def test_a_wild_equilibrium_is_not_refused(seed):
     outcome = clear(case)
     wam = outcome.wam
     payment = trade_payment(outcome.price[case.lam_of], case.fee[case.lam_of], outcome.trade_kw)
-    announced = Announced(wam.price, wam.energy, wam.loss, wam.voltage, wam.congestion, payment)
+    announced = Announced(wam.price, wam.parts, payment)
     proof = certify(
         case, outcome.trade_kw, outcome.output_kw, outcome.price, wam.net_kw, wam.grid_kw,
         wam.energy_price, wam.row_dual, announced,

@@ -3,7 +3,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from market.analysis.settlement import imbalance_payment, imbalance_prices, settle, trade_payment, wam_surplus
+from market.analysis.settlement import (
+    WamSurplus,
+    imbalance_payment,
+    imbalance_prices,
+    settle,
+    surplus_miss,
+    trade_payment,
+    wam_surplus,
+)
 from market.files.case_file import read_case
 from market.model.case import Tariff
 from market.solver.clearing import clear
@@ -62,3 +70,20 @@ def test_a_departure_is_charged_at_the_worse_of_market_and_tariff():
     short, long = imbalance_prices(price, fee, Tariff(0.3, 0.04))
     paid = imbalance_payment(metered - allocated, short, long)
     assert paid == pytest.approx([0.3, -0.04, 0.0, 0.51])
+
+
+@pytest.mark.parametrize("small", [1.0, 1e-9])
+@pytest.mark.parametrize("name", SOLVED)
+def test_the_surplus_is_judged_by_what_is_turned_over(name, small):
+    """A market of milliwatts is judged no less strictly than one of megawatts."""
+    case, outcome, market = settled(name)
+    wam = outcome.wam
+    found = wam_surplus(
+        wam.net_kw, case.wam_fee, wam.energy_price, wam.row_dual, case.network, case.grid, case.offset_kw
+    )
+    causes = WamSurplus(found.fees * small, found.rows * small, found.limits * small, found.offset * small)
+    surplus, turnover = market.wam_surplus * small, abs(market.grid) * small
+    assert surplus_miss(surplus, causes, turnover).ratio <= 1.0
+    off = 1e-6 * (turnover + causes.size)
+    for wrong in (surplus + off, surplus - off, np.nan):
+        assert surplus_miss(wrong, causes, turnover).ratio > 1.0

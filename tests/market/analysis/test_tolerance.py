@@ -36,10 +36,7 @@ def claims(case, outcome):
         "row_dual": wam.row_dual,
         "announced": Announced(
             wam.price,
-            wam.energy,
-            wam.loss,
-            wam.voltage,
-            wam.congestion,
+            wam.parts,
             trade_payment(outcome.price[case.lam_of], case.fee[case.lam_of], outcome.trade_kw),
         ),
     }
@@ -102,8 +99,11 @@ def test_all_prices_shifted_together(name):
     announced = replace(
         announced,
         wam_price=wam.price + case.balance * by,
-        energy=wam.energy + by,
-        loss=wam.loss + (case.balance - 1.0) * by,
+        parts=replace(
+            wam.parts,
+            energy=wam.parts.energy + by,
+            loss=wam.parts.loss + (case.balance - 1.0) * by,
+        ),
         payment=trade_payment(
             (outcome.price + case.balance * by)[case.lam_of], case.fee[case.lam_of], outcome.trade_kw
         ),
@@ -243,15 +243,16 @@ def test_a_dlmp_split_by_the_wrong_cause(pair):
     case, outcome = solved("rows-binding")
     announced = claims(case, outcome)["announced"]
     part, other = pair
-    swapped = {part: getattr(announced, other), other: getattr(announced, part)}
-    (found,) = judged(case, outcome, announced=replace(announced, **swapped))
+    parts = announced.parts
+    swapped = replace(parts, **{part: getattr(parts, other), other: getattr(parts, part)})
+    (found,) = judged(case, outcome, announced=replace(announced, parts=swapped))
     assert "a price misses" in found
 
 
 def test_a_part_that_is_left_out_of_the_dlmp():
     case, outcome = solved("rows-binding")
     announced = claims(case, outcome)["announced"]
-    without = replace(announced, wam_price=announced.wam_price - announced.congestion - announced.voltage)
+    without = replace(announced, wam_price=announced.parts.energy + announced.parts.loss)
     (found,) = judged(case, outcome, announced=without)
     assert "a price misses" in found
 

@@ -86,10 +86,10 @@ def test_generated_cases_match_the_interior_point_solution(group):
     ("rules", "ours"),
     [
         ("optimum", reference.optimum),
-        ("no sharing", reference.no_sharing),
-        ("LAM only", reference.lam_only),
-        ("single layer", reference.single_layer),
-        ("single layer over the network", lambda case: reference.single_layer(case, with_network=True)),
+        ("no_sharing", reference.no_sharing),
+        ("lam_only", reference.lam_only),
+        ("single_layer", reference.single_layer),
+        ("single_layer_network", lambda case: reference.single_layer(case, with_network=True)),
     ],
 )
 def test_benchmarks_match_their_programs(rules, ours):

@@ -57,7 +57,7 @@ def test_set_points_answer_their_price_and_the_row_holds_with_them():
     np.testing.assert_allclose(outcome.inverter_price, price, atol=1e-15)
     np.testing.assert_allclose(outcome.inverter_kvar, mine.answer_kvar(price), atol=1e-6)
     # The LAMs' own prices have the limit's value in their voltage part.
-    np.testing.assert_allclose(outcome.voltage, outcome.row_dual @ network().matrix, atol=1e-15)
+    np.testing.assert_allclose(outcome.parts.voltage, outcome.row_dual @ network().matrix, atol=1e-15)
     np.testing.assert_allclose(outcome.net_kw, respond(curves(), outcome.price), atol=1e-6)
 
 

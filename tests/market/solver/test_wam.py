@@ -70,11 +70,11 @@ def test_locational_prices_are_the_sum_of_their_causes():
     outcome = clear_wam(lines((6.0, -3.0), (5.0, -1.0), (2.0, -2.0)), network, GRID, w, 0.0)
     assert (outcome.row_dual > 0).all()
     assert outcome.row_value == pytest.approx([-0.5, 0.2])
-    assert outcome.energy == pytest.approx(np.full(3, outcome.energy_price))
-    assert outcome.loss == pytest.approx((w - 1.0) * outcome.energy_price)
-    assert outcome.voltage == pytest.approx(outcome.row_dual[0] * network.matrix[0])
-    assert outcome.congestion == pytest.approx(outcome.row_dual[1] * network.matrix[1])
-    parts = outcome.energy + outcome.loss + outcome.voltage + outcome.congestion
+    assert outcome.parts.energy == pytest.approx(np.full(3, outcome.energy_price))
+    assert outcome.parts.loss == pytest.approx((w - 1.0) * outcome.energy_price)
+    assert outcome.parts.voltage == pytest.approx(outcome.row_dual[0] * network.matrix[0])
+    assert outcome.parts.congestion == pytest.approx(outcome.row_dual[1] * network.matrix[1])
+    parts = outcome.parts.energy + outcome.parts.loss + outcome.parts.voltage + outcome.parts.congestion
     assert outcome.price == pytest.approx(parts)
 
 
