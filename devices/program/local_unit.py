@@ -8,6 +8,7 @@ import math
 from devices.emulation.bank import Bank
 from devices.emulation.server import Unit
 from devices.errors import IllegalAddress
+from devices.kinds import DeviceKind
 from devices.limits import SetPointLimits
 from devices.registers.commands import Command, command_words, release, set_power
 from devices.registers.quantities import first_told, point_names, terms_of
@@ -114,7 +115,7 @@ class LocalUnit:
         return None if math.isnan(value) else value
 
 
-def _limits(ratings: Ratings, kind: str) -> SetPointLimits:
+def _limits(ratings: Ratings, kind: DeviceKind) -> SetPointLimits:
     """What the device can do, which no setting leaves."""
     least_kw, most_kw = ratings.range_kw(kind)
     return SetPointLimits(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 import msgspec
 
 from devices.errors import MissingControl, RangeError
+from devices.kinds import DeviceKind
 from devices.limits import FREE, SetPointLimits, admissible_kw, may_leave, released_kw
 from devices.registers.bounded import ANYWHERE, Bounds, encode_within
 from devices.registers.envelope import envelope_bounds, tolerances
@@ -205,7 +206,7 @@ def _shares(power_kw: float, ratings: Ratings) -> dict[Argument, float | None]:
     }
 
 
-def _fallback_kw(kind: str, ratings: Ratings, limits: SetPointLimits) -> float | None:
+def _fallback_kw(kind: DeviceKind, ratings: Ratings, limits: SetPointLimits) -> float | None:
     """What a device has to fall back to in order to stay within its envelope; ``None`` for its default."""
     if not limits.has_envelope or not may_leave(limits, *ratings.range_kw(kind)):
         return None

@@ -6,6 +6,8 @@ from typing import TypeGuard
 
 import msgspec
 
+from devices.kinds import DeviceKind
+
 
 class Ratings(msgspec.Struct, frozen=True):
     """What an inverter says it can do [kW, kWh]; ``None`` where it does not tell."""
@@ -29,7 +31,7 @@ class Ratings(msgspec.Struct, frozen=True):
             quantities.get("capacity_kwh"),
         )
 
-    def range_kw(self, kind: str) -> tuple[float | None, float | None]:
+    def range_kw(self, kind: DeviceKind) -> tuple[float | None, float | None]:
         """Least and greatest power that a ``pv`` inverter or a ``battery`` can have [kW]."""
         if kind == "pv":
             return 0.0, self.power_kw
