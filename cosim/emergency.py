@@ -6,6 +6,7 @@ A run that goes on leaves a note in its directory that says where its broker is,
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import sys
 import time
@@ -29,6 +30,7 @@ KEY = "s"
 NOTE = LIVE
 RECORD = "stopped.json"
 _KEPT_WITHIN_S = 10.0
+_MOST_TYPED = 1024
 
 
 class StopError(SharegridError):
@@ -64,10 +66,24 @@ def whereabouts(directory: Path) -> Whereabouts:
         ) from None
 
 
+def takes_keys() -> bool:
+    """Whether there is a terminal whose keys come to this process.
+
+    In the background of a shell they do not, and touching the terminal would halt the process.
+    """
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:
+        # It is not the terminal of our session, so that no shell shares it.
+        return True
+
+
 @contextmanager
 def on_key(stop: Callable[[], None]) -> Iterator[None]:
     """Call ``stop`` when the key is pressed in the terminal; without a terminal nothing happens."""
-    if not sys.stdin.isatty():
+    if not takes_keys():
         yield
         return
     import termios
@@ -78,7 +94,15 @@ def on_key(stop: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def take() -> None:
-        if KEY in sys.stdin.read(1):
+        try:
+            # All that was typed, for what a buffer would keep back wakes nobody.
+            typed = os.read(descriptor, _MOST_TYPED)
+        except OSError:
+            typed = b""
+        if not typed:
+            # The terminal is lost; a reader of it would be called for ever.
+            loop.remove_reader(descriptor)
+        if KEY.encode() in typed:
             stop()
 
     tty.setcbreak(descriptor)

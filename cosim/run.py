@@ -45,9 +45,10 @@ from cosim.results.ledger import Ledger
 from cosim.results.reader import Run, load
 from cosim.results.summary_table import summary_table
 from cosim.results.writer import RunWriter
-from cosim.safety import Terminal, ends_on_signal, hardware_lines, on_signals, stops_on_key
+from cosim.safety import ends_on_signal, hardware_lines, on_signals, stops_on_key
 from cosim.scenario import Scenario, resolved_toml
 from cosim.scenario.secrets import without_passwords
+from cosim.terminal import TerminalStream
 from cosim.world.build import build_world
 from cosim.world.names import FEEDER
 from cosim.world.world import World
@@ -121,8 +122,7 @@ async def _run(options: RunOptions) -> int:
     began = time.perf_counter()
     plan = plan_run(options)
     await _forget_stop(plan)
-    terminal = Terminal(sys.stderr)
-    console = Console(file=cast("TextIO", terminal))
+    console = Console(file=cast("TextIO", TerminalStream(sys.stderr)))
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
             setup, broker = await _set_up(plan, stack)
@@ -144,7 +144,7 @@ async def _run(options: RunOptions) -> int:
             control(setup, writer, ledger, plan.pacing, lambda _: progress.advance(bar))
         )
         failure: BaseExceptionGroup | None = None
-        with ends_on_signal(clock, setup, terminal) as signalled, stops_on_key(setup, progress.console.print):
+        with ends_on_signal(clock, setup) as signalled, stops_on_key(setup, progress.console.print):
             try:
                 await perform([*jobs, recorder.run, clock.run])
             except* SharegridError as group:

@@ -7,70 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 from broker.messages import Stop
 from cosim.composition import RunSetup
 from cosim.control.clock import Clock
-from cosim.emergency import KEY, Whereabouts, on_key, stop_run, summary_line
+from cosim.emergency import KEY, Whereabouts, on_key, stop_run, summary_line, takes_keys
+from cosim.terminal import watch_terminal
 from devices.gateway.stopping import arming
 from sharegrid.errors import SharegridError
 
 _STOP_PATIENCE_S = 30.0
-
-
-class Terminal:
-    """A terminal that is written to for as long as it is there.
-
-    Parameters
-    ----------
-    stream
-        Where to write.
-
-    Attributes
-    ----------
-    is_lost
-        Whether it can be written to no more.
-    on_lost
-        Called once, from whatever thread it is noticed in, when it can be written to no more.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self.on_lost: Callable[[], object] | None = None
-        self.encoding = stream.encoding
-        self._stream = stream
-        self.is_lost = False
-
-    def write(self, text: str) -> int:
-        """Write, or notice that nobody reads any more."""
-        self._try(lambda: self._stream.write(text))
-        return len(text)
-
-    def flush(self) -> None:
-        """Pass on what was written."""
-        self._try(self._stream.flush)
-
-    def isatty(self) -> bool:
-        """Whether it is a terminal, and not a file."""
-        return not self.is_lost and self._stream.isatty()
-
-    def fileno(self) -> int:
-        """Its file descriptor."""
-        return self._stream.fileno()
-
-    def _try(self, act: Callable[[], object]) -> None:
-        if self.is_lost:
-            return
-        try:
-            act()
-        except (OSError, ValueError):
-            self.is_lost = True
-            if self.on_lost is not None:
-                self.on_lost()
 
 
 async def hardware_lines(setup: RunSetup) -> list[str]:
@@ -86,7 +35,7 @@ async def hardware_lines(setup: RunSetup) -> list[str]:
         armed = sum(a.limits.real and a.limits.armed for a in service.gateway.actuators)
         lines[0] += f"{armed} inverters armed in this process"
         lines += said
-    if sys.stdin.isatty():
+    if takes_keys():
         lines.append(f"press {KEY} to bring all devices to their safe values at once")
     return lines
 
@@ -115,7 +64,7 @@ def stops_on_key(setup: RunSetup, say: Callable[[str], None]) -> Iterator[None]:
 
 
 @contextmanager
-def ends_on_signal(clock: Clock, setup: RunSetup, terminal: Terminal) -> Iterator[list[int]]:
+def ends_on_signal(clock: Clock, setup: RunSetup) -> Iterator[list[int]]:
     """Ctrl-C, a termination or a lost terminal ends the run after the present interval; a second one at once.
 
     Armed hardware goes to its safe value without waiting for that. Yields the signals that came.
@@ -138,34 +87,41 @@ def ends_on_signal(clock: Clock, setup: RunSetup, terminal: Terminal) -> Iterato
                 tasks.add(asyncio.create_task(node.publish(topic, Stop, node.tick, reason=reason)))
         clock.stop()
 
-    loop = asyncio.get_running_loop()
-    terminal.on_lost = lambda: loop.call_soon_threadsafe(take, signal.SIGHUP)
-    if terminal.is_lost:
-        terminal.on_lost()
     with on_signals(take):
-        try:
-            yield signalled
-        finally:
-            terminal.on_lost = None
+        yield signalled
 
 
 @contextmanager
 def on_signals(take: Callable[[int], None]) -> Iterator[None]:
-    """Call ``take`` for each signal that ends a process; a SIGHUP that is ignored, as by nohup, stays so.
+    """Call ``take`` for each signal that ends a process, and for a terminal that is lost as for a SIGHUP.
 
-    Only the main thread hears signals: in another one, as below a notebook, they are left to whoever runs it.
+    A terminal that closes may send several SIGHUP, from the system and from its shell: they count once. Where
+    SIGHUP is ignored, as by nohup, a lost terminal ends nothing. Only the main thread hears signals: in
+    another one, as below a notebook, they are left to whoever runs it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
+    is_hung_up = False
+
+    def hang_up() -> None:
+        nonlocal is_hung_up
+        if not is_hung_up:
+            is_hung_up = True
+            take(signal.SIGHUP)
+
+    ends_on_hangup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, take, number)
+    if ends_on_hangup:
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+        numbers.append(signal.SIGHUP)
+    watch = loop.create_task(watch_terminal(hang_up if ends_on_hangup else lambda: None))
     try:
         yield
     finally:
+        watch.cancel()
         for number in numbers:
             loop.remove_signal_handler(number)

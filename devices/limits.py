@@ -5,6 +5,7 @@ import math
 import msgspec
 
 from devices.errors import RangeError
+from devices.kinds import DeviceKind
 
 
 class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +114,7 @@ def ramp_start_kw(
     return admissible_kw(limits, measured_kw)
 
 
-def released_kw(limits: SetPointLimits, device: str, rating_kw: float | None) -> float | None:
+def released_kw(limits: SetPointLimits, device: DeviceKind, rating_kw: float | None) -> float | None:
     """What stands for giving control back: within an envelope a device is not left to itself.
 
     PV is limited to the most that it may generate, a battery idles; ``None`` without an envelope.

@@ -9,17 +9,16 @@ and no pause holds it up.
 """
 
 import asyncio
-import logging
 import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from pymodbus import FramerType
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
+from devices.client.pauses import Pauses
+from devices.client.transport import Client, make_client
 from devices.endpoint import Link
 from devices.errors import (
     BY_EXCEPTION_CODE,
@@ -31,15 +30,8 @@ from devices.errors import (
 )
 
 MOST_WRITTEN = 123
-_SILENT_IN_A_ROW = 3
-_LONGEST_PAUSE_S = 60.0
 # How long a unit in a hurry is waited for, unless it has taken longer before [s].
 _HURRIED_TIMEOUT_S = 0.4
-
-# Every failure is raised as one of our errors; the client would log it a second time.
-logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
-
-Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 
 
 @dataclass(slots=True)
@@ -56,14 +48,6 @@ class Counts:
         self.writes += other.writes
         for name, number in other.errors.items():
             self.errors[name] = self.errors.get(name, 0) + number
-
-
-@dataclass(slots=True)
-class _Silence:
-    """How often in a row a unit gave no answer, and until when it is left alone."""
-
-    times: int = 0
-    until: float = 0.0
 
 
 class Connection:
@@ -89,12 +73,9 @@ class Connection:
         self.link = link
         self.counts = Counts()
         self._timeout_s = timeout_s
-        self._retry_after_s = retry_after_s
         self._client: Client | None = None
         self._lock = asyncio.Lock()
-        self._dead_until = 0.0
-        self._silent_in_a_row = 0
-        self._silences: dict[int, _Silence] = {}
+        self._pauses = Pauses(retry_after_s)
         self.connects = 0
         self._hurried: set[int] = set()
         self._hurried_waiting = 0
@@ -165,7 +146,7 @@ class Connection:
 
     def silent(self, unit: int) -> int:
         """How often in a row a unit gave no answer."""
-        return self._silences[unit].times if unit in self._silences else 0
+        return self._pauses.silent_times(unit)
 
     async def close(self) -> None:
         """Close the connection; a later request opens it again."""
@@ -234,33 +215,35 @@ class Connection:
         return error
 
     async def _connected(self, unit: int) -> Client:
-        now = time.monotonic()
-        is_hurried = unit in self._hurried
-        if now < self._dead_until and not is_hurried:
-            raise self._unreachable()
-        if unit in self._silences and now < self._silences[unit].until and not is_hurried:
-            times = self._silences[unit].times
-            raise self._counted(
-                DeviceTimeout(
-                    f"{self._name(unit)} was silent {times} times in a row and is left alone for a while; "
-                    "check its power and wiring"
-                )
-            )
+        if unit not in self._hurried:
+            self._keep_pauses(unit)
         if self._client is not None and self._client.connected:
             return self._client
         self._drop()
-        client = _make_client(self.link, self._timeout_s)
+        client = make_client(self.link, self._timeout_s)
         try:
             is_connected = await client.connect()
         except asyncio.CancelledError:
             client.close()
             raise
         if not is_connected:
-            self._dead_until = time.monotonic() + self._retry_after_s
+            self._pauses.pause_link()
             raise self._unreachable()
         self._client = client
         self.connects += 1
         return client
+
+    def _keep_pauses(self, unit: int) -> None:
+        """Refuse a request to what is left alone for now."""
+        if self._pauses.is_link_paused:
+            raise self._unreachable()
+        if self._pauses.is_unit_paused(unit):
+            raise self._counted(
+                DeviceTimeout(
+                    f"{self._name(unit)} was silent {self.silent(unit)} times in a row and is left alone for "
+                    "a while; check its power and wiring"
+                )
+            )
 
     def _unreachable(self) -> DeviceError:
         return self._counted(
@@ -283,8 +266,7 @@ class Connection:
         except asyncio.CancelledError:
             self._drop()
             raise
-        self._silent_in_a_row = 0
-        self._silences.pop(unit, None)
+        self._pauses.answered(unit)
         if reply.isError():
             kind, meaning = BY_EXCEPTION_CODE.get(
                 reply.exception_code,
@@ -294,34 +276,8 @@ class Connection:
         return reply
 
     def _gone_silent(self, unit: int) -> DeviceError:
-        """Note a time-out; the link counts as dead where several units in a row fall silent."""
         self._drop()
-        silence = self._silences.setdefault(unit, _Silence())
-        if silence.times == 0:
-            self._silent_in_a_row += 1
-        silence.times += 1
-        pause_s = min(self._retry_after_s * 2.0 ** (silence.times - 1), _LONGEST_PAUSE_S)
-        silence.until = time.monotonic() + pause_s
-        if self._silent_in_a_row >= _SILENT_IN_A_ROW:
-            self._silent_in_a_row = 0
-            self._dead_until = time.monotonic() + self._retry_after_s
+        self._pauses.silent(unit)
         return self._counted(
             DeviceTimeout(f"{self._name(unit)} did not answer within {self._timeout_s:g} s; check its power")
         )
-
-
-def _make_client(link: Link, timeout_s: float) -> Client:
-    if link.scheme == "rtu":
-        return AsyncModbusSerialClient(
-            link.place,
-            baudrate=link.baud,
-            parity=link.parity,
-            stopbits=link.stop_bits,
-            timeout=timeout_s,
-            retries=0,
-            reconnect_delay=0,
-        )
-    framer = FramerType.RTU if link.scheme == "rtu+tcp" else FramerType.SOCKET
-    return AsyncModbusTcpClient(
-        link.place, port=link.port, framer=framer, timeout=timeout_s, retries=0, reconnect_delay=0
-    )

@@ -14,7 +14,8 @@ from devices.client.unit import CONSTANT_S, Unit
 from devices.errors import LayoutChanged
 from devices.limits import FREE, SetPointLimits, may_leave, released_kw
 from devices.physics import battery
-from devices.registers.commands import Command, Ratings, choose, release, set_power
+from devices.registers.commands import Command, choose, release, set_power
+from devices.registers.ratings import Ratings
 from devices.registers.schema import QUANTITIES
 
 _VOLTAGES = ("v_l1_v", "v_l2_v", "v_l3_v")
@@ -125,13 +126,7 @@ class Inverter:
         )
         if self._ratings is None or is_old:
             plate = await self._plate.read(fresh_s)
-            power = plate.get("rating_kw")
-            self._ratings = Ratings(
-                power,
-                plate.get("charge_kw") or power,
-                plate.get("discharge_kw") or power,
-                plate.get("capacity_kwh"),
-            )
+            self._ratings = Ratings.of(plate)
             self._rated = time.monotonic(), self.unit.walks, self.unit.connects
         return self._ratings
 
@@ -215,9 +210,7 @@ class Inverter:
         if not limits.has_envelope or not may_leave(limits, *ratings.range_kw(profile.kind)):
             return True
         recipe = choose(profile.commands.set, (await self.unit.map()).places, str(self.unit.endpoint))
-        named = tuple(
-            n for batch in recipe.writes for n, what in batch.items() if what in ("fallback enable",)
-        )
+        named = tuple(n for batch in recipe.writes for n, what in batch.items() if what == "fallback enable")
         read = await self.unit.read(named) if named else {}
         return any(read.get(name) is not None for name in named)
 

@@ -6,8 +6,9 @@ that, and is renewed before it reverts; one that cannot is released by the gatew
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from broker.messages import CommandedDevice
 from devices.client.drivers import Inverter
 from devices.errors import CommandBarred, DeviceError, ReadBackMismatch
 from devices.gateway.ramp import Ramp
@@ -47,7 +48,9 @@ class Actuator:
         Whether it was seen not to keep a revert time.
     """
 
-    def __init__(self, inverter: Inverter, device: str, now: Callable[[], float], prosumer: str = "") -> None:
+    def __init__(
+        self, inverter: Inverter, device: CommandedDevice, now: Callable[[], float], prosumer: str = ""
+    ) -> None:
         self.inverter = inverter
         self.limits = inverter.limits
         self.device = device
@@ -275,12 +278,12 @@ class Actuator:
         self.inverter.unit.relax()
 
 
-async def attempt(actuators: list[Actuator], act: Callable[[Actuator], object]) -> list[str]:
+async def attempt(actuators: list[Actuator], act: Callable[[Actuator], Awaitable[None]]) -> list[str]:
     """Do something with several actuators at once; what failed, one line for each."""
 
     async def one(actuator: Actuator) -> str:
         try:
-            await act(actuator)  # type: ignore[misc]
+            await act(actuator)
         except DeviceError as error:
             return f"{actuator.device}: {error}"
         return ""

@@ -10,9 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
-from broker.messages import DeviceSetPoint, DeviceState
+from broker.messages import CommandedDevice, DeviceSetPoint, DeviceState
 from devices.client.connection import Connection, Counts
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
 from devices.client.unit import Unit
@@ -20,7 +18,6 @@ from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.gateway.actuator import Actuator, attempt
 from devices.gateway.polling import (
-    Device,
     Memory,
     PollItem,
     PollResult,
@@ -30,7 +27,7 @@ from devices.gateway.polling import (
     poll_meter,
     poll_pv,
 )
-from devices.gateway.reading import Outcome, Reading
+from devices.gateway.reading import Outcome, Reading, reading_of, state_of
 from devices.registers.sunspec import Chains
 
 
@@ -90,7 +87,7 @@ class Gateway:
         self._connections: dict[Link, Connection] = {}
         self._queues: dict[Connection, list[PollItem]] = {}
         self._chains = Chains()
-        self._devices: dict[str, dict[Device, Actuator]] = {}
+        self._devices: dict[str, dict[CommandedDevice, Actuator]] = {}
         self._readers: dict[str, Meter] = {}
         for prosumer in self.prosumers:
             self._equip(prosumer)
@@ -269,36 +266,15 @@ class Gateway:
         )
         memory = self._meters[prosumer.id]
         quality, meter = memory.remember(result.meters.get(prosumer.id))
-        if meter is None:
-            return Reading(prosumer=prosumer.id, quality=quality, devices=devices, read_at=memory.read_at)
-        v_pu = sum(meter.v_v) / len(meter.v_v) / prosumer.nominal_v if meter.v_v else None
-        return Reading(
-            prosumer=prosumer.id,
-            quality=quality,
-            v_pu=v_pu,
-            devices=devices,
-            read_at=memory.read_at,
-            **msgspec.structs.asdict(meter),
-        )
+        return reading_of(prosumer, meter, quality, memory.read_at, devices)
 
-    def _state(self, prosumer: str, device: Device, values: InverterValues | None) -> DeviceState:
+    def _state(self, prosumer: str, device: CommandedDevice, values: InverterValues | None) -> DeviceState:
         actuator, memory = self._devices[prosumer][device], self._states[prosumer, device]
         quality, known = memory.remember(values)
-        known = known or InverterValues(None, None, None)
-        actuator.measured_kw = known.p_kw
-        limits = actuator.limits
-        return DeviceState(
-            device=device,
-            quality=quality,
-            p_kw=known.p_kw,
-            min_kw=None if known.min_kw is None else max(known.min_kw, limits.min_kw),
-            max_kw=None if known.max_kw is None else min(known.max_kw, limits.max_kw),
-            soc=known.soc,
-            obeys=limits.armed and not actuator.stopped,
-            read_at=memory.read_at,
-        )
+        actuator.measured_kw = None if known is None else known.p_kw
+        return state_of(actuator, device, known, quality, memory.read_at)
 
-    def _actuator(self, prosumer: str, device: Device) -> Actuator:
+    def _actuator(self, prosumer: str, device: CommandedDevice) -> Actuator:
         found = self._devices.get(prosumer, {}).get(device)
         if found is None:
             raise MissingControl(f"prosumer {prosumer} has no such device; correct the set-point")

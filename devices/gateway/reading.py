@@ -2,7 +2,10 @@
 
 import msgspec
 
-from broker.messages import DeviceState, Quality
+from broker.messages import CommandedDevice, DeviceState, Quality
+from devices.client.drivers import InverterValues, MeterValues
+from devices.endpoint import LiveProsumer
+from devices.gateway.actuator import Actuator
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,12 +32,55 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def net_kwh(self) -> float | None:
         """Import less export since the meter was made [kWh]."""
-        return less(self.import_kwh, self.export_kwh)
+        return difference(self.import_kwh, self.export_kwh)
 
     @property
     def net_kvarh(self) -> float | None:
         """Reactive import less export since the meter was made [kvarh]."""
-        return less(self.import_kvarh, self.export_kvarh)
+        return difference(self.import_kvarh, self.export_kvarh)
+
+
+def reading_of(
+    prosumer: LiveProsumer,
+    meter: MeterValues | None,
+    quality: Quality,
+    read_at: float | None,
+    devices: tuple[DeviceState, ...],
+) -> Reading:
+    """Reading of a prosumer from what counts of its meter, ``None`` where it is missing."""
+    if meter is None:
+        return Reading(prosumer=prosumer.id, quality=quality, devices=devices, read_at=read_at)
+    v_pu = sum(meter.v_v) / len(meter.v_v) / prosumer.nominal_v if meter.v_v else None
+    return Reading(
+        prosumer=prosumer.id,
+        quality=quality,
+        v_pu=v_pu,
+        devices=devices,
+        read_at=read_at,
+        **msgspec.structs.asdict(meter),
+    )
+
+
+def state_of(
+    actuator: Actuator,
+    device: CommandedDevice,
+    values: InverterValues | None,
+    quality: Quality,
+    read_at: float | None,
+) -> DeviceState:
+    """State of a device from what counts of it; its range is kept within the limits of its set-points."""
+    values = values or InverterValues(None, None, None)
+    limits = actuator.limits
+    return DeviceState(
+        device=device,
+        quality=quality,
+        p_kw=values.p_kw,
+        min_kw=None if values.min_kw is None else max(values.min_kw, limits.min_kw),
+        max_kw=None if values.max_kw is None else min(values.max_kw, limits.max_kw),
+        soc=values.soc,
+        obeys=limits.armed and not actuator.stopped,
+        read_at=read_at,
+    )
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -48,6 +94,6 @@ class Outcome(msgspec.Struct, frozen=True):
     barred: bool = False
 
 
-def less(counter: float | None, other: float | None) -> float | None:
+def difference(counter: float | None, other: float | None) -> float | None:
     """Difference of two counters, ``None`` where one is missing."""
     return None if counter is None or other is None else counter - other

@@ -3,44 +3,28 @@
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from broker.collector import Collector
-from broker.errors import BrokerError
-from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop, Stopped, Telemetry
+from broker.messages import Acknowledgement, Message, SetPoint, Step, Telemetry
 from broker.node import Node, serve
 from devices.errors import NotRealTime
-from devices.gateway.actuator import Actuator
 from devices.gateway.gateway import Gateway
+from devices.gateway.interval_energy import IntervalEnergy
 from devices.gateway.plausibility import Check, Plausibility
-from devices.gateway.reading import Reading, less
+from devices.gateway.reading import Reading
 from devices.gateway.responses import Responses, expected_change_kw
-from devices.gateway.stop_record import StopRecord, read_stop, write_stop
-from devices.gateway.stopping import keep_stopping, secure
+from devices.gateway.stop_answers import StopAnswers
+from devices.gateway.stopping import secure
 
 _MOST_FLAGS = 5
 _TEND_EVERY_S = 0.5
-_ANSWER_AFTER_S = 1.0
 _SECURE_WITHIN_S = 2.5
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """Net counters [kWh, kvarh] from which the energy of ``next_tick`` counts."""
-
-    next_tick: int
-    kwh: float | None
-    kvarh: float | None
 
 
 class GatewayService:
     """Service: publishes what meters and inverters say, and carries out set-points.
-
-    Energy of an interval is the difference to the settlement reading before, so that the quantisation of the
-    counters telescopes. Where that reading was not good, the interval is counted from its own first reading
-    instead, so that energy which was settled by an estimate is not settled again.
 
     Parameters
     ----------
@@ -72,20 +56,13 @@ class GatewayService:
         self._names = [prosumer.id for prosumer in gateway.prosumers]
         commanded = [name for name in self._names if gateway.commands(name)]
         self._commands: Collector[asyncio.Task[None]] = Collector(commanded)
-        self._settled: dict[str, _Settled] = {}
-        self._record = record
-        self._unsafe: dict[Actuator, str] = {}
-        self._is_answered = False
-        self._changed = asyncio.Event()
-        self._stopping: asyncio.Task[None] | None = None
-        self._asked_to_stop: asyncio.Queue[StopRecord] = asyncio.Queue()
-        if record is not None and (before := read_stop(record)):
-            self.stop_now(before.by, before.reason)
+        self._energy = IntervalEnergy()
+        self._stops = StopAnswers(node, gateway, record)
         node.extra_traffic = self._traffic
         for name in commanded:
             take = partial(self._take_set_point, name)
             node.on(node.topics.set_point(name), take, through=node.topics.set_point("+"))
-        node.on(node.topics.stop("+"), self._take_stop)
+        node.on(node.topics.stop("+"), self._stops.take)
 
     async def run(self) -> None:
         """Serve until the clock ends the run, then hand hardware back to itself.
@@ -95,7 +72,7 @@ class GatewayService:
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._start(self._keep_tending())
-                self._start(self._answer_stops())
+                self._start(self._stops.run(self._start))
                 try:
                     await serve(self.node, self.on_step)
                 finally:
@@ -106,8 +83,7 @@ class GatewayService:
             await _to_its_end(secure(self.gateway.actuators, reason, _SECURE_WITHIN_S))
             raise
         finally:
-            if self._stopping is not None:
-                self._stopping.cancel()
+            self._stops.cancel()
         if self.gateway.stopped:
             # The run may end before a stop that came with its end has reached the devices.
             await _to_its_end(secure(self.gateway.actuators, self.gateway.stopped, _SECURE_WITHIN_S))
@@ -115,9 +91,7 @@ class GatewayService:
 
     def stop_now(self, by: str, reason: str) -> None:
         """Begin an emergency stop, without waiting for anything; the answer follows on the bus."""
-        record = StopRecord(by, reason)
-        self.gateway.bar(str(record))
-        self._asked_to_stop.put_nowait(record)
+        self._stops.ask(by, reason)
 
     async def on_step(self, step: Step) -> None:
         """Read in ``measure`` and ``meter``; see in ``dispatch`` that all set-points are carried out.
@@ -144,27 +118,15 @@ class GatewayService:
         readings = await self._poll(step)
         for reading in readings:
             self._meter_kw[reading.prosumer] = reading.p_kw
-            settled = self._settled.get(reading.prosumer)
-            if reading.quality == "good" and (settled is None or settled.next_tick != step.tick):
-                self._settled[reading.prosumer] = _Settled(step.tick, reading.net_kwh, reading.net_kvarh)
+            self._energy.begin(reading, step.tick)
         await self._publish([self._telemetry(step, reading) for reading in readings])
 
     async def _meter(self, step: Step) -> None:
         telemetry = []
         for reading in await self._poll(step, inverters=False):
-            is_good = reading.quality == "good"
-            energy: dict[str, float | None] = {
-                "response_s": self.responses.take(reading.prosumer, is_read=is_good)
-            }
-            if is_good:
-                before = self._settled.get(reading.prosumer)
-                now = _Settled(step.tick + 1, reading.net_kwh, reading.net_kvarh)
-                self._settled[reading.prosumer] = now
-                if before is not None and before.next_tick == step.tick:
-                    energy |= {
-                        "interval_kwh": less(now.kwh, before.kwh),
-                        "interval_kvarh": less(now.kvarh, before.kvarh),
-                    }
+            kwh, kvarh = self._energy.end(reading, step.tick)
+            response_s = self.responses.take(reading.prosumer, is_read=reading.quality == "good")
+            energy = {"response_s": response_s, "interval_kwh": kwh, "interval_kvarh": kvarh}
             telemetry.append(self._telemetry(step, reading, energy))
         await self._publish(telemetry)
 
@@ -211,88 +173,6 @@ class GatewayService:
         elif self.gateway.is_real(name) and before_kw is not None:
             self.responses.ask(name, asked)
             self._start(self.responses.watch(name, change_kw, before_kw, self.gateway.meter_kw))
-
-    def _take_stop(self, stop: Stop) -> None:
-        # What this gateway has kept for itself comes back to it; it means something after a restart alone.
-        if stop.sender != self.node.name or not self.gateway.stopped:
-            self.stop_now(stop.sender, stop.reason)
-
-    async def _answer_stops(self) -> None:
-        while True:
-            await self._stop(await self._asked_to_stop.get())
-
-    async def _stop(self, stop: StopRecord) -> None:
-        """Make all devices safe, write the stop down, then say what became of it."""
-        if self._stopping is None or self._stopping.done():
-            self._changed.clear()
-            self._stopping = asyncio.create_task(keep_stopping(self.gateway.actuators, self._note_stopping))
-        if self._record is not None:
-            await asyncio.to_thread(write_stop, self._record, stop)
-        topic = self.node.topics.stop(self.node.name)
-        try:
-            await self.node.publish(topic, Stop, self.node.tick, reason=stop.reason)
-            await asyncio.wait({self._stopping}, timeout=_ANSWER_AFTER_S)
-            await self._say_stopped(stop, is_update=self._is_answered)
-            self._is_answered = True
-            if not self._stopping.done():
-                self._start(self._say_until_safe(stop))
-        except BrokerError as error:
-            self.node.flag(f"the emergency stop goes on, but could not be told: {error}")
-        safe, observed = self._count_safe()
-        self.node.flag(
-            f"{stop}; {safe} of {len(self.gateway.actuators)} devices at their safe values"
-            + (f", {observed} only observed" if observed else "")
-        )
-        for line in self._failed()[:_MOST_FLAGS]:
-            self.node.flag(f"not stopped yet: {line}")
-
-    async def _say_until_safe(self, stop: StopRecord) -> None:
-        """Say so whenever a device becomes safe, or fails in another way."""
-        assert self._stopping is not None
-        while not self._stopping.done():
-            self._changed.clear()
-            changed = asyncio.create_task(self._changed.wait())
-            await asyncio.wait({changed, self._stopping}, return_when=asyncio.FIRST_COMPLETED)
-            changed.cancel()
-            await self._say_stopped(stop, is_update=True)
-
-    def _note_stopping(self, actuator: Actuator, failed: str) -> None:
-        if self._unsafe.get(actuator, "") != failed:
-            self._changed.set()
-        self._unsafe[actuator] = failed
-
-    def _failed(self) -> list[str]:
-        return [
-            f"{a}: {self._unsafe.get(a) or 'no answer yet'}" for a in self.gateway.actuators if not a.is_safe
-        ]
-
-    def _count_safe(self) -> tuple[int, int]:
-        """Devices at their safe values, and those that are only observed."""
-        actuators = self.gateway.actuators
-        observed = sum(not actuator.limits.armed for actuator in actuators)
-        return sum(actuator.is_safe for actuator in actuators) - observed, observed
-
-    async def _say_stopped(self, stop: StopRecord, *, is_update: bool) -> None:
-        safe, observed = self._count_safe()
-        failed = self._failed()
-        states = [
-            f"{a}: {'safe' if a.limits.armed else 'only observed'}"
-            for a in self.gateway.actuators
-            if a.is_safe and a.limits.real
-        ]
-        await self.node.publish(
-            self.node.topics.stopped(self.node.name),
-            Stopped,
-            self.node.tick,
-            by=stop.by,
-            reason=stop.reason,
-            devices=len(self.gateway.actuators),
-            safe=safe,
-            observed=observed,
-            failed=failed,
-            states=[*states, *(f"not yet: {line}" for line in failed)],
-            is_update=is_update,
-        )
 
     def _keep_time(self, step: Step) -> None:
         if step.pace == 1.0:

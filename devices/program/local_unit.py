@@ -8,9 +8,12 @@ import math
 from devices.emulation.bank import Bank
 from devices.emulation.server import Unit
 from devices.errors import IllegalAddress
+from devices.kinds import DeviceKind
 from devices.limits import SetPointLimits
-from devices.registers.commands import Command, Ratings, command_words, release, set_power
-from devices.registers.schema import QUANTITIES, Profile, conversion
+from devices.registers.commands import Command, command_words, release, set_power
+from devices.registers.quantities import first_told, point_names, terms_of
+from devices.registers.ratings import Ratings
+from devices.registers.schema import QUANTITIES, Profile
 
 # Counters that no market needs, yet a home does: name, point and factor to kWh.
 _EXTRAS = {
@@ -43,11 +46,15 @@ class LocalUnit:
         self._row = unit.row
         self._name = name
         self._has = frozenset(self._bank.layout.points)
+        self._terms = terms_of(profile, QUANTITIES[profile.kind])
+        self._names = point_names(self._terms)
 
     def read(self) -> dict[str, float | None]:
         """Quantities of the profile, in its units; ``None`` where the device does not tell."""
-        known = QUANTITIES[self.profile.kind]
-        values = {quantity: self._quantity(quantity, unit) for quantity, unit in known.items()}
+        values: dict[str, float | None] = dict.fromkeys(QUANTITIES[self.profile.kind])
+        read = {name: self._value(name) for name in self._names if name in self._has}
+        for term, value in first_told(self._terms, read).items():
+            values[term.quantity] = _rounded(value)
         extra = {
             name: _rounded(factor * self._bank.value(self._row, point))
             for name, point, factor in _EXTRAS[self.profile.kind]
@@ -83,12 +90,7 @@ class LocalUnit:
             The device cannot be commanded.
         """
         values, kind = self.read(), self.profile.kind
-        ratings = Ratings(
-            values.get("rating_kw"),
-            values.get("charge_kw"),
-            values.get("discharge_kw"),
-            values.get("capacity_kwh"),
-        )
+        ratings = Ratings.of(values)
         self._carry_out(
             set_power(self.profile, self._has, ratings, power_kw, valid_s, self._name, _limits(ratings, kind))
         )
@@ -107,17 +109,13 @@ class LocalUnit:
                 if self._bank.write(self._row, layout.base + layout.points[name].at, words[name]):
                     raise IllegalAddress(f"{self._name} will not have {name} written; check its profile")
 
-    def _quantity(self, quantity: str, unit: str) -> float | None:
-        for names in self.profile.alternatives(quantity):
-            if not self._has.issuperset(names):
-                continue
-            values = [self._bank.value(self._row, name) for name in names]
-            factor = conversion(self.profile.point(names[0]).unit, unit) or 1.0
-            return _rounded(factor * sum(values))
-        return None
+    def _value(self, name: str) -> float | None:
+        """Value of a point; ``None`` where it is not implemented."""
+        value = self._bank.value(self._row, name)
+        return None if math.isnan(value) else value
 
 
-def _limits(ratings: Ratings, kind: str) -> SetPointLimits:
+def _limits(ratings: Ratings, kind: DeviceKind) -> SetPointLimits:
     """What the device can do, which no setting leaves."""
     least_kw, most_kw = ratings.range_kw(kind)
     return SetPointLimits(

@@ -14,6 +14,7 @@ from devices.emulation.meter_face import MeterModel
 from devices.emulation.prosumer import EmulatedProsumer
 from devices.emulation.pv_face import PvModels
 from devices.errors import MapError
+from devices.kinds import DeviceKind
 from devices.physics.grid_support import GridSupport
 from devices.physics.inverter import sunlit_kw
 from devices.program.local_unit import LocalUnit
@@ -22,7 +23,7 @@ from devices.program.state_file import load_state, restore, save_state, snapshot
 from devices.registers.profiles import load_profile
 
 Kind = Literal["meter", "inverter", "battery"]
-ROLES: dict[Kind, str] = {"meter": "meter", "inverter": "pv", "battery": "battery"}
+ROLES: dict[Kind, DeviceKind] = {"meter": "meter", "inverter": "pv", "battery": "battery"}
 # A step after a pause, as of a computer asleep, is not played in one piece.
 _LONGEST_STEP_S = 60.0
 

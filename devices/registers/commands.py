@@ -1,21 +1,20 @@
 """Which registers carry out a set-point: the first recipe of the profile whose points a device has."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
-from fractions import Fraction
-from typing import TypeGuard
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
 from devices.errors import MissingControl, RangeError
+from devices.kinds import DeviceKind
 from devices.limits import FREE, SetPointLimits, admissible_kw, may_leave, released_kw
-from devices.registers.bounded import ANYWHERE, Bounds, encode_within, exact
+from devices.registers.bounded import ANYWHERE, Bounds, encode_within
+from devices.registers.envelope import envelope_bounds, tolerances
 from devices.registers.points import INTEGERS, Point
+from devices.registers.ratings import Ratings, percent_of
 from devices.registers.schema import Argument, Profile, Recipe, conversion
 
 LONGEST_REVERT_S = 0xFFFF_FFFE
-# Devices round what is written to whole percent, up or down.
-_TOLERANCE_PERCENT = 1.0
 _FALLBACKS: tuple[Argument, ...] = ("fallback power", "fallback percent of rating", "fallback enable")
 
 
@@ -53,21 +52,6 @@ class Command(msgspec.Struct, frozen=True):
     def values(self) -> dict[str, float]:
         """All points and values."""
         return {name: value for batch in self.writes for name, value in batch.items()}
-
-
-class Ratings(msgspec.Struct, frozen=True):
-    """What an inverter says it can do [kW, kWh]; ``None`` where it does not tell."""
-
-    power_kw: float | None
-    charge_kw: float | None = None
-    discharge_kw: float | None = None
-    capacity_kwh: float | None = None
-
-    def range_kw(self, kind: str) -> tuple[float | None, float | None]:
-        """Least and greatest power that a ``pv`` inverter or a ``battery`` can have [kW]."""
-        if kind == "pv":
-            return 0.0, self.power_kw
-        return None if self.charge_kw is None else -self.charge_kw, self.discharge_kw
 
 
 def set_power(
@@ -121,12 +105,8 @@ def set_power(
         recipe.renew,
         _bounded(profile.point(revert), arguments["revert"] or 0.0) if fits and revert else math.inf,
         revert,
-        _all_bounds(profile, recipe, has, ratings, limits),
-        {
-            name: _tolerance(profile.point(name), power_kw, ratings)
-            for name, what in _powers(recipe)
-            if name in has
-        },
+        envelope_bounds(profile, recipe, has, ratings, limits),
+        tolerances(profile, recipe, has, ratings, power_kw),
     )
 
 
@@ -215,29 +195,18 @@ def _bounded(point: Point, value: float) -> float:
     return min(max(value, low), high)
 
 
-def _percent(power_kw: float, whole_kw: float | None) -> float | None:
-    """Share of a rating; ``None`` where the rating is none, except for 0, which is 0 % of anything."""
-    if power_kw == 0.0:
-        return 0.0
-    return 100.0 * power_kw / whole_kw if _is_usable(whole_kw) else None
-
-
-def _is_usable(rating_kw: float | None) -> TypeGuard[float]:
-    return rating_kw is not None and math.isfinite(rating_kw) and rating_kw > 0.0
-
-
 def _shares(power_kw: float, ratings: Ratings) -> dict[Argument, float | None]:
     """A power in the terms that registers have for it."""
     return {
         "power": power_kw,
-        "percent of rating": _percent(power_kw, ratings.power_kw),
-        "percent of discharge": _percent(power_kw, ratings.discharge_kw),
-        "percent of charge": _percent(-power_kw, ratings.charge_kw),
-        "discharge in percent of charge": _percent(power_kw, ratings.charge_kw),
+        "percent of rating": percent_of(power_kw, ratings.power_kw),
+        "percent of discharge": percent_of(power_kw, ratings.discharge_kw),
+        "percent of charge": percent_of(-power_kw, ratings.charge_kw),
+        "discharge in percent of charge": percent_of(power_kw, ratings.charge_kw),
     }
 
 
-def _fallback_kw(kind: str, ratings: Ratings, limits: SetPointLimits) -> float | None:
+def _fallback_kw(kind: DeviceKind, ratings: Ratings, limits: SetPointLimits) -> float | None:
     """What a device has to fall back to in order to stay within its envelope; ``None`` for its default."""
     if not limits.has_envelope or not may_leave(limits, *ratings.range_kw(kind)):
         return None
@@ -250,65 +219,6 @@ def _fallback(fallback_kw: float | None, ratings: Ratings) -> dict[Argument, flo
         return dict.fromkeys(_FALLBACKS)
     return {
         "fallback power": fallback_kw,
-        "fallback percent of rating": _percent(fallback_kw, ratings.power_kw),
+        "fallback percent of rating": percent_of(fallback_kw, ratings.power_kw),
         "fallback enable": 1.0,
     }
-
-
-def _powers(recipe: Recipe) -> Iterator[tuple[str, Argument]]:
-    """Points of a recipe that carry a power, and in which terms."""
-    for name, what in (item for batch in recipe.writes for item in batch.items()):
-        if isinstance(what, str) and what not in ("revert", "fallback enable"):
-            yield name, what
-
-
-def _tolerance(point: Point, power_kw: float, ratings: Ratings) -> float:
-    """How far a power may read back from what was written: 1 % of the rating, in the point's unit."""
-    per_kw = conversion(point.unit, "kW")
-    if per_kw is None:
-        return _TOLERANCE_PERCENT
-    whole_kw = ratings.power_kw if _is_usable(ratings.power_kw) else abs(power_kw)
-    return _TOLERANCE_PERCENT / 100.0 * whole_kw / per_kw
-
-
-def _all_bounds(
-    profile: Profile, recipe: Recipe, has: Collection[str], ratings: Ratings, limits: SetPointLimits
-) -> dict[str, Bounds]:
-    """Bounds of each point of a recipe that carries a power; none where there is no envelope."""
-    if not limits.has_envelope:
-        return {}
-    edges = exact(limits.min_kw), exact(limits.max_kw)
-    found: dict[str, Bounds] = {}
-    for name, what in _powers(recipe):
-        if name in has:
-            point = profile.point(name)
-            low, high = (_in_point(point, what, edge, ratings) for edge in edges)
-            found[name] = _narrowed((high, low) if what == "percent of charge" else (low, high), point)
-    return found
-
-
-def _narrowed(bounds: Bounds, point: Point) -> Bounds:
-    """Bounds within the limits that a point has by itself."""
-    if point.limits is None or bounds == ANYWHERE:
-        return bounds
-    (low, high), (least, most) = bounds, map(exact, point.limits)
-    lows, highs = ([edge for edge in edges if edge is not None] for edges in ((low, least), (high, most)))
-    return max(lows, default=None), min(highs, default=None)
-
-
-def _in_point(point: Point, what: Argument, edge_kw: Fraction | None, ratings: Ratings) -> Fraction | None:
-    """An edge of the envelope in the unit of a point."""
-    if edge_kw is None:
-        return None
-    if what in ("power", "fallback power"):
-        return edge_kw / Fraction(repr(conversion(point.unit, "kW") or 1.0))
-    whole_kw = {
-        "percent of rating": ratings.power_kw,
-        "fallback percent of rating": ratings.power_kw,
-        "percent of discharge": ratings.discharge_kw,
-    }.get(what, ratings.charge_kw)
-    if not _is_usable(whole_kw):
-        # Without a rating nothing but 0 is written, and 0 is within or was refused before.
-        return None
-    share = 100 * edge_kw / Fraction(repr(whole_kw))
-    return -share if what == "percent of charge" else share

@@ -99,6 +99,20 @@ def test_a_battery_obeys_and_its_registers_tell():
     assert names == [name for _, name, _, _ in sorted(device.registers.points())]
 
 
+@pytest.mark.parametrize("model", ["701", "802"])
+def test_a_battery_that_tells_no_rate_of_charging_obeys_by_its_rating(model):
+    clock = Clock()
+    device = Standalone(plate("battery", "sunspec-battery", rating_kw=4.0, model=model), clock=clock)
+    points = set(device.unit.bank.layout.points)
+    for point in points & {"124.WChaMax", "802.WChaRteMax", "702.WChaRteMax", "120.MaxChaRte"}:
+        device.unit.bank.put(point, np.nan)
+    assert device.read()["charge_kw"] is None
+    device.set_power(-2.0, 0.0)
+    assert after(device, clock, 1.0)["p_kw"] == pytest.approx(-2.0)
+    device.set_power(-9.0, 0.0)
+    assert after(device, clock, 1.0)["p_kw"] == pytest.approx(-4.0)
+
+
 def test_a_battery_speaks_through_model_802_too():
     clock = Clock()
     device = Standalone(plate("battery", "sunspec-battery", rating_kw=4.0, model="802"), clock=clock)

@@ -4,9 +4,10 @@ import pytest
 
 from devices.errors import MissingControl
 from devices.limits import SetPointLimits
-from devices.registers.commands import LONGEST_REVERT_S, Ratings, release, set_power
+from devices.registers.commands import LONGEST_REVERT_S, release, set_power
 from devices.registers.models import model
 from devices.registers.profiles import load_profile
+from devices.registers.ratings import Ratings
 
 PV, BATTERY = load_profile("sunspec-pv"), load_profile("sunspec-battery")
 

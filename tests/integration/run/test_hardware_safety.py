@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import signal
 import sys
 import time
@@ -40,16 +41,23 @@ safe_kw = 0.5
 class Lab:
     """A gateway in a process of its own, its inverter, and the rest of the run played by the test."""
 
-    def __init__(self, device, url, name, command):
+    def __init__(self, device, url, name, command, terminal=None):
         self.device, self.url, self.name, self._command = device, url, name, command
+        self.terminal = terminal
         self._numbers = itertools.count()
 
     async def start(self):
         self.lines = []
-        self.process = await asyncio.create_subprocess_exec(*self._command, stderr=asyncio.subprocess.PIPE)
+        if self.terminal is None:
+            pipe = asyncio.subprocess.PIPE
+            self.process = await asyncio.create_subprocess_exec(*self._command, stderr=pipe)
+            said = self.process.stderr
+        else:
+            self.process = await self.terminal.start(self._command)
+            said = self.terminal.said
         async with asyncio.timeout(60):
             while not any("pv of" in line for line in self.lines):
-                line = (await self.process.stderr.readline()).decode()
+                line = (await said.readline()).decode()
                 assert line, "".join(self.lines)
                 self.lines.append(line)
         await asyncio.sleep(0.5)
@@ -79,8 +87,33 @@ class Lab:
         return time.monotonic() - began
 
 
+class Terminal:
+    """A terminal of a process in a session of its own, to which no SIGHUP comes when it is closed."""
+
+    async def start(self, command):
+        self._window, slave = os.openpty()
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        )
+        os.close(slave)
+        self.said = asyncio.StreamReader()
+        self._reading, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(self.said), os.fdopen(self._window, "rb", buffering=0)
+        )
+        return process
+
+    def type(self, keys):
+        os.write(self._window, keys)
+
+    async def close(self):
+        self._reading.close()
+        await asyncio.sleep(0)
+
+
 @asynccontextmanager
-async def laboratory(small_run, small_scenario, folder, device=None, command=("serve", "devices")):
+async def laboratory(
+    small_run, small_scenario, folder, device=None, command=("serve", "devices"), terminal=None
+):
     world = small_run[1]
     people = world.population
     name = next(people.id[k] for k in world.roster.live_members if people.pv_kwp[k] > 0.0)
@@ -90,7 +123,7 @@ async def laboratory(small_run, small_scenario, folder, device=None, command=("s
         scenario = folder / "lab.toml"
         scenario.write_text(small_scenario.read_text() + HARDWARE.format(name=name, port=port))
         options = ["--broker", broker.url, "--run-id", "lab", "--arm"]
-        lab = Lab(device, broker.url, name, [*COMMAND, *command, str(scenario), *options])
+        lab = Lab(device, broker.url, name, [*COMMAND, *command, str(scenario), *options], terminal)
         try:
             await lab.start()
             yield lab
@@ -114,6 +147,34 @@ async def test_signals_bring_armed_hardware_to_its_safe_value(small_run, small_s
         lab.process.send_signal(number)
         assert await lab.until(500, 3.0) < 3.0
         assert await asyncio.wait_for(lab.process.wait(), 10.0) == 130
+
+
+@pytest.mark.parametrize("command", [("serve", "devices"), ("run", "--pace", "real")])
+async def test_a_terminal_lost_without_a_signal_does_so_too(small_run, small_scenario, here, command):
+    terminal = Terminal()
+    async with laboratory(small_run, small_scenario, here, command=command, terminal=terminal) as lab:
+        if command[0] == "serve":
+            await lab.set(2.0)
+            await lab.until(2000, 5.0)
+        assert (lab.device.at(123, LIMIT), lab.device.at(123, ENABLE)) != (1000, 1)
+        await terminal.close()
+        assert await lab.until(500, 3.0) < 3.0
+        if command[0] == "serve":
+            assert await asyncio.wait_for(lab.process.wait(), 10.0) == 130
+        else:
+            assert lab.process.returncode is None
+            lab.process.send_signal(signal.SIGINT)
+            assert await asyncio.wait_for(lab.process.wait(), 30.0) == 130
+
+
+async def test_the_key_in_a_terminal_stops_whatever_was_typed_before_it(small_run, small_scenario, here):
+    terminal = Terminal()
+    command = ("run", "--pace", "real")
+    async with laboratory(small_run, small_scenario, here, command=command, terminal=terminal) as lab:
+        await asyncio.sleep(1.0)
+        terminal.type(b"xs")
+        assert await lab.until(500, 3.0) < 3.0
+        await terminal.close()
 
 
 async def test_a_killed_gateway_leaves_the_device_its_revert_time(small_run, small_scenario, here):

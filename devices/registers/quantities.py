@@ -1,0 +1,48 @@
+"""Quantities of a device, each through the first of its points that the device tells.
+
+A profile names several points for a quantity, in order of preference. The first that tells a value counts;
+of a sum, the points that are not implemented are left out.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from devices.registers.schema import QUANTITIES, Profile, conversion
+
+
+class Term(msgspec.Struct, frozen=True):
+    """Points whose sum is a quantity, once multiplied with ``factor``."""
+
+    quantity: str
+    names: tuple[str, ...]
+    factor: float
+
+    def value(self, read: Mapping[str, float | None]) -> float | None:
+        """Value from the points that were read; ``None`` where none of them tells one."""
+        known = [value for name in self.names if (value := read.get(name)) is not None]
+        return self.factor * sum(known) if known else None
+
+
+def terms_of(profile: Profile, wanted: Iterable[str]) -> tuple[Term, ...]:
+    """All terms through which quantities may be told, those of one in order of preference."""
+    units = QUANTITIES[profile.kind]
+    return tuple(
+        Term(quantity, names, conversion(profile.point(names[0]).unit, units[quantity]) or 1.0)
+        for quantity in wanted
+        for names in profile.alternatives(quantity)
+    )
+
+
+def point_names(terms: Iterable[Term]) -> tuple[str, ...]:
+    """Names of all points in terms, each once."""
+    return tuple(dict.fromkeys(name for term in terms for name in term.names))
+
+
+def first_told(terms: Iterable[Term], read: Mapping[str, float | None]) -> dict[Term, float]:
+    """For each quantity the first term that tells a value, and that value in the quantity's unit."""
+    found: dict[str, tuple[Term, float]] = {}
+    for term in terms:
+        if term.quantity not in found and (value := term.value(read)) is not None:
+            found[term.quantity] = term, value
+    return dict(found.values())
