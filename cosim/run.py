@@ -237,7 +237,10 @@ async def _forget_stop(plan: RunPlan) -> None:
             raise RunError(
                 f"run {plan.run_id} was stopped ({reason}): choose another --run-id, or add --force"
             )
-    (plan.out / RECORD).unlink(missing_ok=True)
+    record = plan.out / RECORD
+    if record.exists() and not plan.options.force:
+        raise RunError(f"{record}: the run here was stopped: choose another directory, or add --force")
+    record.unlink(missing_ok=True)
 
 
 def _feeder(scenario: Scenario) -> FeederOwner:

@@ -173,6 +173,8 @@ def _envelope_wrong(entry: DeviceEntry, kind: DeviceKind) -> str | None:
         return None
     if entry.min_kw > entry.max_kw:
         return f"min_kw = {entry.min_kw:g} is above max_kw = {entry.max_kw:g}; swap or correct them"
+    if kind == "pv" and entry.armed and min(entry.max_kw, entry.safe_kw) < 0.0:
+        return "PV only generates: give max_kw and safe_kw of 0 or more"
     if entry.armed and entry.min_kw == entry.max_kw:
         return "armed, but its envelope is a single value; give min_kw and max_kw"
     if entry.armed and not entry.min_kw <= entry.safe_kw <= entry.max_kw:

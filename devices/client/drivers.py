@@ -102,9 +102,12 @@ class Inverter:
         self.unit = unit
         self.limits = limits
         self._state = Quantities(unit, ("p_kw", "soc"))
-        self._plate = Quantities(unit, _RATINGS)
+        self._plate = self._new_plate()
         self._ratings: Ratings | None = None
         self._rated = (0.0, 0, 0)
+
+    def _new_plate(self) -> Quantities:
+        return Quantities(self.unit, _RATINGS)
 
     async def ratings(self, fresh_s: float = CONSTANT_S) -> Ratings:
         """Ratings, read again when they are older, after each reconnect and when the device was located anew.
@@ -125,7 +128,8 @@ class Inverter:
             self.unit.connects,
         )
         if self._ratings is None or is_old:
-            plate = await self._plate.read(fresh_s)
+            # Hardware that wakes up may tell a better one of its points later than others.
+            plate = await (self._new_plate() if self.limits.real else self._plate).read(fresh_s)
             self._ratings = Ratings.of(plate)
             self._rated = time.monotonic(), self.unit.walks, self.unit.connects
         return self._ratings
@@ -233,7 +237,10 @@ class Inverter:
 
 
 def _shown_revert_s(command: Command, shown: Mapping[str, float | None]) -> float:
-    """Revert time that a device keeps to; infinity where it shows none, whatever was written."""
-    if math.isinf(command.revert_s) or command.revert_point is None:
+    """Revert time that a device keeps to; infinity where it shows none, whatever was written.
+
+    A device may turn "never" into a time of its own.
+    """
+    if command.revert_point is None:
         return math.inf
     return shown.get(command.revert_point) or math.inf

@@ -6,6 +6,7 @@ that, and is renewed before it reverts; one that cannot is released by the gatew
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable
 
 from broker.messages import CommandedDevice
@@ -16,6 +17,8 @@ from devices.limits import admissible_kw, ramp_start_kw, released_kw
 
 _LEAST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
+# How often hardware that was stopped is looked at again [s]: it may have been restarted or written to.
+_LOOK_AGAIN_S = 1.0
 # A device's own timer may run a little faster than ours [s].
 _TIMER_MARGIN_S = 2.0
 
@@ -71,6 +74,7 @@ class Actuator:
         self._is_overwritten = False
         self._until_s = math.inf
         self._written_s = -math.inf
+        self._seen_s = -math.inf
         self._reverts_s = math.inf
         self._mismatches = 0
 
@@ -123,7 +127,7 @@ class Actuator:
             return
         async with self._lock:
             if self.stopped:
-                await self._make_safe()
+                await self._stay_safe()
             elif self._now() < self._until_s:
                 self.renewals += not self._is_behind
                 await self._write()
@@ -137,8 +141,13 @@ class Actuator:
         """
         async with self._lock:
             if self._is_active:
+                # Nobody else asks any more, and no pause is worth a device that is left as it was.
+                self.inverter.unit.hurry()
+                try:
+                    await self.inverter.command(None, 0.0)
+                finally:
+                    self.inverter.unit.relax()
                 self._is_active = self._is_behind = False
-                await self.inverter.command(None, 0.0)
 
     async def overwritten(self) -> str:
         """What somebody else has written since this gateway did; empty where nothing. Raises `DeviceError`.
@@ -167,7 +176,7 @@ class Actuator:
         if self._lock.locked():
             return False
         if self.stopped:
-            return not self._is_safe
+            return not self._is_safe or (self._watches and time.monotonic() >= self._seen_s + _LOOK_AGAIN_S)
         if not self._is_active or now < self._written_s + self._pause_s():
             return False
         if now >= self._until_s:
@@ -179,10 +188,12 @@ class Actuator:
         return self._reverts_s < self._until_s and now >= (self._written_s + self._reverts_s) / 2.0
 
     def bar(self, reason: str) -> None:
-        """Take no set-point any more, and let the safe value pass everything that is under way."""
-        if self.stopped:
-            return
-        self.stopped, self._is_safe = reason, not self.limits.armed
+        """Take no set-point any more, and let the safe value pass everything that is under way.
+
+        Asked for again, it is written again: who asks has a reason to doubt that it stands.
+        """
+        self.stopped = self.stopped or reason
+        self._is_safe = not self.limits.armed
         if self.limits.armed:
             self.inverter.unit.hurry()
 
@@ -195,6 +206,11 @@ class Actuator:
         async with self._lock:
             if not self._is_safe:
                 await self._make_safe()
+
+    @property
+    def _watches(self) -> bool:
+        """Whether its safe value has to be seen again and again: emulated devices do what they were told."""
+        return self.limits.real and self.limits.armed
 
     def _object(self) -> None:
         if self.stopped:
@@ -269,11 +285,25 @@ class Actuator:
         self._is_active, self._is_behind, self._held_kw = False, False, None
         self._is_overwritten = False
 
+    async def _stay_safe(self) -> None:
+        """See that the safe value still stands, and write it where it does not or soon will not."""
+        if self._is_safe:
+            # Until it was read it is not known to stand.
+            self._is_safe = False
+            is_running_out = self._now() >= (self._written_s + self._reverts_s) / 2.0
+            if not is_running_out and not await self.inverter.unit.overwritten():
+                self._is_safe, self._seen_s = True, time.monotonic()
+                return
+        self.inverter.unit.hurry()
+        await self._make_safe()
+
     async def _make_safe(self) -> None:
         if not self.limits.armed:
             self._is_safe = True
             return
-        await self.inverter.command(self.limits.safe_kw, 0.0)
+        applied = await self.inverter.command(self.limits.safe_kw, 0.0)
+        self._written_s, self._seen_s = self._now(), time.monotonic()
+        self._reverts_s = self._written_s + applied.revert_s
         self._held_kw, self._is_active, self._is_safe = self.limits.safe_kw, False, True
         self.inverter.unit.relax()
 

@@ -127,7 +127,9 @@ async def _address(endpoint: Endpoint) -> str:
     """Name of a device that is the same from wherever it is reached; serial lines are this computer's."""
     link, host = endpoint.link, socket.gethostname()
     if link.scheme == "rtu":
-        place = f"{host}:{link.place.strip('/').replace('/', ':')}"
+        # One line has many names: by its number, by what hangs on it.
+        path = await asyncio.to_thread(os.path.realpath, link.place)
+        place = f"{host}:{path.strip('/').replace('/', ':')}"
     else:
         place = f"{await _resolved(link.place, host)}:{link.port}"
     return f"{place}:{endpoint.unit}"

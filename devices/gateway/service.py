@@ -21,6 +21,7 @@ from devices.gateway.stopping import secure
 _MOST_FLAGS = 5
 _TEND_EVERY_S = 0.5
 _SECURE_WITHIN_S = 2.5
+_HAND_BACK_ATTEMPTS = 3
 
 
 class GatewayService:
@@ -87,7 +88,7 @@ class GatewayService:
         if self.gateway.stopped:
             # The run may end before a stop that came with its end has reached the devices.
             await _to_its_end(secure(self.gateway.actuators, self.gateway.stopped, _SECURE_WITHIN_S))
-        await self.gateway.hand_back()
+        await _to_its_end(self._hand_back())
 
     def stop_now(self, by: str, reason: str) -> None:
         """Begin an emergency stop, without waiting for anything; the answer follows on the bus."""
@@ -196,6 +197,16 @@ class GatewayService:
             if line not in self._failing:
                 self.node.flag(f"set-point not kept: {line}")
         self._failing = set(failed)
+
+    async def _hand_back(self) -> None:
+        """Release hardware, and try again where that fails; what stays as it was reverts by its own timer."""
+        for attempts_left in range(_HAND_BACK_ATTEMPTS - 1, -1, -1):
+            failed = await self.gateway.hand_back()
+            if not failed:
+                return
+            if attempts_left:
+                await asyncio.sleep(_TEND_EVERY_S)
+        self.node.flag(f"not handed back: {'; '.join(failed)}")
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = self._group.create_task(work)

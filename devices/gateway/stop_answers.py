@@ -69,7 +69,11 @@ class StopAnswers:
             self._changed.clear()
             self._stopping = asyncio.create_task(keep_stopping(self._gateway.actuators, self._note))
         if self._record is not None:
-            await asyncio.to_thread(write_stop, self._record, stop)
+            try:
+                await asyncio.to_thread(write_stop, self._record, stop)
+            except OSError as error:
+                # The broker keeps it too; devices and answer must not wait for a disk.
+                self._node.flag(f"the emergency stop goes on, but is not written down: {error}")
         topic = self._node.topics.stop(self._node.name)
         try:
             await self._node.publish(topic, Stop, self._node.tick, reason=stop.reason)

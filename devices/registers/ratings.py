@@ -32,10 +32,14 @@ class Ratings(msgspec.Struct, frozen=True):
         )
 
     def range_kw(self, kind: DeviceKind) -> tuple[float | None, float | None]:
-        """Least and greatest power that a ``pv`` inverter or a ``battery`` can have [kW]."""
+        """Least and greatest power that a ``pv`` inverter or a ``battery`` can have [kW].
+
+        A rating of 0 or less, as of a device that is asleep, says nothing of what it can do.
+        """
         if kind == "pv":
-            return 0.0, self.power_kw
-        return None if self.charge_kw is None else -self.charge_kw, self.discharge_kw
+            return 0.0, self.power_kw if is_usable(self.power_kw) else None
+        least_kw = -self.charge_kw if is_usable(self.charge_kw) else None
+        return least_kw, self.discharge_kw if is_usable(self.discharge_kw) else None
 
 
 def is_usable(rating_kw: float | None) -> TypeGuard[float]:
