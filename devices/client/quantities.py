@@ -6,7 +6,7 @@ from pathlib import Path
 
 from devices.client.unit import CONSTANT_S, Unit
 from devices.registers.profiles import load_profile
-from devices.registers.quantities import Term, first_told, point_names, terms_of
+from devices.registers.quantities import Term, first_values, point_names, terms_of
 
 
 @lru_cache(maxsize=1000)
@@ -33,11 +33,11 @@ class Quantities:
         """
         if self._walks != self._unit.walks:
             self._ask_for(self._all_terms())
-        told = first_told(self._terms, await self._unit.read(self._names, fresh_s))
-        found: dict[str, float | None] = {term.quantity: value for term, value in told.items()}
+        values = first_values(self._terms, await self._unit.read(self._names, fresh_s))
+        found: dict[str, float | None] = {term.quantity: value for term, value in values.items()}
         if self._walks != self._unit.walks:
             self._walks = self._unit.walks
-            self._ask_for((*told, *(term for term in self._terms if term.quantity not in found)))
+            self._ask_for((*values, *(term for term in self._terms if term.quantity not in found)))
         return found
 
     def _ask_for(self, terms: tuple[Term, ...]) -> None:

@@ -18,7 +18,7 @@ ILLEGAL_ADDRESS = 2
 Face = Callable[[NDArray[np.uint16]], NDArray[np.uint16]]
 
 
-class Bank:
+class RegisterBank:
     """Registers of ``count`` devices with one layout.
 
     Parameters
@@ -37,7 +37,7 @@ class Bank:
         The image, ``(count, length)``.
     failing
         Exception code with which a row answers everything, by row.
-    deaf
+    losing_writes
         Rows that confirm a write and lose it.
     faces
         What a client reads in place of a row's words, as a function of them, by row.
@@ -51,7 +51,7 @@ class Bank:
         self.layout = layout
         self.words = np.zeros((count, layout.length), dtype=np.uint16)
         self.failing: dict[int, int] = {}
-        self.deaf: set[int] = set()
+        self.losing_writes: set[int] = set()
         self.faces: dict[int, Face] = {}
         self.obeyed: dict[int, NDArray[np.uint16]] = {}
         self.listeners: list[Callable[[int, int, int], None]] = []
@@ -153,7 +153,7 @@ class Bank:
         follows = self._follows[span]
         if not (follows | self._tolerates[span]).all():
             return ILLEGAL_ADDRESS
-        if row not in self.deaf:
+        if row not in self.losing_writes:
             self.words[row, span] = np.where(follows, values, self.words[row, span])
             for listener in self.listeners:
                 listener(row, start, start + len(values))

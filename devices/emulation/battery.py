@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from devices.emulation.bank import Bank
+from devices.emulation.bank import RegisterBank
 from devices.emulation.nameplate import put_identity, put_rating
 from devices.emulation.prosumer import EmulatedProsumer
 from devices.emulation.revert import RevertTimers
@@ -71,7 +71,7 @@ class BatteryUnits:
         ids = [p.id for p in prosumers]
         self._is_der = models == "701"
         set_points = _SET_POINTS if self._is_der else ()
-        self.bank = Bank(sunspec_layout(MODELS[models]), len(ids), (*set_points, *_BAND_POINTS))
+        self.bank = RegisterBank(sunspec_layout(MODELS[models]), len(ids), (*set_points, *_BAND_POINTS))
         self.rating_kw = np.array([p.battery_kw for p in prosumers])
         self.capacity_kwh = np.array([p.battery_kwh for p in prosumers])
         self.efficiency = np.array([p.battery_efficiency for p in prosumers])

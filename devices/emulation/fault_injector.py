@@ -91,7 +91,7 @@ class Injector:
             case "ignored":
                 _shelve(bank.obeyed, row, bank.words[row].copy(), on=on)
             case "lost":
-                (bank.deaf.add if on else bank.deaf.discard)(row)
+                (bank.losing_writes.add if on else bank.losing_writes.discard)(row)
 
 
 def _order(fault: Fault) -> tuple[str, str, str, int]:

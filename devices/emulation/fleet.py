@@ -277,7 +277,7 @@ class Fleet:
         return tuple(role for role, _ in self._units(self._index[prosumer]))
 
     def unit(self, prosumer: str, role: str) -> Unit:
-        """Registers behind one device (``meter``, ``pv`` or ``battery``), to let it fail or go deaf."""
+        """Registers behind one device (``meter``, ``pv`` or ``battery``), to let it fail or lose writes."""
         return dict(self._units(self._index[prosumer]))[role]
 
     def _units(self, k: int) -> list[tuple[str, Unit]]:

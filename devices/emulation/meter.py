@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.emulation.bank import Bank
+from devices.emulation.bank import RegisterBank
 from devices.emulation.meter_face import (
     MeterModel,
     sdm630_bank,
@@ -54,11 +54,11 @@ class _Group(NamedTuple):
     """Meters of one profile: whose they are, their registers, and what brings these up to date."""
 
     at: NDArray[np.intp]
-    bank: Bank
+    bank: RegisterBank
     show: "_Show"
 
 
-_Show = Callable[[Bank, Phases, Array, Array, float], None]
+_Show = Callable[[RegisterBank, Phases, Array, Array, float], None]
 
 
 class MeterUnits:
@@ -138,7 +138,7 @@ class MeterUnits:
         if profile.kind != "meter" or (profile.sunspec and name != "sunspec-meter"):
             raise MapError(f"profile {name} cannot be emulated as a meter; use sunspec-meter or a fixed map")
         if not profile.sunspec:
-            return _Group(at, Bank(flat_layout(profile), at.size), partial(show_profile, profile))
+            return _Group(at, RegisterBank(flat_layout(profile), at.size), partial(show_profile, profile))
         owners = [p for p in prosumers if p.meter == name]
         largest_kw = np.array([max(_SMALLEST_METER_KW, p.pv_kw + p.battery_kw) for p in owners])
         bank = sunspec_meter_bank([p.id for p in owners], largest_kw, self._frequency_hz, self._model)
@@ -162,11 +162,11 @@ class MeterUnits:
 
     def show(self, phases: Phases, frequency_hz: float) -> None:
         """Put measurements into the registers; ``phases`` are the true quantities, ``(n, 3)``."""
-        seen = self._measured(phases)
+        measured = self._measured(phases)
         energy_kwh, reactive_kvarh = self._held or (self.energy_kwh, self.reactive_kvarh)
         for group in self._groups:
             at = group.at
-            group.show(group.bank, seen.rows(at), energy_kwh[:, at], reactive_kvarh[:, at], frequency_hz)
+            group.show(group.bank, measured.rows(at), energy_kwh[:, at], reactive_kvarh[:, at], frequency_hz)
 
     def release_counters(self) -> None:
         """Show counters as they are now; with ``hold_counters`` they then stand until the next release."""

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from devices.emulation.bank import Bank
+from devices.emulation.bank import RegisterBank
 from devices.emulation.nameplate import put_identity
 from devices.physics.meter import Phases, power_factor
 from devices.registers.points import scale_factor
@@ -20,9 +20,9 @@ _LETTERS = "ABC"
 _ACC32 = 2.0**32
 
 
-def sdm630_bank(count: int, frequency_hz: float) -> Bank:
+def sdm630_bank(count: int, frequency_hz: float) -> RegisterBank:
     """Registers of ``count`` SDM630 meters; what the emulator does not measure reads 0."""
-    bank = Bank(flat_layout(load_profile("sdm630")), count)
+    bank = RegisterBank(flat_layout(load_profile("sdm630")), count)
     bank.words[:] = 0
     bank.put("frequency", frequency_hz)
     return bank
@@ -30,12 +30,12 @@ def sdm630_bank(count: int, frequency_hz: float) -> Bank:
 
 def sunspec_meter_bank(
     ids: Sequence[str], largest_kw: Array, frequency_hz: float, model: MeterModel = "203"
-) -> Bank:
+) -> RegisterBank:
     """Registers of SunSpec three-phase meters, of integers (model 203) or floats (213).
 
     Integers have a resolution of power that holds ``largest_kw`` [kW], ``(n,)``.
     """
-    bank = Bank(sunspec_layout((1, int(model))), len(ids))
+    bank = RegisterBank(sunspec_layout((1, int(model))), len(ids))
     put_identity(bank, "meter", ids)
     if model == "213":
         bank.put("213.Hz", frequency_hz)
@@ -62,7 +62,7 @@ def sunspec_meter_bank(
 
 
 def show_sdm630(
-    bank: Bank, phases: Phases, energy_kwh: Array, reactive_kvarh: Array, frequency_hz: float
+    bank: RegisterBank, phases: Phases, energy_kwh: Array, reactive_kvarh: Array, frequency_hz: float
 ) -> None:
     """Put measurements into SDM630 registers.
 
@@ -102,7 +102,7 @@ def show_sdm630(
 
 def show_sunspec_meter(
     model: MeterModel,
-    bank: Bank,
+    bank: RegisterBank,
     phases: Phases,
     energy_kwh: Array,
     reactive_kvarh: Array,
@@ -132,7 +132,7 @@ def show_sunspec_meter(
 
 def show_profile(
     profile: Profile,
-    bank: Bank,
+    bank: RegisterBank,
     phases: Phases,
     energy_kwh: Array,
     reactive_kvarh: Array,

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from devices.emulation.bank import Bank
+from devices.emulation.bank import RegisterBank
 from devices.registers.points import scale_factor
 
 Array = NDArray[np.float64]
 _SERIAL_BYTES = 32
 
 
-def put_identity(bank: Bank, kind: str, ids: Iterable[str]) -> None:
+def put_identity(bank: RegisterBank, kind: str, ids: Iterable[str]) -> None:
     """Fill in the common model: maker, model, version and serial number."""
     count = len(bank)
     bank.put_text("1.Mn", ["sharegrid"] * count)
@@ -21,7 +21,7 @@ def put_identity(bank: Bank, kind: str, ids: Iterable[str]) -> None:
     bank.put_text("1.SN", [name.encode()[:_SERIAL_BYTES].decode(errors="ignore") for name in ids])
 
 
-def put_rating(bank: Bank, der_type: int, rating_kw: Array, nominal_v: Array) -> None:
+def put_rating(bank: RegisterBank, der_type: int, rating_kw: Array, nominal_v: Array) -> None:
     """Fill in nameplate and basic settings: the settings are as the nameplate says, at unity power factor.
 
     Parameters

@@ -9,10 +9,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from devices.emulation.bank import Bank
+from devices.emulation.bank import RegisterBank
 from devices.emulation.nameplate import put_identity
 from devices.emulation.prosumer import EmulatedProsumer
-from devices.emulation.pv_face import FACES, FAULT, MPPT, OFF, SLEEPING, THROTTLED, Plates, PvModels, Seen
+from devices.emulation.pv_face import (
+    FACES,
+    FAULT,
+    MPPT,
+    OFF,
+    SLEEPING,
+    THROTTLED,
+    PvMeasurements,
+    PvModels,
+    PvRatings,
+)
 from devices.emulation.revert import RevertTimers
 from devices.physics.grid_support import (
     SERVICE_RAMP_S,
@@ -65,25 +75,25 @@ class PvUnits:
     ) -> None:
         ids = [p.id for p in prosumers]
         self.face = face = FACES[models]
-        self.bank = Bank(sunspec_layout(face.models), len(ids), (face.connect, *face.group))
+        self.bank = RegisterBank(sunspec_layout(face.models), len(ids), (face.connect, *face.group))
         self.rating_kw = np.array([p.pv_kw for p in prosumers])
         self.efficiency = np.array([p.pv_efficiency for p in prosumers])
         self.support = support
         self.protection = Protection(len(ids), frequency_hz)
         self.p_kw, self.q_kvar, self.mean_kvar = np.zeros((3, len(ids)))
         self.energy_kwh = np.zeros(len(ids))
-        plates = Plates(
+        ratings = PvRatings(
             self.rating_kw,
             np.array([p.pv_ramp_pct_s for p in prosumers]),
             np.array([p.nominal_v for p in prosumers]),
             np.array([len(p.phases) == 1 for p in prosumers], dtype=bool),
             frequency_hz,
         )
-        self._rate_kw_s = plates.ramp_pct_s / 100.0 * self.rating_kw
+        self._rate_kw_s = ratings.ramp_pct_s / 100.0 * self.rating_kw
         self._state = np.full(len(ids), SLEEPING)
         self._timers = RevertTimers(self.bank, face.group, face.seconds)
         put_identity(self.bank, "PV inverter", ids)
-        face.put_constants(self.bank, plates)
+        face.put_constants(self.bank, ratings)
         self.bank.keep_defaults()
 
     def restart(self, row: int) -> None:
@@ -172,7 +182,7 @@ class PvUnits:
 
     def show(self, phases: Phases, frequency_hz: float) -> None:
         """Put measurements into the registers; ``phases`` are those of the inverter's own terminals."""
-        seen = Seen(
+        measured = PvMeasurements(
             p_kw=self.p_kw,
             q_kvar=self.q_kvar,
             dc_kw=self.p_kw / self.efficiency,
@@ -184,4 +194,4 @@ class PvUnits:
             phases=phases,
             hz=frequency_hz,
         )
-        self.face.show(self.bank, seen)
+        self.face.show(self.bank, measured)

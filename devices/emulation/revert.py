@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.emulation.bank import Bank
+from devices.emulation.bank import RegisterBank
 
 Array = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class RevertTimers:
         Point that holds the revert time [s]; 0 or not implemented means for ever.
     """
 
-    def __init__(self, bank: Bank, group: Sequence[str], seconds: str) -> None:
+    def __init__(self, bank: RegisterBank, group: Sequence[str], seconds: str) -> None:
         self._bank = bank
         self._seconds = seconds
         self._group = {bank.layout.points[name].at for name in group}

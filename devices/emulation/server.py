@@ -15,7 +15,7 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.server.base import ModbusBaseServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from devices.emulation.bank import ILLEGAL_FUNCTION, Bank
+from devices.emulation.bank import ILLEGAL_FUNCTION, RegisterBank
 from devices.endpoint import Link
 from devices.errors import ServerError
 
@@ -29,7 +29,7 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 class Unit:
     """One row of a bank, to be served under an id of its own."""
 
-    bank: Bank
+    bank: RegisterBank
     row: int
 
 

@@ -1,8 +1,8 @@
 """Whether readings can be true: checks between the gateway and everybody who relies on it.
 
 A reading that fails a check of the meter becomes ``suspect``: it is published and nobody settles by it. What
-was trusted last is the yardstick, so that one lie does not excuse the next. A device that does not do what it
-was told becomes suspect itself, and for some intervals the market does not count on it.
+was trusted last is the yardstick, so that one lie does not excuse the next. A device that does not follow its
+set-point becomes suspect itself, and for some intervals the market does not count on it.
 
 Checks of a meter: ``rating`` (power beyond the connection's), ``voltage`` (far from nominal), ``counter``
 (a counter fell), ``energy`` (more than the connection carries, or far from what power says), ``frozen``
@@ -68,8 +68,8 @@ class _History:
     unbalanced: bool = False
     measured_kw: float | None = None
     devices: dict[str, DeviceState] = field(default_factory=dict)
-    told_kw: dict[str, float | None] = field(default_factory=dict)
-    told_tick: int = -1
+    set_kw: dict[str, float | None] = field(default_factory=dict)
+    set_tick: int = -1
     distrusted: dict[str, int] = field(default_factory=dict)
     speeds: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
 
@@ -90,12 +90,12 @@ class Plausibility:
         self._interval_h = interval_h
         self._known = {name: _History() for name in rating_kw}
 
-    def told(self, prosumer: str, set_points: Sequence[DeviceSetPoint], tick: int) -> None:
+    def note_set_points(self, prosumer: str, set_points: Sequence[DeviceSetPoint], tick: int) -> None:
         """Note set-points that devices have confirmed; one that is still on its way there has none."""
         if prosumer in self._known:
             known = self._known[prosumer]
-            known.told_kw = {one.device: one.power_kw for one in set_points}
-            known.told_tick = tick
+            known.set_kw = {one.device: one.power_kw for one in set_points}
+            known.set_tick = tick
 
     def measure(self, reading: Reading, tick: int) -> tuple[Reading, tuple[Check, ...]]:
         """Judge what is read before interval ``tick``: the meter and its inverters.
@@ -214,14 +214,14 @@ class Plausibility:
         return ["drift"] if drifts else []
 
     def _start_kw(self, known: _History, tick: int) -> float | None:
-        """Power once what was told for interval ``tick`` was done; ``None`` where that is not known."""
+        """Power once what was set for interval ``tick`` was done; ``None`` where that is not known."""
         battery = known.devices.get("battery")
         if known.measured_kw is None or battery is None:
             return known.measured_kw
-        told_kw = known.told_kw.get("battery") if known.told_tick == tick else None
-        if told_kw is None or battery.p_kw is None:
+        set_kw = known.set_kw.get("battery") if known.set_tick == tick else None
+        if set_kw is None or battery.p_kw is None:
             return None
-        return known.measured_kw + battery.p_kw - told_kw
+        return known.measured_kw + battery.p_kw - set_kw
 
     def _balance(self, reading: Reading, known: _History) -> bool:
         """Whether more comes out of the connection than its devices make."""
@@ -236,9 +236,9 @@ class Plausibility:
 
     def _follow(self, reading: Reading, known: _History, tick: int) -> tuple[Reading, tuple[Check, ...]]:
         """Devices that do not do what they confirmed in the interval before."""
-        if known.told_tick == tick - 1:
+        if known.set_tick == tick - 1:
             for state in reading.devices:
-                if state.quality == "good" and _disobeys(state, known.told_kw.get(state.device)):
+                if state.quality == "good" and _disobeys(state, known.set_kw.get(state.device)):
                     known.distrusted[state.device] = tick + _DISTRUST_TICKS
                     break
         doubted = {device for device, until in known.distrusted.items() if tick < until}
@@ -253,15 +253,15 @@ class Plausibility:
         return msgspec.structs.replace(reading, devices=states), ("follow",)
 
 
-def _disobeys(state: DeviceState, told_kw: float | None) -> bool:
-    if told_kw is None or state.p_kw is None:
+def _disobeys(state: DeviceState, set_kw: float | None) -> bool:
+    if set_kw is None or state.p_kw is None:
         return False
-    tolerance_kw = _LITTLE_KW + _FOLLOW_SHARE * abs(told_kw)
+    tolerance_kw = _LITTLE_KW + _FOLLOW_SHARE * abs(set_kw)
     if state.device == "pv":
-        return state.p_kw > told_kw + tolerance_kw
-    full = told_kw < 0.0 and state.soc is not None and state.soc >= _FULL
-    empty = told_kw > 0.0 and state.soc is not None and state.soc <= _EMPTY
-    return abs(state.p_kw - told_kw) > tolerance_kw and not full and not empty
+        return state.p_kw > set_kw + tolerance_kw
+    full = set_kw < 0.0 and state.soc is not None and state.soc >= _FULL
+    empty = set_kw > 0.0 and state.soc is not None and state.soc <= _EMPTY
+    return abs(state.p_kw - set_kw) > tolerance_kw and not full and not empty
 
 
 def _counters(reading: Reading, boundary: int) -> _Counters | None:

@@ -152,7 +152,7 @@ class GatewayService:
         outcome = await self.gateway.command(name, set_point.devices, set_point.valid_s)
         seconds = time.perf_counter() - asked
         if outcome.ok and self._plausibility is not None:
-            self._plausibility.told(name, self.gateway.in_force(name), set_point.tick)
+            self._plausibility.note_set_points(name, self.gateway.in_force(name), set_point.tick)
         if outcome.ok and change_kw:
             self._time_response(name, asked, change_kw)
         if not outcome.ok and not outcome.barred:

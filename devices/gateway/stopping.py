@@ -8,20 +8,20 @@ from devices.gateway.actuator import Actuator
 
 _STOP_EVERY_S = 0.5
 
-Tell = Callable[[Actuator, str], None]
+Report = Callable[[Actuator, str], None]
 
 
-async def keep_stopping(actuators: Sequence[Actuator], tell: Tell) -> None:
+async def keep_stopping(actuators: Sequence[Actuator], report: Report) -> None:
     """Send each device that was barred its safe value twice a second until all show it.
 
     Parameters
     ----------
     actuators
         The devices.
-    tell
+    report
         Called after each attempt with the device and what failed, empty where it is safe.
     """
-    await asyncio.gather(*(_until_safe(actuator, tell) for actuator in actuators))
+    await asyncio.gather(*(_until_safe(actuator, report) for actuator in actuators))
 
 
 async def secure(actuators: Sequence[Actuator], reason: str, within_s: float) -> list[str]:
@@ -43,7 +43,7 @@ async def arming(actuators: Sequence[Actuator]) -> list[str]:
     return await asyncio.gather(*(_armed_line(actuator) for actuator in actuators if actuator.limits.real))
 
 
-async def _until_safe(actuator: Actuator, tell: Tell) -> None:
+async def _until_safe(actuator: Actuator, report: Report) -> None:
     loop = asyncio.get_running_loop()
     while not actuator.is_safe:
         began = loop.time()
@@ -51,10 +51,10 @@ async def _until_safe(actuator: Actuator, tell: Tell) -> None:
             await actuator.stop(actuator.stopped)
         # Whatever goes wrong with one device, it is tried again, and the others go on.
         except Exception as error:  # noqa: BLE001
-            tell(actuator, str(error) or repr(error))
+            report(actuator, str(error) or repr(error))
             await asyncio.sleep(max(0.0, began + _STOP_EVERY_S - loop.time()))
         else:
-            tell(actuator, "")
+            report(actuator, "")
 
 
 async def _armed_line(actuator: Actuator) -> str:

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -66,7 +66,7 @@ class MqttDevice:
         kind: str,
         device: Speaker,
         units: Mapping[str, str],
-        discovery: Mapping[str, Any] | None = None,
+        discovery: Mapping[str, object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.refused = 0

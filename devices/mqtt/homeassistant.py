@@ -8,7 +8,7 @@ class are tested against a table (tests/devices/mqtt/test_homeassistant.py).
 import re
 from collections.abc import Iterable
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from devices.mqtt.messages import DeviceTopics
 
@@ -67,7 +67,7 @@ def discovery_topic(name: str) -> str:
 
 def discovery(
     topics: DeviceTopics, kind: str, quantities: Iterable[str], expire_s: int, control: Control | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Message about a device on MQTT (`devices.mqtt.device`).
 
     Parameters
@@ -113,7 +113,7 @@ def discovery(
     }
 
 
-def about(name: str, model: str) -> dict[str, Any]:
+def about(name: str, model: str) -> dict[str, object]:
     """Who a device is, and who says so."""
     return {
         "dev": {
@@ -126,7 +126,7 @@ def about(name: str, model: str) -> dict[str, Any]:
     }
 
 
-def sensor_entity(device: str, quantity: str, value: str) -> dict[str, Any]:
+def sensor_entity(device: str, quantity: str, value: str) -> dict[str, object]:
     """Entity of one quantity; ``value`` is where it stands in the state's JSON, as a template says it."""
     sensor = SENSORS[quantity]
     scaled = value if sensor.factor == 1 else f"({value} | float(0)) * {sensor.factor}"

@@ -27,12 +27,12 @@ class DeviceTopics:
 
     @property
     def setting(self) -> str:
-        """What it is told."""
+        """Topic of its settings."""
         return f"{self.root}/{self.name}/set"
 
     @property
     def acknowledgement(self) -> str:
-        """What became of that."""
+        """Topic of what became of a setting."""
         return f"{self.root}/{self.name}/ack"
 
     @property

@@ -6,7 +6,6 @@ Entities read the run's own telemetry. Nothing can be set from there, because th
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
 
@@ -23,7 +22,7 @@ _DEVICES = {"pv": ("p_kw",), "battery": ("p_kw", "soc")}
 
 def run_discovery(
     topics: Topics, gateway: str, prosumers: Iterable[LiveProsumer]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, object]]:
     """Messages about a run's live prosumers, by topic.
 
     Parameters
@@ -38,7 +37,7 @@ def run_discovery(
     return {discovery_topic(one.id): _prosumer(topics, gateway, one) for one in prosumers}
 
 
-def _prosumer(topics: Topics, gateway: str, prosumer: LiveProsumer) -> dict[str, Any]:
+def _prosumer(topics: Topics, gateway: str, prosumer: LiveProsumer) -> dict[str, object]:
     metered = {"state_topic": topics.telemetry("meter", prosumer.id)}
     measured = {"state_topic": topics.telemetry("measure", prosumer.id)}
     entities = {name: sensor_entity(prosumer.id, name, f"value_json.{name}") | metered for name in _METER}
@@ -52,7 +51,7 @@ def _prosumer(topics: Topics, gateway: str, prosumer: LiveProsumer) -> dict[str,
         for name in quantities:
             entity = sensor_entity(prosumer.id, name, f"{here}.{name}")
             entity |= {"unique_id": f"{entity['unique_id']}_{device}", **measured}
-            entity["name"] = f"{'PV' if device == 'pv' else 'Battery'} {entity['name'].lower()}"
+            entity["name"] = f"{'PV' if device == 'pv' else 'Battery'} {str(entity['name']).lower()}"
             entities[f"{device}_{name}"] = entity
     return {
         **about(prosumer.id, "prosumer"),
@@ -63,7 +62,7 @@ def _prosumer(topics: Topics, gateway: str, prosumer: LiveProsumer) -> dict[str,
 
 
 @asynccontextmanager
-async def presented(url: str, configs: Mapping[str, Mapping[str, Any]]) -> AsyncIterator[None]:
+async def presented(url: str, configs: Mapping[str, Mapping[str, object]]) -> AsyncIterator[None]:
     """Tell Home Assistant of devices, and again whenever it says that it is online, for a ``with`` block.
 
     Raises
@@ -73,8 +72,8 @@ async def presented(url: str, configs: Mapping[str, Mapping[str, Any]]) -> Async
     """
     async with connect(url, "homeassistant") as bus:
         await bus.subscribe(STATUS_TOPIC)
-        await _tell(bus, configs)
-        again = asyncio.create_task(_tell_again(bus, configs))
+        await _publish(bus, configs)
+        again = asyncio.create_task(_publish_again(bus, configs))
         try:
             yield
         finally:
@@ -82,13 +81,13 @@ async def presented(url: str, configs: Mapping[str, Mapping[str, Any]]) -> Async
             await asyncio.gather(again, return_exceptions=True)
 
 
-async def _tell(bus: Bus, configs: Mapping[str, Mapping[str, Any]]) -> None:
+async def _publish(bus: Bus, configs: Mapping[str, Mapping[str, object]]) -> None:
     await asyncio.gather(
         *(bus.publish(topic, msgspec.json.encode(config), retain=True) for topic, config in configs.items())
     )
 
 
-async def _tell_again(bus: Bus, configs: Mapping[str, Mapping[str, Any]]) -> None:
+async def _publish_again(bus: Bus, configs: Mapping[str, Mapping[str, object]]) -> None:
     async for message in bus.messages():
         if message.payload == ONLINE:
-            await _tell(bus, configs)
+            await _publish(bus, configs)

@@ -23,7 +23,7 @@ VOLT_VAR_RESPONSE_S = 5.0
 _OPEN_LOOP = np.log(10.0)
 
 
-class Window(NamedTuple):
+class TripSetting(NamedTuple):
     """Beyond ``limit`` for ``clearing_s`` seconds an inverter has to leave the grid."""
 
     over: bool
@@ -31,23 +31,23 @@ class Window(NamedTuple):
     clearing_s: float
 
 
-VOLTAGE_WINDOWS = (
-    Window(True, 1.20, 0.16),
-    Window(True, 1.10, 13.0),
-    Window(False, 0.88, 21.0),
-    Window(False, 0.50, 2.0),
+VOLTAGE_TRIPS = (
+    TripSetting(True, 1.20, 0.16),
+    TripSetting(True, 1.10, 13.0),
+    TripSetting(False, 0.88, 21.0),
+    TripSetting(False, 0.50, 2.0),
 )
-FREQUENCY_WINDOWS = (
-    Window(True, 62.0, 0.16),
-    Window(True, 61.2, 300.0),
-    Window(False, 58.5, 300.0),
-    Window(False, 56.5, 0.16),
+FREQUENCY_TRIPS = (
+    TripSetting(True, 62.0, 0.16),
+    TripSetting(True, 61.2, 300.0),
+    TripSetting(False, 58.5, 300.0),
+    TripSetting(False, 56.5, 0.16),
 )
-WINDOWS = (*VOLTAGE_WINDOWS, *FREQUENCY_WINDOWS)
+TRIPS = (*VOLTAGE_TRIPS, *FREQUENCY_TRIPS)
 # Entering service: voltage [pu], frequency against nominal [Hz], delay [s] and the ramp after it [s].
 SERVICE_V_PU, SERVICE_HZ = (0.917, 1.05), (-0.5, 0.1)
 SERVICE_DELAY_S, SERVICE_RAMP_S = 300.0, 300.0
-# The frequency windows are those of a 60 Hz grid; elsewhere they lie as far from nominal.
+# The frequency limits are those of a 60 Hz grid; elsewhere they lie as far from nominal.
 _NOMINAL_HZ = 60.0
 
 
@@ -135,7 +135,7 @@ class Protection:
     trips
         How often each has tripped, ``(count,)``.
     cause
-        Index into `WINDOWS` of what made those trip that are off, ``(count,)``; -1 while connected.
+        Index into `TRIPS` of what made those trip that are off, ``(count,)``; -1 while connected.
     """
 
     def __init__(self, count: int, nominal_hz: float = 60.0) -> None:
@@ -143,7 +143,7 @@ class Protection:
         self.trips = np.zeros(count, dtype=np.int64)
         self.cause = np.full(count, -1)
         self._nominal_hz = nominal_hz
-        self._beyond_s = np.zeros((len(WINDOWS), count))
+        self._beyond_s = np.zeros((len(TRIPS), count))
         self._fit_s = np.zeros(count)
         self._slow_s = np.zeros(count)
 
@@ -164,7 +164,7 @@ class Protection:
         if self.connected.all() and not beyond.any() and not self._slow_s.any():
             self._beyond_s[:] = 0.0
             return Service(zeros, never, zeros)
-        clearing_s = np.array([[w.clearing_s] for w in WINDOWS])
+        clearing_s = np.array([[w.clearing_s] for w in TRIPS])
         left_by_window_s = np.where(beyond, np.maximum(clearing_s - self._beyond_s, 0.0), np.inf)
         left_s = left_by_window_s.min(axis=0)
         trips = self.connected & (left_s < dt_s)
@@ -182,9 +182,9 @@ class Protection:
         return Service(from_s, until_s, slow_until_s)
 
     def _beyond(self, at: Terminals, hz: float) -> Flags:
-        volts = [at.high_pu > w.limit if w.over else at.low_pu < w.limit for w in VOLTAGE_WINDOWS]
+        volts = [at.high_pu > w.limit if w.over else at.low_pu < w.limit for w in VOLTAGE_TRIPS]
         at_60 = hz - self._nominal_hz + _NOMINAL_HZ
-        hertz = [at_60 > w.limit if w.over else at_60 < w.limit for w in FREQUENCY_WINDOWS]
+        hertz = [at_60 > w.limit if w.over else at_60 < w.limit for w in FREQUENCY_TRIPS]
         return np.array([*volts, *(np.full(at.low_pu.shape, out) for out in hertz)], dtype=bool)
 
     def _fits(self, at: Terminals, hz: float) -> Flags:

@@ -5,13 +5,13 @@ The quantities and recipes are those that a gateway uses, so a device that speak
 
 import math
 
-from devices.emulation.bank import Bank
+from devices.emulation.bank import RegisterBank
 from devices.emulation.server import Unit
 from devices.errors import IllegalAddress
 from devices.kinds import DeviceKind
 from devices.limits import SetPointLimits
 from devices.registers.commands import Command, command_words, release, set_power
-from devices.registers.quantities import first_told, point_names, terms_of
+from devices.registers.quantities import first_values, point_names, terms_of
 from devices.registers.ratings import Ratings
 from devices.registers.schema import QUANTITIES, Profile
 
@@ -42,7 +42,7 @@ class LocalUnit:
 
     def __init__(self, unit: Unit, profile: Profile, name: str) -> None:
         self.profile = profile
-        self._bank: Bank = unit.bank
+        self._bank: RegisterBank = unit.bank
         self._row = unit.row
         self._name = name
         self._has = frozenset(self._bank.layout.points)
@@ -53,7 +53,7 @@ class LocalUnit:
         """Quantities of the profile, in its units; ``None`` where the device does not tell."""
         values: dict[str, float | None] = dict.fromkeys(QUANTITIES[self.profile.kind])
         read = {name: self._value(name) for name in self._names if name in self._has}
-        for term, value in first_told(self._terms, read).items():
+        for term, value in first_values(self._terms, read).items():
             values[term.quantity] = _rounded(value)
         extra = {
             name: _rounded(factor * self._bank.value(self._row, point))
@@ -124,5 +124,5 @@ def _limits(ratings: Ratings, kind: DeviceKind) -> SetPointLimits:
 
 
 def _rounded(value: float) -> float | None:
-    """A value as it is said: NaN is not told, and what registers cannot hold is left away."""
+    """A value with nine digits, which is what registers hold; ``None`` for NaN, which is not implemented."""
     return None if value != value else float(f"{value:.9g}")

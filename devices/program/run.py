@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -108,7 +107,7 @@ async def _run(options: DeviceOptions) -> None:
             stack.push_async_callback(stop_servers, [server])
             place = f"{link.place}:{port_of(server)}" if link.scheme == "tcp" else link.place
             places.append(f"unit {' and '.join(map(str, units))} at {place}")
-        jobs: list[Coroutine[Any, Any, None]] = []
+        jobs: list[Coroutine[None, None, None]] = []
         if options.mqtt is not None:
             speaker = await stack.enter_async_context(_speaker(options, device))
             jobs += [speaker.serve(), speaker.publish_every(options.publish_s)]
@@ -131,7 +130,7 @@ def _ended_by_signal() -> asyncio.Event:
     return ended
 
 
-async def _until(ended: asyncio.Event, jobs: list[Coroutine[Any, Any, None]]) -> None:
+async def _until(ended: asyncio.Event, jobs: list[Coroutine[None, None, None]]) -> None:
     """Let jobs run until the end is asked for; one that fails ends all, with its error."""
     tasks = [asyncio.create_task(job) for job in jobs]
     end = asyncio.create_task(ended.wait())
@@ -211,7 +210,7 @@ def _mqtt_device(
     if plate.kind != "meter":
         least_kw = -plate.rating_kw if plate.kind == "battery" else 0.0
         control = Control(_CONTROLS[plate.kind], least_kw, plate.rating_kw)
-    told = discovery(topics, plate.kind, device.read(), max(10, round(3 * options.publish_s)), control)
+    entities = discovery(topics, plate.kind, device.read(), max(10, round(3 * options.publish_s)), control)
     return MqttDevice(
-        bus, topics, plate.kind, device, device.units(), told if options.home_assistant else None
+        bus, topics, plate.kind, device, device.units(), entities if options.home_assistant else None
     )

@@ -25,12 +25,12 @@ class Screen:
         table.add_column("point")
         table.add_column("value", justify="right")
         table.add_column("unit")
-        told = [point for point in points if point[2] is not None]
+        known = [point for point in points if point[2] is not None]
         most = max(1, self._console.height - _ABOVE_AND_BELOW)
-        for address, name, value, unit in told[:most]:
+        for address, name, value, unit in known[:most]:
             table.add_row(str(address), name, f"{value:,.9g}", unit)
-        if len(told) > most:
-            table.add_row("", f"{len(told) - most} more: make the window higher", "", "")
+        if len(known) > most:
+            table.add_row("", f"{len(known) - most} more: make the window higher", "", "")
         self._live.update(table, refresh=True)
 
 

@@ -62,7 +62,7 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
     support: GridSupport = GridSupport()
 
     def prosumer(self) -> EmulatedProsumer:
-        """The fleet's word for it."""
+        """Prosumer of a fleet that has this device alone."""
         battery, pv = self.kind == "battery", self.kind == "inverter"
         return EmulatedProsumer(
             id=self.name,
@@ -209,7 +209,7 @@ class Standalone:
 
 
 def _models(plate: Nameplate) -> dict[str, Any]:
-    """The fleet's word for a device's SunSpec model."""
+    """Argument of a fleet for the SunSpec model that a device measures with."""
     if not plate.model:
         return {}
     if plate.kind == "inverter" and plate.model in get_args(PvModels):

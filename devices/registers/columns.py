@@ -68,8 +68,8 @@ def decode_column(point: Point, words: NDArray[np.uint16], sf: ArrayLike = 0) ->
         raw = wide.view(">u8").reshape(-1)
     power = np.asarray(sf, dtype=np.float64)
     values = factor * (raw * np.power(10.0, np.maximum(power, 0.0)) / np.power(10.0, np.maximum(-power, 0.0)))
-    told = (raw != layout.absent) | (not point.markers) | (layout.absent == 0)
-    return np.where(told, values, np.nan)
+    is_implemented = (raw != layout.absent) | (not point.markers) | (layout.absent == 0)
+    return np.where(is_implemented, values, np.nan)
 
 
 def _integer_column(point: Point, numbers: NDArray[np.float64], sf: ArrayLike) -> NDArray[np.uint16]:

@@ -7,7 +7,6 @@ what stands in it. Files are checked when they are read, each once per process.
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -122,7 +121,7 @@ def _found(profile: Profile, name: str) -> Point | None:
         return None
 
 
-def as_builtins(profile: Profile) -> dict[str, Any]:
+def as_builtins(profile: Profile) -> dict[str, object]:
     """Everything that a profile says, to be hashed."""
-    found: dict[str, Any] = msgspec.to_builtins(profile)
+    found: dict[str, object] = msgspec.to_builtins(profile)
     return found

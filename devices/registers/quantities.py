@@ -39,7 +39,7 @@ def point_names(terms: Iterable[Term]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for term in terms for name in term.names))
 
 
-def first_told(terms: Iterable[Term], read: Mapping[str, float | None]) -> dict[Term, float]:
+def first_values(terms: Iterable[Term], read: Mapping[str, float | None]) -> dict[Term, float]:
     """For each quantity the first term that tells a value, and that value in the quantity's unit."""
     found: dict[str, tuple[Term, float]] = {}
     for term in terms:

@@ -144,7 +144,7 @@ async def test_a_silent_device_is_held_then_missing_and_never_zero():
 async def test_a_command_that_does_not_take_is_not_acknowledged():
     async with running(BOTH) as (fleet, _, gateway):
         unit = fleet.unit("both", "pv")
-        unit.bank.deaf.add(unit.row)
+        unit.bank.losing_writes.add(unit.row)
         devices = [DeviceSetPoint(device="pv", power_kw=1.0), DeviceSetPoint(device="battery", power_kw=0.2)]
         outcome = await gateway.command("both", devices)
         assert not outcome.ok

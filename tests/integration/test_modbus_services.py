@@ -240,7 +240,7 @@ async def test_a_silent_meter_has_no_energy_and_none_is_counted_twice_when_it_is
 async def test_a_refused_set_point_is_acknowledged_as_such():
     async with stage() as (conductor, fleet):
         unit = fleet.unit("p0", "pv")
-        unit.bank.deaf.add(unit.row)
+        unit.bank.losing_writes.add(unit.row)
         await interval(conductor, 0)
         (refused,) = conductor.latest("Acknowledgement", ok=False)
         assert "123.WMaxLimPct" in refused.detail

@@ -205,10 +205,10 @@ def test_writes_to_measurements_are_refused_and_to_missing_options_ignored():
     assert (pv.bank.words == before).all()
 
 
-def test_a_deaf_device_confirms_and_does_nothing():
+def test_a_device_that_loses_writes_confirms_and_does_nothing():
     fleet = begun(BOTH, pv_kw=4.0)
     pv = fleet.unit("both", "pv")
-    pv.bank.deaf.add(pv.row)
+    pv.bank.losing_writes.add(pv.row)
     write(fleet, "both", "pv", m123_WMaxLimPct=0.0, m123_WMaxLim_Ena=1)
     advance(fleet, pv_kw=4.0)
     assert fleet.pv.p_kw[0] == 4.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devices.client.drivers import Inverter
 from devices.client.unit import Unit
-from devices.emulation.bank import Bank
+from devices.emulation.bank import RegisterBank
 from devices.endpoint import tcp
 from devices.errors import DeviceError, IllegalAddress
 from devices.gateway.actuator import Actuator
@@ -48,7 +48,7 @@ class Registers:
     def __init__(self, models, scale_factors):
         layout = sunspec_layout(models)
         writable = [name for name, point in layout.points.items() if point.rw]
-        self.bank = Bank(layout, 1, writable)
+        self.bank = RegisterBank(layout, 1, writable)
         for name, point in layout.points.items():
             if point.type == "sunssf":
                 self.bank.put(name, scale_factors.get(name, 0))

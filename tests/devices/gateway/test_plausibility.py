@@ -144,7 +144,7 @@ def test_swapped_counters_are_no_new_meter():
 
 def test_export_without_a_source_is_out_of_balance_until_the_end_of_the_interval():
     meter = Meter(battery=True)
-    meter.judge.told("p", [], 0)
+    meter.judge.note_set_points("p", [], 0)
     assert meter.measure(p_kw=-1.0)[1] == ("balance",)
     assert meter.meter(-1.0)[0].quality == "suspect"
     meter.battery_kw = 1.5
@@ -162,7 +162,7 @@ def test_a_fast_clock_is_remarked_after_some_intervals_and_still_settled():
 def test_a_device_that_does_not_follow_is_not_counted_on_for_a_while():
     meter = Meter(battery=True)
     meter.measure()
-    meter.judge.told("p", [DeviceSetPoint(device="battery", power_kw=2.0)], 0)
+    meter.judge.note_set_points("p", [DeviceSetPoint(device="battery", power_kw=2.0)], 0)
     meter.meter(1.0)
     reading, failed = meter.measure()
     assert failed == ("follow",)
@@ -174,10 +174,10 @@ def test_a_device_that_does_not_follow_is_not_counted_on_for_a_while():
     assert qualities == ["good"]
 
 
-@pytest.mark.parametrize(("told_kw", "soc"), [(2.0, 0.0), (-2.0, 1.0)])
-def test_a_battery_at_its_end_is_excused(told_kw, soc):
+@pytest.mark.parametrize(("set_kw", "soc"), [(2.0, 0.0), (-2.0, 1.0)])
+def test_a_battery_at_its_end_is_excused(set_kw, soc):
     meter = Meter(battery=True)
-    meter.judge.told("p", [DeviceSetPoint(device="battery", power_kw=told_kw)], 0)
+    meter.judge.note_set_points("p", [DeviceSetPoint(device="battery", power_kw=set_kw)], 0)
     meter.tick = 1
     state = DeviceState(device="battery", p_kw=0.0, min_kw=0.0, max_kw=0.0, soc=soc)
     assert meter.measure(devices=(state,))[1] == ()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from devices.physics.grid_support import (
     SERVICE_DELAY_S,
-    WINDOWS,
+    TRIPS,
     Protection,
     Terminals,
     respond,
@@ -52,7 +52,7 @@ def test_each_window_clears_at_its_time(v_pu, hz, clearing_s):
     service = protection.pass_time(at(v_pu), hz, 400.0)
     assert service.until_s[0] == pytest.approx(clearing_s)
     assert not protection.connected[0]
-    assert WINDOWS[protection.cause[0]].clearing_s == clearing_s
+    assert TRIPS[protection.cause[0]].clearing_s == clearing_s
 
 
 @given(st.lists(st.floats(0.05, 5.0), min_size=1, max_size=40))

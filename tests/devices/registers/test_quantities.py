@@ -3,7 +3,7 @@
 import pytest
 
 from devices.registers.profiles import load_profile
-from devices.registers.quantities import Term, first_told, point_names, terms_of
+from devices.registers.quantities import Term, first_values, point_names, terms_of
 from devices.registers.ratings import Ratings, percent_of
 
 POWER = Term("p_kw", ("power",), 0.001)
@@ -21,7 +21,7 @@ PHASES = Term("p_kw", ("l1", "l2", "l3"), 0.001)
     ],
 )
 def test_the_first_term_that_tells_a_value_counts(read, expected):
-    assert first_told((POWER, PHASES), read) == expected
+    assert first_values((POWER, PHASES), read) == expected
 
 
 def test_terms_bring_points_to_the_unit_of_their_quantity():
