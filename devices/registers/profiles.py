@@ -111,6 +111,9 @@ def _commands_wrong(profile: Profile) -> str | None:
                 return f"commands: {name} is no point that may be written; add rw = true or correct the name"
             if what in ("power", "fallback power") and conversion(point.unit, "kW") is None:
                 return f"commands: {name} is in {point.unit}, so it can hold no power; correct its unit"
+            if profile.modbus.write_function == 6 and word_count(point) > 1:
+                # Between its words the register would hold a power that nobody has asked for.
+                return f"commands: modbus.write_function 6 writes the registers of {name} one by one; use 16"
     return None
 
 

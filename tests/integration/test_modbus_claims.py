@@ -51,3 +51,13 @@ async def test_a_latecomer_that_writes_over_a_claim_does_not_get_the_device():
         with pytest.raises(AlreadyClaimed, match="commanded by run first"):
             async with claimed(broker.url, "second", DEVICE):
                 pass
+
+
+async def test_a_serial_line_is_one_device_by_whatever_name(tmp_path):
+    line = tmp_path / "ttyUSB0"
+    line.touch()
+    (tmp_path / "by-id").symlink_to(line)
+    async with mosquitto() as broker, claimed(broker.url, "first", parse_endpoint(f"rtu://{line}/1", "x")):
+        with pytest.raises(AlreadyClaimed, match="commanded by run first"):
+            async with claimed(broker.url, "second", parse_endpoint(f"rtu://{tmp_path}/by-id/1", "x")):
+                pass

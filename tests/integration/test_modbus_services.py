@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from broker import messages
 from broker.client.memory import Delivery, MemoryBroker
 from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step, Stop, columns
 from broker.node import Node, serve
@@ -365,3 +366,26 @@ async def test_an_error_in_a_service_brings_armed_hardware_to_its_safe_value():
         unit = fleet.unit("p1", "battery")
         assert float(unit.bank.get("704.WSet")[unit.row]) == -500.0
         await gateway.close()
+
+
+async def test_a_stop_goes_on_and_is_answered_where_it_cannot_be_written_down(tmp_path):
+    (tmp_path / "stopped.new").mkdir()
+    fleet = Fleet(PROSUMERS)
+    broker = MemoryBroker()
+    async with fleet.serving() as live, broker.connect("gateway") as gate, broker.connect("op") as bus:
+        limits = SetPointLimits(real=True, min_kw=-3.0, max_kw=3.0, safe_kw=-0.5)
+        gateway = Gateway([msgspec.structs.replace(live["p1"], battery_limits=limits)])
+        node = Node(gate, "r", "gateway")
+        service = GatewayService(node, gateway, record=tmp_path / "stopped.json")
+        await bus.subscribe(node.topics.stopped("gateway"))
+        serving = asyncio.create_task(service.run())
+        await asyncio.sleep(0.1)
+        service.stop_now("key", "smoke")
+        async with asyncio.timeout(5.0):
+            answer = messages.decode((await anext(aiter(bus.messages()))).payload)
+        assert (answer.by, answer.reason, answer.safe, answer.failed) == ("key", "smoke", answer.devices, [])
+        assert not serving.done()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        await gateway.close()
+    assert not (tmp_path / "stopped.json").exists()

@@ -103,6 +103,7 @@ def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
         (METER + BATTERY + "armed = true\n", "its envelope is a single value"),
         (METER + BATTERY + "min_kw = 1.0\n", "min_kw = 1 is above max_kw = 0"),
         (METER + BATTERY + ARMED + "safe_kw = 9.0\n", "safe_kw = 9 is outside"),
+        (METER + PV + "armed = true\nmin_kw = -3.0\nmax_kw = -1.0\nsafe_kw = -1.0\n", "PV only generates"),
         (SERIAL + SERIAL.replace("sdm630", "sunspec-pv").replace("9600", "19200"), "has other settings"),
         (METER + PV.replace("/2", "/1"), "unit 1 at 10.0.0.5:502 is named before"),
         (PV, "an emulated meter cannot see"),

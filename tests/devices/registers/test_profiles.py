@@ -108,6 +108,17 @@ def test_what_is_wrong_with_a_profile_is_said_in_one_line(tmp_path, change, comp
     assert "\n" not in str(caught.value)
 
 
+def test_a_set_point_of_several_registers_is_never_written_one_by_one(tmp_path):
+    text = GOOD.replace('order = "low first"', 'order = "low first"\nwrite_function = 6').replace(
+        'unit = "s", rw = true }',
+        'unit = "s", rw = true }\nlimit = { at = 90, type = "int32", unit = "W", rw = true }\n'
+        '[[commands.set]]\nwrites = [{ limit = "power" }]' + RELEASE,
+    )
+    with pytest.raises(MapError, match="write_function 6 writes the registers of limit one by one; use 16"):
+        write(tmp_path, text)
+    assert write(tmp_path, text.replace("write_function = 6", "write_function = 16")).commands.set
+
+
 def test_a_missing_profile_is_named_with_those_there_are(tmp_path):
     with pytest.raises(MapError, match="no profile 'nosuch' among sdm630, sunspec-battery"):
         load_profile("nosuch", tmp_path)

@@ -20,7 +20,9 @@ from cosim.emergency import Whereabouts, kept_stop, stop_run
 from tests.integration.plain_modbus import tcp_server
 from tests.integration.sunspec_images import Inverter, address_of, pv_image
 
-COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
+# Whoever runs the tests may ignore hang-ups, which a process inherits.
+START = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); from cosim.cli import main; main()"
+COMMAND = [sys.executable, "-c", START]
 LIMIT, REVERT, ENABLE = 5, 7, 9
 HARDWARE = """
 [[devices]]
