@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.feeder.circuit import AcState, Complexes, Floats
+from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 VOLTAGE_TOLERANCE_PU = 1e-4
 CURRENT_TOLERANCE_PCT = 0.1
-LINEAR_TOLERANCE_PU = 1e-4
 # Rows are kept unless they miss their limits by more than rounding could hide (pu or % of rating).
 _SCREENING_MARGIN = 1e-9
 # Conductors whose facets are looked at together, which bounds the memory that a large feeder takes.
@@ -213,8 +213,8 @@ def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgemen
     Returns
     -------
     Judgement
-        Confirmed if AC keeps the limits within 1e-4 pu and 0.1 % of rating, and the model's voltages lie
-        within 1e-4 pu of AC.
+        Confirmed if AC keeps the limits within ``VOLTAGE_TOLERANCE_PU`` and ``CURRENT_TOLERANCE_PCT``, and
+        the model's voltages lie within ``LINEAR_TOLERANCE_PU`` of AC.
     """
     error_pu = None
     if lin is not None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from cosim.feeder.linear import VOLTAGE_TOLERANCE_PU
 from cosim.report import figures
 from cosim.report.comparison import compare
 from cosim.report.condense import condense, local_times, means, spread, stride_of
@@ -30,6 +29,7 @@ from cosim.results.directory import REPORT
 from cosim.results.entries import KINDS
 from cosim.results.reader import Run, load
 from cosim.results.summary import Summary
+from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,7 +257,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "totals": figures.totals(summary.cost),
         "savings": figures.savings(x, points, hours),
         "head": figures.head_power(x, points),
-        "error": figures.linear_error(x, points, VOLTAGE_TOLERANCE_PU),
+        "error": figures.linear_error(x, points, LINEAR_TOLERANCE_PU),
         "durations": figures.durations(x, points),
     }
 
