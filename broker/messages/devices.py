@@ -13,6 +13,12 @@ from broker.messages.header import Message
 
 Quality = Literal["good", "suspect", "held", "missing"]
 
+ControllableKind = Literal["pv", "battery"]
+"""Devices that take set-points."""
+
+DeviceKind = Literal["meter", ControllableKind]
+"""All devices that a live prosumer may have."""
+
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """One controllable device: measured power (+ generates) and what it can do in the next interval [kW].
@@ -21,7 +27,7 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     when it was last read [s since epoch].
     """
 
-    device: Literal["pv", "battery"]
+    device: ControllableKind
     p_kw: Kw | None
     min_kw: Kw | None
     max_kw: Kw | None
@@ -66,7 +72,7 @@ class DeviceSetPoint(msgspec.Struct, frozen=True, kw_only=True):
     ``pv``: the most it may generate [kW], ``None`` lifts the limit; ``battery``: power [kW], + discharges.
     """
 
-    device: Literal["pv", "battery"]
+    device: ControllableKind
     power_kw: Kw | None
 
 

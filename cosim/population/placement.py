@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from broker.messages.devices import DeviceKind
 from cosim.population.members import Population
 from cosim.scenario import Scenario, ScenarioError
 from cosim.scenario.hardware import DeviceEntry
@@ -17,7 +18,6 @@ from devices.endpoint import Endpoint, LiveProsumer, parse_endpoint
 from devices.errors import DeviceError
 from devices.limits import SetPointLimits
 from devices.registers.profiles import load_profile
-from devices.registers.schema import Kind
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ExternalDevice:
     """One device outside the run."""
 
     entry: DeviceEntry
-    kind: Kind
+    kind: DeviceKind
     endpoint: Endpoint
 
     @property
@@ -60,7 +60,7 @@ class DevicePlacement:
         Folder of the user's profiles.
     """
 
-    external: Mapping[str, Mapping[Kind, ExternalDevice]]
+    external: Mapping[str, Mapping[DeviceKind, ExternalDevice]]
     profiles: Path | None
 
     @property
@@ -69,7 +69,7 @@ class DevicePlacement:
         return [each for kinds in self.external.values() for each in kinds.values() if each.is_real]
 
     @property
-    def followers(self) -> dict[str, Mapping[Kind, ExternalDevice]]:
+    def followers(self) -> dict[str, Mapping[DeviceKind, ExternalDevice]]:
         """Prosumers whose devices are emulated in another process that follows the run's clock."""
         return {
             name: kinds
@@ -114,7 +114,7 @@ def place_devices(scenario: Scenario, people: Population) -> DevicePlacement:
     """
     folder = Path(scenario.live.profiles) if scenario.live.profiles else None
     owned = {people.id[k]: _owned(people, k) for k in range(people.size) if people.live[k]}
-    found: dict[str, dict[Kind, ExternalDevice]] = defaultdict(dict)
+    found: dict[str, dict[DeviceKind, ExternalDevice]] = defaultdict(dict)
     for number, entry in enumerate(scenario.devices, start=1):
         where = f"[[devices]] {number} ({entry.prosumer})"
         try:
@@ -132,15 +132,17 @@ def place_devices(scenario: Scenario, people: Population) -> DevicePlacement:
     return DevicePlacement(dict(found), folder)
 
 
-def _owned(people: Population, k: int) -> set[Kind]:
-    owned: set[Kind] = {"meter"}
+def _owned(people: Population, k: int) -> set[DeviceKind]:
+    owned: set[DeviceKind] = {"meter"}
     owned |= {"pv"} if people.pv_kwp[k] > 0.0 else set()
     owned |= {"battery"} if people.battery_kwh[k] > 0.0 else set()
     return owned
 
 
 def _entry_wrong(
-    new: ExternalDevice, owned: Mapping[str, set[Kind]], found: Mapping[str, Mapping[Kind, ExternalDevice]]
+    new: ExternalDevice,
+    owned: Mapping[str, set[DeviceKind]],
+    found: Mapping[str, Mapping[DeviceKind, ExternalDevice]],
 ) -> str | None:
     """What cannot be true of an entry, given what live prosumers own and the entries before."""
     name, link = new.entry.prosumer, new.endpoint.link
@@ -166,7 +168,7 @@ def _observed(live: LiveProsumer) -> dict[str, SetPointLimits]:
     }
 
 
-def _envelope_wrong(entry: DeviceEntry, kind: Kind) -> str | None:
+def _envelope_wrong(entry: DeviceEntry, kind: DeviceKind) -> str | None:
     if kind == "meter" or entry.clock == "run":
         return None
     if entry.min_kw > entry.max_kw:
@@ -178,7 +180,7 @@ def _envelope_wrong(entry: DeviceEntry, kind: Kind) -> str | None:
     return None
 
 
-def _group_wrong(kinds: Mapping[Kind, ExternalDevice], owned: set[Kind]) -> str | None:
+def _group_wrong(kinds: Mapping[DeviceKind, ExternalDevice], owned: set[DeviceKind]) -> str | None:
     """What cannot be true of all devices of one prosumer together."""
     if "meter" not in kinds:
         return "an emulated meter cannot see an inverter outside the run; name its meter too"

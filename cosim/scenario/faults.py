@@ -4,8 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from broker.messages.devices import DeviceKind
 from cosim.scenario.units import ONE, NotNegative, Share
-from devices.faults.fault import FaultKind, Role
+from devices.faults.fault import FaultKind
 
 
 class FaultOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -15,7 +16,7 @@ class FaultOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         FaultKind,
         Meta(description="What goes wrong."),
     ]
-    device: Annotated[Role, Meta(description="At which device.")] = "meter"
+    device: Annotated[DeviceKind, Meta(description="At which device.")] = "meter"
     prosumers: Annotated[
         tuple[str, ...],
         Meta(description="At which live prosumers; none: as many as `share` says are drawn."),

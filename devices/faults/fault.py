@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from broker.messages.devices import DeviceKind
+
 FaultKind = Literal[
     "silent",
     "slow",
@@ -18,9 +20,7 @@ FaultKind = Literal[
     "lost",
     "reboot",
 ]
-Role = Literal["meter", "pv", "battery"]
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
-ROLES: tuple[Role, ...] = get_args(Role)
 
 _READINGS = frozenset({"spike", "sign", "scale", "clock"})
 _COMMANDS = frozenset({"ignored", "lost"})
@@ -48,7 +48,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: FaultKind
     prosumer: str
-    device: Role
+    device: DeviceKind
     first: int
     last: int
     size: float = 0.0
@@ -58,7 +58,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         return self.first <= tick <= self.last
 
 
-def can_have(kind: FaultKind, device: Role) -> bool:
+def can_have(kind: FaultKind, device: DeviceKind) -> bool:
     """Whether a fault makes sense at a device: only meters give readings, only inverters take commands."""
     if kind in _READINGS:
         return device == "meter"

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from broker.messages import DeviceSetPoint, DeviceState
+from broker.messages.devices import ControllableKind
 from devices.client.connection import Connection, Counts
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
 from devices.client.unit import Unit
@@ -20,7 +21,6 @@ from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.gateway.actuator import Actuator, attempt
 from devices.gateway.polling import (
-    Device,
     Memory,
     PollItem,
     PollResult,
@@ -90,7 +90,7 @@ class Gateway:
         self._connections: dict[Link, Connection] = {}
         self._queues: dict[Connection, list[PollItem]] = {}
         self._chains = Chains()
-        self._devices: dict[str, dict[Device, Actuator]] = {}
+        self._devices: dict[str, dict[ControllableKind, Actuator]] = {}
         self._readers: dict[str, Meter] = {}
         for prosumer in self.prosumers:
             self._equip(prosumer)
@@ -281,7 +281,7 @@ class Gateway:
             **msgspec.structs.asdict(meter),
         )
 
-    def _state(self, prosumer: str, device: Device, values: InverterValues | None) -> DeviceState:
+    def _state(self, prosumer: str, device: ControllableKind, values: InverterValues | None) -> DeviceState:
         actuator, memory = self._devices[prosumer][device], self._states[prosumer, device]
         quality, known = memory.remember(values)
         known = known or InverterValues(None, None, None)
@@ -298,7 +298,7 @@ class Gateway:
             read_at=memory.read_at,
         )
 
-    def _actuator(self, prosumer: str, device: Device) -> Actuator:
+    def _actuator(self, prosumer: str, device: ControllableKind) -> Actuator:
         found = self._devices.get(prosumer, {}).get(device)
         if found is None:
             raise MissingControl(f"prosumer {prosumer} has no such device; correct the set-point")

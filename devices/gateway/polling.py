@@ -3,25 +3,25 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from broker.messages import Quality
+from broker.messages.devices import ControllableKind
 from devices.client.connection import Connection
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
 from devices.errors import DeviceError
 from devices.gateway.actuator import Actuator
 
 V = TypeVar("V")
-Device = Literal["pv", "battery"]
 
 
 class PollResult(msgspec.Struct):
     """What one poll has brought in so far; one line for each device that failed, or that others wrote to."""
 
     meters: dict[str, MeterValues] = {}
-    inverters: dict[tuple[str, Device], InverterValues] = {}
+    inverters: dict[tuple[str, ControllableKind], InverterValues] = {}
     problems: list[str] = []
     overwritten: list[str] = []
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from broker.messages.devices import DeviceKind
 from devices.emulation.battery import BatteryModels
 from devices.emulation.fleet import Fleet
 from devices.emulation.meter_face import MeterModel
@@ -22,7 +23,7 @@ from devices.program.state_file import load_state, restore, save_state, snapshot
 from devices.registers.profiles import load_profile
 
 Kind = Literal["meter", "inverter", "battery"]
-ROLES: dict[Kind, str] = {"meter": "meter", "inverter": "pv", "battery": "battery"}
+ROLES: dict[Kind, DeviceKind] = {"meter": "meter", "inverter": "pv", "battery": "battery"}
 # A step after a pause, as of a computer asleep, is not played in one piece.
 _LONGEST_STEP_S = 60.0
 

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from broker.messages.devices import DeviceKind
 from devices.registers.models import sunspec_point
 from devices.registers.points import Point, WordOrder
 
-Kind = Literal["meter", "pv", "battery"]
 Argument = Literal[
     "power",
     "percent of rating",
@@ -25,7 +25,7 @@ Argument = Literal[
     "fallback enable",
 ]
 
-QUANTITIES: dict[Kind, dict[str, str]] = {
+QUANTITIES: dict[DeviceKind, dict[str, str]] = {
     "meter": {
         "p_kw": "kW",
         "q_kvar": "kvar",
@@ -47,7 +47,7 @@ QUANTITIES: dict[Kind, dict[str, str]] = {
         "discharge_kw": "kW",
     },
 }
-REQUIRED: dict[Kind, tuple[str, ...]] = {
+REQUIRED: dict[DeviceKind, tuple[str, ...]] = {
     "meter": ("p_kw", "import_kwh"),
     "pv": ("p_kw",),
     "battery": ("p_kw", "soc"),
@@ -138,7 +138,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     title: str
-    kind: Kind
+    kind: DeviceKind
     source: str
     quantities: dict[str, str | tuple[str, ...]]
     modbus: Access = Access()
