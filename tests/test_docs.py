@@ -129,6 +129,23 @@ def test_architecture_says_what_every_room_holds():
     assert len(said) == len(set(said))
 
 
+def test_every_term_of_the_glossary_stands_once_with_its_place_in_the_code():
+    section = text_of(ROOT / "docs" / "nomenclature.md").partition("## Glossary\n")[2].partition("\n## ")[0]
+    terms, _, words = section.partition("### Words that are kept")
+    rows = [row.strip("| ").split(" | ") for row in re.findall(r"^\|.*\|$", terms, re.MULTILINE)]
+    rows = [row for row in rows if row[0] not in ("Term", "---")]
+    assert len(rows) > 60
+    assert len({row[0] for row in rows}) == len(rows)
+    for term, meaning, where in rows:
+        assert meaning.endswith("."), f"{term} has no whole sentence"
+        places = re.findall(r"`([^`]+)`", where)
+        assert places, f"{term} has no place"
+        for place in places:
+            assert CODE.fullmatch(place), f"{term}: {place} is no module"
+            assert names_code(place), f"{term}: there is no {place}"
+    assert "| settle | " in words
+
+
 @pytest.mark.parametrize("folder", [*PACKAGES, "benchmarks", "scenarios", "scripts", "tests"])
 def test_files_that_the_source_names_are_there(folder):
     for source in (ROOT / folder).rglob("*.py"):

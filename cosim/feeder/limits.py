@@ -7,7 +7,6 @@ import numpy as np
 from cosim.feeder.circuit import AcState, FeederLayout
 from cosim.feeder.linear import Limits
 from cosim.feeder.settings import VoltageClass
-from cosim.feeder.violation_hours import beyond
 
 
 class LimitSettings(Protocol):
@@ -66,7 +65,7 @@ def limits_of(settings: LimitSettings, layout: FeederLayout) -> Limits:
 
 def beyond_at_start(state: AcState, limits: Limits) -> list[str]:
     """A sentence on voltages that a feeder breaks already at its own loads; none where it keeps them."""
-    under, over, _ = beyond(state, limits)
+    under, over, _ = limits.beyond(state)
     broken = np.flatnonzero((under > 0) | (over > 0))
     if not broken.size:
         return []

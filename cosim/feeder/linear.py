@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.feeder.circuit import AcState, Complexes, Floats
+from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 VOLTAGE_TOLERANCE_PU = 1e-4
 CURRENT_TOLERANCE_PCT = 0.1
-LINEAR_TOLERANCE_PU = 1e-4
 # Rows are kept unless they miss their limits by more than rounding could hide (pu or % of rating).
 _SCREENING_MARGIN = 1e-9
 # Conductors whose facets are looked at together, which bounds the memory that a large feeder takes.
@@ -92,6 +92,24 @@ class Limits:
     def loading(self, current_a: Complexes) -> Floats:
         """Branch currents as shares of their ratings ``(b,)``; 0 where there is no rating."""
         return np.abs(current_a) / self.rating_a
+
+    def beyond(self, state: AcState) -> tuple[Floats, Floats, Floats]:
+        """How far a state is beyond the limits that it misses by more than their tolerances; 0 elsewhere.
+
+        Returns
+        -------
+        tuple
+            Voltage below and above the limits ``(n,)`` [pu], and current above the ratings as a share of them
+            ``(b,)``.
+        """
+        under = _beyond(self.voltage_min_pu - state.v_pu, VOLTAGE_TOLERANCE_PU)
+        over = _beyond(state.v_pu - self.voltage_max_pu, VOLTAGE_TOLERANCE_PU)
+        loading = np.where(np.isfinite(self.rating_a), self.loading(state.current_a), 0.0)
+        return under, over, _beyond(loading - 1.0, CURRENT_TOLERANCE_PCT / 100.0)
+
+
+def _beyond(amount: Floats, tolerance: float) -> Floats:
+    return np.where(amount > tolerance, amount, 0.0)
 
 
 @dataclass(frozen=True)
@@ -213,18 +231,17 @@ def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgemen
     Returns
     -------
     Judgement
-        Confirmed if AC keeps the limits within 1e-4 pu and 0.1 % of rating, and the model's voltages lie
-        within 1e-4 pu of AC.
+        Confirmed if AC keeps the limits within ``VOLTAGE_TOLERANCE_PU`` and ``CURRENT_TOLERANCE_PCT``, and
+        the model's voltages lie within ``LINEAR_TOLERANCE_PU`` of AC.
     """
     error_pu = None
     if lin is not None:
         error = np.abs(lin.predict_v_pu(state.net_kw, state.net_kvar) - state.v_pu)
         # What no source feeds has no voltage.
         error_pu = float(np.max(error, initial=0.0, where=~np.isnan(error)))
-    beyond_pu = np.maximum(limits.voltage_min_pu - state.v_pu, state.v_pu - limits.voltage_max_pu)
-    beyond_pct = 100.0 * (limits.loading(state.current_a) - 1.0)
-    over_v = np.flatnonzero(beyond_pu > VOLTAGE_TOLERANCE_PU)
-    over_i = np.flatnonzero(beyond_pct > CURRENT_TOLERANCE_PCT)
+    under, over, excess = limits.beyond(state)
+    beyond_pu, beyond_pct = np.maximum(under, over), 100.0 * excess
+    over_v, over_i = np.flatnonzero(beyond_pu), np.flatnonzero(beyond_pct)
     violations = [Violation(state.nodes[i], "voltage", float(beyond_pu[i])) for i in over_v] + [
         Violation(state.branches[i], "congestion", float(beyond_pct[i])) for i in over_i
     ]

@@ -15,7 +15,6 @@ from cosim.feeder.circuit import AcState, FeederError, Floats, PowerFlowError
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.linear import (
-    LINEAR_TOLERANCE_PU,
     Judgement,
     Linearisation,
     NetworkRows,
@@ -26,6 +25,7 @@ from cosim.feeder.linear import (
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.violation_hours import violation_hours
+from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 _OVER_LAMS = ("net_kw", "load_kvar", "inverter_kvar", "low_kw", "high_kw")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from cosim.feeder.circuit import AcState, Floats
 from cosim.feeder.controls import ControlRun
-from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Limits
+from cosim.feeder.linear import Limits
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,13 @@ def violation_hours(run: ControlRun, limits: Limits, branch_base_kv: Floats) -> 
 
 
 def beyond(state: AcState, limits: Limits) -> tuple[Floats, Floats, Floats]:
-    """How far a state is beyond limits that it misses by more than the tolerance.
+    """How far a state is beyond limits, as `Limits.beyond`, with currents in A.
 
     Returns
     -------
     tuple
         Voltage below and above the limits ``(n,)`` [pu], and current above the ratings ``(b,)`` [A].
     """
-    under = _beyond(limits.voltage_min_pu - state.v_pu, VOLTAGE_TOLERANCE_PU)
-    over = _beyond(state.v_pu - limits.voltage_max_pu, VOLTAGE_TOLERANCE_PU)
-    loading = np.where(np.isfinite(limits.rating_a), limits.loading(state.current_a), 0.0)
-    excess = _beyond(loading - 1.0, CURRENT_TOLERANCE_PCT / 100.0)
+    under, over, excess = limits.beyond(state)
     over_a = np.multiply(excess, limits.rating_a, out=np.zeros_like(excess), where=excess > 0)
     return under, over, over_a
-
-
-def _beyond(amount: Floats, tolerance: float) -> Floats:
-    return np.where(amount > tolerance, amount, 0.0)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from cosim.feeder.linear import VOLTAGE_TOLERANCE_PU
 from cosim.report import figures
 from cosim.report.comparison import compare
 from cosim.report.condense import condense, local_times, means, spread, stride_of
@@ -30,6 +29,7 @@ from cosim.results.directory import REPORT
 from cosim.results.entries import KINDS
 from cosim.results.reader import Run, load
 from cosim.results.summary import Summary
+from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +124,7 @@ def key_figures(summary: Summary) -> list[KeyFigure]:
     counts, cost, volts, ac = summary.intervals, summary.cost, summary.voltage_pu, summary.ac
     settlement, messages, modbus = summary.settlement, summary.messages, summary.modbus
     proof, kpis = summary.certificate, summary.kpis
-    lost, saved = sum(messages.faulty.values()), cost.saved
+    saved = cost.saved
     return [
         KeyFigure(
             "confirmed by AC power flow",
@@ -183,8 +183,8 @@ def key_figures(summary: Summary) -> list[KeyFigure]:
         KeyFigure(
             "messages",
             f"{messages.received:,}",
-            f"received; {lost:,} lost, doubled, late or rejected",
-            not lost,
+            f"received; {messages.faults_told}",
+            not any(messages.faulty.values()),
         ),
         KeyFigure(
             "Modbus transactions",
@@ -257,7 +257,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "totals": figures.totals(summary.cost),
         "savings": figures.savings(x, points, hours),
         "head": figures.head_power(x, points),
-        "error": figures.linear_error(x, points, VOLTAGE_TOLERANCE_PU),
+        "error": figures.linear_error(x, points, LINEAR_TOLERANCE_PU),
         "durations": figures.durations(x, points),
     }
 

@@ -219,6 +219,12 @@ class MessageCounts(msgspec.Struct, frozen=True, kw_only=True):
         """Counts of what should not be, by name."""
         return {name: getattr(self, name) for name in self.__struct_fields__[2:]}
 
+    @property
+    def faults_told(self) -> str:
+        """Faults that there were, in words, with their counts."""
+        found = [f"{count:,} {name}" for name, count in self.faulty.items() if count]
+        return ", ".join(found) or "no faults"
+
 
 class ModbusCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Modbus transactions of the gateways."""

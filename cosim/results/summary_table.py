@@ -131,7 +131,6 @@ def _indicators(kpis: Indicators, savings: SavingFigures) -> list[_Line]:
 def _machinery(summary: Summary) -> list[_Line]:
     messages, modbus, seconds = summary.messages, summary.modbus, summary.seconds
     faults = messages.faulty
-    counted = ", ".join(f"{count:,} {name}" for name, count in faults.items())
     sent = f"{messages.sent:,} sent, {messages.received:,} received"
     registers = f"{modbus.reads:,} reads, {modbus.writes:,} writes, {modbus.errors:,} errors"
     spread = seconds.interval
@@ -139,7 +138,7 @@ def _machinery(summary: Summary) -> list[_Line]:
     return [
         *_faults(summary),
         _Line("broker", summary.provenance.broker),
-        _Line("messages", f"{sent}; {counted}", not any(faults.values())),
+        _Line("messages", f"{sent}; {messages.faults_told}", not any(faults.values())),
         _Line("Modbus", f"{registers}; {summary.live_devices:,} live devices", not modbus.errors),
         _set_points(summary.set_points),
         _Line("time", f"{seconds.total:.1f} s; {each}"),

@@ -17,9 +17,7 @@ from market.participants.roster import Terms
 from market.solver.reactive import clear_with_inverters, widened
 from market.solver.relaxation import HEAD, give_way, relax
 from market.solver.wam import WamClearing, clear_wam
-
-TRUE_PU = 1e-4
-"""Distance from AC power flow within which a linear model counts as true."""
+from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 _UNIT = {HEAD: " kW"}
 
@@ -100,7 +98,7 @@ def is_least_violation(relaxed: Mapping[str, float], linear_error_pu: float | No
     linear_error_pu
         Distance of the linear model from AC power flow [pu]; ``None`` where it is not known.
     """
-    return bool(relaxed) and linear_error_pu is not None and linear_error_pu <= TRUE_PU
+    return bool(relaxed) and linear_error_pu is not None and linear_error_pu <= LINEAR_TOLERANCE_PU
 
 
 def outcome_fields(clearing: WamClearing, row_name: list[str]) -> dict[str, Any]:

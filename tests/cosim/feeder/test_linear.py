@@ -198,3 +198,26 @@ def test_violations_are_named_summed_and_ranked():
 
 def test_loading_is_zero_where_there_is_no_rating():
     np.testing.assert_allclose(limits().loading(np.array([75j, -300, 9e9])), [0.5, 2.0, 0.0])
+
+
+@pytest.mark.parametrize(("share", "counts"), [(0.5, False), (1.5, True)])
+def test_what_is_beyond_a_limit_is_what_is_named_a_violation(share, counts):
+    lin = model(6)
+    inside = state_at(lin, lin.net_kw)
+    v_pu, current_a = np.full(inside.v_pu.size, 1.0), np.full(inside.current_a.size, 40.0 + 0j)
+    v_pu[0], v_pu[-1] = 0.95 - share * 1e-4, np.nan
+    current_a[0] = 100.0 * (1.0 + share * 1e-3)
+    state = replace(inside, v_pu=v_pu, current_a=current_a)
+    bounds = Limits(0.95, 1.05, np.full(current_a.size, 100.0))
+    under, over, excess = bounds.beyond(state)
+    assert (np.count_nonzero(under), np.count_nonzero(over)) == (int(counts), 0)
+    assert np.count_nonzero(excess) == int(counts)
+    found = {(each.name, each.kind): each.amount for each in check(state, lin, bounds).violations}
+    assert found == (
+        {
+            (state.nodes[0], "voltage"): pytest.approx(under[0]),
+            (state.branches[0], "congestion"): pytest.approx(100.0 * excess[0]),
+        }
+        if counts
+        else {}
+    )

@@ -13,6 +13,7 @@ from rich.console import Console
 from broker.messages import Traffic
 from cosim.control.pacing import Lag
 from cosim.recording.summary import RunRecord, build_summary
+from cosim.report.page import key_figures
 from cosim.results.columns import INTERVALS
 from cosim.results.economics import cost_figures
 from cosim.results.figures import CERTIFICATE, CertificateCounts, VoltageRange
@@ -208,6 +209,16 @@ def test_a_clean_run_shows_no_red():
     text = shown(summarised(clean, traffic=[Traffic(sent=5, received=5)]))
     assert RED not in text
     assert "600 entries sum to 0 µ$" in text
+
+
+def test_messages_that_a_service_failed_on_are_shown_with_the_other_faults():
+    summary = summarised(three_intervals(), traffic=[Traffic(sent=5, received=5, late=1200, quarantined=2)])
+    assert summary.messages.faults_told == "1,200 late, 2 quarantined"
+    assert "5 received; 1,200 late, 2 quarantined" in shown(summary)
+    (told,) = [figure for figure in key_figures(summary) if figure.label == "messages"]
+    assert (told.note, told.good) == ("received; 1,200 late, 2 quarantined", False)
+    clean = summarised(three_intervals(), traffic=[Traffic(sent=5, received=5)])
+    assert "5 received; no faults" in shown(clean)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,4 @@
+"""Tolerances on which the market and the feeder must agree, and neither knows the other."""
+
+LINEAR_TOLERANCE_PU = 1e-4
+"""How far voltages of a linear model may be from AC power flow for the model to count as true [pu]."""
