@@ -20,7 +20,7 @@ from market.rounds.estimates import NOISE_KW, Estimate
 from market.rounds.record import Record
 from market.solver.wam import WamClearing
 
-SETTLED_KW = 1e-6
+SAME_KW = 1e-6
 """Powers this near are the same."""
 
 LAM_ROUNDS = 500
@@ -114,8 +114,8 @@ class LamLevel:
         self.record.forget(who)
         self.bids.forget(who)
 
-    def settle(
-        self, wam_price: Floats, tolerance_kw: float = SETTLED_KW, rounds: int = LAM_ROUNDS
+    def find_bids(
+        self, wam_price: Floats, tolerance_kw: float = SAME_KW, rounds: int = LAM_ROUNDS
     ) -> Generator[Question, Answers, Answers]:
         """Ask members until each LAM knows what it would buy at a wide-area price.
 
@@ -124,7 +124,7 @@ class LamLevel:
         wam_price
             Price of the wide area, ``(M,)`` [$/kWh].
         tolerance_kw
-            Answers this near to what was expected settle a LAM.
+            Answers this near to what was expected need no further round.
         rounds
             Bound on rounds.
 
@@ -140,21 +140,21 @@ class LamLevel:
             The bound on rounds was reached; names what was left.
         """
         nobody = np.zeros(wam_price.size, dtype=bool)
-        yield from self._agree(lambda: self.target(wam_price), nobody, tolerance_kw, rounds)
+        yield from self._ask_until_agreed(lambda: self.target(wam_price), nobody, tolerance_kw, rounds)
         net_kw, _ = self.target(wam_price)
         self.bids.keep(np.arange(net_kw.size), wam_price, net_kw)
         return Answers(net_kw, CurveResponse(self.seen_by_wam).at(wam_price)[1])
 
-    def meet(
+    def find_prices(
         self,
         net_kw: Floats,
         wam_price: Floats,
-        tolerance_kw: float = SETTLED_KW,
+        tolerance_kw: float = SAME_KW,
         rounds: int = LAM_ROUNDS,
     ) -> Generator[Question, Answers, None]:
         """Ask members until the local prices are known at which they take what was cleared for their LAMs.
 
-        A LAM that was cleared for what it bid has settled already.
+        A LAM that was cleared for what it bid knows its price already.
 
         Parameters
         ----------
@@ -164,33 +164,33 @@ class LamLevel:
         Returns
         -------
         generator
-            As `settle`, but returns nothing.
+            As `find_bids`, but returns nothing.
 
         Raises
         ------
         NotConverged
-            As `settle`.
+            As `find_bids`.
         """
         as_bid = self.bids.agrees(wam_price, net_kw, tolerance_kw * self.estimate.fineness)
         # What was cleared may miss a flat part of the response by the tolerance, and so may the answer there.
-        yield from self._agree(
+        yield from self._ask_until_agreed(
             lambda: (net_kw, self.price_for(net_kw, wam_price, tolerance_kw)),
             as_bid,
             2 * tolerance_kw,
             rounds,
         )
 
-    def _agree(
-        self, aim: Callable[[], tuple[Floats, Floats]], settled: Bools, tolerance_kw: float, rounds: int
+    def _ask_until_agreed(
+        self, aim: Callable[[], tuple[Floats, Floats]], known: Bools, tolerance_kw: float, rounds: int
     ) -> Generator[Question, Answers, None]:
         """Ask until answers are what is aimed at: net purchases, and local prices that should bring them.
 
-        LAMs ``settled``, ``(M,)``, are not asked.
+        LAMs whose prices are ``known``, ``(M,)``, are not asked.
         """
         near_kw = tolerance_kw * self.estimate.fineness
         for _ in range(rounds):
             net_kw, price = aim()
-            who = np.flatnonzero(~(settled | self.record.agrees(price, net_kw, near_kw)))
+            who = np.flatnonzero(~(known | self.record.agrees(price, net_kw, near_kw)))
             if who.size == 0:
                 return
             answers = yield Question(who, price[who])
@@ -238,7 +238,7 @@ class WamLevel:
         self,
         clear: Callable[[Curves], WamClearing],
         cut_off: Sequence[int] = (),
-        tolerance_kw: float = SETTLED_KW,
+        tolerance_kw: float = SAME_KW,
         rounds: int = WAM_ROUNDS,
     ) -> Generator[WamClearing, Answers, WamClearing]:
         """Clear and ask the LAMs until each would take what was cleared for it.

@@ -17,7 +17,7 @@ from market.rounds.driver import drive
 from market.rounds.estimates import Form, estimate_for
 from market.rounds.levels import (
     LAM_ROUNDS,
-    SETTLED_KW,
+    SAME_KW,
     WAM_ROUNDS,
     Answers,
     LamLevel,
@@ -69,7 +69,7 @@ def negotiate(
     *,
     loop: Loop = "nested",
     adapt: bool = True,
-    tolerance_kw: float = SETTLED_KW,
+    tolerance_kw: float = SAME_KW,
     lam_rounds: int = LAM_ROUNDS,
     wam_rounds: int = WAM_ROUNDS,
     on_round: Callable[[Round], None] | None = None,
@@ -85,7 +85,7 @@ def negotiate(
     response
         What the members answer.
     loop
-        ``"nested"``: each LAM settles with its members before it bids into the WAM. ``"single"``: each round
+        ``"nested"``: each LAM agrees with its members before it bids into the WAM. ``"single"``: each round
         of the members is a round of the WAM, to which LAMs forward what they heard.
     adapt
         Whether plain bids are damped where they cycle and accelerated where they creep.
@@ -149,14 +149,14 @@ class _Rounds:
         return self._award(outcome)
 
     def _nested(self, wam_price: Floats) -> WamClearing:
-        """LAMs settle with their members at each wide-area price before they bid."""
-        self.wam.hear(wam_price, self._settle(wam_price))
+        """LAMs agree with their members at each wide-area price before they bid."""
+        self.wam.hear(wam_price, self._bids(wam_price))
         talk = self.wam.agree(self._clear, tolerance_kw=self.tolerance_kw, rounds=self.wam_rounds)
-        return drive(talk, lambda outcome: self._settle(outcome.price))
+        return drive(talk, lambda outcome: self._bids(outcome.price))
 
-    def _settle(self, wam_price: Floats) -> Answers:
-        """What LAMs bid at a wide-area price, once they have settled with their members."""
-        talk = self.lams.settle(wam_price, self.tolerance_kw, self.lam_rounds)
+    def _bids(self, wam_price: Floats) -> Answers:
+        """What LAMs bid at a wide-area price, once they agree with their members."""
+        talk = self.lams.find_bids(wam_price, self.tolerance_kw, self.lam_rounds)
         answers = drive(talk, lambda question: self._ask(question, wam_price))
         self.tally.count(self.every.size, self.numbers)
         return answers

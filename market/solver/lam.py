@@ -212,7 +212,7 @@ def clear_lams(
     net_kw
         Energy drawn from the wide-area market, + shortage, - surplus, ``(M,)`` [kW].
     near
-        Price that settles a range, the wide-area price, ``(M,)`` [$/kWh].
+        Wide-area price: where a LAM has a range of prices, the nearest to it is taken, ``(M,)`` [$/kWh].
     names
         Names of the LAMs for messages; numbers when left out.
 
@@ -284,27 +284,27 @@ def _balance(
     With ``hold``, a LAM whose members jump across the wanted sum at its price stays there.
     """
     lams = price.size
-    settled = np.bincount(group, minlength=lams) <= 1
+    done = np.bincount(group, minlength=lams) <= 1
     if hold:
         least, most = respond_range(curves, price[group])
-        settled |= (_total(least, group, lams) <= net_kw) & (net_kw <= _total(most, group, lams))
+        done |= (_total(least, group, lams) <= net_kw) & (net_kw <= _total(most, group, lams))
     below, above = np.full(lams, -np.inf), np.full(lams, np.inf)
     for _ in range(ROUNDS):
         trade, slope = answer(curves, price[group])
         missing = net_kw - _total(trade, group, lams)
-        open_ = (np.abs(missing) > tolerance) & ~settled
-        if not open_.any():
+        misses = (np.abs(missing) > tolerance) & ~done
+        if not misses.any():
             break
         steepness = _total(slope, group, lams)
         # Where more is wanted the price must fall.
-        above = np.where(open_ & (missing > 0), np.minimum(above, price), above)
-        below = np.where(open_ & (missing < 0), np.maximum(below, price), below)
+        above = np.where(misses & (missing > 0), np.minimum(above, price), above)
+        below = np.where(misses & (missing < 0), np.maximum(below, price), below)
         newton = price - np.divide(missing, steepness, out=np.zeros(lams), where=steepness > 0)
         is_between = np.isfinite(below) & np.isfinite(above)
         # Minus infinity and infinity have no middle, not even one that is thrown away.
         middle = 0.5 * (np.where(is_between, below, price) + np.where(is_between, above, price))
         safe = (newton > below) & (newton < above)
-        moved = np.where(open_, np.where(safe, newton, middle), price)
+        moved = np.where(misses, np.where(safe, newton, middle), price)
         if (moved == price).all():
             break
         price = moved

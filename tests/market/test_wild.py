@@ -12,7 +12,7 @@ from tests.market.wild import wild_case
 CASES = int(os.environ.get("SHAREGRID_WILD_CASES", "60"))
 
 SLOW_IN_ROUNDS = {5, 6, 15, 84, 86}
-"""Seeds that rounds of bids do not settle yet; the exact method does."""
+"""Seeds on which rounds of bids do not end yet; the exact method does."""
 
 
 def failures(method, seeds):
@@ -31,7 +31,7 @@ def test_wild_cases_clear_and_certify(method):
 
 
 @pytest.mark.parametrize("method", ["slope", "plain"])
-def test_rounds_settle_wild_cases(method):
+def test_rounds_end_on_wild_cases(method):
     seeds = [seed for seed in range(CASES // 2) if seed not in SLOW_IN_ROUNDS]
     assert failures(method, seeds) == {}
 

@@ -135,12 +135,12 @@ class LamRoundBidding:
         wam_price = np.array(announced.price)[participants.lams]
         try:
             answers = await drive_async(
-                self.level.settle(wam_price), partial(self._ask, step, bidding_gate(step))
+                self.level.find_bids(wam_price), partial(self._ask, step, bidding_gate(step))
             )
         except GateClosed:
             return  # The WAM has no more time either, and says so.
         except NotConverged as problem:
-            node.flag(f"{node.name} did not settle with its members: {problem}")
+            node.flag(f"{node.name} did not agree with its members: {problem}")
             return
         newly_silent, self._newly_silent = self._newly_silent, []
         self._tally.count(participants.lams.size, self._numbers_per_bid)
@@ -235,7 +235,7 @@ class LamRoundBidding:
         participants, wam_price = self.participants, np.array(outcome.price)[self.participants.lams]
         low_kw, high_kw = participants.sum_by_lam(self.low_kw), participants.sum_by_lam(self.high_kw)
         net_kw = accepted_net_kw(self.node, self.roster, participants, outcome, low_kw, high_kw)
-        await self._ask_to_the_end(step, self.level.meet(net_kw, wam_price))
+        await self._ask_to_the_end(step, self.level.find_prices(net_kw, wam_price))
         return net_kw, wam_price
 
     async def _alone(self, step: Step, terms: Terms) -> tuple[Floats, Floats]:
@@ -243,7 +243,7 @@ class LamRoundBidding:
         tariff, lams = terms.tariff, self.participants.lams.size
         level, price = self.level.facing(0.0, np.full(lams, tariff.half_spread)), np.full(lams, tariff.middle)
         net_kw, _ = level.target(price)
-        answers = await self._ask_to_the_end(step, level.settle(price))
+        answers = await self._ask_to_the_end(step, level.find_bids(price))
         net_kw = net_kw if answers is None else answers.kw
         return net_kw, tariff_price(net_kw, tariff)
 

@@ -45,7 +45,7 @@ class Ears:
 @pytest.mark.parametrize("wam_price", [0.03, 0.1, 0.19, 0.25])
 def test_lams_settle_at_what_their_members_would_buy_at_a_wide_area_price(form, wam_price):
     lams, price = level(form), np.full(2, wam_price)
-    bid = drive(lams.settle(price), Ears())
+    bid = drive(lams.find_bids(price), Ears())
     wanted = respond(shift(MEMBERS, 0.001, np.full(2, 0.002)), price)
     np.testing.assert_allclose(bid.kw, wanted, rtol=0, atol=1e-6)
     np.testing.assert_allclose(respond(MEMBERS, lams.record.price), wanted, rtol=0, atol=2e-6)
@@ -54,10 +54,10 @@ def test_lams_settle_at_what_their_members_would_buy_at_a_wide_area_price(form, 
 @pytest.mark.parametrize("form", FORMS)
 def test_settled_lams_are_not_asked_again(form):
     lams, price = level(form), np.full(2, 0.1)
-    drive(lams.settle(price), Ears())
+    drive(lams.find_bids(price), Ears())
     again = Ears()
-    drive(lams.settle(price), again)
-    drive(lams.meet(respond(shift(MEMBERS, 0.001, np.full(2, 0.002)), price), price), again)
+    drive(lams.find_bids(price), again)
+    drive(lams.find_prices(respond(shift(MEMBERS, 0.001, np.full(2, 0.002)), price), price), again)
     assert again.asked == []
 
 
@@ -65,10 +65,10 @@ def test_settled_lams_are_not_asked_again(form):
 def test_a_flat_part_keeps_the_price_of_its_own_condition_though_the_net_is_off_by_rounding(form):
     """Half a milliwatt beside a flat part lies at its far end, where the price would be another's."""
     lams, price = level(form), np.full(2, 0.1)
-    bid = drive(lams.settle(price), Ears())
+    bid = drive(lams.find_bids(price), Ears())
     other = np.full(2, 0.1 + 1e-7)
     net_kw = bid.kw + np.array([5e-7, 0.0])
-    drive(lams.meet(net_kw, other), Ears())
+    drive(lams.find_prices(net_kw, other), Ears())
     assert lams.record.price[0] == pytest.approx(0.1 + 0.002 + 0.001 * 2.0, abs=1e-5)
 
 
@@ -76,18 +76,18 @@ def test_a_flat_part_keeps_the_price_of_its_own_condition_though_the_net_is_off_
 def test_lams_meet_whatever_was_cleared_for_them(form):
     lams, ears = level(form), Ears()
     net_kw = np.array([3.5, -4.0])
-    drive(lams.meet(net_kw, START), ears)
+    drive(lams.find_prices(net_kw, START), ears)
     np.testing.assert_allclose(respond(MEMBERS, lams.record.price), net_kw, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_lams_whose_members_change_begin_anew(form):
     lams = level(form)
-    drive(lams.settle(START), Ears())
+    drive(lams.find_bids(START), Ears())
     gone = from_points([(np.zeros(1), np.array([1.0])), (np.array([0.0, 0.3]), np.array([6.0, -6.0]))])
     lams.begin_anew(np.array([0]), np.array([1.0]), np.array([1.0]))
     ears = Ears(gone)
-    bid = drive(lams.settle(START), ears)
+    bid = drive(lams.find_bids(START), ears)
     assert bid.kw[0] == pytest.approx(1.0, abs=1e-9)
     assert all(0 in lam for lam, _ in ears.asked[:1])
     assert not any(lam == [1] for lam, _ in ears.asked)
@@ -100,7 +100,7 @@ def test_members_that_never_agree_are_given_up():
         return Answers(rng.uniform(-3, 3, question.lam.size), np.zeros(question.lam.size))
 
     with pytest.raises(NotConverged, match="20 iterations"):
-        drive(level("slope").settle(START, rounds=20), whim)
+        drive(level("slope").find_bids(START, rounds=20), whim)
 
 
 @pytest.mark.parametrize("form", FORMS)
