@@ -28,7 +28,7 @@ from broker.messages import (
 )
 from broker.node import Node
 from market.participants.audit.findings import Findings, examine
-from market.participants.audit.interval_case import IntervalMessages, Unauditable
+from market.participants.audit.interval_case import AuditedMessages, Unauditable
 from market.participants.gates import early_gate
 from market.participants.roster import Roster, Rules
 
@@ -92,11 +92,11 @@ class Auditor:
         seconds = time.perf_counter() - began
         await self.node.publish(self.node.topics.audit, Audit, step.tick, seconds=seconds, **body)
 
-    async def _gather(self, step: Step) -> IntervalMessages:
+    async def _gather(self, step: Step) -> AuditedMessages:
         """Messages of the interval that came until the gate."""
         tick, gate = step.tick, early_gate(step)
         outcome = (await self.outcomes.wait(tick, gate)).get("wam")
-        messages = IntervalMessages(
+        messages = AuditedMessages(
             outcome=outcome,
             model=None if outcome is None else self._models[tick].get(max(outcome.round - 1, 0)),
             lam_outcomes=await self.lam_outcomes.wait(tick, gate),

@@ -22,7 +22,7 @@ from market.model.arrays import Bools, Floats
 from market.model.case import Case
 from market.model.response import supply_curves
 from market.participants.audit.interval_case import (
-    IntervalMessages,
+    AuditedMessages,
     as_bid,
     as_cleared,
     case_of,
@@ -73,7 +73,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
 
-def examine(roster: Roster, rules: Rules, terms: Terms, messages: IntervalMessages) -> Findings:
+def examine(roster: Roster, rules: Rules, terms: Terms, messages: AuditedMessages) -> Findings:
     """Audit of one interval.
 
     Raises

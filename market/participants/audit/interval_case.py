@@ -22,7 +22,7 @@ class Unauditable(Exception):
 
 
 @dataclass(frozen=True)
-class IntervalMessages:
+class AuditedMessages:
     """Messages of one interval on which the audit rests.
 
     Attributes
@@ -39,7 +39,7 @@ class IntervalMessages:
     positions: Mapping[str, PositionBatch]
 
 
-def cleared_by(roster: Roster, messages: IntervalMessages) -> tuple[WamOutcome, NetworkModel]:
+def cleared_by(roster: Roster, messages: AuditedMessages) -> tuple[WamOutcome, NetworkModel]:
     """The outcome and its model, where the interval has all that is needed to judge them.
 
     Raises
