@@ -9,8 +9,11 @@ from market.model.arrays import Bools, Floats, Ints
 SAME_PRICE = 1e-8
 """Prices this near [$/kWh] are the same."""
 
-JUMP_PRICE = 1e-9
-"""A power between the answers to two prices this near [$/kWh] lies in a jump of the sender's response."""
+JUMP_PRICE = 1e-10
+"""A power between the answers to two prices this near [$/kWh] lies in a jump of the sender's response.
+
+Times the jump's power, this is what a LAM may still gain by another bid: it must stay within the certificate.
+"""
 
 
 class Record:

@@ -11,7 +11,7 @@ from tests.market.wild import wild_case
 
 CASES = int(os.environ.get("SHAREGRID_WILD_CASES", "60"))
 
-SLOW_IN_ROUNDS = {5, 6, 15, 84, 86}
+SLOW_IN_ROUNDS = {5, 6, 15}
 """Seeds on which rounds of bids do not end yet; the exact method does."""
 
 
@@ -28,6 +28,11 @@ def failures(method, seeds):
 @pytest.mark.parametrize("method", ["exact", "curve"])
 def test_wild_cases_clear_and_certify(method):
     assert failures(method, range(CASES)) == {}
+
+
+@pytest.mark.parametrize(("method", "seed"), [("plain", 84), ("slope", 86)])
+def test_large_jumps_are_met_at_prices_near_enough_to_certify(method, seed):
+    assert failures(method, [seed]) == {}
 
 
 @pytest.mark.parametrize("method", ["slope", "plain"])

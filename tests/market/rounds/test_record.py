@@ -13,7 +13,7 @@ def test_answers_agree_near_them_and_inside_a_jump():
     assert record.agrees(price + 1e-9, kw - 1e-7, 1e-6).all()
     assert not record.agrees(price + 1e-3, kw, 1e-6).any()
     assert not record.agrees(price, kw - 1.0, 1e-6).any()
-    record.keep(ONE, price + 1e-10, kw - 2.0)
+    record.keep(ONE, price + 1e-11, kw - 2.0)
     # Between 1 and 3 kW the sender jumps at this price.
     assert record.agrees(price, kw - 1.0, 1e-6).all()
     assert not record.agrees(price, kw + 1.0, 1e-6).any()
@@ -23,8 +23,17 @@ def test_a_jump_agrees_only_where_its_price_was_the_last_one_asked():
     record = Record(1)
     price = np.array([0.2])
     record.keep(ONE, price, np.array([3.0]))
-    record.keep(ONE, price + 1e-10, np.array([1.0]))
+    record.keep(ONE, price + 1e-11, np.array([1.0]))
     record.keep(ONE, price + 0.1, np.array([0.0]))
+    assert not record.agrees(price, np.array([2.0]), 1e-6).any()
+
+
+def test_answers_to_prices_a_nano_dollar_apart_make_no_jump():
+    # At thousands of kW that gap would leave a LAM more to gain than a certificate allows.
+    record = Record(1)
+    price = np.array([0.2])
+    record.keep(ONE, price + 1e-9, np.array([1.0]))
+    record.keep(ONE, price, np.array([3.0]))
     assert not record.agrees(price, np.array([2.0]), 1e-6).any()
 
 
