@@ -26,6 +26,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from broker.claims import Claimed, claimed
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import RunSetup, control, perform, services
@@ -180,6 +181,11 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
     world = build_world(plan.scenario, owner.layout)
     _check_hardware(world, plan.pacing)
     broker = await stack.enter_async_context(open_broker(plan.broker, port=plan.scenario.broker.port))
+    if "://" in plan.broker:  # Others may use it.
+        try:
+            await stack.enter_async_context(claimed(broker.url, plan.run_id, f"run:{plan.run_id}"))
+        except Claimed as error:
+            raise RunError(f"--run-id {plan.run_id} is taken on this broker: {error}") from None
     options = plan.options
     setup = RunSetup(
         world,

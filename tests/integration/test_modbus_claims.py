@@ -17,12 +17,12 @@ async def test_the_second_run_is_refused_until_the_first_has_ended():
     async with mosquitto() as broker:
         async with claimed(broker.url, "first", DEVICE):
             # The same device under another name, and others beside it.
-            with pytest.raises(AlreadyClaimed, match="commanded by run first"):
+            with pytest.raises(AlreadyClaimed, match="commanded by another: run first"):
                 async with claimed(broker.url, "second", parse_endpoint("tcp://localhost:5020/3", "x")):
                     pass
             async with claimed(broker.url, "second", tcp("127.0.0.1", 5020, 4, "sunspec-pv")):
                 pass
-            with pytest.raises(AlreadyClaimed, match="commanded by run first"):
+            with pytest.raises(AlreadyClaimed, match="commanded by another: run first"):
                 async with claimed(broker.url, "third", DEVICE):
                     pass
         async with claimed(broker.url, "second", DEVICE):
@@ -48,7 +48,7 @@ async def test_a_latecomer_that_writes_over_a_claim_does_not_get_the_device():
             received = await anext(aiter(bus.messages()))
             await bus.publish(received.topic, b"mine", retain=True)
         await asyncio.sleep(0.3)
-        with pytest.raises(AlreadyClaimed, match="commanded by run first"):
+        with pytest.raises(AlreadyClaimed, match="commanded by another: run first"):
             async with claimed(broker.url, "second", DEVICE):
                 pass
 
@@ -58,6 +58,6 @@ async def test_a_serial_line_is_one_device_by_whatever_name(tmp_path):
     line.touch()
     (tmp_path / "by-id").symlink_to(line)
     async with mosquitto() as broker, claimed(broker.url, "first", parse_endpoint(f"rtu://{line}/1", "x")):
-        with pytest.raises(AlreadyClaimed, match="commanded by run first"):
+        with pytest.raises(AlreadyClaimed, match="commanded by another: run first"):
             async with claimed(broker.url, "second", parse_endpoint(f"rtu://{tmp_path}/by-id/1", "x")):
                 pass

@@ -1,8 +1,12 @@
 """A run from Python, through the names that users import."""
 
+import asyncio
+
 import pytest
 
 import sharegrid
+from broker.claims import claimed
+from broker.server.mosquitto import mosquitto
 
 
 def test_a_run_from_python_is_loaded_when_it_ends(small_scenario, tmp_path):
@@ -24,3 +28,11 @@ async def test_a_run_from_python_where_a_loop_runs_already(small_scenario, tmp_p
 def test_an_option_that_a_run_does_not_have_is_a_type_error(small_scenario):
     with pytest.raises(TypeError, match="interval"):
         sharegrid.run(small_scenario, interval=1)
+
+
+async def test_a_run_id_is_taken_once_on_a_broker(small_scenario, tmp_path):
+    async with mosquitto() as broker, claimed(broker.url, "day1", "run:day1"):
+        given = {"intervals": 1, "broker": broker.url, "run_id": "day1", "out": tmp_path / "mine"}
+        with pytest.raises(sharegrid.SharegridError, match="--run-id day1 is taken on this broker: run day1"):
+            await asyncio.to_thread(sharegrid.run, small_scenario, **given)
+        assert not (tmp_path / "mine").exists()

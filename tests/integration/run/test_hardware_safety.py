@@ -266,5 +266,5 @@ async def test_the_second_run_of_a_device_is_refused(small_run, small_scenario, 
         )
         _, errors = await asyncio.wait_for(second.communicate(), 60.0)
         assert second.returncode == 2
-        assert "is commanded by run lab" in errors.decode()
+        assert "is commanded by another: run lab" in errors.decode()
         assert lab.device.writes == []
