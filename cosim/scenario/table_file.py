@@ -158,8 +158,10 @@ def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
     import pandas as pd
 
     file = Path(path)
+    if file.is_dir():
+        raise ScenarioError(f"{path}: is a directory; give the table in it")
     if file.suffix not in SUFFIXES:
-        raise ScenarioError(f"{file.name}: unknown kind of table; give a file that ends in .csv or .parquet")
+        raise ScenarioError(f"{path}: unknown kind of table; give a file that ends in .csv or .parquet")
     if not file.is_file():
         raise ScenarioError(f"{path}: no such file; correct its name")
     try:

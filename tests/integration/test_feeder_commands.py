@@ -170,6 +170,7 @@ def test_a_step_without_solution_is_marked_and_the_others_count(folder):
     ("arguments", "says"),
     [
         (("solve", "absent.dss"), "feeder file 'absent.dss' not found"),
+        (("check", "."), "feeder file '.' is a directory"),
         (("linear", "m.dss", "--out", "x.txt"), "give a name that ends in .npz"),
         (("linear", "m.dss", "--out", "no/x.npz"), "choose a path that can be written"),
         (("run", "m.dss", "--out", "m.dss"), "choose a folder that can be written"),

@@ -44,6 +44,8 @@ def open_circuit(master: str | Path | None) -> OpenDss:
         command(dss, "set controlmode=off")
     else:
         path = Path(master).absolute()
+        if path.is_dir():
+            raise FeederError(f"feeder file '{master}' is a directory; give the OpenDSS master file in it")
         if not path.is_file():
             raise FeederError(f"feeder file '{master}' not found; give the path of an OpenDSS master file")
         _refuse_change_of_directory(path, str(master))
