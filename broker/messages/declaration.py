@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from broker.messages.header import Message
 
@@ -28,18 +28,7 @@ Role = Literal[
 ]
 """What a sender is in a run; an operator is whoever commands a run from outside, by any name."""
 
-SERVICES: tuple[Role, ...] = (
-    "clock",
-    "recorder",
-    "population host",
-    "live host",
-    "LAM host",
-    "WAM",
-    "auditor",
-    "feeder",
-    "device host",
-    "gateway",
-)
+SERVICES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "operator")
 """All but operators."""
 
 Size = Literal["small", "batch", "model"]
