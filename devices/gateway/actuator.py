@@ -287,15 +287,22 @@ class Actuator:
 
     async def _stay_safe(self) -> None:
         """See that the safe value still stands, and write it where it does not or soon will not."""
-        if self._is_safe:
-            # Until it was read it is not known to stand.
-            self._is_safe = False
-            is_running_out = self._now() >= (self._written_s + self._reverts_s) / 2.0
-            if not is_running_out and not await self.inverter.unit.overwritten():
-                self._is_safe, self._seen_s = True, time.monotonic()
-                return
+        if self._is_safe and await self._still_stands():
+            self._seen_s = time.monotonic()
+            return
+        self._is_safe = False
         self.inverter.unit.hurry()
         await self._make_safe()
+
+    async def _still_stands(self) -> bool:
+        """Whether the safe value is in the registers and will be for a while; one not read is not safe."""
+        if self._now() >= (self._written_s + self._reverts_s) / 2.0:
+            return False
+        try:
+            return not await self.inverter.unit.overwritten()
+        except DeviceError:
+            self._is_safe = False
+            raise
 
     async def _make_safe(self) -> None:
         if not self.limits.armed:

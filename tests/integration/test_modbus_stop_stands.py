@@ -119,3 +119,20 @@ async def test_what_could_not_be_handed_back_is_tried_again():
         written = len(device.writes)
         assert await gateway.hand_back() == []
         assert len(device.writes) > written
+
+
+async def test_a_device_that_is_looked_at_again_counts_as_safe_meanwhile(monkeypatch):
+    device = Inverter(pv_image())
+    async with connected(device, limits=ARMED) as gateway:
+        await gateway.stop("fire")
+        (actuator,) = gateway.actuators
+        seen, look = [], actuator.inverter.unit.overwritten
+
+        async def overwritten():
+            seen.append(actuator.is_safe)
+            return await look()
+
+        monkeypatch.setattr(actuator.inverter.unit, "overwritten", overwritten)
+        await asyncio.sleep(1.05)
+        assert await gateway.tend() == []
+        assert seen == [True]
