@@ -75,12 +75,12 @@ def run(scenario: str | Path | None = None, **options: Any) -> Run:
     """
     given = RunOptions(scenario=None if scenario is None else Path(scenario), **options)
     named = replace(given, run_id=given.name())
-    # A run has an event loop of its own, and a thread can run only one.
-    with ThreadPoolExecutor(1) as threads:
-        if _loop_runs():
+    if _loop_runs():
+        # A run has an event loop of its own, and a thread can run only one.
+        with ThreadPoolExecutor(1) as threads:
             threads.submit(run_command, named).result()
-        else:
-            run_command(named)
+    else:
+        run_command(named)
     return load(named.directory())
 
 
