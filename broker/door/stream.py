@@ -14,8 +14,11 @@ from enum import Enum, auto
 JUMP = 4096
 """Most numbers that a sender uses on one topic in one interval."""
 
-_RANGES = 64
-_REMEMBERED = 32
+RANGES = 64
+"""Most ranges of missing numbers that are kept."""
+
+REMEMBERED = 32
+"""Most bodies whose digests are kept."""
 
 
 class Arrival(Enum):
@@ -49,8 +52,8 @@ class Stream:
 
     expected: int = 0
     tick: int = -1
-    skipped: deque[range] = field(default_factory=lambda: deque(maxlen=_RANGES))
-    _seen: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    skipped: deque[range] = field(default_factory=lambda: deque(maxlen=RANGES))
+    _seen: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def take(self, seq: int, tick: int, payload: bytes) -> tuple[Arrival, int]:
         """Take a message in: what its number says, and how many numbers it skips."""
@@ -66,7 +69,7 @@ class Stream:
             arrival, self.expected = Arrival.ANEW, seq
             self._seen.clear()
             # Whatever was said before: what it sent first may still be on its way.
-            self.skipped = deque([range(seq)] if seq else [], maxlen=_RANGES)
+            self.skipped = deque([range(seq)] if seq else [], maxlen=RANGES)
         skips = seq - self.expected
         if skips:
             self.skipped.append(range(self.expected, seq))

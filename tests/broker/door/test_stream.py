@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.door.stream import JUMP, Arrival, Stream
+from broker.door.stream import JUMP, RANGES, REMEMBERED, Arrival, Stream
 
 
 def taken(stream, *arrivals):
@@ -80,5 +80,5 @@ def test_whatever_comes_the_memory_is_bounded_and_no_message_is_new_twice(arriva
         if arrival in (Arrival.NEW, Arrival.ANEW, Arrival.LATE):
             assert seq not in new
             new.add(seq)
-    assert len(stream.skipped) <= 64
-    assert len(stream._seen) <= 16
+    assert len(stream.skipped) <= RANGES
+    assert len(stream._seen) <= REMEMBERED
