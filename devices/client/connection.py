@@ -4,7 +4,7 @@ Whatever goes wrong becomes one of our own errors. After a time-out the connecti
 late answer would be taken for the next one. A unit that stays silent is left alone for longer and longer, and
 a link on which nobody answers fails at once for a while, so that the dead do not hold up the living.
 
-A unit in a hurry, as in an emergency stop, passes all of this: what is under way for others is broken off,
+A unit with priority, as in an emergency stop, passes all of this: what is under way for others is broken off,
 and no pause holds it up.
 """
 
@@ -30,8 +30,8 @@ from devices.errors import (
 )
 
 MOST_WRITTEN = 123
-# How long a unit in a hurry is waited for, unless it has taken longer before [s].
-_HURRIED_TIMEOUT_S = 0.4
+# How long a unit with priority is waited for, unless it has taken longer before [s].
+_PRIORITY_TIMEOUT_S = 0.4
 
 
 @dataclass(slots=True)
@@ -77,20 +77,20 @@ class Connection:
         self._lock = asyncio.Lock()
         self._pauses = Pauses(retry_after_s)
         self.connects = 0
-        self._hurried: set[int] = set()
-        self._hurried_waiting = 0
+        self._with_priority: set[int] = set()
+        self._priority_waiting = 0
         self._under_way: asyncio.Task[ModbusPDU] | None = None
-        self._serves_hurried = False
+        self._serves_priority = False
         self._slowest_s: dict[int, float] = {}
 
-    def hurry(self, unit: int) -> None:
+    def begin_priority(self, unit: int) -> None:
         """Let requests to a unit pass all others and every pause; what is under way now is broken off."""
-        self._hurried.add(unit)
+        self._with_priority.add(unit)
         self._break_off()
 
-    def relax(self, unit: int) -> None:
-        """End what `hurry` began."""
-        self._hurried.discard(unit)
+    def end_priority(self, unit: int) -> None:
+        """End what `begin_priority` began."""
+        self._with_priority.discard(unit)
 
     async def read(self, unit: int, address: int, count: int, function: int = 3) -> bytes:
         """Read registers.
@@ -154,16 +154,16 @@ class Connection:
         await asyncio.sleep(0)
 
     async def _request(self, unit: int, ask: Callable[[Client], Awaitable[ModbusPDU]]) -> ModbusPDU:
-        """Make one request when its turn comes; those of units in a hurry come first."""
-        is_hurried = unit in self._hurried
-        self._hurried_waiting += is_hurried
-        if is_hurried:
+        """Make one request when its turn comes; those of units with priority come first."""
+        has_priority = unit in self._with_priority
+        self._priority_waiting += has_priority
+        if has_priority:
             self._break_off()
         try:
             async with self._lock:
-                if self._hurried_waiting and not is_hurried:
+                if self._priority_waiting and not has_priority:
                     raise self._given_way(unit)
-                self._serves_hurried = is_hurried
+                self._serves_priority = has_priority
                 self._under_way = asyncio.create_task(self._exchange(unit, ask))
                 try:
                     return await self._under_way
@@ -175,14 +175,14 @@ class Connection:
                 finally:
                     self._under_way = None
         finally:
-            self._hurried_waiting -= is_hurried
+            self._priority_waiting -= has_priority
 
     async def _exchange(self, unit: int, ask: Callable[[Client], Awaitable[ModbusPDU]]) -> ModbusPDU:
         began = time.monotonic()
-        if unit not in self._hurried:
+        if unit not in self._with_priority:
             reply = await self._answer(ask(await self._connected(unit)), unit)
         else:
-            patience_s = max(_HURRIED_TIMEOUT_S, 2.0 * self._slowest_s.get(unit, 0.0))
+            patience_s = max(_PRIORITY_TIMEOUT_S, 2.0 * self._slowest_s.get(unit, 0.0))
             try:
                 async with asyncio.timeout(min(patience_s, self._timeout_s)):
                     reply = await self._answer(ask(await self._connected(unit)), unit)
@@ -194,8 +194,8 @@ class Connection:
         return reply
 
     def _break_off(self) -> None:
-        """End the request under way, unless it is one in a hurry itself."""
-        if self._under_way is not None and not self._serves_hurried:
+        """End the request under way, unless it is one with priority itself."""
+        if self._under_way is not None and not self._serves_priority:
             self._under_way.cancel()
 
     def _given_way(self, unit: int) -> DeviceError:
@@ -215,7 +215,7 @@ class Connection:
         return error
 
     async def _connected(self, unit: int) -> Client:
-        if unit not in self._hurried:
+        if unit not in self._with_priority:
             self._keep_pauses(unit)
         if self._client is not None and self._client.connected:
             return self._client

@@ -67,13 +67,13 @@ class Unit:
         """How often the connection was made; constants may be others after each time."""
         return self._connection.connects
 
-    def hurry(self) -> None:
-        """Let requests to this unit pass all others and every pause, until `relax`."""
-        self._connection.hurry(self.endpoint.unit)
+    def begin_priority(self) -> None:
+        """Let requests to this unit pass all others and every pause, until `end_priority`."""
+        self._connection.begin_priority(self.endpoint.unit)
 
-    def relax(self) -> None:
-        """End what `hurry` began."""
-        self._connection.relax(self.endpoint.unit)
+    def end_priority(self) -> None:
+        """End what `begin_priority` began."""
+        self._connection.end_priority(self.endpoint.unit)
 
     async def map(self) -> PointMap:
         """Where its points stand; raises `DeviceError` where it cannot be asked."""

@@ -7,20 +7,17 @@ that, and is renewed before it reverts; one that cannot is released by the gatew
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from broker.messages import CommandedDevice
 from devices.client.drivers import Inverter
 from devices.errors import CommandBarred, DeviceError, ReadBackMismatch
-from devices.gateway.ramp import Ramp
-from devices.limits import admissible_kw, ramp_start_kw, released_kw
+from devices.gateway.ramp import Ramp, start_kw
+from devices.gateway.write_times import WriteTimes
+from devices.limits import admissible_kw, released_kw
 
-_LEAST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 60.0
 # How often hardware that was stopped is looked at again [s]: it may have been restarted or written to.
 _LOOK_AGAIN_S = 1.0
-# A device's own timer may run a little faster than ours [s].
-_TIMER_MARGIN_S = 2.0
 
 
 class Actuator:
@@ -73,10 +70,8 @@ class Actuator:
         self._is_safe = False
         self._is_overwritten = False
         self._until_s = math.inf
-        self._written_s = -math.inf
         self._seen_s = -math.inf
-        self._reverts_s = math.inf
-        self._mismatches = 0
+        self._times = WriteTimes(now, self.limits.write_interval_s)
 
     def __str__(self) -> str:
         """Return whose it is and where, for messages."""
@@ -109,15 +104,15 @@ class Actuator:
         DeviceError
             It cannot be reached, refuses, or shows other values than were written.
         """
-        self._object()
+        self._check_may_be_commanded()
         # Outside the lock, so that a stop need not wait.
-        await asyncio.sleep(max(0.0, self._written_s + self.limits.write_interval_s - self._now()))
+        await asyncio.sleep(self._times.wait_s)
         async with self._lock:
             target_kw = await self._admitted(power_kw)
-            self._object()
+            self._check_may_be_commanded()
             self._target_kw = target_kw
             self._until_s = self._now() + valid_s if valid_s > 0.0 else math.inf
-            self._mismatches = 0
+            self._times.mismatches = 0
             await self._write()
             self.limited += self._held_kw != power_kw
 
@@ -142,11 +137,11 @@ class Actuator:
         async with self._lock:
             if self._is_active:
                 # Nobody else asks any more, and no pause is worth a device that is left as it was.
-                self.inverter.unit.hurry()
+                self.inverter.unit.begin_priority()
                 try:
                     await self.inverter.command(None, 0.0)
                 finally:
-                    self.inverter.unit.relax()
+                    self.inverter.unit.end_priority()
                 self._is_active = self._is_behind = False
 
     async def overwritten(self) -> str:
@@ -165,27 +160,26 @@ class Actuator:
             self._held_kw = None
             if self.stopped:
                 self._is_safe = False
-                self.inverter.unit.hurry()
+                self.inverter.unit.begin_priority()
             else:
                 self._is_overwritten, self._is_behind = True, False
         return f"{self}: another master writes to it: {'; '.join(found)}"
 
     def is_due(self) -> bool:
         """Whether `tend` has something to do."""
-        now = self._now()
         if self._lock.locked():
             return False
         if self.stopped:
             return not self._is_safe or (self._watches and time.monotonic() >= self._seen_s + _LOOK_AGAIN_S)
-        if not self._is_active or now < self._written_s + self._pause_s():
+        if not self._is_active or self._times.is_pausing:
             return False
-        if now >= self._until_s:
+        if self._now() >= self._until_s:
             return True
         if self._is_overwritten:
             return False
         if self._is_behind:
             return True
-        return self._reverts_s < self._until_s and now >= (self._written_s + self._reverts_s) / 2.0
+        return self._times.reverts_before(self._until_s) and self._times.is_half_over
 
     def bar(self, reason: str) -> None:
         """Take no set-point any more, and let the safe value pass everything that is under way.
@@ -195,7 +189,7 @@ class Actuator:
         self.stopped = self.stopped or reason
         self._is_safe = not self.limits.armed
         if self.limits.armed:
-            self.inverter.unit.hurry()
+            self.inverter.unit.begin_priority()
 
     async def stop(self, reason: str) -> None:
         """Go to the safe value at once and take no set-point any more; raises `DeviceError`.
@@ -212,7 +206,7 @@ class Actuator:
         """Whether its safe value has to be seen again and again: emulated devices do what they were told."""
         return self.limits.real and self.limits.armed
 
-    def _object(self) -> None:
+    def _check_may_be_commanded(self) -> None:
         if self.stopped:
             raise CommandBarred(f"{self.inverter.unit.endpoint} is stopped: {self.stopped}; start a new run")
         if not self.limits.armed:
@@ -223,12 +217,7 @@ class Actuator:
         if self.stopped:
             return self._is_safe and self.limits.armed
         is_held = self._is_active and self._held_kw is not None and not self._is_overwritten
-        return is_held and self._now() < self._reverts_s - _TIMER_MARGIN_S
-
-    def _pause_s(self) -> float:
-        """Least time to the next write; longer with each that did not take, since memory of devices wears."""
-        pause_s = max(_LEAST_PAUSE_S, self.limits.write_interval_s)
-        return max(pause_s, min(pause_s * 2.0**self._mismatches, _LONGEST_PAUSE_S))
+        return is_held and not self._times.reverts_soon
 
     async def _admitted(self, power_kw: float | None) -> float | None:
         if power_kw is not None:
@@ -240,47 +229,36 @@ class Actuator:
         power_kw = self._target_kw
         if power_kw is not None and self._ramp.is_limited:
             power_kw = await self._step_kw(power_kw)
-        now = self._now()
-        left_s = min(self._until_s - now, self.limits.revert_s)
+        left_s = min(self._until_s - self._now(), self.limits.revert_s)
         self._is_active = self._is_behind = True
         try:
             applied = await self.inverter.command(power_kw, 0.0 if math.isinf(left_s) else left_s)
         except ReadBackMismatch:
-            self._mismatches += 1
+            self._times.mismatches += 1
             raise
         finally:
-            self._written_s = self._now()
-        self._ramp.stood(power_kw, self._written_s, is_moving=power_kw != self._target_kw)
+            self._times.tried()
+        self._ramp.stood(power_kw, self._times.written_s, is_moving=power_kw != self._target_kw)
         self._held_kw = power_kw
-        self._mismatches = 0
         self._is_overwritten = False
         self.lacks_revert |= applied.ignores_revert
-        self._reverts_s = self._written_s + applied.revert_s
+        self._times.took(applied.revert_s)
         self._is_active = power_kw is not None
         self._is_behind = power_kw != self._target_kw
 
     async def _step_kw(self, target_kw: float) -> float:
         """Where a ramp stands now, on its way to a target."""
         now = self._now()
-        if self._held_kw is None or now >= self._reverts_s:
-            self._ramp.begin(await self._start_kw(), now)
+        if self._held_kw is None or self._times.has_reverted:
+            self._ramp.begin(await start_kw(self.inverter, self.device), now)
         return self._ramp.step_kw(target_kw, now)
-
-    async def _start_kw(self) -> float:
-        """Where a ramp begins without a set-point in force: at a reading made for it, if it can be true."""
-        try:
-            range_kw = (await self.inverter.ratings()).range_kw(self.device)
-            measured_kw = await self.inverter.power_kw()
-        except DeviceError:
-            return admissible_kw(self.limits, self.limits.safe_kw)
-        return ramp_start_kw(self.limits, measured_kw, *range_kw)
 
     async def _end(self) -> None:
         """The set-point is no longer valid: release the device unless it has reverted by itself.
 
         What it reverts to by itself may lie outside an envelope, so there it is released in any case.
         """
-        if self._reverts_s > self._now() or self.limits.has_envelope:
+        if not self._times.has_reverted or self.limits.has_envelope:
             await self.inverter.command(None, 0.0)
         self._is_active, self._is_behind, self._held_kw = False, False, None
         self._is_overwritten = False
@@ -291,12 +269,12 @@ class Actuator:
             self._seen_s = time.monotonic()
             return
         self._is_safe = False
-        self.inverter.unit.hurry()
+        self.inverter.unit.begin_priority()
         await self._make_safe()
 
     async def _still_stands(self) -> bool:
         """Whether the safe value is in the registers and will be for a while; one not read is not safe."""
-        if self._now() >= (self._written_s + self._reverts_s) / 2.0:
+        if self._times.is_half_over:
             return False
         try:
             return not await self.inverter.unit.overwritten()
@@ -309,20 +287,8 @@ class Actuator:
             self._is_safe = True
             return
         applied = await self.inverter.command(self.limits.safe_kw, 0.0)
-        self._written_s, self._seen_s = self._now(), time.monotonic()
-        self._reverts_s = self._written_s + applied.revert_s
+        self._times.tried()
+        self._times.took(applied.revert_s)
+        self._seen_s = time.monotonic()
         self._held_kw, self._is_active, self._is_safe = self.limits.safe_kw, False, True
-        self.inverter.unit.relax()
-
-
-async def attempt(actuators: list[Actuator], act: Callable[[Actuator], Awaitable[None]]) -> list[str]:
-    """Do something with several actuators at once; what failed, one line for each."""
-
-    async def one(actuator: Actuator) -> str:
-        try:
-            await act(actuator)
-        except DeviceError as error:
-            return f"{actuator.device}: {error}"
-        return ""
-
-    return [line for line in await asyncio.gather(*map(one, actuators)) if line]
+        self.inverter.unit.end_priority()

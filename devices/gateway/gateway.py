@@ -16,7 +16,8 @@ from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.errors import CommandBarred, DeviceError, MissingControl
-from devices.gateway.actuator import Actuator, attempt
+from devices.gateway.actuator import Actuator
+from devices.gateway.attempt import attempt
 from devices.gateway.polling import (
     Memory,
     PollItem,

@@ -2,7 +2,10 @@
 
 import math
 
-from devices.limits import SetPointLimits, ramped_kw
+from broker.messages import CommandedDevice
+from devices.client.drivers import Inverter
+from devices.errors import DeviceError
+from devices.limits import SetPointLimits, admissible_kw, ramp_start_kw, ramped_kw
 
 # The step that a ramp begins with lasts no longer than this [s], however long the device stood still.
 _FIRST_STEP_S = 1.0
@@ -47,3 +50,13 @@ class Ramp:
         elif self._limits.real:
             elapsed_s = min(elapsed_s, _MOST_PAUSES * max(_FIRST_STEP_S, self._limits.write_interval_s))
         return ramped_kw(self._limits, self._at_kw, target_kw, elapsed_s)
+
+
+async def start_kw(inverter: Inverter, device: CommandedDevice) -> float:
+    """Where a ramp begins without a set-point in force [kW]: at a reading made for it, if it can be true."""
+    try:
+        range_kw = (await inverter.ratings()).range_kw(device)
+        measured_kw = await inverter.power_kw()
+    except DeviceError:
+        return admissible_kw(inverter.limits, inverter.limits.safe_kw)
+    return ramp_start_kw(inverter.limits, measured_kw, *range_kw)

@@ -162,7 +162,7 @@ async def test_a_device_that_rounds_is_obeyed_within_its_resolution(rounded):
         (actuator,) = gateway.actuators
         assert not actuator.is_due()
         assert actuator.in_force_kw == 2.125
-        gateway.simulated_s = actuator._written_s + 149.0
+        gateway.simulated_s = actuator._times.written_s + 149.0
         assert not actuator.is_due()
         gateway.simulated_s += 2.0
         assert actuator.is_due()

@@ -73,10 +73,10 @@ class Registers:
                 self.written.append((name, decode(point, own, self.bank.scale_at(0, name))))
         assert self.bank.write(0, address, list(words)) == 0
 
-    def hurry(self, unit):
+    def begin_priority(self, unit):
         pass
 
-    def relax(self, unit):
+    def end_priority(self, unit):
         pass
 
 
