@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from cosim.feeder.linear import Limits, Linearisation, network_rows
+from cosim.feeder.linear import Limits, Linearisation
+from cosim.feeder.network_rows import network_rows
 from cosim.feeder.opendss import Feeder
 from cosim.population.portfolios import ProfileCache, VirtualPortfolio
 from cosim.scenario import load_scenario

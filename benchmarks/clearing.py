@@ -46,7 +46,8 @@ from rich.table import Table
 
 from benchmarks.cases import around, default_day_case, ieee123_case, radial_case, with_model, within_reach
 from cosim.control.memory import keep_freed_memory
-from cosim.feeder.linear import Limits, check
+from cosim.feeder.judgement import check
+from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from market.analysis.certificate import Certificate, certify
 from market.files.case_file import encode_case

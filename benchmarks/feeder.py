@@ -41,7 +41,9 @@ from benchmarks.cases import ieee123_case, random_prosumers, seen_by_wam
 from benchmarks.clearing import confirmed, median_s, show
 from cosim.control.memory import keep_freed_memory
 from cosim.feeder.circuit import LamSite
-from cosim.feeder.linear import Limits, Linearisation, check, network_rows
+from cosim.feeder.judgement import check
+from cosim.feeder.linear import Limits, Linearisation
+from cosim.feeder.network_rows import network_rows
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
 from market.model.case import Case, Network

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from broker import messages
 from broker.client.bus import Bus, Received, Will
-from broker.client.filters import matches
 from broker.collector import Late
 from broker.door.admission import Admitted, Door, Refused
 from broker.door.bounds import Bounds
 from broker.door.quarantine import Quarantine
 from broker.errors import BrokerError
+from broker.handlers import Handler, Handlers
 from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Traffic
 from broker.reports import Counts, Flags, Refusals, shortened
 from broker.topics import Topics
@@ -30,11 +30,7 @@ UNDER_WAY = 24
 PAUSE_S = 0.1
 """Before a service contradicts who says that it is offline: once, however often that is said [s]."""
 
-KNOWN_TOPICS = 100_000
-"""Topics that are remembered, so that strange ones do not fill the memory."""
-
 M = TypeVar("M", bound=Message)
-Handler = Callable[[Any], Awaitable[None] | None]
 
 
 def offline_will(run: str, name: str) -> Will:
@@ -76,10 +72,7 @@ class Node:
         self._next_seq: dict[str, int] = defaultdict(int)
         bounds = bounds or Bounds()
         self._door = Door(run, bounds)
-        self._exact: dict[str, list[Handler]] = defaultdict(list)
-        self._wildcards: list[tuple[str, Handler]] = []
-        self._subscribed: dict[str, None] = {}
-        self._handlers: dict[str, list[Handler]] = {}
+        self._handlers = Handlers()
         self._steps: asyncio.Queue[Step] = asyncio.Queue()
         self._flags = Flags(bounds.most_bytes("batch") // 2)
         self._refusals = Refusals()
@@ -122,15 +115,11 @@ class Node:
         ``through`` names a wider filter to subscribe to in place of ``topic_filter``: a broker may go through
         all subscriptions at every message, so many topics of one kind should come through one.
         """
-        self._subscribed[topic_filter if through is None else through] = None
-        if "+" in topic_filter or "#" in topic_filter:
-            self._wildcards.append((topic_filter, handler))
-        else:
-            self._exact[topic_filter].append(handler)
+        self._handlers.add(topic_filter, handler, through)
 
     async def open(self) -> None:
         """Subscribe to what the handlers want and say that this service is online."""
-        await self.bus.subscribe(*self._subscribed)
+        await self.bus.subscribe(*self._handlers.subscriptions)
         await self._announce()
 
     async def _announce(self, pause_s: float = 0.0) -> None:
@@ -224,7 +213,7 @@ class Node:
             await self._take(received)
 
     async def _take(self, received: Received) -> None:
-        handlers = self._handlers_of(received.topic)
+        handlers = self._handlers.of(received.topic)
         # What a broker kept of this service is older than this service.
         if not handlers or (received.retained and received.topic == self.topics.availability(self.name)):
             return
@@ -265,16 +254,6 @@ class Node:
             self._counts.quarantined += 1
             self.quarantine.keep(self.name, self.tick, received.topic, received.payload, error)
             self.flag(f"{self.name} failed on a message on {received.topic}: {type(error).__name__}: {error}")
-
-    def _handlers_of(self, topic: str) -> list[Handler]:
-        """Handlers of a topic; found once, for topics may be thousands."""
-        known = self._handlers.get(topic)
-        if known is None:
-            wild = (handler for pattern, handler in self._wildcards if matches(pattern, topic))
-            known = [*self._exact.get(topic, ()), *wild]
-            if len(self._handlers) < KNOWN_TOPICS:
-                self._handlers[topic] = known
-        return known
 
     def _follow_clock(self, step: Step) -> None:
         self._door.tick = max(self.tick, step.tick)

@@ -17,35 +17,30 @@ from typing import Any, TextIO, cast
 import click
 import msgspec
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from broker.claims import Claimed, claimed
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
-from cosim.composition import RunSetup, control, perform, services
+from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.emergency import RECORD, findable, kept_stop
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import open_feeder
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
+from cosim.progress import progress_bar
+from cosim.recording.feeder_map import feeder_map
 from cosim.recording.run_counts import RunCounts
 from cosim.recording.summary import record_of, summarise
 from cosim.report import write_report
 from cosim.results.comparison import fault_cost
-from cosim.results.directory import LEDGER, QUARANTINE, FeederMap
+from cosim.results.directory import LEDGER, QUARANTINE
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.reader import Run, load
 from cosim.results.summary_table import summary_table
 from cosim.results.writer import RunWriter
+from cosim.run_setup import RunSetup
 from cosim.safety import ends_on_signal, hardware_lines, on_signals, stops_on_key
 from cosim.scenario import Scenario, resolved_toml
 from cosim.scenario.secrets import without_passwords
@@ -139,7 +134,7 @@ async def _run(options: RunOptions) -> int:
         await _write_beginning(plan, setup, writer)
         accounts = account_names(world.roster.prosumers, world.roster.lams)
         ledger = stack.enter_context(Ledger.create(plan.out / LEDGER, accounts, plan.run_id))
-        progress = stack.enter_context(_progress(console))
+        progress = stack.enter_context(progress_bar(console))
         bar = progress.add_task("intervals", total=world.timeline.intervals)
         clock, recorder = await stack.enter_async_context(
             control(setup, writer, ledger, plan.pacing, lambda _: progress.advance(bar))
@@ -253,17 +248,6 @@ def _feeder(scenario: Scenario) -> FeederOwner:
     return FeederOwner(partial(open_feeder, scenario.feeder.master, scenario.tables.lams))
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
 async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
     scenario = options.load()
     run_id = options.name()
@@ -302,13 +286,3 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
                     raise
                 return INTERRUPTED
     return 0
-
-
-def feeder_map(world: World) -> FeederMap:
-    """Drawing of the world's feeder, for the report."""
-    layout = world.layout
-    return FeederMap(
-        buses=dict(layout.coordinates),
-        segments=[(segment.from_bus, segment.to_bus) for segment in layout.segments],
-        lams=list(layout.lam_bus),
-    )

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from broker.messages import Stop
-from cosim.composition import RunSetup
 from cosim.control.clock import Clock
 from cosim.emergency import KEY, Whereabouts, on_key, stop_run, summary_line, takes_keys
+from cosim.run_setup import RunSetup
 from cosim.terminal import watch_terminal
 from devices.gateway.stopping import arming
 from sharegrid.errors import SharegridError

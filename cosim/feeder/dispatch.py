@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 from cosim.feeder import voltvar
 from cosim.feeder.circuit import Floats
 from cosim.feeder.controls import ControlRun
-from cosim.feeder.linear import Limits, NetworkRows
+from cosim.feeder.linear import Limits
+from cosim.feeder.network_rows import NetworkRows
 from cosim.feeder.settings import Event
 from cosim.feeder.violation_hours import ViolationHours
 

@@ -14,14 +14,9 @@ from cosim.feeder import voltvar
 from cosim.feeder.circuit import AcState, FeederError, Floats, PowerFlowError
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
-from cosim.feeder.linear import (
-    Judgement,
-    Linearisation,
-    NetworkRows,
-    check,
-    join_rows,
-    network_rows,
-)
+from cosim.feeder.judgement import Judgement, check
+from cosim.feeder.linear import Linearisation
+from cosim.feeder.network_rows import NetworkRows, join_rows, network_rows
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.violation_hours import violation_hours

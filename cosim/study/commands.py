@@ -98,7 +98,7 @@ def solve(
     if as_described:
         _solve_as_described(master, out)
         return
-    from cosim.feeder.linear import check as judge
+    from cosim.feeder.judgement import check as judge
 
     own = _open(master, lams)
     layout, limits = own.layout, _limits(own, voltage_min, voltage_max)

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosim.feeder.circuit import FeederError, PowerFlowError
-from cosim.feeder.linear import Limits, Linearisation, check, network_rows
+from cosim.feeder.judgement import check
+from cosim.feeder.linear import Limits, Linearisation
+from cosim.feeder.network_rows import network_rows
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.powerflow.published import solve_as_published
 

@@ -5,8 +5,9 @@ import pytest
 
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.dispatch import OperatingRules, Proposal
+from cosim.feeder.judgement import check
 from cosim.feeder.library import new_context
-from cosim.feeder.linear import Limits, check
+from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
 from cosim.feeder.settings import Event

@@ -11,13 +11,14 @@ from broker.client.memory import Delivery, MemoryBroker
 from broker.door.quarantine import Quarantine
 from broker.node import Node, offline_will
 from broker.topics import Topics
-from cosim.composition import RunSetup, control, perform, services
+from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import open_feeder
 from cosim.results import RunWriter
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
+from cosim.run_setup import RunSetup
 from cosim.scenario import load_scenario
 from cosim.world.build import build_world
 

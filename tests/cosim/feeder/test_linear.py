@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cosim.feeder.circuit import AcState
-from cosim.feeder.linear import Limits, Linearisation, check, network_rows
+from cosim.feeder.judgement import check
+from cosim.feeder.linear import Limits, Linearisation
+from cosim.feeder.network_rows import network_rows
 
 NODES = ("1.1", "1.2", "2.1")
 BRANCHES = ("line.a.1", "line.b.1", "transformer.t.1")

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from broker.server.choose import open_broker
-from cosim.composition import RunSetup, control, perform, services
+from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
 from cosim.results import Run, RunWriter, load
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
+from cosim.run_setup import RunSetup
 from cosim.scenario import load_scenario
 from cosim.world.build import build_world
 from cosim.world.world import World

@@ -1,0 +1,70 @@
+"""What all services of one process of a run share, and how one becomes a job to perform."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from broker.client.mqtt import connect
+from broker.door.bounds import Bounds
+from broker.door.quarantine import Quarantine
+from broker.messages import Step
+from broker.node import Node, offline_will, serve
+from cosim.feeder.thread import FeederOwner
+from cosim.world.bounds import bounds_of
+from cosim.world.world import World
+from devices.gateway.service import GatewayService
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """One process of a run: the world, the bus, and the feeder's thread where this process owns it.
+
+    ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
+    Messages that a service failed on are kept in the file ``quarantine``, if there is one. ``stop_record`` is
+    where its gateway writes an emergency stop down; ``gateways`` are those that it runs.
+    """
+
+    world: World
+    run_id: str
+    url: str
+    owner: FeederOwner | None = None
+    arm: bool = False
+    observe: bool = False
+    quarantine: Path | None = None
+    stop_record: Path | None = None
+    gateways: list[GatewayService] = field(default_factory=list)
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What the run's messages are held against."""
+        return bounds_of(self.world)
+
+    @asynccontextmanager
+    async def node(self, name: str) -> AsyncIterator[Node]:
+        """Participant ``name`` on a connection of its own, which says so when it is lost."""
+        nodes: list[Node] = []
+        will = offline_will(self.run_id, name)
+        async with connect(self.url, name, will, on_reconnect=lambda: nodes[0].reconnected()) as bus:
+            kept = Quarantine(self.quarantine)
+            nodes.append(Node(bus, self.run_id, name, self.world.digest, self.bounds, kept))
+            yield nodes[0]
+
+
+Job = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Service(Protocol):
+    """What works on the steps of the clock, one after the other."""
+
+    async def on_step(self, step: Step) -> None:
+        """Do its part of a step."""
+
+
+def job_of(node: Node, service: Service) -> Job:
+    """Run a service on its node until the clock ends the run."""
+    return partial(serve, node, service.on_step)
