@@ -83,8 +83,9 @@ def parse_endpoint(text: str, profile: str) -> Endpoint:
         number = int(unit)
     except ValueError:
         raise EndpointError(f"{text!r} is no address of a device; write {_FORMS}") from None
-    if not 0 <= number <= 247:
-        raise EndpointError(f"{text!r}: unit {number} is outside 0 to 247; correct it")
+    least, most = (0, 255) if link.scheme == "tcp" else (1, 247)
+    if not least <= number <= most:
+        raise EndpointError(f"{text!r}: unit {number} is outside {least} to {most}; correct it")
     return Endpoint(link, number, profile)
 
 

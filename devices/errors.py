@@ -16,6 +16,7 @@ DeviceError              (a SharegridError)
 ├── DeviceUnreachable    nothing accepts the connection
 ├── DeviceTimeout        connected, but no answer in time
 ├── MalformedReply       an answer that is not one to the request
+├── WrongUnit            an answer in the name of another unit
 ├── ReadBackMismatch     a register reads back otherwise than written
 └── DeviceRefused        the device answered with an exception
     ├── IllegalFunction      1
@@ -93,6 +94,10 @@ class DeviceTimeout(DeviceError):
 
 class MalformedReply(DeviceError):
     """An answer that is not one to the request."""
+
+
+class WrongUnit(DeviceError):
+    """An answer in the name of another unit than the one that was asked."""
 
 
 class ReadBackMismatch(DeviceError):

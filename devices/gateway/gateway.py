@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from broker.messages import CommandedDevice, DeviceSetPoint, DeviceState
-from devices.client.connection import Connection, Counts
+from devices.client.connection import Connection
+from devices.client.counts import Counts
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint, Link, LiveProsumer
@@ -253,7 +254,9 @@ class Gateway:
         if link not in self._connections:
             self._connections[link] = Connection(link, self._timeout_s, self._retry_after_s)
             self._queues[self._connections[link]] = []
-        return Unit(self._connections[link], endpoint, self._profiles, self._chains)
+        unit = Unit(self._connections[link], endpoint, self._profiles, self._chains)
+        self._connections[link].serve(unit.profile.modbus)
+        return unit
 
     def _enqueue(
         self, endpoint: Endpoint, *, is_meter: bool, read: Callable[[PollResult], Awaitable[None]]

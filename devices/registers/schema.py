@@ -75,6 +75,12 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Whether one pattern of each type stands for not implemented, as in SunSpec.
     length
         Registers that an emulated device shows; 0 for as many as the points need.
+    connect_delay_s
+        Time that a device needs between the opening of a connection and the first request [s].
+    pause_s
+        Time that a device needs between an answer and the next request [s].
+    keep_open
+        Whether the connection stays open while nothing is asked; some devices serve one client alone.
     """
 
     addressing: Literal["fixed", "sunspec"] = "fixed"
@@ -85,6 +91,9 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order: WordOrder = "high first"
     markers: bool = False
     length: Annotated[int, Meta(ge=0, le=65536)] = 0
+    connect_delay_s: Annotated[float, Meta(ge=0.0, le=30.0)] = 0.0
+    pause_s: Annotated[float, Meta(ge=0.0, le=5.0)] = 0.0
+    keep_open: bool = True
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

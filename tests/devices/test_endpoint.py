@@ -38,7 +38,9 @@ def test_addresses_are_understood(text, link, unit):
         "rtu:///dev/ttyUSB0/1?speed=9600",
         "rtu:///dev/ttyUSB0/1?parity=X",
         "rtu:///dev/ttyUSB0/1?stop=3",
-        "tcp://10.0.0.5/248",
+        "tcp://10.0.0.5/256",
+        "rtu:///dev/ttyUSB0/0",
+        "rtu+tcp://10.0.0.5/248",
     ],
 )
 def test_other_addresses_are_refused_in_one_line(text):

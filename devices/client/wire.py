@@ -1,0 +1,158 @@
+"""One open connection to a link: a request goes out, its reply comes in, or it is said why not."""
+
+import asyncio
+from typing import cast
+
+from pymodbus.transport.serialtransport import create_serial_connection
+
+from devices.client.frames import Frames, NotModbus, OtherUnit, SerialFrames, TcpFrames
+from devices.endpoint import Link
+
+
+class WireError(Exception):
+    """Root of what may become of a request."""
+
+
+class Closed(WireError):
+    """The other side closed the connection, or the line went away."""
+
+
+class Silent(WireError):
+    """No reply in time; ``heard`` is a unit that answered in place of the one that was asked."""
+
+    def __init__(self, heard: int | None, noise: int) -> None:
+        super().__init__()
+        self.heard = heard
+        self.noise = noise
+
+
+class Garbled(WireError):
+    """Bytes came that are no Modbus."""
+
+
+class BrokenOff(WireError):
+    """A request with priority came between."""
+
+
+class Wire(asyncio.Protocol):
+    """An open connection, over which one request is made at a time.
+
+    Attributes
+    ----------
+    is_open
+        Whether the other side has not closed it.
+    opened
+        Set once it is open.
+    used_s
+        When a reply came last, or when it was opened, by the event loop's clock [s].
+    """
+
+    def __init__(self, frames: Frames) -> None:
+        self.is_open = False
+        self.used_s = 0.0
+        self.opened = asyncio.Event()
+        self._frames = frames
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.WriteTransport | None = None
+        self._reply: asyncio.Future[bytes] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note that the connection is open."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+        self.is_open = True
+        self.used_s = self._loop.time()
+        self.opened.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; what nobody has asked for is dropped."""
+        if self._reply is None or self._reply.done():
+            return
+        try:
+            pdu = self._frames.take(data)
+        except NotModbus:
+            self._reply.set_exception(Garbled())
+        except OtherUnit as other:
+            self._reply.set_exception(Silent(other.unit, 0))
+        else:
+            if pdu is not None:
+                self._reply.set_result(pdu)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Note that the connection is closed; a request under way has failed."""
+        self.is_open = False
+        self._fail(Closed())
+
+    async def ask(self, unit: int, pdu: bytes, timeout_s: float) -> bytes:
+        """Make one request and wait for its reply.
+
+        Parameters
+        ----------
+        unit
+            Unit id.
+        pdu
+            Function code and what belongs to it.
+        timeout_s
+            How long to wait [s].
+
+        Returns
+        -------
+        bytes
+            PDU of the reply.
+
+        Raises
+        ------
+        WireError
+            What became of it instead.
+        """
+        if self._transport is None or not self.is_open:
+            raise Closed
+        self._reply = self._loop.create_future()
+        timer = self._loop.call_later(timeout_s, self._time_out)
+        self._transport.write(self._frames.request(unit, pdu))
+        try:
+            reply = await self._reply
+        finally:
+            timer.cancel()
+            self._reply = None
+        self.used_s = self._loop.time()
+        return reply
+
+    def break_off(self) -> None:
+        """End the request under way."""
+        self._fail(BrokenOff())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.is_open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _time_out(self) -> None:
+        self._fail(Silent(self._frames.heard, self._frames.noise))
+
+    def _fail(self, error: WireError) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(error)
+
+
+async def open_wire(link: Link) -> Wire:
+    """Open a connection to a link; raises ``OSError`` where nothing accepts it."""
+    loop = asyncio.get_running_loop()
+    if link.scheme == "rtu":
+        made: tuple[asyncio.Transport, asyncio.BaseProtocol] = await create_serial_connection(
+            loop,
+            lambda: Wire(SerialFrames()),
+            link.place,
+            baudrate=link.baud,
+            bytesize=8,
+            parity=link.parity,
+            stopbits=link.stop_bits,
+            timeout=0,
+        )
+        wire = cast("Wire", made[1])
+        # The transport says so only with a later turn of the loop.
+        await wire.opened.wait()
+        return wire
+    frames = TcpFrames if link.scheme == "tcp" else SerialFrames
+    _, wire = await loop.create_connection(lambda: Wire(frames()), link.place, link.port)
+    return wire
