@@ -57,7 +57,7 @@ async def device_services(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
         await stack.enter_async_context(presented(setup.url, discovery))
     for actuator in gateway.actuators:
         if actuator.limits.real and actuator.limits.armed:
-            endpoint = actuator.inverter.unit.endpoint
+            endpoint = actuator.inverter.port.endpoint
             await stack.enter_async_context(claimed(setup.url, setup.run_id, endpoint))
     service = GatewayService(gate, gateway, plausibility(world), setup.stop_record)
     setup.gateways.append(service)

@@ -13,12 +13,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from devices.client.counts import Counts
 from devices.client.failures import failure, given_way, left_alone, name_of, refusal, unreachable
 from devices.client.frames import EXCEPTION, READS, WRITE_MANY, read_pdu, write_pdu
 from devices.client.habits import Habits
 from devices.client.pauses import Pauses
 from devices.client.wire import BrokenOff, Closed, Garbled, Silent, Wire, WireError, open_wire
+from devices.counts import Counts
 from devices.endpoint import Link
 from devices.errors import DeviceError, MalformedReply
 from devices.registers.schema import Access

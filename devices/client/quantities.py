@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from devices.client.unit import CONSTANT_S, Unit
+from devices.client.unit import Unit
+from devices.ports import CONSTANT_S
 from devices.registers.profiles import load_profile
 from devices.registers.quantities import Term, first_values, point_names, terms_of
 

@@ -7,14 +7,12 @@ from devices.client.connection import Connection
 from devices.client.read_back import corrected, differing
 from devices.endpoint import Endpoint
 from devices.errors import IllegalAddress, LayoutChanged, MissingControl, ReadBackMismatch
+from devices.ports import CONSTANT_S
 from devices.registers.commands import Command, command_words
 from devices.registers.point_map import Place, Plan, PointMap, point_map
 from devices.registers.points import decode_bytes
 from devices.registers.profiles import load_profile
 from devices.registers.sunspec import Chain, Chains
-
-CONSTANT_S = 60.0
-"""How long ratings and scale factors are believed without being read again [s]."""
 
 _ATTEMPTS = 2
 
@@ -66,6 +64,11 @@ class Unit:
     def connects(self) -> int:
         """How often the connection was made; constants may be others after each time."""
         return self._connection.connects
+
+    @property
+    def silent_times(self) -> int:
+        """How often in a row it gave no answer."""
+        return self._connection.silent(self.endpoint.unit)
 
     def begin_priority(self) -> None:
         """Let requests to this unit pass all others and every pause, until `end_priority`."""

@@ -75,7 +75,7 @@ class Actuator:
 
     def __str__(self) -> str:
         """Return whose it is and where, for messages."""
-        return f"{self.device} of {self.prosumer} ({self.inverter.unit.endpoint})"
+        return f"{self.device} of {self.prosumer} ({self.inverter.port.endpoint})"
 
     @property
     def is_safe(self) -> bool:
@@ -137,11 +137,11 @@ class Actuator:
         async with self._lock:
             if self._is_active:
                 # Nobody else asks any more, and no pause is worth a device that is left as it was.
-                self.inverter.unit.begin_priority()
+                self.inverter.port.begin_priority()
                 try:
                     await self.inverter.command(None, 0.0)
                 finally:
-                    self.inverter.unit.end_priority()
+                    self.inverter.port.end_priority()
                 self._is_active = self._is_behind = False
 
     async def overwritten(self) -> str:
@@ -153,14 +153,14 @@ class Actuator:
         if self._lock.locked() or not self._stands():
             return ""
         async with self._lock:
-            found = await self.inverter.unit.overwritten() if self._stands() else []
+            found = await self.inverter.port.overwritten() if self._stands() else []
             if not found:
                 return ""
-            self.inverter.unit.forget()
+            self.inverter.port.forget()
             self._held_kw = None
             if self.stopped:
                 self._is_safe = False
-                self.inverter.unit.begin_priority()
+                self.inverter.port.begin_priority()
             else:
                 self._is_overwritten, self._is_behind = True, False
         return f"{self}: another master writes to it: {'; '.join(found)}"
@@ -189,7 +189,7 @@ class Actuator:
         self.stopped = self.stopped or reason
         self._is_safe = not self.limits.armed
         if self.limits.armed:
-            self.inverter.unit.begin_priority()
+            self.inverter.port.begin_priority()
 
     async def stop(self, reason: str) -> None:
         """Go to the safe value at once and take no set-point any more; raises `DeviceError`.
@@ -208,9 +208,9 @@ class Actuator:
 
     def _check_may_be_commanded(self) -> None:
         if self.stopped:
-            raise CommandBarred(f"{self.inverter.unit.endpoint} is stopped: {self.stopped}; start a new run")
+            raise CommandBarred(f"{self.inverter.port.endpoint} is stopped: {self.stopped}; start a new run")
         if not self.limits.armed:
-            raise CommandBarred(f"{self.inverter.unit.endpoint} is only observed; arm it to command it")
+            raise CommandBarred(f"{self.inverter.port.endpoint} is only observed; arm it to command it")
 
     def _stands(self) -> bool:
         """Whether what was written last should still stand in the registers."""
@@ -269,7 +269,7 @@ class Actuator:
             self._seen_s = time.monotonic()
             return
         self._is_safe = False
-        self.inverter.unit.begin_priority()
+        self.inverter.port.begin_priority()
         await self._make_safe()
 
     async def _still_stands(self) -> bool:
@@ -277,7 +277,7 @@ class Actuator:
         if self._times.is_half_over:
             return False
         try:
-            return not await self.inverter.unit.overwritten()
+            return not await self.inverter.port.overwritten()
         except DeviceError:
             self._is_safe = False
             raise
@@ -291,4 +291,4 @@ class Actuator:
         self._times.took(applied.revert_s)
         self._seen_s = time.monotonic()
         self._held_kw, self._is_active, self._is_safe = self.limits.safe_kw, False, True
-        self.inverter.unit.end_priority()
+        self.inverter.port.end_priority()

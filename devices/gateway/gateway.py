@@ -6,19 +6,19 @@ polled at once, the units on one link one after another, those that were silent 
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from broker.messages import CommandedDevice, DeviceSetPoint, DeviceState
-from devices.client.connection import Connection
-from devices.client.counts import Counts
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
-from devices.client.unit import Unit
+from devices.counts import Counts
 from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.gateway.actuator import Actuator
 from devices.gateway.attempt import attempt
+from devices.gateway.links import Links
 from devices.gateway.polling import (
     Memory,
     PollItem,
@@ -30,7 +30,8 @@ from devices.gateway.polling import (
     poll_pv,
 )
 from devices.gateway.reading import Outcome, Reading, reading_of, state_of
-from devices.registers.sunspec import Chains
+from devices.limits import SetPointLimits
+from devices.ports import MeterPort
 
 
 class Gateway:
@@ -82,13 +83,9 @@ class Gateway:
         self.stopped = ""
         self.simulated_s: float | None = None
         self._interval_s = interval_s
-        self._timeout_s = timeout_s
-        self._retry_after_s = retry_after_s
         self._poll_limit_s = poll_limit_s
-        self._profiles = profiles
-        self._connections: dict[Link, Connection] = {}
-        self._queues: dict[Connection, list[PollItem]] = {}
-        self._chains = Chains()
+        self._links = Links(timeout_s, retry_after_s, profiles)
+        self._queues: defaultdict[Link, list[PollItem]] = defaultdict(list)
         self._devices: dict[str, dict[CommandedDevice, Actuator]] = {}
         self._readers: dict[str, Meter] = {}
         for prosumer in self.prosumers:
@@ -102,11 +99,8 @@ class Gateway:
 
     @property
     def counts(self) -> Counts:
-        """Requests and errors over all connections since the start."""
-        total = Counts()
-        for connection in self._connections.values():
-            total.add(connection.counts)
-        return total
+        """Requests and errors over all links since the start."""
+        return self._links.counts
 
     @property
     def actuators(self) -> tuple[Actuator, ...]:
@@ -129,8 +123,8 @@ class Gateway:
         result = PollResult()
         await asyncio.gather(
             *(
-                poll_link(connection, items, result, inverters=inverters, limit_s=self._poll_limit_s)
-                for connection, items in self._queues.items()
+                poll_link(link, items, result, inverters=inverters, limit_s=self._poll_limit_s)
+                for link, items in self._queues.items()
             )
         )
         self.problems = sorted(result.problems)
@@ -140,7 +134,7 @@ class Gateway:
     @property
     def hardware(self) -> list[str]:
         """Addresses of all real devices."""
-        found = [str(actuator.inverter.unit.endpoint) for actuator in self.actuators if actuator.limits.real]
+        found = [str(actuator.inverter.port.endpoint) for actuator in self.actuators if actuator.limits.real]
         return found + [str(p.meter) for p in self.prosumers if p.real_meter]
 
     def commands(self, prosumer: str) -> bool:
@@ -227,41 +221,33 @@ class Gateway:
 
     async def close(self) -> None:
         """Close all connections."""
-        for connection in self._connections.values():
-            await connection.close()
+        await self._links.close()
 
     def _equip(self, prosumer: LiveProsumer) -> None:
         devices = self._devices[prosumer.id] = {}
-        meter = Meter(self._unit(prosumer.meter))
+        meter = Meter(self._links.meter(prosumer.meter))
         self._readers[prosumer.id] = meter
-        self._enqueue(prosumer.meter, is_meter=True, read=partial(poll_meter, prosumer.id, meter))
+        self._enqueue(meter.port, is_meter=True, read=partial(poll_meter, prosumer.id, meter))
         if prosumer.pv is not None:
-            pv = Inverter(self._unit(prosumer.pv), prosumer.pv_limits)
+            pv = self._inverter(prosumer.pv, "pv", prosumer.pv_limits)
             devices["pv"] = Actuator(pv, "pv", self._now, prosumer.id)
-            self._enqueue(prosumer.pv, is_meter=False, read=partial(poll_pv, prosumer.id, pv))
+            self._enqueue(pv.port, is_meter=False, read=partial(poll_pv, prosumer.id, pv))
         if prosumer.battery is not None:
-            battery = Inverter(self._unit(prosumer.battery), prosumer.battery_limits)
+            battery = self._inverter(prosumer.battery, "battery", prosumer.battery_limits)
             devices["battery"] = Actuator(battery, "battery", self._now, prosumer.id)
             read = partial(poll_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
-            self._enqueue(prosumer.battery, is_meter=False, read=read)
+            self._enqueue(battery.port, is_meter=False, read=read)
         for actuator in devices.values():
             if actuator.limits.real and actuator.limits.armed:
-                endpoint = actuator.inverter.unit.endpoint
-                self._enqueue(endpoint, is_meter=False, read=partial(check_written, actuator))
+                self._enqueue(actuator.inverter.port, is_meter=False, read=partial(check_written, actuator))
 
-    def _unit(self, endpoint: Endpoint) -> Unit:
-        link = endpoint.link
-        if link not in self._connections:
-            self._connections[link] = Connection(link, self._timeout_s, self._retry_after_s)
-            self._queues[self._connections[link]] = []
-        unit = Unit(self._connections[link], endpoint, self._profiles, self._chains)
-        self._connections[link].serve(unit.profile.modbus)
-        return unit
+    def _inverter(self, endpoint: Endpoint, device: CommandedDevice, limits: SetPointLimits) -> Inverter:
+        return Inverter(self._links.inverter(endpoint, real=limits.real), device, limits)
 
     def _enqueue(
-        self, endpoint: Endpoint, *, is_meter: bool, read: Callable[[PollResult], Awaitable[None]]
+        self, port: MeterPort, *, is_meter: bool, read: Callable[[PollResult], Awaitable[None]]
     ) -> None:
-        self._queues[self._connections[endpoint.link]].append(PollItem(endpoint.unit, is_meter, read))
+        self._queues[port.endpoint.link].append(PollItem(port, is_meter, read))
 
     def _reading(self, prosumer: LiveProsumer, result: PollResult, inverters: bool) -> Reading:
         devices = tuple(

@@ -8,10 +8,11 @@ from typing import Generic, TypeVar
 import msgspec
 
 from broker.messages import CommandedDevice, Quality
-from devices.client.connection import Connection
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
+from devices.endpoint import Link
 from devices.errors import DeviceError
 from devices.gateway.actuator import Actuator
+from devices.ports import MeterPort
 
 V = TypeVar("V")
 
@@ -26,9 +27,9 @@ class PollResult(msgspec.Struct):
 
 
 class PollItem(msgspec.Struct, frozen=True):
-    """One device to be read in a poll: its unit id, whether it is a meter, and how it is asked."""
+    """One device to be read in a poll: whether it is a meter, and how it is asked."""
 
-    unit: int
+    port: MeterPort
     is_meter: bool
     read: Callable[[PollResult], Awaitable[None]]
 
@@ -57,7 +58,7 @@ async def check_written(actuator: Actuator, result: PollResult) -> None:
 
 
 async def poll_link(
-    connection: Connection, items: Sequence[PollItem], result: PollResult, *, inverters: bool, limit_s: float
+    link: Link, items: Sequence[PollItem], result: PollResult, *, inverters: bool, limit_s: float
 ) -> None:
     """Read the devices on one link one after another.
 
@@ -65,7 +66,7 @@ async def poll_link(
 
     Parameters
     ----------
-    connection
+    link
         The link.
     items
         Its devices.
@@ -77,7 +78,7 @@ async def poll_link(
         Longest time for all of them [s].
     """
     wanted = [item for item in items if inverters or item.is_meter]
-    wanted.sort(key=lambda item: (connection.silent(item.unit), not item.is_meter))
+    wanted.sort(key=lambda item: (item.port.silent_times, not item.is_meter))
     reached = 0
     try:
         async with asyncio.timeout(limit_s):
@@ -89,7 +90,7 @@ async def poll_link(
                 reached += 1
     except TimeoutError:
         result.problems.append(
-            f"{len(wanted) - reached} devices at {connection.link} were not read within {limit_s:g} s; "
+            f"{len(wanted) - reached} devices at {link} were not read within {limit_s:g} s; "
             "use more links or a longer live.poll_limit_s"
         )
 

@@ -130,7 +130,7 @@ async def test_without_its_gateway_a_device_falls_back_by_itself():
 
 async def test_a_device_that_cannot_revert_is_released_when_its_set_point_ends():
     async with site(pv=SetPointLimits()) as at:
-        has = (await at.pv.inverter.unit.map()).places
+        has = (await at.pv.inverter.port.unit.map()).places
         revert = has.pop("123.WMaxLimPct_RvrtTms")
         try:
             assert (await at.set("pv", 1.0, valid_s=30.0)).ok

@@ -126,13 +126,13 @@ async def test_a_device_that_is_looked_at_again_counts_as_safe_meanwhile(monkeyp
     async with connected(device, limits=ARMED) as gateway:
         await gateway.stop("fire")
         (actuator,) = gateway.actuators
-        seen, look = [], actuator.inverter.unit.overwritten
+        seen, look = [], actuator.inverter.port.overwritten
 
         async def overwritten():
             seen.append(actuator.is_safe)
             return await look()
 
-        monkeypatch.setattr(actuator.inverter.unit, "overwritten", overwritten)
+        monkeypatch.setattr(actuator.inverter.port, "overwritten", overwritten)
         await asyncio.sleep(1.05)
         assert await gateway.tend() == []
         assert seen == [True]

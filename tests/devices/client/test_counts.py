@@ -1,4 +1,4 @@
-from devices.client.counts import Counts
+from devices.counts import Counts
 
 
 def test_counts_add_up():

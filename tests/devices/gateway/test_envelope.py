@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.client.drivers import Inverter
+from devices.client.modbus_port import ModbusPort
 from devices.client.unit import Unit
 from devices.emulation.bank import RegisterBank
 from devices.endpoint import tcp
@@ -131,7 +132,7 @@ async def play(kind, bounds, sequence, scale):
     registers = Registers(models, dict.fromkeys(controls, scale))
     unit = Unit(registers, tcp("127.0.0.1", 502, 1, profile))
     now = [0.0]
-    actuator = Actuator(Inverter(unit, bounds), device, lambda: now[0])
+    actuator = Actuator(Inverter(ModbusPort(unit, real=bounds.real), device, bounds), device, lambda: now[0])
     rating_w = 5000.0
     seen = []
 

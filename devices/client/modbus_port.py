@@ -1,0 +1,155 @@
+"""A device behind Modbus, as the gateway sees any device."""
+
+import math
+import time
+from collections.abc import Mapping
+from functools import partial
+
+from devices.client.quantities import Quantities
+from devices.client.unit import Unit
+from devices.endpoint import Endpoint
+from devices.errors import LayoutChanged
+from devices.limits import SetPointLimits
+from devices.ports import CONSTANT_S, Applied
+from devices.registers.commands import Command, choose, release, set_power
+from devices.registers.ratings import Ratings
+from devices.registers.schema import QUANTITIES
+
+_RATINGS = ("rating_kw", "charge_kw", "discharge_kw", "capacity_kwh")
+
+
+class ModbusPort:
+    """Port of one Modbus unit (`devices.ports.InverterPort`).
+
+    Parameters
+    ----------
+    unit
+        The device.
+    real
+        Whether it is hardware, which may tell more when it wakes up.
+    """
+
+    def __init__(self, unit: Unit, *, real: bool = False) -> None:
+        self.unit = unit
+        self._real = real
+        self._state = Quantities(unit, [q for q in QUANTITIES[unit.profile.kind] if q not in _RATINGS])
+        self._plate = self._new_plate()
+        self._ratings: Ratings | None = None
+        self._rated = (0.0, 0, 0)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is."""
+        return self.unit.endpoint
+
+    @property
+    def silent_times(self) -> int:
+        """How often in a row it gave no answer."""
+        return self.unit.silent_times
+
+    async def state(self) -> Mapping[str, float | None]:
+        """See `devices.ports.MeterPort`."""
+        return await self._state.read()
+
+    async def ratings(self, fresh_s: float = CONSTANT_S) -> Ratings:
+        """Ratings, read again when they are older, after each reconnect and when the device was located anew.
+
+        Parameters
+        ----------
+        fresh_s
+            How old they may be [s].
+
+        Raises
+        ------
+        DeviceError
+            The device cannot be read.
+        """
+        at, walks, connects = self._rated
+        is_old = time.monotonic() - at >= fresh_s or (walks, connects) != (
+            self.unit.walks,
+            self.unit.connects,
+        )
+        if self._ratings is None or is_old:
+            # Hardware that wakes up may tell a better one of its points later than others.
+            plate = await (self._new_plate() if self._real else self._plate).read(fresh_s)
+            self._ratings = Ratings.of(plate)
+            self._rated = time.monotonic(), self.unit.walks, self.unit.connects
+        return self._ratings
+
+    async def set_power(
+        self, power_kw: float, valid_s: float, limits: SetPointLimits, fresh_s: float
+    ) -> Applied:
+        """See `devices.ports.InverterPort`."""
+        send = partial(self._set_power, power_kw, valid_s, limits)
+        try:
+            return await send(fresh_s)
+        except LayoutChanged:
+            return await send(0.0)
+
+    async def release(self, fresh_s: float) -> None:
+        """See `devices.ports.InverterPort`."""
+        for fresh in (fresh_s, 0.0):
+            has = (await self.unit.map()).places
+            try:
+                await self.unit.command(release(self.unit.profile, has, str(self.endpoint)), fresh)
+            except LayoutChanged:
+                if fresh == 0.0:
+                    raise
+            else:
+                break
+        self.unit.forget()
+
+    async def overwritten(self) -> list[str]:
+        """Points that hold other values than were left there; raises `DeviceError`."""
+        return await self.unit.overwritten()
+
+    def forget(self) -> None:
+        """What was written is no longer expected to stand there."""
+        self.unit.forget()
+
+    async def revert_point(self) -> str | None:
+        """Point of the time after which it falls back, where it has one that it implements."""
+        has, profile = (await self.unit.map()).places, self.unit.profile
+        name = choose(profile.commands.set, has, str(self.endpoint)).revert
+        if name is None or name not in has:
+            return None
+        return name if (await self.unit.read((name,))).get(name) is not None else None
+
+    async def holds_fallback(self) -> bool:
+        """Whether what it falls back to can be written to it; raises `DeviceError`."""
+        recipe = choose(self.unit.profile.commands.set, (await self.unit.map()).places, str(self.endpoint))
+        named = tuple(n for batch in recipe.writes for n, what in batch.items() if what == "fallback enable")
+        read = await self.unit.read(named) if named else {}
+        return any(read.get(name) is not None for name in named)
+
+    def begin_priority(self) -> None:
+        """Let requests to this unit pass all others and every pause, until `end_priority`."""
+        self.unit.begin_priority()
+
+    def end_priority(self) -> None:
+        """End what `begin_priority` began."""
+        self.unit.end_priority()
+
+    def _new_plate(self) -> Quantities:
+        return Quantities(self.unit, _RATINGS)
+
+    async def _set_power(
+        self, power_kw: float, valid_s: float, limits: SetPointLimits, fresh_s: float
+    ) -> Applied:
+        where, profile = str(self.endpoint), self.unit.profile
+        ratings = await self.ratings(fresh_s)
+        has = (await self.unit.map()).places
+        command = set_power(profile, has, ratings, power_kw, valid_s, where, limits)
+        shown = await self.unit.command(command, fresh_s)
+        revert_s = _shown_revert_s(command, shown)
+        return Applied(power_kw, revert_s, math.isinf(revert_s) and not math.isinf(command.revert_s))
+
+
+def _shown_revert_s(command: Command, shown: Mapping[str, float | None]) -> float:
+    """Revert time that a device keeps to; infinity where it shows none, whatever was written.
+
+    A device may turn "never" into a time of its own.
+    """
+    if command.revert_point is None:
+        return math.inf
+    return shown.get(command.revert_point) or math.inf

@@ -1,0 +1,61 @@
+"""Ways to all devices of a gateway, one for each link, by what is spoken there."""
+
+from pathlib import Path
+
+from devices.client.connection import Connection
+from devices.client.modbus_port import ModbusPort
+from devices.client.unit import Unit
+from devices.counts import Counts
+from devices.endpoint import Endpoint, Link
+from devices.ports import InverterPort, MeterPort
+from devices.registers.sunspec import Chains
+
+
+class Links:
+    """Links of one gateway, made as devices name them.
+
+    Parameters
+    ----------
+    timeout_s
+        How long to wait for a device [s].
+    retry_after_s
+        How long a silent unit or a dead link is left alone [s].
+    profiles
+        Folder of the user's profiles.
+    """
+
+    def __init__(self, timeout_s: float, retry_after_s: float, profiles: Path | None) -> None:
+        self._timeout_s = timeout_s
+        self._retry_after_s = retry_after_s
+        self._profiles = profiles
+        self._connections: dict[Link, Connection] = {}
+        self._chains = Chains()
+
+    @property
+    def counts(self) -> Counts:
+        """Requests and errors over all links since the start."""
+        total = Counts()
+        for connection in self._connections.values():
+            total.add(connection.counts)
+        return total
+
+    def meter(self, endpoint: Endpoint) -> MeterPort:
+        """Port of a device that is only read."""
+        return self._modbus(endpoint, real=False)
+
+    def inverter(self, endpoint: Endpoint, *, real: bool) -> InverterPort:
+        """Port of a device that takes set-points; ``real`` says that it is hardware."""
+        return self._modbus(endpoint, real=real)
+
+    async def close(self) -> None:
+        """Close all links; a later request opens them again."""
+        for connection in self._connections.values():
+            await connection.close()
+
+    def _modbus(self, endpoint: Endpoint, *, real: bool) -> ModbusPort:
+        link = endpoint.link
+        if link not in self._connections:
+            self._connections[link] = Connection(link, self._timeout_s, self._retry_after_s)
+        unit = Unit(self._connections[link], endpoint, self._profiles, self._chains)
+        self._connections[link].serve(unit.profile.modbus)
+        return ModbusPort(unit, real=real)
