@@ -16,8 +16,8 @@ from market.model.arrays import Floats
 from market.model.case import Case, Grid, Network, Resources, Tariff
 from market.model.curves import Curves, respond, shift
 from market.model.response import supply_curves
+from market.solver.aggregation import aggregate
 from market.solver.clearing import clear, member_curves
-from market.solver.lam import aggregate
 
 RESOURCES = 3
 """Per prosumer."""

@@ -10,8 +10,8 @@ from typing import Literal
 from market.model.case import Case
 from market.model.response import Supply, disaggregate, supply_curves
 from market.rounds import CurveResponse, Loop, Negotiation, Round, Tally, negotiate
+from market.solver.aggregation import aggregate
 from market.solver.clearing import Outcome, clear, member_curves
-from market.solver.lam import aggregate
 
 Method = Literal["exact", "plain", "slope", "curve", "monolithic"]
 

@@ -18,7 +18,7 @@ from market.model.case import Case, Grid, Network, Resources, Tariff
 from market.model.curves import respond, shift
 from market.model.response import supply_curves
 from market.oracles.monolithic import solve
-from market.solver.lam import aggregate
+from market.solver.aggregation import aggregate
 
 CASES = Path(__file__).parent.parent / "tests" / "market" / "cases"
 WIDE = Grid(0.25, 0.05, 1e4, 1e4)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cosim.population.noise import generator
 from cosim.scenario.checks import hourly
-from cosim.scenario.sections import MarketSection
+from cosim.scenario.market_section import MarketSection
 from cosim.scenario.timeline import Timeline
 
 BLOCK = 96

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from broker.messages import Telemetry, columns
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
-from cosim.results.figures import FaultFigures, FaultKind
+from cosim.results.run_figures import FaultFigures, FaultKind
 from devices.faults.fault import Fault
 
 # Counters and power are rounded in registers; less than this is no wrong energy [kWh].

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from broker.messages import Traffic
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
-from cosim.results.figures import FaultFigures
+from cosim.results.run_figures import FaultFigures
 
 
 @dataclass

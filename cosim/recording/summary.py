@@ -23,22 +23,24 @@ from cosim.results.figures import (
     AcFigures,
     BiddingFigures,
     EnergyFigures,
-    FaultFigures,
     IntervalCounts,
-    MessageCounts,
-    ModbusCounts,
-    PacingFigures,
     Period,
-    Provenance,
     Rounds,
-    Seconds,
-    SetPointFigures,
-    Spread,
     VoltageRange,
 )
 from cosim.results.ledger import Ledger
 from cosim.results.network import network_figures
 from cosim.results.provenance import provenance
+from cosim.results.run_figures import (
+    FaultFigures,
+    MessageCounts,
+    ModbusCounts,
+    PacingFigures,
+    Provenance,
+    Seconds,
+    SetPointFigures,
+    Spread,
+)
 from cosim.results.summary import Summary
 from cosim.results.writer import RunWriter
 from cosim.world.world import World

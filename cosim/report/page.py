@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cosim.report import figures
 from cosim.report.comparison import compare
 from cosim.report.condense import condense, local_times, means, spread, stride_of
+from cosim.report.key_figures import key_figures
 from cosim.report.map import map_data
 from cosim.report.tables import (
     fault_figures,
@@ -36,15 +37,6 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 1500
 MOST_EVENTS = 200
-
-
-class KeyFigure(NamedTuple):
-    """One key figure; ``good`` is false where it needs attention."""
-
-    label: str
-    value: str
-    note: str
-    good: bool = True
 
 
 def report_command(directory: Path, beside: Path | None = None) -> Path:
@@ -117,82 +109,6 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
     with translated(path):
         replace_file(path, page.encode())
     return path
-
-
-def key_figures(summary: Summary) -> list[KeyFigure]:
-    """Figures at the head of the page."""
-    counts, cost, volts, ac = summary.intervals, summary.cost, summary.voltage_pu, summary.ac
-    settlement, messages, modbus = summary.settlement, summary.messages, summary.modbus
-    proof, kpis = summary.certificate, summary.kpis
-    saved = cost.saved
-    return [
-        KeyFigure(
-            "confirmed by AC power flow",
-            f"{counts.confirmed} / {counts.planned}",
-            f"intervals; {counts.settled} settled, {counts.flagged} flagged",
-            counts.is_complete,
-        ),
-        KeyFigure(
-            "efficiency",
-            "not defined" if cost.efficiency is None else f"{cost.efficiency:.2%}",
-            f"of what sharing can save, over {cost.efficiency_intervals} intervals",
-        ),
-        KeyFigure(
-            "saved by sharing",
-            "not known" if saved is None else f"{saved:,.2f} $",
-            "" if cost.no_sharing is None else f"of {cost.no_sharing:,.2f} $ without sharing",
-        ),
-        KeyFigure(
-            "prosumers not worse off",
-            _percent(kpis.not_worse_share),
-            "than without sharing, over the run",
-        ),
-        KeyFigure(
-            "self-sufficiency",
-            _percent(kpis.self_sufficiency),
-            "of what is consumed is made on the feeder",
-        ),
-        KeyFigure(
-            "met inside LAMs",
-            _percent(kpis.lam_internal_share),
-            "of what prosumers buy comes from their own LAM",
-        ),
-        KeyFigure(
-            "certified equilibrium",
-            f"{proof.holds} / {proof.intervals}",
-            f"intervals; duality gap at most {_plain(proof.duality_gap)} $/h",
-            proof.holds == proof.intervals,
-        ),
-        KeyFigure(
-            "voltage",
-            "not known" if None in (volts.min, volts.max) else f"{volts.min:.3f} – {volts.max:.3f} pu",
-            f"limits {volts.lower:g} and {volts.upper:g} pu; {summary.violations} violations",
-            volts.is_within and not summary.violations,
-        ),
-        KeyFigure(
-            "linear model off AC",
-            "not known" if ac.max_linear_error_pu is None else f"{ac.max_linear_error_pu:.1e} pu",
-            f"at most; {_plain(ac.rounds_p95)} rounds in 95 % of intervals",
-        ),
-        KeyFigure(
-            "ledger",
-            f"{settlement.sum_micro} µ$",
-            f"sum of {settlement.entries:,} entries",
-            settlement.sum_micro == 0,
-        ),
-        KeyFigure(
-            "messages",
-            f"{messages.received:,}",
-            f"received; {messages.faults_told}",
-            not any(messages.faulty.values()),
-        ),
-        KeyFigure(
-            "Modbus transactions",
-            f"{modbus.reads + modbus.writes:,}",
-            f"with {summary.live_devices:,} live devices; {modbus.errors:,} errors",
-            not modbus.errors,
-        ),
-    ]
 
 
 def incidents(
@@ -286,14 +202,6 @@ def _labels(intervals: pd.DataFrame, first_local: str | None) -> dict[int, str]:
 
 def _limits(summary: Summary) -> list[float]:
     return [summary.voltage_pu.lower, summary.voltage_pu.upper]
-
-
-def _plain(value: float | None) -> str:
-    return "?" if value is None else f"{value:.2g}"
-
-
-def _percent(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.1%}"
 
 
 def _embedded(data: Mapping[str, Any]) -> str:

@@ -12,13 +12,13 @@ from cosim.results.entries import KINDS, MICRO
 from cosim.results.figures import (
     CERTIFICATE,
     CertificateCounts,
-    FaultFigures,
     NetworkFigures,
     SavingFigures,
     SettlementFigures,
 )
 from cosim.results.ledger import Ledger
 from cosim.results.reader import Run
+from cosim.results.run_figures import FaultFigures
 from cosim.results.summary import Summary
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from cosim.results.figures import Machine, Provenance
+from cosim.results.run_figures import Machine, Provenance
 
 _LIBRARIES = (
     *("sharegrid", "numpy", "pandas", "pyarrow", "msgspec", "aiomqtt", "paho-mqtt", "amqtt", "pymodbus"),

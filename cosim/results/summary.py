@@ -16,21 +16,23 @@ from cosim.results.figures import (
     CertificateCounts,
     CostFigures,
     EnergyFigures,
-    FaultFigures,
     Indicators,
     IntervalCounts,
-    MessageCounts,
-    ModbusCounts,
     NetworkFigures,
     Number,
-    PacingFigures,
     Period,
-    Provenance,
     SavingFigures,
-    Seconds,
-    SetPointFigures,
     SettlementFigures,
     VoltageRange,
+)
+from cosim.results.run_figures import (
+    FaultFigures,
+    MessageCounts,
+    ModbusCounts,
+    PacingFigures,
+    Provenance,
+    Seconds,
+    SetPointFigures,
 )
 
 

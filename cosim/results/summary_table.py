@@ -11,8 +11,8 @@ from cosim.results.figures import (
     Indicators,
     NetworkFigures,
     SavingFigures,
-    SetPointFigures,
 )
+from cosim.results.run_figures import SetPointFigures
 from cosim.results.summary import Summary
 
 if TYPE_CHECKING:

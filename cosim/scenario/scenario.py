@@ -7,17 +7,10 @@ from msgspec import Meta, Struct
 from cosim.feeder.settings import Event
 from cosim.scenario.faults import FaultOrder
 from cosim.scenario.hardware import DeviceEntry
+from cosim.scenario.live_section import Live
+from cosim.scenario.market_section import MarketSection
 from cosim.scenario.people import PopulationSection
-from cosim.scenario.sections import (
-    BrokerSection,
-    FeederSection,
-    Live,
-    MarketSection,
-    Run,
-    Site,
-    Tables,
-    Weather,
-)
+from cosim.scenario.sections import BrokerSection, FeederSection, Run, Site, Tables, Weather
 from sharegrid.errors import SharegridError
 
 

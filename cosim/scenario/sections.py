@@ -1,7 +1,8 @@
 """The sections of a scenario as frozen structs: every key with its type, range, unit, default and meaning.
 
-A key is declared here (or in `cosim.scenario.people`) and nowhere else; docs/scenario.md is generated
-from that. Checks that need two keys at once live in `cosim.scenario.checks`.
+A key is declared here, in `cosim.scenario.market_section`, `cosim.scenario.live_section` or
+`cosim.scenario.people`, and nowhere else; docs/scenario.md is generated from that. Checks that need two keys
+at once live in `cosim.scenario.checks`.
 """
 
 from datetime import datetime
@@ -10,8 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from cosim.feeder.settings import VoltageClass
-from cosim.scenario.extension import Extension
-from cosim.scenario.units import DEG, KW, MIN, ONE, PU, SECOND, USD_PER_KWH, Above, Hourly, NotNegative, Share
+from cosim.scenario.units import DEG, MIN, ONE, PU, Above, Share
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -164,156 +164,6 @@ class Weather(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Share,
         Meta(description="Relative standard error of PV forecasts that all prosumers share.", extra=ONE),
     ] = 0.03
-
-
-class GridPrices(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[market.grid]: what the upstream grid sells and buys at the feeder head."""
-
-    import_price: Annotated[
-        Hourly, Meta(description="Price of imports; one number, or 24 by local hour.", extra=USD_PER_KWH)
-    ] = (
-        0.11, 0.10, 0.10, 0.10, 0.10, 0.11, 0.13, 0.15, 0.14, 0.12, 0.11, 0.10,
-        0.09, 0.09, 0.09, 0.10, 0.12, 0.15, 0.18, 0.20, 0.20, 0.18, 0.15, 0.12,
-    )  # fmt: skip
-    export_price: Annotated[
-        Hourly,
-        Meta(description="Price paid for exports; one number, or 24 by local hour.", extra=USD_PER_KWH),
-    ] = 0.05
-    import_limit_kw: Annotated[NotNegative, Meta(description="Largest import.", extra=KW)] = 6000.0
-    export_limit_kw: Annotated[NotNegative, Meta(description="Largest export.", extra=KW)] = 6000.0
-
-
-class Tariff(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[market.tariff]: the utility outside the market: fallback, no-sharing benchmark and imbalance."""
-
-    retail_price: Annotated[
-        Hourly,
-        Meta(description="Price of buying from the utility; at least the import price.", extra=USD_PER_KWH),
-    ] = 0.3
-    feed_in_price: Annotated[
-        Hourly,
-        Meta(description="Price of selling to the utility; at most the export price.", extra=USD_PER_KWH),
-    ] = 0.04
-
-
-class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[market]: the rules of both layers."""
-
-    bidding: Annotated[
-        Literal["curve", "slope", "plain"],
-        Meta(
-            description="Form of the bids in both layers. curve: the whole price response, one round. "
-            "slope and plain: prices are announced and answered in rounds until all agree, with the answer's "
-            "slope or without it; the outcome is the same.",
-        ),
-    ] = "curve"
-    lam_sensitivity: Annotated[
-        Above, Meta(description="Slope a of members' demand functions.", extra={"unit": "kW per $/kWh"})
-    ] = 5.0
-    lam_fee: Annotated[
-        NotNegative, Meta(description="Fee of the local-area market on each trade.", extra=USD_PER_KWH)
-    ] = 0.002
-    wam_sensitivity: Annotated[
-        Above, Meta(description="Slope A of the LAMs' demand functions.", extra={"unit": "kW per $/kWh"})
-    ] = 2000.0
-    wam_fee: Annotated[
-        NotNegative, Meta(description="Fee of the wide-area market on each LAM's trade.", extra=USD_PER_KWH)
-    ] = 0.002
-    network: Annotated[
-        bool,
-        Meta(
-            description="Whether limits of the feeder enter the clearing; without them the market trades as "
-            "if lines and voltages had none, and AC power flow shows what that does."
-        ),
-    ] = True
-    conjecture: Annotated[
-        Literal["sharing", "price-taking"],
-        Meta(description="Whether a LAM reckons with its own effect on the price, or takes it as given."),
-    ] = "sharing"
-    strategy: Annotated[Extension, Meta(description="How prosumers bid.")] = Extension()
-    grid: Annotated[GridPrices, Meta(description="The upstream grid.")] = GridPrices()
-    tariff: Annotated[Tariff, Meta(description="The utility's tariffs.")] = Tariff()
-
-
-class Emulation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[live.emulation]: parameters of emulated devices."""
-
-    ramp_percent_per_s: Annotated[
-        Above, Meta(description="Ramp of inverters and batteries, of the rating.", extra={"unit": "%/s"})
-    ] = 10.0
-    nominal_voltage_v: Annotated[
-        Above, Meta(description="Voltage that a meter shows at 1 pu, phase to neutral.", extra={"unit": "V"})
-    ] = 230.0
-    volt_var: Annotated[
-        bool,
-        Meta(description="Whether PV inverters set reactive power by voltage (IEEE 1547, category B)."),
-    ] = False
-    volt_watt: Annotated[
-        bool, Meta(description="Whether PV inverters give way to high voltage (IEEE 1547, category B).")
-    ] = False
-    trips: Annotated[
-        bool,
-        Meta(
-            description="Whether PV inverters leave the grid at abnormal voltage or frequency and come back "
-            "as IEEE 1547 says (category III)."
-        ),
-    ] = True
-    meter_class_percent: Annotated[
-        NotNegative, Meta(description="Accuracy class of meters, of the reading.", extra={"unit": "%"})
-    ] = 0.0
-    meter_noise_percent: Annotated[
-        NotNegative,
-        Meta(
-            description="Standard deviation of what meters show of power and voltage, of the reading.",
-            extra={"unit": "%"},
-        ),
-    ] = 0.0
-    counter_start_kwh: Annotated[
-        NotNegative,
-        Meta(
-            description="What import counters show at the start; export counters show half of it.",
-            extra={"unit": "kWh"},
-        ),
-    ] = 0.0
-
-
-class Live(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[live]: prosumers with devices behind Modbus and MQTT; the others are computed."""
-
-    per_lam: Annotated[int, Meta(ge=0, description="Prosumers of each LAM that have live devices.")] = 1
-    everyone: Annotated[
-        bool,
-        Meta(
-            description="Whether all prosumers are live, whatever `per_lam` says; who owns neither PV nor "
-            "battery then has a meter alone."
-        ),
-    ] = False
-    command_validity_intervals: Annotated[
-        Above,
-        Meta(description="After this many intervals without a new set-point a device falls back.", extra=ONE),
-    ] = 2.0
-    modbus_port: Annotated[
-        int,
-        Meta(ge=0, le=65_500, description="First TCP port of emulated devices; 0 takes free ones."),
-    ] = 0
-    poll_timeout_s: Annotated[
-        Above, Meta(description="Wall time after which a device counts as silent.", extra=SECOND)
-    ] = 2.0
-    poll_limit_s: Annotated[
-        Above,
-        Meta(description="Wall time for one poll; a device not reached by then is silent.", extra=SECOND),
-    ] = 30.0
-    profiles: Annotated[
-        str,
-        Meta(description="Folder of device profiles of your own, relative to the scenario file."),
-    ] = ""
-    hold_intervals: Annotated[
-        int, Meta(ge=0, description="Intervals for which a silent device's last reading is held.")
-    ] = 2
-    home_assistant: Annotated[
-        bool, Meta(description="Whether live devices are announced to Home Assistant on the run's broker.")
-    ] = False
-    emulation: Annotated[Emulation, Meta(description="Emulated devices.")] = Emulation()
 
 
 class Tables(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

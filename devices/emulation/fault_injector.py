@@ -74,9 +74,9 @@ class Injector:
         bank, row = unit.bank, unit.row
         match fault.kind:
             case "silent":
-                self.fleet.hush(fault.prosumer, fault.device, silent=on)
+                self.fleet.servers.silence(fault.prosumer, fault.device, silent=on)
             case "slow":
-                self.fleet.delay(fault.prosumer, fault.device, fault.size if on else 0.0)
+                self.fleet.servers.delay(fault.prosumer, fault.device, fault.size if on else 0.0)
             case "exception":
                 _shelve(bank.failing, row, int(fault.size), on=on)
             case "stuck":

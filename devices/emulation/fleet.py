@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pymodbus.server import ModbusTcpServer
 
 from devices.emulation.battery import BatteryModels, BatteryUnits
+from devices.emulation.fleet_servers import FleetServers
 from devices.emulation.meter import Accuracy, MeterUnits
 from devices.emulation.meter_face import MeterModel
 from devices.emulation.prosumer import EmulatedProsumer
 from devices.emulation.pv import PvUnits
 from devices.emulation.pv_face import PvModels
-from devices.emulation.server import MOST_UNITS, Unit, start_servers, stop_servers
-from devices.endpoint import LiveProsumer, tcp
-from devices.faults.proxy import FaultProxy
+from devices.emulation.server import MOST_UNITS, Unit
+from devices.endpoint import LiveProsumer
 from devices.physics.grid_support import GridSupport, Terminals
 from devices.physics.meter import Phases, phase_quantities
 
@@ -63,6 +62,8 @@ class Fleet:
         Frequency of the grid now.
     meters, pv, battery
         The devices; ``pv_at`` and ``battery_at`` say whose the inverters are.
+    servers
+        Where they are served.
     """
 
     def __init__(
@@ -95,9 +96,7 @@ class Fleet:
             [self.prosumers[k] for k in self.battery_at], frequency_hz, battery_models
         )
         self._index = {p.id: k for k, p in enumerate(self.prosumers)}
-        self._servers: list[ModbusTcpServer] = []
-        self._lines: dict[str, FaultProxy] = {}
-        self._numbers: dict[tuple[str, str], int] = {}
+        self.servers = FleetServers()
         self._show()
 
     @property
@@ -126,8 +125,8 @@ class Fleet:
         only
             Prosumers whose units are served; ``None`` for all.
         apart
-            Prosumers that get a port of their own with a proxy before it, so that `hush` and `delay` can
-            act on their line.
+            Prosumers that get a port of their own with a proxy before it, so that faults can act on their
+            line.
 
         Returns
         -------
@@ -140,51 +139,14 @@ class Fleet:
             A port cannot be bound.
         """
         served = [k for k, p in enumerate(self.prosumers) if only is None or p.id in only]
-        groups = [self._units(k) for k in served]
-        shelf = [[unit for _, unit in group] for group in groups]
-        alone = {j for j, k in enumerate(served) if self.prosumers[k].id in apart}
-        servers, places = await start_servers(shelf, host, ports, units_per_port, alone)
-        self._servers += servers
-        live: dict[str, LiveProsumer] = {}
-        for j, (k, group, at) in enumerate(zip(served, groups, places, strict=True)):
-            prosumer = self.prosumers[k]
-            port = await self._line(prosumer.id, host, at[0][0]) if j in alone else at[0][0]
-            numbers = {role: unit for (role, _), (_, unit) in zip(group, at, strict=True)}
-            self._numbers |= {(prosumer.id, role): unit for role, unit in numbers.items()}
-            found = {
-                role: tcp(host, port, unit, prosumer.meter if role == "meter" else f"sunspec-{role}")
-                for role, unit in numbers.items()
-            }
-            live[prosumer.id] = LiveProsumer(
-                id=prosumer.id,
-                meter=found["meter"],
-                pv=found.get("pv"),
-                battery=found.get("battery"),
-                nominal_v=prosumer.nominal_v,
-                battery_efficiency=prosumer.battery_efficiency,
-            )
-        return live
+        units = [self._units(k) for k in served]
+        return await self.servers.start(
+            [self.prosumers[k] for k in served], units, host, ports, units_per_port, apart
+        )
 
     async def stop(self) -> None:
         """Close all ports; the state stays and the fleet may be started again."""
-        servers, self._servers = self._servers, []
-        lines, self._lines = self._lines, {}
-        for line in lines.values():
-            await line.stop()
-        await stop_servers(servers)
-
-    async def _line(self, prosumer: str, host: str, port: int) -> int:
-        self._lines[prosumer] = FaultProxy(host, port)
-        return await self._lines[prosumer].start()
-
-    def hush(self, prosumer: str, role: str, *, silent: bool) -> None:
-        """Let one device, served `apart`, answer nothing, or answer again."""
-        line, number = self._lines[prosumer], self._numbers[prosumer, role]
-        (line.silent.add if silent else line.silent.discard)(number)
-
-    def delay(self, prosumer: str, role: str, delay_s: float) -> None:
-        """Let one device, served `apart`, answer late by some wall time [s]."""
-        self._lines[prosumer].delay_s[self._numbers[prosumer, role]] = delay_s
+        await self.servers.stop()
 
     def reboot(self, prosumer: str, role: str) -> None:
         """Let one device restart with its registers at their defaults: set-points gone, counters at zero."""

@@ -17,8 +17,8 @@ from market.model.arrays import Floats
 from market.model.case import Case
 from market.model.curves import Curves, from_points
 from market.model.response import supply_curves
+from market.solver.aggregation import aggregate
 from market.solver.clearing import Outcome, member_curves
-from market.solver.lam import aggregate
 from market.solver.wam import clear_wam
 
 GRID = 33

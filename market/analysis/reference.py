@@ -15,7 +15,8 @@ from market.model.case import Case
 from market.model.curves import Curves, respond_range, shift
 from market.model.limits import MISSED_KW, grid_excess, row_excess
 from market.model.response import Supply, disaggregate, supply_curves
-from market.solver.lam import aggregate, clear_lams
+from market.solver.aggregation import aggregate
+from market.solver.lam import clear_lams
 from market.solver.wam import clear_wam
 
 Name = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]

@@ -8,10 +8,11 @@ Whatever the form, the rounds end at the same equilibrium (docs/market.md, secti
 from market.rounds.answers import CurveResponse, Response
 from market.rounds.driver import drive, drive_async
 from market.rounds.estimates import Estimate, Form, Lines, estimate_for
-from market.rounds.levels import Answers, LamLevel, Question, WamLevel, share_rest
+from market.rounds.lam_level import Answers, LamLevel, Question, share_rest
 from market.rounds.negotiation import Loop, Negotiation, Round, negotiate
 from market.rounds.tally import Tally
 from market.rounds.tangents import Tangents
+from market.rounds.wam_level import WamLevel
 
 __all__ = [
     "Answers",

@@ -15,17 +15,9 @@ from market.model.curves import Curves
 from market.rounds.answers import Response
 from market.rounds.driver import drive
 from market.rounds.estimates import Form, estimate_for
-from market.rounds.levels import (
-    LAM_ROUNDS,
-    SAME_KW,
-    WAM_ROUNDS,
-    Answers,
-    LamLevel,
-    Question,
-    WamLevel,
-    share_rest,
-)
+from market.rounds.lam_level import LAM_ROUNDS, SAME_KW, Answers, LamLevel, Question, share_rest
 from market.rounds.tally import Tally
+from market.rounds.wam_level import WAM_ROUNDS, WamLevel
 from market.solver.wam import WamClearing, clear_wam
 
 Loop = Literal["nested", "single"]

@@ -11,7 +11,8 @@ from market.model.arrays import Floats
 from market.model.case import Case
 from market.model.curves import Curves, shift
 from market.model.response import Supply, disaggregate, supply_curves
-from market.solver.lam import aggregate, clear_lams
+from market.solver.aggregation import aggregate
+from market.solver.lam import clear_lams
 from market.solver.wam import WamClearing, clear_wam
 
 

@@ -17,7 +17,8 @@ from market.participants.lam.participants import Participants
 from market.participants.roster import Roster, Rules, first_of
 from market.participants.tariffs import tariff_price, trade_against_tariff
 from market.rounds import Tally
-from market.solver.lam import aggregate, clear_lams
+from market.solver.aggregation import aggregate
+from market.solver.lam import clear_lams
 
 
 class LamCurveBidding:

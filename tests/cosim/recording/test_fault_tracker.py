@@ -8,7 +8,7 @@ import pytest
 from broker.messages import Acknowledgement, DeviceState, Telemetry, TruthBatch, columns
 from cosim.recording.fault_tracker import FaultTracker, notices_of
 from cosim.recording.interval_messages import IntervalMessages
-from cosim.results.figures import FaultKind
+from cosim.results.run_figures import FaultKind
 from devices.faults.fault import Fault
 
 NAMES = ("a", "b", "c")

@@ -13,7 +13,7 @@ from rich.console import Console
 from broker.messages import Traffic
 from cosim.control.pacing import Lag
 from cosim.recording.summary import RunRecord, build_summary
-from cosim.report.page import key_figures
+from cosim.report.key_figures import key_figures
 from cosim.results.columns import INTERVALS
 from cosim.results.economics import cost_figures
 from cosim.results.figures import CERTIFICATE, CertificateCounts, VoltageRange

@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 import pytest
 
 from cosim.report.comparison import compare
+from cosim.report.key_figures import key_figures
 from cosim.report.map import map_data
-from cosim.report.page import MOST_EVENTS, happened, incidents, key_figures, report_command, write_report
+from cosim.report.page import MOST_EVENTS, happened, incidents, report_command, write_report
 from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.ledger import Ledger
 from tests.cosim.report.sunny_day import write_day

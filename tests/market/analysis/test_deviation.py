@@ -11,8 +11,9 @@ from market.files.case_file import read_case
 from market.model.case import Resources
 from market.model.curves import from_points
 from market.model.response import disaggregate, supply_curves
+from market.solver.aggregation import aggregate
 from market.solver.clearing import clear, member_curves
-from market.solver.lam import aggregate, clear_lams
+from market.solver.lam import clear_lams
 from market.solver.wam import clear_wam
 
 CASES = Path(__file__).parents[1] / "cases"

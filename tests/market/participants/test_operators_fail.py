@@ -10,8 +10,8 @@ from cosim.results.entries import KINDS
 from market.model.case import Network
 from market.model.curves import price_range
 from market.model.response import supply_curves
+from market.solver.aggregation import aggregate
 from market.solver.clearing import clear, member_curves
-from market.solver.lam import aggregate
 from tests.market.participants import stand_ins, world
 
 

@@ -11,8 +11,8 @@ from market.model.curves import join, shift, take
 from market.model.response import supply_curves
 from market.rounds import CurveResponse, negotiate
 from market.rounds.mixed import Mixed
+from market.solver.aggregation import aggregate
 from market.solver.clearing import clear, member_curves
-from market.solver.lam import aggregate
 from market.solver.wam import clear_wam
 
 cp = pytest.importorskip("cvxpy")

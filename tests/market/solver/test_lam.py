@@ -7,7 +7,8 @@ from market.errors import Infeasible
 from market.model.case import Resources
 from market.model.curves import from_points, respond, respond_range, shift, take
 from market.model.response import supply_curves
-from market.solver.lam import aggregate, clear_lams
+from market.solver.aggregation import aggregate
+from market.solver.lam import clear_lams
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -1,4 +1,4 @@
-"""The operators' parts in rounds of bidding: what to ask next, given what was answered.
+"""The LAM operators' part in rounds of bidding: what to ask members next, given what they answered.
 
 Nobody here sends anything. An operator's part is a generator: it yields what it asks, is sent the answers,
 and returns when they agree with what it wants. In process the answers are computed
@@ -7,7 +7,7 @@ and returns when they agree with what it wants. In process the answers are compu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +18,11 @@ from market.model.curves import Curves, price_range, respond, shift
 from market.rounds.answers import CurveResponse
 from market.rounds.estimates import NOISE_KW, Estimate
 from market.rounds.record import Record
-from market.solver.wam import WamClearing
 
 SAME_KW = 1e-6
 """Powers this near are the same."""
 
 LAM_ROUNDS = 500
-WAM_ROUNDS = 1000
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Question:
     Attributes
     ----------
     lam
-        Positions of the LAMs that ask, ascending, ``(m,)``.
+        Indices of the LAMs that ask, ascending, ``(m,)``.
     price
         Their local prices, ``(m,)`` [$/kWh].
     """
@@ -196,83 +194,6 @@ class LamLevel:
             answers = yield Question(who, price[who])
             self.hear(who, price[who], answers)
         raise NotConverged(rounds, float(np.abs(self.record.kw - net_kw).max()))
-
-
-class WamLevel:
-    """The WAM's operator: what it believes of its LAMs, and what it heard.
-
-    Parameters
-    ----------
-    estimate
-        Belief about each LAM, over the wide-area price.
-    lams
-        Number of LAMs M.
-
-    Attributes
-    ----------
-    record
-        Prices asked last and the LAMs' answers.
-    """
-
-    def __init__(self, estimate: Estimate, lams: int) -> None:
-        self.estimate = estimate
-        self.record = Record(lams)
-
-    @property
-    def curves(self) -> Curves:
-        """LAMs' estimated net purchases over the wide-area price, M curves."""
-        return self.estimate.curves
-
-    def hear(self, price: Floats, answers: Answers) -> None:
-        """Take in what all LAMs answered to wide-area prices ``(M,)`` [$/kWh]."""
-        every = np.arange(price.size)
-        self.record.keep(every, price, answers.kw)
-        self.estimate.learn(every, price, answers.kw, answers.slope)
-
-    def begin_anew(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
-        """Forget what the LAMs ``who`` said: they range between these now, ``(m,)`` [kW]."""
-        self.estimate.forget(who, low_kw, high_kw)
-        self.record.forget(who)
-
-    def agree(
-        self,
-        clear: Callable[[Curves], WamClearing],
-        cut_off: Sequence[int] = (),
-        tolerance_kw: float = SAME_KW,
-        rounds: int = WAM_ROUNDS,
-    ) -> Generator[WamClearing, Answers, WamClearing]:
-        """Clear and ask the LAMs until each would take what was cleared for it.
-
-        Parameters
-        ----------
-        clear
-            Clears the WAM for its LAMs' curves.
-        cut_off
-            LAMs that trade nothing whatever they bid, for nothing feeds them.
-        tolerance_kw
-            Answers this near to what was cleared end the rounds.
-        rounds
-            Bound on rounds.
-
-        Returns
-        -------
-        generator
-            Yields outcomes, is sent the LAMs' answers to their prices, and returns the one that stands.
-
-        Raises
-        ------
-        NotConverged
-            The bound on rounds was reached; names what was left.
-        """
-        near_kw = tolerance_kw * self.estimate.fineness
-        for _ in range(rounds):
-            outcome = clear(self.curves)
-            agrees = self.record.agrees(outcome.price, outcome.net_kw, near_kw)
-            agrees[list(cut_off)] = True
-            if agrees.all():
-                return outcome
-            self.hear(outcome.price, (yield outcome))
-        raise NotConverged(rounds, float(np.abs(self.record.kw - outcome.net_kw).max()))
 
 
 def share_rest(trade_kw: Floats, low_kw: Floats, high_kw: Floats, group: Ints, net_kw: Floats) -> Floats:

@@ -1,0 +1,77 @@
+"""The section of the market with its prices and tariffs."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from cosim.scenario.extension import Extension
+from cosim.scenario.units import KW, USD_PER_KWH, Above, Hourly, NotNegative
+
+
+class GridPrices(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[market.grid]: what the upstream grid sells and buys at the feeder head."""
+
+    import_price: Annotated[
+        Hourly, Meta(description="Price of imports; one number, or 24 by local hour.", extra=USD_PER_KWH)
+    ] = (
+        0.11, 0.10, 0.10, 0.10, 0.10, 0.11, 0.13, 0.15, 0.14, 0.12, 0.11, 0.10,
+        0.09, 0.09, 0.09, 0.10, 0.12, 0.15, 0.18, 0.20, 0.20, 0.18, 0.15, 0.12,
+    )  # fmt: skip
+    export_price: Annotated[
+        Hourly,
+        Meta(description="Price paid for exports; one number, or 24 by local hour.", extra=USD_PER_KWH),
+    ] = 0.05
+    import_limit_kw: Annotated[NotNegative, Meta(description="Largest import.", extra=KW)] = 6000.0
+    export_limit_kw: Annotated[NotNegative, Meta(description="Largest export.", extra=KW)] = 6000.0
+
+
+class Tariff(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[market.tariff]: the utility outside the market: fallback, no-sharing benchmark and imbalance."""
+
+    retail_price: Annotated[
+        Hourly,
+        Meta(description="Price of buying from the utility; at least the import price.", extra=USD_PER_KWH),
+    ] = 0.3
+    feed_in_price: Annotated[
+        Hourly,
+        Meta(description="Price of selling to the utility; at most the export price.", extra=USD_PER_KWH),
+    ] = 0.04
+
+
+class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[market]: the rules of both layers."""
+
+    bidding: Annotated[
+        Literal["curve", "slope", "plain"],
+        Meta(
+            description="Form of the bids in both layers. curve: the whole price response, one round. "
+            "slope and plain: prices are announced and answered in rounds until all agree, with the answer's "
+            "slope or without it; the outcome is the same.",
+        ),
+    ] = "curve"
+    lam_sensitivity: Annotated[
+        Above, Meta(description="Slope a of members' demand functions.", extra={"unit": "kW per $/kWh"})
+    ] = 5.0
+    lam_fee: Annotated[
+        NotNegative, Meta(description="Fee of the local-area market on each trade.", extra=USD_PER_KWH)
+    ] = 0.002
+    wam_sensitivity: Annotated[
+        Above, Meta(description="Slope A of the LAMs' demand functions.", extra={"unit": "kW per $/kWh"})
+    ] = 2000.0
+    wam_fee: Annotated[
+        NotNegative, Meta(description="Fee of the wide-area market on each LAM's trade.", extra=USD_PER_KWH)
+    ] = 0.002
+    network: Annotated[
+        bool,
+        Meta(
+            description="Whether limits of the feeder enter the clearing; without them the market trades as "
+            "if lines and voltages had none, and AC power flow shows what that does."
+        ),
+    ] = True
+    conjecture: Annotated[
+        Literal["sharing", "price-taking"],
+        Meta(description="Whether a LAM reckons with its own effect on the price, or takes it as given."),
+    ] = "sharing"
+    strategy: Annotated[Extension, Meta(description="How prosumers bid.")] = Extension()
+    grid: Annotated[GridPrices, Meta(description="The upstream grid.")] = GridPrices()
+    tariff: Annotated[Tariff, Meta(description="The utility's tariffs.")] = Tariff()

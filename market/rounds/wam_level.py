@@ -1,0 +1,94 @@
+"""The WAM's part in rounds of bidding: what to ask its LAMs next, given what they answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+
+import numpy as np
+
+from market.errors import NotConverged
+from market.model.arrays import Floats, Ints
+from market.model.curves import Curves
+from market.rounds.estimates import Estimate
+from market.rounds.lam_level import SAME_KW, Answers
+from market.rounds.record import Record
+from market.solver.wam import WamClearing
+
+WAM_ROUNDS = 1000
+
+
+class WamLevel:
+    """The WAM's operator: what it believes of its LAMs, and what it heard.
+
+    Parameters
+    ----------
+    estimate
+        Belief about each LAM, over the wide-area price.
+    lams
+        Number of LAMs M.
+
+    Attributes
+    ----------
+    record
+        Prices asked last and the LAMs' answers.
+    """
+
+    def __init__(self, estimate: Estimate, lams: int) -> None:
+        self.estimate = estimate
+        self.record = Record(lams)
+
+    @property
+    def curves(self) -> Curves:
+        """LAMs' estimated net purchases over the wide-area price, M curves."""
+        return self.estimate.curves
+
+    def hear(self, price: Floats, answers: Answers) -> None:
+        """Take in what all LAMs answered to wide-area prices ``(M,)`` [$/kWh]."""
+        every = np.arange(price.size)
+        self.record.keep(every, price, answers.kw)
+        self.estimate.learn(every, price, answers.kw, answers.slope)
+
+    def begin_anew(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
+        """Forget what the LAMs ``who`` said: they range between these now, ``(m,)`` [kW]."""
+        self.estimate.forget(who, low_kw, high_kw)
+        self.record.forget(who)
+
+    def agree(
+        self,
+        clear: Callable[[Curves], WamClearing],
+        cut_off: Sequence[int] = (),
+        tolerance_kw: float = SAME_KW,
+        rounds: int = WAM_ROUNDS,
+    ) -> Generator[WamClearing, Answers, WamClearing]:
+        """Clear and ask the LAMs until each would take what was cleared for it.
+
+        Parameters
+        ----------
+        clear
+            Clears the WAM for its LAMs' curves.
+        cut_off
+            LAMs that trade nothing whatever they bid, for nothing feeds them.
+        tolerance_kw
+            Answers this near to what was cleared end the rounds.
+        rounds
+            Bound on rounds.
+
+        Returns
+        -------
+        generator
+            Yields outcomes, is sent the LAMs' answers to their prices, and returns the one that stands.
+
+        Raises
+        ------
+        NotConverged
+            The bound on rounds was reached; names what was left.
+        """
+        near_kw = tolerance_kw * self.estimate.fineness
+        for _ in range(rounds):
+            outcome = clear(self.curves)
+            agrees = self.record.agrees(outcome.price, outcome.net_kw, near_kw)
+            agrees[list(cut_off)] = True
+            if agrees.all():
+                return outcome
+            self.hear(outcome.price, (yield outcome))
+        raise NotConverged(rounds, float(np.abs(self.record.kw - outcome.net_kw).max()))
