@@ -138,6 +138,10 @@ class Connection:
         """How often in a row a unit gave no answer."""
         return self._pauses.silent_times(unit)
 
+    def let_through(self, unit: int) -> None:
+        """Ask a unit once more although it was silent, and do not wait for its pause to end."""
+        self._pauses.let_through(unit)
+
     async def close(self) -> None:
         """Close the connection; a later request opens it again."""
         self._drop()

@@ -8,12 +8,13 @@ from functools import partial
 from devices.client.quantities import Quantities
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint
-from devices.errors import LayoutChanged
+from devices.errors import LayoutChanged, ReadBackMismatch
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
+from devices.registers.points import TIMES
 from devices.registers.ratings import Ratings
-from devices.registers.schema import QUANTITIES
+from devices.registers.schema import QUANTITIES, Profile
 
 _RATINGS = ("rating_kw", "charge_kw", "discharge_kw", "capacity_kwh")
 
@@ -36,6 +37,7 @@ class ModbusPort:
         self._plate = self._new_plate()
         self._ratings: Ratings | None = None
         self._rated = (0.0, 0, 0)
+        self._beat = 0
 
     @property
     def endpoint(self) -> Endpoint:
@@ -133,23 +135,34 @@ class ModbusPort:
     def _new_plate(self) -> Quantities:
         return Quantities(self.unit, _RATINGS)
 
+    async def _check_needs(self) -> None:
+        """Raise `ReadBackMismatch` where the device shows that it does not obey, with what it means."""
+        needs, profile = self.unit.profile.needs, self.unit.profile
+        read = await self.unit.read(tuple(need.point for need in needs)) if needs else {}
+        for need in needs:
+            if not need.fits(read.get(need.point), profile.point(need.point).names):
+                raise ReadBackMismatch(f"{self.endpoint}: {need.reason}")
+
     async def _set_power(
         self, power_kw: float, valid_s: float, limits: SetPointLimits, fresh_s: float
     ) -> Applied:
         where, profile = str(self.endpoint), self.unit.profile
         ratings = await self.ratings(fresh_s)
         has = (await self.unit.map()).places
-        command = set_power(profile, has, ratings, power_kw, valid_s, where, limits)
+        self._beat += 1
+        command = set_power(profile, has, ratings, power_kw, valid_s, where, limits, self._beat)
         shown = await self.unit.command(command, fresh_s)
-        revert_s = _shown_revert_s(command, shown)
+        await self._check_needs()
+        revert_s = _shown_revert_s(command, shown, profile)
         return Applied(power_kw, revert_s, math.isinf(revert_s) and not math.isinf(command.revert_s))
 
 
-def _shown_revert_s(command: Command, shown: Mapping[str, float | None]) -> float:
+def _shown_revert_s(command: Command, shown: Mapping[str, float | None], profile: Profile) -> float:
     """Revert time that a device keeps to; infinity where it shows none, whatever was written.
 
     A device may turn "never" into a time of its own.
     """
-    if command.revert_point is None:
-        return math.inf
-    return shown.get(command.revert_point) or math.inf
+    if command.revert_point is None or command.revert_point in command.unread:
+        return command.revert_s
+    unit = profile.point(command.revert_point).unit or "s"
+    return (shown.get(command.revert_point) or math.inf) * TIMES[unit]

@@ -53,6 +53,11 @@ class Pauses:
         self._silent_in_a_row = 0
         self._silences.pop(unit, None)
 
+    def let_through(self, unit: int) -> None:
+        """End the pause of a unit; the next silence makes it longer all the same."""
+        if unit in self._silences:
+            self._silences[unit].until_s = 0.0
+
     def silent(self, unit: int) -> None:
         """Note a time-out of a unit; the link counts as dead where several units in a row fall silent."""
         silence = self._silences.setdefault(unit, _Silence())

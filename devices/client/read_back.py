@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from devices.registers.commands import Command
-from devices.registers.points import Point
+from devices.registers.points import TIMES, Point
 
 # What arithmetic with floats may add to a value.
 _ROUNDING = 1e-9
@@ -38,7 +38,9 @@ def differing(
         Points that the device does not implement and may lack.
     """
     for name, value in command.values.items():
-        if back[name] == wanted[name] or name in lacking or points[name].unit == "s":
+        if name in command.unread or name in command.unverified or points[name].unit in TIMES:
+            continue
+        if back[name] == wanted[name] or name in lacking:
             continue
         seen = shown.get(name)
         if seen is None or abs(seen - value) > command.tolerance.get(name, 0.0):

@@ -1,5 +1,6 @@
 """One Modbus unit as a client sees it: named points in and out, wherever they stand."""
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from devices.endpoint import Endpoint
 from devices.errors import IllegalAddress, LayoutChanged, MissingControl, ReadBackMismatch
 from devices.ports import CONSTANT_S
 from devices.registers.commands import Command, command_words
+from devices.registers.discovery import Chains, Search
 from devices.registers.point_map import Place, Plan, PointMap, point_map
-from devices.registers.points import decode_bytes
+from devices.registers.points import TIMES, decode_bytes
 from devices.registers.profiles import load_profile
-from devices.registers.sunspec import Chain, Chains
+from devices.registers.sunspec import Chain
 
 _ATTEMPTS = 2
 
@@ -55,6 +57,7 @@ class Unit:
         self._connection = connection
         self.folder = folder
         self._chains = chains or Chains()
+        self._search = Search()
         self._map: PointMap | None = None
         self._scale_factors: dict[str, int | None] = {}
         self._scales_read: dict[str, tuple[float, int]] = {}
@@ -87,7 +90,8 @@ class Unit:
             self.walks += 1
             chain: Chain = ()
             if self.profile.sunspec:
-                chain = await self._chains.find(self.endpoint.profile, self._words, str(self.endpoint))
+                where, search = str(self.endpoint), self._search
+                chain = await self._chains.find(self.endpoint.profile, self._searched, where, search)
             self._map = point_map(self.endpoint.profile, self.folder, chain)
         return self._map
 
@@ -144,15 +148,15 @@ class Unit:
         """
         places = (await self.map()).places
         walks = self.walks
-        names = tuple(command.values)
-        if missing := set(names) - places.keys():
+        if missing := command.values.keys() - places.keys():
             raise MissingControl(f"{self.endpoint} has no point {min(missing)}; check its profile")
+        names = tuple(name for name in command.values if name not in command.unread)
         if not command.renew or any(not self._is_known(places[name].scale, fresh_s) for name in names):
             plan, replies = await self._replies(names, fresh_s)
             if self.walks != walks:
                 raise LayoutChanged(f"{self.endpoint} shows other SunSpec models than before; ask again")
             shown = self._decoded(plan, replies)
-            if not command.renew and plan.words(replies) == _joined(self._words_of(command, places)):
+            if not command.renew and plan.words(replies) == _joined(self._words_of(command, places), names):
                 return shown
         for left in reversed(range(_ATTEMPTS)):
             words = self._words_of(command, places)
@@ -161,7 +165,7 @@ class Unit:
             if self.walks != walks:
                 raise LayoutChanged(f"{self.endpoint} shows other SunSpec models than before; ask again")
             shown, back = self._decoded(plan, replies), plan.words(replies)
-            wanted = _joined(words)
+            wanted = _joined(words, names)
             lacking = {n for n in command.optional if n in back and _is_absent(places[n], back[n])}
             wrong = differing(command, {n: places[n].point for n in names}, shown, back, wanted, lacking)
             if wrong:
@@ -171,7 +175,7 @@ class Unit:
                 )
             again = corrected(command, shown)
             if again is None:
-                self._remember(back, places)
+                self._remember(back, places, command.unverified)
                 return shown
             command = again
             if not left:
@@ -196,11 +200,12 @@ class Unit:
         """What was written is no longer expected to stand there."""
         self._written.clear()
 
-    def _remember(self, back: dict[str, bytes], places: dict[str, Place]) -> None:
-        """Note what the device shows after a command, but for times, which may run."""
-        self._written.update({name: data for name, data in back.items() if places[name].point.unit != "s"})
+    def _remember(self, back: dict[str, bytes], places: dict[str, Place], varying: frozenset[str]) -> None:
+        """Note what the device shows after a command, but for times, which may run, and what varies."""
+        steady = {name: data for name, data in back.items() if places[name].point.unit not in TIMES}
+        self._written.update({name: data for name, data in steady.items() if name not in varying})
 
-    def _words_of(self, command: Command, places: dict[str, Place]) -> dict[str, list[int]]:
+    def _words_of(self, command: Command, places: dict[str, Place]) -> list[dict[str, list[int]]]:
         def scale_factor(name: str) -> int | None:
             place = places[name]
             return int(place.point.sf or 0) if place.scale is None else self._scale_factors.get(place.scale)
@@ -208,10 +213,12 @@ class Unit:
         points = {name: places[name].point for name in command.values}
         return command_words(command, points, scale_factor, str(self.endpoint))
 
-    async def _write_all(self, command: Command, words: dict[str, list[int]]) -> None:
-        for batch in command.writes:
-            for address, run in (await self.map()).runs({name: words[name] for name in batch}):
+    async def _write_all(self, command: Command, words: list[dict[str, list[int]]]) -> None:
+        for batch in words:
+            for address, run in (await self.map()).runs(batch):
                 await self._write(address, run)
+            if command.pause_s:
+                await asyncio.sleep(command.pause_s)
 
     async def _replies(self, names: tuple[str, ...], fresh_s: float) -> tuple[Plan, list[bytes]]:
         """Replies of a plan whose models stand where they stood, or were located anew just now."""
@@ -253,6 +260,12 @@ class Unit:
         data = await self._connection.read(self.endpoint.unit, address, count)
         return [int.from_bytes(data[k : k + 2], "big") for k in range(0, len(data), 2)]
 
+    async def _searched(self, address: int, count: int) -> list[int]:
+        """Registers at a place where the device may well be silent, which tells nothing of the next place."""
+        if not self._search.ends_with_silence():
+            self._connection.let_through(self.endpoint.unit)
+        return await self._words(address, count)
+
     async def _write(self, address: int, words: list[int]) -> None:
         function = self.profile.modbus.write_function
         try:
@@ -262,8 +275,10 @@ class Unit:
             raise
 
 
-def _joined(words: dict[str, list[int]]) -> dict[str, bytes]:
-    return {name: b"".join(word.to_bytes(2, "big") for word in each) for name, each in words.items()}
+def _joined(words: list[dict[str, list[int]]], names: tuple[str, ...]) -> dict[str, bytes]:
+    """Bytes of some points as the last write of each leaves them."""
+    last = {name: each for batch in words for name, each in batch.items()}
+    return {name: b"".join(word.to_bytes(2, "big") for word in last[name]) for name in names}
 
 
 def _is_absent(place: Place, data: bytes) -> bool:

@@ -152,8 +152,9 @@ def show_profile(
         **{f"v_l{k + 1}_v": phases.v[:, k] for k in range(3)},
     }
     for quantity, column in values.items():
-        for names in profile.alternatives(quantity):
-            factor = conversion(profile.point(names[0]).unit, QUANTITIES["meter"][quantity]) or 1.0
-            bank.put(names[0], column / factor)
-            for name in names[1:]:
+        for terms in profile.alternatives(quantity):
+            (first, sign), *others = terms
+            factor = conversion(profile.point(first).unit, QUANTITIES["meter"][quantity]) or 1.0
+            bank.put(first, sign * column / factor)
+            for name, _ in others:
                 bank.put(name, 0.0)

@@ -8,7 +8,7 @@ from devices.client.unit import Unit
 from devices.counts import Counts
 from devices.endpoint import Endpoint, Link
 from devices.ports import InverterPort, MeterPort
-from devices.registers.sunspec import Chains
+from devices.registers.discovery import Chains
 
 
 class Links:

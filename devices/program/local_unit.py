@@ -104,9 +104,9 @@ class LocalUnit:
         words = command_words(
             command, layout.points, lambda name: self._bank.scale_at(self._row, name), self._name
         )
-        for batch in command.writes:
+        for batch in words:
             for name in batch:
-                if self._bank.write(self._row, layout.base + layout.points[name].at, words[name]):
+                if self._bank.write(self._row, layout.base + layout.points[name].at, batch[name]):
                     raise IllegalAddress(f"{self._name} will not have {name} written; check its profile")
 
     def _value(self, name: str) -> float | None:

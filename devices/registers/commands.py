@@ -1,7 +1,7 @@
 """Which registers carry out a set-point: the first recipe of the profile whose points a device has."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -10,9 +10,9 @@ from devices.kinds import DeviceKind
 from devices.limits import FREE, SetPointLimits, admissible_kw, may_leave, released_kw
 from devices.registers.bounded import ANYWHERE, Bounds, encode_within
 from devices.registers.envelope import envelope_bounds, tolerances
-from devices.registers.points import INTEGERS, Point
+from devices.registers.points import INTEGERS, TIMES, Point
 from devices.registers.ratings import Ratings, percent_of
-from devices.registers.schema import Argument, Profile, Recipe, conversion
+from devices.registers.schema import ARGUMENTS, Argument, Profile, Recipe, conversion
 
 LONGEST_REVERT_S = 0xFFFF_FFFE
 _FALLBACKS: tuple[Argument, ...] = ("fallback power", "fallback percent of rating", "fallback enable")
@@ -38,6 +38,10 @@ class Command(msgspec.Struct, frozen=True):
         Least and greatest value of each point that carries a power, in its unit.
     tolerance
         How far such a point may read back from what was written, in its unit: devices round.
+    unread, unverified
+        Points that cannot be read back, and those that may read back as anything.
+    pause_s
+        Time after each entry of ``writes`` [s].
     """
 
     writes: list[dict[str, float]]
@@ -47,6 +51,9 @@ class Command(msgspec.Struct, frozen=True):
     revert_point: str | None = None
     bounds: Mapping[str, Bounds] = {}
     tolerance: Mapping[str, float] = {}
+    unread: frozenset[str] = frozenset()
+    unverified: frozenset[str] = frozenset()
+    pause_s: float = 0.0
 
     @property
     def values(self) -> dict[str, float]:
@@ -62,6 +69,7 @@ def set_power(
     valid_s: float,
     where: str,
     limits: SetPointLimits = FREE,
+    beat: int = 0,
 ) -> Command:
     """Registers that limit a PV inverter or set a battery's power.
 
@@ -81,6 +89,8 @@ def set_power(
         Name of the device for the error.
     limits
         What the power may not leave, nor what the device falls back to where it can be told.
+    beat
+        Number of this command, for devices that want to see a register change.
 
     Raises
     ------
@@ -89,31 +99,39 @@ def set_power(
     RangeError
         The power is not finite.
     """
-    recipe = choose(profile.commands.set, has, where)
     power_kw = admissible_kw(limits, power_kw)
+    recipe = choose(profile.commands.set, has, where, power_kw)
     fallback_kw = _fallback_kw(profile.kind, ratings, limits)
     arguments: dict[Argument, float | None] = {
         **_shares(power_kw, ratings),
+        "heartbeat": float(beat),
         "revert": min(math.ceil(valid_s), LONGEST_REVERT_S),
         **_fallback(fallback_kw, ratings),
     }
+    batches = [_values(profile, batch, has, arguments, recipe.optional, where) for batch in recipe.writes]
     revert = recipe.revert if recipe.revert in has else None
-    fits = valid_s > 0.0 and revert is not None
+    revert_s = recipe.reverts_after_s or math.inf
+    if revert is not None and (at := next(batch[revert] for batch in batches if revert in batch)):
+        revert_s = at * TIMES[profile.point(revert).unit or "s"]
+    beats = {name for batch in recipe.writes for name, what in batch.items() if what == "heartbeat"}
     return Command(
-        [_values(profile, batch, has, arguments, recipe.optional, where) for batch in recipe.writes],
+        batches,
         frozenset(recipe.optional) & frozenset(has),
-        recipe.renew,
-        _bounded(profile.point(revert), arguments["revert"] or 0.0) if fits and revert else math.inf,
+        recipe.renew or recipe.reverts_after_s is not None,
+        revert_s,
         revert,
         envelope_bounds(profile, recipe, has, ratings, limits),
         tolerances(profile, recipe, has, ratings, power_kw),
+        _unread(profile, batches),
+        frozenset(beats),
+        recipe.pause_s,
     )
 
 
 def command_words(
     command: Command, points: Mapping[str, Point], scale_factor: Callable[[str], int | None], where: str
-) -> dict[str, list[int]]:
-    """Words of every point of a command: the one way from a set-point to registers, wherever it comes from.
+) -> list[dict[str, list[int]]]:
+    """Words of a command's points: the one way from a set-point to registers, wherever it comes from.
 
     Parameters
     ----------
@@ -126,6 +144,11 @@ def command_words(
     where
         Name of the device for the error.
 
+    Returns
+    -------
+    list
+        Words by name for each entry of ``command.writes``.
+
     Raises
     ------
     MissingControl
@@ -133,8 +156,8 @@ def command_words(
     RangeError
         A value does not fit its register within its bounds.
     """
-    words: dict[str, list[int]] = {}
-    for name, value in command.values.items():
+
+    def words(name: str, value: float) -> list[int]:
         sf = scale_factor(name)
         if sf is None and value != 0.0:
             raise MissingControl(
@@ -142,30 +165,40 @@ def command_words(
             )
         try:
             # 0 is 0 at any scale, so that a device can be brought to it although its scale is unknown.
-            words[name] = encode_within(points[name], value, sf or 0, command.bounds.get(name, ANYWHERE))
+            return encode_within(points[name], value, sf or 0, command.bounds.get(name, ANYWHERE))
         except RangeError as error:
             raise RangeError(f"{where}, {name}: {error}") from None
-    return words
+
+    return [{name: words(name, value) for name, value in batch.items()} for batch in command.writes]
 
 
 def release(profile: Profile, has: Collection[str], where: str) -> Command:
     """Registers that give control back to a device; parameters and errors as in `set_power`."""
     recipe = choose(profile.commands.release, has, where)
     batches = [_values(profile, batch, has, {}, recipe.optional, where) for batch in recipe.writes]
-    return Command(batches, frozenset(recipe.optional) & frozenset(has), recipe.renew)
+    return Command(
+        batches,
+        frozenset(recipe.optional) & frozenset(has),
+        recipe.renew,
+        unread=_unread(profile, batches),
+        pause_s=recipe.pause_s,
+    )
 
 
-def choose(recipes: Collection[Recipe], has: Collection[str], where: str) -> Recipe:
-    """First recipe whose points a device has; raises `MissingControl`."""
+def choose(
+    recipes: Collection[Recipe], has: Collection[str], where: str, power_kw: float | None = None
+) -> Recipe:
+    """First recipe for a power, or for any, whose points a device has; raises `MissingControl`."""
     for recipe in recipes:
-        if all(name in has or name in recipe.optional for batch in recipe.writes for name in batch):
+        names = {name for batch in recipe.writes for name in batch}
+        if recipe.is_for(power_kw) and names <= {*has, *recipe.optional}:
             return recipe
     raise MissingControl(f"{where} has no registers through which it could be commanded; check its profile")
 
 
 def _values(
     profile: Profile,
-    batch: dict[str, float | Argument],
+    batch: dict[str, float | str],
     has: Collection[str],
     arguments: Mapping[Argument, float | None],
     optional: Collection[str],
@@ -176,23 +209,41 @@ def _values(
         if name not in has:
             continue
         point = profile.point(name)
-        value = arguments[what] if isinstance(what, str) else float(what)
+        if what not in ARGUMENTS:
+            values[name] = float(profile.expected(name, what) or 0.0)
+            continue
+        value = arguments[what]  # type: ignore[index]
         if value is None and what in _FALLBACKS and name in optional:
             continue
         if value is None:
             raise MissingControl(f"{where} tells no rating, of which {name} is a share; check its settings")
-        if what in ("power", "fallback power"):
-            value /= conversion(point.unit, "kW") or 1.0
-        values[name] = _bounded(point, value) if isinstance(what, str) else value
+        values[name] = _in_unit(point, what, value)  # type: ignore[arg-type]
     return values
 
 
-def _bounded(point: Point, value: float) -> float:
-    """Value within the limits of its point; a time also within its register."""
+def _unread(profile: Profile, batches: Sequence[Mapping[str, float]]) -> frozenset[str]:
+    return frozenset(name for batch in batches for name in batch if not profile.point(name).readable)
+
+
+def _in_unit(point: Point, what: Argument, value: float) -> float:
+    """Argument in the unit of a point, within its limits; a time also within its register."""
     low, high = point.limits or (-math.inf, math.inf)
-    if point.unit == "s" and point.type in INTEGERS:
-        high = min(high, INTEGERS[point.type].high * point.scale)
+    if what in ("power", "fallback power", "magnitude"):
+        value /= conversion(point.unit, "kW") or 1.0
+    elif what == "heartbeat":
+        return _beat(point, int(value))
+    elif what == "revert":
+        if point.type in INTEGERS:
+            high = min(high, INTEGERS[point.type].high * point.scale)
+        # Where 0 is no time that it takes, never is the longest that it does.
+        value = high if value == 0.0 < low else math.ceil(value / TIMES[point.unit or "s"])
     return min(max(value, low), high)
+
+
+def _beat(point: Point, beat: int) -> float:
+    """Another number with each beat, within the limits of a point."""
+    low, high = point.limits or (0.0, 0x7FFF)
+    return low + beat % (int(high - low) + 1)
 
 
 def _shares(power_kw: float, ratings: Ratings) -> dict[Argument, float | None]:
@@ -203,6 +254,7 @@ def _shares(power_kw: float, ratings: Ratings) -> dict[Argument, float | None]:
         "percent of discharge": percent_of(power_kw, ratings.discharge_kw),
         "percent of charge": percent_of(-power_kw, ratings.charge_kw),
         "discharge in percent of charge": percent_of(power_kw, ratings.charge_kw),
+        "magnitude": abs(power_kw),
     }
 
 

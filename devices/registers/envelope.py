@@ -10,10 +10,11 @@ from devices.limits import SetPointLimits
 from devices.registers.bounded import ANYWHERE, Bounds, exact
 from devices.registers.points import Point
 from devices.registers.ratings import Ratings, is_usable
-from devices.registers.schema import Argument, Profile, Recipe, conversion
+from devices.registers.schema import ARGUMENTS, Argument, Profile, Recipe, conversion
 
 # Devices round what is written to whole percent, up or down.
 _TOLERANCE_PERCENT = 1.0
+_NO_POWERS = ("revert", "fallback enable", "heartbeat")
 
 
 def envelope_bounds(
@@ -28,6 +29,8 @@ def envelope_bounds(
         if name in has:
             point = profile.point(name)
             low, high = (_in_point(point, what, edge, ratings) for edge in edges)
+            if what == "magnitude":
+                low, high = _of_magnitude((low, high), recipe)
             found[name] = _narrowed((high, low) if what == "percent of charge" else (low, high), point)
     return found
 
@@ -44,8 +47,16 @@ def tolerances(
 def _powers(recipe: Recipe) -> Iterator[tuple[str, Argument]]:
     """Points of a recipe that carry a power, and in which terms."""
     for name, what in (item for batch in recipe.writes for item in batch.items()):
-        if isinstance(what, str) and what not in ("revert", "fallback enable"):
-            yield name, what
+        if what in ARGUMENTS and what not in _NO_POWERS:
+            yield name, what  # type: ignore[misc]
+
+
+def _of_magnitude(bounds: Bounds, recipe: Recipe) -> Bounds:
+    """Bounds of a power whose direction stands elsewhere, from those of the power itself."""
+    low, high = bounds
+    if recipe.when == "charging":
+        low, high = (None if edge is None else -edge for edge in (high, low))
+    return max(low or Fraction(0), Fraction(0)), high
 
 
 def _narrowed(bounds: Bounds, point: Point) -> Bounds:
@@ -61,7 +72,7 @@ def _in_point(point: Point, what: Argument, edge_kw: Fraction | None, ratings: R
     """An edge of the envelope in the unit of a point."""
     if edge_kw is None:
         return None
-    if what in ("power", "fallback power"):
+    if what in ("power", "fallback power", "magnitude"):
         return edge_kw / Fraction(repr(conversion(point.unit, "kW") or 1.0))
     whole_kw = {
         "percent of rating": ratings.power_kw,
@@ -77,6 +88,8 @@ def _in_point(point: Point, what: Argument, edge_kw: Fraction | None, ratings: R
 
 def _tolerance(point: Point, power_kw: float, ratings: Ratings) -> float:
     """How far a power may read back from what was written: 1 % of the rating, in the point's unit."""
+    if point.tolerance is not None:
+        return point.tolerance
     per_kw = conversion(point.unit, "kW")
     if per_kw is None:
         return _TOLERANCE_PERCENT

@@ -13,9 +13,11 @@ from devices.registers.points import Point, decode_bytes, word_count
 from devices.registers.profiles import load_profile
 from devices.registers.schema import Profile
 from devices.registers.spans import merge_spans
-from devices.registers.sunspec import Chain
+from devices.registers.sunspec import Chain, Span
 
 _HOLDING = 3
+_TABLES = {"coil": 1, "discrete": 2}
+_METERS = frozenset((*range(201, 205), *range(211, 215)))
 _HEADER = Point(at=0, type="uint32", rw=True, markers=False)
 
 
@@ -107,7 +109,7 @@ class PointMap:
 
     def __init__(self, profile: Profile, chain: Chain) -> None:
         self.profile = profile
-        self._spans = dict(chain)
+        self._spans = _spans_of(chain, profile.nth)
         self._plans: dict[tuple[tuple[str, ...], bool], Plan] = {}
 
     @cached_property
@@ -149,8 +151,9 @@ class PointMap:
             yield from self.profile.points
             return
         for quantity in self.profile.quantities:
-            for names in self.profile.alternatives(quantity):
-                yield from names
+            for terms in self.profile.alternatives(quantity):
+                yield from (name for name, _ in terms)
+        yield from (trait.point for trait in (*self.profile.needs, *self.profile.identify))
         for recipe in (*self.profile.commands.set, *self.profile.commands.release):
             for batch in recipe.writes:
                 yield from batch
@@ -170,7 +173,11 @@ class PointMap:
         found[name] = Place(base + point.at, point, scale)
 
     def _plan(self, names: tuple[str, ...], constants: bool) -> Plan:
-        wanted = {name: self.places[name] for name in names if name in self.places}
+        wanted = {
+            name: self.places[name]
+            for name in names
+            if name in self.places and self.places[name].point.readable
+        }
         scales = {
             place.scale: self.places[place.scale]
             for place in wanted.values()
@@ -217,13 +224,22 @@ class PointMap:
 
     def _function(self, place: Place) -> int:
         """What can be written stands in holding registers, whatever the rest is read with."""
-        return _HOLDING if place.point.rw else self.profile.modbus.read_function
+        point = place.point
+        own = _TABLES.get(point.type) or point.function
+        return own or (_HOLDING if point.rw else self.profile.modbus.read_function)
 
 
 @lru_cache(maxsize=1000)
 def point_map(profile: str, folder: Path | None, chain: Chain) -> PointMap:
     """Map of a profile, by its name, for devices with this chain; raises `MapError`."""
     return PointMap(load_profile(profile, folder), chain)
+
+
+def _spans_of(chain: Chain, nth: int) -> dict[int, Span]:
+    """Place of each model: the first of its kind, of meters the ``nth`` of all in the chain."""
+    meters = [(model_id, span) for model_id, span in chain if model_id in _METERS][nth - 1 : nth]
+    others = [(model_id, span) for model_id, span in chain if model_id not in _METERS]
+    return dict(reversed([*others, *meters]))
 
 
 def _field(name: str, place: Place, requests: Sequence[Request], function: int) -> Field:

@@ -37,6 +37,8 @@ PointType = Literal[
     "float32",
     "float64",
     "string",
+    "coil",
+    "discrete",
 ]
 WordOrder = Literal["high first", "low first"]
 Limits = tuple[float, float]
@@ -65,6 +67,19 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ``once`` where it never changes while the device runs, else ``poll``.
     limits
         Smallest and largest value that may be written, in the point's unit.
+    tolerance
+        How far it may read back from what was written, in its unit; ``None`` is as commands have it.
+    bits
+        First and last bit that count, from 0; the value is the number in these alone.
+    names
+        Names of numbers, of a mode or a state, for what is written and expected.
+    function
+        Modbus function that reads it, where it is not the map's.
+    readable
+        Whether it can be read; what cannot is not read back after a write.
+    repeat, step
+        How often a point of a map stands in it, and registers from one to the next; its copies are named
+        ``NAME.1``, ``NAME.2`` and so on.
     words
         Number of registers; needed for strings alone.
     order
@@ -82,6 +97,13 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rw: bool = False
     refresh: Literal["poll", "once"] = "poll"
     limits: Limits | None = None
+    tolerance: float | None = None
+    bits: tuple[int, int] | None = None
+    names: dict[str, int] = {}
+    function: Literal[3, 4] | None = None
+    readable: bool = True
+    repeat: int = 1
+    step: int = 0
     words: int | None = None
     order: WordOrder | None = None
     markers: bool = True
@@ -117,7 +139,13 @@ INTEGERS: dict[str, Integer] = {
     "bitfield64": Integer(4, 0, 2**63 - 1, 2**64 - 1),
     "sunssf": Integer(1, -10, 10, -(2**15)),
     "pad": Integer(1, -(2**15) + 1, 2**15 - 1, -(2**15)),
+    "coil": Integer(1, 0, 1, 0),
+    "discrete": Integer(1, 0, 1, 0),
 }
+BITS = ("coil", "discrete")
+"""Types of one bit each, in tables of their own."""
+TIMES = {"s": 1.0, "min": 60.0}
+"""Seconds in the units of times."""
 
 
 FLOATS = {"float32": struct.Struct(">f"), "float64": struct.Struct(">d")}
@@ -135,7 +163,7 @@ def word_count(point: Point) -> int:
 def bounds(point: Point) -> tuple[int, int]:
     """Smallest and largest integer that stands for a value; without markers every pattern does."""
     layout = INTEGERS[point.type]
-    if point.markers:
+    if point.markers or point.type in BITS:
         return layout.low, layout.high
     bits = 16 * layout.words
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if layout.absent < 0 else (0, (1 << bits) - 1)
@@ -209,6 +237,9 @@ def decode_bytes(point: Point, data: bytes, sf: int | None = 0) -> float | str |
     raw = int.from_bytes(data, "big", signed=layout.absent < 0)
     if sf is None or (raw == layout.absent and point.markers and layout.absent):
         return None
+    if point.bits is not None:
+        first, last = point.bits
+        raw = (raw >> first) & ((1 << last - first + 1) - 1)
     return _times(raw * 10**sf if sf >= 0 else raw / 10**-sf, point)
 
 

@@ -4,37 +4,53 @@ A profile lies in ``devices/maps/NAME.toml`` or in a folder of the user's; `devi
 what stands in it. Files are checked when they are read, each once per process.
 """
 
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from devices.errors import MapError
-from devices.registers.models import decode_map
+from devices.registers.checks import complaint_about
+from devices.registers.models import model_ids
 from devices.registers.points import Point, word_count
-from devices.registers.schema import QUANTITIES, REQUIRED, Profile, conversion
+from devices.registers.schema import Profile
+
+_MOST_ANCESTORS = 5
+_RANGE = re.compile(r"(?<![\w.])(\d+)-(\d+)(?=\.)")
+Table = dict[str, Any]
 
 
 @cache
 def load_profile(name: str, folder: Path | None = None) -> Profile:
     """Profile by name, from the user's folder or, where that has none, from those that are shipped.
 
+    Parameters
+    ----------
+    name
+        ``NAME``, or ``NAME#2`` for the second of several meters in one SunSpec chain.
+    folder
+        Folder of the user's profiles.
+
     Raises
     ------
     MapError
         There is no such file, or it is wrong; names file, key and remedy.
     """
-    own = folder / f"{name}.toml" if folder is not None else None
-    shipped = files("devices.maps").joinpath(f"{name}.toml")
-    if own is not None and own.is_file():
-        path, data = str(own), own.read_bytes()
-    elif "/" not in name and shipped.is_file():
-        path, data = f"{name}.toml", shipped.read_bytes()
-    else:
-        where = f" or in {folder}" if folder is not None else ""
-        raise MapError(f"no profile {name!r} among {', '.join(shipped_profiles())}{where}; correct the name")
-    return _checked(_finished(decode_map(path, data, Profile)), path)
+    stem, _, number = name.partition("#")
+    path, table = _merged(stem, folder)
+    if number:
+        table["nth"] = int(number) if number.isdecimal() else number
+    try:
+        profile = _finished(msgspec.convert(table, Profile))
+    except msgspec.ValidationError as error:
+        raise MapError(f"{path} is no usable map: {error}; compare it with a shipped one") from None
+    wrong = complaint_about(profile)
+    if wrong is not None:
+        raise MapError(f"{path}: {wrong}")
+    return profile
 
 
 def shipped_profiles() -> list[str]:
@@ -43,85 +59,76 @@ def shipped_profiles() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
-def _finished(profile: Profile) -> Profile:
-    """Profile whose fixed points know the word order and whether patterns stand for not implemented."""
-    access = profile.modbus
-    points = {
-        name: msgspec.structs.replace(point, order=point.order or access.order, markers=access.markers)
-        for name, point in profile.points.items()
-    }
-    return msgspec.structs.replace(profile, points=points)
+def known_profiles(folder: Path | None = None) -> list[str]:
+    """Names of all profiles, the user's own first."""
+    own = sorted(path.stem for path in folder.glob("*.toml")) if folder is not None else []
+    return list(dict.fromkeys([*own, *shipped_profiles()]))
 
 
-def _checked(profile: Profile, path: str) -> Profile:
-    for complaint in (_points_wrong, _quantities_wrong, _commands_wrong):
-        wrong = complaint(profile)
-        if wrong is not None:
-            raise MapError(f"{path}: {wrong}")
-    return profile
-
-
-def _points_wrong(profile: Profile) -> str | None:
-    if profile.sunspec and profile.points:
-        return "a SunSpec profile has no points of its own; name those of the models"
-    end = profile.modbus.length or 65536
-    for name, point in profile.points.items():
-        if not 0 <= point.at <= end - word_count(point):
-            return f"points.{name}: register {point.at} lies outside the map; correct at or modbus.length"
-        if word_count(point) > profile.modbus.max_registers:
-            return f"points.{name} is longer than modbus.max_registers; correct one of them"
-        if isinstance(point.sf, str) and point.sf not in profile.points:
-            return f"points.{name}: there is no scale factor {point.sf}; add it"
-        if point.scale <= 0.0:
-            return f"points.{name}: scale {point.scale:g} is not positive; use sign = -1 to turn the sign"
-    return None
-
-
-def _quantities_wrong(profile: Profile) -> str | None:
-    known = QUANTITIES[profile.kind]
-    for quantity in REQUIRED[profile.kind]:
-        if quantity not in profile.quantities:
-            return f"quantities: a {profile.kind} has to tell {quantity}; add it"
-    for quantity in profile.quantities:
-        if quantity not in known:
-            return f"quantities.{quantity}: a {profile.kind} has {', '.join(known)}; use one of them"
-        for names in profile.alternatives(quantity):
-            if len({point.unit for name in names if (point := _found(profile, name))}) > 1:
-                return f"quantities.{quantity}: {' + '.join(names)} have different units; use one"
-        for name in (name for names in profile.alternatives(quantity) for name in names):
-            point = _found(profile, name)
-            if point is None:
-                return (
-                    f"quantities.{quantity}: there is no point {name}; add it to points or correct the name"
-                )
-            if conversion(point.unit, known[quantity]) is None:
-                return (
-                    f"quantities.{quantity}: {name} is not in {known[quantity]} or the like; correct its unit"
-                )
-    return None
-
-
-def _commands_wrong(profile: Profile) -> str | None:
-    if profile.commands.set and not profile.commands.release:
-        return "commands: a device that can be set has to be released; add commands.release"
-    for recipe in (*profile.commands.set, *profile.commands.release):
-        for name, what in (item for batch in recipe.writes for item in batch.items()):
-            point = _found(profile, name)
-            if point is None or not point.rw:
-                return f"commands: {name} is no point that may be written; add rw = true or correct the name"
-            if what in ("power", "fallback power") and conversion(point.unit, "kW") is None:
-                return f"commands: {name} is in {point.unit}, so it can hold no power; correct its unit"
-            if profile.modbus.write_function == 6 and word_count(point) > 1:
-                # Between its words the register would hold a power that nobody has asked for.
-                return f"commands: modbus.write_function 6 writes the registers of {name} one by one; use 16"
-    return None
-
-
-def _found(profile: Profile, name: str) -> Point | None:
+def _merged(name: str, folder: Path | None, depth: int = 0) -> tuple[str, Table]:
+    """Path of a profile, and what stands in it over what stands in the one that it is like."""
+    path, data = _found(name, folder)
     try:
-        return profile.point(name)
-    except KeyError:
-        return None
+        table: Table = msgspec.toml.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MapError(f"{path} is no usable map: {error}; compare it with a shipped one") from None
+    like = table.pop("like", None)
+    if like is None:
+        return path, table
+    if not isinstance(like, str) or depth == _MOST_ANCESTORS:
+        raise MapError(f"{path}: like names no profile, or leads round; give the name of another one")
+    merged = _merged(like, folder, depth + 1)[1]
+    for key, value in table.items():
+        is_table = isinstance(value, dict) and isinstance(merged.get(key), dict) and key != "commands"
+        merged[key] = merged[key] | value if is_table else value
+    return path, merged
+
+
+def _found(name: str, folder: Path | None) -> tuple[str, bytes]:
+    own = folder / f"{name}.toml" if folder is not None else None
+    shipped = files("devices.maps").joinpath(f"{name}.toml")
+    if own is not None and own.is_file():
+        return str(own), own.read_bytes()
+    if name and "/" not in name and shipped.is_file():
+        return f"{name}.toml", shipped.read_bytes()
+    where = f" or in {folder}" if folder is not None else ""
+    raise MapError(f"no profile {name!r} among {', '.join(shipped_profiles())}{where}; correct the name")
+
+
+def _finished(profile: Profile) -> Profile:
+    """Profile with all its points named one by one.
+
+    Fixed points then know the word order and whether patterns stand for not implemented, copies of a
+    repeated point stand by themselves, and ranges of SunSpec models are written out.
+    """
+    access = profile.modbus
+    points: dict[str, Point] = {}
+    for name, point in profile.points.items():
+        own = msgspec.structs.replace(point, order=point.order or access.order, markers=access.markers)
+        if point.repeat == 1:
+            points[name] = own
+            continue
+        step = point.step or word_count(point)
+        for k in range(point.repeat):
+            points[f"{name}.{k + 1}"] = msgspec.structs.replace(own, at=point.at + k * step, repeat=1, step=0)
+    quantities = {
+        quantity: tuple(text for one in _listed(texts) for text in _without_ranges(one))
+        for quantity, texts in profile.quantities.items()
+    }
+    return msgspec.structs.replace(profile, points=points, quantities=quantities)
+
+
+def _listed(texts: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else texts
+
+
+def _without_ranges(text: str) -> list[str]:
+    """``201-203.W`` as the same for each model from 201 to 203 that there is."""
+    ranges = {(int(first), int(last)) for first, last in _RANGE.findall(text)}
+    if len(ranges) != 1:
+        return [text]
+    ((first, last),) = ranges
+    return [_RANGE.sub(str(k), text) for k in range(first, last + 1) if k in model_ids()]
 
 
 def as_builtins(profile: Profile) -> dict[str, object]:

@@ -8,19 +8,28 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from devices.registers.schema import QUANTITIES, Profile, conversion
+from devices.registers.schema import QUANTITIES, Profile, Sum, conversion
 
 
 class Term(msgspec.Struct, frozen=True):
-    """Points whose sum is a quantity, once multiplied with ``factor``."""
+    """Points whose sum is a quantity, once multiplied with ``factor``; some may be taken off."""
 
     quantity: str
-    names: tuple[str, ...]
+    points: Sum
     factor: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its points."""
+        return tuple(name for name, _ in self.points)
 
     def value(self, read: Mapping[str, float | None]) -> float | None:
         """Value from the points that were read; ``None`` where none of them tells one."""
-        known = [value for name in self.names if (value := read.get(name)) is not None]
+        known = [
+            value if sign > 0 else -value
+            for name, sign in self.points
+            if (value := read.get(name)) is not None
+        ]
         return self.factor * sum(known) if known else None
 
 
@@ -28,9 +37,9 @@ def terms_of(profile: Profile, wanted: Iterable[str]) -> tuple[Term, ...]:
     """All terms through which quantities may be told, those of one in order of preference."""
     units = QUANTITIES[profile.kind]
     return tuple(
-        Term(quantity, names, conversion(profile.point(names[0]).unit, units[quantity]) or 1.0)
+        Term(quantity, points, conversion(profile.point(points[0][0]).unit, units[quantity]) or 1.0)
         for quantity in wanted
-        for names in profile.alternatives(quantity)
+        for points in profile.alternatives(quantity)
     )
 
 

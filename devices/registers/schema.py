@@ -4,7 +4,7 @@ A profile maps quantities that the gateway knows (in kW, kWh, V) to points, and 
 that carry them out. Points stand at fixed addresses in the profile itself, or in SunSpec models.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -19,11 +19,17 @@ Argument = Literal[
     "percent of charge",
     "percent of discharge",
     "discharge in percent of charge",
+    "magnitude",
+    "heartbeat",
     "revert",
     "fallback power",
     "fallback percent of rating",
     "fallback enable",
 ]
+ARGUMENTS: frozenset[str] = frozenset(get_args(Argument))
+Direction = Literal["charging", "discharging", "idle"]
+Sum = tuple[tuple[str, int], ...]
+"""Names of points and with which sign each is added."""
 
 QUANTITIES: dict[DeviceKind, dict[str, str]] = {
     "meter": {
@@ -102,22 +108,38 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     writes
-        Points and what to write, in the order in which they have to be written: a number or an `Argument`.
-        Those of one entry go out together where their registers touch.
+        Points and what to write, in the order in which they have to be written: a number, one of the
+        point's ``names``, or an `Argument`. Those of one entry go out together where their registers touch.
     optional
         Points that a device may lack or not implement.
     renew
         Whether to write what the registers hold already, which starts revert times anew.
+    when
+        The direction of power that it is for; ``None`` for any.
+    pause_s
+        Time after each entry of ``writes``, for devices that take a while [s].
+    reverts_after_s
+        Seconds after which the device falls back by itself unless it is written to again, where no point
+        holds this time.
     """
 
-    writes: list[dict[str, float | Argument]]
+    writes: list[dict[str, float | str]]
     optional: tuple[str, ...] = ()
     renew: bool = True
+    when: Direction | None = None
+    pause_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.0
+    reverts_after_s: Annotated[float, Meta(gt=0.0)] | None = None
 
     @property
     def revert(self) -> str | None:
         """Point that holds the revert time, if there is one."""
         return next((name for batch in self.writes for name, what in batch.items() if what == "revert"), None)
+
+    def is_for(self, power_kw: float | None) -> bool:
+        """Whether it may set this power; ``None`` stands for no power in particular."""
+        if self.when is None or power_kw is None:
+            return True
+        return self.when == ("discharging" if power_kw > 0.0 else "charging" if power_kw < 0.0 else "idle")
 
 
 class Commands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,6 +152,50 @@ class Commands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     release: tuple[Recipe, ...] = ()
 
 
+class Trait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a point reads as with devices of a kind, to tell them from others, or in a state that is needed.
+
+    Attributes
+    ----------
+    point
+        Name of the point.
+    equals
+        Numbers, or names of numbers, of which it shows one.
+    contains
+        Text of which it shows one, in whatever case.
+    between
+        Least and greatest value.
+    reason
+        What it means where it does not, and the remedy.
+    """
+
+    point: str
+    equals: tuple[float | str, ...] = ()
+    contains: tuple[str, ...] = ()
+    between: tuple[float, float] | None = None
+    reason: str = ""
+
+    def fits(self, value: float | str | None, names: dict[str, int]) -> bool:
+        """Whether a value that was read is such a one."""
+        if isinstance(value, str):
+            return any(text.casefold() in value.casefold() for text in self.contains)
+        if value is None:
+            return False
+        if self.between is not None:
+            return self.between[0] <= value <= self.between[1]
+        return any(value == (names.get(one) if isinstance(one, str) else one) for one in self.equals)
+
+
+class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a make of device does otherwise than the definition of a SunSpec point says; as in `Point`."""
+
+    sign: Literal[1, -1] = 1
+    scale: float = 1.0
+    sf: int | None = None
+    limits: tuple[float, float] | None = None
+    tolerance: float | None = None
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a kind of device says and obeys.
 
@@ -140,10 +206,22 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind
         ``meter``, ``pv`` or ``battery``.
     quantities
-        Point of each quantity of `QUANTITIES`: a name, several joined by ``+`` for their sum, or a list of
-        such in order of preference.
+        Point of each quantity of `QUANTITIES`: a name, several joined by ``+`` or ``-`` for their sum, or a
+        list of such in order of preference.
+    required
+        Quantities without which a reading is not good.
     points
         Points at fixed addresses, by name; SunSpec points are named ``model.point`` and need no entry.
+    corrections
+        What SunSpec points do otherwise than defined.
+    nth
+        Which of several meters in a SunSpec chain it is, from 1.
+    identify
+        What tells such devices from others; all of it has to hold.
+    needs
+        What has to hold for a device to obey; looked at after every command.
+    unconfirmed
+        What of its commands fewer than two sources say; such a device is armed only with a key of its own.
     """
 
     title: str
@@ -151,7 +229,13 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     quantities: dict[str, str | tuple[str, ...]]
     modbus: Access = Access()
+    required: tuple[str, ...] = ("p_kw",)
     points: dict[str, Point] = {}
+    corrections: dict[str, Correction] = {}
+    nth: Annotated[int, Meta(ge=1, le=99)] = 1
+    identify: tuple[Trait, ...] = ()
+    needs: tuple[Trait, ...] = ()
+    unconfirmed: str = ""
     commands: Commands = Commands()
 
     @property
@@ -161,13 +245,38 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def point(self, name: str) -> Point:
         """Point by name; raises ``KeyError``."""
-        return sunspec_point(name) if self.sunspec else self.points[name]
+        if not self.sunspec:
+            return self.points[name]
+        point, correction = sunspec_point(name), self.corrections.get(name)
+        if correction is None:
+            return point
+        return msgspec.structs.replace(
+            point,
+            sign=correction.sign,
+            scale=correction.scale,
+            sf=point.sf if correction.sf is None else correction.sf,
+            limits=correction.limits,
+            tolerance=correction.tolerance,
+        )
 
-    def alternatives(self, quantity: str) -> tuple[tuple[str, ...], ...]:
-        """Names of the points of a quantity in order of preference, those of a sum together."""
+    def alternatives(self, quantity: str) -> tuple[Sum, ...]:
+        """Sums of points that a quantity may be, in order of preference."""
         listed = self.quantities.get(quantity, ())
         texts = (listed,) if isinstance(listed, str) else listed
-        return tuple(tuple(name.strip() for name in text.split("+")) for text in texts)
+        return tuple(_sum_of(text) for text in texts)
+
+    def expected(self, name: str, what: float | str) -> float | None:
+        """Number that a number or a name of one stands for at a point; ``None`` where it is no such name."""
+        return self.point(name).names.get(what) if isinstance(what, str) else float(what)
+
+
+def _sum_of(text: str) -> Sum:
+    """Terms of ``A + B - C``; a minus has space around it, because names may hold one."""
+    signed = text.replace("+", " + ").split()
+    signs = {"+": 1, "-": -1}
+    return tuple(
+        (name, signs.get(signed[k - 1], 1) if k else 1) for k, name in enumerate(signed) if name not in signs
+    )
 
 
 def conversion(unit: str | None, wanted: str) -> float | None:

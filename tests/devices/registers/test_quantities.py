@@ -6,8 +6,9 @@ from devices.registers.profiles import load_profile
 from devices.registers.quantities import Term, first_values, point_names, terms_of
 from devices.registers.ratings import Ratings, percent_of
 
-POWER = Term("p_kw", ("power",), 0.001)
-PHASES = Term("p_kw", ("l1", "l2", "l3"), 0.001)
+POWER = Term("p_kw", (("power", 1),), 0.001)
+PHASES = Term("p_kw", (("l1", 1), ("l2", 1), ("l3", 1)), 0.001)
+NET = Term("p_kw", (("out", 1), ("in", -1)), 1.0)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,14 @@ PHASES = Term("p_kw", ("l1", "l2", "l3"), 0.001)
 )
 def test_the_first_term_that_tells_a_value_counts(read, expected):
     assert first_values((POWER, PHASES), read) == expected
+
+
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [({"out": 3.0, "in": 1.0}, 2.0), ({"out": None, "in": 1.0}, -1.0), ({"out": None, "in": None}, None)],
+)
+def test_what_is_taken_off_counts_the_other_way(read, expected):
+    assert NET.value(read) == expected
 
 
 def test_terms_bring_points_to_the_unit_of_their_quantity():
