@@ -112,7 +112,10 @@ class ModbusPort:
     async def revert_point(self) -> str | None:
         """Point of the time after which it falls back, where it has one that it implements."""
         has, profile = (await self.unit.map()).places, self.unit.profile
-        name = choose(profile.commands.set, has, str(self.endpoint)).revert
+        recipe = choose(profile.commands.set, has, str(self.endpoint))
+        if recipe.reverts_after_s is not None:
+            return f"timer of {recipe.reverts_after_s:g} s"
+        name = recipe.revert
         if name is None or name not in has:
             return None
         return name if (await self.unit.read((name,))).get(name) is not None else None

@@ -7,11 +7,11 @@ from pathlib import Path
 from devices.client.connection import Connection
 from devices.client.read_back import corrected, differing
 from devices.endpoint import Endpoint
-from devices.errors import IllegalAddress, LayoutChanged, MissingControl, ReadBackMismatch
+from devices.errors import IllegalAddress, LayoutChanged, MissingControl, NotSunSpec, ReadBackMismatch
 from devices.ports import CONSTANT_S
 from devices.registers.commands import Command, command_words
 from devices.registers.discovery import Chains, Search
-from devices.registers.point_map import Place, Plan, PointMap, point_map
+from devices.registers.point_map import Place, Plan, PointMap, meters_in, point_map
 from devices.registers.points import TIMES, decode_bytes
 from devices.registers.profiles import load_profile
 from devices.registers.sunspec import Chain
@@ -92,6 +92,11 @@ class Unit:
             if self.profile.sunspec:
                 where, search = str(self.endpoint), self._search
                 chain = await self._chains.find(self.endpoint.profile, self._searched, where, search)
+                if self.profile.kind == "meter" and len(meters_in(chain)) < self.profile.nth:
+                    raise NotSunSpec(
+                        f"{where} shows {len(meters_in(chain))} meter(s) in its chain of SunSpec models, and "
+                        f"{self.endpoint.profile} is number {self.profile.nth}; correct the profile"
+                    )
             self._map = point_map(self.endpoint.profile, self.folder, chain)
         return self._map
 

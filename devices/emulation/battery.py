@@ -19,7 +19,7 @@ from devices.emulation.revert import RevertTimers
 from devices.physics import battery
 from devices.physics.inverter import Motion, ramp
 from devices.physics.meter import Phases
-from devices.registers.points import scale_factor
+from devices.registers.columns import scale_factor
 from devices.registers.sunspec import sunspec_layout
 
 Array = NDArray[np.float64]

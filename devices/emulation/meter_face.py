@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from devices.emulation.bank import RegisterBank
 from devices.emulation.nameplate import put_identity
 from devices.physics.meter import Phases, power_factor
-from devices.registers.points import scale_factor
+from devices.registers.columns import scale_factor
 from devices.registers.profiles import load_profile
 from devices.registers.schema import QUANTITIES, Profile, conversion
 from devices.registers.sunspec import flat_layout, sunspec_layout

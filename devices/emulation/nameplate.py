@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devices.emulation.bank import RegisterBank
-from devices.registers.points import scale_factor
+from devices.registers.columns import scale_factor
 
 Array = NDArray[np.float64]
 _SERIAL_BYTES = 32

@@ -14,7 +14,7 @@ from devices.emulation.bank import RegisterBank
 from devices.emulation.nameplate import put_rating
 from devices.physics.grid_support import SERVICE_DELAY_S, SERVICE_HZ, SERVICE_RAMP_S, SERVICE_V_PU, VOLT_VAR_Q
 from devices.physics.meter import Phases, power_factor
-from devices.registers.points import scale_factor
+from devices.registers.columns import scale_factor
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

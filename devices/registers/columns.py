@@ -72,6 +72,28 @@ def decode_column(point: Point, words: NDArray[np.uint16], sf: ArrayLike = 0) ->
     return np.where(is_implemented, values, np.nan)
 
 
+def scale_factor(largest: ArrayLike, point: Point, finest: int = -2) -> NDArray[np.int64]:
+    """Finest scale factors with which values up to ``largest`` fit a point.
+
+    Parameters
+    ----------
+    largest
+        Largest magnitudes in the point's unit, ``(n,)``.
+    point
+        The integer point to hold them.
+    finest
+        Smallest scale factor to be used.
+
+    Returns
+    -------
+    NDArray
+        Scale factors, ``(n,)``, within the -10..10 that SunSpec allows.
+    """
+    capacity = float(INTEGERS[point.type].high)
+    ratio = np.maximum(np.asarray(largest, dtype=np.float64), np.finfo(float).tiny) / capacity
+    return np.clip(np.ceil(np.log10(ratio)), finest, 10).astype(np.int64)
+
+
 def _integer_column(point: Point, numbers: NDArray[np.float64], sf: ArrayLike) -> NDArray[np.uint16]:
     layout = INTEGERS[point.type]
     present = np.isfinite(numbers)

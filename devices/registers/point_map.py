@@ -235,9 +235,14 @@ def point_map(profile: str, folder: Path | None, chain: Chain) -> PointMap:
     return PointMap(load_profile(profile, folder), chain)
 
 
+def meters_in(chain: Chain) -> Chain:
+    """Meters of a chain, of whatever model, in their order."""
+    return tuple((model_id, span) for model_id, span in chain if model_id in _METERS)
+
+
 def _spans_of(chain: Chain, nth: int) -> dict[int, Span]:
     """Place of each model: the first of its kind, of meters the ``nth`` of all in the chain."""
-    meters = [(model_id, span) for model_id, span in chain if model_id in _METERS][nth - 1 : nth]
+    meters = meters_in(chain)[nth - 1 : nth]
     others = [(model_id, span) for model_id, span in chain if model_id not in _METERS]
     return dict(reversed([*others, *meters]))
 

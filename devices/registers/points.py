@@ -11,8 +11,6 @@ import struct
 from typing import Literal
 
 import msgspec
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from devices.errors import RangeError
 
@@ -241,28 +239,6 @@ def decode_bytes(point: Point, data: bytes, sf: int | None = 0) -> float | str |
         first, last = point.bits
         raw = (raw >> first) & ((1 << last - first + 1) - 1)
     return _times(raw * 10**sf if sf >= 0 else raw / 10**-sf, point)
-
-
-def scale_factor(largest: ArrayLike, point: Point, finest: int = -2) -> NDArray[np.int64]:
-    """Finest scale factors with which values up to ``largest`` fit a point.
-
-    Parameters
-    ----------
-    largest
-        Largest magnitudes in the point's unit, ``(n,)``.
-    point
-        The integer point to hold them.
-    finest
-        Smallest scale factor to be used.
-
-    Returns
-    -------
-    NDArray
-        Scale factors, ``(n,)``, within the -10..10 that SunSpec allows.
-    """
-    capacity = float(INTEGERS[point.type].high)
-    ratio = np.maximum(np.asarray(largest, dtype=np.float64), np.finfo(float).tiny) / capacity
-    return np.clip(np.ceil(np.log10(ratio)), finest, 10).astype(np.int64)
 
 
 def _integer(point: Point, value: float | None, sf: int) -> bytes:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from devices.errors import RangeError
 from devices.registers import models
-from devices.registers.columns import decode_column, encode_column
-from devices.registers.points import INTEGERS, Point, bounds, decode, encode, scale_factor, word_count
+from devices.registers.columns import decode_column, encode_column, scale_factor
+from devices.registers.points import INTEGERS, Point, bounds, decode, encode, word_count
 from devices.registers.profiles import load_profile, shipped_profiles
 
 MODELS = (1, 103, 113, 120, 121, 123, 124, 160, 203, 213, 701, 702, 703, 704, 713, 714, 802)
