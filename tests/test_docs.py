@@ -52,7 +52,7 @@ def run_example(source):
 
 def test_profile_in_the_documents_can_be_used(tmp_path):
     (tmp_path / "mine.toml").write_text(example(ROOT / "docs" / "devices.md", "profile", "toml"))
-    assert load_profile("mine", tmp_path).alternatives("import_kwh") == (("day", "night"),)
+    assert load_profile("mine", tmp_path).alternatives("import_kwh") == ((("day", 1), ("night", 1)),)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
