@@ -198,8 +198,8 @@ def flatten(value, at=""):
 
 
 def test_every_key_of_a_case_and_a_result_is_documented():
-    page = text_of(ROOT / "docs" / "case-format.md")
-    tables = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    pages = [text_of(ROOT / "docs" / name) for name in ("case-format.md", "kpis.md")]
+    tables = "\n".join(line for page in pages for line in page.splitlines() if line.startswith("|"))
     for name in ("case", "result"):
         block = msgspec.json.decode(example(ROOT / "docs" / "case-format.md", name, "json"))
         for path in flatten(block):

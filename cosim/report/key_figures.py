@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cosim.results.summary import Summary
+from market.analysis.kpi import lines
+
+SHOWN = ("not_worse_share", "self_sufficiency", "lam_internal_share")
+"""Indicators at the head of the page."""
 
 
 class KeyFigure(NamedTuple):
@@ -20,7 +24,7 @@ def key_figures(summary: Summary) -> list[KeyFigure]:
     """Figures at the head of the page."""
     counts, cost, volts, ac = summary.intervals, summary.cost, summary.voltage_pu, summary.ac
     settlement, messages, modbus = summary.settlement, summary.messages, summary.modbus
-    proof, kpis = summary.certificate, summary.kpis
+    proof = summary.certificate
     saved = cost.saved
     return [
         KeyFigure(
@@ -35,25 +39,11 @@ def key_figures(summary: Summary) -> list[KeyFigure]:
             f"of what sharing can save, over {cost.efficiency_intervals} intervals",
         ),
         KeyFigure(
-            "saved by sharing",
+            "social cost saved",
             "not known" if saved is None else f"{saved:,.2f} $",
-            "" if cost.no_sharing is None else f"of {cost.no_sharing:,.2f} $ without sharing",
+            "by sharing" if cost.no_sharing is None else f"by sharing, of {cost.no_sharing:,.2f} $ without",
         ),
-        KeyFigure(
-            "prosumers not worse off",
-            _percent(kpis.not_worse_share),
-            "than without sharing, over the run",
-        ),
-        KeyFigure(
-            "self-sufficiency",
-            _percent(kpis.self_sufficiency),
-            "of what is consumed is made on the feeder",
-        ),
-        KeyFigure(
-            "met inside LAMs",
-            _percent(kpis.lam_internal_share),
-            "of what prosumers buy comes from their own LAM",
-        ),
+        *(KeyFigure(*line) for line in lines(summary.kpis, SHOWN)),
         KeyFigure(
             "certified equilibrium",
             f"{proof.holds} / {proof.intervals}",
@@ -94,7 +84,3 @@ def key_figures(summary: Summary) -> list[KeyFigure]:
 
 def _plain(value: float | None) -> str:
     return "?" if value is None else f"{value:.2g}"
-
-
-def _percent(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.1%}"

@@ -12,14 +12,15 @@ from cosim.results.entries import KINDS, MICRO
 from cosim.results.figures import (
     CERTIFICATE,
     CertificateCounts,
-    NetworkFigures,
     SavingFigures,
     SettlementFigures,
 )
 from cosim.results.ledger import Ledger
+from cosim.results.network import NetworkFigures
 from cosim.results.reader import Run
 from cosim.results.run_figures import FaultFigures
 from cosim.results.summary import Summary
+from market.analysis.kpi import lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,37 +54,17 @@ class Line(NamedTuple):
 
 
 def indicators(summary: Summary) -> list[Line]:
-    """Indicators of the run as docs/kpis.md defines them."""
-    kpis, savings = summary.kpis, summary.savings_usd
+    """Indicators of the run as they are declared, and how prosumers' savings spread."""
+    savings = summary.savings_usd
     return [
-        Line("efficiency", _percent(kpis.efficiency), "of what sharing can save, saved by the market"),
-        Line("price of anarchy", _number(kpis.price_of_anarchy, 6), "cost of the market over least cost"),
-        Line("self-sufficiency", _percent(kpis.self_sufficiency), "of consumption made on the feeder"),
-        Line("self-consumption", _percent(kpis.self_consumption), "of what is made, used on the feeder"),
-        Line("peak to average", _number(kpis.peak_to_average, 3), "of the power at the feeder head"),
-        Line("inside LAMs", _percent(kpis.lam_internal_share), "of purchases met by the own LAM"),
-        Line("not worse off", _percent(kpis.not_worse_share), "of prosumers, against no sharing"),
-        Line("Jain's index", _number(kpis.savings_jain, 3), "of savings; 1 where all save the same"),
-        Line("Gini coefficient", _number(kpis.savings_gini, 3), "of savings; 0 where all save the same"),
+        *(Line(*line) for line in lines(summary.kpis)),
         Line("saving, median", _usd(savings.median), f"of a prosumer; {_spread(savings)}"),
     ]
 
 
 def network_lines(network: NetworkFigures) -> list[Line]:
-    """What the run did to its feeder, as docs/kpis.md defines it."""
-    head = f"{network.head_import_kvarh:,.0f} kvarh drawn, {network.head_export_kvarh:,.0f} returned"
-    return [
-        Line("below voltage limits", f"{network.under_pu_h:.3g} pu h", "over nodes and time"),
-        Line("above voltage limits", f"{network.over_pu_h:.3g} pu h", "over nodes and time"),
-        Line("outside", _percent(network.node_intervals_outside), "of node-intervals"),
-        Line("above ratings", f"{network.overload_kva_h:.3g} kVA h", "over conductors and time"),
-        Line("tap steps", f"{network.tap_changes:,}", "of regulators"),
-        Line("switchings", f"{network.capacitor_switchings:,}", "of capacitors"),
-        Line("losses", f"{network.losses_kwh:,.0f} kWh", "of lines and transformers"),
-        Line("import", f"{network.head_import_kwh:,.0f} kWh", "at the feeder head"),
-        Line("export", f"{network.head_export_kwh:,.0f} kWh", f"at the feeder head; {head}"),
-        Line("without source", f"{network.unserved_lam_h:g} h", "LAMs and time"),
-    ]
+    """What the run did to its feeder, as its figures are declared."""
+    return [Line(*line) for line in lines(network)]
 
 
 def worst_figures(certificate: CertificateCounts) -> list[Line]:
@@ -193,14 +174,6 @@ def _kwh(value: float) -> str:
 def _usd(value: float | None) -> str:
     # Adding zero takes the sign from a negative zero.
     return "?" if value is None else f"{round(value, 2) + 0.0:,.2f} $".replace("-", "−")
-
-
-def _percent(value: float | None) -> str:
-    return "?" if value is None else f"{value:.2%}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "?" if value is None else f"{value:.{digits}f}"
 
 
 def _scientific(value: float | None, unit: str) -> str:

@@ -11,11 +11,11 @@ from cosim.results.figures import (
     CERTIFICATE,
     CertificateCounts,
     CostFigures,
-    Indicators,
     SavingFigures,
     SettlementFigures,
 )
-from market.analysis import indicators as kpi
+from market.analysis.indicators import Indicators, Sums, indicators_of
+from market.analysis.reference import efficiency_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,12 +41,10 @@ def cost_figures(intervals: pd.DataFrame) -> CostFigures:
     """
     costs = intervals[list(_COSTS.values())].dropna()
     defined = intervals[intervals["efficiency"].notna()]
-    gain = defined["cost_no_sharing"].sum() - defined["cost_market"].sum()
-    possible = defined["cost_no_sharing"].sum() - defined["cost_optimum"].sum()
     return CostFigures(
         **{name: float(costs[column].sum()) if len(costs) else None for name, column in _COSTS.items()},
         intervals=len(costs),
-        efficiency=float(gain / possible) if possible > 0 else None,
+        efficiency=efficiency_of(*_gains(defined)),
         efficiency_intervals=len(defined),
     )
 
@@ -62,29 +60,33 @@ def kpi_figures(intervals: pd.DataFrame, prosumers: pd.DataFrame, interval_h: fl
         Length of an interval [h].
     """
     costs = cost_figures(intervals)
+    gain, possible = _gains(intervals[intervals["efficiency"].notna()])
     known = intervals[intervals["made_kwh"].notna()]
-    made = float(known["made_kwh"].sum())
     # As cleared, for that is what is known of what prosumers make.
-    imported = float(known["grid_scheduled_kw"].clip(lower=0).sum()) * interval_h
-    exported = -float(known["grid_scheduled_kw"].clip(upper=0).sum()) * interval_h
-    bought = float(intervals["bought_kwh"].sum())
-    savings = prosumers["saving_usd"].dropna().to_numpy(dtype=np.float64)
-    anarchy = (
-        None
-        if costs.market is None or costs.optimum is None
-        else kpi.price_of_anarchy(costs.market, costs.optimum)
+    grid_kwh = known["grid_scheduled_kw"] * interval_h
+    return indicators_of(
+        Sums(
+            gain=gain,
+            possible_gain=possible,
+            market_cost=costs.market,
+            optimum_cost=costs.optimum,
+            imported=float(grid_kwh.clip(lower=0).sum()),
+            exported=-float(grid_kwh.clip(upper=0).sum()),
+            made=float(known["made_kwh"].sum()) if len(known) else None,
+            bought=float(intervals["bought_kwh"].sum()),
+            bought_inside=float(intervals["traded_lam_kwh"].sum()),
+            savings=prosumers["saving_usd"].dropna().to_numpy(dtype=np.float64),
+            head_kw=intervals["grid_actual_kw"].dropna().to_numpy(np.float64),
+        )
     )
-    return Indicators(
-        efficiency=costs.efficiency,
-        price_of_anarchy=anarchy,
-        self_sufficiency=kpi.self_sufficiency(imported, exported, made) if len(known) else None,
-        self_consumption=kpi.self_consumption(exported, made),
-        peak_to_average=kpi.peak_to_average(intervals["grid_actual_kw"].dropna().to_numpy(np.float64)),
-        lam_internal_share=float(intervals["traded_lam_kwh"].sum()) / bought if bought > 0 else None,
-        savings_jain=kpi.jain(savings) if savings.size else None,
-        savings_gini=kpi.gini(savings) if savings.size else None,
-        not_worse_share=kpi.not_worse_share(savings) if savings.size else None,
-    )
+
+
+def _gains(intervals: pd.DataFrame) -> tuple[float | None, float | None]:
+    """What the market and the optimum save of the cost of no sharing over some intervals [$]."""
+    if not len(intervals):
+        return None, None
+    apart = intervals["cost_no_sharing"].sum()
+    return float(apart - intervals["cost_market"].sum()), float(apart - intervals["cost_optimum"].sum())
 
 
 def saving_figures(intervals: pd.DataFrame, prosumers: pd.DataFrame) -> SavingFigures:

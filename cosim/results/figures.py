@@ -96,24 +96,6 @@ class BiddingFigures(msgspec.Struct, frozen=True, kw_only=True):
     accelerated: int
 
 
-class NetworkFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Violation-hours, controls' actions, losses and the energy at the feeder head."""
-
-    tap_changes: int
-    capacitor_switchings: int
-    under_pu_h: float
-    over_pu_h: float
-    overload_kva_h: float
-    node_h: float
-    node_intervals_outside: Number
-    losses_kwh: float
-    head_import_kwh: float
-    head_export_kwh: float
-    head_import_kvarh: float
-    head_export_kvarh: float
-    unserved_lam_h: float
-
-
 class EnergyFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Where energy came from and went to [kWh]."""
 
@@ -142,20 +124,6 @@ class CostFigures(msgspec.Struct, frozen=True, kw_only=True):
     def saved(self) -> Number:
         """What the market saves against no sharing [$]."""
         return None if self.market is None or self.no_sharing is None else self.no_sharing - self.market
-
-
-class Indicators(msgspec.Struct, frozen=True, kw_only=True):
-    """Indicators of the run (docs/kpis.md)."""
-
-    efficiency: Number
-    price_of_anarchy: Number
-    self_sufficiency: Number
-    self_consumption: Number
-    peak_to_average: Number
-    lam_internal_share: Number
-    savings_jain: Number
-    savings_gini: Number
-    not_worse_share: Number
 
 
 class SavingFigures(msgspec.Struct, frozen=True, kw_only=True):

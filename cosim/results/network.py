@@ -2,15 +2,100 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cosim.results.figures import NetworkFigures
+import msgspec
+
+from market.analysis.kpi import Kpi
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SUMS = ("under_pu_h", "over_pu_h", "overload_kva_h", "node_h")
 _COUNTS = ("tap_changes", "capacitor_switchings")
+
+
+class NetworkFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Violation-hours, controls' actions, losses and the energy at the feeder head, each declared here."""
+
+    tap_changes: Annotated[int, Kpi("tap steps", "of regulators, both ways", "sum of steps", form=",.0f")]
+    capacitor_switchings: Annotated[
+        int, Kpi("switchings", "of capacitors, both ways", "sum of steps", form=",.0f")
+    ]
+    under_pu_h: Annotated[
+        float,
+        Kpi(
+            "below voltage limits",
+            "over nodes and time",
+            "sum_s h_s sum_n (v_min - v_n)⁺",
+            unit="pu h",
+            form=".3g",
+        ),
+    ]
+    over_pu_h: Annotated[
+        float,
+        Kpi(
+            "above voltage limits",
+            "over nodes and time",
+            "sum_s h_s sum_n (v_n - v_max)⁺",
+            unit="pu h",
+            form=".3g",
+        ),
+    ]
+    overload_kva_h: Annotated[
+        float,
+        Kpi(
+            "above ratings",
+            "over conductors and time",
+            "sum_s h_s sum_b (abs(I_b) - rating_b)⁺ V_b",
+            unit="kVA h",
+            form=".3g",
+        ),
+    ]
+    node_h: Annotated[
+        float,
+        Kpi(
+            "node-hours outside limits",
+            "over nodes and time",
+            "sum_s h_s #(nodes outside their limits)",
+            unit="node h",
+            form=",.2f",
+        ),
+    ]
+    node_intervals_outside: Annotated[
+        float | None,
+        Kpi(
+            "outside limits",
+            "of node-intervals",
+            "sum_s h_s #(nodes outside their limits) / (nodes · hours)",
+            undefined="no power flow",
+        ),
+    ]
+    losses_kwh: Annotated[
+        float, Kpi("losses", "of lines and transformers", "sum_t h P_loss", unit="kWh", form=",.0f")
+    ]
+    head_import_kwh: Annotated[
+        float, Kpi("import", "at the feeder head, as metered", "sum_t h P0⁺", unit="kWh", form=",.0f")
+    ]
+    head_export_kwh: Annotated[
+        float, Kpi("export", "at the feeder head, as metered", "sum_t h P0⁻", unit="kWh", form=",.0f")
+    ]
+    head_import_kvarh: Annotated[
+        float, Kpi("reactive import", "at the feeder head", "sum_t h Q0⁺", unit="kvarh", form=",.0f")
+    ]
+    head_export_kvarh: Annotated[
+        float, Kpi("reactive export", "at the feeder head", "sum_t h Q0⁻", unit="kvarh", form=",.0f")
+    ]
+    unserved_lam_h: Annotated[
+        float,
+        Kpi(
+            "without source",
+            "LAMs and time",
+            "sum_t h #(LAMs that no source feeds)",
+            unit="LAM h",
+            form=",.2f",
+        ),
+    ]
 
 
 def network_figures(intervals: pd.DataFrame, nodes: int, interval_h: float) -> NetworkFigures:

@@ -16,15 +16,14 @@ from cosim.results.figures import (
     CertificateCounts,
     CostFigures,
     EnergyFigures,
-    Indicators,
     IntervalCounts,
-    NetworkFigures,
     Number,
     Period,
     SavingFigures,
     SettlementFigures,
     VoltageRange,
 )
+from cosim.results.network import NetworkFigures
 from cosim.results.run_figures import (
     FaultFigures,
     MessageCounts,
@@ -34,10 +33,16 @@ from cosim.results.run_figures import (
     Seconds,
     SetPointFigures,
 )
+from market.analysis.indicators import Indicators
 
 
 def _key(meaning: str) -> msgspec.Meta:
     return msgspec.Meta(description=meaning)
+
+
+def _indicators(struct: type[msgspec.Struct]) -> msgspec.Meta:
+    names = ", ".join(f"`{name}`" for name in struct.__struct_fields__)
+    return _key(f"{names}: [kpis.md](kpis.md)")
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,15 +76,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             "`bytes` over the run; in how many intervals bids were `damped`, `accelerated`"
         ),
     ]
-    network: Annotated[
-        NetworkFigures,
-        _key(
-            "`tap_changes`, `capacitor_switchings`; violation-hours `under_pu_h`, `over_pu_h`, "
-            "`overload_kva_h`, `node_h` and `node_intervals_outside`; `losses_kwh`; energy at the feeder "
-            "head `head_import_kwh`, `head_export_kwh`, `head_import_kvarh`, `head_export_kvarh`; "
-            "`unserved_lam_h`: [kpis.md](kpis.md)"
-        ),
-    ]
+    network: Annotated[NetworkFigures, _indicators(NetworkFigures)]
     energy_kwh: Annotated[
         EnergyFigures,
         _key("`lam` (inside LAMs), `wam` (between LAMs), `import`, `export`, `losses`, `imbalance`"),
@@ -92,13 +89,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             "is defined (null where there are none)"
         ),
     ]
-    kpis: Annotated[
-        Indicators,
-        _key(
-            "`efficiency`, `price_of_anarchy`, `self_sufficiency`, `self_consumption`, `peak_to_average`, "
-            "`lam_internal_share`, `savings_jain`, `savings_gini`, `not_worse_share`: [kpis.md](kpis.md)"
-        ),
-    ]
+    kpis: Annotated[Indicators, _indicators(Indicators)]
     savings_usd: Annotated[
         SavingFigures,
         _key(

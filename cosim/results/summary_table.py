@@ -8,12 +8,12 @@ from cosim.results.figures import (
     BENCHMARK_LABELS,
     BiddingFigures,
     CertificateCounts,
-    Indicators,
-    NetworkFigures,
-    SavingFigures,
 )
+from cosim.results.network import NetworkFigures
 from cosim.results.run_figures import SetPointFigures
 from cosim.results.summary import Summary
+from market.analysis.indicators import Indicators
+from market.analysis.kpi import lines
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,8 +38,8 @@ def summary_table(summary: Summary) -> Table:
     table = Table(title=f"{summary.run_id} on {summary.feeder}", title_justify="left", show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    lines = (*_physics(summary), *_economics(summary), *_machinery(summary))
-    for line in sorted(lines, key=lambda line: line.good):
+    rows = (*_physics(summary), *_economics(summary), *_machinery(summary))
+    for line in sorted(rows, key=lambda line: line.good):
         table.add_row(line.name, line.text, style=None if line.good else "bold red")
     return table
 
@@ -93,14 +93,13 @@ def _economics(summary: Summary) -> list[_Line]:
     shared = f"{energy.lam:,.0f} kWh inside LAMs, {energy.wam:,.0f} kWh between LAMs"
     grid = f"{energy.imported:,.0f} kWh imported, {energy.exported:,.0f} kWh exported"
     others = ", ".join(f"{name} {_usd(getattr(cost, key))}" for key, name in BENCHMARK_LABELS.items())
-    efficiency = "not defined" if cost.efficiency is None else f"{cost.efficiency:.2%}"
     booked = f"{settlement.entries:,} entries sum to {settlement.sum_micro} µ$"
     return [
         _Line("energy", f"{shared}, {grid}"),
-        _Line("cost", f"{_usd(cost.market)} ({others})"),
-        _Line("efficiency", f"{efficiency} over {cost.efficiency_intervals} intervals"),
+        _Line("social cost", f"{_usd(cost.market)} ({others}); {_usd(cost.saved)} saved by sharing"),
         _certificate(summary.certificate),
-        *_indicators(summary.kpis, summary.savings_usd),
+        _Line("prosumers' savings", f"{_usd(summary.savings_usd.total)} against no sharing"),
+        _indicators(summary.kpis),
         _Line("ledger", f"{booked}; uplift {_usd(settlement.uplift_usd)}", settlement.sum_micro == 0),
     ]
 
@@ -113,19 +112,9 @@ def _certificate(certificate: CertificateCounts) -> _Line:
     return _Line("certificate", f"holds in {holds} of {judged} intervals; at most: {worst}", holds == judged)
 
 
-def _indicators(kpis: Indicators, savings: SavingFigures) -> list[_Line]:
-    """Indicators as docs/kpis.md defines them."""
-    fairness = f"Jain {_short(kpis.savings_jain)}, Gini {_short(kpis.savings_gini)}"
-    own = f"self-sufficiency {_percent(kpis.self_sufficiency)}"
-    used = f"self-consumption {_percent(kpis.self_consumption)}"
-    inside = f"{_percent(kpis.lam_internal_share)} of purchases inside LAMs"
-    anarchy = "?" if kpis.price_of_anarchy is None else f"{kpis.price_of_anarchy:.4f}"
-    peak = f"peak to average {_short(kpis.peak_to_average)}"
-    worse = f"{_percent(kpis.not_worse_share)} of prosumers not worse off"
-    return [
-        _Line("savings", f"{_usd(savings.total)} against no sharing; {worse}; {fairness}"),
-        _Line("indicators", f"{own}, {used}, {inside}, {peak}, price of anarchy {anarchy}"),
-    ]
+def _indicators(kpis: Indicators) -> _Line:
+    """Indicators as they are declared."""
+    return _Line("indicators", ", ".join(f"{label} {value}" for label, value, _ in lines(kpis)))
 
 
 def _machinery(summary: Summary) -> list[_Line]:

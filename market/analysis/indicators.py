@@ -1,4 +1,4 @@
-"""Key performance indicators of an outcome or of a run; docs/kpis.md has their formulas.
+"""Key performance indicators of an outcome or of a run: declared and computed here, for all who show them.
 
 Pure functions of sums, so that they serve one clearing in kW and a run in kWh alike. ``None`` stands where a
 figure has no meaning.
@@ -7,10 +7,13 @@ figure has no meaning.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
 import numpy as np
 
-from market.analysis.reference import Benchmark, efficiency
+from market.analysis.kpi import Kpi
+from market.analysis.reference import Benchmark, efficiency_of, gains
 from market.analysis.settlement import trade_payment
 from market.model.arrays import Floats
 from market.model.case import Case
@@ -19,34 +22,154 @@ EVEN = 1e-9
 """A prosumer that loses less than this is not worse off [$/h or $]."""
 
 
-@dataclass(frozen=True)
-class Indicators:
-    """Indicators of one clearing.
+class Indicators(msgspec.Struct, frozen=True, kw_only=True):
+    """Indicators of one clearing or of a run, each declared here and nowhere else."""
+
+    efficiency: Annotated[
+        float | None,
+        Kpi(
+            "efficiency",
+            "of what sharing can save, saved by the market",
+            "(C_apart - C_market) / (C_apart - C_opt)",
+            bounds="to 1; below 0 if the market does worse than no sharing",
+            undefined="no sharing violates limits of the network or the grid (its cost does not compare), or "
+            "less than 1e-6 $/h could be saved",
+        ),
+    ]
+    price_of_anarchy: Annotated[
+        float | None,
+        Kpi(
+            "price of anarchy",
+            "cost of the market over least cost",
+            "C_market / C_opt",
+            form=".6f",
+            bounds="from 1",
+            undefined="`C_opt <= 0`: exports pay for everything and a ratio of costs says nothing; read the "
+            "difference instead",
+        ),
+    ]
+    self_sufficiency: Annotated[
+        float | None,
+        Kpi(
+            "self-sufficiency as cleared",
+            "of consumption made on the feeder",
+            "1 - E_import / (E_import + E_made - E_export)",
+            bounds="0 to 1",
+            undefined="nothing is used",
+        ),
+    ]
+    self_consumption: Annotated[
+        float | None,
+        Kpi(
+            "self-consumption as cleared",
+            "of what is made, used on the feeder",
+            "1 - E_export / E_made",
+            bounds="to 1; below 0 if sources outside the market export",
+            undefined="nothing is made",
+        ),
+    ]
+    peak_to_average: Annotated[
+        float | None,
+        Kpi(
+            "peak to average as metered",
+            "of the power at the feeder head",
+            "max_t abs(P0_t) / mean_t abs(P0_t)",
+            form=".3f",
+            bounds="from 1",
+            undefined="one clearing; no power at the feeder head",
+        ),
+    ]
+    lam_internal_share: Annotated[
+        float | None,
+        Kpi(
+            "inside LAMs",
+            "of purchases met by the own LAM",
+            "sum_i (sum_j q_j⁺ - Q_i⁺) / sum_j q_j⁺",
+            bounds="0 to 1",
+            undefined="nobody buys",
+        ),
+    ]
+    savings_jain: Annotated[
+        float | None,
+        Kpi(
+            "Jain's index",
+            "of prosumers' savings; 1 where all save the same",
+            "(sum_j s_j)² / (n sum_j s_j²)",
+            form=".3f",
+            bounds="1/n to 1 for savings >= 0",
+            undefined="all savings are zero",
+        ),
+    ]
+    savings_gini: Annotated[
+        float | None,
+        Kpi(
+            "Gini coefficient",
+            "of prosumers' savings; 0 where all save the same",
+            "sum_k (2k - n - 1) s_(k) / (n sum_j s_j), s_(k) ascending",
+            form=".3f",
+            bounds="0 to 1 for savings >= 0",
+            undefined="savings are not positive on the whole",
+        ),
+    ]
+    not_worse_share: Annotated[
+        float | None,
+        Kpi(
+            "not worse off",
+            "of prosumers, against no sharing",
+            "#(s_j >= 0) / n",
+            bounds="0 to 1",
+            undefined="no benchmark of no sharing",
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """What indicators are made of, over one clearing in kW and $/h, or over a run in kWh and $.
 
     Attributes
     ----------
-    efficiency
-        Part of the possible saving that the market achieves (4.3).
-    price_of_anarchy
-        Social cost of the market over that of the optimum.
-    self_sufficiency, self_consumption
-        Part of the use that is not imported, and of what is made that is not exported.
-    lam_internal_share
-        Part of the bought power that members of one LAM buy from each other.
-    savings_jain, savings_gini
-        Evenness of the prosumers' savings against no sharing: 1 and 0 where all save alike.
-    not_worse_share
-        Part of the prosumers whose savings are not negative.
+    gain, possible_gain
+        What the market and the optimum save of the cost of no sharing, over where these compare; ``None``
+        where they do nowhere.
+    market_cost, optimum_cost
+        Social costs; ``None`` where not known.
+    imported, exported, made
+        Energy at the feeder head and of prosumers, gross; ``made`` is ``None`` where not known.
+    bought, bought_inside
+        Members' purchases, and what of them comes from their own LAM.
+    savings
+        What prosumers save against no sharing, ``(n,)``; empty where not known.
+    head_kw
+        Power at the feeder head in each interval, ``(T,)``; empty for one clearing.
     """
 
-    efficiency: float | None
-    price_of_anarchy: float | None
-    self_sufficiency: float | None
-    self_consumption: float | None
-    lam_internal_share: float | None
-    savings_jain: float | None
-    savings_gini: float | None
-    not_worse_share: float
+    gain: float | None
+    possible_gain: float | None
+    market_cost: float | None
+    optimum_cost: float | None
+    imported: float
+    exported: float
+    made: float | None
+    bought: float
+    bought_inside: float
+    savings: Floats
+    head_kw: Floats
+
+
+def indicators_of(sums: Sums) -> Indicators:
+    """All indicators of a clearing or of a run."""
+    return Indicators(
+        efficiency=efficiency_of(sums.gain, sums.possible_gain),
+        price_of_anarchy=price_of_anarchy(sums.market_cost, sums.optimum_cost),
+        self_sufficiency=self_sufficiency(sums.imported, sums.exported, sums.made),
+        self_consumption=self_consumption(sums.exported, sums.made),
+        peak_to_average=peak_to_average(sums.head_kw),
+        lam_internal_share=lam_internal_share(sums.bought, sums.bought_inside),
+        savings_jain=jain(sums.savings),
+        savings_gini=gini(sums.savings),
+        not_worse_share=not_worse_share(sums.savings),
+    )
 
 
 def indicators(
@@ -74,18 +197,22 @@ def indicators(
     net_kw = case.net_kw(trade_kw)
     grid_kw = case.grid_kw(net_kw)
     cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
-    savings = prosumer_savings(case, trade_kw, output_kw, price, apart)
-    made = float(np.maximum(output_kw, 0.0).sum() + np.maximum(-case.demand_kw, 0.0).sum())
-    imported, exported = max(grid_kw, 0.0), max(-grid_kw, 0.0)
-    return Indicators(
-        efficiency=None if optimum is None else efficiency(apart, cost, optimum),
-        price_of_anarchy=None if optimum is None else price_of_anarchy(cost, optimum.social_cost),
-        self_sufficiency=self_sufficiency(imported, exported, made),
-        self_consumption=self_consumption(exported, made),
-        lam_internal_share=lam_internal_share(case, trade_kw),
-        savings_jain=jain(savings),
-        savings_gini=gini(savings),
-        not_worse_share=not_worse_share(savings),
+    bought_kw = case.net_kw(np.maximum(trade_kw, 0.0))
+    gain, possible = (None, None) if optimum is None else gains(apart, cost, optimum)
+    return indicators_of(
+        Sums(
+            gain=gain,
+            possible_gain=possible,
+            market_cost=cost,
+            optimum_cost=None if optimum is None else optimum.social_cost,
+            imported=max(grid_kw, 0.0),
+            exported=max(-grid_kw, 0.0),
+            made=float(np.maximum(output_kw, 0.0).sum() + np.maximum(-case.demand_kw, 0.0).sum()),
+            bought=float(bought_kw.sum()),
+            bought_inside=float((bought_kw - np.maximum(net_kw, 0.0)).sum()),
+            savings=prosumer_savings(case, trade_kw, output_kw, price, apart),
+            head_kw=np.zeros(0),
+        )
     )
 
 
@@ -108,20 +235,22 @@ def prosumer_savings(
     return np.asarray(alone - shared + np.bincount(case.resources.owner, own, minlength=trade_kw.size))
 
 
-def price_of_anarchy(market_cost: float, optimum_cost: float) -> float | None:
+def price_of_anarchy(market_cost: float | None, optimum_cost: float | None) -> float | None:
     """Market's social cost over the optimum's [$/h or $ each]; None unless the optimum costs something."""
-    return market_cost / optimum_cost if optimum_cost > EVEN else None
+    if market_cost is None or optimum_cost is None or optimum_cost <= EVEN:
+        return None
+    return market_cost / optimum_cost
 
 
-def self_sufficiency(imported: float, exported: float, made: float) -> float | None:
+def self_sufficiency(imported: float, exported: float, made: float | None) -> float | None:
     """Part of all use, ``imported + made - exported``, that is not imported; None where nothing is used."""
-    used = imported + made - exported
+    used = 0.0 if made is None else imported + made - exported
     return 1.0 - imported / used if used > EVEN else None
 
 
-def self_consumption(exported: float, made: float) -> float | None:
+def self_consumption(exported: float, made: float | None) -> float | None:
     """Part of what is made that is not exported; None where nothing is made."""
-    return 1.0 - exported / made if made > EVEN else None
+    return None if made is None or made <= EVEN else 1.0 - exported / made
 
 
 def peak_to_average(power_kw: Floats) -> float | None:
@@ -131,12 +260,9 @@ def peak_to_average(power_kw: Floats) -> float | None:
     return float(size.max()) / mean if mean > EVEN else None
 
 
-def lam_internal_share(case: Case, trade_kw: Floats) -> float | None:
-    """Part of the members' purchases ``(n,)`` [kW] that comes from their own LAM; None where nobody buys."""
-    bought = case.net_kw(np.maximum(trade_kw, 0.0))
-    inside = bought - np.maximum(case.net_kw(trade_kw), 0.0)
-    whole = float(bought.sum())
-    return min(max(float(inside.sum()) / whole, 0.0), 1.0) if whole > EVEN else None
+def lam_internal_share(bought: float, bought_inside: float) -> float | None:
+    """Part of the members' purchases that comes from their own LAM; None where nobody buys."""
+    return min(max(bought_inside / bought, 0.0), 1.0) if bought > EVEN else None
 
 
 def jain(savings: Floats) -> float | None:
@@ -155,6 +281,6 @@ def gini(savings: Floats) -> float | None:
     return float(rank @ np.sort(savings)) / (n * total)
 
 
-def not_worse_share(savings: Floats) -> float:
-    """Part of the prosumers ``(n,)`` whose savings are not negative."""
-    return float(np.count_nonzero(savings >= -EVEN)) / savings.size
+def not_worse_share(savings: Floats) -> float | None:
+    """Part of the prosumers ``(n,)`` whose savings are not negative; None without prosumers."""
+    return float(np.count_nonzero(savings >= -EVEN)) / savings.size if savings.size else None

@@ -166,8 +166,8 @@ def violated_rows(case: Case, net_kw: Floats) -> Ints:
     return np.flatnonzero(np.abs(row_excess(case.network, net_kw)) > MISSED_KW)
 
 
-def efficiency(apart: Benchmark, market_cost: float, best: Benchmark) -> float | None:
-    """Part of the possible saving that the market achieves (4.3); tends to 1 as markets grow (Prop. 6).
+def gains(apart: Benchmark, market_cost: float, best: Benchmark) -> tuple[float | None, float | None]:
+    """What the market and what the optimum save of the cost of no sharing [$/h].
 
     Parameters
     ----------
@@ -178,14 +178,24 @@ def efficiency(apart: Benchmark, market_cost: float, best: Benchmark) -> float |
 
     Returns
     -------
-    float or None
-        None where no sharing violates limits of the network or the grid, which makes costs incomparable, or
-        nothing can be saved.
+    tuple
+        None twice where no sharing violates limits of the network or the grid, which makes costs
+        incomparable, or nothing can be saved.
     """
     possible = apart.social_cost - best.social_cost
     if apart.violations or possible < LEAST_SAVING:
-        return None
-    return (apart.social_cost - market_cost) / possible
+        return None, None
+    return apart.social_cost - market_cost, possible
+
+
+def efficiency_of(gain: float | None, possible_gain: float | None) -> float | None:
+    """Part of the possible saving that the market achieves (4.3); tends to 1 as markets grow (Prop. 6)."""
+    return None if gain is None or not possible_gain else gain / possible_gain
+
+
+def efficiency(apart: Benchmark, market_cost: float, best: Benchmark) -> float | None:
+    """`efficiency_of` one clearing's `gains`."""
+    return efficiency_of(*gains(apart, market_cost, best))
 
 
 def _alone(curves: Curves, case: Case) -> Floats:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from market.analysis.certificate import Announced, certify
-from market.analysis.indicators import indicators
+from market.analysis.indicators import Indicators, indicators
 from market.analysis.reference import Benchmark, Name, references
 from market.analysis.settlement import trade_payment
 from market.analysis.tolerance import exceeds
@@ -85,19 +84,6 @@ class BenchmarkResult(msgspec.Struct, frozen=True):
     violates: list[str]
 
 
-class KpiResult(msgspec.Struct, frozen=True):
-    """Indicators as docs/kpis.md defines them; null where one has no meaning."""
-
-    efficiency: float | None
-    price_of_anarchy: float | None
-    self_sufficiency: float | None
-    self_consumption: float | None
-    lam_internal_share: float | None
-    savings_jain: float | None
-    savings_gini: float | None
-    not_worse_share: float
-
-
 class RoundsResult(msgspec.Struct, frozen=True):
     """Rounds of bids and what they carried, as docs/case-format.md says."""
 
@@ -122,7 +108,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     social_cost: float
     optimum_cost: float | None
     benchmarks: dict[Name, BenchmarkResult]
-    kpis: KpiResult
+    kpis: Indicators
     certificate: CertificateResult
     rounds: RoundsResult | msgspec.UnsetType = msgspec.UNSET
     iterations: int
@@ -186,7 +172,7 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
         social_cost=outcome.social_cost,
         optimum_cost=None if optimum is None else optimum.social_cost,
         benchmarks={name: _benchmark(case, found) for name, found in benchmarks.items()},
-        kpis=KpiResult(**asdict(figures)),
+        kpis=figures,
         certificate=CertificateResult(
             **{name: getattr(proof, name) for name in CertificateResult.__struct_fields__}
         ),

@@ -17,7 +17,7 @@ from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.columns import TABLES
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
-from scripts.make_results_doc import PAGE, with_tables
+from scripts.make_results_doc import INDICATORS, PAGES, with_tables
 
 ZONE = ZoneInfo("Europe/Berlin")
 ROOT = Path(__file__).parents[3]
@@ -228,10 +228,10 @@ def test_damaged_files_are_named(run_dir, idle_summary):
         _ = load(run_dir).nodes
 
 
-def test_the_page_of_results_is_written_from_the_declarations():
-    page = PAGE.read_text(encoding="utf-8")
-    assert page.count("<!-- table ") == len(TABLES) + 1
-    assert with_tables(page) == page
+def test_the_pages_of_results_and_indicators_are_written_from_the_declarations():
+    pages = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert [page.count("<!-- table ") for page in pages] == [len(TABLES) + 1, len(INDICATORS)]
+    assert [with_tables(page) for page in pages] == pages
 
 
 def test_the_drawing_of_a_feeder_survives_json():
