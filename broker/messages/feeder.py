@@ -65,7 +65,9 @@ class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
 class FeederReply(Message, frozen=True, tag="feeder-reply"):
     """AC solution of a request: head power, worst errors and violations, and the next linear model.
 
-    It is confirmed only if it also keeps the limits once regulators and capacitors have answered it.
+    It is confirmed only if it also keeps the limits once regulators and capacitors have answered it. A large
+    feeder's model holds the rows of those limits that its states came near to; ``unwatched`` are those that
+    the dispatch breaks and the model behind it did not hold.
     """
 
     round: Count
@@ -77,6 +79,7 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     violations: list[str]
     model: NetworkModel | None
     seconds: Seconds
+    unwatched: Count = 0
 
 
 @message("feeder/state", sender="feeder", receivers="WAM, device host, recorder", size="batch")

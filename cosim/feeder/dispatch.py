@@ -78,25 +78,31 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What AC power flow says of a proposal, and the model for the next one where it is not confirmed.
+    """What is said of a proposal, and the model for the next one where it is not confirmed.
 
     Attributes
     ----------
+    source_kw
+        Head power under AC power flow [kW]; ``None`` where that was not asked, for the linear model itself
+        breaks limits that it did not hold.
     confirmed
         Within limits and true to its model, before and after controls have acted.
     severity
         Largest severity of the states judged.
     violations, flags
         In words.
+    unwatched
+        How many limits are broken that the model behind the proposal did not hold.
     """
 
-    source_kw: float
-    confirmed: bool
-    linear_error_pu: float | None
-    severity: float
-    violations: tuple[str, ...]
-    flags: tuple[str, ...]
-    model: Model | None
+    source_kw: float | None = None
+    confirmed: bool = False
+    linear_error_pu: float | None = None
+    severity: float | None = None
+    violations: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    model: Model | None = None
+    unwatched: int = 0
 
 
 @dataclass(frozen=True)

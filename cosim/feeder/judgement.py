@@ -72,7 +72,7 @@ def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgemen
         error = np.abs(lin.predict_v_pu(state.net_kw, state.net_kvar) - state.v_pu)
         # What no source feeds has no voltage.
         error_pu = float(np.max(error, initial=0.0, where=~np.isnan(error)))
-    under, over, excess = limits.beyond(state)
+    under, over, excess = limits.beyond(state.v_pu, state.current_a)
     beyond_pu, beyond_pct = np.maximum(under, over), 100.0 * excess
     over_v, over_i = np.flatnonzero(beyond_pu), np.flatnonzero(beyond_pct)
     violations = [Violation(state.nodes[i], "voltage", float(beyond_pu[i])) for i in over_v] + [

@@ -65,7 +65,7 @@ def limits_of(settings: LimitSettings, layout: FeederLayout) -> Limits:
 
 def beyond_at_start(state: AcState, limits: Limits) -> list[str]:
     """A sentence on voltages that a feeder breaks already at its own loads; none where it keeps them."""
-    under, over, _ = limits.beyond(state)
+    under, over, _ = limits.beyond(state.v_pu, state.current_a)
     broken = np.flatnonzero((under > 0) | (over > 0))
     if not broken.size:
         return []

@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from cosim.feeder.circuit import AcState, Complexes, Floats
+from cosim.feeder.circuit import Complexes, Floats
+from cosim.feeder.derivatives import Derivatives
 
 VOLTAGE_TOLERANCE_PU = 1e-4
 CURRENT_TOLERANCE_PCT = 0.1
@@ -25,12 +26,10 @@ class Linearisation:
     ----------
     net_kw, net_kvar
         Net power of each LAM at the point of linearisation ``(M,)`` [kW, kvar].
-    v_pu, dv, dv_kvar
-        Node voltages ``(n,)`` [pu] and their change per kW and per kvar of each LAM ``(n, M)`` [pu/kW,
-        pu/kvar].
-    current_a, di, di_kvar
-        Complex branch currents ``(b,)`` [A] and their change per kW and per kvar of each LAM ``(b, M)``
-        [A/kW, A/kvar].
+    v_pu, current_a
+        Node voltages ``(n,)`` [pu] and complex branch currents ``(b,)`` [A].
+    derivatives
+        Their change per kW and per kvar of each LAM.
     p0_kw, dp0, dp0_kvar
         Power from the feeder head [kW] and its change per kW, the marginal loss factors, and per kvar of each
         LAM ``(M,)`` [1, kW/kvar].
@@ -41,11 +40,8 @@ class Linearisation:
     net_kw: Floats
     net_kvar: Floats
     v_pu: Floats
-    dv: Floats
-    dv_kvar: Floats
     current_a: Complexes
-    di: Complexes
-    di_kvar: Complexes
+    derivatives: Derivatives
     p0_kw: float
     dp0: Floats
     dp0_kvar: Floats
@@ -53,17 +49,47 @@ class Linearisation:
     branches: tuple[str, ...]
 
     @property
+    def dv(self) -> Floats:
+        """Change of all voltages per kW ``(n, M)`` [pu/kW]; slow on a large feeder, as are the next three."""
+        return self.derivatives.volts(np.arange(len(self.nodes)))[:, : len(self.net_kw)]
+
+    @property
+    def dv_kvar(self) -> Floats:
+        """Change of all voltages per kvar ``(n, M)`` [pu/kvar]."""
+        return self.derivatives.volts(np.arange(len(self.nodes)))[:, len(self.net_kw) :]
+
+    @property
+    def di(self) -> Complexes:
+        """Change of all currents per kW ``(b, M)`` [A/kW]."""
+        return self.derivatives.currents(np.arange(len(self.branches)))[:, : len(self.net_kw)]
+
+    @property
+    def di_kvar(self) -> Complexes:
+        """Change of all currents per kvar ``(b, M)`` [A/kvar]."""
+        return self.derivatives.currents(np.arange(len(self.branches)))[:, len(self.net_kw) :]
+
+    @property
     def balance(self) -> tuple[Floats, float]:
         """Weights ``w`` ``(M,)`` and offset [kW] of the head power at held kvar, P0 = offset + w @ net_kw."""
-        return self.dp0, self.p0_kw - float(self.dp0 @ self.net_kw)
+        return self.balance_over(len(self.net_kw))
 
-    def predict_v_pu(self, net_kw: Floats, net_kvar: Floats | None = None) -> Floats:
-        """Node voltages ``(n,)`` [pu] that the model expects for net powers ``(M,)`` [kW, kvar].
+    def balance_over(self, count: int) -> tuple[Floats, float]:
+        """The same over all net powers ``(M,)``, or over these and their kvar ``(2 M,)``."""
+        weight = np.concatenate([self.dp0, self.dp0_kvar])[:count]
+        return weight, self.p0_kw - float(weight @ np.concatenate([self.net_kw, self.net_kvar])[:count])
+
+    def predict(self, net_kw: Floats, net_kvar: Floats | None = None) -> tuple[Floats, Complexes]:
+        """Voltages ``(n,)`` [pu] and currents ``(b,)`` [A] that the model expects for net powers ``(M,)``.
 
         Without ``net_kvar`` the kvar stay as they are.
         """
-        expected = self.v_pu + self.dv @ (net_kw - self.net_kw)
-        return expected if net_kvar is None else expected + self.dv_kvar @ (net_kvar - self.net_kvar)
+        kvar = np.zeros_like(self.net_kvar) if net_kvar is None else net_kvar - self.net_kvar
+        dv, di = self.derivatives.along(np.concatenate([net_kw - self.net_kw, kvar]))
+        return self.v_pu + dv, self.current_a + di
+
+    def predict_v_pu(self, net_kw: Floats, net_kvar: Floats | None = None) -> Floats:
+        """Voltages of `predict`."""
+        return self.predict(net_kw, net_kvar)[0]
 
 
 @dataclass(frozen=True)
@@ -86,8 +112,13 @@ class Limits:
         """Branch currents as shares of their ratings ``(b,)``; 0 where there is no rating."""
         return np.abs(current_a) / self.rating_a
 
-    def beyond(self, state: AcState) -> tuple[Floats, Floats, Floats]:
+    def beyond(self, v_pu: Floats, current_a: Complexes) -> tuple[Floats, Floats, Floats]:
         """How far a state is beyond the limits that it misses by more than their tolerances; 0 elsewhere.
+
+        Parameters
+        ----------
+        v_pu, current_a
+            Its voltages ``(n,)`` [pu] and currents ``(b,)`` [A].
 
         Returns
         -------
@@ -95,9 +126,9 @@ class Limits:
             Voltage below and above the limits ``(n,)`` [pu], and current above the ratings as a share of them
             ``(b,)``.
         """
-        under = _beyond(self.voltage_min_pu - state.v_pu, VOLTAGE_TOLERANCE_PU)
-        over = _beyond(state.v_pu - self.voltage_max_pu, VOLTAGE_TOLERANCE_PU)
-        loading = np.where(np.isfinite(self.rating_a), self.loading(state.current_a), 0.0)
+        under = _beyond(self.voltage_min_pu - v_pu, VOLTAGE_TOLERANCE_PU)
+        over = _beyond(v_pu - self.voltage_max_pu, VOLTAGE_TOLERANCE_PU)
+        loading = np.where(np.isfinite(self.rating_a), self.loading(current_a), 0.0)
         return under, over, _beyond(loading - 1.0, CURRENT_TOLERANCE_PCT / 100.0)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.feeder.circuit import Floats
+from cosim.feeder.circuit import Complexes, Floats
 from cosim.feeder.linear import Kind, Limits, Linearisation
+from cosim.feeder.watched import Watched
 
 # Rows are kept unless they miss their limits by more than rounding could hide (pu or % of rating).
 _SCREENING_MARGIN = 1e-9
@@ -39,7 +40,12 @@ class NetworkRows:
 
 
 def network_rows(
-    lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Floats, facets: int = 12
+    lin: Linearisation,
+    limits: Limits,
+    low: Floats,
+    high: Floats,
+    watched: Watched | None = None,
+    facets: int = 12,
 ) -> NetworkRows:
     """Rows of the network that some admissible trade can reach.
 
@@ -54,8 +60,10 @@ def network_rows(
         The model.
     limits
         Voltage and current limits.
-    low_kw, high_kw
-        Box of the LAMs' net powers ``(M,)``, finite [kW].
+    low, high
+        Box of the LAMs' net powers ``(M,)`` [kW], or of these and their kvar ``(2 M,)``, finite.
+    watched
+        The limits whose rows are wanted; all without.
     facets
         Facets of the polygon, an even number; its corners lie 1 / cos(180 deg / facets) outside the circle.
 
@@ -71,74 +79,87 @@ def network_rows(
     """
     if facets < 4 or facets % 2:
         raise ValueError(f"facets must be even and at least 4, not {facets}")
+    box = _Box.around(lin, low, high)
     return join_rows(
         [
-            _voltage_rows(lin, limits, low_kw, high_kw),
-            _current_rows(lin, limits, low_kw, high_kw, facets),
+            _voltage_rows(lin, limits, box, watched),
+            _current_rows(lin, limits, box, watched, facets),
         ]
     )
 
 
-def _reach(
-    value: Floats,
-    change: Floats,
-    lower: Floats,
-    upper: Floats,
-    at_kw: Floats,
-    low_kw: Floats,
-    high_kw: Floats,
-) -> NDArray[np.bool_]:
-    """Which rows ``value + change @ (net_kw - at_kw)`` can leave their limits somewhere in the box."""
-    down, up = low_kw - at_kw, high_kw - at_kw
-    positive, negative = np.maximum(change, 0.0), np.minimum(change, 0.0)
-    highest = value + positive @ up + negative @ down
-    lowest = value + positive @ down + negative @ up
-    return (highest > upper - _SCREENING_MARGIN) | (lowest < lower + _SCREENING_MARGIN)
+@dataclass(frozen=True)
+class _Box:
+    """Where powers may go, over as many of a model's directions as they have: all kW, or all kW and kvar."""
+
+    at: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def around(cls, lin: Linearisation, low: Floats, high: Floats) -> "_Box":
+        return cls(np.concatenate([lin.net_kw, lin.net_kvar])[: len(low)], low, high)
+
+    def reaches(self, value: Floats, change: Floats, lower: Floats, upper: Floats) -> NDArray[np.bool_]:
+        """Which rows ``value + change @ (net - at)`` can leave their limits somewhere in the box."""
+        down, up = self.low - self.at, self.high - self.at
+        positive, negative = np.maximum(change, 0.0), np.minimum(change, 0.0)
+        highest = value + positive @ up + negative @ down
+        lowest = value + positive @ down + negative @ up
+        return (highest > upper - _SCREENING_MARGIN) | (lowest < lower + _SCREENING_MARGIN)
 
 
-def _voltage_rows(lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Floats) -> NetworkRows:
-    lower = np.broadcast_to(limits.voltage_min_pu, lin.v_pu.shape)
-    upper = np.broadcast_to(limits.voltage_max_pu, lin.v_pu.shape)
-    reached = np.flatnonzero(_reach(lin.v_pu, lin.dv, lower, upper, lin.net_kw, low_kw, high_kw))
-    matrix = lin.dv[reached]
+def _voltage_rows(lin: Linearisation, limits: Limits, box: _Box, watched: Watched | None) -> NetworkRows:
+    nodes = np.arange(len(lin.nodes)) if watched is None else watched.nodes
+    lower = np.broadcast_to(limits.voltage_min_pu, lin.v_pu.shape)[nodes]
+    upper = np.broadcast_to(limits.voltage_max_pu, lin.v_pu.shape)[nodes]
+    change = lin.derivatives.volts(nodes)[:, : len(box.at)]
+    reached = np.flatnonzero(box.reaches(lin.v_pu[nodes], change, lower, upper))
+    matrix = change[reached]
     return NetworkRows(
-        name=tuple(lin.nodes[i] for i in reached),
+        name=tuple(lin.nodes[i] for i in nodes[reached]),
         kind=tuple("voltage" for _ in reached),
         matrix=matrix,
-        base=lin.v_pu[reached] - matrix @ lin.net_kw,
+        base=lin.v_pu[nodes[reached]] - matrix @ box.at,
         lower=lower[reached],
         upper=upper[reached],
     )
 
 
 def _current_rows(
-    lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Floats, facets: int
+    lin: Linearisation, limits: Limits, box: _Box, watched: Watched | None, facets: int
 ) -> NetworkRows:
-    rated = _loadable(lin, limits, low_kw, high_kw)
     angles = 2.0 * np.pi * np.arange(facets // 2) / facets
-    starts = range(0, max(len(rated), 1), _BLOCK)
+    if watched is None:
+        groups = [(np.flatnonzero(np.isfinite(limits.rating_a)), angles)]
+    else:
+        straight = np.setdiff1d(watched.branches, watched.turned)
+        # The facets around the present direction and against it.
+        groups = [(straight, angles[[0, 1, -1]]), (watched.turned, angles)]
     return join_rows(
-        [_facet_rows(lin, limits, rated[at : at + _BLOCK], angles, low_kw, high_kw) for at in starts]
+        [
+            _facet_rows(lin, limits, rated[at : at + _BLOCK], those, box)
+            for rated, those in groups
+            for at in range(0, max(len(rated), 1), _BLOCK)
+        ]
     )
 
 
 def _facet_rows(
-    lin: Linearisation,
-    limits: Limits,
-    rated: NDArray[np.intp],
-    angles: Floats,
-    low_kw: Floats,
-    high_kw: Floats,
+    lin: Linearisation, limits: Limits, rated: NDArray[np.intp], angles: Floats, box: _Box
 ) -> NetworkRows:
+    di = lin.derivatives.currents(rated)[:, : len(box.at)]
+    near = _loadable(lin.current_a[rated], di, limits.rating_a[rated], box)
+    rated, di = rated[near], di[near]
     present = lin.current_a[rated]
     turn = (
         np.exp(-1j * (np.angle(present)[:, None] + angles[None, :]))
         * (100.0 / limits.rating_a[rated])[:, None]
     )
     value = np.real(turn * present[:, None]).ravel()
-    change = np.real(turn[:, :, None] * lin.di[rated][:, None, :]).reshape(len(value), lin.di.shape[1])
+    change = np.real(turn[:, :, None] * di[:, None, :]).reshape(len(value), di.shape[1])
     full = np.full(len(value), 100.0)
-    reached = np.flatnonzero(_reach(value, change, -full, full, lin.net_kw, low_kw, high_kw))
+    reached = np.flatnonzero(box.reaches(value, change, -full, full))
     matrix = change[reached]
     return NetworkRows(
         name=tuple(
@@ -147,17 +168,17 @@ def _facet_rows(
         ),
         kind=tuple("congestion" for _ in reached),
         matrix=matrix,
-        base=value[reached] - matrix @ lin.net_kw,
+        base=value[reached] - matrix @ box.at,
         lower=-full[reached],
         upper=full[reached],
     )
 
 
-def _loadable(lin: Linearisation, limits: Limits, low_kw: Floats, high_kw: Floats) -> NDArray[np.intp]:
+def _loadable(current_a: Complexes, di: Complexes, rating_a: Floats, box: _Box) -> NDArray[np.bool_]:
     """Conductors whose current can come near its rating at all, whatever its direction."""
-    farthest_kw = np.maximum(np.abs(low_kw - lin.net_kw), np.abs(high_kw - lin.net_kw))
-    most_a = np.abs(lin.current_a) + np.abs(lin.di) @ farthest_kw
-    return np.flatnonzero(np.isfinite(limits.rating_a) & (most_a > (1.0 - 1e-6) * limits.rating_a))
+    farthest = np.maximum(np.abs(box.low - box.at), np.abs(box.high - box.at))
+    is_near: NDArray[np.bool_] = np.abs(current_a) + np.abs(di) @ farthest > (1.0 - 1e-6) * rating_a
+    return is_near
 
 
 def join_rows(parts: Sequence[NetworkRows]) -> NetworkRows:

@@ -7,15 +7,12 @@ and gives the same bits for the same injections and taps whatever was solved bef
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cosim.feeder import controls, ieee123
 from cosim.feeder.circuit import AcState, FeederError, FeederLayout, Floats, LamSite, NothingFed
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.linear import Linearisation
-from cosim.feeder.powerflow.admittance import Derivatives
-from cosim.feeder.powerflow.differences import agrees_with_power_flow, difference_model
-from cosim.feeder.powerflow.exact import ExactDerivatives
+from cosim.feeder.powerflow.differences import difference_model
+from cosim.feeder.powerflow.exact import ExactModel
 from cosim.feeder.powerflow.islands import rewire
 from cosim.feeder.powerflow.lam_circuit import attach_lams
 from cosim.feeder.powerflow.layout import layout_of
@@ -73,15 +70,14 @@ class Feeder:
         spot_kw = circuit.attachment.spot_kw
         spot_kvar = spot_kw * circuit.attachment.tan_phi
         self._at = controls.positions(dss)
-        self._reduced_at: Positions | None = None
         self._solver = Solver(dss, circuit)
-        self._exact = ExactDerivatives(circuit)
+        self._exact = ExactModel(dss, circuit, self._solver.base_v)
         choose_tolerance(dss)
         self._solver.renew()
         self.solve(spot_kw, spot_kvar)
         self._solver.start_here()
         self._moved()
-        self._is_exact = self._admittance_explains(spot_kw, spot_kvar)
+        self._is_exact = self._exact.explains(self.solve(spot_kw, spot_kvar), self._at, self.solve)
         self.layout = layout_of(
             name=dss.Circuit.Name() if master else ieee123.NAME,
             circuit=circuit,
@@ -112,7 +108,7 @@ class Feeder:
         """
         return self._solver.solve(net_kw, net_kvar, tuple(self._at.taps.values()))
 
-    def linearise(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
+    def linearise(self, net_kw: Floats, net_kvar: Floats, *, whole: bool = False) -> Linearisation:
         """First-order model around the AC state of given net powers, taps held.
 
         Exact derivatives from the admittance matrix; by `differences` where a circuit holds elements
@@ -123,18 +119,23 @@ class Feeder:
         ----------
         net_kw, net_kvar
             The point, shape ``(M,)`` [kW, kvar].
+        whole
+            All derivatives at hand, however many there are.
 
         Returns
         -------
         Linearisation
-            State and derivatives per kW and per kvar of each LAM.
+            State and derivatives per kW and per kvar of each LAM; of a large feeder they are found row by row
+            when they are asked for.
 
         Raises
         ------
         PowerFlowError
             As `solve`.
         """
-        return self._exactly(net_kw, net_kvar) if self._is_exact else self.differences(net_kw, net_kvar)
+        if not self._is_exact:
+            return self.differences(net_kw, net_kvar)
+        return self._exact.around(self.solve(net_kw, net_kvar), self._at, whole=whole)
 
     def differences(self, net_kw: Floats, net_kvar: Floats, step_kw: float = 2.0) -> Linearisation:
         """The model of `linearise` by central differences of AC power flows, 4 M + 1 of them.
@@ -245,53 +246,3 @@ class Feeder:
     def _moved(self) -> None:
         self._at = controls.positions(self._dss)
         self._solver.renew()
-
-    def _exactly(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
-        here = self.solve(net_kw, net_kvar)
-        change = self._changes(here)
-        lams = len(here.net_kw)
-        kw, kvar = slice(None, lams), slice(lams, None)
-        return Linearisation(
-            net_kw=here.net_kw,
-            net_kvar=here.net_kvar,
-            v_pu=here.v_pu,
-            dv=change.volts[:, kw],
-            dv_kvar=change.volts[:, kvar],
-            current_a=here.current_a,
-            di=change.current[:, kw],
-            di_kvar=change.current[:, kvar],
-            p0_kw=here.source_kw,
-            dp0=change.source_w[kw] / 1e3,
-            dp0_kvar=change.source_w[kvar] / 1e3,
-            nodes=here.nodes,
-            branches=here.branches,
-        )
-
-    def _changes(self, here: AcState, directions: Floats | None = None) -> Derivatives:
-        """Exact derivatives at the state just solved, voltages in pu."""
-        if self._reduced_at != self._at:
-            # Controls may have been elsewhere meanwhile, and back.
-            self._exact.forget()
-            self._reduced_at = self._at
-        change = self._exact.at(self._dss, here.net_kw, here.net_kvar, directions)
-        change.volts[:] /= self._solver.base_v[:, None]
-        return change
-
-    def _admittance_explains(self, net_kw: Floats, net_kvar: Floats) -> bool:
-        """Whether exact derivatives are those of AC power flow, by one probe in kW and one in kvar.
-
-        Elements that answer to voltage in ways of their own show in it.
-        """
-        # Small, for near collapse the differences bend; solutions are exact enough for it.
-        step = 5e-4 * np.where(net_kw > 0, net_kw, 1.0)
-        still = np.zeros_like(step)
-        here = self.solve(net_kw, net_kvar)
-        try:
-            change = self._changes(here, np.array([[*step, *still], [*still, *step]]).T)
-        except np.linalg.LinAlgError:
-            return False
-        probes = ((step, still), (still, step))
-        return all(
-            agrees_with_power_flow(change.volts[:, i], change.source_w[i] / 1e3, here, self.solve, *probe)
-            for i, probe in enumerate(probes)
-        )

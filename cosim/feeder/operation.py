@@ -16,8 +16,9 @@ from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.judgement import Judgement, check
 from cosim.feeder.linear import Linearisation
-from cosim.feeder.network_rows import NetworkRows, join_rows, network_rows
+from cosim.feeder.network_rows import NetworkRows
 from cosim.feeder.opendss import Feeder
+from cosim.feeder.tick_models import TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.violation_hours import violation_hours
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
@@ -38,7 +39,7 @@ class Operation:
         self.rules = rules
         self._feeder: FeederUnderEvents | None = None
         self._tick = -1
-        self._points: dict[Positions, Linearisation] = {}
+        self._models: TickModels | None = None
         self._at_rest = False
 
     def open(self, feeder: Feeder, tick: int) -> tuple[list[str], list[str]]:
@@ -74,23 +75,29 @@ class Operation:
             proposal,
             **{name: getattr(proposal, name) * fed for name in _OVER_LAMS},
         )
+        models, set_powers = self._models_of(now), (proposal.net_kw, self._market_kvar(proposal))
         if proposal.round == 0 or proposal.tick != self._tick:
-            self._tick, self._points = proposal.tick, {}
+            self._tick = proposal.tick
+            models.begin()
         self._come_to_rest(now, proposal)
         start = now.positions()
+        if self.rules.network and (unwatched := models.screen(*set_powers)):
+            return Answer(model=self._joined(models, proposal, start), unwatched=unwatched)
         first = self._settle(now, proposal)
-        judged = {start: self._check(first, proposal, self._points.get(start))}
+        judged = {start: self._check(first, proposal, models.points.get(start))}
+        unwatched = models.see(start, first, *set_powers)
         confirmed, flags = judged[start].confirmed, []
         if confirmed and self.rules.controls_act:
             run = now.act(lambda: self._settle(now, proposal), self.rules.interval_s)
             flags = _hunting(run)
             there = now.positions()
             if there != start:
-                point = self._points.get(there)
+                point = models.points.get(there)
                 judged[there] = self._check(run.last, proposal, point)
+                unwatched += models.see(there, run.last, *set_powers)
                 confirmed = not judged[there].violations and (point is None or judged[there].confirmed)
                 now.put(start)
-        model = None if confirmed else self._remodel(now, proposal, start, judged)
+        model = None if confirmed else self._remodel(now, models, proposal, start, judged)
         errors = [each.linear_error_pu for each in judged.values() if each.linear_error_pu is not None]
         return Answer(
             source_kw=first.source_kw,
@@ -105,6 +112,7 @@ class Operation:
             ),
             flags=tuple(flags),
             model=model,
+            unwatched=unwatched,
         )
 
     def meter(self, feeder: Feeder, net_kw: Floats, net_kvar: Floats) -> Physics:
@@ -138,6 +146,11 @@ class Operation:
         if self._feeder is None:
             self._feeder = FeederUnderEvents(feeder)
         return self._feeder
+
+    def _models_of(self, feeder: FeederUnderEvents) -> TickModels:
+        if self._models is None:
+            self._models = TickModels(feeder.layout, self.rules.limits)
+        return self._models
 
     def _come_to_rest(self, feeder: FeederUnderEvents, proposal: Proposal) -> None:
         """Let controls come to rest once, at the first proposal within ratings; before, taps mean nothing.
@@ -178,6 +191,7 @@ class Operation:
     def _remodel(
         self,
         feeder: FeederUnderEvents,
+        models: TickModels,
         proposal: Proposal,
         start: Positions,
         judged: dict[Positions, Judgement],
@@ -194,14 +208,15 @@ class Operation:
         for where in stale:
             if where != feeder.positions():
                 feeder.put(where)
-            self._points[where] = self._linearise(feeder, proposal)
+            models.renew(where, self._linearise(feeder, proposal, models.points.get(where)))
         if feeder.positions() != start:
             feeder.put(start)
-        return self._joined(proposal, start)
+        return self._joined(models, proposal, start)
 
-    def _linearise(self, feeder: FeederUnderEvents, proposal: Proposal) -> Linearisation:
-        """Model over what the market sets, inverters' droop included."""
-        before = self._points.get(feeder.positions())
+    def _linearise(
+        self, feeder: FeederUnderEvents, proposal: Proposal, before: Linearisation | None
+    ) -> Linearisation:
+        """Model over what the market sets, inverters' droop included; ``before`` was the last one there."""
         if self.rules.reactive == "volt-var" and proposal.round > 1 and before is not None:
             # At a corner of the droop tangents on either side would follow each other for ever.
             proposal = replace(proposal, net_kw=0.5 * (proposal.net_kw + before.net_kw))
@@ -212,22 +227,12 @@ class Operation:
             model = voltvar.with_droop(model, self._inverters(feeder))
         return replace(model, net_kw=proposal.net_kw, net_kvar=kvar)
 
-    def _joined(self, proposal: Proposal, start: Positions) -> Model:
+    def _joined(self, models: TickModels, proposal: Proposal, start: Positions) -> Model:
         """Rows of all models of the tick; head power as with the controls where they stand."""
-        sets_kvar = self.rules.reactive == "market"
-        limit_kvar = self.rules.limit_kvar if sets_kvar else np.zeros(0)
+        limit_kvar = self.rules.limit_kvar if self.rules.reactive == "market" else np.zeros(0)
         low = np.concatenate([proposal.low_kw, -limit_kvar])
         high = np.concatenate([proposal.high_kw, limit_kvar])
-        parts = []
-        in_order = sorted(self._points.items(), key=lambda each: each[0] != start)
-        for place, (where, point) in enumerate(in_order):
-            wide = _with_kvar(point) if sets_kvar else point
-            if where == start:
-                balance, offset_kw = wide.balance
-            rows = network_rows(wide, self.rules.limits, low, high)
-            suffix = "" if where == start else f" after taps {place}"
-            parts.append(replace(rows, name=tuple(f"{name}{suffix}" for name in rows.name)))
-        rows = join_rows(parts)
+        rows, balance, offset_kw = models.rows(start, low, high)
         if not self.rules.network:
             rows = _none(rows)
         return Model(balance, offset_kw, rows, limit_kvar, proposal.inverter_kvar)
@@ -237,17 +242,6 @@ def _hunting(run: ControlRun) -> list[str]:
     if not run.hunting:
         return []
     return [f"controls hunt ({', '.join(run.hunting)}); all are held from then on in the interval"]
-
-
-def _with_kvar(point: Linearisation) -> Linearisation:
-    """Model over kW and kvar side by side, ``(2 M,)`` variables."""
-    return replace(
-        point,
-        net_kw=np.concatenate([point.net_kw, point.net_kvar]),
-        dv=np.hstack([point.dv, point.dv_kvar]),
-        di=np.hstack([point.di, point.di_kvar]),
-        dp0=np.concatenate([point.dp0, point.dp0_kvar]),
-    )
 
 
 def _none(rows: NetworkRows) -> NetworkRows:

@@ -142,13 +142,14 @@ class FeederService:
             FeederReply,
             request.tick,
             round=request.round,
-            solved=answer is not None,
+            solved=answer is not None and answer.source_kw is not None,
             confirmed=answer is not None and answer.confirmed,
             source_kw=None if answer is None else answer.source_kw,
             linear_error_pu=None if answer is None else answer.linear_error_pu,
             severity=None if answer is None else answer.severity,
             violations=violations,
             model=None if answer is None or answer.model is None else self._message(answer.model),
+            unwatched=0 if answer is None else answer.unwatched,
             seconds=time.perf_counter() - began,
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from cosim.feeder.circuit import AcState, Floats, NothingFed
 from cosim.feeder.controls import ControlRun, Positions
+from cosim.feeder.derivatives import Nothing, Spread
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.settings import Event
@@ -126,12 +127,6 @@ class FeederUnderEvents:
         if self._whole:
             return replace(model, net_kw=np.array(net_kw), net_kvar=np.array(net_kvar))
         fed, lams = self.fed(), len(self.layout.lams)
-
-        def wide(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            full = np.zeros((len(rows), lams), dtype=matrix.dtype)
-            full[:, self._lams] = _spread(matrix, rows, 0.0)
-            return full
-
         dp0, dp0_kvar = np.ones(lams), np.zeros(lams)
         dp0[self._lams], dp0_kvar[self._lams] = model.dp0, model.dp0_kvar
         return replace(
@@ -139,11 +134,8 @@ class FeederUnderEvents:
             net_kw=net_kw * fed,
             net_kvar=net_kvar * fed,
             v_pu=_spread(model.v_pu, self._nodes, np.nan),
-            dv=wide(model.dv, self._nodes),
-            dv_kvar=wide(model.dv_kvar, self._nodes),
             current_a=_spread(model.current_a, self._branches, 0.0),
-            di=wide(model.di, self._branches),
-            di_kvar=wide(model.di_kvar, self._branches),
+            derivatives=Spread(model.derivatives, self._nodes, self._branches, self._lams, lams),
             dp0=dp0,
             dp0_kvar=dp0_kvar,
             nodes=self.layout.nodes,
@@ -187,17 +179,12 @@ class FeederUnderEvents:
     def _still(self) -> Linearisation:
         """The model of a feeder in which nothing is fed."""
         dark, lams = self._dark(), len(self.layout.lams)
-        still = np.zeros((len(dark.nodes), lams))
-        no_current = np.zeros((len(dark.branches), lams), dtype=np.complex128)
         return Linearisation(
             net_kw=dark.net_kw,
             net_kvar=dark.net_kvar,
             v_pu=dark.v_pu,
-            dv=still,
-            dv_kvar=still,
             current_a=dark.current_a,
-            di=no_current,
-            di_kvar=no_current,
+            derivatives=Nothing(len(dark.nodes), len(dark.branches), lams),
             p0_kw=0.0,
             dp0=np.ones(lams),
             dp0_kvar=np.zeros(lams),

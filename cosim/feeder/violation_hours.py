@@ -64,6 +64,6 @@ def beyond(state: AcState, limits: Limits) -> tuple[Floats, Floats, Floats]:
     tuple
         Voltage below and above the limits ``(n,)`` [pu], and current above the ratings ``(b,)`` [A].
     """
-    under, over, excess = limits.beyond(state)
+    under, over, excess = limits.beyond(state.v_pu, state.current_a)
     over_a = np.multiply(excess, limits.rating_a, out=np.zeros_like(excess), where=excess > 0)
     return under, over, over_a

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from scipy import sparse
 
 from cosim.feeder.circuit import AcState, Floats, PowerFlowError
+from cosim.feeder.derivatives import Following
 from cosim.feeder.linear import Linearisation
 
 CATEGORY_B_SHARE = 0.44
@@ -41,13 +43,13 @@ class Droop:
     limit_kvar
         Reactive capability of each LAM's inverters, both ways ``(M,)`` [kvar].
     seen
-        Mean that turns node voltages into the voltage of each LAM ``(M, n)``.
+        Mean that turns node voltages into the voltage of each LAM, sparse ``(M, n)``.
     curve_pu
         Voltages V1 < V2 <= V3 < V4 [pu]: full injection to V1, none from V2 to V3, full absorption from V4.
     """
 
     limit_kvar: Floats
-    seen: Floats
+    seen: sparse.csr_array
     curve_pu: tuple[float, float, float, float] = CURVE_PU
 
     def lam_v_pu(self, v_pu: Floats) -> Floats:
@@ -69,12 +71,12 @@ class Droop:
         return (up - down) / (2.0 * _ROUND_PU)
 
 
-def seen_by_lams(lam_nodes: tuple[tuple[int, ...], ...], nodes: int) -> Floats:
-    """Mean over the nodes of each LAM, as a matrix ``(M, nodes)``."""
-    seen = np.zeros((len(lam_nodes), nodes))
-    for lam, mine in enumerate(lam_nodes):
-        seen[lam, list(mine)] = 1.0 / len(mine) if mine else 0.0
-    return seen
+def seen_by_lams(lam_nodes: tuple[tuple[int, ...], ...], nodes: int) -> sparse.csr_array:
+    """Mean over the nodes of each LAM, as a sparse matrix ``(M, nodes)``."""
+    counts = np.array([len(mine) for mine in lam_nodes], dtype=np.intp)
+    columns = np.array([node for mine in lam_nodes for node in mine], dtype=np.intp)
+    rows = np.repeat(np.arange(len(lam_nodes)), counts)
+    return sparse.csr_array((1.0 / counts[rows], (rows, columns)), shape=(len(lam_nodes), nodes))
 
 
 def settle(solve: _Solve, droop: Droop, net_kw: Floats, load_kvar: Floats) -> tuple[AcState, Floats]:
@@ -160,20 +162,15 @@ def with_droop(model: Linearisation, droop: Droop) -> Linearisation:
     Linearisation
         Derivatives per kW with reactive power following; per kvar of what is drawn beside the droop.
     """
-    slope = droop.slope(droop.lam_v_pu(model.v_pu))[:, None]
+    slope = droop.slope(droop.lam_v_pu(model.v_pu))
     if not slope.any():
         return model
-    view = slope * droop.seen
-    count = len(model.net_kw)
-    loop = np.eye(count) - view @ model.dv_kvar
-    follow_kw = np.linalg.solve(loop, view @ model.dv)
-    follow_kvar = np.linalg.solve(loop, view @ model.dv_kvar)
+    lams = len(model.net_kw)
+    change = model.derivatives.seen(sparse.diags_array(slope) @ droop.seen)
+    follow = np.asarray(np.linalg.solve(np.eye(lams) - change[:, lams:], change), dtype=np.float64)
     return replace(
         model,
-        dv=model.dv + model.dv_kvar @ follow_kw,
-        di=model.di + model.di_kvar @ follow_kw,
-        dp0=model.dp0 + model.dp0_kvar @ follow_kw,
-        dv_kvar=model.dv_kvar + model.dv_kvar @ follow_kvar,
-        di_kvar=model.di_kvar + model.di_kvar @ follow_kvar,
-        dp0_kvar=model.dp0_kvar + model.dp0_kvar @ follow_kvar,
+        derivatives=Following(model.derivatives, follow),
+        dp0=model.dp0 + model.dp0_kvar @ follow[:, :lams],
+        dp0_kvar=model.dp0_kvar + model.dp0_kvar @ follow[:, lams:],
     )

@@ -148,7 +148,7 @@ def linear(master: Path | None, lams: Path | None, load: float, out: Path) -> No
 
     own = _open(master, lams)
     layout = own.layout
-    model = own.linearise(layout.spot_kw * load, layout.spot_kw * layout.tan_phi * load)
+    model = own.linearise(layout.spot_kw * load, layout.spot_kw * layout.tan_phi * load, whole=True)
     save_linearisation(model, layout, out)
     click.echo(
         f"{out}: {len(layout.lams)} LAMs, {len(layout.nodes):,} nodes, {len(layout.branches):,} branch "

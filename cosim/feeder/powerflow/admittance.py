@@ -51,7 +51,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Derivatives:
+class Changes:
     """Changes along M directions: voltage magnitudes [V], branch currents [A], power from the sources [W]."""
 
     volts: Floats
@@ -115,10 +115,8 @@ class PowerFlowEquations:
         data = self._network_values + np.bincount(self._load_places, values, minlength=len(self._indices))
         return sparse.csc_array((data, self._indices, self._pointers), shape=(2 * self._size, 2 * self._size))
 
-    def derivatives(
-        self, volts: Complexes, source_a: Complexes, winding_va: Complexes, dva: sparse.csc_array
-    ) -> Derivatives:
-        """Changes of the quantities of interest when the loads' constant powers change.
+    def factorised(self, volts: Complexes, source_a: Complexes, winding_va: Complexes) -> "FactorisedState":
+        """The equations around a state, ready for any direction and any quantity.
 
         Parameters
         ----------
@@ -128,8 +126,6 @@ class PowerFlowEquations:
             Present currents into the sources ``(s,)`` [A].
         winding_va
             Present power into each winding ``(L,)`` [VA].
-        dva
-            Change of the windings' powers, one column per direction ``(L, M)`` [VA].
 
         Raises
         ------
@@ -144,35 +140,83 @@ class PowerFlowEquations:
             factors = linalg.splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
         except RuntimeError as error:
             raise np.linalg.LinAlgError("the power flow equations are singular") from error
-        drawn = -self._incidence @ (sparse.diags_array(1.0 / across) @ dva).conj()
-        return self._follow(factors, drawn.tocsc(), volts, source_a)
-
-    def _follow(
-        self, factors: linalg.SuperLU, drawn: sparse.csc_array, volts: Complexes, source_a: Complexes
-    ) -> Derivatives:
-        """Answers to currents that nodes are given ``(fed nodes, M)`` [A], block by block."""
-        network, n, count = self._network, self._size, drawn.shape[1]
         one, other = network.monitored.T
         monitored_v = volts[one] - volts[other]
-        along = (monitored_v / np.abs(monitored_v))[:, None]
-        source_v = volts[network.source_nodes]
-        source_place = self._place[network.source_nodes]
+        return FactorisedState(
+            factors=factors,
+            incidence=self._incidence,
+            across=across,
+            monitored=self._monitored,
+            along=monitored_v / np.abs(monitored_v),
+            branches=self._branches,
+            source_place=self._place[network.source_nodes],
+            source_a=source_a,
+            source_v=volts[network.source_nodes],
+            sources=self._sources,
+        )
+
+
+@dataclass(frozen=True)
+class FactorisedState:
+    """The equations around one state, factorised; n fed nodes, place n being ground.
+
+    Attributes
+    ----------
+    factors
+        Of the real equations ``(2 n, 2 n)``.
+    incidence, across
+        The load windings' incidence ``(n, L)`` and the voltages across them ``(L,)`` [V].
+    monitored, along
+        Ends of the voltages of interest ``(v, 2)`` and their directions ``(v,)``, complex of size 1.
+    branches
+        Rows that turn node voltages into branch currents ``(b, n)`` [S].
+    source_place, source_a, source_v, sources
+        Nodes at the sources' terminals ``(s,)``, currents into them [A], their voltages [V] and rows of their
+        admittance ``(s, n)`` [S].
+    """
+
+    factors: linalg.SuperLU
+    incidence: sparse.csr_array
+    across: Complexes
+    monitored: Ints
+    along: Complexes
+    branches: sparse.csr_array
+    source_place: Ints
+    source_a: Complexes
+    source_v: Complexes
+    sources: sparse.csr_array
+
+    def given_a(self, dva: sparse.csc_array) -> sparse.csc_array:
+        """Currents that nodes are given when the windings' powers change ``(L, M)`` [VA], ``(n, M)`` [A]."""
+        return (-self.incidence @ (sparse.diags_array(1.0 / self.across) @ dva).conj()).tocsc()
+
+    def follow(self, dva: sparse.csc_array) -> Changes:
+        """Changes of all quantities along directions, one back substitution for each.
+
+        Parameters
+        ----------
+        dva
+            Change of the windings' powers, one column per direction ``(L, M)`` [VA].
+        """
+        drawn = self.given_a(dva)
+        n, count = drawn.shape
+        along = self.along[:, None]
         # A block of columns lies together in memory.
-        dv = np.empty((len(monitored_v), count), order="F")
-        di = np.empty((self._branches.shape[0], count), dtype=np.complex128, order="F")
+        dv = np.empty((len(along), count), order="F")
+        di = np.empty((self.branches.shape[0], count), dtype=np.complex128, order="F")
         dp = np.empty(count)
         for start in range(0, count, _BLOCK):
             block = slice(start, min(start + _BLOCK, count))
             given = drawn[:, block].toarray(order="F")
-            answer = factors.solve(np.concatenate([given.real, given.imag]))
+            answer = self.factors.solve(np.concatenate([given.real, given.imag]))
             change = np.zeros((n + 1, given.shape[1]), dtype=np.complex128)
             change.real[:n], change.imag[:n] = answer[:n], answer[n:]
-            at = change[self._monitored[:, 0]] - change[self._monitored[:, 1]]
+            at = change[self.monitored[:, 0]] - change[self.monitored[:, 1]]
             dv[:, block] = along.real * at.real + along.imag * at.imag
-            di[:, block] = self._branches @ change[:n]
-            into = np.conj(source_a) @ change[source_place]
-            dp[block] = -(into + source_v @ np.conj(self._sources @ change[:n])).real
-        return Derivatives(dv, di, dp)
+            di[:, block] = self.branches @ change[:n]
+            into = np.conj(self.source_a) @ change[self.source_place]
+            dp[block] = -(into + self.source_v @ np.conj(self.sources @ change[:n])).real
+        return Changes(dv, di, dp)
 
 
 def _quadrants(at: Ints, n: int) -> tuple[list[Ints], list[Ints]]:

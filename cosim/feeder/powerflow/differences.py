@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cosim.feeder.circuit import AcState, Complexes, Floats
+from cosim.feeder.derivatives import WholeDerivatives
 from cosim.feeder.linear import Linearisation
 
 Solve = Callable[[Floats, Floats], AcState]
@@ -39,11 +40,8 @@ def difference_model(solve: Solve, net_kw: Floats, net_kvar: Floats, step_kw: fl
         net_kw=here.net_kw,
         net_kvar=here.net_kvar,
         v_pu=here.v_pu,
-        dv=dv,
-        dv_kvar=dv_kvar,
         current_a=here.current_a,
-        di=di,
-        di_kvar=di_kvar,
+        derivatives=WholeDerivatives(np.hstack([dv, dv_kvar]), np.hstack([di, di_kvar])),
         p0_kw=here.source_kw,
         dp0=dp0,
         dp0_kvar=dp0_kvar,

@@ -1,69 +1,130 @@
-"""Derivatives of a solved circuit from its admittances, read once for as long as nothing switches."""
+"""The linear model of a solved circuit from its admittances, read once for as long as nothing switches."""
+
+from collections.abc import Callable, Hashable
 
 import numpy as np
 from scipy import sparse
 
 from cosim.feeder.api import OpenDss
-from cosim.feeder.circuit import Floats
-from cosim.feeder.powerflow.admittance import Derivatives, Network, PowerFlowEquations
+from cosim.feeder.circuit import AcState, Floats
+from cosim.feeder.derivatives import Derivatives, WholeDerivatives
+from cosim.feeder.linear import Linearisation
+from cosim.feeder.powerflow.adjoint import AdjointRows
+from cosim.feeder.powerflow.admittance import Changes, FactorisedState, Network, PowerFlowEquations
+from cosim.feeder.powerflow.differences import agrees_with_power_flow
 from cosim.feeder.powerflow.engine import solution_vector
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
 from cosim.feeder.powerflow.primitives import Assembly, read_primitives, source_currents
 
+WHOLE_VALUES = 2_000_000
+"""Where all derivatives are more numbers, a linear model finds rows of them when they are asked for."""
 
-class ExactDerivatives:
+
+class ExactModel:
     """Changes of voltages, currents and head power per kW and per kvar of each LAM.
 
     Parameters
     ----------
-    circuit
-        The circuit and its LAMs.
+    dss, circuit
+        The context and what hangs on it.
+    base_v
+        Bases of the voltages that are judged ``(n,)`` [V].
     """
 
-    def __init__(self, circuit: LamCircuit) -> None:
+    def __init__(self, dss: OpenDss, circuit: LamCircuit, base_v: Floats) -> None:
+        self._dss = dss
         self._circuit = circuit
+        self._base_v = base_v
         per_kw, per_kvar = circuit.attachment.winding_va_per_kw(), circuit.attachment.winding_va_per_kvar()
         self._directions = sparse.hstack([per_kw, per_kvar]).tocsc()
         self._assembly = Assembly(circuit.survey)
         self._equations: PowerFlowEquations | None = None
+        self._read_at: Hashable = None
 
-    def forget(self) -> None:
-        """Drop what no longer holds because a tap or a capacitor switched."""
-        self._equations = None
-
-    def at(
-        self, dss: OpenDss, net_kw: Floats, net_kvar: Floats, directions: Floats | None = None
-    ) -> Derivatives:
-        """Derivatives at the state that the circuit holds.
+    def around(self, here: AcState, where: Hashable, *, whole: bool) -> Linearisation:
+        """Model around the state that the circuit holds.
 
         Parameters
         ----------
-        dss
-            The OpenDSS context, solved for the net powers that follow.
-        net_kw, net_kvar
-            What each LAM draws ``(M,)`` [kW, kvar].
-        directions
-            Changes of all kW, then all kvar ``(2 M, d)``; without them each one by itself, 2 M directions.
+        here
+            That state.
+        where
+            Where its controls stand, in any form that tells positions apart.
+        whole
+            All derivatives at hand, also where they are more than ``WHOLE_VALUES`` numbers.
 
         Raises
         ------
         numpy.linalg.LinAlgError
             The circuit's equations are singular.
         """
-        volts = solution_vector(dss).copy()
-        volts[0] = 0.0
-        if self._equations is None:
-            self._equations = PowerFlowEquations(self._network(dss))
-        return self._equations.derivatives(
-            volts,
-            source_currents(dss, self._circuit.survey),
-            self._circuit.attachment.winding_va(net_kw, net_kvar),
-            self._directions if directions is None else sparse.csc_array(self._directions @ directions),
+        state, lams = self._factorised(here, where), len(here.net_kw)
+        derivatives: Derivatives
+        if whole or 2 * lams * (len(here.nodes) + 2 * len(here.branches)) <= WHOLE_VALUES:
+            change = self._in_pu(state.follow(self._directions))
+            derivatives, source_w = WholeDerivatives(change.volts, change.current), change.source_w
+        else:
+            rows = AdjointRows(state, self._directions, self._base_v)
+            derivatives, source_w = rows, rows.source_w()
+        return Linearisation(
+            net_kw=here.net_kw,
+            net_kvar=here.net_kvar,
+            v_pu=here.v_pu,
+            current_a=here.current_a,
+            derivatives=derivatives,
+            p0_kw=here.source_kw,
+            dp0=source_w[:lams] / 1e3,
+            dp0_kvar=source_w[lams:] / 1e3,
+            nodes=here.nodes,
+            branches=here.branches,
         )
 
-    def _network(self, dss: OpenDss) -> Network:
+    def explains(self, here: AcState, where: Hashable, solve: Callable[[Floats, Floats], AcState]) -> bool:
+        """Whether these derivatives are those of AC power flow, by one probe in kW and one in kvar.
+
+        Elements that answer to voltage in ways of their own show in it.
+
+        Parameters
+        ----------
+        here, where
+            As in `around`.
+        solve
+            AC power flow of net powers ``(M,)`` [kW, kvar].
+        """
+        # Small, for near collapse the differences bend; solutions are exact enough for it.
+        step = 5e-4 * np.where(here.net_kw > 0, here.net_kw, 1.0)
+        still = np.zeros_like(step)
+        probes = np.array([[*step, *still], [*still, *step]]).T
+        try:
+            state = self._factorised(here, where)
+        except np.linalg.LinAlgError:
+            return False
+        change = self._in_pu(state.follow(sparse.csc_array(self._directions @ probes)))
+        return all(
+            agrees_with_power_flow(change.volts[:, i], change.source_w[i] / 1e3, here, solve, *probe)
+            for i, probe in enumerate(((step, still), (still, step)))
+        )
+
+    def _in_pu(self, change: Changes) -> Changes:
+        change.volts[:] /= self._base_v[:, None]
+        return change
+
+    def _factorised(self, here: AcState, where: Hashable) -> FactorisedState:
+        dss = self._dss
+        volts = solution_vector(dss).copy()
+        volts[0] = 0.0
+        # Controls may have been elsewhere meanwhile, and back.
+        if self._equations is None or self._read_at != where:
+            self._equations, self._read_at = PowerFlowEquations(self._network()), where
+        return self._equations.factorised(
+            volts,
+            source_currents(dss, self._circuit.survey),
+            self._circuit.attachment.winding_va(here.net_kw, here.net_kvar),
+        )
+
+    def _network(self) -> Network:
         circuit = self._circuit
-        values = np.concatenate([each.ravel() for each in read_primitives(dss, circuit.survey)])
+        values = np.concatenate([each.ravel() for each in read_primitives(self._dss, circuit.survey)])
         return Network(
             y=self._assembly.nodal(values),
             fed=circuit.fed,

@@ -6,6 +6,7 @@ phases adds the voltage between them. The legs of a split phase count one by one
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -49,16 +50,24 @@ class JudgedVoltages:
 
     def seen_by(self, load: SpotLoad) -> tuple[int, ...]:
         """Places of the voltages that a load sees, in ascending order."""
-        by_ends = {(one, other): place for place, (one, other) in enumerate(self.ends.tolist())}
-        to_reference = {one: place for (one, _), place in reversed(by_ends.items())}
         found: set[int] = set()
         for one, other in load.windings():
-            between = by_ends.get((min(one, other), max(one, other)))
+            between = self._by_ends.get((min(one, other), max(one, other)))
             if between is None:
-                found.update(to_reference[node] for node in (one, other) if node in to_reference)
+                ends = (self._to_reference.get(node) for node in (one, other))
+                found.update(place for place in ends if place is not None)
             else:
                 found.add(between)
         return tuple(sorted(found))
+
+    @cached_property
+    def _by_ends(self) -> dict[tuple[int, int], int]:
+        return {(one, other): place for place, (one, other) in enumerate(self.ends.tolist())}
+
+    @cached_property
+    def _to_reference(self) -> dict[int, int]:
+        """Place of the voltage of each node to its reference, the first that begins there."""
+        return {one: place for (one, _), place in reversed(self._by_ends.items())}
 
     def phases(self, places: Iterable[int]) -> tuple[int, ...]:
         """Phases (1, 2, 3) between which some of the voltages lie; conductors 4 to 6 repeat them."""

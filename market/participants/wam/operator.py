@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ from market.participants.wam.curve_bidding import WamCurveBidding
 from market.participants.wam.feeder_requests import Dispatch, FeederRequests, FeederSilent
 from market.participants.wam.round_bidding import WamRoundBidding
 from market.solver.wam import WamClearing
+
+MOST_ROUNDS = 200
+"""Rounds of an interval in all, those in which the feeder only adds limits to its model included."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +132,12 @@ class WamOperator:
         found = ConfirmRounds()
         net_kw = await self.bidding.net_purchases(step, self._last_prices(terms))
         dispatch = Dispatch(net_kw, self.inverter_kvar)
-        for round_ in range(self.rounds + 1):
+        for round_ in count():
             found.rounds = round_
             reply = await self._judged(step, round_, dispatch, found)
-            if reply is None or reply.model is None or round_ == self.rounds or _is_final(dispatch, reply):
+            if reply is None or reply.model is None or _is_final(dispatch, reply):
+                break
+            if len(found.candidates) > self.rounds or round_ == MOST_ROUNDS:
                 break
             clearing = await self._cleared(step, terms, reply.model, found)
             if clearing is None:
@@ -152,7 +158,7 @@ class WamOperator:
         found.confirm_s += time.perf_counter() - began
         if reply.solved:
             found.candidates.append(Candidate(dispatch, reply))
-        else:
+        elif not reply.unwatched:
             found.flags.append(f"AC power flow of round {round_} has no solution")
         return reply
 
@@ -225,5 +231,7 @@ def _is_final(dispatch: Dispatch, reply: FeederReply) -> bool:
     """Whether a clearing is confirmed, or known to violate limits as little as any."""
     clearing = dispatch.clearing
     if clearing is None:
+        return False
+    if reply.unwatched:
         return False
     return reply.confirmed or is_least_violation(clearing.relaxed, reply.linear_error_pu)

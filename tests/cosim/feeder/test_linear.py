@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cosim.feeder.circuit import AcState
+from cosim.feeder.derivatives import WholeDerivatives
 from cosim.feeder.judgement import check
 from cosim.feeder.linear import Limits, Linearisation
 from cosim.feeder.network_rows import network_rows
@@ -22,11 +23,11 @@ def model(seed: int, lams: int = 3) -> Linearisation:
         net_kw=rng.normal(0, 50, lams),
         net_kvar=np.zeros(lams),
         v_pu=rng.uniform(0.96, 1.04, n),
-        dv=rng.normal(0, 3e-4, (n, lams)),
-        dv_kvar=rng.normal(0, 2e-4, (n, lams)),
         current_a=rng.normal(0, 80, b) + 1j * rng.normal(0, 80, b),
-        di=rng.normal(0, 0.4, (b, lams)) + 1j * rng.normal(0, 0.2, (b, lams)),
-        di_kvar=rng.normal(0, 0.2, (b, lams)) + 1j * rng.normal(0, 0.4, (b, lams)),
+        derivatives=WholeDerivatives(
+            rng.normal(0, 3e-4, (n, 2 * lams)),
+            rng.normal(0, 0.4, (b, 2 * lams)) + 1j * rng.normal(0, 0.2, (b, 2 * lams)),
+        ),
         p0_kw=rng.normal(0, 100),
         dp0=rng.uniform(0.9, 1.1, lams),
         dp0_kvar=rng.normal(0, 0.02, lams),
@@ -85,7 +86,8 @@ def test_first_facet_is_the_tangent_at_the_present_current():
 @given(seed=st.integers(0, 10_000), facets=st.sampled_from([4, 6, 12, 16]))
 def test_polygon_contains_the_circle_and_little_more(seed, facets):
     lin = model(seed, lams=2)
-    lin = replace(lin, di=np.array([[1, 1j], [1, 1j], [0, 0]]))
+    di = np.array([[1, 1j, 0, 0], [1, 1j, 0, 0], [0, 0, 0, 0]])
+    lin = replace(lin, derivatives=WholeDerivatives(lin.derivatives.dv, di))
     rating_a = 150.0
     wide = np.full(2, 1e5)
     rows = network_rows(lin, limits(rating_a), -wide, wide, facets=facets)
@@ -211,7 +213,7 @@ def test_what_is_beyond_a_limit_is_what_is_named_a_violation(share, counts):
     current_a[0] = 100.0 * (1.0 + share * 1e-3)
     state = replace(inside, v_pu=v_pu, current_a=current_a)
     bounds = Limits(0.95, 1.05, np.full(current_a.size, 100.0))
-    under, over, excess = bounds.beyond(state)
+    under, over, excess = bounds.beyond(state.v_pu, state.current_a)
     assert (np.count_nonzero(under), np.count_nonzero(over)) == (int(counts), 0)
     assert np.count_nonzero(excess) == int(counts)
     found = {(each.name, each.kind): each.amount for each in check(state, lin, bounds).violations}

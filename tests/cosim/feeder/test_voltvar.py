@@ -20,7 +20,7 @@ def droop_of(feeder, scale):
 
 
 def test_the_category_b_curve_injects_at_low_and_absorbs_at_high_voltage():
-    droop = Droop(np.full(7, 44.0), np.eye(7))
+    droop = Droop(np.full(7, 44.0), seen_by_lams(tuple((i,) for i in range(7)), 7))
     volts = np.array([0.90, 0.92, 0.95, 0.98, 1.02, 1.05, 1.10])
     np.testing.assert_allclose(droop.answer_kvar(volts), [-44, -44, -22, 0, 0, 22, 44], atol=1e-12)
     # Corners are rounded: half the slope.
@@ -30,7 +30,7 @@ def test_the_category_b_curve_injects_at_low_and_absorbs_at_high_voltage():
 
 
 def test_a_lam_without_voltage_asks_for_nothing():
-    droop = Droop(np.array([10.0, 10.0]), np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]))
+    droop = Droop(np.array([10.0, 10.0]), seen_by_lams(((0, 1), (2,)), 3))
     volts = droop.lam_v_pu(np.array([np.nan, np.nan, 1.08]))
     np.testing.assert_array_equal(volts, [1.0, 1.08])
     np.testing.assert_allclose(droop.answer_kvar(volts), [0.0, 10.0])

@@ -1,5 +1,7 @@
 """LAM operators, the WAM operator or the feeder fall silent or find no solution."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -279,6 +281,36 @@ async def test_a_second_round_confirms_where_the_first_is_off(town):
     assert (outcome.status, outcome.round, outcome.rounds) == ("confirmed", 2, 2)
     assert town.flags(0) == {}
     assert [request.round for request in town.feeder.requests] == [0, 1, 2]
+
+
+async def test_rounds_in_which_the_feeder_only_adds_limits_do_not_count_against_the_bound(town):
+    def adds_limits(reply):
+        if reply["round"] == 0:
+            return reply
+        if reply["round"] == 6:
+            return reply | {"model": None}
+        nothing = {"solved": False, "confirmed": False, "source_kw": None, "severity": None}
+        return reply | nothing | {"linear_error_pu": None, "unwatched": 2, "model": stand_ins.model()}
+
+    town.feeder.temper = adds_limits
+    await town.interval(0)
+    outcome = town.outcome(0)
+    assert (outcome.status, outcome.round, outcome.rounds) == ("confirmed", 6, 6)
+    assert town.flags(0) == {}
+    assert town.last(town.topics.audit, 0).certificate is not None
+
+
+async def test_a_least_violation_is_not_final_while_limits_are_missing_from_the_model(town):
+    impossible = replace(world.NETWORK, lower=np.array([2.0, -100.0]), upper=np.array([3.0, 100.0]))
+
+    def temper(reply):
+        unwatched = 1 if reply["round"] == 1 else 0
+        model = stand_ins.model(impossible)
+        return reply | {"model": model, "confirmed": False, "severity": 2.0, "unwatched": unwatched}
+
+    town.feeder.temper = temper
+    await town.interval(0)
+    assert town.outcome(0).rounds == 2
 
 
 @pytest.mark.parametrize(

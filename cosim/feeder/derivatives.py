@@ -1,0 +1,207 @@
+"""How a feeder's voltages and currents change with the powers of its LAMs: all at once, or row by row.
+
+Both hold the derivatives along all kW, then all kvar of M LAMs, ``2 M`` directions. A small feeder's are one
+matrix each; those of a feeder with thousands of LAMs would fill the memory, and a clearing asks for few rows.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from cosim.feeder.circuit import Complexes, Floats
+
+Ints = NDArray[np.intp]
+
+
+class Derivatives(Protocol):
+    """Derivatives of n voltages [pu] and b complex branch currents [A] per kW and per kvar of M LAMs."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of them are at hand, so that rows cost nothing."""
+
+    def volts(self, nodes: Ints) -> Floats:
+        """Rows of some voltages ``(k, 2 M)``."""
+
+    def seen(self, weights: sparse.csr_array) -> Floats:
+        """Rows of weighted sums of voltages ``(k, 2 M)``, for weights ``(k, n)``."""
+
+    def currents(self, branches: Ints) -> Complexes:
+        """Rows of some currents ``(k, 2 M)``."""
+
+    def along(self, change: Floats) -> tuple[Floats, Complexes]:
+        """Change of all voltages ``(n,)`` and currents ``(b,)`` along a change of all powers ``(2 M,)``."""
+
+
+@dataclass(frozen=True)
+class WholeDerivatives:
+    """`Derivatives` as matrices: ``dv`` ``(n, 2 M)`` and ``di`` ``(b, 2 M)``."""
+
+    dv: Floats
+    di: Complexes
+
+    @property
+    def is_whole(self) -> bool:
+        """All are at hand."""
+        return True
+
+    def volts(self, nodes: Ints) -> Floats:
+        """See `Derivatives`."""
+        return self.dv[nodes]
+
+    def seen(self, weights: sparse.csr_array) -> Floats:
+        """See `Derivatives`."""
+        rows: Floats = weights @ self.dv
+        return rows
+
+    def currents(self, branches: Ints) -> Complexes:
+        """See `Derivatives`."""
+        return self.di[branches]
+
+    def along(self, change: Floats) -> tuple[Floats, Complexes]:
+        """See `Derivatives`."""
+        return self.dv @ change, self.di @ change
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Derivatives of a part of a feeder as those of the whole feeder, where the rest moves nothing.
+
+    Attributes
+    ----------
+    part
+        The derivatives of the part.
+    nodes, branches
+        Place in the part of each voltage ``(n,)`` and branch ``(b,)``, -1 where it has none.
+    lams, count
+        Places of the part's LAMs among all M, and M.
+    """
+
+    part: Derivatives
+    nodes: Ints
+    branches: Ints
+    lams: Ints
+    count: int
+
+    @property
+    def is_whole(self) -> bool:
+        """As of the part."""
+        return self.part.is_whole
+
+    def volts(self, nodes: Ints) -> Floats:
+        """See `Derivatives`."""
+        there = self.nodes[nodes] >= 0
+        return self._wide(self.part.volts(self.nodes[nodes][there]), there)
+
+    def seen(self, weights: sparse.csr_array) -> Floats:
+        """See `Derivatives`."""
+        there = np.flatnonzero(self.nodes >= 0)
+        inside = weights[:, there] @ _selection(self.nodes[there], int(self.nodes.max(initial=-1)) + 1)
+        return self._wide(self.part.seen(inside), np.ones(weights.shape[0], dtype=bool))
+
+    def currents(self, branches: Ints) -> Complexes:
+        """See `Derivatives`."""
+        there = self.branches[branches] >= 0
+        return self._wide(self.part.currents(self.branches[branches][there]), there)
+
+    def along(self, change: Floats) -> tuple[Floats, Complexes]:
+        """See `Derivatives`."""
+        dv, di = self.part.along(change[self._columns])
+        return _at(self.nodes, dv), _at(self.branches, di)
+
+    @property
+    def _columns(self) -> Ints:
+        return np.concatenate([self.lams, self.count + self.lams])
+
+    def _wide(self, rows: np.ndarray, there: NDArray[np.bool_]) -> np.ndarray:
+        wide = np.zeros((len(there), 2 * self.count), dtype=rows.dtype)
+        wide[np.ix_(there, self._columns)] = rows
+        return wide
+
+
+@dataclass(frozen=True)
+class Following:
+    """Derivatives of a feeder in which reactive power follows all powers: ``dQ = follow [dP, dQ_given]``.
+
+    Attributes
+    ----------
+    held
+        The derivatives at held reactive power.
+    follow
+        kvar that follow ``(M, 2 M)``.
+    """
+
+    held: Derivatives
+    follow: Floats
+
+    @property
+    def is_whole(self) -> bool:
+        """As of the feeder whose reactive power is held."""
+        return self.held.is_whole
+
+    def volts(self, nodes: Ints) -> Floats:
+        """See `Derivatives`."""
+        return self._mixed(self.held.volts(nodes))
+
+    def seen(self, weights: sparse.csr_array) -> Floats:
+        """See `Derivatives`."""
+        return self._mixed(self.held.seen(weights))
+
+    def currents(self, branches: Ints) -> Complexes:
+        """See `Derivatives`."""
+        return self._mixed(self.held.currents(branches))
+
+    def along(self, change: Floats) -> tuple[Floats, Complexes]:
+        """See `Derivatives`."""
+        followed = change.copy()
+        followed[len(self.follow) :] += self.follow @ change
+        return self.held.along(followed)
+
+    def _mixed(self, rows: np.ndarray) -> np.ndarray:
+        return rows + rows[:, len(self.follow) :] @ self.follow
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Derivatives of a feeder in which nothing is fed, all zero; how many there are of what."""
+
+    nodes: int
+    branches: int
+    lams: int
+
+    @property
+    def is_whole(self) -> bool:
+        """All are known."""
+        return True
+
+    def volts(self, nodes: Ints) -> Floats:
+        """See `Derivatives`."""
+        return np.zeros((len(nodes), 2 * self.lams))
+
+    def seen(self, weights: sparse.csr_array) -> Floats:
+        """See `Derivatives`."""
+        return np.zeros((weights.shape[0], 2 * self.lams))
+
+    def currents(self, branches: Ints) -> Complexes:
+        """See `Derivatives`."""
+        return np.zeros((len(branches), 2 * self.lams), dtype=np.complex128)
+
+    def along(self, change: Floats) -> tuple[Floats, Complexes]:  # noqa: ARG002
+        """See `Derivatives`."""
+        return np.zeros(self.nodes), np.zeros(self.branches, dtype=np.complex128)
+
+
+def _at(places: Ints, values: np.ndarray) -> np.ndarray:
+    """Values at their places, 0 where there is none."""
+    found = np.zeros(len(places), dtype=values.dtype)
+    found[places >= 0] = values[places[places >= 0]]
+    return found
+
+
+def _selection(places: Ints, count: int) -> sparse.csr_array:
+    """Rows that each pick one of ``count`` values."""
+    ones = np.ones(len(places))
+    return sparse.csr_array((ones, (np.arange(len(places)), places)), shape=(len(places), count))

@@ -1,0 +1,106 @@
+"""Single rows of a solved circuit's derivatives, by the adjoint method.
+
+A row ``c' A^-1 D`` of derivatives along many directions D costs one back substitution with the transposed
+equations, ``(A^-T c)' D``, where all rows cost one for each direction. Where a feeder has thousands of LAMs
+and few of its limits matter, the rows of those limits are all that a market needs.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from cosim.feeder.circuit import Complexes, Floats
+from cosim.feeder.powerflow.admittance import FactorisedState, Ints
+
+# Rows that are solved for at once, which bounds the memory that they take.
+_BLOCK = 64
+
+
+class AdjointRows:
+    """`cosim.feeder.derivatives.Derivatives` along D directions at one state, row by row.
+
+    Parameters
+    ----------
+    state
+        The factorised equations, v voltages of interest and b branches.
+    directions
+        Changes of the windings' powers ``(L, D)`` [VA].
+    base_v
+        Bases of the voltages ``(v,)`` [V].
+    """
+
+    def __init__(self, state: FactorisedState, directions: sparse.csc_array, base_v: Floats) -> None:
+        self._state = state
+        given = state.given_a(directions)
+        self._given = sparse.vstack([given.real, given.imag]).T.tocsr()
+        self._volts = _voltage_rows(state, base_v)
+        self._found_v: dict[int, Floats] = {}
+        self._found_a: dict[int, Complexes] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Each row costs a back substitution."""
+        return False
+
+    def volts(self, nodes: Ints) -> Floats:
+        """Changes of some voltages ``(k, D)`` [pu]; found once."""
+        new = np.array([node for node in nodes.tolist() if node not in self._found_v], dtype=np.intp)
+        self._found_v.update(zip(new.tolist(), self._answers(self._volts[new]), strict=True))
+        return np.array([self._found_v[node] for node in nodes.tolist()]).reshape(len(nodes), self._count)
+
+    def seen(self, weights: sparse.csr_array) -> Floats:
+        """Changes of weighted sums of voltages ``(k, D)`` [pu] for weights ``(k, v)``."""
+        return self._answers(weights @ self._volts)
+
+    def currents(self, branches: Ints) -> Complexes:
+        """Changes of some branches' complex currents ``(k, D)`` [A]; found once."""
+        new = np.array([each for each in branches.tolist() if each not in self._found_a], dtype=np.intp)
+        rows = self._state.branches[new]
+        real = self._answers(sparse.hstack([rows.real, -rows.imag]).tocsr())
+        imaginary = self._answers(sparse.hstack([rows.imag, rows.real]).tocsr())
+        self._found_a.update(zip(new.tolist(), real + 1j * imaginary, strict=True))
+        found = np.array([self._found_a[each] for each in branches.tolist()], dtype=np.complex128)
+        return found.reshape(len(branches), self._count)
+
+    @property
+    def _count(self) -> int:
+        return int(self._given.shape[0])
+
+    def source_w(self) -> Floats:
+        """Change of the power from the sources ``(D,)`` [W]."""
+        state, n = self._state, self._state.branches.shape[1]
+        into = sparse.coo_array(
+            (state.source_a, (np.zeros(len(state.source_a), dtype=np.intp), state.source_place)),
+            shape=(1, n + 1),
+        ).tocsr()[:, :n]
+        fed = sparse.csr_array((np.conj(state.source_v) @ state.sources)[None, :])
+        row = -sparse.hstack([into.real + fed.real, into.imag - fed.imag]).tocsr()
+        answer: Floats = self._answers(row)[0]
+        return answer
+
+    def along(self, change: Floats) -> tuple[Floats, Complexes]:
+        """Change of all voltages ``(v,)`` [pu] and currents ``(b,)`` [A] along a mixture of directions."""
+        moved = self._state.factors.solve(self._given.T @ change)
+        half = len(moved) // 2
+        return self._volts @ moved, self._state.branches @ (moved[:half] + 1j * moved[half:])
+
+    def _answers(self, rows: sparse.csr_array) -> Floats:
+        """Changes of linear functions of the real unknowns ``(k, 2 n)`` along all directions ``(k, D)``."""
+        found = np.empty((rows.shape[0], self._given.shape[0]))
+        for start in range(0, len(found), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            adjoint = self._state.factors.solve(rows[block].T.toarray(order="F"), "T")
+            found[block] = (self._given @ adjoint).T
+        return found
+
+
+def _voltage_rows(state: FactorisedState, base_v: Floats) -> sparse.csr_array:
+    """Rows that turn changes of the real unknowns into those of voltage magnitudes ``(v, 2 n)`` [pu]."""
+    n, count = state.branches.shape[1], len(state.along)
+    place = np.arange(count)
+    at = (np.concatenate([place, place]), state.monitored.T.ravel())
+    parts = []
+    for along in (state.along.real / base_v, state.along.imag / base_v):
+        values = np.concatenate([along, -along])
+        # Ground has no unknown: its column is the last, and is left out.
+        parts.append(sparse.coo_array((values, at), shape=(count, n + 1)).tocsr()[:, :n])
+    return sparse.hstack(parts).tocsr()

@@ -1,0 +1,146 @@
+"""Which limits of a large feeder a clearing watches: those that a state is near to, or breaks.
+
+The other limits have no rows in the linear model. A dispatch that breaks one of them is not confirmed, and
+the next model watches it, too; so a confirmed clearing is that of all limits. Where a state breaks thousands,
+neighbours are broken together: the worst of each neighbourhood is watched first.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.feeder.circuit import Complexes, FeederLayout, Floats
+from cosim.feeder.linear import Limits
+
+Ints = NDArray[np.intp]
+
+NEAR_PU = 0.005
+"""A voltage this near to its limit is watched [pu]."""
+
+NEAR_LOADING = 0.9
+"""So is a current of this share of its rating."""
+
+WORST, NEIGHBOURHOODS = 40, 120
+"""Most voltages, and most currents, that one state adds: the nearest to their limits, and those of each of so
+many neighbourhoods."""
+
+CORNER = 1.0 / np.cos(np.pi / 12.0) - 1.0
+"""By this part of its rating a current may be above it within the polygon of its rows."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Limits that have rows.
+
+    Attributes
+    ----------
+    nodes, branches
+        Indices of voltages and of branches, ascending.
+    turned
+        Branches whose current may turn far from its present direction: those have all rows of the polygon.
+    """
+
+    nodes: Ints
+    branches: Ints
+    turned: Ints
+
+    def __or__(self, other: "Watched") -> "Watched":
+        return Watched(
+            np.union1d(self.nodes, other.nodes),
+            np.union1d(self.branches, other.branches),
+            np.union1d(self.turned, other.turned),
+        )
+
+
+_NONE = np.zeros(0, dtype=np.intp)
+NOTHING = Watched(_NONE, _NONE, _NONE)
+
+
+class LimitWatch:
+    """Finds the limits that are worth watching.
+
+    Parameters
+    ----------
+    layout
+        The feeder, n voltages and b branches.
+    limits
+        Its limits.
+    """
+
+    def __init__(self, layout: FeederLayout, limits: Limits) -> None:
+        self._limits = limits
+        rank = _along_the_feeder(layout)
+        ends = {segment.element: segment.to_bus for segment in layout.segments}
+        self._nodes = _order([name.partition(".")[::2] for name in layout.nodes], rank)
+        self._branches = _order(
+            [(ends.get(name.rpartition(".")[0], ""), name.rpartition(".")[2]) for name in layout.branches],
+            rank,
+        )
+
+    def missed(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> int:
+        """How many limits voltages ``(n,)`` [pu] and currents ``(b,)`` [A] break that have no rows."""
+        under, over, excess = self._limits.beyond(v_pu, current_a)
+        nodes = np.setdiff1d(np.flatnonzero(np.maximum(under, over)), watched.nodes)
+        branches = np.setdiff1d(np.flatnonzero(excess), watched.branches)
+        turned = np.setdiff1d(np.flatnonzero(excess > CORNER), watched.turned)
+        return len(nodes) + len(np.union1d(branches, turned))
+
+    def near(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> Watched:
+        """What a state ``(n,)`` [pu], ``(b,)`` [A] is near to, of all that is watched."""
+        room_pu, loading = self._room(v_pu, current_a)
+        branches = watched.branches[loading[watched.branches] > NEAR_LOADING]
+        nodes = watched.nodes[room_pu[watched.nodes] < NEAR_PU]
+        return Watched(nodes, branches, np.intersect1d(branches, watched.turned))
+
+    def widened(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> Watched:
+        """What is watched once a state ``(n,)`` [pu], ``(b,)`` [A] was seen: more of what it is near to."""
+        room_pu, loading = self._room(v_pu, current_a)
+        room_pu[watched.nodes] = np.inf
+        turned = watched.branches[loading[watched.branches] > 1.0 + CORNER]
+        loading[watched.branches] = 0.0
+        return watched | Watched(
+            _nearest(room_pu, NEAR_PU, self._nodes),
+            _nearest(1.0 - loading, 1.0 - NEAR_LOADING, self._branches),
+            turned,
+        )
+
+    def _room(self, v_pu: Floats, current_a: Complexes) -> tuple[Floats, Floats]:
+        """How far voltages are from their limits ``(n,)`` [pu], and shares of ratings ``(b,)``."""
+        limits = self._limits
+        room_pu = np.minimum(v_pu - limits.voltage_min_pu, limits.voltage_max_pu - v_pu)
+        loading = np.where(np.isfinite(limits.rating_a), limits.loading(current_a), 0.0)
+        # What no source feeds has no voltage, and compares with nothing.
+        return np.where(np.isnan(room_pu), np.inf, room_pu), loading
+
+
+def _nearest(room: Floats, near: float, order: Ints) -> Ints:
+    """Those with the least room, and that of each neighbourhood along an order, of all with little room."""
+    among = order[room[order] < near]
+    worst = among[np.argsort(room[among], kind="stable")[:WORST]]
+    parts = np.array_split(among, min(NEIGHBOURHOODS, max(len(among), 1)))
+    return np.union1d(worst, [part[np.argmin(room[part])] for part in parts if len(part)]).astype(np.intp)
+
+
+def _order(places: list[tuple[str, str]], rank: dict[str, int]) -> Ints:
+    """Indices sorted by phase and then along the feeder, given buses and phases."""
+    keys = [(phase, rank.get(bus, len(rank))) for bus, phase in places]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+
+
+def _along_the_feeder(layout: FeederLayout) -> dict[str, int]:
+    """Rank of each bus, such that buses behind each other follow each other."""
+    beside: dict[str, list[str]] = defaultdict(list)
+    for segment in layout.segments:
+        beside[segment.from_bus].append(segment.to_bus)
+        beside[segment.to_bus].append(segment.from_bus)
+    rank: dict[str, int] = {}
+    for root in beside:
+        waiting = [root]
+        while waiting:
+            bus = waiting.pop()
+            if bus not in rank:
+                rank[bus] = len(rank)
+                waiting += [other for other in beside[bus] if other not in rank]
+    return rank

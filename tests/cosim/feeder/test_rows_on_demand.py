@@ -1,0 +1,142 @@
+"""Derivatives row by row, by the adjoint method: the same as all of them at once, on IEEE 123."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from cosim.feeder.dispatch import OperatingRules, Proposal
+from cosim.feeder.linear import Limits
+from cosim.feeder.network_rows import network_rows
+from cosim.feeder.opendss import Feeder
+from cosim.feeder.operation import Operation
+from cosim.feeder.powerflow import exact
+from cosim.feeder.settings import Event
+from cosim.feeder.under_events import FeederUnderEvents
+from cosim.feeder.voltvar import Droop, seen_by_lams, with_droop
+from cosim.feeder.watched import Watched
+from market.model.case import Grid, Network
+from market.model.curves import Curves
+from market.solver.wam import clear_wam
+
+
+@pytest.fixture(scope="module")
+def feeder():
+    return Feeder()
+
+
+@pytest.fixture
+def models(feeder, monkeypatch):
+    """Makes a model in both ways, at any feeder with these calls."""
+
+    def make(any_feeder, share=0.8):
+        spot_kw = feeder.layout.spot_kw
+        point = share * spot_kw, share * spot_kw * feeder.layout.tan_phi
+        whole = any_feeder.linearise(*point)
+        with monkeypatch.context() as patch:
+            patch.setattr(exact, "WHOLE_VALUES", 0)
+            rows = any_feeder.linearise(*point)
+        assert whole.derivatives.is_whole
+        assert not rows.derivatives.is_whole
+        return whole, rows
+
+    return make
+
+
+def agree(whole, rows):
+    for name in ("dv", "dv_kvar", "di", "di_kvar", "dp0", "dp0_kvar"):
+        expected = getattr(whole, name)
+        np.testing.assert_allclose(getattr(rows, name), expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    step = np.random.default_rng(5).normal(0, 2, (2, len(whole.net_kw)))
+    there = whole.net_kw + step[0], whole.net_kvar + step[1]
+    np.testing.assert_allclose(rows.predict_v_pu(*there), whole.predict_v_pu(*there), atol=1e-10)
+
+
+def test_rows_are_those_of_the_matrices(feeder, models):
+    whole, rows = models(feeder)
+    agree(whole, rows)
+    some = np.array([3, 17, 200])
+    np.testing.assert_allclose(rows.derivatives.volts(some)[:, :85], whole.dv[some], atol=1e-12)
+    weights = sparse.csr_array(np.random.default_rng(1).normal(size=(4, len(whole.nodes))))
+    seen = whole.derivatives.seen(weights)
+    np.testing.assert_allclose(rows.derivatives.seen(weights), seen, atol=1e-8 * np.abs(seen).max())
+
+
+def test_rows_of_a_feeder_with_an_outage_are_those_of_its_matrices(feeder, models):
+    now = FeederUnderEvents(feeder)
+    now.apply(Event(at=0, kind="line-outage", element="l67"))
+    whole, rows = models(now)
+    agree(whole, rows)
+    weights = sparse.csr_array(np.random.default_rng(1).normal(size=(4, len(whole.nodes))))
+    seen = whole.derivatives.seen(weights)
+    np.testing.assert_allclose(seen[:, :85], weights @ whole.dv, atol=1e-15)
+    np.testing.assert_allclose(rows.derivatives.seen(weights), seen, atol=1e-8 * np.abs(seen).max())
+
+
+def test_rows_with_droops_are_those_of_the_matrices(feeder, models):
+    layout = feeder.layout
+    droop = Droop(2.0 * layout.spot_kw, seen_by_lams(layout.lam_nodes, len(layout.nodes)))
+    held, held_rows = models(feeder, share=-0.7)
+    whole, rows = with_droop(held, droop), with_droop(held_rows, droop)
+    assert np.abs(whole.dv - held.dv).max() > 0.05 * np.abs(held.dv).max()
+    agree(whole, rows)
+
+
+def test_watched_limits_have_the_rows_that_they_have_among_all(feeder, models):
+    whole, rows = models(feeder)
+    layout = feeder.layout
+    limits = Limits(0.99, 1.01, layout.rating_a)
+    box = -2.0 * layout.spot_kw, 2.0 * layout.spot_kw
+    every = network_rows(whole, limits, *box)
+    rated = np.flatnonzero(np.isfinite(layout.rating_a))
+    watched = Watched(np.array([5, 40]), rated[[0, 7]], rated[[7]])
+    some = network_rows(rows, limits, *box, watched)
+    assert {name.split()[0] for name in some.name} == {
+        *(layout.nodes[i] for i in watched.nodes),
+        *(layout.branches[i] for i in watched.branches),
+    }
+    # The box does not reach all facets.
+    straight, turned = (sum(layout.branches[i] in name for name in some.name) for i in watched.branches)
+    assert straight <= 3 < turned
+    place = [every.name.index(name) for name in some.name]
+    np.testing.assert_allclose(some.matrix, every.matrix[place], atol=1e-8 * np.abs(every.matrix).max())
+    np.testing.assert_allclose(some.base, every.base[place], atol=1e-7)
+    np.testing.assert_array_equal(some.upper, every.upper[place])
+
+
+def test_watched_limits_lead_to_the_clearing_of_all(feeder, monkeypatch):
+    """Much PV on IEEE 123: few rows, asked for as limits are broken, and the same prices."""
+    lams = len(feeder.layout.lams)
+    limits = Limits(0.95, 1.07, 2.0 * feeder.layout.rating_a)
+
+    def cleared():
+        operation, rounds = Operation(OperatingRules(limits, 900.0, np.zeros(lams))), []
+        low_kw, high_kw = -3.0 * feeder.layout.spot_kw, 1.0 * feeder.layout.spot_kw
+        price = np.tile([0.02, 0.30], lams)
+        curves = Curves(price, np.stack([high_kw, low_kw], axis=1).ravel(), 2 * np.arange(lams + 1))
+        grid = Grid(import_price=0.25, export_price=0.22, import_limit_kw=2e4, export_limit_kw=2e4)
+        net_kw, outcome = feeder.layout.spot_kw, None
+        kvar = net_kw * feeder.layout.tan_phi
+        while not rounds or not rounds[-1].confirmed:
+            proposal = Proposal(0, len(rounds), net_kw, kvar, np.zeros(lams), low_kw, high_kw)
+            rounds.append(operation.judge(feeder, proposal))
+            assert len(rounds) < 20
+            model = rounds[-1].model
+            if model is not None:
+                rows = model.rows
+                network = Network(rows.matrix, rows.base, rows.lower, rows.upper)
+                outcome = clear_wam(curves, network, grid, model.balance, model.offset_kw)
+                net_kw = outcome.net_kw
+        return outcome, rounds
+
+    whole, whole_rounds = cleared()
+    monkeypatch.setattr(exact, "WHOLE_VALUES", 0)
+    few, rounds = cleared()
+    assert np.count_nonzero(whole.row_dual) >= 2
+    np.testing.assert_allclose(few.price, whole.price, atol=1e-5)
+    np.testing.assert_allclose(few.net_kw, whole.net_kw, atol=0.05)
+    assert sum(answer.unwatched > 0 for answer in rounds) >= 1
+    assert not any(answer.unwatched for answer in whole_rounds)
+    screened = [answer for answer in rounds if answer.source_kw is None]
+    assert screened
+    assert all(answer.model.rows.name and not answer.confirmed for answer in screened)
+    assert few.row_dual.size < 0.5 * whole.row_dual.size
