@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from cosim.population.noise import generator
 from cosim.population.portfolios import LiveEnvironment, ProfileCache
-from cosim.run_setup import Job, RunSetup, job_of
+from cosim.run_setup import Job, RunningGateway, RunSetup, job_of
 from cosim.world.names import (
     DEVICE_HOST,
     EMULATORS,
@@ -17,11 +19,13 @@ from devices.emulation.fault_injector import Injector
 from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.emulation.meter import Accuracy
 from devices.emulation.service import DeviceHostService
+from devices.endpoint import LiveProsumer
 from devices.faults.fault import on_the_line
 from devices.gateway.claims import claimed
 from devices.gateway.gateway import Gateway
 from devices.gateway.plausibility import Plausibility
 from devices.gateway.service import GatewayService
+from devices.gateway.thread import GatewayThread
 from devices.mqtt.run_discovery import presented, run_discovery
 from devices.physics.grid_support import GridSupport
 from sharegrid.errors import SharegridError
@@ -41,9 +45,24 @@ async def device_services(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
         ports=range(first, first + len(fleet.prosumers)) if first else (), apart=on_the_line(world.faults)
     )
     stack.push_async_callback(fleet.stop)
+    make = partial(_gateway, setup, list(live.values()))
+    gateway: RunningGateway
+    if setup.arm and any(each.entry.armed for each in world.placement.hardware):
+        gateway = await stack.enter_async_context(GatewayThread(make))
+    else:
+        gateway = await make(stack)
+    setup.gateways.append(gateway)
+    return [await _device_host(setup, stack, DEVICE_HOST, fleet, injector), gateway.run]
+
+
+async def _gateway(
+    setup: RunSetup, emulated: Sequence[LiveProsumer], stack: AsyncExitStack
+) -> GatewayService:
+    """Gateway to emulated devices and to those outside; ``stack`` closes what it opens."""
+    world = setup.world
     gate = await stack.enter_async_context(setup.node(GATEWAY))
     gateway = Gateway(
-        [world.placement.connect(each, arm=setup.arm, observe=setup.observe) for each in live.values()],
+        [world.placement.connect(each, arm=setup.arm, observe=setup.observe) for each in emulated],
         interval_s=world.timeline.interval_h * 3600.0,
         timeout_s=world.scenario.live.poll_timeout_s,
         # A meter is read twice in an interval.
@@ -59,9 +78,7 @@ async def device_services(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
         if actuator.limits.real and actuator.limits.armed:
             endpoint = actuator.inverter.port.endpoint
             await stack.enter_async_context(claimed(setup.url, setup.run_id, endpoint))
-    service = GatewayService(gate, gateway, plausibility(world), setup.stop_record)
-    setup.gateways.append(service)
-    return [await _device_host(setup, stack, DEVICE_HOST, fleet, injector), service.run]
+    return GatewayService(gate, gateway, plausibility(world), setup.stop_record)
 
 
 async def emulator_services(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:

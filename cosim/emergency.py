@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import select
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -82,7 +84,10 @@ def takes_keys() -> bool:
 
 @contextmanager
 def on_key(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` when the key is pressed in the terminal; without a terminal nothing happens."""
+    """Call ``stop`` when the key is pressed in the terminal; without a terminal nothing happens.
+
+    A thread reads the keys and makes the call, so that it does not wait for what the process computes.
+    """
     if not takes_keys():
         yield
         return
@@ -91,28 +96,35 @@ def on_key(stop: Callable[[], None]) -> Iterator[None]:
 
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
-    loop = asyncio.get_running_loop()
+    ended, end = os.pipe()
+    reader = threading.Thread(target=_read_keys, args=(descriptor, ended, stop), name="keys")
+    tty.setcbreak(descriptor)
+    reader.start()
+    try:
+        yield
+    finally:
+        os.close(end)
+        reader.join()
+        os.close(ended)
+        with suppress(termios.error):
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
-    def take() -> None:
+
+def _read_keys(descriptor: int, ended: int, stop: Callable[[], None]) -> None:
+    """Read keys until the terminal is lost or the pipe ``ended`` is closed at its other end."""
+    while True:
+        readable, _, _ = select.select([descriptor, ended], [], [])
+        if ended in readable:
+            return
         try:
             # All that was typed, for what a buffer would keep back wakes nobody.
             typed = os.read(descriptor, _MOST_TYPED)
         except OSError:
             typed = b""
         if not typed:
-            # The terminal is lost; a reader of it would be called for ever.
-            loop.remove_reader(descriptor)
+            return
         if KEY.encode() in typed:
             stop()
-
-    tty.setcbreak(descriptor)
-    loop.add_reader(descriptor, take)
-    try:
-        yield
-    finally:
-        loop.remove_reader(descriptor)
-        with suppress(termios.error):
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 async def stop_run(

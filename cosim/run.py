@@ -145,6 +145,9 @@ async def _run(options: RunOptions) -> int:
                 await perform([*jobs, recorder.run, clock.run])
             except* SharegridError as group:
                 failure = group
+        for line in (line for gateway in setup.gateways for line in gateway.left):
+            last = world.timeline.intervals - 1
+            writer.event({"tick": last, "kind": "flag", "detail": f"not handed back: {line}"})
         if failure is not None and not writer.is_held:
             raise failure
         # Whatever ended the run: what is complete is written down and said.
@@ -278,7 +281,11 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
             if main is not None:
                 main.cancel()
 
-        with on_signals(take):
+        def end_at_once(_: int) -> None:
+            for gateway in setup.gateways:
+                gateway.end_now()
+
+        with on_signals(take, end_at_once):
             try:
                 await perform(jobs)
             except asyncio.CancelledError:

@@ -17,7 +17,30 @@ from broker.node import Node, offline_will, serve
 from cosim.feeder.thread import FeederOwner
 from cosim.world.bounds import bounds_of
 from cosim.world.world import World
-from devices.gateway.service import GatewayService
+
+
+class RunningGateway(Protocol):
+    """A gateway, in the event loop of its process or in a thread of its own."""
+
+    @property
+    def armed(self) -> int:
+        """Number of pieces of hardware that it may command."""
+
+    @property
+    def left(self) -> list[str]:
+        """Hardware that could not be handed back, one line each."""
+
+    async def arming(self) -> list[str]:
+        """What a person at the hardware has to know, one line each."""
+
+    def stop_now(self, by: str, reason: str) -> None:
+        """Begin an emergency stop, from any thread, without waiting."""
+
+    def end_now(self) -> None:
+        """End as a signal does, from any thread, without waiting."""
+
+    async def run(self) -> None:
+        """Serve until the clock ends the run."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +60,7 @@ class RunSetup:
     observe: bool = False
     quarantine: Path | None = None
     stop_record: Path | None = None
-    gateways: list[GatewayService] = field(default_factory=list)
+    gateways: list[RunningGateway] = field(default_factory=list)
 
     @cached_property
     def bounds(self) -> Bounds:

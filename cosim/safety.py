@@ -16,10 +16,10 @@ from cosim.control.clock import Clock
 from cosim.emergency import KEY, Whereabouts, on_key, stop_run, summary_line, takes_keys
 from cosim.run_setup import RunSetup
 from cosim.terminal import watch_terminal
-from devices.gateway.stopping import arming
 from sharegrid.errors import SharegridError
 
 _STOP_PATIENCE_S = 30.0
+_TELL_WITHIN_S = 2.0
 
 
 async def hardware_lines(setup: RunSetup) -> list[str]:
@@ -31,10 +31,8 @@ async def hardware_lines(setup: RunSetup) -> list[str]:
     if not setup.gateways:
         lines[0] += "none is armed in this process: the gateway is elsewhere and says what it has armed"
     for service in setup.gateways:
-        said = await arming(service.gateway.actuators)
-        armed = sum(a.limits.real and a.limits.armed for a in service.gateway.actuators)
-        lines[0] += f"{armed} inverters armed in this process"
-        lines += said
+        lines[0] += f"{service.armed} inverters armed in this process"
+        lines += await service.arming()
     if takes_keys():
         lines.append(f"press {KEY} to bring all devices to their safe values at once")
     return lines
@@ -52,12 +50,15 @@ def stops_on_key(setup: RunSetup, say: Callable[[str], None]) -> Iterator[None]:
         except SharegridError as error:
             say(str(error))
 
+    loop = asyncio.get_running_loop()
+
     def stop() -> None:
+        """Stop, from a thread that waits for nothing that this process computes."""
         reason = f"key {KEY} in the terminal"
         # Those of this process need no broker for it.
         for service in setup.gateways:
             service.stop_now("terminal", reason)
-        tasks.add(asyncio.create_task(ask(reason)))
+        loop.call_soon_threadsafe(lambda: tasks.add(loop.create_task(ask(reason))))
 
     with on_key(stop):
         yield
@@ -71,31 +72,46 @@ def ends_on_signal(clock: Clock, setup: RunSetup) -> Iterator[list[int]]:
     """
     main, node = asyncio.current_task(), clock.node
     signalled: list[int] = []
-    tasks: set[asyncio.Task[None]] = set()
+    telling: set[asyncio.Task[None]] = set()
+    ending: set[asyncio.Task[None]] = set()
+    commands = setup.arm and bool(setup.world.placement.hardware)
+
+    def reason(number: int) -> str:
+        return f"{signal.Signals(number).name} to the run"
+
+    def stop(number: int) -> None:
+        for service in setup.gateways if commands else ():
+            service.stop_now("run", reason(number))
+
+    async def end() -> None:
+        # Whoever commands the hardware from elsewhere must hear of it before this process is gone.
+        if telling:
+            await asyncio.wait(telling, timeout=_TELL_WITHIN_S)
+        if main is not None:
+            main.cancel()
 
     def take(number: int) -> None:
         signalled.append(number)
-        if len(signalled) > 1 and main is not None:
-            main.cancel()
+        if len(signalled) > 1:
+            ending.add(asyncio.create_task(end()))
             return
-        if setup.arm and setup.world.placement.hardware:
-            reason = f"{signal.Signals(number).name} to the run"
-            for service in setup.gateways:
-                service.stop_now("run", reason)
-            if not setup.gateways:
-                topic = node.topics.stop(node.name)
-                tasks.add(asyncio.create_task(node.publish(topic, Stop, node.tick, reason=reason)))
+        if commands and not setup.gateways:
+            topic = node.topics.stop(node.name)
+            telling.add(asyncio.create_task(node.publish(topic, Stop, node.tick, reason=reason(number))))
         clock.stop()
 
-    with on_signals(take):
+    with on_signals(take, stop):
         yield signalled
 
 
 @contextmanager
-def on_signals(take: Callable[[int], None]) -> Iterator[None]:
+def on_signals(
+    take: Callable[[int], None], at_once: Callable[[int], None] = lambda _: None
+) -> Iterator[None]:
     """Call ``take`` for each signal that ends a process, and for a terminal that is lost as for a SIGHUP.
 
-    A terminal that closes may send several SIGHUP, from the system and from its shell: they count once. Where
+    The event loop calls ``take``, and ``at_once`` is called before that although the loop may be busy. A
+    terminal that closes may send several SIGHUP, from the system and from its shell: they count once. Where
     SIGHUP is ignored, as by nohup, a lost terminal ends nothing. Only the main thread hears signals: in
     another one, as below a notebook, they are left to whoever runs it.
     """
@@ -109,6 +125,7 @@ def on_signals(take: Callable[[int], None]) -> Iterator[None]:
         nonlocal is_hung_up
         if not is_hung_up:
             is_hung_up = True
+            at_once(signal.SIGHUP)
             take(signal.SIGHUP)
 
     ends_on_hangup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
@@ -118,6 +135,9 @@ def on_signals(take: Callable[[int], None]) -> Iterator[None]:
     if ends_on_hangup:
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         numbers.append(signal.SIGHUP)
+    for number in numbers:
+        # The loop is told by the system itself; this comes beside it, between two steps of whatever computes.
+        signal.signal(number, lambda number, _: at_once(number))
     watch = loop.create_task(watch_terminal(hang_up if ends_on_hangup else lambda: None))
     try:
         yield

@@ -5,6 +5,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from broker.collector import Collector
 from broker.messages import Acknowledgement, Message, SetPoint, Step, Telemetry
@@ -16,12 +17,11 @@ from devices.gateway.plausibility import Check, Plausibility
 from devices.gateway.reading import Reading
 from devices.gateway.responses import Responses, expected_change_kw
 from devices.gateway.stop_answers import StopAnswers
-from devices.gateway.stopping import secure
+from devices.gateway.stopping import arming, call_in, hand_back, secure, to_its_end
 
 _MOST_FLAGS = 5
 _TEND_EVERY_S = 0.5
 _SECURE_WITHIN_S = 2.5
-_HAND_BACK_ATTEMPTS = 3
 
 
 class GatewayService:
@@ -37,6 +37,11 @@ class GatewayService:
         Judge of the readings; without one all are believed.
     record
         File in which an emergency stop is written down, and looked for at the start.
+
+    Attributes
+    ----------
+    left
+        Hardware that could not be handed back at the end of the run, one line each.
     """
 
     def __init__(
@@ -58,6 +63,9 @@ class GatewayService:
         commanded = [name for name in self._names if gateway.commands(name)]
         self._commands: Collector[asyncio.Task[None]] = Collector(commanded)
         self._energy = IntervalEnergy()
+        self.left: list[str] = []
+        self._loop = asyncio.get_running_loop()
+        self._running: asyncio.Task[Any] | None = None
         self._stops = StopAnswers(node, gateway, record)
         node.extra_traffic = self._traffic
         for name in commanded:
@@ -70,6 +78,7 @@ class GatewayService:
 
         In real time set-points are tended between the steps too: ramps go on, what would revert is renewed.
         """
+        self._running = asyncio.current_task()
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._start(self._keep_tending())
@@ -81,18 +90,32 @@ class GatewayService:
                         task.cancel()
         except BaseException as error:
             reason = f"the gateway ended early: {error or type(error).__name__}"
-            await _to_its_end(secure(self.gateway.actuators, reason, _SECURE_WITHIN_S))
+            await to_its_end(secure(self.gateway.actuators, reason, _SECURE_WITHIN_S))
             raise
         finally:
             self._stops.cancel()
         if self.gateway.stopped:
             # The run may end before a stop that came with its end has reached the devices.
-            await _to_its_end(secure(self.gateway.actuators, self.gateway.stopped, _SECURE_WITHIN_S))
-        await _to_its_end(self._hand_back())
+            await to_its_end(secure(self.gateway.actuators, self.gateway.stopped, _SECURE_WITHIN_S))
+        await to_its_end(hand_back(self.gateway.hand_back, self.left))
+
+    @property
+    def armed(self) -> int:
+        """Number of pieces of hardware that it may command."""
+        return sum(actuator.limits.real and actuator.limits.armed for actuator in self.gateway.actuators)
+
+    async def arming(self) -> list[str]:
+        """What a person at the hardware has to know of each device, one line each."""
+        return await arming(self.gateway.actuators)
 
     def stop_now(self, by: str, reason: str) -> None:
-        """Begin an emergency stop, without waiting for anything; the answer follows on the bus."""
-        self._stops.ask(by, reason)
+        """Begin an emergency stop, from any thread, without waiting; the answer follows on the bus."""
+        call_in(self._loop, self._stops.ask, by, reason)
+
+    def end_now(self) -> None:
+        """End as a signal does, from any thread, without waiting: hardware goes to its safe value."""
+        if self._running is not None:
+            call_in(self._loop, self._running.cancel)
 
     async def on_step(self, step: Step) -> None:
         """Read in ``measure`` and ``meter``; see in ``dispatch`` that all set-points are carried out.
@@ -198,16 +221,6 @@ class GatewayService:
                 self.node.flag(f"set-point not kept: {line}")
         self._failing = set(failed)
 
-    async def _hand_back(self) -> None:
-        """Release hardware, and try again where that fails; what stays as it was reverts by its own timer."""
-        for attempts_left in range(_HAND_BACK_ATTEMPTS - 1, -1, -1):
-            failed = await self.gateway.hand_back()
-            if not failed:
-                return
-            if attempts_left:
-                await asyncio.sleep(_TEND_EVERY_S)
-        self.node.flag(f"not handed back: {'; '.join(failed)}")
-
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = self._group.create_task(work)
         self._tasks.add(task)
@@ -271,13 +284,3 @@ class GatewayService:
             "set_points_limited": sum(actuator.limited for actuator in self.gateway.actuators),
             "set_points_renewed": sum(actuator.renewals for actuator in self.gateway.actuators),
         }
-
-
-async def _to_its_end(work: Coroutine[None, None, object]) -> None:
-    """Let work end although this task is cancelled again and again, as by a second Ctrl-C."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            continue

@@ -1,12 +1,17 @@
 """Armed hardware as a whole: what is said of it at arming, and how it is brought to its safe values."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 
 from devices.errors import DeviceError
 from devices.gateway.actuator import Actuator
 
 _STOP_EVERY_S = 0.5
+_HAND_BACK_ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
 
 Report = Callable[[Actuator, str], None]
 
@@ -36,6 +41,47 @@ async def secure(actuators: Sequence[Actuator], reason: str, within_s: float) ->
     except TimeoutError:
         return [f"{each}: {failed.get(each, 'no answer')}" for each in hardware if not each.is_safe]
     return []
+
+
+async def hand_back(release: Callable[[], Awaitable[list[str]]], left: list[str]) -> None:
+    """Release hardware at the end of a run, and try again where that fails.
+
+    Nobody takes a report any more, so that what fails is said at once. What stays as it was ends by its own
+    timer, where it has one.
+
+    Parameters
+    ----------
+    release
+        Releases what is not released yet; returns what failed, one line for each device.
+    left
+        What could not be released, for whoever runs this.
+    """
+    for attempts_left in range(_HAND_BACK_ATTEMPTS - 1, -1, -1):
+        failed = await release()
+        for line in failed:
+            if line not in left:
+                log.error("not handed back%s: %s", ", trying again" if attempts_left else "", line)
+        left[:] = failed
+        if not failed:
+            return
+        if attempts_left:
+            await asyncio.sleep(_STOP_EVERY_S)
+
+
+async def to_its_end(work: Coroutine[None, None, object]) -> None:
+    """Let work end although this task is cancelled again and again, as by a second Ctrl-C."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue
+
+
+def call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: object) -> None:
+    """Call a function in an event loop, from any thread; nothing happens where the loop has ended."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *arguments)
 
 
 async def arming(actuators: Sequence[Actuator]) -> list[str]:

@@ -63,6 +63,7 @@ class Lab:
                 assert line, "".join(self.lines)
                 self.lines.append(line)
         await asyncio.sleep(0.5)
+        self.asked = len(self.device.asked)
 
     async def end(self):
         if self.process.returncode is None:
@@ -76,6 +77,13 @@ class Lab:
             devices = [DeviceSetPoint(device="pv", power_kw=power_kw)]
             message = node.stamp(topic, SetPoint, 0, valid_s=900.0, devices=devices)
             await node.publish_message(topic, msgspec.structs.replace(message, seq=next(self._numbers)))
+
+    async def until_polled(self, within_s):
+        """Wait for the first interval, in which the inverter is asked for its power."""
+        began = time.monotonic()
+        while not any(unit == 1 and count > 2 for unit, _, _, count in self.device.asked[self.asked :]):
+            assert time.monotonic() - began < within_s
+            await asyncio.sleep(0.05)
 
     async def until(self, limit_w, within_s):
         """Seconds until the inverter is limited to a power [W]."""
@@ -256,6 +264,29 @@ async def test_signals_to_a_run_that_has_the_gateway_do_so_too(small_run, small_
         await asyncio.sleep(1.0)
         lab.process.send_signal(number)
         assert await lab.until(500, 3.0) < 3.0
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, "lost terminal"])
+async def test_what_ends_a_run_stops_hardware_that_is_commanded_elsewhere(
+    small_run, small_scenario, here, how
+):
+    async with laboratory(small_run, small_scenario, here) as lab:
+        options = ["--broker", lab.url, "--run-id", "lab", "--arm", "--pace", "real"]
+        terminal = Terminal()
+        run = await terminal.start(
+            [*COMMAND, "run", "--elsewhere", "devices", str(here / "lab.toml"), *options]
+        )
+        try:
+            await lab.until_polled(60.0)
+            assert (lab.device.at(123, LIMIT), lab.device.at(123, ENABLE)) != (1000, 1)
+            if how == "lost terminal":
+                await terminal.close()
+            else:
+                run.send_signal(how)
+            assert await lab.until(500, 3.0) < 3.0
+        finally:
+            run.kill()
+            await run.wait()
 
 
 async def test_the_second_run_of_a_device_is_refused(small_run, small_scenario, here):
