@@ -59,8 +59,10 @@ async def hand_back(release: Callable[[], Awaitable[list[str]]], left: list[str]
     for attempts_left in range(_HAND_BACK_ATTEMPTS - 1, -1, -1):
         failed = await release()
         for line in failed:
-            if line not in left:
-                log.error("not handed back%s: %s", ", trying again" if attempts_left else "", line)
+            if not attempts_left:
+                log.error("not handed back: %s", line)
+            elif line not in left:
+                log.error("not handed back, trying again: %s", line)
         left[:] = failed
         if not failed:
             return
