@@ -4,9 +4,9 @@ Run: python -m benchmarks.rounds [CASE.json ...] [--feeder]
 
 Without files the small cases of the tests are negotiated; with --feeder also a random feeder with 11,250
 prosumers in 85 LAMs, at several sensitivities. A row is one negotiation: rounds of the WAM, rounds in which
-any members were asked, messages and megabytes of numbers, what the operators had to do with plain bids, and
-the largest difference from the exact prices and trades. "Left alone" are plain bids as the demand functions
-have them, neither damped nor accelerated.
+any members were asked, messages and megabytes of numbers, and the largest difference from
+the exact prices and trades. "Left alone" are plain bids as the demand functions have them, without slopes
+seen from answers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WAYS: list[tuple[Form, Loop]] = [
     ("slope", "nested"), ("slope", "single"), ("plain", "nested"), ("plain", "single"),
 ]  # fmt: skip
 MOST_ROUNDS = 500
-"""Where plain bids that nobody adapts are left to themselves no longer."""
+"""Where plain bids are left to themselves no longer."""
 
 
 def feeder_cases() -> Iterator[tuple[str, Case]]:
@@ -49,31 +49,28 @@ def feeder_cases() -> Iterator[tuple[str, Case]]:
 
 
 def report(name: str, case: Case) -> None:
-    """Print a row for each way of bidding, and for plain bids that are not adapted."""
+    """Print a row for each way of bidding, and for plain bids that are left alone."""
     try:
         exact = clear(case)
     except Infeasible as error:
         print(f"{name:24s} {error}")
         return
     members = CurveResponse(member_curves(case, supply_curves(case.demand_kw, case.resources)))
-    for (form, loop), adapt in product(WAYS, (True, False)):
-        if form == "slope" and not adapt:
+    for (form, loop), secants in product(WAYS, (True, False)):
+        if form == "slope" and not secants:
             continue
-        start = f"{name:24s} {form:5s} {loop:6s} {'' if adapt else 'left alone':10s}"
-        bound = {} if adapt else {"lam_rounds": MOST_ROUNDS, "wam_rounds": MOST_ROUNDS}
+        start = f"{name:24s} {form:5s} {loop:6s} {'' if secants else 'left alone':10s}"
+        bound = {} if secants else {"lam_rounds": MOST_ROUNDS, "wam_rounds": MOST_ROUNDS}
         try:
-            found = negotiate(case, form, members, loop=loop, adapt=adapt, **bound)
+            found = negotiate(case, form, members, loop=loop, secants=secants, **bound)
         except NotConverged as error:
             print(f"{start} not settled in {error.iterations} rounds, {error.residual_kw:.1e} kW left")
             continue
         tally = found.tally
-        acted = " ".join(
-            word for word, did in (("damped", tally.damped), ("accelerated", tally.accelerated)) if did
-        )
         print(
             f"{start} WAM {tally.wam:4d}  members {tally.lam:4d}  messages {tally.messages:8d}"
             f" {tally.bytes / 1e6:8.3f} MB  price {np.abs(found.price - exact.price).max():.0e}"
-            f"  kW {np.abs(found.trade_kw - exact.trade_kw).max():.0e}  {acted}"
+            f"  kW {np.abs(found.trade_kw - exact.trade_kw).max():.0e}"
         )
 
 

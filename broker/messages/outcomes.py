@@ -15,15 +15,12 @@ from broker.messages.header import Message
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """What one layer's exchange of bids took: rounds, messages, bytes of the numbers in them (8 each).
 
-    Every party's bid counts as a message, also where a host sends many in one. ``damped``, ``accelerated``:
-    plain bids that cycled or crept were treated so.
+    Every party's bid counts as a message, also where a host sends many in one.
     """
 
     rounds: Count
     messages: Count
     bytes: Count
-    damped: bool = False
-    accelerated: bool = False
 
 
 @message(

@@ -68,8 +68,6 @@ def _exchange(outcome: WamOutcome, lam_outcomes: Mapping[str, LamOutcome]) -> di
         "lam_bid_rounds": max((talks.rounds for talks in local), default=0),
         "bid_messages": sum(talks.messages for talks in every),
         "bid_bytes": sum(talks.bytes for talks in every),
-        "bids_damped": any(talks.damped for talks in every),
-        "bids_accelerated": any(talks.accelerated for talks in every),
     }
 
 

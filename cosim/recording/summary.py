@@ -244,8 +244,6 @@ def _bidding(intervals: pd.DataFrame, form: str) -> BiddingFigures:
         lam_rounds=_rounds(intervals["lam_bid_rounds"]),
         messages=int(intervals["bid_messages"].sum()),
         bytes=int(intervals["bid_bytes"].sum()),
-        damped=int(intervals["bids_damped"].sum()),
-        accelerated=int(intervals["bids_accelerated"].sum()),
     )
 
 

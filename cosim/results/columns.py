@@ -50,8 +50,6 @@ INTERVALS = (
     Column("lam_bid_rounds", "integer", "", "rounds of bids of members into LAMs, of the host with most"),
     Column("bid_messages", "integer", "", "announcements, bids and awards, each once for each party"),
     Column("bid_bytes", "integer", "B", "numbers in these, 8 bytes each"),
-    Column("bids_damped", "flag", "", "whether plain bids cycled and were damped"),
-    Column("bids_accelerated", "flag", "", "whether plain bids crept and were accelerated"),
     Column("energy_price", "number", "$/kWh", "price at the feeder head", "outcome"),
     Column("import_price", "number", "$/kWh", "what the grid asks at the feeder head"),
     Column("export_price", "number", "$/kWh", "what the grid pays at the feeder head"),

@@ -92,8 +92,6 @@ class BiddingFigures(msgspec.Struct, frozen=True, kw_only=True):
     lam_rounds: Rounds
     messages: int
     bytes: int
-    damped: int
-    accelerated: int
 
 
 class EnergyFigures(msgspec.Struct, frozen=True, kw_only=True):

@@ -73,7 +73,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         BiddingFigures,
         _key(
             "`form` of the bids; `wam_rounds` and `lam_rounds` of an interval (`p50`, `max`); `messages` and "
-            "`bytes` over the run; in how many intervals bids were `damped`, `accelerated`"
+            "`bytes` over the run"
         ),
     ]
     network: Annotated[NetworkFigures, _indicators(NetworkFigures)]

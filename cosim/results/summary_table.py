@@ -64,11 +64,8 @@ def _physics(summary: Summary) -> list[_Line]:
 def _bidding(bidding: BiddingFigures) -> _Line:
     wam, lam = bidding.wam_rounds, bidding.lam_rounds
     rounds = f"{_short(wam.max)} rounds of the WAM, {_short(lam.max)} of members at most"
-    treated = "".join(
-        f", {word} in {n} intervals" for word in ("damped", "accelerated") if (n := getattr(bidding, word))
-    )
     size = f"{bidding.messages:,} messages, {bidding.bytes / 1e6:,.1f} MB"
-    return _Line("bids", f"{bidding.form}: {rounds}; {size}{treated}")
+    return _Line("bids", f"{bidding.form}: {rounds}; {size}")
 
 
 def _network(network: NetworkFigures) -> list[_Line]:

@@ -91,8 +91,6 @@ class RoundsResult(msgspec.Struct, frozen=True):
     lam: int
     messages: int
     bytes: int
-    damped: bool
-    accelerated: bool
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +193,7 @@ def _rounds(solved: Solved) -> RoundsResult | msgspec.UnsetType:
     tally = solved.tally
     if tally is None:
         return msgspec.UNSET
-    return RoundsResult(tally.wam, tally.lam, tally.messages, tally.bytes, tally.damped, tally.accelerated)
+    return RoundsResult(tally.wam, tally.lam, tally.messages, tally.bytes)
 
 
 def solve_case(case: Case, method: Method = "exact", solver: Solver | None = None) -> Result | Refusal:

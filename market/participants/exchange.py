@@ -8,10 +8,4 @@ from market.rounds import Tally
 
 def exchange_of(tally: Tally, rounds: int) -> Exchange:
     """A tally of one layer's messages, as a part of that layer's outcome message."""
-    return Exchange(
-        rounds=rounds,
-        messages=tally.messages,
-        bytes=tally.bytes,
-        damped=tally.damped,
-        accelerated=tally.accelerated,
-    )
+    return Exchange(rounds=rounds, messages=tally.messages, bytes=tally.bytes)

@@ -7,7 +7,7 @@ Whatever the form, the rounds end at the same equilibrium (docs/market.md, secti
 
 from market.rounds.answers import CurveResponse, Response
 from market.rounds.driver import drive, drive_async
-from market.rounds.estimates import Estimate, Form, Lines, estimate_for
+from market.rounds.estimates import Estimate, Form, estimate_for
 from market.rounds.lam_level import Answers, LamLevel, Question, share_rest
 from market.rounds.negotiation import Loop, Negotiation, Round, negotiate
 from market.rounds.tally import Tally
@@ -20,7 +20,6 @@ __all__ = [
     "Estimate",
     "Form",
     "LamLevel",
-    "Lines",
     "Loop",
     "Negotiation",
     "Question",

@@ -60,7 +60,7 @@ def negotiate(
     response: Response,
     *,
     loop: Loop = "nested",
-    adapt: bool = True,
+    secants: bool = True,
     tolerance_kw: float = SAME_KW,
     lam_rounds: int = LAM_ROUNDS,
     wam_rounds: int = WAM_ROUNDS,
@@ -79,8 +79,8 @@ def negotiate(
     loop
         ``"nested"``: each LAM agrees with its members before it bids into the WAM. ``"single"``: each round
         of the members is a round of the WAM, to which LAMs forward what they heard.
-    adapt
-        Whether plain bids are damped where they cycle and accelerated where they creep.
+    secants
+        Whether slopes of plain bids are taken from answers instead of the demand functions.
     tolerance_kw
         Answers this near to what was cleared end the rounds.
     lam_rounds, wam_rounds
@@ -99,7 +99,7 @@ def negotiate(
     NotConverged
         A bound on rounds was reached; names the rounds and what was left.
     """
-    return _Rounds(case, form, response, loop, adapt, tolerance_kw, lam_rounds, wam_rounds, on_round).run()
+    return _Rounds(case, form, response, loop, secants, tolerance_kw, lam_rounds, wam_rounds, on_round).run()
 
 
 class _Rounds:
@@ -111,7 +111,7 @@ class _Rounds:
         form: Form,
         response: Response,
         loop: Loop,
-        adapt: bool,
+        secants: bool,
         tolerance_kw: float,
         lam_rounds: int,
         wam_rounds: int,
@@ -126,10 +126,10 @@ class _Rounds:
         self.every = np.arange(len(case.lam_id))
         low, high = case.net_kw(response.lowest_kw), case.net_kw(response.highest_kw)
         self.start = np.full(self.every.size, 0.5 * (case.grid.import_price + case.grid.export_price))
-        local = estimate_for(form, case.sensitivity * self.members, low, high, self.start, adapt=adapt)
+        local = estimate_for(form, case.sensitivity * self.members, low, high, self.start, secants=secants)
         self.lams = LamLevel(local, case.wam_slope, case.wam_fee)
         wide = np.full(self.every.size, case.wam_sensitivity)
-        believed = estimate_for(form, wide, low, high, self.start, adapt=adapt)
+        believed = estimate_for(form, wide, low, high, self.start, secants=secants)
         self.wam = WamLevel(believed, self.every.size)
         self.trade_kw = np.zeros(case.demand_kw.size)
         self.tally = Tally()
@@ -144,7 +144,10 @@ class _Rounds:
         """LAMs agree with their members at each wide-area price before they bid."""
         self.wam.hear(wam_price, self._bids(wam_price))
         talk = self.wam.agree(self._clear, tolerance_kw=self.tolerance_kw, rounds=self.wam_rounds)
-        return drive(talk, lambda outcome: self._bids(outcome.price))
+        wam = drive(talk, lambda outcome: self._bids(outcome.price))
+        prices = self.lams.find_prices(wam.net_kw, wam.price, self.tolerance_kw, self.lam_rounds)
+        drive(prices, lambda question: self._ask(question, wam.price))
+        return wam
 
     def _bids(self, wam_price: Floats) -> Answers:
         """What LAMs bid at a wide-area price, once they agree with their members."""
@@ -195,8 +198,5 @@ class _Rounds:
         trade_kw = share_rest(
             self.trade_kw, response.lowest_kw, response.highest_kw, self.case.lam_of, wam.net_kw
         )
-        beliefs = (self.lams.estimate, self.wam.estimate)
-        self.tally.damped = any(bool(belief.damped.any()) for belief in beliefs)
-        self.tally.accelerated = any(bool(belief.accelerated.any()) for belief in beliefs)
         self.tally.count(trade_kw.size, 2)
         return Negotiation(trade_kw, self.lams.record.price.copy(), wam, self.tally)

@@ -58,6 +58,22 @@ class Record:
         jumps = (least <= kw) & (kw <= most) & (np.abs(self.price - price) <= JUMP_PRICE)
         return np.asarray(near | jumps)
 
+    def leaves_only(
+        self, price: Floats, kw: Floats, low_kw: Floats, high_kw: Floats, tolerance_kw: Floats | float
+    ) -> Bools:
+        """Whether answers to other prices leave only ``kw`` to be taken at ``price``, ``(n,)`` each.
+
+        Nobody takes more at a higher price. Answers on both sides, or one side and an end of a sender's range
+        ``low_kw`` to ``high_kw``, may so leave no room.
+        """
+        most, least = high_kw.copy(), low_kw.copy()
+        cheaper = self._prices <= price[self._who]
+        np.minimum.at(most, self._who[cheaper], self._kws[cheaper])
+        dearer = self._prices >= price[self._who]
+        np.maximum.at(least, self._who[dearer], self._kws[dearer])
+        heard = np.isin(np.arange(kw.size), self._who)
+        return np.asarray(heard & (np.abs(most - kw) <= tolerance_kw) & (np.abs(least - kw) <= tolerance_kw))
+
 
 def tolerance_of(low_kw: Floats, high_kw: Floats) -> Floats:
     """Part of a tolerance for powers near 1 kW that senders with smaller ranges may take, ``(n,)``."""

@@ -19,16 +19,12 @@ class Tally:
         Bids, price announcements and awards, each once per sender.
     numbers
         Numbers that these carried.
-    damped, accelerated
-        Whether any sender's plain bids cycled and were damped, or crept and were accelerated.
     """
 
     wam: int = 0
     lam: int = 0
     messages: int = 0
     numbers: int = 0
-    damped: bool = False
-    accelerated: bool = False
 
     @property
     def bytes(self) -> int:

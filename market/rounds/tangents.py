@@ -67,10 +67,9 @@ class Tangents:
     def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats, price: Floats) -> None:
         self._fallback = slope
         self._start = price
-        # Slopes are told, so nothing has to be found out by damping.
-        self.damped = self.accelerated = np.zeros(slope.size, dtype=bool)
         self.low_kw, self.high_kw = low_kw.copy(), high_kw.copy()
         self._heard = _Heard.nothing()
+        self._lowest_asked, self._highest_asked = np.full(slope.size, np.inf), np.full(slope.size, -np.inf)
 
     @property
     def fineness(self) -> Floats:
@@ -79,6 +78,8 @@ class Tangents:
 
     def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:
         """Keep answers, sorted by sender and price; an answer to a price asked before is the same answer."""
+        self._lowest_asked[who] = np.minimum(self._lowest_asked[who], price)
+        self._highest_asked[who] = np.maximum(self._highest_asked[who], price)
         heard = self._heard.followed_by(_Heard(who, price, kw, slope))
         heard = heard.take(np.lexsort((heard.price, heard.who)))
         again = np.zeros(heard.who.size, dtype=bool)
@@ -106,6 +107,7 @@ class Tangents:
         """Drop the answers of some senders, whose ranges are others now."""
         self.low_kw[who], self.high_kw[who] = low_kw, high_kw
         self._heard = self._heard.take(~np.isin(self._heard.who, who))
+        self._lowest_asked[who], self._highest_asked[who] = np.inf, -np.inf
 
     @property
     def curves(self) -> Curves:
@@ -115,7 +117,7 @@ class Tangents:
         start = heard.starts(n)
         first, last = heard.take(start[:-1]), heard.take(start[1:] - 1)
         gaps = np.flatnonzero(np.diff(heard.who) == 0)
-        asked = last.price - first.price
+        asked = np.maximum(self._highest_asked - self._lowest_asked, 0.0)
         near_high, high = self._reach(first, self.high_kw, asked, -1.0)
         left, right = _fill(heard.take(gaps), heard.take(gaps + 1))
         near_low, low = self._reach(last, self.low_kw, asked, 1.0)

@@ -85,8 +85,12 @@ class WamLevel:
         """
         near_kw = tolerance_kw * self.estimate.fineness
         for _ in range(rounds):
-            outcome = clear(self.curves)
+            curves = self.curves
+            outcome = clear(curves)
             agrees = self.record.agrees(outcome.price, outcome.net_kw, near_kw)
+            agrees |= self.record.leaves_only(
+                outcome.price, outcome.net_kw, curves.lowest_kw, curves.highest_kw, near_kw
+            )
             agrees[list(cut_off)] = True
             if agrees.all():
                 return outcome

@@ -11,9 +11,6 @@ from tests.market.wild import wild_case
 
 CASES = int(os.environ.get("SHAREGRID_WILD_CASES", "60"))
 
-SLOW_IN_ROUNDS = {5, 6, 15}
-"""Seeds on which rounds of bids do not end yet; the exact method does."""
-
 
 def failures(method, seeds):
     """Seeds and reasons of those that end neither certified nor infeasible."""
@@ -37,8 +34,7 @@ def test_large_jumps_are_met_at_prices_near_enough_to_certify(method, seed):
 
 @pytest.mark.parametrize("method", ["slope", "plain"])
 def test_rounds_end_on_wild_cases(method):
-    seeds = [seed for seed in range(CASES // 2) if seed not in SLOW_IN_ROUNDS]
-    assert failures(method, seeds) == {}
+    assert failures(method, range(CASES // 2)) == {}
 
 
 def lone_member(sensitivity, base, lower, upper, demand_kw=-3.0, least_kw=-2.7):

@@ -257,7 +257,4 @@ class LamRoundBidding:
 
     def exchange(self) -> Exchange:
         """Rounds with the members and what they carried."""
-        estimate = self.level.estimate
-        self._tally.damped = bool(estimate.damped.any())
-        self._tally.accelerated = bool(estimate.accelerated.any())
         return exchange_of(self._tally, self._tally.lam)

@@ -143,8 +143,6 @@ class WamRoundBidding:
 
     def exchange(self) -> Exchange:
         """Rounds with the LAMs and what they carried."""
-        self._tally.damped = bool(self.level.estimate.damped.any())
-        self._tally.accelerated = bool(self.level.estimate.accelerated.any())
         return exchange_of(self._tally, self._round)
 
     async def _ask(self, step: Step, price: Floats) -> Answers:

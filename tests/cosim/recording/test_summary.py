@@ -62,8 +62,6 @@ def three_intervals():
         lam_bid_rounds=[7, 30, np.nan],
         bid_messages=[100, 400, np.nan],
         bid_bytes=[800, 3200, np.nan],
-        bids_damped=[False, True, None],
-        bids_accelerated=[False, False, None],
     )
 
 
@@ -122,8 +120,6 @@ def test_figures_by_hand():
         "lam_rounds": {"p50": 30.0, "max": 30.0},
         "messages": 500,
         "bytes": 4000,
-        "damped": 1,
-        "accelerated": 0,
     }
     assert summary.energy_kwh.imported == 150
     assert summary.energy_kwh.exported == 25

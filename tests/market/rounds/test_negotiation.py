@@ -102,7 +102,7 @@ def midday(members: int, sensitivity: float) -> Case:
 
 
 @pytest.mark.parametrize("sensitivity", [0.1, 1.0, 10.0, 100.0])
-def test_midday_curtailment_cycles_with_plain_bids_unless_they_are_damped(sensitivity):
+def test_midday_curtailment_cycles_with_plain_bids_unless_slopes_are_seen(sensitivity):
     case = midday(8, sensitivity)
     response = members_of(case)
     exact = clear(case)
@@ -116,7 +116,7 @@ def test_midday_curtailment_cycles_with_plain_bids_unless_they_are_damped(sensit
             "plain",
             response,
             loop="single",
-            adapt=False,
+            secants=False,
             wam_rounds=200,
             on_round=lambda state: prices.append(state.price[0]),
         )
@@ -127,13 +127,11 @@ def test_midday_curtailment_cycles_with_plain_bids_unless_they_are_damped(sensit
     for loop in ("nested", "single"):
         found = negotiate(case, "plain", response, loop=loop)
         assert_same_outcome(case, found)
-    assert found.tally.damped
 
 
-def test_midday_curtailment_of_two_needs_no_damping():
+def test_midday_curtailment_of_two_settles_without_that():
     case = midday(2, 10.0)
-    found = negotiate(case, "plain", members_of(case), loop="single", adapt=False)
-    assert not found.tally.damped
+    found = negotiate(case, "plain", members_of(case), loop="single", secants=False)
     assert_same_outcome(case, found)
 
 
@@ -142,7 +140,6 @@ def test_slope_bids_never_take_more_rounds_than_plain_ones():
     response = members_of(case)
     plain, slope = (negotiate(case, form, response).tally for form in ("plain", "slope"))
     assert slope.lam < plain.lam
-    assert not slope.damped
 
 
 class Asked:

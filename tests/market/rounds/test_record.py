@@ -37,6 +37,31 @@ def test_answers_to_prices_a_nano_dollar_apart_make_no_jump():
     assert not record.agrees(price, np.array([2.0]), 1e-6).any()
 
 
+def test_answers_on_both_sides_leave_nothing_else():
+    record = Record(1)
+    low_kw, high_kw, at = np.array([-5.0]), np.array([5.0]), np.array([0.2])
+
+    def leaves_only(kw):
+        return bool(record.leaves_only(at, np.array([kw]), low_kw, high_kw, 1e-6)[0])
+
+    assert not leaves_only(5.0)
+    record.keep(ONE, at - 0.1, np.array([3.0]))
+    assert not leaves_only(3.0)
+    record.keep(ONE, at + 0.1, np.array([3.0 - 5e-7]))
+    assert leaves_only(3.0)
+    assert not leaves_only(2.9)
+
+
+def test_an_end_of_the_range_is_taken_beyond_the_price_at_which_it_was_answered():
+    record = Record(2)
+    low_kw, high_kw = np.array([-5.0, -5.0]), np.array([5.0, 5.0])
+    record.keep(np.arange(2), np.array([0.3, 0.1]), np.array([5.0, -5.0]))
+    cheaper, dearer = np.array([0.2, 0.05]), np.array([0.4, 0.2])
+    ends = np.array([5.0, -5.0])
+    assert record.leaves_only(cheaper, ends, low_kw, high_kw, 1e-6).tolist() == [True, False]
+    assert record.leaves_only(dearer, ends, low_kw, high_kw, 1e-6).tolist() == [False, True]
+
+
 def test_senders_agree_each_for_itself_and_are_forgotten_one_by_one():
     record = Record(2)
     price, kw = np.array([0.2, 0.3]), np.array([3.0, -1.0])

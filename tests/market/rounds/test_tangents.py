@@ -76,10 +76,16 @@ def test_the_end_of_the_range_is_reached_for_at_least_as_far_as_prices_were_aske
     assert one_sender(flat[0], fallback=1e6).curves.price[-1] == pytest.approx(0.1 + TRUST + REACH)
 
 
-def test_an_end_of_the_range_repeated_further_out_tells_nothing():
-    once = one_sender((0.1, 2.0, 10.0), (0.5, -5.0, 0.0))
-    twice = one_sender((0.1, 2.0, 10.0), (0.5, -5.0, 0.0), (0.7, -5.0, 0.0))
-    assert twice.curves.price.tolist() == once.curves.price.tolist()
+def test_an_end_of_the_range_repeated_further_out_tells_nothing_of_what_lies_between():
+    once = one_sender((0.1, 2.0, 10.0), (0.5, -5.0, 0.0)).curves
+    twice = one_sender((0.1, 2.0, 10.0), (0.5, -5.0, 0.0), (0.7, -5.0, 0.0)).curves
+    assert twice.price[1:-1].tolist() == once.price[1:-1].tolist()
+
+
+def test_an_end_of_the_range_that_is_far_away_is_looked_for_twice_as_far_each_time():
+    low = -5.0, 0.0
+    reach = [0.1 - one_sender(*((0.1 - k, *low) for k in range(n))).curves.price[0] for n in (2, 3, 5)]
+    assert reach == pytest.approx([2.0 + TRUST, 4.0 + TRUST, 8.0 + TRUST])
 
 
 def test_a_price_asked_again_has_its_first_answer():
