@@ -17,3 +17,8 @@ class Counts:
         self.writes += other.writes
         for name, number in other.errors.items():
             self.errors[name] = self.errors.get(name, 0) + number
+
+    def note(self, error: Exception) -> None:
+        """Count a failure."""
+        name = type(error).__name__
+        self.errors[name] = self.errors.get(name, 0) + 1

@@ -1,38 +1,61 @@
 """Where a device is and what it speaks: all that the gateway knows of emulated and real ones alike."""
 
 from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
 from devices.errors import EndpointError
 from devices.limits import FREE, SetPointLimits
 
-_FORMS = "tcp://HOST:PORT/UNIT, rtu+tcp://HOST:PORT/UNIT or rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1"
+_FORMS = (
+    "tcp://HOST:PORT/UNIT, rtu+tcp://HOST:PORT/UNIT, rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1, "
+    "mqtt://HOST:PORT/NAME or http://HOST:PORT"
+)
 _DEFAULT_PORT = 502
+Scheme = Literal["tcp", "rtu+tcp", "rtu", "mqtt", "mqtts", "http", "https"]
+_SOURCE_PORTS: dict[str, int] = {"mqtt": 1883, "mqtts": 8883, "http": 80, "https": 443}
 
 
 class Link(msgspec.Struct, frozen=True):
-    """What several units may share: a TCP connection or a serial line.
+    """What several devices may share: a TCP connection, a serial line, a broker, a web server.
 
     Attributes
     ----------
     scheme
-        ``tcp``; ``rtu+tcp`` for serial frames over TCP, as plain RS-485 converters speak; ``rtu``.
+        ``tcp``; ``rtu+tcp`` for serial frames over TCP, as plain RS-485 converters speak; ``rtu``;
+        ``mqtt`` and ``http``, plain or over TLS.
     place
         Host, or path of the serial port.
     port
         TCP port.
     baud, parity, stop_bits
         Settings of a serial line.
+    access, options
+        ``user:password`` and what stands behind ``?``, for brokers and web servers; never shown.
     """
 
-    scheme: Literal["tcp", "rtu+tcp", "rtu"]
+    scheme: Scheme
     place: str
     port: int = _DEFAULT_PORT
     baud: int = 9600
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
+    access: str = ""
+    options: str = ""
+
+    @property
+    def is_modbus(self) -> bool:
+        """Whether Modbus is spoken there."""
+        return self.scheme not in _SOURCE_PORTS
+
+    @property
+    def url(self) -> str:
+        """Address of a broker or web server, with what it takes to get in."""
+        host = f"[{self.place}]" if ":" in self.place else self.place
+        access = f"{self.access}@" if self.access else ""
+        options = f"?{self.options}" if self.options else ""
+        return f"{self.scheme}://{access}{host}:{self.port}{options}"
 
     def __str__(self) -> str:
         """Return the place as it stands in messages."""
@@ -40,15 +63,18 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One Modbus unit: the link it is on, its unit id and the profile of its registers."""
+    """One device: the link it is on, its unit id or name there, and the profile of what it speaks."""
 
     link: Link
     unit: int
     profile: str
+    name: str = ""
 
     def __str__(self) -> str:
         """Return the place as it stands in messages."""
-        return f"unit {self.unit} at {self.link}"
+        if self.link.is_modbus:
+            return f"unit {self.unit} at {self.link}"
+        return f"{self.name} at {self.link}" if self.name else str(self.link)
 
 
 def tcp(host: str, port: int, unit: int, profile: str) -> Endpoint:
@@ -63,7 +89,8 @@ def parse_endpoint(text: str, profile: str) -> Endpoint:
     ----------
     text
         ``tcp://HOST:PORT/UNIT``, ``rtu+tcp://HOST:PORT/UNIT`` or ``rtu:///dev/ttyUSB0/UNIT`` with
-        ``?baud=9600&parity=N&stop=1``; the last part of the path is the unit id.
+        ``?baud=9600&parity=N&stop=1``; the last part of the path is the unit id. ``mqtt://`` and
+        ``http://`` (or ``mqtts``, ``https``) with ``[user:password@]HOST:PORT/NAME``.
     profile
         Name of the device's profile.
 
@@ -74,6 +101,8 @@ def parse_endpoint(text: str, profile: str) -> Endpoint:
     """
     try:
         url = urlsplit(text)
+        if url.scheme in _SOURCE_PORTS:
+            return _source(url, profile)
         path, _, unit = url.path.rpartition("/")
         link = (
             _serial(path, dict(parse_qsl(url.query, strict_parsing=bool(url.query))))
@@ -82,7 +111,8 @@ def parse_endpoint(text: str, profile: str) -> Endpoint:
         )
         number = int(unit)
     except ValueError:
-        raise EndpointError(f"{text!r} is no address of a device; write {_FORMS}") from None
+        shown = text.rpartition("@")[2]  # A password is nobody's business.
+        raise EndpointError(f"{shown!r} is no address of a device; write {_FORMS}") from None
     least, most = (0, 255) if link.scheme == "tcp" else (1, 247)
     if not least <= number <= most:
         raise EndpointError(f"{text!r}: unit {number} is outside {least} to {most}; correct it")
@@ -93,6 +123,26 @@ def _network(scheme: str, host: str | None, port: int | None, rest: str) -> Link
     if scheme not in ("tcp", "rtu+tcp") or not host or rest:
         raise ValueError
     return msgspec.convert({"scheme": scheme, "place": host, "port": port or _DEFAULT_PORT}, Link)
+
+
+def _source(url: SplitResult, profile: str) -> Endpoint:
+    """Endpoint of a device on a broker, by name, or on a web server, by path."""
+    name = url.path.strip("/")
+    port = url.port if url.port is not None else _SOURCE_PORTS[url.scheme]
+    # A name stands in topics, where these would match others, and in paths.
+    if not url.hostname or port == 0 or url.fragment or set(name) & set("+#?{} "):
+        raise ValueError
+    if url.scheme.startswith("mqtt") and not name:
+        raise ValueError
+    access = url.netloc.rpartition("@")[0]
+    values = {
+        "scheme": url.scheme,
+        "place": url.hostname,
+        "port": port,
+        "access": access,
+        "options": url.query,
+    }
+    return Endpoint(msgspec.convert(values, Link), 0, profile, name)
 
 
 def _serial(path: str, settings: dict[str, str]) -> Link:

@@ -16,6 +16,7 @@ from cosim.cli import main
 from cosim.scenario import Scenario
 from cosim.study.commands import feeder
 from devices.registers.profiles import load_profile
+from devices.sources.profiles import load_source, shipped_sources
 from market.model.case import Resources, Tariff
 from market.model.response import supply_curves
 from market.model.strategy import Truthful, View
@@ -53,6 +54,16 @@ def run_example(source):
 def test_profile_in_the_documents_can_be_used(tmp_path):
     (tmp_path / "mine.toml").write_text(example(ROOT / "docs" / "devices.md", "profile", "toml"))
     assert load_profile("mine", tmp_path).alternatives("import_kwh") == ((("day", 1), ("night", 1)),)
+
+
+def test_source_profile_in_the_documents_can_be_used(tmp_path):
+    (tmp_path / "mine.toml").write_text(example(ROOT / "docs" / "sources.md", "source profile", "toml"))
+    assert load_source("mine", tmp_path).commands.shows == "limit"
+
+
+def test_every_shipped_source_profile_has_its_row():
+    page = text_of(ROOT / "docs" / "sources.md")
+    assert [name for name in shipped_sources() if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

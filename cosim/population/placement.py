@@ -18,15 +18,19 @@ from devices.errors import DeviceError
 from devices.kinds import DeviceKind
 from devices.limits import SetPointLimits
 from devices.registers.profiles import load_profile
+from devices.registers.schema import Profile
+from devices.sources.profiles import source_of
+from devices.sources.schema import SourceProfile
 
 
 @dataclass(frozen=True)
 class ExternalDevice:
-    """One device outside the run."""
+    """One device outside the run; ``obeys`` says that its profile has commands."""
 
     entry: DeviceEntry
     kind: DeviceKind
     endpoint: Endpoint
+    obeys: bool
 
     @property
     def is_real(self) -> bool:
@@ -118,8 +122,7 @@ def place_devices(scenario: Scenario, people: Population) -> DevicePlacement:
     for number, entry in enumerate(scenario.devices, start=1):
         where = f"[[devices]] {number} ({entry.prosumer})"
         try:
-            profile = load_profile(entry.profile, folder)
-            external = ExternalDevice(entry, profile.kind, parse_endpoint(entry.connect, entry.profile))
+            external = _external(entry, folder)
         except DeviceError as error:
             raise ScenarioError(f"{where}: {error}") from None
         wrong = _entry_wrong(external, owned, found) or _envelope_wrong(entry, external.kind)
@@ -130,6 +133,20 @@ def place_devices(scenario: Scenario, people: Population) -> DevicePlacement:
         if wrong := _group_wrong(kinds, owned[name]):
             raise ScenarioError(f"[[devices]] of {name}: {wrong}")
     return DevicePlacement(dict(found), folder)
+
+
+def profile_of(entry: DeviceEntry, folder: Path | None) -> Profile | SourceProfile:
+    """Profile of an entry, of registers or of messages; raises `DeviceError`."""
+    endpoint = parse_endpoint(entry.connect, entry.profile)
+    if endpoint.link.is_modbus:
+        return load_profile(entry.profile, folder)
+    return source_of(endpoint, folder)
+
+
+def _external(entry: DeviceEntry, folder: Path | None) -> ExternalDevice:
+    profile = profile_of(entry, folder)
+    obeys = bool(profile.commands.set) if profile.commands else False
+    return ExternalDevice(entry, profile.kind, parse_endpoint(entry.connect, entry.profile), obeys)
 
 
 def _owned(people: Population, k: int) -> set[DeviceKind]:
@@ -153,12 +170,22 @@ def _entry_wrong(
         return f"the prosumer owns no {new.kind}; correct prosumer or profile"
     if new.kind in found.get(name, {}):
         return f"its {new.kind} is named twice; remove one entry"
+    if not link.is_modbus and new.entry.clock == "run":
+        return f"{link} lives in real time; remove clock"
+    if new.entry.armed and new.kind != "meter" and not new.obeys:
+        return f"armed, but profile {new.entry.profile} only reads; name one with commands"
     others = [each.endpoint for kinds in found.values() for each in kinds.values()]
-    if any(each.link == link and each.unit == new.endpoint.unit for each in others):
+    if any(_is_same(new.endpoint, each) for each in others):
         return f"{new.endpoint} is named before; give each device its own"
     if any(each.link.place == link.place and each.link != link for each in others if link.scheme == "rtu"):
         return f"{link} has other settings in an entry before; use one for all"
     return None
+
+
+def _is_same(one: Endpoint, other: Endpoint) -> bool:
+    """Whether two addresses are of one device; on a broker, a name may stand for several profiles."""
+    here = (one.link, one.unit, one.name) == (other.link, other.unit, other.name)
+    return here and (one.link.is_modbus or one.profile == other.profile)
 
 
 def _observed(live: LiveProsumer) -> dict[str, SetPointLimits]:

@@ -19,8 +19,9 @@ class DeviceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         str,
         Meta(
             min_length=1,
-            description="Where it is: `tcp://HOST:PORT/UNIT`, `rtu+tcp://HOST:PORT/UNIT` or "
-            "`rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1`.",
+            description="Where it is: `tcp://HOST:PORT/UNIT`, `rtu+tcp://HOST:PORT/UNIT`, "
+            "`rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1`, `mqtt://[USER:PASSWORD@]HOST:PORT/NAME` or "
+            "`http://[USER:PASSWORD@]HOST:PORT`.",
         ),
     ]
     clock: Annotated[

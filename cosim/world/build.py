@@ -15,14 +15,13 @@ from cosim.feeder_setup.schedule import schedule
 from cosim.population.build import build_population
 from cosim.population.fault_plan import plan_faults
 from cosim.population.members import LamSites
-from cosim.population.placement import place_devices
+from cosim.population.placement import place_devices, profile_of
 from cosim.population.profiles import build_profiles
 from cosim.scenario import Extension, Scenario
 from cosim.scenario.timeline import timeline_of
 from cosim.world.extensions import source_hash
 from cosim.world.market import market_roster, market_rules
 from cosim.world.world import World
-from devices.registers.profiles import as_builtins, load_profile
 
 
 def build_world(scenario: Scenario, layout: FeederLayout) -> World:
@@ -70,7 +69,5 @@ def digest_of(scenario: Scenario) -> str:
         named: Extension = getattr(getattr(scenario, section), key)
         values[section][key]["folder"] = source_hash(named, f"{section}.{key}")
     folder = Path(scenario.live.profiles) if scenario.live.profiles else None
-    values["live"]["profiles"] = [
-        as_builtins(load_profile(each.profile, folder)) for each in scenario.devices
-    ]
+    values["live"]["profiles"] = [msgspec.to_builtins(profile_of(each, folder)) for each in scenario.devices]
     return hashlib.sha256(repr((version("sharegrid"), values)).encode()).hexdigest()[:16]

@@ -49,7 +49,7 @@ async def _address(endpoint: Endpoint) -> str:
         place = f"{host}:{path.strip('/').replace('/', ':')}"
     else:
         place = f"{await _resolved(link.place, host)}:{link.port}"
-    return f"{place}:{endpoint.unit}"
+    return f"{place}:{endpoint.name.replace('/', ':') or endpoint.unit}"
 
 
 async def _resolved(name: str, this_host: str) -> str:

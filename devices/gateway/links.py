@@ -9,6 +9,10 @@ from devices.counts import Counts
 from devices.endpoint import Endpoint, Link
 from devices.ports import InverterPort, MeterPort
 from devices.registers.discovery import Chains
+from devices.sources.feed import Feed
+from devices.sources.feeds import open_feed
+from devices.sources.port import SourcePort
+from devices.sources.profiles import source_of
 
 
 class Links:
@@ -29,28 +33,38 @@ class Links:
         self._retry_after_s = retry_after_s
         self._profiles = profiles
         self._connections: dict[Link, Connection] = {}
+        self._feeds: dict[Link, Feed] = {}
         self._chains = Chains()
 
     @property
     def counts(self) -> Counts:
         """Requests and errors over all links since the start."""
         total = Counts()
-        for connection in self._connections.values():
-            total.add(connection.counts)
+        for way in self._ways():
+            total.add(way.counts)
         return total
 
     def meter(self, endpoint: Endpoint) -> MeterPort:
         """Port of a device that is only read."""
-        return self._modbus(endpoint, real=False)
+        return self._modbus(endpoint, real=False) if endpoint.link.is_modbus else self._source(endpoint)
 
     def inverter(self, endpoint: Endpoint, *, real: bool) -> InverterPort:
         """Port of a device that takes set-points; ``real`` says that it is hardware."""
-        return self._modbus(endpoint, real=real)
+        return self._modbus(endpoint, real=real) if endpoint.link.is_modbus else self._source(endpoint)
 
     async def close(self) -> None:
         """Close all links; a later request opens them again."""
-        for connection in self._connections.values():
-            await connection.close()
+        for way in self._ways():
+            await way.close()
+
+    def _ways(self) -> list[Connection | Feed]:
+        return [*self._connections.values(), *self._feeds.values()]
+
+    def _source(self, endpoint: Endpoint) -> SourcePort:
+        link = endpoint.link
+        if link not in self._feeds:
+            self._feeds[link] = open_feed(link, self._timeout_s, self._retry_after_s)
+        return SourcePort(endpoint, source_of(endpoint, self._profiles), self._feeds[link])
 
     def _modbus(self, endpoint: Endpoint, *, real: bool) -> ModbusPort:
         link = endpoint.link

@@ -129,9 +129,3 @@ def _without_ranges(text: str) -> list[str]:
         return [text]
     ((first, last),) = ranges
     return [_RANGE.sub(str(k), text) for k in range(first, last + 1) if k in model_ids()]
-
-
-def as_builtins(profile: Profile) -> dict[str, object]:
-    """Everything that a profile says, to be hashed."""
-    found: dict[str, object] = msgspec.to_builtins(profile)
-    return found

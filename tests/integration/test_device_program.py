@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from broker.client.mqtt import connect
+from broker.messages import DeviceSetPoint
 from broker.server.choose import open_broker
 from devices.endpoint import LiveProsumer, parse_endpoint, tcp
 from devices.gateway.gateway import Gateway
+from devices.limits import SetPointLimits
 from devices.mqtt.messages import DeviceTopics
 from devices.mqtt.run_discovery import presented
 
@@ -63,6 +65,37 @@ async def until(check, seconds=5.0):
         assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.1)
     return found
+
+
+async def test_a_device_on_mqtt_alone_is_read_and_commanded_by_the_gateway():
+    async with open_broker("mosquitto") as broker:
+        options = ("--mqtt", broker.url, "--publish-every", "0.2", "--rating", "4", "--capacity", "8")
+        async with running("battery", "--name", "b1", *options, "--step", "0.1") as (pi, _):
+            home = LiveProsumer(
+                id="home",
+                meter=parse_endpoint(f"{broker.url}/absent", "sharegrid-meter"),
+                battery=parse_endpoint(f"{broker.url}/b1", "sharegrid-battery"),
+                battery_limits=SetPointLimits(real=True, min_kw=-2.0, max_kw=2.0),
+            )
+            gateway = Gateway([home], timeout_s=2.0)
+            try:
+                (battery,) = (await gateway.poll())[0].devices
+                assert (battery.quality, battery.soc, battery.min_kw) == ("good", 0.5, -2.0)
+                outcome = await gateway.command(
+                    "home", [DeviceSetPoint(device="battery", power_kw=3.0)], 60.0
+                )
+                assert outcome.ok, outcome.detail
+                assert not gateway.actuators[0].lacks_revert
+
+                async def discharges():
+                    (battery,) = (await gateway.poll())[0].devices
+                    return battery.p_kw == 2.0
+
+                await until(discharges)
+                assert await gateway.stop("a test") == []
+            finally:
+                await gateway.close()
+            assert await ended(pi) == (0, "")
 
 
 async def test_a_meter_plays_a_file_over_tcp_and_ends_on_sigterm(tmp_path):

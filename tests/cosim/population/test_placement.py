@@ -80,6 +80,35 @@ def test_observing_disarms_emulated_devices_too(tmp_path):
     assert not home.battery_limits.armed
 
 
+def test_devices_on_a_broker_and_behind_http_take_the_same_place(tmp_path):
+    meter = METER.replace("sdm630", "shelly-3em-http").replace("tcp://10.0.0.5/1", "http://10.0.0.6")
+    battery = BATTERY.replace("sunspec-battery", "sharegrid-battery")
+    battery = battery.replace("tcp://10.0.0.5/3", "mqtt://me:secret@hub/b1")
+    placement = placed(meter + battery + ARMED, tmp_path)
+    home = placement.connect(emulated(), arm=True, observe=False)
+    assert (str(home.meter), str(home.battery)) == ("10.0.0.6:80", "b1 at hub:1883")
+    assert home.battery_limits.armed
+    assert home.battery_limits.min_kw == -2.0
+
+
+@pytest.mark.parametrize(
+    ("profile", "connect", "more", "complaint"),
+    [
+        ("shelly-3em", "http://10.0.0.6", "", "speaks mqtt"),
+        ("homeassistant-battery", "mqtt://broker/b", ARMED, "only reads"),
+        ("sharegrid-battery", "mqtt://broker/b", 'clock = "run"\n', "lives in real time"),
+        ("sharegrid-battery", "mqtt://broker", "", "no address of a device"),
+        ("sunspec-battery", "mqtt://broker/b", "", "no profile 'sunspec-battery' among"),
+    ],
+)
+def test_what_does_not_fit_on_a_broker_is_said_in_one_line(profile, connect, more, complaint, tmp_path):
+    entry = f'[[devices]]\nprosumer = "both"\nprofile = "{profile}"\nconnect = "{connect}"\n{more}'
+    with pytest.raises(ScenarioError) as caught:
+        placed(METER + entry, tmp_path)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
     text = "".join(entry + 'clock = "run"\n' for entry in (METER, PV, BATTERY))
     placement = placed(text, tmp_path)

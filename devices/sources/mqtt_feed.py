@@ -1,0 +1,134 @@
+"""Devices on an MQTT broker: the newest message of each topic, and messages to them.
+
+What the broker kept is told apart from what was said while this gateway listened: its age is not known.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Collection
+from contextlib import AsyncExitStack, suppress
+
+from broker.client.bus import Received
+from broker.client.mqtt import MqttBus, connect
+from broker.errors import BrokerError
+from devices.counts import Counts
+from devices.endpoint import Link
+from devices.errors import DeviceError, DeviceUnreachable
+from devices.sources.feed import Document
+
+_MOST_BYTES = 262_144
+
+
+class MqttFeed:
+    """Messages of one broker (`devices.sources.feed.Feed`).
+
+    Parameters
+    ----------
+    link
+        The broker; the connection is made with the first request.
+    timeout_s
+        How long to wait for the broker, and for a device that was just asked for [s].
+    retry_after_s
+        How long a broker that does not answer is left alone [s].
+    """
+
+    def __init__(self, link: Link, timeout_s: float, retry_after_s: float) -> None:
+        self.link = link
+        self.counts = Counts()
+        self._timeout_s = timeout_s
+        self._retry_after_s = retry_after_s
+        self._documents: dict[str, Document] = {}
+        self._asked: dict[str, float] = {}
+        self._bus: MqttBus | None = None
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._arrived = asyncio.Event()
+        self._not_before_s = 0.0
+
+    async def listen(self, places: Collection[str]) -> None:
+        """Subscribe to topics, each once."""
+        bus = await self._opened()
+        new = [place for place in places if place not in self._asked]
+        if new:
+            await self._reach(bus.subscribe(*new))
+            self._asked.update(dict.fromkeys(new, time.monotonic()))
+
+    async def fetch(self, places: Collection[str], since_s: float | None = None) -> dict[str, Document]:
+        """See `devices.sources.feed.Feed`; messages of places that were never asked for are waited for."""
+        await self.listen(places)
+        self.counts.reads += 1
+        began_s = max(self._asked[place] for place in places) if since_s is None else since_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(_on_the_loop(began_s + self._timeout_s)):
+                while not all(self._is_new(place, since_s) for place in places):
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        return {place: self._documents[place] for place in places if place in self._documents}
+
+    async def send(self, place: str, text: str, method: str) -> None:  # noqa: ARG002  # HTTP has methods
+        """Publish a message at QoS 1, never retained."""
+        self._not_before_s = 0.0  # Nobody sends without need.
+        bus = await self._opened()
+        self.counts.writes += 1
+        await self._reach(bus.publish(place, text.encode(), qos=1))
+
+    async def close(self) -> None:
+        """Leave the broker; a later request comes back."""
+        async with self._opening:
+            self._bus = None
+            await self._stack.aclose()
+            self._documents.clear()
+            self._asked.clear()
+
+    def _is_new(self, place: str, since_s: float | None) -> bool:
+        found = self._documents.get(place)
+        return found is not None and not found.kept and (since_s is None or found.at_s >= since_s)
+
+    async def _opened(self) -> MqttBus:
+        async with self._opening:
+            if self._bus is None:
+                if time.monotonic() < self._not_before_s:
+                    raise self._counted(DeviceUnreachable(f"no MQTT broker answers at {self.link}; start it"))
+                self._bus = await self._open()
+        return self._bus
+
+    async def _open(self) -> MqttBus:
+        connection = connect(
+            self.link.url, "sources", first_patience_s=self._timeout_s, patience_s=self._timeout_s
+        )
+        try:
+            bus = await self._stack.enter_async_context(connection)
+        except BrokerError as error:
+            self._not_before_s = time.monotonic() + self._retry_after_s
+            raise self._counted(DeviceUnreachable(str(error))) from None
+        listening = asyncio.create_task(self._listen(bus))
+        self._stack.callback(listening.cancel)
+        return bus
+
+    async def _listen(self, bus: MqttBus) -> None:
+        async for message in bus.messages():
+            self._take(message)
+
+    def _take(self, message: Received) -> None:
+        if len(message.payload) > _MOST_BYTES:
+            return
+        # After a reconnect the broker hands over what it kept, which may be older than what was heard.
+        if not message.retained or message.topic not in self._documents:
+            document = Document(message.payload, time.monotonic(), kept=message.retained)
+            self._documents[message.topic] = document
+            self._arrived.set()
+
+    async def _reach(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except BrokerError as error:
+            raise self._counted(DeviceUnreachable(str(error))) from None
+
+    def _counted(self, error: DeviceError) -> DeviceError:
+        self.counts.note(error)
+        return error
+
+
+def _on_the_loop(monotonic_s: float) -> float:
+    """Time of the event loop at a time of ``time.monotonic`` [s]."""
+    return asyncio.get_running_loop().time() + monotonic_s - time.monotonic()
