@@ -29,6 +29,9 @@ _ENVIRONMENT = pin_environment()
 
 from opendssdirect import dss  # noqa: E402
 
+EngineError: type[Exception] = dss.DSSException
+"""What OpenDSS's interface raises where OpenDSS refuses something."""
+
 
 def new_context() -> OpenDss:
     """An OpenDSS context of its own, without a circuit."""

@@ -8,15 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cosim.feeder import controls, ieee123
-from cosim.feeder.circuit import AcState, FeederError, FeederLayout, Floats, LamSite, NothingFed
+from cosim.feeder.circuit import (
+    AcState,
+    FeederError,
+    FeederLayout,
+    Floats,
+    LamSite,
+    NothingFed,
+    PowerFlowError,
+)
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.differences import difference_model
+from cosim.feeder.powerflow.engine import translated
 from cosim.feeder.powerflow.exact import ExactModel
 from cosim.feeder.powerflow.islands import rewire
 from cosim.feeder.powerflow.lam_circuit import attach_lams
 from cosim.feeder.powerflow.layout import layout_of
-from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit
+from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
 from cosim.feeder.powerflow.survey import positions, spot_loads
 
@@ -36,6 +45,8 @@ class Feeder:
     changes
         OpenDSS commands that change the circuit before anything else; what no source feeds then is left out,
         and LAMs with it.
+    opened
+        The same file where it is open already, as `open_circuit` gives it; the feeder owns it from then on.
 
     Attributes
     ----------
@@ -53,20 +64,28 @@ class Feeder:
 
     layout: FeederLayout
 
+    @translated(FeederError, "feeder")
     def __init__(
         self,
         master: str | Path | None = None,
         sites: Sequence[LamSite] | None = None,
         changes: Sequence[str] = (),
+        opened: OpenCircuit | None = None,
     ) -> None:
-        self._master, self._sites = master, sites
-        dss = self._dss = open_circuit(master)
+        self._master = master
+        self._sites: Sequence[LamSite] | None = sites
+        opened = opened or open_circuit(master)
+        dss = self._dss = opened.dss
         if changes:
             buses = rewire(dss, changes)
-            sites = None if sites is None else [site for site in sites if site.bus in buses]
-            if not dss.Loads.Count() or not buses.intersection(load.bus for load in spot_loads(dss)):
+            loaded = {load.bus for load in spot_loads(dss)} if dss.Loads.Count() else set()
+            if not buses & loaded:
                 raise NothingFed("no source feeds any load")
-        circuit = attach_lams(dss, sites)
+            if sites is not None:
+                sites = [site for site in sites if site.bus in (buses if site.phases else buses & loaded)]
+        circuit = attach_lams(dss, sites, opened.notes)
+        # What an event feeds that was cut off at the start joins no market.
+        self._sites = circuit.sites if self._sites is None else self._sites
         spot_kw = circuit.attachment.spot_kw
         spot_kvar = spot_kw * circuit.attachment.tan_phi
         self._at = controls.positions(dss)
@@ -86,6 +105,7 @@ class Feeder:
             exact_derivatives=self._is_exact,
         )
 
+    @translated(PowerFlowError, "power flow")
     def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
         """AC power flow with every regulator held.
 
@@ -108,6 +128,7 @@ class Feeder:
         """
         return self._solver.solve(net_kw, net_kvar, tuple(self._at.taps.values()))
 
+    @translated(PowerFlowError, "power flow")
     def linearise(self, net_kw: Floats, net_kvar: Floats, *, whole: bool = False) -> Linearisation:
         """First-order model around the AC state of given net powers, taps held.
 
@@ -137,6 +158,7 @@ class Feeder:
             return self.differences(net_kw, net_kvar)
         return self._exact.around(self.solve(net_kw, net_kvar), self._at, whole=whole)
 
+    @translated(PowerFlowError, "power flow")
     def differences(self, net_kw: Floats, net_kvar: Floats, step_kw: float = 2.0) -> Linearisation:
         """The model of `linearise` by central differences of AC power flows, 4 M + 1 of them.
 
@@ -159,6 +181,7 @@ class Feeder:
         """
         return difference_model(self.solve, net_kw, net_kvar, step_kw)
 
+    @translated(PowerFlowError, "power flow")
     def act(self, settle: Callable[[], AcState], window_s: float) -> ControlRun:
         """Let regulators and switched capacitors act in time, after their delays and one step at a time.
 
@@ -198,6 +221,7 @@ class Feeder:
         """The feeder opened anew, with a changed circuit and its controls as described."""
         return Feeder(self._master, self._sites, changes)
 
+    @translated(FeederError, "feeder")
     def closing(self, name: str) -> tuple[str, ...]:
         """Commands that close a line or switch which the description has open; none where it is closed."""
         if not self._master:
@@ -212,6 +236,7 @@ class Feeder:
         """Where regulators and switched capacitors stand."""
         return self._at
 
+    @translated(PowerFlowError, "power flow")
     def put(self, where: Positions) -> None:
         """Put regulators and switched capacitors where they stood before, as `positions` gave it."""
         controls.put(self._dss, where)
@@ -221,6 +246,7 @@ class Feeder:
         """Present regulator positions, ``{regulator: steps}``."""
         return dict(self._at.taps)
 
+    @translated(FeederError, "feeder")
     def set_taps(self, taps: Mapping[str, int]) -> None:
         """Put regulators at given positions [steps]; those not named stay.
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from cosim.feeder.circuit import LamSite
 from cosim.feeder.opendss import Feeder
+from cosim.feeder.powerflow.opening import OpenCircuit
 from cosim.scenario.table_file import TableFile, read_table
 from sharegrid.text import closest
 
@@ -25,15 +26,17 @@ _OWN_SPOT_KW = 10.0
 _PHASES = {"1": 1, "2": 2, "3": 3, "a": 1, "b": 2, "c": 3}
 
 
-def open_feeder(master: str, lams: str) -> Feeder:
+def open_feeder(master: str, lams: str, opened: OpenCircuit | None = None) -> Feeder:
     """Feeder of a master file (empty: IEEE 123) with the LAMs of a table (empty: one at each load bus).
+
+    ``opened`` is the same file where it is open already.
 
     Raises
     ------
     ScenarioError, FeederError, PowerFlowError
         As `read_sites` and `Feeder`.
     """
-    return Feeder(master or None, read_sites(lams) if lams else None)
+    return Feeder(master or None, read_sites(lams) if lams else None, opened=opened)
 
 
 def read_sites(path: str) -> tuple[LamSite, ...]:

@@ -14,6 +14,7 @@ from cosim.study.output import Kind, figures, say, solution_lines, summary_lines
 if TYPE_CHECKING:
     from cosim.feeder.linear import Limits
     from cosim.feeder.opendss import Feeder
+    from cosim.feeder.powerflow.opening import OpenCircuit
 
 _SHOWN = 10
 
@@ -62,12 +63,14 @@ def check(master: Path | None, lams: Path | None, voltage_min: float, voltage_ma
     Exit status: 0 usable, 2 not.
     """
     from cosim.feeder.powerflow.inspection import inspect
+    from cosim.feeder.powerflow.opening import open_circuit
 
-    found = inspect(master, voltage_min, voltage_max)
+    opened = open_circuit(master)
+    found = inspect(opened, voltage_min, voltage_max)
     click.echo(figures(f"{master or 'IEEE 123-node test feeder'}, as described", found.facts))
     for sentence in found.suspicious:
         say(sentence, "yellow")
-    layout = _open(master, lams).layout
+    layout = _open(master, lams, opened).layout
     for note in layout.notes:
         say(f"in the loop: {note}", "cyan")
     exact = layout.description["derivatives"] == "admittance"
@@ -233,10 +236,10 @@ def run(
     click.echo(f"results: {out}")
 
 
-def _open(master: Path | None, lams: Path | None) -> Feeder:
+def _open(master: Path | None, lams: Path | None, opened: OpenCircuit | None = None) -> Feeder:
     from cosim.feeder_setup.lam_table import open_feeder
 
-    return open_feeder(str(master or ""), str(lams or ""))
+    return open_feeder(str(master or ""), str(lams or ""), opened)
 
 
 def _limits(own: Feeder, voltage_min: float, voltage_max: float) -> Limits:

@@ -70,10 +70,10 @@ def test_check_of_what_cannot_be_used_is_one_line_and_exit_code_2(folder):
     )
 
 
-def test_check_finds_bases_that_do_not_fit_a_transformer(folder):
+def test_check_takes_the_bases_that_fit_a_transformer_and_says_so(folder):
     (folder / "m.dss").write_text(MASTER.replace("kvs=[4.16 4.16]", "kvs=[4.16 0.48]"))
     _, told, _ = invoke("check", "m.dss")
-    assert "bus tail has a base of 4.16 kV between phases, transformer.reg 0.48 kV there: complete" in told
+    assert "by the windings there, not by calcvoltagebases: tail 0.48 kV, not 4.16 kV" in told
 
 
 def test_solve_prints_totals_and_writes_what_it_found(folder):

@@ -140,7 +140,7 @@ def test_the_working_directory_stays(tmp_path):
         ((SOURCE, LINE.replace("phases=3", "phases=1"), *LOADS, *BASES), "load.two stands at 'tail.2'"),
         ((SOURCE, LINE, *BASES), "no load to which a LAM could attach"),
         ((), "defines no circuit"),
-        ((SOURCE, LINE, "redirect nowhere.dss", *BASES), 'Redirect file not found: "nowhere.dss".*line: 4'),
+        ((SOURCE, LINE, "redirect nowhere.dss", *BASES), "line 4: no file 'nowhere.dss' beside it"),
         ((SOURCE, LINE, *LOADS, LOADS[0], *BASES), 'Duplicate new element definition: "Load.one"'),
         (
             (SOURCE, "set allowduplicates=yes", LINE, *LOADS, LOADS[0], *BASES),

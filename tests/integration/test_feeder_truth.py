@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cosim.feeder.circuit import FeederError
+from cosim.feeder.circuit import FeederError, LamSite
 from cosim.feeder.dispatch import OperatingRules, Proposal
 from cosim.feeder.judgement import check
 from cosim.feeder.library import new_context
@@ -11,6 +11,7 @@ from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
 from cosim.feeder.settings import Event
+from cosim.feeder.under_events import FeederUnderEvents
 
 HEAD = """
 clear
@@ -26,6 +27,7 @@ set voltagebases=[12.47 0.48]
 calcvoltagebases
 solve
 """
+DELTA = "new transformer.t windings=2 buses=(b m) kvs=(12.47 0.48) kvas=(500 500) xhl=4"
 FOUR_WIRE = """
 clear
 new circuit.c basekv=12.47 pu=1.02 bus1=src mvasc3=500 mvasc1=400
@@ -84,15 +86,26 @@ def loading(feeder):
     return dict(zip(state.branches, np.abs(state.current_a) / feeder.layout.rating_a, strict=True))
 
 
+def own_volts(master):
+    """Node voltages of OpenDSS's own solution, with loads of constant power [V]."""
+    dss = _solved(master)
+    found = np.array(dss.Circuit.AllBusVolts()).view(np.complex128)
+    return dict(zip(dss.Circuit.AllNodeNames(), found, strict=True))
+
+
 def own_solution_kw(master):
     """What OpenDSS itself has the source deliver, with loads of constant power."""
+    return -_solved(master).Circuit.TotalPower()[0]
+
+
+def _solved(master):
     dss = new_context()
     dss.Basic.AllowChangeDir(False)
     dss.Text.Command(f'compile "{master}"')
     dss.Text.Command("batchedit load..* vminpu=0.5 vmaxpu=1.5")
     dss.Text.Command("set tolerance=1e-9")
     dss.Text.Command("solve")
-    return -dss.Circuit.TotalPower()[0]
+    return dss
 
 
 def test_customers_on_four_wires_see_phase_to_neutral(circuit):
@@ -127,6 +140,64 @@ def test_a_load_between_phases_is_judged_between_them(circuit):
     angle = dict(zip(state.nodes, np.radians(state.angle_deg), strict=True))
     one, two = (volts(state)[name] * np.exp(1j * angle[name]) for name in ("b.1", "b.2"))
     assert volts(state)["b.1-2"] == pytest.approx(abs(one - two) / np.sqrt(3.0))
+
+
+def test_where_nothing_is_tied_to_ground_phases_are_judged_against_each_other(circuit):
+    master = circuit(
+        f"{DELTA} conns=(delta delta)\n"
+        "new line.lv bus1=m bus2=n r1=0.01 x1=0.01 r0=0.02 x0=0.02 c1=0 c0=0 length=1\n"
+        "new load.n bus1=n phases=3 conn=delta kv=0.48 kw=90 kvar=30\n"
+        "new load.n2 bus1=n.1.2 phases=1 conn=delta kv=0.48 kw=20 kvar=5"
+    )
+    feeder = Feeder(master)
+    assert [name for name in feeder.layout.nodes if name[0] in "mn"] == [
+        f"{bus}.{pair}" for bus in "mn" for pair in ("1-2", "1-3", "2-3")
+    ]
+    seen = volts(at_own_loads(feeder))
+    own = own_volts(master)
+    for pair in ("1-2", "1-3", "2-3"):
+        one, other = (own[f"n.{phase}"] for phase in pair.split("-"))
+        assert seen[f"n.{pair}"] == pytest.approx(abs(one - other) / 480.0, abs=1e-5)
+    lam = feeder.layout.lams.index("n")
+    assert [feeder.layout.nodes[i] for i in feeder.layout.lam_nodes[lam]] == ["n.1-2", "n.1-3", "n.2-3"]
+    assert feeder.layout.lam_phases[lam] == (1, 2, 3)
+    tied = Feeder(
+        circuit(f"{DELTA} conns=(delta wye)\nnew load.m bus1=m phases=3 conn=delta kv=0.48 kw=90 kvar=30")
+    )
+    assert [name for name in tied.layout.nodes if name[0] == "m"] == [
+        "m.1",
+        "m.2",
+        "m.3",
+        "m.1-2",
+        "m.2-3",
+        "m.1-3",
+    ]
+
+
+def test_nodes_of_several_levels_at_one_bus_have_their_own_bases(circuit):
+    winding = "%imag=0.0616 %noloadloss=0.045 xhl=13.55 xht=17.5 xlt=15.17 kvs=(4.79 2.4 0.277) conns=(w w d)"
+    banks = "".join(
+        f"new transformer.t{i} phases=1 windings=3 {winding} kvas=(900 900 90)\n"
+        f"~ buses=(b.{i}.{i + 3} b.{i + 3}.0 b.{i + 6}.{i % 3 + 7})\n"
+        for i in (1, 2, 3)
+    )
+    master = circuit(
+        f"{banks}new line.low bus1=b.4.5.6 bus2=low.1.2.3 switch=y\n"
+        "new load.low bus1=low kv=4.16 kw=300 kvar=50"
+    )
+    seen, own = volts(at_own_loads(Feeder(master))), own_volts(master)
+    base_v = {"b.1": 12470.0 / np.sqrt(3.0), "b.4": 2400.0, "low.1": 2400.0}
+    for node, base in base_v.items():
+        assert seen[node] == pytest.approx(abs(own[node]) / base, abs=1e-5)
+    assert seen["b.7-8"] == pytest.approx(abs(own["b.7"] - own["b.8"]) / 277.0, abs=1e-5)
+
+
+def test_an_autotransformer_with_a_base_that_nobody_listed_is_judged_by_its_winding(circuit):
+    feeder = Feeder(
+        circuit("new autotrans.t windings=2 buses=(b m) kvs=(12.47 4.16)\nnew load.m bus1=m kv=4.16 kw=100")
+    )
+    assert volts(at_own_loads(feeder))["m.1"] == pytest.approx(0.99, abs=0.02)
+    assert any("m 4.16 kV, not 12.47 kV" in note for note in feeder.layout.notes)
 
 
 def test_nodes_above_three_are_judged_and_branch_names_are_unique(circuit):
@@ -260,12 +331,19 @@ def test_a_normally_open_tie_closes_and_carries(circuit, opened):
     assert unserved == [[], [], [], ["b"], []]
 
 
-def test_an_open_switch_before_loads_is_named(circuit):
-    with pytest.raises(FeederError, match=r"load\.lb stands at 'c\.1', which is cut off: line\.sw is open"):
-        Feeder(
-            circuit(
-                "new line.sw bus1=b bus2=c switch=y\n"
-                "new swtcontrol.s switchedobj=line.sw switchedterm=1 action=open delay=0\n"
-                "new load.lb bus1=c kv=12.47 kw=300 kvar=100"
-            )
-        )
+def test_what_an_open_switch_cuts_off_is_left_out_and_said(circuit, tmp_path):
+    master = circuit(
+        "new line.sw bus1=b bus2=c switch=y\n"
+        "new swtcontrol.s switchedobj=line.sw switchedterm=1 action=open delay=0\n"
+        "new load.lb bus1=c kv=12.47 kw=300 kvar=100"
+    )
+    feeder = Feeder(master)
+    assert feeder.layout.lams == ("a",)
+    assert "1 element (load.lb) cut off by line.sw, which is open: left out" in feeder.layout.notes
+    with pytest.raises(FeederError, match=r"LAM 'far' stands at bus 'c', which is cut off: line\.sw is open"):
+        Feeder(master, [LamSite("far", "c")])
+    closed = FeederUnderEvents(feeder)
+    closed.apply(Event(at=0, kind="switch-closed", element="sw"))
+    kw = feeder.layout.spot_kw
+    state = closed.solve(kw, kw * feeder.layout.tan_phi)
+    assert state.source_kw - state.losses_kw == pytest.approx(1200.0)

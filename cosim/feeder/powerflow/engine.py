@@ -1,9 +1,37 @@
 """OpenDSS calls that can fail, with its errors as ours; and its solution vector."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
 import numpy as np
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Complexes, FeederError, PowerFlowError
+from cosim.feeder.library import EngineError
+from sharegrid.errors import SharegridError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def translated(error_type: type[SharegridError], what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorator: whatever OpenDSS refuses inside becomes one line of ours, after ``what``.
+
+    Every way into OpenDSS from outside `cosim.feeder.powerflow` passes through one.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return function(*args, **kwargs)
+            except EngineError as error:
+                raise error_type(f"{what}: OpenDSS says: {_one_line(error)}") from error
+
+        return call
+
+    return decorate
 
 
 def command(dss: OpenDss, text: str, where: str = "feeder") -> None:
@@ -16,8 +44,26 @@ def command(dss: OpenDss, text: str, where: str = "feeder") -> None:
     """
     try:
         dss.Text.Command(text)
-    except dss.DSSException as error:
+    except EngineError as error:
         raise FeederError(f"{where}: OpenDSS refused it: {_one_line(error)}") from error
+
+
+def is_enabled(dss: OpenDss, name: str) -> bool:
+    """Make an element the active one, and say whether it is in service."""
+    dss.Circuit.SetActiveElement(name)
+    try:
+        return bool(dss.CktElement.Enabled())
+    except EngineError:
+        return True  # some controls are asked for nodes, have none, and act all the same
+
+
+def restless_node(dss: OpenDss) -> str:
+    """Where the voltages of a circuit that does not converge move most, in words."""
+    before = np.array(dss.Circuit.AllBusMagPu())
+    dss.Solution.Solve()
+    now = np.array(dss.Circuit.AllBusMagPu())
+    most = int(np.argmax(np.nan_to_num(np.abs(now - before), nan=np.inf)))
+    return f"voltages move most at node '{dss.Circuit.AllNodeNames()[most].lower()}' (now {now[most]:.3f} pu)"
 
 
 def begin_iteration(dss: OpenDss) -> None:
@@ -32,7 +78,7 @@ def begin_iteration(dss: OpenDss) -> None:
     dss.Solution.MaxIterations(1)
     try:
         dss.Solution.SolveNoControl()
-    except dss.DSSException as error:
+    except EngineError as error:
         raise PowerFlowError(f"power flow failed: {_one_line(error)}") from error
 
 
@@ -43,4 +89,6 @@ def solution_vector(dss: OpenDss) -> Complexes:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error.args[-1]).split())
+    text = " ".join(str(error.args[-1]).split())
+    # It fills its messages up with guesses and with places in files that we know better.
+    return text.partition(" Probable Cause")[0].partition(" [file:")[0]

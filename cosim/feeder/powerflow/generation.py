@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import PowerFlowError
-from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.engine import command, is_enabled, restless_node
 
 KINDS = ("generator", "pvsystem", "storage")
 
@@ -38,11 +38,11 @@ def generation_as_loads(dss: OpenDss) -> tuple[HeldGeneration, ...]:
         There are such elements and the circuit did not converge.
     """
     names = [name.lower() for name in dss.Circuit.AllElementNames() if _kind(name) in KINDS]
-    held = tuple(_as_load(dss, name) for name in names if _enabled(dss, name))
+    held = tuple(_as_load(dss, name) for name in names if is_enabled(dss, name))
     if held and not dss.Solution.Converged():
         raise PowerFlowError(
-            f"the power of {held[0].name} is not known, for the feeder's own power flow did not converge; "
-            "check the feeder's data"
+            f"the power of {held[0].name} is not known, for the feeder's own power flow did not converge: "
+            f"{restless_node(dss)}; check the feeder's data there"
         )
     return held
 
@@ -80,8 +80,3 @@ def _as_load(dss: OpenDss, name: str) -> HeldGeneration:
 
 def _kind(name: str) -> str:
     return name.partition(".")[0].lower()
-
-
-def _enabled(dss: OpenDss, name: str) -> bool:
-    dss.Circuit.SetActiveElement(name)
-    return bool(dss.CktElement.Enabled())

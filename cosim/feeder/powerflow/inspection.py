@@ -3,20 +3,20 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosim.feeder.api import OpenDss
-from cosim.feeder.circuit import Floats
+from cosim.feeder.circuit import FeederError, Floats
+from cosim.feeder.powerflow.bases import rated_kv_to_ground
 from cosim.feeder.powerflow.described import objects
-from cosim.feeder.powerflow.engine import solution_vector
+from cosim.feeder.powerflow.engine import command, restless_node, solution_vector, translated
 from cosim.feeder.powerflow.generation import KINDS
 from cosim.feeder.powerflow.notes import listed
-from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit, rated_kv
+from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, rated_kv
 from cosim.feeder.powerflow.survey import positions, spot_loads, survey_circuit, tap_positions
-from cosim.feeder.powerflow.topology import Survey
+from cosim.feeder.powerflow.topology import Survey, bus_of
 
 _DEAD_PU = 0.05
 _ROOT_3 = float(np.sqrt(3.0))
@@ -31,22 +31,24 @@ class Inspection:
     suspicious: tuple[str, ...]
 
 
-def inspect(master: str | Path | None, voltage_min_pu: float, voltage_max_pu: float) -> Inspection:
-    """Look at a feeder as its description has it, without LAMs.
+@translated(FeederError, "feeder")
+def inspect(opened: OpenCircuit, voltage_min_pu: float, voltage_max_pu: float) -> Inspection:
+    """Look at a feeder as its description has it, without LAMs; it stays as it is.
 
     Parameters
     ----------
-    master
-        OpenDSS master file; none for the IEEE 123-node feeder.
+    opened
+        A circuit that nobody changed yet.
     voltage_min_pu, voltage_max_pu
         Limits that its own solution is held against [pu].
 
     Raises
     ------
     FeederError
-        The file is missing, refused, or a bus has no base voltage.
+        A bus has no base voltage.
     """
-    dss = open_circuit(master)
+    dss = opened.dss
+    command(dss, "set controlmode=off")
     converged = choose_tolerance(dss)
     survey = survey_circuit(dss)
     v_pu = np.abs(solution_vector(dss))[1:] / (1e3 * survey.base_kv[1:])
@@ -54,21 +56,23 @@ def inspect(master: str | Path | None, voltage_min_pu: float, voltage_max_pu: fl
     names = np.array(survey.node_names[1:])[phase]
     facts = _facts(dss, survey)
     suspicious = list(_doubts(dss, survey))
-    if master and not positions(dss):
+    if not opened.is_shipped and not positions(dss):
         suspicious.append("no bus has coordinates: the report draws no map")
     if converged:
         v_pu = v_pu[phase]
         alive = v_pu[v_pu > _DEAD_PU]
+        extremes = f"{alive.min():.4f} to {alive.max():.4f} pu" if alive.size else "no voltage anywhere"
         source_kw, losses_kw = -dss.Circuit.TotalPower()[0], dss.Circuit.Losses()[0] / 1e3
         facts["its own solution"] = (
-            f"{source_kw:,.1f} kW from the source, {losses_kw:,.1f} kW losses, "
-            f"{alive.min():.4f} to {alive.max():.4f} pu"
+            f"{source_kw:,.1f} kW from the source, {losses_kw:,.1f} kW losses, {extremes}"
         )
         suspicious += _voltages(names, v_pu, voltage_min_pu, voltage_max_pu)
         suspicious += _overloads(dss, survey)
     else:
         facts["its own solution"] = "none: the power flow does not converge"
-        suspicious.insert(0, "the power flow does not converge at the feeder's own loads")
+        suspicious.insert(
+            0, f"the power flow does not converge at the feeder's own loads: {restless_node(dss)}"
+        )
     return Inspection(facts, tuple(suspicious))
 
 
@@ -140,22 +144,12 @@ def _misbased(dss: OpenDss, survey: Survey) -> Iterator[str]:
     """Buses whose base voltage is not that of a transformer winding there, the first few."""
     found: dict[str, str] = {}
     for element in survey.elements:
-        if element.kind != "transformer":
-            continue
-        dss.Transformers.Name(element.name.partition(".")[2])
-        conductors = len(element.nodes) // len(element.buses)
-        for winding, bus in enumerate(element.buses):
-            live = [node for node in element.nodes[winding * conductors :][:conductors] if node > 0]
-            if not live:
-                continue
-            dss.Transformers.Wdg(winding + 1)
-            to_ground = len(element.phases) == 1 and not dss.Transformers.IsDelta()
-            winding_kv = dss.Transformers.kV() * (_ROOT_3 if to_ground else 1.0)
-            base_kv = _ROOT_3 * float(survey.base_kv[live[0]])
-            if abs(winding_kv / base_kv - 1.0) > 0.25:
+        for node, kv in rated_kv_to_ground(dss, element):
+            if abs(kv / survey.base_kv[node] - 1.0) > 0.25:
+                bus = bus_of(survey.node_names[node])
                 found[bus] = (
-                    f"bus {bus} has a base of {base_kv:.4g} kV between phases, {element.name} "
-                    f"{winding_kv:.4g} kV there: complete 'set voltagebases'"
+                    f"bus {bus} has a base of {_ROOT_3 * survey.base_kv[node]:.4g} kV between phases, "
+                    f"{element.name} {_ROOT_3 * kv:.4g} kV there: complete 'set voltagebases'"
                 )
     yield from list(found.values())[:_NAMED]
 

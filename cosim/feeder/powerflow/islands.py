@@ -1,14 +1,15 @@
 """What an outage leaves without source: elements that hang on nothing are taken out of the circuit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
-from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.engine import command, is_enabled
+from cosim.feeder.powerflow.notes import listed
 from cosim.feeder.powerflow.opening import still_switch_controls
 from cosim.feeder.powerflow.primitives import read_primitives
 from cosim.feeder.powerflow.survey import survey_circuit
-from cosim.feeder.powerflow.topology import Survey, bus_of, fed_nodes, unfed
+from cosim.feeder.powerflow.topology import CutOff, Fed, Survey, bus_of, fed_nodes, unfed
 
 
 def rewire(dss: OpenDss, changes: Sequence[str]) -> set[str]:
@@ -36,14 +37,29 @@ def rewire(dss: OpenDss, changes: Sequence[str]) -> set[str]:
         command(dss, text)
     _solve_somehow(dss)
     survey = survey_circuit(dss)
-    fed = fed_nodes(survey, read_primitives(dss, survey))
+    disable_unfed(dss, survey, fed_nodes(survey, read_primitives(dss, survey)))
+    return {bus_of(name) for name in dss.Circuit.AllNodeNames()}
+
+
+def disable_unfed(dss: OpenDss, survey: Survey, fed: Fed) -> None:
+    """Take out what no source feeds, with the controls and meters there; solved again where there is any."""
     dead = [element.name for element in unfed(survey, fed)]
     if dead:
         alive = {bus_of(name) for name, is_fed in zip(survey.node_names, fed, strict=True) if is_fed}
         for name in [*dead, *_controls_beside(dss, survey, alive)]:
             command(dss, f"edit {name} enabled=no")
         command(dss, "solve")
-    return {bus_of(name) for name in dss.Circuit.AllNodeNames()}
+
+
+def cut_off_notes(cut_off: Mapping[str, CutOff]) -> tuple[str, ...]:
+    """A sentence for each open element on what stands behind it."""
+    behind: dict[str, list[str]] = {}
+    for name, each in cut_off.items():
+        behind.setdefault(each.barrier, []).append(name)
+    return tuple(
+        f"{listed('element', names, whole=True)} cut off by {barrier}, which is open: left out"
+        for barrier, names in behind.items()
+    )
 
 
 def _controls_beside(dss: OpenDss, survey: Survey, alive: set[str]) -> list[str]:
@@ -51,10 +67,9 @@ def _controls_beside(dss: OpenDss, survey: Survey, alive: set[str]) -> list[str]
     known = {element.name for element in survey.elements}
     found = []
     for name in dss.Circuit.AllElementNames():
-        if name.lower() in known:
+        if name.lower() in known or name.lower().startswith("upfccontrol."):
             continue
-        dss.Circuit.SetActiveElement(name)
-        if dss.CktElement.Enabled() and any(bus_of(bus) not in alive for bus in dss.CktElement.BusNames()):
+        if is_enabled(dss, name) and any(bus_of(bus) not in alive for bus in dss.CktElement.BusNames()):
             found.append(name.lower())
     return found
 

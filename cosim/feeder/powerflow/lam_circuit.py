@@ -1,10 +1,10 @@
 """A circuit with LAMs in place of its loads: what was surveyed, who draws where, which voltages count."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cosim.feeder.api import OpenDss
-from cosim.feeder.circuit import LamSite
+from cosim.feeder.circuit import FeederError, LamSite
 from cosim.feeder.powerflow.attachment import (
     Attachment,
     SpotLoad,
@@ -15,11 +15,12 @@ from cosim.feeder.powerflow.attachment import (
 )
 from cosim.feeder.powerflow.engine import command, solution_vector
 from cosim.feeder.powerflow.generation import generation_as_loads, replace_generation
+from cosim.feeder.powerflow.islands import cut_off_notes, disable_unfed
 from cosim.feeder.powerflow.notes import notes_on
 from cosim.feeder.powerflow.opening import hold_constant_power, still_switch_controls, take_multiplier
 from cosim.feeder.powerflow.primitives import read_primitives
 from cosim.feeder.powerflow.survey import spot_loads, survey_circuit
-from cosim.feeder.powerflow.topology import Fed, Survey, fed_nodes, refuse_unfed
+from cosim.feeder.powerflow.topology import CutOff, Fed, Survey, cut_off_by, fed_nodes, tied_nodes
 from cosim.feeder.powerflow.voltages import JudgedVoltages, judged_voltages
 
 
@@ -46,7 +47,7 @@ class LamCircuit:
     notes: tuple[str, ...]
 
 
-def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None) -> LamCircuit:
+def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None, notes: tuple[str, ...] = ()) -> LamCircuit:
     """Attach LAMs to a circuit; its loads and generators hold constant power from then on.
 
     Parameters
@@ -55,22 +56,34 @@ def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None) -> LamCircuit:
         Context with a circuit, solved once.
     sites
         Where LAMs attach; by default one at each bus with loads.
+    notes
+        What the circuit lost already.
 
     Raises
     ------
     FeederError
-        Something is fed by nothing, a bus has no base voltage, or a site does not exist.
+        Something is fed by nothing though no switch is open, a bus has no base voltage, or a site does not
+        exist or is cut off.
     """
     described = spot_loads(dss)
     generation = generation_as_loads(dss)
-    notes = notes_on(dss, generation)
+    notes += notes_on(dss, generation)
     take_multiplier(dss, described)
     replace_generation(dss, generation)
     still_switch_controls(dss)
     survey = survey_circuit(dss)
     primitives = read_primitives(dss, survey)
     fed = fed_nodes(survey, primitives)
-    refuse_unfed(survey, primitives, fed)
+    cut_off = cut_off_by(survey, primitives, fed)
+    if cut_off:
+        _refuse_sites_there(sites or (), cut_off)
+        disable_unfed(dss, survey, fed)
+        notes += cut_off_notes(cut_off)
+        described = tuple(load for load in described if f"load.{load.name}" not in cut_off)
+        if not described and not sites:
+            raise FeederError(f"{cut_off_notes(cut_off)[0]}, and no load is left; close it")
+        survey = survey_circuit(dss)
+        fed = fed_nodes(survey, read_primitives(dss, survey))
     sites = sites_of_loads(described) if sites is None else tuple(sites)
     check_sites(sites, survey.node_names, fed, {load.bus for load in described})
     own = own_loads(sites, dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True)))
@@ -84,9 +97,21 @@ def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None) -> LamCircuit:
     return LamCircuit(
         survey=survey,
         fed=fed,
-        voltages=judged_voltages(survey, fed, loads, solution_vector(dss)),
+        voltages=judged_voltages(
+            survey, fed, tied_nodes(survey, read_primitives(dss, survey)), loads, solution_vector(dss)
+        ),
         sites=sites,
         loads=loads,
         attachment=attach(sites, loads, own, {held.load for held in generation}),
-        notes=notes,
+        notes=notes + survey.notes,
     )
+
+
+def _refuse_sites_there(sites: Sequence[LamSite], cut_off: Mapping[str, CutOff]) -> None:
+    barriers = {each.bus: each.barrier for each in cut_off.values()}
+    for site in sites:
+        if site.bus in barriers:
+            raise FeederError(
+                f"LAM '{site.name}' stands at bus '{site.bus}', which is cut off: {barriers[site.bus]} is "
+                "open; close it in the feeder's file, or take the LAM out of the table"
+            )

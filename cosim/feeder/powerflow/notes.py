@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.powerflow.described import objects
+from cosim.feeder.powerflow.engine import is_enabled
 from cosim.feeder.powerflow.generation import KINDS, HeldGeneration
 
 # Elements that may stay as they are: they carry, feed, measure, or act in our own time.
@@ -63,7 +64,6 @@ def _others(dss: OpenDss) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for full_name in dss.Circuit.AllElementNames():
         kind, _, name = full_name.lower().partition(".")
-        dss.Circuit.SetActiveElement(full_name)
-        if kind not in _HONOURED and dss.CktElement.Enabled():
+        if kind not in _HONOURED and is_enabled(dss, full_name):
             found.setdefault(kind, []).append(name)
     return found

@@ -1,8 +1,8 @@
 """Opens a feeder's description in an OpenDSS context of its own."""
 
 import math
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cosim.feeder import ieee123
@@ -11,6 +11,8 @@ from cosim.feeder.circuit import FeederError, Floats
 from cosim.feeder.library import new_context
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.frequency import check_frequency
+from cosim.feeder.powerflow.master_file import run_master_file
 
 # A LAM draws constant power at any voltage that a feeder can have.
 _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
@@ -18,11 +20,21 @@ _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
 _TOLERANCES = (1e-10, 1e-6, 1e-4)
 _SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1 year=0"
 _SWITCH_CONTROLS = ("swtcontrol", "relay", "recloser", "fuse")
-_CHANGES_DIRECTORY = re.compile(r"\s*(cd\b|set\s+datapath\b)", re.IGNORECASE)
+# OpenDSS gives up after 15 iterations unless its description says otherwise.
+_ITERATIONS = 1000
 
 
-def open_circuit(master: str | Path | None) -> OpenDss:
-    """OpenDSS context that holds a feeder, solved once as its description leaves it.
+@dataclass(frozen=True)
+class OpenCircuit:
+    """A context that holds a feeder as described, and sentences on what was left out or took long."""
+
+    dss: OpenDss
+    notes: tuple[str, ...] = ()
+    is_shipped: bool = False
+
+
+def open_circuit(master: str | Path | None) -> OpenCircuit:
+    """A feeder in an OpenDSS context of its own, solved once as its description leaves it.
 
     Parameters
     ----------
@@ -32,9 +44,10 @@ def open_circuit(master: str | Path | None) -> OpenDss:
     Raises
     ------
     FeederError
-        The file is missing, refused by OpenDSS, or defines no circuit.
+        The file is missing, refused by OpenDSS, or defines no circuit, or one whose sources feed nothing.
     """
     dss = new_context()
+    notes: list[str] = []
     dss.Basic.AllowChangeDir(False)
     dss.Basic.AllowForms(False)
     dss.Basic.AllowEditor(False)
@@ -48,16 +61,34 @@ def open_circuit(master: str | Path | None) -> OpenDss:
             raise FeederError(f"feeder file '{master}' is a directory; give the OpenDSS master file in it")
         if not path.is_file():
             raise FeederError(f"feeder file '{master}' not found; give the path of an OpenDSS master file")
-        _refuse_change_of_directory(path, str(master))
-        command(dss, f'compile "{path}"', f"feeder file '{master}'")
+        left_out = run_master_file(dss, path, str(master))
+        if left_out:
+            notes.append(
+                f"the file's commands that write or show something ({', '.join(left_out)}): left out"
+            )
         if dss.Basic.NumCircuits() == 0:
             raise FeederError(f"feeder file '{master}' defines no circuit; give an OpenDSS master file")
     # Node numbers exist only after a solution, and a file that does not solve itself has its regulators at
     # neutral. Whether it converged is looked at once the loads are ours.
     command(dss, "set mode=snapshot")
     command(dss, "solve")
+    notes += [*_given_time(dss), *check_frequency(dss)]
     _keep_disabled_ties(dss)
-    return dss
+    return OpenCircuit(dss, tuple(notes), is_shipped=not master)
+
+
+def _given_time(dss: OpenDss) -> list[str]:
+    """Let a circuit that its description stops too soon converge; a sentence where that is so."""
+    if dss.Solution.Converged():
+        return []
+    limit = dss.Solution.MaxIterations()
+    dss.Solution.MaxIterations(max(_ITERATIONS, limit))
+    command(dss, "solve")
+    if not dss.Solution.Converged():
+        return []
+    return [
+        f"its own power flow does not converge within its limit of {limit} iterations: the limit was raised"
+    ]
 
 
 def _keep_disabled_ties(dss: OpenDss) -> None:
@@ -83,16 +114,6 @@ def still_switch_controls(dss: OpenDss) -> None:
     for name in dss.Circuit.AllElementNames():
         if name.lower().startswith(tuple(f"{kind}." for kind in _SWITCH_CONTROLS)):
             command(dss, f"edit {name} enabled=no")
-
-
-def _refuse_change_of_directory(path: Path, master: str) -> None:
-    # OpenDSS would look for everything after that line elsewhere, or make the folder.
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        if _CHANGES_DIRECTORY.match(line):
-            raise FeederError(
-                f"feeder file '{master}', line {number}, changes the working directory; "
-                "delete that line and write paths relative to the file"
-            )
 
 
 def take_multiplier(dss: OpenDss, loads: Sequence[SpotLoad]) -> None:

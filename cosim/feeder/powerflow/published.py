@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from cosim.feeder.circuit import PowerFlowError, PublishedSolution
-from cosim.feeder.powerflow.engine import command
+from cosim.feeder.circuit import FeederError, PowerFlowError, PublishedSolution
+from cosim.feeder.powerflow.engine import command, restless_node, translated
 from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit
 from cosim.feeder.powerflow.survey import tap_positions
 
 
+@translated(FeederError, "feeder")
 def solve_as_published(master: str | Path | None = None, *, hold_taps: bool = True) -> PublishedSolution:
     """Solve a feeder as its description has it, without LAMs.
 
@@ -30,10 +31,13 @@ def solve_as_published(master: str | Path | None = None, *, hold_taps: bool = Tr
     PowerFlowError
         The power flow does not converge.
     """
-    dss = open_circuit(master)
+    dss = open_circuit(master).dss
     command(dss, f"set controlmode={'off' if hold_taps else 'static'} maxcontroliter=100")
     if not choose_tolerance(dss):
-        raise PowerFlowError("the power flow of the feeder as described does not converge; check its data")
+        raise PowerFlowError(
+            f"the power flow of the feeder as described does not converge: {restless_node(dss)}; "
+            "check its data there"
+        )
     head_kw, head_kvar = dss.Circuit.TotalPower()
     names = (name.lower() for name in dss.Circuit.AllNodeNames())
     return PublishedSolution(

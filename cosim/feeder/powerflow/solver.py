@@ -1,5 +1,7 @@
 """AC power flow of given net powers on a wired circuit, with the same bits whatever was solved before."""
 
+import math
+
 import numpy as np
 
 from cosim.feeder.api import OpenDss
@@ -9,10 +11,11 @@ from cosim.feeder.powerflow.lam_circuit import LamCircuit
 
 # Voltages across loads are at rest when an iteration moves them by less [pu].
 _AT_REST_PU = 1e-11
-_ITERATIONS = 200
+_ITERATIONS, _MOST_ITERATIONS = 200, 5000
 # Loads draw constant power well beyond this band; a voltage outside it means that the feeder collapsed [pu].
 _LOWEST_PU = 0.5
 _HIGHEST_PU = 1.5
+_ROOT_3_WITHIN = 0.1
 
 
 class Solver:
@@ -40,6 +43,7 @@ class Solver:
         self._load_numbers = [load.number for load in circuit.loads]
         self._voltages = circuit.voltages
         self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
+        self._names = survey.node_names
         self._start = np.zeros(0, dtype=np.complex128)
         self.base_v = 1e3 * circuit.voltages.base_kv
         self.nodes = circuit.voltages.names
@@ -109,20 +113,24 @@ class Solver:
         volts = solution_vector(self._dss)
         one, other = self._ends
         before = np.abs(volts[one] - volts[other])
-        for iteration in range(2, _ITERATIONS + 1):
+        moves = [np.inf]
+        for iteration in range(2, _MOST_ITERATIONS + 1):
             matrix.ZeroInjCurr()
             matrix.GetSourceInjCurrents()
             matrix.GetPCInjCurr()
             matrix.SolveSystem()
             now = np.abs(volts[one] - volts[other])
-            moved = float(np.max(np.abs(now - before) / self._winding_base_v))
-            if moved < _AT_REST_PU:
+            move = np.abs(now - before) / self._winding_base_v
+            moves.append(float(np.max(move)))
+            if moves[-1] < _AT_REST_PU:
                 return iteration
-            if not np.isfinite(moved):
+            if not np.isfinite(moves[-1]) or (iteration % _ITERATIONS == 0 and _is_hopeless(moves)):
                 break
             before = now
+        most = int(np.argmax(np.nan_to_num(move, nan=np.inf)))
         raise PowerFlowError(
-            f"power flow did not converge in {iteration} iterations; "
+            f"power flow did not converge in {iteration} iterations, least across the load at "
+            f"'{self._names[one[most]]}' ({now[most] / self._winding_base_v[most]:.3f} pu); "
             "reduce the LAMs' power, or look for a cause with sharegrid feeder check"
         )
 
@@ -132,11 +140,10 @@ class Solver:
         v_pu = np.abs(volts) / self.base_v
         sound = (v_pu > _LOWEST_PU) & (v_pu < _HIGHEST_PU)
         if not sound.all():
-            worst = int(np.argmin(sound))
+            worst = int(np.argmax(np.where(sound, 0.0, np.nan_to_num(np.abs(np.log(v_pu)), nan=np.inf))))
             raise PowerFlowError(
                 f"power flow found {v_pu[worst]:.3f} pu at node '{self.nodes[worst]}' "
-                f"with LAMs drawing {np.sum(net_kw):.0f} kW; reduce their power, or look for a cause with "
-                "sharegrid feeder check"
+                f"with LAMs drawing {np.sum(net_kw):.0f} kW; {_remedy(float(v_pu[worst]))}"
             )
         head_kw, head_kvar = dss.Circuit.TotalPower()
         return AcState(
@@ -153,3 +160,19 @@ class Solver:
             nodes=self.nodes,
             branches=self.branches,
         )
+
+
+def _is_hopeless(moves: list[float]) -> bool:
+    """Whether voltages that have moved like this come to no rest within the most iterations."""
+    half = len(moves) // 2
+    pace = (moves[-1] / moves[half]) ** (1.0 / (len(moves) - half))
+    return pace >= 1.0 or math.log(_AT_REST_PU / moves[-1]) / math.log(pace) > _MOST_ITERATIONS - len(moves)
+
+
+def _remedy(v_pu: float) -> str:
+    if min(abs(v_pu * np.sqrt(3.0) - 1.0), abs(v_pu / np.sqrt(3.0) - 1.0)) < _ROOT_3_WITHIN:
+        return (
+            "base voltages off by the square root of 3 look like that: give 'set voltagebases' voltages "
+            "between phases, also where there is one phase"
+        )
+    return "reduce their power, or look for a cause with sharegrid feeder check"

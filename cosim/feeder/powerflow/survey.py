@@ -10,8 +10,10 @@ import numpy as np
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.bases import node_bases
 from cosim.feeder.powerflow.branches import MADE_UP, branches_of, made_up_rating
 from cosim.feeder.powerflow.described import objects
+from cosim.feeder.powerflow.engine import is_enabled
 from cosim.feeder.powerflow.growth import growth_of_loads
 from cosim.feeder.powerflow.primitives import primitive_of
 from cosim.feeder.powerflow.topology import Element, Survey, bus_of
@@ -44,11 +46,10 @@ def survey_circuit(dss: OpenDss) -> Survey:
     transformers = {f"transformer.{each['Name'].lower()}": each for each in objects(dss, "transformer")}
     elements = []
     for full_name in dss.Circuit.AllElementNames():
-        dss.Circuit.SetActiveElement(full_name)
-        if not dss.CktElement.Enabled() or primitive_of(dss, full_name) is None:
-            continue
         name = full_name.lower()
         kind = name.partition(".")[0]
+        if kind.endswith("control") or not is_enabled(dss, full_name) or primitive_of(dss, full_name) is None:
+            continue
         rating_a = dss.CktElement.NormalAmps()
         rating_a = rating_a if rating_a > 0 and name not in unrated else np.inf
         if kind == "transformer" and made_up_rating(dss, transformers[name]):
@@ -71,13 +72,13 @@ def survey_circuit(dss: OpenDss) -> Survey:
             )
         )
     names = ("ground", *(name.lower() for name in dss.Circuit.YNodeOrder()))
-    base_kv = _base_voltages(dss, {bus_of(name) for name in names[1:]})
-    base = np.array([1.0, *(base_kv[bus_of(name)] for name in names[1:])])
+    base, notes = node_bases(dss, elements, names)
     return Survey(
         elements=tuple(elements),
         node_names=names,
         base_kv=base,
         branches=tuple(branch for element in elements for branch in branches_of(dss, element, base)),
+        notes=notes,
     )
 
 
@@ -134,19 +135,6 @@ def positions(dss: OpenDss) -> dict[str, tuple[float, float]]:
         if dss.Bus.Coorddefined():
             found[bus.lower()] = (dss.Bus.X(), dss.Bus.Y())
     return found
-
-
-def _base_voltages(dss: OpenDss, buses: set[str]) -> dict[str, float]:
-    base_kv = {}
-    for bus in sorted(buses):
-        dss.Circuit.SetActiveBus(bus)
-        base_kv[bus] = dss.Bus.kVBase()
-        if not base_kv[bus] > 0:
-            raise FeederError(
-                f"bus '{bus}' has no base voltage; "
-                "end the feeder's file with 'set voltagebases=[...]' and 'calcvoltagebases'"
-            )
-    return base_kv
 
 
 def _current_offsets(dss: OpenDss) -> dict[str, int]:

@@ -14,6 +14,8 @@ Fed = NDArray[np.bool_]
 
 BRANCH_KINDS = ("line", "transformer", "autotrans")
 _CONDUCTOR_KINDS = ("line", "reactor", "capacitor")
+# Part of a winding's admittance below which what it has to ground is OpenDSS's help against singularity.
+_LEAK = 1e-3
 _LINK_KINDS = (*BRANCH_KINDS, "reactor")
 
 
@@ -61,12 +63,16 @@ class Branch:
 
 @dataclass(frozen=True)
 class Survey:
-    """A circuit's elements, nodes with base voltages to ground [kV], and branches. Node 0 is ground."""
+    """A circuit's elements, nodes with base voltages to ground [kV], branches, and notes on the bases.
+
+    Node 0 is ground.
+    """
 
     elements: tuple[Element, ...]
     node_names: tuple[str, ...]
     base_kv: Floats
     branches: tuple[Branch, ...]
+    notes: tuple[str, ...] = ()
 
 
 def bus_of(node: str) -> str:
@@ -92,7 +98,7 @@ def fed_nodes(survey: Survey, primitives: Sequence[Complexes]) -> Fed:
         if element.kind == "vsource":
             pairs.append(np.array([np.full(len(element.nodes), source), element.nodes]))
         else:
-            one, other = _couplings(element)
+            one, other = couplings(element)
             # An open terminal leaves nothing of its couplings.
             closed = primitive[one, other] != 0
             pairs.append(element.nodes[np.array([one[closed], other[closed]])])
@@ -101,6 +107,42 @@ def fed_nodes(survey: Survey, primitives: Sequence[Complexes]) -> Fed:
     graph = sparse.coo_array((np.ones(joined.shape[1]), joined), shape=(size + 1, size + 1))
     _, group = sparse.csgraph.connected_components(graph, directed=False)
     return np.asarray(group[:size] == group[source])
+
+
+def tied_nodes(survey: Survey, primitives: Sequence[Complexes]) -> Fed:
+    """Nodes in zones that something ties to ground ``(N,)``: a source, a winding, a shunt, a load to ground.
+
+    A zone is what lines and the windings of one side join. Charging and capacitors hold no voltage to ground.
+
+    Parameters
+    ----------
+    survey, primitives
+        A circuit, and the admittances of its elements.
+    """
+    size = len(survey.node_names)
+    pairs = [np.zeros((2, 0), dtype=np.intp)]
+    for element, primitive in zip(survey.elements, primitives, strict=True):
+        if is_series(element):
+            one, other = couplings(element)
+            pairs.append(element.nodes[np.array([one, other])])
+            continue
+        if element.kind == "capacitor":
+            continue
+        width = len(element.nodes) // len(element.buses)
+        for at in range(0, len(element.nodes), width):
+            own = primitive[at : at + width, at : at + width]
+            nodes = element.nodes[at : at + width]
+            live = nodes > 0
+            own, nodes = own[np.ix_(live, live)], nodes[live]
+            one, other = np.nonzero(np.abs(own) > 0)
+            pairs.append(np.array([nodes[one], nodes[other]]))
+            strength = np.abs(np.diag(own))
+            to_ground = (np.abs(own.sum(axis=1)) > _LEAK * strength) & (strength > 0)
+            pairs.append(np.array([nodes[to_ground], np.full(to_ground.sum(), 0)]))
+    joined = np.concatenate(pairs, axis=1)
+    graph = sparse.coo_array((np.ones(joined.shape[1]), joined), shape=(size, size))
+    _, group = sparse.csgraph.connected_components(graph, directed=False)
+    return np.asarray(group == group[0])
 
 
 def unfed(survey: Survey, fed: Fed) -> list[Element]:
@@ -112,33 +154,48 @@ def unfed(survey: Survey, fed: Fed) -> list[Element]:
     ]
 
 
-def refuse_unfed(survey: Survey, primitives: Sequence[Complexes], fed: Fed) -> None:
-    """Refuse a circuit in which something hangs on nothing.
+@dataclass(frozen=True)
+class CutOff:
+    """Where something stands that no source feeds, and the open element in between."""
+
+    bus: str
+    barrier: str
+
+
+def cut_off_by(survey: Survey, primitives: Sequence[Complexes], fed: Fed) -> dict[str, CutOff]:
+    """What draws or feeds behind an open element, ``{element: where and behind what}``.
 
     Raises
     ------
     FeederError
-        A load, capacitor or generator stands at a node that is not fed; names the open element in between,
-        or tells of a mistyped bus name, of which OpenDSS silently makes a bus.
+        A load, capacitor or generator stands at a node that is not fed, and nothing on the way is open: a
+        mistyped bus name, of which OpenDSS silently makes a bus.
     """
+    found = {}
     for element in survey.elements:
         dead = [node for node in element.nodes.tolist() if node > 0 and not fed[node]]
-        if dead and element.kind not in _LINK_KINDS:
-            barrier = _barrier(survey, primitives, fed, dead[0])
+        if not dead or element.kind in _LINK_KINDS:
+            continue
+        barrier = _barrier(survey, primitives, fed, dead[0])
+        node = survey.node_names[dead[0]]
+        if barrier is None:
             raise FeederError(
-                f"{element.name} stands at '{survey.node_names[dead[0]]}', "
-                + (
-                    f"which is cut off: {barrier} is open; close it, or disable what stands behind it"
-                    if barrier
-                    else "which no line or transformer feeds; check the bus names there and upstream"
-                )
+                f"{element.name} stands at '{node}', which no line or transformer feeds; "
+                "check the bus names there and upstream"
             )
+        found[element.name] = CutOff(bus_of(node), barrier)
+    return found
 
 
-def _couplings(element: Element) -> tuple[Ints, Ints]:
+def is_series(element: Element) -> bool:
+    """Whether an element is a conductor between two buses: a line, a reactor or capacitor in series."""
+    return element.kind in _CONDUCTOR_KINDS and len(set(element.buses)) == 2
+
+
+def couplings(element: Element) -> tuple[Ints, Ints]:
     """Rows of an element's conductors that it joins where it is closed."""
     size = len(element.nodes)
-    if element.kind in _CONDUCTOR_KINDS and len(element.buses) == 2 and element.buses[0] != element.buses[1]:
+    if is_series(element):
         one = np.arange(size // 2)
         return one, one + size // 2
     if element.kind in ("transformer", "autotrans"):
@@ -157,7 +214,7 @@ def _barrier(survey: Survey, primitives: Sequence[Complexes], fed: Fed, dead: in
     """The first open element on a way from a dead node to one that is fed."""
     ways: dict[int, list[tuple[int, str, bool]]] = {}
     for element, primitive in zip(survey.elements, primitives, strict=True):
-        for one, other in zip(*_couplings(element), strict=True):
+        for one, other in zip(*couplings(element), strict=True):
             a, b = int(element.nodes[one]), int(element.nodes[other])
             is_open = primitive[one, other] == 0
             if a and b and not (is_open and element.kind == "transformer"):

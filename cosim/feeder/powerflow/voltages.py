@@ -1,12 +1,14 @@
 """Which voltages of a circuit are judged: those between the terminals that customers' loads see.
 
 At a bus with a neutral conductor that is phase to neutral, elsewhere phase to ground; a load between two
-phases adds the voltage between them. The legs of a split phase count one by one.
+phases adds the voltage between them. The legs of a split phase count one by one. Where nothing ties a zone to
+ground, as behind a delta winding, no customer sees ground: there the voltages between phases count alone.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -86,13 +88,15 @@ class _Voltage(NamedTuple):
     base_kv: float
 
 
-def judged_voltages(survey: Survey, fed: Fed, loads: Sequence[SpotLoad], volts: Complexes) -> JudgedVoltages:
+def judged_voltages(
+    survey: Survey, fed: Fed, tied: Fed, loads: Sequence[SpotLoad], volts: Complexes
+) -> JudgedVoltages:
     """Voltages of a circuit that count; dummy buses behind open switches have none.
 
     Parameters
     ----------
-    survey, fed
-        The circuit, N nodes, and which of them hang on a source.
+    survey, fed, tied
+        The circuit, N nodes, which of them hang on a source, and which stand in a zone tied to ground.
     loads
         Its loads.
     volts
@@ -101,15 +105,21 @@ def judged_voltages(survey: Survey, fed: Fed, loads: Sequence[SpotLoad], volts: 
     dummies = dummy_buses(survey)
     neutrals = _neutrals(survey, loads, volts)
     neutral_of = {bus_of(survey.node_names[node]): node for node in sorted(neutrals, reverse=True)}
-    found = []
+    found, floating = [], []
     for node, name in enumerate(survey.node_names):
         bus, _, phase = name.partition(".")
         if not fed[node] or bus in dummies or node in neutrals:
             continue
+        if not tied[node]:
+            floating.append(node)
+            continue
         neutral = neutral_of.get(bus, 0)
         to = f"-{survey.node_names[neutral].partition('.')[2]}" if neutral else ""
         found.append(_Voltage((node, neutral), f"{bus}.{phase}{to}", float(survey.base_kv[node])))
-    found += _between_phases(survey, loads, {each.ends[0] for each in found}, volts)
+    judged = {each.ends[0] for each in found}
+    pairs = [pair for load in loads for pair in load.windings() if judged.issuperset(pair)]
+    found += _between(survey, [(min(pair), max(pair)) for pair in pairs], volts)
+    found += _between(survey, _pairs_at_buses(survey, floating), volts)
     ends = np.array([each.ends for each in found], dtype=np.intp).reshape(-1, 2)
     return JudgedVoltages(
         ends=ends,
@@ -129,17 +139,18 @@ def _neutrals(survey: Survey, loads: Sequence[SpotLoad], volts: Complexes) -> se
     }
 
 
-def _between_phases(
-    survey: Survey, loads: Sequence[SpotLoad], phases: set[int], volts: Complexes
-) -> list[_Voltage]:
-    pairs = {
-        (min(winding), max(winding)): None
-        for load in loads
-        for winding in load.windings()
-        if winding[0] in phases and winding[1] in phases
-    }
+def _pairs_at_buses(survey: Survey, nodes: Sequence[int]) -> list[tuple[int, int]]:
+    """All pairs of nodes that stand at one bus, at one voltage level."""
+    at_bus: dict[tuple[str, float], list[int]] = {}
+    for node in nodes:
+        at_bus.setdefault((bus_of(survey.node_names[node]), float(survey.base_kv[node])), []).append(node)
+    return [pair for mine in at_bus.values() for pair in combinations(mine, 2)]
+
+
+def _between(survey: Survey, pairs: Iterable[tuple[int, int]], volts: Complexes) -> list[_Voltage]:
+    """Voltages between two nodes, each once; those of a split phase count leg by leg."""
     found = []
-    for one, other in pairs:
+    for one, other in dict.fromkeys(pairs):
         apart_deg = abs(np.degrees(np.angle(volts[one] * np.conj(volts[other]))))
         if apart_deg < _SPLIT_DEG:
             name = f"{survey.node_names[one]}-{survey.node_names[other].partition('.')[2]}"

@@ -1,0 +1,129 @@
+"""Base voltages of nodes: OpenDSS gives each bus one, and is mended where windings say otherwise.
+
+OpenDSS takes the nearest of the listed bases to what a bus's first node has to ground without load. Where
+nothing ties a zone to ground that is anything, and a bus may hold nodes of several levels, as that of an
+autotransformer does. There the rated voltage of a winding decides.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from cosim.feeder.api import OpenDss
+from cosim.feeder.circuit import FeederError, Floats
+from cosim.feeder.powerflow.admittance import Ints
+from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.topology import Element, bus_of, couplings, is_series
+
+_ROOT_3 = float(np.sqrt(3.0))
+# A base this far from what windings in its zone are rated for is wrong; a listed base this near is theirs.
+_FAR, _NEAR = 0.25, 0.1
+
+
+def node_bases(
+    dss: OpenDss, elements: Sequence[Element], node_names: Sequence[str]
+) -> tuple[Floats, tuple[str, ...]]:
+    """Base voltages to ground of all nodes, ground's being 1 ``(N,)`` [kV], and what is said of them.
+
+    Parameters
+    ----------
+    dss
+        Context with a circuit, solved at least once.
+    elements, node_names
+        The circuit's elements and nodes, ground first.
+
+    Raises
+    ------
+    FeederError
+        A bus has no base voltage.
+    """
+    of_bus = _bases_of_buses(dss, {bus_of(name) for name in node_names[1:]})
+    base = np.array([1.0, *(of_bus[bus_of(name)] for name in node_names[1:])])
+    zone = _zones(elements, len(node_names))
+    listed = np.array(_listed_bases(dss))
+    levels: dict[int, set[float]] = {}
+    for element in elements:
+        for node, kv in rated_kv_to_ground(dss, element):
+            levels.setdefault(int(zone[node]), set()).add(_level(kv, listed))
+    found: dict[str, str] = {}
+    for number, level in levels.items():
+        if len(level) != 1:
+            continue  # several levels: what is there can only be taken as it is
+        kv = level.pop()
+        for node in np.flatnonzero((zone == number) & (np.abs(kv / base - 1.0) > _FAR)).tolist():
+            bus = bus_of(node_names[node])
+            found.setdefault(bus, f"{bus} {_ROOT_3 * kv:.4g} kV, not {_ROOT_3 * base[node]:.4g} kV")
+            base[node] = kv
+    if not found:
+        return base, ()
+    buses = ", ".join(list(found.values())[:5]) + (", ..." if len(found) > 5 else "")
+    return base, (f"base voltages between phases by the windings there, not by calcvoltagebases: {buses}",)
+
+
+def _level(kv: float, listed: Floats) -> float:
+    """The listed base that a rated voltage stands for, else the rated voltage itself [kV]."""
+    off = np.abs(kv / listed - 1.0)
+    return float(listed[off.argmin()]) if off.min(initial=np.inf) < _NEAR else round(kv, 9)
+
+
+def rated_kv_to_ground(dss: OpenDss, element: Element) -> list[tuple[int, float]]:
+    """Nodes at each winding of a transformer, and what its rated voltage means to ground [kV]; else none."""
+    found = []
+    width = len(element.nodes) // len(element.buses)
+    for winding, (kv, is_delta) in enumerate(_windings(dss, element)):
+        nodes = element.nodes[winding * width :][:width]
+        if element.kind == "autotrans":
+            nodes = nodes[: len(element.phases)]  # its series winding ends at the nodes of the next one
+        live = nodes[nodes > 0].tolist()
+        is_single = len(element.phases) == 1 and not is_delta
+        # A series winding is rated for the difference of two levels.
+        if not (is_single and len(live) > 1):
+            found += [(node, kv if is_single else kv / _ROOT_3) for node in live]
+    return found
+
+
+def _windings(dss: OpenDss, element: Element) -> list[tuple[float, bool]]:
+    """Rated voltage of each winding [kV], and whether it is in delta."""
+    if element.kind == "transformer":
+        dss.Transformers.Name(element.name.partition(".")[2])
+        found = []
+        for number in range(len(element.buses)):
+            dss.Transformers.Wdg(number + 1)
+            found.append((dss.Transformers.kV(), dss.Transformers.IsDelta()))
+        return found
+    if element.kind == "autotrans":
+        dss.Circuit.SetActiveElement(element.name)
+        rated = re.findall(r"[\d.eE+-]+", dss.Properties.Value("kvs"))
+        return [(float(kv), False) for kv in rated[: len(element.buses)]]
+    return []
+
+
+def _zones(elements: Sequence[Element], size: int) -> Ints:
+    """Number of the zone of each node ``(N,)``: what conductors join, without transformers."""
+    pairs = [np.zeros((2, 0), dtype=np.intp)]
+    pairs += [element.nodes[np.array(couplings(element))] for element in elements if is_series(element)]
+    joined = np.concatenate(pairs, axis=1)
+    joined = joined[:, (joined > 0).all(axis=0)]
+    graph = sparse.coo_array((np.ones(joined.shape[1]), joined), shape=(size, size))
+    return np.asarray(sparse.csgraph.connected_components(graph, directed=False)[1], dtype=np.intp)
+
+
+def _listed_bases(dss: OpenDss) -> list[float]:
+    """Base voltages to ground that the circuit's description lists [kV]."""
+    command(dss, "get voltagebases")
+    return [float(each) / _ROOT_3 for each in re.findall(r"[\d.eE+-]+", dss.Text.Result()) if float(each) > 0]
+
+
+def _bases_of_buses(dss: OpenDss, buses: set[str]) -> dict[str, float]:
+    base_kv = {}
+    for bus in sorted(buses):
+        dss.Circuit.SetActiveBus(bus)
+        base_kv[bus] = dss.Bus.kVBase()
+        if not base_kv[bus] > 0:
+            raise FeederError(
+                f"bus '{bus}' has no base voltage; "
+                "end the feeder's file with 'set voltagebases=[...]' and 'calcvoltagebases'"
+            )
+    return base_kv
