@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from devices.client.failures import failure, given_way, left_alone, name_of, refusal, unreachable
-from devices.client.frames import EXCEPTION, READS, WRITE_MANY, read_pdu, write_pdu
+from devices.client.frames import EXCEPTION, READ_BITS, READS, WRITE_MANY, read_pdu, write_pdu
 from devices.client.habits import Habits
 from devices.client.pauses import Pauses
 from devices.client.wire import BrokenOff, Closed, Garbled, Silent, Wire, WireError, open_wire
@@ -85,7 +85,7 @@ class Connection:
         self._with_priority.discard(unit)
 
     async def read(self, unit: int, address: int, count: int, function: int = 3) -> bytes:
-        """Read registers.
+        """Read registers, or bits as a register each.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Connection:
         count
             Number of registers, at most 125.
         function
-            3 for holding registers, 4 for input registers.
+            3 for holding registers, 4 for input registers; 1 for coils, 2 for discrete inputs.
 
         Returns
         -------
@@ -109,17 +109,21 @@ class Connection:
             As `devices.errors` explains.
         """
         reply = await self._request(unit, read_pdu(function, address, count))
-        if len(reply) != 2 + 2 * count or reply[1] != 2 * count:
+        size = (count + 7) // 8 if function in READ_BITS else 2 * count
+        if len(reply) != 2 + size or reply[1] != size:
             raise self._counted(
                 MalformedReply(
                     f"{name_of(unit, self.link)} sent {len(reply) - 2} bytes for {count} registers; "
                     "check its profile"
                 )
             )
-        return reply[2:]
+        return _bits(reply[2:], count) if function in READ_BITS else reply[2:]
 
     async def write(self, unit: int, address: int, words: Sequence[int], function: int = WRITE_MANY) -> None:
-        """Write holding registers, all at once or with function 6 one by one; errors as in `read`."""
+        """Write holding registers, all at once or with function 6 one by one; errors as in `read`.
+
+        With function 5 coils, one by one: every number but 0 is on.
+        """
         runs = (
             [(address, words)]
             if function == WRITE_MANY
@@ -128,7 +132,7 @@ class Connection:
         for place, run in runs:
             pdu = write_pdu(function, place, run)
             reply = await self._request(unit, pdu)
-            # Both functions answer with the first five bytes of the request.
+            # All these functions answer with the first five bytes of the request.
             if reply[:5] != pdu[:5]:
                 raise self._counted(
                     MalformedReply(f"{name_of(unit, self.link)} confirmed another write; check its profile")
@@ -285,3 +289,8 @@ class Connection:
         name = type(error).__name__
         self.counts.errors[name] = self.counts.errors.get(name, 0) + 1
         return error
+
+
+def _bits(data: bytes, count: int) -> bytes:
+    """Bits, the lowest of each byte first, as a register each."""
+    return b"".join(((data[k // 8] >> k % 8) & 1).to_bytes(2, "big") for k in range(count))

@@ -10,8 +10,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 EXCEPTION = 0x80
-READS = (3, 4)
-WRITE_ONE, WRITE_MANY = 6, 16
+READ_BITS = (1, 2)
+READS = (*READ_BITS, 3, 4)
+WRITE_COIL, WRITE_ONE, WRITE_MANY = 5, 6, 16
+# Functions whose reply begins as the request does, and may be the same.
+_ECHOED = (WRITE_COIL, WRITE_ONE)
+_COIL_ON = 0xFF00
 # Devices behind TCP answer to these in their own name.
 _ANY_UNIT = (0, 255)
 _HEADER = 7
@@ -54,12 +58,14 @@ class Frames(Protocol):
 
 
 def read_pdu(function: int, address: int, count: int) -> bytes:
-    """Request for registers, by function 3 or 4."""
+    """Request for registers by function 3 or 4, or for bits by function 1 or 2."""
     return struct.pack(">BHH", function, address, count)
 
 
 def write_pdu(function: int, address: int, words: Sequence[int]) -> bytes:
-    """Request to write holding registers: one by function 6, up to 123 by function 16."""
+    """Request to write holding registers, one by function 6 and up to 123 by function 16, or a coil by 5."""
+    if function == WRITE_COIL:
+        return struct.pack(">BHH", function, address, _COIL_ON if words[0] else 0)
     if function == WRITE_ONE:
         return struct.pack(">BHH", function, address, words[0])
     return struct.pack(f">BHHB{len(words)}H", function, address, len(words), 2 * len(words), *words)
@@ -149,8 +155,8 @@ class SerialFrames:
         return None if self._is_echo(start) else body
 
     def _is_echo(self, start: int) -> bool:
-        """Whether it is our own request; a reply to function 6 looks the same, so an echo of it counts."""
-        return self._function != WRITE_ONE and self._pending[start:].startswith(self._sent)
+        """Whether it is our own request; a reply to functions 5 and 6 looks the same, so an echo counts."""
+        return self._function not in _ECHOED and self._pending[start:].startswith(self._sent)
 
 
 def _reply_bytes(head: bytes) -> int:

@@ -91,7 +91,7 @@ class ModbusPort:
     async def release(self, fresh_s: float) -> None:
         """See `devices.ports.InverterPort`."""
         for fresh in (fresh_s, 0.0):
-            has = (await self.unit.map()).places
+            has = await self.unit.places()
             try:
                 await self.unit.command(release(self.unit.profile, has, str(self.endpoint)), fresh)
             except LayoutChanged:
@@ -111,7 +111,7 @@ class ModbusPort:
 
     async def revert_point(self) -> str | None:
         """Point of the time after which it falls back, where it has one that it implements."""
-        has, profile = (await self.unit.map()).places, self.unit.profile
+        has, profile = await self.unit.places(), self.unit.profile
         recipe = choose(profile.commands.set, has, str(self.endpoint))
         if recipe.reverts_after_s is not None:
             return f"timer of {recipe.reverts_after_s:g} s"
@@ -122,7 +122,7 @@ class ModbusPort:
 
     async def holds_fallback(self) -> bool:
         """Whether what it falls back to can be written to it; raises `DeviceError`."""
-        recipe = choose(self.unit.profile.commands.set, (await self.unit.map()).places, str(self.endpoint))
+        recipe = choose(self.unit.profile.commands.set, await self.unit.places(), str(self.endpoint))
         named = tuple(n for batch in recipe.writes for n, what in batch.items() if what == "fallback enable")
         read = await self.unit.read(named) if named else {}
         return any(read.get(name) is not None for name in named)
@@ -151,7 +151,7 @@ class ModbusPort:
     ) -> Applied:
         where, profile = str(self.endpoint), self.unit.profile
         ratings = await self.ratings(fresh_s)
-        has = (await self.unit.map()).places
+        has = await self.unit.places()
         self._beat += 1
         command = set_power(profile, has, ratings, power_kw, valid_s, where, limits, self._beat)
         shown = await self.unit.command(command, fresh_s)

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from devices.client.connection import Connection
 from devices.client.read_back import corrected, differing
+from devices.client.register_access import RegisterAccess
 from devices.endpoint import Endpoint
 from devices.errors import IllegalAddress, LayoutChanged, MissingControl, NotSunSpec, ReadBackMismatch
 from devices.ports import CONSTANT_S
@@ -58,6 +60,7 @@ class Unit:
         self.folder = folder
         self._chains = chains or Chains()
         self._search = Search()
+        self._access = RegisterAccess(connection, endpoint.unit, self.profile.modbus)
         self._map: PointMap | None = None
         self._scale_factors: dict[str, int | None] = {}
         self._scales_read: dict[str, tuple[float, int]] = {}
@@ -87,6 +90,7 @@ class Unit:
             self._scale_factors.clear()
             self._scales_read.clear()
             self._written.clear()
+            self._access.forget()
             self.walks += 1
             chain: Chain = ()
             if self.profile.sunspec:
@@ -99,6 +103,11 @@ class Unit:
                     )
             self._map = point_map(self.endpoint.profile, self.folder, chain)
         return self._map
+
+    async def places(self) -> Mapping[str, Place]:
+        """Points that it has and tells, by name; raises `DeviceError` where it cannot be asked."""
+        found, absent = (await self.map()).places, self._access.absent
+        return {name: found[name] for name in found if name not in absent} if absent else found
 
     async def read(self, names: tuple[str, ...], fresh_s: float = CONSTANT_S) -> dict[str, float | None]:
         """Read numeric points, in as few requests as their places allow.
@@ -151,15 +160,14 @@ class Unit:
         DeviceError
             The device cannot be reached, refuses, or a value does not fit its register.
         """
-        places = (await self.map()).places
+        places = await self.places()
         walks = self.walks
         if missing := command.values.keys() - places.keys():
             raise MissingControl(f"{self.endpoint} has no point {min(missing)}; check its profile")
         names = tuple(name for name in command.values if name not in command.unread)
         if not command.renew or any(not self._is_known(places[name].scale, fresh_s) for name in names):
             plan, replies = await self._replies(names, fresh_s)
-            if self.walks != walks:
-                raise LayoutChanged(f"{self.endpoint} shows other SunSpec models than before; ask again")
+            self._check_layout(names, walks)
             shown = self._decoded(plan, replies)
             if not command.renew and plan.words(replies) == _joined(self._words_of(command, places), names):
                 return shown
@@ -167,8 +175,7 @@ class Unit:
             words = self._words_of(command, places)
             await self._write_all(command, words)
             plan, replies = await self._replies(names, fresh_s)
-            if self.walks != walks:
-                raise LayoutChanged(f"{self.endpoint} shows other SunSpec models than before; ask again")
+            self._check_layout(names, walks)
             shown, back = self._decoded(plan, replies), plan.words(replies)
             wanted = _joined(words, names)
             lacking = {n for n in command.optional if n in back and _is_absent(places[n], back[n])}
@@ -189,6 +196,11 @@ class Unit:
             f"{self.endpoint} rounds what is written to a power beyond its envelope; widen it"
         )
 
+    def _check_layout(self, names: tuple[str, ...], walks: int) -> None:
+        """Raise `LayoutChanged` where a command no longer fits what the device shows."""
+        if self.walks != walks or not self._access.absent.isdisjoint(names):
+            raise LayoutChanged(f"{self.endpoint} shows other points than before; ask again")
+
     async def overwritten(self) -> list[str]:
         """Points that hold other values than `command` left there; raises `DeviceError`."""
         if not self._written:
@@ -205,12 +217,12 @@ class Unit:
         """What was written is no longer expected to stand there."""
         self._written.clear()
 
-    def _remember(self, back: dict[str, bytes], places: dict[str, Place], varying: frozenset[str]) -> None:
+    def _remember(self, back: dict[str, bytes], places: Mapping[str, Place], varying: frozenset[str]) -> None:
         """Note what the device shows after a command, but for times, which may run, and what varies."""
         steady = {name: data for name, data in back.items() if places[name].point.unit not in TIMES}
         self._written.update({name: data for name, data in steady.items() if name not in varying})
 
-    def _words_of(self, command: Command, places: dict[str, Place]) -> list[dict[str, list[int]]]:
+    def _words_of(self, command: Command, places: Mapping[str, Place]) -> list[dict[str, list[int]]]:
         def scale_factor(name: str) -> int | None:
             place = places[name]
             return int(place.point.sf or 0) if place.scale is None else self._scale_factors.get(place.scale)
@@ -220,20 +232,29 @@ class Unit:
 
     async def _write_all(self, command: Command, words: list[dict[str, list[int]]]) -> None:
         for batch in words:
-            for address, run in (await self.map()).runs(batch):
-                await self._write(address, run)
+            try:
+                await self._access.write(await self.map(), batch, command.tolerance)
+            except IllegalAddress:
+                self._map = None
+                raise
             if command.pause_s:
                 await asyncio.sleep(command.pause_s)
 
     async def _replies(self, names: tuple[str, ...], fresh_s: float) -> tuple[Plan, list[bytes]]:
         """Replies of a plan whose models stand where they stood, or were located anew just now."""
         model: str | None = None
-        for _ in range(2):
+        for is_last in (False, True):
             points = await self.map()
-            plan = points.plan(names)
-            if all(self._is_known(field.name, fresh_s) for field in plan.scales):
-                plan = points.plan(names, constants=False)
-            replies = await self._fetch(plan)
+            scales = points.plan(names).scales
+            constants = not all(self._is_known(field.name, fresh_s) for field in scales)
+            try:
+                plan, replies = await self._access.fetch(points, names, constants)
+            except IllegalAddress:
+                self._map = None
+                # SunSpec models may have moved, so that their old places are refused.
+                if is_last or not self.profile.sunspec:
+                    raise
+                continue
             model = plan.moved(replies)
             if model is None:
                 return plan, replies
@@ -253,14 +274,6 @@ class Unit:
         at, connects = self._scales_read.get(scale, (0.0, -1))
         return connects == self.connects and time.monotonic() - at < fresh_s
 
-    async def _fetch(self, plan: Plan) -> list[bytes]:
-        unit, read = self.endpoint.unit, self._connection.read
-        try:
-            return [await read(unit, r.address, r.count, r.function) for r in plan.requests]
-        except IllegalAddress:
-            self._map = None
-            raise
-
     async def _words(self, address: int, count: int) -> list[int]:
         data = await self._connection.read(self.endpoint.unit, address, count)
         return [int.from_bytes(data[k : k + 2], "big") for k in range(0, len(data), 2)]
@@ -270,14 +283,6 @@ class Unit:
         if not self._search.ends_with_silence():
             self._connection.let_through(self.endpoint.unit)
         return await self._words(address, count)
-
-    async def _write(self, address: int, words: list[int]) -> None:
-        function = self.profile.modbus.write_function
-        try:
-            await self._connection.write(self.endpoint.unit, address, words, function)
-        except IllegalAddress:
-            self._map = None
-            raise
 
 
 def _joined(words: list[dict[str, list[int]]], names: tuple[str, ...]) -> dict[str, bytes]:

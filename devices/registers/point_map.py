@@ -40,6 +40,17 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocks:
+    """How registers are read together: at most ``most`` of them, over gaps of at most ``gap``.
+
+    With ``most`` at 0 each point is read alone.
+    """
+
+    most: int
+    gap: int
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """A point within the replies to a plan's requests."""
 
@@ -110,7 +121,8 @@ class PointMap:
     def __init__(self, profile: Profile, chain: Chain) -> None:
         self.profile = profile
         self._spans = _spans_of(chain, profile.nth)
-        self._plans: dict[tuple[tuple[str, ...], bool], Plan] = {}
+        self._blocks = Blocks(profile.modbus.max_registers, profile.modbus.max_gap)
+        self._plans: dict[tuple[tuple[str, ...], bool, Blocks], Plan] = {}
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -120,7 +132,7 @@ class PointMap:
             self._find(name, found)
         return found
 
-    def plan(self, names: tuple[str, ...], constants: bool = True) -> Plan:
+    def plan(self, names: tuple[str, ...], constants: bool = True, blocks: Blocks | None = None) -> Plan:
         """How to read points; those that the device lacks are left out.
 
         Parameters
@@ -129,10 +141,12 @@ class PointMap:
             Points wanted.
         constants
             Whether to read scale factors that never change too.
+        blocks
+            How registers are read together; as the profile says without.
         """
-        key = (names, constants)
+        key = (names, constants, blocks or self._blocks)
         if key not in self._plans:
-            self._plans[key] = self._plan(names, constants)
+            self._plans[key] = self._plan(*key)
         return self._plans[key]
 
     def runs(self, words: Mapping[str, Sequence[int]]) -> list[tuple[int, list[int]]]:
@@ -172,7 +186,7 @@ class PointMap:
             self._find(scale, found)
         found[name] = Place(base + point.at, point, scale)
 
-    def _plan(self, names: tuple[str, ...], constants: bool) -> Plan:
+    def _plan(self, names: tuple[str, ...], constants: bool, blocks: Blocks) -> Plan:
         wanted = {
             name: self.places[name]
             for name in names
@@ -184,7 +198,8 @@ class PointMap:
             if place.scale in self.places and (constants or self.places[place.scale].point.refresh == "poll")
         }
         headers = self._headers(wanted)
-        requests = self._requests([*wanted.values(), *scales.values(), *(place for _, place, _ in headers)])
+        places = [*wanted.values(), *scales.values(), *(place for _, place, _ in headers)]
+        requests = self._requests(places, blocks)
         return Plan(
             tuple(requests),
             tuple(
@@ -209,16 +224,15 @@ class PointMap:
             for model_id, span in spans.items()
         ]
 
-    def _requests(self, places: Sequence[Place]) -> list[Request]:
-        access = self.profile.modbus
+    def _requests(self, places: Sequence[Place], blocks: Blocks) -> list[Request]:
         requests: list[Request] = []
         for function in sorted({self._function(place) for place in places}):
-            spans = [
+            spans = {
                 (place.address, place.address + word_count(place.point))
                 for place in places
                 if self._function(place) == function
-            ]
-            merged = merge_spans(spans, access.max_registers, access.max_gap)
+            }
+            merged = merge_spans(spans, blocks.most, blocks.gap)
             requests += [Request(function, first, last - first) for first, last in merged]
         return requests
 
