@@ -18,8 +18,6 @@ def complaint_about(profile: Profile) -> str | None:
 
 
 def _points_wrong(profile: Profile) -> Iterator[str]:
-    if profile.sunspec and profile.points:
-        yield "a SunSpec profile has no points of its own; name those of the models"
     if profile.corrections and not profile.sunspec:
         yield "corrections are for SunSpec points; correct the points themselves"
     for name in profile.corrections:

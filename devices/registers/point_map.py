@@ -175,14 +175,15 @@ class PointMap:
     def _find(self, name: str, found: dict[str, Place]) -> None:
         point, scale = self.profile.point(name), None
         base = 0
-        if self.profile.sunspec:
+        is_sunspec = self.profile.sunspec and name not in self.profile.points
+        if is_sunspec:
             model_id, _, _ = name.partition(".")
             span = self._spans.get(int(model_id))
             if span is None or point.at + word_count(point) > span.length + 2:
                 return
             base = span.address
         if isinstance(point.sf, str):
-            scale = f"{name.partition('.')[0]}.{point.sf}" if self.profile.sunspec else point.sf
+            scale = f"{name.partition('.')[0]}.{point.sf}" if is_sunspec else point.sf
             self._find(scale, found)
         found[name] = Place(base + point.at, point, scale)
 
@@ -213,7 +214,8 @@ class PointMap:
         """Where the headers of the models of some points stand, and what they hold."""
         if not self.profile.sunspec:
             return []
-        models = dict.fromkeys(int(name.partition(".")[0]) for name in names)
+        own = self.profile.points
+        models = dict.fromkeys(int(name.partition(".")[0]) for name in names if name not in own)
         spans = {model_id: self._spans[model_id] for model_id in models}
         return [
             (

@@ -115,7 +115,10 @@ def _finished(profile: Profile) -> Profile:
         quantity: tuple(text for one in _listed(texts) for text in _without_ranges(one))
         for quantity, texts in profile.quantities.items()
     }
-    return msgspec.structs.replace(profile, points=points, quantities=quantities)
+    corrections = {
+        name: correction for text, correction in profile.corrections.items() for name in _without_ranges(text)
+    }
+    return msgspec.structs.replace(profile, points=points, quantities=quantities, corrections=corrections)
 
 
 def _listed(texts: str | tuple[str, ...]) -> tuple[str, ...]:

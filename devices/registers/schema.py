@@ -168,7 +168,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     required
         Quantities without which a reading is not good.
     points
-        Points at fixed addresses, by name; SunSpec points are named ``model.point`` and need no entry.
+        Points at fixed addresses, by name. SunSpec points are named ``model.point`` and need no entry; a
+        SunSpec device may have points of its own beside them.
     corrections
         What SunSpec points do otherwise than defined.
     nth
@@ -202,7 +203,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def point(self, name: str) -> Point:
         """Point by name; raises ``KeyError``."""
-        if not self.sunspec:
+        if not self.sunspec or name in self.points:
             return self.points[name]
         point, correction = sunspec_point(name), self.corrections.get(name)
         if correction is None:

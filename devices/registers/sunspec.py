@@ -44,8 +44,13 @@ def flat_layout(profile: Profile) -> Layout:
     """Layout of a device with points at fixed addresses."""
     access, points = profile.modbus, profile.points
     end = max((point.at + word_count(point) for point in points.values()), default=0)
-    writes = {access.write_function} if any(point.rw for point in points.values()) else set()
-    return Layout(0, access.length or end, frozenset({access.read_function} | writes), points, {})
+    functions: set[int] = {
+        access.read_function,
+        *(point.function for point in points.values() if point.function),
+    }
+    if any(point.rw for point in points.values()):
+        functions.add(access.write_function)
+    return Layout(0, access.length or end, frozenset(functions), points, {})
 
 
 def sunspec_layout(model_ids: Sequence[int], base: int = BASES[0]) -> Layout:

@@ -1,12 +1,17 @@
 import math
+from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from devices.errors import MissingControl
-from devices.limits import SetPointLimits
-from devices.registers.commands import LONGEST_REVERT_S, release, set_power
+from devices.errors import MissingControl, RangeError
+from devices.limits import SetPointLimits, admissible_kw
+from devices.registers.bounded import exact
+from devices.registers.commands import LONGEST_REVERT_S, choose, command_words, release, set_power
 from devices.registers.models import model
-from devices.registers.profiles import load_profile
+from devices.registers.points import decode
+from devices.registers.profiles import load_profile, shipped_profiles
 from devices.registers.ratings import Ratings
 
 PV, BATTERY = load_profile("sunspec-pv"), load_profile("sunspec-battery")
@@ -123,3 +128,57 @@ def test_a_device_as_ieee_1547_has_it_falls_back_to_within_its_envelope():
     }
     free = set_power(PV, points(704), Ratings(2.0), 2.0, 900.0, "it", limits)
     assert list(free.writes[0]) == ["704.WMaxLimPctRvrtTms"]
+
+
+COMMANDED = [
+    name for name in shipped_profiles() if load_profile(name).points and load_profile(name).commands.set
+]
+edges = st.tuples(st.floats(-100.0, 100.0), st.floats(-100.0, 100.0)).map(sorted)
+
+
+@pytest.mark.parametrize("name", COMMANDED)
+@given(edges_kw=edges, power_kw=st.floats(-1000.0, 1000.0), rating_w=st.integers(1, 100_000))
+@settings(max_examples=100, deadline=None)
+def test_all_words_of_every_makers_command_stand_for_powers_within_the_envelope(
+    name, edges_kw, power_kw, rating_w
+):
+    profile = load_profile(name)
+    low_kw, high_kw = edges_kw
+    limits = SetPointLimits(min_kw=low_kw, max_kw=high_kw)
+    rating_kw = rating_w / 1000.0
+    ratings = Ratings(rating_kw, rating_kw, rating_kw)
+    recipe = choose(profile.commands.set, profile.points, "it", admissible_kw(limits, power_kw))
+    try:
+        command = set_power(profile, profile.points, ratings, power_kw, 900.0, "it", limits)
+        written = command_words(command, profile.points, lambda name: 0, "it")
+    except RangeError:
+        return
+    carried = {name: what for batch in recipe.writes for name, what in batch.items()}
+    powers_kw = []
+    for batch in written:
+        for point_name, words in batch.items():
+            number = decode(profile.point(point_name), words)
+            if carried[point_name] in ("power", "magnitude"):
+                sign = -1 if recipe.when == "charging" else 1
+                powers_kw.append(sign * Fraction(repr(float(number))) / 1000)
+            elif carried[point_name] == "percent of rating":
+                powers_kw.append(Fraction(repr(float(number))) * exact(rating_kw) / 100)
+    for written_kw in powers_kw:
+        assert exact(low_kw) <= written_kw <= exact(high_kw), (command.values, recipe.when)
+    assert powers_kw or recipe.when == "idle"
+
+
+def test_a_heartbeat_is_another_number_each_time(tmp_path):
+    (tmp_path / "beating.toml").write_text(
+        'title = "Beating"\nkind = "pv"\nsource = "none"\n[quantities]\np_kw = "power"\n[points]\n'
+        'power = { at = 0, type = "uint16", unit = "W" }\n'
+        'limit = { at = 1, type = "uint16", unit = "W", rw = true }\n'
+        'alive = { at = 2, type = "uint16", rw = true, limits = [1, 3] }\n'
+        '[[commands.set]]\nwrites = [{ limit = "power", alive = "heartbeat" }]\n'
+        "reverts_after_s = 20\npause_s = 0.5\n"
+        "[[commands.release]]\nwrites = [{ alive = 0 }]\n"
+    )
+    profile = load_profile("beating", tmp_path)
+    commands = [set_power(profile, profile.points, Ratings(5.0), 1.0, 0.0, "it", beat=k) for k in range(5)]
+    assert [command.values["alive"] for command in commands] == [1, 2, 3, 1, 2]
+    assert {(c.revert_s, c.pause_s, c.unverified) for c in commands} == {(20.0, 0.5, frozenset({"alive"}))}

@@ -18,6 +18,7 @@ POINTS = [
     (profile, name, point)
     for profile in shipped_profiles()
     for name, point in load_profile(profile).points.items()
+    if point.type == "float32"
 ]
 INTEGER_POINTS = [entry for entry in POINTS if entry[2].type in INTEGERS]
 FLOAT_POINTS = [entry for entry in POINTS if entry[2].type == "float32"]
