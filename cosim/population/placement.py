@@ -25,12 +25,16 @@ from devices.sources.schema import SourceProfile
 
 @dataclass(frozen=True)
 class ExternalDevice:
-    """One device outside the run; ``obeys`` says that its profile has commands."""
+    """One device outside the run.
+
+    ``obeys`` says that its profile has commands, ``unconfirmed`` what of them rests on a single source.
+    """
 
     entry: DeviceEntry
     kind: DeviceKind
     endpoint: Endpoint
     obeys: bool
+    unconfirmed: str = ""
 
     @property
     def is_real(self) -> bool:
@@ -146,7 +150,9 @@ def profile_of(entry: DeviceEntry, folder: Path | None) -> Profile | SourceProfi
 def _external(entry: DeviceEntry, folder: Path | None) -> ExternalDevice:
     profile = profile_of(entry, folder)
     obeys = bool(profile.commands.set) if profile.commands else False
-    return ExternalDevice(entry, profile.kind, parse_endpoint(entry.connect, entry.profile), obeys)
+    unconfirmed = profile.unconfirmed if isinstance(profile, Profile) else ""
+    endpoint = parse_endpoint(entry.connect, entry.profile)
+    return ExternalDevice(entry, profile.kind, endpoint, obeys, unconfirmed)
 
 
 def _owned(people: Population, k: int) -> set[DeviceKind]:
@@ -174,6 +180,11 @@ def _entry_wrong(
         return f"{link} lives in real time; remove clock"
     if new.entry.armed and new.kind != "meter" and not new.obeys:
         return f"armed, but profile {new.entry.profile} only reads; name one with commands"
+    if new.entry.armed and new.unconfirmed and not new.entry.accept_unconfirmed:
+        return (
+            f"armed, but profile {new.entry.profile} leaves unconfirmed {new.unconfirmed}; try that by hand "
+            "and set accept_unconfirmed = true, or only read it"
+        )
     others = [each.endpoint for kinds in found.values() for each in kinds.values()]
     if any(_is_same(new.endpoint, each) for each in others):
         return f"{new.endpoint} is named before; give each device its own"

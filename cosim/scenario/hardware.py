@@ -34,6 +34,13 @@ class DeviceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     armed: Annotated[
         bool, Meta(description="Whether it may be commanded, in a run that is started with `--arm`.")
     ] = False
+    accept_unconfirmed: Annotated[
+        bool,
+        Meta(
+            description="Whether it may be armed although its profile says that some of its commands rest on "
+            "a single source; try it by hand before."
+        ),
+    ] = False
     min_kw: Annotated[
         float, Meta(description="Smallest set-point, + generates; a battery's charging limit.", extra=KW)
     ] = 0.0

@@ -1,4 +1,4 @@
-"""Devices of many makers: from registers as documents have them to readings, and from set-points to registers.
+"""Makers' devices: from registers as documents have them to readings, and from set-points to registers.
 
 Register images are packed here by hand, so a wrong address, type, scale or sign of a profile shows.
 """
@@ -254,7 +254,7 @@ async def test_kostal_is_limited_register_by_register():
 
 async def test_a_device_that_does_not_obey_says_why():
     cells = INVERTERS["solaredge-pv"] | at(61762, "i", 0, low_first=True)
-    device, connected = commanded("solaredge-pv", cells, "pv")
+    _, connected = commanded("solaredge-pv", cells, "pv")
     async with connected as gateway:
         outcome = await ask(gateway, 2.0)
     assert not outcome.ok

@@ -56,6 +56,17 @@ def test_hardware_is_commanded_only_where_run_and_entry_arm_it(arm, armed, writt
     assert (limits.real, limits.armed) == (True, written)
 
 
+def test_what_a_profile_leaves_unconfirmed_is_armed_only_by_a_key_of_its_own(tmp_path):
+    battery = METER + BATTERY.replace("sunspec-battery", "kostal-battery")
+    with pytest.raises(
+        ScenarioError, match=r"profile kostal-battery leaves unconfirmed .* accept_unconfirmed"
+    ):
+        placed(battery + ARMED, tmp_path)
+    placement = placed(battery + ARMED + "accept_unconfirmed = true\n", tmp_path)
+    assert placement.connect(emulated(), arm=True, observe=False).battery_limits.armed
+    assert placed(battery, tmp_path).hardware
+
+
 def test_keys_of_an_entry_are_the_guard_of_its_device(tmp_path):
     keys = "ramp_kw_per_s = 0.5\nwrite_interval_s = 5.0\nrevert_s = 120.0\nsafe_kw = 1.0\n"
     placement = placed(METER + BATTERY + ARMED + keys, tmp_path)
@@ -125,7 +136,7 @@ def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
             r"\[\[devices\]\] 1 \(nobody\): no live prosumer has this name; live are both",
         ),
         (METER.replace("both", "virtual"), "no live prosumer has this name"),
-        (METER.replace("sdm630", "sdm631"), "no profile 'sdm631' among sdm630"),
+        (METER.replace("sdm630", "sdm631"), "no profile 'sdm631' among em24"),
         (METER.replace("tcp:", "udp:"), "is no address of a device"),
         ((METER + PV).replace("both", "battery"), "the prosumer owns no pv"),
         (METER + METER, "its meter is named twice"),
