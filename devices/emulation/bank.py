@@ -41,6 +41,8 @@ class RegisterBank:
         Rows that confirm a write and lose it.
     faces
         What a client reads in place of a row's words, as a function of them, by row.
+    holding
+        Holding registers from address 0 on, by row, of devices that have others there than input registers.
     obeyed
         Words that the physics of a row goes by in place of what clients write, by row.
     listeners
@@ -53,6 +55,7 @@ class RegisterBank:
         self.failing: dict[int, int] = {}
         self.losing_writes: set[int] = set()
         self.faces: dict[int, Face] = {}
+        self.holding: dict[int, NDArray[np.uint16]] = {}
         self.obeyed: dict[int, NDArray[np.uint16]] = {}
         self.listeners: list[Callable[[int, int, int], None]] = []
         self._scale: dict[str, NDArray[np.int64]] = {}
@@ -145,6 +148,13 @@ class RegisterBank:
         image = self.faces[row](self.words[row]) if row in self.faces else self.words[row]
         words: list[int] = image[start : start + count].tolist()
         return words
+
+    def read_holding(self, row: int, address: int, count: int) -> list[int] | None:
+        """Holding registers of one row from an address, where it has such of their own there."""
+        words: list[int] = (
+            self.holding[row][address : address + count].tolist() if row in self.holding else []
+        )
+        return words if len(words) == count else None
 
     def write(self, row: int, address: int, values: list[int]) -> int:
         """Take a client's write to one row; returns 0 or the Modbus exception code."""

@@ -20,7 +20,7 @@ from devices.physics import battery
 from devices.physics.inverter import Motion, ramp
 from devices.physics.meter import Phases
 from devices.registers.columns import scale_factor
-from devices.registers.sunspec import sunspec_layout
+from devices.registers.sunspec import SunSpecPlace, sunspec_layout
 
 Array = NDArray[np.float64]
 BatteryModels = Literal["701", "802"]
@@ -54,6 +54,8 @@ class BatteryUnits:
         Frequency of the grid [Hz].
     models
         Which registers they show besides 120, 121 and 124: 701, 704 and 713, or 103 and 802.
+    place
+        Where the registers begin.
 
     Attributes
     ----------
@@ -66,12 +68,18 @@ class BatteryUnits:
     """
 
     def __init__(
-        self, prosumers: Sequence[EmulatedProsumer], frequency_hz: float, models: BatteryModels = "701"
+        self,
+        prosumers: Sequence[EmulatedProsumer],
+        frequency_hz: float,
+        models: BatteryModels = "701",
+        place: SunSpecPlace = SunSpecPlace(),  # noqa: B008  # frozen
     ) -> None:
         ids = [p.id for p in prosumers]
         self._is_der = models == "701"
         set_points = _SET_POINTS if self._is_der else ()
-        self.bank = RegisterBank(sunspec_layout(MODELS[models]), len(ids), (*set_points, *_BAND_POINTS))
+        self.bank = RegisterBank(
+            sunspec_layout(MODELS[models], place), len(ids), (*set_points, *_BAND_POINTS)
+        )
         self.rating_kw = np.array([p.battery_kw for p in prosumers])
         self.capacity_kwh = np.array([p.battery_kwh for p in prosumers])
         self.efficiency = np.array([p.battery_efficiency for p in prosumers])

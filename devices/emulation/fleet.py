@@ -22,6 +22,7 @@ from devices.emulation.server import MOST_UNITS, Unit
 from devices.endpoint import LiveProsumer
 from devices.physics.grid_support import GridSupport, Terminals
 from devices.physics.meter import Phases, phase_quantities
+from devices.registers.sunspec import SunSpecPlace
 
 __all__ = ["EmulatedProsumer", "Fleet"]
 
@@ -49,6 +50,8 @@ class Fleet:
     pv_models, meter_model, battery_models
         SunSpec models of the PV inverters, see `devices.emulation.pv_face`, of meters that are SunSpec's, and
         of the batteries.
+    place
+        Where registers of SunSpec devices begin.
 
     Attributes
     ----------
@@ -77,6 +80,7 @@ class Fleet:
         pv_models: PvModels = "103",
         meter_model: MeterModel = "203",
         battery_models: BatteryModels = "701",
+        place: SunSpecPlace = SunSpecPlace(),  # noqa: B008  # frozen
     ) -> None:
         if len({p.id for p in prosumers}) != len(prosumers):
             raise ValueError("two emulated prosumers share an id; give each its own")
@@ -90,10 +94,10 @@ class Fleet:
         self.pv_at = np.flatnonzero([p.pv_kw > 0.0 for p in prosumers])
         self.battery_at = np.flatnonzero([p.battery_kw > 0.0 for p in prosumers])
         self.frequency_hz = frequency_hz
-        self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng, profiles, meter_model)
-        self.pv = PvUnits([self.prosumers[k] for k in self.pv_at], frequency_hz, support, pv_models)
+        self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng, profiles, meter_model, place)
+        self.pv = PvUnits([self.prosumers[k] for k in self.pv_at], frequency_hz, support, pv_models, place)
         self.battery = BatteryUnits(
-            [self.prosumers[k] for k in self.battery_at], frequency_hz, battery_models
+            [self.prosumers[k] for k in self.battery_at], frequency_hz, battery_models, place
         )
         self._index = {p.id: k for k, p in enumerate(self.prosumers)}
         self.servers = FleetServers()

@@ -27,7 +27,7 @@ from devices.emulation.server import Unit
 from devices.errors import MapError
 from devices.physics.meter import Phases, count_energy, count_reactive
 from devices.registers.profiles import load_profile
-from devices.registers.sunspec import flat_layout
+from devices.registers.sunspec import SunSpecPlace, flat_layout
 
 Array = NDArray[np.float64]
 _SMALLEST_METER_KW = 30.0
@@ -76,8 +76,8 @@ class MeterUnits:
         Source of errors; needed where there are any.
     profiles
         Folder of the user's profiles.
-    model
-        SunSpec model of the SunSpec meters.
+    model, place
+        SunSpec model of the SunSpec meters, and where their registers begin.
 
     Attributes
     ----------
@@ -108,6 +108,7 @@ class MeterUnits:
         rng: np.random.Generator | None = None,
         profiles: Path | None = None,
         model: MeterModel = "203",
+        place: SunSpecPlace = SunSpecPlace(),  # noqa: B008  # frozen
     ) -> None:
         if rng is None and (accuracy.class_pct or accuracy.noise_pct):
             raise ValueError("meters with errors need a generator; pass rng")
@@ -122,6 +123,7 @@ class MeterUnits:
         self._frequency_hz = frequency_hz
         self._profiles = profiles
         self._model: MeterModel = model
+        self._place = place
         self.hold_counters = False
         self._held: tuple[Array, Array] | None = None
         self._groups = [self._group(name, prosumers) for name in dict.fromkeys(p.meter for p in prosumers)]
@@ -132,16 +134,18 @@ class MeterUnits:
     def _group(self, name: str, prosumers: Sequence[EmulatedProsumer]) -> "_Group":
         """Meters of one profile."""
         at = np.flatnonzero([p.meter == name for p in prosumers])
+        owners = [p for p in prosumers if p.meter == name]
         if name == "sdm630":
-            return _Group(at, sdm630_bank(at.size, self._frequency_hz), show_sdm630)
+            return _Group(at, sdm630_bank(owners, self._frequency_hz), show_sdm630)
         profile = load_profile(name, self._profiles)
         if profile.kind != "meter" or (profile.sunspec and name != "sunspec-meter"):
             raise MapError(f"profile {name} cannot be emulated as a meter; use sunspec-meter or a fixed map")
         if not profile.sunspec:
             return _Group(at, RegisterBank(flat_layout(profile), at.size), partial(show_profile, profile))
-        owners = [p for p in prosumers if p.meter == name]
         largest_kw = np.array([max(_SMALLEST_METER_KW, p.pv_kw + p.battery_kw) for p in owners])
-        bank = sunspec_meter_bank([p.id for p in owners], largest_kw, self._frequency_hz, self._model)
+        bank = sunspec_meter_bank(
+            [p.id for p in owners], largest_kw, self._frequency_hz, self._model, self._place
+        )
         return _Group(at, bank, partial(show_sunspec_meter, self._model))
 
     def unit(self, k: int) -> Unit:

@@ -8,11 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from devices.emulation.bank import RegisterBank
 from devices.emulation.nameplate import put_identity
+from devices.emulation.prosumer import EmulatedProsumer
+from devices.emulation.sdm630_settings import settings
 from devices.physics.meter import Phases, power_factor
 from devices.registers.columns import scale_factor
 from devices.registers.profiles import load_profile
 from devices.registers.schema import QUANTITIES, Profile, conversion
-from devices.registers.sunspec import flat_layout, sunspec_layout
+from devices.registers.sunspec import SunSpecPlace, flat_layout, sunspec_layout
 
 Array = NDArray[np.float64]
 MeterModel = Literal["203", "213"]
@@ -20,22 +22,27 @@ _LETTERS = "ABC"
 _ACC32 = 2.0**32
 
 
-def sdm630_bank(count: int, frequency_hz: float) -> RegisterBank:
-    """Registers of ``count`` SDM630 meters; what the emulator does not measure reads 0."""
-    bank = RegisterBank(flat_layout(load_profile("sdm630")), count)
+def sdm630_bank(prosumers: Sequence[EmulatedProsumer], frequency_hz: float) -> RegisterBank:
+    """Registers of SDM630 meters, ``(n,)``; what the emulator does not measure reads 0."""
+    bank = RegisterBank(flat_layout(load_profile("sdm630")), len(prosumers))
     bank.words[:] = 0
+    bank.holding = {row: settings(p.id, len(p.phases)) for row, p in enumerate(prosumers)}
     bank.put("frequency", frequency_hz)
     return bank
 
 
 def sunspec_meter_bank(
-    ids: Sequence[str], largest_kw: Array, frequency_hz: float, model: MeterModel = "203"
+    ids: Sequence[str],
+    largest_kw: Array,
+    frequency_hz: float,
+    model: MeterModel = "203",
+    place: SunSpecPlace = SunSpecPlace(),  # noqa: B008  # frozen
 ) -> RegisterBank:
     """Registers of SunSpec three-phase meters, of integers (model 203) or floats (213).
 
     Integers have a resolution of power that holds ``largest_kw`` [kW], ``(n,)``.
     """
-    bank = RegisterBank(sunspec_layout((1, int(model))), len(ids))
+    bank = RegisterBank(sunspec_layout((1, int(model)), place), len(ids))
     put_identity(bank, "meter", ids)
     if model == "213":
         bank.put("213.Hz", frequency_hz)

@@ -37,7 +37,7 @@ from devices.physics.grid_support import (
 )
 from devices.physics.inverter import curtail
 from devices.physics.meter import Phases
-from devices.registers.sunspec import sunspec_layout
+from devices.registers.sunspec import SunSpecPlace, sunspec_layout
 
 Array = NDArray[np.float64]
 
@@ -55,6 +55,8 @@ class PvUnits:
         Which grid-support functions are in force.
     models
         Which registers they show: a model of `devices.emulation.pv_face`.
+    place
+        Where the registers begin.
 
     Attributes
     ----------
@@ -72,10 +74,11 @@ class PvUnits:
         frequency_hz: float,
         support: GridSupport,
         models: PvModels = "103",
+        place: SunSpecPlace = SunSpecPlace(),  # noqa: B008  # frozen
     ) -> None:
         ids = [p.id for p in prosumers]
         self.face = face = FACES[models]
-        self.bank = RegisterBank(sunspec_layout(face.models), len(ids), (face.connect, *face.group))
+        self.bank = RegisterBank(sunspec_layout(face.models, place), len(ids), (face.connect, *face.group))
         self.rating_kw = np.array([p.pv_kw for p in prosumers])
         self.efficiency = np.array([p.pv_efficiency for p in prosumers])
         self.support = support

@@ -15,11 +15,12 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.server.base import ModbusBaseServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from devices.emulation.bank import ILLEGAL_FUNCTION, RegisterBank
+from devices.emulation.bank import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, RegisterBank
 from devices.endpoint import Link
 from devices.errors import ServerError
 
 MOST_UNITS = 245
+_READ_HOLDING = 3
 
 # The server logs a traceback for every request to an unknown unit, which clients may send at any time.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
@@ -187,6 +188,12 @@ async def _answer(
     bank = unit.bank
     if unit.row in bank.failing:
         return ExcCodes(bank.failing[unit.row])
+    if function == _READ_HOLDING and unit.row in bank.holding:
+        held = bank.read_holding(unit.row, address, count)
+        if held is None:
+            return ExcCodes(ILLEGAL_ADDRESS)
+        current[address - start : address - start + count] = held
+        return None
     if function not in bank.layout.functions:
         return ExcCodes(ILLEGAL_FUNCTION)
     if written is not None:

@@ -84,7 +84,9 @@ def discovery(
         What it can be told.
     """
     entities = {
-        name: sensor_entity(topics.name, name, f"value_json['values'].{name}") | {"expire_after": expire_s}
+        name: sensor_entity(topics.name, name, f"value_json['values'].{name}")
+        # Not at the root: the number would take it over, and warn of each measurement that it is no number.
+        | {"state_topic": topics.measurement, "expire_after": expire_s}
         for name in quantities
         if name in SENSORS
     }
@@ -108,7 +110,6 @@ def discovery(
     return {
         **about(topics.name, MODELS[kind]),
         "cmps": entities,
-        "state_topic": topics.measurement,
         "availability_topic": topics.availability,
     }
 

@@ -27,6 +27,14 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 @click.option("--profile", help="Profile of its registers.  [default: sdm630, sunspec-pv, sunspec-battery]")
 @click.option("--profiles", type=click.Path(path_type=Path), help="Folder of profiles of one's own.")
 @click.option("--model", default="", metavar="N", help="SunSpec model: 203, 213; 103, 113, 701; 802.")
+@click.option("--base", default="40000", show_default=True, type=click.Choice(["0", "40000", "50000"]))
+@click.option(
+    "--common",
+    default="66",
+    show_default=True,
+    type=click.Choice(["65", "66"]),
+    help="Registers of SunSpec's common model; --base is where its marker stands.",
+)
 @click.option("--tcp", metavar="HOST:PORT", help="Serve Modbus TCP; port 0 takes a free one.")
 @click.option("--rtu", metavar="/dev/ttyX", help="Serve Modbus RTU on a serial port.")
 @click.option("--baud", default=9600, show_default=True, type=click.IntRange(300), help="Of the serial port.")
@@ -35,7 +43,7 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 @click.option("--unit", default=1, show_default=True, type=click.IntRange(1, 247), help="Modbus unit id.")
 @click.option("--meter-unit", type=click.IntRange(1, 247), help="Serve the meter that it lies behind, too.")
 @click.option("--load", default=0.0, type=FiniteRange(), metavar="KW", help="Load behind that meter.")
-@click.option("--mqtt", metavar="mqtt://[USER:PASSWORD@]HOST[:PORT]", help="Speak MQTT too, or alone.")
+@click.option("--mqtt", metavar="mqtt[s]://[USER:PASSWORD@]HOST[:PORT]", help="Speak MQTT.")
 @click.option("--topic", help="Root of its topics.  [default: sharegrid/v1/devices]")
 @click.option("--home-assistant/--no-home-assistant", default=True, help="Announce it to Home Assistant.")
 @click.option("--publish-every", default=5.0, show_default=True, type=FiniteRange(0.1), metavar="S")
@@ -66,6 +74,7 @@ def device(kind: Literal["meter", "inverter", "battery"], **given: Any) -> None:
     from devices.physics.grid_support import GridSupport
     from devices.program.run import DeviceOptions, run_device
     from devices.program.standalone import Nameplate
+    from devices.registers.sunspec import SunSpecPlace
 
     plate = Nameplate(
         name=given["name"] or kind,
@@ -80,6 +89,7 @@ def device(kind: Literal["meter", "inverter", "battery"], **given: Any) -> None:
         nominal_v=given["voltage"],
         frequency_hz=given["frequency"],
         support=GridSupport(volt_var=given["volt_var"], volt_watt=given["volt_watt"]),
+        place=SunSpecPlace(int(given["base"]), 65 if given["common"] == "65" else 66),
     )
     run_device(
         DeviceOptions(
@@ -88,6 +98,7 @@ def device(kind: Literal["meter", "inverter", "battery"], **given: Any) -> None:
             unit=given["unit"],
             meter_unit=given["meter_unit"],
             load_kw=given["load"],
+            serial=(given["baud"], given["parity"], int(given["stop_bits"])),
             mqtt=given["mqtt"],
             topic=given["topic"] or ROOT,
             home_assistant=given["home_assistant"],

@@ -7,28 +7,23 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from broker.client.mqtt import MqttBus, connect
-from broker.errors import BrokerError
 from broker.topics import topic_safe
 from devices.emulation.server import port_of, serve_units, stop_servers
 from devices.endpoint import Link
 from devices.errors import EndpointError
-from devices.mqtt.device import MqttDevice, offline_will
-from devices.mqtt.homeassistant import Control, discovery
 from devices.mqtt.messages import ROOT, DeviceTopics
 from devices.program.power_file import PowerFile
 from devices.program.screen import Screen, screen
+from devices.program.speaker import SpeakerOptions, speak
 from devices.program.standalone import Nameplate, Standalone
-
-_GOODBYE_S = 2.0
-_CONTROLS = {"inverter": "Most generation", "battery": "Power"}
+from devices.program.watchdog import notify, watchdog_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +36,8 @@ class DeviceOptions:
         What the device is.
     links, unit, meter_unit
         Where it speaks Modbus, its unit id, and that of the meter that it lies behind, if it has one.
+    serial
+        Baud rate, parity and stop bits, which a meter shows among its settings.
     mqtt, topic, home_assistant
         Broker, root of the topics, and whether Home Assistant is told.
     power, load_kw
@@ -57,6 +54,7 @@ class DeviceOptions:
     links: tuple[Link, ...] = ()
     unit: int = 1
     meter_unit: int | None = None
+    serial: tuple[int, str, int] = (9600, "N", 1)
     mqtt: str | None = None
     topic: str = ROOT
     home_assistant: bool = True
@@ -96,9 +94,12 @@ async def _run(options: DeviceOptions) -> None:
     device = Standalone(
         options.plate, power, options.state, options.save_s, options.profiles, options.load_kw
     )
+    if device.note:
+        click.echo(device.note, err=True)
     units = {options.unit: device.unit}
     if options.meter_unit is not None:
         units[options.meter_unit] = device.meter
+    device.set_up(options.meter_unit or options.unit, *options.serial)
     ended = _ended_by_signal()
     async with AsyncExitStack() as stack:
         places = []
@@ -107,20 +108,36 @@ async def _run(options: DeviceOptions) -> None:
             stack.push_async_callback(stop_servers, [server])
             place = f"{link.place}:{port_of(server)}" if link.scheme == "tcp" else link.place
             places.append(f"unit {' and '.join(map(str, units))} at {place}")
+        title: list[str] = []
+        is_quiet = options.quiet or not sys.stdout.isatty()
         jobs: list[Coroutine[None, None, None]] = []
         if options.mqtt is not None:
-            speaker = await stack.enter_async_context(_speaker(options, device))
-            jobs += [speaker.serve(), speaker.publish_every(options.publish_s)]
-            places.append(f"{speaker.topics.root}/{speaker.topics.name} at {options.mqtt.rpartition('@')[2]}")
-        title = f"{options.plate.kind} {options.plate.name} ({options.plate.profile}): {', '.join(places)}"
-        shown: Screen | None = None
-        if options.quiet or not sys.stdout.isatty():
-            click.echo(title)
-        else:
-            shown = stack.enter_context(screen(title))
+            speaking = SpeakerOptions(
+                url=options.mqtt,
+                topics=DeviceTopics(options.plate.name, options.topic),
+                home_assistant=options.home_assistant,
+                publish_s=options.publish_s,
+                waits=bool(options.links),
+                on_connected=lambda: _begun(title),
+            )
+            jobs.append(speak(speaking, device))
+            places.append(str(speaking))
+        name = f"{options.plate.kind} {options.plate.name} ({options.plate.profile}): {', '.join(places)}"
+        shown = None if is_quiet else stack.enter_context(screen(name))
+        title += [name] if is_quiet else []
+        if options.links:
+            _begun(title)
         await _until(ended, [*jobs, _live(device, options.step_s, shown)])
+        notify("STOPPING=1")
         device.step()
         device.save()
+
+
+def _begun(title: list[str]) -> None:
+    """Say once where the device is, and that it serves."""
+    while title:
+        click.echo(title.pop())
+    notify("READY=1")
 
 
 def _ended_by_signal() -> asyncio.Event:
@@ -146,71 +163,14 @@ async def _until(ended: asyncio.Event, jobs: list[Coroutine[None, None, None]]) 
 
 async def _live(device: Standalone, step_s: float, shown: Screen | None) -> None:
     began = time.monotonic()
+    watched_s, told_s = watchdog_s(), began
     while True:
         device.step()
+        if watched_s is not None and time.monotonic() - told_s + step_s >= watched_s:
+            # Time passes in the device, which is what a watchdog wants to know.
+            notify("WATCHDOG=1")
+            told_s = time.monotonic()
         if shown is not None:
             since_s = time.monotonic() - began
             shown.show(device.registers.points(), f"running for {since_s:.0f} s; Ctrl-C ends")
         await asyncio.sleep(step_s - (time.monotonic() - began) % step_s)
-
-
-@dataclass
-class _Speaker:
-    """The MQTT side of a device: it goes on measuring whatever the broker does."""
-
-    topics: DeviceTopics
-    mqtt: MqttDevice
-    back: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def serve(self) -> None:
-        await asyncio.gather(self.mqtt.serve(), self._announce_again())
-
-    async def publish_every(self, period_s: float) -> None:
-        while True:
-            try:
-                await self.mqtt.publish()
-            except BrokerError as error:
-                click.echo(f"not published: {error}", err=True)
-            await asyncio.sleep(period_s)
-
-    async def _announce_again(self) -> None:
-        while True:
-            await self.back.wait()
-            self.back.clear()
-            await self.mqtt.announce()
-
-
-@asynccontextmanager
-async def _speaker(options: DeviceOptions, device: Standalone) -> AsyncIterator[_Speaker]:
-    assert options.mqtt is not None
-    topics = DeviceTopics(options.plate.name, options.topic)
-    speakers: list[_Speaker] = []
-    async with connect(
-        options.mqtt,
-        f"device-{options.plate.name}",
-        offline_will(topics),
-        on_reconnect=lambda: speakers[0].back.set() if speakers else None,
-    ) as bus:
-        speakers.append(_Speaker(topics, _mqtt_device(bus, topics, options, device)))
-        try:
-            yield speakers[0]
-        finally:
-            try:
-                async with asyncio.timeout(_GOODBYE_S):
-                    await speakers[0].mqtt.leave()
-            except (TimeoutError, BrokerError) as error:
-                click.echo(f"left without a goodbye to the broker: {error}", err=True)
-
-
-def _mqtt_device(
-    bus: MqttBus, topics: DeviceTopics, options: DeviceOptions, device: Standalone
-) -> MqttDevice:
-    plate = options.plate
-    control = None
-    if plate.kind != "meter":
-        least_kw = -plate.rating_kw if plate.kind == "battery" else 0.0
-        control = Control(_CONTROLS[plate.kind], least_kw, plate.rating_kw)
-    entities = discovery(topics, plate.kind, device.read(), max(10, round(3 * options.publish_s)), control)
-    return MqttDevice(
-        bus, topics, plate.kind, device, device.units(), entities if options.home_assistant else None
-    )

@@ -13,6 +13,7 @@ from devices.emulation.fleet import Fleet
 from devices.emulation.meter_face import MeterModel
 from devices.emulation.prosumer import EmulatedProsumer
 from devices.emulation.pv_face import PvModels
+from devices.emulation.sdm630_settings import settings
 from devices.errors import MapError
 from devices.kinds import DeviceKind
 from devices.physics.grid_support import GridSupport
@@ -21,6 +22,7 @@ from devices.program.local_unit import LocalUnit
 from devices.program.power_file import PowerFile
 from devices.program.state_file import load_state, restore, save_state, snapshot
 from devices.registers.profiles import load_profile
+from devices.registers.sunspec import SunSpecPlace
 
 Kind = Literal["meter", "inverter", "battery"]
 ROLES: dict[Kind, DeviceKind] = {"meter": "meter", "inverter": "pv", "battery": "battery"}
@@ -45,6 +47,8 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
         Phases 1 to 3 that it is connected to, voltage to neutral [V] and frequency [Hz].
     support
         Grid-support functions of an inverter.
+    place
+        Where registers of SunSpec models begin.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Nameplate(msgspec.Struct, frozen=True, kw_only=True):
     nominal_v: float = 230.0
     frequency_hz: float = 50.0
     support: GridSupport = GridSupport()
+    place: SunSpecPlace = SunSpecPlace()
 
     def prosumer(self) -> EmulatedProsumer:
         """Prosumer of a fleet that has this device alone."""
@@ -104,6 +109,8 @@ class Standalone:
         Its registers, as a server shows them and through its profile.
     meter
         Registers of the meter that it lies behind; its own where it is one.
+    note
+        What was wrong with its file, where it goes on from the one before.
 
     Raises
     ------
@@ -130,6 +137,7 @@ class Standalone:
             plate.frequency_hz,
             plate.support,
             profiles=profiles,
+            place=plate.place,
             **_models(plate),
         )
         self._power_kw = power_kw
@@ -139,8 +147,9 @@ class Standalone:
         self._clock = clock
         self._of_day = of_day or _local_time_of_day_s
         remembered = load_state(state, plate.name) if state is not None else None
+        self.note = remembered.note if remembered is not None else ""
         if remembered is not None:
-            restore(self.fleet, remembered)
+            restore(self.fleet, remembered.state)
         self.fleet.meters.hold_counters = state is not None
         self.unit = self.fleet.unit(plate.name, ROLES[plate.kind])
         self.meter = self.fleet.unit(plate.name, "meter")
@@ -150,6 +159,14 @@ class Standalone:
         self._began = self._last = self._saved = clock()
         self.fleet.begin(*self._inputs())
         self.save()
+
+    def set_up(self, node: int, baud: int, parity: str, stop_bits: int) -> None:
+        """Let its meter show the unit id and the settings of its serial line, where it shows any."""
+        bank, row = self.meter.bank, self.meter.row
+        if row in bank.holding:
+            bank.holding[row] = settings(
+                self.plate.name, len(self.plate.phases), node, baud, parity, stop_bits
+            )
 
     def step(self) -> None:
         """Let the time pass that has passed."""

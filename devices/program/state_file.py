@@ -1,5 +1,7 @@
 """What a device remembers over a restart: counters and the charge of its battery, in one small file."""
 
+import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -48,27 +50,42 @@ def restore(fleet: Fleet, state: State) -> None:
     fleet.battery.charged_kwh[:] = state.charged_kwh
 
 
-def load_state(path: Path, name: str) -> State | None:
-    """State in a file, or ``None`` where there is no file yet.
+class Loaded(msgspec.Struct, frozen=True):
+    """State that a device goes on from; ``note`` says what was wrong with the newest file, if anything."""
+
+    state: State
+    note: str = ""
+
+
+def load_state(path: Path, name: str) -> Loaded | None:
+    """State in a file or, where that is damaged or gone, in the one before; ``None`` where there is none yet.
 
     Raises
     ------
     StateFileError
-        The file is damaged, or another device's.
+        Both are damaged, or one is another device's.
     """
+    before = _before(path)
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=State)
-    except FileNotFoundError:
+        found = _read(path)
+    except StateFileError as error:
+        if not before.exists():
+            raise
+        trouble = str(error)
+    else:
+        if found is not None:
+            return Loaded(_own(found, path, name))
+        trouble = f"{path}: is gone"
+    older = _read(before)
+    if older is None:
         return None
-    except (OSError, msgspec.DecodeError) as error:
-        raise StateFileError(f"{path}: is no state of a device ({error}); move it away") from None
-    if state.name != name:
-        raise StateFileError(f"{path}: belongs to {state.name}, not {name}; name another --state")
-    return state
+    written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(before.stat().st_mtime))
+    note = f"{trouble}; goes on from {before.name}, written {written}: counters may have fallen"
+    return Loaded(_own(older, before, name), note)
 
 
 def save_state(path: Path, state: State) -> None:
-    """Replace the file whole, so that a crash leaves the old one or the new one.
+    """Replace the file whole and keep the one before, so that a loss of power leaves one of them.
 
     Raises
     ------
@@ -77,7 +94,36 @@ def save_state(path: Path, state: State) -> None:
     """
     fresh = path.with_name(path.name + ".new")
     try:
-        fresh.write_bytes(msgspec.json.encode(state))
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.encode(state))
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            path.replace(_before(path))
         fresh.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         raise StateFileError(f"{path}: cannot be written ({error.strerror}); check the folder") from None
+
+
+def _before(path: Path) -> Path:
+    return path.with_name(path.name + ".before")
+
+
+def _read(path: Path) -> State | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=State)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise StateFileError(f"{path}: is no state of a device ({error}); move it away") from None
+
+
+def _own(state: State, path: Path, name: str) -> State:
+    if state.name != name:
+        raise StateFileError(f"{path}: belongs to {state.name}, not {name}; name another --state")
+    return state

@@ -5,6 +5,7 @@ its ID and length, then an end marker. `devices.registers.discovery` finds out w
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -30,6 +31,16 @@ class Layout(msgspec.Struct, frozen=True):
     fixed: dict[int, int]
 
 
+class SunSpecPlace(msgspec.Struct, frozen=True):
+    """Where an emulated device begins: address of its marker, and length of its common model, 65 or 66."""
+
+    base: int = BASES[0]
+    common_length: Literal[65, 66] = 66
+
+
+_USUAL = SunSpecPlace()
+
+
 class Span(msgspec.Struct, frozen=True):
     """Place of one model: address of its ID register, and its length without ID and length."""
 
@@ -53,25 +64,28 @@ def flat_layout(profile: Profile) -> Layout:
     return Layout(0, access.length or end, frozenset(functions), points, {})
 
 
-def sunspec_layout(model_ids: Sequence[int], base: int = BASES[0]) -> Layout:
+def sunspec_layout(model_ids: Sequence[int], place: SunSpecPlace = _USUAL) -> Layout:
     """Layout of a SunSpec device that serves the given models in this order.
 
     Parameters
     ----------
     model_ids
         Models after one another; the first is 1 by the standard.
-    base
-        Address of the marker, one of `BASES`.
+    place
+        Where it begins, and how long its common model is.
     """
     points: dict[str, Point] = {}
     fixed = dict(enumerate(MARKER))
     start = len(MARKER)
     for model_id in model_ids:
         described = model(model_id)
-        fixed |= {start: model_id, start + 1: described.length}
+        length = place.common_length if model_id == 1 else described.length
+        fixed |= {start: model_id, start + 1: length}
         for name, point in described.points.items():
+            if point.at + word_count(point) > length + 2:
+                continue  # A common model of 65 registers lacks the padding.
             sf = f"{model_id}.{point.sf}" if isinstance(point.sf, str) else point.sf
             points[f"{model_id}.{name}"] = msgspec.structs.replace(point, at=start + point.at, sf=sf)
-        start += described.length + 2
+        start += length + 2
     fixed |= {start: END, start + 1: 0}
-    return Layout(base, start + 2, frozenset({3, 6, 16}), points, fixed)
+    return Layout(place.base, start + 2, frozenset({3, 6, 16}), points, fixed)

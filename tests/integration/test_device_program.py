@@ -1,10 +1,13 @@
 """``sharegrid device`` as a process of its own: Modbus TCP and RTU, MQTT, Home Assistant, memory, goodbye."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
+import struct
 import sys
 import time
 import tty
@@ -15,7 +18,9 @@ import pytest
 from broker.client.mqtt import connect
 from broker.messages import DeviceSetPoint
 from broker.server.choose import open_broker
-from devices.endpoint import LiveProsumer, parse_endpoint, tcp
+from devices.client.connection import Connection
+from devices.endpoint import Link, LiveProsumer, parse_endpoint, tcp
+from devices.errors import IllegalAddress, IllegalFunction
 from devices.gateway.gateway import Gateway
 from devices.limits import SetPointLimits
 from devices.mqtt.messages import DeviceTopics
@@ -25,10 +30,14 @@ DEVICE = (sys.executable, "-W", "error", "-c", "from cosim.cli import main; main
 
 
 @asynccontextmanager
-async def running(*options):
+async def running(*options, **environment):
     """A device process; gives it and its first line."""
     process = await asyncio.create_subprocess_exec(
-        *DEVICE, *options, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *DEVICE,
+        *options,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | environment,
     )
     try:
         line = await asyncio.wait_for(process.stdout.readline(), 20.0)
@@ -293,6 +302,109 @@ async def test_counters_never_fall_whatever_ends_the_process(tmp_path):
     assert shown[-1] > 0.3
     # Registers hold 24 bits of it.
     assert json.loads(state.read_text())["import_kwh"] >= shown[-1] - 1e-6
+
+
+async def test_modbus_is_served_though_the_broker_is_away_and_mqtt_when_it_comes(mosquitto_installed):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ("--tcp", "127.0.0.1:0", "--mqtt", f"mqtt://127.0.0.1:{port}", "--publish-every", "0.2")
+    async with running("meter", "--name", "m1", "--power", "1.5", *options) as (pi, line):
+        assert (await read_once(meter=tcp("127.0.0.1", port_in(line), 1, "sdm630"))).p_kw == 1.5
+        warning = await asyncio.wait_for(pi.stderr.readline(), 10.0)
+        assert b"no MQTT yet, trying again: no MQTT broker answers" in warning
+        broker = await asyncio.create_subprocess_exec(
+            "mosquitto", "-p", str(port), stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            meter = parse_endpoint(f"mqtt://127.0.0.1:{port}/m1", "sharegrid-meter")
+
+            async def told():
+                return (await read_once(meter=meter)).p_kw == 1.5
+
+            await until(told, 20.0)
+            assert await ended(pi) == (0, "")
+        finally:
+            broker.terminate()
+            await broker.wait()
+
+
+async def test_a_device_goes_on_from_the_copy_before_and_says_so(tmp_path):
+    state = tmp_path / "m.json"
+    options = ("meter", "--tcp", "127.0.0.1:0", "--power", "3600", "--state", str(state), "--step", "0.05")
+    async with running(*options, "--save-every", "0.1") as (pi, _):
+        await asyncio.sleep(0.5)
+        assert await ended(pi) == (0, "")
+    before = json.loads((tmp_path / "m.json.before").read_text())["import_kwh"]
+    assert before > 0.0
+    state.write_bytes(b"\0" * 200)  # as a file system leaves a file behind that was not written out
+    async with running(*options) as (pi, line):
+        reading = await read_once(meter=tcp("127.0.0.1", port_in(line), 1, "sdm630"))
+        assert reading.import_kwh >= before - 1e-6
+        returncode, errors = await ended(pi)
+        assert returncode == 0
+        assert "is no state of a device" in errors
+        assert "goes on from m.json.before, written 20" in errors
+
+
+async def test_an_sdm630_shows_how_it_is_set(tmp_path):
+    options = ("--tcp", "127.0.0.1:0", "--unit", "7", "--baud", "19200", "--parity", "E", "--phases", "2")
+    async with running("meter", *options) as (pi, line):
+        connection = Connection(Link("tcp", "127.0.0.1", port_in(line)))
+        try:
+
+            async def setting(address):
+                return struct.unpack(">f", await connection.read(7, address, 2, 3))[0]
+
+            assert [await setting(k) for k in (0x02, 0x0A, 0x12, 0x14, 0x1C)] == [60.0, 1.0, 1.0, 7.0, 3.0]
+            with pytest.raises(IllegalAddress):
+                await setting(0x100)
+            with pytest.raises(IllegalFunction):
+                await connection.write(7, 0x14, [0x4100, 0])
+        finally:
+            await connection.close()
+        assert await ended(pi) == (0, "")
+
+
+@pytest.mark.parametrize("kind", ["inverter", "battery", "meter"])
+async def test_sunspec_devices_may_begin_elsewhere_and_have_a_shorter_common_model(kind):
+    profiles = {"inverter": "sunspec-pv", "battery": "sunspec-battery", "meter": "sunspec-meter"}
+    options = ("--tcp", "127.0.0.1:0", "--base", "0", "--common", "65", "--profile", profiles[kind])
+    async with running(kind, *options, "--power", "2.5") as (pi, line):
+        port = port_in(line)
+        connection = Connection(Link("tcp", "127.0.0.1", port))
+        head = struct.unpack(">4H", await connection.read(1, 0, 4))
+        await connection.close()
+        assert head == (0x5375, 0x6E53, 1, 65)
+        role = {"inverter": "pv"}.get(kind, kind)
+        places = {"meter": tcp("127.0.0.1", 1, 1, "sdm630")} | {
+            role: tcp("127.0.0.1", port, 1, profiles[kind])
+        }
+        reading = await read_once(**places)
+        state = reading if kind == "meter" else reading.devices[0]
+        assert (state.quality, state.p_kw) == ("good", 0.0 if kind == "battery" else 2.5)
+        assert await ended(pi) == (0, "")
+
+
+async def test_systemd_hears_that_a_device_is_ready_alive_and_about_to_end(tmp_path):
+    place = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(place))
+        heard.setblocking(False)
+        said = []
+
+        async def alive():
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    said.append(heard.recv(100).decode())
+            return said.count("WATCHDOG=1") >= 2
+
+        environment = {"NOTIFY_SOCKET": str(place), "WATCHDOG_USEC": "400000"}
+        async with running("meter", "--tcp", "127.0.0.1:0", "--step", "0.05", **environment) as (pi, _):
+            await until(alive)
+            assert await ended(pi) == (0, "")
+        await alive()
+        assert said[0] == "READY=1"
+        assert said[-1] == "STOPPING=1"
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ def _entity_complaints(entity, config):
             found.append(f"{entity['state_class']} is no state class of {kind}")
         if not {"state_topic"} & (entity.keys() | config.keys()):
             found.append("a sensor needs a state topic")
+    elif "state_topic" in config:
+        found.append("a number takes the root's state topic for its own, and warns of what is no number")
     elif "command_topic" not in entity or not entity["min"] < entity["max"]:
         found.append("a number needs a command topic and a range")
     return found

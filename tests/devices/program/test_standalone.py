@@ -224,6 +224,23 @@ def test_a_damaged_memory_is_not_overwritten(tmp_path, content, says):
     assert path.read_text() == content
 
 
+@pytest.mark.parametrize("loss", ["gone", "empty", "half"])
+def test_a_lost_memory_is_taken_from_the_one_before(tmp_path, loss):
+    state, clock = tmp_path / "s.json", Clock()
+    device = Standalone(plate(), 3.6, state, save_every_s=10.0, clock=clock)
+    after(device, clock, 10.0)
+    after(device, clock, 10.0)
+    whole = state.read_bytes()
+    if loss == "gone":
+        state.unlink()
+    else:
+        state.write_bytes(b"" if loss == "empty" else whole[: len(whole) // 2])
+    again = Standalone(plate(), 3.6, state, clock=clock)
+    assert again.read()["import_kwh"] == pytest.approx(10 * 3.6 / 3600.0)
+    assert "goes on from s.json.before" in again.note
+    assert Standalone(plate(), 3.6, state, clock=clock).note == ""
+
+
 def test_the_memory_of_another_device_is_refused(tmp_path):
     path = tmp_path / "s.json"
     Standalone(plate(), state=path)
