@@ -16,13 +16,13 @@ from cosim.feeder.linear import Limits
 
 Ints = NDArray[np.intp]
 
-NEAR_PU = 0.005
+NEAR_PU = 0.002
 """A voltage this near to its limit is watched [pu]."""
 
-NEAR_LOADING = 0.9
+NEAR_LOADING = 0.95
 """So is a current of this share of its rating."""
 
-WORST, NEIGHBOURHOODS = 40, 120
+WORST, NEIGHBOURHOODS = 20, 60
 """Most voltages, and most currents, that one state adds: the nearest to their limits, and those of each of so
 many neighbourhoods."""
 
