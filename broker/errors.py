@@ -5,7 +5,8 @@ BrokerError              (a SharegridError)
 ├── BrokerRefused        the broker answers and says no (credentials, a topic)
 ├── BrokerStartError     a broker of our own did not start (missing program, busy port)
 ├── BrokerAddressError   the text given as a broker is not one
-└── BusClosed            a bus was used after its connection was given up
+├── BusClosed            a bus was used after its connection was given up
+└── MessageTooLarge      a message has more bytes than any receiver takes
 
 Each message is one line: what went wrong, where, and what to do about it.
 """
@@ -35,3 +36,7 @@ class BrokerAddressError(BrokerError):
 
 class BusClosed(BrokerError):
     """A bus was used after it had been closed."""
+
+
+class MessageTooLarge(BrokerError):
+    """A message has more bytes than may be sent."""

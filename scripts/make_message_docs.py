@@ -53,6 +53,11 @@ fields and wrong types are refused. Every message carries this header:
   a duplicate and is dropped; another one with a number that was used is a conflict and is refused; a skipped
   number is a gap and flags the interval; a message of a past tick is late.
 - Only `availability` is retained. Any other kind that arrives retained is refused.
+- No message has more than 64 MiB; a sender that is asked for one fails by an error that names topic and
+  size. Beyond 512 KiB a message travels in parts on its own topic, so that brokers with small packets carry
+  it. Each part has a head of 24 bytes, big-endian: the mark `00 70 61 72 74 00 00 01`, which no JSON begins
+  with, 8 bytes that are the message's own, the part's number from 0 and how many there are, 4 bytes each. A
+  receiver puts the parts together, in any order, before anything else looks at the message.
 - QoS 1 delivers at least once; the numbers make it once. Order between topics is never relied upon.
 - A service that refuses a message says so on `rejected`, with the topic and the reason. What is checked, and
   in which order, is in [architecture.md](architecture.md#the-door).

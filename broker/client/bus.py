@@ -62,6 +62,8 @@ class Bus(Protocol):
             The connection was lost and did not come back in time.
         BusClosed
             The bus had been closed.
+        MessageTooLarge
+            The body has more bytes than may be sent (`broker.client.parts`); nothing was.
         """
 
     async def subscribe(self, *filters: str) -> None:

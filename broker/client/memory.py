@@ -12,6 +12,7 @@ from enum import Enum
 
 from broker.client.bus import Received, Will
 from broker.client.filters import matches
+from broker.client.parts import check_size
 from broker.errors import BrokerRefused, BusClosed
 
 
@@ -48,6 +49,7 @@ class MemoryBus:
             raise ValueError(
                 f"cannot publish on {topic!r} at QoS {qos}; wildcards and QoS 2 are not for this"
             )
+        check_size(topic, payload, retain=retain)
         self.broker.publish(topic, payload, retain=retain)
         await asyncio.sleep(0)
 

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -18,6 +19,7 @@ from broker.address import Address, parse_address
 from broker.client.bus import Received, Will
 from broker.client.filters import matches
 from broker.client.link import PUBLISHES_UNDER_WAY, Link, open_link
+from broker.client.parts import Assembler, check_size, packets
 from broker.errors import BrokerRefused, BrokerUnreachable, BusClosed
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,9 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _TURN = 64
+# No broker drops a connection over a packet of this size; over a larger one it may, each time anew.
+_SMALL_BYTES = 16 * 2**10
+_MOST_LOSSES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class MqttBus:
         self._patience_s = patience_s
         self._filters: dict[str, None] = {}
         self._inbox: asyncio.Queue[Received | None] = asyncio.Queue()
+        self._assembler = Assembler()
         self._link: Link | None = None
         self._linked = asyncio.Event()
         self._away_since_s = 0.0
@@ -73,11 +79,13 @@ class MqttBus:
         )
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Hand a message to the broker (see `broker.client.bus.Bus`)."""
-        async with self._slots:
-            await self._call(
-                lambda link, deadline: link.publish(topic, payload, qos, retain=retain, deadline=deadline)
-            )
+        """Hand a message to the broker, a large one in parts (see `broker.client.bus.Bus`)."""
+        check_size(topic, payload, retain=retain)
+        for packet in packets(payload):
+            size = len(packet)
+            lost_at = f"a packet of {size:,} bytes on {topic}" if size > _SMALL_BYTES else ""
+            async with self._slots:
+                await self._call(partial(_publish, topic, packet, qos, retain), lost_at)
         self._published += 1
 
     async def subscribe(self, *filters: str) -> None:
@@ -142,8 +150,10 @@ class MqttBus:
         # amqtt sends a new client what is retained under other clients' filters.
         if message.retain and not any(matches(wanted, topic) for wanted in self._filters):
             return
-        self._received += 1
-        self._inbox.put_nowait(Received(topic, message.payload, message.retain))
+        payload = self._assembler.take(topic, message.payload)
+        if payload is not None:
+            self._received += 1
+            self._inbox.put_nowait(Received(topic, payload, message.retain))
 
     def _leave(self, link: Link) -> None:
         if self._link is link:
@@ -161,7 +171,12 @@ class MqttBus:
             except (aiomqtt.MqttError, BrokerRefused) as error:
                 log.info("%s cannot reach %s: %s", self.client_id, self.address, error)
 
-    async def _call(self, do: Callable[[Link, float], Awaitable[None]]) -> None:
+    async def _call(self, do: Callable[[Link, float], Awaitable[None]], lost_at: str = "") -> None:
+        """Do something over the present link, and again over the next where it is lost.
+
+        ``lost_at`` says in words what a broker may have dropped the connection for; it is not tried for ever.
+        """
+        losses = 0
         while not self._closed:
             link = self._link
             if link is None:
@@ -176,6 +191,12 @@ class MqttBus:
             except aiomqtt.MqttError:
                 self._repeated += 1
                 self._leave(link)
+                losses += 1
+                if lost_at and losses == _MOST_LOSSES:
+                    raise BrokerRefused(
+                        f"{self.address} dropped the connection {losses} times at {lost_at}; "
+                        "let the broker take larger packets (max_packet_size)"
+                    ) from None
         raise BusClosed(f"the bus of {self.client_id} at {self.address} is closed; open a new one")
 
     async def _wait_for_link(self) -> None:
@@ -187,6 +208,10 @@ class MqttBus:
             raise BrokerUnreachable(
                 f"{self.address} has been away for {self._patience_s:g} s; see that the broker runs"
             ) from None
+
+
+async def _publish(topic: str, packet: bytes, qos: int, retain: bool, link: Link, deadline: float) -> None:
+    await link.publish(topic, packet, qos, retain=retain, deadline=deadline)
 
 
 async def _first_link(bus: MqttBus, patience_s: float) -> Link:

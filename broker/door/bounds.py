@@ -9,15 +9,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from broker.client.parts import LARGEST_BYTES
 from broker.messages import Declaration, Role
 from broker.messages.declaration import Size
 from broker.messages.fields import Unit
 
 Indices = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
-
-LARGEST_BYTES = 64 * 2**20
-"""No message is larger, however large the run; our own brokers do not carry more."""
 
 _BASE_BYTES = 64 * 2**10
 _PARTY_BYTES = 8 * 2**10

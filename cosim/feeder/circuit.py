@@ -30,6 +30,10 @@ class PowerFlowError(SharegridError):
     """The AC power flow did not converge, or a voltage collapsed, for the injections it was given."""
 
 
+class FeederStopped(SharegridError):
+    """Whoever asked for a power flow no longer waits for it."""
+
+
 @dataclass(frozen=True)
 class LamSite:
     """Where a LAM attaches to the feeder.

@@ -6,6 +6,7 @@ and gives the same bits for the same injections and taps whatever was solved bef
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Event
 
 from cosim.feeder import controls, ieee123
 from cosim.feeder.circuit import (
@@ -71,8 +72,10 @@ class Feeder:
         sites: Sequence[LamSite] | None = None,
         changes: Sequence[str] = (),
         opened: OpenCircuit | None = None,
+        stopped: Event | None = None,
     ) -> None:
         self._master = master
+        self._stopped = stopped or Event()
         self._sites: Sequence[LamSite] | None = sites
         opened = opened or open_circuit(master)
         dss = self._dss = opened.dss
@@ -89,7 +92,7 @@ class Feeder:
         spot_kw = circuit.attachment.spot_kw
         spot_kvar = spot_kw * circuit.attachment.tan_phi
         self._at = controls.positions(dss)
-        self._solver = Solver(dss, circuit)
+        self._solver = Solver(dss, circuit, self._stopped)
         self._exact = ExactModel(dss, circuit, self._solver.base_v)
         choose_tolerance(dss)
         self._solver.renew()
@@ -219,7 +222,7 @@ class Feeder:
 
     def changed(self, changes: Sequence[str]) -> "Feeder":
         """The feeder opened anew, with a changed circuit and its controls as described."""
-        return Feeder(self._master, self._sites, changes)
+        return Feeder(self._master, self._sites, changes, stopped=self._stopped)
 
     @translated(FeederError, "feeder")
     def closing(self, name: str) -> tuple[str, ...]:
@@ -231,6 +234,13 @@ class Feeder:
         phases = range(1, element.NumPhases() + 1)
         is_open = [any(element.IsOpen(terminal, phase) for phase in phases) for terminal in (1, 2)]
         return tuple(f"close line.{name} {terminal}" for terminal in (1, 2) if is_open[terminal - 1])
+
+    def stop(self) -> None:
+        """Let the next power flow, here and in feeders that `changed` gave, raise `FeederStopped`.
+
+        The one call that may come from another thread.
+        """
+        self._stopped.set()
 
     def positions(self) -> Positions:
         """Where regulators and switched capacitors stand."""

@@ -46,6 +46,8 @@ class FeederOwner:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # A long piece of work that was given up must not keep the process.
+        self._owned.stop()
         try:
             # Behind whatever calls were given up: the feeder ends in the thread in which it lived.
             await self._call(self._release)

@@ -42,6 +42,9 @@ class Sleeper:
         time.sleep(0.2)
         return self.made_in, threading.get_ident()
 
+    def stop(self):
+        """Nothing to stop."""
+
 
 async def test_the_event_loop_is_never_blocked():
     ticks = 0
@@ -104,6 +107,20 @@ async def test_a_feeder_that_cannot_be_built_is_refused_on_entry():
     with pytest.raises(FeederError, match="not found"):
         async with FeederOwner(lambda: Feeder("nowhere.dss")):
             pass
+
+
+async def test_an_owner_that_leaves_does_not_wait_for_long_work():
+    def work(feeder: Feeder) -> None:
+        begun.set()
+        feeder.differences(feeder.layout.spot_kw, 0 * feeder.layout.spot_kw)
+        finished.append(True)
+
+    begun, finished = threading.Event(), []
+    async with FeederOwner(Feeder) as owner:
+        working = asyncio.create_task(owner.perform(work))
+        await asyncio.to_thread(begun.wait)
+        working.cancel()
+    assert not finished
 
 
 async def test_use_outside_its_block_is_refused():

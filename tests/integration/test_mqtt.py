@@ -2,12 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
 from broker.client.bus import Bus, Received, Will
 from broker.client.mqtt import connect
+from broker.errors import BrokerRefused
+from broker.server import mosquitto
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 
@@ -70,6 +74,41 @@ async def test_no_will_after_a_goodbye(broker: BrokerHandle) -> None:
             pass
         await watcher.publish("end", b"")
         assert [message.topic for message in await read(watcher, 1)] == ["end"]
+
+
+@pytest.fixture
+async def narrow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[int], Awaitable[str]]]:
+    """Starts a Mosquitto that takes packets of a size and no larger."""
+    async with AsyncExitStack() as stack:
+
+        async def start(most_bytes: int) -> str:
+            def config(port: int, *, root: bool) -> str:
+                return re.sub(r"max_packet_size \d+", f"max_packet_size {most_bytes}", wide(port, root=root))
+
+            wide = mosquitto.config
+            monkeypatch.setattr(mosquitto, "config", config)
+            return (await stack.enter_async_context(mosquitto.mosquitto())).url
+
+        yield start
+
+
+@pytest.mark.usefixtures("mosquitto_installed")
+async def test_large_messages_pass_a_broker_of_small_packets_in_parts(narrow) -> None:
+    url, payload = await narrow(600_000), os.urandom(5_000_000)
+    async with connect(url, "one") as one, connect(url, "two") as two:
+        await two.subscribe("big", "small")
+        await one.publish("big", payload)
+        await one.publish("small", b"after")
+        assert [message.payload for message in await read(two, 2)] == [payload, b"after"]
+        assert (one.counts.published, one.counts.reconnects, two.counts.received) == (2, 0, 2)
+
+
+@pytest.mark.usefixtures("mosquitto_installed")
+async def test_a_packet_that_a_broker_drops_again_and_again_is_an_error(narrow) -> None:
+    async with connect(await narrow(100_000), "one") as one:
+        with pytest.raises(BrokerRefused, match="connection 5 times at a packet of 200,000 bytes on big"):
+            await one.publish("big", bytes(200_000))
+        await one.publish("small", b"still here")
 
 
 async def test_five_megabytes(broker: BrokerHandle) -> None:

@@ -1,11 +1,12 @@
 """AC power flow of given net powers on a wired circuit, with the same bits whatever was solved before."""
 
 import math
+from threading import Event
 
 import numpy as np
 
 from cosim.feeder.api import OpenDss
-from cosim.feeder.circuit import AcState, Floats, PowerFlowError
+from cosim.feeder.circuit import AcState, FeederStopped, Floats, PowerFlowError
 from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
 
@@ -25,6 +26,8 @@ class Solver:
     ----------
     dss, circuit
         The context and what hangs on it.
+    stopped
+        Set, from any thread, once nobody waits for solutions any more.
 
     Attributes
     ----------
@@ -34,9 +37,10 @@ class Solver:
         Base voltages between the terminals that are judged ``(n,)`` [V].
     """
 
-    def __init__(self, dss: OpenDss, circuit: LamCircuit) -> None:
+    def __init__(self, dss: OpenDss, circuit: LamCircuit, stopped: Event) -> None:
         survey = circuit.survey
         self._dss = dss
+        self._stopped = stopped
         self._attachment = circuit.attachment
         self._ends = circuit.attachment.winding_ends.T
         self._winding_base_v = 1e3 * survey.base_kv[circuit.attachment.winding_ends].max(axis=1)
@@ -79,9 +83,13 @@ class Solver:
         ------
         PowerFlowError
             No convergence, or a voltage is zero, not a number or far outside any operation.
+        FeederStopped
+            Nobody waits for it any more.
         ValueError
             As `inject`.
         """
+        if self._stopped.is_set():
+            raise FeederStopped("the feeder is being closed; open it anew")
         if self._dss.YMatrix.SystemYChanged():
             self.renew()
         self.inject(net_kw, net_kvar)
