@@ -79,6 +79,10 @@ class Network:
     voltage: Bools | None = None
     name: tuple[str, ...] = field(default=())
 
+    def row_name(self, row: int) -> str:
+        """Name of a row for messages."""
+        return self.name[row] if self.name else str(row)
+
     @property
     def is_voltage(self) -> Bools:
         """Rows that are voltages, ``(r,)``."""

@@ -82,7 +82,7 @@ def explain(
             f"power balance with the grid's {side} limit of {limit:.6g} kW", float(missed[0]), others=others
         )
     row = worst - 1
-    name = network.name[row] if network.name else str(row)
+    name = network.row_name(row)
     side, limit = ("upper", network.upper[row]) if is_above else ("lower", network.lower[row])
     amount = float(missed[worst] * row_scale(network)[row])
     return Infeasible(

@@ -18,7 +18,7 @@ from market.rounds.estimates import Form, estimate_for
 from market.rounds.lam_level import LAM_ROUNDS, SAME_KW, Answers, LamLevel, Question, share_rest
 from market.rounds.tally import Tally
 from market.rounds.wam_level import WAM_ROUNDS, WamLevel
-from market.solver.wam import WamClearing, clear_wam
+from market.solver.wam import LimitPrices, WamClearing, clear_wam
 
 Loop = Literal["nested", "single"]
 
@@ -132,6 +132,7 @@ class _Rounds:
         believed = estimate_for(form, wide, low, high, self.start, secants=secants)
         self.wam = WamLevel(believed, self.every.size)
         self.trade_kw = np.zeros(case.demand_kw.size)
+        self.limit_prices: LimitPrices | None = None
         self.tally = Tally()
         # Ranges are told once, with the first bid of each sender.
         self.tally.numbers += 2 * (case.demand_kw.size + self.every.size)
@@ -171,7 +172,8 @@ class _Rounds:
 
     def _clear(self, curves: Curves) -> WamClearing:
         case = self.case
-        outcome = clear_wam(curves, case.network, case.grid, case.balance, case.offset_kw)
+        outcome = clear_wam(curves, case.network, case.grid, case.balance, case.offset_kw, self.limit_prices)
+        self.limit_prices = outcome.limit_prices
         self.tally.wam += 1
         self.tally.count(1, 2 * self.every.size)
         return outcome

@@ -20,6 +20,9 @@ from market.solver.staircase import Staircases
 from market.solver.step_policy import Idleness, ModelSlopes, Ridge, snap
 
 ITERATIONS = 400
+NEAR_ITERATIONS = 40
+"""The same from prices that are said to be near; where they are not, others are to be tried."""
+
 REFINEMENTS = 3
 
 
@@ -35,7 +38,14 @@ class DualPoint:
 
 
 def solve_dual(
-    curves: Curves, A: Floats, base: Floats, stairs: Staircases, y: Floats, tolerance: float
+    curves: Curves,
+    A: Floats,
+    base: Floats,
+    stairs: Staircases,
+    y: Floats,
+    tolerance: float,
+    *,
+    near: bool = False,
 ) -> DualPoint:
     """Prices y with ``base + A q(A' y)`` on the staircases at y.
 
@@ -53,6 +63,8 @@ def solve_dual(
         Prices to start from, ``(n,)``.
     tolerance
         Residual at which to stop [kW].
+    near
+        Whether the prices to start from are near the solution.
 
     Returns
     -------
@@ -60,11 +72,12 @@ def solve_dual(
         With the residual that was reached; the caller judges it.
     """
     dual = Dual(curves, A, base, stairs)
-    slopes, ridge, idleness = ModelSlopes(curves), Ridge(curves), Idleness()
-    for iteration in range(ITERATIONS + 1):
+    slopes, ridge, idleness = ModelSlopes(curves, near=near), Ridge(curves), Idleness()
+    most = NEAR_ITERATIONS if near else ITERATIONS
+    for iteration in range(most + 1):
         now = dual.at(y)
         is_met = now.residual_kw <= tolerance + dual.rounding_kw(now)
-        if is_met or idleness.lasts or iteration == ITERATIONS:
+        if is_met or idleness.lasts or iteration == most:
             break
         slope = slopes.over(now.slope)
         target = local_minimum(stairs, A, slope, ridge.weight, y, now.value, 0.1 * tolerance)

@@ -6,6 +6,7 @@ whatever it costs, then tells: either what cannot be met, or by how little the l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +74,11 @@ class Limits:
         """What rounding leaves of sums of this size [kW]."""
         return 1e-12 * min(1.0, self.power_kw) + SUM * self.power_kw
 
+    def row_values(self, price: Mapping[str, float]) -> Floats:
+        """Prices of the relevant rows, ``(m,)`` [$/kWh], from those of rows by name [$/h per row unit]."""
+        rows = np.flatnonzero(self.relevant).tolist()
+        return np.array([price.get(self.network.row_name(row), 0.0) for row in rows]) * self.scale
+
     def unresolved(self, enough_kw: float) -> str | None:
         """The row whose sensitivity is lost in the rounding of its own size, in words; None without one.
 
@@ -87,10 +93,10 @@ class Limits:
             return None
         worst = int(np.argmax(size))
         row = int(np.flatnonzero(self.relevant)[worst])
-        name = self.network.name[row] if self.network.name else str(row)
         return (
-            f"network row {name}: its largest sensitivity of {self.scale[worst]:.3g} per kW is lost beside "
-            f"its base of {self.network.base[row]:.6g}; leave the row out or state both in other units"
+            f"network row {self.network.row_name(row)}: its largest sensitivity of "
+            f"{self.scale[worst]:.3g} per kW is lost beside its base of {self.network.base[row]:.6g}; "
+            "leave the row out or state both in other units"
         )
 
     def stairs(self, cap: float, *, felt: bool = True) -> Staircases:

@@ -16,7 +16,7 @@ import numpy as np
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
 from market.model.curves import Curves, join, respond
-from market.solver.wam import WamClearing, clear_wam
+from market.solver.wam import LimitPrices, WamClearing, clear_wam
 
 REST = 1e-3
 """Price of a kvar more at full use [$/kvarh]."""
@@ -69,7 +69,13 @@ class Inverters:
 
 
 def clear_with_inverters(
-    curves: Curves, network: Network, grid: Grid, balance: Floats, offset_kw: float, inverters: Inverters
+    curves: Curves,
+    network: Network,
+    grid: Grid,
+    balance: Floats,
+    offset_kw: float,
+    inverters: Inverters,
+    start: LimitPrices | None = None,
 ) -> WamClearing:
     """`market.solver.wam.clear_wam` with the inverters' set-points as further variables.
 
@@ -79,6 +85,8 @@ def clear_with_inverters(
         As for `clear_wam`; the network at set-points of zero.
     inverters
         What they can do, and what it does.
+    start
+        As for `clear_wam`.
 
     Returns
     -------
@@ -91,7 +99,7 @@ def clear_with_inverters(
         As `clear_wam`.
     """
     lams = len(curves)
-    outcome = clear_wam(*widened(curves, network, grid, balance, inverters), offset_kw)
+    outcome = clear_wam(*widened(curves, network, grid, balance, inverters), offset_kw, start)
     return replace(
         outcome,
         net_kw=outcome.net_kw[:lams],

@@ -41,7 +41,7 @@ def relax(curves: Curves, network: Network, grid: Grid, balance: Floats, offset_
     by = {}
     for row, excess in enumerate(row_excess(network, least.kw)):
         if abs(excess) > MISSED_KW:
-            by[_name(network, row)] = float((excess + np.copysign(SLACK_KW, excess)) * scale[row])
+            by[network.row_name(row)] = float((excess + np.copysign(SLACK_KW, excess)) * scale[row])
     excess = grid_excess(grid, float(least.value[0]))
     if abs(excess) > MISSED_KW:
         by[HEAD] = excess + float(np.copysign(SLACK_KW, excess))
@@ -50,7 +50,7 @@ def relax(curves: Curves, network: Network, grid: Grid, balance: Floats, offset_
 
 def give_way(network: Network, grid: Grid, by: dict[str, float]) -> tuple[Network, Grid]:
     """Network and grid whose limits are moved outwards as told by name, + upper and - lower."""
-    moved = np.array([by.get(_name(network, row), 0.0) for row in range(network.base.size)])
+    moved = np.array([by.get(network.row_name(row), 0.0) for row in range(network.base.size)])
     head = by.get(HEAD, 0.0)
     return replace(
         network, upper=network.upper + np.maximum(moved, 0.0), lower=network.lower + np.minimum(moved, 0.0)
@@ -59,7 +59,3 @@ def give_way(network: Network, grid: Grid, by: dict[str, float]) -> tuple[Networ
         import_limit_kw=grid.import_limit_kw + max(head, 0.0),
         export_limit_kw=grid.export_limit_kw - min(head, 0.0),
     )
-
-
-def _name(network: Network, row: int) -> str:
-    return network.name[row] if network.name else str(row)

@@ -25,14 +25,15 @@ IDLE_STEPS = 8
 class ModelSlopes:
     """Slopes of the local models: the curves' tangents, steeper where these are known to mislead.
 
+    Near the solution, where a clearing starts from prices of one like it, tangents are right from the first.
     A tangent on a flat part of a curve says that no price moves the answer, though a steep part may be near:
     a model made of tangents alone would step far too far.
     """
 
-    def __init__(self, curves: Curves) -> None:
+    def __init__(self, curves: Curves, *, near: bool = False) -> None:
         self._curves = curves
         # Far from the solution tangents say little: the first model knows how far answers go in all.
-        self._chord = whole_range_slope(curves)
+        self._chord = np.zeros(len(curves)) if near else whole_range_slope(curves)
 
     def over(self, tangent: Floats) -> Floats:
         """Slopes for a model, from the tangents ``(M,)`` where it is made."""

@@ -11,7 +11,7 @@ from broker.messages import Exchange, NetworkModel, Step
 from market.model.arrays import Floats
 from market.model.curves import Curves
 from market.participants.roster import Terms
-from market.solver.wam import WamClearing
+from market.solver.wam import LimitPrices, WamClearing
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,10 @@ class WamBidding(Protocol):
         """What LAMs would buy at wide-area prices ``(M,)`` [$/kWh], ``(M,)`` [kW]."""
         ...
 
-    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamClearing:
-        """Clear over a linear model.
+    async def clear(
+        self, step: Step, model: NetworkModel, terms: Terms, start: LimitPrices | None
+    ) -> WamClearing:
+        """Clear over a linear model, from the prices that the interval's last clearing came to.
 
         Raises
         ------

@@ -16,13 +16,15 @@ from market.participants.network_model import dlmp_fields, inverters_of, network
 from market.participants.roster import Terms
 from market.solver.reactive import clear_with_inverters, widened
 from market.solver.relaxation import HEAD, give_way, relax
-from market.solver.wam import WamClearing, clear_wam
+from market.solver.wam import LimitPrices, WamClearing, clear_wam
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 _UNIT = {HEAD: " kW"}
 
 
-def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamClearing:
+def clear_model(
+    curves: Curves, model: NetworkModel, terms: Terms, start: LimitPrices | None = None
+) -> WamClearing:
     """Clear the WAM over a linear model, with set-points of inverters where it has any.
 
     LAMs that no source feeds trade nothing. Limits that no trade can keep are relaxed by as little as
@@ -36,6 +38,8 @@ def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamClearin
         Balance and rows from the feeder.
     terms
         Prices and limits at the feeder head.
+    start
+        Prices that the last round of the same interval came to.
 
     Raises
     ------
@@ -52,8 +56,8 @@ def clear_model(curves: Curves, model: NetworkModel, terms: Terms) -> WamClearin
 
     def clear(network: Network, grid: Grid) -> WamClearing:
         if inverters is None:
-            return clear_wam(curves, network, grid, balance, model.offset_kw)
-        return clear_with_inverters(curves, network, grid, balance, model.offset_kw, inverters)
+            return clear_wam(curves, network, grid, balance, model.offset_kw, start)
+        return clear_with_inverters(curves, network, grid, balance, model.offset_kw, inverters, start)
 
     try:
         return clear(network, terms.grid)

@@ -17,7 +17,7 @@ from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered
 from market.participants.wam.clear_model import clear_model
 from market.rounds import Tally
-from market.solver.wam import WamClearing
+from market.solver.wam import LimitPrices, WamClearing
 
 
 class WamCurveBidding:
@@ -63,9 +63,15 @@ class WamCurveBidding:
         """Read the purchases off the curves, ``(M,)`` [kW]."""
         return respond(self.curves, price)
 
-    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamClearing:  # noqa: ARG002
+    async def clear(
+        self,
+        step: Step,  # noqa: ARG002
+        model: NetworkModel,
+        terms: Terms,
+        start: LimitPrices | None,
+    ) -> WamClearing:
         """Clear once: with whole curves there is nothing left to ask."""
-        return clear_model(self.curves, model, terms)
+        return clear_model(self.curves, model, terms, start)
 
     def exchange(self) -> Exchange:
         """One bid of each LAM, and one outcome for all; a vertex is a price and a power."""

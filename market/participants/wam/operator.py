@@ -29,7 +29,7 @@ from market.participants.wam.clear_model import is_least_violation, outcome_fiel
 from market.participants.wam.curve_bidding import WamCurveBidding
 from market.participants.wam.feeder_requests import Dispatch, FeederRequests, FeederSilent
 from market.participants.wam.round_bidding import WamRoundBidding
-from market.solver.wam import WamClearing
+from market.solver.wam import LimitPrices, WamClearing
 
 MOST_ROUNDS = 200
 """Rounds of an interval in all, those in which the feeder only adds limits to its model included."""
@@ -65,6 +65,7 @@ class ConfirmRounds:
     clear_s: float = 0.0
     confirm_s: float = 0.0
     unserved: list[int] = field(default_factory=list)
+    limit_prices: LimitPrices | None = None
 
 
 class WamOperator:
@@ -170,13 +171,14 @@ class WamOperator:
         found.unserved = model.unserved
         began = time.perf_counter()
         try:
-            clearing = await self.bidding.clear(step, model, terms)
+            clearing = await self.bidding.clear(step, model, terms, found.limit_prices)
         except (Infeasible, NotConverged) as problem:
             found.flags.append(f"clearing of round {round_}: {problem}")
             return None
         finally:
             found.clear_s += time.perf_counter() - began
         found.flags += relaxation_flags(clearing.relaxed, round_)
+        found.limit_prices = clearing.limit_prices
         return clearing
 
     async def _chosen(

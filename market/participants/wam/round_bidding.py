@@ -22,7 +22,7 @@ from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered
 from market.participants.wam.clear_model import clear_model
 from market.rounds import Answers, Tally, WamLevel, drive_async, estimate_for
-from market.solver.wam import WamClearing
+from market.solver.wam import LimitPrices, WamClearing
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ class WamRoundBidding:
         self.level.hear(price, answers)
         return answers.kw
 
-    async def clear(self, step: Step, model: NetworkModel, terms: Terms) -> WamClearing:
+    async def clear(
+        self, step: Step, model: NetworkModel, terms: Terms, start: LimitPrices | None
+    ) -> WamClearing:
         """Clear and ask in turn until all LAMs would buy what was cleared for them."""
         outcome: WamClearing | None = None
         if model.unserved != self._unserved:
@@ -123,15 +125,16 @@ class WamRoundBidding:
             nothing = np.zeros(len(model.unserved))
             self.level.begin_anew(np.array(model.unserved, dtype=np.intp), nothing, nothing)
 
+        def clear(curves: Curves) -> WamClearing:
+            return clear_model(curves, model, terms, start if outcome is None else outcome.limit_prices)
+
         async def ask(cleared: WamClearing) -> Answers:
             nonlocal outcome
             outcome = cleared
             return await self._ask(step, cleared.price)
 
         try:
-            outcome = await drive_async(
-                self.level.agree(partial(clear_model, model=model, terms=terms), model.unserved), ask
-            )
+            outcome = await drive_async(self.level.agree(clear, model.unserved), ask)
         except GateClosed:
             assert outcome is not None
             left_kw = float(np.nanmax(np.abs(self.level.record.kw - outcome.net_kw), initial=0.0))

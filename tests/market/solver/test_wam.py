@@ -5,8 +5,12 @@ import pytest
 
 from market.errors import Infeasible, NotConverged
 from market.model.case import Grid, Network
-from market.model.curves import from_points
-from market.solver.wam import clear_wam
+from market.model.curves import from_points, shift
+from market.model.response import supply_curves
+from market.solver.aggregation import aggregate
+from market.solver.clearing import member_curves
+from market.solver.wam import LimitPrices, clear_wam
+from tests.market.wild import wild_case
 
 GRID = Grid(0.25, 0.05, 100.0, 100.0)
 
@@ -172,3 +176,28 @@ def test_limits_that_rounded_numbers_miss_keep_a_price_of_ordinary_size():
     outcome = clear_wam(still, None, Grid(0.25, 0.05, 0.0, 0.0), np.ones(2), 0.0)
     assert outcome.energy_price == pytest.approx(0.15)
     assert abs(outcome.grid_kw) < 1e-6
+
+
+def wide_problem(seed):
+    """Arguments of ``clear_wam`` for a wild case."""
+    case = wild_case(seed)
+    members = member_curves(case, supply_curves(case.demand_kw, case.resources))
+    total = aggregate(members, case.lam_of, len(case.lam_id))
+    curves = shift(total, case.wam_slope, case.wam_fee)
+    return curves, case.network, case.grid, case.balance, case.offset_kw
+
+
+def test_prices_to_start_from_save_steps_and_change_nothing_else():
+    cold_steps = warm_steps = 0
+    for seed in range(60):
+        try:
+            cold = clear_wam(*wide_problem(seed))
+        except Infeasible:
+            continue
+        warm = clear_wam(*wide_problem(seed), cold.limit_prices)
+        far = clear_wam(*wide_problem(seed), LimitPrices(-3.0, {f"r{i}": 7.0 for i in range(8)}))
+        size_kw = 1.0 + np.abs(cold.net_kw).max()
+        for other in (warm, far):
+            assert other.net_kw == pytest.approx(cold.net_kw, abs=1e-6 * size_kw)
+        cold_steps, warm_steps = cold_steps + cold.iterations, warm_steps + warm.iterations
+    assert warm_steps < 0.7 * cold_steps
