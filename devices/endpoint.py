@@ -119,6 +119,31 @@ def parse_endpoint(text: str, profile: str) -> Endpoint:
     return Endpoint(link, number, profile)
 
 
+def parse_place(text: str) -> tuple[Link, int | None]:
+    """Link and unit id of a Modbus address, which may be left out; raises as `parse_endpoint`."""
+    try:
+        endpoint = parse_endpoint(text, "")
+    except EndpointError as error:
+        place, mark, options = text.partition("?")
+        try:
+            return parse_endpoint(f"{place.rstrip('/')}/1{mark}{options}", "").link, None
+        except EndpointError:
+            raise error from None
+    if not endpoint.link.is_modbus:
+        raise EndpointError(f"{endpoint.link} speaks no Modbus; write tcp://HOST:PORT or rtu:///dev/ttyUSB0")
+    return endpoint.link, endpoint.unit
+
+
+def address_of(endpoint: Endpoint) -> str:
+    """Address of a Modbus device as users write it."""
+    link = endpoint.link
+    if link.scheme != "rtu":
+        host = f"[{link.place}]" if ":" in link.place else link.place
+        return f"{link.scheme}://{host}:{link.port}/{endpoint.unit}"
+    settings = f"?baud={link.baud}&parity={link.parity}&stop={link.stop_bits}"
+    return f"rtu://{link.place}/{endpoint.unit}{settings}"
+
+
 def _network(scheme: str, host: str | None, port: int | None, rest: str) -> Link:
     if scheme not in ("tcp", "rtu+tcp") or not host or rest:
         raise ValueError

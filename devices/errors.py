@@ -7,6 +7,7 @@ DeviceError              (a SharegridError)
 ├── StateFileError       a device's memory of its counters cannot be used
 ├── RangeError           a value does not fit its register
 ├── NotSunSpec           no SunSpec marker, or a broken chain of models
+├── UnknownDevice        a device that answers and that no profile fits
 ├── LayoutChanged        a device shows other SunSpec models than before
 ├── MissingControl       a device has no model through which it could be commanded
 ├── CommandBarred        a device may not be commanded: it is not armed, or it was stopped
@@ -58,6 +59,10 @@ class RangeError(DeviceError):
 
 class NotSunSpec(DeviceError):
     """No SunSpec marker at the known places, or a chain of models without an end."""
+
+
+class UnknownDevice(DeviceError):
+    """A device that answers and that no profile fits."""
 
 
 class LayoutChanged(DeviceError):

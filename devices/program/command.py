@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import click
 
+from devices.program.probe_command import probe
+
 
 class FiniteRange(click.FloatRange):
     """A number within a range; NaN, which compares with nothing, is none."""
@@ -18,10 +20,24 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class DeviceCommand(click.Command):
+    """``device KIND``, and ``device probe ADDRESS`` beside it."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Context of what the first word names."""
+        if args[:1] == ["probe"]:
+            return probe.make_context(f"{info_name} probe", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
 _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-battery"}
 
 
-@click.command()
+@click.command(
+    cls=DeviceCommand, epilog="What is at an address? `sharegrid device probe tcp://HOST:PORT` finds out."
+)
 @click.argument("kind", type=click.Choice(["meter", "inverter", "battery"]))
 @click.option("--name", default=None, help="Name of the device.  [default: KIND]")
 @click.option("--profile", help="Profile of its registers.  [default: sdm630, sunspec-pv, sunspec-battery]")

@@ -15,6 +15,8 @@ from devices.registers.schema import Profile
 from devices.registers.spans import merge_spans
 from devices.registers.sunspec import Chain, Span
 
+IDENTITY = ("1.Mn", "1.Md", "1.SN")
+"""Maker, model and serial number of a SunSpec device."""
 _HOLDING = 3
 _TABLES = {"coil": 1, "discrete": 2}
 _METERS = frozenset((*range(201, 205), *range(211, 215)))
@@ -168,6 +170,7 @@ class PointMap:
             for terms in self.profile.alternatives(quantity):
                 yield from (name for name, _ in terms)
         yield from (trait.point for trait in (*self.profile.needs, *self.profile.identify))
+        yield from IDENTITY
         for recipe in (*self.profile.commands.set, *self.profile.commands.release):
             for batch in recipe.writes:
                 yield from batch

@@ -1,0 +1,279 @@
+"""What is at an address: SunSpec models, or registers by which a profile knows its devices.
+
+It only reads.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from devices.client.connection import Connection
+from devices.client.quantities import Quantities
+from devices.client.register_access import RegisterAccess
+from devices.client.unit import Unit
+from devices.endpoint import Endpoint, Link
+from devices.errors import (
+    DeviceError,
+    DeviceRefused,
+    DeviceTimeout,
+    IllegalAddress,
+    IllegalFunction,
+    IllegalValue,
+    MalformedReply,
+    NotSunSpec,
+    UnknownDevice,
+    WrongUnit,
+)
+from devices.registers.discovery import discover
+from devices.registers.point_map import IDENTITY, meters_in, point_map
+from devices.registers.points import decode_bytes
+from devices.registers.profiles import known_profiles, load_profile
+from devices.registers.schema import QUANTITIES, Profile
+from devices.registers.sunspec import Chain
+
+UNITS = (1, 2, 3, 71, 126, 200, 240, 247)
+"""Unit ids that are asked where none is given: the usual first ones, and those that makers have chosen."""
+TCP_UNITS = (1, 0, 255, *UNITS[1:])
+"""The same behind Modbus TCP, where a device may answer to these in its own name."""
+
+# A text or a number that only some devices show says more than a plausible value.
+_WEIGHT_OF_A_MARK, _WEIGHT_OF_A_RANGE = 3, 1
+# Other exceptions are those of servers and gateways that know of no such unit.
+_ITS_OWN = (IllegalFunction, IllegalAddress, IllegalValue)
+_NO_VALUE = (DeviceRefused, DeviceTimeout, MalformedReply)
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A device that was recognised.
+
+    Attributes
+    ----------
+    endpoint
+        Where it is, and the profile that fits.
+    title
+        What the profile says that it is.
+    identity
+        Maker, model and serial number, where it tells them.
+    models
+        SunSpec models that it shows.
+    reads
+        Quantities that it tells now.
+    unconfirmed
+        What of the profile's commands rests on a single source.
+    """
+
+    endpoint: Endpoint
+    title: str
+    identity: str
+    models: tuple[int, ...]
+    reads: dict[str, float]
+    unconfirmed: str
+
+
+async def probe(
+    link: Link, unit: int | None = None, folder: Path | None = None, timeout_s: float = 1.0
+) -> list[Found]:
+    """Find out what devices are at an address.
+
+    Parameters
+    ----------
+    link
+        Where to look; Modbus.
+    unit
+        Unit id, or ``None`` to ask those that are usual.
+    folder
+        Folder of the user's profiles.
+    timeout_s
+        How long to wait for an answer [s].
+
+    Returns
+    -------
+    list of Found
+        At least one.
+
+    Raises
+    ------
+    DeviceUnreachable, DeviceTimeout
+        Nothing accepts the connection, or nobody answers.
+    UnknownDevice
+        Somebody answers, and no profile fits.
+    """
+    units = [unit] if unit is not None else list(TCP_UNITS if link.scheme == "tcp" else UNITS)
+    connection = Connection(link, timeout_s, retry_after_s=0.0)
+    found: list[Found] = []
+    strangers: list[str] = []
+    try:
+        for number in units:
+            if unit is None and not await _answers(connection, number):
+                continue
+            at = _Probe(connection, number, folder)
+            try:
+                found += await at.recognised()
+            except UnknownDevice as error:
+                strangers.append(str(error))
+    finally:
+        await connection.close()
+    if found:
+        return _without_echoes(found)
+    if strangers:
+        raise UnknownDevice(strangers[0])
+    raise DeviceTimeout(
+        f"nobody answers at {link} as unit {', '.join(map(str, units))}; check power, wiring, unit id"
+        + (", baud rate and parity" if link.scheme != "tcp" else "")
+    )
+
+
+class _Probe:
+    """One unit that is being recognised."""
+
+    def __init__(self, connection: Connection, unit: int, folder: Path | None) -> None:
+        self._connection = connection
+        self._unit = unit
+        self._folder = folder
+        self._where = f"unit {unit} at {connection.link}"
+        self._has_answered = False
+
+    async def recognised(self) -> list[Found]:
+        """Devices behind the unit; raises `UnknownDevice`, or `DeviceTimeout` where nobody answers."""
+        chain, trouble = await self._chain()
+        best: dict[str, tuple[int, str]] = {}
+        for name, profile in self._candidates(chain):
+            score = await self._score(name, profile, chain)
+            is_one_of_many = profile.sunspec and profile.kind == "meter"
+            place = f"meter {profile.nth}" if is_one_of_many else profile.kind
+            if score is not None and score > best.get(place, (-1, ""))[0]:
+                best[place] = score, name
+        if best:
+            return [await self._found(name, chain) for _, name in best.values()]
+        if not self._has_answered:
+            raise DeviceTimeout(f"{self._where} does not answer; check its power, wiring and unit id")
+        models = f"shows SunSpec models {', '.join(str(m) for m, _ in chain)}" if chain else trouble
+        raise UnknownDevice(
+            f"{self._where} answers, but no profile knows it ({models}); name its profile yourself, or write "
+            "one (docs/devices.md)"
+        )
+
+    async def _chain(self) -> tuple[Chain, str]:
+        """SunSpec models of the unit, or why there are none."""
+        try:
+            chain = await discover(self._words, self._where)
+        except NotSunSpec as error:
+            is_marked = "no SunSpec marker" not in str(error)
+            self._has_answered = is_marked or await _answers(self._connection, self._unit)
+            return (), str(error)
+        except DeviceTimeout:
+            return (), "no SunSpec"
+        self._has_answered = True
+        return chain, ""
+
+    def _candidates(self, chain: Chain) -> Iterable[tuple[str, Profile]]:
+        for name in known_profiles(self._folder):
+            profile = load_profile(name, self._folder)
+            # A SunSpec device may have registers of its maker's own beside them.
+            if (profile.sunspec and not chain) or not (profile.sunspec or profile.identify):
+                continue
+            yield name, profile
+            others = (
+                range(2, len(meters_in(chain)) + 1) if profile.sunspec and profile.kind == "meter" else ()
+            )
+            for number in others:
+                yield f"{name}#{number}", load_profile(f"{name}#{number}", self._folder)
+
+    async def _score(self, name: str, profile: Profile, chain: Chain) -> int | None:
+        """How much speaks for a profile; ``None`` where something speaks against it."""
+        if profile.sunspec and not _has_what_it_takes(name, profile, chain, self._folder):
+            return None
+        score = 0
+        for trait in profile.identify:
+            value = (await self._values(name, profile, chain, (trait.point,))).get(trait.point)
+            if not trait.fits(value, profile.point(trait.point).names):
+                return None
+            score += _WEIGHT_OF_A_RANGE if trait.between else _WEIGHT_OF_A_MARK
+        return score
+
+    async def _values(
+        self, name: str, profile: Profile, chain: Chain, points: tuple[str, ...]
+    ) -> dict[str, float | str | None]:
+        """Values of points, texts included; those that cannot be read are left out."""
+        self._connection.let_through(self._unit)
+        where = point_map(name, self._folder, chain)
+        access = RegisterAccess(self._connection, self._unit, profile.modbus)
+        try:
+            plan, replies = await access.fetch(where, points, constants=True)
+        except _NO_VALUE as error:
+            self._has_answered = self._has_answered or isinstance(error, _ITS_OWN)
+            return {}
+        self._has_answered = True
+        values: dict[str, float | str | None] = dict(plan.decode(replies, {}))
+        for field in plan.fields:
+            if field.place.point.type == "string":
+                values[field.name] = decode_bytes(
+                    field.place.point, replies[field.request][field.begin : field.end]
+                )
+        return values
+
+    async def _found(self, name: str, chain: Chain) -> Found:
+        profile = load_profile(name, self._folder)
+        endpoint = Endpoint(self._connection.link, self._unit, name)
+        try:
+            unit = Unit(self._connection, endpoint, self._folder)
+            read = await Quantities(unit, QUANTITIES[profile.kind]).read()
+        except DeviceError:
+            read = {}
+        identity: list[str] = []
+        if chain:
+            told = await self._values("sunspec-pv", load_profile("sunspec-pv"), chain, IDENTITY)
+            identity = [str(told[point]) for point in IDENTITY if told.get(point)]
+        return Found(
+            endpoint,
+            profile.title,
+            " ".join(identity),
+            tuple(model_id for model_id, _ in chain),
+            {quantity: value for quantity, value in read.items() if value is not None},
+            profile.unconfirmed,
+        )
+
+    async def _words(self, address: int, count: int) -> list[int]:
+        self._connection.let_through(self._unit)
+        data = await self._connection.read(self._unit, address, count)
+        return [int.from_bytes(data[k : k + 2], "big") for k in range(0, len(data), 2)]
+
+
+async def _answers(connection: Connection, unit: int) -> bool:
+    """Whether somebody answers as this unit, be it by an exception; of a gateway's own it is none."""
+    for address, function in ((40000, 3), (0, 4)):
+        connection.let_through(unit)
+        try:
+            await connection.read(unit, address, 2, function)
+        except (DeviceTimeout, MalformedReply, WrongUnit):
+            continue
+        except DeviceRefused as error:
+            return isinstance(error, _ITS_OWN)
+        return True
+    return False
+
+
+def _has_what_it_takes(name: str, profile: Profile, chain: Chain, folder: Path | None) -> bool:
+    """Whether a chain has the points by which a kind of device is known."""
+    if profile.kind == "meter":
+        return len(meters_in(chain)) >= profile.nth
+    places = point_map(name, folder, chain).places
+
+    def tells(quantity: str) -> bool:
+        return any(point in places for terms in profile.alternatives(quantity) for point, _ in terms)
+
+    if profile.kind == "battery":
+        return tells("p_kw") and tells("soc")
+    is_storage = any(model_id in (713, 802) for model_id, _ in chain)
+    return tells("p_kw") and (bool(profile.identify) or not is_storage)
+
+
+def _without_echoes(found: Sequence[Found]) -> list[Found]:
+    """Devices without those that answer to several unit ids."""
+    kept: dict[tuple[str, str, int], Found] = {}
+    for each in found:
+        # Without a serial number two of a kind cannot be told from one that answers twice.
+        number = 0 if each.identity else each.endpoint.unit
+        kept.setdefault((each.endpoint.profile, each.identity, number), each)
+    return list(kept.values())

@@ -1,0 +1,54 @@
+"""The command ``sharegrid device probe``: what is at an address, as entries that a scenario takes."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from devices.client.probe import Found
+
+
+@click.command("probe")
+@click.argument("address", metavar="tcp://HOST:PORT[/UNIT]|rtu:///dev/ttyX[/UNIT]")
+@click.option("--profiles", type=click.Path(path_type=Path), help="Folder of profiles of one's own.")
+@click.option("--prosumer", default="NAME", show_default=True, help="Prosumer to name in the entries.")
+@click.option(
+    "--timeout",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.05, 60.0),
+    metavar="S",
+    help="For an answer.",
+)
+def probe(address: str, profiles: Path | None, prosumer: str, timeout: float) -> None:
+    """Find out what answers at an address and print its [[devices]] entries. Nothing is written to it."""
+    from devices.client.probe import probe as probe_link
+    from devices.endpoint import parse_place
+
+    link, unit = parse_place(address)
+    for found in asyncio.run(probe_link(link, unit, profiles, timeout)):
+        click.echo(entry_of(found, prosumer))
+
+
+def entry_of(found: "Found", prosumer: str) -> str:
+    """Entry of a scenario for a device that was found, with what it told as comments."""
+    from devices.endpoint import address_of
+
+    lines = [f"# {found.title}"]
+    if found.identity:
+        lines.append(f"# {found.identity}")
+    if found.models:
+        lines.append(f"# SunSpec models {', '.join(map(str, found.models))}")
+    told = ", ".join(f"{quantity} = {value:g}" for quantity, value in found.reads.items())
+    lines.append(f"# now: {told}" if told else "# It tells nothing now; look again when it is awake.")
+    if found.unconfirmed:
+        lines.append(f"# Unconfirmed is {found.unconfirmed}.")
+    lines += [
+        "[[devices]]",
+        f'prosumer = "{prosumer}"',
+        f'profile = "{found.endpoint.profile}"',
+        f'connect = "{address_of(found.endpoint)}"',
+    ]
+    return "\n".join(lines) + "\n"
