@@ -139,6 +139,12 @@ class CtrlQueue(Protocol):
     def QueueSize(self) -> int: ...
 
 
+class Settings(Protocol):
+    """How the circuit is taken: 0 for all its phases, 1 for a positive-sequence equivalent."""
+
+    def CktModel(self) -> int: ...
+
+
 class Solution(Protocol):
     """The power flow and its clock."""
 
@@ -216,6 +222,7 @@ class OpenDss(Protocol):
     PDElements: PDElements
     Properties: Properties
     RegControls: RegControls
+    Settings: Settings
     Solution: Solution
     Text: Text
     Transformers: Transformers

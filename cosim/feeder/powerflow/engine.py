@@ -28,6 +28,8 @@ def translated(error_type: type[SharegridError], what: str) -> Callable[[Callabl
                 return function(*args, **kwargs)
             except EngineError as error:
                 raise error_type(f"{what}: OpenDSS says: {_one_line(error)}") from error
+            except np.linalg.LinAlgError as error:
+                raise error_type(f"{what}: the equations of the circuit are singular here") from error
 
         return call
 

@@ -22,6 +22,7 @@ _SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1 yea
 _SWITCH_CONTROLS = ("swtcontrol", "relay", "recloser", "fuse")
 # OpenDSS gives up after 15 iterations unless its description says otherwise.
 _ITERATIONS = 1000
+_MULTIPHASE = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ def open_circuit(master: str | Path | None) -> OpenCircuit:
             )
         if dss.Basic.NumCircuits() == 0:
             raise FeederError(f"feeder file '{master}' defines no circuit; give an OpenDSS master file")
+        if dss.Settings.CktModel() != _MULTIPHASE:
+            raise FeederError(
+                f"feeder file '{master}' holds a positive-sequence equivalent (cktmodel=positive), in which "
+                "each kW of a load counts thrice at the source; describe the three phases"
+            )
     # Node numbers exist only after a solution, and a file that does not solve itself has its regulators at
     # neutral. Whether it converged is looked at once the loads are ours.
     command(dss, "set mode=snapshot")
