@@ -116,6 +116,7 @@ class Controls(Protocol):
 class RegControls(Controls, Protocol):
     """Voltage regulators."""
 
+    def Transformer(self) -> str: ...
     def TapNumber(self, value: int = ..., /) -> int: ...
 
 

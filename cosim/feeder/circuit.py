@@ -103,6 +103,8 @@ class FeederLayout:
         Counts and other facts for the report.
     notes
         What the feeder's description has and the loop does not honour, a sentence each.
+    capacitors, generators
+        Names of its capacitors, and of its generators, PV systems and storage with their class.
     """
 
     name: str
@@ -123,6 +125,8 @@ class FeederLayout:
     segments: tuple[Segment, ...]
     description: Mapping[str, str | int | float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    capacitors: tuple[str, ...] = ()
+    generators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

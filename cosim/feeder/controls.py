@@ -109,6 +109,23 @@ def switched_capacitors(dss: OpenDss) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def controls_of(dss: OpenDss, element: str) -> tuple[str, ...]:
+    """Full names of the controls that move an element such as ``transformer.t1``."""
+    kind, _, name = element.partition(".")
+    found = []
+    if kind == "transformer":
+        for control in dss.RegControls.AllNames():
+            dss.RegControls.Name(control)
+            found += (
+                [f"regcontrol.{control.lower()}"] if dss.RegControls.Transformer().lower() == name else []
+            )
+    elif kind == "capacitor":
+        for control in dss.CapControls.AllNames():
+            dss.CapControls.Name(control)
+            found += [f"capcontrol.{control.lower()}"] if dss.CapControls.Capacitor().lower() == name else []
+    return tuple(found)
+
+
 def put(dss: OpenDss, where: Positions) -> None:
     """Put controls where they are said to stand; whoever calls sees to it that matrices are renewed."""
     for name, tap in where.taps.items():

@@ -23,8 +23,9 @@ from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.differences import difference_model
 from cosim.feeder.powerflow.engine import translated
 from cosim.feeder.powerflow.exact import ExactModel
-from cosim.feeder.powerflow.islands import rewire
-from cosim.feeder.powerflow.lam_circuit import attach_lams
+from cosim.feeder.powerflow.fault import fault_current_a
+from cosim.feeder.powerflow.islands import closing, rewire
+from cosim.feeder.powerflow.lam_circuit import LamCircuit, attach_lams
 from cosim.feeder.powerflow.layout import layout_of
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
@@ -48,6 +49,9 @@ class Feeder:
         and LAMs with it.
     opened
         The same file where it is open already, as `open_circuit` gives it; the feeder owns it from then on.
+    before
+        The feeder before the changes: generators keep their powers, the same voltages are judged, and what
+        stops it stops this one.
 
     Attributes
     ----------
@@ -64,6 +68,8 @@ class Feeder:
     """
 
     layout: FeederLayout
+    _stopped: Event
+    _circuit: LamCircuit
 
     @translated(FeederError, "feeder")
     def __init__(
@@ -72,10 +78,10 @@ class Feeder:
         sites: Sequence[LamSite] | None = None,
         changes: Sequence[str] = (),
         opened: OpenCircuit | None = None,
-        stopped: Event | None = None,
+        before: "Feeder | None" = None,
     ) -> None:
         self._master = master
-        self._stopped = stopped or Event()
+        self._stopped = before._stopped if before else Event()
         self._sites: Sequence[LamSite] | None = sites
         opened = opened or open_circuit(master)
         dss = self._dss = opened.dss
@@ -86,7 +92,7 @@ class Feeder:
                 raise NothingFed("no source feeds any load")
             if sites is not None:
                 sites = [site for site in sites if site.bus in (buses if site.phases else buses & loaded)]
-        circuit = attach_lams(dss, sites, opened.notes)
+        circuit = self._circuit = attach_lams(dss, sites, opened.notes, before._circuit if before else None)
         # What an event feeds that was cut off at the start joins no market.
         self._sites = circuit.sites if self._sites is None else self._sites
         spot_kw = circuit.attachment.spot_kw
@@ -96,10 +102,13 @@ class Feeder:
         self._exact = ExactModel(dss, circuit, self._solver.base_v)
         choose_tolerance(dss)
         self._solver.renew()
-        self.solve(spot_kw, spot_kvar)
+        # A circuit that was changed must hold at what its LAMs draw, not at their own loads.
+        part = self._solver.part_that_holds(spot_kw, spot_kvar) if changes else 1.0
+        self.solve(part * spot_kw, part * spot_kvar)
         self._solver.start_here()
         self._moved()
-        self._is_exact = self._exact.explains(self.solve(spot_kw, spot_kvar), self._at, self.solve)
+        here = self.solve(part * spot_kw, part * spot_kvar)
+        self._is_exact = self._exact.explains(here, self._at, self.solve)
         self.layout = layout_of(
             name=dss.Circuit.Name() if master else ieee123.NAME,
             circuit=circuit,
@@ -222,18 +231,12 @@ class Feeder:
 
     def changed(self, changes: Sequence[str]) -> "Feeder":
         """The feeder opened anew, with a changed circuit and its controls as described."""
-        return Feeder(self._master, self._sites, changes, stopped=self._stopped)
+        return Feeder(self._master, self._sites, changes, before=self)
 
     @translated(FeederError, "feeder")
     def closing(self, name: str) -> tuple[str, ...]:
         """Commands that close a line or switch which the description has open; none where it is closed."""
-        if not self._master:
-            return ieee123.closing(name)
-        element = self._dss.CktElement
-        self._dss.Circuit.SetActiveElement(f"line.{name}")
-        phases = range(1, element.NumPhases() + 1)
-        is_open = [any(element.IsOpen(terminal, phase) for phase in phases) for terminal in (1, 2)]
-        return tuple(f"close line.{name} {terminal}" for terminal in (1, 2) if is_open[terminal - 1])
+        return closing(self._dss, name) if self._master else ieee123.closing(name)
 
     def stop(self) -> None:
         """Let the next power flow, here and in feeders that `changed` gave, raise `FeederStopped`.
@@ -241,6 +244,16 @@ class Feeder:
         The one call that may come from another thread.
         """
         self._stopped.set()
+
+    @translated(FeederError, "feeder")
+    def controls_of(self, element: str) -> tuple[str, ...]:
+        """Full names of the controls that move an element, given with its class."""
+        return controls.controls_of(self._dss, element)
+
+    @translated(FeederError, "feeder")
+    def fault_current_a(self, line: str, changes: Sequence[str] = ()) -> float:
+        """As `cosim.feeder.powerflow.fault.fault_current_a`, on this feeder as some changes leave it."""
+        return fault_current_a(open_circuit(self._master).dss, line, changes)
 
     def positions(self) -> Positions:
         """Where regulators and switched capacitors stand."""

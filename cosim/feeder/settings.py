@@ -11,11 +11,35 @@ EventKind = Literal[
     "line-repair",
     "switch-open",
     "switch-closed",
+    "fault",
+    "transformer-outage",
+    "transformer-repair",
+    "capacitor-off",
+    "capacitor-on",
+    "generator-outage",
+    "generator-repair",
     "source-voltage",
+    "source-restored",
     "regulator-stuck",
     "regulator-freed",
+    "regulator-tap",
     "load-step",
 ]
+
+END_OF: dict[EventKind, EventKind] = {
+    "line-outage": "line-repair",
+    "switch-open": "switch-closed",
+    "switch-closed": "switch-open",
+    "fault": "line-repair",
+    "transformer-outage": "transformer-repair",
+    "capacitor-off": "capacitor-on",
+    "capacitor-on": "capacitor-off",
+    "generator-outage": "generator-repair",
+    "source-voltage": "source-restored",
+    "regulator-stuck": "regulator-freed",
+    "load-step": "load-step",
+}
+"""What ends an event that lasts for some minutes: a repair, a reclosing, the source as it was."""
 
 
 class VoltageClass(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -47,8 +71,22 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ]
     kind: Annotated[EventKind, Meta(description="What happens.")]
     element: Annotated[
-        str, Meta(description="Line, switch or regulator, by its name in the feeder's description.")
+        str,
+        Meta(
+            description="Line, switch, transformer, capacitor, generator or regulator, by its name in the "
+            "feeder's description. A fault is cleared by opening the line that it names."
+        ),
     ] = ""
+    for_min: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            description="After this time it ends: what is out is repaired, a line that a fault opened is "
+            "closed again, a load goes; with the first interval that begins then. 0 for never.",
+            extra={"unit": "min"},
+        ),
+    ] = 0.0
+    tap: Annotated[int, Meta(description="regulator-tap: the tap at which it is put.")] = 0
     pu: Annotated[
         float,
         Meta(gt=0.5, lt=1.5, description="source-voltage: voltage of the source from then on.", extra=_PU),

@@ -1,4 +1,4 @@
-"""A feeder to which things happen: lines open and close, the source sags, regulators stick, loads step.
+"""A feeder to which things happen: elements fail and return, the source sags, regulators stick, loads step.
 
 To the outside it keeps the shape that it had at the start: what no source feeds has no voltage (NaN), carries
 no current and moves nothing. Inside, the circuit is opened anew whenever its topology changes.
@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from cosim.feeder.circuit import AcState, Floats, NothingFed
+from cosim.feeder.changes import change_of
+from cosim.feeder.circuit import AcState, FeederError, Floats, NothingFed
 from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.derivatives import Nothing, Spread
 from cosim.feeder.linear import Linearisation
@@ -51,32 +52,46 @@ class FeederUnderEvents:
         return [name for name, fed in zip(self.layout.lams, self.fed(), strict=True) if not fed]
 
     def apply(self, event: Event) -> str:
-        """Let an event happen; says what it was, in words."""
-        match event.kind:
-            case "load-step":
-                lam = self.layout.lams.index(event.lam)
-                self._extra_kw[lam], self._extra_kvar[lam] = event.kw, event.kvar
-                return (
-                    f"a load of {event.kw:g} kW and {event.kvar:g} kvar outside the market at LAM {event.lam}"
-                )
-            case "source-voltage":
-                self._change("source", (f"edit vsource.source pu={event.pu!r}",))
-                return f"the source's voltage is {event.pu:g} pu"
-            case "regulator-stuck" | "regulator-freed":
-                name, is_stuck = event.element.lower(), event.kind == "regulator-stuck"
-                self._change(
-                    f"regcontrol.{name}", (f"edit regcontrol.{name} maxtapchange=0",) if is_stuck else ()
-                )
-                return f"regulator {name} {'is stuck' if is_stuck else 'moves again'}"
-            case _:
-                name, opens = event.element.lower(), event.kind in ("line-outage", "switch-open")
-                what = f"line.{name}"
-                self._change(what, (f"edit {what} enabled=no",) if opens else self._base.closing(name))
-                return f"line {name} is {'out' if opens else 'in service'}{self._unserved_in_words()}"
+        """Let an event happen; says what it was and did, in words.
 
-    def _unserved_in_words(self) -> str:
-        lams = self.unserved()
-        return f"; no source feeds {len(lams)} LAMs: {', '.join(lams)}" if lams else ""
+        Raises
+        ------
+        FeederError, PowerFlowError
+            It cannot; the feeder stays as it was.
+        """
+        if event.kind == "load-step":
+            lam = self.layout.lams.index(event.lam)
+            self._extra_kw[lam], self._extra_kvar[lam] = event.kw, event.kvar
+            return f"a load of {event.kw:g} kW and {event.kvar:g} kvar outside the market at LAM {event.lam}"
+        if event.kind == "regulator-tap":
+            return self._put_tap(event.element.lower(), event.tap)
+        change = change_of(event, self.layout, self._base.closing, self._base.controls_of)
+        before = f"{self._fault_in_words(event)}; cleared: " if event.kind == "fault" else ""
+        served = self.fed()
+        self._change(change.of, change.commands)
+        return f"{before}{change.words}{self._service_in_words(served)}"
+
+    def _put_tap(self, regulator: str, tap: int) -> str:
+        if self._now is None:
+            raise FeederError(f"regulator '{regulator}' has no voltage: no source feeds any load")
+        before = self._now.taps().get(regulator)
+        self._now.set_taps({regulator: tap})
+        return f"regulator {regulator} is put from tap {before} to tap {tap}"
+
+    def _fault_in_words(self, event: Event) -> str:
+        line = event.element.lower()
+        changes = [text for each in self._changes.values() for text in each]
+        return f"a fault on line {line} draws {self._base.fault_current_a(line, changes):,.0f} A"
+
+    def _service_in_words(self, before: Floats) -> str:
+        again = [
+            name
+            for name, was, is_fed in zip(self.layout.lams, before, self.fed(), strict=True)
+            if is_fed > was
+        ]
+        dark = self.unserved()
+        words = f"; {len(again)} LAMs are fed again: {', '.join(again)}" if again else ""
+        return words + (f"; no source feeds {len(dark)} LAMs: {', '.join(dark)}" if dark else "")
 
     def _change(self, what: str, commands: tuple[str, ...]) -> None:
         """Open the circuit anew with one change more, or less; controls stay where they stand."""
@@ -86,6 +101,8 @@ class FeederUnderEvents:
             fresh = self._base.changed([text for each in changes.values() for text in each])
         except NothingFed:
             fresh = None
+        if fresh is not None:
+            fresh.put(before)
         self._changes, self._now, self._stood = changes, fresh, before
         if fresh is None:
             self._whole, self._lams = False, self._lams[:0]
@@ -98,7 +115,6 @@ class FeederUnderEvents:
         self._whole = (
             layout.lams == now.lams and layout.nodes == now.nodes and layout.branches == now.branches
         )
-        fresh.put(before)
 
     def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
         """`Feeder.solve`; power of LAMs that nothing feeds counts as 0."""

@@ -1,35 +1,46 @@
 """Scheduled events of a scenario, held against the feeder to which they are to happen."""
 
+import math
+
+from cosim.feeder.changes import names_of
 from cosim.feeder.circuit import FeederLayout
-from cosim.feeder.settings import Event
+from cosim.feeder.settings import END_OF, Event
 from cosim.scenario import ScenarioError
 from cosim.scenario.timeline import Timeline, tick_of
 from sharegrid.text import closest
+
+_CALLED = {"line": "line or switch", "switch": "line or switch", "fault": "line or switch"}
 
 
 def schedule(
     events: tuple[Event, ...], layout: FeederLayout, timeline: Timeline
 ) -> dict[int, tuple[Event, ...]]:
-    """Events by the tick at whose opening they happen, in the scenario's order.
+    """Events by the tick at whose opening they happen, in the scenario's order, and what ends them.
 
     Raises
     ------
     ScenarioError
-        One names a line, switch, regulator or LAM that the feeder does not have.
+        One names an element or LAM that the feeder does not have.
     """
-    lines = list(dict.fromkeys(name.split(".")[1] for name in layout.branches if name.startswith("line.")))
-    regulators = [name.lower() for name in layout.regulators]
     due: dict[int, tuple[Event, ...]] = {}
     for place, event in enumerate(events):
         if event.kind == "load-step":
             _known(f"events[{place}].lam", "LAM", event.lam, list(layout.lams))
-        elif event.kind.startswith("regulator"):
-            _known(f"events[{place}].element", "regulator", event.element.lower(), regulators)
-        elif event.kind != "source-voltage":
-            _known(f"events[{place}].element", "line or switch", event.element.lower(), lines)
+        elif not event.kind.startswith("source"):
+            what = event.kind.partition("-")[0]
+            names = list(names_of(event, layout))
+            _known(f"events[{place}].element", _CALLED.get(what, what), event.element.lower(), names)
         tick = tick_of(event.at, timeline)
         due[tick] = (*due.get(tick, ()), event)
+        if event.for_min and event.kind in END_OF:
+            after = tick + math.ceil(event.for_min / timeline.interval_min - 1e-9)
+            due[after] = (*due.get(after, ()), _end_of(event, after))
     return due
+
+
+def _end_of(event: Event, tick: int) -> Event:
+    kind = END_OF[event.kind]
+    return Event(at=tick, kind=kind, element=event.element, lam=event.lam)
 
 
 def _known(key: str, what: str, name: str, names: list[str]) -> None:

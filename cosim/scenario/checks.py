@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cosim.feeder.settings import END_OF
 from cosim.scenario.scenario import Scenario
 from cosim.scenario.timeline import tick_of, timeline_of
 from cosim.scenario.units import Hourly
@@ -136,12 +137,14 @@ def _network(scenario: Scenario) -> tuple[str, str] | None:
     for place, event in enumerate(scenario.events):
         key = f"events[{place}]"
         needed = "lam" if event.kind == "load-step" else "element"
-        if event.kind != "source-voltage" and not getattr(event, needed):
+        if not event.kind.startswith("source") and not getattr(event, needed):
             return f"{key}.kind", f"{event.kind} needs {needed}; name it"
         try:
             tick_of(event.at, timeline)
         except ValueError as error:
             return f"{key}.at", str(error)
+        if event.for_min and event.kind not in END_OF:
+            return f"{key}.for_min", f"{event.kind} lasts until another event; leave for_min out"
         if feeder.regulators == "held" and event.kind.startswith("regulator"):
             return f"{key}.kind", 'feeder.regulators = "held" lets none act; set it to "free"'
     return None

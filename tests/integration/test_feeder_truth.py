@@ -1,5 +1,7 @@
 """What a circuit's file says counts, and the limits are those that customers see."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from cosim.feeder.library import new_context
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
-from cosim.feeder.settings import Event
+from cosim.feeder.settings import Event, EventKind
 from cosim.feeder.under_events import FeederUnderEvents
 
 HEAD = """
@@ -347,3 +349,91 @@ def test_what_an_open_switch_cuts_off_is_left_out_and_said(circuit, tmp_path):
     kw = feeder.layout.spot_kw
     state = closed.solve(kw, kw * feeder.layout.tan_phi)
     assert state.source_kw - state.losses_kw == pytest.approx(1200.0)
+
+
+EVENTFUL = TIE.replace(
+    "new load.lc",
+    """new transformer.r phases=3 windings=2 buses=(c d) kvs=(12.47 12.47) kvas=(9999 9999) xhl=.01
+new regcontrol.r transformer=r winding=2 vreg=122 band=2 ptratio=60 delay=15
+new capacitor.k bus1=d kv=12.47 kvar=300
+new capcontrol.k element=line.side terminal=1 capacitor=k type=kvar
+~ onsetting=100 offsetting=-300 ptratio=1 ctratio=1
+new generator.g bus1=d kv=12.47 kw=100 pf=1
+new load.lc""",
+).replace("bus1=c kv", "bus1=d kv")
+
+
+def test_whatever_happens_no_event_ends_a_run(circuit):
+    feeder = Feeder(circuit(f"{EVENTFUL}open line.tie 2\nsolve\n"))
+    rng = np.random.default_rng(3)
+    names = dict(
+        zip(
+            ("line", "switch", "fault", "capacitor", "generator"),
+            ("sw1", "tie", "side", "k", "g"),
+            strict=True,
+        )
+    )
+    names |= {"transformer": "r", "regulator": "r"}
+    kinds = [kind for kind in get_args(EventKind) if kind not in ("load-step", "source-voltage")]
+    events = {
+        tick: (
+            Event(
+                at=tick,
+                kind=kind,
+                element=names.get(kind.partition("-")[0], ""),
+                tap=int(rng.integers(-20, 20)),
+            ),
+        )
+        for tick, kind in enumerate(rng.choice(kinds, 40).tolist())
+    }
+    limits = Limits(0.9, 1.1, feeder.layout.rating_a)
+    operation = Operation(OperatingRules(limits, 900.0, np.zeros(3), controls_act=True, events=events))
+    kw, kvar = feeder.layout.spot_kw, feeder.layout.spot_kw * feeder.layout.tan_phi
+    balance = []
+    for tick in range(40):
+        happened, unserved = operation.open(feeder, tick)
+        assert len(happened) == 1
+        run = operation.meter(feeder, kw, kvar).run
+        served = [power for power, name in zip(kw, feeder.layout.lams, strict=True) if name not in unserved]
+        balance.append(run.last.source_kw - run.last.losses_kw - sum(served))
+    assert set(np.round(balance, 2)) <= {0.0, -100.0}
+    assert {0.0, -100.0} <= set(np.round(balance, 2))
+
+
+def test_a_generator_fails_and_returns_with_the_power_that_it_had(circuit):
+    feeder = FeederUnderEvents(Feeder(circuit(EVENTFUL)))
+    kw = feeder.layout.spot_kw
+    powers = []
+    for kind in ("generator-outage", "generator-repair"):
+        told = feeder.apply(Event(at=0, kind=kind, element="g"))
+        assert told == f"generator g is {'out' if kind.endswith('outage') else 'in service'}"
+        state = feeder.solve(kw, 0 * kw)
+        powers.append(state.source_kw - state.losses_kw)
+    assert np.subtract(powers, kw.sum()) == pytest.approx([0.0, -100.0], abs=0.1)
+
+
+def test_a_feeder_whose_own_loads_no_longer_hold_after_an_event_is_still_there(circuit):
+    weak = TIE.replace("length=2 units=km\nnew line.side", "length=60 units=km\nnew line.side")
+    feeder = FeederUnderEvents(Feeder(circuit(weak.replace("kw=300", "kw=2000"))))
+    told = feeder.apply(Event(at=0, kind="switch-open", element="tie"))
+    assert told == "line tie is out"
+    kw = 0.05 * feeder.layout.spot_kw
+    assert feeder.solve(kw, 0 * kw).source_kw > kw.sum()
+
+
+def test_the_same_voltages_are_judged_after_an_event_that_takes_their_ground_away(circuit):
+    feeder = FeederUnderEvents(
+        Feeder(
+            circuit(
+                f"{DELTA} conns=(delta delta)\n"
+                "new reactor.ground bus1=m phases=3 kv=0.48 kvar=30\n"
+                "new line.lv bus1=b bus2=z r1=1 x1=1\n"
+                "new load.m bus1=m phases=3 conn=delta kv=0.48 kw=90 kvar=30"
+            )
+        )
+    )
+    at = [place for place, name in enumerate(feeder.layout.nodes) if name.startswith("m.")]
+    assert [feeder.layout.nodes[place] for place in at] == ["m.1", "m.2", "m.3", "m.1-2", "m.2-3", "m.1-3"]
+    feeder.apply(Event(at=0, kind="line-outage", element="lv"))
+    kw = feeder.layout.spot_kw
+    assert not np.isnan(feeder.solve(kw, 0 * kw).v_pu[at]).any()

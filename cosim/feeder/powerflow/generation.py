@@ -47,6 +47,11 @@ def generation_as_loads(dss: OpenDss) -> tuple[HeldGeneration, ...]:
     return held
 
 
+def still_in_service(dss: OpenDss, generation: Sequence[HeldGeneration]) -> tuple[HeldGeneration, ...]:
+    """Those of the elements that a change of the circuit left in service, with the powers that they had."""
+    return tuple(held for held in generation if is_enabled(dss, held.name))
+
+
 def replace_generation(dss: OpenDss, generation: Sequence[HeldGeneration]) -> None:
     """Put the loads in the place of the elements."""
     for held in generation:

@@ -51,6 +51,15 @@ def disable_unfed(dss: OpenDss, survey: Survey, fed: Fed) -> None:
         command(dss, "solve")
 
 
+def closing(dss: OpenDss, line: str) -> tuple[str, ...]:
+    """Commands that close whatever a line has open; none where it is closed."""
+    dss.Circuit.SetActiveElement(f"line.{line}")
+    element = dss.CktElement
+    phases = range(1, element.NumPhases() + 1)
+    is_open = [any(element.IsOpen(terminal, phase) for phase in phases) for terminal in (1, 2)]
+    return tuple(f"close line.{line} {terminal}" for terminal in (1, 2) if is_open[terminal - 1])
+
+
 def cut_off_notes(cut_off: Mapping[str, CutOff]) -> tuple[str, ...]:
     """A sentence for each open element on what stands behind it."""
     behind: dict[str, list[str]] = {}

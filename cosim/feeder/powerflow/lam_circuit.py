@@ -14,7 +14,12 @@ from cosim.feeder.powerflow.attachment import (
     sites_of_loads,
 )
 from cosim.feeder.powerflow.engine import command, solution_vector
-from cosim.feeder.powerflow.generation import generation_as_loads, replace_generation
+from cosim.feeder.powerflow.generation import (
+    HeldGeneration,
+    generation_as_loads,
+    replace_generation,
+    still_in_service,
+)
 from cosim.feeder.powerflow.islands import cut_off_notes, disable_unfed
 from cosim.feeder.powerflow.notes import notes_on
 from cosim.feeder.powerflow.opening import hold_constant_power, still_switch_controls, take_multiplier
@@ -34,6 +39,8 @@ class LamCircuit:
         Elements and nodes, which of them hang on a source, and the voltages that count.
     sites, loads, attachment
         The M LAMs, all loads of the circuit, and which belong to which.
+    generation
+        The loads in the place of its generators.
     notes
         What the circuit loses in the loop.
     """
@@ -44,10 +51,16 @@ class LamCircuit:
     sites: tuple[LamSite, ...]
     loads: tuple[SpotLoad, ...]
     attachment: Attachment
+    generation: tuple[HeldGeneration, ...]
     notes: tuple[str, ...]
 
 
-def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None, notes: tuple[str, ...] = ()) -> LamCircuit:
+def attach_lams(
+    dss: OpenDss,
+    sites: Sequence[LamSite] | None,
+    notes: tuple[str, ...] = (),
+    before: LamCircuit | None = None,
+) -> LamCircuit:
     """Attach LAMs to a circuit; its loads and generators hold constant power from then on.
 
     Parameters
@@ -58,6 +71,9 @@ def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None, notes: tuple[str,
         Where LAMs attach; by default one at each bus with loads.
     notes
         What the circuit lost already.
+    before
+        The circuit before it was changed: its generators keep their powers, and the same voltages are judged
+        wherever they are still fed.
 
     Raises
     ------
@@ -66,7 +82,7 @@ def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None, notes: tuple[str,
         exist or is cut off.
     """
     described = spot_loads(dss)
-    generation = generation_as_loads(dss)
+    generation = generation_as_loads(dss) if before is None else still_in_service(dss, before.generation)
     notes += notes_on(dss, generation)
     take_multiplier(dss, described)
     replace_generation(dss, generation)
@@ -94,15 +110,19 @@ def attach_lams(dss: OpenDss, sites: Sequence[LamSite] | None, notes: tuple[str,
         survey = survey_circuit(dss)
     loads = spot_loads(dss)
     hold_constant_power(dss, loads, survey.base_kv)
+    if before is None:
+        tied = tied_nodes(survey, read_primitives(dss, survey))
+        voltages = judged_voltages(survey, fed, tied, loads, solution_vector(dss))
+    else:
+        voltages = before.voltages.where_fed(before.survey.node_names, survey, fed)
     return LamCircuit(
         survey=survey,
         fed=fed,
-        voltages=judged_voltages(
-            survey, fed, tied_nodes(survey, read_primitives(dss, survey)), loads, solution_vector(dss)
-        ),
+        voltages=voltages,
         sites=sites,
         loads=loads,
         attachment=attach(sites, loads, own, {held.load for held in generation}),
+        generation=generation,
         notes=notes + survey.notes,
     )
 

@@ -63,6 +63,10 @@ def layout_of(
         coordinates=coordinates,
         notes=circuit.notes + (() if exact_derivatives else (_BY_DIFFERENCES,)),
         segments=segments(survey),
+        capacitors=tuple(
+            element.name.partition(".")[2] for element in survey.elements if element.kind == "capacitor"
+        ),
+        generators=tuple(held.name for held in circuit.generation),
         description={
             "feeder": name,
             "buses": len({bus_of(node) for node in nodes}),

@@ -16,6 +16,7 @@ _ITERATIONS, _MOST_ITERATIONS = 200, 5000
 # Loads draw constant power well beyond this band; a voltage outside it means that the feeder collapsed [pu].
 _LOWEST_PU = 0.5
 _HIGHEST_PU = 1.5
+_PARTS = (1.0, 0.5, 0.2, 0.0)
 _ROOT_3_WITHIN = 0.1
 
 
@@ -95,6 +96,16 @@ class Solver:
         self.inject(net_kw, net_kvar)
         iterations = self._iterate()
         return self._state(net_kw, net_kvar, taps, iterations)
+
+    def part_that_holds(self, net_kw: Floats, net_kvar: Floats) -> float:
+        """The largest of a few parts of net powers ``(M,)`` [kW, kvar] at which there is a power flow."""
+        for part in _PARTS[:-1]:
+            try:
+                self.solve(part * net_kw, part * net_kvar, ())
+            except PowerFlowError:
+                continue
+            return part
+        return _PARTS[-1]
 
     def start_here(self) -> None:
         """Let every later solution start at the voltages of the present one."""

@@ -5,6 +5,8 @@ phases adds the voltage between them. The legs of a split phase count one by one
 ground, as behind a delta winding, no customer sees ground: there the voltages between phases count alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +51,26 @@ class JudgedVoltages:
         volts[0] = 0.0
         across: Complexes = volts[self.ends[:, 0]] - volts[self.ends[:, 1]]
         return across
+
+    def where_fed(self, node_names: Sequence[str], survey: Survey, fed: Fed) -> JudgedVoltages:
+        """The same voltages in a changed circuit, without those that no source feeds there.
+
+        Parameters
+        ----------
+        node_names
+            The nodes that ``ends`` mean.
+        survey, fed
+            The changed circuit, and which of its nodes hang on a source.
+        """
+        place = {name: node for node, name in enumerate(survey.node_names) if fed[node] or not node}
+        ends = [tuple(place.get(node_names[node], -1) for node in pair) for pair in self.ends.tolist()]
+        kept = [at for at, pair in enumerate(ends) if min(pair) >= 0]
+        return JudgedVoltages(
+            ends=np.array([ends[at] for at in kept], dtype=np.intp).reshape(-1, 2),
+            names=tuple(self.names[at] for at in kept),
+            base_kv=self.base_kv[kept],
+            ground_base_kv=self.ground_base_kv[kept],
+        )
 
     def seen_by(self, load: SpotLoad) -> tuple[int, ...]:
         """Places of the voltages that a load sees, in ascending order."""

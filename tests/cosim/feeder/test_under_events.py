@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cosim.feeder.circuit import FeederError
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.settings import Event
 from cosim.feeder.under_events import FeederUnderEvents
@@ -63,7 +64,8 @@ def test_an_outage_leaves_lams_without_source_and_a_repair_brings_everything_bac
     after = feeder.solve(kw + step, kvar)
     np.testing.assert_allclose(model.predict_v_pu(kw + step), after.v_pu, atol=1e-6)
 
-    assert feeder.apply(event("line-repair", element="l67")) == "line l67 is in service"
+    told = feeder.apply(event("line-repair", element="l67"))
+    assert told.startswith("line l67 is in service; 19 LAMs are fed again: 73, 74, ")
     np.testing.assert_allclose(feeder.solve(kw, kvar).v_pu, before.v_pu, atol=1e-9)
     assert feeder.unserved() == []
 
@@ -130,11 +132,50 @@ def test_the_source_sags_and_a_load_steps_in(feeder, base):
     np.testing.assert_allclose(feeder.solve(kw, kvar).v_pu, before.v_pu, atol=1e-9)
 
 
+def test_a_capacitor_goes_and_comes_with_its_kvar(feeder):
+    kw, kvar = spot(feeder)
+    with_it = feeder.solve(kw, kvar).source_kvar
+    assert feeder.apply(event("capacitor-off", element="C83")) == "capacitor c83 is off"
+    assert feeder.solve(kw, kvar).source_kvar - with_it == pytest.approx(600.0, rel=0.2)
+    feeder.apply(event("capacitor-on", element="c83"))
+    assert feeder.solve(kw, kvar).source_kvar == pytest.approx(with_it, abs=1e-6)
+
+
+def test_a_regulator_is_put_at_a_tap_and_refuses_one_that_it_has_not(feeder):
+    kw, kvar = spot(feeder)
+    before, tap = feeder.solve(kw, kvar), feeder.positions().taps["reg4a"]
+    told = feeder.apply(event("regulator-tap", element="reg4a", tap=2))
+    assert told == f"regulator reg4a is put from tap {tap} to tap 2"
+    assert feeder.positions().taps["reg4a"] == 2
+    fell = before.v_pu - feeder.solve(kw, kvar).v_pu
+    assert fell[feeder.layout.nodes.index("83.1")] == pytest.approx((tap - 2) * 0.00625, abs=2e-3)
+    with pytest.raises(FeederError, match="'reg4a' has no tap 99"):
+        feeder.apply(event("regulator-tap", element="reg4a", tap=99))
+    assert feeder.positions().taps["reg4a"] == 2
+
+
+def test_a_transformer_fails_and_a_fault_opens_its_line(feeder):
+    kw, kvar = spot(feeder)
+    told = feeder.apply(event("transformer-outage", element="reg4a"))
+    assert told.startswith("transformer reg4a is out; no source feeds 14 LAMs: 68, 69, ")
+    assert np.isnan(feeder.solve(kw, kvar).v_pu[feeder.layout.nodes.index("83.1")])
+    feeder.act(lambda: feeder.solve(kw, kvar), 900.0)
+    told = feeder.apply(event("transformer-repair", element="reg4a"))
+    assert told.startswith("transformer reg4a is in service; 14 LAMs are fed again: ")
+    told = feeder.apply(event("fault", element="l67"))
+    assert told.startswith(
+        "a fault on line l67 draws 5,275 A; cleared: line l67 is out; no source feeds 19 LAMs"
+    )
+
+
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
         ({"kind": "line-outage", "element": "l15x"}, "no line or switch 'l15x'; did you mean 'l15'?"),
         ({"kind": "regulator-stuck", "element": "reg9"}, "no regulator 'reg9'; did you mean 'reg"),
+        ({"kind": "transformer-outage", "element": "reg4x"}, "no transformer 'reg4x'; did you mean 'reg4"),
+        ({"kind": "capacitor-off", "element": "c84"}, "no capacitor 'c84'; did you mean 'c83'?"),
+        ({"kind": "fault", "element": "l15x"}, "no line or switch 'l15x'; did you mean 'l15'?"),
         ({"kind": "load-step", "lam": "nowhere"}, "no LAM 'nowhere'; known are 1, 2, 4, 5, 6, 7, 9, 10, ..."),
     ],
 )
@@ -146,3 +187,23 @@ def test_an_event_at_something_unknown_is_refused_before_the_run(base, wrong, te
         schedule((good, Event(at=3, **wrong)), base.layout, timeline)
     assert str(error.value).startswith("events[1].")
     assert text in str(error.value)
+
+
+def test_what_lasts_for_minutes_ends_by_itself(base):
+    timeline = timeline_of(Run())
+    due = schedule(
+        (
+            Event(at=3, kind="fault", element="l67", for_min=20),
+            Event(at=4, kind="load-step", lam="47", kw=9.0, for_min=15),
+            Event(at=5, kind="source-voltage", pu=1.02, for_min=1),
+        ),
+        base.layout,
+        timeline,
+    )
+    assert [(tick, [each.kind for each in events]) for tick, events in sorted(due.items())] == [
+        (3, ["fault"]),
+        (4, ["load-step"]),
+        (5, ["line-repair", "load-step", "source-voltage"]),
+        (6, ["source-restored"]),
+    ]
+    assert due[5][1] == Event(at=5, kind="load-step", lam="47")
