@@ -63,7 +63,17 @@ def test_commands_that_write_show_or_trace_are_left_out_and_said(tmp_path, monke
     assert feeder.layout.spot_kw.tolist() == [800.0]
     assert feeder.layout.regulators == ("r",)
     (note,) = (note for note in feeder.layout.notes if "left out" in note)
-    for word in ("export", "save", "show", "plot", "visualize", "debugtrace", "demandinterval", "recorder"):
+    for word in (
+        "export",
+        "save",
+        "show",
+        "plot",
+        "visualize",
+        "debugtrace",
+        "solve through time",
+        "demandinterval",
+        "recorder",
+    ):
         assert word in note
     assert "buscoords 'none.csv', which is not there" in note
 

@@ -45,7 +45,7 @@ def node_bases(
     listed = np.array(_listed_bases(dss))
     levels: dict[int, set[float]] = {}
     for element in elements:
-        for node, kv in rated_kv_to_ground(dss, element):
+        for node, kv in rated_kv_to_ground(dss, element, base):
             levels.setdefault(int(zone[node]), set()).add(_level(kv, listed))
     found: dict[str, str] = {}
     for number, level in levels.items():
@@ -68,8 +68,12 @@ def _level(kv: float, listed: Floats) -> float:
     return float(listed[off.argmin()]) if off.min(initial=np.inf) < _NEAR else round(kv, 9)
 
 
-def rated_kv_to_ground(dss: OpenDss, element: Element) -> list[tuple[int, float]]:
-    """Nodes at each winding of a transformer, and what its rated voltage means to ground [kV]; else none."""
+def rated_kv_to_ground(dss: OpenDss, element: Element, base_kv: Floats) -> list[tuple[int, float]]:
+    """Nodes at each winding of a transformer, and what its rated voltage means to ground [kV]; else none.
+
+    A winding of one phase between two conductors may stand between two of three phases, a phase and its
+    neutral or the legs of a split phase; it means what suits the present bases ``(N,)`` [kV].
+    """
     found = []
     width = len(element.nodes) // len(element.buses)
     for winding, (kv, is_delta) in enumerate(_windings(dss, element)):
@@ -77,11 +81,21 @@ def rated_kv_to_ground(dss: OpenDss, element: Element) -> list[tuple[int, float]
         if element.kind == "autotrans":
             nodes = nodes[: len(element.phases)]  # its series winding ends at the nodes of the next one
         live = nodes[nodes > 0].tolist()
-        is_single = len(element.phases) == 1 and not is_delta
-        # A series winding is rated for the difference of two levels.
-        if not (is_single and len(live) > 1):
-            found += [(node, kv if is_single else kv / _ROOT_3) for node in live]
+        if len(element.phases) > 1:
+            meanings = [kv / _ROOT_3]
+        elif len(live) < 2:
+            meanings = [kv]
+        elif is_delta:
+            meanings = [kv / _ROOT_3, kv, kv / 2]
+        else:
+            continue  # a series winding is rated for the difference of two levels
+        found += [(node, _meant(meanings, float(base_kv[node]))) for node in live]
     return found
+
+
+def _meant(meanings: list[float], base_kv: float) -> float:
+    """The first meaning that suits a base, else the first of all."""
+    return next((kv for kv in meanings if abs(kv / base_kv - 1.0) <= _FAR), meanings[0])
 
 
 def _windings(dss: OpenDss, element: Element) -> list[tuple[float, bool]]:

@@ -50,6 +50,23 @@ def command(dss: OpenDss, text: str, where: str = "feeder") -> None:
         raise FeederError(f"{where}: OpenDSS refused it: {_one_line(error)}") from error
 
 
+def solve_as_set(dss: OpenDss, where: str = "feeder") -> bool:
+    """Solve with the options in force; whether the circuit's controls came to rest within their limit.
+
+    Raises
+    ------
+    FeederError
+        OpenDSS refused it.
+    """
+    try:
+        command(dss, "solve", where)
+    except FeederError as error:
+        if "Max Control Iterations" not in str(error):
+            raise
+        return False
+    return True
+
+
 def is_enabled(dss: OpenDss, name: str) -> bool:
     """Make an element the active one, and say whether it is in service."""
     dss.Circuit.SetActiveElement(name)

@@ -144,7 +144,7 @@ def _misbased(dss: OpenDss, survey: Survey) -> Iterator[str]:
     """Buses whose base voltage is not that of a transformer winding there, the first few."""
     found: dict[str, str] = {}
     for element in survey.elements:
-        for node, kv in rated_kv_to_ground(dss, element):
+        for node, kv in rated_kv_to_ground(dss, element, survey.base_kv):
             if abs(kv / survey.base_kv[node] - 1.0) > 0.25:
                 bus = bus_of(survey.node_names[node])
                 found[bus] = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
-from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.engine import command, solve_as_set
 
 # Commands that write, show or ask something, or reach beyond the circuit.
 _LEFT_OUT = {
@@ -21,6 +21,8 @@ _LEFT_OUT = {
     "fileedit", "formedit", "help", "newactor", "panel", "plot", "quit", "rephase", "save", "show",
     "solveall", "summary", "top", "uuids", "visualize", "wait", "yearlycurves",
 }  # fmt: skip
+# Modes of a single solution: a snapshot, without load iterations, or a fault study.
+_AT_ONCE = (0, 7, 9)
 _COORDINATES = {"buscoords", "giscoords", "latlongcoords"}
 # Options that make OpenDSS write while it solves, or choose who shows it.
 _SILENCED = {
@@ -96,9 +98,14 @@ class _Reading:
                 return ""
             return option[0]
 
-        kept = _OPTION.sub(keep, rest.partition("!")[0])
-        if kept.strip() or name == "solve":
-            command(self.dss, f"{name} {kept}", where)
+        kept = _OPTION.sub(keep, rest.partition("!")[0]).partition("//")[0]
+        if kept.strip():
+            command(self.dss, f"set {kept}", where)
+        if name == "solve" and self.dss.Solution.Mode() in _AT_ONCE:
+            # Controls that hunt here are looked at once the whole circuit is there.
+            solve_as_set(self.dss, where)
+        elif name == "solve":
+            self.left_out["solve through time"] = None
 
     def coordinates(self, name: str, rest: str, where: str) -> None:
         """Read where buses are drawn, if the file is there: no result rests on it."""

@@ -10,7 +10,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError, Floats
 from cosim.feeder.library import new_context
 from cosim.feeder.powerflow.attachment import SpotLoad
-from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.engine import command, solve_as_set
 from cosim.feeder.powerflow.frequency import check_frequency
 from cosim.feeder.powerflow.master_file import run_master_file
 
@@ -77,7 +77,9 @@ def open_circuit(master: str | Path | None) -> OpenCircuit:
     # Node numbers exist only after a solution, and a file that does not solve itself has its regulators at
     # neutral. Whether it converged is looked at once the loads are ours.
     command(dss, "set mode=snapshot")
-    command(dss, "solve")
+    if not solve_as_set(dss):
+        notes.append("its controls do not come to rest in its own solution: they begin where they stand then")
+        command(dss, "set controlmode=off")
     notes += [*_given_time(dss), *check_frequency(dss)]
     _keep_disabled_ties(dss)
     return OpenCircuit(dss, tuple(notes), is_shipped=not master)

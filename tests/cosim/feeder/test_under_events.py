@@ -148,7 +148,7 @@ def test_a_regulator_is_put_at_a_tap_and_refuses_one_that_it_has_not(feeder):
     assert told == f"regulator reg4a is put from tap {tap} to tap 2"
     assert feeder.positions().taps["reg4a"] == 2
     fell = before.v_pu - feeder.solve(kw, kvar).v_pu
-    assert fell[feeder.layout.nodes.index("83.1")] == pytest.approx((tap - 2) * 0.00625, abs=2e-3)
+    assert fell[feeder.layout.nodes.index("83.1")] == pytest.approx((tap - 2) * 0.00625, rel=0.15)
     with pytest.raises(FeederError, match="'reg4a' has no tap 99"):
         feeder.apply(event("regulator-tap", element="reg4a", tap=99))
     assert feeder.positions().taps["reg4a"] == 2
