@@ -133,7 +133,7 @@ def _kinds() -> str:
     rows = []
     for tag, each in messages.DECLARED.items():
         qos = f"{each.qos}, retained" if each.retained else str(each.qos)
-        rows.append((f"[`{tag}`](#{tag})", f"`{each.topic}`", each.sender, each.receivers, qos))
+        rows.append((f"[`{tag}`](#{tag})", f"`{each.topic}`", each.sender, each.receiver, qos))
     return _table(("kind", "topic", "sender", "receivers", "QoS"), rows)
 
 

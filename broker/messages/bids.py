@@ -10,7 +10,7 @@ from broker.messages.fields import Count, Kvar, Kw, NetKvar, Values
 from broker.messages.header import Message
 
 
-@message("bid/{lam}/{prosumer}", sender="live host", receivers="LAM host of the LAM")
+@message("bid/{lam}/{prosumer}", sender="live host", receivers="LAM host", reader="lam")
 class CurveBid(Message, frozen=True, tag="bid"):
     """Whole price response of one prosumer: prices ascending [$/kWh], trade non-increasing [kW], + buys."""
 
@@ -19,7 +19,7 @@ class CurveBid(Message, frozen=True, tag="bid"):
     reactive_kvar: Kvar
 
 
-@message("bid-batch/{host}", sender="population host", receivers="LAM hosts", writer="host", size="batch")
+@message("bid-batch/{host}", sender="population host", receivers="LAM host", writer="host", size="batch")
 class BidBatch(Message, frozen=True, tag="bid-batch"):
     """Curve bids of many prosumers: ``count`` vertices each, prices and trades end to end."""
 
@@ -40,7 +40,7 @@ class LamBid(Message, frozen=True, tag="lam-bid"):
     fallbacks: list[str] = []
 
 
-@message("opening/{lam}/{prosumer}", sender="live host", receivers="LAM host of the LAM")
+@message("opening/{lam}/{prosumer}", sender="live host", receivers="LAM host", reader="lam")
 class Opening(Message, frozen=True, tag="opening"):
     """Before rounds of bidding: what one prosumer can trade at any price [kW, + buys]."""
 
@@ -49,7 +49,7 @@ class Opening(Message, frozen=True, tag="opening"):
     reactive_kvar: Kvar
 
 
-@message("opening-batch/{host}", sender="population host", receivers="LAM hosts", writer="host", size="batch")
+@message("opening-batch/{host}", sender="population host", receivers="LAM host", writer="host", size="batch")
 class OpeningBatch(Message, frozen=True, tag="opening-batch"):
     """Openings of many prosumers."""
 
@@ -70,7 +70,7 @@ class LamOpening(Message, frozen=True, tag="lam-opening"):
     fallbacks: list[str] = []
 
 
-@message("wam/price", sender="WAM", receivers="LAM hosts", size="batch")
+@message("wam/price", sender="WAM", receivers="LAM host", size="batch")
 class WamPrice(Message, frozen=True, tag="wam-price"):
     """Wide-area prices of all LAMs [$/kWh]: each is to bid what it would buy there."""
 
@@ -81,7 +81,7 @@ class WamPrice(Message, frozen=True, tag="wam-price"):
 @message(
     "lam-price/{lam_host}",
     sender="LAM host",
-    receivers="population hosts, live host",
+    receivers=("population host", "live host"),
     writer="lam_host",
     size="batch",
 )
@@ -93,7 +93,7 @@ class LamPrice(Message, frozen=True, tag="lam-price"):
     price: Annotated[Column, Values("price", "lam")]
 
 
-@message("round-bid/{lam}/{prosumer}", sender="live host", receivers="LAM host of the LAM")
+@message("round-bid/{lam}/{prosumer}", sender="live host", receivers="LAM host", reader="lam")
 class RoundBid(Message, frozen=True, tag="round-bid"):
     """One prosumer's bid at the announced price: the intercept ``b`` of its demand ``q = b - a * price``.
 
@@ -110,6 +110,7 @@ class RoundBid(Message, frozen=True, tag="round-bid"):
     sender="population host",
     receivers="LAM host",
     writer="host",
+    reader="lam_host",
     size="batch",
 )
 class RoundBidBatch(Message, frozen=True, tag="round-bid-batch"):

@@ -50,10 +50,11 @@ class Declaration:
     senders
         Roles that may send it.
     receivers
-        Who acts on it, for the documents.
-    writer
-        Level of the topic that says who writes there: ``lam`` stands for the host that operates this LAM,
-        any other level holds the sender's own name. Empty where the role has one topic for all.
+        Roles that act on it. Who writes on a topic may read there too.
+    writer, reader
+        Level of the topic that says who writes there, and which of the receivers reads there: ``lam`` stands
+        for the host that operates this LAM, any other level holds the party's own name. Empty where the role
+        has one topic for all, or where all receivers read all.
     qos, retained
         How it is published.
     size
@@ -66,8 +67,9 @@ class Declaration:
     kind: type[Message]
     topic: str
     senders: tuple[Role, ...]
-    receivers: str
+    receivers: tuple[Role, ...]
     writer: str = ""
+    reader: str = ""
     qos: int = 1
     retained: bool = False
     size: Size = "small"
@@ -91,8 +93,17 @@ class Declaration:
     @property
     def sender(self) -> str:
         """Who sends it, in words."""
-        who = "every service" if self.senders == SERVICES else ", ".join(self.senders)
-        return f"{who} of the LAM" if self.writer == "lam" else who
+        return _in_words(self.senders, self.writer)
+
+    @property
+    def receiver(self) -> str:
+        """Who receives it, in words."""
+        return _in_words(self.receivers, self.reader)
+
+
+def _in_words(roles: tuple[Role, ...], level: str) -> str:
+    who = "every service" if roles == SERVICES else ", ".join(roles)
+    return f"{who} of the LAM" if level == "lam" else who
 
 
 DECLARED: dict[str, Declaration] = {}
@@ -103,8 +114,9 @@ def message(
     topic: str,
     *,
     sender: Role | tuple[Role, ...],
-    receivers: str,
+    receivers: Role | tuple[Role, ...],
     writer: str = "",
+    reader: str = "",
     qos: int = 1,
     retained: bool = False,
     size: Size = "small",
@@ -115,17 +127,28 @@ def message(
     Raises
     ------
     ValueError
-        Another struct has the tag or the topic, or ``writer`` is no level of the topic.
+        Another struct has the tag or the topic, or ``writer`` or ``reader`` is no level of the topic.
     """
 
     def declare(kind: type[M]) -> type[M]:
-        senders: tuple[Role, ...] = sender if isinstance(sender, tuple) else (sender,)
-        made = Declaration(kind, topic, senders, receivers, writer, qos, retained, size, always)
+        made = Declaration(
+            kind,
+            topic,
+            sender if isinstance(sender, tuple) else (sender,),
+            receivers if isinstance(receivers, tuple) else (receivers,),
+            writer,
+            reader,
+            qos,
+            retained,
+            size,
+            always,
+        )
         taken = {_LEVEL.sub("+", each.topic) for each in DECLARED.values()}
         if made.tag in DECLARED or _LEVEL.sub("+", topic) in taken:
             raise ValueError(f"{kind.__name__}: another message has the tag {made.tag} or the topic {topic}")
-        if writer and writer not in made.levels:
-            raise ValueError(f"{kind.__name__}: its topic {topic} has no level {writer}")
+        for level in (writer, reader):
+            if level and level not in made.levels:
+                raise ValueError(f"{kind.__name__}: its topic {topic} has no level {level}")
         DECLARED[made.tag] = made
         return kind
 

@@ -36,7 +36,7 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
 @message(
     "telemetry/{phase}/{prosumer}",
     sender="gateway",
-    receivers="live host (measure); LAM host of the prosumer, feeder (meter); recorder",
+    receivers=("live host", "LAM host", "feeder", "recorder"),
     qos=0,
 )
 class Telemetry(Message, frozen=True, tag="telemetry"):
@@ -72,7 +72,7 @@ class DeviceSetPoint(msgspec.Struct, frozen=True, kw_only=True):
     power_kw: Kw | None
 
 
-@message("set/{prosumer}", sender="live host", receivers="gateway, recorder")
+@message("set/{prosumer}", sender="live host", receivers=("gateway", "recorder"))
 class SetPoint(Message, frozen=True, tag="set-point"):
     """Set-points of a live prosumer's devices, valid for ``valid_s`` of simulated time from the dispatch."""
 
@@ -109,7 +109,7 @@ class Stop(Message, frozen=True, tag="stop"):
 @message(
     "stopped/{gateway}",
     sender="gateway",
-    receivers="recorder, `sharegrid stop`",
+    receivers=("recorder", "operator"),
     writer="gateway",
     size="batch",
     always=True,
@@ -135,7 +135,7 @@ class Stopped(Message, frozen=True, tag="stopped"):
 @message(
     "metered/{host}",
     sender="population host",
-    receivers="feeder, LAM hosts, recorder",
+    receivers=("feeder", "LAM host", "recorder"),
     writer="host",
     size="batch",
 )

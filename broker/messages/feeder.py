@@ -61,7 +61,7 @@ class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
     unserved: Annotated[list[int], Values(of="lam")] = []
 
 
-@message("feeder/reply", sender="feeder", receivers="WAM, auditor, recorder", size="model")
+@message("feeder/reply", sender="feeder", receivers=("WAM", "auditor", "recorder"), size="model")
 class FeederReply(Message, frozen=True, tag="feeder-reply"):
     """AC solution of a request: head power, worst errors and violations, and the next linear model.
 
@@ -82,7 +82,7 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     unwatched: Count = 0
 
 
-@message("feeder/state", sender="feeder", receivers="WAM, device host, recorder", size="batch")
+@message("feeder/state", sender="feeder", receivers=("WAM", "device host", "recorder"), size="batch")
 class FeederState(Message, frozen=True, tag="feeder-state"):
     """AC power flow of what was metered in the interval; voltages per node, loading per branch.
 

@@ -24,7 +24,18 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @message(
-    "wam/outcome", sender="WAM", receivers="LAM hosts, feeder, auditor, device host, recorder", size="batch"
+    "wam/outcome",
+    sender="WAM",
+    receivers=(
+        "population host",
+        "live host",
+        "LAM host",
+        "feeder",
+        "auditor",
+        "device host",
+        "recorder",
+    ),
+    size="batch",
 )
 class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     """Cleared and judged outcome of the WAM: nets, DLMPs and their parts per LAM, in LAM order.
@@ -65,7 +76,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
 @message(
     "lam-outcome/{lam_host}",
     sender="LAM host",
-    receivers="auditor, recorder",
+    receivers=("auditor", "recorder"),
     writer="lam_host",
     size="batch",
 )
@@ -98,6 +109,7 @@ class Award(Message, frozen=True, tag="award"):
     sender="LAM host",
     receivers="population host",
     writer="lam_host",
+    reader="host",
     size="batch",
 )
 class AwardBatch(Message, frozen=True, tag="award-batch"):

@@ -30,7 +30,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     set_points_renewed: Count = 0
 
 
-@message("clock/step", sender="clock", receivers="every service")
+@message("clock/step", sender="clock", receivers=SERVICES)
 class Step(Message, frozen=True, tag="step"):
     """The clock opens a step; ``opened`` and ``deadline`` are wall time [s since epoch].
 
@@ -46,7 +46,7 @@ class Step(Message, frozen=True, tag="step"):
     pace: Seconds | None = None
 
 
-@message("done/{service}", sender=SERVICES, receivers="clock, recorder", writer="service", size="batch")
+@message("done/{service}", sender=SERVICES, receivers=("clock", "recorder"), writer="service", size="batch")
 class Done(Message, frozen=True, tag="done"):
     """A service has finished its part of a step; ``flags`` say what went wrong in it."""
 
@@ -58,7 +58,7 @@ class Done(Message, frozen=True, tag="done"):
 @message(
     "availability/{service}",
     sender=SERVICES,
-    receivers="clock, recorder (auditor); the service itself",
+    receivers=("clock", "recorder"),
     writer="service",
     retained=True,
     always=True,

@@ -25,11 +25,12 @@ def test_a_declaration_that_clashes_is_refused(tag, topic, writer, reason):
         """A message that nobody needs."""
 
     with pytest.raises(ValueError, match=reason):
-        message(topic, sender="WAM", receivers="nobody", writer=writer)(New)
+        message(topic, sender="WAM", receivers="feeder", writer=writer)(New)
     assert "new" not in DECLARED
 
 
-def test_senders_are_said_in_words():
+def test_senders_and_receivers_are_said_in_words():
     assert DECLARED["lam-bid"].sender == "LAM host of the LAM"
     assert DECLARED["done"].sender == "every service"
     assert DECLARED["position"].sender == "population host, live host"
+    assert DECLARED["bid"].receiver == "LAM host of the LAM"
