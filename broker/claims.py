@@ -22,6 +22,11 @@ _WITHIN_S = 10.0
 _GOODBYE_S = 2.0
 
 
+def probe(name: str) -> str:
+    """Topic on which a client hears itself, and by then whatever the broker keeps: ``name`` is its own."""
+    return f"{ROOT}/probe/{name}"
+
+
 class Claim(msgspec.Struct, frozen=True):
     """Who holds it: run, process, and a word that no other claim has."""
 
@@ -48,7 +53,7 @@ class Claimed(BrokerError):
 
 
 @asynccontextmanager
-async def claimed(url: str, run: str, name: str) -> AsyncIterator[None]:
+async def claimed(url: str, run: str, name: str, *, identity: str = "") -> AsyncIterator[None]:
     """Hold a claim for the time of a ``with`` block.
 
     Parameters
@@ -59,6 +64,8 @@ async def claimed(url: str, run: str, name: str) -> AsyncIterator[None]:
         Run that holds it.
     name
         What is claimed: one level of a topic.
+    identity
+        Party whose certificate is shown to a broker that wants one.
 
     Raises
     ------
@@ -70,7 +77,9 @@ async def claimed(url: str, run: str, name: str) -> AsyncIterator[None]:
     topic = f"{ROOT}/{name}"
     mine = Claim(run, f"{os.getpid()} on {socket.gethostname()}", secrets.token_hex(8))
     back = asyncio.Event()
-    async with connect(url, f"claim-{run}", Will(topic, b""), on_reconnect=back.set) as bus:
+    async with connect(
+        url, f"claim-{run}", Will(topic, b""), identity=identity, on_reconnect=back.set
+    ) as bus:
         await _take(bus, topic, mine)
         keeper = asyncio.create_task(_keep(bus, topic, mine, back))
         try:

@@ -5,6 +5,7 @@ BrokerError              (a SharegridError)
 ├── BrokerRefused        the broker answers and says no (credentials, a topic)
 ├── BrokerStartError     a broker of our own did not start (missing program, busy port)
 ├── BrokerAddressError   the text given as a broker is not one
+├── CredentialsError     a certificate or key is missing or cannot be used
 ├── BusClosed            a bus was used after its connection was given up
 └── MessageTooLarge      a message has more bytes than any receiver takes
 
@@ -32,6 +33,10 @@ class BrokerStartError(BrokerError):
 
 class BrokerAddressError(BrokerError):
     """A broker choice or address that cannot be understood."""
+
+
+class CredentialsError(BrokerError):
+    """A certificate or key that is missing, cannot be used, or that others may read."""
 
 
 class BusClosed(BrokerError):

@@ -22,6 +22,7 @@ from broker.errors import BrokerError
 from broker.handlers import Handler, Handlers
 from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Traffic
 from broker.reports import Counts, Flags, Refusals, shortened
+from broker.signing import CommandKey
 from broker.topics import Topics
 
 UNDER_WAY = 24
@@ -50,6 +51,8 @@ class Node:
         What incoming messages are held against; nothing is known of the run without.
     quarantine
         Where messages are kept that a handler failed on.
+    commands
+        Key of the run's commands: those that it sends are signed, and others' are checked.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Node:
         world: str = "",
         bounds: Bounds | None = None,
         quarantine: Quarantine | None = None,
+        commands: CommandKey | None = None,
     ) -> None:
         self.world = world
         self.bus = bus
@@ -71,7 +75,8 @@ class Node:
         self._counts = Counts()
         self._next_seq: dict[str, int] = defaultdict(int)
         bounds = bounds or Bounds()
-        self._door = Door(run, bounds)
+        self._commands = commands
+        self._door = Door(run, bounds, commands)
         self._handlers = Handlers()
         self._steps: asyncio.Queue[Step] = asyncio.Queue()
         self._flags = Flags(bounds.most_bytes("batch") // 2)
@@ -155,10 +160,11 @@ class Node:
         await asyncio.gather(*(work() for _ in range(UNDER_WAY)))
 
     def stamp(self, topic: str, kind: type[M], tick: int, /, **body: Any) -> M:
-        """Message with run, tick, sender and its number in this topic's stream."""
+        """Message with run, tick, sender and its number in this topic's stream; a command is signed."""
         seq = self._next_seq[topic]
         self._next_seq[topic] = seq + 1
-        return kind(run=self.run, tick=tick, sender=self.name, seq=seq, **body)
+        made = kind(run=self.run, tick=tick, sender=self.name, seq=seq, **body)
+        return made if self._commands is None else self._commands.signed(topic, made)
 
     async def done(self, step: StepName, tick: int) -> None:
         """Report that this service's part of a step is over, with flags raised since the last report."""

@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``serve``, ``clear``, ``feeder``, ``device``, ``report`` and ``scenario``.
+"""The command line: ``run``, ``serve``, ``clear``, ``feeder``, ``device``, ``broker``, ``report`` and more.
 
 Every error that a user can meet ends here as one line on standard error and an exit code; heavy libraries
 are imported inside the commands that need them, so that ``sharegrid clear`` starts at once.
@@ -15,6 +15,7 @@ import click
 
 from cosim.clear_command import clear
 from cosim.control.memory import keep_freed_memory
+from cosim.security.commands import broker_group
 from cosim.study.commands import feeder
 from cosim.world.names import ROLES, Role
 from devices.program.command import device
@@ -55,7 +56,8 @@ class _OneLineErrors(click.Group):
 scenario_argument = click.argument("scenario", required=False, type=click.Path(path_type=Path))
 broker_option = click.option(
     "--broker",
-    metavar="auto|embedded|mosquitto|mqtt://HOST:PORT",
+    envvar="SHAREGRID_BROKER",
+    metavar="auto|embedded|mosquitto|mqtt://HOST:PORT|mqtts://HOST:PORT?credentials=DIR",
     help="Message broker; auto takes Mosquitto where it is installed. Default: what the scenario says.",
 )
 
@@ -87,6 +89,7 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory. Default: runs/RUN_ID.")
 @click.option("--pace", default="fast", show_default=True, metavar="fast|real|FACTOR")
 @broker_option
+@click.option("--secure", is_flag=True, help="Encrypt, and let each party say only what is its own.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of everything random.")
 @click.option("--force", is_flag=True, help="Replace a run that the directory holds.")
 @click.option("--run-id", help="Name of the run. Default: made from the scenario and the time.")
@@ -112,6 +115,7 @@ def run(
     out: Path | None,
     pace: str,
     broker: str | None,
+    secure: bool,
     seed: int | None,
     force: bool,
     run_id: str | None,
@@ -132,6 +136,7 @@ def run(
         out=out,
         pace=pace,
         broker=broker,
+        secure=secure,
         seed=seed,
         force=force,
         run_id=run_id,
@@ -184,7 +189,12 @@ def serve(
 
 @main.command()
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
-@click.option("--broker", metavar="mqtt://HOST:PORT", help="Broker of a run whose directory is elsewhere.")
+@click.option(
+    "--broker",
+    envvar="SHAREGRID_BROKER",
+    metavar="mqtt://HOST:PORT",
+    help="Broker of a run whose directory is elsewhere.",
+)
 @click.option("--run-id", help="Name of that run.")
 @click.option("--reason", default="asked for by hand", show_default=True, help="What the record will say.")
 @click.option("--wait", default=10.0, show_default=True, help="Seconds to wait for an answer.")
@@ -207,6 +217,7 @@ def stop(directory: Path | None, broker: str | None, run_id: str | None, reason:
 main.add_command(clear)
 main.add_command(feeder)
 main.add_command(device)
+main.add_command(broker_group)
 
 
 @main.command()

@@ -73,12 +73,12 @@ async def _gateway(
     stack.push_async_callback(gateway.close)
     if world.scenario.live.home_assistant:
         discovery = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
-        await stack.enter_async_context(presented(setup.url, discovery))
+        await stack.enter_async_context(presented(setup.url, discovery, identity=GATEWAY))
     for actuator in gateway.actuators:
         if actuator.limits.real and actuator.limits.armed:
             endpoint = actuator.inverter.port.endpoint
-            await stack.enter_async_context(claimed(setup.url, setup.run_id, endpoint))
-    return GatewayService(gate, gateway, plausibility(world), setup.stop_record)
+            await stack.enter_async_context(claimed(setup.url, setup.run_id, endpoint, identity=GATEWAY))
+    return GatewayService(gate, gateway, plausibility(world), setup.stop_record, setup.commands)
 
 
 async def emulator_services(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:

@@ -20,10 +20,13 @@ import click
 import msgspec
 
 from broker import messages
+from broker.claims import probe
 from broker.client.bus import Bus
 from broker.client.mqtt import connect
 from broker.door.admission import Door, Refused
 from broker.messages import Stop, Stopped
+from broker.security.grants import OPERATOR
+from broker.signing import command_key_of
 from broker.topics import Topics
 from cosim.results.directory import LIVE
 from sharegrid.errors import SharegridError
@@ -149,9 +152,11 @@ async def stop_run(
     name = f"operator-{secrets.token_hex(4)}"
     topics = Topics(at.run)
     stop = Stop(run=at.run, tick=-1, sender=name, seq=0, reason=reason)
+    if (commands := command_key_of(at.broker, at.run)) is not None:
+        stop = commands.signed(topics.stop(name), stop)
     answer: Stopped | None = None
     said: set[str] = set()
-    async with connect(at.broker, name) as bus:
+    async with connect(at.broker, name, identity=OPERATOR) as bus:
         await bus.subscribe(topics.stopped("+"))
         began = time.monotonic()
         await bus.publish(topics.stop(name), messages.encode(stop), retain=True)
@@ -201,8 +206,8 @@ async def kept_stop(broker: str, run_id: str, *, clear: bool) -> str | None:
     name = f"operator-{secrets.token_hex(4)}"
     topics = Topics(run_id)
     reason: str | None = None
-    async with connect(broker, name) as bus:
-        own = topics.rejected(name)
+    async with connect(broker, name, identity=OPERATOR) as bus:
+        own = probe(name)
         await bus.subscribe(topics.stop("+"), own)
         await bus.publish(own, b"")
         async with asyncio.timeout(_KEPT_WITHIN_S):

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import msgspec
 
+from broker.address import parse_address
 from broker.topics import topic_safe
 from cosim.control.pacing import Pacing
 from cosim.results.comparison import same_but_for_faults
 from cosim.results.directory import replaceable_files
 from cosim.results.reader import Run, load
 from cosim.scenario import Scenario, load_scenario, resolved_toml
-from cosim.scenario.secrets import without_passwords
+from cosim.scenario.secrets import masked, without_passwords
 from cosim.world.names import ROLES, Role
 from sharegrid.errors import SharegridError
 
@@ -42,6 +43,7 @@ class RunOptions:
     observe: bool = False
     without_faults: bool = False
     against: Path | None = None
+    secure: bool = False
 
     def load(self) -> Scenario:
         """The scenario with these overrides."""
@@ -100,6 +102,8 @@ def plan_run(options: RunOptions) -> RunPlan:
     broker = options.broker or scenario.broker.use
     if options.elsewhere and "://" not in broker:
         raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
+    if options.secure and "://" in broker and not parse_address(broker).tls:
+        raise RunError(f"--secure: {masked(broker)} is not encrypted; give mqtts://HOST:PORT?credentials=DIR")
     if options.arm and options.observe:
         raise RunError("--arm lets devices be written and --observe lets none: give one of them")
     replaceable_files(out, force=options.force)

@@ -18,6 +18,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from broker.address import parse_address
 from broker.claims import Claimed, claimed
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
@@ -34,7 +35,7 @@ from cosim.recording.run_counts import RunCounts
 from cosim.recording.summary import record_of, summarise
 from cosim.report import write_report
 from cosim.results.comparison import fault_cost
-from cosim.results.directory import LEDGER, QUARANTINE
+from cosim.results.directory import BROKER_LOG, LEDGER, QUARANTINE
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.reader import Run, load
@@ -44,9 +45,10 @@ from cosim.run_setup import RunSetup
 from cosim.safety import ends_on_signal, hardware_lines, on_signals, stops_on_key
 from cosim.scenario import Scenario, resolved_toml
 from cosim.scenario.secrets import without_passwords
+from cosim.security.parties import own_security
 from cosim.terminal import TerminalStream
 from cosim.world.build import build_world
-from cosim.world.names import FEEDER
+from cosim.world.names import CLOCK, FEEDER
 from cosim.world.world import World
 from sharegrid.errors import SharegridError
 
@@ -178,10 +180,17 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
     owner = await stack.enter_async_context(_feeder(plan.scenario))
     world = build_world(plan.scenario, owner.layout)
     _check_hardware(world, plan.pacing)
-    broker = await stack.enter_async_context(open_broker(plan.broker, port=plan.scenario.broker.port))
+    secured = None
+    if plan.options.secure and "://" not in plan.broker:
+        secured = stack.enter_context(own_security(world, plan.run_id, plan.out / BROKER_LOG))
+    broker = await stack.enter_async_context(
+        open_broker(plan.broker, port=plan.scenario.broker.port, secured=secured)
+    )
+    _warn_of(broker.url)
     if "://" in plan.broker:  # Others may use it.
+        claim = claimed(broker.url, plan.run_id, f"run:{plan.run_id}", identity=CLOCK)
         try:
-            await stack.enter_async_context(claimed(broker.url, plan.run_id, f"run:{plan.run_id}"))
+            await stack.enter_async_context(claim)
         except Claimed as error:
             raise RunError(f"--run-id {plan.run_id} is taken on this broker: {error}") from None
     options = plan.options
@@ -196,6 +205,11 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
         stop_record=plan.out / RECORD,
     )
     return setup, broker
+
+
+def _warn_of(url: str) -> None:
+    if warning := parse_address(url).warning:
+        click.echo(warning, err=True)
 
 
 async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) -> None:
@@ -261,6 +275,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
         owner = await stack.enter_async_context(_feeder(scenario))
         world = build_world(scenario, owner.layout)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
+        _warn_of(broker.url)
         setup = RunSetup(
             world,
             run_id,

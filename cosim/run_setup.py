@@ -14,6 +14,7 @@ from broker.door.bounds import Bounds
 from broker.door.quarantine import Quarantine
 from broker.messages import Step
 from broker.node import Node, offline_will, serve
+from broker.signing import CommandKey, command_key_of
 from cosim.feeder.thread import FeederOwner
 from cosim.world.bounds import bounds_of
 from cosim.world.world import World
@@ -67,6 +68,11 @@ class RunSetup:
         """What the run's messages are held against."""
         return bounds_of(self.world)
 
+    @cached_property
+    def commands(self) -> CommandKey | None:
+        """Key of the run's commands, where its broker's address names credentials."""
+        return command_key_of(self.url, self.run_id)
+
     @asynccontextmanager
     async def node(self, name: str) -> AsyncIterator[Node]:
         """Participant ``name`` on a connection of its own, which says so when it is lost."""
@@ -74,7 +80,7 @@ class RunSetup:
         will = offline_will(self.run_id, name)
         async with connect(self.url, name, will, on_reconnect=lambda: nodes[0].reconnected()) as bus:
             kept = Quarantine(self.quarantine)
-            nodes.append(Node(bus, self.run_id, name, self.world.digest, self.bounds, kept))
+            nodes.append(Node(bus, self.run_id, name, self.world.digest, self.bounds, kept, self.commands))
             yield nodes[0]
 
 

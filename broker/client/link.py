@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -14,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from broker.address import Address
 from broker.client.bus import Will
+from broker.credentials import tls_context
 from broker.errors import BrokerRefused
 
 T = TypeVar("T")
@@ -126,6 +128,7 @@ class Link:
 async def open_link(
     address: Address,
     client_id: str,
+    identity: str,
     will: Will | None,
     filters: Iterable[str],
     take: Callable[[aiomqtt.Message], None],
@@ -136,6 +139,8 @@ async def open_link(
     ----------
     address, client_id, will
         Where to connect, as whom, and what the broker publishes, retained, if we vanish.
+    identity
+        Party whose certificate is shown where the address has credentials.
     filters
         Topics to listen to from the start.
     take
@@ -147,12 +152,15 @@ async def open_link(
         Nothing answers; `aiomqtt.exceptions.MqttConnectError` when the broker answers and refuses.
     BrokerRefused
         The broker refuses one of the filters.
+    CredentialsError
+        The certificate or its key cannot be used.
     """
     client = aiomqtt.Client(
         address.host,
         address.port,
         username=address.username,
         password=address.password,
+        tls_context=_tls_context(address, identity),
         logger=_paho_log,
         identifier=client_id,
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
@@ -177,3 +185,11 @@ async def open_link(
                 raise aiomqtt.MqttError("no answer to a subscription") from None
             raise
     return link
+
+
+def _tls_context(address: Address, identity: str) -> ssl.SSLContext | None:
+    """Settings of the encryption, where there is any; who has a password shows no certificate."""
+    if not address.tls:
+        return None
+    named = address.credentials is not None and address.username is None
+    return tls_context(address.credentials, identity if named else None)

@@ -50,6 +50,7 @@ class MqttBus:
         self,
         address: Address,
         client_id: str,
+        identity: str,
         will: Will | None,
         on_reconnect: Callable[[], None] | None,
         patience_s: float,
@@ -58,6 +59,7 @@ class MqttBus:
         # Unique, as two clients with one id evict each other for ever; kept over reconnects, so that the
         # broker ends a half-dead predecessor (and publishes its will) before this client speaks again.
         self.client_id = f"{client_id}-{secrets.token_hex(4)}"
+        self._identity = identity
         self._will = will
         self._on_reconnect = on_reconnect
         self._patience_s = patience_s
@@ -119,7 +121,9 @@ class MqttBus:
 
     async def open(self) -> Link:
         """Connect a new client that listens where this bus has subscribed."""
-        return await open_link(self.address, self.client_id, self._will, self._filters, self._take)
+        return await open_link(
+            self.address, self.client_id, self._identity, self._will, self._filters, self._take
+        )
 
     async def keep(self, link: Link) -> None:
         """Use a link until it is lost, then open the next, for as long as the bus is open."""
@@ -237,6 +241,7 @@ async def connect(
     client_id: str,
     will: Will | None = None,
     *,
+    identity: str = "",
     on_reconnect: Callable[[], None] | None = None,
     first_patience_s: float = 2.0,
     patience_s: float = 30.0,
@@ -246,11 +251,13 @@ async def connect(
     Parameters
     ----------
     url
-        ``mqtt://[user:password@]host[:port]``.
+        ``mqtt://[user:password@]host[:port]`` or ``mqtts://host[:port]?credentials=DIR``.
     client_id
         Name in the broker's log; made unique by a suffix.
     will
         What the broker publishes when this process vanishes; leaving the block is a goodbye, without will.
+    identity
+        Party whose certificate is shown to a broker that wants one; without it that of ``client_id``.
     on_reconnect
         Called, in the event loop, each time the connection is back and the subscriptions are renewed:
         messages may have been missed, so this is when to ask for state.
@@ -264,11 +271,13 @@ async def connect(
     BrokerUnreachable
         Nothing answers at the address.
     BrokerRefused
-        The broker refuses user or password.
+        The broker refuses user, password or certificate, or is not the one that its authority vouches for.
+    CredentialsError
+        Certificate or key cannot be used.
     BrokerAddressError
         ``url`` is not an address.
     """
-    bus = MqttBus(parse_address(url), client_id, will, on_reconnect, patience_s)
+    bus = MqttBus(parse_address(url), client_id, identity or client_id, will, on_reconnect, patience_s)
     link = await _first_link(bus, first_patience_s)
     keeper = asyncio.create_task(bus.keep(link), name=f"keep {bus.client_id}")
     keeper.add_done_callback(lambda _: bus.close())

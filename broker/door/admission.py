@@ -1,9 +1,9 @@
-"""The order of a message's checks: topic, body, decoding, sender, tick, content, number.
+"""The order of a message's checks: topic, body, decoding, sender, tick, signature, content, number.
 
 A `Door` is one receiver's. Nothing that it refuses leaves a trace in its state, and what it admits went
-through every check; so handlers work with messages that fit the run. Without keys a sender's name can be
-forged: what then has the right name, tick, number and plausible content is taken, and shows as a conflict
-when the true message comes.
+through every check; so handlers work with messages that fit the run. Only commands are signed; where the
+broker does not tell its clients apart, any other sender's name can be forged: what then has the right name,
+tick, number and plausible content is taken, and shows as a conflict when the true message comes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from broker.door.bounds import Bounds
 from broker.door.content import check_content
 from broker.door.stream import Arrival, Stream
 from broker.messages import Availability, Declaration, Message, Step, StepName, Stop, Telemetry
+from broker.signing import CommandKey
 from broker.topics import Topics
 
 _KNOWN_TOPICS = 100_000
@@ -69,6 +70,8 @@ class Door:
         Id of the run.
     bounds
         What the run's messages are held against.
+    commands
+        Key that commands must be signed with; without one none is checked.
 
     Attributes
     ----------
@@ -76,8 +79,9 @@ class Door:
         The clock's tick, as far as it was heard; -1 before the first step.
     """
 
-    def __init__(self, run: str, bounds: Bounds | None = None) -> None:
+    def __init__(self, run: str, bounds: Bounds | None = None, commands: CommandKey | None = None) -> None:
         self.tick = -1
+        self._commands = commands
         self._run = run
         self._topics = Topics(run)
         self._bounds = bounds or Bounds()
@@ -106,6 +110,8 @@ class Door:
             raise Refused(str(error)) from None
         self._check_header(message, entry, retained=received.retained)
         try:
+            if self._commands is not None:
+                self._commands.check(received.topic, message)
             check_content(message, self._bounds)
         except ValueError as error:
             raise Refused(str(error)) from None

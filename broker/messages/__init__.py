@@ -22,6 +22,7 @@ from broker.messages.declaration import Role as Role
 from broker.messages.declaration import declaration_of as declaration_of
 from broker.messages.devices import *  # noqa: F403
 from broker.messages.feeder import *  # noqa: F403
+from broker.messages.header import Command as Command
 from broker.messages.header import Message as Message
 from broker.messages.outcomes import *  # noqa: F403
 from broker.messages.run import *  # noqa: F403

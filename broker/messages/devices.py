@@ -9,7 +9,7 @@ import msgspec
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
 from broker.messages.fields import Count, CounterKwh, Kvar, Kw, Pu, Seconds, Values
-from broker.messages.header import Message
+from broker.messages.header import Command, Message
 
 Quality = Literal["good", "suspect", "held", "missing"]
 
@@ -73,7 +73,7 @@ class DeviceSetPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @message("set/{prosumer}", sender="live host", receivers=("gateway", "recorder"))
-class SetPoint(Message, frozen=True, tag="set-point"):
+class SetPoint(Command, frozen=True, tag="set-point"):
     """Set-points of a live prosumer's devices, valid for ``valid_s`` of simulated time from the dispatch."""
 
     valid_s: Seconds
@@ -100,7 +100,7 @@ class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
     retained=True,
     always=True,
 )
-class Stop(Message, frozen=True, tag="stop"):
+class Stop(Command, frozen=True, tag="stop"):
     """Emergency stop: every device goes to its safe value and takes no set-point any more."""
 
     reason: str

@@ -28,3 +28,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
         What single fields may be is in their annotations.
         """
+
+
+class Command(Message, frozen=True, kw_only=True):
+    """What moves devices: it carries a signature where the run has a key (`broker.signing`)."""
+
+    signature: str = ""

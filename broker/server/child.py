@@ -6,7 +6,7 @@ output for an error of one line, stop it whatever happens.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 _KEPT_BYTES = 4096
@@ -24,6 +24,7 @@ async def running(
     *,
     env: Mapping[str, str] | None = None,
     patience_s: float = 15.0,
+    on_output: Callable[[bytes], None] | None = None,
 ) -> AsyncIterator[re.Match[str]]:
     """Run a program for the time of a ``with`` block.
 
@@ -40,6 +41,8 @@ async def running(
         Environment; None passes ours on.
     patience_s
         How long it may take to get ready [s].
+    on_output
+        Called with what it says once it is ready, in pieces as they come.
 
     Raises
     ------
@@ -62,7 +65,7 @@ async def running(
         assert process.stdout is not None
         match = await _wait_ready(process.stdout, ready, patience_s)
         # Unread output would fill the pipe and stop the program.
-        drain = asyncio.create_task(_drain(process.stdout))
+        drain = asyncio.create_task(_drain(process.stdout, on_output))
         yield match
     finally:
         await _stop(process)
@@ -84,9 +87,10 @@ async def _wait_ready(
     raise ChildFailed(next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing"))
 
 
-async def _drain(output: asyncio.StreamReader) -> None:
-    while await output.read(1 << 16):
-        pass
+async def _drain(output: asyncio.StreamReader, on_output: Callable[[bytes], None] | None) -> None:
+    while chunk := await output.read(1 << 16):
+        if on_output is not None:
+            on_output(chunk)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -8,15 +8,37 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from broker.address import secure_url
 from broker.errors import BrokerStartError
 from broker.server.child import ChildFailed, running
+from broker.server.configuration import open_listener, secured_listener
+from broker.server.denials import Denials
 from broker.server.handle import BrokerHandle
 
 _READY = re.compile(r"mosquitto version (\S+) running")
 _BUSY = "Address already in use"
 _ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Secured:
+    """Files of a secured broker of our own.
+
+    Attributes
+    ----------
+    broker, clients
+        Folders of the broker and of those who speak there (`broker.security.files`).
+    log
+        File for what the broker refuses.
+    """
+
+    broker: Path
+    clients: Path
+    log: Path | None = None
+
 
 # Mosquitto cannot notice that we died, so the kernel is asked to kill it then; it would forget a SIGTERM that
 # comes during its start. A small program asks before it becomes Mosquitto: a hook of subprocess, between fork
@@ -35,34 +57,6 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto", path=path)
 
 
-def config(port: int, *, root: bool) -> str:
-    """Text of the configuration file.
-
-    Past ``max_queued_messages`` (1000 unless said) Mosquitto drops in silence what it has confirmed to the
-    publisher: a burst of one message per prosumer must fit many times.
-    """
-    lines = [
-        f"listener {port} 127.0.0.1",
-        "allow_anonymous true",
-        "persistence false",
-        "max_queued_messages 1000000",
-        "max_queued_bytes 1000000000",
-        "max_inflight_messages 1000",
-        "max_packet_size 67108864",
-        "set_tcp_nodelay true",
-        "sys_interval 0",
-        "connection_messages false",
-        "log_dest stderr",
-        "log_type error",
-        "log_type warning",
-        "log_type information",
-    ]
-    if root:
-        # Otherwise it becomes another user, who may not read the private folder.
-        lines.append("user root")
-    return "\n".join(lines) + "\n"
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -70,13 +64,15 @@ def _free_port() -> int:
 
 
 @asynccontextmanager
-async def mosquitto(port: int = 0) -> AsyncIterator[BrokerHandle]:
+async def mosquitto(port: int = 0, secured: Secured | None = None) -> AsyncIterator[BrokerHandle]:
     """Run a private Mosquitto for the time of a ``with`` block.
 
     Parameters
     ----------
     port
         Port on 127.0.0.1; 0 takes a free one.
+    secured
+        Files by which it knows who speaks; without them it does not ask.
 
     Raises
     ------
@@ -97,14 +93,27 @@ async def mosquitto(port: int = 0) -> AsyncIterator[BrokerHandle]:
             # Read before it says that it runs, so that nothing stays behind if we are killed.
             with tempfile.TemporaryDirectory(prefix="sharegrid-mosquitto-") as folder:
                 file = Path(folder) / "mosquitto.conf"
-                file.write_text(config(chosen, root=os.geteuid() == 0))
+                file.write_text(_configuration(chosen, secured))
                 argv = [sys.executable, "-ISc", _WITH_PARENT, str(os.getpid()), program, "-c", str(file)]
                 try:
-                    match = await stack.enter_async_context(running(argv, _READY))
+                    match = await stack.enter_async_context(
+                        running(argv, _READY, on_output=None if secured is None else Denials(secured.log))
+                    )
                 except ChildFailed as error:
                     # Between our look and its start somebody else may have taken the free port.
                     if port or _BUSY not in str(error) or attempts_left == 0:
                         raise BrokerStartError(
                             f"mosquitto on 127.0.0.1:{chosen}: {error}; choose another port or broker"
                         ) from None
-        yield BrokerHandle(url=f"mqtt://127.0.0.1:{chosen}", name=f"mosquitto {match[1]}")
+        if secured is None:
+            yield BrokerHandle(url=f"mqtt://127.0.0.1:{chosen}", name=f"mosquitto {match[1]}")
+        else:
+            url = secure_url("127.0.0.1", chosen, secured.clients)
+            yield BrokerHandle(url=url, name=f"mosquitto {match[1]} with TLS")
+
+
+def _configuration(port: int, secured: Secured | None) -> str:
+    root = os.geteuid() == 0
+    if secured is None:
+        return open_listener(port, root=root)
+    return secured_listener(port, secured.broker, address="127.0.0.1", root=root)

@@ -12,7 +12,7 @@ from cosim.results.arrow import ResultsError, fresh_file, translated
 from cosim.results.columns import TABLES
 from cosim.results.lock import refuse_living
 
-SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE = (
+SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_LOG = (
     "scenario.toml",
     "summary.json",
     "ledger.sqlite",
@@ -21,11 +21,13 @@ SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE = (
     "report.html",
     "live.json",
     "quarantine.jsonl",
+    "broker.log",
 )
 MARKER = ".sharegrid-run"
 FILES = (
     *(SCENARIO, SUMMARY, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", EVENTS, FEEDER_MAP, REPORT, LIVE),
     QUARANTINE,
+    BROKER_LOG,
     *(f"{name}{ending}" for name in TABLES for ending in (".parquet", ".arrows", ".new")),
 )
 

@@ -192,9 +192,9 @@ class BrokerSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     use: Annotated[
         str,
         Meta(
-            pattern="^(auto|embedded|mosquitto|mqtt://.+)$",
-            description="auto (Mosquitto if installed, else embedded), "
-            "embedded, mosquitto, or the address of a running one, mqtt://host:port.",
+            pattern="^(auto|embedded|mosquitto|mqtts?://.+)$",
+            description="auto (Mosquitto if installed, else embedded), embedded, mosquitto, or the address "
+            "of a running one, mqtt://host:port or mqtts://host:port?credentials=DIR.",
         ),
     ] = "auto"
     port: Annotated[

@@ -13,7 +13,7 @@ from devices.errors import AlreadyClaimed
 
 
 @asynccontextmanager
-async def claimed(url: str, run: str, endpoint: Endpoint) -> AsyncIterator[None]:
+async def claimed(url: str, run: str, endpoint: Endpoint, *, identity: str = "") -> AsyncIterator[None]:
     """Hold the claim to a device for the time of a ``with`` block.
 
     Parameters
@@ -24,6 +24,8 @@ async def claimed(url: str, run: str, endpoint: Endpoint) -> AsyncIterator[None]
         The run that commands it.
     endpoint
         The device.
+    identity
+        Party whose certificate is shown to a broker that wants one.
 
     Raises
     ------
@@ -34,7 +36,9 @@ async def claimed(url: str, run: str, endpoint: Endpoint) -> AsyncIterator[None]
     """
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(claims.claimed(url, run, await _address(endpoint)))
+            await stack.enter_async_context(
+                claims.claimed(url, run, await _address(endpoint), identity=identity)
+            )
         except claims.Claimed as error:
             raise AlreadyClaimed(f"{endpoint} is commanded by another: {error}") from None
         yield

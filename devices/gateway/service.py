@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from broker.collector import Collector
-from broker.messages import Acknowledgement, Message, SetPoint, Step, Telemetry
+from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop, Telemetry
 from broker.node import Node, serve
+from broker.signing import CommandKey
 from devices.errors import NotRealTime
 from devices.gateway.gateway import Gateway
 from devices.gateway.interval_energy import IntervalEnergy
@@ -37,6 +38,8 @@ class GatewayService:
         Judge of the readings; without one all are believed.
     record
         File in which an emergency stop is written down, and looked for at the start.
+    commands
+        Key of the run's commands; where there is one, no device obeys a command without its signature.
 
     Attributes
     ----------
@@ -50,10 +53,12 @@ class GatewayService:
         gateway: Gateway,
         plausibility: Plausibility | None = None,
         record: Path | None = None,
+        commands: CommandKey | None = None,
     ) -> None:
         self.node = node
         self.gateway = gateway
         self._plausibility = plausibility
+        self._commanded_by = commands
         self._checks: dict[str, tuple[Check, ...]] = {}
         self.responses = Responses()
         self._meter_kw: dict[str, float | None] = {}
@@ -71,7 +76,7 @@ class GatewayService:
         for name in commanded:
             take = partial(self._take_set_point, name)
             node.on(node.topics.set_point(name), take, through=node.topics.set_point("+"))
-        node.on(node.topics.stop("+"), self._stops.take)
+        node.on(node.topics.stop("+"), self._take_stop)
 
     async def run(self) -> None:
         """Serve until the clock ends the run, then hand hardware back to itself.
@@ -161,7 +166,20 @@ class GatewayService:
             self.node.flag(f"{len(missing)} live prosumers got no set-point in tick {step.tick}")
         await asyncio.gather(*commands.values())
 
+    def _take_stop(self, stop: Stop) -> None:
+        self._check_signature(self.node.topics.stop(stop.sender), stop)
+        self._stops.take(stop)
+
+    def _check_signature(self, topic: str, command: Message) -> None:
+        """Hold a command's signature against the run's key once more, right before hardware."""
+        if self._commanded_by is not None:
+            self._commanded_by.check(topic, command)
+
     def _take_set_point(self, name: str, set_point: SetPoint) -> None:
+        self._check_signature(self.node.topics.set_point(name), set_point)
+        if self._commanded_by is not None and self.node.tick < 0:
+            # An old one, signed and sent again, could not be told from one of this interval.
+            raise ValueError("the clock has not been heard yet")
         task = asyncio.create_task(self._carry_out(name, set_point), name=f"set-point of {name}")
         try:
             self._commands.add(name, set_point.tick, task)

@@ -62,15 +62,19 @@ def _prosumer(topics: Topics, gateway: str, prosumer: LiveProsumer) -> dict[str,
 
 
 @asynccontextmanager
-async def presented(url: str, configs: Mapping[str, Mapping[str, object]]) -> AsyncIterator[None]:
+async def presented(
+    url: str, configs: Mapping[str, Mapping[str, object]], *, identity: str = ""
+) -> AsyncIterator[None]:
     """Tell Home Assistant of devices, and again whenever it says that it is online, for a ``with`` block.
+
+    ``identity`` is the party whose certificate is shown to a broker that wants one.
 
     Raises
     ------
     BrokerError
         The broker cannot be reached.
     """
-    async with connect(url, "homeassistant") as bus:
+    async with connect(url, "homeassistant", identity=identity) as bus:
         await bus.subscribe(STATUS_TOPIC)
         await _publish(bus, configs)
         again = asyncio.create_task(_publish_again(bus, configs))

@@ -59,7 +59,12 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 @click.option("--unit", default=1, show_default=True, type=click.IntRange(1, 247), help="Modbus unit id.")
 @click.option("--meter-unit", type=click.IntRange(1, 247), help="Serve the meter that it lies behind, too.")
 @click.option("--load", default=0.0, type=FiniteRange(), metavar="KW", help="Load behind that meter.")
-@click.option("--mqtt", metavar="mqtt[s]://[USER:PASSWORD@]HOST[:PORT]", help="Speak MQTT.")
+@click.option(
+    "--mqtt",
+    envvar="SHAREGRID_BROKER",
+    metavar="mqtt[s]://[USER:PASSWORD@]HOST[:PORT][?credentials=DIR]",
+    help="Speak MQTT too, or alone.",
+)
 @click.option("--topic", help="Root of its topics.  [default: sharegrid/v1/devices]")
 @click.option("--home-assistant/--no-home-assistant", default=True, help="Announce it to Home Assistant.")
 @click.option("--publish-every", default=5.0, show_default=True, type=FiniteRange(0.1), metavar="S")

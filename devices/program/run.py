@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from broker.address import parse_address
 from broker.topics import topic_safe
 from devices.emulation.server import port_of, serve_units, stop_servers
 from devices.endpoint import Link
@@ -112,6 +113,8 @@ async def _run(options: DeviceOptions) -> None:
         is_quiet = options.quiet or not sys.stdout.isatty()
         jobs: list[Coroutine[None, None, None]] = []
         if options.mqtt is not None:
+            if (warning := parse_address(options.mqtt).warning) is not None:
+                click.echo(warning, err=True)
             speaking = SpeakerOptions(
                 url=options.mqtt,
                 topics=DeviceTopics(options.plate.name, options.topic),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import click
 
+from broker.address import parse_address
 from broker.client.mqtt import MqttBus, connect
 from broker.errors import BrokerError, BrokerRefused, BrokerUnreachable
 from devices.kinds import DeviceKind
@@ -48,7 +49,7 @@ class SpeakerOptions:
 
     def __str__(self) -> str:
         """Return topics and broker, without password."""
-        return f"{self.topics.root}/{self.topics.name} at {self.url.rpartition('@')[2]}"
+        return f"{self.topics.root}/{self.topics.name} at {parse_address(self.url)}"
 
 
 async def speak(options: SpeakerOptions, device: Standalone) -> None:

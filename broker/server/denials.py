@@ -1,0 +1,54 @@
+"""What a broker of our own refuses: picked out of its log, and kept."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_TELLING = re.compile(rb"Denied|OpenSSL Error|SSL|not authorised|rejected|exceeded|Protocol error|Bad socket")
+_LONGEST_LINE = 2**16
+_MOST_BYTES = 8 * 2**20
+
+
+class Denials:
+    """Takes the broker's log in pieces and keeps the lines that tell of something refused.
+
+    Parameters
+    ----------
+    file
+        The lines are added to it, until it is full; its owner alone can read it.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._rest = b""
+        self._bytes = 0
+
+    def __call__(self, chunk: bytes) -> None:
+        """Take a piece of the log."""
+        if b"\n" not in chunk:
+            self._rest = (self._rest + chunk)[-_LONGEST_LINE:]
+            return
+        # Most pieces tell of nothing refused, and there are very many.
+        if not _TELLING.search(chunk) and not _TELLING.search(self._rest):
+            self._rest = chunk.rpartition(b"\n")[2]
+            return
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            if _TELLING.search(line):
+                self._keep(line)
+
+    def _keep(self, line: bytes) -> None:
+        log.info("broker: %s", line.decode(errors="replace"))
+        if self._file is None or self._bytes > _MOST_BYTES:
+            return
+        self._bytes += len(line) + 1
+        try:
+            self._file.touch(mode=0o600)
+            with self._file.open("ab") as out:
+                out.write(line + b"\n")
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._file, error)

@@ -1,0 +1,124 @@
+"""``sharegrid broker``: files of a broker that knows who speaks, and until when they hold."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from broker.address import MQTTS_PORT
+from broker.topics import topic_safe
+from sharegrid.errors import SharegridError
+
+if TYPE_CHECKING:
+    from broker.security.files import Written
+    from cosim.world.world import World
+
+_SOON_DAYS = 30
+_SHOWN = 12
+
+
+class SecurityError(SharegridError):
+    """Options of ``sharegrid broker`` that cannot be used, or certificates that have ended."""
+
+
+@click.group(name="broker")
+def broker_group() -> None:
+    """Secure a broker: who speaks, to whom, encrypted."""
+
+
+@broker_group.command()
+@click.argument("scenario", required=False, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write or complete.")
+@click.option(
+    "--host", "hosts", multiple=True, help="Name or address by which the broker is reached; may be repeated."
+)
+@click.option("--port", default=MQTTS_PORT, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--device", "devices", multiple=True, help="A `sharegrid device --name NAME`; may be repeated.")
+@click.option("--run-id", help="Let parties speak in this run alone. Default: in every run.")
+@click.option("--days", default=397, show_default=True, type=click.IntRange(1, 3650), help="Of certificates.")
+@click.option("--connections", default=1000, show_default=True, type=click.IntRange(1), help="At a time.")
+@click.option(
+    "--seen-at", type=click.Path(path_type=Path), help="Where the broker finds OUT/broker, as in a container."
+)
+@click.option("--renew", is_flag=True, help="Write all certificates anew.")
+def files(
+    scenario: Path | None,
+    out: Path,
+    hosts: tuple[str, ...],
+    port: int,
+    devices: tuple[str, ...],
+    run_id: str | None,
+    days: int,
+    connections: int,
+    seen_at: Path | None,
+    renew: bool,
+) -> None:
+    """Write Mosquitto's configuration, certificates, keys and grants for the runs of SCENARIO."""
+    from broker.security.files import Plan, write_files
+    from broker.security.grants import ANY, grants
+    from broker.server.configuration import BrokerLimits
+    from cosim.security.parties import groups
+    from cosim.world.bounds import bounds_of
+
+    for name in (*devices, *([run_id] if run_id else [])):
+        if not topic_safe(name):
+            raise SecurityError(f"{name!r}: use letters, digits, dot, dash, colon and underscore only")
+    world = asyncio.run(_world(scenario))
+    plan = Plan(
+        grants=grants(bounds_of(world), run_id or ANY, devices),
+        groups=groups(world, devices),
+        hosts=hosts or ("localhost", "127.0.0.1", "::1", socket.gethostname()),
+        port=port,
+        days=days,
+        limits=BrokerLimits(connections=connections),
+        seen_at=seen_at,
+    )
+    written = write_files(out, plan, renew=renew)
+    new = sum(each.is_new for each in written)
+    click.echo(f"{new} certificates written, {len(written) - new} kept")
+    _show_expiry(written)
+    click.echo(f"broker:  mosquitto -c {out / 'broker' / 'mosquitto.conf'}")
+    first = plan.hosts[0]
+    click.echo(f"address: mqtts://{first}:{port}?credentials={out / 'clients'}/ROLE")
+
+
+@broker_group.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def check(folder: Path) -> None:
+    """Say until when the certificates below FOLDER hold. Exit status: 1 where one has ended."""
+    from broker.security.files import certificates_in
+
+    found = certificates_in(folder)
+    if not _show_expiry(found):
+        raise SystemExit(1)
+
+
+async def _world(scenario: Path | None) -> World:
+    from cosim.feeder.thread import FeederOwner
+    from cosim.feeder_setup.lam_table import open_feeder
+    from cosim.scenario import load_scenario
+    from cosim.world.build import build_world
+
+    loaded = load_scenario(scenario)
+    async with FeederOwner(partial(open_feeder, loaded.feeder.master, loaded.tables.lams)) as owner:
+        return build_world(loaded, owner.layout)
+
+
+def _show_expiry(written: list[Written]) -> bool:
+    """Say when certificates end, those that end first one by one; whether all hold today."""
+    now = datetime.now(UTC)
+    ordered = sorted(written, key=lambda each: each.expires)
+    for each in ordered[:_SHOWN]:
+        days = (each.expires - now).days
+        remark = "ended" if each.expires <= now else f"{days} days left"
+        soon = ": renew it" if days < _SOON_DAYS else ""
+        click.echo(f"  {each.party:<24} {each.expires:%Y-%m-%d}  {remark}{soon}")
+    if len(ordered) > _SHOWN:
+        click.echo(f"  {len(ordered) - _SHOWN} more, the last on {ordered[-1].expires:%Y-%m-%d}")
+    return all(each.expires > now for each in written)
