@@ -5,9 +5,11 @@
 Only the standard library is needed, as on a Raspberry Pi; `broker.security` writes such folders.
 """
 
+import socket
 import ssl
 import stat
 from pathlib import Path
+from typing import Any
 
 from broker.errors import CredentialsError
 
@@ -15,6 +17,34 @@ AUTHORITY = "ca.crt"
 COMMAND_KEY = "command.key"
 KEY_BYTES = 32
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class _Context(ssl.SSLContext):
+    """Settings of a connection that is closed where its handshake fails; paho would leave it open."""
+
+    def wrap_socket(self, sock: socket.socket, *arguments: Any, **named: Any) -> ssl.SSLSocket:
+        """Encrypt a connected socket, handshake included.
+
+        Raises
+        ------
+        CredentialsError
+            The broker is not the one that the authority vouches for.
+        OSError
+            The handshake fails.
+        """
+        made = super().wrap_socket(sock, *arguments, **named)
+        try:
+            made.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            made.close()
+            raise CredentialsError(
+                f"the broker's certificate is not to be trusted: {error.verify_message.rstrip('.')}; "
+                "take the ca.crt that was written with it, and a host name that it was written for"
+            ) from None
+        except OSError:
+            made.close()
+            raise
+        return made
 
 
 def certificate_file(folder: Path, name: str) -> Path:
@@ -42,13 +72,14 @@ def tls_context(folder: Path | None, name: str | None) -> ssl.SSLContext:
     CredentialsError
         A file is missing, cannot be used, or others may read a key.
     """
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     if folder is None:
-        context = ssl.create_default_context()
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_default_certs()
         return context
     authority = folder / AUTHORITY
     try:
-        context = ssl.create_default_context(cafile=authority)
+        context.load_verify_locations(authority)
     except OSError as error:
         raise CredentialsError(_unusable(authority, error)) from None
     # Ours speak nothing older, and what is older has been broken again and again.

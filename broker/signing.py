@@ -44,7 +44,7 @@ class CommandKey:
             The message is a command, and its signature is missing or is of another message, topic or key.
         """
         if isinstance(message, Command) and not hmac.compare_digest(
-            self._signature(topic, message), message.signature
+            self._signature(topic, message).encode(), message.signature.encode()
         ):
             raise ValueError("its signature is not that of who may command devices")
 

@@ -84,7 +84,7 @@ PATH = re.compile(
     rf"(?:{'|'.join((*PACKAGES, 'benchmarks', 'scripts', 'docs', 'scenarios', 'tests'))})(?:/[\w.*-]+)+/?"
 )
 ARE_NO_FILES = ("sharegrid/v1", "sharegrid/claims")  # topics
-TABLE_FILES = (".parquet", ".arrows")  # of a run
+RUN_FILES = (".parquet", ".arrows", ".log")
 
 
 def is_there(path):
@@ -121,7 +121,7 @@ def test_files_and_code_that_a_page_names_are_there(page):
     words = [word for span in spans for word in (span.split() if span.startswith("pytest ") else [span])]
     for path in filter(PATH.fullmatch, words):
         assert is_there(path), f"{page.name}: there is no {path}"
-    for name in (span for span in spans if CODE.fullmatch(span) and not span.endswith(TABLE_FILES)):
+    for name in (span for span in spans if CODE.fullmatch(span) and not span.endswith(RUN_FILES)):
         assert names_code(name) or names_key(name), (
             f"{page.name}: {name} is neither code nor a scenario's key"
         )

@@ -15,7 +15,7 @@ import click
 import pytest
 import yaml
 
-from broker.server.mosquitto import config
+from broker.server.configuration import open_listener
 from cosim.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +60,7 @@ def test_compose_broker_has_the_limits_of_ours() -> None:
     composed = dict(
         line.split(maxsplit=1) for line in COMPOSE["configs"]["mosquitto"]["content"].splitlines()
     )
-    ours = dict(line.split(maxsplit=1) for line in config(1883, root=False).splitlines())
+    ours = dict(line.split(maxsplit=1) for line in open_listener(1883, root=False).splitlines())
     shared = composed.keys() & ours.keys() - {"listener"}
     assert {"max_queued_messages", "max_queued_bytes", "max_inflight_messages"} <= shared
     assert {name: composed[name] for name in shared} == {name: ours[name] for name in shared}

@@ -20,7 +20,7 @@ from broker.client.bus import Received, Will
 from broker.client.filters import matches
 from broker.client.link import PUBLISHES_UNDER_WAY, Link, open_link
 from broker.client.parts import Assembler, check_size, packets
-from broker.errors import BrokerRefused, BrokerUnreachable, BusClosed
+from broker.errors import BrokerRefused, BrokerUnreachable, BusClosed, CredentialsError
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ class MqttBus:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             try:
                 return await self.open()
-            except (aiomqtt.MqttError, BrokerRefused) as error:
+            except (aiomqtt.MqttError, BrokerRefused, CredentialsError) as error:
                 log.info("%s cannot reach %s: %s", self.client_id, self.address, error)
 
     async def _call(self, do: Callable[[Link, float], Awaitable[None]], lost_at: str = "") -> None:
@@ -229,8 +229,10 @@ async def _first_link(bus: MqttBus, patience_s: float) -> Link:
             ) from None
         except aiomqtt.MqttError as error:
             if asyncio.get_running_loop().time() >= deadline:
+                remedy = "see that it speaks TLS and knows this certificate" if bus.address.tls else ""
                 raise BrokerUnreachable(
-                    f"no MQTT broker answers at {bus.address} ({error}); start one there or choose another"
+                    f"no MQTT broker answers at {bus.address} ({error}); "
+                    f"{remedy or 'start one there or choose another'}"
                 ) from None
         await asyncio.sleep(0.1)
 

@@ -142,9 +142,11 @@ class _Writer:
         known = self._out / _AUTHORITY / AUTHORITY
         if self._out.exists() and any(self._out.iterdir()) and not known.exists():
             raise CredentialsError(f"{self._out} holds something else; choose another folder")
+        _folder(self._out)
         authority, certificate = self._authority(known)
         self._broker(authority, certificate)
         key = self._command_key()
+        _folder(self._out / CLIENTS)
         for name, group in self._plan.groups.items():
             folder = _folder(self._out / CLIENTS / name)
             _put(folder / AUTHORITY, certificate)

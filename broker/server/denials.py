@@ -8,7 +8,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_TELLING = re.compile(rb"Denied|OpenSSL Error|SSL|not authorised|rejected|exceeded|Protocol error|Bad socket")
+_TELLING = re.compile(rb"Denied |OpenSSL Error|not authori[sz]ed|exceeded")
 _LONGEST_LINE = 2**16
 _MOST_BYTES = 8 * 2**20
 
@@ -29,15 +29,12 @@ class Denials:
 
     def __call__(self, chunk: bytes) -> None:
         """Take a piece of the log."""
-        if b"\n" not in chunk:
-            self._rest = (self._rest + chunk)[-_LONGEST_LINE:]
-            return
+        whole, _, rest = (self._rest + chunk).rpartition(b"\n")
+        self._rest = rest[-_LONGEST_LINE:]
         # Most pieces tell of nothing refused, and there are very many.
-        if not _TELLING.search(chunk) and not _TELLING.search(self._rest):
-            self._rest = chunk.rpartition(b"\n")[2]
+        if not _TELLING.search(whole):
             return
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
+        for line in whole.split(b"\n"):
             if _TELLING.search(line):
                 self._keep(line)
 

@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from broker.address import Address, parse_address
+from broker.address import Address, parse_address, secure_url
 from broker.errors import BrokerAddressError
 
 
@@ -8,6 +10,31 @@ def test_parts_and_defaults() -> None:
     assert parse_address("mqtt://lab.example") == Address("lab.example", 1883)
     assert parse_address("mqtt://me:p%40ss@10.0.0.7:2883/") == Address("10.0.0.7", 2883, "me", "p@ss")
     assert parse_address("mqtt://[::1]:1884") == Address("::1", 1884)
+    assert parse_address("mqtts://lab.example") == Address("lab.example", 8883, tls=True)
+
+
+def test_credentials_are_a_folder() -> None:
+    address = parse_address("mqtts://10.0.0.7:9?credentials=/etc/a%20b")
+    assert address == Address("10.0.0.7", 9, tls=True, credentials=Path("/etc/a b"))
+    assert str(address) == "mqtts://10.0.0.7:9"
+    assert parse_address(secure_url("10.0.0.7", 9, Path("/etc/a b"))) == address
+
+
+@pytest.mark.parametrize(
+    ("url", "is_warned"),
+    [
+        ("mqtt://lab.example", True),
+        ("mqtt://192.168.1.4", True),
+        ("mqtts://lab.example", False),
+        ("mqtt://localhost", False),
+        ("mqtt://127.0.0.1:1884", False),
+        ("mqtt://[::1]", False),
+    ],
+)
+def test_open_addresses_elsewhere_are_warned_of_in_one_line(url: str, is_warned: bool) -> None:
+    warning = parse_address(url).warning
+    assert (warning is not None) == is_warned
+    assert "\n" not in (warning or "")
 
 
 def test_shown_without_credentials() -> None:
@@ -27,6 +54,9 @@ def test_shown_without_credentials() -> None:
         ("mqtt://lab.example:99999", "range"),
         ("mqtt://lab.example:abc", "port"),
         ("mqtt://lab.example/topic", "after the host"),
+        ("mqtt://lab.example?credentials=x", "after the host"),
+        ("mqtts://lab.example?password=x", "after the host"),
+        ("mqtts://lab.example?credentials=", "names no folder"),
     ],
 )
 def test_one_line_says_what_is_wrong(url: str, word: str) -> None:

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from broker.errors import BrokerAddressError, BrokerStartError
-from broker.server import child, choose, embedded, mosquitto
+from broker.server import child, choose, configuration, embedded, mosquitto
 from broker.server.child import ChildFailed, running
 
 
@@ -57,14 +57,14 @@ async def test_child_that_ignores_the_request_is_killed(monkeypatch: pytest.Monk
 
 
 def test_mosquitto_limits_are_explicit() -> None:
-    text = mosquitto.config(18830, root=False)
+    text = configuration.open_listener(18830, root=False)
     assert "listener 18830 127.0.0.1\n" in text
     for option in ("max_queued_messages", "max_queued_bytes", "max_inflight_messages", "max_packet_size"):
         found = re.search(rf"^{option} (\d+)$", text, re.MULTILINE)
         assert found is not None
         assert int(found[1]) >= 1000
     assert "user root" not in text
-    assert mosquitto.config(18830, root=True).endswith("user root\n")
+    assert "user root\n" in configuration.open_listener(18830, root=True)
 
 
 async def test_missing_programs_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,9 @@ async def test_missing_programs_are_one_line(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_unknown_choice_names_the_choices() -> None:
-    with pytest.raises(BrokerAddressError, match=r"'rabbit'.*auto, embedded, mosquitto or mqtt://host:port"):
+    with pytest.raises(
+        BrokerAddressError, match=r"'rabbit'.*auto, embedded, mosquitto, mqtt://host:port or mqtts"
+    ):
         async with choose.open_broker("rabbit"):
             pass
 
@@ -92,7 +94,7 @@ async def test_auto_prefers_mosquitto(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
     def refuse(kind: str):
-        def start(port: int):
+        def start(port: int, *_: object):
             tried.append((kind, port))
             raise BrokerStartError(kind)
 

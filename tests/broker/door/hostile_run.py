@@ -167,6 +167,15 @@ def forging(broker, forge):
     return decide
 
 
+def written_scenario(folder, *, intervals=2, bidding="curve"):
+    """Write the small scenario into a folder; its file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "m.dss").write_text(MASTER)
+    (folder / "lams.csv").write_text(LAMS)
+    (folder / "s.toml").write_text(SCENARIO.format(intervals=intervals, bidding=bidding))
+    return folder / "s.toml"
+
+
 async def play(
     folder,
     mutations=None,
@@ -177,13 +186,10 @@ async def play(
     keeps_identity=True,
     instead=0.0,
     forge=None,
+    on_world=lambda world: None,
 ):
     """Run the small scenario, with mutants thrown in; what came of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "m.dss").write_text(MASTER)
-    (folder / "lams.csv").write_text(LAMS)
-    (folder / "s.toml").write_text(SCENARIO.format(intervals=intervals, bidding=bidding))
-    scenario = load_scenario(folder / "s.toml")
+    scenario = load_scenario(written_scenario(folder, intervals=intervals, bidding=bidding))
     broker = MemoryBroker()
     thrower = Thrower(broker, mutations, per_message, keeps_identity=keeps_identity, instead=instead)
     if mutations is not None:
@@ -194,6 +200,7 @@ async def play(
         make = partial(open_feeder, scenario.feeder.master, scenario.tables.lams)
         owner = await stack.enter_async_context(FeederOwner(make))
         world = build_world(scenario, owner.layout)
+        on_world(world)
         writer = stack.enter_context(RunWriter(folder / "run"))
         accounts = account_names(world.roster.prosumers, world.roster.lams)
         ledger = stack.enter_context(Ledger.create(folder / "run" / "ledger.sqlite", accounts, RUN))
