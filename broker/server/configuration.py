@@ -34,7 +34,14 @@ class BrokerLimits:
 
 def open_listener(port: int, *, root: bool) -> str:
     """Configuration of a broker for this computer's users, who are not asked who they are."""
-    return _text([f"listener {port} 127.0.0.1", "allow_anonymous true", *_common(BrokerLimits(), root=root)])
+    return _text(
+        [
+            f"listener {port} 127.0.0.1",
+            "allow_anonymous true",
+            "connection_messages false",
+            *_common(BrokerLimits(), root=root),
+        ]
+    )
 
 
 def secured_listener(
@@ -69,7 +76,9 @@ def secured_listener(
             "allow_anonymous false",
             f"acl_file {folder / GRANTS_FILE}",
             *_common(limits, root=root),
-            # Only there does it say what it refused.
+            "connection_messages true",
+            "log_type notice",
+            # Only there does it say which messages it refused.
             "log_type debug",
         ]
     )
@@ -85,7 +94,6 @@ def _common(limits: BrokerLimits, *, root: bool) -> list[str]:
         "max_inflight_messages 1000",
         "set_tcp_nodelay true",
         "sys_interval 0",
-        "connection_messages false",
         "log_dest stderr",
         "log_type error",
         "log_type warning",

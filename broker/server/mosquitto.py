@@ -13,9 +13,9 @@ from pathlib import Path
 
 from broker.address import secure_url
 from broker.errors import BrokerStartError
+from broker.server.broker_log import BrokerLog
 from broker.server.child import ChildFailed, running
 from broker.server.configuration import open_listener, secured_listener
-from broker.server.denials import Denials
 from broker.server.handle import BrokerHandle
 
 _READY = re.compile(r"mosquitto version (\S+) running")
@@ -97,7 +97,7 @@ async def mosquitto(port: int = 0, secured: Secured | None = None) -> AsyncItera
                 argv = [sys.executable, "-ISc", _WITH_PARENT, str(os.getpid()), program, "-c", str(file)]
                 try:
                     match = await stack.enter_async_context(
-                        running(argv, _READY, on_output=None if secured is None else Denials(secured.log))
+                        running(argv, _READY, on_output=None if secured is None else BrokerLog(secured.log))
                     )
                 except ChildFailed as error:
                     # Between our look and its start somebody else may have taken the free port.

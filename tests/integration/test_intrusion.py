@@ -237,6 +237,7 @@ def test_strangers_are_told_in_one_line_and_the_broker_logs_them(intruded):
     assert "see that it speaks TLS and knows this certificate" in told
     assert "certificate is not to be trusted: self-signed certificate in certificate chain; take" in told
     assert "Hostname mismatch, certificate is not valid for 'localhost'; take" in told
+    assert "New client connected from 127.0.0.1" in site.log
     for reason in (
         "wrong version number",
         "peer did not return a certificate",

@@ -14,7 +14,7 @@ import pytest
 from broker.client.bus import Bus, Will
 from broker.client.mqtt import connect
 from broker.errors import BrokerRefused, BrokerStartError, BrokerUnreachable, BusClosed
-from broker.server import mosquitto
+from broker.server import configuration
 from broker.server.child import running
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
@@ -142,7 +142,7 @@ async def test_frozen_broker(mosquitto_installed: None, tmp_path: Path) -> None:
     program = find_mosquitto()
     assert program is not None
     port = free_port()
-    (tmp_path / "conf").write_text(mosquitto.config(port, root=os.geteuid() == 0))
+    (tmp_path / "conf").write_text(configuration.open_listener(port, root=os.geteuid() == 0))
     process = await asyncio.create_subprocess_exec(
         program, "-c", str(tmp_path / "conf"), stderr=asyncio.subprocess.DEVNULL
     )
@@ -249,7 +249,7 @@ async def test_wrong_password(mosquitto_installed: None, tmp_path: Path) -> None
     port = free_port()
     (tmp_path / "users").write_text("")
     (tmp_path / "conf").write_text(
-        mosquitto.config(port, root=os.geteuid() == 0) + f"password_file {tmp_path}/users\n"
+        configuration.open_listener(port, root=os.geteuid() == 0) + f"password_file {tmp_path}/users\n"
     )
     async with running([program, "-c", str(tmp_path / "conf")], re.compile("running")):
         with pytest.raises(

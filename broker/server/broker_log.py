@@ -1,4 +1,4 @@
-"""What a broker of our own refuses: picked out of its log, and kept."""
+"""Who came to a broker of our own and what it refused: picked out of its log, and kept."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_TELLING = re.compile(rb"Denied |OpenSSL Error|not authori[sz]ed|exceeded")
+_TELLING = re.compile(rb": Denied |SSL routines|: New c|: Client ")
 _LONGEST_LINE = 2**16
 _MOST_BYTES = 8 * 2**20
 
 
-class Denials:
-    """Takes the broker's log in pieces and keeps the lines that tell of something refused.
+class BrokerLog:
+    """Takes the broker's log in pieces and keeps the lines that tell who came and what was refused.
 
     Parameters
     ----------
