@@ -15,7 +15,10 @@ from click.testing import CliRunner
 from cosim.cli import main
 from cosim.scenario import Scenario
 from cosim.study.commands import feeder
-from devices.registers.profiles import load_profile
+from devices.registers.points import Point
+from devices.registers.profiles import load_profile, shipped_profiles
+from devices.registers.schema import ARGUMENTS, Access, Profile, Recipe
+from devices.registers.traits import Correction, Trait
 from devices.sources.profiles import load_source, shipped_sources
 from market.model.case import Resources, Tariff
 from market.model.response import supply_curves
@@ -54,6 +57,24 @@ def run_example(source):
 def test_profile_in_the_documents_can_be_used(tmp_path):
     (tmp_path / "mine.toml").write_text(example(ROOT / "docs" / "devices.md", "profile", "toml"))
     assert load_profile("mine", tmp_path).alternatives("import_kwh") == ((("day", 1), ("night", 1)),)
+
+
+def test_profile_like_another_one_in_the_documents_can_be_used(tmp_path):
+    (tmp_path / "mine.toml").write_text(example(ROOT / "docs" / "devices.md", "turned profile", "toml"))
+    profile = load_profile("mine", tmp_path)
+    assert profile.point("204.W").sign == -1
+    assert ("203.TotWhExp", 1) in [term for terms in profile.alternatives("import_kwh") for term in terms]
+
+
+def test_every_shipped_profile_has_its_row_and_every_key_its_meaning():
+    page = text_of(ROOT / "docs" / "devices.md")
+    assert [name for name in shipped_profiles() if f"`{name}`" not in page] == []
+    parts = (Profile, Access, Point, Recipe, Trait, Correction)
+    keys = {key for part in parts for key in part.__struct_fields__}
+    tables = {"modbus", "quantities", "points", "corrections", "identify", "needs", "commands"}
+    assert {key for key in keys - tables if f"`{key}`" not in page} == set()
+    assert {key for key in tables if f"[{key}" not in page} == set()
+    assert {argument for argument in ARGUMENTS if f"`{argument}`" not in page} == set()
 
 
 def test_source_profile_in_the_documents_can_be_used(tmp_path):
