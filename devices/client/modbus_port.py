@@ -71,7 +71,7 @@ class ModbusPort:
             self.unit.walks,
             self.unit.connects,
         )
-        if self._ratings is None or is_old:
+        if self._ratings is None or is_old or (self._real and not self._is_rated(self._ratings)):
             # Hardware that wakes up may tell a better one of its points later than others.
             plate = await (self._new_plate() if self._real else self._plate).read(fresh_s)
             self._ratings = Ratings.of(plate)
@@ -134,6 +134,10 @@ class ModbusPort:
     def end_priority(self) -> None:
         """End what `begin_priority` began."""
         self.unit.end_priority()
+
+    def _is_rated(self, ratings: Ratings) -> bool:
+        """Whether a device tells what it can do; one that is asleep may not, and is asked again."""
+        return (ratings.power_kw if self.unit.profile.kind == "pv" else ratings.charge_kw) is not None
 
     def _new_plate(self) -> Quantities:
         return Quantities(self.unit, _RATINGS)

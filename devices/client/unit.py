@@ -268,9 +268,11 @@ class Unit:
         return values
 
     def _is_known(self, scale: str | None, fresh_s: float) -> bool:
-        """Whether a scale factor needs no reading."""
+        """Whether a scale factor needs no reading; one that is not told may be, once the device is awake."""
         if scale is None:
             return True
+        if self._scale_factors.get(scale) is None:
+            return False
         at, connects = self._scales_read.get(scale, (0.0, -1))
         return connects == self.connects and time.monotonic() - at < fresh_s
 

@@ -4,8 +4,10 @@ import struct
 
 import pytest
 
+from broker.messages import DeviceSetPoint
 from devices.endpoint import LiveProsumer, tcp
 from devices.gateway.gateway import Gateway
+from devices.limits import SetPointLimits
 from tests.integration.plain_modbus import Registers, tcp_server
 from tests.integration.sunspec_images import (
     BASE,
@@ -209,3 +211,26 @@ async def test_a_device_that_wakes_up_later_is_found_later():
         (reading,) = await gateway.poll()
         await gateway.close()
     assert reading.devices[0].p_kw == 2.5
+
+
+async def test_a_device_that_was_asleep_tells_all_at_the_first_poll_after_dawn():
+    asleep = pv_image(rating_w=NONE, power_w=NONE_SIGNED)
+    device = Inverter(asleep)
+    limits = SetPointLimits(real=True, min_kw=0.0, max_kw=5.0)
+    async with tcp_server(device) as port:
+        device.units[9] = {}
+        home = LiveProsumer(
+            id="home",
+            meter=tcp("127.0.0.1", port, 9, "sdm630"),
+            pv=tcp("127.0.0.1", port, 1, "sunspec-pv"),
+            pv_limits=limits,
+        )
+        gateway = Gateway([home], timeout_s=0.5)
+        (reading,) = await gateway.poll()
+        assert (reading.devices[0].p_kw, reading.devices[0].max_kw) == (None, None)
+        device.cells.update(pv_image(rating_w=5000, power_w=2500))
+        (reading,) = await gateway.poll()
+        assert (reading.devices[0].p_kw, reading.devices[0].max_kw) == (2.5, 5.0)
+        assert (await gateway.command("home", [DeviceSetPoint(device="pv", power_kw=2.0)], 900.0)).ok
+        await gateway.close()
+    assert device.at(123, 5) == 4000
