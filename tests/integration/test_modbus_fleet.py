@@ -86,7 +86,7 @@ async def test_meter_is_read_by_its_published_addresses():
 @pytest.mark.parametrize(
     ("unit", "pdu", "code"),
     [
-        (1, struct.pack(">BHH", 3, 0, 2), 1),
+        (2, struct.pack(">BHH", 4, 40000, 2), 1),
         (1, struct.pack(">BHH", 4, 0x15A, 2), 2),
         (1, struct.pack(">BHHBH", 16, 0, 1, 2, 5), 1),
         (2, struct.pack(">BHH", 3, 39990, 2), 2),
