@@ -15,9 +15,8 @@ from cosim.world.build import build_world
 from market.model.arrays import Floats
 from market.model.case import Case, Grid, Network, Resources, Tariff
 from market.model.curves import Curves, respond, shift
-from market.model.response import supply_curves
-from market.solver.aggregation import aggregate
-from market.solver.clearing import clear, member_curves
+from market.solver.clearing import clear
+from market.solver.responses import Responses
 
 RESOURCES = 3
 """Per prosumer."""
@@ -109,8 +108,7 @@ def _tree_rows(rng: np.random.Generator, lams: int, rows: int) -> tuple[Floats, 
 
 def seen_by_wam(case: Case) -> Curves:
     """Net purchase of each LAM over its price, as the wide-area market sees it."""
-    members = member_curves(case, supply_curves(case.demand_kw, case.resources))
-    return shift(aggregate(members, case.lam_of, len(case.lam_id)), case.wam_slope, case.wam_fee)
+    return shift(Responses(case).total, case.wam_slope, case.wam_fee)
 
 
 def ieee123_case(feeder: Feeder, prosumers: int, seed: int) -> tuple[Case, Limits]:

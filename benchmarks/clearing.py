@@ -53,9 +53,9 @@ from market.analysis.certificate import Certificate, certify
 from market.files.case_file import encode_case
 from market.model.arrays import Floats
 from market.model.case import Case
-from market.model.response import supply_curves
 from market.oracles import monolithic
 from market.solver.clearing import Outcome, clear
+from market.solver.responses import Responses
 
 PROSUMERS = 11_250
 LAMS, ROWS = 4_000, 200
@@ -137,10 +137,11 @@ def confirmed(case: Case, feeder: Feeder, limits: Limits, repeat: int) -> dict[s
 
     def settle() -> Any:
         net_kw = feeder.layout.spot_kw
-        supply = supply_curves(case.demand_kw, case.resources)
+        responses, start = Responses(case), None
         for _ in range(2):
             point = around(feeder, net_kw)
-            net_kw = clear(with_model(case, limits, point), supply).wam.net_kw
+            wam = clear(with_model(case, limits, point), responses, start).wam
+            net_kw, start = wam.net_kw, wam.limit_prices
             judgement = check(feeder.solve(net_kw, kvar), point, limits)
         return judgement
 

@@ -10,8 +10,8 @@ from typing import Literal
 from market.model.case import Case
 from market.model.response import Supply, disaggregate, supply_curves
 from market.rounds import CurveResponse, Loop, Negotiation, Round, Tally, negotiate
-from market.solver.aggregation import aggregate
 from market.solver.clearing import Outcome, clear, member_curves
+from market.solver.responses import Responses
 
 Method = Literal["exact", "plain", "slope", "curve", "monolithic"]
 
@@ -88,14 +88,12 @@ def _outcome(case: Case, supply: Supply, found: Negotiation, began: float) -> Ou
 
 def _by_curve_bids(case: Case, on_round: OnRound | None) -> Solved:
     """Curve bids: every party bids its whole response once, and the exact clearing follows from these."""
-    supply = supply_curves(case.demand_kw, case.resources)
-    outcome = clear(case, supply)
+    responses = Responses(case)
+    outcome = clear(case, responses)
     members, lams = case.demand_kw.size, len(case.lam_id)
-    curves = member_curves(case, supply)
-    total = aggregate(curves, case.lam_of, lams)
     tally = Tally(wam=1, lam=1)
     # A vertex is a price and a power.
-    tally.messages, tally.numbers = members + lams, 2 * (curves.price.size + total.price.size)
+    tally.messages, tally.numbers = members + lams, 2 * (responses.vertices + responses.total.price.size)
     tally.count(1, 2 * lams)
     tally.count(members, 2)
     if on_round is not None:

@@ -65,7 +65,7 @@ class Trace:
         self.rows: list[TraceRow] = []
         self._case = case
         self._supply = supply_curves(case.demand_kw, case.resources)
-        self._exact = exact or clear(case, self._supply)
+        self._exact = exact or clear(case)
         self._scale = _turnover(case, self._exact)
 
     def __call__(self, state: Round) -> None:

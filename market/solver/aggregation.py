@@ -47,7 +47,7 @@ def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
     filled = np.flatnonzero(members > 0)
     first = starts(members[filled])
     pieces = [
-        _sum_runs(_part(curves, first[begin], first[end]), members[filled[begin:end]])
+        _sum_runs(part(curves, first[begin], first[end]), members[filled[begin:end]])
         for begin, end in itertools.pairwise(_blocks(curves.start[first]))
     ]
     summed = join(pieces)
@@ -58,6 +58,13 @@ def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
     return _with_zeros(Curves(summed.price, summed.kw, starts(count)))
 
 
+def part(curves: Curves, begin: int, end: int) -> Curves:
+    """The curves ``begin`` to ``end`` without copying them."""
+    start = curves.start[begin : end + 1]
+    inside = slice(start[0], start[-1])
+    return Curves(curves.price[inside], curves.kw[inside], start - start[0])
+
+
 def _blocks(vertex: Ints) -> list[int]:
     """Borders of runs of LAMs with few vertices together, given where each LAM's vertices start."""
     borders = [0]
@@ -65,13 +72,6 @@ def _blocks(vertex: Ints) -> list[int]:
         full = int(np.searchsorted(vertex, vertex[borders[-1]] + BLOCK, side="right")) - 1
         borders.append(max(full, borders[-1] + 1))
     return borders
-
-
-def _part(curves: Curves, begin: int, end: int) -> Curves:
-    """The curves ``begin`` to ``end`` without copying them."""
-    start = curves.start[begin : end + 1]
-    inside = slice(start[0], start[-1])
-    return Curves(curves.price[inside], curves.kw[inside], start - start[0])
 
 
 def _sum_runs(curves: Curves, members: Ints) -> Curves:

@@ -10,10 +10,9 @@ import numpy as np
 from market.model.arrays import Floats
 from market.model.case import Case
 from market.model.curves import Curves, shift
-from market.model.response import Supply, disaggregate, supply_curves
-from market.solver.aggregation import aggregate
-from market.solver.lam import clear_lams
-from market.solver.wam import WamClearing, clear_wam
+from market.model.response import Supply
+from market.solver.responses import Responses
+from market.solver.wam import LimitPrices, WamClearing, clear_wam
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,17 @@ def member_curves(case: Case, supply: Supply) -> Curves:
     return shift(supply.curves, case.slope[case.lam_of], case.fee[case.lam_of])
 
 
-def clear(case: Case, supply: Supply | None = None) -> Outcome:
+def clear(case: Case, responses: Responses | None = None, start: LimitPrices | None = None) -> Outcome:
     """Exact equilibrium of both layers, as one convex program (market equilibrium of the paper's Prop. 3).
 
     Parameters
     ----------
     case
         The case.
-    supply
-        ``supply_curves`` of the case where the caller has them already.
+    responses
+        Those of the case's members where the caller has them already, also from another network or grid.
+    start
+        As for `market.solver.wam.clear_wam`.
 
     Returns
     -------
@@ -74,21 +75,23 @@ def clear(case: Case, supply: Supply | None = None) -> Outcome:
         The solver stopped above its tolerance.
     """
     began = time.perf_counter()
-    supply = supply or supply_curves(case.demand_kw, case.resources)
-    members = member_curves(case, supply)
-    total = aggregate(members, case.lam_of, len(case.lam_id))
+    responses = responses or Responses(case)
     wam = clear_wam(
-        shift(total, case.wam_slope, case.wam_fee), case.network, case.grid, case.balance, case.offset_kw
+        shift(responses.total, case.wam_slope, case.wam_fee),
+        case.network,
+        case.grid,
+        case.balance,
+        case.offset_kw,
+        start,
     )
     own_price = wam.price + case.wam_fee * np.sign(wam.net_kw) + case.wam_slope * wam.net_kw
-    local = clear_lams(members, case.lam_of, total, wam.net_kw, own_price, case.lam_id)
-    output_kw = disaggregate(supply, local.trade_kw)
+    local = responses.clear(wam.net_kw, own_price)
     return Outcome(
         trade_kw=local.trade_kw,
-        output_kw=output_kw,
+        output_kw=local.output_kw,
         price=local.price,
         wam=wam,
-        social_cost=case.resource_cost(output_kw) + case.grid.cost(wam.grid_kw),
+        social_cost=case.resource_cost(local.output_kw) + case.grid.cost(wam.grid_kw),
         iterations=wam.iterations,
         seconds=time.perf_counter() - began,
     )
