@@ -11,12 +11,15 @@ DeviceError              (a SharegridError)
 ├── LayoutChanged        a device shows other SunSpec models than before
 ├── MissingControl       a device has no model through which it could be commanded
 ├── CommandBarred        a device may not be commanded: it is not armed, or it was stopped
+├── BudgetSpent          a device was written to as often as may be in a day
+├── NotReleased          a device neither takes a set-point nor is released
 ├── AlreadyClaimed       another run commands the device
 ├── NotRealTime          hardware in a run that is not paced in real time
 ├── ServerError          an emulator could not open its port
 ├── DeviceUnreachable    nothing accepts the connection
 ├── DeviceTimeout        connected, but no answer in time
 ├── MalformedReply       an answer that is not one to the request
+├── IncompleteReading    a device does not tell what its profile requires
 ├── WrongUnit            an answer in the name of another unit
 ├── ReadBackMismatch     a register reads back otherwise than written
 └── DeviceRefused        the device answered with an exception
@@ -77,6 +80,14 @@ class CommandBarred(DeviceError):
     """A device may not be commanded: it is not armed, or it was stopped."""
 
 
+class BudgetSpent(DeviceError):
+    """A device was written to as often as may be in a day."""
+
+
+class NotReleased(DeviceError):
+    """A device neither takes a set-point nor is released from the one before."""
+
+
 class AlreadyClaimed(DeviceError):
     """Another run commands the device."""
 
@@ -99,6 +110,10 @@ class DeviceTimeout(DeviceError):
 
 class MalformedReply(DeviceError):
     """An answer that is not one to the request."""
+
+
+class IncompleteReading(DeviceError):
+    """A device does not tell what its profile requires of a reading."""
 
 
 class WrongUnit(DeviceError):

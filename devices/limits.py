@@ -27,6 +27,8 @@ class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
         Longest revert time that is written [s]; the set-point is renewed at half of it.
     safe_kw
         What an emergency stop sets [kW].
+    writes_per_day
+        Writes that set-points may use in a day, for devices whose memory wears; 0 for any number.
     """
 
     real: bool = False
@@ -37,6 +39,7 @@ class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
     write_interval_s: float = 0.0
     revert_s: float = math.inf
     safe_kw: float = 0.0
+    writes_per_day: int = 0
 
     def __post_init__(self) -> None:
         """Refuse limits that would let everything through, as those that are no numbers do."""

@@ -19,8 +19,9 @@ CommandedDevice = Literal["pv", "battery"]
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """One controllable device: measured power (+ generates) and what it can do in the next interval [kW].
 
-    ``obeys`` is false where no set-point reaches it: it is only observed, or was stopped. ``read_at`` says
-    when it was last read [s since epoch].
+    ``obeys`` is false where no set-point reaches it: it is only observed, was stopped, or has had its writes
+    of the day. ``read_at`` says when it was last read [s since epoch], ``writes`` how often hardware was
+    written to since its day of writes began.
     """
 
     device: CommandedDevice
@@ -31,6 +32,7 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     quality: Quality = "good"
     obeys: bool = True
     read_at: float | None = None
+    writes: Count | None = None
 
 
 @message(

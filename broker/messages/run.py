@@ -28,6 +28,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     modbus_errors: Count = 0
     set_points_limited: Count = 0
     set_points_renewed: Count = 0
+    budgets_spent: Count = 0
 
 
 @message("clock/step", sender="clock", receivers=SERVICES)

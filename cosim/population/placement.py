@@ -55,6 +55,7 @@ class ExternalDevice:
             write_interval_s=entry.write_interval_s,
             revert_s=entry.revert_s or math.inf,
             safe_kw=entry.safe_kw,
+            writes_per_day=entry.writes_per_day,
         )
 
 

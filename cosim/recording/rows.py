@@ -201,6 +201,8 @@ def _reading(reading: Telemetry) -> dict[str, Any]:
         "pv_kw": None if pv is None else pv.p_kw,
         "battery_kw": None if battery is None else battery.p_kw,
         "soc": None if battery is None else battery.soc,
+        "pv_writes": None if pv is None else pv.writes,
+        "battery_writes": None if battery is None else battery.writes,
     }
 
 

@@ -263,6 +263,7 @@ def _set_points(record: RunRecord) -> SetPointFigures:
     return SetPointFigures(
         limited=sum(each.set_points_limited for each in record.traffic),
         renewed=sum(each.set_points_renewed for each in record.traffic),
+        budgets_spent=sum(each.budgets_spent for each in record.traffic),
         emergency_stops=record.stops,
         to_register_s=_spread(record.written_s),
         to_meter_s=_spread(record.shown_s),

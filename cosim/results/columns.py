@@ -235,6 +235,8 @@ DEVICES = (
     Column("pv_kw", "number", "kW", "power of the PV inverter, + generates"),
     Column("battery_kw", "number", "kW", "power of the battery, + discharges"),
     Column("soc", "number", "", "state of charge of the battery, 0 to 1"),
+    Column("pv_writes", "integer", "", "writes to a real PV inverter since its day of writes began"),
+    Column("battery_writes", "integer", "", "writes to a real battery since its day of writes began"),
     Column("pv_limit_kw", "number", "kW", "set-point: the most the PV inverter may generate"),
     Column("battery_set_point_kw", "number", "kW", "set-point: power of the battery, + discharges"),
     Column(

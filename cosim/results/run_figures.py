@@ -50,6 +50,7 @@ class SetPointFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     limited: int
     renewed: int
+    budgets_spent: int
     emergency_stops: int
     to_register_s: Spread
     to_meter_s: Spread

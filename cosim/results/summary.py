@@ -120,7 +120,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     set_points: Annotated[
         SetPointFigures,
         _key(
-            "`limited` by an envelope; `renewed` before they reverted; `emergency_stops`; wall time from a "
+            "`limited` by an envelope; `renewed` before they reverted; `budgets_spent`: devices that had had "
+            "their writes of the day at the end; `emergency_stops`; wall time from a "
             "set-point's arrival at the gateway until its registers read back (`to_register_s`) and until "
             "the meter showed it (`to_meter_s`): `p50`, `p95`"
         ),

@@ -138,6 +138,8 @@ def _set_points(figures: SetPointFigures) -> _Line:
         f"read back in {_short(register.p50)} s (median), {_short(register.p95)} s (95 %); "
         f"at the meter in {_short(meter.p50)} s, {_short(meter.p95)} s; {figures.limited:,} limited"
     )
+    if figures.budgets_spent:
+        text += f"; {figures.budgets_spent} devices have had their writes of the day"
     return _Line("set-points", text + (f"; {stops} EMERGENCY STOPS" if stops else ""), not stops)
 
 

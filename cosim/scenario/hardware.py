@@ -51,6 +51,14 @@ class DeviceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     write_interval_s: Annotated[
         NotNegative, Meta(description="Least time between two commands.", extra=SECOND)
     ] = 1.0
+    writes_per_day: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Writes that set-points may use in a day, for devices whose memory wears; 0 for any "
+            "number. Where they are spent, the device is released and left alone until the day is over.",
+        ),
+    ] = 0
     revert_s: Annotated[
         NotNegative,
         Meta(

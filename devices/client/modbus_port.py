@@ -8,7 +8,7 @@ from functools import partial
 from devices.client.quantities import Quantities
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint
-from devices.errors import LayoutChanged, ReadBackMismatch
+from devices.errors import IncompleteReading, LayoutChanged, ReadBackMismatch
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
@@ -33,7 +33,8 @@ class ModbusPort:
     def __init__(self, unit: Unit, *, real: bool = False) -> None:
         self.unit = unit
         self._real = real
-        self._state = Quantities(unit, [q for q in QUANTITIES[unit.profile.kind] if q not in _RATINGS])
+        self._wanted = [q for q in QUANTITIES[unit.profile.kind] if q not in _RATINGS]
+        self._state = Quantities(unit, self._wanted)
         self._plate = self._new_plate()
         self._ratings: Ratings | None = None
         self._rated = (0.0, 0, 0)
@@ -50,8 +51,22 @@ class ModbusPort:
         return self.unit.silent_times
 
     async def state(self) -> Mapping[str, float | None]:
-        """See `devices.ports.MeterPort`."""
-        return await self._state.read()
+        """See `devices.ports.MeterPort`.
+
+        Raises
+        ------
+        IncompleteReading
+            The device does not tell what its profile requires, as one that is asleep.
+        """
+        found = await self._state.read()
+        lacking = [
+            name for name in self.unit.profile.required if name in self._wanted and found.get(name) is None
+        ]
+        if lacking:
+            raise IncompleteReading(
+                f"{self.endpoint} does not tell {', '.join(lacking)}: asleep, or check its profile"
+            )
+        return found
 
     async def ratings(self, fresh_s: float = CONSTANT_S) -> Ratings:
         """Ratings, read again when they are older, after each reconnect and when the device was located anew.

@@ -6,18 +6,22 @@ that, and is renewed before it reverts; one that cannot is released by the gatew
 
 import asyncio
 import math
-import time
 from collections.abc import Callable
 
 from broker.messages import CommandedDevice
 from devices.client.drivers import Inverter
-from devices.errors import CommandBarred, DeviceError, ReadBackMismatch
+from devices.errors import (
+    BudgetSpent,
+    CommandBarred,
+    DeviceError,
+    DeviceRefused,
+    NotReleased,
+    ReadBackMismatch,
+)
+from devices.gateway.delivery import NO_ANSWER, Delivery
 from devices.gateway.ramp import Ramp, start_kw
-from devices.gateway.write_times import WriteTimes
+from devices.gateway.safe_value import SafeValue
 from devices.limits import admissible_kw, released_kw
-
-# How often hardware that was stopped is looked at again [s]: it may have been restarted or written to.
-_LOOK_AGAIN_S = 1.0
 
 
 class Actuator:
@@ -42,10 +46,8 @@ class Actuator:
         Number of set-points that its limits changed.
     renewals
         Number of times that a set-point was written again to keep it alive.
-    stopped
-        Why it was stopped; empty while it may be commanded.
-    lacks_revert
-        Whether it was seen not to keep a revert time.
+    delivery
+        Way for commands to it.
     """
 
     def __init__(
@@ -58,8 +60,8 @@ class Actuator:
         self.measured_kw: float | None = None
         self.limited = 0
         self.renewals = 0
-        self.stopped = ""
-        self.lacks_revert = False
+        self.delivery = Delivery(inverter, now)
+        self._safe = SafeValue(inverter, self.delivery)
         self._now = now
         self._lock = asyncio.Lock()
         self._ramp = Ramp(self.limits)
@@ -67,20 +69,24 @@ class Actuator:
         self._held_kw: float | None = None
         self._is_active = False
         self._is_behind = False
-        self._is_safe = False
         self._is_overwritten = False
+        self._is_released = False
         self._until_s = math.inf
-        self._seen_s = -math.inf
-        self._times = WriteTimes(now, self.limits.write_interval_s)
+        self._times = self.delivery.times
 
     def __str__(self) -> str:
         """Return whose it is and where, for messages."""
         return f"{self.device} of {self.prosumer} ({self.inverter.port.endpoint})"
 
     @property
+    def stopped(self) -> str:
+        """Why it was stopped; empty while it may be commanded."""
+        return self._safe.stopped
+
+    @property
     def is_safe(self) -> bool:
         """Whether the safe value of an emergency stop was read back."""
-        return self._is_safe
+        return self._safe.stands
 
     @property
     def in_force_kw(self) -> float | None:
@@ -101,8 +107,11 @@ class Actuator:
         ------
         CommandBarred
             The device may not be written, or was stopped.
+        BudgetSpent
+            It was written to as often as may be in a day; what was in force is released.
         DeviceError
-            It cannot be reached, refuses, or shows other values than were written.
+            It cannot be reached, refuses, or shows other values than were written; what was in force is
+            released where it answers.
         """
         self._check_may_be_commanded()
         # Outside the lock, so that a stop need not wait.
@@ -113,7 +122,8 @@ class Actuator:
             self._target_kw = target_kw
             self._until_s = self._now() + valid_s if valid_s > 0.0 else math.inf
             self._times.mismatches = 0
-            await self._write()
+            self._is_released = False
+            await self._carry_out()
             self.limited += self._held_kw != power_kw
 
     async def tend(self) -> None:
@@ -122,10 +132,10 @@ class Actuator:
             return
         async with self._lock:
             if self.stopped:
-                await self._stay_safe()
+                await self._safe.keep()
             elif self._now() < self._until_s:
                 self.renewals += not self._is_behind
-                await self._write()
+                await self._carry_out()
             else:
                 await self._end()
 
@@ -139,7 +149,7 @@ class Actuator:
                 # Nobody else asks any more, and no pause is worth a device that is left as it was.
                 self.inverter.port.begin_priority()
                 try:
-                    await self.inverter.command(None, 0.0)
+                    await self.delivery.send(None, 0.0)
                 finally:
                     self.inverter.port.end_priority()
                 self._is_active = self._is_behind = False
@@ -159,8 +169,7 @@ class Actuator:
             self.inverter.port.forget()
             self._held_kw = None
             if self.stopped:
-                self._is_safe = False
-                self.inverter.port.begin_priority()
+                self._safe.doubt()
             else:
                 self._is_overwritten, self._is_behind = True, False
         return f"{self}: another master writes to it: {'; '.join(found)}"
@@ -170,12 +179,12 @@ class Actuator:
         if self._lock.locked():
             return False
         if self.stopped:
-            return not self._is_safe or (self._watches and time.monotonic() >= self._seen_s + _LOOK_AGAIN_S)
-        if not self._is_active or self._times.is_pausing:
+            return self._safe.is_due
+        if not self._is_active:
             return False
         if self._now() >= self._until_s:
-            return True
-        if self._is_overwritten:
+            return self._times.may_release
+        if self._is_overwritten or self._times.is_pausing:
             return False
         if self._is_behind:
             return True
@@ -186,10 +195,7 @@ class Actuator:
 
         Asked for again, it is written again: who asks has a reason to doubt that it stands.
         """
-        self.stopped = self.stopped or reason
-        self._is_safe = not self.limits.armed
-        if self.limits.armed:
-            self.inverter.port.begin_priority()
+        self._safe.bar(reason)
 
     async def stop(self, reason: str) -> None:
         """Go to the safe value at once and take no set-point any more; raises `DeviceError`.
@@ -198,13 +204,7 @@ class Actuator:
         """
         self.bar(reason)
         async with self._lock:
-            if not self._is_safe:
-                await self._make_safe()
-
-    @property
-    def _watches(self) -> bool:
-        """Whether its safe value has to be seen again and again: emulated devices do what they were told."""
-        return self.limits.real and self.limits.armed
+            await self._safe.make()
 
     def _check_may_be_commanded(self) -> None:
         if self.stopped:
@@ -215,7 +215,7 @@ class Actuator:
     def _stands(self) -> bool:
         """Whether what was written last should still stand in the registers."""
         if self.stopped:
-            return self._is_safe and self.limits.armed
+            return self.is_safe and self.limits.armed
         is_held = self._is_active and self._held_kw is not None and not self._is_overwritten
         return is_held and not self._times.reverts_soon
 
@@ -225,24 +225,30 @@ class Actuator:
         rating_kw = (await self.inverter.ratings()).power_kw if self.limits.is_bounded else None
         return released_kw(self.limits, self.device, rating_kw)
 
+    async def _carry_out(self) -> None:
+        """Write the set-point; where the device does not take it, what was in force is released."""
+        try:
+            await self._write()
+        except DeviceError as error:
+            await self._release_after(error)
+            raise
+
     async def _write(self) -> None:
+        budget = self.delivery.budget
+        if budget.is_spent:
+            raise BudgetSpent(
+                f"{self.inverter.port.endpoint} has had {budget}: released, and commanded again in "
+                f"{budget.renews_in_s / 3600.0:.1f} h; raise writes_per_day or write_interval_s"
+            )
         power_kw = self._target_kw
         if power_kw is not None and self._ramp.is_limited:
             power_kw = await self._step_kw(power_kw)
         left_s = min(self._until_s - self._now(), self.limits.revert_s)
         self._is_active = self._is_behind = True
-        try:
-            applied = await self.inverter.command(power_kw, 0.0 if math.isinf(left_s) else left_s)
-        except ReadBackMismatch:
-            self._times.mismatches += 1
-            raise
-        finally:
-            self._times.tried()
+        await self.delivery.send(power_kw, 0.0 if math.isinf(left_s) else left_s)
         self._ramp.stood(power_kw, self._times.written_s, is_moving=power_kw != self._target_kw)
         self._held_kw = power_kw
-        self._is_overwritten = False
-        self.lacks_revert |= applied.ignores_revert
-        self._times.took(applied.revert_s)
+        self._is_overwritten = self._is_released = False
         self._is_active = power_kw is not None
         self._is_behind = power_kw != self._target_kw
 
@@ -259,36 +265,22 @@ class Actuator:
         What it reverts to by itself may lie outside an envelope, so there it is released in any case.
         """
         if not self._times.has_reverted or self.limits.has_envelope:
-            await self.inverter.command(None, 0.0)
+            await self.delivery.send(None, 0.0)
         self._is_active, self._is_behind, self._held_kw = False, False, None
         self._is_overwritten = False
 
-    async def _stay_safe(self) -> None:
-        """See that the safe value still stands, and write it where it does not or soon will not."""
-        if self._is_safe and await self._still_stands():
-            self._seen_s = time.monotonic()
-            return
-        self._is_safe = False
-        self.inverter.port.begin_priority()
-        await self._make_safe()
+    async def _release_after(self, error: DeviceError) -> None:
+        """Release what was in force before a set-point that the device did not take, once.
 
-    async def _still_stands(self) -> bool:
-        """Whether the safe value is in the registers and will be for a while; one not read is not safe."""
-        if self._times.is_half_over:
-            return False
+        The set-point itself is tried again later, unless the budget of writes is spent.
+        """
+        may_be_in_force = self._held_kw is not None or isinstance(error, ReadBackMismatch | DeviceRefused)
+        if isinstance(error, (CommandBarred, *NO_ANSWER)) or self._is_released or not may_be_in_force:
+            return
         try:
-            return not await self.inverter.port.overwritten()
-        except DeviceError:
-            self._is_safe = False
-            raise
-
-    async def _make_safe(self) -> None:
-        if not self.limits.armed:
-            self._is_safe = True
-            return
-        applied = await self.inverter.command(self.limits.safe_kw, 0.0)
-        self._times.tried()
-        self._times.took(applied.revert_s)
-        self._seen_s = time.monotonic()
-        self._held_kw, self._is_active, self._is_safe = self.limits.safe_kw, False, True
-        self.inverter.port.end_priority()
+            await self.delivery.send(None, 0.0)
+        except DeviceError as again:
+            raise NotReleased(f"{error}; nor was it released: {again}") from error
+        self._held_kw, self._is_released = None, True
+        if isinstance(error, BudgetSpent):
+            self._is_active = self._is_behind = False

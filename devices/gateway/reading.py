@@ -78,7 +78,8 @@ def state_of(
         min_kw=None if values.min_kw is None else max(values.min_kw, limits.min_kw),
         max_kw=None if values.max_kw is None else min(values.max_kw, limits.max_kw),
         soc=values.soc,
-        obeys=limits.armed and not actuator.stopped,
+        obeys=limits.armed and not actuator.stopped and not actuator.delivery.budget.is_spent,
+        writes=actuator.delivery.budget.used if limits.real else None,
         read_at=read_at,
     )
 

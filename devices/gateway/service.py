@@ -301,4 +301,5 @@ class GatewayService:
             "modbus_errors": sum(counts.errors.values()),
             "set_points_limited": sum(actuator.limited for actuator in self.gateway.actuators),
             "set_points_renewed": sum(actuator.renewals for actuator in self.gateway.actuators),
+            "budgets_spent": sum(actuator.delivery.budget.is_spent for actuator in self.gateway.actuators),
         }

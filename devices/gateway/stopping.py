@@ -110,9 +110,11 @@ async def _armed_line(actuator: Actuator) -> str:
     limits = actuator.limits
     if not limits.armed:
         return f"{actuator}: only observed"
+    per_day = limits.writes_per_day
+    budget = f"at most {per_day} writes a day for set-points; " if per_day else ""
     line = (
         f"{actuator}: armed, {limits.min_kw:g} to {limits.max_kw:g} kW, safe value {limits.safe_kw:g} kW; "
-        "at the end it stays within, not free; "
+        f"at the end it stays within, not free; {budget}"
     )
     try:
         reverts = await actuator.inverter.revert_point()

@@ -45,6 +45,11 @@ class WriteTimes:
         return self._now() < self.written_s + self._pause_s()
 
     @property
+    def may_release(self) -> bool:
+        """Whether it may be released now: only a release that has just failed waits, and not for long."""
+        return self._now() >= self.written_s + _LEAST_PAUSE_S
+
+    @property
     def has_reverted(self) -> bool:
         """Whether the device's own timer is over, by our clock."""
         return self._now() >= self._reverts_s

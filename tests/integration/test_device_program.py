@@ -94,7 +94,7 @@ async def test_a_device_on_mqtt_alone_is_read_and_commanded_by_the_gateway():
                     "home", [DeviceSetPoint(device="battery", power_kw=3.0)], 60.0
                 )
                 assert outcome.ok, outcome.detail
-                assert not gateway.actuators[0].lacks_revert
+                assert not gateway.actuators[0].delivery.lacks_revert
 
                 async def discharges():
                     (battery,) = (await gateway.poll())[0].devices

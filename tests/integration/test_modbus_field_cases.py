@@ -183,7 +183,7 @@ async def test_a_device_without_revert_time_is_released_when_its_set_point_ends(
     device = Inverter(image, lambda address, word: None if address == at else word)
     async with connected(device, limits=SetPointLimits(real=True, min_kw=0.0, max_kw=6.0)) as gateway:
         assert (await ask(gateway, 2.0, valid_s=30.0)).ok
-        assert gateway.actuators[0].lacks_revert
+        assert gateway.actuators[0].delivery.lacks_revert
         await let_pass(gateway, 29)
         assert device.at(123, ENABLE) == 1
         await let_pass(gateway, 2)

@@ -1,0 +1,56 @@
+"""Commands to one inverter on their way: counted, timed, and what was shown after them."""
+
+import time
+from collections.abc import Callable
+
+from devices.client.drivers import Inverter
+from devices.errors import DeviceBusy, DeviceError, DeviceTimeout, DeviceUnreachable, GatewayNoResponse
+from devices.gateway.write_budget import WriteBudget
+from devices.gateway.write_times import WriteTimes
+from devices.ports import Applied
+
+NO_ANSWER = (DeviceUnreachable, DeviceTimeout, GatewayNoResponse, DeviceBusy)
+"""Errors after which it is of no use to send something else."""
+
+
+class Delivery:
+    """Sends commands to one inverter.
+
+    Parameters
+    ----------
+    inverter
+        The device, with what no set-point may leave.
+    now
+        Clock of ramps and validity [s].
+
+    Attributes
+    ----------
+    times
+        When it was written to, and how long that stands.
+    budget
+        Writes of the day.
+    lacks_revert
+        Whether it was seen not to keep a revert time.
+    """
+
+    def __init__(self, inverter: Inverter, now: Callable[[], float]) -> None:
+        self.times = WriteTimes(now, inverter.limits.write_interval_s)
+        self.budget = WriteBudget(time.monotonic, inverter.limits.writes_per_day)
+        self.lacks_revert = False
+        self._inverter = inverter
+
+    async def send(self, power_kw: float | None, valid_s: float) -> Applied:
+        """Write a set-point, or give control back for ``None``; as `Inverter.command`."""
+        self.budget.count()
+        try:
+            applied = await self._inverter.command(power_kw, valid_s)
+        except NO_ANSWER:
+            raise
+        except DeviceError:
+            self.times.mismatches += 1
+            raise
+        finally:
+            self.times.tried()
+        self.times.took(applied.revert_s)
+        self.lacks_revert |= applied.ignores_revert
+        return applied
