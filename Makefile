@@ -1,6 +1,7 @@
 # make run    the default scenario, to the end; ARGS="..." adds options of `sharegrid run`
 # make test   linters, types, import rules and tests
 # make lock   writes constraints.txt and scripts/locked anew; ARGS=--upgrade renews every version
+# make soak-links   a gateway for an hour at real pace on links that misbehave; ARGS="--minutes 15"
 # make hooks  checks each commit as it is made
 # make clean  removes ./.venv
 #
@@ -14,7 +15,7 @@ LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
-.PHONY: run test lock hooks clean
+.PHONY: run test soak-links lock hooks clean
 
 run: $(STAMP)
 	$(VENV)/bin/sharegrid run $(ARGS)
@@ -27,6 +28,9 @@ test: $(STAMP)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m slipcover --source $(PACKAGES) --json --out .coverage.json -m pytest
 	$(VENV)/bin/python -m scripts.coverage_by_package .coverage.json --least $(LEAST_COVERAGE)
+
+soak-links: $(STAMP)
+	$(VENV)/bin/python -m tests.soak.links $(ARGS)
 
 lock:
 	scripts/lock $(PYTHON) $(ARGS)
