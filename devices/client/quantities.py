@@ -35,10 +35,12 @@ class Quantities:
         if self._walks != self._unit.walks:
             self._ask_for(self._all_terms())
         values = first_values(self._terms, await self._unit.read(self._names, fresh_s))
-        found: dict[str, float | None] = {term.quantity: value for term, value in values.items()}
+        found: dict[str, float | None] = {term.quantity: value for term, value in values}
         if self._walks != self._unit.walks:
             self._walks = self._unit.walks
-            self._ask_for((*values, *(term for term in self._terms if term.quantity not in found)))
+            self._ask_for(
+                (*(term for term, _ in values), *(term for term in self._terms if term.quantity not in found))
+            )
         return found
 
     def _ask_for(self, terms: tuple[Term, ...]) -> None:

@@ -53,7 +53,7 @@ class LocalUnit:
         """Quantities of the profile, in its units; ``None`` where the device does not tell."""
         values: dict[str, float | None] = dict.fromkeys(QUANTITIES[self.profile.kind])
         read = {name: self._value(name) for name in self._names if name in self._has}
-        for term, value in first_values(self._terms, read).items():
+        for term, value in first_values(self._terms, read):
             values[term.quantity] = _rounded(value)
         extra = {
             name: _rounded(factor * self._bank.value(self._row, point))

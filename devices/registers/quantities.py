@@ -25,6 +25,10 @@ class Term(msgspec.Struct, frozen=True):
 
     def value(self, read: Mapping[str, float | None]) -> float | None:
         """Value from the points that were read; ``None`` where none of them tells one."""
+        if len(self.points) == 1:
+            name, sign = self.points[0]
+            value = read.get(name)
+            return None if value is None else sign * self.factor * value
         known = [
             value if sign > 0 else -value
             for name, sign in self.points
@@ -48,10 +52,10 @@ def point_names(terms: Iterable[Term]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for term in terms for name in term.names))
 
 
-def first_values(terms: Iterable[Term], read: Mapping[str, float | None]) -> dict[Term, float]:
+def first_values(terms: Iterable[Term], read: Mapping[str, float | None]) -> list[tuple[Term, float]]:
     """For each quantity the first term that tells a value, and that value in the quantity's unit."""
     found: dict[str, tuple[Term, float]] = {}
     for term in terms:
         if term.quantity not in found and (value := term.value(read)) is not None:
             found[term.quantity] = term, value
-    return dict(found.values())
+    return list(found.values())

@@ -22,7 +22,7 @@ NET = Term("p_kw", (("out", 1), ("in", -1)), 1.0)
     ],
 )
 def test_the_first_term_that_tells_a_value_counts(read, expected):
-    assert first_values((POWER, PHASES), read) == expected
+    assert dict(first_values((POWER, PHASES), read)) == expected
 
 
 @pytest.mark.parametrize(
