@@ -117,7 +117,7 @@ class Surroundings:
 
     def _take_outcome(self, outcome: LamOutcome) -> None:
         self.price = columns.unpack(outcome.price)
-        self.rounds = outcome.talks.rounds
+        self.rounds = outcome.exchange.rounds
 
     async def _answer(self, request: FeederRequest) -> None:
         await self.node.publish(

@@ -1,4 +1,4 @@
-"""Claims to what only one process may have: whoever comes second on the same broker is told who has it.
+"""Claims to what only one process may have: whoever comes second on the same broker learns who has it.
 
 A claim is kept by the broker outside the trees of all runs; when the process that holds it vanishes, the
 broker clears it.
@@ -19,7 +19,7 @@ from broker.errors import BrokerError
 
 ROOT = "sharegrid/claims/v1"
 _WITHIN_S = 10.0
-_GOODBYE_S = 2.0
+_CLOSING_S = 2.0
 
 
 def probe(name: str) -> str:
@@ -89,7 +89,7 @@ async def claimed(url: str, run: str, name: str, *, identity: str = "") -> Async
             await asyncio.gather(keeper, return_exceptions=True)
             # Without a broker there is nothing to clear: it does so itself when the connection is gone.
             with suppress(BrokerError, TimeoutError):
-                async with asyncio.timeout(_GOODBYE_S):
+                async with asyncio.timeout(_CLOSING_S):
                     await bus.publish(topic, b"", retain=True)
 
 
@@ -128,12 +128,12 @@ async def _keep(bus: MqttBus, topic: str, mine: Claim, back: asyncio.Event) -> N
             back.clear()
             await again()
 
-    async def again_after_latecomers() -> None:
+    async def repeat_for_later_claims() -> None:
         async for received in bus.messages():
             if received.topic == topic and received.payload and _decoded(received.payload) != mine:
                 await again()
 
-    await asyncio.gather(again_after_reconnect(), again_after_latecomers())
+    await asyncio.gather(again_after_reconnect(), repeat_for_later_claims())
 
 
 def _decoded(payload: bytes) -> Claim:

@@ -87,7 +87,7 @@ class Node:
 
     @property
     def tick(self) -> int:
-        """The clock's tick, as far as it was heard; -1 before the first step."""
+        """The clock's tick, as far as it is known; -1 before the first step."""
         return self._door.tick
 
     @tick.setter
@@ -170,7 +170,7 @@ class Node:
         """Report that this service's part of a step is over, with flags raised since the last report."""
         if rest := self._refusals.take_rest():
             self.flag(f"{self.name} refused {rest} more messages")
-            await self._tell_refusal("", f"{rest} more messages were refused", rest)
+            await self._report_refusal("", f"{rest} more messages were refused", rest)
         await self.publish(
             self.topics.done(self.name),
             Done,
@@ -191,11 +191,11 @@ class Node:
     async def refuse(self, topic: str, reason: str) -> None:
         """Count a refused message and publish why, unless there are very many."""
         self._counts.rejected += 1
-        if self._refusals.is_told(self.tick):
+        if self._refusals.is_reported(self.tick):
             self.flag(f"{self.name} refused a message on {topic}: {reason}")
-            await self._tell_refusal(topic, reason)
+            await self._report_refusal(topic, reason)
 
-    async def _tell_refusal(self, topic: str, reason: str, count: int = 1) -> None:
+    async def _report_refusal(self, topic: str, reason: str, count: int = 1) -> None:
         await self.publish(
             self.topics.rejected(self.name),
             Rejected,

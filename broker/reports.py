@@ -1,4 +1,4 @@
-"""What a service has to say of itself: counts, flags, and refusals, of which a flood is told as a number."""
+"""What a service has to say of itself: counts, flags, and refusals, of which a flood is given as a number."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 MOST_REFUSALS = 20
-"""Refusals of one interval that are told one by one."""
+"""Refusals of one interval that are reported one by one."""
 
 LONGEST_TEXT = 500
 """Characters of a flag or reason."""
@@ -37,7 +37,7 @@ class Flags:
     Parameters
     ----------
     most_bytes
-        Room for them in a report; what is beyond is told as a number.
+        Room for them in a report; what is beyond is given as a number.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -65,21 +65,21 @@ class Flags:
 
 
 class Refusals:
-    """Which refusals of an interval are told one by one, and how many are left."""
+    """Which refusals of an interval are reported one by one, and how many are left."""
 
     def __init__(self) -> None:
         self._tick = -1
         self._count = 0
 
-    def is_told(self, tick: int) -> bool:
-        """Count a refusal of a tick; whether it is to be told by itself."""
+    def is_reported(self, tick: int) -> bool:
+        """Count a refusal of a tick; whether it is to be reported by itself."""
         if tick > self._tick:
             self._tick, self._count = tick, 0
         self._count += 1
         return self._count <= MOST_REFUSALS
 
     def take_rest(self) -> int:
-        """How many were not told, since this was asked last."""
+        """How many were not reported, since this was asked last."""
         rest = max(0, self._count - MOST_REFUSALS)
         self._count -= rest
         return rest

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--loop",
     type=click.Choice(["nested", "single"]),
-    help="Whether each LAM settles with its members before it bids, or all at once.  [default: nested]",
+    help="Whether each LAM agrees with its members before it bids, or all at once.  [default: nested]",
 )
 @click.option(
     "--trace",

@@ -203,12 +203,12 @@ def stop(directory: Path | None, broker: str | None, run_id: str | None, reason:
 
     The run goes on, but commands no device any more. Exit status: 0 all are safe, 1 some are not yet.
     """
-    from cosim.emergency import StopError, Whereabouts, stop_command, whereabouts
+    from cosim.emergency import RunAddress, StopError, run_address, stop_command
 
     if directory is not None:
-        at = whereabouts(directory)
+        at = run_address(directory)
     elif broker and run_id:
-        at = Whereabouts(run_id, broker)
+        at = RunAddress(run_id, broker)
     else:
         raise StopError("stop: which run? Give its directory, or --broker and --run-id")
     sys.exit(stop_command(at, reason, wait))

@@ -99,7 +99,7 @@ async def _market(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
     for host, members in roster.hosts.items():
         node = await stack.enter_async_context(setup.node(host))
         portfolio = VirtualPortfolio(cache, members, world.reactive_ratio)
-        jobs.append(job_of(node, PopulationHost(node, roster, rules, portfolio, world.conduct())))
+        jobs.append(job_of(node, PopulationHost(node, roster, rules, portfolio, world.strategy_choice())))
     if world.has_live:
         node = await stack.enter_async_context(setup.node(LIVE_HOST))
         live = TelemetryPortfolio(
@@ -109,7 +109,9 @@ async def _market(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
             metered_reactive=world.scenario.live.emulation.volt_var,
         )
         valid_s = world.scenario.live.command_validity_intervals * world.timeline.interval_h * 3600.0
-        jobs.append(job_of(node, LiveHost(node, roster, rules, live, world.conduct(), valid_s=valid_s)))
+        jobs.append(
+            job_of(node, LiveHost(node, roster, rules, live, world.strategy_choice(), valid_s=valid_s))
+        )
     for host in roster.lam_hosts:
         node = await stack.enter_async_context(setup.node(host))
         jobs.append(job_of(node, LamHost(node, roster, rules)))

@@ -42,7 +42,7 @@ class StopError(SharegridError):
     """An emergency stop that did not reach a gateway."""
 
 
-class Whereabouts(msgspec.Struct, frozen=True):
+class RunAddress(msgspec.Struct, frozen=True):
     """Where a run that goes on can be reached."""
 
     run: str
@@ -50,21 +50,21 @@ class Whereabouts(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def findable(out: Path, run_id: str, broker: str) -> Iterator[None]:
+def noted_address(out: Path, run_id: str, broker: str) -> Iterator[None]:
     """Keep a note in the run directory, for its owner alone: the broker's address may hold a password."""
     note = out / NOTE
     note.touch(mode=0o600)
-    note.write_bytes(msgspec.json.encode(Whereabouts(run_id, broker)))
+    note.write_bytes(msgspec.json.encode(RunAddress(run_id, broker)))
     try:
         yield
     finally:
         note.unlink(missing_ok=True)
 
 
-def whereabouts(directory: Path) -> Whereabouts:
-    """Where the run in a directory can be reached; raises `StopError` where it does not go on."""
+def run_address(directory: Path) -> RunAddress:
+    """Address of the run in a directory; raises `StopError` where it does not go on."""
     try:
-        return msgspec.json.decode((directory / NOTE).read_bytes(), type=Whereabouts)
+        return msgspec.json.decode((directory / NOTE).read_bytes(), type=RunAddress)
     except (OSError, msgspec.DecodeError):
         raise StopError(
             f"{directory}: no run goes on here; give its directory, or --broker and --run-id"
@@ -131,7 +131,7 @@ def _read_keys(descriptor: int, ended: int, stop: Callable[[], None]) -> None:
 
 
 async def stop_run(
-    at: Whereabouts, reason: str, patience_s: float, say: Callable[[str], None] = click.echo
+    at: RunAddress, reason: str, wait_s: float, say: Callable[[str], None] = click.echo
 ) -> Stopped:
     """Stop all devices of a run and say device by device what its gateway answers, until all are safe.
 
@@ -140,12 +140,12 @@ async def stop_run(
     Returns
     -------
     Stopped
-        The last answer within ``patience_s`` seconds; some devices may not be safe yet.
+        The last answer within ``wait_s`` seconds; some devices may not be safe yet.
 
     Raises
     ------
     StopError
-        No gateway answered within ``patience_s`` seconds.
+        No gateway answered within ``wait_s`` seconds.
     BrokerError
         The broker cannot be reached.
     """
@@ -161,7 +161,7 @@ async def stop_run(
         began = time.monotonic()
         await bus.publish(topics.stop(name), messages.encode(stop), retain=True)
         try:
-            async with asyncio.timeout(began + patience_s - time.monotonic()):
+            async with asyncio.timeout(began + wait_s - time.monotonic()):
                 async for answer in _answers(bus, Door(at.run), name):
                     for line in answer.states:
                         if line not in said:
@@ -172,7 +172,7 @@ async def stop_run(
         except TimeoutError:
             if answer is not None:
                 return answer
-    raise StopError(f"no gateway of run {at.run} answered within {patience_s:g} s: stop the devices by hand")
+    raise StopError(f"no gateway of run {at.run} answered within {wait_s:g} s: stop the devices by hand")
 
 
 async def _answers(bus: Bus, door: Door, name: str) -> AsyncIterator[Stopped]:
@@ -183,9 +183,9 @@ async def _answers(bus: Bus, door: Door, name: str) -> AsyncIterator[Stopped]:
                 yield message
 
 
-def stop_command(at: Whereabouts, reason: str, patience_s: float) -> int:
+def stop_command(at: RunAddress, reason: str, wait_s: float) -> int:
     """Stop a run's devices and say what became of it; 0 where all that are commanded are safe, else 1."""
-    stopped = asyncio.run(stop_run(at, reason, patience_s))
+    stopped = asyncio.run(stop_run(at, reason, wait_s))
     click.echo(summary_line(stopped))
     return 1 if stopped.failed else 0
 

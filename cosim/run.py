@@ -24,7 +24,7 @@ from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
-from cosim.emergency import RECORD, findable, kept_stop
+from cosim.emergency import RECORD, kept_stop, noted_address
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import open_feeder
@@ -130,7 +130,7 @@ async def _run(options: RunOptions) -> int:
             gc.freeze()
         world = setup.world
         writer = stack.enter_context(RunWriter(plan.out, force=options.force))
-        stack.enter_context(findable(plan.out, plan.run_id, setup.url))
+        stack.enter_context(noted_address(plan.out, plan.run_id, setup.url))
         for line in await hardware_lines(setup):
             click.echo(line, err=True)
         await _write_beginning(plan, setup, writer)
@@ -234,8 +234,8 @@ def _with_fault_cost(
     table = writer.table("intervals")
     if len(table) != len(plan.fault_free.intervals):
         return counts
-    struck = {fault.prosumer for fault in world.faults}
-    cost = fault_cost(table, ledger, plan.fault_free, struck)
+    affected = {fault.prosumer for fault in world.faults}
+    cost = fault_cost(table, ledger, plan.fault_free, affected)
     return replace(counts, faults=msgspec.structs.replace(counts.faults, cost=cost))
 
 

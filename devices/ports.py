@@ -96,7 +96,7 @@ class InverterPort(MeterPort, Protocol):
         ...
 
     async def holds_fallback(self) -> bool:
-        """Whether it can be told what to fall back to."""
+        """Whether its fallback can be commanded."""
         ...
 
     def begin_priority(self) -> None:

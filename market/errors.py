@@ -14,7 +14,7 @@ class MarketError(SharegridError):
 
 
 class CaseError(MarketError):
-    """A malformed case; the message names the key and the position."""
+    """A malformed case; the message names the key and the index."""
 
 
 class Infeasible(MarketError):

@@ -26,7 +26,7 @@ _KEEPALIVE_S = 30
 _ANSWER_S = 3.0
 
 _paho_log = logging.getLogger(f"{__name__}.paho")
-# A lost connection is told once, by the bus; paho would add an error for each way of noticing it.
+# A lost connection is reported once, by the bus; paho would add an error for each way of noticing it.
 _paho_log.setLevel(logging.CRITICAL)
 
 

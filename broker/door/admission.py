@@ -76,7 +76,7 @@ class Door:
     Attributes
     ----------
     tick
-        The clock's tick, as far as it was heard; -1 before the first step.
+        The clock's tick, as far as it is known; -1 before the first step.
     """
 
     def __init__(self, run: str, bounds: Bounds | None = None, commands: CommandKey | None = None) -> None:

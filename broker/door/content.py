@@ -194,7 +194,7 @@ def _check_indices(array: npt.NDArray[np.int32], values: Values, context: _Conte
 
 
 def _check_members(items: Sequence[Any], values: Values, context: _Context) -> None:
-    """Hold names, or positions in a plain list, against the roster."""
+    """Hold names, or indices in a plain list, against the roster."""
     known = context.bounds.names.get(values.of)
     if known is None:
         return

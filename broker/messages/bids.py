@@ -126,7 +126,7 @@ class RoundBidBatch(Message, frozen=True, tag="round-bid-batch"):
 class LamRoundBid(Message, frozen=True, tag="lam-round-bid"):
     """Bids of one host's LAMs at the announced wide-area prices: intercepts ``B`` of ``Q = B - A * price``.
 
-    ``fallbacks`` names members that fell silent in this round; the ranges that are left are told only then.
+    ``fallbacks`` names members that fell silent in this round; the ranges that are left come only then.
     """
 
     round: Count

@@ -1,4 +1,4 @@
-"""What devices tell and are told, and what was metered."""
+"""Readings of devices and commands to them, and what was metered."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
     """Linear model of the feeder: head power and rows ``lower <= base + R Q <= upper`` over the LAM nets.
 
     Where the market sets the inverters' reactive power, ``reactive`` adds its columns; the rest is the model
-    at set-points of zero. ``unserved`` are positions of LAMs that no source feeds.
+    at set-points of zero. ``unserved`` are indices of LAMs that no source feeds.
     """
 
     balance: Annotated[list[float], Values("any", "lams")]
@@ -113,7 +113,7 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
 
     def check(self, sizes: Mapping[str, int]) -> None:
         """Raise ``ValueError`` where a solved state does not tell all voltages and loadings."""
-        told = {"nodes": self.v_pu, "branches": self.loading, "lams": self.lam_v_pu}
-        for name, column in told.items():
+        columns = {"nodes": self.v_pu, "branches": self.loading, "lams": self.lam_v_pu}
+        for name, column in columns.items():
             if self.solved and not column and sizes.get(name, 0):
                 raise ValueError(f"a solved state must tell all {name}")

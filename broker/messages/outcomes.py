@@ -41,7 +41,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     """Cleared and judged outcome of the WAM: nets, DLMPs and their parts per LAM, in LAM order.
 
     ``inverter_kvar`` are the reactive set-points of the LAMs' inverters, + absorbs, with their values
-    ``inverter_price`` [$/kvarh]; both empty where the market sets none. ``unserved`` are positions of LAMs
+    ``inverter_price`` [$/kvarh]; both empty where the market sets none. ``unserved`` are indices of LAMs
     without source. ``relaxed_by`` tells by how much the limits ``relaxed_name``, which no trade can keep,
     gave way: upper +, lower -, in row units; the feeder head's own is named ``head`` and in kW.
     """
@@ -65,7 +65,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     fallbacks: list[str]
     clear_s: Seconds
     confirm_s: Seconds
-    talks: Exchange
+    exchange: Exchange
     inverter_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
     inverter_price: Annotated[list[float], Values("price", "lams", empty=True)] = []
     unserved: Annotated[list[int], Values(of="lam")] = []
@@ -93,7 +93,7 @@ class LamOutcome(Message, frozen=True, tag="lam-outcome"):
     alone: bool
     refused: Annotated[list[str], Values(of="prosumer")]
     missing: Annotated[list[str], Values(of="prosumer")]
-    talks: Exchange
+    exchange: Exchange
 
 
 @message("award/{lam}/{prosumer}", sender="LAM host", receivers="live host", writer="lam")

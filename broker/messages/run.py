@@ -73,7 +73,7 @@ class Availability(Message, frozen=True, tag="availability"):
 
 @message("rejected/{service}", sender=SERVICES, receivers="recorder", writer="service", always=True)
 class Rejected(Message, frozen=True, tag="rejected"):
-    """A message that was refused: its topic and why; of very many only the ``count`` is told."""
+    """A message that was refused: its topic and why; of very many only the ``count`` is given."""
 
     topic: str
     reason: str

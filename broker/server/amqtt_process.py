@@ -38,7 +38,7 @@ class LocalBroker(Broker):  # type: ignore[misc]
 
 
 async def serve(port: int) -> None:
-    """Run the broker on 127.0.0.1 until standard input closes or the process is told to end.
+    """Run the broker on 127.0.0.1 until standard input closes or the process is asked to end.
 
     Parameters
     ----------

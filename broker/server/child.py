@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 _KEPT_BYTES = 4096
-_GOODBYE_S = 3.0
+_CLOSING_S = 3.0
 
 
 class ChildFailed(Exception):
@@ -98,7 +98,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             process.terminate()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE_S):
+            async with asyncio.timeout(_CLOSING_S):
                 await process.wait()
     finally:
         if process.returncode is None:

@@ -114,13 +114,13 @@ class Clock:
             deadline = self.schedule.pacing.deadline(step, due, time.time(), self.schedule.step_limit_s)
             self._present = (tick, step)
             await self._publish(step, tick, deadline)
-            for name in sorted(await self._laggards(tick, step, deadline)):
+            for name in sorted(await self._without_report(tick, step, deadline)):
                 self.node.flag(f"{name} did not finish {step} of tick {tick} in time")
         await self.node.done("settle", tick)
         self._reported = {key: names for key, names in self._reported.items() if key[0] > tick}
         self.on_interval(tick)
 
-    async def _laggards(self, tick: int, step: StepName, deadline: float) -> set[str]:
+    async def _without_report(self, tick: int, step: StepName, deadline: float) -> set[str]:
         """Wait for the reports of a step; names of those that gave none."""
         waiting = self.required.get(step, frozenset())
         await self._until(lambda: not self._awaited(tick, step, waiting), deadline)

@@ -82,7 +82,7 @@ class FeederLayout:
     lam_phases
         Phases that each LAM touches.
     lam_nodes
-        Positions in ``nodes`` of the voltages that each LAM sees.
+        Indices in ``nodes`` of the voltages that each LAM sees.
     spot_kw, tan_phi
         The loads that the LAM stands for: active power ``(M,)`` [kW] and kvar per kW ``(M,)``.
     nodes, node_base_kv
@@ -96,7 +96,7 @@ class FeederLayout:
     regulators
         Names of the voltage regulators.
     coordinates
-        Bus positions for the map, in the drawing's own units; buses without a position are absent.
+        Bus coordinates for the map, in the drawing's own units; buses without any are absent.
     segments
         Lines, switches and transformers for the map.
     description

@@ -136,14 +136,14 @@ def put(dss: OpenDss, where: Positions) -> None:
             dss.Capacitors.States(list(states))
 
 
-def act(dss: OpenDss, settle: Callable[[], AcState], window_s: float) -> ControlRun:
+def act(dss: OpenDss, solve: Callable[[], AcState], window_s: float) -> ControlRun:
     """Let the controls of a circuit act for a span of time; they stay where they end.
 
     Parameters
     ----------
     dss
         The context, its controls held.
-    settle
+    solve
         Solves the circuit at the powers of the span, with controls held, and gives the state.
     window_s
         Length of the span; what is still pending at its end is forgotten [s].
@@ -156,10 +156,10 @@ def act(dss: OpenDss, settle: Callable[[], AcState], window_s: float) -> Control
     Raises
     ------
     PowerFlowError
-        As ``settle`` does.
+        As ``solve`` does.
     """
     _forget(dss)
-    states = [(0.0, settle())]
+    states = [(0.0, solve())]
     actions: list[Action] = []
     here = positions(dss)
     seen = {here}
@@ -175,7 +175,7 @@ def act(dss: OpenDss, settle: Callable[[], AcState], window_s: float) -> Control
         if not moved:
             continue
         actions += moved
-        states.append((at_s, settle()))
+        states.append((at_s, solve()))
         here = there
         hunting = {each.device for each in moved if reversals(actions, each.device) > MOST_REVERSALS}
         if hunting and here in seen:

@@ -83,12 +83,12 @@ class Operation:
         start = now.positions()
         if self.rules.network and (unwatched := models.screen(*set_powers)):
             return Answer(model=self._joined(models, proposal, start), unwatched=unwatched)
-        first = self._settle(now, proposal)
+        first = self._solve(now, proposal)
         judged = {start: self._check(first, proposal, models.points.get(start))}
         unwatched = models.see(start, first, *set_powers)
         confirmed, flags = judged[start].confirmed, []
         if confirmed and self.rules.controls_act:
-            run = now.act(lambda: self._settle(now, proposal), self.rules.interval_s)
+            run = now.act(lambda: self._solve(now, proposal), self.rules.interval_s)
             flags = _hunting(run)
             there = now.positions()
             if there != start:
@@ -125,14 +125,14 @@ class Operation:
         """
         now = self._under_events(feeder)
 
-        def settle() -> AcState:
+        def solve() -> AcState:
             return self._droop(now, net_kw, net_kvar)[0]
 
         if self.rules.controls_act:
             self._at_rest = True
-            run = now.act(settle, self.rules.interval_s)
+            run = now.act(solve, self.rules.interval_s)
         else:
-            run = ControlRun(self.rules.interval_s, ((0.0, settle()),))
+            run = ControlRun(self.rules.interval_s, ((0.0, solve()),))
         judged = check(run.last, None, self.rules.limits)
         return Physics(
             run=run,
@@ -159,12 +159,12 @@ class Operation:
         """
         if self._at_rest or not self.rules.controls_act:
             return
-        first = self._check(self._settle(feeder, proposal), proposal, None)
+        first = self._check(self._solve(feeder, proposal), proposal, None)
         if not first.congestion_violation_pct:
             self._at_rest = True
-            feeder.act(lambda: self._settle(feeder, proposal), 3600.0)
+            feeder.act(lambda: self._solve(feeder, proposal), 3600.0)
 
-    def _settle(self, feeder: FeederUnderEvents, proposal: Proposal) -> AcState:
+    def _solve(self, feeder: FeederUnderEvents, proposal: Proposal) -> AcState:
         kvar = proposal.load_kvar
         if self.rules.reactive == "market":
             return feeder.solve(proposal.net_kw, kvar + proposal.inverter_kvar)
@@ -174,7 +174,7 @@ class Operation:
         """State with the inverters' droop at work, where they have one."""
         if self.rules.reactive != "volt-var":
             return feeder.solve(net_kw, load_kvar), np.zeros_like(load_kvar)
-        return voltvar.settle(feeder.solve, self._inverters(feeder), net_kw, load_kvar)
+        return voltvar.solve_with_droop(feeder.solve, self._inverters(feeder), net_kw, load_kvar)
 
     def _inverters(self, feeder: FeederUnderEvents) -> voltvar.Droop:
         seen = voltvar.seen_by_lams(feeder.layout.lam_nodes, len(feeder.layout.nodes))
@@ -221,7 +221,7 @@ class Operation:
             # At a corner of the droop tangents on either side would follow each other for ever.
             proposal = replace(proposal, net_kw=0.5 * (proposal.net_kw + before.net_kw))
         kvar = self._market_kvar(proposal)
-        state = self._settle(feeder, proposal)
+        state = self._solve(feeder, proposal)
         model = feeder.linearise(proposal.net_kw, state.net_kvar)
         if self.rules.reactive == "volt-var":
             model = voltvar.with_droop(model, self._inverters(feeder))

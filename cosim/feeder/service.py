@@ -102,7 +102,7 @@ class FeederService:
     async def on_step(self, step: Step) -> None:
         """Solve what was metered once everyone has reported it."""
         if step.step == "meter":
-            await self._settle_physics(step)
+            await self._solve_metered(step)
 
     async def _open(self, tick: int) -> None:
         """Let the events of a tick happen, once, before anything of it is solved."""
@@ -157,7 +157,7 @@ class FeederService:
         place = {name: at for at, name in enumerate(self.roster.lams)}
         return model_message(model, [place[name] for name in self._unserved])
 
-    async def _settle_physics(self, step: Step) -> None:
+    async def _solve_metered(self, step: Step) -> None:
         """AC power flow of metered power: mean over the interval, by LAM, summed in prosumer order."""
         await self._open(step.tick)
         dt_h = step.interval_s / 3600.0

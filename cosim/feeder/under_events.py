@@ -158,11 +158,11 @@ class FeederUnderEvents:
             branches=self.layout.branches,
         )
 
-    def act(self, settle: Callable[[], AcState], window_s: float) -> ControlRun:
-        """`Feeder.act`, where ``settle`` solves by `solve` here."""
+    def act(self, solve: Callable[[], AcState], window_s: float) -> ControlRun:
+        """`Feeder.act`, where ``solve`` solves by `solve` here."""
         if self._now is None:
-            return ControlRun(window_s, ((0.0, settle()),))
-        return self._now.act(settle, window_s)
+            return ControlRun(window_s, ((0.0, solve()),))
+        return self._now.act(solve, window_s)
 
     def positions(self) -> Positions:
         """`Feeder.positions`."""

@@ -79,12 +79,14 @@ def seen_by_lams(lam_nodes: tuple[tuple[int, ...], ...], nodes: int) -> sparse.c
     return sparse.csr_array((1.0 / counts[rows], (rows, columns)), shape=(len(lam_nodes), nodes))
 
 
-def settle(solve: _Solve, droop: Droop, net_kw: Floats, load_kvar: Floats) -> tuple[AcState, Floats]:
+def solve_with_droop(
+    solve: _Solve, droop: Droop, net_kw: Floats, load_kvar: Floats
+) -> tuple[AcState, Floats]:
     """AC state in which every inverter draws what its droop asks for at that state's voltage.
 
     Damped fixed-point iteration from rest, sped up by Anderson's mixing of the last few steps. A step that
     has no power flow, or that doubles the distance from the droop, is taken back and the damping made
-    stronger, so that a steep droop on a weak feeder settles instead of swinging.
+    stronger, so that a steep droop on a weak feeder converges instead of swinging.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def settle(solve: _Solve, droop: Droop, net_kw: Floats, load_kvar: Floats) -> tu
     Raises
     ------
     PowerFlowError
-        There is no power flow without inverters either, or the droop does not settle.
+        There is no power flow without inverters either, or the droop finds no fixed point.
     """
     scale = max(float(droop.limit_kvar.max(initial=0.0)), 1e-12)
     kvar, damping = np.zeros_like(load_kvar), 0.5
@@ -128,7 +130,7 @@ def settle(solve: _Solve, droop: Droop, net_kw: Floats, load_kvar: Floats) -> tu
         history = [*history[1 - _MEMORY :], (kvar, miss)]
         state, kvar, miss = there, tried, new
     raise PowerFlowError(
-        f"the inverters' volt-var droop does not settle, {off:.3g} kvar off; flatten feeder.volt_var_pu"
+        f"the inverters' volt-var droop finds no fixed point, {off:.3g} kvar off; flatten feeder.volt_var_pu"
     )
 
 

@@ -52,10 +52,10 @@ def read_sites(path: str) -> tuple[LamSite, ...]:
     for name in table.columns:
         if name not in COLUMNS:
             hint = closest(name, list(COLUMNS)) or f"known are {', '.join(COLUMNS)}"
-            raise table.complain(f"unknown column; {hint}", name)
+            raise table.refusal(f"unknown column; {hint}", name)
     for name in ("lam", "bus"):
         if name not in table.columns:
-            raise table.complain("the column is missing; add it", name)
+            raise table.refusal("the column is missing; add it", name)
     names = table.names("lam")
     buses = [bus.lower() for bus in table.text("bus")]
     phases = _phases(table, len(names))
@@ -76,7 +76,7 @@ def _phases(table: TableFile, count: int) -> list[tuple[int, ...]]:
         # A spreadsheet that takes 1.2 for a number still writes it as 1.2.
         marks = [] if none else re.findall(r"[^\s.,;/-]", str(cell).lower())
         if any(mark not in _PHASES for mark in marks) or len(set(marks)) < len(marks):
-            raise table.complain(f"{cell!r} names no phases; write for example 1.2.3 or AB", "phases", index)
+            raise table.refusal(f"{cell!r} names no phases; write for example 1.2.3 or AB", "phases", index)
         found.append(tuple(sorted(_PHASES[mark] for mark in marks)))
     return found
 

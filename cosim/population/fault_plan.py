@@ -20,7 +20,7 @@ def plan_faults(
 ) -> tuple[Fault, ...]:
     """Faults of a run, in the order of the scenario; the same seed draws the same.
 
-    Prosumers with devices ``outside`` the run are never struck.
+    Prosumers with devices ``outside`` the run are never affected.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def plan_faults(
                 f"{where}: a {order.device} cannot have {order.kind!r}; choose another device"
             )
         taken = {fault.prosumer for fault in planned}
-        for prosumer in _victims(order, where, population, outside, taken, rng):
+        for prosumer in _affected(order, where, population, outside, taken, rng):
             planned += [
                 Fault(
                     kind=order.kind,
@@ -51,7 +51,7 @@ def plan_faults(
     return tuple(planned)
 
 
-def _victims(
+def _affected(
     order: FaultOrder,
     where: str,
     population: Population,

@@ -38,9 +38,9 @@ class HouseholdShape:
         """
         # In absolute quarter hours, so that rounding does not depend on where the span begins.
         first = self.first_wall_min / STEP_MIN
-        position = np.clip(wall_min / STEP_MIN - 0.5, first, first + len(self.kw_per_kwh) - 1.001)
-        whole = np.floor(position)
-        part = position - whole
+        at = np.clip(wall_min / STEP_MIN - 0.5, first, first + len(self.kw_per_kwh) - 1.001)
+        whole = np.floor(at)
+        part = at - whole
         left = (whole - first).astype(np.intp)
         return (1.0 - part) * self.kw_per_kwh[left] + part * self.kw_per_kwh[left + 1]
 

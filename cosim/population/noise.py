@@ -51,12 +51,12 @@ def smooth_normal(
     NDArray
         ``(t, size)``.
     """
-    position = np.asarray(epoch_min, dtype=np.float64) / knot_min
-    first, last = floor(position.min()), ceil(position.max())
+    at = np.asarray(epoch_min, dtype=np.float64) / knot_min
+    first, last = floor(at.min()), ceil(at.max())
     last = max(last, first + 1)
     knots = np.stack([generator(seed, stream, k).standard_normal(size) for k in range(first, last + 1)])
-    left = np.minimum(np.floor(position).astype(np.intp) - first, last - first - 1)
-    part = (position - first - left)[:, None]
+    left = np.minimum(np.floor(at).astype(np.intp) - first, last - first - 1)
+    part = (at - first - left)[:, None]
     joined = (1.0 - part) * knots[left] + part * knots[left + 1]
     return np.asarray(joined / np.sqrt((1.0 - part) ** 2 + part**2), dtype=np.float64)
 

@@ -94,7 +94,7 @@ def read_profiles(scenario: Scenario, population: Population, timeline: Timeline
     """
     table = read_table(scenario.tables.profiles, ("time",))
     if "time" not in table.columns:
-        raise table.complain("the column is missing; add the start of each row with its UTC offset", "time")
+        raise table.refusal("the column is missing; add the start of each row with its UTC offset", "time")
     names = [name for name in table.columns if name != "time"]
     load, pv = _assign(table, names, population)
     epoch_s = _times(table)
@@ -107,7 +107,7 @@ def read_profiles(scenario: Scenario, population: Population, timeline: Timeline
 def _assign(table: TableFile, names: list[str], population: Population) -> tuple[Assigned, Assigned]:
     """Columns of load and of PV, each with the prosumers that take them."""
     if not names:
-        raise table.complain(f"no profile; add columns such as load_kw.{population.profile[0]}")
+        raise table.refusal(f"no profile; add columns such as load_kw.{population.profile[0]}")
     members: dict[str, list[int]] = {}
     for k, profile in enumerate(population.profile):
         members.setdefault(profile, []).append(k)
@@ -117,19 +117,19 @@ def _assign(table: TableFile, names: list[str], population: Population) -> tuple
         quantity, _, profile = name.partition(".")
         if quantity not in QUANTITIES:
             hint = closest(quantity, list(QUANTITIES)) or f"known are {', '.join(QUANTITIES)}"
-            raise table.complain(f"unknown quantity; {hint}", name)
+            raise table.refusal(f"unknown quantity; {hint}", name)
         if profile not in members:
             hint = closest(profile, list(members)) or "correct it or remove the column"
-            raise table.complain(f"no prosumer has the profile {profile!r}; {hint}", name)
+            raise table.refusal(f"no prosumer has the profile {profile!r}; {hint}", name)
         what = quantity.partition("_")[0]
         if (what, profile) in taken:
-            raise table.complain(f"says the same as column {taken[what, profile]}; remove one", name)
+            raise table.refusal(f"says the same as column {taken[what, profile]}; remove one", name)
         taken[what, profile] = name
         who = np.array(members[profile], dtype=np.intp)
         if what == "pv":
             who = who[population.pv_kwp[who] > 0.0]
             if len(who) == 0:
-                raise table.complain(
+                raise table.refusal(
                     "no prosumer of this profile has PV; give pv_kwp or remove the column", name
                 )
         scale = {"load_kw_per_mwh": population.annual_kwh / 1000.0, "pv_kw_per_kwp": population.pv_kwp}
@@ -154,22 +154,22 @@ def _times(table: TableFile) -> NDArray[np.int64]:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         instants = column.dt.tz_convert("UTC")
     elif pd.api.types.is_datetime64_any_dtype(column.dtype):
-        raise table.complain("times have no UTC offset; store them with a time zone", "time")
+        raise table.refusal("times have no UTC offset; store them with a time zone", "time")
     else:
         texts = table.text("time")
         for index, text in enumerate(texts):
             if not OFFSET.search(text):
                 what = f"{text!r} has no UTC offset; write 2024-06-21T00:00+02:00"
-                raise table.complain(what, "time", index)
+                raise table.refusal(what, "time", index)
         instants = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601", errors="coerce")
     for bad in np.flatnonzero(instants.isna().to_numpy()):
-        raise table.complain("this is no time; write 2024-06-21T00:00+02:00", "time", int(bad))
+        raise table.refusal("this is no time; write 2024-06-21T00:00+02:00", "time", int(bad))
     epoch_s: NDArray[np.int64] = (
         instants.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
     )
     for bad in np.flatnonzero(np.diff(epoch_s) <= 0):
         what = "repeats the row above" if epoch_s[bad + 1] == epoch_s[bad] else "lies before the row above"
-        raise table.complain(f"the time {what}; sort the rows and keep one of each", "time", int(bad) + 1)
+        raise table.refusal(f"the time {what}; sort the rows and keep one of each", "time", int(bad) + 1)
     return epoch_s
 
 
@@ -181,7 +181,7 @@ def _rows_per_tick(table: TableFile, epoch_s: NDArray[np.int64], timeline: Timel
         if step_s * rows == interval_s:
             return rows
     what = f"rows are {step_s / 60:g} min apart; resample them to run.interval_min = {timeline.interval_min}"
-    raise table.complain(f"{what} or to its {timeline.substeps} sub-steps", "time", 1)
+    raise table.refusal(f"{what} or to its {timeline.substeps} sub-steps", "time", 1)
 
 
 def _rows_of_run(
@@ -197,5 +197,5 @@ def _rows_of_run(
             for t in (wanted[k], epoch_s[0], epoch_s[-1])
         )
         what = f"no row for {hole}, the file spans {first} to {last}; add it or move the run"
-        raise table.complain(what, "time", min(int(rows[k]), len(epoch_s) - 1))
+        raise table.refusal(what, "time", min(int(rows[k]), len(epoch_s) - 1))
     return rows

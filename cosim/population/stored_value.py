@@ -79,7 +79,7 @@ def value_at(curves: Floats, group: NDArray[np.intp], soc: Floats) -> Floats:
         charge.
     """
     cells = curves.shape[1]
-    position = np.clip(soc * cells - 0.5, 0.0, cells - 1.0)
-    left = np.minimum(position.astype(np.intp), cells - 2)
-    part = position - left
+    at = np.clip(soc * cells - 0.5, 0.0, cells - 1.0)
+    left = np.minimum(at.astype(np.intp), cells - 2)
+    part = at - left
     return np.asarray((1.0 - part) * curves[group, left] + part * curves[group, left + 1], dtype=np.float64)

@@ -86,10 +86,10 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
     for name in table.columns:
         if name not in COLUMNS:
             hint = closest(name, list(COLUMNS)) or f"known are {', '.join(COLUMNS)}"
-            raise table.complain(f"unknown column; {hint}", name)
+            raise table.refusal(f"unknown column; {hint}", name)
     for name, column in COLUMNS.items():
         if column.otherwise == "needed" and name not in table.columns:
-            raise table.complain("the column is missing; add it", name)
+            raise table.refusal("the column is missing; add it", name)
     ids = table.names("id")
     lam = _lams(table, lams)
     n, section, seed = len(ids), scenario.population, scenario.run.seed
@@ -110,12 +110,12 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
     elif "live" in table.columns:
         live = table.flags("live")
         for index in np.flatnonzero(live & ~owner):
-            raise table.complain(
+            raise table.refusal(
                 "has neither PV nor battery; give it one, or live = false", "live", int(index)
             )
         for index in np.flatnonzero(live & (flexible > 0.0)):
             what = "a live prosumer cannot have flexible load; set it to 0, or live = false"
-            raise table.complain(what, "flexible_fraction", int(index))
+            raise table.refusal(what, "flexible_fraction", int(index))
     else:
         lot = generator(seed, "population.live").random(n)
         live = choose_live(lam, owner, scenario.live.per_lam, lot) & owner
@@ -149,11 +149,11 @@ def _lams(table: TableFile, lams: LamSites) -> Indices:
     for index, bus in enumerate(table.text("bus")):
         if bus not in place:
             hint = closest(bus, list(lams.names)) or f"its load buses are {', '.join(lams.names[:8])}, ..."
-            raise table.complain(f"the feeder has no load at bus {bus!r}; {hint}", "bus", index)
+            raise table.refusal(f"the feeder has no load at bus {bus!r}; {hint}", "bus", index)
         lam.append(place[bus])
     counts = np.bincount(lam, minlength=len(lams.names))
     for empty in np.flatnonzero(counts == 0):
-        raise table.complain(f"no prosumer at load bus {lams.names[empty]!r}; add at least one", "bus")
+        raise table.refusal(f"no prosumer at load bus {lams.names[empty]!r}; add at least one", "bus")
     return np.array(lam, dtype=np.intp)
 
 
@@ -165,5 +165,5 @@ def _roofs(table: TableFile, scenario: Scenario, n: int) -> Indices:
     for index, name in enumerate(names):
         if name not in classes:
             hint = closest(name, classes) or f"give one of {', '.join(classes)}"
-            raise table.complain(f"unknown class of roof {name!r}; {hint}", "orientation", index)
+            raise table.refusal(f"unknown class of roof {name!r}; {hint}", "orientation", index)
     return np.array([classes.index(name) for name in names], dtype=np.intp)

@@ -1,6 +1,6 @@
 """What became of injected faults: who noticed them, by which check, and what energy they made wrong.
 
-Emulated devices tell for the record what really flowed. Energy is wrong where a prosumer was settled off
+Emulated devices publish for the record what really flowed. Energy is wrong where a prosumer was settled off
 that. It was settled *silently* where nothing ever pointed at the fault, and *early* where that came later.
 """
 
@@ -23,7 +23,7 @@ from devices.faults.fault import Fault
 # Counters and power are rounded in registers; less than this is no wrong energy [kWh].
 TOLERANCE_KWH = 0.01
 # What a fault leaves behind may still be noticed for a while.
-_AFTERMATH_TICKS = 4
+_LATE_NOTICE_TICKS = 4
 
 
 @dataclass
@@ -75,15 +75,15 @@ class FaultTracker:
         self._take_energy(tick, members, interval.metered_kwh[members] - true_kwh)
 
     def _take_notice(self, tick: int, prosumer: str, checks: Sequence[str]) -> None:
-        struck = [
+        affected = [
             each
             for each in self._by_prosumer.get(prosumer, ())
-            if each.fault.first <= tick <= each.fault.last + _AFTERMATH_TICKS
+            if each.fault.first <= tick <= each.fault.last + _LATE_NOTICE_TICKS
         ]
-        if not struck:
+        if not affected:
             self.false_alarms += 1
             return
-        each = struck[-1]
+        each = affected[-1]
         each.checks |= dict.fromkeys(checks)
         if each.noticed_tick is None:
             each.noticed_tick = tick

@@ -70,7 +70,7 @@ def key_figures(summary: Summary) -> list[KeyFigure]:
         KeyFigure(
             "messages",
             f"{messages.received:,}",
-            f"received; {messages.faults_told}",
+            f"received; {messages.faults_in_words}",
             not any(messages.faulty.values()),
         ),
         KeyFigure(

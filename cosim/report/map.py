@@ -36,7 +36,7 @@ def map_data(
     Parameters
     ----------
     drawing
-        Buses and segments; what has no position is left out.
+        Buses and segments; what has no coordinates is left out.
     intervals, lams, nodes
         A run's tables.
     labels
@@ -48,7 +48,7 @@ def map_data(
     -------
     dict or None
         Buses, segments, and values for every frame, ``start`` being the one with the voltage furthest out;
-        ``None`` where nothing has a position.
+        ``None`` where nothing has coordinates.
     """
     buses = {bus: at for at, bus in enumerate(drawing.buses)}
     if not buses or intervals.empty:

@@ -112,7 +112,7 @@ def fault_figures(faults: FaultFigures) -> list[Line]:
         Line("imbalance", _kwh(cost.imbalance_kwh), against),
         Line("imbalance paid", _usd(cost.imbalance_usd), against),
         Line("cost of the market", _usd(cost.market_usd), against),
-        Line("paid by those struck", _usd(cost.victims_usd), against),
+        Line("paid by prosumers with faults", _usd(cost.affected_usd), against),
     ]
 
 

@@ -25,7 +25,7 @@ def same_but_for_faults(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
 
 
 def fault_cost(
-    intervals: pd.DataFrame, ledger: Ledger, fault_free: Run, victims: Collection[str]
+    intervals: pd.DataFrame, ledger: Ledger, fault_free: Run, affected: Collection[str]
 ) -> FaultCost:
     """Differences to the run without faults, each + where faults made more of it.
 
@@ -35,7 +35,7 @@ def fault_cost(
         Of the run with faults.
     fault_free
         The run without.
-    victims
+    affected
         Prosumers with faulty devices.
 
     Returns
@@ -43,20 +43,20 @@ def fault_cost(
     FaultCost
         ``against``; ``imbalance_kwh``, over all prosumers; ``imbalance_usd``, what prosumers
         paid for it, net; ``market_usd``, social cost of the market's outcome, over the intervals that have it
-        in both; ``victims_usd``, what the prosumers with faulty devices paid in all.
+        in both; ``affected_usd``, what the prosumers with faulty devices paid in all.
     """
     other = fault_free.intervals
     both = intervals["cost_market"].notna().to_numpy() & other["cost_market"].notna().to_numpy()
     with Ledger.open(fault_free.path / LEDGER) as their_ledger:
         theirs = their_ledger.balances()
     ours = ledger.balances()
-    paid_micro = sum(theirs[f"prosumer/{name}"] - ours[f"prosumer/{name}"] for name in victims)
+    paid_micro = sum(theirs[f"prosumer/{name}"] - ours[f"prosumer/{name}"] for name in affected)
     return FaultCost(
         against=str(fault_free.path),
         imbalance_kwh=_more(intervals["imbalance_kwh"], other["imbalance_kwh"]),
         imbalance_usd=_more(intervals["imbalance_usd"], other["imbalance_usd"]),
         market_usd=_more(intervals["cost_market"][both], other["cost_market"][both]),
-        victims_usd=paid_micro / MICRO,
+        affected_usd=paid_micro / MICRO,
     )
 
 

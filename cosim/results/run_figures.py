@@ -24,7 +24,7 @@ class MessageCounts(msgspec.Struct, frozen=True, kw_only=True):
         return {name: getattr(self, name) for name in self.__struct_fields__[2:]}
 
     @property
-    def faults_told(self) -> str:
+    def faults_in_words(self) -> str:
         """Faults that there were, in words, with their counts."""
         found = [f"{count:,} {name}" for name, count in self.faulty.items() if count]
         return ", ".join(found) or "no faults"
@@ -78,7 +78,7 @@ class FaultCost(msgspec.Struct, frozen=True, kw_only=True):
     imbalance_kwh: float
     imbalance_usd: float
     market_usd: float
-    victims_usd: float
+    affected_usd: float
 
 
 class FaultKind(msgspec.Struct, frozen=True, kw_only=True):

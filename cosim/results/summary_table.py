@@ -124,7 +124,7 @@ def _machinery(summary: Summary) -> list[_Line]:
     return [
         *_faults(summary),
         _Line("broker", summary.provenance.broker),
-        _Line("messages", f"{sent}; {messages.faults_told}", not any(faults.values())),
+        _Line("messages", f"{sent}; {messages.faults_in_words}", not any(faults.values())),
         _Line("Modbus", f"{registers}; {summary.live_devices:,} live devices", not modbus.errors),
         _set_points(summary.set_points),
         _Line("time", f"{seconds.total:.1f} s; {each}"),

@@ -64,7 +64,7 @@ def load_scenario(
         if start is not None:
             run["start"] = _start(start, day)
 
-    def complain(key: str, what: str) -> ScenarioError:
+    def refusal(key: str, what: str) -> ScenarioError:
         if overridden.get(key) is not None:
             return ScenarioError(f"--{key.removeprefix('run.')}: {what}")
         line = find_line(text, key)
@@ -72,17 +72,17 @@ def load_scenario(
 
     unknown = unknown_key(raw, Scenario)
     if unknown is not None:
-        raise complain(*unknown)
+        raise refusal(*unknown)
     for key, value in _numbers(raw):
         if not isfinite(value):
-            raise complain(key, f"{value} is not a finite number; give one")
+            raise refusal(key, f"{value} is not a finite number; give one")
     try:
         scenario = msgspec.convert(raw, Scenario)
     except msgspec.ValidationError as error:
-        raise complain(*_explain(error, raw)) from None
+        raise refusal(*_explain(error, raw)) from None
     wrong = inconsistency(scenario)
     if wrong is not None:
-        raise complain(*wrong)
+        raise refusal(*wrong)
     return _resolved(scenario, folder)
 
 

@@ -33,7 +33,7 @@ class TableFile:
         """Row ``index`` as its user finds it: the line of a CSV file, the row of a Parquet file."""
         return f"line {index + 2}" if self.path.suffix == ".csv" else f"row {index + 1}"
 
-    def complain(self, what: str, column: str = "", index: int | None = None) -> ScenarioError:
+    def refusal(self, what: str, column: str = "", index: int | None = None) -> ScenarioError:
         """Error in one line: file, column, row, what and remedy."""
         place = [self.path.name, *([f"column {column}"] if column else [])]
         place += [self.row(index)] if index is not None else []
@@ -51,7 +51,7 @@ class TableFile:
         cells = ["" if no else str(cell).strip() for cell, no in zip(self.frame[column], empty, strict=True)]
         for index, cell in enumerate(cells):
             if not cell:
-                raise self.complain("the cell is empty; fill it", column, index)
+                raise self.refusal("the cell is empty; fill it", column, index)
         return cells
 
     def names(self, column: str) -> list[str]:
@@ -66,11 +66,11 @@ class TableFile:
         first: dict[str, int] = {}
         for index, name in enumerate(names):
             if not topic_safe(name):
-                raise self.complain(
+                raise self.refusal(
                     f"{name!r} has more than letters, digits and _ . : -; rename it", column, index
                 )
             if name in first:
-                raise self.complain(
+                raise self.refusal(
                     f"{name!r} stands at {self.row(first[name])} already; rename one", column, index
                 )
             first[name] = index
@@ -113,10 +113,10 @@ class TableFile:
             cell, value = cells.iloc[int(bad[0])], values[bad[0]]
             index = int(bad[0]) if rows is None else int(rows[bad[0]])
             if pd.isna(cell) or not str(cell).strip():
-                raise self.complain("the cell is empty; give a number", column, index)
+                raise self.refusal("the cell is empty; give a number", column, index)
             if not np.isfinite(value):
-                raise self.complain(f"{str(cell)!r} is no finite number; give one", column, index)
-            raise self.complain(f"{value:g} is outside {low:g} to {high:g}; correct it", column, index)
+                raise self.refusal(f"{str(cell)!r} is no finite number; give one", column, index)
+            raise self.refusal(f"{value:g} is outside {low:g} to {high:g}; correct it", column, index)
         return values
 
     def flags(self, column: str) -> NDArray[np.bool_]:
@@ -131,7 +131,7 @@ class TableFile:
         cells = self.text(column)
         for index, cell in enumerate(cells):
             if cell.lower() not in known:
-                raise self.complain(f"{cell!r} is neither true nor false; give one", column, index)
+                raise self.refusal(f"{cell!r} is neither true nor false; give one", column, index)
         return np.array([known[cell.lower()] for cell in cells], dtype=np.bool_)
 
 
@@ -183,5 +183,5 @@ def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
         raise ScenarioError(f"{file.name}: cannot be read: {reason}; correct or replace the file") from None
     table = TableFile(file, frame)
     if len(frame) == 0:
-        raise table.complain("the table has no rows; add some or leave the file out of [tables]")
+        raise table.refusal("the table has no rows; add some or leave the file out of [tables]")
     return table

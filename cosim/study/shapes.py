@@ -76,13 +76,13 @@ def read_factors(path: Path, lams: tuple[str, ...], steps: int | None) -> Floats
     for name in table.columns:
         if name not in known:
             hint = closest(name, sorted(known)) or "name it load, or after a LAM"
-            raise table.complain(f"unknown column; {hint}", name)
+            raise table.refusal(f"unknown column; {hint}", name)
     without = [lam for lam in lams if lam not in table.columns]
     if "load" not in table.columns and without:
-        raise table.complain(f"no column for LAM '{without[0]}'; add it, or a column load for all others")
+        raise table.refusal(f"no column for LAM '{without[0]}'; add it, or a column load for all others")
     count = len(table.frame) if steps is None else steps
     if count > len(table.frame):
-        raise table.complain(f"{len(table.frame)} rows for {count} steps; add rows or lower --steps")
+        raise table.refusal(f"{len(table.frame)} rows for {count} steps; add rows or lower --steps")
     rows = np.arange(count)
     own = {
         name: table.numbers(name, _LOWEST, _HIGHEST, rows)

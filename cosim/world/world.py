@@ -22,7 +22,7 @@ from cosim.scenario.timeline import Timeline
 from cosim.world.extensions import make
 from cosim.world.names import AUDITOR, DEVICE_HOST, EMULATORS, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM
 from devices.faults.fault import Fault
-from market.model.strategy import Conduct, Truthful
+from market.model.strategy import StrategyChoice, Truthful
 from market.participants.roster import Roster, Rules
 
 
@@ -80,7 +80,7 @@ class World:
         """Whether any prosumer has devices of its own."""
         return bool(self.population.live.any())
 
-    def conduct(self) -> Conduct:
+    def strategy_choice(self) -> StrategyChoice:
         """How prosumers bid, with a strategy of its own for each host that asks.
 
         Raises
@@ -90,11 +90,11 @@ class World:
         """
         named = self.scenario.market.strategy
         if not named.use:
-            return Conduct(Truthful())
-        return Conduct(make(named, "market.strategy", "bid"), self._drawn("strategy", named))
+            return StrategyChoice(Truthful())
+        return StrategyChoice(make(named, "market.strategy", "bid"), self._drawn("strategy", named))
 
     def expectation(self) -> Expectation | None:
-        """The forecast that the scenario names, if it does; raises as `conduct`."""
+        """The forecast that the scenario names, if it does; raises as `strategy_choice`."""
         named = self.scenario.population.forecast
         if not named.use:
             return None

@@ -83,7 +83,7 @@ class Inverter:
         return await self.port.ratings()
 
     async def power_kw(self) -> float | None:
-        """Power now [kW], + generation or discharge; ``None`` where it is not told. Raises `DeviceError`."""
+        """Power now [kW], + generation or discharge; ``None`` where not shown. Raises `DeviceError`."""
         return (await self.port.state()).get("p_kw")
 
     async def pv_values(self) -> InverterValues:

@@ -99,7 +99,7 @@ class BatteryUnits:
         self.bank.keep_defaults()
 
     def restart(self, row: int) -> None:
-        """Let one battery forget what it was told, as after a loss of supply."""
+        """Let one battery forget its commands, as after a loss of supply."""
         self.bank.restart(row)
         self._set_timers.stop(row)
         self._band_timers.stop(row)

@@ -78,18 +78,18 @@ class Injector:
             case "slow":
                 self.fleet.servers.delay(fault.prosumer, fault.device, fault.size if on else 0.0)
             case "exception":
-                _shelve(bank.failing, row, int(fault.size), on=on)
+                _put(bank.failing, row, int(fault.size), on=on)
             case "stuck":
-                _shelve(bank.faces, row, partial(_frozen, bank.words[row].copy()), on=on)
+                _put(bank.overlays, row, partial(_frozen, bank.words[row].copy()), on=on)
             case "spike" | "scale":
                 change = partial(_times, fault.size)
-                _shelve(bank.faces, row, partial(_changed, unit, change), on=on)
+                _put(bank.overlays, row, partial(_changed, unit, change), on=on)
             case "sign":
-                _shelve(bank.faces, row, partial(_changed, unit, _mirrored), on=on)
+                _put(bank.overlays, row, partial(_changed, unit, _mirrored), on=on)
             case "clock":
                 self.fleet.meters.clock[place] = fault.size if on else 1.0
             case "ignored":
-                _shelve(bank.obeyed, row, bank.words[row].copy(), on=on)
+                _put(bank.obeyed, row, bank.words[row].copy(), on=on)
             case "lost":
                 (bank.losing_writes.add if on else bank.losing_writes.discard)(row)
 
@@ -98,11 +98,11 @@ def _order(fault: Fault) -> tuple[str, str, str, int]:
     return fault.kind, fault.prosumer, fault.device, fault.first
 
 
-def _shelve(shelf: dict[int, Any], row: int, value: Any, *, on: bool) -> None:
+def _put(table: dict[int, Any], row: int, value: Any, *, on: bool) -> None:
     if on:
-        shelf[row] = value
+        table[row] = value
     else:
-        shelf.pop(row, None)
+        table.pop(row, None)
 
 
 def _frozen(kept: Words, _now: Words) -> Words:

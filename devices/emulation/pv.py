@@ -100,7 +100,7 @@ class PvUnits:
         self.bank.keep_defaults()
 
     def restart(self, row: int) -> None:
-        """Let one inverter forget what it was told, as after a loss of supply."""
+        """Let one inverter forget its commands, as after a loss of supply."""
         self.bank.restart(row)
         self._timers.stop(row)
 

@@ -72,11 +72,11 @@ async def start_servers(
     places: list[list[tuple[int, int]]] = []
     wanted = iter(ports)
     try:
-        for shelf in _shelves(groups, min(units_per_port, MOST_UNITS), apart):
-            units = [unit for group in shelf for unit in group]
+        for together in _by_port(groups, min(units_per_port, MOST_UNITS), apart):
+            units = [unit for group in together for unit in group]
             port = await _serve(servers, units, host, next(wanted, 0))
             number = 1
-            for group in shelf:
+            for group in together:
                 places.append([(port, number + k) for k in range(len(group))])
                 number += len(group)
     except BaseException:
@@ -92,10 +92,10 @@ async def stop_servers(servers: Sequence[ModbusBaseServer]) -> None:
     await asyncio.sleep(0)
 
 
-def _shelves(
+def _by_port(
     groups: Sequence[Sequence[Unit]], most: int, apart: Collection[int]
 ) -> list[list[Sequence[Unit]]]:
-    """Groups in order, as many to a shelf as fit, those apart alone."""
+    """Groups in order, as many to a port as fit, those apart alone."""
     shelves: list[list[Sequence[Unit]]] = []
     room = 0
     for number, group in enumerate(groups):

@@ -1,4 +1,4 @@
-"""A device on MQTT: says what it measures, obeys what it is told, and shows itself to Home Assistant."""
+"""A device on MQTT: says what it measures, obeys commands, and shows itself to Home Assistant."""
 
 import secrets
 import time
@@ -49,7 +49,7 @@ class MqttDevice:
     units
         Unit of each value.
     discovery
-        What Home Assistant is told of it; ``None`` for nothing.
+        How Home Assistant sees it; ``None`` for nothing.
     clock
         Wall time [s since epoch].
 

@@ -1,4 +1,4 @@
-"""What Home Assistant is told of a device: one retained message with all its entities (MQTT discovery).
+"""A device as Home Assistant sees it: one retained message with all its entities (MQTT discovery).
 
 Keys are those of its documentation of MQTT discovery by device: ``dev`` who it is, ``o`` who says so,
 ``cmps`` entities by id with their platform ``p``. Its rules on which unit and state class go with a device
@@ -48,7 +48,7 @@ MODELS = {"meter": "energy meter", "inverter": "PV inverter", "battery": "batter
 
 
 class Control(NamedTuple):
-    """The one thing that a device is told: title, and its range [kW]."""
+    """The one command of a device: title, and its range [kW]."""
 
     title: str
     min_kw: float
@@ -81,7 +81,7 @@ def discovery(
     expire_s
         Seconds without a measurement after which its entities are unavailable.
     control
-        What it can be told.
+        Commands that it takes.
     """
     entities = {
         name: sensor_entity(topics.name, name, f"value_json['values'].{name}")

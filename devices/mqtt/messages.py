@@ -1,4 +1,4 @@
-"""What a device that speaks only MQTT says and hears: topics, messages, and which settings it refuses.
+"""What a device on MQTT alone publishes and receives: topics, messages, and which settings it refuses.
 
 Below ``ROOT/NAME``: ``meas`` from the device, not retained; ``set`` to it, QoS 1, never retained; ``ack``
 from it; ``availability`` from it, retained, ``offline`` as its last will.
@@ -67,7 +67,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a device is told.
+    """A command to a device.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     expires
         When the message must not be obeyed any more [s since epoch].
     valid_s
-        For how long the device keeps to it [s]; 0 means until it is told otherwise.
+        For how long the device keeps to it [s]; 0 means until the next command.
     id
         Name of the message, for its acknowledgement; the same one is obeyed once.
     """

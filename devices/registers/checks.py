@@ -9,10 +9,10 @@ _POWERS = ("power", "magnitude", "fallback power")
 _ONE_WAY = ("charging", "discharging")
 
 
-def complaint_about(profile: Profile) -> str | None:
+def first_mistake(profile: Profile) -> str | None:
     """First mistake in a profile; ``None`` where there is none."""
-    for complain in (_points_wrong, _quantities_wrong, _traits_wrong, _recipes_wrong):
-        for wrong in complain(profile):
+    for check in (_points_wrong, _quantities_wrong, _traits_wrong, _recipes_wrong):
+        for wrong in check(profile):
             return wrong
     return None
 
@@ -84,7 +84,7 @@ def _traits_wrong(profile: Profile) -> Iterator[str]:
             if point is None or not point.readable:
                 yield f"{key}: there is no point {trait.point} that can be read; correct the name"
             elif (point.type == "string") != bool(trait.contains):
-                yield f"{key}: {trait.point} is told by contains if it is a text, else by equals or between"
+                yield f"{key}: {trait.point} needs contains if it is a text, else by equals or between"
             elif not trait.contains and bool(trait.equals) == (trait.between is not None):
                 yield f"{key}: {trait.point} needs either equals or between; give one of them"
             elif any(isinstance(one, str) and one not in point.names for one in trait.equals):

@@ -88,7 +88,7 @@ def set_power(
     where
         Name of the device for the error.
     limits
-        What the power may not leave, nor what the device falls back to where it can be told.
+        What the power may not leave, nor what the device falls back to where it can be commanded.
     beat
         Number of this command, for devices that want to see a register change.
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from devices.errors import MapError
-from devices.registers.checks import complaint_about
+from devices.registers.checks import first_mistake
 from devices.registers.models import model_ids
 from devices.registers.points import Point, word_count
 from devices.registers.schema import Profile
@@ -47,7 +47,7 @@ def load_profile(name: str, folder: Path | None = None) -> Profile:
         profile = _finished(msgspec.convert(table, Profile))
     except msgspec.ValidationError as error:
         raise MapError(f"{path} is no usable map: {error}; compare it with a shipped one") from None
-    wrong = complaint_about(profile)
+    wrong = first_mistake(profile)
     if wrong is not None:
         raise MapError(f"{path}: {wrong}")
     return profile

@@ -38,7 +38,7 @@ class Term(msgspec.Struct, frozen=True):
 
 
 def terms_of(profile: Profile, wanted: Iterable[str]) -> tuple[Term, ...]:
-    """All terms through which quantities may be told, those of one in order of preference."""
+    """All terms through which quantities may be read, those of one in order of preference."""
     units = QUANTITIES[profile.kind]
     return tuple(
         Term(quantity, points, conversion(profile.point(points[0][0]).unit, units[quantity]) or 1.0)

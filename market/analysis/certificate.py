@@ -40,13 +40,13 @@ class Certificate:
         What any one prosumer, with its LAM's net purchase held, or any one LAM, under its conjecture, could
         gain by another bid [$/h].
     marginal
-        Misses of each prosumer's marginal value by the price that its trade faces [$/kWh].
+        Misses of each prosumer's marginal value by the price of its trade [$/kWh].
     local_prices
         Misses of each LAM's condition (3.3) by its local price [$/kWh].
     quoted_prices
         Misses of DLMPs and of each of their parts, where they were announced [$/kWh].
     payments
-        Differences of announced payments from lambda q + delta |q|, and of an uplift that was told from what
+        Differences of announced payments from lambda q + delta |q|, and of an announced uplift from what
         the WAM's surplus leaves [$/h].
     gap
         Primal minus dual value of the convex program of both layers [$/h].

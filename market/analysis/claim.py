@@ -1,4 +1,4 @@
-"""An outcome as it is claimed to be an equilibrium: quantities, prices, and what the parties were told."""
+"""An outcome as it is claimed to be an equilibrium: quantities, prices, and announced payments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from market.model.dlmp import DlmpParts
 
 @dataclass(frozen=True)
 class Announced:
-    """What the parties are told beside quantities, and must follow from these: DLMPs and payments.
+    """What is announced to the parties beside quantities, and must follow from these: DLMPs and payments.
 
     Attributes
     ----------
@@ -26,7 +26,8 @@ class Announced:
     payment
         What each prosumer pays its LAM, ``(n,)`` [$/h].
     uplift
-        What the utility is charged to cover a negative surplus of the WAM [$/h]; None where it is not told.
+        What the utility is charged to cover a negative surplus of the WAM [$/h]; None where nothing is
+        announced.
     """
 
     wam_price: Floats

@@ -68,7 +68,7 @@ def best_deviations(case: Case, outcome: Outcome, lams: Sequence[int] | None = N
     case, outcome
         A case and its cleared outcome, at whose prices all bid B_j = Q_j + A mu_j.
     lams
-        Positions of the LAMs to look at; all when left out.
+        Indices of the LAMs to look at; all when left out.
 
     Returns
     -------

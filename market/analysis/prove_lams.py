@@ -118,14 +118,14 @@ def turnover(claim: Claim) -> float:
     return float(np.abs(claim.resource_cost + fees).sum() + bills)
 
 
-def uplift(claim: Claim, told: float) -> Measure:
+def uplift(claim: Claim, announced: float) -> Measure:
     """Miss of what the utility is charged for a negative surplus of the WAM [$/h]."""
     case, net_kw = claim.case, claim.net_kw
     paid = claim.wam_price * net_kw + case.wam_fee * np.abs(net_kw)
     cost = case.grid.cost(claim.grid_kw)
     due = max(cost - float(paid.sum()), 0.0)
     size = np.array([abs(cost) + float(np.abs(paid).sum())])
-    return Measure("program", beyond(np.array([told - due]), LAST_BITS * size), STATED * size, "$/h")
+    return Measure("program", beyond(np.array([announced - due]), LAST_BITS * size), STATED * size, "$/h")
 
 
 def _least_net(curvature: float, linear: Floats, fee: Floats, low: Floats, high: Floats) -> Floats:

@@ -46,7 +46,7 @@ def money_tolerance(claim: Claim) -> Floats:
 
 
 def marginal(claim: Claim) -> Measure:
-    """By how much each prosumer's marginal value misses the price that its trade faces, (2.4) [$/kWh].
+    """By how much each prosumer's marginal value misses the price of its trade, (2.4) [$/kWh].
 
     The sign is that of what it trades too much. Where a gain tells of a wrong trade by the square of how far
     it is off, this tells by the distance itself.

@@ -169,7 +169,7 @@ class Programs:
         )
 
     def _take(self, some: Ints) -> Programs:
-        """The programs at some positions, ascending."""
+        """The programs at some indices, ascending."""
         place = np.full(self.demand_kw.size, -1)
         place[some] = np.arange(some.size)
         owner = place[self.resources.owner]

@@ -178,7 +178,7 @@ def imbalance_prices(price: Floats, fee: Floats, tariff: Tariff) -> tuple[Floats
     Parameters
     ----------
     price, fee
-        Local price and fee that each prosumer faces, ``(n,)`` [$/kWh].
+        Local price and fee of each prosumer, ``(n,)`` [$/kWh].
     tariff
         The utility's prices.
     """

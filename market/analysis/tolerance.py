@@ -28,12 +28,12 @@ def exceeds(certificate: Certificate, case: Case) -> list[str]:
     for what, measures in _judged(certificate):
         worst = max(measures, key=_severity, default=None)
         if worst is not None and not _severity(worst) <= 1.0:
-            clauses.append(f"{what} {_told(worst, case)}")
+            clauses.append(f"{what} {_in_words(worst, case)}")
     return clauses
 
 
 def _judged(certificate: Certificate) -> list[tuple[str, Sequence[Measure]]]:
-    """Every measure of a certificate, by how its miss is told."""
+    """Every measure of a certificate, by how its miss is written."""
     prices = [certificate.local_prices, *certificate.quoted_prices]
     return [
         ("a balance or limit of power is missed by", certificate.balances),
@@ -53,7 +53,7 @@ def _severity(measure: Measure) -> float:
     return max(measure.ratio, measure.drift)
 
 
-def _told(measure: Measure, case: Case) -> str:
+def _in_words(measure: Measure, case: Case) -> str:
     """A measure that is beyond its tolerance, in words."""
     if measure.ratio <= 1.0:
         return (

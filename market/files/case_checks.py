@@ -1,4 +1,4 @@
-"""Checks of a case file's entries; each raises ``CaseError`` with the key, the position and the remedy."""
+"""Checks of a case file's entries; each raises ``CaseError`` with the key, the index and the remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from market.model.arrays import Floats, Ints
 LARGEST = 1e9
 """Numbers beyond this come from a wrong unit, and would drown all others in rounding."""
 
-DEAREST = 1e6
+HIGHEST_PRICE = 1e6
 """The same for prices, fees and costs [$/kWh], which the prices of limits must exceed."""
 
 

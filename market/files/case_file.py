@@ -12,7 +12,7 @@ import numpy as np
 
 from market.errors import CaseError
 from market.files.case_checks import (
-    DEAREST,
+    HIGHEST_PRICE,
     check_length,
     check_order,
     column,
@@ -41,7 +41,7 @@ def read_case(path: Path) -> Case:
     Raises
     ------
     CaseError
-        The file cannot be read or is malformed; names the key and the position.
+        The file cannot be read or is malformed; names the key and the index.
     """
     try:
         data = path.read_bytes()
@@ -56,7 +56,7 @@ def decode_case(data: bytes) -> Case:
     Raises
     ------
     CaseError
-        The document is malformed; names the key and the position.
+        The document is malformed; names the key and the index.
     """
     try:
         document = msgspec.json.decode(data, type=CaseDocument)
@@ -80,8 +80,8 @@ def _case(file: CaseDocument) -> Case:
     if empty.size:
         at = int(empty[0])
         raise CaseError(f"lams.id[{at}]: LAM {lam_id[at]!r} has no prosumers; assign some or drop it")
-    fee = column("lams.fee", file.lams.fee, len(lam_id), least=0.0, most=DEAREST)
-    wam_fee = column("lams.wam_fee", file.lams.wam_fee, len(lam_id), least=0.0, most=DEAREST)
+    fee = column("lams.fee", file.lams.fee, len(lam_id), least=0.0, most=HIGHEST_PRICE)
+    wam_fee = column("lams.wam_fee", file.lams.wam_fee, len(lam_id), least=0.0, most=HIGHEST_PRICE)
     wam = file.wam
     ones = [1.0] * len(lam_id)
     return Case(
@@ -132,9 +132,9 @@ def _resources(table: ResourceTable, prosumer_id: tuple[str, ...]) -> Resources:
         owner=owner,
         min_kw=low,
         max_kw=high,
-        cost_linear=column("resources.cost_linear", table.cost_linear, size, most=DEAREST),
+        cost_linear=column("resources.cost_linear", table.cost_linear, size, most=HIGHEST_PRICE),
         cost_quadratic=column(
-            "resources.cost_quadratic", table.cost_quadratic, size, least=0.0, most=DEAREST
+            "resources.cost_quadratic", table.cost_quadratic, size, least=0.0, most=HIGHEST_PRICE
         ),
     )
 
@@ -162,8 +162,8 @@ def _grid(table: GridTable) -> Grid:
             "energy could be traded in a circle, lower it"
         )
     return Grid(
-        import_price=number("grid.import_price", table.import_price, most=DEAREST),
-        export_price=number("grid.export_price", table.export_price, most=DEAREST),
+        import_price=number("grid.import_price", table.import_price, most=HIGHEST_PRICE),
+        export_price=number("grid.export_price", table.export_price, most=HIGHEST_PRICE),
         import_limit_kw=number("grid.import_limit_kw", table.import_limit_kw, least=0.0),
         export_limit_kw=number("grid.export_limit_kw", table.export_limit_kw, least=0.0),
     )
@@ -172,8 +172,8 @@ def _grid(table: GridTable) -> Grid:
 def _tariff(table: TariffTable | None, grid: GridTable) -> Tariff:
     if table is None:
         return Tariff(retail=grid.import_price, feed_in=grid.export_price)
-    retail = number("tariff.retail", table.retail, most=DEAREST)
-    feed_in = number("tariff.feed_in", table.feed_in, most=DEAREST)
+    retail = number("tariff.retail", table.retail, most=HIGHEST_PRICE)
+    feed_in = number("tariff.feed_in", table.feed_in, most=HIGHEST_PRICE)
     if feed_in > retail:
         raise CaseError(f"tariff.feed_in: {feed_in} above retail {retail}; swap or correct them")
     return Tariff(retail, feed_in)

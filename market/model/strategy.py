@@ -105,7 +105,7 @@ class Truthful:
 
 
 @dataclass(frozen=True)
-class Conduct:
+class StrategyChoice:
     """Which strategy is followed, and by whom.
 
     Attributes
@@ -120,7 +120,7 @@ class Conduct:
     follows: Bools | None = None
 
 
-TRUTHFUL = Conduct(Truthful())
+TRUTHFUL = StrategyChoice(Truthful())
 """Everyone bids its best response."""
 
 

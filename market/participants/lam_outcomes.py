@@ -17,9 +17,9 @@ from market.participants.roster import Roster
 class Allocations:
     """What n prosumers and M LAMs were allocated.
 
-    A LAM whose host was not heard stands alone against the utility's tariff and buys nothing: its local price
-    is the tariff's middle, and its members have no allocation. No fee lifts that middle beyond the tariff, so
-    such members pay and get the tariff's prices.
+    A LAM without a message of its host stands alone against the utility's tariff and buys nothing: its local
+    price is the tariff's middle, and its members have no allocation. No fee lifts that middle beyond the
+    tariff, so such members pay and get the tariff's prices.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Allocations:
 
 
 def read_lam_outcomes(roster: Roster, tariff: Tariff, outcomes: Iterable[LamOutcome]) -> Allocations:
-    """Allocations from the outcomes that were heard.
+    """Allocations from the outcomes that came.
 
     Raises
     ------

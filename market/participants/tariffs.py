@@ -1,4 +1,4 @@
-"""What parties do that face the utility's tariffs alone, without a market (market.md, section 4)."""
+"""What parties do at the utility's tariffs alone, without a market (market.md, section 4)."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Answers:
 
 
 class LamLevel:
-    """Operators of ``M`` LAMs: what to ask their members at a wide-area price, and what they heard.
+    """Operators of ``M`` LAMs: what to ask their members at a wide-area price, and what members answered.
 
     Parameters
     ----------
@@ -101,13 +101,13 @@ class LamLevel:
         own = wam_price + self.fee * np.sign(net_kw) + self.slope * net_kw
         return np.asarray(np.minimum(np.maximum(own, low), high))
 
-    def hear(self, who: Ints, price: Floats, answers: Answers) -> None:
+    def take_answers(self, who: Ints, price: Floats, answers: Answers) -> None:
         """Take in the summed answers of the LAMs ``who`` to their local prices."""
         self.record.keep(who, price, answers.kw)
         self.estimate.learn(who, price, answers.kw, answers.slope)
 
     def begin_anew(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
-        """Forget what members of the LAMs ``who`` said: they range between these together, ``(m,)`` [kW]."""
+        """Forget answers of members of the LAMs ``who``: they range between these together, ``(m,)`` [kW]."""
         self.estimate.forget(who, low_kw, high_kw)
         self.record.forget(who)
         self.bids.forget(who)
@@ -192,7 +192,7 @@ class LamLevel:
             if who.size == 0:
                 return
             answers = yield Question(who, price[who])
-            self.hear(who, price[who], answers)
+            self.take_answers(who, price[who], answers)
         raise NotConverged(rounds, float(np.abs(self.record.kw - net_kw).max()))
 
 

@@ -16,12 +16,12 @@ class Mixed:
     Parameters
     ----------
     parts
-        Positions of members and what answers for them; together every position 0 to n-1 once.
+        Indices of members and what answers for them; together every index 0 to n-1 once.
 
     Raises
     ------
     ValueError
-        A position is missing or taken twice.
+        An index is missing or taken twice.
     """
 
     def __init__(self, parts: Sequence[tuple[Ints, Response]]) -> None:
@@ -29,7 +29,7 @@ class Mixed:
         places = np.concatenate([np.zeros(0, dtype=np.intp), *(place for place, _ in self._parts)])
         self._size = places.size
         if not np.array_equal(np.sort(places), np.arange(self._size)):
-            raise ValueError("parts must take every member's position once; check them for gaps and repeats")
+            raise ValueError("parts must take every member's index once; check them for gaps and repeats")
 
     @property
     def lowest_kw(self) -> Floats:

@@ -18,7 +18,7 @@ WAM_ROUNDS = 1000
 
 
 class WamLevel:
-    """The WAM's operator: what it believes of its LAMs, and what it heard.
+    """The WAM's operator: what it believes of its LAMs, and what they answered.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ class WamLevel:
         """LAMs' estimated net purchases over the wide-area price, M curves."""
         return self.estimate.curves
 
-    def hear(self, price: Floats, answers: Answers) -> None:
+    def take_answers(self, price: Floats, answers: Answers) -> None:
         """Take in what all LAMs answered to wide-area prices ``(M,)`` [$/kWh]."""
         every = np.arange(price.size)
         self.record.keep(every, price, answers.kw)
         self.estimate.learn(every, price, answers.kw, answers.slope)
 
     def begin_anew(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
-        """Forget what the LAMs ``who`` said: they range between these now, ``(m,)`` [kW]."""
+        """Forget what the LAMs ``who`` answered: they range between these now, ``(m,)`` [kW]."""
         self.estimate.forget(who, low_kw, high_kw)
         self.record.forget(who)
 
@@ -94,5 +94,5 @@ class WamLevel:
             agrees[list(cut_off)] = True
             if agrees.all():
                 return outcome
-            self.hear(outcome.price, (yield outcome))
+            self.take_answers(outcome.price, (yield outcome))
         raise NotConverged(rounds, float(np.abs(self.record.kw - outcome.net_kw).max()))

@@ -85,7 +85,7 @@ class Limits:
         Parameters
         ----------
         enough_kw
-            What must be told apart [kW].
+            Least difference that must be seen [kW].
         """
         size = np.abs(self.base[1:])
         # Where powers themselves are as large, no row is to blame.

@@ -1,6 +1,6 @@
 """How Newton's method on a dual steps: slopes and ridge of its models, kinks, and when to end.
 
-Each heuristic stands alone, and says what goes wrong without it. Those that learn are told of every step.
+Each heuristic stands alone, and says what goes wrong without it. Those that learn get every step.
 """
 
 from __future__ import annotations

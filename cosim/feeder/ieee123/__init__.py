@@ -1,7 +1,7 @@
 """IEEE 123-node test feeder as package data, and the OpenDSS commands that build it.
 
 The tables (TOML and CSV beside this file) hold the figures of the IEEE PES Distribution Test Feeder Working
-Group; `commands` turns them into OpenDSS commands. Nothing here talks to OpenDSS.
+Group; `commands` turns them into OpenDSS commands. Nothing here calls OpenDSS.
 """
 
 import csv
@@ -37,7 +37,7 @@ def _triangle(rows: list[list[float]], scale: float = 1.0) -> str:
 
 
 def coordinates() -> dict[str, tuple[float, float]]:
-    """Positions of the buses on the published drawing, in its own units, ``{bus: (x, y)}``."""
+    """Coordinates of the buses on the published drawing, in its own units, ``{bus: (x, y)}``."""
     return {row["bus"]: (float(row["x"]), float(row["y"])) for row in _table("coordinates.csv")}
 
 

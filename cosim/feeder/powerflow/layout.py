@@ -28,7 +28,7 @@ def layout_of(
     circuit
         The circuit and its LAMs.
     regulators, coordinates
-        Names of the regulators and bus positions for the map.
+        Names of the regulators and bus coordinates for the map.
     exact_derivatives
         Whether derivatives come from the admittance matrix (or from differences).
 

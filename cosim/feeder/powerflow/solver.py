@@ -78,7 +78,7 @@ class Solver:
             solution_vector(self._dss)[:] = self._start
 
     def solve(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...]) -> AcState:
-        """Converged state of given net powers ``(M,)`` [kW, kvar], told with the regulators' ``taps``.
+        """Converged state of given net powers ``(M,)`` [kW, kvar], returned with the regulators' ``taps``.
 
         Raises
         ------

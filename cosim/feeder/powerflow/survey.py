@@ -127,7 +127,7 @@ def tap_positions(dss: OpenDss) -> dict[str, int]:
     return found
 
 
-def positions(dss: OpenDss) -> dict[str, tuple[float, float]]:
+def bus_coordinates(dss: OpenDss) -> dict[str, tuple[float, float]]:
     """Coordinates that the circuit defines, ``{bus: (x, y)}``."""
     found = {}
     for bus in dss.Circuit.AllBusNames():

@@ -23,7 +23,7 @@ _LINK_KINDS = (*BRANCH_KINDS, "reactor")
 class Element:
     """One enabled circuit element that has an admittance.
 
-    ``nodes`` are positions in the solution vector, terminal by terminal, 0 being ground; ``phases`` the phase
+    ``nodes`` are indices in the solution vector, terminal by terminal, 0 being ground; ``phases`` the phase
     numbers of its first terminal, ``numbers`` those of all conductors; ``current_at`` where its
     currents start among those of all branches, -1 if it is none.
     """

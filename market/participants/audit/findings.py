@@ -122,7 +122,7 @@ def examine(roster: Roster, rules: Rules, terms: Terms, messages: AuditedMessage
 
 
 def _settled(case: Case, allocation: Allocations, outcome: WamOutcome) -> Settlement:
-    """Payments at the prices that were told, which are those that the ledger books."""
+    """Payments at the announced prices, which are those that the ledger books."""
     return settle(
         case.lam_of,
         allocation.trade_kw,
@@ -154,7 +154,7 @@ def reactive_errors(inverters: Inverters | None, outcome: WamOutcome, row_dual: 
     inverters
         What M LAMs' inverters could do; None where the market sets none.
     outcome
-        What was told of them.
+        What was announced of them.
     row_dual
         Prices of the m rows of the linear model, ``(m,)`` [$/h per row unit].
     """

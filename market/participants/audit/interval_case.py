@@ -53,7 +53,7 @@ def cleared_by(roster: Roster, messages: AuditedMessages) -> tuple[WamOutcome, N
     if outcome.status == "held":
         raise Unauditable("the last prices were held")
     if model is None:
-        raise Unauditable("the linear model behind the clearing was not heard")
+        raise Unauditable("the linear model behind the clearing was not received")
     for host in roster.lam_hosts:
         if host not in messages.lam_outcomes:
             raise Unauditable(f"no outcome from {host}")

@@ -14,7 +14,7 @@ from market.participants.lam.participants import Participants
 from market.participants.roster import Roster
 
 UNHEARD_KW = 1e-6
-"""The WAM's solver misses a LAM's limits by less than this where it heard the LAM's bid."""
+"""The WAM's solver misses a LAM's limits by less than this where it has the LAM's bid."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def accepted_net_kw(
 ) -> Floats:
     """Net purchases that the WAM cleared, as far as the members can take them, ``(M,)`` [kW].
 
-    They cannot take all of it where the WAM did not hear a LAM and took its last metered net load instead,
+    They cannot take all of it where the WAM got no bid of a LAM and took its last metered net load instead,
     which is flagged, or where no source feeds the LAM, which is not.
 
     Parameters

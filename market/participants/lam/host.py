@@ -94,7 +94,7 @@ class LamHost:
             alone=outcome is None,
             refused=refused,
             missing=self.bidding.missing,
-            talks=self.bidding.exchange(),
+            exchange=self.bidding.exchange(),
         )
         await self.node.done(step.step, step.tick)
 

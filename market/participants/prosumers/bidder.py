@@ -11,7 +11,7 @@ from broker.node import Node
 from market.model.arrays import Floats, Ints
 from market.model.curves import Curves
 from market.model.response import disaggregate, supply_curves
-from market.model.strategy import Conduct, View, bids_of
+from market.model.strategy import StrategyChoice, View, bids_of
 from market.participants.prosumers.portfolio import Position
 from market.participants.roster import Roster, Rules, first_of
 from market.participants.tariffs import trade_against_tariff
@@ -47,12 +47,14 @@ class Bidder:
     bid_tick
         Tick of the last bids; -1 before the first.
     position
-        What the members face in that tick.
+        Conditions of the members in that tick.
     """
 
     position: Position
 
-    def __init__(self, node: Node, roster: Roster, rules: Rules, members: Ints, conduct: Conduct) -> None:
+    def __init__(
+        self, node: Node, roster: Roster, rules: Rules, members: Ints, choice: StrategyChoice
+    ) -> None:
         self.node = node
         self.roster = roster
         self.rules = rules
@@ -65,9 +67,9 @@ class Bidder:
         self._sensitivity = rules.case.sensitivity[lam]
         self._slope = rules.case.slope[lam]
         self._fee = rules.case.fee[lam]
-        self._strategy = conduct.strategy
+        self._strategy = choice.strategy
         everyone = np.ones(members.size, dtype=bool)
-        self._follows = everyone if conduct.follows is None else conduct.follows[members]
+        self._follows = everyone if choice.follows is None else choice.follows[members]
         self._last_price = np.full(members.size, np.nan)
         self._last_kw = np.full(members.size, np.nan)
 

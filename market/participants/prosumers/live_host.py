@@ -21,7 +21,7 @@ from broker.messages import (
 )
 from broker.node import Node
 from market.model.curves import Curves
-from market.model.strategy import TRUTHFUL, Conduct
+from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step
 from market.participants.outage import Outages
 from market.participants.prosumers.bidder import Bidder
@@ -44,7 +44,7 @@ class LiveHost:
         roster: Roster,
         rules: Rules,
         portfolio: LivePortfolio,
-        conduct: Conduct = TRUTHFUL,
+        choice: StrategyChoice = TRUTHFUL,
         *,
         valid_s: float,
     ) -> None:
@@ -54,7 +54,7 @@ class LiveHost:
         self.members = roster.live_members
         self.names = [roster.prosumers[member] for member in self.members]
         self.lams = [roster.lams[roster.lam[member]] for member in self.members]
-        self.bidder = Bidder(node, roster, rules, self.members, conduct)
+        self.bidder = Bidder(node, roster, rules, self.members, choice)
         self.outages = Outages(node, roster, self.members)
         self.telemetry: Collector[Telemetry] = Collector(self.names)
         self.awards: Collector[Award] = Collector(self.names)

@@ -18,7 +18,7 @@ from broker.messages import (
     columns,
 )
 from broker.node import Node
-from market.model.strategy import TRUTHFUL, Conduct
+from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step
 from market.participants.outage import Outages
 from market.participants.prosumers.bidder import Bidder
@@ -30,12 +30,17 @@ class PopulationHost:
     """Service: bids, takes awards and acts for many prosumers without hardware, in columns."""
 
     def __init__(
-        self, node: Node, roster: Roster, rules: Rules, portfolio: Portfolio, conduct: Conduct = TRUTHFUL
+        self,
+        node: Node,
+        roster: Roster,
+        rules: Rules,
+        portfolio: Portfolio,
+        choice: StrategyChoice = TRUTHFUL,
     ) -> None:
         self.node = node
         self.portfolio = portfolio
         self.members = roster.hosts[node.name]
-        self.bidder = Bidder(node, roster, rules, self.members, conduct)
+        self.bidder = Bidder(node, roster, rules, self.members, choice)
         self.awards: Collector[AwardBatch] = Collector(roster.lam_hosts)
         self.outages = Outages(node, roster, self.members)
         self.output_kw = np.zeros(0)

@@ -1,4 +1,4 @@
-"""What prosumers face and what happens to them: the ports behind which a host's portfolio stands."""
+"""Conditions of prosumers and what happens to them: the ports behind which a host's portfolio stands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from market.model.case import Resources
 
 @dataclass(frozen=True)
 class Position:
-    """What a host's ``n`` prosumers face in one interval.
+    """Conditions of a host's ``n`` prosumers in one interval.
 
     Attributes
     ----------

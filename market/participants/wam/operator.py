@@ -123,7 +123,7 @@ class WamOperator:
             clear_s=found.clear_s,
             confirm_s=found.confirm_s,
             unserved=found.unserved,
-            talks=self.bidding.exchange(),
+            exchange=self.bidding.exchange(),
             **body,
         )
         await self.node.done(step.step, step.tick)

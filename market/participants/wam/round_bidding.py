@@ -112,7 +112,7 @@ class WamRoundBidding:
             answers = await self._ask(step, price)
         except GateClosed:
             return respond(self.curves, price)
-        self.level.hear(price, answers)
+        self.level.take_answers(price, answers)
         return answers.kw
 
     async def clear(

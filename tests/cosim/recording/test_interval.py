@@ -31,7 +31,7 @@ ROSTER = Roster(
 )
 TERMS = Terms(Grid(0.14, 0.06, 100.0, 100.0), Tariff(0.25, 0.04))
 NOTHING = np.zeros(0)
-TALKS = Exchange(rounds=1, messages=1, bytes=8)
+EXCHANGE = Exchange(rounds=1, messages=1, bytes=8)
 RULES = Rules(
     Case(
         prosumer_id=ROSTER.prosumers,
@@ -76,7 +76,7 @@ def lam_outcome(host, *, trade_kw=TRADE_KW, net_kw=NET_KW, alone=False):
         alone=alone,
         refused=[],
         missing=[],
-        talks=TALKS,
+        exchange=EXCHANGE,
     )
 
 
@@ -103,7 +103,7 @@ def wam_outcome(grid_kw):
         fallbacks=[],
         clear_s=0.0,
         confirm_s=0.0,
-        talks=TALKS,
+        exchange=EXCHANGE,
     )
 
 

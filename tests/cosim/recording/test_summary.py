@@ -209,7 +209,7 @@ def test_a_clean_run_shows_no_red():
 
 def test_messages_that_a_service_failed_on_are_shown_with_the_other_faults():
     summary = summarised(three_intervals(), traffic=[Traffic(sent=5, received=5, late=1200, quarantined=2)])
-    assert summary.messages.faults_told == "1,200 late, 2 quarantined"
+    assert summary.messages.faults_in_words == "1,200 late, 2 quarantined"
     assert "5 received; 1,200 late, 2 quarantined" in shown(summary)
     (told,) = [figure for figure in key_figures(summary) if figure.label == "messages"]
     assert (told.note, told.good) == ("received; 1,200 late, 2 quarantined", False)

@@ -16,7 +16,7 @@ from broker.messages import DeviceSetPoint, SetPoint, Stop
 from broker.node import Node
 from broker.server.mosquitto import mosquitto
 from broker.topics import Topics
-from cosim.emergency import Whereabouts, kept_stop, stop_run
+from cosim.emergency import RunAddress, kept_stop, stop_run
 from tests.integration.plain_modbus import tcp_server
 from tests.integration.sunspec_images import Inverter, address_of, pv_image
 
@@ -209,7 +209,7 @@ async def test_a_stop_is_answered_device_by_device_and_outlives_the_gateway(smal
         await lab.set(2.0)
         await lab.until(2000, 5.0)
         said = []
-        stopped = await stop_run(Whereabouts("lab", lab.url), "smoke", 10.0, said.append)
+        stopped = await stop_run(RunAddress("lab", lab.url), "smoke", 10.0, said.append)
         assert stopped.failed == []
         assert any("pv of" in line and line.endswith(": safe") for line in said)
         lab.process.kill()

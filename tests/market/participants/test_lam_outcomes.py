@@ -32,7 +32,7 @@ def outcome(host, price, missing=()):
         alone=False,
         refused=[],
         missing=list(missing),
-        talks=Exchange(rounds=1, messages=1, bytes=8),
+        exchange=Exchange(rounds=1, messages=1, bytes=8),
     )
 
 

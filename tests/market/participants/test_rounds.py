@@ -61,9 +61,9 @@ async def test_what_the_rounds_took_is_what_was_said(town_of, form):
     async with town_of(bidding=form, lam_hosts=TWO_HOSTS) as town:
         await town.interval(0)
         asked = town.said(town.topics.wam_price, 0)
-        assert town.outcome(0).talks.rounds == len(asked) > 1
+        assert town.outcome(0).exchange.rounds == len(asked) > 1
         for host, lams in TWO_HOSTS.items():
-            talks = town.last(town.topics.lam_outcome(host), 0).talks
+            talks = town.last(town.topics.lam_outcome(host), 0).exchange
             local = town.said(town.topics.lam_price(host), 0)
             members = np.isin(world.LAM_OF, lams)
             batches = town.said(town.topics.round_bid_batch(host, world.HOST), 0)

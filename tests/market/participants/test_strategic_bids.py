@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from market.model.curves import shift
-from market.model.strategy import Conduct
+from market.model.strategy import StrategyChoice
 from market.solver.clearing import clear
 from tests.market.participants import world
 
@@ -24,7 +24,7 @@ class Learner:
 
 async def test_a_strategy_sees_awards_and_its_failure_is_no_other_members(town_of):
     learner = Learner()
-    async with town_of(conduct=Conduct(learner)) as town:
+    async with town_of(choice=StrategyChoice(learner)) as town:
         for tick in (0, 1):
             await town.interval(tick)
         first, second = learner.views[:2]

@@ -36,10 +36,10 @@ async def at_once(work, *arguments):
 
 
 class Town:
-    def __init__(self, *, lam_hosts=None, rounds=3, conduct=TRUTHFUL, bidding="curve"):
+    def __init__(self, *, lam_hosts=None, rounds=3, choice=TRUTHFUL, bidding="curve"):
         self.lam_hosts = lam_hosts or {"lams": [0, 1, 2]}
         self.rounds = rounds
-        self.conduct = conduct
+        self.choice = choice
         self.topics = Topics(RUN)
         self.broker = MemoryBroker()
         self.roster = world.roster(self.lam_hosts)
@@ -108,7 +108,7 @@ class Town:
     def _make(self, name, node):
         if name == world.HOST:
             members = world.Household(self.roster.hosts[world.HOST])
-            return PopulationHost(node, self.roster, self.rules, members, self.conduct)
+            return PopulationHost(node, self.roster, self.rules, members, self.choice)
         if name == "live":
             members = world.Household(self.roster.live_members)
             return LiveHost(node, self.roster, self.rules, members, valid_s=2 * world.INTERVAL_S)
