@@ -5,7 +5,7 @@ import pytest
 
 from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.opendss import Feeder
-from cosim.feeder.voltvar import Droop, seen_by_lams, settle, with_droop
+from cosim.feeder.voltvar import Droop, seen_by_lams, solve_with_droop, with_droop
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,12 @@ def test_droops_settle_on_a_feeder_full_of_pv_and_lower_its_voltage(feeder, scal
         solved.append(kvar)
         return feeder.solve(kw, kvar)
 
-    state, kvar = settle(solve, droop, net_kw, load_kvar)
+    state, kvar = solve_with_droop(solve, droop, net_kw, load_kvar)
     wanted = droop.answer_kvar(droop.seen @ state.v_pu)
     np.testing.assert_allclose(kvar, wanted, atol=1e-7 * droop.limit_kvar.max())
     assert state.v_pu.max() < without.v_pu.max() - 0.01
     assert len(solved) < 40
-    again, kvar_again = settle(feeder.solve, droop, net_kw, load_kvar)
+    again, kvar_again = solve_with_droop(feeder.solve, droop, net_kw, load_kvar)
     np.testing.assert_array_equal(kvar_again, kvar)
     np.testing.assert_array_equal(again.v_pu, state.v_pu)
 
@@ -71,18 +71,18 @@ def test_plain_iteration_would_swing_where_the_damped_one_settles(feeder):
     except PowerFlowError:
         misses.append(np.inf)
     assert misses[-1] > 0.1 * misses[0]
-    settle(feeder.solve, droop, net_kw, load_kvar)
+    solve_with_droop(feeder.solve, droop, net_kw, load_kvar)
 
 
 def test_the_model_follows_the_droop(feeder):
     layout, droop = feeder.layout, droop_of(feeder, 1.0)
     net_kw, load_kvar = -0.7 * layout.spot_kw, 0.3 * layout.spot_kw * layout.tan_phi
-    state, kvar = settle(feeder.solve, droop, net_kw, load_kvar)
+    state, kvar = solve_with_droop(feeder.solve, droop, net_kw, load_kvar)
     held = feeder.linearise(net_kw, load_kvar + kvar)
     model = with_droop(held, droop)
     step = np.random.default_rng(3).normal(size=len(net_kw)) * 0.2
-    up, _ = settle(feeder.solve, droop, net_kw + step, load_kvar)
-    down, _ = settle(feeder.solve, droop, net_kw - step, load_kvar)
+    up, _ = solve_with_droop(feeder.solve, droop, net_kw + step, load_kvar)
+    down, _ = solve_with_droop(feeder.solve, droop, net_kw - step, load_kvar)
     dv = (up.v_pu - down.v_pu) / 2
     assert np.abs(dv).max() > 1e-6
     np.testing.assert_allclose(model.dv @ step, dv, atol=2e-3 * np.abs(dv).max())
@@ -90,8 +90,8 @@ def test_the_model_follows_the_droop(feeder):
     np.testing.assert_allclose(model.dp0 @ step, (up.source_kw - down.source_kw) / 2, rtol=2e-3, atol=1e-4)
     q_step = np.zeros_like(step)
     q_step[5] = 0.5
-    up, _ = settle(feeder.solve, droop, net_kw, load_kvar + q_step)
-    down, _ = settle(feeder.solve, droop, net_kw, load_kvar - q_step)
+    up, _ = solve_with_droop(feeder.solve, droop, net_kw, load_kvar + q_step)
+    down, _ = solve_with_droop(feeder.solve, droop, net_kw, load_kvar - q_step)
     dv = (up.v_pu - down.v_pu) / 2
     np.testing.assert_allclose(model.dv_kvar @ q_step, dv, atol=2e-3 * np.abs(dv).max())
     assert state.v_pu.max() > 1.02
