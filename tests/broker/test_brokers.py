@@ -47,7 +47,7 @@ async def test_child_that_ends_or_hangs_is_one_line() -> None:
 
 
 async def test_child_that_ignores_the_request_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "_GOODBYE_S", 0.1)
+    monkeypatch.setattr(child, "_CLOSING_S", 0.1)
     code = (
         "import os, signal, time; signal.signal(15, signal.SIG_IGN); print('pid', os.getpid(), flush=True); "
     )

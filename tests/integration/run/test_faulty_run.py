@@ -89,7 +89,7 @@ def test_the_command_says_what_faults_cost(small_scenario, tmp_path):
     more_kwh = run.intervals["imbalance_kwh"].sum() - other.intervals["imbalance_kwh"].sum()
     assert cost.imbalance_kwh == pytest.approx(more_kwh)
     page = write_report(run).read_text()
-    assert "paid by those struck" in page
+    assert "paid by prosumers with faults" in page
     assert json.loads((tmp_path / "sound" / "summary.json").read_text())["faults"] is None
     wrong = CliRunner().invoke(main, [*told, "--seed", "9", "--against", str(tmp_path / "sound")])
     assert wrong.exit_code == 2

@@ -28,5 +28,5 @@ def test_members_of_several_kinds_answer_as_they_would_apart():
 
 @pytest.mark.parametrize("places", [[0, 1, 1], [0, 1, 3], [1, 2, 3]])
 def test_a_member_left_out_or_named_twice_is_refused(places):
-    with pytest.raises(ValueError, match="every member's position once"):
+    with pytest.raises(ValueError, match="every member's index once"):
         Mixed([(np.array(places), CurveResponse(curves(3)))])
