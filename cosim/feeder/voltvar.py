@@ -15,9 +15,6 @@ from cosim.feeder.circuit import AcState, Floats, PowerFlowError
 from cosim.feeder.derivatives import Following
 from cosim.feeder.linear import Linearisation
 
-CATEGORY_B_SHARE = 0.44
-"""Reactive capability of a category B inverter, both ways, over its rated apparent power (IEEE 1547-2018)."""
-
 CURVE_PU = (0.92, 0.98, 1.02, 1.08)
 """Voltages V1 to V4 of the default category B curve; between V2 and V3 nothing is drawn or injected [pu]."""
 

@@ -62,7 +62,7 @@ class Fleet:
     v_pu
         Voltage to neutral [pu], ``(m, 3)``.
     frequency_hz
-        Frequency of the grid now.
+        Frequency of the grid now, from the next step on.
     meters, pv, battery
         The devices; ``pv_at`` and ``battery_at`` say whose the inverters are.
     servers
@@ -231,11 +231,6 @@ class Fleet:
         """
         v = np.asarray(v_pu, dtype=np.float64)
         self.v_pu = np.broadcast_to(v if v.ndim == 2 else v[:, None], self.v_pu.shape).copy()
-        self._show()
-
-    def set_frequency(self, hz: float) -> None:
-        """Let the grid run at another frequency [Hz]."""
-        self.frequency_hz = hz
         self._show()
 
     def roles(self, prosumer: str) -> tuple[str, ...]:

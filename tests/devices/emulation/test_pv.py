@@ -94,7 +94,7 @@ def test_power_comes_back_after_the_delay_and_slowly():
 
 def test_low_frequency_trips_too():
     fleet = fleet_at(1.0)
-    fleet.set_frequency(56.0)
+    fleet.frequency_hz = 56.0
     advance(fleet)
     assert fleet.pv.p_kw[0] == 0.0
     assert int(shown(fleet, "103.Evt1")) == (1 << 4) | (1 << 9)
