@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -108,45 +109,12 @@ def main() -> None:
     type=click.Path(path_type=Path),
     help="Run of the same scenario without faults: says what the faults cost.",
 )
-def run(
-    scenario: Path | None,
-    intervals: int | None,
-    start: str | None,
-    out: Path | None,
-    pace: str,
-    broker: str | None,
-    secure: bool,
-    seed: int | None,
-    force: bool,
-    run_id: str | None,
-    elsewhere: tuple[str, ...],
-    arm: bool,
-    observe: bool,
-    without_faults: bool,
-    against: Path | None,
-) -> None:
+def run(**options: Any) -> None:
     """Run SCENARIO (default: the shipped summer day) and write a run directory."""
     from cosim.options import RunOptions
     from cosim.run import run_command
 
-    options = RunOptions(
-        scenario=scenario,
-        intervals=intervals,
-        start=start,
-        out=out,
-        pace=pace,
-        broker=broker,
-        secure=secure,
-        seed=seed,
-        force=force,
-        run_id=run_id,
-        elsewhere=elsewhere,
-        arm=arm,
-        observe=observe,
-        without_faults=without_faults,
-        against=against,
-    )
-    sys.exit(run_command(options))
+    sys.exit(run_command(RunOptions(**options)))
 
 
 @main.command()
@@ -159,32 +127,12 @@ def run(
 @click.option("--seed", type=click.IntRange(0), help="As given to `sharegrid run`.")
 @arm_option
 @observe_option
-def serve(
-    roles: tuple[str, ...],
-    scenario: Path | None,
-    broker: str | None,
-    run_id: str,
-    intervals: int | None,
-    start: str | None,
-    seed: int | None,
-    arm: bool,
-    observe: bool,
-) -> None:
+def serve(roles: tuple[str, ...], **options: Any) -> None:
     """Serve ROLEs (market, feeder, devices, emulators) of a run whose clock is elsewhere."""
     from cosim.options import RunOptions
     from cosim.run import serve_command
 
-    options = RunOptions(
-        scenario=scenario,
-        intervals=intervals,
-        start=start,
-        broker=broker,
-        seed=seed,
-        run_id=run_id,
-        arm=arm,
-        observe=observe,
-    )
-    sys.exit(serve_command(options, roles))
+    sys.exit(serve_command(RunOptions(**options), roles))
 
 
 @main.command()
@@ -203,7 +151,7 @@ def stop(directory: Path | None, broker: str | None, run_id: str | None, reason:
 
     The run goes on, but commands no device any more. Exit status: 0 all are safe, 1 some are not yet.
     """
-    from cosim.emergency import RunAddress, StopError, run_address, stop_command
+    from cosim.emergency import StopError, RunAddress, stop_command, run_address
 
     if directory is not None:
         at = run_address(directory)

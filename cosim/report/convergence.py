@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from cosim.report.plotting import BLUE, GREY, GRID, ORANGE, PALE, RED, SKY, Figure
+from cosim.report.rendering import render
 from cosim.results.arrow import translated
 from market.rounds.trace import TraceRow
 
@@ -40,23 +40,8 @@ def write_convergence(rows: Sequence[TraceRow], path: Path, title: str) -> Path:
     ResultsError
         The file cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=PackageLoader("cosim.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    data = json.dumps({"figures": {"cost": cost_figure(rows), "price": price_figure(rows)}, "map": None})
-    page = environment.get_template("convergence.html.j2").render(
-        title=title,
-        subtitle=_subtitle(rows),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library's own text
-        data=Markup(data.replace("<", "\\u003c")),  # noqa: S704 - escaped here
-    )
+    figures = {"cost": cost_figure(rows), "price": price_figure(rows)}
+    page = render("convergence.html.j2", figures, title=title, subtitle=_subtitle(rows))
     with translated(path):
         path.write_text(page, encoding="utf-8")
     return path

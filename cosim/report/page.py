@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from cosim.report.comparison import compare
 from cosim.report.condense import condense, local_times, means, spread, stride_of
 from cosim.report.key_figures import key_figures
 from cosim.report.map import map_data
+from cosim.report.rendering import render
 from cosim.report.tables import (
     fault_figures,
     fault_rows,
@@ -66,17 +66,7 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
     ResultsError
         Something of the run is missing or damaged, or the file cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     path = run.path / REPORT if path is None else path
-    environment = Environment(
-        loader=PackageLoader("cosim.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
     for each in (run, *([] if other is None else [other])):
         each.check_whole()
     summary = run.summary
@@ -85,7 +75,10 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
     drawing = map_data(run.feeder_map, run.intervals, run.lams, run.nodes, labels, _limits(summary))
     comparison = None if other is None else compare(run, other, MOST_POINTS)
     drawn = _figures(run) | ({} if comparison is None else comparison.figures)
-    page = environment.get_template("report.html.j2").render(
+    page = render(
+        "report.html.j2",
+        drawn,
+        drawing,
         summary=summary,
         counts=lambda part: msgspec.structs.asdict(part).items(),
         title=_title(summary),
@@ -103,8 +96,6 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
         kinds=KINDS,
         comparison=comparison,
         has_map=drawing is not None,
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library's own text
-        data=Markup(_embedded({"figures": drawn, "map": drawing})),  # noqa: S704 - escaped there
     )
     with translated(path):
         replace_file(path, page.encode())
@@ -202,8 +193,3 @@ def _labels(intervals: pd.DataFrame, first_local: str | None) -> dict[int, str]:
 
 def _limits(summary: Summary) -> list[float]:
     return [summary.voltage_pu.lower, summary.voltage_pu.upper]
-
-
-def _embedded(data: Mapping[str, Any]) -> str:
-    """JSON that cannot end the script element that it stands in."""
-    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
