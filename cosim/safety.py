@@ -13,12 +13,12 @@ from contextlib import contextmanager
 
 from broker.messages import Stop
 from cosim.control.clock import Clock
-from cosim.emergency import KEY, Whereabouts, on_key, stop_run, summary_line, takes_keys
+from cosim.emergency import KEY, RunAddress, on_key, stop_run, summary_line, takes_keys
 from cosim.run_setup import RunSetup
 from cosim.terminal import watch_terminal
 from sharegrid.errors import SharegridError
 
-_STOP_PATIENCE_S = 30.0
+_STOP_WAIT_S = 30.0
 _TELL_WITHIN_S = 2.0
 
 
@@ -45,7 +45,7 @@ def stops_on_key(setup: RunSetup, say: Callable[[str], None]) -> Iterator[None]:
 
     async def ask(reason: str) -> None:
         try:
-            stopped = await stop_run(Whereabouts(setup.run_id, setup.url), reason, _STOP_PATIENCE_S, say)
+            stopped = await stop_run(RunAddress(setup.run_id, setup.url), reason, _STOP_WAIT_S, say)
             say(summary_line(stopped))
         except SharegridError as error:
             say(str(error))

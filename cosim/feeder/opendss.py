@@ -29,7 +29,7 @@ from cosim.feeder.powerflow.lam_circuit import LamCircuit, attach_lams
 from cosim.feeder.powerflow.layout import layout_of
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
-from cosim.feeder.powerflow.survey import positions, spot_loads
+from cosim.feeder.powerflow.survey import bus_coordinates, spot_loads
 
 
 class Feeder:
@@ -113,7 +113,7 @@ class Feeder:
             name=dss.Circuit.Name() if master else ieee123.NAME,
             circuit=circuit,
             regulators=tuple(self._at.taps),
-            coordinates=positions(dss) if master else ieee123.coordinates(),
+            coordinates=bus_coordinates(dss) if master else ieee123.coordinates(),
             exact_derivatives=self._is_exact,
         )
 
@@ -194,12 +194,12 @@ class Feeder:
         return difference_model(self.solve, net_kw, net_kvar, step_kw)
 
     @translated(PowerFlowError, "power flow")
-    def act(self, settle: Callable[[], AcState], window_s: float) -> ControlRun:
+    def act(self, solve: Callable[[], AcState], window_s: float) -> ControlRun:
         """Let regulators and switched capacitors act in time, after their delays and one step at a time.
 
         Parameters
         ----------
-        settle
+        solve
             Solves for the powers of the span, by `solve`.
         window_s
             Length of the span [s].
@@ -220,12 +220,12 @@ class Feeder:
             if now != self._at:
                 self.put(now)
 
-        def settle_here() -> AcState:
+        def solve_here() -> AcState:
             restate()
-            return settle()
+            return solve()
 
         try:
-            return controls.act(self._dss, settle_here, window_s)
+            return controls.act(self._dss, solve_here, window_s)
         finally:
             restate()
 

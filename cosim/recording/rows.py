@@ -61,13 +61,13 @@ def interval_row(
 
 def _exchange(outcome: WamOutcome, lam_outcomes: Mapping[str, LamOutcome]) -> dict[str, Any]:
     """What the exchange of bids in both layers took."""
-    local = [each.talks for each in lam_outcomes.values()]
-    every = [outcome.talks, *local]
+    local = [each.exchange for each in lam_outcomes.values()]
+    every = [outcome.exchange, *local]
     return {
-        "wam_bid_rounds": outcome.talks.rounds,
-        "lam_bid_rounds": max((talks.rounds for talks in local), default=0),
-        "bid_messages": sum(talks.messages for talks in every),
-        "bid_bytes": sum(talks.bytes for talks in every),
+        "wam_bid_rounds": outcome.exchange.rounds,
+        "lam_bid_rounds": max((exchange.rounds for exchange in local), default=0),
+        "bid_messages": sum(exchange.messages for exchange in every),
+        "bid_bytes": sum(exchange.bytes for exchange in every),
     }
 
 

@@ -15,7 +15,7 @@ from devices.registers.sunspec import Layout
 
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
-Face = Callable[[NDArray[np.uint16]], NDArray[np.uint16]]
+Overlay = Callable[[NDArray[np.uint16]], NDArray[np.uint16]]
 
 
 class RegisterBank:
@@ -39,7 +39,7 @@ class RegisterBank:
         Exception code with which a row answers everything, by row.
     losing_writes
         Rows that confirm a write and lose it.
-    faces
+    overlays
         What a client reads in place of a row's words, as a function of them, by row.
     holding
         Holding registers from address 0 on, by row, of devices that have others there than input registers.
@@ -54,7 +54,7 @@ class RegisterBank:
         self.words = np.zeros((count, layout.length), dtype=np.uint16)
         self.failing: dict[int, int] = {}
         self.losing_writes: set[int] = set()
-        self.faces: dict[int, Face] = {}
+        self.overlays: dict[int, Overlay] = {}
         self.holding: dict[int, NDArray[np.uint16]] = {}
         self.obeyed: dict[int, NDArray[np.uint16]] = {}
         self.listeners: list[Callable[[int, int, int], None]] = []
@@ -145,7 +145,7 @@ class RegisterBank:
     def read(self, row: int, address: int, count: int) -> list[int]:
         """Words of one row from a register address; the caller has checked the range."""
         start = address - self.layout.base
-        image = self.faces[row](self.words[row]) if row in self.faces else self.words[row]
+        image = self.overlays[row](self.words[row]) if row in self.overlays else self.words[row]
         words: list[int] = image[start : start + count].tolist()
         return words
 

@@ -40,7 +40,7 @@ class DeviceOptions:
     serial
         Baud rate, parity and stop bits, which a meter shows among its settings.
     mqtt, topic, home_assistant
-        Broker, root of the topics, and whether Home Assistant is told.
+        Broker, root of the topics, and whether it is announced to Home Assistant.
     power, load_kw
         Power of load or sun [kW], or a file of it; load beside an inverter or battery [kW].
     state, profiles

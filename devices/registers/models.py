@@ -8,13 +8,14 @@ import json
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from devices.errors import MapError
 from devices.registers.points import Point
 
+T = TypeVar("T")
 Json = dict[str, Any]
 
 # As in the definitions, and as the quantities of profiles have them.
@@ -128,6 +129,14 @@ def sunspec_point(name: str) -> Point:
     if not model_id.isdecimal() or int(model_id) not in model_ids():
         raise KeyError(name)
     return model(int(model_id)).point(point_name)
+
+
+def decode_map(path: str, data: bytes, kind: type[T]) -> T:
+    """Struct in a TOML file; raises `MapError`."""
+    try:
+        return msgspec.toml.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MapError(f"{path} is no usable map: {error}; compare it with a shipped one") from None
 
 
 def _definitions() -> Traversable:

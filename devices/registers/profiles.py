@@ -59,6 +59,12 @@ def shipped_profiles() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
+def known_profiles(folder: Path | None = None) -> list[str]:
+    """Names of all profiles, the user's own first."""
+    own = sorted(path.stem for path in folder.glob("*.toml")) if folder is not None else []
+    return list(dict.fromkeys([*own, *shipped_profiles()]))
+
+
 def _merged(name: str, folder: Path | None, depth: int = 0) -> tuple[str, Table]:
     """Path of a profile, and what stands in it over what stands in the one that it is like."""
     path, data = _found(name, folder)

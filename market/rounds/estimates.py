@@ -46,18 +46,18 @@ class Estimate(Protocol):
 def estimate_for(
     form: Form, slope: Floats, low_kw: Floats, high_kw: Floats, price: Floats, *, secants: bool = True
 ) -> Estimate:
-    """Belief for a form of bids that is told in rounds.
+    """Belief for a form of bids that comes in rounds.
 
     Parameters
     ----------
     form
-        ``"plain"`` or ``"slope"``; curves are told at once and need no estimate.
+        ``"plain"`` or ``"slope"``; curves come at once and need no estimate.
     slope
         What stands in where nothing is known: a_i N_i for a LAM, A for the WAM, ``(n,)`` [kW per $/kWh].
     low_kw, high_kw
         Senders' ranges, ``(n,)`` [kW].
     price
-        Where a sender that was not heard yet is believed to be in the middle of its range, ``(n,)`` [$/kWh].
+        Where a sender without an answer yet is taken to be in the middle of its range, ``(n,)`` [$/kWh].
     secants
         Whether slopes of plain bids are taken from answers instead of the demand function.
     """
@@ -78,7 +78,7 @@ class Lines:
     low_kw, high_kw
         Senders' ranges, ``(n,)`` [kW].
     price
-        Where a sender that was not heard yet is believed to be in the middle of its range, ``(n,)`` [$/kWh].
+        Where a sender without an answer yet is taken to be in the middle of its range, ``(n,)`` [$/kWh].
     """
 
     def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats, price: Floats) -> None:
@@ -100,7 +100,7 @@ class Lines:
         return Curves(at.ravel(), ends.ravel(), 2 * np.arange(self._price.size + 1))
 
     def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:  # noqa: ARG002
-        """Take in answers; the slope of a plain bid is not told."""
+        """Take in answers; a plain bid has no slope."""
         self._price[who], self._kw[who] = price, kw
 
     def forget(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
@@ -128,7 +128,7 @@ class Secants(Tangents):
         self._price, self._kw = np.full(slope.size, np.nan), np.full(slope.size, np.nan)
 
     def learn(self, who: Ints, price: Floats, kw: Floats, slope: Floats) -> None:  # noqa: ARG002
-        """Take in answers; the slope of a plain bid is not told."""
+        """Take in answers; a plain bid has no slope."""
         moved = np.abs(price - self._price[who])
         seen = np.divide(np.abs(kw - self._kw[who]), moved, out=self._line[who], where=moved > 0)
         super().learn(who, price, kw, seen)

@@ -78,7 +78,7 @@ def negotiate(
         What the members answer.
     loop
         ``"nested"``: each LAM agrees with its members before it bids into the WAM. ``"single"``: each round
-        of the members is a round of the WAM, to which LAMs forward what they heard.
+        of the members is a round of the WAM, to which LAMs forward the answers.
     secants
         Whether slopes of plain bids are taken from answers instead of the demand functions.
     tolerance_kw
@@ -134,7 +134,7 @@ class _Rounds:
         self.trade_kw = np.zeros(case.demand_kw.size)
         self.limit_prices: LimitPrices | None = None
         self.tally = Tally()
-        # Ranges are told once, with the first bid of each sender.
+        # Ranges come once, with the first bid of each sender.
         self.tally.numbers += 2 * (case.demand_kw.size + self.every.size)
 
     def run(self) -> Negotiation:
@@ -143,17 +143,17 @@ class _Rounds:
 
     def _nested(self, wam_price: Floats) -> WamClearing:
         """LAMs agree with their members at each wide-area price before they bid."""
-        self.wam.hear(wam_price, self._bids(wam_price))
-        talk = self.wam.agree(self._clear, tolerance_kw=self.tolerance_kw, rounds=self.wam_rounds)
-        wam = drive(talk, lambda outcome: self._bids(outcome.price))
+        self.wam.take_answers(wam_price, self._bids(wam_price))
+        part = self.wam.agree(self._clear, tolerance_kw=self.tolerance_kw, rounds=self.wam_rounds)
+        wam = drive(part, lambda outcome: self._bids(outcome.price))
         prices = self.lams.find_prices(wam.net_kw, wam.price, self.tolerance_kw, self.lam_rounds)
         drive(prices, lambda question: self._ask(question, wam.price))
         return wam
 
     def _bids(self, wam_price: Floats) -> Answers:
         """What LAMs bid at a wide-area price, once they agree with their members."""
-        talk = self.lams.find_bids(wam_price, self.tolerance_kw, self.lam_rounds)
-        answers = drive(talk, lambda question: self._ask(question, wam_price))
+        part = self.lams.find_bids(wam_price, self.tolerance_kw, self.lam_rounds)
+        answers = drive(part, lambda question: self._ask(question, wam_price))
         self.tally.count(self.every.size, self.numbers)
         return answers
 
@@ -162,7 +162,7 @@ class _Rounds:
         lams, near_kw = self.lams, self.tolerance_kw * self.lams.estimate.fineness
         local = lams.target(wam_price)[1]
         for _ in range(self.wam_rounds):
-            lams.hear(self.every, local, self._ask(Question(self.every, local), wam_price))
+            lams.take_answers(self.every, local, self._ask(Question(self.every, local), wam_price))
             self.tally.count(self.every.size, self.numbers)
             wam = self._clear(lams.seen_by_wam)
             wam_price, local = wam.price, lams.price_for(wam.net_kw, wam.price)

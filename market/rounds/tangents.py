@@ -22,7 +22,7 @@ Vertices = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _Answered:
     """Answers sorted by sender and price, ``(m,)`` each: who gave it, at which price, its power and slope."""
 
     who: Ints
@@ -31,16 +31,16 @@ class _Heard:
     slope: Floats
 
     @classmethod
-    def nothing(cls) -> _Heard:
+    def nothing(cls) -> _Answered:
         return cls(np.zeros(0, dtype=np.intp), np.zeros(0), np.zeros(0), np.zeros(0))
 
-    def take(self, index: Ints | Bools) -> _Heard:
-        return _Heard(self.who[index], self.price[index], self.kw[index], self.slope[index])
+    def take(self, index: Ints | Bools) -> _Answered:
+        return _Answered(self.who[index], self.price[index], self.kw[index], self.slope[index])
 
-    def followed_by(self, other: _Heard) -> _Heard:
+    def followed_by(self, other: _Answered) -> _Answered:
         """Both, this one's first."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return _Heard(*(np.concatenate(pair) for pair in pairs))
+        return _Answered(*(np.concatenate(pair) for pair in pairs))
 
     def starts(self, n: int) -> Ints:
         """Where the answers of each of n senders begin, and their end, ``(n+1,)``."""
@@ -61,14 +61,15 @@ class Tangents:
     low_kw, high_kw
         Senders' ranges, ``(n,)`` [kW].
     price
-        Where a sender that was not heard yet is believed to be in the middle of its range, ``(n,)`` [$/kWh].
+        Price at which a sender without an answer yet is taken to be in the middle of its range, ``(n,)``
+        [$/kWh].
     """
 
     def __init__(self, slope: Floats, low_kw: Floats, high_kw: Floats, price: Floats) -> None:
         self._fallback = slope
         self._start = price
         self.low_kw, self.high_kw = low_kw.copy(), high_kw.copy()
-        self._heard = _Heard.nothing()
+        self._answered = _Answered.nothing()
         self._lowest_asked, self._highest_asked = np.full(slope.size, np.inf), np.full(slope.size, -np.inf)
 
     @property
@@ -80,25 +81,25 @@ class Tangents:
         """Keep answers, sorted by sender and price; an answer to a price asked before is the same answer."""
         self._lowest_asked[who] = np.minimum(self._lowest_asked[who], price)
         self._highest_asked[who] = np.maximum(self._highest_asked[who], price)
-        heard = self._heard.followed_by(_Heard(who, price, kw, slope))
-        heard = heard.take(np.lexsort((heard.price, heard.who)))
-        again = np.zeros(heard.who.size, dtype=bool)
-        again[1:] = (np.diff(heard.who) == 0) & (np.diff(heard.price) == 0)
-        heard = heard.take(~(again | self._beyond_an_end(heard)))
-        for begin, end in itertools.pairwise(heard.starts(self._fallback.size).tolist()):
+        answered = self._answered.followed_by(_Answered(who, price, kw, slope))
+        answered = answered.take(np.lexsort((answered.price, answered.who)))
+        again = np.zeros(answered.who.size, dtype=bool)
+        again[1:] = (np.diff(answered.who) == 0) & (np.diff(answered.price) == 0)
+        answered = answered.take(~(again | self._beyond_an_end(answered)))
+        for begin, end in itertools.pairwise(answered.starts(self._fallback.size).tolist()):
             # Rounding of sums may leave an answer a last bit above the one before.
-            np.minimum.accumulate(heard.kw[begin:end], out=heard.kw[begin:end])
-        self._heard = heard
+            np.minimum.accumulate(answered.kw[begin:end], out=answered.kw[begin:end])
+        self._answered = answered
 
-    def _beyond_an_end(self, heard: _Heard) -> Bools:
+    def _beyond_an_end(self, answered: _Answered) -> Bools:
         """Answers that repeat an end of the range further out than another one; they tell nothing.
 
         Were they kept, the belief would reach beyond them anew, and prices would drift away round by round.
         """
-        who = heard.who
+        who = answered.who
         beyond = np.zeros(who.size, dtype=bool)
         same = np.diff(who) == 0
-        high, low = heard.kw >= self.high_kw[who], heard.kw <= self.low_kw[who]
+        high, low = answered.kw >= self.high_kw[who], answered.kw <= self.low_kw[who]
         beyond[:-1] |= same & high[:-1] & high[1:]
         beyond[1:] |= same & low[:-1] & low[1:]
         return beyond
@@ -106,47 +107,47 @@ class Tangents:
     def forget(self, who: Ints, low_kw: Floats, high_kw: Floats) -> None:
         """Drop the answers of some senders, whose ranges are others now."""
         self.low_kw[who], self.high_kw[who] = low_kw, high_kw
-        self._heard = self._heard.take(~np.isin(self._heard.who, who))
+        self._answered = self._answered.take(~np.isin(self._answered.who, who))
         self._lowest_asked[who], self._highest_asked[who] = np.inf, -np.inf
 
     @property
     def curves(self) -> Curves:
-        """The tangents' curves; the fallback slope's line around the first price where nothing was heard."""
+        """The tangents' curves; the fallback slope's line around the first price without answers."""
         n = self._fallback.size
-        heard = self._with_silent()
-        start = heard.starts(n)
-        first, last = heard.take(start[:-1]), heard.take(start[1:] - 1)
-        gaps = np.flatnonzero(np.diff(heard.who) == 0)
+        answered = self._with_silent()
+        start = answered.starts(n)
+        first, last = answered.take(start[:-1]), answered.take(start[1:] - 1)
+        gaps = np.flatnonzero(np.diff(answered.who) == 0)
         asked = np.maximum(self._highest_asked - self._lowest_asked, 0.0)
         near_high, high = self._reach(first, self.high_kw, asked, -1.0)
-        left, right = _fill(heard.take(gaps), heard.take(gaps + 1))
+        left, right = _fill(answered.take(gaps), answered.take(gaps + 1))
         near_low, low = self._reach(last, self.low_kw, asked, 1.0)
-        # Vertices of a sender in the order of their ranks: an answer has three times its position.
-        every, position = np.arange(n), np.arange(heard.who.size)
-        behind_all = 3 * heard.who.size
+        # Vertices of a sender in the order of their ranks: an answer has three times its index.
+        every, index = np.arange(n), np.arange(answered.who.size)
+        behind_all = 3 * answered.who.size
         return _curves_of(
             n,
             [
                 (every, np.full(n, -2), high),
                 (every, np.full(n, -1), near_high),
-                (heard.who, 3 * position, (heard.price, heard.kw)),
-                (heard.who[gaps], 3 * gaps + 1, left),
-                (heard.who[gaps], 3 * gaps + 2, right),
+                (answered.who, 3 * index, (answered.price, answered.kw)),
+                (answered.who[gaps], 3 * gaps + 1, left),
+                (answered.who[gaps], 3 * gaps + 2, right),
                 (every, np.full(n, behind_all + 1), near_low),
                 (every, np.full(n, behind_all + 2), low),
             ],
         )
 
-    def _with_silent(self) -> _Heard:
-        """Answers of all senders; one not heard stands in the middle of its range at the first price."""
-        silent = np.flatnonzero(np.diff(self._heard.starts(self._fallback.size)) == 0)
+    def _with_silent(self) -> _Answered:
+        """Answers of all senders; one without any is in the middle of its range at the first price."""
+        silent = np.flatnonzero(np.diff(self._answered.starts(self._fallback.size)) == 0)
         middle_kw = 0.5 * (self.low_kw + self.high_kw)
-        stand_ins = _Heard(silent, self._start[silent], middle_kw[silent], np.zeros(silent.size))
-        both = self._heard.followed_by(stand_ins)
+        stand_ins = _Answered(silent, self._start[silent], middle_kw[silent], np.zeros(silent.size))
+        both = self._answered.followed_by(stand_ins)
         return both.take(np.argsort(both.who, kind="stable"))
 
     def _reach(
-        self, outermost: _Heard, end_kw: Floats, asked: Floats, side: float
+        self, outermost: _Answered, end_kw: Floats, asked: Floats, side: float
     ) -> tuple[Vertices, Vertices]:
         """Two vertices beyond the outermost answers, the second at ``end_kw``; side +1 is higher prices.
 
@@ -170,7 +171,7 @@ def _curves_of(n: int, parts: list[tuple[Ints, Ints, Vertices]]) -> Curves:
     return Curves(price[order], kw[order], starts(np.bincount(who, minlength=n)))
 
 
-def _fill(before: _Heard, behind: _Heard) -> tuple[Vertices, Vertices]:
+def _fill(before: _Answered, behind: _Answered) -> tuple[Vertices, Vertices]:
     """Two vertices in each gap between the answers ``before`` it and ``behind`` it, of one sender each."""
     p, q, high, low = before.price, behind.price, before.kw, behind.kw
     from_left, from_right = before.slope, behind.slope

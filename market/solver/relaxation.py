@@ -49,7 +49,7 @@ def relax(curves: Curves, network: Network, grid: Grid, balance: Floats, offset_
 
 
 def give_way(network: Network, grid: Grid, by: dict[str, float]) -> tuple[Network, Grid]:
-    """Network and grid whose limits are moved outwards as told by name, + upper and - lower."""
+    """Network and grid whose limits are moved outwards by named amounts, + upper and - lower."""
     moved = np.array([by.get(network.row_name(row), 0.0) for row in range(network.base.size)])
     head = by.get(HEAD, 0.0)
     return replace(

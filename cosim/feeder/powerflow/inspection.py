@@ -15,7 +15,7 @@ from cosim.feeder.powerflow.engine import command, restless_node, solution_vecto
 from cosim.feeder.powerflow.generation import KINDS
 from cosim.feeder.powerflow.notes import listed
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, rated_kv
-from cosim.feeder.powerflow.survey import positions, spot_loads, survey_circuit, tap_positions
+from cosim.feeder.powerflow.survey import bus_coordinates, spot_loads, survey_circuit, tap_positions
 from cosim.feeder.powerflow.topology import Survey, bus_of
 
 _DEAD_PU = 0.05
@@ -56,7 +56,7 @@ def inspect(opened: OpenCircuit, voltage_min_pu: float, voltage_max_pu: float) -
     names = np.array(survey.node_names[1:])[phase]
     facts = _facts(dss, survey)
     suspicious = list(_doubts(dss, survey))
-    if not opened.is_shipped and not positions(dss):
+    if not opened.is_shipped and not bus_coordinates(dss):
         suspicious.append("no bus has coordinates: the report draws no map")
     if converged:
         v_pu = v_pu[phase]
