@@ -151,7 +151,7 @@ def stop(directory: Path | None, broker: str | None, run_id: str | None, reason:
 
     The run goes on, but commands no device any more. Exit status: 0 all are safe, 1 some are not yet.
     """
-    from cosim.emergency import StopError, RunAddress, stop_command, run_address
+    from cosim.emergency import RunAddress, StopError, run_address, stop_command
 
     if directory is not None:
         at = run_address(directory)

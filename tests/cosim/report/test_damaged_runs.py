@@ -59,10 +59,17 @@ def cut(name, part):
     return damage
 
 
-def flipped(name, part):
+def flipped(name):
+    """Turn a byte round among the values of the largest column, behind their page's header."""
+
     def damage(directory):
+        columns = pq.read_metadata(directory / name).row_group(0)
+        largest = max(
+            map(columns.column, range(columns.num_columns)), key=lambda each: each.total_compressed_size
+        )
         content = bytearray((directory / name).read_bytes())
-        content[int(part * len(content))] ^= 0xFF
+        first = largest.dictionary_page_offset or largest.data_page_offset
+        content[first + int(0.95 * largest.total_compressed_size)] ^= 0xFF
         (directory / name).write_bytes(content)
 
     return damage
@@ -106,8 +113,8 @@ DAMAGES = {
     **{f"{name} empty": (written(f"{name}.parquet", b""), f"{name}: ") for name in TABLES[:3]},
     **{f"{name} cut": (cut(f"{name}.parquet", 0.6), f"{name}: ") for name in TABLES[:3]},
     **{f"{name} no table": (written(f"{name}.parquet", b"junk" * 99), f"{name}: ") for name in TABLES[:3]},
-    "a byte of the intervals": (flipped("intervals.parquet", 0.05), "intervals: "),
-    "a byte of the nodes": (flipped("nodes.parquet", 0.2), "nodes: "),
+    "a byte of the intervals": (flipped("intervals.parquet"), "intervals: "),
+    "a byte of the nodes": (flipped("nodes.parquet"), "nodes: "),
     "a stream of junk": (written("intervals.arrows", b"junk" * 99), "intervals: "),
     "a column missing": (table("lams", lambda t: t.drop(["price"])), "lams: "),
     "a column of text": (
