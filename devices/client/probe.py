@@ -25,12 +25,13 @@ from devices.errors import (
     UnknownDevice,
     WrongUnit,
 )
+from devices.registers.chain import Chain, meters_in
 from devices.registers.discovery import discover
-from devices.registers.point_map import IDENTITY, meters_in, point_map
+from devices.registers.labels import Labels, read_labels
+from devices.registers.point_map import IDENTITY, point_map
 from devices.registers.points import decode_bytes
 from devices.registers.profiles import known_profiles, load_profile
 from devices.registers.schema import QUANTITIES, Profile
-from devices.registers.sunspec import Chain
 
 UNITS = (1, 2, 3, 71, 126, 200, 240, 247)
 """Unit ids that are asked where none is given: the usual first ones, and those that makers have chosen."""
@@ -182,8 +183,10 @@ class _Probe:
 
     async def _score(self, name: str, profile: Profile, chain: Chain) -> int | None:
         """How much speaks for a profile; ``None`` where something speaks against it."""
-        if profile.sunspec and not _has_what_it_takes(name, profile, chain, self._folder):
-            return None
+        if profile.sunspec:
+            labels = await read_labels(profile.quantity_points, chain, self._words)
+            if not _has_what_it_takes(name, profile, chain, labels, self._folder):
+                return None
         score = 0
         for trait in profile.identify:
             value = (await self._values(name, profile, chain, (trait.point,))).get(trait.point)
@@ -254,19 +257,17 @@ async def _answers(connection: Connection, unit: int) -> bool:
     return False
 
 
-def _has_what_it_takes(name: str, profile: Profile, chain: Chain, folder: Path | None) -> bool:
+def _has_what_it_takes(
+    name: str, profile: Profile, chain: Chain, labels: Labels, folder: Path | None
+) -> bool:
     """Whether a chain has the points by which a kind of device is known."""
     if profile.kind == "meter":
         return len(meters_in(chain)) >= profile.nth
-    places = point_map(name, folder, chain).places
-
-    def tells(quantity: str) -> bool:
-        return any(point in places for terms in profile.alternatives(quantity) for point, _ in terms)
-
+    points = point_map(name, folder, chain, labels)
     if profile.kind == "battery":
-        return tells("p_kw") and tells("soc")
+        return points.tells("p_kw") and points.tells("soc")
     is_storage = any(model_id in (713, 802) for model_id, _ in chain)
-    return tells("p_kw") and (bool(profile.identify) or not is_storage)
+    return points.tells("p_kw") and (bool(profile.identify) or not is_storage)
 
 
 def _without_echoes(found: Sequence[Found]) -> list[Found]:

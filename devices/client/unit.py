@@ -9,14 +9,15 @@ from devices.client.connection import Connection
 from devices.client.read_back import corrected, differing
 from devices.client.register_access import RegisterAccess
 from devices.endpoint import Endpoint
-from devices.errors import IllegalAddress, LayoutChanged, MissingControl, NotSunSpec, ReadBackMismatch
+from devices.errors import IllegalAddress, LayoutChanged, MissingControl, ReadBackMismatch
 from devices.ports import CONSTANT_S
+from devices.registers.chain import Chain
 from devices.registers.commands import Command, command_words
-from devices.registers.discovery import Chains, Search
-from devices.registers.point_map import Place, Plan, PointMap, meters_in, point_map
+from devices.registers.discovery import Chains, Search, expect_meter
+from devices.registers.labels import Labels, read_labels
+from devices.registers.point_map import Place, Plan, PointMap, point_map
 from devices.registers.points import TIMES, decode_bytes
 from devices.registers.profiles import load_profile
-from devices.registers.sunspec import Chain
 
 _ATTEMPTS = 2
 
@@ -93,15 +94,14 @@ class Unit:
             self._access.forget()
             self.walks += 1
             chain: Chain = ()
+            labels: Labels = ()
             if self.profile.sunspec:
                 where, search = str(self.endpoint), self._search
                 chain = await self._chains.find(self.endpoint.profile, self._searched, where, search)
-                if self.profile.kind == "meter" and len(meters_in(chain)) < self.profile.nth:
-                    raise NotSunSpec(
-                        f"{where} shows {len(meters_in(chain))} meter(s) in its chain of SunSpec models, and "
-                        f"{self.endpoint.profile} is number {self.profile.nth}; correct the profile"
-                    )
-            self._map = point_map(self.endpoint.profile, self.folder, chain)
+                if self.profile.kind == "meter":
+                    expect_meter(chain, self.profile.nth, where)
+                labels = await read_labels(self.profile.quantity_points, chain, self._words)
+            self._map = point_map(self.endpoint.profile, self.folder, chain, labels)
         return self._map
 
     async def places(self) -> Mapping[str, Place]:

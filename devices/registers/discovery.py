@@ -8,9 +8,10 @@ follow at wrong places, so it is named and nothing is read behind it.
 from collections.abc import Awaitable, Callable, Sequence
 
 from devices.errors import DeviceError, DeviceRefused, DeviceTimeout, MalformedReply, NotSunSpec
+from devices.registers.chain import Chain, Span, meters_in
 from devices.registers.models import model, model_ids
 from devices.registers.spans import merge_spans
-from devices.registers.sunspec import BASES, END, MARKER, Chain, Span
+from devices.registers.sunspec import BASES, END, MARKER
 
 MOST_READ = 125
 _MOST_MODELS = 100
@@ -230,6 +231,16 @@ def _has_usual_length(model_id: int, span: Span) -> bool:
     # A number of makers' own may be another one's, too.
     is_judged = model_id in model_ids() and model_id < _FIRST_OF_MAKERS
     return not is_judged or model(model_id).has_length(span.length)
+
+
+def expect_meter(chain: Chain, nth: int, where: str) -> None:
+    """Raise `NotSunSpec` where a chain has fewer than ``nth`` meters."""
+    number = len(meters_in(chain))
+    if number < nth:
+        raise NotSunSpec(
+            f"{where} shows {number} {'meter' if number == 1 else 'meters'} in its chain of SunSpec models, "
+            f"and number {nth} is asked for; correct the profile"
+        )
 
 
 def _wrong_length(last: tuple[int, Span], where: str) -> NotSunSpec:

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from devices.registers.chain import Chain, Span, meters_in
+from devices.registers.labels import Labels, matching
 from devices.registers.points import Point, decode_bytes, word_count
 from devices.registers.profiles import load_profile
 from devices.registers.schema import Profile
 from devices.registers.spans import merge_spans
-from devices.registers.sunspec import Chain, Span
 
 IDENTITY = ("1.Mn", "1.Md", "1.SN")
 """Maker, model and serial number of a SunSpec device."""
 _HOLDING = 3
 _TABLES = {"coil": 1, "discrete": 2}
-_METERS = frozenset((*range(201, 205), *range(211, 215)))
 _HEADER = Point(at=0, type="uint32", rw=True, markers=False)
 
 
@@ -75,12 +75,15 @@ class Plan:
         Scale factors, and the points themselves, within the replies.
     headers
         ID and length of each SunSpec model that is read from, as one number of 32 bits.
+    sums
+        Points that are all those with some label together.
     """
 
     requests: tuple[Request, ...]
     scales: tuple[Field, ...]
     fields: tuple[Field, ...]
     headers: tuple[tuple[Field, bytes], ...] = ()
+    sums: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def moved(self, replies: Sequence[bytes]) -> str | None:
         """Name of a model whose header is not where it was; ``None`` where all are."""
@@ -102,6 +105,9 @@ class Plan:
             power = scale_factors.get(scale) if scale is not None else point.sf or 0
             value = decode_bytes(point, replies[field.request][field.begin : field.end], power)  # type: ignore[arg-type]
             values[field.name] = None if isinstance(value, str) else value
+        for name, parts in self.sums:
+            told = [value for part in parts if (value := values.get(part)) is not None]
+            values[name] = sum(told) if told else None
         return values
 
     def words(self, replies: Sequence[bytes]) -> dict[str, bytes]:
@@ -118,10 +124,13 @@ class PointMap:
         What the device speaks.
     chain
         SunSpec models that it shows; empty for fixed addresses.
+    labels
+        What it calls repetitions within them.
     """
 
-    def __init__(self, profile: Profile, chain: Chain) -> None:
+    def __init__(self, profile: Profile, chain: Chain, labels: Labels = ()) -> None:
         self.profile = profile
+        self._labels = labels
         self._spans = _spans_of(chain, profile.nth)
         self._blocks = Blocks(profile.modbus.max_registers, profile.modbus.max_gap)
         self._plans: dict[tuple[tuple[str, ...], bool, Blocks], Plan] = {}
@@ -131,8 +140,15 @@ class PointMap:
         """All points that the profile uses and the device has."""
         found: dict[str, Place] = {}
         for name in self._used():
-            self._find(name, found)
+            for each in self._parts(name):
+                self._find(each, found)
         return found
+
+    def tells(self, quantity: str) -> bool:
+        """Whether the device has a point that tells a quantity."""
+        sums = self.profile.alternatives(quantity)
+        names = (part for terms in sums for name, _ in terms for part in self._parts(name))
+        return any(name in self.places for name in names)
 
     def plan(self, names: tuple[str, ...], constants: bool = True, blocks: Blocks | None = None) -> Plan:
         """How to read points; those that the device lacks are left out.
@@ -166,14 +182,17 @@ class PointMap:
         if not self.profile.sunspec:
             yield from self.profile.points
             return
-        for quantity in self.profile.quantities:
-            for terms in self.profile.alternatives(quantity):
-                yield from (name for name, _ in terms)
+        yield from self.profile.quantity_points
         yield from (trait.point for trait in (*self.profile.needs, *self.profile.identify))
         yield from IDENTITY
         for recipe in (*self.profile.commands.set, *self.profile.commands.release):
             for batch in recipe.writes:
                 yield from batch
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        """Points that a name stands for: itself, or those with the label that it names."""
+        parts = matching(name, self._labels)
+        return (name,) if parts is None else parts
 
     def _find(self, name: str, found: dict[str, Place]) -> None:
         point, scale = self.profile.point(name), None
@@ -191,9 +210,11 @@ class PointMap:
         found[name] = Place(base + point.at, point, scale)
 
     def _plan(self, names: tuple[str, ...], constants: bool, blocks: Blocks) -> Plan:
+        parts = {name: self._parts(name) for name in names}
         wanted = {
             name: self.places[name]
-            for name in names
+            for each in parts.values()
+            for name in each
             if name in self.places and self.places[name].point.readable
         }
         scales = {
@@ -211,6 +232,7 @@ class PointMap:
             ),
             tuple(_field(name, place, requests, self._function(place)) for name, place in wanted.items()),
             tuple((_field(name, place, requests, _HOLDING), header) for name, place, header in headers),
+            tuple((name, each) for name, each in parts.items() if each and each != (name,)),
         )
 
     def _headers(self, names: Iterable[str]) -> list[tuple[str, Place, bytes]]:
@@ -249,21 +271,16 @@ class PointMap:
 
 
 @lru_cache(maxsize=1000)
-def point_map(profile: str, folder: Path | None, chain: Chain) -> PointMap:
-    """Map of a profile, by its name, for devices with this chain; raises `MapError`."""
-    return PointMap(load_profile(profile, folder), chain)
-
-
-def meters_in(chain: Chain) -> Chain:
-    """Meters of a chain, of whatever model, in their order."""
-    return tuple((model_id, span) for model_id, span in chain if model_id in _METERS)
+def point_map(profile: str, folder: Path | None, chain: Chain, labels: Labels = ()) -> PointMap:
+    """Map of a profile, by its name, for devices with this chain and labels; raises `MapError`."""
+    return PointMap(load_profile(profile, folder), chain, labels)
 
 
 def _spans_of(chain: Chain, nth: int) -> dict[int, Span]:
     """Place of each model: the first of its kind, of meters the ``nth`` of all in the chain."""
-    meters = meters_in(chain)[nth - 1 : nth]
-    others = [(model_id, span) for model_id, span in chain if model_id not in _METERS]
-    return dict(reversed([*others, *meters]))
+    meters = meters_in(chain)
+    others = [(model_id, span) for model_id, span in chain if (model_id, span) not in meters]
+    return dict(reversed([*others, *meters[nth - 1 : nth]]))
 
 
 def _field(name: str, place: Place, requests: Sequence[Request], function: int) -> Field:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from devices.registers.labels import prototype
 from devices.registers.schema import QUANTITIES, Profile, Sum, conversion
 
 
@@ -53,9 +54,18 @@ def point_names(terms: Iterable[Term]) -> tuple[str, ...]:
 
 
 def first_values(terms: Iterable[Term], read: Mapping[str, float | None]) -> list[tuple[Term, float]]:
-    """For each quantity the first term that tells a value, and that value in the quantity's unit."""
-    found: dict[str, tuple[Term, float]] = {}
+    """For each quantity the first term that tells a value, and that value in the quantity's unit.
+
+    Where a device labels what a quantity is, nothing else stands in for it, though it is not told now: the
+    output of a hybrid inverter is not the power of its battery.
+    """
+    found: dict[str, tuple[Term, float] | None] = {}
     for term in terms:
-        if term.quantity not in found and (value := term.value(read)) is not None:
+        if term.quantity in found:
+            continue
+        value = term.value(read)
+        if value is not None:
             found[term.quantity] = term, value
-    return list(found.values())
+        elif any(name in read and prototype(name) != name for name in term.names):
+            found[term.quantity] = None
+    return [each for each in found.values() if each is not None]

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from devices.kinds import DeviceKind
+from devices.registers.labels import prototype
 from devices.registers.models import sunspec_point
 from devices.registers.points import Point, WordOrder
 from devices.registers.traits import Correction, Trait
@@ -205,7 +206,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Point by name; raises ``KeyError``."""
         if not self.sunspec or name in self.points:
             return self.points[name]
-        point, correction = sunspec_point(name), self.corrections.get(name)
+        point, correction = sunspec_point(prototype(name)), self.corrections.get(name)
         if correction is None:
             return point
         return msgspec.structs.replace(
@@ -222,6 +223,12 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         listed = self.quantities.get(quantity, ())
         texts = (listed,) if isinstance(listed, str) else listed
         return tuple(_sum_of(text) for text in texts)
+
+    @property
+    def quantity_points(self) -> tuple[str, ...]:
+        """Names of all points that its quantities may be read from."""
+        sums = (terms for quantity in self.quantities for terms in self.alternatives(quantity))
+        return tuple(name for terms in sums for name, _ in terms)
 
     def expected(self, name: str, what: float | str) -> float | None:
         """Number that a number or a name of one stands for at a point; ``None`` where it is no such name."""

@@ -41,16 +41,6 @@ class SunSpecPlace(msgspec.Struct, frozen=True):
 _USUAL = SunSpecPlace()
 
 
-class Span(msgspec.Struct, frozen=True):
-    """Place of one model: address of its ID register, and its length without ID and length."""
-
-    address: int
-    length: int
-
-
-Chain = tuple[tuple[int, Span], ...]
-
-
 def flat_layout(profile: Profile) -> Layout:
     """Layout of a device with points at fixed addresses."""
     access, points = profile.modbus, profile.points

@@ -11,9 +11,19 @@ from devices.endpoint import Link, address_of, parse_endpoint, parse_place
 from devices.errors import DeviceTimeout, DeviceUnreachable, EndpointError, UnknownDevice
 from devices.program.probe_command import entry_of
 from tests.integration.plain_modbus import Registers, serial_line, tcp_server
-from tests.integration.sunspec_images import chain, inverter_103, pv_image
-from tests.integration.test_makers_devices import BATTERIES, COMMON, INVERTERS, METERS, NAMED, at, text
-from tests.integration.test_sunspec_field_cases import meter_of
+from tests.integration.sunspec_images import chain, controls_123, inverter_103, pv_image
+from tests.integration.test_makers_devices import (
+    BATTERIES,
+    COMMON,
+    INVERTERS,
+    METERS,
+    NAMED,
+    STORAGE,
+    at,
+    rated_103,
+    text,
+)
+from tests.integration.test_sunspec_field_cases import meter_of, modules_160
 
 HUAWEI = text(30000, 15, "SUN2000-5KTL-L1")
 MARKS = {
@@ -58,6 +68,14 @@ async def test_a_makers_device_is_recognised(name):
 async def test_a_hybrid_is_both_of_its_devices():
     found = await found_at(Registers({1: IMAGES["fronius-battery"]}))
     assert sorted(each.endpoint.profile for each in found) == ["fronius-battery", "fronius-hybrid-pv"]
+
+
+async def test_a_hybrid_of_any_maker_is_both_of_its_devices():
+    labels = ("MPPT 1", "MPPT 2", "StCha 3", "StDisCha 4")
+    inputs = modules_160(1500, 1000, 0, 600, labels=labels)
+    cells = chain(COMMON, *rated_103(3100), inputs, STORAGE, controls_123())
+    found = {each.endpoint.profile: each.reads["p_kw"] for each in await found_at(Registers({1: cells}))}
+    assert found == {"sunspec-hybrid-pv": 2.5, "sunspec-battery": 0.6}
 
 
 async def test_registers_of_a_makers_own_are_found_beside_sunspec():

@@ -44,12 +44,15 @@ def float_meter_of(model_id, power_w):
     return model(model_id, 124, {28: high, 29: low, **energy}, blank=0)
 
 
-def modules_160(*powers_w):
+def modules_160(*powers_w, labels=()):
     """Inputs of an inverter: PV strings and, of a hybrid, what goes into its battery and out of it."""
+    labels = dict(enumerate(labels, start=1))
     words = [160, 8 + 20 * len(powers_w), 0, 0, 0, 0, 0, 0, len(powers_w), 0]
     for number, power_w in enumerate(powers_w, start=1):
         module = [NONE] * 20
         module[0], module[11] = number, power_w
+        label = labels.get(number, "").encode().ljust(16, b"\0")
+        module[1:9] = struct.unpack(">8H", label)
         words += module
     return words
 
@@ -234,3 +237,54 @@ async def test_a_device_that_was_asleep_tells_all_at_the_first_poll_after_dawn()
         assert (await gateway.command("home", [DeviceSetPoint(device="pv", power_kw=2.0)], 900.0)).ok
         await gateway.close()
     assert device.at(123, 5) == 4000
+
+
+HYBRID = ("MPPT 1", "MPPT 2", "StCha 3", "StDisCha 4")
+
+
+@pytest.mark.parametrize(
+    ("powers_w", "battery_kw", "pv_kw"),
+    [
+        ((3000, 500, 1200, 0), -1.2, 3.5),
+        ((100, 0, 0, 800), 0.8, 0.1),
+        # Nothing is told of the battery now, and the inverter's output is none of its power.
+        ((0, 0, NONE, NONE), None, 0.0),
+    ],
+)
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0)])
+async def test_inputs_of_a_hybrid_are_told_by_their_labels(powers_w, battery_kw, pv_kw, order):
+    storage = model(124, 24, {2: 5000, 8: 5000, 18: 0, 22: -2, 25: -2})
+    modules = modules_160(*(powers_w[k] for k in order), labels=[HYBRID[k] for k in order])
+    cells = chain(common(), inverter_103(2300), nameplate_120(4, 5000), modules, storage)
+    async with tcp_server(Registers({1: cells, 9: {}})) as port:
+        home = LiveProsumer(
+            id="home",
+            meter=tcp("127.0.0.1", port, 9, "sdm630"),
+            pv=tcp("127.0.0.1", port, 1, "sunspec-hybrid-pv"),
+            battery=tcp("127.0.0.1", port, 1, "sunspec-battery"),
+        )
+        gateway = Gateway([home], timeout_s=0.5)
+        for _ in range(2):
+            (reading,) = await gateway.poll()
+            found = {state.device: state.p_kw for state in reading.devices}
+            assert found == {"pv": pv_kw, "battery": battery_kw}
+        await gateway.close()
+
+
+async def test_inputs_without_storage_leave_a_battery_inverter_its_output():
+    cells = chain(
+        common(),
+        inverter_103(2300),
+        modules_160(1500, 800, labels=HYBRID[:2]),
+        model(124, 24, {8: 5000, 22: -2}),
+    )
+    async with tcp_server(Registers({1: cells, 9: {}})) as port:
+        home = LiveProsumer(
+            id="home",
+            meter=tcp("127.0.0.1", port, 9, "sdm630"),
+            battery=tcp("127.0.0.1", port, 1, "sunspec-battery"),
+        )
+        gateway = Gateway([home], timeout_s=0.5)
+        (reading,) = await gateway.poll()
+        await gateway.close()
+    assert reading.devices[0].p_kw == pytest.approx(2.3)

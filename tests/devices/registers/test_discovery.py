@@ -11,8 +11,9 @@ from devices.errors import (
     MalformedReply,
     NotSunSpec,
 )
+from devices.registers.chain import Span
 from devices.registers.discovery import Chains, Search, discover
-from devices.registers.sunspec import BASES, END, MARKER, Span
+from devices.registers.sunspec import BASES, END, MARKER
 
 
 def words_of(*models, end=(END, 0)):
