@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from broker.messages.columns import Column
 from broker.messages.declaration import message
-from broker.messages.fields import Count, NetKvar, NetKw, Seconds, Values
+from broker.messages.fields import Count, NetKvar, NetKw, RowKind, Seconds, Values
 from broker.messages.header import Message
 
 
@@ -52,7 +52,7 @@ class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
     balance: Annotated[list[float], Values("any", "lams")]
     offset_kw: NetKw
     name: Annotated[list[str], Values(size="row")]
-    row_kind: Annotated[list[Literal["voltage", "congestion"]], Values(size="row")]
+    row_kind: Annotated[list[RowKind], Values(size="row")]
     matrix: Annotated[Column, Values("any", "row*lams")]
     base: Annotated[Column, Values("dual", "row")]
     lower: Annotated[Column, Values("dual", "row", infinite=True)]
@@ -80,6 +80,26 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     model: NetworkModel | None
     seconds: Seconds
     unwatched: Count = 0
+
+
+class FeederRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a metered state can be rebuilt from, beside the feeder's file.
+
+    ``position`` tells where each ``device`` stands: ``regulator.NAME`` its tap, ``capacitor.NAME`` its steps
+    (1 for on), ``switch.NAME`` ``open`` or ``closed``. ``changes`` are the OpenDSS commands that changed the
+    circuit so far. A connection ``at`` is a bus with one or two of its nodes, such as ``47.1``, to ground, or
+    ``76.1-2``; ``lam`` is the number of its LAM, from 1, and 0 outside the market.
+    """
+
+    device: Annotated[list[str], Values(size="device")]
+    position: Annotated[list[str], Values(size="device")]
+    changes: list[str]
+    at: Annotated[list[str], Values(size="connection")]
+    lam: Annotated[list[int], Values("count", "connection")]
+    cleared_kw: Annotated[Column, Values("net_kw", "connection")]
+    cleared_kvar: Annotated[Column, Values("net_kvar", "connection")]
+    metered_kw: Annotated[Column, Values("net_kw", "connection")]
+    metered_kvar: Annotated[Column, Values("net_kvar", "connection")]
 
 
 @message("feeder/state", sender="feeder", receivers=("WAM", "device host", "recorder"), size="batch")
@@ -110,6 +130,7 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     node_h: float = 0.0
     events: list[str] = []
     unserved: list[str] = []
+    record: FeederRecord | None = None
 
     def check(self, sizes: Mapping[str, int]) -> None:
         """Raise ``ValueError`` where a solved state does not tell all voltages and loadings."""

@@ -74,3 +74,5 @@ Price = Annotated[float, Values("price")]
 Pu = Annotated[float, Values("pu")]
 Seconds = Annotated[float, Values("s")]
 Count = Annotated[int, Values("count")]
+RowKind = Literal["voltage", "congestion"]
+"""What a row of a linear model limits."""

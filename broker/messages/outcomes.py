@@ -8,7 +8,7 @@ import msgspec
 
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Kw, NetKw, Price, Seconds, Values
+from broker.messages.fields import Count, Kw, NetKw, Price, RowKind, Seconds, Values
 from broker.messages.header import Message
 
 
@@ -42,8 +42,10 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
 
     ``inverter_kvar`` are the reactive set-points of the LAMs' inverters, + absorbs, with their values
     ``inverter_price`` [$/kvarh]; both empty where the market sets none. ``unserved`` are indices of LAMs
-    without source. ``relaxed_by`` tells by how much the limits ``relaxed_name``, which no trade can keep,
-    gave way: upper +, lower -, in row units; the feeder head's own is named ``head`` and in kW.
+    without source. ``row_*`` tell the limits that bind: the limit itself, the value there and its price
+    ``row_dual``, positive at an upper limit. ``relaxed_by`` tells by how much the limits ``relaxed_name``,
+    which no trade can keep, gave way: upper +, lower -, in row units; the feeder head's own is named ``head``
+    and in kW.
     """
 
     status: Literal["confirmed", "unconfirmed", "held"]
@@ -69,6 +71,9 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     inverter_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
     inverter_price: Annotated[list[float], Values("price", "lams", empty=True)] = []
     unserved: Annotated[list[int], Values(of="lam")] = []
+    row_kind: Annotated[list[RowKind], Values(size="binding", empty=True)] = []
+    row_limit: Annotated[list[float], Values("dual", "binding", empty=True)] = []
+    row_value: Annotated[list[float], Values("dual", "binding", empty=True)] = []
     relaxed_name: Annotated[list[str], Values(size="relaxed")] = []
     relaxed_by: Annotated[list[float], Values("dual", "relaxed")] = []
 

@@ -103,8 +103,11 @@ class FeederLayout:
         Counts and other facts for the report.
     notes
         What the feeder's description has and the loop does not honour, a sentence each.
-    capacitors, generators
-        Names of its capacitors, and of its generators, PV systems and storage with their class.
+    capacitors, generators, switches
+        Names of its capacitors, of its generators, PV systems and storage with their class, and of its
+        switches.
+    across_kv
+        Base voltages between the ends of what ``nodes`` names ``(n,)`` [kV].
     """
 
     name: str
@@ -127,6 +130,8 @@ class FeederLayout:
     notes: tuple[str, ...] = ()
     capacitors: tuple[str, ...] = ()
     generators: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
+    across_kv: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from cosim.feeder.circuit import Floats
 from cosim.feeder.controls import ControlRun
 from cosim.feeder.linear import Limits
 from cosim.feeder.network_rows import NetworkRows
+from cosim.feeder.record import StateRecord
 from cosim.feeder.settings import Event
 from cosim.feeder.violation_hours import ViolationHours
 
@@ -119,6 +120,8 @@ class Physics:
         Limits that are broken in the state in which the interval ends.
     flags
         What went wrong, in words.
+    record
+        What the state in which the interval ends can be rebuilt from.
     """
 
     run: ControlRun
@@ -126,6 +129,7 @@ class Physics:
     violations: tuple[str, ...]
     flags: tuple[str, ...]
     violation_hours: ViolationHours
+    record: StateRecord
 
     def mean(self, name: Literal["source_kw", "source_kvar", "losses_kw"]) -> float:
         """Mean of a power over the interval."""

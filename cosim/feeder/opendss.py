@@ -30,6 +30,7 @@ from cosim.feeder.powerflow.layout import layout_of
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
 from cosim.feeder.powerflow.survey import bus_coordinates, spot_loads
+from cosim.feeder.record import Connections, connections
 
 
 class Feeder:
@@ -57,6 +58,8 @@ class Feeder:
     ----------
     layout
         The unchanging facts: names, bases, ratings, map.
+    commands
+        OpenDSS commands that made of the file what it is now.
 
     Raises
     ------
@@ -86,7 +89,7 @@ class Feeder:
         opened = opened or open_circuit(master)
         dss = self._dss = opened.dss
         if changes:
-            buses = rewire(dss, changes)
+            buses, changes = rewire(dss, changes)
             loaded = {load.bus for load in spot_loads(dss)} if dss.Loads.Count() else set()
             if not buses & loaded:
                 raise NothingFed("no source feeds any load")
@@ -95,6 +98,7 @@ class Feeder:
         circuit = self._circuit = attach_lams(dss, sites, opened.notes, before._circuit if before else None)
         # What an event feeds that was cut off at the start joins no market.
         self._sites = circuit.sites if self._sites is None else self._sites
+        self.commands = (*changes, *circuit.left_out)
         spot_kw = circuit.attachment.spot_kw
         spot_kvar = spot_kw * circuit.attachment.tan_phi
         self._at = controls.positions(dss)
@@ -119,17 +123,12 @@ class Feeder:
 
     @translated(PowerFlowError, "power flow")
     def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
-        """AC power flow with every regulator held.
+        """Converged AC power flow with every regulator held.
 
         Parameters
         ----------
         net_kw, net_kvar
             What each LAM draws from the feeder, shape ``(M,)`` [kW, kvar].
-
-        Returns
-        -------
-        AcState
-            The converged state.
 
         Raises
         ------
@@ -180,11 +179,6 @@ class Feeder:
             The point, shape ``(M,)`` [kW, kvar].
         step_kw
             Step to either side [kW, kvar].
-
-        Returns
-        -------
-        Linearisation
-            State and derivatives per kW and per kvar of each LAM.
 
         Raises
         ------
@@ -254,6 +248,10 @@ class Feeder:
     def fault_current_a(self, line: str, changes: Sequence[str] = ()) -> float:
         """As `cosim.feeder.powerflow.fault.fault_current_a`, on this feeder as some changes leave it."""
         return fault_current_a(open_circuit(self._master).dss, line, changes)
+
+    def connections(self, net_kw: Floats, net_kvar: Floats) -> Connections:
+        """Where and what the loads draw at net powers of the LAMs ``(M,)`` [kW, kvar]."""
+        return connections(self._circuit, net_kw, net_kvar)
 
     def positions(self) -> Positions:
         """Where regulators and switched capacitors stand."""

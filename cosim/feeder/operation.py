@@ -115,8 +115,16 @@ class Operation:
             unwatched=unwatched,
         )
 
-    def meter(self, feeder: Feeder, net_kw: Floats, net_kvar: Floats) -> Physics:
+    def meter(
+        self,
+        feeder: Feeder,
+        net_kw: Floats,
+        net_kvar: Floats,
+        cleared: tuple[Floats, Floats] | None = None,
+    ) -> Physics:
         """Let an interval pass at metered power ``(M,)`` [kW, kvar]; controls act and stay.
+
+        ``cleared`` are the powers that the market cleared, for the record; without them it holds the metered.
 
         Raises
         ------
@@ -140,6 +148,7 @@ class Operation:
             violations=tuple(map(str, judged.violations)),
             flags=tuple(_hunting(run)),
             violation_hours=violation_hours(run, self.rules.limits, now.layout.branch_base_kv),
+            record=now.record((net_kw, run.last.net_kvar), cleared or (net_kw, net_kvar)),
         )
 
     def _under_events(self, feeder: Feeder) -> FeederUnderEvents:

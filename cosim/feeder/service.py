@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from broker.messages import (
     FeederState,
     MeteredBatch,
     NetworkModel,
-    ReactiveModel,
     Step,
     Telemetry,
     WamOutcome,
@@ -32,6 +31,7 @@ from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.operation import Operation
 from cosim.feeder.thread import FeederOwner
+from cosim.feeder.wire import model_message, physics_fields
 
 Floats = npt.NDArray[np.float64]
 
@@ -91,6 +91,7 @@ class FeederService:
         self._happened: list[str] = []
         self._unserved: list[str] = []
         self._set_kvar = np.zeros(len(roster.lams))
+        self._cleared_kw, self._load_kvar = np.zeros((2, len(roster.lams)))
         node.on(topics.wam_outcome, self._take_outcome)
         node.on(topics.feeder_request, self._answer)
         metered = topics.telemetry("meter", "+")
@@ -115,6 +116,7 @@ class FeederService:
         began = time.perf_counter()
         await self._open(request.tick)
         net_kw = np.array(request.net_kw)
+        self._load_kvar = np.array(request.reactive_kvar)
         proposal = Proposal(
             tick=request.tick,
             round=request.round,
@@ -167,7 +169,12 @@ class FeederService:
         lam_kvar = np.bincount(self.roster.lam, reactive_kvarh, minlength=lams) / dt_h
         physics: Physics | None = None
         try:
-            physics = await self.owner.perform(self.operation.meter, lam_kw, lam_kvar + self._set_kvar)
+            physics = await self.owner.perform(
+                self.operation.meter,
+                lam_kw,
+                lam_kvar + self._set_kvar,
+                (self._cleared_kw, self._load_kvar + self._set_kvar),
+            )
         except PowerFlowError as error:
             self.node.flag(f"no power flow of the metered state: {error}")
         if physics is not None:
@@ -205,34 +212,13 @@ class FeederService:
             estimated=estimated,
             events=self._happened,
             unserved=self._unserved,
-            **(self._physics(physics) if physics is not None else _NO_PHYSICS),
+            **physics_fields(physics, self.rules.limits, self.owner.layout),
         )
-
-    def _physics(self, physics: Physics) -> dict[str, Any]:
-        """Fields of the state that a power flow gives."""
-        last, exposed = physics.run.last, physics.violation_hours
-        v_pu = np.nan_to_num(last.v_pu)
-        nodes = self.owner.layout.lam_nodes
-        return {
-            "solved": True,
-            "v_pu": columns.pack(v_pu),
-            "loading": columns.pack(self.rules.limits.loading(last.current_a)),
-            "lam_v_pu": columns.pack(np.array([v_pu[list(mine)].mean() for mine in nodes])),
-            "source_kw": physics.mean("source_kw"),
-            "source_kvar": physics.mean("source_kvar"),
-            "losses_kw": physics.mean("losses_kw"),
-            "tap_changes": physics.run.count("regulator"),
-            "capacitor_switchings": physics.run.count("capacitor"),
-            "violations": list(physics.violations),
-            "under_pu_h": exposed.under_pu_h,
-            "over_pu_h": exposed.over_pu_h,
-            "overload_kva_h": exposed.overload_kva_h,
-            "node_h": exposed.node_h,
-        }
 
     def _take_outcome(self, outcome: WamOutcome) -> None:
         """Set-points of the inverters without hardware, which nobody else acts for."""
         lams = len(self.roster.lams)
+        self._cleared_kw = np.array(outcome.net_kw)
         if outcome.inverter_kvar and self.rules.reactive == "market":
             set_kvar = np.array(outcome.inverter_kvar)
             most_kvar = self.rules.limit_kvar + _ROUNDING_KVAR
@@ -249,41 +235,3 @@ class FeederService:
 
 
 _ROUNDING_KVAR = 1e-6
-
-_NO_PHYSICS: dict[str, Any] = {
-    "solved": False,
-    "v_pu": b"",
-    "loading": b"",
-    "lam_v_pu": b"",
-    "source_kw": None,
-    "source_kvar": None,
-    "losses_kw": None,
-    "tap_changes": 0,
-    "violations": [],
-}
-
-
-def model_message(model: Model, unserved: list[int]) -> NetworkModel:
-    """A linear model as a message; columns of reactive set-points apart, where there are any."""
-    lams = len(model.balance) - len(model.limit_kvar)
-    rows = model.rows
-    reactive = None
-    if len(model.limit_kvar):
-        reactive = ReactiveModel(
-            limit_kvar=columns.column_list(model.limit_kvar),
-            present_kvar=columns.column_list(model.present_kvar),
-            balance=columns.column_list(model.balance[lams:]),
-            matrix=columns.pack(rows.matrix[:, lams:]),
-        )
-    return NetworkModel(
-        balance=columns.column_list(model.balance[:lams]),
-        offset_kw=model.offset_kw,
-        name=list(rows.name),
-        row_kind=list(rows.kind),
-        matrix=columns.pack(rows.matrix[:, :lams]),
-        base=columns.pack(rows.base),
-        lower=columns.pack_open(rows.lower),
-        upper=columns.pack_open(rows.upper),
-        reactive=reactive,
-        unserved=unserved,
-    )

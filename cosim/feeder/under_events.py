@@ -15,6 +15,7 @@ from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.derivatives import Nothing, Spread
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.opendss import Feeder
+from cosim.feeder.record import Connections, StateRecord
 from cosim.feeder.settings import Event
 
 
@@ -80,8 +81,7 @@ class FeederUnderEvents:
 
     def _fault_in_words(self, event: Event) -> str:
         line = event.element.lower()
-        changes = [text for each in self._changes.values() for text in each]
-        return f"a fault on line {line} draws {self._base.fault_current_a(line, changes):,.0f} A"
+        return f"a fault on line {line} draws {self._base.fault_current_a(line, self._commands()):,.0f} A"
 
     def _service_in_words(self, before: Floats) -> str:
         again = [
@@ -163,6 +163,35 @@ class FeederUnderEvents:
         if self._now is None:
             return ControlRun(window_s, ((0.0, solve()),))
         return self._now.act(solve, window_s)
+
+    def record(self, metered: tuple[Floats, Floats], cleared: tuple[Floats, Floats]) -> StateRecord:
+        """What the present state can be rebuilt from, at metered and cleared powers ``(M,)`` [kW, kvar]."""
+        if self._now is None:
+            nothing = Connections((), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.complex128))
+            return StateRecord({}, tuple(self._commands()), nothing, nothing.kva)
+        drawn = self._now.connections(*self._inside(*metered))
+        return StateRecord(
+            positions=self._positions(),
+            changes=self._now.commands,
+            metered=replace(drawn, lam=np.where(drawn.lam >= 0, self._lams[drawn.lam], -1)),
+            cleared_kva=self._now.connections(*self._inside(*cleared)).kva,
+        )
+
+    def _commands(self) -> list[str]:
+        return [text for each in self._changes.values() for text in each]
+
+    def _positions(self) -> dict[str, str]:
+        """Taps, steps and switches by device."""
+        where = self.positions()
+        found = {f"regulator.{name}": str(tap) for name, tap in where.taps.items()}
+        for name, states in where.capacitors.items():
+            found[f"capacitor.{name}"] = " ".join(map(str, states))
+        for name in self.layout.switches:
+            closing = self._base.closing(name)
+            commands = self._changes.get(f"line.{name}", None if closing else ())
+            is_open = commands is None or any("enabled=no" in text for text in commands)
+            found[f"switch.{name}"] = "open" if is_open else "closed"
+        return found
 
     def positions(self) -> Positions:
         """`Feeder.positions`."""

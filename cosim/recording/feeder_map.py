@@ -13,4 +13,5 @@ def feeder_map(world: World) -> FeederMap:
         buses=dict(layout.coordinates),
         segments=[(segment.from_bus, segment.to_bus) for segment in layout.segments],
         lams=list(layout.lam_bus),
+        base_kv=dict(zip(layout.nodes, layout.across_kv.tolist(), strict=True)),
     )

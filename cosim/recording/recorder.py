@@ -20,6 +20,12 @@ from cosim.recording.counters import Counters
 from cosim.recording.fault_tracker import FaultTracker
 from cosim.recording.interval import read_interval
 from cosim.recording.interval_messages import IntervalCollector, IntervalMessages
+from cosim.recording.network_rows import (
+    connection_columns,
+    current_columns,
+    limit_columns,
+    position_columns,
+)
 from cosim.recording.payments import book_payments, uplift_error
 from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
 from cosim.recording.run_counts import RunCounts
@@ -98,10 +104,16 @@ class Recorder:
             self.faults.note(tick, messages, interval)
 
     def _write_details(self, messages: IntervalMessages) -> None:
-        """Write the rows of nodes and devices."""
+        """Write the rows of the feeder and of devices."""
         state, world = messages.state, self.world
         if state is not None and state.solved:
             self.writer.append("nodes", node_columns(world, messages.tick, state))
+            self.writer.append("currents", current_columns(world, state))
+            if state.record is not None:
+                self.writer.append("positions", position_columns(messages.tick, state.record))
+                self.writer.append("connections", connection_columns(world, messages.tick, state.record))
+        if messages.outcome is not None and messages.outcome.row_kind:
+            self.writer.append("limits", limit_columns(messages.outcome))
         if world.has_live:
             self.writer.append("devices", device_columns(messages.tick, messages))
 

@@ -7,32 +7,10 @@ run, written when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
-
-Source = Literal["outcome", "booking", "audit", "certificate", "state", "telemetry"]
-
-
-class Column(NamedTuple):
-    """One column; ``unit`` is empty where a value has none.
-
-    ``source`` names what holds the value under the column's own name; such a column needs no other line
-    of code. The others are computed in ``cosim.recording.rows``.
-    """
-
-    name: str
-    type: Literal["integer", "number", "flag", "text", "time"]
-    unit: str
-    meaning: str
-    source: Source | None = None
-
-
-def copied(table: Sequence[Column], source: Source, holder: object) -> dict[str, Any]:
-    """Values of the columns that come from a source, from what holds them."""
-    return {column.name: getattr(holder, column.name) for column in table if column.source == source}
-
-
-_TICK = Column("tick", "integer", "", "number of the interval, from 0")
+from cosim.results.column import TICK as _TICK
+from cosim.results.column import Column
+from cosim.results.column import copied as copied
+from cosim.results.feeder_columns import CONNECTIONS, CURRENTS, LIMITS, NODES, POSITIONS
 
 INTERVALS = (
     _TICK,
@@ -217,12 +195,6 @@ DLMP_PARTS = tuple(column.name for column in LAMS if column.source == "outcome")
 ADDED_PARTS = DLMP_PARTS[1:]
 """Parts of a DLMP that come on top of the price at the feeder head."""
 
-NODES = (
-    _TICK,
-    Column("node", "text", "", "bus and phase, like 47.1"),
-    Column("v_pu", "number", "pu", "voltage of the AC solution of what was metered"),
-)
-
 DEVICES = (
     _TICK,
     Column("prosumer", "text", "", "name of the live prosumer"),
@@ -276,6 +248,10 @@ TABLES = {
     "intervals": INTERVALS,
     "lams": LAMS,
     "nodes": NODES,
+    "limits": LIMITS,
+    "currents": CURRENTS,
+    "positions": POSITIONS,
+    "connections": CONNECTIONS,
     "devices": DEVICES,
     "prosumers": PROSUMERS,
     "faults": FAULTS,

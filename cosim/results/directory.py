@@ -33,11 +33,15 @@ FILES = (
 
 
 class FeederMap(msgspec.Struct, frozen=True, kw_only=True):
-    """Drawing of a feeder: where the buses are [any length unit], what connects them, which carry a LAM."""
+    """Drawing of a feeder: where the buses are [any length unit], what connects them, which carry a LAM.
+
+    ``base_kv`` is the base of each voltage in the table of nodes, between its ends [kV].
+    """
 
     buses: dict[str, tuple[float, float]]
     segments: list[tuple[str, str]]
     lams: list[str]
+    base_kv: dict[str, float] = {}
 
 
 def replaceable_files(path: Path, *, force: bool, is_own: bool = False) -> list[Path]:

@@ -68,6 +68,26 @@ class Run:
         return frame(self.path, "nodes")
 
     @cached_property
+    def limits(self) -> pd.DataFrame:
+        """One row per interval and limit that binds in the clearing."""
+        return frame(self.path, "limits")
+
+    @cached_property
+    def currents(self) -> pd.DataFrame:
+        """One row per interval and conductor above half of its rating."""
+        return frame(self.path, "currents")
+
+    @cached_property
+    def positions(self) -> pd.DataFrame:
+        """One row per interval and regulator, capacitor, switch or change of the circuit."""
+        return frame(self.path, "positions")
+
+    @cached_property
+    def connections(self) -> pd.DataFrame:
+        """One row per interval and connection of loads: power by LAM and phase."""
+        return frame(self.path, "connections")
+
+    @cached_property
     def devices(self) -> pd.DataFrame:
         """One row per interval, live prosumer and phase."""
         return frame(self.path, "devices")

@@ -236,6 +236,40 @@ def run(
     click.echo(f"results: {out}")
 
 
+@feeder.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--tolerance", default=1e-6, show_default=True, callback=_finite, help="Largest difference allowed [pu]."
+)
+def audit(directory: Path, tolerance: float) -> None:
+    """Solve every interval of a run again, in a fresh OpenDSS, from the tables of its DIRECTORY.
+
+    Exit status: 0 where all voltages are as recorded, 1 where one is not.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from cosim.results.reader import load
+    from cosim.study.audit import differences
+
+    run = load(directory)
+    found = list(track(differences(run), "intervals", console=Console(stderr=True), transient=True))
+    worst = max(found, key=lambda each: each.pu, default=None)
+    lines = {
+        "solved again": f"{len(found):,} of {len(run.intervals):,} intervals",
+        "voltages": f"{sum(each.nodes for each in found):,}",
+    }
+    if worst is not None:
+        lines["largest difference"] = f"{worst.pu:.1e} pu at {worst.node} in interval {worst.tick}"
+    click.echo(figures(f"{directory}", lines))
+    if worst is not None and worst.pu > tolerance:
+        say(
+            f"the recorded voltages are not those of the recorded powers, by more than {tolerance:g} pu",
+            "red",
+        )
+        raise SystemExit(1)
+
+
 def _open(master: Path | None, lams: Path | None, opened: OpenCircuit | None = None) -> Feeder:
     from cosim.feeder_setup.lam_table import open_feeder
 

@@ -86,6 +86,10 @@ class Attachment:
         kva = np.asarray(self.load_kw(net_kw) + 1j * self.load_kvar(net_kvar), dtype=np.complex128)
         return kva[self.winding_load] * (1e3 * self.winding_part).astype(np.complex128)
 
+    def winding_lam(self) -> Ints:
+        """LAM of each winding ``(L,)``, -1 for none."""
+        return self.lam[self.winding_load]
+
     def winding_va_per_kw(self) -> sparse.csc_array:
         """Change of the windings' powers per kW of each LAM ``(L, M)`` [VA]."""
         return self._per_unit(self.part_kw)

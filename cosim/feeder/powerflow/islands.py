@@ -12,7 +12,7 @@ from cosim.feeder.powerflow.survey import survey_circuit
 from cosim.feeder.powerflow.topology import CutOff, Fed, Survey, bus_of, fed_nodes, unfed
 
 
-def rewire(dss: OpenDss, changes: Sequence[str]) -> set[str]:
+def rewire(dss: OpenDss, changes: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:
     """Carry out changes of a circuit and take out whatever no source feeds any more.
 
     Parameters
@@ -24,8 +24,8 @@ def rewire(dss: OpenDss, changes: Sequence[str]) -> set[str]:
 
     Returns
     -------
-    set of str
-        Buses that are left.
+    tuple
+        Buses that are left, and all commands: the changes and what took out the rest.
 
     Raises
     ------
@@ -37,18 +37,24 @@ def rewire(dss: OpenDss, changes: Sequence[str]) -> set[str]:
         command(dss, text)
     _solve_somehow(dss)
     survey = survey_circuit(dss)
-    disable_unfed(dss, survey, fed_nodes(survey, read_primitives(dss, survey)))
-    return {bus_of(name) for name in dss.Circuit.AllNodeNames()}
+    taken_out = disable_unfed(dss, survey, fed_nodes(survey, read_primitives(dss, survey)))
+    return {bus_of(name) for name in dss.Circuit.AllNodeNames()}, (*changes, *taken_out)
 
 
-def disable_unfed(dss: OpenDss, survey: Survey, fed: Fed) -> None:
-    """Take out what no source feeds, with the controls and meters there; solved again where there is any."""
+def disable_unfed(dss: OpenDss, survey: Survey, fed: Fed) -> tuple[str, ...]:
+    """Take out what no source feeds, with the controls and meters there; solved again where there is any.
+
+    Returns the commands that did it.
+    """
     dead = [element.name for element in unfed(survey, fed)]
-    if dead:
-        alive = {bus_of(name) for name, is_fed in zip(survey.node_names, fed, strict=True) if is_fed}
-        for name in [*dead, *_controls_beside(dss, survey, alive)]:
-            command(dss, f"edit {name} enabled=no")
-        command(dss, "solve")
+    if not dead:
+        return ()
+    alive = {bus_of(name) for name, is_fed in zip(survey.node_names, fed, strict=True) if is_fed}
+    commands = tuple(f"edit {name} enabled=no" for name in [*dead, *_controls_beside(dss, survey, alive)])
+    for text in commands:
+        command(dss, text)
+    command(dss, "solve")
+    return commands
 
 
 def closing(dss: OpenDss, line: str) -> tuple[str, ...]:

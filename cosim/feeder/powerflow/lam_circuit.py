@@ -41,6 +41,8 @@ class LamCircuit:
         The M LAMs, all loads of the circuit, and which belong to which.
     generation
         The loads in the place of its generators.
+    left_out
+        Commands that took out what no source feeds from the start.
     notes
         What the circuit loses in the loop.
     """
@@ -52,6 +54,7 @@ class LamCircuit:
     loads: tuple[SpotLoad, ...]
     attachment: Attachment
     generation: tuple[HeldGeneration, ...]
+    left_out: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -91,9 +94,10 @@ def attach_lams(
     primitives = read_primitives(dss, survey)
     fed = fed_nodes(survey, primitives)
     cut_off = cut_off_by(survey, primitives, fed)
+    left_out: tuple[str, ...] = ()
     if cut_off:
         _refuse_sites_there(sites or (), cut_off)
-        disable_unfed(dss, survey, fed)
+        left_out = disable_unfed(dss, survey, fed)
         notes += cut_off_notes(cut_off)
         described = tuple(load for load in described if f"load.{load.name}" not in cut_off)
         if not described and not sites:
@@ -123,6 +127,7 @@ def attach_lams(
         loads=loads,
         attachment=attach(sites, loads, own, {held.load for held in generation}),
         generation=generation,
+        left_out=left_out,
         notes=notes + survey.notes,
     )
 

@@ -66,6 +66,8 @@ def layout_of(
         capacitors=tuple(
             element.name.partition(".")[2] for element in survey.elements if element.kind == "capacitor"
         ),
+        switches=tuple(element.name.partition(".")[2] for element in survey.elements if element.is_switch),
+        across_kv=voltages.base_kv,
         generators=tuple(held.name for held in circuit.generation),
         description={
             "feeder": name,

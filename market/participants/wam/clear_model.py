@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from broker.messages import NetworkModel, columns
 from market.errors import Infeasible
@@ -105,19 +106,33 @@ def is_least_violation(relaxed: Mapping[str, float], linear_error_pu: float | No
     return bool(relaxed) and linear_error_pu is not None and linear_error_pu <= LINEAR_TOLERANCE_PU
 
 
-def outcome_fields(clearing: WamClearing, row_name: list[str]) -> dict[str, Any]:
-    """Fields of the outcome message that come from a clearing; of the rows only those that bind."""
+def outcome_fields(clearing: WamClearing, model: NetworkModel | None) -> dict[str, Any]:
+    """Fields of the outcome message that come from a clearing over a model; of its rows those that bind."""
     binding = np.flatnonzero(clearing.row_dual)
+    rows = {"row_name": []} if model is None else _binding_rows(clearing, model, binding)
     return {
         "net_kw": columns.column_list(clearing.net_kw),
         "price": columns.column_list(clearing.price),
         **dlmp_fields(clearing.parts),
         "energy_price": clearing.energy_price,
         "grid_kw": clearing.grid_kw,
-        "row_name": [row_name[row] for row in binding],
         "row_dual": columns.column_list(clearing.row_dual[binding]),
+        **rows,
         "inverter_kvar": columns.column_list(clearing.inverter_kvar),
         "inverter_price": columns.column_list(clearing.inverter_price),
         "relaxed_name": list(clearing.relaxed),
         "relaxed_by": list(clearing.relaxed.values()),
+    }
+
+
+def _binding_rows(clearing: WamClearing, model: NetworkModel, binding: NDArray[np.intp]) -> dict[str, Any]:
+    """Name, kind, limit and value of the rows that bind; the limit is the one that its price is of."""
+    count = len(model.name)
+    lower, upper = columns.unpack_open(model.lower, count), columns.unpack_open(model.upper, count)
+    limit = np.where(clearing.row_dual > 0, upper, lower)
+    return {
+        "row_name": [model.name[row] for row in binding],
+        "row_kind": [model.row_kind[row] for row in binding],
+        "row_limit": columns.column_list(limit[binding]),
+        "row_value": columns.column_list(clearing.row_value[binding]),
     }

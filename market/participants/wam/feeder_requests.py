@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from broker.messages import FeederReply, FeederRequest, NetworkModel, Step, columns
 from broker.node import Node
@@ -31,14 +31,14 @@ class Dispatch:
         Reactive set-points of the LAMs' inverters, ``(M,)`` [kvar]; empty where the market sets none.
     clearing
         ``None`` where the last prices are kept.
-    row_name
-        Names of the rows over which it was cleared.
+    model
+        The linear model over which it was cleared.
     """
 
     net_kw: Floats
     inverter_kvar: Floats
     clearing: WamClearing | None = None
-    row_name: list[str] = field(default_factory=list)
+    model: NetworkModel | None = None
 
 
 class FeederRequests:

@@ -143,7 +143,7 @@ class WamOperator:
             clearing = await self._cleared(step, terms, reply.model, found)
             if clearing is None:
                 break
-            dispatch = Dispatch(clearing.net_kw, clearing.inverter_kvar, clearing, reply.model.name)
+            dispatch = Dispatch(clearing.net_kw, clearing.inverter_kvar, clearing, reply.model)
         return found
 
     async def _judged(
@@ -191,7 +191,7 @@ class WamOperator:
             if not best.reply.confirmed:
                 flags.append(f"unconfirmed: the least violating dispatch, of round {best.reply.round}")
             status = "confirmed" if best.reply.confirmed else "unconfirmed"
-            return status, outcome_fields(clearing, best.dispatch.row_name)
+            return status, outcome_fields(clearing, best.dispatch.model)
         if best is None:
             flags.append("no power flow at all: the last prices are held")
         elif not flags:

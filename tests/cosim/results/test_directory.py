@@ -72,6 +72,8 @@ def test_a_finished_run_loads_back(run_dir, idle_summary):
     run.ledger.close()
     assert sorted(file.name for file in run_dir.iterdir()) == [
         ".sharegrid-run",
+        "connections.parquet",
+        "currents.parquet",
         "devices.parquet",
         "events.jsonl",
         "faults.parquet",
@@ -79,7 +81,9 @@ def test_a_finished_run_loads_back(run_dir, idle_summary):
         "intervals.parquet",
         "lams.parquet",
         "ledger.sqlite",
+        "limits.parquet",
         "nodes.parquet",
+        "positions.parquet",
         "prosumers.parquet",
         "scenario.toml",
         "summary.json",

@@ -12,11 +12,13 @@ from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
+from cosim.recording.feeder_map import feeder_map
 from cosim.results import Run, RunWriter, load
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.run_setup import RunSetup
 from cosim.scenario import load_scenario
+from cosim.scenario.load import resolved_toml
 from cosim.world.build import build_world
 from cosim.world.world import World
 
@@ -57,6 +59,8 @@ async def play_small(
         world = build_world(load_scenario(scenario), owner.layout)
         handle = await stack.enter_async_context(open_broker(broker))
         writer = stack.enter_context(RunWriter(out))
+        writer.scenario(resolved_toml(world.scenario))
+        writer.feeder_map(feeder_map(world))
         accounts = account_names(world.roster.prosumers, world.roster.lams)
         ledger = stack.enter_context(Ledger.create(out / "ledger.sqlite", accounts, "small"))
         setup = RunSetup(world, "small", handle.url, owner)

@@ -1,12 +1,18 @@
 """Short runs in which the feeder matters: limits that bind, reactive power, an outage."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from cosim.results.network import network_figures
+from cosim.results.reader import load
+from cosim.study.audit import differences
+from cosim.study.commands import feeder
 
 ROOT = Path(__file__).parents[3]
 
@@ -137,4 +143,61 @@ def test_who_is_behind_an_outage_is_unserved_and_settled_as_such(played):
     assert run.ledger.sum_micro() == 0
     told = [event["detail"] for event in run.events if event["kind"] == "event"]
     assert told[0].startswith("line l67 is out; no source feeds 19 LAMs")
-    assert told[1] == "line l67 is in service"
+    assert told[1].startswith("line l67 is in service; 19 LAMs are fed again: ")
+
+
+def test_every_interval_can_be_solved_again_from_its_tables_in_a_fresh_opendss(played, small_run):
+    runs = {
+        "default, cut": small_run[0],
+        "stress-day": played("stress-day", stress()),
+        "volt-var": played(
+            "stress-day-volt-var", stress().replace("[feeder]\n", '[feeder]\nreactive = "volt-var"\n')
+        ),
+        "outage": played("outage", OUTAGE + NOON.format(intervals=3, per_lam=1)),
+    }
+    for name, run in runs.items():
+        found = list(differences(run))
+        assert [each.tick for each in found] == run.intervals["tick"].tolist(), name
+        assert max(each.pu for each in found) < 1e-8, name
+        power = run.connections.groupby(["tick", "lam"])[["metered_kw", "cleared_kw"]].sum()
+        told = run.lams.set_index(["tick", "lam"])
+        told = told.loc[told["v_pu"] > 0].sort_index()
+        np.testing.assert_allclose(power["metered_kw"], told["metered_kw"], atol=1e-9)
+        np.testing.assert_allclose(power["cleared_kw"], told["net_kw"], atol=1e-9)
+    outage = runs["outage"]
+    commands = outage.positions[outage.positions["device"] == "command"]
+    assert set(commands["tick"]) == {1}
+    assert commands["position"].iloc[0] == "edit line.l67 enabled=no"
+    switches = outage.positions[outage.positions["device"].isin(["switch.sw1", "switch.sw7"])]
+    assert switches["position"].tolist() == ["closed", "open"] * 3
+
+
+def test_an_audit_finds_powers_that_were_changed(played, tmp_path):
+    run = played("stress-day", stress())
+    copy = shutil.copytree(run.path, tmp_path / "copy")
+    table = pq.read_table(copy / "connections.parquet")
+    metered_kw = table["metered_kw"].to_numpy().copy()
+    metered_kw[3] += 1.0
+    place = table.schema.get_field_index("metered_kw")
+    pq.write_table(table.set_column(place, table.field(place), [metered_kw]), copy / "connections.parquet")
+    assert max(each.pu for each in differences(load(copy))) > 1e-6
+    result = CliRunner().invoke(feeder, ["audit", str(copy)])
+    assert result.exit_code == 1
+    assert "the recorded voltages are not those of the recorded powers" in result.output
+    result = CliRunner().invoke(feeder, ["audit", str(run.path)])
+    assert (result.exit_code, "solved again       │ 2 of 2 intervals" in result.output) == (0, True)
+
+
+def test_every_binding_limit_is_told_with_its_value_and_price(played):
+    run = played("stress-day", stress())
+    limits = run.limits
+    assert limits.groupby("tick").size().tolist() == run.intervals["binding_rows"].tolist()
+    assert set(limits["kind"]) <= {"voltage", "congestion"}
+    np.testing.assert_allclose(limits["value"], limits["limit"], rtol=1e-6)
+    assert (limits["price"] != 0).all()
+    upper = limits["price"] > 0
+    assert limits.loc[upper & (limits["kind"] == "voltage"), "limit"].isin([1.05]).all()
+    currents = run.currents
+    assert (currents["loading"] > 0.5).all()
+    at_their_rating = set(currents.loc[currents["loading"] > 0.99, "branch"])
+    assert {row.split(" ")[0] for row in limits.loc[limits["kind"] == "congestion", "row"]} <= at_their_rating
