@@ -107,6 +107,7 @@ async def _market(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
             roster.live_members,
             world.reactive_ratio,
             metered_reactive=world.scenario.live.emulation.volt_var,
+            worth=world.placement.worth,
         )
         valid_s = world.scenario.live.command_validity_intervals * world.timeline.interval_h * 3600.0
         jobs.append(

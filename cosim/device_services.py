@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
+from cosim.population.live_environment import LiveEnvironment
 from cosim.population.noise import generator
-from cosim.population.portfolios import LiveEnvironment, ProfileCache
+from cosim.population.portfolios import ProfileCache
 from cosim.run_setup import Job, RunningGateway, RunSetup, job_of
 from cosim.world.names import (
     DEVICE_HOST,
@@ -71,6 +72,7 @@ async def _gateway(
         profiles=world.placement.profiles,
     )
     stack.push_async_callback(gateway.close)
+    await gateway.open()
     if world.scenario.live.home_assistant:
         discovery = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
         await stack.enter_async_context(presented(setup.url, discovery, identity=GATEWAY))

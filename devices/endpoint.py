@@ -1,7 +1,7 @@
 """Where a device is and what it speaks: all that the gateway knows of emulated and real ones alike."""
 
 from typing import Literal
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -10,11 +10,11 @@ from devices.limits import FREE, SetPointLimits
 
 _FORMS = (
     "tcp://HOST:PORT/UNIT, rtu+tcp://HOST:PORT/UNIT, rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1, "
-    "mqtt://HOST:PORT/NAME or http://HOST:PORT"
+    "mqtt://HOST:PORT/NAME, http://HOST:PORT or ocpp://HOST:PORT/NAME"
 )
 _DEFAULT_PORT = 502
-Scheme = Literal["tcp", "rtu+tcp", "rtu", "mqtt", "mqtts", "http", "https"]
-_SOURCE_PORTS: dict[str, int] = {"mqtt": 1883, "mqtts": 8883, "http": 80, "https": 443}
+Scheme = Literal["tcp", "rtu+tcp", "rtu", "mqtt", "mqtts", "http", "https", "ocpp"]
+_SOURCE_PORTS: dict[str, int] = {"mqtt": 1883, "mqtts": 8883, "http": 80, "https": 443, "ocpp": 9000}
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Link(msgspec.Struct, frozen=True):
     ----------
     scheme
         ``tcp``; ``rtu+tcp`` for serial frames over TCP, as plain RS-485 converters speak; ``rtu``;
-        ``mqtt`` and ``http``, plain or over TLS.
+        ``mqtt`` and ``http``, plain or over TLS; ``ocpp``, where the gateway itself listens.
     place
         Host, or path of the serial port.
     port
@@ -63,12 +63,16 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One device: the link it is on, its unit id or name there, and the profile of what it speaks."""
+    """One device: the link it is on, its unit id or name there, and the profile of what it speaks.
+
+    ``secret`` is what it has to show where it is the one that connects.
+    """
 
     link: Link
     unit: int
     profile: str
     name: str = ""
+    secret: str = ""
 
     def __str__(self) -> str:
         """Return the place as it stands in messages."""
@@ -90,7 +94,8 @@ def parse_endpoint(text: str, profile: str) -> Endpoint:
     text
         ``tcp://HOST:PORT/UNIT``, ``rtu+tcp://HOST:PORT/UNIT`` or ``rtu:///dev/ttyUSB0/UNIT`` with
         ``?baud=9600&parity=N&stop=1``; the last part of the path is the unit id. ``mqtt://`` and
-        ``http://`` (or ``mqtts``, ``https``) with ``[user:password@]HOST:PORT/NAME``.
+        ``http://`` (or ``mqtts``, ``https``) with ``[user:password@]HOST:PORT/NAME``;
+        ``ocpp://[:password@]HOST:PORT/NAME`` where chargers are to connect to.
     profile
         Name of the device's profile.
 
@@ -157,9 +162,15 @@ def _source(url: SplitResult, profile: str) -> Endpoint:
     # A name stands in topics, where these would match others, and in paths.
     if not url.hostname or port == 0 or url.fragment or set(name) & set("+#?{} "):
         raise ValueError
-    if url.scheme.startswith("mqtt") and not name:
+    if not name and not url.scheme.startswith("http"):
         raise ValueError
-    access = url.netloc.rpartition("@")[0]
+    access, secret = url.netloc.rpartition("@")[0], ""
+    if url.scheme == "ocpp":
+        # Several chargers share a port, each with a password of its own.
+        connector = name.partition("/")[2]
+        if connector and not (connector.isdigit() and int(connector) > 0):
+            raise ValueError
+        access, secret = "", unquote(access.partition(":")[2])
     values = {
         "scheme": url.scheme,
         "place": url.hostname,
@@ -167,7 +178,7 @@ def _source(url: SplitResult, profile: str) -> Endpoint:
         "access": access,
         "options": url.query,
     }
-    return Endpoint(msgspec.convert(values, Link), 0, profile, name)
+    return Endpoint(msgspec.convert(values, Link), 0, profile, name, secret)
 
 
 def _serial(path: str, settings: dict[str, str]) -> Link:
@@ -181,6 +192,21 @@ def _serial(path: str, settings: dict[str, str]) -> Link:
         "stop_bits": int(settings.get("stop", 1)),
     }
     return msgspec.convert(values, Link)
+
+
+class ChargingWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a vehicle wants each time that it is plugged in, where its charger does not tell.
+
+    Attributes
+    ----------
+    energy_kwh
+        Energy [kWh]; ``None`` for as much as it takes.
+    departs_min
+        When it leaves [minutes of the local day]; ``None`` where nobody knows.
+    """
+
+    energy_kwh: float | None = None
+    departs_min: float | None = None
 
 
 class LiveProsumer(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +226,10 @@ class LiveProsumer(msgspec.Struct, frozen=True, kw_only=True):
         Voltage to neutral that counts as 1 pu [V].
     battery_efficiency
         One-way efficiency of the battery, which no register tells.
+    ev, load
+        Charger and flexible load, where it has them, with limits as above.
+    session
+        What a vehicle wants that does not say so itself.
     """
 
     id: str
@@ -211,3 +241,8 @@ class LiveProsumer(msgspec.Struct, frozen=True, kw_only=True):
     real_meter: bool = False
     nominal_v: float = 230.0
     battery_efficiency: float = 1.0
+    ev: Endpoint | None = None
+    load: Endpoint | None = None
+    ev_limits: SetPointLimits = FREE
+    load_limits: SetPointLimits = FREE
+    session: ChargingWish = ChargingWish()

@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from devices.errors import RangeError
-from devices.kinds import DeviceKind
+from devices.kinds import CONSUMERS, DeviceKind
 
 
 class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,12 +120,16 @@ def ramp_start_kw(
 def released_kw(limits: SetPointLimits, device: DeviceKind, rating_kw: float | None) -> float | None:
     """What stands for giving control back: within an envelope a device is not left to itself.
 
-    PV is limited to the most that it may generate, a battery idles; ``None`` without an envelope.
+    PV is limited to the most that it may generate, a charger or load to the most that it may draw, a battery
+    idles; ``None`` without an envelope.
     """
     if not limits.is_bounded:
         return None
     if device == "battery":
         return admissible_kw(limits, 0.0)
+    if device in CONSUMERS:
+        least_kw = max(limits.min_kw, -math.inf if rating_kw is None else min(-rating_kw, limits.max_kw))
+        return None if math.isinf(least_kw) else least_kw
     most_kw = min(limits.max_kw, math.inf if rating_kw is None else max(rating_kw, limits.min_kw))
     return None if math.isinf(most_kw) else most_kw
 

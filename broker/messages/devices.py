@@ -13,7 +13,7 @@ from broker.messages.header import Command, Message
 
 Quality = Literal["good", "suspect", "held", "missing"]
 
-CommandedDevice = Literal["pv", "battery"]
+CommandedDevice = Literal["pv", "battery", "ev", "load"]
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,8 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
 
     ``obeys`` is false where no set-point reaches it: it is only observed, was stopped, or has had its writes
     of the day. ``read_at`` says when it was last read [s since epoch], ``writes`` how often hardware was
-    written to since its day of writes began.
+    written to since its day of writes began. A vehicle at its charger still wants ``needs_kwh`` within
+    ``left_s`` seconds; ``max_kw`` below 0 is what it has to draw now, to get that in time.
     """
 
     device: CommandedDevice
@@ -33,6 +34,8 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     obeys: bool = True
     read_at: float | None = None
     writes: Count | None = None
+    needs_kwh: float | None = None
+    left_s: float | None = None
 
 
 @message(
@@ -67,7 +70,8 @@ class Telemetry(Message, frozen=True, tag="telemetry"):
 class DeviceSetPoint(msgspec.Struct, frozen=True, kw_only=True):
     """Set-point of one device.
 
-    ``pv``: the most it may generate [kW], ``None`` lifts the limit; ``battery``: power [kW], + discharges.
+    ``pv``: the most it may generate [kW], ``None`` lifts the limit; ``battery``: power [kW], + discharges;
+    ``ev``, ``load``: the most that it may draw, as a power of 0 or less [kW].
     """
 
     device: CommandedDevice

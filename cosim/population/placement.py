@@ -13,14 +13,17 @@ import msgspec
 from cosim.population.members import Population
 from cosim.scenario import Scenario, ScenarioError
 from cosim.scenario.hardware import DeviceEntry
-from devices.endpoint import Endpoint, LiveProsumer, parse_endpoint
+from devices.endpoint import ChargingWish, Endpoint, LiveProsumer, parse_endpoint
 from devices.errors import DeviceError
-from devices.kinds import DeviceKind
+from devices.kinds import CONSUMERS, DeviceKind
 from devices.limits import SetPointLimits
 from devices.registers.profiles import load_profile
 from devices.registers.schema import Profile
 from devices.sources.profiles import source_of
 from devices.sources.schema import SourceProfile
+
+# What a connection can carry beside all else, where chargers and loads do not say: 32 A on three phases [kW].
+_LEAST_CHARGER_KW = 22.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,15 @@ class ExternalDevice:
     def is_real(self) -> bool:
         """Whether it lives in real time."""
         return self.entry.clock == "real"
+
+    @property
+    def wish(self) -> ChargingWish:
+        """What a vehicle at a charger wants, where the charger does not tell."""
+        hours, _, minutes = self.entry.departs.partition(":")
+        return ChargingWish(
+            energy_kwh=self.entry.energy_kwh or None,
+            departs_min=60.0 * int(hours) + int(minutes) if minutes else None,
+        )
 
     def limits(self, *, arm: bool) -> SetPointLimits:
         """What no set-point to it may leave; ``arm`` says that the run may command hardware."""
@@ -86,6 +98,22 @@ class DevicePlacement:
             if not any(each.is_real for each in kinds.values())
         }
 
+    @property
+    def worth(self) -> dict[str, dict[str, float]]:
+        """Chargers and loads by prosumer and kind, and what a kWh is worth to each [$/kWh]; 0 for retail."""
+        return {
+            name: {kind: each.entry.worth for kind, each in kinds.items() if kind in CONSUMERS}
+            for name, kinds in self.external.items()
+            if kinds.keys() & CONSUMERS
+        }
+
+    def drawn_kw(self, prosumer: str) -> float:
+        """The most that a prosumer's chargers and loads may draw [kW]."""
+        kinds = self.external.get(prosumer, {})
+        return sum(
+            max(_LEAST_CHARGER_KW, -each.entry.min_kw) for kind, each in kinds.items() if kind in CONSUMERS
+        )
+
     def connect(self, emulated: LiveProsumer, *, arm: bool, observe: bool) -> LiveProsumer:
         """Devices of a prosumer: those that are emulated here, but for the ones outside.
 
@@ -100,6 +128,7 @@ class DevicePlacement:
         """
         kinds = self.external.get(emulated.id, {})
         pv, battery, meter = (kinds.get(kind) for kind in ("pv", "battery", "meter"))
+        ev, load = kinds.get("ev"), kinds.get("load")
         changed = msgspec.structs.replace(
             emulated,
             meter=meter.endpoint if meter else emulated.meter,
@@ -108,6 +137,11 @@ class DevicePlacement:
             pv_limits=pv.limits(arm=arm) if pv else emulated.pv_limits,
             battery=battery.endpoint if battery else emulated.battery,
             battery_limits=battery.limits(arm=arm) if battery else emulated.battery_limits,
+            ev=ev.endpoint if ev else None,
+            ev_limits=ev.limits(arm=arm) if ev else emulated.ev_limits,
+            session=ev.wish if ev else emulated.session,
+            load=load.endpoint if load else None,
+            load_limits=load.limits(arm=arm) if load else emulated.load_limits,
         )
         return msgspec.structs.replace(changed, **_observed(changed)) if observe else changed
 
@@ -150,14 +184,14 @@ def profile_of(entry: DeviceEntry, folder: Path | None) -> Profile | SourceProfi
 
 def _external(entry: DeviceEntry, folder: Path | None) -> ExternalDevice:
     profile = profile_of(entry, folder)
-    obeys = bool(profile.commands.set) if profile.commands else False
+    obeys = profile.obeys if isinstance(profile, SourceProfile) else bool(profile.commands.set)
     unconfirmed = profile.unconfirmed if isinstance(profile, Profile) else ""
     endpoint = parse_endpoint(entry.connect, entry.profile)
     return ExternalDevice(entry, profile.kind, endpoint, obeys, unconfirmed)
 
 
 def _owned(people: Population, k: int) -> set[DeviceKind]:
-    owned: set[DeviceKind] = {"meter"}
+    owned: set[DeviceKind] = {"meter", *CONSUMERS}
     owned |= {"pv"} if people.pv_kwp[k] > 0.0 else set()
     owned |= {"battery"} if people.battery_kwh[k] > 0.0 else set()
     return owned
@@ -203,7 +237,8 @@ def _is_same(one: Endpoint, other: Endpoint) -> bool:
 def _observed(live: LiveProsumer) -> dict[str, SetPointLimits]:
     return {
         name: msgspec.structs.replace(limits, armed=False)
-        for name, limits in (("pv_limits", live.pv_limits), ("battery_limits", live.battery_limits))
+        for name in ("pv_limits", "battery_limits", "ev_limits", "load_limits")
+        for limits in [getattr(live, name)]
     }
 
 
@@ -212,6 +247,8 @@ def _envelope_wrong(entry: DeviceEntry, kind: DeviceKind) -> str | None:
         return None
     if entry.min_kw > entry.max_kw:
         return f"min_kw = {entry.min_kw:g} is above max_kw = {entry.max_kw:g}; swap or correct them"
+    if kind in CONSUMERS and entry.armed and not entry.min_kw < entry.max_kw <= 0.0:
+        return "chargers and loads only draw: give min_kw below 0 and max_kw = 0"
     if kind == "pv" and entry.armed and min(entry.max_kw, entry.safe_kw) < 0.0:
         return "PV only generates: give max_kw and safe_kw of 0 or more"
     if entry.armed and entry.min_kw == entry.max_kw:
@@ -228,7 +265,9 @@ def _group_wrong(kinds: Mapping[DeviceKind, ExternalDevice], owned: set[DeviceKi
     clocks = {each.entry.clock for each in kinds.values()}
     if len(clocks) > 1:
         return 'clock = "run" and clock = "real" cannot be mixed; use one for all'
-    if clocks == {"run"} and kinds.keys() != owned:
-        missing = ", ".join(sorted(owned - kinds.keys()))
+    if clocks == {"run"} and kinds.keys() != owned - CONSUMERS:
+        if others := kinds.keys() & CONSUMERS:
+            return f'clock = "run" is of emulators, and none emulates its {min(others)}; remove clock'
+        missing = ", ".join(sorted(owned - CONSUMERS - kinds.keys()))
         return f'with clock = "run" all its devices are outside; name its {missing} too'
     return None

@@ -6,6 +6,7 @@ prosumers are known by telemetry alone and act through set-points.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.messages import DeviceSetPoint, DeviceState, Telemetry
+from cosim.population.consumers import KINDS, consumer_offers
 from cosim.population.expectation import Expectation, ForecastView
+from cosim.population.prices import prices_at
 from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
 from cosim.scenario.arrays import Floats, Indices
@@ -174,17 +177,25 @@ class TelemetryPortfolio:
 
     A device that does not answer or does not follow is not offered: its PV counts as inflexible generation at
     the forecast, its battery as idle. Reactive power is that of the load by its power factor or, with
-    ``metered_reactive``, as the meter shows it, which holds what inverters give too.
+    ``metered_reactive``, as the meter shows it, which holds what inverters give too. ``worth`` names the
+    chargers and loads of prosumers, and what a kWh is worth to each (`cosim.population.consumers`).
     """
 
     def __init__(
-        self, cache: ProfileCache, members: Indices, tan_phi: Floats, *, metered_reactive: bool = False
+        self,
+        cache: ProfileCache,
+        members: Indices,
+        tan_phi: Floats,
+        *,
+        metered_reactive: bool = False,
+        worth: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         self.cache = cache
         self.members = members
         self.names = [cache.profiles.population.id[member] for member in members]
         self.tan_phi = tan_phi[members]
         self.metered_reactive = metered_reactive
+        self.worth = [(worth or {}).get(name, {}) for name in self.names]
         self.inventory = inventory_of(cache.profiles.population)
         self.soc = cache.profiles.population.soc_start.copy()
 
@@ -204,12 +215,13 @@ class TelemetryPortfolio:
             if kind == Kind.PV and device is None:
                 demand_kw[owner] -= high[r]
             low[r], high[r] = _range(Kind(kind), device, low[r], high[r])
-        self.offers = _Offers(
-            offers.kind,
-            offers.owner,
-            Resources(offers.owner, low, high, offers.resources.cost_linear, offers.resources.cost_quadratic),
+        resources = Resources(
+            offers.owner, low, high, offers.resources.cost_linear, offers.resources.cost_quadratic
         )
+        self.offers = _Offers(offers.kind, offers.owner, resources)
         self.expected_pv_kw = self.offers.total(high, self.members.size, Kind.PV)
+        if any(self.worth):
+            demand_kw += self._add_consumers(tick, telemetry)
         reactive_kvar = self.tan_phi * forecast.load_kw[self.members]
         if self.metered_reactive:
             for place, name in enumerate(self.names):
@@ -218,8 +230,36 @@ class TelemetryPortfolio:
                     reactive_kvar[place] = seen.q_kvar
         return Position(demand_kw, reactive_kvar, self.offers.resources, self.cache.notes(tick))
 
+    def _add_consumers(self, tick: int, telemetry: dict[str, Telemetry]) -> Floats:
+        """Offer chargers and loads too; returns what draws without being told, ``(n,)`` [kW]."""
+        profiles, offers = self.cache.profiles, self.offers
+        prices = prices_at(profiles.scenario.market, profiles.timeline, tick)
+        states: list[dict[str, DeviceState]] = [
+            {state.device: state for state in telemetry[name].devices} if name in telemetry else {}
+            for name in self.names
+        ]
+        more = consumer_offers(states, self.worth, prices.retail_price, prices.feed_in_price)
+        owner = np.concatenate([offers.owner, np.array(more.owner, dtype=np.intp)])
+        order = np.argsort(owner, kind="stable")
+        old = offers.resources
+        columns = [
+            np.concatenate([column, new])[order]
+            for column, new in (
+                (old.min_kw, more.min_kw),
+                (old.max_kw, more.max_kw),
+                (old.cost_linear, more.worth),
+                (old.cost_quadratic, [0.0] * len(more.owner)),
+            )
+        ]
+        kind = np.concatenate([offers.kind, np.array(more.kind, dtype=np.int8)])[order]
+        self.offers = _Offers(kind, owner[order], Resources(owner[order], *columns))
+        return more.demand_kw
+
     def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
-        """Curtailment limit of PV, lifted where nothing is curtailed, and power of the battery."""
+        """Limit of PV, lifted where nothing is curtailed, power of batteries, limits of chargers and loads.
+
+        Chargers and loads that are not offered get control back.
+        """
         people, size = self.cache.profiles.population, self.members.size
         pv_kw = self.offers.total(output_kw, size, Kind.PV)
         battery_kw = self.offers.total(output_kw, size, Kind.CHARGE, Kind.DISCHARGE)
@@ -232,8 +272,15 @@ class TelemetryPortfolio:
                 devices.append(DeviceSetPoint(device="pv", power_kw=limit_kw))
             if people.battery_kwh[member] > 0.0:
                 devices.append(DeviceSetPoint(device="battery", power_kw=float(battery_kw[place])))
+            devices += [self._limit(place, name, output_kw) for name in self.worth[place]]
             commands.append(devices)
         return commands
+
+    def _limit(self, place: int, name: str, output_kw: Floats) -> DeviceSetPoint:
+        offers = self.offers
+        mine = (offers.owner == place) & (offers.kind == KINDS[name])
+        power_kw = min(float(output_kw[mine].sum()), 0.0) if mine.any() else None
+        return DeviceSetPoint(device="ev" if name == "ev" else "load", power_kw=power_kw)
 
 
 def _by_device(telemetry: Telemetry | None) -> dict[str, DeviceState]:
@@ -256,24 +303,3 @@ def _range(kind: Kind, device: DeviceState | None, low_kw: float, high_kw: float
     if kind == Kind.DISCHARGE and device.max_kw is not None:
         return low_kw, min(high_kw, max(device.max_kw, 0.0))
     return low_kw, high_kw
-
-
-class LiveEnvironment:
-    """What happens around live prosumers' devices (see `devices.emulation.service.Environment`)."""
-
-    def __init__(self, cache: ProfileCache, members: Indices, tan_phi: Floats) -> None:
-        self.cache = cache
-        self.members = members
-        self.tan_phi = tan_phi[members]
-
-    def substeps(self, tick: int) -> tuple[Floats, Floats, Floats, float]:
-        """Load [kW], its reactive power [kvar] and available PV [kW], ``(s, m)`` each, and a sub-step [s]."""
-        actual = self.cache.sample(tick)
-        load_kw = actual.load_kw[:, self.members]
-        timeline = self.cache.profiles.timeline
-        return (
-            load_kw,
-            self.tan_phi * load_kw,
-            actual.pv_kw[:, self.members],
-            timeline.interval_h * 3600.0 / timeline.substeps,
-        )

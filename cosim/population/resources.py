@@ -23,6 +23,8 @@ class Kind(IntEnum):
     CHARGE = 1
     DISCHARGE = 2
     FLEXIBLE = 3
+    EV = 4
+    LOAD = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from broker.messages import (
     Audit,
+    CommandedDevice,
     DeviceState,
     FeederState,
     LamOutcome,
@@ -24,6 +25,8 @@ from cosim.results.entries import Booking
 from cosim.world.world import World
 
 _INTERVAL_NAMES = frozenset(column.name for column in INTERVALS)
+
+_KINDS: tuple[CommandedDevice, ...] = ("pv", "battery", "ev", "load")
 
 
 def interval_row(
@@ -196,10 +199,10 @@ def device_columns(tick: int, messages: IntervalMessages) -> dict[str, list[Any]
 def _reading(reading: Telemetry) -> dict[str, Any]:
     devices: dict[str, DeviceState] = {state.device: state for state in reading.devices}
     battery, pv = devices.get("battery"), devices.get("pv")
+    powers = {f"{kind}_kw": devices[kind].p_kw if kind in devices else None for kind in _KINDS}
     return {
         **copied(DEVICES, "telemetry", reading),
-        "pv_kw": None if pv is None else pv.p_kw,
-        "battery_kw": None if battery is None else battery.p_kw,
+        **powers,
         "soc": None if battery is None else battery.soc,
         "pv_writes": None if pv is None else pv.writes,
         "battery_writes": None if battery is None else battery.writes,
@@ -210,4 +213,5 @@ def _command(set_points: Mapping[str, SetPoint], name: str) -> dict[str, Any]:
     if name not in set_points:
         return {}
     asked = {device.device: device.power_kw for device in set_points[name].devices}
-    return {"pv_limit_kw": asked.get("pv"), "battery_set_point_kw": asked.get("battery")}
+    limits = {f"{kind}_limit_kw": asked.get(kind) for kind in ("pv", "ev", "load")}
+    return {**limits, "battery_set_point_kw": asked.get("battery")}

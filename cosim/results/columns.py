@@ -209,8 +209,12 @@ DEVICES = (
     Column("soc", "number", "", "state of charge of the battery, 0 to 1"),
     Column("pv_writes", "integer", "", "writes to a real PV inverter since its day of writes began"),
     Column("battery_writes", "integer", "", "writes to a real battery since its day of writes began"),
+    Column("ev_kw", "number", "kW", "power of the charger, - draws"),
+    Column("load_kw", "number", "kW", "power of the flexible load, - draws"),
     Column("pv_limit_kw", "number", "kW", "set-point: the most the PV inverter may generate"),
     Column("battery_set_point_kw", "number", "kW", "set-point: power of the battery, + discharges"),
+    Column("ev_limit_kw", "number", "kW", "set-point: the most that the charger may draw, 0 or less"),
+    Column("load_limit_kw", "number", "kW", "set-point: the most that the load may draw, 0 or less"),
     Column(
         "quality",
         "text",

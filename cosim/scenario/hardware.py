@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from cosim.scenario.units import KW, SECOND, NotNegative
+from cosim.scenario.units import KW, KWH, SECOND, USD_PER_KWH, NotNegative
 
 
 class DeviceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -20,8 +20,9 @@ class DeviceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         Meta(
             min_length=1,
             description="Where it is: `tcp://HOST:PORT/UNIT`, `rtu+tcp://HOST:PORT/UNIT`, "
-            "`rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1`, `mqtt://[USER:PASSWORD@]HOST:PORT/NAME` or "
-            "`http://[USER:PASSWORD@]HOST:PORT`.",
+            "`rtu:///dev/ttyUSB0/UNIT?baud=9600&parity=N&stop=1`, `mqtt://[USER:PASSWORD@]HOST:PORT/NAME`, "
+            "`http://[USER:PASSWORD@]HOST:PORT` or, where a charger connects to, "
+            "`ocpp://[:PASSWORD@]HOST:PORT/NAME`.",
         ),
     ]
     clock: Annotated[
@@ -68,3 +69,27 @@ class DeviceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         ),
     ] = 600.0
     safe_kw: Annotated[float, Meta(description="What an emergency stop sets.", extra=KW)] = 0.0
+    energy_kwh: Annotated[
+        NotNegative,
+        Meta(
+            description="Of a charger: what a vehicle wants each time that it comes, where it does not say "
+            "itself; 0 for as much as it takes.",
+            extra=KWH,
+        ),
+    ] = 0.0
+    departs: Annotated[
+        str,
+        Meta(
+            pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$",
+            description="Of a charger: when its vehicle leaves, as `HH:MM` of the local day, where it does "
+            "not say itself; empty where nobody knows.",
+        ),
+    ] = ""
+    worth: Annotated[
+        NotNegative,
+        Meta(
+            description="Of a charger or load: what a kWh is worth to its owner at most; 0 for the retail "
+            "price.",
+            extra=USD_PER_KWH,
+        ),
+    ] = 0.0

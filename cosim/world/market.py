@@ -6,6 +6,7 @@ import numpy as np
 
 from cosim.feeder.circuit import FeederLayout
 from cosim.population.members import Population
+from cosim.population.placement import DevicePlacement
 from cosim.population.prices import prices_at
 from cosim.scenario import Scenario
 from cosim.scenario.timeline import Timeline
@@ -17,7 +18,7 @@ from market.participants.roster import Roster, Rules, Terms
 _LEAST_CONNECTION_KW = 10.0
 
 
-def market_roster(layout: FeederLayout, population: Population) -> Roster:
+def market_roster(layout: FeederLayout, population: Population, placement: DevicePlacement) -> Roster:
     """Prosumers and LAMs of a feeder, their connections' ratings, and the services that act for them."""
     virtual = np.flatnonzero(~population.live)
     return Roster(
@@ -28,7 +29,8 @@ def market_roster(layout: FeederLayout, population: Population) -> Roster:
         rating_kw=np.maximum(
             _LEAST_CONNECTION_KW,
             2.0 * (population.pv_kwp + population.battery_kw) + population.annual_kwh / 200.0,
-        ),
+        )
+        + np.array([placement.drawn_kw(name) for name in population.id]),
         hosts={POPULATION_HOST: virtual} if virtual.size else {},
         lam_hosts={LAM_HOST: np.arange(len(layout.lams))},
     )

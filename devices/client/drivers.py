@@ -3,14 +3,20 @@
 Meters give power positive on import; inverters positive on generation or discharge.
 """
 
+import math
+import time
+
 import msgspec
 
+from devices.endpoint import ChargingWish
 from devices.kinds import DeviceKind
 from devices.limits import FREE, SetPointLimits, may_leave, released_kw
 from devices.physics import battery
+from devices.physics.charging import charging_range
 from devices.ports import CONSTANT_S, Applied, InverterPort, MeterPort
 from devices.registers.ratings import Ratings
 
+_DAY_S = 86_400.0
 _VOLTAGES = ("v_l1_v", "v_l2_v", "v_l3_v")
 
 
@@ -31,12 +37,17 @@ class MeterValues(msgspec.Struct, frozen=True):
 
 
 class InverterValues(msgspec.Struct, frozen=True):
-    """One reading of an inverter: power [kW], feasible range [kW] and state of charge [0..1]."""
+    """One reading of an inverter: power [kW], feasible range [kW] and state of charge [0..1].
+
+    A vehicle still wants ``needs_kwh`` within ``left_s`` seconds.
+    """
 
     p_kw: float | None
     min_kw: float | None
     max_kw: float | None
     soc: float | None = None
+    needs_kwh: float | None = None
+    left_s: float | None = None
 
 
 class Meter:
@@ -61,14 +72,14 @@ class Meter:
 
 
 class Inverter:
-    """Client of an inverter, of PV or of a battery.
+    """Client of a device that is commanded: an inverter, a charger, a load.
 
     Parameters
     ----------
     port
         The device.
     kind
-        ``pv`` or ``battery``.
+        What it is.
     limits
         What no set-point may leave.
     """
@@ -117,6 +128,44 @@ class Inverter:
         )
         return InverterValues(p_kw, -float(charge_kw[0]), float(discharge_kw[1]), soc)
 
+    async def load_values(self) -> InverterValues:
+        """What a flexible load draws, and could draw: up to its rating or, without one, its envelope."""
+        return InverterValues((await self.port.state()).get("p_kw"), await self._least_kw(), 0.0)
+
+    async def ev_values(self, wish: ChargingWish, horizon_s: float) -> InverterValues:
+        """What a charger draws, and what it could and has to draw in the next interval.
+
+        Parameters
+        ----------
+        wish
+            What the vehicle wants where the charger does not tell.
+        horizon_s
+            Length of the interval [s].
+        """
+        state = await self.port.state()
+        p_kw, soc = state.get("p_kw"), state.get("soc")
+        least_kw = await self._least_kw()
+        if not state.get("plugged"):
+            return InverterValues(p_kw, 0.0, 0.0, soc)
+        told_kwh, drawn_kwh = state.get("wanted_kwh"), state.get("session_kwh")
+        wanted_kwh = wish.energy_kwh if told_kwh is None else told_kwh
+        if least_kw is None or wanted_kwh is None or drawn_kwh is None:
+            return InverterValues(p_kw, least_kw, 0.0, soc)
+        left_s = state.get("left_s")
+        if left_s is None:
+            left_s = seconds_until(wish.departs_min)
+        needs_kwh = max(wanted_kwh - drawn_kwh, 0.0)
+        left_h = math.inf if left_s is None else left_s / 3600.0
+        wanted = charging_range(needs_kwh, left_h, -least_kw, horizon_s / 3600.0)
+        return InverterValues(p_kw, -float(wanted.most_kw), -float(wanted.least_kw), soc, needs_kwh, left_s)
+
+    async def _least_kw(self) -> float | None:
+        """The most that a charger or load can draw, as a power below 0 [kW]; ``None`` where nobody knows."""
+        least_kw = (await self.ratings()).range_kw(self.kind)[0]
+        if least_kw is None and math.isfinite(self.limits.min_kw):
+            return min(self.limits.min_kw, 0.0)
+        return least_kw
+
     async def command(self, power_kw: float | None, valid_s: float) -> Applied:
         """Write a set-point, or give control back for ``None``, and read it back.
 
@@ -161,3 +210,12 @@ class Inverter:
         if not self.limits.has_envelope or not may_leave(self.limits, *ratings.range_kw(self.kind)):
             return True
         return await self.port.holds_fallback()
+
+
+def seconds_until(minutes: float | None) -> float | None:
+    """Time until the local clock shows so many minutes of the day [s]; ``None`` stays."""
+    if minutes is None:
+        return None
+    now = time.localtime()
+    since_midnight_s = now.tm_hour * 3600.0 + now.tm_min * 60.0 + now.tm_sec
+    return (60.0 * minutes - since_midnight_s) % _DAY_S

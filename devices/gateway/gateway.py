@@ -25,7 +25,9 @@ from devices.gateway.polling import (
     PollResult,
     check_written,
     poll_battery,
+    poll_ev,
     poll_link,
+    poll_load,
     poll_meter,
     poll_pv,
 )
@@ -219,6 +221,10 @@ class Gateway:
         real = [actuator for actuator in self.actuators if actuator.limits.real and not actuator.stopped]
         return await attempt(real, Actuator.hand_back)
 
+    async def open(self) -> None:
+        """Listen where devices connect to by themselves; raises `DeviceError`."""
+        await self._links.open()
+
     async def close(self) -> None:
         """Close all connections."""
         await self._links.close()
@@ -237,6 +243,15 @@ class Gateway:
             devices["battery"] = Actuator(battery, "battery", self._now, prosumer.id)
             read = partial(poll_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
             self._enqueue(battery.port, is_meter=False, read=read)
+        if prosumer.ev is not None:
+            charger = self._inverter(prosumer.ev, "ev", prosumer.ev_limits)
+            devices["ev"] = Actuator(charger, "ev", self._now, prosumer.id)
+            read = partial(poll_ev, prosumer.id, charger, prosumer.session, self._interval_s)
+            self._enqueue(charger.port, is_meter=False, read=read)
+        if prosumer.load is not None:
+            load = self._inverter(prosumer.load, "load", prosumer.load_limits)
+            devices["load"] = Actuator(load, "load", self._now, prosumer.id)
+            self._enqueue(load.port, is_meter=False, read=partial(poll_load, prosumer.id, load))
         for actuator in devices.values():
             if actuator.limits.real and actuator.limits.armed:
                 self._enqueue(actuator.inverter.port, is_meter=False, read=partial(check_written, actuator))

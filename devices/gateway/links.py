@@ -1,6 +1,9 @@
 """Ways to all devices of a gateway, one for each link, by what is spoken there."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devices.client.connection import Connection
 from devices.client.modbus_port import ModbusPort
@@ -13,6 +16,9 @@ from devices.sources.feed import Feed
 from devices.sources.feeds import open_feed
 from devices.sources.port import SourcePort
 from devices.sources.profiles import source_of
+
+if TYPE_CHECKING:
+    from devices.sources.ocpp.central import CentralSystem
 
 
 class Links:
@@ -34,6 +40,7 @@ class Links:
         self._profiles = profiles
         self._connections: dict[Link, Connection] = {}
         self._feeds: dict[Link, Feed] = {}
+        self._centrals: dict[Link, CentralSystem] = {}
         self._chains = Chains()
 
     @property
@@ -52,16 +59,33 @@ class Links:
         """Port of a device that takes set-points; ``real`` says that it is hardware."""
         return self._modbus(endpoint, real=real) if endpoint.link.is_modbus else self._source(endpoint)
 
+    async def open(self) -> None:
+        """Listen where devices connect to; raises `DeviceError`."""
+        for central in self._centrals.values():
+            await central.open()
+
     async def close(self) -> None:
         """Close all links; a later request opens them again."""
         for way in self._ways():
             await way.close()
 
-    def _ways(self) -> list[Connection | Feed]:
-        return [*self._connections.values(), *self._feeds.values()]
+    def _charger(self, endpoint: Endpoint) -> InverterPort:
+        # Gateways without chargers need no such server.
+        from devices.sources.ocpp.central import CentralSystem
+        from devices.sources.ocpp.port import OcppPort
 
-    def _source(self, endpoint: Endpoint) -> SourcePort:
+        central = self._centrals.get(endpoint.link)
+        if central is None:
+            central = self._centrals[endpoint.link] = CentralSystem(endpoint.link)
+        return OcppPort(endpoint, source_of(endpoint, self._profiles), central)
+
+    def _ways(self) -> list[Connection | Feed | CentralSystem]:
+        return [*self._connections.values(), *self._feeds.values(), *self._centrals.values()]
+
+    def _source(self, endpoint: Endpoint) -> InverterPort:
         link = endpoint.link
+        if link.scheme == "ocpp":
+            return self._charger(endpoint)
         if link not in self._feeds:
             self._feeds[link] = open_feed(link, self._timeout_s, self._retry_after_s)
         return SourcePort(endpoint, source_of(endpoint, self._profiles), self._feeds[link])

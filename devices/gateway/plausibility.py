@@ -21,6 +21,7 @@ import msgspec
 
 from broker.messages import DeviceSetPoint, DeviceState
 from devices.gateway.reading import Reading
+from devices.kinds import CONSUMERS
 
 Check = Literal["rating", "voltage", "counter", "energy", "frozen", "balance", "drift", "follow"]
 REMARKS: frozenset[Check] = frozenset({"drift", "follow"})
@@ -215,6 +216,8 @@ class Plausibility:
 
     def _start_kw(self, known: _History, tick: int) -> float | None:
         """Power once what was set for interval ``tick`` was done; ``None`` where that is not known."""
+        if known.devices.keys() & CONSUMERS:
+            return None  # What they draw within their limits is up to them.
         battery = known.devices.get("battery")
         if known.measured_kw is None or battery is None:
             return known.measured_kw
@@ -259,6 +262,8 @@ def _disobeys(state: DeviceState, set_kw: float | None) -> bool:
     tolerance_kw = _LITTLE_KW + _FOLLOW_SHARE * abs(set_kw)
     if state.device == "pv":
         return state.p_kw > set_kw + tolerance_kw
+    if state.device in CONSUMERS:
+        return state.p_kw < set_kw - tolerance_kw
     full = set_kw < 0.0 and state.soc is not None and state.soc >= _FULL
     empty = set_kw > 0.0 and state.soc is not None and state.soc <= _EMPTY
     return abs(state.p_kw - set_kw) > tolerance_kw and not full and not empty

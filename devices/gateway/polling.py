@@ -9,7 +9,7 @@ import msgspec
 
 from broker.messages import CommandedDevice, Quality
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
-from devices.endpoint import Link
+from devices.endpoint import ChargingWish, Link
 from devices.errors import DeviceError
 from devices.gateway.actuator import Actuator
 from devices.ports import MeterPort
@@ -49,6 +49,18 @@ async def poll_battery(
 ) -> None:
     """Read a battery; ``horizon_s`` is for how long it must be able to hold what it offers [s]."""
     result.inverters[prosumer, "battery"] = await battery.battery_values(efficiency, horizon_s)
+
+
+async def poll_ev(
+    prosumer: str, charger: Inverter, wish: ChargingWish, horizon_s: float, result: PollResult
+) -> None:
+    """Read a charger; ``horizon_s`` is how long a set-point will hold [s]."""
+    result.inverters[prosumer, "ev"] = await charger.ev_values(wish, horizon_s)
+
+
+async def poll_load(prosumer: str, load: Inverter, result: PollResult) -> None:
+    """Read a flexible load."""
+    result.inverters[prosumer, "load"] = await load.load_values()
 
 
 async def check_written(actuator: Actuator, result: PollResult) -> None:

@@ -76,10 +76,12 @@ def state_of(
         quality=quality,
         p_kw=values.p_kw,
         min_kw=None if values.min_kw is None else max(values.min_kw, limits.min_kw),
-        max_kw=None if values.max_kw is None else min(values.max_kw, limits.max_kw),
+        max_kw=None if values.max_kw is None else max(min(values.max_kw, limits.max_kw), limits.min_kw),
         soc=values.soc,
         obeys=limits.armed and not actuator.stopped and not actuator.delivery.budget.is_spent,
         writes=actuator.delivery.budget.used if limits.real else None,
+        needs_kwh=values.needs_kwh,
+        left_s=values.left_s,
         read_at=read_at,
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from broker.messages import DeviceSetPoint
 from devices.errors import DeviceError
+from devices.kinds import CONSUMERS
 
 _LEAST_CHANGE_KW = 0.1
 _EVERY_S = 0.25
@@ -84,5 +85,9 @@ def expected_change_kw(
         if power_kw is None or before_kw is None:
             continue
         step_kw = power_kw - before_kw
-        change_kw += step_kw if set_point.device == "battery" else min(step_kw, 0.0)
+        if set_point.device == "battery":
+            change_kw += step_kw
+        else:
+            # A limit is certain to act only where it is below what flows.
+            change_kw += max(step_kw, 0.0) if set_point.device in CONSUMERS else min(step_kw, 0.0)
     return change_kw if abs(change_kw) >= _LEAST_CHANGE_KW else 0.0

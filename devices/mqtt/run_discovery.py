@@ -17,7 +17,8 @@ from devices.mqtt.homeassistant import STATUS_TOPIC, about, discovery_topic, sen
 from devices.mqtt.messages import ONLINE
 
 _METER = ("p_kw", "q_kvar", "import_kwh", "export_kwh")
-_DEVICES = {"pv": ("p_kw",), "battery": ("p_kw", "soc")}
+_DEVICES = {"pv": ("p_kw",), "battery": ("p_kw", "soc"), "ev": ("p_kw", "soc"), "load": ("p_kw",)}
+_TITLES = {"pv": "PV", "battery": "Battery", "ev": "Charger", "load": "Flexible load"}
 
 
 def run_discovery(
@@ -51,7 +52,7 @@ def _prosumer(topics: Topics, gateway: str, prosumer: LiveProsumer) -> dict[str,
         for name in quantities:
             entity = sensor_entity(prosumer.id, name, f"{here}.{name}")
             entity |= {"unique_id": f"{entity['unique_id']}_{device}", **measured}
-            entity["name"] = f"{'PV' if device == 'pv' else 'Battery'} {str(entity['name']).lower()}"
+            entity["name"] = f"{_TITLES[device]} {str(entity['name']).lower()}"
             entities[f"{device}_{name}"] = entity
     return {
         **about(prosumer.id, "prosumer"),

@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 import msgspec
 
-from devices.kinds import DeviceKind
+from devices.kinds import CONSUMERS, DeviceKind
 
 
 class Ratings(msgspec.Struct, frozen=True):
@@ -32,12 +32,14 @@ class Ratings(msgspec.Struct, frozen=True):
         )
 
     def range_kw(self, kind: DeviceKind) -> tuple[float | None, float | None]:
-        """Least and greatest power that a ``pv`` inverter or a ``battery`` can have [kW].
+        """Least and greatest power that a device can have [kW], + generates.
 
         A rating of 0 or less, as of a device that is asleep, says nothing of what it can do.
         """
         if kind == "pv":
             return 0.0, self.power_kw if is_usable(self.power_kw) else None
+        if kind in CONSUMERS:
+            return -self.power_kw if is_usable(self.power_kw) else None, 0.0
         least_kw = -self.charge_kw if is_usable(self.charge_kw) else None
         return least_kw, self.discharge_kw if is_usable(self.discharge_kw) else None
 

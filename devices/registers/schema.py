@@ -54,11 +54,23 @@ QUANTITIES: dict[DeviceKind, dict[str, str]] = {
         "charge_kw": "kW",
         "discharge_kw": "kW",
     },
+    "ev": {
+        "p_kw": "kW",
+        "rating_kw": "kW",
+        "plugged": "1",
+        "session_kwh": "kWh",
+        "wanted_kwh": "kWh",
+        "left_s": "1",
+        "soc": "1",
+    },
+    "load": {"p_kw": "kW", "rating_kw": "kW"},
 }
 REQUIRED: dict[DeviceKind, tuple[str, ...]] = {
     "meter": ("p_kw", "import_kwh"),
     "pv": ("p_kw",),
     "battery": ("p_kw", "soc"),
+    "ev": ("p_kw", "plugged"),
+    "load": ("p_kw",),
 }
 _PREFIX = {"m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6}
 _BASES = ("W", "Wh", "var", "varh", "VA", "V", "A", "Hz")

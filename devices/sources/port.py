@@ -1,9 +1,7 @@
 """A device without registers, as the gateway sees any device."""
 
-import asyncio
 import time
-from collections.abc import Coroutine, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
 
 from devices.endpoint import Endpoint
 from devices.errors import DeviceError, DeviceTimeout, DeviceUnreachable, MalformedReply, MissingControl
@@ -13,10 +11,10 @@ from devices.registers.ratings import Ratings
 from devices.registers.schema import QUANTITIES, REQUIRED
 from devices.sources.commander import Commander
 from devices.sources.feed import Document, Feed
+from devices.sources.giving_way import GivingWay
 from devices.sources.payload import NotThere, filled, number_in, text_in
 from devices.sources.schema import SourceProfile, Value
 
-T = TypeVar("T")
 _RATINGS = ("rating_kw", "charge_kw", "discharge_kw", "capacity_kwh")
 
 
@@ -39,8 +37,7 @@ class SourcePort:
         self._feed = feed
         self._quantities = {n: v for n, v in profile.values.items() if n in QUANTITIES[profile.kind]}
         self._silent_times = 0
-        self._under_way: asyncio.Future[Any] | None = None
-        self._has_priority = self._serves_priority = False
+        self._work = GivingWay(endpoint)
         self._commander: Commander | None = None
         if profile.commands is not None:
             shows = profile.values.get(profile.commands.shows)
@@ -90,18 +87,18 @@ class SourcePort:
     ) -> Applied:
         """See `devices.ports.InverterPort`."""
         commander, ratings = self._commanded(), await self.ratings(fresh_s)
-        revert_s = await self._giving_way(commander.set_power(power_kw, valid_s, limits, ratings))
+        revert_s = await self._work.do(commander.set_power(power_kw, valid_s, limits, ratings))
         return Applied(power_kw, revert_s)
 
     async def release(self, fresh_s: float) -> None:  # noqa: ARG002  # nothing here grows old
         """See `devices.ports.InverterPort`."""
-        await self._giving_way(self._commanded().release())
+        await self._work.do(self._commanded().release())
 
     async def overwritten(self) -> list[str]:
         """See `devices.ports.InverterPort`; a device that shows no set-point is believed."""
         if self._commander is None:
             return []
-        differs = await self._giving_way(self._commander.differs(await self.ratings()))
+        differs = await self._work.do(self._commander.differs(await self.ratings()))
         return [differs] if differs else []
 
     def forget(self) -> None:
@@ -119,29 +116,11 @@ class SourcePort:
 
     def begin_priority(self) -> None:
         """Break off what is under way, so that what follows need not wait."""
-        self._has_priority = True
-        if self._under_way is not None and not self._serves_priority:
-            self._under_way.cancel()
+        self._work.begin_priority()
 
     def end_priority(self) -> None:
         """End what `begin_priority` began."""
-        self._has_priority = False
-
-    async def _giving_way(self, work: Coroutine[None, None, T]) -> T:
-        """Do something that `begin_priority` breaks off."""
-        self._serves_priority = self._has_priority
-        task = asyncio.ensure_future(work)
-        self._under_way = task
-        try:
-            return await task
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
-                task.cancel()
-                raise
-            raise DeviceTimeout(f"what was sent to {self._endpoint} gave way to an emergency stop") from None
-        finally:
-            self._under_way = None
+        self._work.end_priority()
 
     def _commanded(self) -> Commander:
         if self._commander is None:

@@ -62,6 +62,10 @@ def shipped_sources() -> list[str]:
 
 def _values_wrong(profile: SourceProfile) -> str | None:
     known = QUANTITIES[profile.kind]
+    if profile.over == "ocpp":
+        if profile.kind != "ev" or profile.values or profile.commands:
+            return "over ocpp there are chargers alone (kind ev), which need neither values nor commands"
+        return _constants_wrong(profile)
     for quantity in REQUIRED[profile.kind]:
         if quantity not in profile.values:
             return f"values: a {profile.kind} has to tell {quantity}; add it"
@@ -71,6 +75,11 @@ def _values_wrong(profile: SourceProfile) -> str | None:
             return f"values.{name}: a {profile.kind} has {', '.join(known)}; use one of them"
         if name in known and value.factor(known[name]) is None:
             return f"values.{name} is not in {known[name]} or the like; correct its unit"
+    return _constants_wrong(profile)
+
+
+def _constants_wrong(profile: SourceProfile) -> str | None:
+    known = QUANTITIES[profile.kind]
     for name in profile.constants:
         if name not in known:
             return f"constants.{name}: a {profile.kind} has {', '.join(known)}; use one of them"

@@ -107,9 +107,9 @@ class SourceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title, source
         What it is, and where its messages are described.
     kind
-        ``meter``, ``pv`` or ``battery``.
+        ``meter``, ``pv``, ``battery``, ``ev`` or ``load``.
     over
-        ``mqtt`` or ``http``.
+        ``mqtt`` or ``http``; ``ocpp``, which says itself where its values stand and how it is commanded.
     values
         Quantities, and what `Commands.shows` names.
     constants
@@ -124,8 +124,8 @@ class SourceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     kind: DeviceKind
     source: str
-    over: Literal["mqtt", "http"]
-    values: dict[str, Value]
+    over: Literal["mqtt", "http", "ocpp"]
+    values: dict[str, Value] = {}
     constants: dict[str, float] = {}
     stale_s: Seconds = 60.0
     presence: Presence | None = None
@@ -135,3 +135,8 @@ class SourceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def needs_name(self) -> bool:
         """Whether places hold the device's name."""
         return any("{name}" in value.at for value in self.values.values())
+
+    @property
+    def obeys(self) -> bool:
+        """Whether a device of this kind can be commanded."""
+        return self.over == "ocpp" or self.commands is not None

@@ -120,6 +120,40 @@ def test_what_does_not_fit_on_a_broker_is_said_in_one_line(profile, connect, mor
     assert "\n" not in str(caught.value)
 
 
+CHARGER = METER.replace("sdm630", "ocpp").replace("tcp://10.0.0.5/1", "ocpp://:secret@0.0.0.0:9000/CP1")
+DRAWS = "armed = true\nmin_kw = -11.0\nmax_kw = 0.0\n"
+
+
+def test_a_charger_is_one_more_device_of_any_live_prosumer(tmp_path):
+    placement = placed(
+        METER + CHARGER + DRAWS + 'energy_kwh = 20.0\ndeparts = "07:30"\nworth = 0.2\n', tmp_path
+    )
+    home = placement.connect(emulated(), arm=True, observe=False)
+    assert str(home.ev) == "CP1 at 0.0.0.0:9000"
+    assert (home.ev_limits.armed, home.ev_limits.min_kw) == (True, -11.0)
+    assert (home.session.energy_kwh, home.session.departs_min) == (20.0, 450.0)
+    assert placement.worth == {"both": {"ev": 0.2}}
+    assert placement.drawn_kw("both") == 22.0
+    assert placement.drawn_kw("pv") == 0.0
+    assert not placement.connect(emulated(), arm=True, observe=True).ev_limits.armed
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ("armed = true\nmin_kw = -11.0\nmax_kw = 3.0\n", "only draw"),
+        ("armed = true\nmin_kw = 0.0\nmax_kw = 0.0\n", "only draw"),
+        ('departs = "7:30"\n', "departs"),
+        ('clock = "run"\n', "lives in real time"),
+    ],
+)
+def test_a_charger_that_cannot_be_is_said_in_one_line(more, complaint, tmp_path):
+    with pytest.raises(ScenarioError) as caught:
+        placed(METER + CHARGER + more, tmp_path)
+    assert complaint in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
 def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
     text = "".join(entry + 'clock = "run"\n' for entry in (METER, PV, BATTERY))
     placement = placed(text, tmp_path)

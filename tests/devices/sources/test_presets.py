@@ -36,6 +36,7 @@ MESSAGES = {
         "x/sensor/export/state": "3.000",
     },
     "esphome-pv": {"x/sensor/power/state": "1500.0"},
+    "esphome-load": {"x/sensor/power/state": "-1500.0", "x/sensor/rating/state": "4000"},
     "zigbee2mqtt-meter": {
         "zigbee2mqtt/x/availability": {"state": "online"},
         "zigbee2mqtt/x": {"power": 1500, "voltage": 231, "energy": 12.5, "linkquality": 90},

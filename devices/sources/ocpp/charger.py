@@ -1,0 +1,115 @@
+"""What is known of one charger, and what its meter values say."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+_POWER, _ENERGY, _SOC = "Power.Active.Import", "Energy.Active.Import.Register", "SoC"
+_FACTORS = {"W": 1e-3, "kW": 1.0, "Wh": 1e-3, "kWh": 1.0}
+
+
+@dataclass(slots=True)
+class Charger:
+    """State of one connector as its charger told it last.
+
+    Attributes
+    ----------
+    is_plugged, is_charging
+        Whether a vehicle is there, and whether energy flows; ``None`` until told.
+    power_kw, power_at_s
+        Power drawn [kW], and when it was told (``time.monotonic``) [s].
+    energy_kwh, began_kwh
+        Counter of the charger, now and when the vehicle came [kWh].
+    soc
+        State of charge of the vehicle [0..1].
+    wanted_kwh, departs_at
+        Energy that the vehicle asked for [kWh], and when it leaves [s since epoch].
+    """
+
+    is_plugged: bool | None = None
+    is_charging: bool = False
+    power_kw: float | None = None
+    power_at_s: float = -math.inf
+    energy_kwh: float | None = None
+    began_kwh: float | None = None
+    soc: float | None = None
+    wanted_kwh: float | None = None
+    departs_at: float | None = None
+
+    def come(self) -> None:
+        """A vehicle is there."""
+        if not self.is_plugged:
+            self.began_kwh = self.energy_kwh
+        self.is_plugged = True
+
+    def go(self) -> None:
+        """The vehicle is gone, and what it wanted with it."""
+        self.is_plugged, self.is_charging = False, False
+        self.began_kwh = self.soc = self.wanted_kwh = self.departs_at = None
+
+    def measure(self, sampled: Iterable[Mapping[str, Any]]) -> None:
+        """Take meter values in; those that are no finite numbers are left out."""
+        found = measurands(sampled)
+        if _POWER in found:
+            self.power_kw, self.power_at_s = found[_POWER], time.monotonic()
+        if _ENERGY in found:
+            self.energy_kwh = found[_ENERGY]
+            if self.is_plugged and self.began_kwh is None:
+                self.began_kwh = self.energy_kwh
+        if _SOC in found:
+            self.soc = found[_SOC] / 100.0
+
+    @property
+    def session_kwh(self) -> float | None:
+        """What the vehicle has drawn since it came [kWh]; ``None`` where the counter does not tell."""
+        if self.energy_kwh is None or self.began_kwh is None:
+            return None
+        return max(self.energy_kwh - self.began_kwh, 0.0)
+
+
+def measurands(sampled: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Totals by measurand [kW, kWh, %]; phases are added up where no total is told.
+
+    Parameters
+    ----------
+    sampled
+        ``sampledValue`` of either version, keys in snake case.
+    """
+    totals: dict[str, float] = {}
+    phases: dict[str, dict[str, float]] = {}
+    for each in sampled:
+        measurand = each.get("measurand", _ENERGY)
+        number = _number(each)
+        if number is None:
+            continue
+        phase = each.get("phase")
+        if phase is None:
+            totals[measurand] = number
+        elif phase.startswith("L") and "-L" not in phase:
+            phases.setdefault(measurand, {})[phase[:2]] = number
+    return {name: sum(each.values()) for name, each in phases.items()} | totals
+
+
+def instant(text: str) -> float | None:
+    """Time of an ISO text [s since epoch]; without a zone it is UTC, as the protocol has it."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _number(sampled: Mapping[str, Any]) -> float | None:
+    try:
+        number = float(sampled["value"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    scaled = sampled.get("unit_of_measure") or {}
+    unit = sampled.get("unit") or scaled.get("unit")
+    if unit is None and sampled.get("measurand", _ENERGY) == _ENERGY:
+        unit = "Wh"
+    number *= 10.0 ** scaled.get("multiplier", 0) * _FACTORS.get(unit or "", 1.0)
+    return number if math.isfinite(number) else None

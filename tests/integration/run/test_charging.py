@@ -1,0 +1,57 @@
+"""A charger among the devices of a live prosumer: what the market takes of it, and what it is told."""
+
+import numpy as np
+
+from broker.messages import DeviceState, Telemetry
+from cosim.population.portfolios import ProfileCache, TelemetryPortfolio
+from cosim.population.resources import Kind
+
+CHARGER = DeviceState(device="ev", p_kw=0.0, min_kw=-7.4, max_kw=-1.4, needs_kwh=14.8, left_s=14_400.0)
+
+
+def telemetry(*devices):
+    return Telemetry(
+        run="r",
+        sender="gateway",
+        seq=0,
+        tick=0,
+        phase="measure",
+        p_kw=1.0,
+        q_kvar=0.0,
+        v_pu=1.0,
+        import_kwh=1.0,
+        export_kwh=0.0,
+        quality="good",
+        devices=list(devices),
+    )
+
+
+def test_a_charger_is_offered_beside_all_else_and_told_what_was_cleared(small_run):
+    _, world = small_run
+    members = world.roster.live_members
+    cache = ProfileCache(world.profiles, world.expectation())
+    names = [world.roster.prosumers[member] for member in members]
+    plain = TelemetryPortfolio(cache, members, world.reactive_ratio)
+    with_charger = TelemetryPortfolio(cache, members, world.reactive_ratio, worth={names[1]: {"ev": 0.0}})
+    heard = {name: telemetry() for name in names} | {names[1]: telemetry(CHARGER)}
+    before, position = plain.position(0, heard), with_charger.position(0, heard)
+
+    resources = position.resources
+    mine = (resources.owner == 1) & (with_charger.offers.kind == Kind.EV)
+    assert mine.sum() == 1
+    assert (resources.min_kw[mine].item(), resources.max_kw[mine].item()) == (-7.4, -1.4)
+    assert np.all(np.diff(resources.owner) >= 0)
+    assert resources.owner.size == before.resources.owner.size + 1
+    np.testing.assert_array_equal(position.demand_kw, before.demand_kw)
+
+    output_kw = np.where(mine, -3.7, 0.0)
+    commands = with_charger.set_points(output_kw)[1]
+    assert [each.power_kw for each in commands if each.device == "ev"] == [-3.7]
+    assert not any(each.device == "ev" for each in with_charger.set_points(output_kw)[0])
+
+    # One that is only observed is demand, and gets no limit.
+    seen = telemetry(DeviceState(device="ev", p_kw=-11.0, min_kw=-11.0, max_kw=0.0, obeys=False))
+    position = with_charger.position(0, heard | {names[1]: seen})
+    assert position.demand_kw[1] == before.demand_kw[1] + 11.0
+    limits = with_charger.set_points(np.zeros(position.resources.owner.size))[1]
+    assert [each.power_kw for each in limits if each.device == "ev"] == [None]
