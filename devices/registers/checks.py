@@ -1,11 +1,16 @@
 """What is wrong with a profile: the first of its mistakes, with the key and the remedy."""
 
+import math
+import re
 from collections.abc import Iterator
 
-from devices.registers.points import BITS, FLOATS, TIMES, Point, word_count
+from devices.errors import RangeError
+from devices.registers.points import BITS, FLOATS, TIMES, Point, encode, word_count
 from devices.registers.schema import ARGUMENTS, QUANTITIES, REQUIRED, Profile, Recipe, conversion
 
 _POWERS = ("power", "magnitude", "fallback power")
+_SCALES = ("sunssf", "int16")
+_SUM = re.compile(r"\s*[^\s+]+(\s+[+-]\s+[^\s+]+)*\s*")
 _ONE_WAY = ("charging", "discharging")
 
 
@@ -29,14 +34,19 @@ def _points_wrong(profile: Profile) -> Iterator[str]:
             yield f"points.{name}: register {point.at} lies outside the map; correct at or modbus.length"
         if word_count(point) > profile.modbus.max_registers:
             yield f"points.{name} is longer than modbus.max_registers; correct one of them"
-        if isinstance(point.sf, str) and point.sf not in profile.points:
+        scale = profile.points.get(point.sf) if isinstance(point.sf, str) else None
+        if isinstance(point.sf, str) and scale is None:
             yield f"points.{name}: there is no scale factor {point.sf}; add it"
-        if point.scale <= 0.0:
+        if scale is not None and (scale.sf is not None or scale.type not in _SCALES):
+            yield f"points.{name}: {point.sf} is no scale factor; one is a whole number of one register"
+        if not 0.0 < point.scale < math.inf:
             yield f"points.{name}: scale {point.scale:g} is not positive; use sign = -1 to turn the sign"
         yield from _form_wrong(name, point)
 
 
 def _form_wrong(name: str, point: Point) -> Iterator[str]:
+    if point.limits is not None and not point.limits[0] <= point.limits[1]:
+        yield f"points.{name}: limits {point.limits[0]:g} to {point.limits[1]:g} hold nothing; swap them"
     if point.bits is not None:
         first, last = point.bits
         if point.type in (*FLOATS, *BITS, "string") or not 0 <= first <= last < 16 * word_count(point):
@@ -59,6 +69,10 @@ def _quantities_wrong(profile: Profile) -> Iterator[str]:
         if quantity not in known:
             yield f"quantities.{quantity}: a {profile.kind} has {', '.join(known)}; use one of them"
             continue
+        listed = profile.quantities[quantity]
+        for text in (listed,) if isinstance(listed, str) else listed:
+            if not _SUM.fullmatch(text.replace("+", " + ")):
+                yield f"quantities.{quantity}: {text!r} is no sum; write names with + or - between them"
         for terms in profile.alternatives(quantity):
             names = [name for name, _ in terms]
             if len({point.unit for name in names if (point := _found(profile, name))}) > 1:
@@ -130,6 +144,10 @@ def _write_wrong(profile: Profile, recipe: Recipe, name: str, what: float | str)
     if point is None or not point.rw:
         yield f"commands: {name} is no point that may be written; add rw = true or correct the name"
         return
+    if point.type == "string":
+        yield f"commands: {name} holds a text, which no command writes; use another point"
+        return
+    yield from _constant_wrong(profile, name, what)
     if isinstance(what, str) and what not in ARGUMENTS and what not in point.names:
         yield f"commands: {name} has no number named {what!r}; use one of {', '.join(sorted(ARGUMENTS))}"
     if recipe in profile.commands.set and what not in (0, *ARGUMENTS) and conversion(point.unit, "kW"):
@@ -143,6 +161,18 @@ def _write_wrong(profile: Profile, recipe: Recipe, name: str, what: float | str)
     if profile.modbus.write_function == 6 and word_count(point) > 1:
         # Between its words the register would hold a power that nobody has asked for.
         yield f"commands: modbus.write_function 6 writes the registers of {name} one by one; use 16"
+
+
+def _constant_wrong(profile: Profile, name: str, what: float | str) -> Iterator[str]:
+    """A number that the register cannot hold, as far as that shows without the device."""
+    point = profile.point(name)
+    number = profile.expected(name, what)
+    if number is None or isinstance(point.sf, str):
+        return
+    try:
+        encode(point, number, point.sf or 0)
+    except RangeError as error:
+        yield f"commands: {name}: {error}"
 
 
 def _found(profile: Profile, name: str) -> Point | None:

@@ -8,9 +8,10 @@ numbers; `devices.registers.columns` treats one point of many like devices at on
 
 import math
 import struct
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from devices.errors import RangeError
 
@@ -95,14 +96,14 @@ class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rw: bool = False
     refresh: Literal["poll", "once"] = "poll"
     limits: Limits | None = None
-    tolerance: float | None = None
+    tolerance: Annotated[float, Meta(ge=0.0)] | None = None
     bits: tuple[int, int] | None = None
     names: dict[str, int] = {}
     function: Literal[3, 4] | None = None
     readable: bool = True
-    repeat: int = 1
-    step: int = 0
-    words: int | None = None
+    repeat: Annotated[int, Meta(ge=1, le=125)] = 1
+    step: Annotated[int, Meta(ge=0, le=65536)] = 0
+    words: Annotated[int, Meta(ge=1, le=125)] | None = None
     order: WordOrder | None = None
     markers: bool = True
 

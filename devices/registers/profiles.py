@@ -114,6 +114,7 @@ def _finished(profile: Profile) -> Profile:
     quantities = {
         quantity: tuple(text for one in _listed(texts) for text in _without_ranges(one))
         for quantity, texts in profile.quantities.items()
+        if texts != ()
     }
     corrections = {
         name: correction for text, correction in profile.corrections.items() for name in _without_ranges(text)
@@ -131,4 +132,5 @@ def _without_ranges(text: str) -> list[str]:
     if len(ranges) != 1:
         return [text]
     ((first, last),) = ranges
-    return [_RANGE.sub(str(k), text) for k in range(first, last + 1) if k in model_ids()]
+    known = [k for k in sorted(model_ids()) if first <= k <= last]
+    return [_RANGE.sub(str(k), text) for k in known] or [text]

@@ -1,8 +1,9 @@
 """What single points are held against, and what of SunSpec points a make of device does otherwise."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 
 class Trait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,4 +47,4 @@ class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scale: float = 1.0
     sf: int | None = None
     limits: tuple[float, float] | None = None
-    tolerance: float | None = None
+    tolerance: Annotated[float, Meta(ge=0.0)] | None = None

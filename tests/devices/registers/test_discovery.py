@@ -1,8 +1,13 @@
 """Chains of models as devices in the field show them."""
 
+import asyncio
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from devices.errors import (
+    DeviceError,
     DeviceFailure,
     DeviceTimeout,
     IllegalAddress,
@@ -174,3 +179,35 @@ async def test_a_chain_unlike_those_known_is_walked(other):
     chains = Chains()
     await chains.find("pv", device(40000, (1, 66), (103, 50), (123, 24)), "it")
     assert await chains.find("pv", other, "it") == await discover(other, "it")
+
+
+words = st.sampled_from([0, 1, 2, 50, 65, 66, 103, 105, 160, 203, 4711, 64001, 0x5375, 0x6E53, 0x8000, END])
+
+
+@given(
+    tail=st.lists(words, max_size=80),
+    length=st.sampled_from([0, 1, 65, 66, 67, 1000, 65_000]),
+    outside=st.sampled_from([IllegalAddress, DeviceFailure, DeviceTimeout, 0, END, 103]),
+)
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_device_shows_the_search_ends(tail, length, outside):
+    cells = [*MARKER, 1, length, *tail]
+    asked = []
+
+    async def read(address, count):
+        asked.append(address)
+        found = cells[max(0, address - 40_000) : max(0, address - 40_000 + count)]
+        if len(found) == count and address >= 40_000:
+            return found
+        if isinstance(outside, int):
+            return [outside] * count
+        raise outside("nothing there")
+
+    try:
+        chain = asyncio.run(discover(read, "it"))
+    except DeviceError:
+        pass
+    else:
+        assert chain
+        assert all(span.address + span.length < 70_000 for _, span in chain)
+    assert len(asked) < 400

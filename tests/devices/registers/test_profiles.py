@@ -1,10 +1,17 @@
+import contextlib
 from itertools import pairwise
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from devices.errors import MapError
+from devices.errors import DeviceError, MapError
+from devices.registers.commands import command_words, set_power
+from devices.registers.point_map import PointMap
 from devices.registers.points import word_count
 from devices.registers.profiles import load_profile, shipped_profiles
+from devices.registers.quantities import terms_of
+from devices.registers.ratings import Ratings
 from devices.registers.schema import conversion
 
 GOOD = """
@@ -175,6 +182,21 @@ def test_a_battery_set_by_direction_is_understood(tmp_path):
             ),
             "commands.release writes numbers alone",
         ),
+        (
+            ('mode = "stop" }]\n\n[[commands.release]]', "mode = 70000 }]\n\n[[commands.release]]"),
+            "mode: 70000",
+        ),
+        (('p_kw = "out - in"', 'p_kw = "out in"'), "'out in' is no sum"),
+        (('p_kw = "out - in"', 'p_kw = ""'), "'' is no sum"),
+        (('p_kw = "out - in"', "p_kw = []"), "a battery has to tell p_kw"),
+        (('p_kw = "out - in"', 'p_kw = "900-950.W"'), "there is no point 900-950.W"),
+        (("rw = true, names", "rw = true, limits = [2, 1], names"), "limits 2 to 1 hold nothing"),
+        (('unit = "%" }', 'unit = "%", sf = "rating" }'), "rating is no scale factor"),
+        (
+            ('type = "uint16", unit = "%" }', 'type = "int16", unit = "%", sf = "charge" }'),
+            "charge is no scale factor",
+        ),
+        (("mode = { at = 10", "mode = { repeat = 1000000000, at = 10"), "no usable map"),
         (('kind = "battery"', 'kind = "battery"\nrequired = ["capacity_kwh"]'), "has to tell capacity_kwh"),
     ],
 )
@@ -208,6 +230,7 @@ source = "seen at one"
 
 [quantities]
 import_kwh = "201-204.TotWhExp"
+q_kvar = []
 
 [corrections]
 "203.W" = { sign = -1, scale = 0.1 }
@@ -218,6 +241,7 @@ import_kwh = "201-204.TotWhExp"
     assert profile.point("201.W").sign == 1
     assert profile.alternatives("import_kwh")[2] == (("203.TotWhExp", 1),)
     assert len(profile.alternatives("p_kw")) == 8
+    assert "q_kvar" not in profile.quantities
     with pytest.raises(MapError, match="leads round"):
         write(tmp_path, 'like = "round"', "round")
 
@@ -258,3 +282,34 @@ def test_a_missing_profile_is_named_with_those_there_are(tmp_path):
 )
 def test_units_are_converted(unit, wanted, factor):
     assert conversion(unit, wanted) == factor
+
+
+JUNK = ("", "-", "1e400", '"', "0", "nan", "[]", "{}", " + ", "W", "100-200.W", "true")
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_profile_it_is_used_or_refused_in_one_line(tmp_path, data):
+    lines = data.draw(st.sampled_from([GOOD, BATTERY])).splitlines()
+    for _ in range(data.draw(st.integers(1, 3))):
+        number = data.draw(st.integers(0, len(lines) - 1))
+        line = lines[number]
+        at = data.draw(st.integers(0, len(line)))
+        junk = data.draw(
+            st.sampled_from(["", "-", "1e400", '"', "0", "nan", "[]", "{}", " + ", "W", "100-200.W", "true"])
+        )
+        lines[number] = line[:at] + junk + line[at + data.draw(st.integers(0, 6)) :]
+    path = tmp_path / f"{data.draw(st.integers(0, 2**40))}.toml"
+    path.write_text("\n".join(lines))
+    try:
+        profile = load_profile(path.stem, tmp_path)
+    except MapError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        places = PointMap(profile, ()).places
+        assert terms_of(profile, profile.quantities)
+        PointMap(profile, ()).plan(tuple(places))
+        for power_kw in (-1.0, 0.0, 1.0) if profile.commands.set else ():
+            with contextlib.suppress(DeviceError):
+                command = set_power(profile, places, Ratings(5.0, 5.0, 5.0), power_kw, 60.0, "it")
+                command_words(command, profile.points, lambda name: 0, "it")
