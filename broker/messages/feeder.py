@@ -131,6 +131,8 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     events: list[str] = []
     unserved: list[str] = []
     record: FeederRecord | None = None
+    unbalance_pct: float | None = None
+    neutral_v: float | None = None
 
     def check(self, sizes: Mapping[str, int]) -> None:
         """Raise ``ValueError`` where a solved state does not tell all voltages and loadings."""

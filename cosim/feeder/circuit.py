@@ -70,6 +70,24 @@ class Segment(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ThreePhase:
+    """Buses with three phases, t of them.
+
+    Attributes
+    ----------
+    buses
+        Their names.
+    places, signs
+        Their three voltages among those that are judged, to the reference or between phases ``(t, 3)``, and
+        the signs that make a round of them ``(t, 3)``.
+    """
+
+    buses: tuple[str, ...] = ()
+    places: NDArray[np.intp] = field(default_factory=lambda: np.zeros((0, 3), dtype=np.intp))
+    signs: Floats = field(default_factory=lambda: np.ones((0, 3)))
+
+
+@dataclass(frozen=True)
 class FeederLayout:
     """The unchanging facts of a feeder with M LAMs, n monitored nodes and b monitored branch conductors.
 
@@ -106,6 +124,8 @@ class FeederLayout:
     capacitors, generators, switches
         Names of its capacitors, of its generators, PV systems and storage with their class, and of its
         switches.
+    three_phase, neutrals
+        Buses whose unbalance, and nodes of neutral conductors whose voltage to earth, can be told.
     across_kv
         Base voltages between the ends of what ``nodes`` names ``(n,)`` [kV].
     """
@@ -131,6 +151,8 @@ class FeederLayout:
     capacitors: tuple[str, ...] = ()
     generators: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
+    three_phase: ThreePhase = field(default_factory=ThreePhase)
+    neutrals: tuple[str, ...] = ()
     across_kv: Floats = field(default_factory=lambda: np.zeros(0))
 
 
@@ -156,6 +178,8 @@ class AcState:
         Iterations of the power flow.
     nodes, branches
         Their names, as in `FeederLayout`.
+    neutral_v
+        Voltages of the neutral conductors to earth, as in ``FeederLayout.neutrals`` [V].
     """
 
     net_kw: Floats
@@ -170,6 +194,7 @@ class AcState:
     iterations: int
     nodes: tuple[str, ...]
     branches: tuple[str, ...]
+    neutral_v: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,43 @@
 """Whether AC power flow confirms a cleared dispatch, and what is wrong with it where it does not."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from cosim.feeder.circuit import AcState
-from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Kind, Limits, Linearisation
+from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Limits, Linearisation
+from cosim.feeder.power_quality import NEUTRAL_TOLERANCE_V, UNBALANCE_TOLERANCE_PCT
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
+
+Kind = Literal["voltage", "congestion", "unbalance", "neutral"]
+
+_TOLERANCE: dict[Kind, float] = {
+    "voltage": VOLTAGE_TOLERANCE_PU,
+    "congestion": CURRENT_TOLERANCE_PCT,
+    "unbalance": UNBALANCE_TOLERANCE_PCT,
+    "neutral": NEUTRAL_TOLERANCE_V,
+}
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A limit that AC breaks by more than the tolerance; ``amount`` beyond it in pu or % of rating."""
+    """A limit that AC breaks by more than the tolerance; ``amount`` beyond it in pu, % or V by its kind."""
 
     name: str
     kind: Kind
     amount: float
 
     def __str__(self) -> str:
-        if self.kind == "voltage":
-            return f"voltage at {self.name} is {self.amount:.4f} pu beyond its limit"
-        return f"current in {self.name} is {self.amount:.1f} % above its rating"
+        match self.kind:
+            case "voltage":
+                return f"voltage at {self.name} is {self.amount:.4f} pu beyond its limit"
+            case "congestion":
+                return f"current in {self.name} is {self.amount:.1f} % above its rating"
+            case "unbalance":
+                return f"voltage unbalance at bus {self.name} is {self.amount:.2f} % beyond its limit"
+            case "neutral":
+                return f"neutral {self.name} is {self.amount:.1f} V to earth beyond its limit"
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,7 @@ def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgemen
     lin
         The model under which it was cleared; without one, nothing is confirmed.
     limits
-        Voltage and current limits.
+        Limits on voltages, currents, and on unbalance and neutrals where asked for.
 
     Returns
     -------
@@ -78,6 +95,9 @@ def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgemen
     violations = [Violation(state.nodes[i], "voltage", float(beyond_pu[i])) for i in over_v] + [
         Violation(state.branches[i], "congestion", float(beyond_pct[i])) for i in over_i
     ]
+    unbalanced, neutrals = limits.power_quality.beyond(state)
+    violations += [Violation(bus, "unbalance", amount) for bus, amount in unbalanced.items()]
+    violations += [Violation(node, "neutral", amount) for node, amount in neutrals.items()]
     return Judgement(
         confirmed=not violations and error_pu is not None and error_pu <= LINEAR_TOLERANCE_PU,
         linear_error_pu=error_pu,
@@ -89,5 +109,4 @@ def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgemen
 
 
 def _weight(violation: Violation) -> float:
-    tolerance = VOLTAGE_TOLERANCE_PU if violation.kind == "voltage" else CURRENT_TOLERANCE_PCT
-    return violation.amount / tolerance
+    return violation.amount / _TOLERANCE[violation.kind]

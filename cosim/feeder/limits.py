@@ -6,6 +6,7 @@ import numpy as np
 
 from cosim.feeder.circuit import AcState, FeederLayout
 from cosim.feeder.linear import Limits
+from cosim.feeder.power_quality import Definition, PowerQualityLimits
 from cosim.feeder.settings import VoltageClass
 
 
@@ -36,6 +37,18 @@ class LimitSettings(Protocol):
     def rating_factor(self) -> float:
         """Factor on every rating."""
 
+    @property
+    def unbalance_max_pct(self) -> float:
+        """Largest voltage unbalance [%]; 0 for no limit."""
+
+    @property
+    def unbalance(self) -> Definition:
+        """What unbalance means."""
+
+    @property
+    def neutral_max_v(self) -> float:
+        """Largest voltage of a neutral to earth [V]; 0 for no limit."""
+
 
 def limits_of(settings: LimitSettings, layout: FeederLayout) -> Limits:
     """Voltage limits of every node and current limits of every branch conductor.
@@ -60,6 +73,13 @@ def limits_of(settings: LimitSettings, layout: FeederLayout) -> Limits:
         rating_a=rating_a * settings.rating_factor
         if settings.current_limits
         else np.full_like(layout.rating_a, np.inf),
+        power_quality=PowerQualityLimits(
+            unbalance_pct=settings.unbalance_max_pct or np.inf,
+            definition=settings.unbalance,
+            neutral_v=settings.neutral_max_v or np.inf,
+            three_phase=layout.three_phase,
+            neutrals=layout.neutrals,
+        ),
     )
 
 

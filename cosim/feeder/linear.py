@@ -4,13 +4,14 @@ Pure numpy. `cosim.feeder.network_rows` makes the rows of the clearing from both
 lets the AC power flow of the cleared dispatch confirm it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from cosim.feeder.circuit import Complexes, Floats
 from cosim.feeder.derivatives import Derivatives
+from cosim.feeder.power_quality import PowerQualityLimits
 
 VOLTAGE_TOLERANCE_PU = 1e-4
 CURRENT_TOLERANCE_PCT = 0.1
@@ -102,11 +103,14 @@ class Limits:
         Voltage limits, one for all nodes or one for each ``(n,)`` [pu].
     rating_a
         Current limits of the branch conductors ``(b,)`` [A]; infinite where there is none.
+    power_quality
+        Limits on unbalance and neutral voltage, which confirm a dispatch but do not enter its clearing.
     """
 
     voltage_min_pu: float | Floats
     voltage_max_pu: float | Floats
     rating_a: Floats
+    power_quality: PowerQualityLimits = field(default_factory=PowerQualityLimits)
 
     def loading(self, current_a: Complexes) -> Floats:
         """Branch currents as shares of their ratings ``(b,)``; 0 where there is no rating."""

@@ -38,7 +38,7 @@ class FeederUnderEvents:
         lams = len(feeder.layout.lams)
         self._extra_kw, self._extra_kvar = np.zeros(lams), np.zeros(lams)
         self._lams = np.arange(lams)
-        self._nodes = self._branches = np.zeros(0, dtype=np.intp)
+        self._nodes = self._branches = self._neutrals = np.zeros(0, dtype=np.intp)
 
     def fed(self) -> Floats:
         """1 for each LAM that a source feeds, 0 for the others ``(M,)``."""
@@ -112,8 +112,12 @@ class FeederUnderEvents:
         self._lams = np.array([place[name] for name in now.lams], dtype=np.intp)
         self._nodes = _places(layout.nodes, now.nodes)
         self._branches = _places(layout.branches, now.branches)
+        self._neutrals = _places(layout.neutrals, now.neutrals)
         self._whole = (
-            layout.lams == now.lams and layout.nodes == now.nodes and layout.branches == now.branches
+            layout.lams == now.lams
+            and layout.nodes == now.nodes
+            and layout.branches == now.branches
+            and layout.neutrals == now.neutrals
         )
 
     def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
@@ -133,6 +137,7 @@ class FeederUnderEvents:
             current_a=_spread(state.current_a, self._branches, 0.0),
             nodes=self.layout.nodes,
             branches=self.layout.branches,
+            neutral_v=_spread(state.neutral_v, self._neutrals, np.nan),
         )
 
     def linearise(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
@@ -219,6 +224,7 @@ class FeederUnderEvents:
             iterations=0,
             nodes=layout.nodes,
             branches=layout.branches,
+            neutral_v=np.full(len(layout.neutrals), np.nan),
         )
 
     def _still(self) -> Linearisation:

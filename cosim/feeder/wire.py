@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from broker.messages import FeederRecord, NetworkModel, ReactiveModel, columns
-from cosim.feeder.circuit import FeederLayout
+from cosim.feeder.circuit import FeederLayout, Floats
 from cosim.feeder.dispatch import Model, Physics
 from cosim.feeder.linear import Limits
 from cosim.feeder.record import StateRecord
@@ -47,7 +47,14 @@ def physics_fields(physics: Physics | None, limits: Limits, layout: FeederLayout
         "overload_kva_h": exposed.overload_kva_h,
         "node_h": exposed.node_h,
         "record": record_message(physics.record),
+        "unbalance_pct": _highest(limits.power_quality.unbalance(last)),
+        "neutral_v": _highest(last.neutral_v),
     }
+
+
+def _highest(values: Floats) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.max()) if known.size else None
 
 
 def record_message(record: StateRecord) -> FeederRecord:

@@ -25,6 +25,7 @@ from cosim.results.figures import (
     EnergyFigures,
     IntervalCounts,
     Period,
+    PowerQuality,
     Rounds,
     VoltageRange,
 )
@@ -186,6 +187,10 @@ def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, record: RunR
             max=known(intervals["v_max_pu"].max()),
             lower=lower,
             upper=upper,
+        ),
+        power_quality=PowerQuality(
+            unbalance_pct=known(intervals["unbalance_pct"].max()),
+            neutral_v=known(intervals["neutral_v"].max()),
         ),
         max_loading=known(intervals["max_loading"].max()),
         violations=int(intervals["violations"].fillna(0).sum()),

@@ -40,6 +40,14 @@ INTERVALS = (
     Column("v_max_pu", "number", "pu", "highest node voltage"),
     Column("max_loading", "number", "", "highest current over rating"),
     Column(
+        "unbalance_pct",
+        "number",
+        "%",
+        "highest voltage unbalance of a three-phase bus, by `feeder.unbalance`",
+        "state",
+    ),
+    Column("neutral_v", "number", "V", "highest voltage of a neutral conductor to earth, if any", "state"),
+    Column(
         "linear_error_pu",
         "number",
         "pu",

@@ -70,6 +70,19 @@ class VoltageRange(msgspec.Struct, frozen=True, kw_only=True):
         return self.min >= self.lower - VOLTAGE_TOLERANCE_PU and self.max <= self.upper + VOLTAGE_TOLERANCE_PU
 
 
+class PowerQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """Highest voltage unbalance of a bus of three phases [%], and voltage of a neutral to earth [V]."""
+
+    unbalance_pct: Number = None
+    neutral_v: Number = None
+
+    @property
+    def in_words(self) -> str:
+        """What is known of both, to follow other words."""
+        unbalance = "" if self.unbalance_pct is None else f"; unbalance up to {self.unbalance_pct:.2f} %"
+        return unbalance + ("" if self.neutral_v is None else f"; neutrals up to {self.neutral_v:.1f} V")
+
+
 class AcFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How true the linear model was, and how many rounds of AC power flow a clearing took."""
 

@@ -19,6 +19,7 @@ from cosim.results.figures import (
     IntervalCounts,
     Number,
     Period,
+    PowerQuality,
     SavingFigures,
     SettlementFigures,
     VoltageRange,
@@ -65,6 +66,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     ]
     voltage_pu: Annotated[
         VoltageRange, _key("`min` and `max` over all nodes and intervals, and the limits `lower` and `upper`")
+    ]
+    power_quality: Annotated[
+        PowerQuality,
+        _key("highest voltage unbalance of a bus `unbalance_pct`, and neutral to earth `neutral_v`"),
     ]
     max_loading: Annotated[Number, _key("highest current over rating")]
     violations: Annotated[int, _key("limits broken, summed over intervals")]

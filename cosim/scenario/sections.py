@@ -93,6 +93,30 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     rating_factor: Annotated[
         Above, Meta(description="Factor on every line and transformer rating.", extra=ONE)
     ] = 1.0
+    unbalance_max_pct: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            description="Largest voltage unbalance at a bus of three phases. A dispatch that is beyond it is "
+            "not confirmed; it does not enter the clearing. 0 for no limit.",
+            extra={"unit": "%"},
+        ),
+    ] = 0.0
+    unbalance: Annotated[
+        Literal["vuf", "ieee"],
+        Meta(
+            description="What unbalance means: negative over positive sequence (IEC 61000-4-30), or the "
+            "largest deviation of a magnitude from their mean (IEEE 141)."
+        ),
+    ] = "vuf"
+    neutral_max_v: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            description="Largest voltage between a neutral conductor and earth; as `unbalance_max_pct`.",
+            extra={"unit": "V"},
+        ),
+    ] = 0.0
     confirm_rounds: Annotated[
         int,
         Meta(

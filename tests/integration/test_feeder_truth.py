@@ -12,6 +12,7 @@ from cosim.feeder.library import new_context
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
+from cosim.feeder.power_quality import PowerQualityLimits, unbalance_pct
 from cosim.feeder.settings import Event, EventKind
 from cosim.feeder.under_events import FeederUnderEvents
 
@@ -134,6 +135,42 @@ def test_nothing_is_confirmed_while_a_customer_is_outside(circuit):
         for number in (0, 1):
             answer = operation.judge(feeder, Proposal(0, number, kw, kvar, 0 * kw, kw, kw))
         assert answer.confirmed is confirmed
+
+
+@pytest.mark.parametrize(
+    ("asked", "broken"),
+    [
+        ({}, []),
+        ({"neutral_v": 20.0}, []),
+        ({"neutral_v": 10.0}, ["neutral e.4 is 8.1 V to earth beyond its limit"]),
+        ({"unbalance_pct": 12.0}, []),
+        ({"unbalance_pct": 1.5}, ["voltage unbalance at bus e is 0.46 % beyond its limit"]),
+        (
+            {"unbalance_pct": 2.0, "definition": "ieee"},
+            ["voltage unbalance at bus e is 8.75 % beyond its limit"],
+        ),
+    ],
+)
+def test_unbalance_and_neutral_voltage_are_limited_where_asked_for(circuit, asked, broken):
+    master = circuit(FOUR_WIRE)
+    feeder = Feeder(master)
+    layout = feeder.layout
+    assert layout.neutrals == ("lv.4", "e.4")
+    assert layout.three_phase.buses == ("src", "lv", "e")
+    quality = PowerQualityLimits(three_phase=layout.three_phase, neutrals=layout.neutrals, **asked)
+    limits = Limits(0.8, 1.2, layout.rating_a, quality)
+    judged = check(at_own_loads(feeder), None, limits)
+    assert [str(each) for each in judged.violations] == broken
+    assert bool(judged.severity) is bool(broken)
+    own = own_volts(master)
+    phases = np.array([own[f"e.{phase}"] - own["e.4"] for phase in (1, 2, 3)])
+    at_e = quality.unbalance(at_own_loads(feeder))[2]
+    assert at_e == pytest.approx(unbalance_pct(phases[None, :], quality.definition)[0], rel=1e-4)
+    operation = Operation(OperatingRules(limits, 900.0, np.zeros(1)))
+    kw, kvar = layout.spot_kw, layout.spot_kw * layout.tan_phi
+    for number in (0, 1):
+        answer = operation.judge(feeder, Proposal(0, number, kw, kvar, 0 * kw, kw, kw))
+    assert answer.confirmed is not bool(broken)
 
 
 def test_a_load_between_phases_is_judged_between_them(circuit):

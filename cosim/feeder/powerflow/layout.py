@@ -68,6 +68,8 @@ def layout_of(
         ),
         switches=tuple(element.name.partition(".")[2] for element in survey.elements if element.is_switch),
         across_kv=voltages.base_kv,
+        three_phase=voltages.three_phase(),
+        neutrals=tuple(survey.node_names[node] for node in voltages.neutrals),
         generators=tuple(held.name for held in circuit.generation),
         description={
             "feeder": name,

@@ -21,8 +21,9 @@ _LEFT_OUT = {
     "fileedit", "formedit", "help", "newactor", "panel", "plot", "quit", "rephase", "save", "show",
     "solveall", "summary", "top", "uuids", "visualize", "wait", "yearlycurves",
 }  # fmt: skip
-# Modes of a single solution: a snapshot, without load iterations, or a fault study.
-_AT_ONCE = (0, 7, 9)
+# How the names of modes of a single solution begin: snapshot, direct, fault study. In others, to be there
+# is enough for some files to be written.
+_AT_ONCE = ("s", "di", "f")
 _COORDINATES = {"buscoords", "giscoords", "latlongcoords"}
 # Options that make OpenDSS write while it solves, or choose who shows it.
 _SILENCED = {
@@ -50,6 +51,7 @@ class _Reading:
     options: Sequence[str]
     left_out: dict[str, None] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
+    at_once: bool = True
 
     def file(self, path: Path, shown: str, depth: int = 0) -> None:
         self.enter(path.parent)
@@ -96,12 +98,15 @@ class _Reading:
             if full in _SILENCED:
                 self.left_out[full] = None
                 return ""
+            if full == "mode":
+                self.at_once = option[2].strip("\"'([{").lower().startswith(_AT_ONCE)
+                return option[0] if self.at_once else ""
             return option[0]
 
         kept = _OPTION.sub(keep, rest.partition("!")[0]).partition("//")[0]
         if kept.strip():
             command(self.dss, f"set {kept}", where)
-        if name == "solve" and self.dss.Solution.Mode() in _AT_ONCE:
+        if name == "solve" and self.at_once:
             # Controls that hunt here are looked at once the whole circuit is there.
             solve_as_set(self.dss, where)
         elif name == "solve":

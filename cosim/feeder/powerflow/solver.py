@@ -155,7 +155,8 @@ class Solver:
 
     def _state(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...], iterations: int) -> AcState:
         dss = self._dss
-        volts = self._voltages.of(solution_vector(dss))
+        to_ground = solution_vector(dss)
+        volts = self._voltages.of(to_ground)
         v_pu = np.abs(volts) / self.base_v
         sound = (v_pu > _LOWEST_PU) & (v_pu < _HIGHEST_PU)
         if not sound.all():
@@ -178,6 +179,7 @@ class Solver:
             iterations=iterations,
             nodes=self.nodes,
             branches=self.branches,
+            neutral_v=np.abs(to_ground[self._voltages.neutrals]),
         )
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cosim.feeder.circuit import Complexes, Floats
+from cosim.feeder.circuit import Complexes, Floats, ThreePhase
 from cosim.feeder.powerflow.admittance import Ints
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.topology import Fed, Survey, bus_of, dummy_buses
@@ -38,12 +38,15 @@ class JudgedVoltages:
         Such as ``"83.1"`` to ground, ``"83.1-4"`` to the neutral 4, ``"83.1-2"`` between phases.
     base_kv, ground_base_kv
         Base voltages between the ends and of the first end to ground ``(n,)`` [kV].
+    neutrals
+        Nodes of neutral conductors.
     """
 
     ends: Ints
     names: tuple[str, ...]
     base_kv: Floats
     ground_base_kv: Floats
+    neutrals: Ints
 
     def of(self, volts: Complexes) -> Complexes:
         """Voltages between the ends ``(n,)`` [V], given those of all nodes to ground ``(N,)`` [V]."""
@@ -70,6 +73,37 @@ class JudgedVoltages:
             names=tuple(self.names[at] for at in kept),
             base_kv=self.base_kv[kept],
             ground_base_kv=self.ground_base_kv[kept],
+            neutrals=np.array(
+                [place[name] for name in (node_names[node] for node in self.neutrals) if name in place],
+                dtype=np.intp,
+            ),
+        )
+
+    def three_phase(self) -> ThreePhase:
+        """Buses of which three voltages are judged: to one reference, else between the phases."""
+        at_bus: dict[tuple[str, str], dict[int, int]] = {}
+        between: dict[str, dict[str, int]] = {}
+        for place, name in enumerate(self.names):
+            bus, _, ends = name.partition(".")
+            one, _, other = ends.partition("-")
+            if self.base_kv[place] == self.ground_base_kv[place]:
+                at_bus.setdefault((bus, other), {})[int(one)] = place
+            else:
+                between.setdefault(bus, {})[ends] = place
+        found: dict[str, tuple[list[int], list[float]]] = {
+            bus: ([mine[phase] for phase in (1, 2, 3)], [1.0, 1.0, 1.0])
+            for (bus, _), mine in at_bus.items()
+            if {1, 2, 3} <= mine.keys()
+        }
+        for bus, pairs in between.items():
+            if bus not in found and {"1-2", "2-3", "1-3"} <= pairs.keys():
+                found[bus] = ([pairs[ends] for ends in ("1-2", "2-3", "1-3")], [1.0, 1.0, -1.0])
+        places = [places for places, _ in found.values()]
+        signs = [signs for _, signs in found.values()]
+        return ThreePhase(
+            buses=tuple(found),
+            places=np.array(places, dtype=np.intp).reshape(-1, 3),
+            signs=np.array(signs).reshape(-1, 3),
         )
 
     def seen_by(self, load: SpotLoad) -> tuple[int, ...]:
@@ -148,6 +182,7 @@ def judged_voltages(
         names=tuple(each.name for each in found),
         base_kv=np.array([each.base_kv for each in found]),
         ground_base_kv=survey.base_kv[ends[:, 0]],
+        neutrals=np.array([node for node in sorted(neutrals) if fed[node]], dtype=np.intp),
     )
 
 
