@@ -38,14 +38,20 @@ if TYPE_CHECKING:
     help="Distance from the exact equilibrium after each round of bids: a page of figures where the name "
     "ends in .html, else comma-separated values.",
 )
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
 def clear(
-    case: Path, out: Path, method: Method, loop: Literal["nested", "single"] | None, trace: Path | None
+    case: Path,
+    out: Path,
+    method: Method,
+    loop: Literal["nested", "single"] | None,
+    trace: Path | None,
+    force: bool,
 ) -> None:
     """Clear one CASE (docs/case-format.md) and write the result.
 
     Exit status: 0 optimal, 2 malformed case, 3 infeasible, 4 not converged.
     """
-    from market.files.result_file import Refusal, clear_file
+    from market.files.result_file import Refusal, clear_file, refuse_existing
     from market.methods import solve
 
     if loop and method not in ("plain", "slope"):
@@ -55,14 +61,17 @@ def clear(
     for other, option in ((case, "CASE"), (out, "--out")):
         if trace and trace.resolve() == other.resolve():
             raise SharegridError(f"--trace {trace}: it would overwrite {option}; give another file")
+    if trace:
+        refuse_existing(trace, force=force)
     rounds: list[Round] = []
     solver = partial(solve, method=method, loop=loop or "nested", on_round=rounds.append if trace else None)
-    status, result = clear_file(case, out, method, solver)
+    status, result = clear_file(case, out, method, solver, force=force)
     if trace and rounds and result.status != "infeasible":
         loops = "" if loop is None else f", {loop} loop"
         _write_trace(case, rounds, trace, f"{case.stem}: {method} bids{loops}")
     if isinstance(result, Refusal):
-        click.echo(f"sharegrid: {case}: {result.status}: {result.reason}", err=True)
+        remedy = "; widen that limit, or what members can trade" if result.status == "infeasible" else ""
+        click.echo(f"sharegrid: {case}: {result.status}: {result.reason}{remedy}", err=True)
     else:
         took = result.rounds
         asked = f", rounds: {took.lam} of the members, {took.wam} of the WAM" if took else ""

@@ -28,6 +28,7 @@ from cosim.emergency import RECORD, kept_stop, noted_address
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import open_feeder
+from cosim.feeder_setup.schedule import after_the_end
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.progress import progress_bar
 from cosim.recording.feeder_map import feeder_map
@@ -216,11 +217,14 @@ async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) ->
     """Write down what is known before the first interval, and say what is odd about the feeder."""
     owner, world = setup.owner, setup.world
     assert owner is not None
+    if writer.kept is not None:
+        click.echo(f"the scenario that you changed stays as {writer.kept}", err=True)
     writer.scenario(resolved_toml(without_passwords(plan.scenario)))
     writer.feeder_map(feeder_map(world))
     spot_kw = owner.layout.spot_kw
     state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
-    for note in [*owner.layout.notes, *beyond_at_start(state, world.limits)]:
+    late = after_the_end(world.scenario.events, world.timeline)
+    for note in [*owner.layout.notes, *beyond_at_start(state, world.limits), *late]:
         click.echo(f"feeder: {note}", err=True)
         writer.event({"tick": 0, "kind": "feeder", "source": FEEDER, "detail": note})
 

@@ -26,7 +26,9 @@ async def hardware_lines(setup: RunSetup) -> list[str]:
     """What a user must know of the hardware before the run begins, from the gateway of this process."""
     hardware = setup.world.placement.hardware
     if not hardware:
-        return []
+        return (
+            ["--arm: this scenario names no hardware ([[devices]]), so nothing is armed"] if setup.arm else []
+        )
     lines = [f"hardware: {len(hardware)} devices; "]
     if not setup.gateways:
         lines[0] += "none is armed in this process: the gateway is elsewhere and says what it has armed"

@@ -29,7 +29,7 @@ class Infeasible(MarketError):
     unit
         kW for power, "row units" for a network row.
     index
-        Position of the network row or LAM; None for the power balance.
+        Index of the network row or LAM; None for the power balance.
     others
         How many other limits are missed with it.
     """

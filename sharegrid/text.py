@@ -1,5 +1,6 @@
 """Words for messages to people."""
 
+import re
 from difflib import get_close_matches
 
 
@@ -12,3 +13,14 @@ def closest(name: str, known: list[str]) -> str:
 def in_one_line(error: BaseException) -> str:
     """Kind and text of an error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def entry(key: str, index: int) -> str:
+    """Key of one entry of a list in words, counted from 1: ``prosumers.id, entry 3``."""
+    return f"{key}, entry {index + 1}"
+
+
+def in_words(key: str) -> str:
+    """A dotted key whose entries are counted from 0 in brackets, in words: ``events, entry 2: at``."""
+    words = re.sub(r"\[(\d+)\]", lambda found: entry("", int(found[1])), key)
+    return re.sub(r"(entry \d+)\.", r"\1: ", words)

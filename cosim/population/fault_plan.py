@@ -11,6 +11,7 @@ from cosim.population.noise import generator
 from cosim.scenario import Scenario, ScenarioError
 from cosim.scenario.faults import FaultOrder
 from devices.faults.fault import SIZES, Fault, can_have
+from sharegrid.text import entry
 
 _HAS = {"pv": "pv_kwp", "battery": "battery_kwh"}
 
@@ -30,7 +31,7 @@ def plan_faults(
     planned: list[Fault] = []
     for number, order in enumerate(scenario.faults):
         rng = generator(scenario.run.seed, "faults", number)
-        where = f"faults[{number}]"
+        where = entry("faults", number)
         if not can_have(order.kind, order.device):
             raise ScenarioError(
                 f"{where}: a {order.device} cannot have {order.kind!r}; choose another device"

@@ -213,7 +213,9 @@ def _entry_wrong(
         return f"its {new.kind} is named twice; remove one entry"
     if not link.is_modbus and new.entry.clock == "run":
         return f"{link} lives in real time; remove clock"
-    if new.entry.armed and new.kind != "meter" and not new.obeys:
+    if new.entry.armed and new.kind == "meter":
+        return "armed, but a meter takes no commands; leave armed out"
+    if new.entry.armed and not new.obeys:
         return f"armed, but profile {new.entry.profile} only reads; name one with commands"
     if new.entry.armed and new.unconfirmed and not new.entry.accept_unconfirmed:
         return (

@@ -44,8 +44,14 @@ def compare(run: Run, other: Run, most_points: int) -> Comparison:
     Raises
     ------
     ResultsError
-        The runs have intervals of different length, or begin at different times.
+        The runs are of different feeders, have intervals of different length, or begin at different times.
     """
+    feeders = [(each.summary.feeder, sorted(each.feeder_map.lams)) for each in (run, other)]
+    if feeders[0] != feeders[1]:
+        here, there = (f"{name} with {len(lams)} LAMs" for name, lams in feeders)
+        raise ResultsError(
+            f"{other.path}: is of {there}, the run beside it of {here}; compare runs of one feeder"
+        )
     for key in ("interval_min", "first"):
         here, there = (getattr(each.summary.time, key) for each in (run, other))
         if here != there:

@@ -130,12 +130,17 @@ def frame(directory: Path, table: str) -> pd.DataFrame:
     """Table of a run directory; raises ``ResultsError`` where it is missing, cut off or of other columns."""
     import pyarrow as pa
 
-    if not any((directory / f"{table}{ending}").exists() for ending in (".arrows", ".parquet")):
-        raise ResultsError(f"{directory / table}.parquet: is missing; it was removed")
-    with translated(directory / table):
+    files = [directory / f"{table}{ending}" for ending in (".arrows", ".parquet")]
+    found = next((file for file in files if file.exists()), None)
+    if found is None:
+        raise ResultsError(f"{files[-1]}: is missing; it was removed")
+    with translated(found):
         try:
             rows: pd.DataFrame = pa.Table.from_batches(batches(directory, table), schema(table)).to_pandas()
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
+            # A checksum that does not fit is an OSError too, but none of the system's.
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise ValueError(str(error)) from error
         if "tick" in rows and (rows["tick"].isna().any() or not rows["tick"].is_monotonic_increasing):
             raise ValueError("its ticks do not rise")

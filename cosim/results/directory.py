@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 import msgspec
 
-from cosim.results.arrow import ResultsError, fresh_file, translated
+from cosim.results.arrow import ResultsError, fresh_file, replace_file, translated
 from cosim.results.columns import TABLES
 from cosim.results.lock import refuse_living
 
@@ -24,6 +26,7 @@ SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_
     "broker.log",
 )
 MARKER = ".sharegrid-run"
+_MADE_BY = b"A run of sharegrid made this directory; `run --force` may replace its files.\n"
 FILES = (
     *(SCENARIO, SUMMARY, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", EVENTS, FEEDER_MAP, REPORT, LIVE),
     QUARANTINE,
@@ -87,7 +90,26 @@ def replaceable_files(path: Path, *, force: bool, is_own: bool = False) -> list[
 def claim(path: Path) -> None:
     """Mark a directory as one that a run made, so that a later run may replace what is in it."""
     with suppress(FileExistsError), fresh_file(path / MARKER) as marker:
-        marker.write(b"A run of sharegrid made this directory; `run --force` may replace its files.\n")
+        marker.write(_MADE_BY)
+
+
+def note_scenario(path: Path, text: bytes) -> None:
+    """Note what a run wrote as its scenario, so that a later run sees whether a user has changed it."""
+    replace_file(path / MARKER, _MADE_BY + _digest_line(text))
+
+
+def keep_changed_scenario(path: Path) -> Path | None:
+    """Put a scenario that a user has changed since a run wrote it beside itself; its new path."""
+    scenario = path / SCENARIO
+    if not scenario.exists() or (path / MARKER).read_bytes().endswith(_digest_line(scenario.read_bytes())):
+        return None
+    numbers = (f".bak{number}" if number else ".bak" for number in count())
+    kept = next(each for end in numbers if not os.path.lexists(each := path / f"{SCENARIO}{end}"))
+    return scenario.rename(kept)
+
+
+def _digest_line(text: bytes) -> bytes:
+    return f"Its {SCENARIO} has SHA-256 {sha256(text).hexdigest()}.\n".encode()
 
 
 def run_directory(path: Path) -> Path:

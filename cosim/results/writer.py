@@ -33,6 +33,8 @@ from cosim.results.directory import (
     SUMMARY,
     FeederMap,
     claim,
+    keep_changed_scenario,
+    note_scenario,
     replaceable_files,
     run_directory,
 )
@@ -52,7 +54,12 @@ class RunWriter:
     path
         Directory to make or use.
     force
-        Replace the run that it holds; other files in it stay.
+        Replace the run that it holds; other files in it stay, and so does a scenario that a user changed.
+
+    Attributes
+    ----------
+    kept
+        Where the scenario stays that a user had changed; ``None`` where nobody had.
 
     Raises
     ------
@@ -69,8 +76,10 @@ class RunWriter:
             self._lock = DirectoryLock(self.path)
             with self._released_on_error():
                 # Another run may have come and gone since the first look.
-                for file in replaceable_files(self.path, force=force, is_own=True):
-                    file.unlink()
+                held = replaceable_files(self.path, force=force, is_own=True)
+                self.kept = keep_changed_scenario(self.path) if held else None
+                for file in held:
+                    file.unlink(missing_ok=True)
                 claim(self.path)
                 self._open({name: iter(()) for name in TABLES})
 
@@ -102,7 +111,7 @@ class RunWriter:
         import pyarrow.compute as pc
 
         writer = cls.__new__(cls)
-        writer.path = run_directory(path)
+        writer.path, writer.kept = run_directory(path), None
         complete = pa.array(sorted(ticks), type=pa.int32())
         with translated(writer.path):
             writer._lock = DirectoryLock(writer.path)
@@ -146,6 +155,7 @@ class RunWriter:
     def scenario(self, text: str) -> None:
         """Keep the resolved scenario [TOML]."""
         self._write(SCENARIO, text.encode())
+        note_scenario(self.path, text.encode())
 
     def feeder_map(self, drawing: FeederMap) -> None:
         """Keep the drawing of the feeder, for the report."""

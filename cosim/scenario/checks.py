@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from cosim.feeder.settings import END_OF
+from cosim.feeder.settings import END_OF, Event
 from cosim.scenario.scenario import Scenario
 from cosim.scenario.timeline import tick_of, timeline_of
 from cosim.scenario.units import Hourly
@@ -25,6 +25,7 @@ def find_line(text: str, key: str) -> int | None:
     Tables of a list are counted from 0: ``events[1].at`` stands below the second ``[[events]]``.
     """
     table, _, name = key.rpartition(".")
+    name = name.partition("[")[0] if table else name
     here = ""
     lists: Counter[str] = Counter()
     for number, line in enumerate(text.splitlines(), start=1):
@@ -125,6 +126,21 @@ def _ranges(scenario: Scenario) -> tuple[str, str] | None:
     return None
 
 
+# Keys of events that one kind alone uses.
+_ONLY_OF = {
+    "pu": "source-voltage",
+    "tap": "regulator-tap",
+    "lam": "load-step",
+    "kw": "load-step",
+    "kvar": "load-step",
+}
+_EVENT_DEFAULTS = {
+    field.name: field.default
+    for field in msgspec.structs.fields(Event)
+    if field.default is not msgspec.NODEFAULT
+}
+
+
 def _network(scenario: Scenario) -> tuple[str, str] | None:
     feeder = scenario.feeder
     v1, v2, v3, v4 = feeder.volt_var_pu
@@ -136,13 +152,20 @@ def _network(scenario: Scenario) -> tuple[str, str] | None:
     timeline = timeline_of(scenario.run)
     for place, event in enumerate(scenario.events):
         key = f"events[{place}]"
-        needed = "lam" if event.kind == "load-step" else "element"
-        if not event.kind.startswith("source") and not getattr(event, needed):
+        needed = {"load-step": "lam", "source-voltage": "pu", "source-restored": ""}.get(
+            event.kind, "element"
+        )
+        if needed in ("lam", "element") and not getattr(event, needed):
             return f"{key}.kind", f"{event.kind} needs {needed}; name it"
         try:
             tick_of(event.at, timeline)
         except ValueError as error:
             return f"{key}.at", str(error)
+        for name, kind in _ONLY_OF.items():
+            if getattr(event, name) != _EVENT_DEFAULTS[name] and event.kind != kind:
+                return f"{key}.{name}", f"{event.kind} does not use it, {kind} does; leave it out"
+        if event.element and needed != "element":
+            return f"{key}.element", f"{event.kind} does not use it; leave it out"
         if event.for_min and event.kind not in END_OF:
             return f"{key}.for_min", f"{event.kind} lasts until another event; leave for_min out"
         if feeder.regulators == "held" and event.kind.startswith("regulator"):

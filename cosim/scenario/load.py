@@ -17,7 +17,7 @@ from cosim.scenario.extension import Extension
 from cosim.scenario.scenario import Scenario, ScenarioError
 from cosim.scenario.sections import Run
 from cosim.scenario.timeline import intervals_to_midnight
-from sharegrid.text import closest
+from sharegrid.text import closest, in_words
 
 
 def load_scenario(
@@ -68,7 +68,7 @@ def load_scenario(
         if overridden.get(key) is not None:
             return ScenarioError(f"--{key.removeprefix('run.')}: {what}")
         line = find_line(text, key)
-        return ScenarioError(f"{where}{f':{line}' if line else ''}: {key}: {what}")
+        return ScenarioError(f"{where}{f':{line}' if line else ''}: {in_words(key)}: {what}")
 
     unknown = unknown_key(raw, Scenario)
     if unknown is not None:
@@ -83,6 +83,8 @@ def load_scenario(
     wrong = inconsistency(scenario)
     if wrong is not None:
         raise refusal(*wrong)
+    if scenario.live.profiles and not (folder / scenario.live.profiles).is_dir():
+        raise refusal("live.profiles", f"no folder {folder / scenario.live.profiles}; correct it")
     return _resolved(scenario, folder)
 
 
@@ -135,7 +137,7 @@ def _numbers(raw: object, at: str = "") -> list[tuple[str, float]]:
     if isinstance(raw, dict):
         return [n for key, value in raw.items() for n in _numbers(value, f"{at}.{key}" if at else key)]
     if isinstance(raw, list):
-        return [n for value in raw for n in _numbers(value, at)]
+        return [n for place, value in enumerate(raw) for n in _numbers(value, f"{at}[{place}]")]
     return [(at, raw)] if isinstance(raw, float) else []
 
 

@@ -25,6 +25,13 @@ def _finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float
     return value
 
 
+def _above_the_lower(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    lower = ctx.params.get("voltage_min")
+    if lower is not None and _finite(ctx, param, value) <= lower:
+        raise click.BadParameter(f"{value:g} is not above --voltage-min {lower:g}")
+    return _finite(ctx, param, value)
+
+
 master_argument = click.argument("master", required=False, type=click.Path(path_type=Path))
 lams_option = click.option(
     "--lams", type=click.Path(path_type=Path), help="Table of LAMs and their buses. Default: every load bus."
@@ -33,14 +40,21 @@ load_option = click.option(
     "--load",
     default=1.0,
     show_default=True,
+    type=click.FloatRange(0.0),
     callback=_finite,
     help="Part of its own load at which the feeder is looked at.",
 )
 min_option = click.option(
-    "--voltage-min", default=0.95, show_default=True, callback=_finite, help="Lower limit [pu]."
+    "--voltage-min",
+    default=0.95,
+    show_default=True,
+    type=click.FloatRange(0.0),
+    callback=_finite,
+    is_eager=True,  # before the upper limit, which is held against it
+    help="Lower limit [pu].",
 )
 max_option = click.option(
-    "--voltage-max", default=1.05, show_default=True, callback=_finite, help="Upper limit [pu]."
+    "--voltage-max", default=1.05, show_default=True, callback=_above_the_lower, help="Upper limit [pu]."
 )
 
 

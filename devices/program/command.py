@@ -9,6 +9,17 @@ import click
 from devices.program.probe_command import probe
 
 
+class FiniteNumber(click.types.FloatParamType):
+    """Any number but NaN and infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that an option's text stands for."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not finite; give a number", param, ctx)
+        return number
+
+
 class FiniteRange(click.FloatRange):
     """A number within a range; NaN, which compares with nothing, is none."""
 
@@ -58,7 +69,7 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 @click.option("--stop-bits", default="1", show_default=True, type=click.Choice(["1", "2"]))
 @click.option("--unit", default=1, show_default=True, type=click.IntRange(1, 247), help="Modbus unit id.")
 @click.option("--meter-unit", type=click.IntRange(1, 247), help="Serve the meter that it lies behind, too.")
-@click.option("--load", default=0.0, type=FiniteRange(), metavar="KW", help="Load behind that meter.")
+@click.option("--load", default=0.0, type=FiniteNumber(), metavar="KW", help="Load behind that meter.")
 @click.option(
     "--mqtt",
     envvar="SHAREGRID_BROKER",
@@ -68,7 +79,7 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 @click.option("--topic", help="Root of its topics.  [default: sharegrid/v1/devices]")
 @click.option("--home-assistant/--no-home-assistant", default=True, help="Announce it to Home Assistant.")
 @click.option("--publish-every", default=5.0, show_default=True, type=FiniteRange(0.1), metavar="S")
-@click.option("--power", default=0.0, type=FiniteRange(), metavar="KW", help="Load of a meter, or sun.")
+@click.option("--power", default=0.0, type=FiniteNumber(), metavar="KW", help="Load of a meter, or sun.")
 @click.option("--follow", type=click.Path(path_type=Path), help="CSV file of time and kW, not --power.")
 @click.option("--rating", default=5.0, show_default=True, type=FiniteRange(0.01), metavar="KW")
 @click.option(
@@ -97,6 +108,10 @@ def device(kind: Literal["meter", "inverter", "battery"], **given: Any) -> None:
     from devices.program.standalone import Nameplate
     from devices.registers.sunspec import SunSpecPlace
 
+    if given["load"] and given["meter_unit"] is None:
+        raise click.BadParameter(
+            "is behind a meter that is not served; add --meter-unit", param_hint=f"--load {given['load']:g}"
+        )
     plate = Nameplate(
         name=given["name"] or kind,
         kind=kind,

@@ -6,6 +6,7 @@ import numpy as np
 
 from market.errors import CaseError
 from market.model.arrays import Floats, Ints
+from sharegrid.text import entry
 
 LARGEST = 1e9
 """Numbers beyond this come from a wrong unit, and would drown all others in rounding."""
@@ -21,7 +22,9 @@ def names_of(key: str, names: list[str]) -> tuple[str, ...]:
     seen: dict[str, int] = {}
     for i, name in enumerate(names):
         if seen.setdefault(name, i) != i:
-            raise CaseError(f"{key}[{i}]: {name!r} is already entry {seen[name]}; names must be unique")
+            raise CaseError(
+                f"{entry(key, i)}: {name!r} is already entry {seen[name] + 1}; names must be unique"
+            )
     return tuple(names)
 
 
@@ -34,7 +37,7 @@ def indices_of(
     place = {name: i for i, name in enumerate(known)}
     for i, name in enumerate(names):
         if name not in place:
-            raise CaseError(f"{key}[{i}]: unknown {name!r}; use a name of {where}")
+            raise CaseError(f"{entry(key, i)}: unknown {name!r}; use a name of {where}")
     return np.array([place[name] for name in names], dtype=np.intp)
 
 
@@ -53,17 +56,17 @@ def column(
     bad = np.flatnonzero(~(np.abs(found) <= most))
     if bad.size:
         at = int(bad[0])
-        raise CaseError(f"{key}[{at}]: {found[at]} is not finite or beyond {most:g}; check the unit")
+        raise CaseError(f"{entry(key, at)}: {found[at]} is not finite or beyond {most:g}; check the unit")
     if least is not None and (found < least).any():
         at = int(np.argmax(found < least))
-        raise CaseError(f"{key}[{at}]: {found[at]} is below {least:g}; it must not be negative")
+        raise CaseError(f"{entry(key, at)}: {found[at]} is below {least:g}; it must not be negative")
     return found
 
 
 def sensitivities(key: str, values: list[float], size: int) -> Floats:
     """A column of ``size`` sensitivities, see `sensitivity`."""
     found = column(key, values, size)
-    return np.array([sensitivity(f"{key}[{i}]", value) for i, value in enumerate(found.tolist())])
+    return np.array([sensitivity(entry(key, i), value) for i, value in enumerate(found.tolist())])
 
 
 def sensitivity(key: str, value: float) -> float:
@@ -89,4 +92,4 @@ def check_order(key: str, low: Floats, high: Floats, low_name: str, high_name: s
     if (low > high).any():
         at = int(np.argmax(low > high))
         what = f"{high_name} {high[at]} below {low_name} {low[at]}"
-        raise CaseError(f"{key}.{high_name}[{at}]: {what}; swap or correct them")
+        raise CaseError(f"{entry(f'{key}.{high_name}', at)}: {what}; swap or correct them")

@@ -33,6 +33,7 @@ from market.files.case_schema import (
     WamTable,
 )
 from market.model.case import Case, Grid, Network, Resources, Tariff
+from sharegrid.text import entry, in_words
 
 
 def read_case(path: Path) -> Case:
@@ -47,7 +48,10 @@ def read_case(path: Path) -> Case:
         data = path.read_bytes()
     except OSError as error:
         raise CaseError(f"{path}: {error.strerror or error}; give the path of a case file") from error
-    return decode_case(data)
+    try:
+        return decode_case(data)
+    except CaseError as error:
+        raise CaseError(f"{path}: {error}") from error
 
 
 def decode_case(data: bytes) -> Case:
@@ -62,12 +66,12 @@ def decode_case(data: bytes) -> Case:
         document = msgspec.json.decode(data, type=CaseDocument)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
-        words = " ".join(f"{where.rstrip('`') or 'case'}: {what}".split())
-        raise CaseError(f"{words}; see the case format") from error
+        words = " ".join(f"{in_words(where.rstrip('`')) or 'case'}: {what}".split())
+        raise CaseError(f"{words}; see docs/case-format.md") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if place := _not_finite(data):
             raise CaseError(f"{place} is not finite; give a number") from error
-        raise CaseError(f"case: not JSON ({error}); see the case format") from error
+        raise CaseError(f"case: not JSON ({error}); see docs/case-format.md") from error
     return _case(document)
 
 
@@ -79,7 +83,9 @@ def _case(file: CaseDocument) -> Case:
     empty = np.flatnonzero(np.bincount(lam_of, minlength=len(lam_id)) == 0)
     if empty.size:
         at = int(empty[0])
-        raise CaseError(f"lams.id[{at}]: LAM {lam_id[at]!r} has no prosumers; assign some or drop it")
+        raise CaseError(
+            f"{entry('lams.id', at)}: LAM {lam_id[at]!r} has no prosumers; assign some or drop it"
+        )
     fee = column("lams.fee", file.lams.fee, len(lam_id), least=0.0, most=HIGHEST_PRICE)
     wam_fee = column("lams.wam_fee", file.lams.wam_fee, len(lam_id), least=0.0, most=HIGHEST_PRICE)
     wam = file.wam
@@ -113,7 +119,7 @@ def _not_finite(data: bytes) -> str | None:
         if isinstance(value, dict):
             parts = ((f"{place}.{key}".lstrip("."), part) for key, part in value.items())
         elif isinstance(value, list):
-            parts = ((f"{place}[{at}]", part) for at, part in enumerate(value))
+            parts = ((entry(place, at), part) for at, part in enumerate(value))
         return next((found for at, part in parts if (found := walk(part, at))), None)
 
     try:
@@ -145,7 +151,7 @@ def _network(table: NetworkTable, lams: int) -> Network:
     check_length("wam.network.matrix", len(table.matrix), rows)
     matrix = np.zeros((rows, lams))
     for i, line in enumerate(table.matrix):
-        matrix[i] = column(f"wam.network.matrix[{i}]", line, lams)
+        matrix[i] = column(entry("wam.network.matrix", i), line, lams)
     lower = column("wam.network.lower", table.lower, rows)
     upper = column("wam.network.upper", table.upper, rows)
     check_order("wam.network", lower, upper, "lower", "upper")

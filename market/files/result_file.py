@@ -207,7 +207,12 @@ def solve_case(case: Case, method: Method = "exact", solver: Solver | None = Non
 
 
 def clear_file(
-    case_path: Path, out_path: Path, method: Method = "exact", solver: Solver | None = None
+    case_path: Path,
+    out_path: Path,
+    method: Method = "exact",
+    solver: Solver | None = None,
+    *,
+    force: bool = False,
 ) -> tuple[int, Result | Refusal]:
     """Read a case, solve it and write its result.
 
@@ -217,6 +222,8 @@ def clear_file(
         Files to read and to write.
     method, solver
         Method that the result names, and the function that solves the case; the method's own when left out.
+    force
+        Whether a result that is there may be replaced.
 
     Returns
     -------
@@ -228,11 +235,13 @@ def clear_file(
     Raises
     ------
     CaseError
-        The case is malformed, or the result cannot be written; an earlier result stays as it was.
+        The case is malformed, or the result is there already or cannot be written; an earlier result stays as
+        it was.
     """
     case = read_case(case_path)
     if out_path.exists() and out_path.samefile(case_path):
         raise CaseError(f"{out_path}: is the case itself; choose another path for the result")
+    refuse_existing(out_path, force=force)
     result = solve_case(case, method, solver)
     try:
         _write_whole(out_path, msgspec.json.encode(result))
@@ -243,6 +252,12 @@ def clear_file(
     if result.status == "optimal":
         return OPTIMAL, result
     return (INFEASIBLE if result.status == "infeasible" else NOT_CONVERGED), result
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raise ``CaseError`` where a file is there already that may not be replaced."""
+    if path.is_file() and not force:
+        raise CaseError(f"{path}: exists already; choose another path, or replace it with --force")
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -146,7 +146,7 @@ def test_a_case_is_cleared_by_bids_and_traced(folder, method):
 
 def test_what_cannot_be_met_is_said_with_or_without_a_trace(folder):
     case = str(CASES / "infeasible-balance.json")
-    for options in ([], ["--trace", "t.csv"]):
+    for options in ([], ["--trace", "t.csv", "--force"]):
         code, _, errors = invoke("clear", case, "--out", "r.json", "--method", "plain", *options)
         assert code == 3
         assert "infeasible: power balance" in errors
@@ -173,10 +173,11 @@ def test_a_case_without_an_outcome_replaces_the_earlier_result_by_the_reason(
 
     monkeypatch.setattr(methods, "solve", solve)
     (folder / "r.json").write_text("an earlier result")
-    code, _, errors = invoke("clear", str(CASES / "two-lams.json"), "--out", "r.json")
+    code, _, errors = invoke("clear", str(CASES / "two-lams.json"), "--out", "r.json", "--force")
     status = says.partition(":")[0]
     assert code == {"infeasible": 3, "not_converged": 4}[status]
-    assert errors == f"sharegrid: {CASES / 'two-lams.json'}: {status}: {raised}\n"
+    remedy = "; widen that limit, or what members can trade" if status == "infeasible" else ""
+    assert errors == f"sharegrid: {CASES / 'two-lams.json'}: {status}: {raised}{remedy}\n"
     assert says in errors
     refusal = json.loads((folder / "r.json").read_text())
     assert (refusal["status"], refusal["reason"]) == (status, str(raised))

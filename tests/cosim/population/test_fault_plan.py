@@ -64,7 +64,7 @@ def test_a_fault_after_the_end_does_not_happen():
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        ({"kind": "sign", "device": "pv", "share": 0.1}, r"faults\[0\]: a pv cannot have 'sign'"),
+        ({"kind": "sign", "device": "pv", "share": 0.1}, r"faults, entry 1: a pv cannot have 'sign'"),
         ({"kind": "lost", "share": 0.1}, "a meter cannot have 'lost'"),
         ({"kind": "silent", "prosumers": ["p1"]}, "p1 has no emulated meter"),
         ({"kind": "lost", "device": "battery", "prosumers": ["p2"]}, "p2 has no emulated battery"),

@@ -175,6 +175,7 @@ def test_followers_are_those_whose_devices_all_follow_the_run(tmp_path):
         ((METER + PV).replace("both", "battery"), "the prosumer owns no pv"),
         (METER + METER, "its meter is named twice"),
         (METER + BATTERY + "armed = true\n", "its envelope is a single value"),
+        (METER + "armed = true\n", "a meter takes no commands; leave armed out"),
         (METER + BATTERY + "min_kw = 1.0\n", "min_kw = 1 is above max_kw = 0"),
         (METER + BATTERY + ARMED + "safe_kw = 9.0\n", "safe_kw = 9 is outside"),
         (METER + PV + "armed = true\nmin_kw = -3.0\nmax_kw = -1.0\nsafe_kw = -1.0\n", "PV only generates"),

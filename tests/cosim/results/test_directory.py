@@ -228,7 +228,7 @@ def test_damaged_files_are_named(run_dir, idle_summary):
         (run_dir / name).write_text("{")
     with pytest.raises(ResultsError, match="the file was changed or cut off"):
         _ = load(run_dir).summary
-    with pytest.raises(ResultsError, match=r"nodes: .*the file was changed or cut off"):
+    with pytest.raises(ResultsError, match=r"nodes\.parquet: .*the file was changed or cut off"):
         _ = load(run_dir).nodes
 
 

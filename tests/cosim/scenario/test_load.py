@@ -132,7 +132,7 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
         ("[market.grid]\nexport_limit_kw = inf\n", "market.grid.export_limit_kw: inf is not a finite number"),
         (
             "[market.grid]\nimport_price = [0.1, nan]\n",
-            "market.grid.import_price: nan is not a finite number",
+            "market.grid.import_price, entry 2: nan is not a finite number",
         ),
         (
             "[market.grid]\nimport_price = [0.1, 0.2]\n",

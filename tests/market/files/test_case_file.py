@@ -94,32 +94,44 @@ def test_stored_cases_read_back(path):
         (["format"], 2, r"^format: "),
         (["prosumers", "extra"], [], r"^prosumers: .*unknown field `extra`"),
         (["prosumers", "demand_kw"], [1.0, 2.0], r"^prosumers\.demand_kw: 2 entries where 3 are needed"),
-        (["prosumers", "demand_kw"], [1.0, "x", 2.0], r"^prosumers\.demand_kw\[1\]: .*float"),
-        (["prosumers", "demand_kw"], [1.0, 2.0, 1e12], r"^prosumers\.demand_kw\[2\]: .*check the unit"),
-        (["prosumers", "id"], ["a", "b", "a"], r"^prosumers\.id\[2\]: 'a' is already entry 0"),
+        (["prosumers", "demand_kw"], [1.0, "x", 2.0], r"^prosumers\.demand_kw, entry 2: .*float"),
+        (["prosumers", "demand_kw"], [1.0, 2.0, 1e12], r"^prosumers\.demand_kw, entry 3: .*check the unit"),
+        (["prosumers", "id"], ["a", "b", "a"], r"^prosumers\.id, entry 3: 'a' is already entry 1"),
         (["prosumers", "id"], [], r"^prosumers\.id: empty"),
-        (["prosumers", "lam"], ["n", "s", "x"], r"^prosumers\.lam\[2\]: unknown 'x'"),
+        (["prosumers", "lam"], ["n", "s", "x"], r"^prosumers\.lam, entry 3: unknown 'x'"),
         (["prosumers", "lam"], ["n", "s"], r"^prosumers\.lam: 2 entries"),
-        (["prosumers", "lam"], ["n", "n", "n"], r"^lams\.id\[1\]: LAM 's' has no prosumers"),
-        (["resources", "prosumer"], ["a", "z"], r"^resources\.prosumer\[1\]: unknown 'z'"),
-        (["resources", "max_kw"], [1.0, -2.0], r"^resources\.max_kw\[1\]: max_kw -2\.0 below min_kw -1\.0"),
+        (["prosumers", "lam"], ["n", "n", "n"], r"^lams\.id, entry 2: LAM 's' has no prosumers"),
+        (["resources", "prosumer"], ["a", "z"], r"^resources\.prosumer, entry 2: unknown 'z'"),
+        (
+            ["resources", "max_kw"],
+            [1.0, -2.0],
+            r"^resources\.max_kw, entry 2: max_kw -2\.0 below min_kw -1\.0",
+        ),
         (["resources", "max_kw"], [1.0], r"^resources\.max_kw: 1 entries where 2"),
-        (["resources", "cost_quadratic"], [0.1, -0.1], r"^resources\.cost_quadratic\[1\]: -0\.1 is below 0"),
-        (["lams", "id"], ["n", "n"], r"^lams\.id\[1\]: 'n' is already"),
-        (["lams", "sensitivity"], [0.0, 1.0], r"^lams\.sensitivity\[0\]: 0\.0 is not positive"),
-        (["lams", "sensitivity"], [1.0, 1e-300], r"^lams\.sensitivity\[1\]: 1e-300 is below 1e-09"),
+        (
+            ["resources", "cost_quadratic"],
+            [0.1, -0.1],
+            r"^resources\.cost_quadratic, entry 2: -0\.1 is below 0",
+        ),
+        (["lams", "id"], ["n", "n"], r"^lams\.id, entry 2: 'n' is already"),
+        (["lams", "sensitivity"], [0.0, 1.0], r"^lams\.sensitivity, entry 1: 0\.0 is not positive"),
+        (["lams", "sensitivity"], [1.0, 1e-300], r"^lams\.sensitivity, entry 2: 1e-300 is below 1e-09"),
         (["wam", "sensitivity"], 1e-300, r"^wam\.sensitivity: 1e-300 is below 1e-09"),
-        (["lams", "fee"], [0.0, -0.01], r"^lams\.fee\[1\]: -0\.01 is below 0"),
-        (["lams", "wam_fee"], [-0.01, 0.0], r"^lams\.wam_fee\[0\]: "),
+        (["lams", "fee"], [0.0, -0.01], r"^lams\.fee, entry 2: -0\.01 is below 0"),
+        (["lams", "wam_fee"], [-0.01, 0.0], r"^lams\.wam_fee, entry 1: "),
         (["wam", "sensitivity"], -1.0, r"^wam\.sensitivity: -1\.0 is not positive"),
         (["wam", "balance"], [1.0], r"^wam\.balance: 1 entries where 2"),
         (["wam", "conjecture"], "guess", r"^wam\.conjecture: "),
         (["wam", "network", "matrix"], [[1.0, 2.0]], r"^wam\.network\.matrix: 1 entries where 2"),
-        (["wam", "network", "matrix"], [[1.0], [1.0, 2.0]], r"^wam\.network\.matrix\[0\]: 1 entries"),
-        (["wam", "network", "name"], ["v1", "v1"], r"^wam\.network\.name\[1\]: 'v1' is already"),
+        (["wam", "network", "matrix"], [[1.0], [1.0, 2.0]], r"^wam\.network\.matrix, entry 1: 1 entries"),
+        (["wam", "network", "name"], ["v1", "v1"], r"^wam\.network\.name, entry 2: 'v1' is already"),
         (["wam", "network", "kind"], ["voltage"], r"^wam\.network\.kind: 1 entries"),
-        (["wam", "network", "kind"], ["voltage", "x"], r"^wam\.network\.kind\[1\]: "),
-        (["wam", "network", "lower"], [2.0, 0.0], r"^wam\.network\.upper\[0\]: upper 1\.0 below lower 2\.0"),
+        (["wam", "network", "kind"], ["voltage", "x"], r"^wam\.network\.kind, entry 2: "),
+        (
+            ["wam", "network", "lower"],
+            [2.0, 0.0],
+            r"^wam\.network\.upper, entry 1: upper 1\.0 below lower 2\.0",
+        ),
         (["grid", "export_price"], 0.3, r"^grid\.export_price: 0\.3 above import_price 0\.25"),
         (["grid", "import_limit_kw"], -1.0, r"^grid\.import_limit_kw: -1\.0 is below 0"),
         (["tariff", "feed_in"], 0.5, r"^tariff\.feed_in: 0\.5 above retail 0\.3"),
@@ -142,13 +154,13 @@ def test_what_is_no_json_document_is_refused(data):
 def test_a_number_that_is_not_finite_is_named_by_its_place(value):
     data = msgspec.json.encode(GOOD).replace(b'"demand_kw":[', b'"demand_kw":[%s,' % value.encode(), 1)
     with pytest.raises(
-        CaseError, match=r"^prosumers\.demand_kw\[0\]: -?(nan|inf) is not finite; give a number$"
+        CaseError, match=r"^prosumers\.demand_kw, entry 1: -?(nan|inf) is not finite; give a number$"
     ):
         decode_case(data)
 
 
 def test_a_price_that_only_a_wrong_unit_can_mean_is_refused():
-    with pytest.raises(CaseError, match=r"^resources\.cost_linear\[1\]: 10000000\.0 .*check the unit$"):
+    with pytest.raises(CaseError, match=r"^resources\.cost_linear, entry 2: 10000000\.0 .*check the unit$"):
         decode_case(changed(["resources", "cost_linear"], [0.1, 1e7]))
 
 

@@ -1,0 +1,137 @@
+"""Mistakes of somebody who does not know the commands yet: one line each, and nothing of theirs is lost."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from cosim.cli import main
+from cosim.feeder.settings import Event
+from cosim.feeder_setup.schedule import after_the_end
+from cosim.report.page import report_command
+from cosim.results.arrow import ResultsError
+from cosim.results.directory import FEEDER_MAP, SCENARIO
+from cosim.results.writer import RunWriter
+from cosim.safety import hardware_lines
+from cosim.scenario.sections import Run
+from cosim.scenario.timeline import timeline_of
+from tests.cosim.report.sunny_day import write_day
+
+CASES = Path(__file__).parents[1] / "market" / "cases"
+STEP = '[[events]]\nat = 1\nkind = "source-voltage"\npu = 1.02\n'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(*arguments):
+    """The one line by which a command refuses."""
+    result = CliRunner().invoke(main, list(arguments))
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    return line
+
+
+def test_a_result_is_replaced_with_force_alone(folder):
+    case = str(CASES / "two-lams.json")
+    for name, option in (("r.json", "--out"), ("t.csv", "--trace")):
+        (folder / name).write_text("mine")
+        others = ["--out", "new.json"] if option == "--trace" else []
+        line = refused("clear", case, "--method", "plain", option, name, *others)
+        assert line == f"sharegrid: {name}: exists already; choose another path, or replace it with --force"
+        assert (folder / name).read_text() == "mine"
+    assert not (folder / "new.json").exists()
+    forced = CliRunner().invoke(main, ["clear", case, "--out", "r.json", "--force"])
+    assert forced.exit_code == 0
+    assert json.loads((folder / "r.json").read_text())["status"] == "optimal"
+
+
+def test_a_malformed_case_names_its_file_and_the_entry_from_one(folder):
+    case = json.loads((CASES / "two-lams.json").read_text())
+    case["prosumers"]["demand_kw"][1] = "much"
+    (folder / "c.json").write_text(json.dumps(case))
+    line = refused("clear", "c.json", "--out", "r.json")
+    assert line.startswith("sharegrid: c.json: prosumers.demand_kw, entry 2: Expected `float`")
+    assert "docs/case-format.md" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[live]\nprofiles = "absent"\n', "s.toml:2: live.profiles: no folder "),
+        (STEP + STEP.replace("1.02", "5.0"), "s.toml:8: events, entry 2: pu: "),
+        (STEP + 'element = "l1"\n', "s.toml:5: events, entry 1: element: source-voltage does not use it"),
+        (STEP + "kw = 3.0\n", "events, entry 1: kw: source-voltage does not use it, load-step does"),
+        (STEP + 'lam = "x"\n', "events, entry 1: lam: source-voltage does not use it, load-step does"),
+        ("[market.grid]\nimport_price = [" + "0.2, " * 23 + "nan]\n", "import_price, entry 24: nan is not"),
+    ],
+)
+def test_a_scenario_names_line_key_and_entry(folder, text, says):
+    (folder / "s.toml").write_text(text)
+    assert says in refused("scenario", "s.toml")
+
+
+def test_events_after_the_run_are_said():
+    events = (Event(at=1, kind="source-voltage"), Event(at="23:00", kind="line-outage", element="l1"))
+    timeline = timeline_of(Run(intervals=4))
+    assert after_the_end(events, timeline) == [
+        "events, entry 2: line-outage at 23:00 does not happen, for the run ends before"
+    ]
+    assert after_the_end(events, timeline_of(Run(intervals=96))) == []
+
+
+async def test_arming_a_scenario_without_hardware_is_said():
+    world = SimpleNamespace(placement=SimpleNamespace(hardware=()))
+    (line,) = await hardware_lines(SimpleNamespace(world=world, arm=True, gateways=[]))
+    assert line == "--arm: this scenario names no hardware ([[devices]]), so nothing is armed"
+    assert await hardware_lines(SimpleNamespace(world=world, arm=False, gateways=[])) == []
+
+
+def test_a_scenario_that_a_user_changed_is_kept(tmp_path):
+    def write(**options):
+        with RunWriter(tmp_path / "run", **options) as writer:
+            writer.scenario("seed = 1\n")
+        return writer.kept
+
+    assert write() is None
+    assert write(force=True) is None
+    for kept in ("scenario.toml.bak", "scenario.toml.bak1"):
+        (tmp_path / "run" / SCENARIO).write_text(f"# mine, {kept}\n")
+        assert write(force=True) == tmp_path / "run" / kept
+        assert (tmp_path / "run" / kept).read_text() == f"# mine, {kept}\n"
+    assert (tmp_path / "run" / SCENARIO).read_text() == "seed = 1\n"
+
+
+def test_runs_of_two_feeders_are_not_put_beside_each_other(tmp_path):
+    one = write_day(tmp_path / "one", intervals=2)
+    other = shutil.copytree(one, tmp_path / "other")
+    drawing = json.loads((other / FEEDER_MAP).read_text())
+    drawing["lams"] = drawing["lams"][:-1]
+    (other / FEEDER_MAP).write_text(json.dumps(drawing))
+    with pytest.raises(ResultsError, match=r"other: is of .* LAMs, the run beside it of .*; compare"):
+        report_command(one, other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["feeder", "solve", "--load", "-1"], "'--load'"),
+        (["feeder", "check", "--voltage-min", "1.1"], "1.05 is not above --voltage-min 1.1"),
+        (["feeder", "solve", "--voltage-max", "0.9"], "0.9 is not above --voltage-min 0.95"),
+        (["device", "inverter", "--tcp", "127.0.0.1:0", "--load", "2"], "add --meter-unit"),
+        (["device", "meter", "--power", "nan"], "nan is not finite"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(arguments, says):
+    assert says in refused(*arguments)
+
+
+def test_the_help_of_a_device_shows_no_empty_range():
+    assert "None" not in CliRunner().invoke(main, ["device", "-h"]).stdout
