@@ -95,6 +95,10 @@ class InverterPort(MeterPort, Protocol):
         """Name of what holds the time after which it falls back by itself; ``None`` where it never does."""
         ...
 
+    async def holds_for_good(self) -> bool:
+        """Whether what is sent to stay stays, however long nobody sends anything again."""
+        ...
+
     async def holds_fallback(self) -> bool:
         """Whether its fallback can be commanded."""
         ...

@@ -135,6 +135,13 @@ class ModbusPort:
             return None
         return name if (await self.unit.read((name,))).get(name) is not None else None
 
+    async def holds_for_good(self) -> bool:
+        """Whether a set-point can be made to stay: some timers have no value for never."""
+        profile = self.unit.profile
+        recipe = choose(profile.commands.set, await self.unit.places(), str(self.endpoint))
+        limits = profile.point(recipe.revert).limits if recipe.revert is not None else None
+        return recipe.reverts_after_s is None and (limits is None or limits[0] <= 0.0)
+
     async def holds_fallback(self) -> bool:
         """Whether what it falls back to can be written to it; raises `DeviceError`."""
         recipe = choose(self.unit.profile.commands.set, await self.unit.places(), str(self.endpoint))

@@ -71,6 +71,7 @@ class Actuator:
         self._is_behind = False
         self._is_overwritten = False
         self._is_released = False
+        self._keeps_release = False
         self._until_s = math.inf
         self._times = self.delivery.times
 
@@ -133,6 +134,8 @@ class Actuator:
         async with self._lock:
             if self.stopped:
                 await self._safe.keep()
+            elif not self._is_active:
+                await self._let_go()
             elif self._now() < self._until_s:
                 self.renewals += not self._is_behind
                 await self._carry_out()
@@ -142,17 +145,21 @@ class Actuator:
     async def hand_back(self) -> None:
         """Give control back if a set-point is in force; raises `DeviceError`.
 
-        A device that could leave its envelope by itself is left at the envelope's edge.
+        A device that could leave its envelope by itself is left at the envelope's edge, if it stays there.
         """
         async with self._lock:
-            if self._is_active:
+            if self._is_active or self._keeps_release:
                 # Nobody else asks any more, and no pause is worth a device that is left as it was.
                 self.inverter.port.begin_priority()
                 try:
-                    await self.delivery.send(None, 0.0)
+                    await self._let_go()
                 finally:
                     self.inverter.port.end_priority()
                 self._is_active = self._is_behind = False
+                if self._keeps_release:
+                    self._keeps_release = False
+                    where, left_s = self.inverter.port.endpoint, self._times.stands_s
+                    raise NotReleased(f"{where}: its own timer frees it in {left_s:.0f} s; see to it there")
 
     async def overwritten(self) -> str:
         """What somebody else has written since this gateway did; empty where nothing. Raises `DeviceError`.
@@ -181,7 +188,7 @@ class Actuator:
         if self.stopped:
             return self._safe.is_due
         if not self._is_active:
-            return False
+            return self._keeps_release and self._times.may_release and self._times.is_half_over
         if self._now() >= self._until_s:
             return self._times.may_release
         if self._is_overwritten or self._times.is_pausing:
@@ -207,10 +214,11 @@ class Actuator:
             await self._safe.make()
 
     def _check_may_be_commanded(self) -> None:
+        where = self.inverter.port.endpoint
         if self.stopped:
-            raise CommandBarred(f"{self.inverter.port.endpoint} is stopped: {self.stopped}; start a new run")
+            raise CommandBarred(f"{where} is stopped: {self.stopped}; start a new run")
         if not self.limits.armed:
-            raise CommandBarred(f"{self.inverter.port.endpoint} is only observed; arm it to command it")
+            raise CommandBarred(f"{where} is only observed; arm it to command it")
 
     def _stands(self) -> bool:
         """Whether what was written last should still stand in the registers."""
@@ -234,18 +242,15 @@ class Actuator:
             raise
 
     async def _write(self) -> None:
-        budget = self.delivery.budget
-        if budget.is_spent:
-            raise BudgetSpent(
-                f"{self.inverter.port.endpoint} has had {budget}: released, and commanded again in "
-                f"{budget.renews_in_s / 3600.0:.1f} h; raise writes_per_day or write_interval_s"
-            )
+        if self.delivery.budget.is_spent:
+            raise BudgetSpent(f"{self.inverter.port.endpoint} {self.delivery.budget}; raise writes_per_day")
         power_kw = self._target_kw
         if power_kw is not None and self._ramp.is_limited:
             power_kw = await self._step_kw(power_kw)
         left_s = min(self._until_s - self._now(), self.limits.revert_s)
         self._is_active = self._is_behind = True
         await self.delivery.send(power_kw, 0.0 if math.isinf(left_s) else left_s)
+        self._keeps_release = False
         self._ramp.stood(power_kw, self._times.written_s, is_moving=power_kw != self._target_kw)
         self._held_kw = power_kw
         self._is_overwritten = self._is_released = False
@@ -265,9 +270,14 @@ class Actuator:
         What it reverts to by itself may lie outside an envelope, so there it is released in any case.
         """
         if not self._times.has_reverted or self.limits.has_envelope:
-            await self.delivery.send(None, 0.0)
+            await self._let_go()
         self._is_active, self._is_behind, self._held_kw = False, False, None
         self._is_overwritten = False
+
+    async def _let_go(self) -> None:
+        """Release the device; a power that it then holds is renewed where its own timer would end that."""
+        applied = await self.delivery.send(None, 0.0)
+        self._keeps_release = applied.power_kw is not None and math.isfinite(applied.revert_s)
 
     async def _release_after(self, error: DeviceError) -> None:
         """Release what was in force before a set-point that the device did not take, once.
@@ -278,7 +288,7 @@ class Actuator:
         if isinstance(error, (CommandBarred, *NO_ANSWER)) or self._is_released or not may_be_in_force:
             return
         try:
-            await self.delivery.send(None, 0.0)
+            await self._let_go()
         except DeviceError as again:
             raise NotReleased(f"{error}; nor was it released: {again}") from error
         self._held_kw, self._is_released = None, True

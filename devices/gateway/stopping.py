@@ -112,15 +112,19 @@ async def _armed_line(actuator: Actuator) -> str:
         return f"{actuator}: only observed"
     per_day = limits.writes_per_day
     budget = f"at most {per_day} writes a day for set-points; " if per_day else ""
-    line = (
-        f"{actuator}: armed, {limits.min_kw:g} to {limits.max_kw:g} kW, safe value {limits.safe_kw:g} kW; "
-        f"at the end it stays within, not free; {budget}"
-    )
+    envelope = f"{limits.min_kw:g} to {limits.max_kw:g} kW"
+    line = f"{actuator}: armed, {envelope}, safe value {limits.safe_kw:g} kW; {budget}"
     try:
+        stays = await actuator.inverter.port.holds_for_good()
         reverts = await actuator.inverter.revert_point()
         holds = await actuator.inverter.fallback_stays_within()
     except DeviceError as error:
         return f"{line}not reached yet, so it is not known whether it falls back by itself ({error})"
+    line += (
+        "at the end it stays within, not free; "
+        if stays or holds
+        else "at the end it stays within UNTIL ITS OWN TIMER FREES IT; "
+    )
     if reverts is None:
         return (
             f"{line}DOES NOT FALL BACK BY ITSELF: if this gateway dies it keeps its last set-point; "

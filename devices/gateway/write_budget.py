@@ -36,11 +36,6 @@ class WriteBudget:
         """Whether no set-point may be written before the day is over."""
         return bool(self._per_day) and self.used >= self._per_day
 
-    @property
-    def renews_in_s(self) -> float:
-        """Time until the next day begins [s]."""
-        return max(0.0, self._began_s + _DAY_S - self._now())
-
     def count(self) -> None:
         """Count one write."""
         if self._now() >= self._began_s + _DAY_S:
@@ -48,5 +43,9 @@ class WriteBudget:
         self._count += 1
 
     def __str__(self) -> str:
-        """Return both numbers, for messages."""
-        return f"{self.used} of {self._per_day} writes of the day"
+        """Return what becomes of a device whose budget is spent, for messages."""
+        left_h = max(0.0, self._began_s + _DAY_S - self._now()) / 3600.0
+        return (
+            f"has had {self.used} of {self._per_day} writes of the day: released, and commanded again in "
+            f"{left_h:.1f} h"
+        )

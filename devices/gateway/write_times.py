@@ -50,6 +50,11 @@ class WriteTimes:
         return self._now() >= self.written_s + _LEAST_PAUSE_S
 
     @property
+    def stands_s(self) -> float:
+        """How long what was written stands from now on, by our clock [s]."""
+        return self._reverts_s - self._now()
+
+    @property
     def has_reverted(self) -> bool:
         """Whether the device's own timer is over, by our clock."""
         return self._now() >= self._reverts_s

@@ -110,6 +110,10 @@ class SourcePort:
         """See `devices.ports.InverterPort`."""
         return "seconds" if self._commanded().commands.reverts else None
 
+    async def holds_for_good(self) -> bool:
+        """See `devices.ports.InverterPort`."""
+        return True
+
     async def holds_fallback(self) -> bool:
         """See `devices.ports.InverterPort`."""
         return False

@@ -6,7 +6,15 @@ import pytest
 
 from devices.limits import SetPointLimits
 from tests.integration.sunspec_images import NONE, NONE_SIGNED, Inverter, address_of, pv_image
-from tests.integration.test_modbus_field_cases import ARMED_PV, ENABLE, LIMIT, ask, connected, let_pass
+from tests.integration.test_modbus_field_cases import (
+    ARMED_PV,
+    ENABLE,
+    LIMIT,
+    REVERT,
+    ask,
+    connected,
+    let_pass,
+)
 
 NARROW = SetPointLimits(real=True, min_kw=0.0, max_kw=3.0)
 
@@ -129,6 +137,22 @@ async def test_a_stop_is_watched_although_the_budget_is_spent():
         await asyncio.sleep(1.05)
         assert await gateway.tend() == []
         assert limit(device) == (1000, 1)
+
+
+async def test_what_a_device_is_released_to_is_renewed_where_its_own_timer_would_free_it():
+    image = pv_image()
+    at = address_of(image, 123, REVERT)
+    device = Inverter(image, lambda address, word: word or 60 if address == at else word)
+    async with connected(device, limits=NARROW) as gateway:
+        assert (await ask(gateway, 1.0, valid_s=10.0)).ok
+        await let_pass(gateway, 12)
+        assert limit(device) == (6000, 1)
+        written = len(device.writes)
+        await let_pass(gateway, 120)
+        assert 3 <= len(device.writes) - written <= 6
+        (failed,) = await gateway.hand_back()
+        assert "its own timer frees it in 60 s" in failed
+        assert await gateway.hand_back() == []
 
 
 async def test_a_device_that_is_asleep_is_not_good_and_is_commanded_after_dawn():

@@ -14,11 +14,12 @@ from devices.client.modbus_port import ModbusPort
 from devices.client.unit import Unit
 from devices.emulation.bank import RegisterBank
 from devices.endpoint import tcp
-from devices.errors import DeviceError, IllegalAddress
+from devices.errors import DeviceError, IllegalAddress, IllegalValue
 from devices.gateway.actuator import Actuator
 from devices.limits import SetPointLimits
 from devices.registers.bounded import exact
-from devices.registers.points import decode, word_count
+from devices.registers.points import decode, encode, word_count
+from devices.registers.profiles import load_profile, shipped_profiles
 from devices.registers.sunspec import sunspec_layout
 
 KINDS = {
@@ -26,6 +27,16 @@ KINDS = {
     "sunspec-pv 704": ("sunspec-pv", "pv", (1, 701, 702, 704)),
     "sunspec-battery 704": ("sunspec-battery", "battery", (1, 120, 121, 124, 701, 704, 713)),
     "sunspec-battery 124": ("sunspec-battery", "battery", (1, 103, 120, 121, 124)),
+    "fronius-pv": ("fronius-pv", "pv", (1, 103, 120, 121, 123)),
+    "sunspec-hybrid-pv": ("sunspec-hybrid-pv", "pv", (1, 103, 120, 121, 123)),
+    "fronius-battery": ("fronius-battery", "battery", (1, 103, 120, 121, 124, 160)),
+    "kostal-pv": ("kostal-pv", "pv", (1, 103, 120, 121, 123)),
+    "kostal-battery": ("kostal-battery", "battery", ()),
+    "huawei-pv": ("huawei-pv", "pv", ()),
+    "huawei-battery": ("huawei-battery", "battery", ()),
+    "sma-battery": ("sma-battery", "battery", ()),
+    "solaredge-pv": ("solaredge-pv", "pv", (1, 103, 120, 121)),
+    "solaredge-battery": ("solaredge-battery", "battery", ()),
 }
 # Points that carry a power: which rating [kW] is their whole, or W; and the sign of generation in them.
 POWERS = {
@@ -36,9 +47,19 @@ POWERS = {
     "704.WSetRvrt": ("W", 1),
     "124.OutWRte": ("charge", 1),
     "124.InWRte": ("charge", -1),
+    "limit": ("rating", 1),
+    "set_power": ("W", 1),
+    "charge_power": ("W", -1),
+    "discharge_power": ("W", 1),
+    "charge_limit": ("W", -1),
+    "discharge_limit": ("W", 1),
 }
-# Times and enables, which carry none.
-OTHERS = ("RvrtTms", "WinTms", "RmpTms", "Ena", "EnaRvrt", "Mod")
+# Times, enables and modes, which carry none.
+OTHERS = ("RvrtTms", "WinTms", "RmpTms", "Ena", "EnaRvrt", "Mod", "ChaGriSet")
+OTHERS += ("period", "timeout", "mode", "target", "control")
+# Points at fixed addresses that tell what a device can do, and those that say that it obeys.
+RATINGS = ("rating", "charge_most", "discharge_most")
+OBEYS = {"solaredge-pv": {"control": 1}, "solaredge-battery": {"control": 4}}
 
 
 class Registers:
@@ -46,33 +67,69 @@ class Registers:
 
     connects = 1
 
-    def __init__(self, models, scale_factors):
+    def __init__(self, profile, models, scale_factors):
         layout = sunspec_layout(models)
         writable = [name for name, point in layout.points.items() if point.rw]
         self.bank = RegisterBank(layout, 1, writable)
         for name, point in layout.points.items():
             if point.type == "sunssf":
                 self.bank.put(name, scale_factors.get(name, 0))
+        self.fixed = load_profile(profile).points
+        self.cells = {}
+        for name in self.fixed:
+            self.put(name, OBEYS.get(profile, {}).get(name, 0.0))
         self.written = []
+        self.fails_in = None
+        self.fails_by = None
+
+    def _fails(self, how):
+        """Whether a write fails in one way: the one before which so many others went well."""
+        if self.fails_in is None or self.fails_by != how:
+            return False
+        self.fails_in -= 1
+        return self.fails_in < 0
 
     def put(self, name, value):
         if name in self.bank.layout.points:
             self.bank.put(name, math.nan if value is None else value)
+        if name in self.fixed:
+            point = self.fixed[name]
+            text = "" if point.type == "string" else value
+            self.cells.update(enumerate(encode(point, text), start=point.at))
+
+    def _is_mapped(self, address, count):
+        layout = self.bank.layout
+        return layout.base <= address <= address + count <= layout.base + layout.length
 
     async def read(self, unit, address, count, function=3):
-        layout = self.bank.layout
-        if not layout.base <= address <= address + count <= layout.base + layout.length:
+        if self._is_mapped(address, count):
+            return np.array(self.bank.read(0, address, count), dtype=">u2").tobytes()
+        words = [self.cells.get(address + k) for k in range(count)]
+        if None in words:
             raise IllegalAddress("no such register")
-        return np.array(self.bank.read(0, address, count), dtype=">u2").tobytes()
+        return np.array(words, dtype=">u2").tobytes()
 
     async def write(self, unit, address, words, function=16):
+        if self._fails("refused"):
+            self.fails_in = None
+            raise IllegalValue("does not accept the value")
         layout = self.bank.layout
         for name, point in layout.points.items():
-            offset = layout.base + point.at - address
-            if 0 <= offset < len(words) and point.type != "sunssf":
-                own = list(words[offset : offset + word_count(point)])
-                self.written.append((name, decode(point, own, self.bank.scale_at(0, name))))
-        assert self.bank.write(0, address, list(words)) == 0
+            self._note(name, point, layout.base + point.at - address, words)
+        for name, point in self.fixed.items():
+            self._note(name, point, point.at - address, words)
+        if self._fails("lost"):
+            self.fails_in = None
+        elif self._is_mapped(address, len(words)):
+            assert self.bank.write(0, address, list(words)) == 0
+        else:
+            self.cells.update(enumerate(words, start=address))
+
+    def _note(self, name, point, offset, words):
+        if 0 <= offset < len(words) and point.type != "sunssf":
+            own = list(words[offset : offset + word_count(point)])
+            sf = self.bank.scale_at(0, name) if name in self.bank.layout.points else 0
+            self.written.append((name, decode(point, own, sf)))
 
     def let_through(self, unit):
         pass
@@ -92,7 +149,7 @@ def decoded_kw(name, value, rating_kw, charge_kw):
     whole, sign = POWERS[name]
     number = Fraction(repr(float(value)))
     if whole == "W":
-        return number / 1000
+        return sign * number / 1000
     return sign * number / 100 * Fraction(repr(rating_kw if whole == "rating" else charge_kw))
 
 
@@ -122,6 +179,7 @@ steps = st.lists(
         st.tuples(st.just("rating"), st.sampled_from([None, 0, 1, 333, 5000, 60_000]), st.none()),
         st.tuples(st.just("scale"), st.sampled_from([-4, -3, -2, -1, 0, 1]), st.none()),
         st.tuples(st.sampled_from(["stop", "hand back"]), st.none(), st.none()),
+        st.tuples(st.sampled_from(["refused", "lost"]), st.integers(0, 4), st.none()),
     ),
     min_size=1,
     max_size=12,
@@ -132,7 +190,7 @@ async def play(kind, bounds, sequence, scale):
     """What an actuator writes in a sequence of events, with the ratings at that time."""
     profile, device, models = KINDS[kind]
     controls = ("123.WMaxLimPct_SF", "704.WMaxLimPct_SF", "704.WSet_SF", "124.InOutWRte_SF")
-    registers = Registers(models, dict.fromkeys(controls, scale))
+    registers = Registers(profile, models, dict.fromkeys(controls, scale))
     unit = Unit(registers, tcp("127.0.0.1", 502, 1, profile))
     now = [0.0]
     actuator = Actuator(Inverter(ModbusPort(unit, real=bounds.real), device, bounds), device, lambda: now[0])
@@ -140,7 +198,7 @@ async def play(kind, bounds, sequence, scale):
     seen = []
 
     def rate():
-        for name in ("121.WMax", "702.WMax", "702.WMaxRtg", "120.WRtg", "124.WChaMax"):
+        for name in ("121.WMax", "702.WMax", "702.WMaxRtg", "120.WRtg", "124.WChaMax", *RATINGS):
             registers.put(name, rating_w)
 
     rate()
@@ -154,15 +212,18 @@ async def play(kind, bounds, sequence, scale):
             elif what == "reading":
                 registers.put("103.W", value)
                 registers.put("701.W", value)
+                registers.put("power", value)
             elif what == "rating" and bounds.real:
                 rating_w = value
                 rate()
             elif what == "scale" and bounds.real:
                 for name in controls:
                     registers.put(name, value)
+            elif what in ("refused", "lost"):
+                registers.fails_by, registers.fails_in = what, value
             elif what == "stop":
                 await actuator.stop("fire")
-            else:
+            elif what == "hand back":
                 await actuator.hand_back()
         except DeviceError:
             pass
@@ -189,3 +250,8 @@ def test_something_is_written_at_all(kind):
     seen = asyncio.run(play(kind, bounds, [("set", 1.5, 900.0)], -2))
     powers_kw = {name: decoded_kw(name, value, rating, rating) for name, value, rating in seen}
     assert Fraction(3, 2) in powers_kw.values()
+
+
+def test_every_shipped_profile_that_commands_is_among_them():
+    commanding = {name for name in shipped_profiles() if load_profile(name).commands.set}
+    assert commanding == {profile for profile, _, _ in KINDS.values()}
