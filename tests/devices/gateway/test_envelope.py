@@ -150,7 +150,11 @@ def decoded_kw(name, value, rating_kw, charge_kw):
     number = Fraction(repr(float(value)))
     if whole == "W":
         return sign * number / 1000
-    return sign * number / 100 * Fraction(repr(rating_kw if whole == "rating" else charge_kw))
+    whole_kw = rating_kw if whole == "rating" else charge_kw
+    if not whole_kw and number:
+        # A share of what is not known is anything.
+        return math.copysign(math.inf, sign * number)
+    return sign * number / 100 * Fraction(repr(whole_kw))
 
 
 kw = st.floats(-1000.0, 1000.0, allow_nan=False) | st.sampled_from([0.0, 0.3, 1.0, 2.125, 3.0])
@@ -234,7 +238,7 @@ async def play(kind, bounds, sequence, scale):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(bounds=limits(), sequence=steps, scale=st.sampled_from([-3, -2, -1, 0, 1]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_written_value_decodes_to_within_the_envelope(kind, bounds, sequence, scale):
     for name, value, rating_kw in asyncio.run(play(kind, bounds, sequence, scale)):
         power_kw = decoded_kw(name, value, rating_kw, rating_kw)
