@@ -118,6 +118,10 @@ class OcppPort:
         await self._session()
         return "chargingSchedule.duration"
 
+    async def holds_for_good(self) -> bool:
+        """See `devices.ports.InverterPort`: a schedule without duration ends with its transaction alone."""
+        return True
+
     async def holds_fallback(self) -> bool:
         """See `devices.ports.InverterPort`: the profile below the set-point holds the envelope's edge."""
         return True
