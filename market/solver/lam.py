@@ -22,6 +22,9 @@ EXACT = 1e-12
 ROUNDED_PRICE = 1e-9
 """Prices that differ by no more than this part of them are as good as the same."""
 
+ROUNDED_KW = 1e-9
+"""Part of a net purchase that the clearing of the wide area may leave it beside a flat part of a response."""
+
 ROUNDS = 60
 
 
@@ -85,7 +88,7 @@ def clear_lams(
         raise Infeasible(
             f"net purchase {net_kw[worst]:.6g} kW of LAM {name}", float(excess[worst]), index=worst
         )
-    price = _nearest(total, net_kw, near, 4.0 * tolerance)
+    price = _nearest(total, net_kw, near, 4.0 * tolerance + ROUNDED_KW * np.abs(net_kw))
     jumps = jumps_of(curves)
     price = _balance(curves, group, price, net_kw, tolerance, hold=bool(jumps.any()))
     trade, weight = answer(curves, price[group])
