@@ -16,6 +16,7 @@ import click
 
 from cosim.clear_command import clear
 from cosim.control.memory import keep_freed_memory
+from cosim.importing.commands import import_group
 from cosim.security.commands import broker_group
 from cosim.study.commands import feeder
 from cosim.world.names import ROLES, Role
@@ -165,6 +166,7 @@ def stop(directory: Path | None, broker: str | None, run_id: str | None, reason:
 main.add_command(clear)
 main.add_command(feeder)
 main.add_command(device)
+main.add_command(import_group)
 main.add_command(broker_group)
 
 

@@ -70,6 +70,8 @@ class Population:
         Whether it has live devices behind Modbus and MQTT.
     profile
         Name of its columns in a user's table of profiles.
+    name
+        What people call it; any text.
     """
 
     id: tuple[str, ...]
@@ -89,6 +91,7 @@ class Population:
     value_factor: Floats
     live: Bools
     profile: tuple[str, ...]
+    name: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -203,6 +206,7 @@ def draw_population(section: PopulationSection, seed: int, per_lam: int | None, 
         value_factor=draw_value_factors(section, seed, n),
         live=live,
         profile=ids,
+        name=ids,
     )
 
 

@@ -21,6 +21,9 @@ from cosim.scenario.timeline import Timeline
 from sharegrid.text import closest
 
 OFFSET = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)$")
+_ABSURD = 100.0
+"""Times what is usual from which on a power is in another unit: watts are a thousand."""
+
 QUANTITIES = {
     "load_kw": "Load [kW] of every prosumer of this profile.",
     "load_kw_per_mwh": "Load per annual consumption [kW per 1000 kWh/a].",
@@ -101,6 +104,8 @@ def read_profiles(scenario: Scenario, population: Population, timeline: Timeline
     rows_per_tick = _rows_per_tick(table, epoch_s, timeline)
     rows = _rows_of_run(table, epoch_s, timeline, rows_per_tick)
     values = np.stack([table.numbers(name, low=0.0, rows=rows) for name in names], axis=1)
+    _check_magnitudes(table, names, values.mean(axis=0), load, population.annual_kwh / 8760.0)
+    _check_magnitudes(table, names, values.max(axis=0), pv, population.pv_kwp)
     return Tabled(rest, values, rows_per_tick, load, pv)
 
 
@@ -135,6 +140,20 @@ def _assign(table: TableFile, names: list[str], population: Population) -> tuple
         scale = {"load_kw_per_mwh": population.annual_kwh / 1000.0, "pv_kw_per_kwp": population.pv_kwp}
         parts[what].append((who, column, scale.get(quantity, np.ones(population.size))[who]))
     return _joined(parts["load"]), _joined(parts["pv"])
+
+
+def _check_magnitudes(
+    table: TableFile, names: list[str], size: Floats, assigned: Assigned, usual_kw: Floats
+) -> None:
+    """Refuse columns of a size that cannot be kW beside what is usual for their prosumers, ``(n,)`` [kW]."""
+    for who, column, factor in zip(assigned.prosumer, assigned.column, assigned.factor, strict=True):
+        found, usual = float(size[column] * factor), float(usual_kw[who])
+        if usual > 0.0 and found > _ABSURD * usual:
+            raise table.refusal(
+                f"{found:,.4g} kW where {usual:,.4g} kW is usual for its prosumers: are these watts? "
+                "Divide by 1000, or `sharegrid import profiles --unit W`",
+                names[column],
+            )
 
 
 def _joined(parts: list[tuple[NDArray[np.intp], int, Floats]]) -> Assigned:
@@ -176,7 +195,8 @@ def _times(table: TableFile) -> NDArray[np.int64]:
 def _rows_per_tick(table: TableFile, epoch_s: NDArray[np.int64], timeline: Timeline) -> int:
     """Rows of the table in an interval: one, or one for each sub-step."""
     interval_s = timeline.interval_min * 60
-    step_s = int(epoch_s[1] - epoch_s[0]) if len(epoch_s) > 1 else interval_s
+    steps, counts = np.unique(np.diff(epoch_s), return_counts=True)
+    step_s = int(steps[np.argmax(counts)]) if steps.size else interval_s
     for rows in (1, timeline.substeps):
         if step_s * rows == interval_s:
             return rows

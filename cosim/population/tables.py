@@ -31,6 +31,7 @@ class Column:
 
 COLUMNS = {
     "id": Column("text", "Unique name; letters, digits and `_ . : -`.", "needed"),
+    "name": Column("text", "What people call it; any text.", "its id"),
     "bus": Column("text", "Load bus of the feeder, the name of the local-area market.", "needed"),
     "annual_kwh": Column("kWh", "Annual consumption.", "needed", high=1e9),
     "time_shift_min": Column("min", "How much later than the standard household.", "0", -720.0, 720.0),
@@ -58,6 +59,8 @@ COLUMNS = {
     ),
     "profile": Column("text", "Name of its columns in the table of profiles.", "its id"),
 }
+TEXTS = tuple(name for name, column in COLUMNS.items() if column.unit in ("text", "true/false"))
+"""Columns whose cells are texts, whatever they look like."""
 
 
 def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
@@ -82,7 +85,10 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
         name used twice, a bus that the feeder lacks or that no prosumer uses, a live prosumer without device
         or with flexible load.
     """
-    table = read_table(scenario.tables.prosumers, ("id", "bus", "orientation", "live", "profile"))
+    table = read_table(
+        scenario.tables.prosumers,
+        tuple(name for name, column in COLUMNS.items() if column.unit in ("text", "true/false")),
+    )
     for name in table.columns:
         if name not in COLUMNS:
             hint = closest(name, list(COLUMNS)) or f"known are {', '.join(COLUMNS)}"
@@ -122,6 +128,7 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
         flexible = np.where(live, 0.0, flexible)
     order = np.argsort(lam, kind="stable")
     profiles = table.text("profile") if "profile" in table.columns else ids
+    names = table.text("name") if "name" in table.columns else ids
     return Population(
         id=tuple(ids[k] for k in order),
         lam=lam[order],
@@ -140,6 +147,7 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
         value_factor=draw_value_factors(section, seed, n)[order],
         live=live[order],
         profile=tuple(profiles[k] for k in order),
+        name=tuple(names[k] for k in order),
     )
 
 

@@ -165,6 +165,7 @@ class Recorder:
             "prosumers",
             {
                 "prosumer": list(roster.prosumers),
+                "name": list(self.world.population.name),
                 "lam": [roster.lams[lam] for lam in roster.lam],
                 "live": roster.live,
                 "bought_kwh": counts.bought_kwh,

@@ -235,6 +235,7 @@ DEVICES = (
 
 PROSUMERS = (
     Column("prosumer", "text", "", "name of the prosumer"),
+    Column("name", "text", "", "what people call it"),
     Column("lam", "text", "", "name of its LAM"),
     Column("live", "flag", "", "whether it has devices of its own"),
     Column("bought_kwh", "number", "kWh", "bought in the market over the run"),

@@ -1,5 +1,7 @@
 """Reading users' CSV and Parquet files so that whatever is wrong is named by file, column and row."""
 
+import logging
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".csv", ".parquet"}
 
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+$")
+
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
@@ -31,7 +37,9 @@ class TableFile:
 
     def row(self, index: int) -> str:
         """Row ``index`` as its user finds it: the line of a CSV file, the row of a Parquet file."""
-        return f"line {index + 2}" if self.path.suffix == ".csv" else f"row {index + 1}"
+        # The index keeps the places that rows have in the file, also where empty lines were left out.
+        place = int(self.frame.index[index])
+        return f"line {place + 2}" if self.path.suffix == ".csv" else f"row {place + 1}"
 
     def refusal(self, what: str, column: str = "", index: int | None = None) -> ScenarioError:
         """Error in one line: file, column, row, what and remedy."""
@@ -114,6 +122,9 @@ class TableFile:
             index = int(bad[0]) if rows is None else int(rows[bad[0]])
             if pd.isna(cell) or not str(cell).strip():
                 raise self.refusal("the cell is empty; give a number", column, index)
+            if _DECIMAL_COMMA.match(str(cell).strip()):
+                what = f"{str(cell)!r} has a decimal comma; write points, or let `sharegrid import` do it"
+                raise self.refusal(what, column, index)
             if not np.isfinite(value):
                 raise self.refusal(f"{str(cell)!r} is no finite number; give one", column, index)
             raise self.refusal(f"{value:g} is outside {low:g} to {high:g}; correct it", column, index)
@@ -171,6 +182,7 @@ def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
             if file.suffix == ".parquet":
                 frame = pd.read_parquet(file)
             else:
+                _assert_commas(file)
                 frame = pd.read_csv(
                     file,
                     dtype=dict.fromkeys(text_columns, str),
@@ -181,7 +193,32 @@ def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
         raise ScenarioError(f"{file.name}: cannot be read: {reason}; correct or replace the file") from None
+    if file.suffix == ".csv":
+        frame = _without_nothing(file, frame)
     table = TableFile(file, frame)
     if len(frame) == 0:
         raise table.refusal("the table has no rows; add some or leave the file out of [tables]")
     return table
+
+
+def _without_nothing(file: Path, frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The table without lines and nameless columns in which nothing stands, as spreadsheets leave them."""
+    is_empty = frame.isna().all(axis=1)
+    nameless = [name for name in frame.columns if str(name).startswith("Unnamed: ")]
+    empty = [name for name in nameless if frame[name].isna().all()]
+    for what, count in (("lines", int(is_empty.sum())), ("columns without a name", len(empty))):
+        if count:
+            log.warning("%s: empty %s left out: %d", file.name, what, count)
+    return frame[~is_empty].drop(columns=empty)
+
+
+def _assert_commas(file: Path) -> None:
+    """Refuse a file whose cells are divided by something else, before one of its cells is blamed."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        header = lines.readline()
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if sign in header:
+            raise ScenarioError(
+                f"{file.name}, line 1: cells are divided by {name}; write commas and decimal points, or let "
+                "`sharegrid import` do it"
+            )

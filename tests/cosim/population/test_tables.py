@@ -51,6 +51,18 @@ def test_prosumers_come_in_the_order_of_lams_and_of_the_file(tmp_path):
     assert people.profile == people.id
 
 
+def test_empty_lines_and_nameless_columns_are_left_out_and_said(tmp_path, caplog):
+    rows = PROSUMERS.replace("\n", ",,\n") + ",,,,,,\n\n"
+    assert read(tmp_path, rows).id == read(tmp_path, PROSUMERS, "q.csv").id
+    assert "p.csv: empty lines left out: 2" in caplog.text
+    assert "p.csv: empty columns without a name left out: 2" in caplog.text
+
+
+def test_a_name_of_any_text_stands_beside_an_id(tmp_path):
+    rows = "id,name,bus,annual_kwh\na,Bäckerei Müller,47,3000\nb,b,mill,2000\n"
+    assert read(tmp_path, rows).name == ("b", "Bäckerei Müller")
+
+
 def test_parquet_is_read_like_csv(tmp_path):
     pd.read_csv(pd.io.common.StringIO(PROSUMERS), dtype={"bus": str}).to_parquet(tmp_path / "p.parquet")
     one, other = build_population(scenario(tmp_path / "p.parquet"), SITES), read(tmp_path, PROSUMERS)
@@ -85,7 +97,15 @@ def test_live_column_decides(tmp_path):
             "id,bus,annual_kwh\na,mill,1\nb,47,\n",
             "p.csv, column annual_kwh, line 3: the cell is empty; give a number",
         ),
-        ("id,bus,annual_kwh\na,mill,1\n\nb,47,2\n", "p.csv, column id, line 3: the cell is empty; fill it"),
+        (
+            "id,bus,annual_kwh\na,mill,1\n\nb,47,x\n",
+            "p.csv, column annual_kwh, line 4: 'x' is no finite number",
+        ),
+        ("id;bus;annual_kwh\na;mill;1\n", "p.csv, line 1: cells are divided by semicolons; write commas"),
+        (
+            'id,bus,annual_kwh\na,mill,"1,5"\nb,47,1\n',
+            "p.csv, column annual_kwh, line 2: '1,5' has a decimal comma; write points",
+        ),
         (
             "id,bus,annual_kwh\na,mill,x\nb,47,1\n",
             "p.csv, column annual_kwh, line 2: 'x' is no finite number",
@@ -209,6 +229,9 @@ SIX = [f"{time},1" for time in times(6)]
         (B, [f"{time},1" for time in times(4, 60)], "column time, line 3: rows are 60 min apart; resample"),
         (B, FOUR[:3], "no row for 2024-06-21T00:45+02:00, the file spans 2024-06-21T00:00"),
         (B, SIX[:2] + SIX[3:], "column time, line 4: no row for 2024-06-21T00:30"),
+        (B, SIX[:1] + SIX[2:], "column time, line 3: no row for 2024-06-21T00:15"),
+        (B, [f"{row}500" for row in SIX], "column load_kw.b: 1,500 kW where 0.2283 kW is usual"),
+        ("time,pv_kw.a", [f"{row}500" for row in SIX], "1,500 kW where 5 kW is usual for its prosumers"),
         (B, [row.replace("+02:00", "Z") for row in SIX], "no row for 2024-06-21T00:00+02:00"),
         (B, FOUR[:2] + FOUR[:2], "column time, line 4: the time lies before the row above"),
         (B, FOUR[:2] + FOUR[1:], "column time, line 4: the time repeats the row above"),
