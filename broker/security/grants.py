@@ -144,7 +144,13 @@ def _of_device(name: str) -> list[Grant]:
 def _beside_messages(role: Role) -> list[Grant]:
     """What a role needs beside the run's messages: claims, and what Home Assistant is told."""
     claiming = [Grant("readwrite", f"{claims.ROOT}/#")] if role in ("clock", "gateway") else []
-    return claiming + (_discovery() if role == "gateway" else [])
+    return claiming + ([*_discovery(), *_devices()] if role == "gateway" else [])
+
+
+def _devices() -> list[Grant]:
+    """A gateway hears devices that speak MQTT by themselves, and sets them."""
+    said = [Grant("read", f"{_DEVICES}/+/{what}") for what in ("meas", "ack", "availability")]
+    return [*said, Grant("write", f"{_DEVICES}/+/set")]
 
 
 def _discovery() -> list[Grant]:

@@ -17,6 +17,8 @@ from devices.errors import DeviceError, DeviceUnreachable
 from devices.sources.feed import Document
 
 _MOST_BYTES = 262_144
+# Whose certificate is shown to a broker that wants one.
+_IDENTITY = "gateway"
 
 
 class MqttFeed:
@@ -94,7 +96,11 @@ class MqttFeed:
 
     async def _open(self) -> MqttBus:
         connection = connect(
-            self.link.url, "sources", first_patience_s=self._timeout_s, patience_s=self._timeout_s
+            self.link.url,
+            "sources",
+            identity=_IDENTITY,
+            first_patience_s=self._timeout_s,
+            patience_s=self._timeout_s,
         )
         try:
             bus = await self._stack.enter_async_context(connection)

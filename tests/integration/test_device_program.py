@@ -16,8 +16,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from broker.client.mqtt import connect
+from broker.door.bounds import Bounds
 from broker.messages import DeviceSetPoint
+from broker.security.files import Group, Plan, write_files
+from broker.security.grants import grants
 from broker.server.choose import open_broker
+from broker.server.mosquitto import Secured
 from devices.client.connection import Connection
 from devices.endpoint import Link, LiveProsumer, parse_endpoint, tcp
 from devices.errors import IllegalAddress, IllegalFunction
@@ -102,6 +106,35 @@ async def test_a_device_on_mqtt_alone_is_read_and_commanded_by_the_gateway():
 
                 await until(discharges)
                 assert await gateway.stop("a test") == []
+            finally:
+                await gateway.close()
+            assert await ended(pi) == (0, "")
+
+
+async def test_a_device_and_its_gateway_speak_over_an_encrypted_broker_that_knows_both(tmp_path):
+    granted = grants(Bounds(services={"gateway": frozenset({"gateway"})}), devices=["b1"])
+    parties = {party: Group([party]) for party in granted}
+    write_files(tmp_path / "s", Plan(granted, parties, ["127.0.0.1"], port=0))
+    clients = tmp_path / "s" / "clients"
+    secured = Secured(tmp_path / "s" / "broker", clients / "observer", tmp_path / "broker.log")
+    async with open_broker("mosquitto", secured=secured) as broker:
+        port = broker.url.partition("?")[0].rpartition(":")[2]
+
+        def url(party, name=""):
+            return f"mqtts://127.0.0.1:{port}{name}?credentials={clients / party}"
+
+        options = ("--name", "b1", "--mqtt", url("device-b1"), "--publish-every", "0.2")
+        async with running("battery", *options) as (pi, _):
+            home = LiveProsumer(
+                id="home",
+                meter=parse_endpoint("tcp://127.0.0.1:1/1", "sdm630"),
+                battery=parse_endpoint(url("gateway", "/b1"), "sharegrid-battery"),
+            )
+            gateway = Gateway([home], timeout_s=2.0)
+            try:
+                assert (await gateway.poll())[0].devices[0].quality == "good"
+                outcome = await gateway.command("home", [DeviceSetPoint(device="battery", power_kw=1.0)])
+                assert outcome.ok, outcome.detail
             finally:
                 await gateway.close()
             assert await ended(pi) == (0, "")

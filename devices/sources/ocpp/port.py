@@ -167,7 +167,7 @@ class OcppPort:
             )
         left_s = None if charger.departs_at is None else max(charger.departs_at - time.time(), 0.0)
         return {
-            "p_kw": -power_kw,
+            "p_kw": 0.0 - power_kw,
             "plugged": float(charger.is_plugged),
             "session_kwh": charger.session_kwh,
             "wanted_kwh": charger.wanted_kwh,

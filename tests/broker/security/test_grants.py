@@ -106,6 +106,14 @@ def test_hosts_of_some_lams_are_confined_to_these():
     assert not allowed(granted, "write", "sharegrid/v1/any/award/south/c")
 
 
+def test_a_gateway_hears_and_sets_devices_and_speaks_for_none():
+    granted = grants(Bounds(services={"gateway": frozenset({"gateway"})}))["gateway"]
+    assert allowed(granted, "read", "sharegrid/v1/devices/pi/meas")
+    assert allowed(granted, "read", "sharegrid/v1/devices/pi/ack")
+    assert allowed(granted, "write", "sharegrid/v1/devices/pi/set")
+    assert not allowed(granted, "write", "sharegrid/v1/devices/pi/meas")
+
+
 def test_a_device_has_its_own_topics():
     granted = grants(small_bounds(), devices=["pi"])["device-pi"]
     assert allowed(granted, "write", "sharegrid/v1/devices/pi/meas")
