@@ -42,8 +42,9 @@ from broker.messages import (
     Telemetry,
     columns,
 )
-from broker.node import Node, serve
+from broker.node import Node
 from broker.server.choose import open_broker
+from broker.serving import serve
 from market.model.arrays import Floats
 from market.model.case import Case, Resources
 from market.participants.lam.host import LamHost

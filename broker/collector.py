@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+ASK_AFTER_S = 1.0
+"""After so long a wait, what is missing is asked for again [s]; earlier where the gate is near."""
 
 
 class Late(ValueError):
@@ -24,14 +28,23 @@ class Collector(Generic[T]):
     ----------
     expected
         Keys that must speak in every tick.
+    ask
+        Asks for what is missing again: called with tick and keys while a wait lasts.
     """
 
-    def __init__(self, expected: Collection[str]) -> None:
+    def __init__(
+        self, expected: Collection[str], ask: Callable[[int, Collection[str]], None] | None = None
+    ) -> None:
         self.expected = tuple(sorted(expected))
         self._known = frozenset(expected)
+        self._ask = ask
+        self._changed = asyncio.Event()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget everything: ticks that were waited for come again."""
         self._closed = (-1, 0)
         self._have: dict[tuple[int, int], dict[str, T]] = defaultdict(dict)
-        self._changed = asyncio.Event()
 
     def add(self, key: str, tick: int, item: T, round_: int = 0) -> None:
         """Take an item in.
@@ -62,14 +75,22 @@ class Collector(Generic[T]):
         """
         wanted = self.expected if among is None else tuple(key for key in self.expected if key in among)
         here = self._have[tick, round_]
+        pause_s = min(ASK_AFTER_S, max(0.0, deadline - time.time()) / 4.0)
+        loop = asyncio.get_running_loop()
+        ask_at = loop.time() + pause_s if self._ask is not None else math.inf
         # Lengths first: thousands of senders wake this wait one by one.
         while len(here) < len(wanted) or any(key not in here for key in wanted):
             self._changed.clear()
+            left_s, until_ask_s = max(0.0, deadline - time.time()), max(0.0, ask_at - loop.time())
             try:
-                async with asyncio.timeout(max(0.0, deadline - time.time())):
+                async with asyncio.timeout(min(left_s, until_ask_s)):
                     await self._changed.wait()
             except TimeoutError:
-                break
+                if left_s <= until_ask_s or self._ask is None:
+                    break
+                self._ask(tick, [key for key in wanted if key not in here])
+                pause_s *= 2.0
+                ask_at = loop.time() + pause_s
         self._closed = (tick, round_)
         for past in [when for when in self._have if when <= self._closed]:
             del self._have[past]

@@ -8,19 +8,21 @@ of a ``Node``: handlers take messages in, ``steps`` hands out the clock's steps 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from broker import messages
 from broker.client.bus import Bus, Received, Will
-from broker.collector import Late
+from broker.collector import Collector, Late
 from broker.door.admission import Admitted, Door, Refused
 from broker.door.bounds import Bounds
 from broker.door.quarantine import Quarantine
-from broker.errors import BrokerError
-from broker.handlers import Handler, Handlers
-from broker.messages import Availability, Done, Message, Rejected, Step, StepName, Traffic
+from broker.errors import BrokerError, BusClosed
+from broker.handlers import KNOWN_TOPICS, Handler, Handlers
+from broker.messages import Availability, Done, Message, Rejected, Repeat, Step, StepName, Traffic
 from broker.reports import Counts, Flags, Refusals, shortened
 from broker.signing import CommandKey
 from broker.topics import Topics
@@ -82,8 +84,22 @@ class Node:
         self._flags = Flags(bounds.most_bytes("batch") // 2)
         self._refusals = Refusals()
         self._announcing: set[asyncio.Future[None]] = set()
+        self.instance = secrets.token_hex(4)
+        """A word of this process, by which others see that the service was started anew."""
+        self.believe: Callable[[Step], bool] = lambda _: True
+        """Whether a step of a new epoch is true; who sees that later calls ``go_back`` by itself."""
+        self.on_back: list[Callable[[], None]] = []
+        """Called when a lost connection is back."""
+        self._heard: tuple[int, StepName] | None = None
+        self._refused: set[str] = set()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._sent: dict[str, tuple[int, bytes]] = {}
+        self._reported: tuple[int, StepName] | None = None
+        self._collectors: list[Collector[Any]] = []
+        self._work: asyncio.Task[None] | None = None
         self.on(self.topics.step, self._follow_clock)
         self.on(self.topics.availability(name), self._contradict)
+        self.on(self.topics.repeat("+"), self._send_again)
 
     @property
     def tick(self) -> int:
@@ -94,16 +110,30 @@ class Node:
     def tick(self, tick: int) -> None:
         self._door.tick = tick
 
+    @property
+    def epoch(self) -> int:
+        """The clock's epoch, as far as it was heard."""
+        return self._door.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._door.epoch = epoch
+
     def reconnected(self) -> None:
         """Say online again after a lost connection; for a bus's ``on_reconnect``."""
         self.flag(f"{self.name} lost the broker and came back")
         self._door.came_back()
         self._say_online(0.0)
+        for tell in self.on_back:
+            tell()
 
     def _contradict(self, availability: Availability) -> None:
         """Whoever says otherwise of this service is wrong, as a last will is that comes too late."""
         if not availability.online or availability.world != self.world:
             self.flag(f"{self.name} was said to be offline or in another world, and is not")
+            self._say_online(PAUSE_S)
+        elif availability.instance != self.instance:
+            self.flag(f"another process says that it is {self.name}, which goes on")
             self._say_online(PAUSE_S)
 
     def _say_online(self, pause_s: float) -> None:
@@ -122,6 +152,24 @@ class Node:
         """
         self._handlers.add(topic_filter, handler, through)
 
+    def collector(self, topics: Mapping[str, str], question: str = "") -> Collector[Any]:
+        """Wait for messages by key that come on given topics; what is missing is asked for again.
+
+        Parameters
+        ----------
+        topics
+            Topic of each key.
+        question
+            Topic of this service's own message that they answer, which is then sent again, too.
+        """
+
+        def ask(tick: int, keys: Collection[str]) -> None:
+            self.ask_again(tick, [topics[key] for key in keys], question)
+
+        made: Collector[Any] = Collector(topics, ask)
+        self._collectors.append(made)
+        return made
+
     async def open(self) -> None:
         """Subscribe to what the handlers want and say that this service is online."""
         await self.bus.subscribe(*self._handlers.subscriptions)
@@ -130,7 +178,7 @@ class Node:
     async def _announce(self, pause_s: float = 0.0) -> None:
         await asyncio.sleep(pause_s)
         topic = self.topics.availability(self.name)
-        await self.publish(topic, Availability, -1, online=True, world=self.world)
+        await self.publish(topic, Availability, -1, online=True, world=self.world, instance=self.instance)
 
     async def publish(
         self,
@@ -147,7 +195,10 @@ class Node:
         """Send a message that ``stamp`` made, as its declaration says."""
         self._counts.sent += 1
         declared = messages.declaration_of(type(message))
-        await self.bus.publish(topic, messages.encode(message), qos=declared.qos, retain=declared.retained)
+        payload = messages.encode(message)
+        if not declared.always:
+            self._sent[topic] = message.tick, payload
+        await self.bus.publish(topic, payload, qos=declared.qos, retain=declared.retained)
 
     async def publish_all(self, outgoing: Iterable[tuple[str, Message]]) -> None:
         """Send many stamped messages with several under way at once."""
@@ -163,10 +214,10 @@ class Node:
         """Message with run, tick, sender and its number in this topic's stream; a command is signed."""
         seq = self._next_seq[topic]
         self._next_seq[topic] = seq + 1
-        made = kind(run=self.run, tick=tick, sender=self.name, seq=seq, **body)
+        made = kind(run=self.run, tick=tick, sender=self.name, seq=seq, epoch=self.epoch, **body)
         return made if self._commands is None else self._commands.signed(topic, made)
 
-    async def done(self, step: StepName, tick: int) -> None:
+    async def done(self, step: StepName, tick: int, snapshot: bytes = b"") -> None:
         """Report that this service's part of a step is over, with flags raised since the last report."""
         if rest := self._refusals.take_rest():
             self.flag(f"{self.name} refused {rest} more messages")
@@ -178,7 +229,9 @@ class Node:
             step=step,
             flags=self._flags.take(),
             traffic=self.traffic(),
+            snapshot=snapshot,
         )
+        self._reported = tick, step
 
     def flag(self, text: str) -> None:
         """Remember something that went wrong; it travels with the next ``done``."""
@@ -191,6 +244,8 @@ class Node:
     async def refuse(self, topic: str, reason: str) -> None:
         """Count a refused message and publish why, unless there are very many."""
         self._counts.rejected += 1
+        if len(self._refused) < KNOWN_TOPICS:
+            self._refused.add(topic)
         if self._refusals.is_reported(self.tick):
             self.flag(f"{self.name} refused a message on {topic}: {reason}")
             await self._report_refusal(topic, reason)
@@ -229,6 +284,9 @@ class Node:
         except Refused as refused:
             await self.refuse(received.topic, str(refused))
             return
+        if admitted.duplicates and received.topic == self.topics.step:
+            self._report_again()
+            return
         self._count(admitted)
         if admitted.message is None:
             return
@@ -262,28 +320,82 @@ class Node:
             self.flag(f"{self.name} failed on a message on {received.topic}: {type(error).__name__}: {error}")
 
     def _follow_clock(self, step: Step) -> None:
+        if step.epoch > self.epoch:
+            if self.believe(step):
+                self.go_back(step)
+            return
+        if step.tick > self.tick:
+            self._refused.clear()
         self._door.tick = max(self.tick, step.tick)
+        self._heard = step.tick, step.step
         self._steps.put_nowait(step)
 
+    def go_back(self, step: Step) -> None:
+        """Drop what is under way and everything that was heard, and begin with a step of a new epoch."""
+        self._door.begin_epoch(step)
+        while not self._steps.empty():
+            self._steps.get_nowait()
+        for each in self._collectors:
+            each.begin_anew()
+        self._sent.clear()
+        self._reported = None
+        if self._work is not None:
+            self._work.cancel()
+        self._heard = step.tick, step.step
+        self._steps.put_nowait(step)
 
-async def serve(node: Node, on_step: Callable[[Step], Awaitable[None]]) -> None:
-    """Run a service until the clock ends the run: messages flow in while steps are worked off in order.
+    async def work_on(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work of a step; it is dropped where the clock goes back meanwhile."""
+        self._work = asyncio.create_task(work, name=f"{self.name} step")
+        try:
+            await self._work
+        except asyncio.CancelledError:
+            mine = asyncio.current_task()
+            if not self._work.cancelled() or (mine is not None and mine.cancelling()):
+                raise
+        finally:
+            self._work.cancel()
+            self._work = None
 
-    An error in either ends both, for a service that no longer listens would wait for its next step forever.
-    """
-    await node.open()
-    pump = asyncio.create_task(node.pump(), name=f"{node.name} pump")
-    work = asyncio.create_task(_work(node, on_step), name=f"{node.name} steps")
-    try:
-        done, _ = await asyncio.wait({pump, work}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        pump.cancel()
-        work.cancel()
-        await asyncio.gather(pump, work, return_exceptions=True)
+    def ask_again(self, tick: int, topics: list[str], question: str = "") -> None:
+        """Ask for messages of a tick that may be lost, and ask the question again that they answer."""
+        # What was refused would be refused again.
+        if lost := [str(topic) for topic in topics if topic not in self._refused]:
+            self._start(self._ask_again(tick, lost, question))
+
+    async def _ask_again(self, tick: int, topics: list[str], question: str) -> None:
+        if question in self._sent:
+            self._counts.repeated += 1
+            await self.bus.publish(question, self._sent[question][1])
+        mine = self.topics.repeat(self.name)
+        await self.bus.publish(mine, messages.encode(self.stamp(mine, Repeat, tick, topics=topics)))
+
+    async def _send_again(self, asked: Repeat) -> None:
+        """Send again what somebody waits for and this service has sent."""
+        for topic in asked.topics:
+            tick, payload = self._sent.get(topic, (-1, b""))
+            if tick == asked.tick:
+                self._counts.repeated += 1
+                await self.bus.publish(topic, payload)
+
+    def _report_again(self) -> None:
+        """The clock opens a step again because it misses a report: give it once more."""
+        if self._reported is not None and self._reported == self._heard:
+            topic = self.topics.done(self.name)
+            self._counts.repeated += 1
+            self._start(self.bus.publish(topic, self._sent[topic][1]))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Send something beside what is under way; a bus that is closed meanwhile has nobody to hear it."""
+        self._sending.add(task := asyncio.create_task(_unless_closed(work)))
+        task.add_done_callback(self._sending.discard)
+
+    def close(self) -> None:
+        """Drop what waits to be said."""
+        for task in (*self._announcing, *self._sending):
+            task.cancel()
 
 
-async def _work(node: Node, on_step: Callable[[Step], Awaitable[None]]) -> None:
-    async for step in node.steps():
-        await on_step(step)
+async def _unless_closed(work: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(BusClosed):
+        await work

@@ -28,7 +28,24 @@ class Counts:
     duplicates: int = 0
     late: int = 0
     rejected: int = 0
+    repeated: int = 0
     quarantined: int = 0
+
+
+class Allowance:
+    """Room for so many of a kind; how many came beyond it."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self.rest = 0
+
+    def has_room(self, count: int = 1) -> bool:
+        """Take one that stands for ``count``, if there is room for it."""
+        if self._left > 0:
+            self._left -= 1
+            return True
+        self.rest += count
+        return False
 
 
 class Flags:

@@ -110,6 +110,12 @@ def main() -> None:
     type=click.Path(path_type=Path),
     help="Run of the same scenario without faults: says what the faults cost.",
 )
+@click.option(
+    "--resume",
+    metavar="DIRECTORY",
+    type=click.Path(path_type=Path),
+    help="Go on with the run in DIRECTORY that was interrupted or killed.",
+)
 def run(**options: Any) -> None:
     """Run SCENARIO (default: the shipped summer day) and write a run directory."""
     from cosim.options import RunOptions

@@ -8,12 +8,13 @@ run or only some.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from broker.messages import StepName
 from cosim.control.clock import Clock
 from cosim.control.pacing import Pacing, Schedule
+from cosim.control.recovery import Recovery
 from cosim.device_services import device_services, emulator_services
 from cosim.feeder.service import FeederService
 from cosim.population.portfolios import ProfileCache, TelemetryPortfolio, VirtualPortfolio
@@ -73,9 +74,30 @@ async def perform(jobs: Sequence[Job]) -> None:
 
 @asynccontextmanager
 async def control(
-    setup: RunSetup, writer: RunWriter, ledger: Ledger, pacing: Pacing, on_interval: Callable[[int], None]
+    setup: RunSetup,
+    writer: RunWriter,
+    ledger: Ledger,
+    pacing: Pacing,
+    on_interval: Callable[[int], None],
+    *,
+    is_resumed: bool = False,
+    elsewhere: Collection[Role] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[tuple[Clock, Recorder]]:
-    """Clock and recorder, for the one process that owns them; both have a ``run`` to perform."""
+    """Clock and recorder, for the one process that owns them; both have a ``run`` to perform.
+
+    Parameters
+    ----------
+    on_interval
+        Called with the tick when an interval is over.
+    is_resumed
+        Whether the ledger is that of a run that was interrupted or killed.
+    elsewhere
+        Roles that other processes host.
+    say
+        Tells the user something.
+    """
+    policy = setup.world.scenario.recovery
     async with setup.node(RECORDER) as recorder_node, setup.node(CLOCK) as clock_node:
         clock = Clock(
             clock_node,
@@ -88,6 +110,15 @@ async def control(
             required=reporters(setup.world),
             services=setup.world.services,
             on_interval=on_interval,
+            recovery=Recovery(
+                on_loss=policy.on_loss,
+                patience_s=policy.patience_s,
+                begin_epoch=ledger.begin_epoch,
+                next_tick=lambda: ledger.next_tick,
+                is_resumed=is_resumed,
+            ),
+            elsewhere=[name for role in elsewhere for name in setup.world.services_of(role)],
+            say=say,
         )
         yield clock, Recorder(recorder_node, setup.world, writer, ledger)
 
@@ -144,5 +175,5 @@ def reporters(world: World) -> dict[StepName, list[str]]:
         "dispatch": [*gateways, *hosts],
         "act": [*device_hosts, *hosts],
         "meter": [*gateways, FEEDER],
-        "settle": [RECORDER, AUDITOR, *device_hosts],
+        "settle": world.services,
     }

@@ -13,7 +13,9 @@ from broker.address import parse_address
 from broker.topics import topic_safe
 from cosim.control.pacing import Pacing
 from cosim.results.comparison import same_but_for_faults
-from cosim.results.directory import replaceable_files
+from cosim.results.directory import LEDGER, SCENARIO, replaceable_files, run_directory
+from cosim.results.ledger import Ledger
+from cosim.results.lock import refuse_living
 from cosim.results.reader import Run, load
 from cosim.scenario import Scenario, load_scenario, resolved_toml
 from cosim.scenario.secrets import masked, without_passwords
@@ -44,14 +46,21 @@ class RunOptions:
     without_faults: bool = False
     against: Path | None = None
     secure: bool = False
+    resume: Path | None = None
 
     def load(self) -> Scenario:
         """The scenario with these overrides."""
-        scenario = load_scenario(self.scenario, intervals=self.intervals, seed=self.seed, start=self.start)
+        kept = None if self.resume is None else self.resume / SCENARIO
+        scenario = load_scenario(
+            kept or self.scenario, intervals=self.intervals, seed=self.seed, start=self.start
+        )
         return msgspec.structs.replace(scenario, faults=()) if self.without_faults else scenario
 
     def name(self) -> str:
-        """Run id: as given, or the scenario's name and the time."""
+        """Run id: as given or as it was, or the scenario's name and the time."""
+        if self.resume is not None:
+            with Ledger.open(self.resume / LEDGER) as ledger:
+                return ledger.run
         stem = "default" if self.scenario is None else self.scenario.stem
         run_id = self.run_id or f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         if not topic_safe(run_id):
@@ -60,6 +69,8 @@ class RunOptions:
 
     def directory(self) -> Path:
         """Run directory: as given, or named after the run."""
+        if self.resume is not None:
+            return Path(self.resume)
         return Path("runs") / self.name() if self.out is None else Path(self.out)
 
 
@@ -95,6 +106,8 @@ class RunPlan:
 
 def plan_run(options: RunOptions) -> RunPlan:
     """Plan of a run; raises where its options cannot be used together, or its directory is taken."""
+    if options.resume is not None:
+        _check_resume(options)
     scenario = options.load()
     pacing = Pacing.parse(options.pace)
     run_id = options.name()
@@ -106,8 +119,31 @@ def plan_run(options: RunOptions) -> RunPlan:
         raise RunError(f"--secure: {masked(broker)} is not encrypted; give mqtts://HOST:PORT?credentials=DIR")
     if options.arm and options.observe:
         raise RunError("--arm lets devices be written and --observe lets none: give one of them")
-    replaceable_files(out, force=options.force)
+    if options.resume is None:
+        replaceable_files(out, force=options.force)
     return RunPlan(options, scenario, pacing, run_id, out, broker, _fault_free_run(options, scenario))
+
+
+def _check_resume(options: RunOptions) -> None:
+    """Refuse what does not go with the run that is taken up again, or cannot be taken up."""
+    directory = run_directory(Path(options.resume or ""))
+    refused = {
+        "SCENARIO": options.scenario,
+        "--intervals": options.intervals,
+        "--start": options.start,
+        "--seed": options.seed,
+        "--out": options.out,
+        "--force": options.force,
+        "--run-id": options.run_id,
+        "--without-faults": options.without_faults,
+    }
+    for name, value in refused.items():
+        if value not in (None, False):
+            raise RunError(f"--resume {directory}: the run goes on as it began; leave out {name}")
+    refuse_living(directory)
+    with Ledger.open(directory / LEDGER) as ledger:
+        if not ledger.can_resume:
+            raise RunError(f"--resume {directory}: that run is complete; there is nothing left of it to do")
 
 
 def _fault_free_run(options: RunOptions, scenario: Scenario) -> Run | None:

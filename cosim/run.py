@@ -49,7 +49,7 @@ from cosim.scenario.secrets import without_passwords
 from cosim.security.parties import own_security
 from cosim.terminal import TerminalStream
 from cosim.world.build import build_world
-from cosim.world.names import CLOCK, FEEDER
+from cosim.world.names import CLOCK, FEEDER, Role
 from cosim.world.world import World
 from sharegrid.errors import SharegridError
 
@@ -130,17 +130,23 @@ async def _run(options: RunOptions) -> int:
             # event loop for longer than anything else does.
             gc.freeze()
         world = setup.world
-        writer = stack.enter_context(RunWriter(plan.out, force=options.force))
+        writer, ledger = await _open_results(plan, setup, stack)
         stack.enter_context(noted_address(plan.out, plan.run_id, setup.url))
         for line in await hardware_lines(setup):
             click.echo(line, err=True)
-        await _write_beginning(plan, setup, writer)
-        accounts = account_names(world.roster.prosumers, world.roster.lams)
-        ledger = stack.enter_context(Ledger.create(plan.out / LEDGER, accounts, plan.run_id))
         progress = stack.enter_context(progress_bar(console))
-        bar = progress.add_task("intervals", total=world.timeline.intervals)
+        bar = progress.add_task("intervals", total=world.timeline.intervals, completed=ledger.next_tick)
         clock, recorder = await stack.enter_async_context(
-            control(setup, writer, ledger, plan.pacing, lambda _: progress.advance(bar))
+            control(
+                setup,
+                writer,
+                ledger,
+                plan.pacing,
+                lambda tick: progress.update(bar, completed=tick + 1),
+                is_resumed=options.resume is not None,
+                elsewhere=[Role(role) for role in options.elsewhere],
+                say=progress.console.print,
+            )
         )
         failure: BaseExceptionGroup | None = None
         with ends_on_signal(clock, setup) as signalled, stops_on_key(setup, progress.console.print):
@@ -165,6 +171,8 @@ async def _run(options: RunOptions) -> int:
         )
         summary = summarise(writer, record)
         writer.finish(summary)
+        if ledger.next_tick >= world.timeline.intervals:
+            ledger.finish()
     page = write_report(load(plan.out))
     Console().print(summary_table(summary))
     click.echo(f"results: {plan.out}   report: {page}")
@@ -213,6 +221,27 @@ def _warn_of(url: str) -> None:
         click.echo(warning, err=True)
 
 
+async def _open_results(plan: RunPlan, setup: RunSetup, stack: AsyncExitStack) -> tuple[RunWriter, Ledger]:
+    """Tables and ledger of a new run, or of the one that is taken up again."""
+    path, world = plan.out / LEDGER, setup.world
+    if plan.options.resume is None:
+        writer = stack.enter_context(RunWriter(plan.out, force=plan.options.force))
+        await _write_beginning(plan, setup, writer)
+        accounts = account_names(world.roster.prosumers, world.roster.lams)
+        return writer, stack.enter_context(Ledger.create(path, accounts, plan.run_id, world.digest))
+    with Ledger.open(path) as kept:
+        if kept.world != world.digest:
+            raise RunError(
+                f"--resume {plan.out}: the files that its scenario names, or sharegrid itself, changed since"
+            )
+        ticks = kept.ticks()
+    writer = stack.enter_context(RunWriter.resume(plan.out, ticks))
+    writer.event({"tick": len(ticks), "kind": "resumed", "detail": f"{len(ticks)} intervals were settled"})
+    if (plan.out / RECORD).exists():
+        click.echo("the emergency stop of this run is still in force", err=True)
+    return writer, stack.enter_context(Ledger.open(path, read_only=False))
+
+
 async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) -> None:
     """Write down what is known before the first interval, and say what is odd about the feeder."""
     owner, world = setup.owner, setup.world
@@ -251,7 +280,12 @@ def _check_hardware(world: World, pacing: Pacing) -> None:
 
 
 async def _forget_stop(plan: RunPlan) -> None:
-    """Let a run that replaces another begin without its emergency stop; refuse any other of its name."""
+    """Let a run that replaces another begin without its emergency stop; refuse any other of its name.
+
+    Over a run that is taken up again a stop stays in force.
+    """
+    if plan.options.resume is not None:
+        return
     if "://" in plan.broker:
         force = plan.options.force
         reason = await kept_stop(plan.broker, plan.run_id, clear=force)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from broker.client.mqtt import connect
 from broker.door.bounds import Bounds
 from broker.door.quarantine import Quarantine
 from broker.messages import Step
-from broker.node import Node, offline_will, serve
+from broker.node import Node, offline_will
+from broker.serving import serve
 from broker.signing import CommandKey, command_key_of
+from broker.snapshot import Values
 from cosim.feeder.thread import FeederOwner
 from cosim.world.bounds import bounds_of
 from cosim.world.world import World
@@ -78,7 +81,14 @@ class RunSetup:
         """Participant ``name`` on a connection of its own, which says so when it is lost."""
         nodes: list[Node] = []
         will = offline_will(self.run_id, name)
-        async with connect(self.url, name, will, on_reconnect=lambda: nodes[0].reconnected()) as bus:
+        async with connect(
+            self.url,
+            name,
+            will,
+            on_reconnect=lambda: nodes[0].reconnected(),
+            # However long a broker is away, or a computer asleep: the clock decides what then becomes of it.
+            patience_s=math.inf,
+        ) as bus:
             kept = Quarantine(self.quarantine)
             nodes.append(Node(bus, self.run_id, name, self.world.digest, self.bounds, kept, self.commands))
             yield nodes[0]
@@ -93,7 +103,13 @@ class Service(Protocol):
     async def on_step(self, step: Step) -> None:
         """Do its part of a step."""
 
+    async def snapshot(self) -> Values:
+        """See `broker.snapshot.Stateful`."""
+
+    async def restore(self, values: Values) -> None:
+        """See `broker.snapshot.Stateful`."""
+
 
 def job_of(node: Node, service: Service) -> Job:
     """Run a service on its node until the clock ends the run."""
-    return partial(serve, node, service.on_step)
+    return partial(serve, node, service.on_step, service)

@@ -174,7 +174,8 @@ def _type(kind: Any) -> str:
         return " or ".join([*inner, "null"] if NoneType in arguments else inner)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return f"[`{kind.__name__}`](#{kind.__name__.lower()})"
-    return {bool: "true or false", int: "integer", float: "number", str: "string"}[kind]
+    plain = {bool: "true or false", int: "integer", float: "number", str: "string", bytes: "base64 of bytes"}
+    return plain[kind]
 
 
 def _values(values: Values) -> str:

@@ -18,7 +18,18 @@ from broker.door import payload
 from broker.door.bounds import Bounds
 from broker.door.content import check_content
 from broker.door.stream import Arrival, Stream
-from broker.messages import Availability, Declaration, Message, Step, StepName, Stop, Telemetry
+from broker.messages import (
+    Alive,
+    Availability,
+    Declaration,
+    Message,
+    Repeat,
+    Snapshot,
+    Step,
+    StepName,
+    Stop,
+    Telemetry,
+)
 from broker.signing import CommandKey
 from broker.topics import Topics
 
@@ -77,11 +88,14 @@ class Door:
     ----------
     tick
         The clock's tick, as far as it is known; -1 before the first step.
+    epoch
+        The clock's epoch, as far as it was heard.
     """
 
     def __init__(self, run: str, bounds: Bounds | None = None, commands: CommandKey | None = None) -> None:
         self.tick = -1
         self._commands = commands
+        self.epoch = 0
         self._run = run
         self._topics = Topics(run)
         self._bounds = bounds or Bounds()
@@ -90,11 +104,17 @@ class Door:
         self._streams: dict[str, Stream] = {}
         self._was_away = True
         self._doubted: Step | None = None
-        self._opened = (-1, 0)
+        self._opened = (0, -1, 0)
 
     def came_back(self) -> None:
         """After a lost connection the clock may be anywhere: believe its next step."""
         self._was_away = True
+
+    def begin_epoch(self, step: Step) -> None:
+        """Believe that the clock goes back to the beginning of a tick; what was said before is void."""
+        self.epoch, self.tick = step.epoch, step.tick
+        self._was_away, self._doubted = False, None
+        self._opened = _place(step)
 
     def admit(self, received: Received) -> Admitted:
         """Let a message in; raises `Refused`."""
@@ -116,7 +136,10 @@ class Door:
         except ValueError as error:
             raise Refused(str(error)) from None
         # An emergency stop counts whenever it comes, and who is there holds until the next word.
-        if isinstance(message, Availability | Stop):
+        if isinstance(message, Alive | Availability | Repeat | Stop):
+            return Admitted(message)
+        if isinstance(message, Step | Snapshot) and message.epoch > self.epoch:
+            # A new epoch has numbers of its own, and begins when it is believed (`begin_epoch`).
             return Admitted(message)
         return self._number(message, received)
 
@@ -168,6 +191,10 @@ class Door:
         last = self._bounds.ticks
         if last is not None and step.tick >= last + (step.step == "end"):
             raise Refused(f"tick {step.tick} is behind the run's end")
+        if step.epoch > self.epoch:
+            if step.step != "restore":
+                raise Refused(f"epoch {step.epoch} was not opened by a restore")
+            return
         if self._was_away or step.tick <= self.tick + 1:
             return
         before, self._doubted = self._doubted, step
@@ -177,11 +204,14 @@ class Door:
     def _number(self, message: Message, received: Received) -> Admitted:
         topic = received.topic
         stream = self._streams.get(topic) or Stream()
-        is_past = message.tick < self.tick
+        is_past = (message.epoch, message.tick) < (self.epoch, self.tick)
         if isinstance(message, Step):
-            is_past = (message.tick, _ORDER[message.step]) <= self._opened
+            is_past = _place(message) <= self._opened
             self._check_follows(message, stream, is_past=is_past)
-        arrival, skips = stream.take(message.seq, message.tick, received.payload)
+        if message.epoch > self.epoch:
+            # Its sender heard of a new epoch before this receiver could believe it, and will say it again.
+            raise Refused(f"epoch {message.epoch} is ahead of the clock's {self.epoch}")
+        arrival, skips = stream.take(message.seq, message.tick, received.payload, message.epoch)
         if arrival is Arrival.JUMP:
             raise Refused(f"number {message.seq} is far ahead of {stream.expected}")
         if arrival is Arrival.CONFLICT:
@@ -191,7 +221,7 @@ class Door:
             return Admitted(None, duplicates=1)
         if isinstance(message, Step) and not is_past:
             self._was_away, self._doubted = False, None
-            self._opened = (message.tick, _ORDER[message.step])
+            self._opened = _place(message)
         if arrival is Arrival.LATE:
             return Admitted(None if is_past else message, (f"late message on {topic}",), late=1)
         flags = []
@@ -199,12 +229,14 @@ class Door:
             flags.append(f"{message.sender} began anew on {topic}")
         if skips:
             flags.append(f"{skips} message(s) missing on {topic}")
-        if is_past:
+        if is_past and message.epoch == self.epoch:
             flags.append(f"message of tick {message.tick} came late on {topic}")
         return Admitted(None if is_past else message, tuple(flags), gaps=skips, late=int(is_past))
 
     def _check_follows(self, step: Step, stream: Stream, *, is_past: bool) -> None:
         """Hold a step against the last one: none opens twice, an end comes right behind it or is repeated."""
+        if step.epoch > stream.epoch:
+            return  # Maybe of a clock that was started anew.
         if step.seq < stream.expected:
             if step.tick > stream.tick:
                 # A clock that was started anew could not go on with this run.
@@ -215,6 +247,11 @@ class Door:
         if step.step == "end" and step.seq > stream.expected and not self._was_away and self._doubted != step:
             self._doubted = step
             raise Refused("an end must follow the clock's last step")
+
+
+def _place(step: Step) -> tuple[int, int, int]:
+    """Where a step stands in the order of the run."""
+    return step.epoch, step.tick, _ORDER[step.step]
 
 
 def _follows(step: Step, before: Step) -> bool:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from broker.door.bounds import Bounds
 from broker.messages import Message
 from broker.messages.columns import Index
-from broker.messages.fields import Unit, Values
+from broker.messages.fields import Opaque, Unit, Values
 
 LONGEST_TEXT = 2000
 """Characters of one text; names are far shorter, and so is what a person reads."""
@@ -72,6 +72,8 @@ def _check_of(annotation: Any, values: Values) -> Check | None:
     if origin is typing.Annotated:
         values = next((each for each in annotation.__metadata__ if isinstance(each, Values)), values)
         bare = annotation.__origin__
+        if any(isinstance(each, Opaque) for each in annotation.__metadata__):
+            return None
         if bare is bytes:
             is_index = annotation.__metadata__[0] in Index.__metadata__  # type: ignore[attr-defined]
             return _index(values) if is_index else _column(values)

@@ -44,22 +44,32 @@ class Stream:
     ----------
     expected
         The next number.
-    tick
-        Latest tick.
+    tick, epoch
+        Latest tick, and latest epoch, in which ticks come again.
     skipped
         Ranges of numbers that are missing, each from its first to behind its last.
     """
 
     expected: int = 0
     tick: int = -1
+    epoch: int = 0
     skipped: deque[range] = field(default_factory=lambda: deque(maxlen=RANGES))
     _seen: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
-    def take(self, seq: int, tick: int, payload: bytes) -> tuple[Arrival, int]:
+    def take(self, seq: int, tick: int, payload: bytes, epoch: int = 0) -> tuple[Arrival, int]:
         """Take a message in: what its number says, and how many numbers it skips."""
-        ticks = max(0, tick - self.tick) + 1
+        if epoch < self.epoch:
+            return Arrival.DUPLICATE, 0
+        # In a new epoch ticks come again, and a sender may have been started anew.
+        latest = self.tick if epoch == self.epoch else -1
+        ticks = max(0, tick - latest) + 1
         if seq - self.expected > JUMP * ticks:
             return Arrival.JUMP, 0
+        if epoch > self.epoch:
+            # Nobody misses what belonged to an earlier one.
+            self.epoch, self.tick, self.expected = epoch, latest, seq
+            self._seen.clear()
+            self.skipped.clear()
         # Of a process, and so no one outside can find another body with the same.
         digest = hash(payload)
         if seq < self.expected and tick <= self.tick:

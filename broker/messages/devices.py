@@ -42,7 +42,6 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     "telemetry/{phase}/{prosumer}",
     sender="gateway",
     receivers=("live host", "LAM host", "feeder", "recorder"),
-    qos=0,
 )
 class Telemetry(Message, frozen=True, tag="telemetry"):
     """Readings at one live prosumer's connection point; power and energy are positive on import.

@@ -65,6 +65,11 @@ class Values:
     sums: str = ""
 
 
+@dataclass(frozen=True)
+class Opaque:
+    """Bytes that only their own sender reads again; the length of the body bounds them."""
+
+
 Kw = Annotated[float, Values("kw")]
 Kvar = Annotated[float, Values("kvar")]
 NetKw = Annotated[float, Values("net_kw")]

@@ -14,13 +14,15 @@ MOST = 2**53 - 1
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """Header that every message carries.
 
-    ``seq`` counts this sender's messages on this topic from 0.
+    ``seq`` counts this sender's messages on this topic from 0. ``epoch`` counts how often the run went back
+    to the end of an earlier interval: what belongs to an earlier epoch no longer counts.
     """
 
     run: str
     tick: Annotated[int, msgspec.Meta(ge=-1, le=MOST)]
     sender: str
     seq: Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
     v: Literal[1] = 1
 
     def check(self, sizes: Mapping[str, int]) -> None:

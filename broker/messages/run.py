@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from broker.messages.declaration import SERVICES, message
-from broker.messages.fields import Count, Seconds
+from broker.messages.fields import Count, Opaque, Seconds
 from broker.messages.header import Message
 
-StepName = Literal["measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
+StepName = Literal["restore", "measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +22,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: Count = 0
     late: Count = 0
     rejected: Count = 0
+    repeated: Count = 0
     quarantined: Count = 0
     modbus_reads: Count = 0
     modbus_writes: Count = 0
@@ -49,11 +50,34 @@ class Step(Message, frozen=True, tag="step"):
 
 @message("done/{service}", sender=SERVICES, receivers=("clock", "recorder"), writer="service", size="batch")
 class Done(Message, frozen=True, tag="done"):
-    """A service has finished its part of a step; ``flags`` say what went wrong in it."""
+    """A service has finished its part of a step; ``flags`` say what went wrong in it.
+
+    At the end of an interval ``snapshot`` holds what the service remembers (`broker.snapshot`).
+    """
 
     step: StepName
     flags: list[str] = []
     traffic: Traffic = Traffic()
+    snapshot: Annotated[bytes, Opaque()] = b""
+
+
+@message("snapshot/{service}", sender="recorder", receivers=SERVICES, reader="service", size="batch")
+class Snapshot(Message, frozen=True, tag="snapshot"):
+    """What a service remembered at the end of the last settled interval; empty: go back to the start."""
+
+    content: Annotated[bytes, Opaque()]
+
+
+@message("repeat/{service}", sender=SERVICES, receivers=SERVICES, writer="service", size="batch")
+class Repeat(Message, frozen=True, tag="repeat"):
+    """A service waits for messages of its tick on ``topics``: who has sent them sends them again."""
+
+    topics: list[str]
+
+
+@message("alive/{service}", sender=SERVICES, receivers="clock", writer="service", qos=0, always=True)
+class Alive(Message, frozen=True, tag="alive"):
+    """A service is at work, whatever it waits for; said twice a second."""
 
 
 @message(
@@ -65,10 +89,14 @@ class Done(Message, frozen=True, tag="done"):
     always=True,
 )
 class Availability(Message, frozen=True, tag="availability"):
-    """Whether a service is on the bus, and a digest of the world that it has built for the run."""
+    """Whether a service is on the bus, and a digest of the world that it has built for the run.
+
+    ``instance`` is a word of its process: another one means that it was started anew.
+    """
 
     online: bool
     world: str = ""
+    instance: str = ""
 
 
 @message("rejected/{service}", sender=SERVICES, receivers="recorder", writer="service", always=True)

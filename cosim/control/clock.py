@@ -2,6 +2,10 @@
 
 Ticks are integers and steps are messages, so every service follows the same clock over the bus,
 whatever process it lives in. Wall time appears only here, in the pacing and in the deadlines.
+
+An interval that lost a service begins again from the end of the last settled one, in a new epoch, once the
+service is back: so it has the outcome that it would have had anyway. Where time is real, or the run is to go
+on without, the others stand in.
 """
 
 from __future__ import annotations
@@ -10,12 +14,25 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from broker.messages import Availability, Done, Step, StepName
+from broker import messages
+from broker.messages import Done, Step, StepName
 from broker.node import Node
 from cosim.control.pacing import STEPS, Lag, PacingError, Schedule
+from cosim.control.presence import Presence
+from cosim.control.recovery import Recovery, StepTimes
+from sharegrid.errors import SharegridError
 
-# Who is said to be offline, and is not, says so itself within this time [s].
-DOUBT_S = 0.5
+# A step is opened again for those who have not reported after so long [s]: they may not have heard of it.
+_AGAIN_AFTER_S = 1.0
+_RESTORE_ATTEMPTS = 3
+
+
+class ServiceLost(SharegridError):
+    """A run that cannot go on without a service that it lost."""
+
+
+class _GoBack(Exception):
+    """The present interval has to begin again; the text says why."""
 
 
 class Clock:
@@ -33,6 +50,12 @@ class Clock:
         Everyone who must be online before the first tick.
     on_interval
         Called with the tick when an interval is over.
+    recovery
+        What to do where a service is lost; without it the others stand in.
+    elsewhere
+        Services of other processes.
+    say
+        Tells the user something.
     """
 
     def __init__(
@@ -43,22 +66,28 @@ class Clock:
         required: Mapping[StepName, Collection[str]],
         services: Collection[str],
         on_interval: Callable[[int], None],
+        recovery: Recovery | None = None,
+        elsewhere: Collection[str] = (),
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.node = node
         self.schedule = schedule
         self.required = {step: frozenset(names) for step, names in required.items()}
         self.services = frozenset(services)
         self.on_interval = on_interval
+        self.recovery = recovery
         self.lag = Lag()
-        self._online: set[str] = set()
-        self._strangers: set[str] = set()
-        self._doubts: dict[str, asyncio.TimerHandle] = {}
-        self._reported: dict[tuple[int, StepName], set[str]] = {}
-        self._present: tuple[int, StepName] | None = None
+        self._say = say
+        self._times = StepTimes()
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
-        node.on(node.topics.availability("+"), self._note_availability)
+        self._presence = Presence(node, elsewhere, on_change=self._changed.set, on_quiet=self._note_quiet)
+        self._reported: set[str] = set()
+        self._present: tuple[int, StepName] | None = None
+        self._was_away = False
+        self._told: set[tuple[str, str]] = set()
         node.on(node.topics.done("+"), self._note_done)
+        node.on_back.append(self._note_back)
 
     def stop(self) -> None:
         """End the run after the present interval; a paced wait is cut short."""
@@ -66,41 +95,72 @@ class Clock:
         self._changed.set()
 
     async def run(self) -> None:
-        """Run all intervals; raises ``PacingError`` when a service does not come online in time."""
+        """Run all intervals.
+
+        Raises
+        ------
+        PacingError
+            A service does not come online in time.
+        ServiceLost
+            One that was lost does not come back, or the run is to end where one is.
+        """
         await self.node.open()
-        pump = asyncio.create_task(self.node.pump(), name="clock pump")
+        beside = [
+            asyncio.create_task(self.node.pump(), name="clock pump"),
+            asyncio.create_task(self._presence.watch(), name="clock watch"),
+        ]
         try:
             await self._assemble()
-            started = time.time()
-            tick = 0
-            while tick < self.schedule.intervals and not self._stop.is_set():
-                await self._interval(tick, started)
-                tick += 1
-            end = self._step("end", tick, time.time() + self.schedule.step_limit_s)
-            for _ in range(2):  # Who missed steps before it believes it the second time.
-                await self.node.publish_message(self.node.topics.step, end)
+            await self._run_intervals()
         finally:
-            pump.cancel()
-            for doubt in self._doubts.values():
-                doubt.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
+            self._presence.close()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _run_intervals(self) -> None:
+        recovery, tick = self.recovery, 0
+        if recovery is not None and recovery.is_resumed:
+            tick = await self._begin_anew("the run was interrupted")
+        wall_s = self.schedule.pacing.wall_s(self.schedule.interval_s)
+        started = time.time() - tick * wall_s
+        while tick < self.schedule.intervals and not self._stop.is_set():
+            try:
+                await self._interval(tick, started)
+            except _GoBack as why:
+                tick = await self._begin_anew(str(why))
+                continue
+            tick += 1
+            if not self._can_go_back and (back := self._presence.came_back()):
+                # They do not know what they missed; at the end of an interval all others stand there, too.
+                tick = await self._begin_anew(f"{', '.join(back)} came back")
+        end = self._step("end", tick, time.time() + self.schedule.step_limit_s)
+        for _ in range(2):  # Who missed steps before it believes it the second time.
+            await self.node.publish_message(self.node.topics.step, end)
 
     async def _assemble(self) -> None:
-        deadline = time.time() + self.schedule.step_limit_s
+        presence, limit_s = self._presence, self.schedule.step_limit_s
         is_complete = await self._until(
-            lambda: bool(self._strangers) or self.services <= self._online, deadline
+            lambda: bool(presence.strangers) or self.services <= presence.online, time.time() + limit_s
         )
-        if self._strangers:
+        if presence.strangers:
             raise PacingError(
-                f"{', '.join(sorted(self._strangers))} built another scenario: "
+                f"{', '.join(sorted(presence.strangers))} built another scenario: "
                 "start every process with the same file, options and version"
             )
         if not is_complete:
-            absent = ", ".join(sorted(self.services - self._online))
+            absent = ", ".join(sorted(self.services - presence.online))
             raise PacingError(
-                f"no sign of {absent} on the bus after {self.schedule.step_limit_s:g} s: "
-                "start it with the same run id"
+                f"no sign of {absent} on the bus after {limit_s:g} s: start it with the same run id"
             )
+        presence.forgive()
+        self._was_away = False
+
+    @property
+    def _can_go_back(self) -> bool:
+        """Whether an interval may begin again: time that is real does not."""
+        recovery = self.recovery
+        return recovery is not None and recovery.on_loss == "wait" and self.schedule.pacing.factor is None
 
     async def _interval(self, tick: int, started: float) -> None:
         due = self.schedule.pacing.interval_end(started, tick, self.schedule.interval_s)
@@ -111,29 +171,146 @@ class Clock:
                 await self._sleep_until(due)
                 if self._stop.is_set():
                     return
-            deadline = self.schedule.pacing.deadline(step, due, time.time(), self.schedule.step_limit_s)
-            self._present = (tick, step)
-            await self._publish(step, tick, deadline)
-            for name in sorted(await self._without_report(tick, step, deadline)):
-                self.node.flag(f"{name} did not finish {step} of tick {tick} in time")
+            await self._take_step(tick, step, due)
         await self.node.done("settle", tick)
-        self._reported = {key: names for key, names in self._reported.items() if key[0] > tick}
         self.on_interval(tick)
 
-    async def _without_report(self, tick: int, step: StepName, deadline: float) -> set[str]:
-        """Wait for the reports of a step; names of those that gave none."""
+    async def _take_step(self, tick: int, step: StepName, due: float | None) -> None:
+        """Open a step and wait until all have reported; a service that is lost is the recovery's business."""
         waiting = self.required.get(step, frozenset())
-        await self._until(lambda: not self._awaited(tick, step, waiting), deadline)
-        return set(waiting - self._reported.get((tick, step), set()))
+        self._look_at_losses(tick)
+        missing = self.services - self._presence.online
+        limit_s = self.schedule.step_limit_s
+        if missing:
+            limit_s = self._times.limit_s(step, limit_s)
+        opened = time.time()
+        deadline = self.schedule.pacing.deadline(step, due, opened, limit_s)
+        laggards = await self._ask(self._step(step, tick, deadline), waiting)
+        self._look_at_losses(tick)
+        if not laggards and not missing:
+            self._times.note(step, time.time() - opened)
+        for name in sorted(laggards):
+            state = "" if name in self._presence.online else ", it is offline"
+            self.node.flag(f"{name} did not finish {step} of tick {tick} in time{state}")
+
+    async def _ask(self, step: Step, waiting: frozenset[str]) -> set[str]:
+        """Open a step, again for those who may not have heard of it; names of those that did not report."""
+        payload = messages.encode(step)
+        self._present, self._reported = (step.tick, step.step), set()
+        await self.node.publish_message(self.node.topics.step, step)
+        while True:
+            again = min(step.deadline, time.time() + _AGAIN_AFTER_S)
+            await self._until(lambda: not self._awaited(waiting) or self._must_go_back, again)
+            if not self._awaited(waiting) or self._must_go_back or time.time() >= step.deadline:
+                return set(waiting - self._reported)
+            await self.node.bus.publish(self.node.topics.step, payload)
+
+    @property
+    def _must_go_back(self) -> bool:
+        """Whether there is no use in waiting any longer."""
+        return bool(self._presence.lost or self._was_away) and self._can_go_back
+
+    def _look_at_losses(self, tick: int) -> None:
+        """Say who was lost, and end or go back where the recovery says so."""
+        recovery = self.recovery
+        if recovery is None or not (self._presence.lost or self._was_away):
+            return
+        if self._can_go_back:
+            raise _GoBack("; ".join(self._losses()))
+        if recovery.on_loss == "end" and self._presence.lost:
+            raise ServiceLost(
+                f'{"; ".join(self._losses())} at tick {tick}, and recovery.on_loss = "end": '
+                "`run --resume` goes on with this run"
+            )
+        for name, what in self._presence.lost.items():
+            if name not in self._presence.online and (name, what) not in self._told:
+                self._told.add((name, what))
+                self._tell(f"{name} {what} at tick {tick}: the others stand in")
+        self._was_away = False
+
+    def _losses(self) -> list[str]:
+        """What went wrong, in words."""
+        by_what: dict[str, list[str]] = {}
+        for name, what in sorted(self._presence.lost.items()):
+            by_what.setdefault(what, []).append(name)
+        told = [f"{', '.join(names)} {what}" for what, names in by_what.items()]
+        return [*told, *(["the broker was away"] if self._was_away else [])]
+
+    async def _begin_anew(self, why: str) -> int:
+        """Let everybody go on from the end of the last settled interval; the tick that begins then.
+
+        Raises
+        ------
+        ServiceLost
+            Somebody does not come back.
+        """
+        recovery, presence = self.recovery, self._presence
+        if recovery is None:
+            return self.node.tick + 1
+        is_at_end = not self._can_go_back and not recovery.is_resumed
+        present = self._present[0] if self._present is not None else recovery.next_tick()
+        self._say(f"{why} at tick {present}")
+        for _ in range(_RESTORE_ATTEMPTS):
+            if not is_at_end:
+                await self._wait_for_all(recovery, present)
+            if self._stop.is_set():
+                return recovery.next_tick()
+            presence.forgive()
+            self._told.clear()
+            self._was_away = False
+            tick = recovery.next_tick()
+            self.node.epoch = recovery.begin_epoch()
+            self.node.tick = tick
+            step = self._step("restore", tick, time.time() + self.schedule.step_limit_s)
+            laggards = await self._ask(step, self.services & presence.online)
+            if not laggards and not (presence.lost or self._was_away):
+                what = "the run goes on from" if is_at_end or recovery.is_resumed else "begun again:"
+                self._tell(f"{what} interval {tick}, after {why}")
+                return tick
+        raise ServiceLost(
+            f"{', '.join(sorted(laggards)) or why}: cannot go on; see the output of that process"
+        )
+
+    async def _wait_for_all(self, recovery: Recovery, tick: int) -> None:
+        """Wait until all services are there, for as long as the recovery's patience lasts."""
+        online = self._presence.online
+        if self.services <= online:
+            return
+        absent = ", ".join(sorted(self.services - online))
+        self._say(f"waiting for {absent}; Ctrl-C ends the run, and `run --resume` goes on with it")
+        is_complete = await self._until(
+            lambda: self.services <= online or self._stop.is_set(), time.time() + recovery.patience_s
+        )
+        if not is_complete:
+            absent = ", ".join(sorted(self.services - online))
+            raise ServiceLost(
+                f"{absent} went offline at tick {tick} and did not come back: start it again, "
+                "then `run --resume` goes on with this run"
+            )
+
+    def _tell(self, text: str) -> None:
+        """Say something to the user, and flag it."""
+        self._say(text)
+        self.node.flag(text)
+
+    def _note_quiet(self, name: str, seconds: float) -> None:
+        tick = self.node.tick if self._present is None else self._present[0]
+        self._tell(f"no sign of {name} for {seconds:.1f} s at tick {tick}")
+
+    def _note_back(self) -> None:
+        """The clock itself lost the broker, and with it maybe every word of the others."""
+        self._was_away = True
+        self._presence.begin_anew()
+        self._changed.set()
 
     def _note_lag(self, tick: int, now: float, due: float) -> None:
         lag_s = self.lag.note(now, due, self.schedule.pacing.wall_s(self.schedule.interval_s))
         if lag_s is not None:
             self.node.flag(f"interval {tick} opened {lag_s:.1f} s late")
 
-    def _awaited(self, tick: int, step: StepName, waiting: frozenset[str]) -> set[str]:
+    def _awaited(self, waiting: frozenset[str]) -> set[str]:
         """Services still online that have not reported; one that went offline is not waited for."""
-        return set((waiting - self._reported.get((tick, step), set())) & self._online)
+        return set((waiting - self._reported) & self._presence.online)
 
     def _step(self, step: StepName, tick: int, deadline: float) -> Step:
         return self.node.stamp(
@@ -147,9 +324,6 @@ class Clock:
             lag_s=self.lag.now_s,
             pace=self.schedule.pacing.factor,
         )
-
-    async def _publish(self, step: StepName, tick: int, deadline: float) -> None:
-        await self.node.publish_message(self.node.topics.step, self._step(step, tick, deadline))
 
     async def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
         while not condition():
@@ -168,28 +342,8 @@ class Clock:
         except TimeoutError:
             return
 
-    def _note_availability(self, message: Availability) -> None:
-        name = message.sender
-        if doubt := self._doubts.pop(name, None):
-            doubt.cancel()
-        if message.online and message.world == self.node.world:
-            self._online.add(name)
-            self._changed.set()
-        else:
-            loop = asyncio.get_running_loop()
-            self._doubts[name] = loop.call_later(DOUBT_S, self._believe, name, message.online)
-
-    def _believe(self, name: str, is_online: bool) -> None:
-        """Take a service as gone, or as a part of another run; it has not contradicted."""
-        del self._doubts[name]
-        self._online.discard(name)
-        if is_online:
-            self._strangers.add(name)
-        self._changed.set()
-
     def _note_done(self, message: Done) -> None:
         # What comes after its step, from a service that was too slow, changes nothing any more.
-        expected = self.required.get(message.step, frozenset())
-        if (message.tick, message.step) == self._present and message.sender in expected:
-            self._reported.setdefault(self._present, set()).add(message.sender)
+        if (message.tick, message.step) == self._present:
+            self._reported.add(message.sender)
             self._changed.set()

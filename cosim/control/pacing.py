@@ -8,8 +8,8 @@ from typing import get_args
 from broker.messages import StepName
 from sharegrid.errors import SharegridError
 
-# Every interval goes through these; ``end`` belongs to the run.
-STEPS: tuple[StepName, ...] = tuple(step for step in get_args(StepName) if step != "end")
+# Every interval goes through these; ``restore`` and ``end`` belong to the run.
+STEPS: tuple[StepName, ...] = tuple(step for step in get_args(StepName) if step not in ("restore", "end"))
 
 # A gate that closed on services which are only slow would cost far more than falling further behind [s].
 LEAST_STEP_S = 5.0

@@ -6,7 +6,7 @@ model, and all of them bound the next clearing, so that market and controls cann
 Everything here runs in the feeder's own thread; `cosim.feeder.service` speaks for it on the bus.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,26 @@ from cosim.feeder.tick_models import TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.violation_hours import violation_hours
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an operation remembers from one interval to the next.
+
+    Attributes
+    ----------
+    opened
+        Last tick whose events have happened; -1 for none.
+    where
+        Where controls stand; ``None`` for where they stood at the start.
+    at_rest
+        Whether they have come to rest once.
+    """
+
+    opened: int = -1
+    where: Positions | None = None
+    at_rest: bool = False
+
 
 _OVER_LAMS = ("net_kw", "load_kvar", "inverter_kvar", "low_kw", "high_kw")
 
@@ -41,6 +61,7 @@ class Operation:
         self._tick = -1
         self._models: TickModels | None = None
         self._at_rest = False
+        self._stood: Positions | None = None
 
     def open(self, feeder: Feeder, tick: int) -> tuple[list[str], list[str]]:
         """Let the events of a tick happen.
@@ -60,6 +81,39 @@ class Operation:
                     f"{event.kind} of {event.element} could not happen, the feeder stays: {error}"
                 )
         return happened, now.unserved()
+
+    def resume(self, feeder: Feeder, memory: Memory) -> list[str]:
+        """Go on from what was remembered: events happen again, then controls stand where they stood.
+
+        Returns
+        -------
+        list of str
+            Names of the LAMs that no source feeds.
+
+        Raises
+        ------
+        FeederError
+            The feeder has other controls.
+        """
+        start = self._start(feeder)
+        where = memory.where or start
+        if not (
+            where.taps.keys() <= start.taps.keys() and where.capacitors.keys() <= start.capacitors.keys()
+        ):
+            raise FeederError("the snapshot has other regulators or capacitors than this feeder")
+        feeder.put(start)
+        self._feeder = FeederUnderEvents(feeder)
+        self._tick, self._models = -1, None
+        for tick in sorted(self.rules.events):
+            if tick <= memory.opened:
+                self.open(feeder, tick)
+        self._feeder.put(where)
+        self._at_rest = memory.at_rest
+        return self._feeder.unserved()
+
+    def memory(self, feeder: Feeder, opened: int) -> Memory:
+        """What the operation remembers from one interval to the next, ``opened`` being the last tick."""
+        return Memory(opened, self._under_events(feeder).positions(), self._at_rest)
 
     def judge(self, feeder: Feeder, proposal: Proposal) -> Answer:
         """Solve a proposal and judge it by the models of its tick; linearise where it is not confirmed.
@@ -151,8 +205,15 @@ class Operation:
             record=now.record((net_kw, run.last.net_kvar), cleared or (net_kw, net_kvar)),
         )
 
+    def _start(self, feeder: Feeder) -> Positions:
+        """Where controls stood when the feeder was opened."""
+        self._under_events(feeder)
+        assert self._stood is not None
+        return self._stood
+
     def _under_events(self, feeder: Feeder) -> FeederUnderEvents:
         if self._feeder is None:
+            self._stood = feeder.positions()
             self._feeder = FeederUnderEvents(feeder)
         return self._feeder
 

@@ -27,9 +27,11 @@ from broker.messages import (
 )
 from broker.messages.batches import read_metered
 from broker.node import Node
-from cosim.feeder.circuit import PowerFlowError
+from broker.snapshot import Values, array_of, typed
+from cosim.feeder.circuit import FeederError, PowerFlowError
+from cosim.feeder.controls import Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
-from cosim.feeder.operation import Operation
+from cosim.feeder.operation import Memory, Operation
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder.wire import model_message, physics_fields
 
@@ -83,8 +85,12 @@ class FeederService:
         self.operation = Operation(rules)
         self.live = {roster.prosumers[member]: int(member) for member in roster.live_members}
         topics = node.topics
-        self.telemetry: Collector[Telemetry] = Collector(self.live)
-        self.metered: Collector[tuple[Floats, Floats]] = Collector(roster.hosts)
+        self.telemetry: Collector[Telemetry] = node.collector(
+            {name: topics.telemetry("meter", name) for name in self.live}
+        )
+        self.metered: Collector[tuple[Floats, Floats]] = node.collector(
+            {host: topics.metered(host) for host in roster.hosts}
+        )
         self.last_kwh = np.zeros(len(roster.prosumers))
         self.last_kvarh = np.zeros(len(roster.prosumers))
         self._opened = -1
@@ -104,6 +110,33 @@ class FeederService:
         """Solve what was metered once everyone has reported it."""
         if step.step == "meter":
             await self._solve_metered(step)
+
+    async def snapshot(self) -> Values:
+        """Controls, events and what was metered last."""
+        memory = await self.owner.perform(self.operation.memory, self._opened)
+        return {
+            "opened": memory.opened,
+            "where": memory.where,
+            "at_rest": memory.at_rest,
+            "last_kwh": self.last_kwh,
+            "last_kvarh": self.last_kvarh,
+            "set_kvar": self._set_kvar,
+        }
+
+    async def restore(self, values: Values) -> None:
+        """See `broker.snapshot.Stateful`."""
+        last_kwh = array_of(values, "last_kwh", self.last_kwh)
+        last_kvarh = array_of(values, "last_kvarh", self.last_kvarh)
+        set_kvar = array_of(values, "set_kvar", self._set_kvar)
+        memory = Memory(
+            typed(values, "opened", int), typed(values, "where", Positions), typed(values, "at_rest", bool)
+        )
+        try:
+            self._unserved = await self.owner.perform(self.operation.resume, memory)
+        except FeederError as error:
+            raise ValueError(str(error)) from None
+        self._opened, self._happened = memory.opened, []
+        self.last_kwh, self.last_kvarh, self._set_kvar = last_kwh, last_kvarh, set_kvar
 
     async def _open(self, tick: int) -> None:
         """Let the events of a tick happen, once, before anything of it is solved."""

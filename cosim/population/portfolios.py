@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.messages import DeviceSetPoint, DeviceState, Telemetry
+from broker.snapshot import Values, array_of
 from cosim.population.consumers import KINDS, consumer_offers
 from cosim.population.expectation import Expectation, ForecastView
 from cosim.population.prices import prices_at
@@ -171,6 +172,14 @@ class VirtualPortfolio:
         reactive_kvar = self.tan_phi * load_kw.mean(axis=0)
         return Metered(net_kw.mean(axis=0) * dt_h, reactive_kvar * dt_h)
 
+    def snapshot(self) -> Values:
+        """States of charge."""
+        return {"soc": self.soc}
+
+    def restore(self, values: Values) -> None:
+        """Put the batteries where they were."""
+        self.soc = array_of(values, "soc", self.soc)
+
 
 class TelemetryPortfolio:
     """Live prosumers (see `market.participants.prosumers.portfolio.LivePortfolio`).
@@ -281,6 +290,14 @@ class TelemetryPortfolio:
         mine = (offers.owner == place) & (offers.kind == KINDS[name])
         power_kw = min(float(output_kw[mine].sum()), 0.0) if mine.any() else None
         return DeviceSetPoint(device="ev" if name == "ev" else "load", power_kw=power_kw)
+
+    def snapshot(self) -> Values:
+        """States of charge as last read."""
+        return {"soc": self.soc}
+
+    def restore(self, values: Values) -> None:
+        """Take states of charge for those last read."""
+        self.soc = array_of(values, "soc", self.soc)
 
 
 def _by_device(telemetry: Telemetry | None) -> dict[str, DeviceState]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.messages import Telemetry, columns
+from broker.snapshot import Values, typed
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
 from cosim.results.run_figures import FaultFigures, FaultKind
@@ -61,6 +62,28 @@ class FaultTracker:
         self._off_kwh: dict[str, float] = defaultdict(float)
         for each in sorted(self.tracked, key=lambda each: each.fault.first):
             self._by_prosumer[each.fault.prosumer].append(each)
+
+    def snapshot(self) -> Values:
+        """What became of each fault so far."""
+        return {
+            "tracked": [
+                (each.noticed_tick, list(each.checks), each.wrong_kwh, each.early_kwh)
+                for each in self.tracked
+            ],
+            "false_alarms": self.false_alarms,
+            "off_kwh": dict(self._off_kwh),
+        }
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is of other faults."""
+        tracked = typed(values, "tracked", list[tuple[int | None, list[str], float, float]])
+        if len(tracked) != len(self.tracked):
+            raise ValueError("the snapshot is of other faults")
+        for each, (noticed, checks, wrong_kwh, early_kwh) in zip(self.tracked, tracked, strict=True):
+            each.noticed_tick, each.checks = noticed, dict.fromkeys(checks)
+            each.wrong_kwh, each.early_kwh = wrong_kwh, early_kwh
+        self.false_alarms = typed(values, "false_alarms", int)
+        self._off_kwh = defaultdict(float, typed(values, "off_kwh", dict[str, float]))
 
     def note(self, tick: int, messages: IntervalMessages, interval: Interval) -> None:
         """Take one interval in."""

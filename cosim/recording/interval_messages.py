@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -11,6 +12,7 @@ from broker.messages import (
     Acknowledgement,
     Audit,
     Availability,
+    Done,
     FeederState,
     LamOutcome,
     Message,
@@ -23,7 +25,7 @@ from broker.messages import (
 )
 from broker.node import Node
 from cosim.world.names import AUDITOR, DEVICE_HOST, FEEDER, WAM
-from market.participants.gates import late_gate
+from market.participants.gates import final_gate, late_gate
 from market.participants.roster import Roster
 
 M = TypeVar("M", bound=Message)
@@ -58,22 +60,41 @@ class IntervalMessages:
 
 
 class IntervalCollector:
-    """Listens to everything that an interval's record needs; ``truths`` come where faults are planned."""
+    """Listens to everything that an interval's record needs.
 
-    def __init__(self, node: Node, roster: Roster, *, truths: bool = False) -> None:
+    Parameters
+    ----------
+    others
+        Services whose reports of the interval's end are recorded.
+    truths
+        Whether what really flowed is told, as where faults are planned.
+    """
+
+    def __init__(
+        self, node: Node, roster: Roster, others: Collection[str] = (), *, truths: bool = False
+    ) -> None:
         self.live = [roster.prosumers[member] for member in roster.live_members]
-        self.outcomes: Collector[WamOutcome] = Collector([WAM])
-        self.lam_outcomes: Collector[LamOutcome] = Collector(roster.lam_hosts)
-        self.metered: Collector[MeteredBatch] = Collector(roster.hosts)
-        self.metered_live: Collector[Telemetry] = Collector(self.live)
-        self.states: Collector[FeederState] = Collector([FEEDER])
+        topics = node.topics
+        self.outcomes: Collector[WamOutcome] = node.collector({WAM: topics.wam_outcome})
+        self.lam_outcomes: Collector[LamOutcome] = node.collector(
+            {host: topics.lam_outcome(host) for host in roster.lam_hosts}
+        )
+        self.metered: Collector[MeteredBatch] = node.collector(
+            {host: topics.metered(host) for host in roster.hosts}
+        )
+        self.metered_live: Collector[Telemetry] = node.collector(
+            {name: topics.telemetry("meter", name) for name in self.live}
+        )
+        self.states: Collector[FeederState] = node.collector({FEEDER: topics.feeder_state})
         self.measured: dict[str, Telemetry] = {}
         self.set_points: dict[str, SetPoint] = {}
         self.acknowledgements: dict[str, Acknowledgement] = {}
-        self.truths: Collector[TruthBatch] = Collector([DEVICE_HOST] if truths else [])
-        self.audits: Collector[Audit] = Collector([AUDITOR])
-        self.is_audited = False
-        topics = node.topics
+        self.truths: Collector[TruthBatch] = node.collector(
+            {DEVICE_HOST: topics.truth(DEVICE_HOST)} if truths else {}
+        )
+        self.audits: Collector[Audit] = node.collector({AUDITOR: topics.audit})
+        self.present: set[str] = set()
+        self.settled: Collector[Done] = node.collector({name: topics.done(name) for name in others})
         node.on(topics.wam_outcome, lambda m: self.outcomes.add(WAM, m.tick, m))
         node.on(topics.feeder_state, lambda m: self.states.add(FEEDER, m.tick, m))
         node.on(topics.lam_outcome("+"), lambda m: self.lam_outcomes.add(m.sender, m.tick, m))
@@ -81,7 +102,7 @@ class IntervalCollector:
         if truths:
             node.on(topics.truth(DEVICE_HOST), lambda m: self.truths.add(m.sender, m.tick, m))
         node.on(topics.audit, lambda m: self.audits.add(AUDITOR, m.tick, m))
-        node.on(topics.availability(AUDITOR), self._take_availability)
+        node.on(topics.availability("+"), self._take_availability)
         for name in self.live:
             for phase in ("measure", "meter"):
                 take = partial(self._take_telemetry, name)
@@ -92,8 +113,8 @@ class IntervalCollector:
             node.on(topics.acknowledgement(name), keep, through=topics.acknowledgement("+"))
 
     async def gather(self, step: Step) -> IntervalMessages:
-        """Everything about the tick of ``step``; what is missing at its deadline stays missing."""
-        tick, deadline = step.tick, step.deadline
+        """Everything about the tick of ``step``; what is missing at the gate stays missing."""
+        tick, deadline = step.tick, late_gate(step)
         state = (await self.states.wait(tick, deadline)).get(FEEDER)
         outcome = (await self.outcomes.wait(tick, deadline)).get(WAM)
         return IntervalMessages(
@@ -114,11 +135,18 @@ class IntervalCollector:
 
         An auditor that is offline is not waited for.
         """
-        gate = late_gate(step) if self.is_audited else step.opened
+        gate = late_gate(step) if AUDITOR in self.present else step.opened
         return (await self.audits.wait(step.tick, gate)).get(AUDITOR)
 
+    async def reports(self, step: Step) -> dict[str, Done]:
+        """Reports of the other services at the end of the interval, of those who are online."""
+        return await self.settled.wait(step.tick, final_gate(step), among=self.present)
+
     def _take_availability(self, availability: Availability) -> None:
-        self.is_audited = availability.online
+        if availability.online:
+            self.present.add(availability.sender)
+        else:
+            self.present.discard(availability.sender)
 
     def _take_telemetry(self, name: str, telemetry: Telemetry) -> None:
         if telemetry.phase == "meter":

@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from broker.messages import Audit, Done, FeederState, Rejected, Step, Stopped, columns
-from broker.node import Node, serve
+from broker.messages import Audit, Done, FeederState, Rejected, Snapshot, Step, Stopped, columns
+from broker.node import Node
+from broker.reports import Allowance
+from broker.serving import serve
+from broker.snapshot import Values, array_of, pack, part, typed, unpack
 from cosim.control.pacing import STEPS
 from cosim.recording.counters import Counters
 from cosim.recording.fault_tracker import FaultTracker
@@ -35,6 +38,9 @@ from cosim.results.ledger import Ledger
 from cosim.world.names import FEEDER
 from cosim.world.world import World
 
+MOST_REJECTED = 10_000
+"""Refused messages that the events tell one by one; of more only the number is told."""
+
 
 class Recorder:
     """Service: ledger, tables and events of a run."""
@@ -46,11 +52,17 @@ class Recorder:
         self.ledger = ledger
         self.counts = RunCounts(*np.zeros((3, world.population.size)))
         self.counters = Counters.unread(world.population.size)
-        self.collector = IntervalCollector(node, world.roster, truths=bool(world.faults))
+        others = [name for name in world.services if name != node.name]
+        self.collector = IntervalCollector(node, world.roster, others, truths=bool(world.faults))
         self.faults = FaultTracker(world.faults, world.roster.prosumers)
         self._flags: dict[int, list[str]] = defaultdict(list)
         self._row: dict[str, Any] | None = None
         self._running: tuple[str, float] | None = None
+        self._rejected = Allowance(MOST_REJECTED)
+        self._start = b""
+        self._written = writer.last_tick("intervals")
+        # The clock, which shares this ledger, has begun a new epoch in it before it says so.
+        node.believe = lambda step: step.epoch == ledger.epoch
         node.on(node.topics.done("+"), self._take_done)
         node.on(node.topics.step, self._time_step)
         node.on(node.topics.rejected("+"), self._take_rejected)
@@ -58,23 +70,70 @@ class Recorder:
 
     async def run(self) -> None:
         """Serve until the clock ends the run, and close the last interval's row."""
+        self._start = pack(self._snapshot())
         try:
             await serve(self.node, self.on_step)
         finally:
             self._finish_row()
+            self._name_missing()
+            if left := self._rejected.rest:
+                self.writer.event({"kind": "rejected", "detail": f"{left} more messages were refused"})
             self._write_prosumers()
             if self.world.faults:
                 self.writer.append("faults", self.faults.table())
                 self.counts.faults = self.faults.figures()
             self.counts.traffic[self.node.name] = self.node.traffic()
 
+    def _name_missing(self) -> None:
+        """Flag each interval that is not in the ledger although a later one is."""
+        for tick in sorted(set(range(self.ledger.next_tick)) - set(self.ledger.ticks())):
+            detail = f"interval {tick} is not in the ledger: it was never settled"
+            self.writer.event({"tick": tick, "kind": "flag", "detail": detail})
+
     async def on_step(self, step: Step) -> None:
         """Finish the last row when an interval begins; settle in the settle step."""
-        if step.step == "measure":
+        if step.step == "restore":
+            await self._restore(step)
+            await self.node.done(step.step, step.tick)
+        elif step.step == "measure":
             self._finish_row()
         elif step.step == "settle":
             await self._settle(step)
             await self.node.done(step.step, step.tick)
+
+    async def _restore(self, step: Step) -> None:
+        """Go back to the last settled interval, and tell every service what it remembered then."""
+        kept = self.ledger.snapshots()
+        self._take_snapshot(unpack(kept.get(self.node.name, self._start)))
+        for name in self.world.services:
+            if name != self.node.name:
+                topic = self.node.topics.snapshot(name)
+                await self.node.publish(topic, Snapshot, step.tick, content=kept.get(name, b""))
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {
+            "counts": self.counts.snapshot(),
+            "booked_kwh": self.counters.booked_kwh,
+            "seen_kwh": self.counters.seen_kwh,
+            "faults": self.faults.snapshot(),
+            "row": self._row,
+            "flags": {} if self._row is None else {self._row["tick"]: self._flags[self._row["tick"]]},
+        }
+
+    def _take_snapshot(self, values: Values) -> None:
+        seen = self.counters
+        self.counters = Counters(
+            array_of(values, "booked_kwh", seen.booked_kwh), array_of(values, "seen_kwh", seen.seen_kwh)
+        )
+        self.counts.restore(part(values, "counts"))
+        self.faults.restore(part(values, "faults"))
+        row = values.get("row")
+        # An interval's row is written when the next one begins, which may have been before it was dropped.
+        self._row = None if row is None or row["tick"] <= self._written else row
+        if self._row is not None:
+            self._row["ledger_digest"] = self.ledger.head
+        self._flags = defaultdict(list, typed(values, "flags", dict[int, list[str]]))
+        self._running = None
 
     async def _settle(self, step: Step) -> None:
         """Book the interval's payments and write its rows, but for the one that waits for its end."""
@@ -84,16 +143,17 @@ class Recorder:
             messages, world.roster, world.rules.terms(tick), step.interval_s / 3600.0, self.counters
         )
         booking = book_payments(interval, world.roster, world.rules)
-        self._check_surplus(tick, booking)
-        if not self.ledger.post(tick, booking):
+        audit = await self.collector.audit(step)
+        reports = await self.collector.reports(step)
+        if self.ledger.has(tick):
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
+        self._check_surplus(tick, booking)
         self.counters = interval.counters
         self.counts.add(interval, messages)
         self._flags[tick] += interval.flags
         if messages.state is not None:
             self._note_feeder(messages.state)
-        audit = await self.collector.audit(step)
         self._note(audit, tick)
         if audit is not None and audit.rents is not None and (off := uplift_error(booking, audit.rents)):
             self._flags[tick].append(f"the uplift booked is {off:.6f} $ off what the WAM's rents leave")
@@ -102,6 +162,10 @@ class Recorder:
         self._write_details(messages)
         if world.faults:
             self.faults.note(tick, messages, interval)
+        # Rows come first: those of an interval that is not in the ledger are dropped where a run goes on.
+        kept = {name: report.snapshot for name, report in reports.items()}
+        self.ledger.post(tick, booking, kept | {self.node.name: pack(self._snapshot())})
+        self._row["ledger_digest"] = self.ledger.head
 
     def _write_details(self, messages: IntervalMessages) -> None:
         """Write the rows of the feeder and of devices."""
@@ -157,6 +221,7 @@ class Recorder:
         row |= {f"{step}_s": value for step, value in seconds.items()}
         row["interval_s"] = sum(seconds.values())
         self.writer.append("intervals", row)
+        self._written = row["tick"]
 
     def _write_prosumers(self) -> None:
         """Write what each prosumer traded and saved over the run."""
@@ -177,8 +242,12 @@ class Recorder:
     def _take_done(self, done: Done) -> None:
         self._flags[done.tick] += done.flags
         self.counts.traffic[done.sender] = done.traffic
+        if done.step == "settle" and done.sender in self.collector.settled.expected:
+            self.collector.settled.add(done.sender, done.tick, done)
 
     def _take_rejected(self, rejected: Rejected) -> None:
+        if not self._rejected.has_room(rejected.count):
+            return
         self.writer.event(
             {
                 "tick": rejected.tick,
@@ -201,5 +270,5 @@ class Recorder:
         now = time.perf_counter()
         if self._running is not None:
             name, began = self._running
-            self.counts.step_s[name].append(now - began)
+            self.counts.time(name, now - began)
         self._running = (step.step, now)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from broker.messages import Traffic
+from broker.snapshot import Values, array_of, typed
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
 from cosim.results.run_figures import FaultFigures
+
+MOST_TIMES = 10_000
+"""Times of each kind that are kept, the newest ones: a year's run is checkpointed in every interval, too."""
 
 
 @dataclass
@@ -43,6 +48,32 @@ class RunCounts:
     traffic: dict[str, Traffic] = field(default_factory=dict)
     step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
+    def time(self, step: str, seconds: float) -> None:
+        """Note how long a step took [s]."""
+        self.step_s[step] = [*self.step_s[step][1 - MOST_TIMES :], seconds]
+
+    def snapshot(self) -> Values:
+        """Everything but messages' counts, which services tell since their own start."""
+        return {
+            "bought_kwh": self.bought_kwh,
+            "sold_kwh": self.sold_kwh,
+            "saving_usd": self.saving_usd,
+            "compared": self.compared,
+            "stops": self.stops,
+            "written_s": self.written_s,
+            "shown_s": self.shown_s,
+            "step_s": dict(self.step_s),
+        }
+
+    def restore(self, values: Values) -> None:
+        """Count on from a snapshot; raises ``ValueError`` where it is of other prosumers."""
+        for name in ("bought_kwh", "sold_kwh", "saving_usd"):
+            setattr(self, name, array_of(values, name, getattr(self, name)))
+        self.compared, self.stops = typed(values, "compared", int), typed(values, "stops", int)
+        self.written_s = typed(values, "written_s", list[float])
+        self.shown_s = typed(values, "shown_s", list[float])
+        self.step_s = defaultdict(list, typed(values, "step_s", dict[str, list[float]]))
+
     def add(self, interval: Interval, messages: IntervalMessages) -> None:
         """Take in an interval's trades, and how long its set-points took."""
         trade_kw = interval.allocation.trade_kw
@@ -50,5 +81,10 @@ class RunCounts:
         self.sold_kwh -= np.minimum(trade_kw, 0.0) * interval.dt_h
         written_s = (answer.seconds for answer in messages.acknowledgements.values())
         shown_s = (reading.response_s for reading in messages.metered_live.values())
-        self.written_s += [seconds for seconds in written_s if seconds is not None]
-        self.shown_s += [seconds for seconds in shown_s if seconds is not None]
+        self.written_s = [*self.written_s, *known(written_s)][-MOST_TIMES:]
+        self.shown_s = [*self.shown_s, *known(shown_s)][-MOST_TIMES:]
+
+
+def known(seconds: Iterable[float | None]) -> list[float]:
+    """Those times that are known [s]."""
+    return [each for each in seconds if each is not None]

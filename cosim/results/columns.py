@@ -163,6 +163,7 @@ INTERVALS = (
     Column("limit_rent_usd", "number", "$", "part of wam_surplus_usd: the grid's limits where they bind"),
     Column("rounding_micro", "integer", "µ$", "balance of the rounding account", "booking"),
     Column("entries", "integer", "", "entries in the ledger", "booking"),
+    Column("ledger_digest", "text", "", "link of the ledger's chain of hashes behind these entries"),
     Column("measure_s", "number", "s", "wall time of the step: devices are read"),
     Column("bid_s", "number", "s", "wall time of the step: prosumers bid, LAMs aggregate"),
     Column("clear_s", "number", "s", "wall time of the step: WAM, AC confirmation, LAMs"),

@@ -28,7 +28,18 @@ SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_
 MARKER = ".sharegrid-run"
 _MADE_BY = b"A run of sharegrid made this directory; `run --force` may replace its files.\n"
 FILES = (
-    *(SCENARIO, SUMMARY, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", EVENTS, FEEDER_MAP, REPORT, LIVE),
+    *(
+        SCENARIO,
+        SUMMARY,
+        LEDGER,
+        f"{LEDGER}-wal",
+        f"{LEDGER}-shm",
+        f"{LEDGER}.new",
+        EVENTS,
+        FEEDER_MAP,
+        REPORT,
+        LIVE,
+    ),
     QUARANTINE,
     BROKER_LOG,
     *(f"{name}{ending}" for name in TABLES for ending in (".parquet", ".arrows", ".new")),

@@ -9,18 +9,21 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from cosim.results.chain import next_link
 from cosim.results.entries import KINDS, Booking, LedgerError
 
 _SCHEMA = """
-CREATE TABLE run (id TEXT NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE run (id TEXT NOT NULL, version INTEGER NOT NULL, world TEXT NOT NULL, head TEXT NOT NULL);
+CREATE TABLE checkpoint (service TEXT PRIMARY KEY, tick INTEGER NOT NULL, content BLOB NOT NULL);
+CREATE TABLE epoch (number INTEGER NOT NULL);
 CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, party TEXT NOT NULL);
 CREATE TABLE kind (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE interval (tick INTEGER PRIMARY KEY, entries INTEGER NOT NULL);
@@ -70,7 +73,7 @@ class Ledger:
         self._written: os.stat_result | None = None
 
     @classmethod
-    def create(cls, path: Path, accounts: Sequence[str], run: str = "") -> Self:
+    def create(cls, path: Path, accounts: Sequence[str], run: str = "", world: str = "") -> Self:
         """Ledger in a new file.
 
         Parameters
@@ -79,8 +82,8 @@ class Ledger:
             File to make.
         accounts
             Names in the order of their numbers, as ``account_names`` gives them.
-        run
-            Run id that the file remembers.
+        run, world
+            Run id, and digest of the run's world, that the file remembers.
 
         Raises
         ------
@@ -90,25 +93,24 @@ class Ledger:
         path = Path(path)
         if os.path.lexists(path):
             raise LedgerError(f"{path}: there is a ledger already; open it, or remove it first")
-        with _translated(path):
-            ledger = cls(_connect(f"{path.resolve().as_uri()}?mode=rwc"), path, read_only=False)
+        # Whoever sees the file sees a ledger, whenever this process may end.
+        fresh = path.with_name(f"{path.name}.new")
+        fresh.unlink(missing_ok=True)
         try:
-            with _translated(path), ledger._db:
-                ledger._db.executescript(
-                    f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN; {_SCHEMA}"
-                )
-                ledger._db.execute("INSERT INTO run VALUES (?, 1)", (run,))
-                ledger._db.executemany("INSERT INTO kind VALUES (?, ?)", enumerate(KINDS))
-                ledger._db.executemany(
+            with _translated(path), closing(_connect(f"{fresh.resolve().as_uri()}?mode=rwc")) as db:
+                db.executescript(f"PRAGMA synchronous = FULL; BEGIN; {_SCHEMA}")
+                db.execute("INSERT INTO run VALUES (?, 2, ?, '')", (run, world))
+                db.execute("INSERT INTO epoch VALUES (0)")
+                db.executemany("INSERT INTO kind VALUES (?, ?)", enumerate(KINDS))
+                db.executemany(
                     "INSERT INTO account VALUES (?, ?, ?)",
                     ((number, name, name.partition("/")[0]) for number, name in enumerate(accounts)),
                 )
-        except LedgerError:
-            ledger._db.close()
-            path.unlink()
-            raise
-        ledger._written = path.stat()
-        return ledger
+                db.execute("COMMIT")
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+        return cls.open(path, read_only=False)
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = True) -> Self:
@@ -124,7 +126,7 @@ class Ledger:
                 connection.execute("SELECT id FROM run").fetchone()
                 if not read_only:
                     connection.execute("PRAGMA journal_mode = WAL")
-                    connection.execute("PRAGMA synchronous = NORMAL")
+                    connection.execute("PRAGMA synchronous = FULL")
         except LedgerError:
             connection.close()
             raise
@@ -132,7 +134,7 @@ class Ledger:
         ledger._written = None if read_only else path.stat()
         return ledger
 
-    def post(self, tick: int, booking: Booking) -> bool:
+    def post(self, tick: int, booking: Booking, snapshots: Mapping[str, bytes] | None = None) -> bool:
         """Book an interval in one transaction, unless it is booked already.
 
         Parameters
@@ -141,6 +143,8 @@ class Ledger:
             Number of the interval.
         booking
             Its entries.
+        snapshots
+            What each service remembers after it (`broker.snapshot`), from which the run can go on.
 
         Returns
         -------
@@ -170,12 +174,65 @@ class Ledger:
                 return False
             self._db.executemany(_INSERT_CHUNK, rows[:chunked].reshape(-1, 4 * _CHUNK).tolist())
             self._db.executemany(_INSERT, rows[chunked:].tolist())
+            self._db.execute("UPDATE run SET head = ?", (next_link(self.head, rows),))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)",
+                ((service, tick, content) for service, content in (snapshots or {}).items()),
+            )
+        with _translated(self.path):
+            # So that a copy of this one file has every interval that is over.
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         return True
 
     @property
     def run(self) -> str:
         """Run id that the file was made with."""
         return str(self._value("SELECT id FROM run"))
+
+    @property
+    def world(self) -> str:
+        """Digest of the world that the file was made for."""
+        return str(self._value("SELECT world FROM run"))
+
+    @property
+    def head(self) -> str:
+        """Last link of the chain that runs through all entries (`cosim.results.chain`); empty before any."""
+        return str(self._value("SELECT head FROM run"))
+
+    @property
+    def next_tick(self) -> int:
+        """The interval behind the last one that is booked."""
+        return int(self._value("SELECT COALESCE(MAX(tick), -1) + 1 FROM interval"))
+
+    def has(self, tick: int) -> bool:
+        """Whether an interval is booked."""
+        return bool(self._rows("SELECT 1 FROM interval WHERE tick = ?", tick))
+
+    def snapshots(self) -> dict[str, bytes]:
+        """What each service remembered after the last interval that it took part in, by name."""
+        return dict(self._rows("SELECT service, content FROM checkpoint"))
+
+    def begin_epoch(self) -> int:
+        """Number of a new epoch, in which the interval behind the last one booked begins anew."""
+        with _translated(self.path), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("UPDATE epoch SET number = number + 1")
+        return self.epoch
+
+    @property
+    def epoch(self) -> int:
+        """Number of the present epoch."""
+        return int(self._value("SELECT number FROM epoch"))
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether its run is not over: the file still knows what services remember."""
+        return bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'checkpoint'"))
+
+    def finish(self) -> None:
+        """Forget what only a run that goes on needs."""
+        with _translated(self.path):
+            self._db.executescript("DROP TABLE IF EXISTS checkpoint; DROP TABLE IF EXISTS epoch")
 
     def ticks(self) -> list[int]:
         """Booked intervals, ascending."""

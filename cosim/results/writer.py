@@ -190,6 +190,11 @@ class RunWriter:
             self._events.write(msgspec.json.encode(record) + b"\n")
             self._events.flush()
 
+    def last_tick(self, name: str) -> int:
+        """Largest tick that a table holds so far; -1 for none."""
+        ticks = self.table(name)["tick"]
+        return int(ticks.max()) if len(ticks) else -1
+
     def table(self, name: str) -> pd.DataFrame:
         """What a table holds so far."""
         return frame(self.path, name)

@@ -10,7 +10,15 @@ from cosim.scenario.hardware import DeviceEntry
 from cosim.scenario.live_section import Live
 from cosim.scenario.market_section import MarketSection
 from cosim.scenario.people import PopulationSection
-from cosim.scenario.sections import BrokerSection, FeederSection, Run, Site, Tables, Weather
+from cosim.scenario.sections import (
+    BrokerSection,
+    FeederSection,
+    RecoverySection,
+    Run,
+    Site,
+    Tables,
+    Weather,
+)
 from sharegrid.errors import SharegridError
 
 
@@ -33,5 +41,6 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         tuple[Event, ...], Meta(description="What happens to the feeder, one sub-table each.")
     ] = ()
     broker: Annotated[BrokerSection, Meta(description="Message bus.")] = BrokerSection()
+    recovery: Annotated[RecoverySection, Meta(description="Lost processes.")] = RecoverySection()
     devices: Annotated[tuple[DeviceEntry, ...], Meta(description="Devices outside the run.")] = ()
     faults: Annotated[tuple[FaultOrder, ...], Meta(description="Faults on demand.")] = ()

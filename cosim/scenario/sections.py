@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from cosim.feeder.settings import VoltageClass
-from cosim.scenario.units import DEG, MIN, ONE, PU, Above, Share
+from cosim.scenario.units import DEG, MIN, ONE, PU, SECOND, Above, Share
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -208,6 +208,23 @@ class Tables(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         str,
         Meta(description="CSV or Parquet file of load and PV in time, likewise; empty for none."),
     ] = ""
+
+
+class RecoverySection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[recovery]: what a run does where a process of it is lost."""
+
+    on_loss: Annotated[
+        Literal["wait", "stand-in", "end"],
+        Meta(
+            description="`wait`: the run waits for the lost process, and the interval begins again, as if "
+            "nothing had been; in real time, which cannot begin again, as `stand-in`. `stand-in`: the others "
+            "go on, with flags. `end`: the run ends, and `run --resume` goes on with it."
+        ),
+    ] = "wait"
+    patience_s: Annotated[
+        float,
+        Meta(gt=0, description="How long to wait for a lost process before the run ends.", extra=SECOND),
+    ] = 120.0
 
 
 class BrokerSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

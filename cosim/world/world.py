@@ -20,7 +20,17 @@ from cosim.population.profiles import Profiles
 from cosim.scenario import Extension, Scenario
 from cosim.scenario.timeline import Timeline
 from cosim.world.extensions import make
-from cosim.world.names import AUDITOR, DEVICE_HOST, EMULATORS, FEEDER, GATEWAY, LIVE_HOST, RECORDER, WAM
+from cosim.world.names import (
+    AUDITOR,
+    DEVICE_HOST,
+    EMULATORS,
+    FEEDER,
+    GATEWAY,
+    LIVE_HOST,
+    RECORDER,
+    WAM,
+    Role,
+)
 from devices.faults.fault import Fault
 from market.model.strategy import StrategyChoice, Truthful
 from market.participants.roster import Roster, Rules
@@ -116,6 +126,22 @@ class World:
     def position_hosts(self) -> list[str]:
         """Names of the services that publish prosumers' true positions."""
         return [*self.roster.hosts, *([LIVE_HOST] if self.has_live else [])]
+
+    def services_of(self, role: Role) -> list[str]:
+        """Names of the services of one role."""
+        live = self.has_live
+        return {
+            Role.MARKET: [
+                *self.roster.hosts,
+                *self.roster.lam_hosts,
+                WAM,
+                AUDITOR,
+                *([LIVE_HOST] if live else []),
+            ],
+            Role.FEEDER: [FEEDER],
+            Role.DEVICES: [GATEWAY, DEVICE_HOST] if live else [],
+            Role.EMULATORS: [name for name in self.device_hosts if name == EMULATORS],
+        }[role]
 
     @property
     def services(self) -> list[str]:

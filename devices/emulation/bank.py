@@ -138,6 +138,10 @@ class RegisterBank:
         """Take the controls as they are now for those that a restart brings back."""
         self._defaults = self.words.copy()
 
+    def put_words(self, words: NDArray[np.uint16]) -> None:
+        """Put the whole image back, ``(count, length)``; nobody is told of it."""
+        self.words[:] = words
+
     def restart(self, row: int) -> None:
         """Bring the controls of one row back to their defaults."""
         self.words[row] = np.where(self._follows, self._defaults[row], self.words[row])

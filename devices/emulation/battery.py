@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from broker.snapshot import Values, array_of, part
 from devices.emulation.bank import RegisterBank
 from devices.emulation.nameplate import put_identity, put_rating
 from devices.emulation.prosumer import EmulatedProsumer
@@ -23,6 +24,7 @@ from devices.registers.columns import scale_factor
 from devices.registers.sunspec import SunSpecPlace, sunspec_layout
 
 Array = NDArray[np.float64]
+_REMEMBERED = ("soc", "p_kw", "discharged_kwh", "charged_kwh")
 BatteryModels = Literal["701", "802"]
 MODELS: dict[BatteryModels, tuple[int, ...]] = {
     "701": (1, 120, 121, 124, 704, 713, 701),
@@ -133,6 +135,23 @@ class BatteryUnits:
             up_kws, down_kws, end_kw = up_kws + motion.up_kws, down_kws + motion.down_kws, motion.end_kw
         self._revert(self._set_timers.pass_time(dt_s), self._band_timers.pass_time(dt_s))
         return self._store(up_kws / dt_s, down_kws / dt_s, end_kw, dt_s / 3600.0)
+
+    def snapshot(self) -> Values:
+        """Registers, charge, power and energy."""
+        return {
+            "words": self.bank.words,
+            "set_timers": self._set_timers.snapshot(),
+            "band_timers": self._band_timers.snapshot(),
+            **{name: getattr(self, name) for name in _REMEMBERED},
+        }
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another fleet's."""
+        self._set_timers.restore(part(values, "set_timers"))
+        self._band_timers.restore(part(values, "band_timers"))
+        for name in _REMEMBERED:
+            setattr(self, name, array_of(values, name, getattr(self, name)))
+        self.bank.put_words(array_of(values, "words", self.bank.words))
 
     def show(self, phases: Phases) -> None:
         """Put measurements into the registers; ``phases`` are those of the battery's own terminals."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from broker.snapshot import Values, array_of
 from devices.emulation.fleet import Fleet
 from devices.emulation.server import Unit
 from devices.faults.fault import Fault
@@ -59,6 +60,39 @@ class Injector:
         for fault in sorted(wanted - self.active, key=_order):
             self._turn(fault, on=True)
         self.active = wanted
+
+    def snapshot(self) -> Values:
+        """Which faults are there, and the words that some of them hold fast."""
+        return {str(self.faults.index(fault)): self._held_words(fault) for fault in self.active}
+
+    def restore(self, values: Values) -> None:
+        """Let the faults of a snapshot be there, and no others; before the fleet itself is restored.
+
+        Raises
+        ------
+        ValueError
+            It is of other faults.
+        """
+        for fault in sorted(self.active, key=_order):
+            self._turn(fault, on=False)
+        self.active = set()
+        for number, held in values.items():
+            if not (number.isdecimal() and int(number) < len(self.faults)):
+                raise ValueError(f"the snapshot has a fault {number} that this run has not")
+            fault = self.faults[int(number)]
+            if held is not None:
+                unit = self.fleet.unit(fault.prosumer, fault.device)
+                unit.bank.words[unit.row] = array_of(values, number, unit.bank.words[unit.row])
+            self._turn(fault, on=True)
+            self.active.add(fault)
+
+    def _held_words(self, fault: Fault) -> Words | None:
+        unit = self.fleet.unit(fault.prosumer, fault.device)
+        if fault.kind == "ignored":
+            return unit.bank.obeyed[unit.row]
+        if fault.kind == "stuck":
+            return unit.bank.overlays[unit.row](unit.bank.words[unit.row])
+        return None
 
     def strike(self, tick: int) -> None:
         """What strikes between command and reading of interval ``tick``: spikes and reboots."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from broker.snapshot import Values, array_of, part, typed
 from devices.emulation.battery import BatteryModels, BatteryUnits
 from devices.emulation.fleet_servers import FleetServers
 from devices.emulation.meter import Accuracy, MeterUnits
@@ -27,6 +28,7 @@ from devices.registers.sunspec import SunSpecPlace
 __all__ = ["EmulatedProsumer", "Fleet"]
 
 Array = NDArray[np.float64]
+_REMEMBERED = ("p_kw", "q_kvar", "mean_kw", "mean_kvar", "v_pu")
 _AS_THE_STANDARD, _EXACT = GridSupport(), Accuracy()
 
 
@@ -220,6 +222,25 @@ class Fleet:
         self.mean_kw, self.mean_kvar = total_kw / len(load), total_kvar / len(load)
         self._set_power(load[-1], kvar[-1])
         self._show()
+
+    def snapshot(self) -> Values:
+        """State of all devices, their registers included."""
+        return {
+            "frequency_hz": self.frequency_hz,
+            "meters": self.meters.snapshot(),
+            "pv": self.pv.snapshot(),
+            "battery": self.battery.snapshot(),
+            **{name: getattr(self, name) for name in _REMEMBERED},
+        }
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another fleet's."""
+        self.meters.restore(part(values, "meters"))
+        self.pv.restore(part(values, "pv"))
+        self.battery.restore(part(values, "battery"))
+        self.frequency_hz = typed(values, "frequency_hz", float)
+        for name in _REMEMBERED:
+            setattr(self, name, array_of(values, name, getattr(self, name)))
 
     def set_voltage(self, v_pu: ArrayLike) -> None:
         """Put the feeder's voltages into meters and inverters.

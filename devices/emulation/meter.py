@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from broker.snapshot import Values, array_of, part
 from devices.emulation.bank import RegisterBank
 from devices.emulation.meter_face import (
     MeterModel,
@@ -163,6 +164,29 @@ class MeterUnits:
         seen_kw, seen_kvar = factor * net_kw, factor * net_kvar
         self.energy_kwh = count_energy(self.energy_kwh, seen_kw, dt_h)
         self.reactive_kvarh = count_reactive(self.reactive_kvarh, seen_kw, seen_kvar, dt_h)
+
+    def snapshot(self) -> Values:
+        """Registers, counters, clocks, and where the errors' draws stand."""
+        return {
+            "words": [group.bank.words for group in self._groups],
+            "energy_kwh": self.energy_kwh,
+            "reactive_kvarh": self.reactive_kvarh,
+            "clock": self.clock,
+            "draws": None if self._rng is None else self._rng.bit_generator.state,
+        }
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another fleet's."""
+        for name in ("energy_kwh", "reactive_kvarh", "clock"):
+            setattr(self, name, array_of(values, name, getattr(self, name)))
+        if self._rng is not None:
+            try:
+                self._rng.bit_generator.state = part(values, "draws")
+            except (TypeError, KeyError) as error:
+                raise ValueError(f"the snapshot has other draws of meters' errors: {error}") from None
+        images = dict(enumerate(values["words"]))
+        for place, group in enumerate(self._groups):
+            group.bank.put_words(array_of(images, place, group.bank.words))
 
     def show(self, phases: Phases, frequency_hz: float) -> None:
         """Put measurements into the registers; ``phases`` are the true quantities, ``(n, 3)``."""

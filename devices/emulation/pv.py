@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from broker.snapshot import Values, array_of, part
 from devices.emulation.bank import RegisterBank
 from devices.emulation.nameplate import put_identity
 from devices.emulation.prosumer import EmulatedProsumer
@@ -40,6 +41,7 @@ from devices.physics.meter import Phases
 from devices.registers.sunspec import SunSpecPlace, sunspec_layout
 
 Array = NDArray[np.float64]
+_REMEMBERED = ("p_kw", "q_kvar", "mean_kvar", "energy_kwh", "_state")
 
 
 class PvUnits:
@@ -182,6 +184,26 @@ class PvUnits:
         off = self.bank.get(self.face.connect) == 0.0
         states = [off, ~self.protection.connected, available <= 0.0, held_back]
         self._state = np.select(states, [OFF, FAULT, SLEEPING, THROTTLED], default=MPPT)
+
+    def snapshot(self) -> Values:
+        """Registers, power, energy and protection."""
+        return {
+            "words": self.bank.words,
+            "timers": self._timers.snapshot(),
+            "protection": self.protection.snapshot(),
+            **{name: getattr(self, name) for name in _REMEMBERED},
+        }
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another fleet's."""
+        self._timers.restore(part(values, "timers"))
+        protection = part(values, "protection")
+        self.protection.restore(
+            {name: array_of(protection, name, like) for name, like in self.protection.snapshot().items()}
+        )
+        for name in _REMEMBERED:
+            setattr(self, name, array_of(values, name, getattr(self, name)))
+        self.bank.put_words(array_of(values, "words", self.bank.words))
 
     def show(self, phases: Phases, frequency_hz: float) -> None:
         """Put measurements into the registers; ``phases`` are those of the inverter's own terminals."""

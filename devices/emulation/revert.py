@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from broker.snapshot import Values, array_of
 from devices.emulation.bank import RegisterBank
 
 Array = NDArray[np.float64]
@@ -49,6 +50,15 @@ class RevertTimers:
         expired: NDArray[np.bool_] = self.remaining_s <= 0.0
         self.remaining_s[expired] = np.inf
         return expired
+
+    def snapshot(self) -> Values:
+        """Seconds left, and what was written since the last step."""
+        return {"remaining_s": self.remaining_s, "written": self._written}
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
+        self.remaining_s = array_of(values, "remaining_s", self.remaining_s)
+        self._written[:] = array_of(values, "written", self._written)
 
     def stop(self, row: int) -> None:
         """Let one timer stand still until the next write."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from broker.collector import Collector
 from broker.messages import FeederState, Step, TruthBatch, WamOutcome, columns
 from broker.node import Node
+from broker.snapshot import Values, part
 from devices.emulation.fault_injector import Injector
 from devices.emulation.fleet import Fleet
 
@@ -65,7 +66,7 @@ class DeviceHostService:
         self.injector = injector
         self.members = np.array(members, dtype=np.intp)
         self.lams = np.array(lams, dtype=np.intp)
-        self._feeder: Collector[FeederState] = Collector([_FEEDER])
+        self._feeder: Collector[FeederState] = node.collector({_FEEDER: node.topics.feeder_state})
         load_kw, load_kvar, pv_kw, _ = environment.substeps(first_tick)
         fleet.begin(load_kw[0], load_kvar[0], pv_kw[0])
         if injector is not None:
@@ -83,7 +84,18 @@ class DeviceHostService:
             await self._set_voltages(step)
             if self.injector is not None:
                 self.injector.begin(step.tick + 1)
-            await self.node.done(step.step, step.tick)
+
+    async def snapshot(self) -> Values:
+        """State of the fleet and of its faults."""
+        faults = {} if self.injector is None else self.injector.snapshot()
+        return {"fleet": self.fleet.snapshot(), "faults": faults}
+
+    async def restore(self, values: Values) -> None:
+        """See `broker.snapshot.Stateful`."""
+        if self.injector is not None:
+            self.injector.restore(part(values, "faults"))
+        self.fleet.restore(part(values, "fleet"))
+        self._outcome = None
 
     async def _act(self, step: Step) -> None:
         if self.injector is not None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 from broker.messages import CommandedDevice
+from broker.snapshot import Values, part, typed
 from devices.client.drivers import Inverter
 from devices.errors import (
     BudgetSpent,
@@ -22,6 +23,19 @@ from devices.gateway.delivery import NO_ANSWER, Delivery
 from devices.gateway.ramp import Ramp, start_kw
 from devices.gateway.safe_value import SafeValue
 from devices.limits import admissible_kw, released_kw
+
+_REMEMBERED: dict[str, type] = {
+    "measured_kw": float,
+    "limited": int,
+    "renewals": int,
+    "_target_kw": float,
+    "_held_kw": float,
+    "_is_active": bool,
+    "_is_behind": bool,
+    "_is_overwritten": bool,
+    "_is_released": bool,
+    "_until_s": float,
+}
 
 
 class Actuator:
@@ -180,6 +194,20 @@ class Actuator:
             else:
                 self._is_overwritten, self._is_behind = True, False
         return f"{self}: another master writes to it: {'; '.join(found)}"
+
+    def snapshot(self) -> Values:
+        """What is in force at an emulated device."""
+        commands = {name: getattr(self, name) for name in _REMEMBERED}
+        return {"commands": commands, "ramp": self._ramp.snapshot(), "times": self._times.snapshot()}
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot, as the device does; raises ``ValueError`` where it is another's."""
+        commands = part(values, "commands")
+        self._ramp.restore(part(values, "ramp"))
+        self._times.restore(part(values, "times"))
+        for name, kind in _REMEMBERED.items():
+            value = commands.get(name)
+            setattr(self, name, None if value is None and kind is float else typed(commands, name, kind))
 
     def is_due(self) -> bool:
         """Whether `tend` has something to do."""

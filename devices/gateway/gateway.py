@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from broker.messages import CommandedDevice, DeviceSetPoint, DeviceState
+from broker.snapshot import Values, part
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
 from devices.counts import Counts
 from devices.endpoint import Endpoint, Link, LiveProsumer
@@ -190,6 +191,34 @@ class Gateway:
                 troubles.append(f"{set_point.device}: {error}")
                 barred += isinstance(error, CommandBarred)
         return Outcome(not troubles, "; ".join(troubles), bool(troubles) and barred == len(troubles))
+
+    def snapshot(self) -> Values:
+        """Readings that may have to stand in, and what is in force at emulated devices."""
+        return {
+            "meters": {name: memory.snapshot() for name, memory in self._meters.items()},
+            "states": {f"{d} {name}": memory.snapshot() for (name, d), memory in self._states.items()},
+            "actuators": {f"{a.device} {a.prosumer}": a.snapshot() for a in self._emulated},
+        }
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; what is in force at hardware is what its registers say.
+
+        Raises
+        ------
+        ValueError
+            It is of other devices.
+        """
+        meters, states, actuators = (part(values, name) for name in ("meters", "states", "actuators"))
+        for name, memory in self._meters.items():
+            memory.restore(part(meters, name), MeterValues)
+        for (name, device), state in self._states.items():
+            state.restore(part(states, f"{device} {name}"), InverterValues)
+        for actuator in self._emulated:
+            actuator.restore(part(actuators, f"{actuator.device} {actuator.prosumer}"))
+
+    @property
+    def _emulated(self) -> list[Actuator]:
+        return [actuator for actuator in self.actuators if not actuator.limits.real]
 
     async def tend(self) -> list[str]:
         """Go on with ramps, renew set-points before they revert, end those that ran out.

@@ -7,6 +7,7 @@ which was settled by an estimate is not settled again.
 
 from dataclasses import dataclass
 
+from broker.snapshot import Values, typed
 from devices.gateway.reading import Reading, difference
 
 
@@ -24,6 +25,15 @@ class IntervalEnergy:
 
     def __init__(self) -> None:
         self._bases: dict[str, _Base] = {}
+
+    def snapshot(self) -> Values:
+        """Counters by prosumer."""
+        return {name: (base.tick, base.kwh, base.kvarh) for name, base in self._bases.items()}
+
+    def restore(self, values: Values) -> None:
+        """Count on from a snapshot; raises ``ValueError`` where it is another's."""
+        known = typed({"bases": values}, "bases", dict[str, tuple[int, float | None, float | None]])
+        self._bases = {name: _Base(*base) for name, base in known.items()}
 
     def begin(self, reading: Reading, tick: int) -> None:
         """Note the first reading of an interval, unless the one before has ended with a good reading."""

@@ -11,7 +11,6 @@ power disagree over many intervals; a remark only, because the counter is what i
 ``follow``.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -20,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from broker.messages import DeviceSetPoint, DeviceState
+from broker.snapshot import Values, typed
 from devices.gateway.reading import Reading
 from devices.kinds import CONSUMERS
 
@@ -72,7 +72,7 @@ class _History:
     set_kw: dict[str, float | None] = field(default_factory=dict)
     set_tick: int = -1
     distrusted: dict[str, int] = field(default_factory=dict)
-    speeds: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    speeds: list[float] = field(default_factory=list)
 
 
 class Plausibility:
@@ -90,6 +90,17 @@ class Plausibility:
         self._rating_kw = dict(rating_kw)
         self._interval_h = interval_h
         self._known = {name: _History() for name in rating_kw}
+
+    def snapshot(self) -> Values:
+        """What is known of each prosumer."""
+        return self._known
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is of other prosumers."""
+        known = typed({"known": values}, "known", dict[str, _History])
+        if known.keys() != self._known.keys():
+            raise ValueError("the snapshot of what is plausible is of other prosumers")
+        self._known = known
 
     def note_set_points(self, prosumer: str, set_points: Sequence[DeviceSetPoint], tick: int) -> None:
         """Note set-points that devices have confirmed; one that is still on its way there has none."""
@@ -210,7 +221,7 @@ class Plausibility:
         # Where sun and load nearly cancel, the rest says little about the meter.
         tells = abs(likely_kw) > _LITTLE_KW + (_TELLING_PV * abs(pv.p_kw or 0.0) if pv is not None else 0.0)
         if tells and abs(start_kw - reading.p_kw) < _STEADY * abs(likely_kw):
-            known.speeds.append(mean_kw / likely_kw)
+            known.speeds = [*known.speeds[1 - _WINDOW :], mean_kw / likely_kw]
         drifts = len(known.speeds) == _WINDOW and abs(median(known.speeds) - 1.0) > _DRIFT
         return ["drift"] if drifts else []
 

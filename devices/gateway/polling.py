@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from broker.messages import CommandedDevice, Quality
+from broker.snapshot import Values, typed
 from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
 from devices.endpoint import ChargingWish, Link
 from devices.errors import DeviceError
@@ -121,6 +122,16 @@ class Memory(Generic[V]):
         self._values: V | None = None
         self._failed = 0
         self.read_at: float | None = None
+
+    def snapshot(self) -> Values:
+        """What stands in, and since when."""
+        return {"values": self._values, "failed": self._failed, "read_at": self.read_at}
+
+    def restore(self, values: Values, kind: type[V]) -> None:
+        """Go on from a snapshot of values of a ``kind``; raises ``ValueError`` where it is another's."""
+        self._values = None if values.get("values") is None else typed(values, "values", kind)
+        self._failed = typed(values, "failed", int)
+        self.read_at = None if values.get("read_at") is None else typed(values, "read_at", float)
 
     def remember(self, values: V | None) -> tuple[Quality, V | None]:
         """Take a poll's result in, ``None`` for a failure; returns what counts now."""

@@ -3,6 +3,7 @@
 import math
 
 from broker.messages import CommandedDevice
+from broker.snapshot import Values, typed
 from devices.client.drivers import Inverter
 from devices.errors import DeviceError
 from devices.limits import SetPointLimits, admissible_kw, ramp_start_kw, ramped_kw
@@ -32,6 +33,15 @@ class Ramp:
     def is_limited(self) -> bool:
         """Whether set-points have to ramp at all."""
         return math.isfinite(self._limits.ramp_kw_per_s)
+
+    def snapshot(self) -> Values:
+        """Where the set-point stands."""
+        return {"at_kw": self._at_kw, "since_s": self._since_s, "is_moving": self._is_moving}
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
+        self._at_kw, self._since_s = typed(values, "at_kw", float), typed(values, "since_s", float)
+        self._is_moving = typed(values, "is_moving", bool)
 
     def begin(self, from_kw: float, now_s: float) -> None:
         """Begin anew where a device stands now, which takes a write before anything moves."""

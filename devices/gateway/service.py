@@ -9,8 +9,10 @@ from typing import Any
 
 from broker.collector import Collector
 from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop, Telemetry
-from broker.node import Node, serve
+from broker.node import Node
+from broker.serving import serve
 from broker.signing import CommandKey
+from broker.snapshot import Values, part, typed
 from devices.errors import NotRealTime
 from devices.gateway.gateway import Gateway
 from devices.gateway.interval_energy import IntervalEnergy
@@ -64,9 +66,12 @@ class GatewayService:
         self._meter_kw: dict[str, float | None] = {}
         self._failing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._carrying_out: set[asyncio.Task[None]] = set()
         self._names = [prosumer.id for prosumer in gateway.prosumers]
         commanded = [name for name in self._names if gateway.commands(name)]
-        self._commands: Collector[asyncio.Task[None]] = Collector(commanded)
+        self._commands: Collector[asyncio.Task[None]] = node.collector(
+            {name: node.topics.set_point(name) for name in commanded}
+        )
         self._energy = IntervalEnergy()
         self.left: list[str] = []
         self._loop = asyncio.get_running_loop()
@@ -89,7 +94,7 @@ class GatewayService:
                 self._start(self._keep_tending())
                 self._start(self._stops.run(self._start))
                 try:
-                    await serve(self.node, self.on_step)
+                    await serve(self.node, self.on_step, self)
                 finally:
                     for task in self._tasks:
                         task.cancel()
@@ -141,6 +146,28 @@ class GatewayService:
             return
         await self.node.done(step.step, step.tick)
 
+    async def snapshot(self) -> Values:
+        """Counters, readings, and what is known of the devices."""
+        plausible = None if self._plausibility is None else self._plausibility.snapshot()
+        return {
+            "gateway": self.gateway.snapshot(),
+            "energy": self._energy.snapshot(),
+            "plausible": plausible,
+            "meter_kw": self._meter_kw,
+        }
+
+    async def restore(self, values: Values) -> None:
+        """See `broker.snapshot.Stateful`; an emergency stop stays in force, and is carried out again."""
+        for command in self._carrying_out:
+            command.cancel()
+        await asyncio.gather(*self._carrying_out, return_exceptions=True)
+        self.gateway.restore(part(values, "gateway"))
+        self._energy.restore(part(values, "energy"))
+        if self._plausibility is not None:
+            self._plausibility.restore(part(values, "plausible"))
+        self._meter_kw = typed(values, "meter_kw", dict[str, float | None])
+        self._stops.renew()
+
     async def _measure(self, step: Step) -> None:
         if self.gateway.simulated_s is not None:
             self._flag_new(await self.gateway.tend())
@@ -181,6 +208,8 @@ class GatewayService:
             # An old one, signed and sent again, could not be told from one of this interval.
             raise ValueError("the clock has not been heard yet")
         task = asyncio.create_task(self._carry_out(name, set_point), name=f"set-point of {name}")
+        self._carrying_out.add(task)
+        task.add_done_callback(self._carrying_out.discard)
         try:
             self._commands.add(name, set_point.tick, task)
         except ValueError:

@@ -38,14 +38,23 @@ class StopAnswers:
         self._changed = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
         self._asked: asyncio.Queue[StopRecord] = asyncio.Queue()
+        self._last: StopRecord | None = None
         if record is not None and (before := read_stop(record)):
             self.ask(before.by, before.reason)
 
     def ask(self, by: str, reason: str) -> None:
         """Begin an emergency stop, without waiting for anything; the answer follows on the bus."""
         stop = StopRecord(by, reason)
+        self._last = stop
         self._gateway.bar(str(stop))
         self._asked.put_nowait(stop)
+
+    def renew(self) -> None:
+        """Carry a stop out again where one is in force: the devices may have gone back to before it."""
+        if self._gateway.stopped:
+            self._gateway.bar(self._gateway.stopped)
+            if self._last is not None:
+                self._asked.put_nowait(self._last)
 
     def take(self, stop: Stop) -> None:
         """Obey a stop on the bus."""

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 
+from broker.snapshot import Values, typed
+
 _LEAST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 # A device's own timer may run a little faster than ours [s].
@@ -68,6 +70,16 @@ class WriteTimes:
     def is_half_over(self) -> bool:
         """Whether half of the time until it reverts is over, which is when it is renewed."""
         return self._now() >= (self.written_s + self._reverts_s) / 2.0
+
+    def snapshot(self) -> Values:
+        """Times of the last write."""
+        return {"written_s": self.written_s, "reverts_s": self._reverts_s, "mismatches": self.mismatches}
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
+        self.written_s = typed(values, "written_s", float)
+        self._reverts_s = typed(values, "reverts_s", float)
+        self.mismatches = typed(values, "mismatches", int)
 
     def reverts_before(self, until_s: float) -> bool:
         """Whether the device reverts by itself before a time [s]."""

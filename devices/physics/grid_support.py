@@ -5,8 +5,9 @@ abnormal voltage (6.4), for abnormal frequency (6.5) and for entering service (4
 of the nominal one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -125,6 +126,9 @@ class Service:
         return never_off and not self.slow_until_s.any()
 
 
+_REMEMBERED = ("connected", "trips", "cause", "_beyond_s", "_fit_s", "_slow_s")
+
+
 class Protection:
     """Trips and reconnections of ``count`` inverters on simulated time.
 
@@ -146,6 +150,15 @@ class Protection:
         self._beyond_s = np.zeros((len(TRIPS), count))
         self._fit_s = np.zeros(count)
         self._slow_s = np.zeros(count)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Who is off the grid, why, and how far every delay has come."""
+        return {name: getattr(self, name) for name in _REMEMBERED}
+
+    def restore(self, values: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a snapshot of as many inverters."""
+        for name in _REMEMBERED:
+            setattr(self, name, values[name])
 
     def pass_time(self, at: Terminals, hz: float, dt_s: float) -> Service:
         """Let a step of constant voltage pass.

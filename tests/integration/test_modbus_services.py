@@ -11,7 +11,8 @@ import pytest
 from broker import messages
 from broker.client.memory import Delivery, MemoryBroker
 from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step, Stop, columns
-from broker.node import Node, serve
+from broker.node import Node
+from broker.serving import serve
 from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.emulation.service import DeviceHostService
 from devices.errors import NotRealTime
@@ -136,7 +137,7 @@ async def stage(broker=None, limits=None):
         host_node, gate_node = Node(host, "r", "host"), Node(gate, "r", "gateway")
         device_host = DeviceHostService(host_node, fleet, SteadyDay(), (2, 0))
         services = [
-            asyncio.create_task(serve(host_node, device_host.on_step)),
+            asyncio.create_task(serve(host_node, device_host.on_step, device_host)),
             asyncio.create_task(GatewayService(gate_node, gateway).run()),
         ]
         node = Node(clock, "r", "clock")

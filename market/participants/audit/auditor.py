@@ -27,6 +27,7 @@ from broker.messages import (
     columns,
 )
 from broker.node import Node
+from broker.snapshot import Values
 from market.participants.audit.findings import Findings, examine
 from market.participants.audit.interval_case import AuditedMessages, Unauditable
 from market.participants.gates import early_gate
@@ -58,22 +59,32 @@ class Auditor:
         self.roster = roster
         self.rules = rules
         self.work = work
-        self.outcomes: Collector[WamOutcome] = Collector(["wam"])
-        self.lam_outcomes: Collector[LamOutcome] = Collector(roster.lam_hosts)
-        self.positions: Collector[PositionBatch] = Collector(position_hosts)
-        self._models: dict[int, dict[int, NetworkModel]] = defaultdict(dict)
         topics = node.topics
+        self.outcomes: Collector[WamOutcome] = node.collector({"wam": topics.wam_outcome})
+        self.lam_outcomes: Collector[LamOutcome] = node.collector(
+            {host: topics.lam_outcome(host) for host in roster.lam_hosts}
+        )
+        self.positions: Collector[PositionBatch] = node.collector(
+            {host: topics.position(host) for host in position_hosts}
+        )
+        self._models: dict[int, dict[int, NetworkModel]] = defaultdict(dict)
         node.on(topics.wam_outcome, lambda m: self.outcomes.add("wam", m.tick, m))
         node.on(topics.lam_outcome("+"), lambda m: self.lam_outcomes.add(m.sender, m.tick, m))
         node.on(topics.position("+"), lambda m: self.positions.add(m.sender, m.tick, m))
         node.on(topics.feeder_reply, self._take_reply)
 
     async def on_step(self, step: Step) -> None:
-        """Audit while the interval passes; report before it is settled."""
+        """Audit while the interval passes, before it is settled."""
         if step.step == "act":
             await self._audit(step)
-        elif step.step == "settle":
-            await self.node.done(step.step, step.tick)
+
+    async def snapshot(self) -> Values:
+        """Nothing: every interval is judged by itself."""
+        return {}
+
+    async def restore(self, values: Values) -> None:  # noqa: ARG002
+        """Forget the models of an interval that begins again."""
+        self._models.clear()
 
     async def _audit(self, step: Step) -> None:
         messages = await self._gather(step)

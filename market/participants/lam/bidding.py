@@ -9,6 +9,7 @@ import numpy as np
 
 from broker.messages import Exchange, Step, WamOutcome
 from broker.node import Node
+from broker.snapshot import Values
 from market.model.arrays import Bools, Floats
 from market.participants.lam.participants import Participants
 from market.participants.roster import Roster
@@ -60,6 +61,14 @@ class LamBidding(Protocol):
 
     async def allocate(self, step: Step, outcome: WamOutcome | None) -> LamAllocation:
         """Divide among members what the WAM cleared; without an outcome, what they trade with the utility."""
+        ...
+
+    def snapshot(self) -> Values:
+        """What it remembers from one interval to the next."""
+        ...
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
         ...
 
     def exchange(self) -> Exchange:

@@ -9,6 +9,7 @@ import numpy as np
 from broker.collector import Collector
 from broker.messages import BidBatch, CurveBid, Exchange, LamBid, Message, Step, WamOutcome, columns
 from broker.node import Node
+from broker.snapshot import Values
 from market.participants.exchange import exchange_of
 from market.participants.gates import late_gate
 from market.participants.lam.bid_book import BatchBids, BidBook, check_bid, collect_bids, read_batch
@@ -32,11 +33,16 @@ class LamCurveBidding:
         self.rules = rules
         self.participants = participants
         self.refused: list[str] = []
-        self.bids: Collector[CurveBid] = Collector(participants.live)
-        self.batches: Collector[BatchBids] = Collector(roster.hosts)
         topics = node.topics
-        for name, place in participants.live.items():
-            topic = topics.bid(roster.lams[roster.lam[participants.members[place]]], name)
+        bids = {
+            name: topics.bid(roster.lams[roster.lam[participants.members[place]]], name)
+            for name, place in participants.live.items()
+        }
+        self.bids: Collector[CurveBid] = node.collector(bids)
+        self.batches: Collector[BatchBids] = node.collector(
+            {host: topics.bid_batch(host) for host in roster.hosts}
+        )
+        for name, topic in bids.items():
             node.on(topic, partial(self._take_bid, name), through=topics.bid("+", "+"))
         for host in roster.hosts:
             node.on(topics.bid_batch(host), partial(self._take_batch, host))
@@ -91,6 +97,13 @@ class LamCurveBidding:
             near = wam_price + case.wam_fee[lams] * np.sign(net_kw) + case.wam_slope * net_kw
         found = clear_lams(self.bid_book.curves, self.participants.group, curves, net_kw, near)
         return LamAllocation(net_kw, wam_price, found.price, found.trade_kw)
+
+    def snapshot(self) -> Values:
+        """Nothing: every interval begins with whole curves."""
+        return {}
+
+    def restore(self, values: Values) -> None:
+        """Nothing is remembered."""
 
     def exchange(self) -> Exchange:
         """One bid and one award for each member; a vertex is a price and a power."""

@@ -26,6 +26,7 @@ from broker.messages import (
 )
 from broker.messages.batches import read_metered
 from broker.node import Node
+from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.participants.gates import late_gate, skip_step
 from market.participants.lam.bidding import LamBidding, without_unserved
@@ -45,10 +46,10 @@ class LamHost:
         self.participants = Participants.of(roster, node.name)
         by_form = LamCurveBidding if rules.bidding == "curve" else LamRoundBidding
         self.bidding: LamBidding = by_form(node, roster, rules, self.participants)
-        self.outcomes: Collector[WamOutcome] = Collector(["wam"])
+        topics = node.topics
+        self.outcomes: Collector[WamOutcome] = node.collector({"wam": topics.wam_outcome})
         self._interval_h = 0.0
         self._bid_tick = -1
-        topics = node.topics
         metered = topics.telemetry("meter", "+")
         for name, place in self.participants.live.items():
             node.on(topics.telemetry("meter", name), partial(self._take_telemetry, place), through=metered)
@@ -66,6 +67,17 @@ class LamHost:
             await skip_step(self.node, step)
         elif step.step == "clear":
             await self._clear(step)
+
+    async def snapshot(self) -> Values:
+        """What was metered last, and what the form of bidding remembers."""
+        return {**self.participants.snapshot(), **self.bidding.snapshot()}
+
+    async def restore(self, values: Values) -> None:
+        """See `broker.snapshot.Stateful`."""
+        self.participants.restore(values)
+        self.bidding.restore(values)
+        self.bidding.refused[:] = []
+        self._bid_tick = -1
 
     async def _clear(self, step: Step) -> None:
         outcome = await self._outcome(step)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from broker.snapshot import Values, array_of
 from market.model.arrays import Bools, Floats, Ints
 from market.participants.roster import Roster
 
@@ -55,6 +56,15 @@ class Participants:
             last_kw=np.zeros(members.size),
             last_kvar=np.zeros(members.size),
         )
+
+    def snapshot(self) -> Values:
+        """What was metered last."""
+        return {"last_kw": self.last_kw, "last_kvar": self.last_kvar}
+
+    def restore(self, values: Values) -> None:
+        """Take over what was metered last; raises ``ValueError`` where it is of others."""
+        self.last_kw[:] = array_of(values, "last_kw", self.last_kw)
+        self.last_kvar[:] = array_of(values, "last_kvar", self.last_kvar)
 
     def sum_by_lam(self, values: Floats) -> Floats:
         """Sum of members' values by LAM, in members' order, ``(M,)``."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from broker.messages import Exchange, LamOpening, LamPrice, LamRoundBid, Step, WamOutcome, WamPrice, columns
 from broker.node import Node
+from broker.snapshot import Values, array_of
 from market.errors import NotConverged
 from market.model.arrays import Bools, Floats
 from market.participants.exchange import exchange_of
@@ -254,6 +255,15 @@ class LamRoundBidding:
         except (GateClosed, NotConverged):
             self.node.flag(f"{self.node.name} shares out what was cleared before its members agreed")
             return None
+
+    def snapshot(self) -> Values:
+        """Local prices, at which the next interval's rounds begin."""
+        return {"local_price": self.local_price}
+
+    def restore(self, values: Values) -> None:
+        """Let the next rounds begin at these prices; raises ``ValueError`` where they are another's."""
+        self.local_price = array_of(values, "local_price", self.local_price)
+        self.inbox.begin_anew()
 
     def exchange(self) -> Exchange:
         """Rounds with the members and what they carried."""

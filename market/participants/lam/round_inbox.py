@@ -33,26 +33,39 @@ class RoundInbox:
         self.participants = participants
         self.refused: list[str] = []
         self._wam_prices: asyncio.Queue[WamPrice] = asyncio.Queue()
-        self._ranges: Collector[BidRanges] = Collector(participants.live)
-        self._range_batches: Collector[BidRanges] = Collector(roster.hosts)
-        self._bids: Collector[RoundAnswers] = Collector(participants.live)
-        self._batches: Collector[RoundAnswers] = Collector(roster.hosts)
         self._round = (-1, 0)
         self._request: RoundRequest | None = None
         self._places = {
             host: np.flatnonzero(np.isin(participants.members, members))
             for host, members in roster.hosts.items()
         }
-        topics = node.topics
-        for name, place in participants.live.items():
-            lam = roster.lams[participants.lams[participants.group[place]]]
-            opening, bid = topics.opening(lam, name), topics.round_bid(lam, name)
-            node.on(opening, partial(self._take_opening, name), through=topics.opening("+", "+"))
-            node.on(bid, partial(self._take_bid, name), through=topics.round_bid("+", "+"))
+        topics, asked = node.topics, node.topics.lam_price(node.name)
+        lam_of = {
+            name: roster.lams[participants.lams[participants.group[place]]]
+            for name, place in participants.live.items()
+        }
+        openings = {name: topics.opening(lam, name) for name, lam in lam_of.items()}
+        bids = {name: topics.round_bid(lam, name) for name, lam in lam_of.items()}
+        batches = {host: topics.round_bid_batch(node.name, host) for host in roster.hosts}
+        self._ranges: Collector[BidRanges] = node.collector(openings)
+        self._range_batches: Collector[BidRanges] = node.collector(
+            {host: topics.opening_batch(host) for host in roster.hosts}
+        )
+        self._bids: Collector[RoundAnswers] = node.collector(bids, asked)
+        self._batches: Collector[RoundAnswers] = node.collector(batches, asked)
+        for name in lam_of:
+            node.on(openings[name], partial(self._take_opening, name), through=topics.opening("+", "+"))
+            node.on(bids[name], partial(self._take_bid, name), through=topics.round_bid("+", "+"))
         for host in roster.hosts:
             node.on(topics.opening_batch(host), partial(self._take_opening_batch, host))
-            node.on(topics.round_bid_batch(node.name, host), partial(self._take_batch, host))
+            node.on(batches[host], partial(self._take_batch, host))
         node.on(topics.wam_price, self._take_wam_price)
+
+    def begin_anew(self) -> None:
+        """Forget what was announced and asked: an interval begins again."""
+        self._wam_prices = asyncio.Queue()
+        self._round, self._request = (-1, 0), None
+        self.refused.clear()
 
     async def wam_price(self) -> WamPrice:
         """Wait for prices that the WAM announces; only the newest of several counts."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from broker.messages import LamPrice, PositionBatch, columns
 from broker.node import Node
+from broker.snapshot import Values, array_of
 from market.model.arrays import Floats, Ints
 from market.model.curves import Curves
 from market.model.response import disaggregate, supply_curves
@@ -114,6 +115,16 @@ class Bidder:
             intercept_kw=kw[place] + self._sensitivity[place] * price[place],
             slope=slope[place] if self.rules.bidding == "slope" else np.zeros(0),
         )
+
+    def snapshot(self) -> Values:
+        """Price and trade of the last awards."""
+        return {"last_price": self._last_price, "last_kw": self._last_kw}
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot, before the next bids; raises ``ValueError`` where it is another's."""
+        self._last_price = array_of(values, "last_price", self._last_price)
+        self._last_kw = array_of(values, "last_kw", self._last_kw)
+        self.bid_tick = -1
 
     def _view(self, tick: int) -> View:
         return View(

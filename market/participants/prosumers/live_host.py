@@ -20,6 +20,7 @@ from broker.messages import (
     columns,
 )
 from broker.node import Node
+from broker.snapshot import Values
 from market.model.curves import Curves
 from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step
@@ -56,9 +57,13 @@ class LiveHost:
         self.lams = [roster.lams[roster.lam[member]] for member in self.members]
         self.bidder = Bidder(node, roster, rules, self.members, choice)
         self.outages = Outages(node, roster, self.members)
-        self.telemetry: Collector[Telemetry] = Collector(self.names)
-        self.awards: Collector[Award] = Collector(self.names)
         topics = node.topics
+        self.telemetry: Collector[Telemetry] = node.collector(
+            {name: topics.telemetry("measure", name) for name in self.names}
+        )
+        self.awards: Collector[Award] = node.collector(
+            {name: topics.award(lam, name) for name, lam in zip(self.names, self.lams, strict=True)}
+        )
         measured = topics.telemetry("measure", "+")
         for name, lam in zip(self.names, self.lams, strict=True):
             node.on(topics.award(lam, name), partial(self._take_award, name), through=topics.award("+", "+"))
@@ -82,6 +87,15 @@ class LiveHost:
             await self._dispatch(step)
         elif step.step == "dispatch":
             await skip_step(self.node, step)
+
+    async def snapshot(self) -> Values:
+        """What bidder and portfolio remember."""
+        return {**self.bidder.snapshot(), **self.portfolio.snapshot()}
+
+    async def restore(self, values: Values) -> None:
+        """See `broker.snapshot.Stateful`."""
+        self.bidder.restore(values)
+        self.portfolio.restore(values)
 
     async def _bid(self, step: Step) -> None:
         telemetry = await self.telemetry.wait(step.tick, early_gate(step))

@@ -18,6 +18,7 @@ from broker.messages import (
     columns,
 )
 from broker.node import Node
+from broker.snapshot import Values
 from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step
 from market.participants.outage import Outages
@@ -41,7 +42,9 @@ class PopulationHost:
         self.portfolio = portfolio
         self.members = roster.hosts[node.name]
         self.bidder = Bidder(node, roster, rules, self.members, choice)
-        self.awards: Collector[AwardBatch] = Collector(roster.lam_hosts)
+        self.awards: Collector[AwardBatch] = node.collector(
+            {host: node.topics.award_batch(host, node.name) for host in roster.lam_hosts}
+        )
         self.outages = Outages(node, roster, self.members)
         self.output_kw = np.zeros(0)
         self._dispatch_tick = -1
@@ -63,6 +66,16 @@ class PopulationHost:
             await self._act(step)
         elif step.step in ("dispatch", "act"):
             await skip_step(self.node, step)
+
+    async def snapshot(self) -> Values:
+        """What bidder and portfolio remember."""
+        return {**self.bidder.snapshot(), **self.portfolio.snapshot()}
+
+    async def restore(self, values: Values) -> None:
+        """See `broker.snapshot.Stateful`."""
+        self.bidder.restore(values)
+        self.portfolio.restore(values)
+        self._dispatch_tick = -1
 
     async def _bid(self, step: Step) -> None:
         position = self.portfolio.position(step.tick)

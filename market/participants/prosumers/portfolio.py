@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from broker.messages import DeviceSetPoint, Telemetry
+from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.model.case import Resources
 
@@ -49,6 +50,14 @@ class Portfolio(Protocol):
         """Let the interval pass with outputs ``(r,)`` [kW] of the last position as set-points."""
         ...
 
+    def snapshot(self) -> Values:
+        """What it remembers from one interval to the next."""
+        ...
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
+        ...
+
 
 class LivePortfolio(Protocol):
     """Live prosumers: telemetry gives their position, and set-points carry out what they want."""
@@ -59,4 +68,12 @@ class LivePortfolio(Protocol):
 
     def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
         """Set-points of each prosumer's devices for outputs ``(r,)`` [kW] of the last position."""
+        ...
+
+    def snapshot(self) -> Values:
+        """What it remembers from one interval to the next."""
+        ...
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
         ...

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from broker.messages import Exchange, NetworkModel, Step
+from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.model.curves import Curves
 from market.participants.roster import Terms
@@ -69,6 +70,14 @@ class WamBidding(Protocol):
         NotConverged, Infeasible, ValueError
             As `market.participants.wam.clear_model.clear_model`.
         """
+        ...
+
+    def snapshot(self) -> Values:
+        """What it remembers from one interval to the next."""
+        ...
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
         ...
 
     def exchange(self) -> Exchange:

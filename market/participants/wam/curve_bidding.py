@@ -9,6 +9,7 @@ import numpy as np
 from broker.collector import Collector
 from broker.messages import Exchange, LamBid, NetworkModel, Step, columns
 from broker.node import Node
+from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.model.curve_checks import check_curve
 from market.model.curves import Curves, from_points, respond, shift
@@ -32,8 +33,8 @@ class WamCurveBidding:
         self.roster = roster
         self.rules = rules
         self.last_metered = last_metered
-        self.bids: Collector[LamBid] = Collector(roster.lams)
         topics = node.topics
+        self.bids: Collector[LamBid] = node.collector({lam: topics.lam_bid(lam) for lam in roster.lams})
         for host, lams in roster.lam_hosts.items():
             for lam in lams:
                 name = roster.lams[lam]
@@ -72,6 +73,13 @@ class WamCurveBidding:
     ) -> WamClearing:
         """Clear once: with whole curves there is nothing left to ask."""
         return clear_model(self.curves, model, terms, start)
+
+    def snapshot(self) -> Values:
+        """Nothing: every interval begins with whole curves."""
+        return {}
+
+    def restore(self, values: Values) -> None:
+        """Nothing is remembered."""
 
     def exchange(self) -> Exchange:
         """One bid of each LAM, and one outcome for all; a vertex is a price and a power."""

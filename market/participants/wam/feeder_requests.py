@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from dataclasses import dataclass
 
+from broker.collector import Collector
 from broker.messages import FeederReply, FeederRequest, NetworkModel, Step, columns
 from broker.node import Node
 from market.model.arrays import Floats
@@ -13,6 +12,8 @@ from market.participants.gates import early_gate
 from market.participants.network_model import inverters_of, network_of
 from market.participants.wam.bidding import WamBidding
 from market.solver.wam import WamClearing
+
+_FEEDER = "feeder"
 
 
 class FeederSilent(Exception):
@@ -54,7 +55,9 @@ class FeederRequests:
         self.node = node
         self._lams = lams
         self._awaited_round = -1
-        self._reply: asyncio.Future[FeederReply] | None = None
+        self._replies: Collector[FeederReply] = node.collector(
+            {_FEEDER: node.topics.feeder_reply}, node.topics.feeder_request
+        )
         node.on(node.topics.feeder_reply, self._take_reply)
 
     async def ask(self, step: Step, round_: int, dispatch: Dispatch, bidding: WamBidding) -> FeederReply:
@@ -71,7 +74,6 @@ class FeederRequests:
             No reply came before the gate.
         """
         self._awaited_round = round_
-        self._reply = asyncio.get_running_loop().create_future()
         await self.node.publish(
             self.node.topics.feeder_request,
             FeederRequest,
@@ -83,19 +85,17 @@ class FeederRequests:
             high_kw=columns.column_list(bidding.curves.highest_kw),
             inverter_kvar=columns.column_list(dispatch.inverter_kvar),
         )
-        try:
-            async with asyncio.timeout(max(0.0, early_gate(step) - time.time())):
-                return await self._reply
-        except TimeoutError:
-            raise FeederSilent(f"the feeder did not answer round {round_} in time") from None
-        finally:
-            self._reply = None
+        replies: dict[str, FeederReply] = await self._replies.wait(step.tick, early_gate(step), round_)
+        self._awaited_round = -1
+        if not replies:
+            raise FeederSilent(f"the feeder did not answer round {round_} in time")
+        return replies[_FEEDER]
 
     def _take_reply(self, reply: FeederReply) -> None:
-        if self._reply is not None and not self._reply.done() and reply.round == self._awaited_round:
+        if reply.round == self._awaited_round:
             if reply.model is not None:
                 self._check_model(reply.model)
-            self._reply.set_result(reply)
+            self._replies.add(_FEEDER, reply.tick, reply, reply.round)
 
     def _check_model(self, model: NetworkModel) -> None:
         """Refuse a model that cannot be read, or that is of another number of LAMs."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from broker.messages import FeederReply, FeederState, NetworkModel, Step, WamOutcome, columns
 from broker.node import Node
+from broker.snapshot import Values, array_of, optional_array
 from market.errors import Infeasible, NotConverged
 from market.model.arrays import Floats
 from market.model.curves import price_range
@@ -101,6 +102,27 @@ class WamOperator:
             await skip_step(self.node, step)
         elif step.step == "clear":
             await self._clear(step)
+
+    async def snapshot(self) -> Values:
+        """Last prices, reactive set-points and metered loads."""
+        return {
+            "price": self.price,
+            "inverter_kvar": self.inverter_kvar if self.inverter_kvar.size else None,
+            "metered_kw": self.last_metered.kw,
+            "metered_kvar": self.last_metered.kvar,
+            **self.bidding.snapshot(),
+        }
+
+    async def restore(self, values: Values) -> None:
+        """See `broker.snapshot.Stateful`."""
+        lams = np.zeros(self.count)
+        self.price = optional_array(values, "price", lams)
+        inverter_kvar = optional_array(values, "inverter_kvar", lams)
+        self.inverter_kvar = np.zeros(0) if inverter_kvar is None else inverter_kvar
+        self.last_metered.kw[:] = array_of(values, "metered_kw", lams)
+        self.last_metered.kvar[:] = array_of(values, "metered_kvar", lams)
+        self.bidding.restore(values)
+        self._bid_tick = -1
 
     async def _clear(self, step: Step) -> None:
         terms = self.rules.terms(step.tick)

@@ -14,6 +14,7 @@ import numpy as np
 from broker.collector import Collector, Late
 from broker.messages import Exchange, LamOpening, LamRoundBid, NetworkModel, Step, WamPrice, columns
 from broker.node import Node
+from broker.snapshot import Values, optional_array
 from market.model.arrays import Floats, Ints
 from market.model.curves import Curves, respond
 from market.participants.exchange import exchange_of
@@ -66,11 +67,14 @@ class WamRoundBidding:
         self._unserved: list[int] = []
         self._announced = np.zeros(self.count)
         self._answering: set[str] = set()
-        self.ranges: Collector[LamOpening] = Collector(roster.lam_hosts)
-        self.bids: Collector[_HostBid] = Collector(roster.lam_hosts)
+        topics = node.topics
+        openings = {host: topics.lam_opening(host) for host in roster.lam_hosts}
+        bids = {host: topics.lam_round_bid(host) for host in roster.lam_hosts}
+        self.ranges: Collector[LamOpening] = node.collector(openings)
+        self.bids: Collector[_HostBid] = node.collector(bids, topics.wam_price)
         for host in roster.lam_hosts:
-            node.on(node.topics.lam_opening(host), partial(self._take_range, host))
-            node.on(node.topics.lam_round_bid(host), partial(self._take_bid, host))
+            node.on(openings[host], partial(self._take_range, host))
+            node.on(bids[host], partial(self._take_bid, host))
 
     @property
     def curves(self) -> Curves:
@@ -143,6 +147,15 @@ class WamRoundBidding:
             )
         self.price = outcome.price
         return outcome
+
+    def snapshot(self) -> Values:
+        """Prices, at which the next interval's rounds begin."""
+        return {"round_price": self.price}
+
+    def restore(self, values: Values) -> None:
+        """Let the next rounds begin at these prices; raises ``ValueError`` where they are another's."""
+        self.price = optional_array(values, "round_price", np.zeros(self.count))
+        self._tick, self._round = -1, 0
 
     def exchange(self) -> Exchange:
         """Rounds with the LAMs and what they carried."""

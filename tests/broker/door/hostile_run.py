@@ -140,7 +140,7 @@ class Thrower:
             return True
         try:
             told, meant = json.loads(body), json.loads(received.payload)
-            return any(told[name] != meant[name] for name in ("tick", "seq"))
+            return any(told[name] != meant[name] for name in ("tick", "seq", "epoch"))
         except (ValueError, KeyError, TypeError, RecursionError):
             return False
 

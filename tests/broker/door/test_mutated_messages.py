@@ -22,8 +22,8 @@ ROUNDS = {"opening", "opening-batch", "lam-opening", "wam-price", "lam-price"} |
     "round-bid-batch",
     "lam-round-bid",
 }
-# Only with faults planned, only in an emergency, and what services say of mutants.
-NOT_HERE = {"truth", "stop", "stopped", "rejected"}
+# Only with faults planned, only in an emergency or after a loss, and what services say of mutants.
+NOT_HERE = {"truth", "stop", "stopped", "rejected", "snapshot", "repeat", "alive"}
 
 
 def mutations(seed, lies=0.1):

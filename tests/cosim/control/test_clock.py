@@ -6,7 +6,8 @@ import pytest
 from broker import messages
 from broker.client.memory import MemoryBroker
 from broker.messages import Done
-from broker.node import Node, offline_will, serve
+from broker.node import Node, offline_will
+from broker.serving import serve
 from broker.topics import Topics
 from cosim.control.clock import Clock
 from cosim.control.pacing import STEPS, Pacing, PacingError, Schedule
@@ -138,7 +139,7 @@ async def test_a_report_counts_for_the_present_step_and_from_who_is_waited_for_a
 
 
 async def test_a_service_that_is_said_to_be_offline_and_contradicts_is_waited_for(monkeypatch):
-    monkeypatch.setattr("cosim.control.clock.DOUBT_S", 0.3)
+    monkeypatch.setattr("cosim.control.presence.DOUBT_S", 0.3)
     broker, trace = MemoryBroker(), []
     async with broker.connect("wam", offline_will("r1", "wam")) as bus:
         node = Node(bus, "r1", "wam")

@@ -43,7 +43,6 @@ async def town_of(monkeypatch):
     clock = SimpleNamespace(time=loop.time, perf_counter=loop.time)
     monkeypatch.setattr("broker.collector.time", clock)
     monkeypatch.setattr("market.participants.wam.operator.time", clock)
-    monkeypatch.setattr("market.participants.wam.feeder_requests.time", clock)
     monkeypatch.setattr("market.participants.gates.time", clock)
     return lambda **choices: Town(**choices).open()
 

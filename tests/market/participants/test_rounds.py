@@ -266,13 +266,18 @@ async def test_when_the_gate_closes_before_all_agree_what_was_cleared_last_stand
     monkeypatch.setattr("market.participants.gates.BIDDING", 0.1)
     async with town_of(bidding=form) as town:
         await town.interval(0)
-        passed = []
+        delayed, due = [], []
+
+        def publish(received):
+            due.append(received.payload)
+            town.broker.publish(received.topic, received.payload)
 
         def delay(received):
-            if received.topic != town.topics.lam_round_bid("lams") or received.payload in passed:
+            if received.topic != town.topics.lam_round_bid("lams") or received.payload in due:
                 return Delivery.DELIVER
-            passed.append(received.payload)
-            asyncio.get_running_loop().call_later(5.0, town.broker.publish, received.topic, received.payload)
+            if received.payload not in delayed:
+                delayed.append(received.payload)
+                asyncio.get_running_loop().call_later(5.0, publish, received)
             return Delivery.DROP
 
         town.broker.delivery = delay

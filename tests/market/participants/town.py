@@ -14,7 +14,8 @@ import numpy as np
 from broker import messages
 from broker.client.memory import Delivery, MemoryBroker
 from broker.messages import Done, Step, columns
-from broker.node import Node, offline_will, serve
+from broker.node import Node, offline_will
+from broker.serving import serve
 from broker.topics import Topics
 from market.model.strategy import TRUTHFUL
 from market.participants.audit.auditor import Auditor
@@ -103,7 +104,7 @@ class Town:
             nodes.append(node)
             service = self.services[name] = self._make(name, node)
             asyncio.get_running_loop().call_soon(ready.set)
-            await serve(node, service.on_step)
+            await serve(node, service.on_step, service if hasattr(service, "snapshot") else None)
 
     def _make(self, name, node):
         if name == world.HOST:

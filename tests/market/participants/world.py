@@ -144,6 +144,12 @@ class Household:
     def set_points(self, output_kw):
         return [[DeviceSetPoint(device="battery", power_kw=float(kw))] for kw in output_kw]
 
+    def snapshot(self):
+        return {}
+
+    def restore(self, values):
+        assert "soc" not in values
+
 
 def fixed(everyone: Case, kw_by_member: dict[int, float]) -> Case:
     """The same market in which some prosumers can do nothing and draw a given power."""

@@ -1,0 +1,152 @@
+"""Who is there: what services say of themselves, what their last wills say, and how long they say nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+
+from broker.messages import Alive, Availability
+from broker.node import Node
+
+# Who is said to be offline, or to be another process, and is not, says so itself within this time [s].
+DOUBT_S = 0.5
+
+QUIET_S = 2.0
+"""A process elsewhere that says nothing for so long is named [s]."""
+
+SILENT_S = 10.0
+"""After so long it counts as gone [s]: a busy computer may hold it up for less."""
+
+_LOOK_EVERY_S = 0.5
+
+
+class Presence:
+    """Which services are online, and which were lost since this was last asked.
+
+    Parameters
+    ----------
+    node
+        The clock's participant on the bus.
+    elsewhere
+        Services of other processes, whose signs of life are watched.
+    on_change
+        Called whenever something of this changes.
+    on_quiet
+        Called with the name of a service that says nothing, and for how long [s].
+
+    Attributes
+    ----------
+    online
+        Services that are there.
+    strangers
+        Services that built another world.
+    lost
+        What happened to services of other processes since the last `forgive`, by name: they cannot know
+        what they missed.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        elsewhere: Collection[str],
+        *,
+        on_change: Callable[[], None],
+        on_quiet: Callable[[str, float], None],
+    ) -> None:
+        self.node = node
+        self.online: set[str] = set()
+        self.strangers: set[str] = set()
+        self.lost: dict[str, str] = {}
+        self._elsewhere = frozenset(elsewhere)
+        self._on_change = on_change
+        self._on_quiet = on_quiet
+        self._instances: dict[str, str] = {}
+        self._doubts: dict[str, asyncio.TimerHandle] = {}
+        self._heard: dict[str, float] = {}
+        self._quiet: set[str] = set()
+        node.on(node.topics.availability("+"), self._take_availability)
+        node.on(node.topics.alive("+"), self._take_sign)
+
+    def forgive(self) -> None:
+        """Forget what happened to those who are there: they have been told what they missed."""
+        self.lost = {name: what for name, what in self.lost.items() if name not in self.online}
+
+    def came_back(self) -> list[str]:
+        """Services that were lost and are there again."""
+        return sorted(name for name in self.lost if name in self.online)
+
+    def begin_anew(self) -> None:
+        """Believe nobody's presence any more: the broker was away, and all who are there say so again."""
+        self.online.clear()
+        self._heard.clear()
+
+    def close(self) -> None:
+        """Doubt nothing any more."""
+        for doubt in self._doubts.values():
+            doubt.cancel()
+
+    async def watch(self) -> None:
+        """Look for services that say nothing, for ever."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            now = time.monotonic()
+            for name, heard in self._heard.items():
+                if name in self.online and now - heard > QUIET_S and name not in self._quiet:
+                    self._quiet.add(name)
+                    self._on_quiet(name, now - heard)
+                if name in self.online and now - heard > SILENT_S:
+                    self._lose(name, f"gave no sign for {SILENT_S:g} s")
+
+    def _take_sign(self, alive: Alive) -> None:
+        name = alive.sender
+        if name in self._elsewhere:
+            self._heard[name] = time.monotonic()
+            self._quiet.discard(name)
+            if name in self._instances and name not in self.online and name not in self._doubts:
+                self.online.add(name)
+                self._on_change()
+
+    def _take_availability(self, message: Availability) -> None:
+        name = message.sender
+        if doubt := self._doubts.pop(name, None):
+            doubt.cancel()
+        known = self._instances.get(name)
+        is_same = known in (None, message.instance)
+        if message.online and message.world == self.node.world and (is_same or name not in self.online):
+            if not is_same:
+                self._note_loss(name, "was started anew")
+            self._come(name, message.instance)
+        else:
+            loop = asyncio.get_running_loop()
+            self._doubts[name] = loop.call_later(DOUBT_S, self._believe, message)
+
+    def _believe(self, message: Availability) -> None:
+        """Take a service as gone, started anew, or a part of another run; it has not contradicted."""
+        name = message.sender
+        del self._doubts[name]
+        if message.online and message.world == self.node.world:
+            self._note_loss(name, "was started anew")
+            self._come(name, message.instance)
+            return
+        if message.online:
+            self.strangers.add(name)
+        self._lose(name, "went offline")
+
+    def _come(self, name: str, instance: str) -> None:
+        self._instances[name] = instance
+        self.online.add(name)
+        if name in self._elsewhere:
+            self._heard[name] = time.monotonic()
+        self._on_change()
+
+    def _note_loss(self, name: str, what: str) -> None:
+        """A service of this process is not lost, whatever is said of it: the clock would be, too."""
+        if name in self._elsewhere:
+            self.lost[name] = what
+
+    def _lose(self, name: str, what: str) -> None:
+        if name in self.online:
+            self._note_loss(name, what)
+        self.online.discard(name)
+        self._on_change()

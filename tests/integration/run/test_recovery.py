@@ -1,0 +1,163 @@
+"""Real processes, killed by the system: what they leave, and what comes of the run that goes on."""
+
+import asyncio
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+from broker.server.mosquitto import mosquitto
+from cosim.results import load
+from cosim.results.ledger import Ledger
+from tests.broker.door.hostile_run import LAMS, MASTER, SCENARIO
+
+COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
+ROLES = ("market", "feeder", "devices")
+INTERVALS = 14
+
+
+@pytest.fixture(scope="module")
+def village(tmp_path_factory):
+    """A small scenario whose regulators, batteries and counters all have something to remember."""
+    folder = tmp_path_factory.mktemp("village")
+    (folder / "m.dss").write_text(MASTER)
+    (folder / "lams.csv").write_text(LAMS)
+    scenario = SCENARIO.format(intervals=INTERVALS, bidding="slope")
+    (folder / "s.toml").write_text(scenario + "[live.emulation]\nmeter_noise_percent = 0.5\n")
+    return folder / "s.toml"
+
+
+@pytest.fixture(scope="module")
+def whole(village, tmp_path_factory):
+    """The run that nobody disturbed."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    command = [*COMMAND, "run", str(village), "--run-id", "village", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return load(out)
+
+
+def settled(out):
+    """How many intervals the ledger has, or none while there is no ledger."""
+    try:
+        with closing(sqlite3.connect(f"file:{out}/ledger.sqlite?mode=ro", uri=True)) as ledger:
+            return ledger.execute("SELECT COUNT(*) FROM interval").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+def wait_until_settled(out, count, process, within_s=60.0):
+    deadline = time.monotonic() + within_s
+    while settled(out) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"{settled(out)} of {count} intervals"
+        time.sleep(0.01)
+
+
+def bookings(run):
+    return [
+        (account, entry)
+        for account in sorted(run.ledger.balances())
+        for entry in run.ledger.statement(account)
+    ]
+
+
+def same_but_for_times_and_flags(run, other):
+    """Whether all tables hold the same bits, but for wall time and what is said of disturbances."""
+    for name in ("intervals", "lams", "nodes", "devices", "prosumers"):
+        one, two = getattr(run, name), getattr(other, name)
+        kept = [column for column in one if not column.endswith("_s") and column != "flags"]
+        assert one[kept].equals(two[kept]), name
+
+
+def test_a_run_that_is_killed_and_taken_up_again_has_the_same_bits(village, whole, tmp_path):
+    out = tmp_path / "run"
+    command = [*COMMAND, "run", str(village), "--run-id", "village", "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        wait_until_settled(out, 3, process)
+    finally:
+        process.kill()
+        process.communicate()
+    left = settled(out)
+    assert 3 <= left < INTERVALS
+    again = [*COMMAND, "run", "--resume", str(out)]
+    done = subprocess.run(again, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    run = load(out)
+    assert run.ledger.ticks() == list(range(INTERVALS))
+    assert bookings(run) == bookings(whole)
+    same_but_for_times_and_flags(run, whole)
+    assert run.intervals["flags"].gt(0).sum() == 1
+    assert run.intervals.set_index("tick")["flags"][left] > 0
+    refused = subprocess.run(again, capture_output=True, timeout=60)
+    assert refused.returncode == 2
+    assert b"that run is complete" in refused.stderr
+
+
+class Processes:
+    """Control and roles of one run as processes over one broker."""
+
+    def __init__(self, scenario, url, out):
+        self.out = out
+        self.common = [str(scenario), "--broker", url, "--run-id", "village"]
+        self.url = url
+        self.running = {}
+
+    def start(self, role):
+        self.running[role] = subprocess.Popen(
+            [*COMMAND, "serve", role, *self.common], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def control(self, *arguments):
+        elsewhere = ["--elsewhere", ",".join(ROLES)]
+        self.running["control"] = subprocess.Popen(
+            [*COMMAND, "run", *arguments, *elsewhere], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def kill(self, name):
+        process = self.running.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
+def processes(village, tmp_path):
+    with asyncio.Runner() as runner:
+        broker = mosquitto()
+        handle = runner.run(broker.__aenter__())
+        made = Processes(village, handle.url, tmp_path / "run")
+        yield made
+        for process in made.running.values():
+            process.kill()
+            process.communicate()
+        runner.run(broker.__aexit__(None, None, None))
+
+
+@pytest.mark.skipif(shutil.which("mosquitto") is None, reason="needs Mosquitto")
+def test_each_process_is_killed_in_turn_and_no_bit_changes(processes, whole):
+    out = processes.out
+    for role in ROLES:
+        processes.start(role)
+    processes.control(*processes.common, "--out", str(out))
+    for role in ROLES:
+        wait_until_settled(out, settled(out) + 2, processes.running["control"])
+        processes.kill(role)
+        processes.start(role)
+    wait_until_settled(out, settled(out) + 2, processes.running["control"])
+    processes.kill("control")
+    processes.control("--resume", str(out), "--broker", processes.url)
+    _, said = processes.running["control"].communicate(timeout=120)
+    assert processes.running["control"].returncode == 0, said.decode()
+    assert [processes.running[role].wait(30) for role in ROLES] == [0, 0, 0]
+    run = load(out)
+    assert bookings(run) == bookings(whole)
+    same_but_for_times_and_flags(run, whole)
+    flagged = run.intervals["flags"].gt(0).sum()
+    assert 1 <= flagged <= 4
+    with Ledger.open(out / "ledger.sqlite") as ledger:
+        assert ledger.head == whole.ledger.head
