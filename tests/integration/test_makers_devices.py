@@ -72,7 +72,7 @@ METERS = {
     | at(37113, "i", 1500, -200)
     | at(37119, "i", 67825, 123450),
 }
-WITHOUT_REACTIVE = ("sdm72", "em24", "sma-meter")
+WITHOUT_REACTIVE = ("sdm72", "em24", "sma-meter", "huawei-meter")
 
 
 @asynccontextmanager
