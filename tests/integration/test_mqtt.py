@@ -82,11 +82,11 @@ async def narrow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[int
     async with AsyncExitStack() as stack:
 
         async def start(most_bytes: int) -> str:
-            def config(port: int, *, root: bool) -> str:
+            def listener(port: int, *, root: bool) -> str:
                 return re.sub(r"max_packet_size \d+", f"max_packet_size {most_bytes}", wide(port, root=root))
 
-            wide = mosquitto.config
-            monkeypatch.setattr(mosquitto, "config", config)
+            wide = mosquitto.open_listener
+            monkeypatch.setattr(mosquitto, "open_listener", listener)
             return (await stack.enter_async_context(mosquitto.mosquitto())).url
 
         yield start
