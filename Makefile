@@ -1,5 +1,6 @@
 # make run    the default scenario, to the end; ARGS="..." adds options of `sharegrid run`
 # make test   linters, types, import rules and tests
+# make containers  images, and a run in them; where no Docker Engine answers it says so and does nothing
 # make lock   writes constraints.txt and scripts/locked anew; ARGS=--upgrade renews every version
 # make soak-links   a gateway for an hour at real pace on links that misbehave; ARGS="--minutes 15"
 # make hooks  checks each commit as it is made
@@ -15,7 +16,7 @@ LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
-.PHONY: run test soak-links lock hooks clean
+.PHONY: run test containers soak-links lock hooks clean
 
 run: $(STAMP)
 	$(VENV)/bin/sharegrid run $(ARGS)
@@ -31,6 +32,9 @@ test: $(STAMP)
 
 soak-links: $(STAMP)
 	$(VENV)/bin/python -m tests.soak.links $(ARGS)
+
+containers: $(STAMP)
+	scripts/containers $(VENV)/bin/python
 
 lock:
 	scripts/lock $(PYTHON) $(ARGS)

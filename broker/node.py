@@ -74,6 +74,7 @@ class Node:
         self.topics = Topics(run)
         self.quarantine = quarantine or Quarantine()
         self.extra_traffic: Callable[[], dict[str, int]] = dict
+        self.on_publish: Callable[[Message], None] | None = None
         self._counts = Counts()
         self._next_seq: dict[str, int] = defaultdict(int)
         bounds = bounds or Bounds()
@@ -194,6 +195,8 @@ class Node:
     async def publish_message(self, topic: str, message: Message) -> None:
         """Send a message that ``stamp`` made, as its declaration says."""
         self._counts.sent += 1
+        if self.on_publish is not None:
+            self.on_publish(message)
         declared = messages.declaration_of(type(message))
         payload = messages.encode(message)
         if not declared.always:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from cosim.world.names import ROLES, Role
 from devices.program.command import device
 from sharegrid import PACKAGES
 from sharegrid.errors import SharegridError
+
+if TYPE_CHECKING:
+    from cosim.observation.logs import LogForm
 
 # The matrices here are small: a second BLAS thread costs more in waiting than it saves (a linear model of the
 # IEEE 123-node feeder takes 3 ms with one thread, 40 ms with two on two busy cores). Set before numpy loads.
@@ -64,8 +67,24 @@ broker_option = click.option(
 )
 
 
-arm_option = click.option("--arm", is_flag=True, help="Command the hardware that the scenario arms.")
-observe_option = click.option("--observe", is_flag=True, help="Read all devices, write none.")
+intervals_option = click.option(
+    "--intervals", envvar="SHAREGRID_INTERVALS", type=click.IntRange(1), help="How many intervals to run."
+)
+start_option = click.option(
+    "--start", envvar="SHAREGRID_START", metavar="HH:MM", help="Local time of the first interval."
+)
+seed_option = click.option(
+    "--seed", envvar="SHAREGRID_SEED", type=click.IntRange(0), help="Seed of everything random."
+)
+metrics_option = click.option(
+    "--metrics", envvar="SHAREGRID_METRICS", metavar="HOST:PORT", help="Serve /metrics and /health there."
+)
+arm_option = click.option(
+    "--arm", envvar="SHAREGRID_ARM", is_flag=True, help="Command the hardware that the scenario arms."
+)
+observe_option = click.option(
+    "--observe", envvar="SHAREGRID_OBSERVE", is_flag=True, help="Read all devices, write none."
+)
 
 
 def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
@@ -79,20 +98,36 @@ def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[st
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sharegrid")
-def main() -> None:
+@click.option("--log", envvar="SHAREGRID_LOG", type=click.Choice(["plain", "json"]), help="Form of the log.")
+@click.option(
+    "--log-level",
+    envvar="SHAREGRID_LOG_LEVEL",
+    default="warning",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+)
+def main(log: LogForm | None, log_level: str) -> None:
     """Two-layer energy sharing on a real feeder, in closed loop with AC power flow and devices."""
     keep_freed_memory()
+    if log is not None:
+        from cosim.observation.logs import log_as
+
+        log_as(log, log_level)
 
 
 @main.command()
 @scenario_argument
-@click.option("--intervals", type=click.IntRange(1), help="How many intervals to run.")
-@click.option("--start", metavar="HH:MM", help="Local time of the first interval.")
+@intervals_option
+@start_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory. Default: runs/RUN_ID.")
-@click.option("--pace", default="fast", show_default=True, metavar="fast|real|FACTOR")
+@click.option(
+    "--pace", envvar="SHAREGRID_PACE", default="fast", show_default=True, metavar="fast|real|FACTOR"
+)
 @broker_option
+@click.option("--processes", is_flag=True, help="Serve each role in a process of its own.")
 @click.option("--secure", is_flag=True, help="Encrypt, and let each party say only what is its own.")
-@click.option("--seed", type=click.IntRange(0), help="Seed of everything random.")
+@seed_option
+@metrics_option
 @click.option("--force", is_flag=True, help="Replace a run that the directory holds.")
 @click.option("--run-id", help="Name of the run. Default: made from the scenario and the time.")
 @click.option(
@@ -129,9 +164,13 @@ def run(**options: Any) -> None:
 @scenario_argument
 @broker_option
 @click.option("--run-id", required=True, help="Name of the run to serve, as given to `sharegrid run`.")
-@click.option("--intervals", type=click.IntRange(1), help="As given to `sharegrid run`.")
-@click.option("--start", metavar="HH:MM", help="As given to `sharegrid run`.")
-@click.option("--seed", type=click.IntRange(0), help="As given to `sharegrid run`.")
+@intervals_option
+@start_option
+@seed_option
+@metrics_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where a stop is written down. Default: runs/RUN_ID."
+)
 @arm_option
 @observe_option
 def serve(roles: tuple[str, ...], **options: Any) -> None:
@@ -158,18 +197,36 @@ def stop(directory: Path | None, broker: str | None, run_id: str | None, reason:
 
     The run goes on, but commands no device any more. Exit status: 0 all are safe, 1 some are not yet.
     """
-    from cosim.emergency import RunAddress, StopError, run_address, stop_command
+    from cosim.emergency import address_of, stop_command
 
-    if directory is not None:
-        at = run_address(directory)
-    elif broker and run_id:
-        at = RunAddress(run_id, broker)
-    else:
-        raise StopError("stop: which run? Give its directory, or --broker and --run-id")
-    sys.exit(stop_command(at, reason, wait))
+    sys.exit(stop_command(address_of("stop", directory, broker, run_id), reason, wait))
 
 
 main.add_command(clear)
+
+
+@main.command()
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--broker",
+    envvar="SHAREGRID_BROKER",
+    metavar="mqtt://HOST:PORT",
+    help="Broker of a run whose directory is elsewhere.",
+)
+@click.option("--run-id", help="Name of that run.")
+def top(directory: Path | None, broker: str | None, run_id: str | None) -> None:
+    """Watch the services of the run in DIRECTORY until it ends: steps, messages, flags, readings."""
+    import asyncio
+    from contextlib import suppress
+
+    from cosim.emergency import address_of
+    from cosim.observation.top import watch_run
+
+    at = address_of("top", directory, broker, run_id)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(watch_run(at.broker, at.run))
+
+
 main.add_command(feeder)
 main.add_command(device)
 main.add_command(import_group)

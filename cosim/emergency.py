@@ -71,6 +71,15 @@ def run_address(directory: Path) -> RunAddress:
         ) from None
 
 
+def address_of(command: str, directory: Path | None, broker: str | None, run_id: str | None) -> RunAddress:
+    """Where a run can be reached that a command's options name; raises `StopError` where they name none."""
+    if directory is not None:
+        return run_address(directory)
+    if broker and run_id:
+        return RunAddress(run_id, broker)
+    raise StopError(f"{command}: which run? Give its directory, or --broker and --run-id")
+
+
 def takes_keys() -> bool:
     """Whether there is a terminal whose keys come to this process.
 

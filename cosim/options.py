@@ -47,6 +47,8 @@ class RunOptions:
     against: Path | None = None
     secure: bool = False
     resume: Path | None = None
+    metrics: str | None = None
+    processes: bool = False
 
     def load(self) -> Scenario:
         """The scenario with these overrides."""
@@ -101,6 +103,11 @@ class RunPlan:
     @property
     def roles(self) -> list[Role]:
         """Roles that this process hosts."""
+        return [] if self.options.processes else self.own
+
+    @property
+    def own(self) -> list[Role]:
+        """Roles that this process hosts, or has processes for."""
         return [role for role in ROLES if role not in self.options.elsewhere]
 
 

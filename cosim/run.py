@@ -18,8 +18,6 @@ import click
 import msgspec
 from rich.console import Console
 
-from broker.address import parse_address
-from broker.claims import Claimed, claimed
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, services
@@ -29,7 +27,9 @@ from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import open_feeder
 from cosim.feeder_setup.schedule import after_the_end
+from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
+from cosim.processes import role_processes
 from cosim.progress import progress_bar
 from cosim.recording.feeder_map import feeder_map
 from cosim.recording.run_counts import RunCounts
@@ -46,10 +46,10 @@ from cosim.run_setup import RunSetup
 from cosim.safety import ends_on_signal, hardware_lines, on_signals, stops_on_key
 from cosim.scenario import Scenario, resolved_toml
 from cosim.scenario.secrets import without_passwords
-from cosim.security.parties import own_security
+from cosim.security.opening import open_run_broker, warn_of
 from cosim.terminal import TerminalStream
 from cosim.world.build import build_world
-from cosim.world.names import CLOCK, FEEDER, Role
+from cosim.world.names import FEEDER, Role
 from cosim.world.world import World
 from sharegrid.errors import SharegridError
 
@@ -125,6 +125,8 @@ async def _run(options: RunOptions) -> int:
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
             setup, broker = await _set_up(plan, stack)
+            if options.processes:
+                await stack.enter_async_context(role_processes(plan, setup.url))
             jobs = await stack.enter_async_context(services(setup, plan.roles))
             # What has been built stays: looked through again and again by the collector, it would stop the
             # event loop for longer than anything else does.
@@ -189,19 +191,9 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
     owner = await stack.enter_async_context(_feeder(plan.scenario))
     world = build_world(plan.scenario, owner.layout)
     _check_hardware(world, plan.pacing)
-    secured = None
-    if plan.options.secure and "://" not in plan.broker:
-        secured = stack.enter_context(own_security(world, plan.run_id, plan.out / BROKER_LOG))
-    broker = await stack.enter_async_context(
-        open_broker(plan.broker, port=plan.scenario.broker.port, secured=secured)
-    )
-    _warn_of(broker.url)
-    if "://" in plan.broker:  # Others may use it.
-        claim = claimed(broker.url, plan.run_id, f"run:{plan.run_id}", identity=CLOCK)
-        try:
-            await stack.enter_async_context(claim)
-        except Claimed as error:
-            raise RunError(f"--run-id {plan.run_id} is taken on this broker: {error}") from None
+    log = plan.out / BROKER_LOG if plan.options.secure else None
+    port = plan.scenario.broker.port
+    broker = await open_run_broker(stack, plan.broker, port, world, plan.run_id, log)
     options = plan.options
     setup = RunSetup(
         world,
@@ -212,13 +204,10 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
         options.observe,
         quarantine=plan.out / QUARANTINE,
         stop_record=plan.out / RECORD,
+        metrics=metrics_of(options.metrics),
     )
+    await stack.enter_async_context(observed(setup.metrics, options.metrics))
     return setup, broker
-
-
-def _warn_of(url: str) -> None:
-    if warning := parse_address(url).warning:
-        click.echo(warning, err=True)
 
 
 async def _open_results(plan: RunPlan, setup: RunSetup, stack: AsyncExitStack) -> tuple[RunWriter, Ledger]:
@@ -313,7 +302,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
         owner = await stack.enter_async_context(_feeder(scenario))
         world = build_world(scenario, owner.layout)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
-        _warn_of(broker.url)
+        warn_of(broker.url)
         setup = RunSetup(
             world,
             run_id,
@@ -322,7 +311,9 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
             options.arm,
             options.observe,
             stop_record=options.directory() / RECORD,
+            metrics=metrics_of(options.metrics),
         )
+        await stack.enter_async_context(observed(setup.metrics, options.metrics))
         jobs = await stack.enter_async_context(services(setup, roles))
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
         for line in await hardware_lines(setup) if "devices" in roles else ():

@@ -19,6 +19,7 @@ from broker.serving import serve
 from broker.signing import CommandKey, command_key_of
 from broker.snapshot import Values
 from cosim.feeder.thread import FeederOwner
+from cosim.observation.metrics import ProcessMetrics
 from cosim.world.bounds import bounds_of
 from cosim.world.world import World
 
@@ -53,7 +54,8 @@ class RunSetup:
 
     ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
     Messages that a service failed on are kept in the file ``quarantine``, if there is one. ``stop_record`` is
-    where its gateway writes an emergency stop down; ``gateways`` are those that it runs.
+    where its gateway writes an emergency stop down; ``gateways`` are those that it runs; ``metrics`` watch
+    its services, if anybody wants them.
     """
 
     world: World
@@ -65,6 +67,7 @@ class RunSetup:
     quarantine: Path | None = None
     stop_record: Path | None = None
     gateways: list[RunningGateway] = field(default_factory=list)
+    metrics: ProcessMetrics | None = None
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -91,6 +94,8 @@ class RunSetup:
         ) as bus:
             kept = Quarantine(self.quarantine)
             nodes.append(Node(bus, self.run_id, name, self.world.digest, self.bounds, kept, self.commands))
+            if self.metrics is not None:
+                self.metrics.watch(nodes[0], bus)
             yield nodes[0]
 
 

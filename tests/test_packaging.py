@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import click
 import pytest
 import yaml
 
-from broker.server.configuration import open_listener
 from cosim.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,48 +30,90 @@ def compose_words(text: str, **variables: str) -> list[str]:
     return shlex.split(filled)
 
 
+def parsed(service: str, **variables: str) -> dict[str, object]:
+    """Options of a service's command as the command line reads them, its environment included."""
+    described = COMPOSE["services"][service]
+    entry = ["device"] if service == "pi" else []
+    words = [*entry, *compose_words(described["command"], **variables)]
+    env = {name: compose_words(value, **variables) for name, value in described["environment"].items()}
+    command: click.Command = main
+    with pytest.MonkeyPatch.context() as patch, click.Context(main) as context:
+        for name, value in env.items():
+            patch.setenv(name, " ".join(value))
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        return command.make_context("command", words, context).params
+
+
 @pytest.mark.parametrize("service", ["market", "feeder", "devices", "control"])
 @pytest.mark.parametrize("scenario", ["", "pyproject.toml"])
 def test_compose_commands_are_commands_of_ours(service: str, scenario: str) -> None:
-    words = compose_words(COMPOSE["services"][service]["command"], SCENARIO=scenario, RUN_ID="x")
-    command = main.commands[words[0]]
-    with click.Context(main) as parent:
-        values = command.make_context(words[0], words[1:], parent).params
-    assert values["broker"] == "mqtt://broker:1883"
-    assert values["run_id"] == "x"
+    values = parsed(service, SCENARIO=scenario, RUN_ID="x", INTERVALS="3", SEED="5", ARM="1")
+    assert values["broker"] == "mqtts://broker:8883?credentials=/security"
+    assert (values["run_id"], values["intervals"], values["seed"], values["arm"]) == ("x", 3, 5, True)
+    assert values["metrics"] == "0.0.0.0:9464"
     assert str(values["scenario"] or "") == scenario
     if service == "control":
         assert values["elsewhere"] == ("market", "feeder", "devices")
         assert values["out"] == Path("/runs/x")
+        assert values["secure"]
     else:
         assert values["roles"] == (service,)
 
 
+def test_compose_options_that_are_not_given_are_as_without_them() -> None:
+    values = parsed("control")
+    assert (values["intervals"], values["seed"], values["start"], values["arm"]) == (None, None, None, False)
+    assert values["pace"] == "fast"
+    assert parsed("pi")["mqtt"] == "mqtts://broker:8883?credentials=/security"
+
+
 def test_compose_waits_for_what_it_needs() -> None:
     services = COMPOSE["services"]
-    for name in ("market", "feeder", "devices", "control"):
+    for name in ("market", "feeder", "devices", "control", "pi"):
         assert services[name]["depends_on"]["broker"]["condition"] == "service_healthy"
-        assert services[name]["build"] == "."
+        assert services[name]["build"]["context"] == "."
     assert {"market", "feeder", "devices"} <= services["control"]["depends_on"].keys()
-    assert "healthcheck" in services["broker"]
+    assert services["broker"]["depends_on"]["files"]["condition"] == "service_completed_successfully"
 
 
-def test_compose_broker_has_the_limits_of_ours() -> None:
-    composed = dict(
-        line.split(maxsplit=1) for line in COMPOSE["configs"]["mosquitto"]["content"].splitlines()
-    )
-    ours = dict(line.split(maxsplit=1) for line in open_listener(1883, root=False).splitlines())
-    shared = composed.keys() & ours.keys() - {"listener"}
-    assert {"max_queued_messages", "max_queued_bytes", "max_inflight_messages"} <= shared
-    assert {name: composed[name] for name in shared} == {name: ours[name] for name in shared}
+@pytest.mark.parametrize("service", COMPOSE["services"])
+def test_composed_containers_are_confined(service: str) -> None:
+    described = COMPOSE["services"][service]
+    assert described["read_only"]
+    assert described["cap_drop"] == ["ALL"]
+    assert described["security_opt"] == ["no-new-privileges:true"]
+    assert "ports" not in described
+    assert described["logging"]["options"]["max-size"]
+    assert described["mem_limit"]
+    assert described["pids_limit"]
+    assert ("healthcheck" in described) == (service != "files")
+    keys = [volume for volume in described["volumes"] if "SECURITY" in volume]
+    assert all(volume.endswith(":ro") for volume in keys) == (service != "files")
 
 
-def test_image_is_built_from_what_the_tests_ran_with() -> None:
+def test_composed_files_are_for_the_composed_broker() -> None:
+    words = compose_words(COMPOSE["services"]["files"]["command"])
+    command = main.commands["broker"].commands["files"]
+    with click.Context(main) as context:
+        values = command.make_context("files", words[2:], context).params
+    assert {"broker", "localhost"} <= set(values["hosts"])
+    assert values["seen_at"] == Path("/security/broker")
+    assert values["port"] == 8883
+    assert "/security/broker/mosquitto.conf" in COMPOSE["services"]["broker"]["command"]
+
+
+def test_images_are_built_from_what_the_tests_ran_with() -> None:
     text = (ROOT / "Dockerfile").read_text()
     assert "--require-hashes --requirement scripts/locked/cosim.txt" in text
-    assert "--no-deps --no-build-isolation ." in text
-    assert re.search(r"^FROM python:3\.1[1-9]", text, re.MULTILINE)
-    assert 'ENTRYPOINT ["sharegrid"]' in text
+    assert "--require-hashes --requirement scripts/locked/devices.txt" in text
+    assert text.count("--no-deps --no-build-isolation .") == 2
+    assert re.search(r"^ARG PYTHON_IMAGE=python:3\.1[1-9]\.\d+-slim", text, re.MULTILINE)
+    assert re.search(r"eclipse-mosquitto:\d+\.\d+\.\d+", (ROOT / "docker-compose.yml").read_text())
+    # Code comes behind dependencies, so that a change of it does not install them anew.
+    for stage in text.split("FROM ")[1:]:
+        if "pip install --require-hashes" in stage:
+            assert stage.index("--require-hashes") < stage.index("COPY broker")
 
 
 def test_citation_and_licence() -> None:
@@ -241,3 +283,17 @@ def test_every_package_counts_for_coverage() -> None:
     assert packages is not None
     shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     assert packages[1].split(",") == shipped["wheel"]["packages"]
+
+
+def test_every_package_of_the_locks_has_its_licence_and_its_hashes() -> None:
+    page = runpy.run_path(str(ROOT / "scripts" / "make_licenses_doc.py"))
+    listed = dict(
+        re.findall(r"^\| ([^|]+) \| ([^|]+) \|", (ROOT / "docs" / "LICENSES.md").read_text(), re.MULTILINE)
+    )
+    for lock in ("cosim.txt", "devices.txt"):
+        for package, version in page["pinned"](lock).items():
+            assert listed[package] == version, f"{package}: python -m scripts.make_licenses_doc"
+            assert page["licence_of"](package)
+        text = (ROOT / "scripts" / "locked" / lock).read_text()
+        for entry in re.split(r"^(?=[A-Za-z])", text, flags=re.MULTILINE)[1:]:
+            assert "--hash=sha256:" in entry, entry

@@ -74,6 +74,11 @@ class MqttBus:
         self._published = self._repeated = self._received = self._reconnects = 0
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at present."""
+        return self._link is not None
+
+    @property
     def counts(self) -> BusCounts:
         """Messages published, repeated, received, waiting to be read, and reconnects so far."""
         return BusCounts(

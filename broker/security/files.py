@@ -140,7 +140,8 @@ class _Writer:
 
     def write(self) -> list[Written]:
         known = self._out / _AUTHORITY / AUTHORITY
-        if self._out.exists() and any(self._out.iterdir()) and not known.exists():
+        ours = {_AUTHORITY, BROKER, CLIENTS}
+        if self._out.exists() and not {each.name for each in self._out.iterdir()} <= ours:
             raise CredentialsError(f"{self._out} holds something else; choose another folder")
         _folder(self._out)
         authority, certificate = self._authority(known)
@@ -176,9 +177,7 @@ class _Writer:
         )
         _put(folder / GRANTS_FILE, grants_text(plan.grants).encode())
         seen_at = plan.seen_at or folder.resolve()
-        text = secured_listener(
-            plan.port, seen_at, plan.limits, address=plan.address, root=os.geteuid() == 0 and not plan.seen_at
-        )
+        text = secured_listener(plan.port, seen_at, plan.limits, address=plan.address, root=os.geteuid() == 0)
         _put(folder / _CONFIGURATION, text.encode())
 
     def _command_key(self) -> bytes:

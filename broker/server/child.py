@@ -5,7 +5,10 @@ output for an error of one line, stop it whatever happens.
 """
 
 import asyncio
+import os
 import re
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -13,8 +16,23 @@ _KEPT_BYTES = 4096
 _CLOSING_S = 3.0
 
 
+# A small program asks before it becomes the child: a hook of subprocess, between fork and exec, is unsafe
+# where there are threads.
+_WITH_PARENT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, int(sys.argv[2]))
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 class ChildFailed(Exception):
     """The program ended, or stayed silent, before it was ready; the text is its last line."""
+
+
+def with_parent(argv: Sequence[str], number: signal.Signals) -> list[str]:
+    """Command to run a program that the kernel sends a signal when this process dies, however it dies."""
+    return [sys.executable, "-ISc", _WITH_PARENT, str(os.getpid()), str(int(number)), *argv]
 
 
 @asynccontextmanager

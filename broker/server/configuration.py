@@ -18,7 +18,7 @@ class BrokerLimits:
     Attributes
     ----------
     message_bytes
-        The largest message; no run has larger ones (`broker.door.bounds.LARGEST_BYTES`).
+        The largest packet; ours are smaller (`broker.client.parts.PART_BYTES`).
     connections
         Clients at a time; -1 for any number.
     queued_messages, queued_bytes
@@ -26,7 +26,7 @@ class BrokerLimits:
         publisher: a burst of one message per prosumer must fit many times.
     """
 
-    message_bytes: int = 64 * 2**20
+    message_bytes: int = 2**20
     connections: int = -1
     queued_messages: int = 1_000_000
     queued_bytes: int = 1_000_000_000

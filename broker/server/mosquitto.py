@@ -3,8 +3,8 @@
 import os
 import re
 import shutil
+import signal
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,7 +14,7 @@ from pathlib import Path
 from broker.address import secure_url
 from broker.errors import BrokerStartError
 from broker.server.broker_log import BrokerLog
-from broker.server.child import ChildFailed, running
+from broker.server.child import ChildFailed, running, with_parent
 from broker.server.configuration import open_listener, secured_listener
 from broker.server.handle import BrokerHandle
 
@@ -38,17 +38,6 @@ class Secured:
     broker: Path
     clients: Path
     log: Path | None = None
-
-
-# Mosquitto cannot notice that we died, so the kernel is asked to kill it then; it would forget a SIGTERM that
-# comes during its start. A small program asks before it becomes Mosquitto: a hook of subprocess, between fork
-# and exec, is unsafe where there are threads.
-_WITH_PARENT = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 def find_mosquitto() -> str | None:
@@ -94,7 +83,8 @@ async def mosquitto(port: int = 0, secured: Secured | None = None) -> AsyncItera
             with tempfile.TemporaryDirectory(prefix="sharegrid-mosquitto-") as folder:
                 file = Path(folder) / "mosquitto.conf"
                 file.write_text(_configuration(chosen, secured))
-                argv = [sys.executable, "-ISc", _WITH_PARENT, str(os.getpid()), program, "-c", str(file)]
+                # It cannot notice that we died, and would forget a SIGTERM that comes during its start.
+                argv = with_parent([program, "-c", str(file)], signal.SIGKILL)
                 try:
                     match = await stack.enter_async_context(
                         running(argv, _READY, on_output=None if secured is None else BrokerLog(secured.log))

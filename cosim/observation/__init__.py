@@ -1,0 +1,1 @@
+"""What one process of a run tells of itself: metrics, health, logs."""

@@ -1,0 +1,118 @@
+"""``sharegrid top``: the services of a run that goes on, as an observer hears them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from broker.client.mqtt import connect
+from broker.door.admission import Door, Refused
+from broker.messages import Availability, Done, Message, Step, Telemetry, Traffic
+from broker.security.grants import OBSERVER
+from broker.topics import Topics
+
+_EVERY_S = 0.5
+_COUNTED = ("sent", "received", "gaps", "late", "rejected", "quarantined")
+
+
+@dataclass
+class ServiceView:
+    """What was heard of one service: whether it is there, its last report and how long its steps take [s]."""
+
+    online: bool = False
+    tick: int = -1
+    step: str = ""
+    step_s: float | None = None
+    flags: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+
+
+class RunView:
+    """What an observer has heard of a run, by service."""
+
+    def __init__(self, run: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.run = run
+        self.services: dict[str, ServiceView] = {}
+        self.qualities: dict[str, int] = {}
+        self.tick, self.step = -1, ""
+        self.is_over = False
+        self._opened_s: float | None = None
+        self._clock = clock
+
+    def take(self, message: Message) -> None:
+        """Take a message in."""
+        if isinstance(message, Step):
+            self.tick, self.step, self._opened_s = message.tick, message.step, self._clock()
+            self.is_over = message.step == "end"
+            if message.step == "measure":
+                self.qualities = {}
+        elif isinstance(message, Availability):
+            self._view(message.sender).online = message.online
+        elif isinstance(message, Telemetry):
+            self.qualities[message.quality] = self.qualities.get(message.quality, 0) + 1
+        elif isinstance(message, Done):
+            view = self._view(message.sender)
+            view.tick, view.step, view.traffic = message.tick, message.step, message.traffic
+            view.flags += len(message.flags)
+            if self._opened_s is not None and (message.tick, message.step) == (self.tick, self.step):
+                view.step_s = self._clock() - self._opened_s
+
+    def table(self) -> Table:
+        """The run as it stands."""
+        devices = ", ".join(f"{count} {quality}" for quality, count in sorted(self.qualities.items()))
+        title = f"run {self.run}: tick {self.tick}, {self.step or 'not begun'}"
+        table = Table(title=title, caption=f"readings: {devices}" if devices else None)
+        for name in ("service", "state", "tick", "step", "seconds", "flags", *_COUNTED):
+            table.add_column(name, justify="left" if name in ("service", "state", "step") else "right")
+        for name, view in sorted(self.services.items()):
+            state = "online" if view.online else "[bold red]offline"
+            seconds = "" if view.step_s is None else f"{view.step_s:.3f}"
+            counted = (str(getattr(view.traffic, each)) for each in _COUNTED)
+            table.add_row(name, state, str(view.tick), view.step, seconds, str(view.flags), *counted)
+        return table
+
+    def _view(self, name: str) -> ServiceView:
+        return self.services.setdefault(name, ServiceView())
+
+
+async def watch_run(url: str, run: str, console: Console | None = None) -> RunView:
+    """Show a run until its end, or until cancelled; what was heard at last.
+
+    Raises
+    ------
+    BrokerError
+        The broker cannot be reached, or does not know the observer.
+    """
+    view, door, topics = RunView(run), Door(run), Topics(run)
+    async with connect(url, "observer-top", identity=OBSERVER) as bus:
+        await bus.subscribe(
+            topics.step, topics.done("+"), topics.availability("+"), topics.telemetry("+", "+")
+        )
+        with Live(view.table(), console=console, auto_refresh=False) as live:
+            showing = asyncio.create_task(_show(live, view))
+            try:
+                async for received in bus.messages():
+                    try:
+                        admitted = door.admit(received)
+                    except Refused:
+                        continue
+                    if admitted.message is not None:
+                        view.take(admitted.message)
+                    if view.is_over:
+                        break
+            finally:
+                showing.cancel()
+                live.update(view.table(), refresh=True)
+    return view
+
+
+async def _show(live: Live, view: RunView) -> None:
+    while True:
+        live.update(view.table(), refresh=True)
+        await asyncio.sleep(_EVERY_S)

@@ -1,0 +1,68 @@
+"""The roles of a run in processes of their own on this computer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import click
+
+from broker.server.child import ChildFailed, running, with_parent
+from cosim.options import RunError, RunOptions, RunPlan
+from cosim.world.names import Role
+
+_READY = re.compile(r"^serving .* of run .*$", re.MULTILINE)
+_PATIENCE_S = 300.0
+_HOME = str(Path(__file__).resolve().parent.parent)
+
+
+def serve_words(role: Role, options: RunOptions, run_id: str, out: Path) -> list[str]:
+    """Command that serves a role of a run as this process would."""
+    words = [sys.executable, "-P", "-m", "sharegrid", "serve", str(role)]
+    words += [str(options.scenario)] if options.scenario else []
+    words += ["--run-id", run_id, "--out", str(out)]
+    for name in ("intervals", "start", "seed"):
+        value = getattr(options, name)
+        words += [] if value is None else [f"--{name}", str(value)]
+    words += ["--arm"] if options.arm else []
+    return words + (["--observe"] if options.observe else [])
+
+
+@asynccontextmanager
+async def role_processes(plan: RunPlan, url: str) -> AsyncIterator[None]:
+    """Processes that serve the roles of a run, one each, for the time of a ``with`` block.
+
+    They end with the run; where this process dies, the system ends them as a signal does, so that armed
+    hardware goes to its safe value. The broker's address goes to them in the environment, where no list of
+    processes shows it.
+
+    Raises
+    ------
+    RunError
+        One of them does not start; its last words are in the text.
+    """
+    path = os.pathsep.join(filter(None, [_HOME, os.environ.get("PYTHONPATH", "")]))
+    env = {**os.environ, "SHAREGRID_BROKER": url, "PYTHONPATH": path}
+    env.pop("SHAREGRID_METRICS", None)
+
+    async def start(role: Role, stack: AsyncExitStack) -> None:
+        words = with_parent(serve_words(role, plan.options, plan.run_id, plan.out), signal.SIGTERM)
+        child = running(words, _READY, env=env, patience_s=_PATIENCE_S, on_output=_pass_on)
+        try:
+            await stack.enter_async_context(child)
+        except ChildFailed as error:
+            raise RunError(f"the process of role {role} did not start: {error}") from None
+
+    async with AsyncExitStack() as stack:
+        await asyncio.gather(*(start(role, stack) for role in plan.own))
+        yield
+
+
+def _pass_on(said: bytes) -> None:
+    click.echo(said, err=True, nl=False)
