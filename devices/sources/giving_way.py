@@ -17,26 +17,31 @@ class GivingWay:
     ----------
     endpoint
         The device, for the error.
+
+    Attributes
+    ----------
+    has_priority
+        Whether what is done now must not wait.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._under_way: asyncio.Future[Any] | None = None
-        self._has_priority = self._serves_priority = False
+        self.has_priority = self._serves_priority = False
 
     def begin_priority(self) -> None:
         """Break off what is under way, so that what follows need not wait."""
-        self._has_priority = True
+        self.has_priority = True
         if self._under_way is not None and not self._serves_priority:
             self._under_way.cancel()
 
     def end_priority(self) -> None:
         """End what `begin_priority` began."""
-        self._has_priority = False
+        self.has_priority = False
 
     async def do(self, work: Coroutine[None, None, T]) -> T:
         """Do a piece of work; raises `DeviceTimeout` where it gave way."""
-        self._serves_priority = self._has_priority
+        self._serves_priority = self.has_priority
         task = asyncio.ensure_future(work)
         self._under_way = task
         try:

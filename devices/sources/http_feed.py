@@ -56,6 +56,7 @@ class HttpFeed:
         """Make a request; anything but a status of success is a refusal."""
         self.counts.writes += 1
         await self._ask(method, place, text)
+        self._not_before_s = 0.0
 
     async def close(self) -> None:
         """Close all connections."""

@@ -38,6 +38,7 @@ class SourcePort:
         self._quantities = {n: v for n, v in profile.values.items() if n in QUANTITIES[profile.kind]}
         self._silent_times = 0
         self._work = GivingWay(endpoint)
+        self._rated = Ratings.of(profile.constants)
         self._commander: Commander | None = None
         if profile.commands is not None:
             shows = profile.values.get(profile.commands.shows)
@@ -80,13 +81,16 @@ class SourcePort:
             for name, value in told.items():
                 if (number := self._number(name, value, documents)) is not None:
                     found[name] = number
-        return Ratings.of(found)
+        self._rated = Ratings.of(found)
+        return self._rated
 
     async def set_power(
         self, power_kw: float, valid_s: float, limits: SetPointLimits, fresh_s: float
     ) -> Applied:
         """See `devices.ports.InverterPort`."""
-        commander, ratings = self._commanded(), await self.ratings(fresh_s)
+        commander = self._commanded()
+        # A stop waits for nothing that the device has not told yet.
+        ratings = self._rated if self._work.has_priority else await self.ratings(fresh_s)
         revert_s = await self._work.do(commander.set_power(power_kw, valid_s, limits, ratings))
         return Applied(power_kw, revert_s)
 

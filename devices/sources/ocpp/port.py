@@ -1,5 +1,6 @@
 """A charger as the gateway sees any device: what it draws counts as negative power."""
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -46,7 +47,9 @@ class OcppPort:
         self._silent_times = 0
         self._sent_w: float | None = None
         self._introduced: Session | None = None
-        self._edged: tuple[Session, float] | None = None
+        self._edge_w: float | None = None
+        self._edged: Session | None = None
+        self._told: Session | None = None
         self._work = GivingWay(endpoint)
 
     @property
@@ -88,7 +91,6 @@ class OcppPort:
             raise RangeError(f"{self._endpoint} cannot give {power_kw:g} kW; send 0 or less")
         seconds = max(int(valid_s), 1) if valid_s > 0.0 else None
         await self._work.do(self._limit(watts, seconds, limits))
-        self._sent_w = watts
         return Applied(power_kw) if seconds is None else Applied(power_kw, float(seconds))
 
     async def release(self, fresh_s: float) -> None:  # noqa: ARG002  # nothing here grows old
@@ -97,14 +99,17 @@ class OcppPort:
         for number in (_SET_POINT, _EDGE):
             self._central.counts.writes += 1
             await self._work.do(session.clear_limit(number))
-        self._edged = None
+        self._edge_w = self._edged = None
         self.forget()
 
     async def overwritten(self) -> list[str]:
         """See `devices.ports.InverterPort`; a charger that shows no schedule is believed."""
         if self._sent_w is None:
             return []
-        shown_w = await self._work.do((await self._session()).shown_w(self._connector))
+        session = await self._session()
+        if session is not self._told:
+            return ["it has connected anew, and may have forgotten what it was sent"]
+        shown_w = await self._work.do(session.shown_w(self._connector))
         if shown_w is None or abs(shown_w - self._sent_w) <= _TOLERANCE_W:
             return []
         return [f"its schedule shows {shown_w:g} W where {self._sent_w:g} W was sent"]
@@ -153,6 +158,8 @@ class OcppPort:
         if self._introduced is not session:
             # Connected anew, it tells no more than what changes.
             await session.ask_for_state(self._connector)
+            if self._edge_w is not None:
+                await self._hold_edge(session)
             self._introduced = session
         if charger.is_plugged is None:
             raise self._counted(DeviceTimeout(f"{self._endpoint} has not told its status yet; wait for it"))
@@ -177,13 +184,15 @@ class OcppPort:
 
     async def _limit(self, watts: float, seconds: int | None, limits: SetPointLimits) -> None:
         session = await self._session()
-        edge_w = -1000.0 * limits.min_kw
-        if limits.has_envelope and edge_w < float("inf") and self._edged != (session, edge_w):
-            self._central.counts.writes += 1
-            await session.set_limit(self._connector, Limit(_EDGE, 0, max(edge_w, 0.0), None))
-            self._edged = session, edge_w
+        if seconds is not None and math.isfinite(limits.min_kw):
+            # What is sent for good needs nothing below it, and a stop no second request.
+            edge_w = max(-1000.0 * limits.min_kw, 0.0)
+            if (session, edge_w) != (self._edged, self._edge_w):
+                self._edge_w = edge_w
+                await self._hold_edge(session)
         self._central.counts.writes += 1
         await session.set_limit(self._connector, Limit(_SET_POINT, 1, watts, seconds))
+        self._sent_w, self._told = watts, session
         shown_w = await session.shown_w(self._connector)
         if shown_w is not None and abs(shown_w - watts) > _TOLERANCE_W:
             raise self._counted(
@@ -192,6 +201,13 @@ class OcppPort:
                     "remove other charging profiles, and check its clock"
                 )
             )
+
+    async def _hold_edge(self, session: Session) -> None:
+        """Install the envelope's edge below all set-points."""
+        assert self._edge_w is not None
+        self._central.counts.writes += 1
+        await session.set_limit(self._connector, Limit(_EDGE, 0, self._edge_w, None))
+        self._edged = session
 
     def _counted(self, error: DeviceError) -> DeviceError:
         self._central.counts.note(error)

@@ -267,3 +267,14 @@ async def test_a_stop_breaks_off_a_set_point_that_waits_to_be_shown(broker, devi
         assert "gave way to an emergency stop" in (await waiting).detail
         assert limiter.told == [2000.0, 0.0]
         assert (await command(gateway, 2.0)).barred
+
+
+async def test_a_stop_does_not_wait_for_a_device_that_has_told_nothing(broker, device, folder):
+    async with (
+        Limiter(device).served() as limiter,
+        gateway_of(broker, folder, timeout_s=5.0, pv=("pv", "limiter"), pv_limits=ENVELOPE) as gateway,
+    ):
+        began = time.monotonic()
+        assert await gateway.stop("a test") == []
+        assert time.monotonic() - began < 1.0
+        assert limiter.told == [0.0]

@@ -191,6 +191,47 @@ async def test_a_charger_falls_back_to_its_envelope_and_says_so_at_arming():
         assert point.vehicle.limit_w == 7400.0
 
 
+@BOTH
+async def test_a_charger_that_was_restarted_is_brought_back_within_its_envelope(version):
+    async with gateway_of() as (gateway, port):
+        async with connected(version, port) as point:
+            await point.plug()
+            assert (await command(gateway, -3.0, valid_s=900.0)).ok
+        vehicle = Vehicle()
+        vehicle.is_plugged = True
+        async with connected(version, port, vehicle=vehicle):
+            assert vehicle.limit_w == 11_000.0
+            await gateway.poll()
+            assert vehicle.limit_w == 7400.0
+            assert "has connected anew" in gateway.overwritten[0]
+            assert (await command(gateway, -3.0, valid_s=900.0)).ok
+            assert vehicle.limit_w == 3000.0
+
+
+@BOTH
+async def test_a_charger_that_comes_back_stays_stopped(version):
+    async with gateway_of() as (gateway, port):
+        async with connected(version, port) as point:
+            await point.plug()
+            assert await gateway.stop("a test") == []
+        async with connected(version, port) as again:
+            await gateway.poll()
+            assert await gateway.tend() == []
+            assert again.vehicle.limit_w == 0.0
+
+
+async def test_a_charger_that_is_only_observed_is_never_limited():
+    limits = SetPointLimits(real=True, armed=False, min_kw=-7.4, max_kw=0.0)
+    async with gateway_of(limits=limits) as (gateway, port):
+        for _ in range(2):
+            async with connected("ocpp1.6", port) as point:
+                await point.plug()
+                assert (await state(gateway)).quality == "good"
+                assert (await command(gateway, -3.0)).barred
+                assert await gateway.stop("a test") == []
+                assert point.vehicle.installed == []
+
+
 async def test_who_is_not_in_the_scenario_or_has_another_password_is_turned_away():
     async with gateway_of("ocpp://:s3cret@127.0.0.1:9/CP1") as (gateway, port):
         with pytest.raises(websockets.InvalidStatus, match="404"):
