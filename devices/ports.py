@@ -50,7 +50,10 @@ class MeterPort(Protocol):
         ...
 
     async def state(self) -> Mapping[str, float | None]:
-        """Quantities of its kind that change (`devices.registers.schema.QUANTITIES`), those it tells."""
+        """Quantities of its kind that change (`devices.registers.schema.QUANTITIES`), those it tells.
+
+        ``age_s`` among them is how long ago the oldest that it has to tell was told [s].
+        """
         ...
 
 

@@ -24,7 +24,7 @@ class MeterValues(msgspec.Struct, frozen=True):
     """One reading of a meter; ``None`` where it does not tell.
 
     Power [kW, kvar] and counters [kWh, kvarh] are positive on import; ``v_v`` is the voltage to neutral of
-    each connected phase [V].
+    each connected phase [V]. ``age_s`` is how long ago it was told, where it was not asked for [s].
     """
 
     p_kw: float | None
@@ -34,6 +34,7 @@ class MeterValues(msgspec.Struct, frozen=True):
     export_kwh: float | None
     import_kvarh: float | None
     export_kvarh: float | None
+    age_s: float = 0.0
 
 
 class InverterValues(msgspec.Struct, frozen=True):
@@ -68,6 +69,7 @@ class Meter:
             get("export_kwh"),
             get("import_kvarh"),
             get("export_kvarh"),
+            get("age_s") or 0.0,
         )
 
 

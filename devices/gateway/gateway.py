@@ -299,7 +299,8 @@ class Gateway:
             for device in (self._devices[prosumer.id] if inverters else ())
         )
         memory = self._meters[prosumer.id]
-        quality, meter = memory.remember(result.meters.get(prosumer.id))
+        values = result.meters.get(prosumer.id)
+        quality, meter = memory.remember(values, 0.0 if values is None else values.age_s)
         return reading_of(prosumer, meter, quality, memory.read_at, devices)
 
     def _state(self, prosumer: str, device: CommandedDevice, values: InverterValues | None) -> DeviceState:

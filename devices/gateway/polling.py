@@ -133,10 +133,13 @@ class Memory(Generic[V]):
         self._failed = typed(values, "failed", int)
         self.read_at = None if values.get("read_at") is None else typed(values, "read_at", float)
 
-    def remember(self, values: V | None) -> tuple[Quality, V | None]:
-        """Take a poll's result in, ``None`` for a failure; returns what counts now."""
+    def remember(self, values: V | None, age_s: float = 0.0) -> tuple[Quality, V | None]:
+        """Take a poll's result in, ``None`` for a failure; returns what counts now.
+
+        ``age_s`` is how long ago the device told it [s].
+        """
         if values is not None:
-            self._values, self._failed, self.read_at = values, 0, time.time()
+            self._values, self._failed, self.read_at = values, 0, time.time() - age_s
             return "good", values
         self._failed += 1
         if self._values is not None and self._failed <= self._hold_polls:

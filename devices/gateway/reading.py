@@ -57,7 +57,7 @@ def reading_of(
         v_pu=v_pu,
         devices=devices,
         read_at=read_at,
-        **msgspec.structs.asdict(meter),
+        **{name: value for name, value in msgspec.structs.asdict(meter).items() if name != "age_s"},
     )
 
 

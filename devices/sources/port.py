@@ -143,12 +143,14 @@ class SourcePort:
         documents = await self._feed.fetch(places)
         self._assert_present(documents)
         now_s = time.monotonic()
-        found: dict[str, float | None] = dict(profile.constants)
+        found: dict[str, float | None] = {**profile.constants, "age_s": 0.0}
         for name, value in self._quantities.items():
             document = documents.get(self._at(value.at))
             stale_s = value.stale_s or profile.stale_s
             if document is not None and not document.kept and now_s - document.at_s < stale_s:
                 found[name] = self._number(name, value, documents)
+                if name in REQUIRED[profile.kind]:
+                    found["age_s"] = max(found["age_s"] or 0.0, now_s - document.at_s)
             elif name in REQUIRED[profile.kind]:
                 raise DeviceTimeout(f"{self._endpoint} {_silence(document, now_s, name)}; check its power")
         return found
@@ -161,7 +163,8 @@ class SourcePort:
         try:
             said = str(text_in(document.body, presence.json)).strip()
         except ValueError:
-            said = "something else"
+            # Zigbee2MQTT says it in plain text, too, by its settings.
+            said = document.body.decode(errors="replace").strip()
         if said.lower() != presence.online.lower():
             raise DeviceUnreachable(
                 f"{self._endpoint} is away: {presence.at} says {said[:40]}; check its power"

@@ -124,6 +124,17 @@ async def test_what_was_said_too_long_ago_does_not_count(broker, device, tmp_pat
         assert "has not told p_kw for 0 s" in gateway.problems[0]
 
 
+async def test_a_reading_says_when_it_was_told(broker, device):
+    async with gateway_of(broker, meter=("shelly", "shelly-3em")) as gateway:
+        await gateway.poll()
+        await device.publish("shelly/status/em:0", json.dumps(EM).encode())
+        await device.publish("shelly/status/emdata:0", json.dumps(EMDATA).encode())
+        await asyncio.sleep(0.3)
+        (reading,) = await gateway.poll()
+        assert reading.quality == "good"
+        assert 0.25 < time.time() - reading.read_at < 2.0
+
+
 async def test_a_device_that_says_that_it_is_away_is_away(broker, device):
     async with (
         gateway_of(broker, meter=("shelly", "shelly-3em")) as gateway,

@@ -83,6 +83,7 @@ async def test_messages_are_understood(name):
     if load_source(name).kind == "pv":
         expected |= {"rating_kw": 5.0}
     assert {"p_kw"} <= told.keys()
+    assert told["age_s"] < 5.0
     assert {quantity: told[quantity] for quantity in expected if quantity in told} == {
         quantity: pytest.approx(value) for quantity, value in expected.items() if quantity in told
     }
