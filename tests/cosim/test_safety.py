@@ -23,6 +23,37 @@ asyncio.run(main())
 """
 
 
+BUSY = """
+import asyncio, sys, time
+from cosim.safety import on_signals
+
+async def main():
+    took = []
+
+    def at_once(number):
+        print("at once", file=sys.stderr, flush=True)
+
+    with on_signals(took.append, at_once):
+        print("ready", file=sys.stderr, flush=True)
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            sum(range(1000))
+        print("idle", file=sys.stderr, flush=True)
+        await asyncio.sleep(0.1)
+        print(*map(int, took), file=sys.stderr, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_what_must_not_wait_is_called_while_the_loop_is_busy():
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY, stderr=asyncio.subprocess.PIPE)
+    assert await process.stderr.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+    _, rest = await asyncio.wait_for(process.communicate(), 20.0)
+    assert rest.decode().splitlines() == ["at once", "idle", "15"]
+
+
 async def taken(handler, give):
     """Signals taken by a process on a terminal of its own, of which ``give`` makes what it likes."""
     window, slave = os.openpty()
