@@ -289,7 +289,14 @@ async def _forget_stop(plan: RunPlan) -> None:
 
 
 def _feeder(scenario: Scenario) -> FeederOwner:
-    return FeederOwner(partial(open_feeder, scenario.feeder.master, scenario.tables.lams))
+    return FeederOwner(
+        partial(
+            open_feeder,
+            scenario.feeder.master,
+            scenario.tables.lams,
+            by_phase=scenario.feeder.lams_at == "phase",
+        )
+    )
 
 
 async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:

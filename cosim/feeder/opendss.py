@@ -50,6 +50,8 @@ class Feeder:
         and LAMs with it.
     opened
         The same file where it is open already, as `open_circuit` gives it; the feeder owns it from then on.
+    by_phase
+        One LAM for each phase that loads stand on, such as ``47.1`` and ``76.1-2``, not one for each bus.
     before
         The feeder before the changes: generators keep their powers, the same voltages are judged, and what
         stops it stops this one.
@@ -82,8 +84,10 @@ class Feeder:
         changes: Sequence[str] = (),
         opened: OpenCircuit | None = None,
         before: "Feeder | None" = None,
+        *,
+        by_phase: bool = False,
     ) -> None:
-        self._master = master
+        self._master, self._by_phase = master, by_phase
         self._stopped = before._stopped if before else Event()
         self._sites: Sequence[LamSite] | None = sites
         opened = opened or open_circuit(master)
@@ -95,7 +99,9 @@ class Feeder:
                 raise NothingFed("no source feeds any load")
             if sites is not None:
                 sites = [site for site in sites if site.bus in (buses if site.phases else buses & loaded)]
-        circuit = self._circuit = attach_lams(dss, sites, opened.notes, before._circuit if before else None)
+        circuit = self._circuit = attach_lams(
+            dss, sites, opened.notes, before._circuit if before else None, by_phase=by_phase
+        )
         # What an event feeds that was cut off at the start joins no market.
         self._sites = circuit.sites if self._sites is None else self._sites
         self.commands = (*changes, *circuit.left_out)
@@ -123,12 +129,7 @@ class Feeder:
 
     @translated(PowerFlowError, "power flow")
     def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
-        """Converged AC power flow with every regulator held.
-
-        Parameters
-        ----------
-        net_kw, net_kvar
-            What each LAM draws from the feeder, shape ``(M,)`` [kW, kvar].
+        """AC power flow with every regulator held, at net powers of the LAMs ``(M,)`` [kW, kvar].
 
         Raises
         ------
@@ -225,7 +226,7 @@ class Feeder:
 
     def changed(self, changes: Sequence[str]) -> "Feeder":
         """The feeder opened anew, with a changed circuit and its controls as described."""
-        return Feeder(self._master, self._sites, changes, before=self)
+        return Feeder(self._master, self._sites, changes, before=self, by_phase=self._by_phase)
 
     @translated(FeederError, "feeder")
     def closing(self, name: str) -> tuple[str, ...]:

@@ -26,17 +26,20 @@ _OWN_SPOT_KW = 10.0
 _PHASES = {"1": 1, "2": 2, "3": 3, "a": 1, "b": 2, "c": 3}
 
 
-def open_feeder(master: str, lams: str, opened: OpenCircuit | None = None) -> Feeder:
+def open_feeder(
+    master: str, lams: str, opened: OpenCircuit | None = None, *, by_phase: bool = False
+) -> Feeder:
     """Feeder of a master file (empty: IEEE 123) with the LAMs of a table (empty: one at each load bus).
 
-    ``opened`` is the same file where it is open already.
+    ``opened`` is the same file where it is open already; ``by_phase`` makes one LAM for each phase that loads
+    stand on.
 
     Raises
     ------
     ScenarioError, FeederError, PowerFlowError
         As `read_sites` and `Feeder`.
     """
-    return Feeder(master or None, read_sites(lams) if lams else None, opened=opened)
+    return Feeder(master or None, read_sites(lams) if lams else None, opened=opened, by_phase=by_phase)
 
 
 def read_sites(path: str) -> tuple[LamSite, ...]:

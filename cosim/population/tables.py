@@ -33,6 +33,11 @@ COLUMNS = {
     "id": Column("text", "Unique name; letters, digits and `_ . : -`.", "needed"),
     "name": Column("text", "What people call it; any text.", "its id"),
     "bus": Column("text", "Load bus of the feeder, the name of the local-area market.", "needed"),
+    "phase": Column(
+        "text",
+        'Phase at its bus, such as `1`, or `1-2` between two, with `feeder.lams_at = "phase"`.',
+        "drawn, by the size of the bus's loads on each",
+    ),
     "annual_kwh": Column("kWh", "Annual consumption.", "needed", high=1e9),
     "time_shift_min": Column("min", "How much later than the standard household.", "0", -720.0, 720.0),
     "pv_kwp": Column("kWp", "Rating of PV.", "0"),
@@ -97,8 +102,13 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
         if column.otherwise == "needed" and name not in table.columns:
             raise table.refusal("the column is missing; add it", name)
     ids = table.names("id")
-    lam = _lams(table, lams)
     n, section, seed = len(ids), scenario.population, scenario.run.seed
+    if scenario.feeder.lams_at == "phase":
+        lam = _lams_by_phase(table, lams, generator(seed, "population.phase").random(n))
+    elif "phase" in table.columns:
+        raise table.refusal('needs feeder.lams_at = "phase"; set it, or take the column out', "phase")
+    else:
+        lam = _lams(table, lams)
 
     def numbers(name: str, otherwise: float | Floats) -> Floats:
         column = COLUMNS[name]
@@ -159,6 +169,36 @@ def _lams(table: TableFile, lams: LamSites) -> Indices:
             hint = closest(bus, list(lams.names)) or f"its load buses are {', '.join(lams.names[:8])}, ..."
             raise table.refusal(f"the feeder has no load at bus {bus!r}; {hint}", "bus", index)
         lam.append(place[bus])
+    return _all_used(table, lams, lam)
+
+
+def _lams_by_phase(table: TableFile, lams: LamSites, lot: Floats) -> Indices:
+    """LAM of each prosumer on its phase; where the table names none, by lot and the size of the loads."""
+    at_bus: dict[str, dict[str, int]] = {}
+    for index, name in enumerate(lams.names):
+        bus, _, phase = name.rpartition(".")
+        at_bus.setdefault(bus, {})[phase] = index
+    given = table.frame["phase"] if "phase" in table.columns else None
+    lam = []
+    for index, bus in enumerate(table.text("bus")):
+        if bus not in at_bus:
+            hint = closest(bus, list(at_bus)) or f"its load buses are {', '.join(list(at_bus)[:8])}, ..."
+            raise table.refusal(f"the feeder has no load at bus {bus!r}; {hint}", "bus", index)
+        mine = at_bus[bus]
+        if given is None or given.isna().iloc[index]:
+            sizes = np.cumsum([max(lams.spot_kw[place], 1e-9) for place in mine.values()])
+            lam.append(list(mine.values())[int(np.searchsorted(sizes, lot[index] * sizes[-1]))])
+            continue
+        phase = str(given.iloc[index]).strip().removesuffix(".0")
+        if phase not in mine:
+            raise table.refusal(
+                f"bus {bus!r} has loads on {', '.join(mine)}, not on {phase!r}", "phase", index
+            )
+        lam.append(mine[phase])
+    return _all_used(table, lams, lam)
+
+
+def _all_used(table: TableFile, lams: LamSites, lam: list[int]) -> Indices:
     counts = np.bincount(lam, minlength=len(lams.names))
     for empty in np.flatnonzero(counts == 0):
         raise table.refusal(f"no prosumer at load bus {lams.names[empty]!r}; add at least one", "bus")

@@ -143,6 +143,11 @@ _EVENT_DEFAULTS = {
 
 def _network(scenario: Scenario) -> tuple[str, str] | None:
     feeder = scenario.feeder
+    if feeder.lams_at == "phase" and scenario.tables.lams:
+        return (
+            "feeder.lams_at",
+            "tables.lams says where LAMs attach, with their phases; leave one of both out",
+        )
     v1, v2, v3, v4 = feeder.volt_var_pu
     if not 0.5 < v1 < v2 <= v3 < v4 < 1.5:
         return "feeder.volt_var_pu", "give four voltages V1 < V2 <= V3 < V4 between 0.5 and 1.5"

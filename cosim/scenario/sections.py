@@ -63,6 +63,14 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             "IEEE 123-node feeder. Local-area markets attach to its load buses, or as `tables.lams` says.",
         ),
     ] = ""
+    lams_at: Annotated[
+        Literal["bus", "phase"],
+        Meta(
+            description="Whether there is one local-area market at each bus with loads, or one on each of "
+            "its phases that loads stand on, such as `47.1`, or `76.1-2` between two: then customers of one "
+            "phase bid, are metered, and are limited by the voltage of their phase."
+        ),
+    ] = "bus"
     regulators: Annotated[
         Literal["held", "free"],
         Meta(

@@ -106,7 +106,11 @@ async def _world(scenario: Path | None) -> World:
     from cosim.world.build import build_world
 
     loaded = load_scenario(scenario)
-    async with FeederOwner(partial(open_feeder, loaded.feeder.master, loaded.tables.lams)) as owner:
+    async with FeederOwner(
+        partial(
+            open_feeder, loaded.feeder.master, loaded.tables.lams, by_phase=loaded.feeder.lams_at == "phase"
+        )
+    ) as owner:
         return build_world(loaded, owner.layout)
 
 

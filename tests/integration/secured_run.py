@@ -75,7 +75,12 @@ async def secured_run(
     """
     scenario = load_scenario(written_scenario(folder, intervals=intervals))
     async with AsyncExitStack() as stack:
-        make = partial(open_feeder, scenario.feeder.master, scenario.tables.lams)
+        make = partial(
+            open_feeder,
+            scenario.feeder.master,
+            scenario.tables.lams,
+            by_phase=scenario.feeder.lams_at == "phase",
+        )
         owner = await stack.enter_async_context(FeederOwner(make))
         world = build_world(scenario, owner.layout)
         site = Site(folder, world)

@@ -474,3 +474,46 @@ def test_the_same_voltages_are_judged_after_an_event_that_takes_their_ground_awa
     feeder.apply(Event(at=0, kind="line-outage", element="lv"))
     kw = feeder.layout.spot_kw
     assert not np.isnan(feeder.solve(kw, 0 * kw).v_pu[at]).any()
+
+
+def test_customers_may_stand_on_one_phase_each(circuit):
+    master = circuit(
+        f"{FOUR_WIRE}new load.f bus1=lv.1.2.3 phases=3 conn=delta kv=0.416 kw=9 kvar=3\n"
+        "new load.g bus1=lv.2.3 phases=1 conn=delta kv=0.416 kw=4 kvar=1\nsolve\n"
+    )
+    by_bus, by_phase = Feeder(master), Feeder(master, by_phase=True)
+    layout = by_phase.layout
+    assert layout.lams == ("e.1", "e.2", "e.3", "lv.1-2", "lv.2-3", "lv.1-3")
+    assert layout.lam_bus == ("e", "e", "e", "lv", "lv", "lv")
+    assert layout.spot_kw == pytest.approx([35.0, 10.0, 10.0, 3.0, 7.0, 3.0])
+    assert layout.lam_phases == ((1,), (2,), (3,), (1, 2), (2, 3), (1, 3))
+    assert [layout.nodes[place] for (place,) in layout.lam_nodes[:3]] == ["e.1-4", "e.2-4", "e.3-4"]
+    one, other = volts(at_own_loads(by_bus)), volts(at_own_loads(by_phase))
+    assert {name: other[name] for name in one} == pytest.approx(one, abs=1e-9)
+    # One phase alone is relieved, and its own voltage alone rises.
+    kw = layout.spot_kw.copy()
+    kw[0] -= 20.0
+    relieved = volts(by_phase.solve(kw, layout.spot_kw * layout.tan_phi))
+    assert relieved["e.1-4"] > other["e.1-4"] + 0.05
+    assert relieved["e.2-4"] < other["e.2-4"]
+    exact = by_phase.linearise(layout.spot_kw, layout.spot_kw * layout.tan_phi, whole=True)
+    by_differences = by_phase.differences(layout.spot_kw, layout.spot_kw * layout.tan_phi, step_kw=0.01)
+    np.testing.assert_allclose(exact.dv, by_differences.dv, atol=1e-3 * np.abs(by_differences.dv).max())
+
+
+def test_an_outage_of_one_phase_leaves_those_on_it_alone(circuit):
+    feeder = FeederUnderEvents(
+        Feeder(
+            circuit(
+                "new line.tap bus1=b.1 bus2=t.1 phases=1 r1=.3 x1=.4 length=1\n"
+                "new load.t bus1=t.1 phases=1 kv=7.2 kw=50 kvar=9\nnew load.b bus1=b kv=12.47 kw=90 kvar=9"
+            ),
+            by_phase=True,
+        )
+    )
+    assert feeder.layout.lams == ("a.1", "a.2", "a.3", "t.1", "b.1", "b.2", "b.3")
+    assert feeder.apply(Event(at=0, kind="line-outage", element="tap")).endswith("feeds 1 LAMs: t.1")
+    kw = feeder.layout.spot_kw
+    state = feeder.solve(kw, 0 * kw)
+    assert state.source_kw - state.losses_kw == pytest.approx(990.0, abs=1e-6)
+    assert feeder.apply(Event(at=0, kind="line-repair", element="tap")).endswith("1 LAMs are fed again: t.1")

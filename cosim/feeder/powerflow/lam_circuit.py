@@ -13,6 +13,7 @@ from cosim.feeder.powerflow.attachment import (
     own_loads,
     sites_of_loads,
 )
+from cosim.feeder.powerflow.by_phase import chosen, split_by_phase
 from cosim.feeder.powerflow.engine import command, solution_vector
 from cosim.feeder.powerflow.generation import (
     HeldGeneration,
@@ -63,6 +64,8 @@ def attach_lams(
     sites: Sequence[LamSite] | None,
     notes: tuple[str, ...] = (),
     before: LamCircuit | None = None,
+    *,
+    by_phase: bool = False,
 ) -> LamCircuit:
     """Attach LAMs to a circuit; its loads and generators hold constant power from then on.
 
@@ -77,6 +80,8 @@ def attach_lams(
     before
         The circuit before it was changed: its generators keep their powers, and the same voltages are judged
         wherever they are still fed.
+    by_phase
+        One LAM for each phase of a bus that loads stand on, in place of one at each bus.
 
     Raises
     ------
@@ -104,14 +109,18 @@ def attach_lams(
             raise FeederError(f"{cut_off_notes(cut_off)[0]}, and no load is left; close it")
         survey = survey_circuit(dss)
         fed = fed_nodes(survey, read_primitives(dss, survey))
-    sites = sites_of_loads(described) if sites is None else tuple(sites)
-    check_sites(sites, survey.node_names, fed, {load.bus for load in described})
-    own = own_loads(sites, dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True)))
-    if any(own):
+    if by_phase:
+        sites, own = chosen(split_by_phase(dss, described, survey.node_names), sites)
+    else:
+        sites = sites_of_loads(described) if sites is None else tuple(sites)
+        check_sites(sites, survey.node_names, fed, {load.bus for load in described})
+        own = own_loads(sites, dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True)))
         for text in (text for made in own for text in made.values()):
             command(dss, text)
+    if any(own):
         command(dss, "solve")
         survey = survey_circuit(dss)
+        fed = fed_nodes(survey, read_primitives(dss, survey))
     loads = spot_loads(dss)
     hold_constant_power(dss, loads, survey.base_kv)
     if before is None:

@@ -70,6 +70,38 @@ def test_parquet_is_read_like_csv(tmp_path):
     assert np.array_equal(one.annual_kwh, other.annual_kwh)
 
 
+def by_phase(tmp_path, text):
+    file = tmp_path / "p.csv"
+    file.write_text(text, encoding="utf-8")
+    one = scenario(file)
+    sites = LamSites(("mill.1", "mill.2-3", "47.2"), np.array([30.0, 10.0, 20.0]), np.full(3, 0.5))
+    return build_population(replace(one, feeder=replace(one.feeder, lams_at="phase")), sites)
+
+
+def test_a_prosumer_stands_on_the_phase_that_the_table_says_or_on_one_by_lot(tmp_path):
+    head = "id,bus,phase,annual_kwh\n"
+    people = by_phase(tmp_path, f"{head}a,mill,2-3,1\nb,47,2,1\nc,mill,1,1\n")
+    assert (people.id, people.lam.tolist()) == (("c", "a", "b"), [0, 1, 2])
+    fixed = f"{head}a,mill,2-3,1\nb,47,2,1\nc,mill,1,1\n"
+    drawn = by_phase(tmp_path, fixed + "".join(f"d{i},mill,,1\n" for i in range(400)))
+    on_one, on_two = np.bincount(drawn.lam)[:2] - 1
+    # The bus's loads stand for three to one.
+    assert on_one + on_two == 400
+    assert 260 < on_one < 340
+    again = by_phase(tmp_path, fixed + "".join(f"d{i},mill,,1\n" for i in range(400)))
+    assert again.lam.tolist() == drawn.lam.tolist()
+
+
+def test_phases_that_are_not_there_or_not_asked_for_are_refused(tmp_path):
+    head = "id,bus,phase,annual_kwh\n"
+    told = complaint(by_phase, tmp_path, f"{head}a,mill,2,1\n")
+    assert told.endswith("p.csv, column phase, line 2: bus 'mill' has loads on 1, 2-3, not on '2'")
+    told = complaint(by_phase, tmp_path, f"{head}a,mil,1,1\n")
+    assert "the feeder has no load at bus 'mil'; did you mean 'mill'?" in told
+    told = complaint(read, tmp_path, f"{head}a,mill,1,1\n")
+    assert told.endswith('column phase: needs feeder.lams_at = "phase"; set it, or take the column out')
+
+
 def test_live_column_decides(tmp_path):
     people = read(tmp_path, "id,bus,annual_kwh,pv_kwp,live\na,mill,1,2,false\nb,47,1,2,TRUE\n")
     assert people.live.tolist() == [False, True]

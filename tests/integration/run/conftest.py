@@ -55,8 +55,10 @@ async def play_small(
 ) -> tuple[Run, World]:
     """Run a scenario with every role in this process."""
     async with AsyncExitStack() as stack:
-        owner = await stack.enter_async_context(FeederOwner(partial(Feeder, "")))
-        world = build_world(load_scenario(scenario), owner.layout)
+        loaded = load_scenario(scenario)
+        make = partial(Feeder, loaded.feeder.master, by_phase=loaded.feeder.lams_at == "phase")
+        owner = await stack.enter_async_context(FeederOwner(make))
+        world = build_world(loaded, owner.layout)
         handle = await stack.enter_async_context(open_broker(broker))
         writer = stack.enter_context(RunWriter(out))
         writer.scenario(resolved_toml(world.scenario))

@@ -172,6 +172,23 @@ def test_every_interval_can_be_solved_again_from_its_tables_in_a_fresh_opendss(p
     assert switches["position"].tolist() == ["closed", "open"] * 3
 
 
+def test_customers_on_one_phase_bid_and_are_metered_there(played):
+    text = '[feeder]\nlams_at = "phase"\n[population]\nprosumers = 300\n'
+    run = played("phases", text + NOON.format(intervals=1, per_lam=1))
+    assert list(run.intervals["status"]) == ["confirmed"]
+    assert run.intervals["certified"].all()
+    lams = run.lams.set_index("lam")
+    assert len(lams) == 95
+    at_47 = lams.loc[["47.1", "47.2", "47.3"]]
+    assert at_47["net_kw"].nunique() == 3
+    assert at_47["v_pu"].nunique() == 3
+    connected = run.connections.set_index("at")
+    for phase in ("47.1", "47.2", "47.3"):
+        assert connected.loc[phase, "lam"] == phase
+        assert connected.loc[phase, "metered_kw"] == pytest.approx(lams.loc[phase, "metered_kw"])
+    assert max(each.pu for each in differences(run)) < 1e-8
+
+
 def test_an_audit_finds_powers_that_were_changed(played, tmp_path):
     run = played("stress-day", stress())
     copy = shutil.copytree(run.path, tmp_path / "copy")
