@@ -185,7 +185,7 @@ def test_an_event_at_something_unknown_is_refused_before_the_run(base, wrong, te
     assert schedule((good, good), base.layout, timeline) == {58: (good, good)}
     with pytest.raises(ScenarioError) as error:
         schedule((good, Event(at=3, **wrong)), base.layout, timeline)
-    assert str(error.value).startswith("events[1].")
+    assert str(error.value).startswith("events, entry 2: ")
     assert text in str(error.value)
 
 
