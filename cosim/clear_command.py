@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -59,7 +60,7 @@ def clear(
     if trace and method not in ("plain", "slope", "curve"):
         raise SharegridError(f"--trace: --method {method} exchanges no bids; choose plain, slope or curve")
     for other, option in ((case, "CASE"), (out, "--out")):
-        if trace and trace.resolve() == other.resolve():
+        if trace and os.path.realpath(trace) == os.path.realpath(other):
             raise SharegridError(f"--trace {trace}: it would overwrite {option}; give another file")
     if trace:
         refuse_existing(trace, force=force)

@@ -6,11 +6,12 @@ are imported inside the commands that need them, so that ``sharegrid clear`` sta
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -39,23 +40,35 @@ class _OneLineErrors(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
+            _no_empty_arguments(ctx)
             return super().invoke(ctx)
         except SharegridError as error:
-            click.echo(f"sharegrid: {error}", err=True)
-            sys.exit(USER_ERROR)
+            _refuse(str(error))
         except click.UsageError as error:
             path = ctx.command_path if error.ctx is None else error.ctx.command_path
             reason = " ".join(error.format_message().split()).rstrip(".")
-            click.echo(f"sharegrid: {reason}; see `{path} -h`", err=True)
-            sys.exit(USER_ERROR)
+            _refuse(f"{reason}; see `{path} -h`")
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in PACKAGES:
                 raise
-            click.echo(
-                f"sharegrid: {error.name} is not installed: pip install 'sharegrid[cosim]' for this command",
-                err=True,
-            )
-            sys.exit(USER_ERROR)
+            _refuse(f"{error.name} is not installed: pip install 'sharegrid[cosim]' for this command")
+        except OSError as error:
+            if error.errno in (None, errno.EPIPE):
+                raise
+            file = f"{error.filename}: " if error.filename else ""
+            _refuse(f"{file}{error.strerror}; check the path, its rights and the free space")
+
+
+def _no_empty_arguments(ctx: click.Context) -> None:
+    if "" in ctx.args:
+        raise click.UsageError("one argument is empty, as from a variable that is not set", ctx)
+
+
+def _refuse(why: str) -> NoReturn:
+    """End with one line, whatever characters a file's name has."""
+    line = " ".join(f"sharegrid: {why}".split())
+    click.echo(line.encode(errors="backslashreplace").decode(), err=True)
+    sys.exit(USER_ERROR)
 
 
 scenario_argument = click.argument("scenario", required=False, type=click.Path(path_type=Path))

@@ -175,8 +175,8 @@ async def _run(options: RunOptions) -> int:
         writer.finish(summary)
         if ledger.next_tick >= world.timeline.intervals:
             ledger.finish()
-    page = write_report(load(plan.out))
     Console().print(summary_table(summary))
+    page = write_report(load(plan.out))
     click.echo(f"results: {plan.out}   report: {page}")
     if failure is not None:
         raise failure

@@ -1,5 +1,6 @@
 """A linear model in a file that numpy reads, with the names of everything in it."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def save_linearisation(lin: Linearisation, layout: FeederLayout, path: Path) -> 
             np.savez(file, allow_pickle=False, **arrays)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise SharegridError(
             f"{path}: {error.strerror or error}; choose a path that can be written"
         ) from error

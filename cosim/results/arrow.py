@@ -7,7 +7,7 @@ is what people read. ``cosim.results.columns`` defines the tables.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -163,9 +163,15 @@ def fresh_file(path: Path, *, replace: bool = False) -> BinaryIO:
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; a link in its place is replaced, not followed."""
     fresh = path.with_name(f"{path.name}.new")
-    with fresh_file(fresh, replace=True) as file:
-        file.write(content)
-    fresh.replace(path)
+    try:
+        with fresh_file(fresh, replace=True) as file:
+            file.write(content)
+        fresh.replace(path)
+    except BaseException:
+        # A part of a page would take what a full disk has left.
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

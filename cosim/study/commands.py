@@ -184,7 +184,9 @@ def linear(master: Path | None, lams: Path | None, load: float, out: Path) -> No
 )
 @click.option("--start", type=click.DateTime(), default="2024-01-01", help="Begin.  [default: 2024-01-01]")
 @click.option(
-    "--steps", type=click.IntRange(1), help="Number of steps. Default: the shape's rows, or a year."
+    "--steps",
+    type=click.IntRange(1, 10_000_000),
+    help="Number of steps. Default: the shape's rows, or a year.",
 )
 @click.option(
     "--step-min", default="60", show_default=True, type=click.Choice(["5", "10", "15", "20", "30", "60"])

@@ -266,7 +266,7 @@ def _write_whole(path: Path, data: bytes) -> None:
         # A pipe or a device has no content to lose, and no file may take its place.
         path.write_bytes(data)
         return
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(data)

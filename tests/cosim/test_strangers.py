@@ -1,5 +1,6 @@
 """Mistakes of somebody who does not know the commands yet: one line each, and nothing of theirs is lost."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ from cosim.cli import main
 from cosim.feeder.settings import Event
 from cosim.feeder_setup.schedule import after_the_end
 from cosim.report.page import report_command
-from cosim.results.arrow import ResultsError
+from cosim.results.arrow import ResultsError, replace_file
 from cosim.results.directory import FEEDER_MAP, SCENARIO
 from cosim.results.writer import RunWriter
 from cosim.safety import hardware_lines
@@ -135,3 +136,32 @@ def test_numbers_that_cannot_be_are_refused(arguments, says):
 
 def test_the_help_of_a_device_shows_no_empty_range():
     assert "None" not in CliRunner().invoke(main, ["device", "-h"]).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--intervals", "1", "--out", ""], "one argument is empty"),
+        (["report", "x" * 300], "File name too long"),
+        (["feeder", "check", "x" * 300], "File name too long"),
+        (["feeder", "check", "/proc/self/mem"], "Input/output error"),
+        (["report", "two\nlines"], "sharegrid: two lines: holds no run"),
+        (["report", "\udcff"], "\\udcff: holds no run"),
+        (["feeder", "run", "--steps", "1" * 60, "--out", "f"], "'--steps'"),
+    ],
+)
+def test_odd_names_and_numbers_are_one_line(folder, arguments, says):
+    assert says in refused(*arguments)
+
+
+def test_what_a_full_disk_does_not_take_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    page = tmp_path / "report.html"
+    page.write_text("before")
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        replace_file(page, b"after")
+    assert page.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [page]
