@@ -256,6 +256,21 @@ def report(directory: Path, compare: Path | None) -> None:
     click.echo(report_command(directory, compare))
 
 
+@main.command(name="check")
+@scenario_argument
+@click.option("--devices", is_flag=True, help="Also ask hardware, without writing to it.")
+@click.option("--timeout", default=2.0, show_default=True, metavar="S", type=click.FloatRange(0.05, 60.0),
+              help="For an answer of a device.")  # fmt: skip
+def check_scenario(scenario: Path | None, devices: bool, timeout: float) -> None:
+    """Say what SCENARIO comes to: who lives where, how much, who is live, what is to happen. Runs nothing.
+
+    Exit status: 0 nothing is doubtful, 1 something is, 2 a run would refuse it.
+    """
+    from cosim.scenario_check import check_command
+
+    sys.exit(check_command(scenario, timeout_s=timeout if devices else None))
+
+
 @main.command(name="scenario")
 @scenario_argument
 def show_scenario(scenario: Path | None) -> None:

@@ -1,0 +1,213 @@
+"""The command ``sharegrid check``: what a scenario comes to, before anything runs.
+
+Everything that a run builds is built, so that whatever a run would refuse is refused here; nothing is started
+and nothing is written, neither a file nor a device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import numpy as np
+
+from cosim.feeder_setup.lam_table import open_feeder
+from cosim.feeder_setup.schedule import after_the_end
+from cosim.population.placement import DevicePlacement
+from cosim.scenario import Scenario, load_scenario
+from cosim.world.build import build_world
+from cosim.world.world import World
+from devices.errors import DeviceError
+from devices.gateway.links import Links
+from sharegrid.text import entry
+
+_SAMPLED = 96
+_NAMED = 12
+_SILENT = "no answer"
+
+
+@dataclass
+class Findings:
+    """Lines to print: what stands where, and what is likely not meant so."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+    def say(self, what: str, line: str) -> None:
+        """Add a line."""
+        self.lines.append((what, line))
+
+
+def check_command(path: Path | None, timeout_s: float | None = None) -> int:
+    """Print what a scenario comes to; returns 1 where something is doubtful.
+
+    Parameters
+    ----------
+    path
+        The scenario; ``None`` for the shipped one.
+    timeout_s
+        How long a device may take to answer [s]; ``None`` asks none.
+
+    Raises
+    ------
+    SharegridError
+        A run would refuse the scenario.
+    """
+    scenario = load_scenario(path)
+    world = build_world(scenario, open_feeder(scenario.feeder.master, scenario.tables.lams).layout)
+    found = look_at(world)
+    if timeout_s is not None:
+        answers = asyncio.run(ask_devices(world.placement, timeout_s))
+        found.lines += [("answer", f"{whose}: {line}") for whose, line in answers]
+        found.doubts += [f"{whose} does not answer" for whose, line in answers if line.startswith(_SILENT)]
+        if not answers:
+            found.doubts.append("--devices: the scenario names no hardware")
+    width = max(len(what) for what, _ in found.lines)
+    last = ""
+    for what, line in found.lines:
+        click.echo(f"{what if what != last else '':{width}}  {line}")
+        last = what
+    for doubt in found.doubts:
+        click.echo(f"DOUBTFUL: {doubt}")
+    return int(bool(found.doubts))
+
+
+def look_at(world: World) -> Findings:
+    """Who lives where, how much they draw, who is live, and what is to happen."""
+    found = Findings()
+    found.say("run", _span(world))
+    found.say("feeder", _feeder(world))
+    _prosumers(world, found)
+    _magnitudes(world, found)
+    _live(world, found)
+    for line in _happenings(world, found):
+        found.say("event", line)
+    return found
+
+
+async def ask_devices(placement: DevicePlacement, timeout_s: float) -> list[tuple[str, str]]:
+    """Whose each piece of hardware is, and what it tells now or why it does not; nothing is written to it."""
+    links = Links(timeout_s, 0.0, placement.profiles)
+    answers = []
+    try:
+        ports = [
+            (f"{each.kind} of {name}", links.meter(each.endpoint))
+            for name, kinds in placement.external.items()
+            for each in kinds.values()
+            if each.is_real
+        ]
+        await links.open()
+        for whose, port in ports:
+            try:
+                told = await port.state()
+            except DeviceError as error:
+                answers.append((whose, f"{_SILENT}: {error}"))
+            else:
+                read = [f"{quantity} = {value:g}" for quantity, value in told.items() if value is not None]
+                answers.append((whose, f"{port.endpoint}: {', '.join(read) or 'nothing now'}"))
+    finally:
+        await links.close()
+    return answers
+
+
+def _span(world: World) -> str:
+    time = world.timeline
+    first, end = time.local(0), time.local(time.intervals)
+    span = f"{first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} {time.zone.key}"
+    return f"{span}, {time.intervals} intervals of {time.interval_min} min"
+
+
+def _feeder(world: World) -> str:
+    layout, feeder = world.layout, world.scenario.feeder
+    kw = float(layout.spot_kw.sum())
+    return (
+        f"{feeder.master or 'IEEE 123 nodes'}: {len(layout.nodes)} nodes, {len(layout.lams)} LAMs, "
+        f"{kw:,.4g} kW of loads in the file"
+    )
+
+
+def _prosumers(world: World, found: Findings) -> None:
+    people = world.population
+    each = np.bincount(people.lam, minlength=len(world.layout.lams))
+    pv, battery = people.pv_kwp > 0.0, people.battery_kwh > 0.0
+    found.say(
+        "prosumers",
+        f"{people.size:,}, {each.min()} to {each.max()} in a LAM; "
+        f"{people.annual_kwh.sum() / 1000:,.4g} MWh a year",
+    )
+    found.say(
+        "resources",
+        f"PV {people.pv_kwp.sum():,.4g} kWp at {pv.sum():,}, "
+        f"batteries {people.battery_kwh.sum():,.4g} kWh and {people.battery_kw.sum():,.4g} kW "
+        f"at {battery.sum():,}",
+    )
+    alone = [world.layout.lams[k] for k in np.flatnonzero(each == 1)]
+    if alone:
+        found.doubts.append(
+            f"one prosumer alone shares with nobody in {_some(alone)}: put more there, or accept it"
+        )
+
+
+def _magnitudes(world: World, found: Findings) -> None:
+    """Load and PV over the run, beside what consumption and ratings make usual."""
+    time, people = world.timeline, world.population
+    ticks = np.unique(np.linspace(0, time.intervals - 1, min(_SAMPLED, time.intervals)).astype(int))
+    samples = [world.profiles.sample(int(tick)) for tick in ticks]
+    load_kw = np.array([float(each.load_kw.mean(axis=0).sum()) for each in samples])
+    pv_kw = np.array([float(each.pv_kw.mean(axis=0).sum()) for each in samples])
+    usual_kw = float(people.annual_kwh.sum()) / 8760.0
+    found.say(
+        "load",
+        f"{load_kw.min():,.4g} to {load_kw.max():,.4g} kW in all, where {usual_kw:,.4g} kW is a year's mean",
+    )
+    found.say("sun", f"up to {pv_kw.max():,.4g} kW in all of {people.pv_kwp.sum():,.4g} kWp")
+    largest = float(load_kw.max())
+    feeder_kw = float(world.layout.spot_kw.sum())
+    if usual_kw and not usual_kw / 20.0 < load_kw.mean() < 20.0 * usual_kw:
+        found.doubts.append(
+            f"load is {load_kw.mean() / usual_kw:.3g} times the year's mean: check its unit and year"
+        )
+    if feeder_kw and not feeder_kw / 20.0 < largest < 20.0 * feeder_kw:
+        found.doubts.append(f"load is {largest / feeder_kw:.3g} times that of the feeder's file: check both")
+
+
+def _live(world: World, found: Findings) -> None:
+    people, placement = world.population, world.placement
+    live = [people.id[k] for k in np.flatnonzero(people.live)]
+    found.say("live", f"{len(live)}: {_some(live)}" if live else "nobody")
+    for name, kinds in placement.external.items():
+        for each in kinds.values():
+            state = "hardware" if each.is_real else "emulated elsewhere"
+            armed = ", may be armed" if each.is_real and each.entry.armed else ""
+            found.say(
+                "device", f"{each.kind} of {name}: {each.endpoint} as {each.endpoint.profile}, {state}{armed}"
+            )
+
+
+def _happenings(world: World, found: Findings) -> Iterator[str]:
+    time, scenario = world.timeline, world.scenario
+    for tick in sorted(world.events):
+        if tick < time.intervals:
+            for event in world.events[tick]:
+                what = event.element or event.lam
+                yield f"{time.local(tick):%Y-%m-%d %H:%M}, interval {tick}: {event.kind} {what}".rstrip()
+    found.doubts += after_the_end(scenario.events, time)
+    found.doubts += _faults_that_never_begin(scenario, time.intervals)
+    if world.faults:
+        first = min(fault.first for fault in world.faults)
+        yield f"{len(world.faults)} faults of devices, the first in interval {first}"
+
+
+def _faults_that_never_begin(scenario: Scenario, intervals: int) -> Iterator[str]:
+    for place, order in enumerate(scenario.faults):
+        if order.first_interval >= intervals:
+            first = f"would begin in interval {order.first_interval}"
+            yield f"{entry('faults', place)}: {first}, but the run has {intervals}"
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

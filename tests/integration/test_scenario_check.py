@@ -1,0 +1,84 @@
+import asyncio
+import shutil
+import socket
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cosim.cli import main
+from tests.integration.test_device_program import port_in, running
+
+VILLAGE = Path(__file__).parents[2] / "scenarios"
+DEVICES = """
+[[devices]]
+prosumer = "church-4"
+profile = "sdm630"
+connect = "tcp://127.0.0.1:{meter}/1"
+
+[[devices]]
+prosumer = "church-4"
+profile = "sunspec-pv"
+connect = "tcp://127.0.0.1:{silent}/1"
+"""
+
+
+def checked(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, ["check", *arguments])
+    return done.exit_code, done.output
+
+
+def village(tmp_path: Path, extra: str = "") -> str:
+    shutil.copytree(VILLAGE / "village", tmp_path / "village")
+    file = tmp_path / "mine.toml"
+    file.write_text((VILLAGE / "own-tables.toml").read_text() + extra)
+    return str(file)
+
+
+def test_a_scenario_is_told_before_it_runs(tmp_path: Path) -> None:
+    status, said = checked(village(tmp_path))
+    assert status == 0
+    lines = dict(line.split(maxsplit=1) for line in said.splitlines())
+    assert lines["run"] == "2024-06-21 00:00 to 2024-06-22 00:00 Europe/Berlin, 96 intervals of 15 min"
+    assert lines["prosumers"] == "11, 3 to 4 in a LAM; 51.8 MWh a year"
+    assert lines["resources"] == "PV 45.4 kWp at 7, batteries 31 kWh and 15.5 kW at 4"
+    assert lines["live"].startswith("3: ")
+    assert not list(tmp_path.glob("runs"))
+
+
+def test_what_never_happens_is_doubtful(tmp_path: Path) -> None:
+    extra = '\n[[events]]\nat = 200\nkind = "source-voltage"\npu = 1.01\n'
+    extra += '\n[[faults]]\nkind = "silent"\nshare = 0.5\nfirst_interval = 96\n'
+    status, said = checked(village(tmp_path, extra))
+    assert status == 1
+    doubts = [line for line in said.splitlines() if line.startswith("DOUBTFUL")]
+    assert len(doubts) == 2
+    assert "does not happen, for the run ends before" in doubts[0]
+    assert "would begin in interval 96, but the run has 96" in doubts[1]
+
+
+def test_watts_are_caught_before_a_run(tmp_path: Path) -> None:
+    file = village(tmp_path)
+    table = tmp_path / "village" / "profiles.csv"
+    header, *rows = table.read_text().splitlines()
+    watts = [",".join([cells[0], cells[1], f"{1000 * float(cells[2]):g}", *cells[3:]]) for row in rows
+             for cells in [row.split(",")]]  # fmt: skip
+    table.write_text("\n".join([header, *watts]) + "\n")
+    status, said = checked(file)
+    assert status == 2
+    assert "profiles.csv, column load_kw.bakery: " in said
+    assert "are these watts?" in said
+
+
+async def test_hardware_is_asked_and_named_where_it_is_silent(tmp_path: Path) -> None:
+    day = tmp_path / "day.csv"
+    day.write_text("time,kW\n0,2.5\n3600,2.5\n")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        async with running("meter", "--tcp", "127.0.0.1:0", "--follow", str(day)) as (_, line):
+            extra = DEVICES.format(meter=port_in(line), silent=nobody.getsockname()[1])
+            file = village(tmp_path, extra)
+            status, said = await asyncio.to_thread(checked, file, "--devices", "--timeout", "0.5")
+    assert status == 1
+    assert "meter of church-4" in said
+    assert "p_kw = 2.5" in said
+    assert "DOUBTFUL: pv of church-4 does not answer" in said
