@@ -163,8 +163,8 @@ class _Probe:
             is_marked = "no SunSpec marker" not in str(error)
             self._has_answered = is_marked or await _answers(self._connection, self._unit)
             return (), str(error)
-        except DeviceTimeout:
-            return (), "no SunSpec"
+        except (DeviceTimeout, DeviceRefused) as error:
+            return (), str(error)
         self._has_answered = True
         return chain, ""
 

@@ -7,7 +7,18 @@ follow at wrong places, so it is named and nothing is read behind it.
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from devices.errors import DeviceError, DeviceRefused, DeviceTimeout, MalformedReply, NotSunSpec
+from devices.errors import (
+    DeviceError,
+    DeviceFailure,
+    DeviceRefused,
+    DeviceTimeout,
+    GatewayNoResponse,
+    IllegalAddress,
+    IllegalFunction,
+    IllegalValue,
+    MalformedReply,
+    NotSunSpec,
+)
 from devices.registers.chain import Chain, Span, meters_in
 from devices.registers.models import model, model_ids
 from devices.registers.spans import merge_spans
@@ -19,6 +30,8 @@ _MOST_GUESSES = 3
 # IDs in use are small, or a maker's own.
 _LAST_OF_THE_STANDARD, _FIRST_OF_MAKERS = 999, 63000
 _REFUSED = (DeviceRefused, MalformedReply)
+# What a device answers where its map ends; others are of the moment, as of one that is busy.
+_END_OF_MAP = (IllegalFunction, IllegalAddress, IllegalValue, DeviceFailure)
 
 Read = Callable[[int, int], Awaitable[list[int]]]
 
@@ -121,7 +134,7 @@ async def discover(read: Read, where: str, search: Search | None = None) -> Chai
     ------
     NotSunSpec
         No marker at any base address, no model behind it, a wrong length, or a chain without an end.
-    DeviceTimeout
+    DeviceTimeout, GatewayNoResponse
         No base was answered at all.
     DeviceError
         What ``read`` raises once the marker was found, but for the end of the map.
@@ -143,7 +156,7 @@ async def _marker(read: Read, where: str, search: Search) -> int:
             if head == MARKER:
                 return base
             beside = await _beside(read, base, head)
-        except DeviceTimeout as error:
+        except (DeviceTimeout, GatewayNoResponse) as error:
             search.fell_silent(base)
             silence = error
             if search.ends_with_silence():
@@ -205,7 +218,7 @@ async def _header(
         if found and not _has_usual_length(*found[-1]):
             raise _wrong_length(found[-1], where) from None
         raise
-    except _REFUSED:
+    except _END_OF_MAP:
         return await _header_word_by_word(read, address)
     return model_id, length
 
@@ -214,7 +227,7 @@ async def _header_word_by_word(read: Read, address: int) -> tuple[int, int] | No
     try:
         (model_id,) = await read(address, 1)
         length = 0 if model_id in (0, END) else (await read(address + 1, 1))[0]
-    except _REFUSED:
+    except _END_OF_MAP:
         return None
     return model_id, length
 

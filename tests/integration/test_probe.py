@@ -141,6 +141,18 @@ async def test_what_is_not_recognised_is_said_in_one_line(units, unit, kind, com
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("code", [4, 10, 11])
+async def test_a_gateway_without_the_unit_is_no_device(code):
+    class Gateway(Registers):
+        def answer(self, unit, pdu):
+            return bytes([pdu[0] | 0x80, code])
+
+    with pytest.raises(DeviceTimeout, match=r"unit 1 at .* does not answer"):
+        await found_at(Gateway({}), timeout_s=0.05)
+    with pytest.raises(DeviceTimeout, match=r"nobody answers at .* as unit 1, 0, 255, 2, 3, 71"):
+        await found_at(Gateway({}), unit=None, timeout_s=0.05)
+
+
 async def test_a_port_that_nobody_serves_is_named():
     with pytest.raises(DeviceUnreachable, match=r"no Modbus device answers at 127\.0\.0\.1:1"):
         await probe(Link("tcp", "127.0.0.1", 1), 1, timeout_s=0.2)

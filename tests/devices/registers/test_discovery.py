@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.errors import (
+    DeviceBusy,
     DeviceError,
     DeviceFailure,
     DeviceTimeout,
+    GatewayNoResponse,
     IllegalAddress,
     IllegalFunction,
     IllegalValue,
@@ -47,7 +49,15 @@ def device(base, *models, end=(END, 0), outside=IllegalAddress):
     return read
 
 
-REFUSALS = [IllegalFunction, IllegalAddress, IllegalValue, DeviceFailure, DeviceTimeout, MalformedReply]
+REFUSALS = [
+    IllegalFunction,
+    IllegalAddress,
+    IllegalValue,
+    DeviceFailure,
+    DeviceTimeout,
+    GatewayNoResponse,
+    MalformedReply,
+]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +83,20 @@ async def test_a_shorter_common_model_shifts_what_follows():
 async def test_a_chain_may_end_with_zeros_or_an_exception(outside, end):
     chain = await discover(device(40000, (1, 66), (103, 50), (802, 62), end=end, outside=outside), "it")
     assert [model_id for model_id, _ in chain] == [1, 103, 802]
+
+
+@pytest.mark.parametrize("trouble", [GatewayNoResponse, DeviceBusy, DeviceTimeout, MalformedReply])
+@pytest.mark.parametrize("at", [40_070, 40_122])
+async def test_trouble_of_a_moment_ends_no_chain(trouble, at):
+    whole = device(40000, (1, 66), (103, 50), (123, 24))
+
+    async def read(address, count):
+        if address == at:
+            raise trouble("not now")
+        return await whole(address, count)
+
+    with pytest.raises(trouble):
+        await discover(read, "it")
 
 
 async def test_all_models_of_a_kind_are_in_the_chain():
@@ -128,15 +152,15 @@ def counted(read):
     return count, asked
 
 
-async def nobody(address, count):
-    raise DeviceTimeout("no answer")
+@pytest.mark.parametrize("silence", [DeviceTimeout, GatewayNoResponse])
+async def test_a_device_that_is_off_costs_one_time_out_after_the_first_contact(silence):
+    async def nobody(address, count):
+        raise silence("no answer")
 
-
-async def test_a_device_that_is_off_costs_one_time_out_after_the_first_contact():
     search = Search()
     read, asked = counted(nobody)
     for _ in range(5):
-        with pytest.raises(DeviceTimeout):
+        with pytest.raises(silence):
             await discover(read, "it", search)
     assert [address for address, _ in asked] == [*BASES, *BASES, BASES[0]]
     assert await discover(device(50000, (1, 66)), "it", search) == ((1, Span(50002, 66)),)
