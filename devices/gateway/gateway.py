@@ -262,36 +262,36 @@ class Gateway:
         devices = self._devices[prosumer.id] = {}
         meter = Meter(self._links.meter(prosumer.meter))
         self._readers[prosumer.id] = meter
-        self._enqueue(meter.port, is_meter=True, read=partial(poll_meter, prosumer.id, meter))
+        read_meter = partial(poll_meter, prosumer.id, meter)
+        item = PollItem(meter.port, is_meter=True, read=read_meter, insists=prosumer.real_meter)
+        self._queues[meter.port.endpoint.link].append(item)
         if prosumer.pv is not None:
             pv = self._inverter(prosumer.pv, "pv", prosumer.pv_limits)
             devices["pv"] = Actuator(pv, "pv", self._now, prosumer.id)
-            self._enqueue(pv.port, is_meter=False, read=partial(poll_pv, prosumer.id, pv))
+            self._enqueue(pv.port, partial(poll_pv, prosumer.id, pv))
         if prosumer.battery is not None:
             battery = self._inverter(prosumer.battery, "battery", prosumer.battery_limits)
             devices["battery"] = Actuator(battery, "battery", self._now, prosumer.id)
             read = partial(poll_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
-            self._enqueue(battery.port, is_meter=False, read=read)
+            self._enqueue(battery.port, read)
         if prosumer.ev is not None:
             charger = self._inverter(prosumer.ev, "ev", prosumer.ev_limits)
             devices["ev"] = Actuator(charger, "ev", self._now, prosumer.id)
             read = partial(poll_ev, prosumer.id, charger, prosumer.session, self._interval_s)
-            self._enqueue(charger.port, is_meter=False, read=read)
+            self._enqueue(charger.port, read)
         if prosumer.load is not None:
             load = self._inverter(prosumer.load, "load", prosumer.load_limits)
             devices["load"] = Actuator(load, "load", self._now, prosumer.id)
-            self._enqueue(load.port, is_meter=False, read=partial(poll_load, prosumer.id, load))
+            self._enqueue(load.port, partial(poll_load, prosumer.id, load))
         for actuator in devices.values():
             if actuator.limits.real and actuator.limits.armed:
-                self._enqueue(actuator.inverter.port, is_meter=False, read=partial(check_written, actuator))
+                self._enqueue(actuator.inverter.port, partial(check_written, actuator))
 
     def _inverter(self, endpoint: Endpoint, device: CommandedDevice, limits: SetPointLimits) -> Inverter:
         return Inverter(self._links.inverter(endpoint, real=limits.real), device, limits)
 
-    def _enqueue(
-        self, port: MeterPort, *, is_meter: bool, read: Callable[[PollResult], Awaitable[None]]
-    ) -> None:
-        self._queues[port.endpoint.link].append(PollItem(port, is_meter, read))
+    def _enqueue(self, port: MeterPort, read: Callable[[PollResult], Awaitable[None]]) -> None:
+        self._queues[port.endpoint.link].append(PollItem(port, is_meter=False, read=read))
 
     def _reading(self, prosumer: LiveProsumer, result: PollResult, inverters: bool) -> Reading:
         devices = tuple(

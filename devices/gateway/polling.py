@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 import msgspec
@@ -17,6 +18,10 @@ from devices.ports import MeterPort
 
 V = TypeVar("V")
 
+# A meter on which settlement rests is asked once more after this [s], by when a unit that was silent is no
+# longer left alone.
+_AGAIN_AFTER_S = 2.1
+
 
 class PollResult(msgspec.Struct):
     """What one poll has brought in so far; one line for each device that failed, or that others wrote to."""
@@ -28,11 +33,12 @@ class PollResult(msgspec.Struct):
 
 
 class PollItem(msgspec.Struct, frozen=True):
-    """One device to be read in a poll: whether it is a meter, and how it is asked."""
+    """One device to be read in a poll: whether it is a meter, how it is asked, and whether twice at need."""
 
     port: MeterPort
     is_meter: bool
     read: Callable[[PollResult], Awaitable[None]]
+    insists: bool = False
 
 
 async def poll_meter(prosumer: str, meter: Meter, result: PollResult) -> None:
@@ -76,6 +82,7 @@ async def poll_link(
     """Read the devices on one link one after another.
 
     Meters come first, because settlement rests on them; devices that were silent last, for they cost time.
+    What insists and failed, but was well before, is read once more when the others were.
 
     Parameters
     ----------
@@ -93,6 +100,7 @@ async def poll_link(
     wanted = [item for item in items if inverters or item.is_meter]
     wanted.sort(key=lambda item: (item.port.silent_times, not item.is_meter))
     reached = 0
+    failed: list[tuple[PollItem, str]] = []
     try:
         async with asyncio.timeout(limit_s):
             for item in wanted:
@@ -100,12 +108,26 @@ async def poll_link(
                     await item.read(result)
                 except DeviceError as error:
                     result.problems.append(str(error))
+                    failed.append((item, str(error)))
                 reached += 1
+            await _read_again([each for each in failed if each[0].insists], result)
     except TimeoutError:
-        result.problems.append(
-            f"{len(wanted) - reached} devices at {link} were not read within {limit_s:g} s; "
-            "use more links or a longer live.poll_limit_s"
-        )
+        if reached < len(wanted):
+            result.problems.append(
+                f"{len(wanted) - reached} devices at {link} were not read within {limit_s:g} s; "
+                "use more links or a longer live.poll_limit_s"
+            )
+
+
+async def _read_again(failed: Sequence[tuple[PollItem, str]], result: PollResult) -> None:
+    """Read what failed once more, unless it failed before; where that works there was no problem."""
+    again = [(item, problem) for item, problem in failed if item.port.silent_times <= 1]
+    if again:
+        await asyncio.sleep(_AGAIN_AFTER_S)
+    for item, problem in again:
+        with suppress(DeviceError):
+            await item.read(result)
+            result.problems.remove(problem)
 
 
 class Memory(Generic[V]):

@@ -10,6 +10,7 @@ from devices.endpoint import LiveProsumer, parse_endpoint
 from devices.errors import MapError
 from devices.gateway.gateway import Gateway
 from devices.registers.profiles import load_profile
+from tests.devices.link_faults import faulty_link
 from tests.integration import plain_modbus as plain
 
 MINE = """
@@ -235,6 +236,25 @@ async def test_a_poll_ends_in_time_and_what_it_did_not_reach_is_held():
         assert [reading.quality for reading in readings] == ["held"] * 8
         assert all(reading.read_at is not None for reading in readings)
         assert any("were not read within 0.3 s" in problem for problem in gateway.problems)
+        await gateway.close()
+
+
+async def test_a_real_meter_that_was_away_for_a_moment_is_read_once_more_within_the_poll():
+    async with faulty_link(plain.Registers({1: sdm630(), 2: sdm630()})) as link:
+        place = f"tcp://127.0.0.1:{link.port}"
+        homes = [prosumer("real", place, 1, real_meter=True), prosumer("emulated", place, 2)]
+        gateway = Gateway(homes, timeout_s=0.2)
+        assert [reading.quality for reading in await gateway.poll()] == ["good", "good"]
+        await link.stop()
+        poll = asyncio.create_task(gateway.poll())
+        await asyncio.sleep(0.5)
+        await link.start()
+        assert [reading.quality for reading in await poll] == ["good", "held"]
+        assert len(gateway.problems) == 1
+        # One that stays away costs no more time than that.
+        await link.stop()
+        assert [reading.quality for reading in await gateway.poll()] == ["held", "held"]
+        assert len(gateway.problems) == 2
         await gateway.close()
 
 
