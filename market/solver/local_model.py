@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from market.model.arrays import Bools, Floats, Ints
@@ -46,7 +44,7 @@ def local_minimum(
     Floats
         Prices z, ``(n,)``.
     """
-    model = _Model(A, A * slope, ridge, y, value)
+    model = _Model(A, slope, ridge, y, value)
     position = _Position(stairs, y)
     moved = np.zeros(A.shape[1])
     released = -1
@@ -70,36 +68,61 @@ def local_minimum(
     return position.price
 
 
-@dataclass(frozen=True)
 class _Model:
     """Values as linear functions of the rows' prices.
 
-    Attributes
+    Rows that were ever free lie together, with the products of each two of them, which change with no price.
+
+    Parameters
     ----------
-    A, weighted
-        Rows over the variables, as they are and times the variables' slopes, ``(n, M)`` each.
+    A, slope
+        Rows over the variables ``(n, M)`` and the variables' slopes ``(M,)``.
     ridge, y, value
         As `local_minimum` has them.
     """
 
-    A: Floats
-    weighted: Floats
-    ridge: float
-    y: Floats
-    value: Floats
+    def __init__(self, A: Floats, slope: Floats, ridge: float, y: Floats, value: Floats) -> None:
+        self._a, self._ridge, self._y, self._value = A, ridge, y, value
+        self._weighted = A * slope
+        self._place = np.full(y.size, -1, dtype=np.intp)
+        self._count = 0
+        self._rows = self._weighted_rows = np.zeros((0, A.shape[1]))
+        self._gram = np.zeros((0, 0))
 
     def values(self, price: Floats, moved: Floats) -> Floats:
         """Values of the rows at their prices ``(n,)``, which moved the variables' by ``moved`` ``(M,)``."""
-        return self.value - self.weighted @ moved - self.ridge * (price - self.y)
+        return self._value - self._weighted @ moved - self._ridge * (price - self._y)
 
     def step(self, position: _Position, free: Ints, moved: Floats) -> tuple[Floats, Floats]:
         """Change of the ``free`` rows' prices that brings all onto their treads, and of the variables'."""
-        rows, weighted = self.A[free], self.weighted[free]
-        gram = weighted @ rows.T
-        gram.flat[:: free.size + 1] += max(self.ridge, 1e-13 * float(gram.max(initial=0.0)))
-        now = self.value[free] - weighted @ moved - self.ridge * (position.price[free] - self.y[free])
+        self._gather(free[self._place[free] < 0])
+        place, count = self._place[free], self._count
+        gram = self._gram[np.ix_(place, place)]
+        gram.flat[:: free.size + 1] += max(self._ridge, 1e-13 * float(gram.max(initial=0.0)))
+        along = (self._weighted_rows[:count] @ moved)[place]
+        now = self._value[free] - along - self._ridge * (position.price[free] - self._y[free])
         step = np.asarray(np.linalg.solve(gram, now - position.tread_level(free)), dtype=np.float64)
-        return step, step @ rows
+        every = np.zeros(count)
+        every[place] = step
+        return step, every @ self._rows[:count]
+
+    def _gather(self, new: Ints) -> None:
+        """Lay rows beside those that were free before."""
+        if not new.size:
+            return
+        before, after = self._count, self._count + new.size
+        if after > len(self._rows):
+            room = max(2 * after, 8)
+            self._rows, old = np.empty((room, self._a.shape[1])), self._rows
+            self._weighted_rows, weighted = np.empty_like(self._rows), self._weighted_rows
+            self._gram, gram = np.empty((room, room)), self._gram
+            self._rows[:before], self._weighted_rows[:before] = old[:before], weighted[:before]
+            self._gram[:before, :before] = gram[:before, :before]
+        self._rows[before:after], self._weighted_rows[before:after] = self._a[new], self._weighted[new]
+        products = self._weighted_rows[before:after] @ self._rows[:after].T
+        self._gram[before:after, :after] = products
+        self._gram[:before, before:after] = products[:, :before].T
+        self._place[new], self._count = np.arange(before, after), after
 
 
 class _Position:
