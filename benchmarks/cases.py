@@ -65,6 +65,48 @@ def random_prosumers(rng: np.random.Generator, lam_of: np.ndarray, lams: int, si
     )
 
 
+def households(rng: np.random.Generator, spot_kw: Floats, members: int) -> Case:
+    """Households at noon, some in each LAM: a third have PV, others batteries or flexible load.
+
+    Parameters
+    ----------
+    rng
+        Source of all draws.
+    spot_kw
+        Load of each LAM, shared by its members, ``(M,)`` [kW].
+    members
+        Of each LAM.
+    """
+    lams = len(spot_kw)
+    lam_of = np.arange(lams * members) // members
+    load_kw = np.maximum(spot_kw, 0.1)[lam_of] / members * rng.uniform(0.4, 1.6, lam_of.size)
+    parts = []
+    for share, low, high, price, rise in (
+        (0.33, 0.0, 2.0, (0.0, 0.0), 1e-3),  # PV
+        (0.12, -0.5, 0.5, (0.08, 0.16), 0.02),  # batteries, both ways
+        (0.25, 0.0, 0.3, (0.12, 0.30), 0.02),  # flexible load
+    ):
+        owner = np.flatnonzero(rng.random(lam_of.size) < share)
+        kw = load_kw[owner] * rng.uniform(0.5, 1.5, owner.size)
+        parts.append((owner, low * kw, high * kw, rng.uniform(*price, owner.size), rise / kw))
+    return Case(
+        prosumer_id=tuple(f"p{j}" for j in range(lam_of.size)),
+        lam_id=tuple(f"lam{i}" for i in range(lams)),
+        lam_of=lam_of,
+        demand_kw=load_kw,
+        resources=Resources(*(np.concatenate(column) for column in zip(*parts, strict=True))),
+        sensitivity=np.full(lams, 5.0),
+        fee=np.full(lams, 0.002),
+        wam_sensitivity=2000.0,
+        wam_fee=np.full(lams, 0.002),
+        balance=np.ones(lams),
+        offset_kw=0.0,
+        network=None,
+        grid=Grid(0.25, 0.05, 1e6, 1e6),
+        tariff=Tariff(0.30, 0.04),
+    )
+
+
 def radial_case(prosumers: int, lams: int, rows: int, seed: int, tightness: float = 0.25) -> Case:
     """Random prosumers on a random radial feeder whose rows bind where sharing would run free.
 

@@ -29,7 +29,6 @@ import subprocess
 import sys
 import time
 import warnings
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,23 +36,19 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.cases import ieee123_case, random_prosumers, seen_by_wam
+from benchmarks.cases import ieee123_case, random_prosumers
 from benchmarks.clearing import confirmed, median_s, show
+from benchmarks.networks import confirmed_interval
 from cosim.control.memory import keep_freed_memory
 from cosim.feeder.circuit import LamSite
-from cosim.feeder.judgement import check
-from cosim.feeder.linear import Limits, Linearisation
-from cosim.feeder.network_rows import network_rows
+from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
-from market.model.case import Case, Network
-from market.solver.clearing import clear
 
 PROSUMERS = 11_250
 LARGE = "dss/ieee9500_dss/Master-unbal-initial-config.dss"
 LARGE_LAMS = 1_000
 LARGE_PROSUMERS = 5_000
-MOST_ROUNDS = 6
 
 
 def ieee123(feeder: Feeder, repeat: int) -> dict[str, Any]:
@@ -166,41 +161,13 @@ def large(master: str) -> dict[str, Any]:
 def confirmed_large(feeder: Feeder) -> dict[str, Any]:
     """A clearing on the large feeder, confirmed by AC."""
     layout = feeder.layout
-    kvar = layout.spot_kw * layout.tan_phi
     rng = np.random.default_rng(1)
     lam_of = np.sort(np.arange(LARGE_PROSUMERS) % LARGE_LAMS)
     case = random_prosumers(rng, lam_of, LARGE_LAMS, float(layout.spot_kw.sum()) / LARGE_PROSUMERS)
     # The circuit breaks 0.95 pu and some ratings of service lines already as it is described.
     limits = Limits(0.92, 1.06, 2.0 * layout.rating_a)
-    answers = seen_by_wam(case)
-    began = time.perf_counter()
-    net_kw, rounds = layout.spot_kw, 0
-    while rounds < MOST_ROUNDS:
-        rounds += 1
-        point = feeder.linearise(net_kw, kvar)
-        over = _over(case, limits, point, answers.lowest_kw, answers.highest_kw)
-        outcome = clear(over)
-        net_kw = outcome.wam.net_kw
-        judgement = check(feeder.solve(net_kw, kvar), point, limits)
-        if judgement.confirmed:
-            break
-    return {
-        "AC-confirmed clearing [s]": time.perf_counter() - began,
-        "its rounds": rounds,
-        "its rows, binding": f"{len(outcome.wam.row_dual):,}, {np.count_nonzero(outcome.wam.row_dual)}",
-        "confirmed": judgement.confirmed,
-        "linear model against AC [pu]": judgement.linear_error_pu,
-        "peak memory of it all [MB]": _peak_mb(),
-    }
-
-
-def _over(case: Case, limits: Limits, point: Linearisation, low_kw: np.ndarray, high_kw: np.ndarray) -> Case:
-    """The case over those rows of a linear model that its trades can reach."""
-    rows = network_rows(point, limits, low_kw, high_kw)
-    balance, offset_kw = point.balance
-    is_voltage = np.array([kind == "voltage" for kind in rows.kind])
-    network = Network(rows.matrix, rows.base, rows.lower, rows.upper, is_voltage, rows.name)
-    return replace(case, balance=balance, offset_kw=offset_kw, network=network)
+    found = confirmed_interval(feeder, case, limits, controls_act=False)
+    return found | {"peak memory of it all [MB]": _peak_mb()}
 
 
 def _peak_mb() -> float:

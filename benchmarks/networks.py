@@ -1,0 +1,217 @@
+"""How long an AC-confirmed interval takes on networks of any size, and how that grows with their nodes.
+
+    python -m benchmarks.networks MASTER... [--lams N] [--json FILE]
+
+Each OpenDSS master file in a process of its own, with a LAM at each load bus (or at the first N) and five
+households in each at noon: opening it, an AC power flow with everything read, one row of the linear model by
+the adjoint method, beside all rows at once if asked for, and the interval as market and feeder have it: bids
+added up, then clearings and judgements in turn until AC power flow confirms, each model through its message.
+Limits are 0.95 to 1.05 pu and the ratings, wider where the circuit's own loads come near them. Medians of a
+few repetitions; time of the processor, and by the clock where said.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Matrices here are small: threads of a BLAS on busy cores cost more than they bring.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.cases import households, seen_by_wam
+from broker.messages import NetworkModel
+from cosim.control.memory import keep_freed_memory
+from cosim.feeder.circuit import AcState, LamSite
+from cosim.feeder.dispatch import Answer, OperatingRules, Proposal
+from cosim.feeder.linear import Limits
+from cosim.feeder.opendss import Feeder
+from cosim.feeder.operation import Operation
+from cosim.feeder.service import model_message
+from market.model.case import Case
+from market.participants.roster import Terms
+from market.participants.wam.clear_model import clear_model
+
+MEMBERS = 5
+MOST_ROUNDS = 60
+_INTERVAL_S = 900.0
+COLUMNS = {
+    "nodes": "nodes",
+    "LAMs": "LAMs",
+    "opening [s]": "opening",
+    "power flow [ms]": "AC [ms]",
+    "a row [ms]": "a row [ms]",
+    "all rows [s]": "all rows [s]",
+    "interval [s]": "interval [s]",
+    "interval by the clock [s]": "by clock [s]",
+    "rounds": "rounds",
+    "rows, binding": "rows, binding",
+    "model [MB]": "model [MB]",
+    "peak memory [MB]": "peak [MB]",
+}
+
+
+def limits_of(state: AcState, feeder: Feeder) -> Limits:
+    """Limits that the circuit's own loads keep."""
+    rating_a = feeder.layout.rating_a
+    loading = np.where(np.isfinite(rating_a), np.abs(state.current_a) / rating_a, 0.0)
+    low, high = float(state.v_pu.min()), float(state.v_pu.max())
+    return Limits(min(0.95, low - 0.005), max(1.05, high + 0.005), rating_a * np.maximum(1.0, 1.05 * loading))
+
+
+def confirmed_interval(feeder: Feeder, case: Case, limits: Limits, *, controls_act: bool) -> dict[str, Any]:
+    """One interval between market and feeder, from bids to a confirmed outcome."""
+    layout = feeder.layout
+    terms, still = Terms(case.grid, case.tariff), np.zeros(len(layout.lams))
+    operation = Operation(OperatingRules(limits, _INTERVAL_S, still, controls_act=controls_act))
+    kvar = layout.spot_kw * layout.tan_phi
+    decoder = msgspec.json.Decoder(NetworkModel)
+    began, began_cpu = time.perf_counter(), time.process_time()
+    curves, net_kw = seen_by_wam(case), layout.spot_kw
+    answers: list[Answer] = []
+    largest, binding, rows = 0, 0, 0
+    while len(answers) < MOST_ROUNDS:
+        proposal = Proposal(0, len(answers), net_kw, kvar, still, curves.lowest_kw, curves.highest_kw)
+        answers.append(operation.judge(feeder, proposal))
+        if answers[-1].confirmed:
+            break
+        assert answers[-1].model is not None
+        wire = msgspec.json.encode(model_message(answers[-1].model, []))
+        clearing = clear_model(curves, decoder.decode(wire), terms)
+        net_kw = clearing.net_kw
+        largest = max(largest, len(wire))
+        rows, binding = len(clearing.row_dual), int(np.count_nonzero(clearing.row_dual))
+    return {
+        "interval [s]": time.process_time() - began_cpu,
+        "interval by the clock [s]": time.perf_counter() - began,
+        "rounds": f"{len(answers)}, {sum(answer.source_kw is not None for answer in answers)} with AC",
+        "rows, binding": f"{rows:,}, {binding}",
+        "model [MB]": largest / 2**20,
+        "confirmed": answers[-1].confirmed,
+    }
+
+
+def measure(master: str, lams: int | None, repeat: int, *, controls_act: bool, dense: bool) -> dict[str, Any]:
+    """Figures of one circuit, in this process."""
+    began = time.process_time()
+    feeder = Feeder(master)
+    opening_s = time.process_time() - began
+    if lams is not None and lams < len(feeder.layout.lams):
+        feeder = Feeder(master, [LamSite(bus, bus) for bus in feeder.layout.lam_bus[:lams]])
+    layout = feeder.layout
+    count, kvar = len(layout.lams), layout.spot_kw * layout.tan_phi
+    shares = iter(np.random.default_rng(1).uniform(0.7, 1.0, (1000, count)))
+    found: dict[str, Any] = {
+        "nodes": len(layout.nodes),
+        "LAMs": count,
+        "opening [s]": opening_s,
+        "power flow [ms]": 1e3 * median_s(lambda: feeder.solve(next(shares) * layout.spot_kw, kvar), 11),
+    }
+    case = households(np.random.default_rng(1), layout.spot_kw, MEMBERS)
+    limits = limits_of(feeder.solve(layout.spot_kw, kvar), feeder)
+    start = feeder.positions()
+    runs = []
+    for _ in range(repeat):
+        feeder.put(start)
+        runs.append(confirmed_interval(feeder, case, limits, controls_act=controls_act))
+    found |= sorted(runs, key=lambda each: each["interval [s]"])[len(runs) // 2]
+    found["peak memory [MB]"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    model = feeder.linearise(layout.spot_kw, kvar)
+    if not model.derivatives.is_whole:
+        some = np.random.default_rng(2).choice(len(layout.nodes), 41, replace=False)
+        model.derivatives.volts(some[:1])
+        found["a row [ms]"] = 1e3 * median_s(lambda: model.derivatives.volts(some[1:]), 1) / 40
+    if dense:
+        point = layout.spot_kw, kvar
+        found["all rows [s]"] = median_s(lambda: feeder.linearise(*point, whole=True), 1)
+    return found
+
+
+def median_s(work: Callable[[], object], repeat: int) -> float:
+    """Median time of the processor that something takes [s]."""
+    times = []
+    for _ in range(repeat):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return statistics.median(times)
+
+
+def growth(figures: dict[str, dict[str, Any]], name: str) -> float:
+    """Power of the number of nodes with which a figure grows, by least squares over all circuits."""
+    nodes = np.log([each["nodes"] for each in figures.values()])
+    return float(np.polyfit(nodes, np.log([each[name] for each in figures.values()]), 1)[0])
+
+
+def show(figures: dict[str, dict[str, Any]]) -> None:
+    """Print a table with a line for each circuit, and the growth."""
+    table = Table("circuit", *COLUMNS.values())
+    for name, each in figures.items():
+        cells = [each.get(column, "") for column in COLUMNS]
+        shown = [_text(cell) for cell in cells]
+        table.add_row(name + ("" if each["confirmed"] else " (not confirmed)"), *shown)
+    Console(width=180).print(table)
+    if len(figures) > 2:
+        for name in ("power flow [ms]", "interval [s]"):
+            print(f"{name.partition(' [')[0]}: grows with nodes to the power of {growth(figures, name):.2f}")
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, float):
+        return f"{cell:,.0f}" if cell >= 100 else f"{cell:.3g}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+@click.command()
+@click.argument("masters", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--lams", type=click.IntRange(1), help="At most so many load buses have a LAM.")
+@click.option("--repeat", default=3, show_default=True, type=click.IntRange(1), help="Of each interval.")
+@click.option("--controls", is_flag=True, help="Regulators and capacitors act on trial, as in a run.")
+@click.option("--dense", is_flag=True, help="Also find all rows at once: memory of a gigabyte and more.")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Also write the figures here.")
+@click.option("--alone", is_flag=True, hidden=True)
+def main(
+    masters: tuple[Path, ...],
+    lams: int | None,
+    repeat: int,
+    controls: bool,
+    dense: bool,
+    file: Path | None,
+    alone: bool,
+) -> None:
+    """Time circuits given by their master files."""
+    keep_freed_memory()
+    if alone:
+        print(json.dumps(measure(str(masters[0]), lams, repeat, controls_act=controls, dense=dense)))
+        return
+    options = [*(["--lams", str(lams)] if lams else []), "--repeat", str(repeat)]
+    options += [*(["--controls"] if controls else []), *(["--dense"] if dense else [])]
+    figures = {}
+    for master in masters:
+        command = [sys.executable, "-m", "benchmarks.networks", str(master), "--alone", *options]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            print(f"{master}: no figures")
+        else:
+            figures[f"{master.parent.name}/{master.stem}"] = dict(json.loads(done.stdout))
+    show(figures)
+    if file is not None:
+        file.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
