@@ -12,6 +12,10 @@ MOST_SCREENINGS = 12
 """Clearings over one linear model, each with more of its limits, until AC power flow judges the dispatch."""
 
 
+MOST_VALUES = 4_000_000
+"""Most numbers of all rows together, so that a model fits into a message."""
+
+
 class TickModels:
     """Linear models of an interval over M LAMs.
 
@@ -94,7 +98,11 @@ class TickModels:
         parts = []
         in_order = sorted(self.points.items(), key=lambda each: each[0] != start)
         for place, (where, point) in enumerate(in_order):
-            watched = None if point.derivatives.is_whole else self._watched[where]
+            watched = None
+            if not point.derivatives.is_whole:
+                most_rows = MOST_VALUES // (len(low) * len(in_order))
+                watched = self._watch.nearest(point.v_pu, point.current_a, self._watched[where], most_rows)
+                self._watched[where] = watched
             rows = network_rows(point, self._limits, low, high, watched)
             suffix = "" if where == start else f" after taps {place}"
             parts.append(replace(rows, name=tuple(f"{name}{suffix}" for name in rows.name)))

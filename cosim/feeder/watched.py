@@ -30,6 +30,9 @@ CORNER = 1.0 / np.cos(np.pi / 12.0) - 1.0
 """By this part of its rating a current may be above it within the polygon of its rows."""
 
 
+_STRAIGHT_ROWS = 3
+
+
 @dataclass(frozen=True)
 class Watched:
     """Limits that have rows.
@@ -105,6 +108,18 @@ class LimitWatch:
             _nearest(1.0 - loading, 1.0 - NEAR_LOADING, self._branches),
             turned,
         )
+
+    def nearest(self, v_pu: Floats, current_a: Complexes, watched: Watched, most_rows: int) -> Watched:
+        """What is watched, without the limits that a state has most room to where they have too many rows."""
+        rows = len(watched.nodes) + _STRAIGHT_ROWS * len(watched.branches)
+        if rows + _STRAIGHT_ROWS * len(watched.turned) <= most_rows:
+            return watched
+        room_pu, loading = self._room(v_pu, current_a)
+        half = most_rows // 2
+        nodes = watched.nodes[np.argsort(room_pu[watched.nodes], kind="stable")[:half]]
+        order = np.argsort(-loading[watched.branches], kind="stable")
+        branches = np.sort(watched.branches[order[: half // (2 * _STRAIGHT_ROWS)]])
+        return Watched(np.sort(nodes), branches, np.intersect1d(branches, watched.turned))
 
     def _room(self, v_pu: Floats, current_a: Complexes) -> tuple[Floats, Floats]:
         """How far voltages are from their limits ``(n,)`` [pu], and shares of ratings ``(b,)``."""

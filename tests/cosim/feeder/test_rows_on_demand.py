@@ -13,7 +13,7 @@ from cosim.feeder.powerflow import exact
 from cosim.feeder.settings import Event
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.voltvar import Droop, seen_by_lams, with_droop
-from cosim.feeder.watched import Watched
+from cosim.feeder.watched import LimitWatch, Watched
 from market.model.case import Grid, Network
 from market.model.curves import Curves
 from market.solver.wam import clear_wam
@@ -101,6 +101,23 @@ def test_watched_limits_have_the_rows_that_they_have_among_all(feeder, models):
     np.testing.assert_allclose(some.matrix, every.matrix[place], atol=1e-8 * np.abs(every.matrix).max())
     np.testing.assert_allclose(some.base, every.base[place], atol=1e-7)
     np.testing.assert_array_equal(some.upper, every.upper[place])
+
+
+def test_of_too_many_watched_limits_the_nearest_stay(feeder):
+    layout = feeder.layout
+    watch = LimitWatch(layout, Limits(0.95, 1.05, layout.rating_a))
+    net_kw = layout.spot_kw
+    state = feeder.solve(net_kw, net_kw * layout.tan_phi)
+    rated = np.flatnonzero(np.isfinite(layout.rating_a))
+    all_of_them = Watched(np.arange(len(layout.nodes)), rated, rated[:5])
+    seen = state.v_pu, state.current_a
+    assert watch.nearest(*seen, all_of_them, 2000) is all_of_them
+    few = watch.nearest(*seen, all_of_them, 60)
+    assert len(few.nodes) + 6 * len(few.branches) <= 60
+    room_pu = np.minimum(state.v_pu - 0.95, 1.05 - state.v_pu)
+    left = np.setdiff1d(all_of_them.nodes, few.nodes)
+    assert room_pu[few.nodes].max() <= room_pu[left].min()
+    assert layout.branches.index("line.l115.1") in few.branches
 
 
 def test_watched_limits_lead_to_the_clearing_of_all(feeder, monkeypatch):
