@@ -20,6 +20,7 @@ from cosim.control.memory import keep_freed_memory
 from cosim.importing.commands import import_group
 from cosim.security.commands import broker_group
 from cosim.study.commands import feeder
+from cosim.study.studies import STUDIES
 from cosim.world.names import ROLES, Role
 from devices.program.command import device
 from sharegrid import PACKAGES
@@ -240,6 +241,8 @@ def top(directory: Path | None, broker: str | None, run_id: str | None) -> None:
         asyncio.run(watch_run(at.broker, at.run))
 
 
+for study in STUDIES:
+    feeder.add_command(study)
 main.add_command(feeder)
 main.add_command(device)
 main.add_command(import_group)

@@ -27,6 +27,7 @@ from cosim.feeder.powerflow.fault import fault_current_a
 from cosim.feeder.powerflow.islands import closing, rewire
 from cosim.feeder.powerflow.lam_circuit import LamCircuit, attach_lams
 from cosim.feeder.powerflow.layout import layout_of
+from cosim.feeder.powerflow.losses import losses_by_element
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
 from cosim.feeder.powerflow.survey import bus_coordinates, spot_loads
@@ -126,6 +127,11 @@ class Feeder:
             coordinates=bus_coordinates(dss) if master else ieee123.coordinates(),
             exact_derivatives=self._is_exact,
         )
+
+    @translated(PowerFlowError, "power flow")
+    def losses(self) -> dict[str, complex]:
+        """Losses in the state last solved, ``{element: kW + j kvar}``."""
+        return losses_by_element(self._dss)
 
     @translated(PowerFlowError, "power flow")
     def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:

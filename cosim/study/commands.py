@@ -84,7 +84,7 @@ def check(master: Path | None, lams: Path | None, voltage_min: float, voltage_ma
     click.echo(figures(f"{master or 'IEEE 123-node test feeder'}, as described", found.facts))
     for sentence in found.suspicious:
         say(sentence, "yellow")
-    layout = _open(master, lams, opened).layout
+    layout = open_alone(master, lams, opened).layout
     for note in layout.notes:
         say(f"in the loop: {note}", "cyan")
     exact = layout.description["derivatives"] == "admittance"
@@ -117,8 +117,8 @@ def solve(
         return
     from cosim.feeder.judgement import check as judge
 
-    own = _open(master, lams)
-    layout, limits = own.layout, _limits(own, voltage_min, voltage_max)
+    own = open_alone(master, lams)
+    layout, limits = own.layout, limits_of(own, voltage_min, voltage_max)
     state = own.solve(layout.spot_kw * load, layout.spot_kw * layout.tan_phi * load)
     loading = limits.loading(state.current_a)
     most = loading.argmax()
@@ -163,7 +163,7 @@ def linear(master: Path | None, lams: Path | None, load: float, out: Path) -> No
     """Write the linear model at an AC solution: what each kW and kvar of each LAM changes."""
     from cosim.feeder.archive import save_linearisation
 
-    own = _open(master, lams)
+    own = open_alone(master, lams)
     layout = own.layout
     model = own.linearise(layout.spot_kw * load, layout.spot_kw * layout.tan_phi * load, whole=True)
     save_linearisation(model, layout, out)
@@ -195,6 +195,7 @@ def linear(master: Path | None, lams: Path | None, load: float, out: Path) -> No
 @min_option
 @max_option
 @click.option("--voltages", is_flag=True, help="Also write every voltage of every step.")
+@click.option("--picture", is_flag=True, help="Also draw voltages and loading over the time.")
 @click.option("--format", "kind", default="parquet", show_default=True, type=click.Choice(["parquet", "csv"]))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
 @click.option("--force", is_flag=True, help="Replace results that the folder holds.")
@@ -209,6 +210,7 @@ def run(
     voltage_min: float,
     voltage_max: float,
     voltages: bool,
+    picture: bool,
     kind: Kind,
     out: Path,
     force: bool,
@@ -228,7 +230,7 @@ def run(
             f"{out}: holds results already; choose another folder or replace them with --force"
         )
     minutes = int(step_min)
-    own = _open(master, lams)
+    own = open_alone(master, lams)
     factors = (
         household_factors(start, minutes, steps)
         if shape is None
@@ -239,13 +241,17 @@ def run(
         series = run_series(
             own,
             factors,
-            _limits(own, voltage_min, voltage_max),
+            limits_of(own, voltage_min, voltage_max),
             minutes / 60.0,
             controls_act=regulators == "free",
             keep_voltages=voltages,
             on_step=lambda: progress.advance(bar),
         )
     write_series(series, start, minutes, out, kind)
+    if picture:
+        from cosim.study.pictures import series_pictures
+
+        series_pictures(out, own.layout.name, series, minutes / 60.0)
     click.echo(
         figures(f"{own.layout.name}, {len(factors):,} steps of {minutes} min", summary_lines(series.summary))
     )
@@ -286,13 +292,15 @@ def audit(directory: Path, tolerance: float) -> None:
         raise SystemExit(1)
 
 
-def _open(master: Path | None, lams: Path | None, opened: OpenCircuit | None = None) -> Feeder:
+def open_alone(master: Path | None, lams: Path | None, opened: OpenCircuit | None = None) -> Feeder:
+    """The feeder of a master file, or the one that comes along, with its LAMs."""
     from cosim.feeder_setup.lam_table import open_feeder
 
     return open_feeder(str(master or ""), str(lams or ""), opened)
 
 
-def _limits(own: Feeder, voltage_min: float, voltage_max: float) -> Limits:
+def limits_of(own: Feeder, voltage_min: float, voltage_max: float) -> Limits:
+    """Voltage limits as given, and the feeder's own ratings."""
     from cosim.feeder.linear import Limits
 
     return Limits(voltage_min, voltage_max, own.layout.rating_a)
