@@ -80,7 +80,7 @@ def households(rng: np.random.Generator, spot_kw: Floats, members: int) -> Case:
     lams = len(spot_kw)
     lam_of = np.arange(lams * members) // members
     # Together a little less than the loads of the circuit, which its limits are known to bear.
-    load_kw = np.maximum(spot_kw, 0.1)[lam_of] / members * rng.uniform(0.2, 1.0, lam_of.size)
+    load_kw = np.maximum(spot_kw, 0.1)[lam_of] / members * rng.uniform(0.8, 1.1, lam_of.size)
     parts = []
     for share, low, high, price, rise in (
         (0.33, 0.0, 2.0, (0.0, 0.0), 1e-3),  # PV

