@@ -189,3 +189,27 @@ def test_missing_readings_and_strangers_are_left_alone():
     stranger = Reading(prosumer="q", quality="good", p_kw=99.0)
     assert judge.measure(silent, 0) == (silent, ())
     assert judge.meter(stranger, 0) == (stranger, ())
+
+
+def drawing(power_kw):
+    return (DeviceState(device="ev", p_kw=power_kw, min_kw=-7.4, max_kw=0.0),)
+
+
+def test_a_charger_that_begins_within_an_interval_makes_no_meter_doubtful():
+    meter = Meter()
+    meter.measure(devices=drawing(0.0))
+    # It draws 7 kW for half of the interval, and nothing at both ends.
+    reading, failed = meter.meter(4.5, end_kw=1.0)
+    assert (reading.quality, failed) == ("good", ())
+    # Without it, such a mean is beyond what was read at both ends.
+    sound = Meter()
+    assert interval(sound, 4.5, end_kw=1.0)[1] == ("energy",)
+
+
+def test_a_charger_that_draws_more_than_its_limit_does_not_follow():
+    for power_kw, expected in ((-3.0, ()), (0.0, ()), (-7.0, ("follow",))):
+        meter = Meter()
+        meter.measure(devices=drawing(0.0))
+        meter.judge.note_set_points("p", [DeviceSetPoint(device="ev", power_kw=-3.0)], 0)
+        meter.meter(1.0)
+        assert meter.measure(devices=drawing(power_kw), p_kw=1.0 - power_kw)[1] == expected
