@@ -88,6 +88,9 @@ def test_composed_containers_are_confined(service: str) -> None:
     assert described["mem_limit"]
     assert described["pids_limit"]
     assert ("healthcheck" in described) == (service != "files")
+    is_restarted = described.get("restart", "no") != "no"
+    # A run whose control is gone is taken up by hand.
+    assert is_restarted == (service not in ("files", "control"))
     keys = [volume for volume in described["volumes"] if "SECURITY" in volume]
     assert all(volume.endswith(":ro") for volume in keys) == (service != "files")
 

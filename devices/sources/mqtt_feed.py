@@ -17,8 +17,8 @@ from devices.errors import DeviceError, DeviceUnreachable
 from devices.sources.feed import Document
 
 _MOST_BYTES = 262_144
-# Whose certificate is shown to a broker that wants one.
-_IDENTITY = "gateway"
+IDENTITY = "gateway-0"
+"""Party whose certificate is shown to a broker that wants one: the gateway of a run."""
 
 
 class MqttFeed:
@@ -98,7 +98,7 @@ class MqttFeed:
         connection = connect(
             self.link.url,
             "sources",
-            identity=_IDENTITY,
+            identity=IDENTITY,
             first_patience_s=self._timeout_s,
             patience_s=self._timeout_s,
         )

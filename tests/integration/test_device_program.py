@@ -22,6 +22,7 @@ from broker.security.files import Group, Plan, write_files
 from broker.security.grants import grants
 from broker.server.choose import open_broker
 from broker.server.mosquitto import Secured
+from cosim.world.names import GATEWAY
 from devices.client.connection import Connection
 from devices.endpoint import Link, LiveProsumer, parse_endpoint, tcp
 from devices.errors import IllegalAddress, IllegalFunction
@@ -112,7 +113,7 @@ async def test_a_device_on_mqtt_alone_is_read_and_commanded_by_the_gateway():
 
 
 async def test_a_device_and_its_gateway_speak_over_an_encrypted_broker_that_knows_both(tmp_path):
-    granted = grants(Bounds(services={"gateway": frozenset({"gateway"})}), devices=["b1"])
+    granted = grants(Bounds(services={"gateway": frozenset({GATEWAY})}), devices=["b1"])
     parties = {party: Group([party]) for party in granted}
     write_files(tmp_path / "s", Plan(granted, parties, ["127.0.0.1"], port=0))
     clients = tmp_path / "s" / "clients"
@@ -128,7 +129,7 @@ async def test_a_device_and_its_gateway_speak_over_an_encrypted_broker_that_know
             home = LiveProsumer(
                 id="home",
                 meter=parse_endpoint("tcp://127.0.0.1:1/1", "sdm630"),
-                battery=parse_endpoint(url("gateway", "/b1"), "sharegrid-battery"),
+                battery=parse_endpoint(url(GATEWAY, "/b1"), "sharegrid-battery"),
             )
             gateway = Gateway([home], timeout_s=2.0)
             try:
