@@ -17,7 +17,8 @@ from cosim.control.pacing import Pacing, Schedule
 from cosim.control.recovery import Recovery
 from cosim.device_services import device_services, emulator_services
 from cosim.feeder.service import FeederService
-from cosim.population.portfolios import ProfileCache, TelemetryPortfolio, VirtualPortfolio
+from cosim.population.portfolios import ProfileCache, VirtualPortfolio
+from cosim.population.telemetry_portfolio import TelemetryPortfolio
 from cosim.recording.recorder import Recorder
 from cosim.results import RunWriter
 from cosim.results.ledger import Ledger

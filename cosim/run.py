@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 import click
-import msgspec
 from rich.console import Console
 
 from broker.server.choose import open_broker
@@ -23,33 +22,25 @@ from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.emergency import RECORD, kept_stop, noted_address
-from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import open_feeder
-from cosim.feeder_setup.schedule import after_the_end
 from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.processes import role_processes
 from cosim.progress import progress_bar
-from cosim.recording.feeder_map import feeder_map
-from cosim.recording.run_counts import RunCounts
 from cosim.recording.summary import record_of, summarise
 from cosim.report import write_report
-from cosim.results.comparison import fault_cost
-from cosim.results.directory import BROKER_LOG, LEDGER, QUARANTINE
-from cosim.results.entries import account_names
-from cosim.results.ledger import Ledger
+from cosim.results.directory import BROKER_LOG, QUARANTINE
 from cosim.results.reader import Run, load
 from cosim.results.summary_table import summary_table
-from cosim.results.writer import RunWriter
+from cosim.run_results import open_results, with_fault_cost
 from cosim.run_setup import RunSetup
 from cosim.safety import ends_on_signal, hardware_lines, on_signals, stops_on_key
-from cosim.scenario import Scenario, resolved_toml
-from cosim.scenario.secrets import without_passwords
+from cosim.scenario import Scenario
 from cosim.security.opening import open_run_broker, warn_of
 from cosim.terminal import TerminalStream
 from cosim.world.build import build_world
-from cosim.world.names import FEEDER, Role
+from cosim.world.names import Role
 from cosim.world.world import World
 from sharegrid.errors import SharegridError
 
@@ -132,7 +123,7 @@ async def _run(options: RunOptions) -> int:
             # event loop for longer than anything else does.
             gc.freeze()
         world = setup.world
-        writer, ledger = await _open_results(plan, setup, stack)
+        writer, ledger = await open_results(plan, setup, stack)
         stack.enter_context(noted_address(plan.out, plan.run_id, setup.url))
         for line in await hardware_lines(setup):
             click.echo(line, err=True)
@@ -164,7 +155,7 @@ async def _run(options: RunOptions) -> int:
         # Whatever ended the run: what is complete is written down and said.
         record = record_of(
             world,
-            _with_fault_cost(recorder.counts, plan, world, writer, ledger),
+            with_fault_cost(recorder.counts, plan, world, writer, ledger),
             ledger,
             run_id=plan.run_id,
             broker=broker.name,
@@ -208,57 +199,6 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
     )
     await stack.enter_async_context(observed(setup.metrics, options.metrics))
     return setup, broker
-
-
-async def _open_results(plan: RunPlan, setup: RunSetup, stack: AsyncExitStack) -> tuple[RunWriter, Ledger]:
-    """Tables and ledger of a new run, or of the one that is taken up again."""
-    path, world = plan.out / LEDGER, setup.world
-    if plan.options.resume is None:
-        writer = stack.enter_context(RunWriter(plan.out, force=plan.options.force))
-        await _write_beginning(plan, setup, writer)
-        accounts = account_names(world.roster.prosumers, world.roster.lams)
-        return writer, stack.enter_context(Ledger.create(path, accounts, plan.run_id, world.digest))
-    with Ledger.open(path) as kept:
-        if kept.world != world.digest:
-            raise RunError(
-                f"--resume {plan.out}: the files that its scenario names, or sharegrid itself, changed since"
-            )
-        ticks = kept.ticks()
-    writer = stack.enter_context(RunWriter.resume(plan.out, ticks))
-    writer.event({"tick": len(ticks), "kind": "resumed", "detail": f"{len(ticks)} intervals were settled"})
-    if (plan.out / RECORD).exists():
-        click.echo("the emergency stop of this run is still in force", err=True)
-    return writer, stack.enter_context(Ledger.open(path, read_only=False))
-
-
-async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) -> None:
-    """Write down what is known before the first interval, and say what is odd about the feeder."""
-    owner, world = setup.owner, setup.world
-    assert owner is not None
-    if writer.kept is not None:
-        click.echo(f"the scenario that you changed stays as {writer.kept}", err=True)
-    writer.scenario(resolved_toml(without_passwords(plan.scenario)))
-    writer.feeder_map(feeder_map(world))
-    spot_kw = owner.layout.spot_kw
-    state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
-    late = after_the_end(world.scenario.events, world.timeline)
-    for note in [*owner.layout.notes, *beyond_at_start(state, world.limits), *late]:
-        click.echo(f"feeder: {note}", err=True)
-        writer.event({"tick": 0, "kind": "feeder", "source": FEEDER, "detail": note})
-
-
-def _with_fault_cost(
-    counts: RunCounts, plan: RunPlan, world: World, writer: RunWriter, ledger: Ledger
-) -> RunCounts:
-    """Counts of a run with what its faults cost, where a whole run without them is there to compare."""
-    if plan.fault_free is None or counts.faults is None:
-        return counts
-    table = writer.table("intervals")
-    if len(table) != len(plan.fault_free.intervals):
-        return counts
-    affected = {fault.prosumer for fault in world.faults}
-    cost = fault_cost(table, ledger, plan.fault_free, affected)
-    return replace(counts, faults=msgspec.structs.replace(counts.faults, cost=cost))
 
 
 def _check_hardware(world: World, pacing: Pacing) -> None:

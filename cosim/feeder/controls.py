@@ -232,3 +232,10 @@ def _moves(at_s: float, before: Positions, after: Positions) -> list[Action]:
         if steps:
             found.append(Action(at_s, "capacitor", name, steps))
     return found
+
+
+def hunting_flags(run: ControlRun) -> list[str]:
+    """A flag that names the controls that hunt, where some do."""
+    if not run.hunting:
+        return []
+    return [f"controls hunt ({', '.join(run.hunting)}); all are held from then on in the interval"]

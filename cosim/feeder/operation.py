@@ -6,42 +6,23 @@ model, and all of them bound the next clearing, so that market and controls cann
 Everything here runs in the feeder's own thread; `cosim.feeder.service` speaks for it on the bus.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from cosim.feeder import voltvar
 from cosim.feeder.circuit import AcState, FeederError, Floats, PowerFlowError
-from cosim.feeder.controls import ControlRun, Positions
+from cosim.feeder.controls import ControlRun, Positions, hunting_flags
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.judgement import Judgement, check
 from cosim.feeder.linear import Linearisation
+from cosim.feeder.memory import Memory
 from cosim.feeder.network_rows import NetworkRows
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.tick_models import TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.violation_hours import violation_hours
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What an operation remembers from one interval to the next.
-
-    Attributes
-    ----------
-    opened
-        Last tick whose events have happened; -1 for none.
-    where
-        Where controls stand; ``None`` for where they stood at the start.
-    at_rest
-        Whether they have come to rest once.
-    """
-
-    opened: int = -1
-    where: Positions | None = None
-    at_rest: bool = False
-
 
 _OVER_LAMS = ("net_kw", "load_kvar", "inverter_kvar", "low_kw", "high_kw")
 
@@ -143,7 +124,7 @@ class Operation:
         confirmed, flags = judged[start].confirmed, []
         if confirmed and self.rules.controls_act:
             run = now.act(lambda: self._solve(now, proposal), self.rules.interval_s)
-            flags = _hunting(run)
+            flags = hunting_flags(run)
             there = now.positions()
             if there != start:
                 point = models.points.get(there)
@@ -200,7 +181,7 @@ class Operation:
             run=run,
             net_kvar=run.last.net_kvar,
             violations=tuple(map(str, judged.violations)),
-            flags=tuple(_hunting(run)),
+            flags=tuple(hunting_flags(run)),
             violation_hours=violation_hours(run, self.rules.limits, now.layout.branch_base_kv),
             record=now.record((net_kw, run.last.net_kvar), cleared or (net_kw, net_kvar)),
         )
@@ -306,12 +287,6 @@ class Operation:
         if not self.rules.network:
             rows = _none(rows)
         return Model(balance, offset_kw, rows, limit_kvar, proposal.inverter_kvar)
-
-
-def _hunting(run: ControlRun) -> list[str]:
-    if not run.hunting:
-        return []
-    return [f"controls hunt ({', '.join(run.hunting)}); all are held from then on in the interval"]
 
 
 def _none(rows: NetworkRows) -> NetworkRows:

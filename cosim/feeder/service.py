@@ -31,7 +31,8 @@ from broker.snapshot import Values, array_of, typed
 from cosim.feeder.circuit import FeederError, PowerFlowError
 from cosim.feeder.controls import Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
-from cosim.feeder.operation import Memory, Operation
+from cosim.feeder.memory import Memory
+from cosim.feeder.operation import Operation
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder.wire import model_message, physics_fields
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from broker.messages import DeviceState, Telemetry
-from cosim.population.portfolios import ProfileCache, TelemetryPortfolio
+from cosim.population.portfolios import ProfileCache
 from cosim.population.resources import Kind
+from cosim.population.telemetry_portfolio import TelemetryPortfolio
 
 CHARGER = DeviceState(device="ev", p_kw=0.0, min_kw=-7.4, max_kw=-1.4, needs_kwh=14.8, left_s=14_400.0)
 

@@ -1,0 +1,158 @@
+"""Live prosumers as the market services see them: what telemetry says, and set-points for devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from broker.messages import DeviceSetPoint, DeviceState, Telemetry
+from broker.snapshot import Values, array_of
+from cosim.population.consumers import KINDS, consumer_offers
+from cosim.population.portfolios import CURTAILED_KW, Offers, ProfileCache, offers_of
+from cosim.population.prices import prices_at
+from cosim.population.resources import Kind, inventory_of
+from cosim.scenario.arrays import Floats, Indices
+from market.model.case import Resources
+from market.participants.prosumers.portfolio import Position
+
+
+class TelemetryPortfolio:
+    """Live prosumers (see `market.participants.prosumers.portfolio.LivePortfolio`).
+
+    A device that does not answer or does not follow is not offered: its PV counts as inflexible generation at
+    the forecast, its battery as idle. Reactive power is that of the load by its power factor or, with
+    ``metered_reactive``, as the meter shows it, which holds what inverters give too. ``worth`` names the
+    chargers and loads of prosumers, and what a kWh is worth to each (`cosim.population.consumers`).
+    """
+
+    def __init__(
+        self,
+        cache: ProfileCache,
+        members: Indices,
+        tan_phi: Floats,
+        *,
+        metered_reactive: bool = False,
+        worth: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        self.cache = cache
+        self.members = members
+        self.names = [cache.profiles.population.id[member] for member in members]
+        self.tan_phi = tan_phi[members]
+        self.metered_reactive = metered_reactive
+        self.worth = [(worth or {}).get(name, {}) for name in self.names]
+        self.inventory = inventory_of(cache.profiles.population)
+        self.soc = cache.profiles.population.soc_start.copy()
+
+    def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:
+        """Expected position: load and sun by forecast, what devices can do by telemetry."""
+        forecast = self.cache.forecast(tick)
+        states = [_by_device(telemetry.get(name)) for name in self.names]
+        for member, devices in zip(self.members, states, strict=True):
+            battery = devices.get("battery")
+            if battery is not None and battery.soc is not None:
+                self.soc[member] = battery.soc
+        offers = offers_of(self.cache.profiles, self.inventory, self.members, tick, self.soc, forecast)
+        low, high = offers.resources.min_kw.copy(), offers.resources.max_kw.copy()
+        demand_kw = forecast.load_kw[self.members].copy()
+        for r, (kind, owner) in enumerate(zip(offers.kind, offers.owner, strict=True)):
+            device = states[owner].get("pv" if kind == Kind.PV else "battery")
+            if kind == Kind.PV and device is None:
+                demand_kw[owner] -= high[r]
+            low[r], high[r] = _range(Kind(kind), device, low[r], high[r])
+        resources = Resources(
+            offers.owner, low, high, offers.resources.cost_linear, offers.resources.cost_quadratic
+        )
+        self.offers = Offers(offers.kind, offers.owner, resources)
+        self.expected_pv_kw = self.offers.total(high, self.members.size, Kind.PV)
+        if any(self.worth):
+            demand_kw += self._add_consumers(tick, telemetry)
+        reactive_kvar = self.tan_phi * forecast.load_kw[self.members]
+        if self.metered_reactive:
+            for place, name in enumerate(self.names):
+                seen = telemetry.get(name)
+                if seen is not None and seen.quality == "good" and seen.q_kvar is not None:
+                    reactive_kvar[place] = seen.q_kvar
+        return Position(demand_kw, reactive_kvar, self.offers.resources, self.cache.notes(tick))
+
+    def _add_consumers(self, tick: int, telemetry: dict[str, Telemetry]) -> Floats:
+        """Offer chargers and loads too; returns what draws without being told, ``(n,)`` [kW]."""
+        profiles, offers = self.cache.profiles, self.offers
+        prices = prices_at(profiles.scenario.market, profiles.timeline, tick)
+        states: list[dict[str, DeviceState]] = [
+            {state.device: state for state in telemetry[name].devices} if name in telemetry else {}
+            for name in self.names
+        ]
+        more = consumer_offers(states, self.worth, prices.retail_price, prices.feed_in_price)
+        owner = np.concatenate([offers.owner, np.array(more.owner, dtype=np.intp)])
+        order = np.argsort(owner, kind="stable")
+        old = offers.resources
+        columns = [
+            np.concatenate([column, new])[order]
+            for column, new in (
+                (old.min_kw, more.min_kw),
+                (old.max_kw, more.max_kw),
+                (old.cost_linear, more.worth),
+                (old.cost_quadratic, [0.0] * len(more.owner)),
+            )
+        ]
+        kind = np.concatenate([offers.kind, np.array(more.kind, dtype=np.int8)])[order]
+        self.offers = Offers(kind, owner[order], Resources(owner[order], *columns))
+        return more.demand_kw
+
+    def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:
+        """Limit of PV, lifted where nothing is curtailed, power of batteries, limits of chargers and loads.
+
+        Chargers and loads that are not offered get control back.
+        """
+        people, size = self.cache.profiles.population, self.members.size
+        pv_kw = self.offers.total(output_kw, size, Kind.PV)
+        battery_kw = self.offers.total(output_kw, size, Kind.CHARGE, Kind.DISCHARGE)
+        commands: list[list[DeviceSetPoint]] = []
+        for place, member in enumerate(self.members):
+            devices = []
+            if people.pv_kwp[member] > 0.0:
+                curtailed = pv_kw[place] < self.expected_pv_kw[place] - CURTAILED_KW
+                limit_kw = float(pv_kw[place]) if curtailed else None
+                devices.append(DeviceSetPoint(device="pv", power_kw=limit_kw))
+            if people.battery_kwh[member] > 0.0:
+                devices.append(DeviceSetPoint(device="battery", power_kw=float(battery_kw[place])))
+            devices += [self._limit(place, name, output_kw) for name in self.worth[place]]
+            commands.append(devices)
+        return commands
+
+    def _limit(self, place: int, name: str, output_kw: Floats) -> DeviceSetPoint:
+        offers = self.offers
+        mine = (offers.owner == place) & (offers.kind == KINDS[name])
+        power_kw = min(float(output_kw[mine].sum()), 0.0) if mine.any() else None
+        return DeviceSetPoint(device="ev" if name == "ev" else "load", power_kw=power_kw)
+
+    def snapshot(self) -> Values:
+        """States of charge as last read."""
+        return {"soc": self.soc}
+
+    def restore(self, values: Values) -> None:
+        """Take states of charge for those last read."""
+        self.soc = array_of(values, "soc", self.soc)
+
+
+def _by_device(telemetry: Telemetry | None) -> dict[str, DeviceState]:
+    """States of the devices that can be counted on, by kind."""
+    if telemetry is None:
+        return {}
+    return {
+        state.device: state
+        for state in telemetry.devices
+        if state.quality in ("good", "held") and state.obeys
+    }
+
+
+def _range(kind: Kind, device: DeviceState | None, low_kw: float, high_kw: float) -> tuple[float, float]:
+    """Limits of a resource that its device can keep; none where it does not answer."""
+    if device is None:
+        return 0.0, 0.0
+    if kind == Kind.CHARGE and device.min_kw is not None:
+        return max(low_kw, min(device.min_kw, 0.0)), high_kw
+    if kind == Kind.DISCHARGE and device.max_kw is not None:
+        return low_kw, min(high_kw, max(device.max_kw, 0.0))
+    return low_kw, high_kw

@@ -1,0 +1,77 @@
+"""The run directory of a run that begins or goes on: opened, its beginning written, its faults counted."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import click
+import msgspec
+
+from cosim.emergency import RECORD
+from cosim.feeder.limits import beyond_at_start
+from cosim.feeder_setup.schedule import after_the_end
+from cosim.options import RunError, RunPlan
+from cosim.recording.feeder_map import feeder_map
+from cosim.recording.run_counts import RunCounts
+from cosim.results.comparison import fault_cost
+from cosim.results.directory import LEDGER
+from cosim.results.entries import account_names
+from cosim.results.ledger import Ledger
+from cosim.results.writer import RunWriter
+from cosim.run_setup import RunSetup
+from cosim.scenario import resolved_toml
+from cosim.scenario.secrets import without_passwords
+from cosim.world.names import FEEDER
+from cosim.world.world import World
+
+
+async def open_results(plan: RunPlan, setup: RunSetup, stack: AsyncExitStack) -> tuple[RunWriter, Ledger]:
+    """Tables and ledger of a new run, or of the one that is taken up again."""
+    path, world = plan.out / LEDGER, setup.world
+    if plan.options.resume is None:
+        writer = stack.enter_context(RunWriter(plan.out, force=plan.options.force))
+        await _write_beginning(plan, setup, writer)
+        accounts = account_names(world.roster.prosumers, world.roster.lams)
+        return writer, stack.enter_context(Ledger.create(path, accounts, plan.run_id, world.digest))
+    with Ledger.open(path) as kept:
+        if kept.world != world.digest:
+            raise RunError(
+                f"--resume {plan.out}: the files that its scenario names, or sharegrid itself, changed since"
+            )
+        ticks = kept.ticks()
+    writer = stack.enter_context(RunWriter.resume(plan.out, ticks))
+    writer.event({"tick": len(ticks), "kind": "resumed", "detail": f"{len(ticks)} intervals were settled"})
+    if (plan.out / RECORD).exists():
+        click.echo("the emergency stop of this run is still in force", err=True)
+    return writer, stack.enter_context(Ledger.open(path, read_only=False))
+
+
+async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) -> None:
+    """Write down what is known before the first interval, and say what is odd about the feeder."""
+    owner, world = setup.owner, setup.world
+    assert owner is not None
+    if writer.kept is not None:
+        click.echo(f"the scenario that you changed stays as {writer.kept}", err=True)
+    writer.scenario(resolved_toml(without_passwords(plan.scenario)))
+    writer.feeder_map(feeder_map(world))
+    spot_kw = owner.layout.spot_kw
+    state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
+    late = after_the_end(world.scenario.events, world.timeline)
+    for note in [*owner.layout.notes, *beyond_at_start(state, world.limits), *late]:
+        click.echo(f"feeder: {note}", err=True)
+        writer.event({"tick": 0, "kind": "feeder", "source": FEEDER, "detail": note})
+
+
+def with_fault_cost(
+    counts: RunCounts, plan: RunPlan, world: World, writer: RunWriter, ledger: Ledger
+) -> RunCounts:
+    """Counts of a run with what its faults cost, where a whole run without them is there to compare."""
+    if plan.fault_free is None or counts.faults is None:
+        return counts
+    table = writer.table("intervals")
+    if len(table) != len(plan.fault_free.intervals):
+        return counts
+    affected = {fault.prosumer for fault in world.faults}
+    cost = fault_cost(table, ledger, plan.fault_free, affected)
+    return replace(counts, faults=msgspec.structs.replace(counts.faults, cost=cost))
