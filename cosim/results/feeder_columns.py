@@ -6,7 +6,12 @@ from cosim.results.column import TICK, Column
 
 NODES = (
     TICK,
-    Column("node", "text", "", "bus and phase, like 47.1"),
+    Column(
+        "node",
+        "text",
+        "",
+        "bus and phase, like 47.1, to ground; 83.1-4 to the neutral 4, 76.1-2 between phases",
+    ),
     Column("v_pu", "number", "pu", "voltage of the AC solution of what was metered"),
 )
 

@@ -337,6 +337,20 @@ def test_at_its_own_loads_a_feeder_is_as_opendss_solves_it(circuit, text, load_k
     assert feeder.layout.description["derivatives"] == "admittance"
 
 
+def test_shapes_of_a_file_are_neutral_and_said_by_name(circuit):
+    feeder = Feeder(
+        circuit(
+            "new loadshape.s npts=2 interval=1 mult=(0.5 0.5)\n"
+            "new loadshape.u npts=2 interval=1 mult=(0.9 0.9)\n"
+            "load.la.daily=s\nvsource.source.daily=u\nset mode=daily number=2\nsolve"
+        )
+    )
+    assert feeder.layout.spot_kw.tolist() == [900.0]
+    assert volts(at_own_loads(feeder))["src.1"] == pytest.approx(1.018, abs=2e-3)
+    assert "1 load (la): load shapes are not followed; prosumers' profiles are" in feeder.layout.notes
+    assert "1 vsource (source): its shape is not followed; its voltage stays" in feeder.layout.notes
+
+
 @pytest.mark.parametrize(
     "opened",
     [

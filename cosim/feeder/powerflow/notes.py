@@ -47,10 +47,17 @@ def notes_on(dss: OpenDss, generation: Sequence[HeldGeneration]) -> tuple[str, .
             notes.append(f"{listed(kind, names)}: it does not act")
         else:
             notes.append(f"{listed(kind, names)}: it stays as it is, with a will of its own")
-    shaped = [load["Name"].lower() for load in objects(dss, "load") if any(key in load for key in _SHAPES)]
+    shaped = _shaped(dss, "load")
     if shaped:
         notes.append(f"{listed('load', shaped)}: load shapes are not followed; prosumers' profiles are")
+    shaped = _shaped(dss, "vsource")
+    if shaped:
+        notes.append(f"{listed('vsource', shaped)}: its shape is not followed; its voltage stays")
     return tuple(notes)
+
+
+def _shaped(dss: OpenDss, kind: str) -> list[str]:
+    return [each["Name"].lower() for each in objects(dss, kind) if any(key in each for key in _SHAPES)]
 
 
 def listed(kind: str, names: Iterable[str], *, whole: bool = False) -> str:
