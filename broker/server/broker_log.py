@@ -19,13 +19,15 @@ class BrokerLog:
     Parameters
     ----------
     file
-        The lines are added to it, until it is full; its owner alone can read it.
+        The lines are added to it, until it is full; its owner alone can read it. Where it is not there, as
+        before a run's directory is made, all lines so far are written once it can be.
     """
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._rest = b""
         self._bytes = 0
+        self._lines: list[bytes] = []
 
     def __call__(self, chunk: bytes) -> None:
         """Take a piece of the log."""
@@ -43,9 +45,13 @@ class BrokerLog:
         if self._file is None or self._bytes > _MOST_BYTES:
             return
         self._bytes += len(line) + 1
+        self._lines.append(line)
+        if not self._file.parent.is_dir():
+            return
         try:
+            lines = [line] if self._file.exists() else self._lines
             self._file.touch(mode=0o600)
             with self._file.open("ab") as out:
-                out.write(line + b"\n")
+                out.write(b"\n".join(lines) + b"\n")
         except OSError as error:
             log.warning("%s cannot be written: %s", self._file, error)
