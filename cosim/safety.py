@@ -138,7 +138,7 @@ def on_signals(
         loop.add_signal_handler(signal.SIGHUP, hang_up)
         numbers.append(signal.SIGHUP)
     for number in numbers:
-        # The loop is told by the system itself; this comes beside it, between two steps of whatever computes.
+        # The system itself wakes the loop; this comes beside it, between two steps of whatever computes.
         signal.signal(number, lambda number, _: at_once(number))
     watch = loop.create_task(watch_terminal(hang_up if ends_on_hangup else lambda: None))
     try:

@@ -102,11 +102,11 @@ async def ask_devices(placement: DevicePlacement, timeout_s: float) -> list[tupl
         await links.open()
         for whose, port in ports:
             try:
-                told = await port.state()
+                known = await port.state()
             except DeviceError as error:
                 answers.append((whose, f"{_SILENT}: {error}"))
             else:
-                read = [f"{quantity} = {value:g}" for quantity, value in told.items() if value is not None]
+                read = [f"{quantity} = {value:g}" for quantity, value in known.items() if value is not None]
                 answers.append((whose, f"{port.endpoint}: {', '.join(read) or 'nothing now'}"))
     finally:
         await links.close()

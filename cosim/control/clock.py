@@ -233,8 +233,8 @@ class Clock:
         by_what: dict[str, list[str]] = {}
         for name, what in sorted(self._presence.lost.items()):
             by_what.setdefault(what, []).append(name)
-        told = [f"{', '.join(names)} {what}" for what, names in by_what.items()]
-        return [*told, *(["the broker was away"] if self._was_away else [])]
+        lines = [f"{', '.join(names)} {what}" for what, names in by_what.items()]
+        return [*lines, *(["the broker was away"] if self._was_away else [])]
 
     async def _begin_anew(self, why: str) -> int:
         """Let everybody go on from the end of the last settled interval; the tick that begins then.

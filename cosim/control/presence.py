@@ -69,7 +69,7 @@ class Presence:
         node.on(node.topics.alive("+"), self._take_sign)
 
     def forgive(self) -> None:
-        """Forget what happened to those who are there: they have been told what they missed."""
+        """Forget what happened to those who are there: they have got what they missed."""
         self.lost = {name: what for name, what in self.lost.items() if name not in self.online}
 
     def came_back(self) -> list[str]:

@@ -125,7 +125,7 @@ class FeederLayout:
         Names of its capacitors, of its generators, PV systems and storage with their class, and of its
         switches.
     three_phase, neutrals
-        Buses whose unbalance, and nodes of neutral conductors whose voltage to earth, can be told.
+        Buses whose unbalance, and nodes of neutral conductors whose voltage to earth, can be known.
     across_kv
         Base voltages between the ends of what ``nodes`` names ``(n,)`` [kV].
     """

@@ -18,7 +18,7 @@ KINDS = {"ev": Kind.EV, "load": Kind.LOAD}
 
 
 class ConsumerOffers(NamedTuple):
-    """Resources of ``r`` chargers and loads, columns ``(r,)``, and what draws without being told.
+    """Resources of ``r`` chargers and loads, columns ``(r,)``, and what draws without a command.
 
     ``owner`` counts the prosumers of the host; ``demand_kw`` is theirs, ``(n,)`` [kW].
     """
@@ -68,7 +68,7 @@ def consumer_offers(
 
 
 def is_offered(state: DeviceState) -> bool:
-    """Whether a device can be counted on to do what it is told."""
+    """Whether a device can be counted on to obey its commands."""
     return state.obeys and state.quality in ("good", "held") and state.min_kw is not None
 
 

@@ -76,7 +76,7 @@ class TelemetryPortfolio:
         return Position(demand_kw, reactive_kvar, self.offers.resources, self.cache.notes(tick))
 
     def _add_consumers(self, tick: int, telemetry: dict[str, Telemetry]) -> Floats:
-        """Offer chargers and loads too; returns what draws without being told, ``(n,)`` [kW]."""
+        """Offer chargers and loads too; returns what draws without a command, ``(n,)`` [kW]."""
         profiles, offers = self.cache.profiles, self.offers
         prices = prices_at(profiles.scenario.market, profiles.timeline, tick)
         states: list[dict[str, DeviceState]] = [

@@ -67,7 +67,7 @@ class IntervalCollector:
     others
         Services whose reports of the interval's end are recorded.
     truths
-        Whether what really flowed is told, as where faults are planned.
+        Whether what really flowed is published, as where faults are planned.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ from cosim.world.names import FEEDER
 from cosim.world.world import World
 
 MOST_REJECTED = 10_000
-"""Refused messages that the events tell one by one; of more only the number is told."""
+"""Refused messages that stand among the events one by one; of more only the number does."""
 
 
 class Recorder:

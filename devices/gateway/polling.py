@@ -158,7 +158,7 @@ class Memory(Generic[V]):
     def remember(self, values: V | None, age_s: float = 0.0) -> tuple[Quality, V | None]:
         """Take a poll's result in, ``None`` for a failure; returns what counts now.
 
-        ``age_s`` is how long ago the device told it [s].
+        ``age_s`` is how old it is by the device [s].
         """
         if values is not None:
             self._values, self._failed, self.read_at = values, 0, time.time() - age_s

@@ -38,7 +38,7 @@ class SafeValue:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is something to write, or to look at: emulated devices do what they were told."""
+        """Whether there is something to write, or to look at: emulated devices obey."""
         limits = self._inverter.limits
         watches = limits.real and limits.armed
         return not self.stands or (watches and time.monotonic() >= self._seen_s + _LOOK_AGAIN_S)

@@ -106,8 +106,8 @@ class Plan:
             value = decode_bytes(point, replies[field.request][field.begin : field.end], power)  # type: ignore[arg-type]
             values[field.name] = None if isinstance(value, str) else value
         for name, parts in self.sums:
-            told = [value for part in parts if (value := values.get(part)) is not None]
-            values[name] = sum(told) if told else None
+            known = [value for part in parts if (value := values.get(part)) is not None]
+            values[name] = sum(known) if known else None
         return values
 
     def words(self, replies: Sequence[bytes]) -> dict[str, bytes]:
