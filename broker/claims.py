@@ -63,7 +63,7 @@ async def claimed(url: str, run: str, name: str, *, identity: str = "") -> Async
     run
         Run that holds it.
     name
-        What is claimed: one level of a topic.
+        What is claimed, as levels of a topic.
     identity
         Party whose certificate is shown to a broker that wants one.
 

@@ -274,6 +274,27 @@ def check_scenario(scenario: Path | None, devices: bool, timeout: float) -> None
     sys.exit(check_command(scenario, timeout_s=timeout if devices else None))
 
 
+@main.group()
+def ledger() -> None:
+    """What was paid in a run."""
+
+
+@ledger.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def check(directory: Path) -> None:
+    """Check the ledger of the run in DIRECTORY: sums, chain of hashes, and payments against its tables.
+
+    Exit status: 0 nothing is wrong, 1 something is.
+    """
+    from cosim.results.ledger_check import check_ledger
+
+    wrong, head = check_ledger(directory)
+    for line in wrong:
+        click.echo(line)
+    click.echo(f"{len(wrong)} findings" if wrong else f"nothing is wrong; the chain ends in {head}")
+    sys.exit(1 if wrong else 0)
+
+
 @main.command(name="scenario")
 @scenario_argument
 def show_scenario(scenario: Path | None) -> None:

@@ -21,6 +21,7 @@ from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
+from cosim.control_watch import watch_control
 from cosim.emergency import RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import open_feeder
@@ -37,10 +38,10 @@ from cosim.run_results import open_results, with_fault_cost
 from cosim.run_setup import RunSetup
 from cosim.safety import ends_on_signal, hardware_lines, on_signals, stops_on_key
 from cosim.scenario import Scenario
-from cosim.security.opening import open_run_broker, warn_of
+from cosim.security.opening import claim_roles, open_run_broker, warn_of
 from cosim.terminal import TerminalStream
 from cosim.world.build import build_world
-from cosim.world.names import Role
+from cosim.world.names import CLOCK, FEEDER, Role
 from cosim.world.world import World
 from sharegrid.errors import SharegridError
 
@@ -185,6 +186,8 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
     log = plan.out / BROKER_LOG if plan.options.secure else None
     port = plan.scenario.broker.port
     broker = await open_run_broker(stack, plan.broker, port, world, plan.run_id, log)
+    if "://" in plan.broker:  # Others may use it.
+        await claim_roles(stack, broker.url, plan.run_id, dict.fromkeys(plan.roles, CLOCK))
     options = plan.options
     setup = RunSetup(
         world,
@@ -250,6 +253,8 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
         world = build_world(scenario, owner.layout)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
         warn_of(broker.url)
+        spokesmen = {role: (world.services_of(Role(role)) or [FEEDER])[0] for role in roles}
+        await claim_roles(stack, broker.url, run_id, spokesmen)
         setup = RunSetup(
             world,
             run_id,
@@ -278,7 +283,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
 
         with on_signals(take, end_at_once):
             try:
-                await perform(jobs)
+                await perform([*jobs, partial(watch_control, setup, spokesmen[roles[0]])])
             except asyncio.CancelledError:
                 if not signalled:
                     raise

@@ -26,6 +26,12 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
+# A connection over which no answer comes for so long is replaced [s].
+_ANSWER_S = 20.0
+
+MOST_WAITING = 200_000
+"""Messages that wait to be read; what comes beyond is dropped, shows as a gap, and is asked for again."""
+
 _TURN = 64
 # No broker drops a connection over a packet of this size; over a larger one it may, each time anew.
 _SMALL_BYTES = 16 * 2**10
@@ -40,6 +46,7 @@ class BusCounts:
     repeated: int
     received: int
     waiting: int
+    dropped: int
     reconnects: int
 
 
@@ -66,6 +73,7 @@ class MqttBus:
         self._filters: dict[str, None] = {}
         self._inbox: asyncio.Queue[Received | None] = asyncio.Queue()
         self._assembler = Assembler()
+        self._dropped = 0
         self._link: Link | None = None
         self._linked = asyncio.Event()
         self._away_since_s = 0.0
@@ -80,9 +88,14 @@ class MqttBus:
 
     @property
     def counts(self) -> BusCounts:
-        """Messages published, repeated, received, waiting to be read, and reconnects so far."""
+        """Messages published, repeated, received, waiting to be read, and dropped; reconnects so far."""
         return BusCounts(
-            self._published, self._repeated, self._received, self._inbox.qsize(), self._reconnects
+            self._published,
+            self._repeated,
+            self._received,
+            self._inbox.qsize(),
+            self._dropped,
+            self._reconnects,
         )
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
@@ -160,7 +173,9 @@ class MqttBus:
         if message.retain and not any(matches(wanted, topic) for wanted in self._filters):
             return
         payload = self._assembler.take(topic, message.payload)
-        if payload is not None:
+        if payload is not None and self._inbox.qsize() >= MOST_WAITING:
+            self._dropped += 1
+        elif payload is not None:
             self._received += 1
             self._inbox.put_nowait(Received(topic, payload, message.retain))
 
@@ -185,18 +200,23 @@ class MqttBus:
 
         ``lost_at`` says in words what a broker may have dropped the connection for; it is not tried for ever.
         """
-        losses = 0
+        losses, loop = 0, asyncio.get_running_loop()
+        gives_up_at = loop.time() + self._patience_s
         while not self._closed:
             link = self._link
             if link is None:
                 await self._wait_for_link()
                 continue
             try:
-                return await do(link, asyncio.get_running_loop().time() + self._patience_s)
+                return await do(link, min(gives_up_at, loop.time() + _ANSWER_S))
             except TimeoutError:
-                raise BrokerUnreachable(
-                    f"{self.address} gave no answer for {self._patience_s:g} s; see that the broker runs"
-                ) from None
+                if loop.time() >= gives_up_at:
+                    raise BrokerUnreachable(
+                        f"{self.address} gave no answer for {self._patience_s:g} s; see that the broker runs"
+                    ) from None
+                # An answer that was lost never comes: try over a new connection.
+                self._repeated += 1
+                self._leave(link)
             except aiomqtt.MqttError:
                 self._repeated += 1
                 self._leave(link)

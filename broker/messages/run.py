@@ -83,7 +83,7 @@ class Alive(Message, frozen=True, tag="alive"):
 @message(
     "availability/{service}",
     sender=SERVICES,
-    receivers=("clock", "recorder"),
+    receivers=SERVICES,
     writer="service",
     retained=True,
     always=True,

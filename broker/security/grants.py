@@ -143,7 +143,8 @@ def _of_device(name: str) -> list[Grant]:
 
 def _beside_messages(role: Role) -> list[Grant]:
     """What a role needs beside the run's messages: claims, and what Home Assistant is told."""
-    claiming = [Grant("readwrite", f"{claims.ROOT}/#")] if role in ("clock", "gateway") else []
+    held = f"{claims.ROOT}/#" if role in ("clock", "gateway") else f"{claims.ROOT}/role/#"
+    claiming = [Grant("readwrite", held)]
     return claiming + ([*_discovery(), *_devices()] if role == "gateway" else [])
 
 

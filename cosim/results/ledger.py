@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from cosim.results.chain import next_link
 from cosim.results.entries import KINDS, Booking, LedgerError
@@ -237,6 +238,28 @@ class Ledger:
     def ticks(self) -> list[int]:
         """Booked intervals, ascending."""
         return [tick for (tick,) in self._rows("SELECT tick FROM interval ORDER BY tick")]
+
+    def counts(self) -> dict[int, int]:
+        """How many entries each interval was booked with."""
+        return dict(self._rows("SELECT tick, entries FROM interval ORDER BY tick"))
+
+    def all_entries(self) -> npt.NDArray[np.int64]:
+        """Tick, kind, account and amount [µ$] of every entry, ``(entries, 4)``, in that order."""
+        rows = self._rows("SELECT tick, kind, account, micro FROM entry ORDER BY tick, kind, account")
+        return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    def accounts(self) -> list[str]:
+        """Names of the accounts, in the order of their numbers."""
+        return [name for (name,) in self._rows("SELECT name FROM account ORDER BY id")]
+
+    def parties(self) -> list[str]:
+        """Party of each account, in the order of their numbers."""
+        return [party for (party,) in self._rows("SELECT party FROM account ORDER BY id")]
+
+    def integrity(self) -> list[str]:
+        """What SQLite finds wrong with the file."""
+        found = [line for (line,) in self._rows("PRAGMA integrity_check")]
+        return [] if found == ["ok"] else found
 
     def entries(self) -> int:
         """Number of entries."""

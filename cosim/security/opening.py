@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -57,3 +58,18 @@ def warn_of(url: str) -> None:
     """Say what a user should know before anything is sent to a broker."""
     if warning := parse_address(url).warning:
         click.echo(warning, err=True)
+
+
+async def claim_roles(stack: AsyncExitStack, url: str, run_id: str, roles: Mapping[str, str]) -> None:
+    """Hold each role for this process alone; ``roles`` names the party in whose name each is held.
+
+    Raises
+    ------
+    RunError
+        Another process serves one of them.
+    """
+    for role, identity in roles.items():
+        try:
+            await stack.enter_async_context(claimed(url, run_id, f"role/{run_id}/{role}", identity=identity))
+        except Claimed as error:
+            raise RunError(f"role {role} of run {run_id} is served already: {error}") from None

@@ -186,6 +186,7 @@ async def play(
     keeps_identity=True,
     instead=0.0,
     forge=None,
+    weather=None,
     on_world=lambda world: None,
 ):
     """Run the small scenario, with mutants thrown in; what came of it."""
@@ -194,6 +195,9 @@ async def play(
     thrower = Thrower(broker, mutations, per_message, keeps_identity=keeps_identity, instead=instead)
     if mutations is not None:
         broker.delivery = thrower
+    if weather is not None:
+        weather.broker = broker
+        broker.delivery = weather
     if forge is not None:
         broker.delivery = forging(broker, forge)
     async with AsyncExitStack() as stack:

@@ -1,6 +1,8 @@
 """A small run that several tests look at: 400 prosumers on IEEE 123, two evening intervals."""
 
 import asyncio
+import subprocess
+import sys
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ from cosim.scenario import load_scenario
 from cosim.scenario.load import resolved_toml
 from cosim.world.build import build_world
 from cosim.world.world import World
+from tests.broker.door.hostile_run import LAMS, MASTER, SCENARIO
 
 SMALL = """
 [run]
@@ -41,6 +44,40 @@ share_with_pv = 0.6
 kwh_min = 20.0
 kwh_max = 80.0
 """
+
+
+COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
+VILLAGE_INTERVALS = 14
+
+
+@pytest.fixture(scope="session")
+def village(tmp_path_factory):
+    """A small scenario whose regulators, batteries and counters all have something to remember."""
+    folder = tmp_path_factory.mktemp("village")
+    (folder / "m.dss").write_text(MASTER)
+    (folder / "lams.csv").write_text(LAMS)
+    scenario = SCENARIO.format(intervals=VILLAGE_INTERVALS, bidding="slope")
+    (folder / "s.toml").write_text(scenario + "[live.emulation]\nmeter_noise_percent = 0.5\n")
+    return folder / "s.toml"
+
+
+@pytest.fixture(scope="session")
+def whole(village, tmp_path_factory):
+    """The run that nobody disturbed."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    command = [
+        sys.executable,
+        "-c",
+        "from cosim.cli import main; main()",
+        "run",
+        str(village),
+        "--run-id",
+        "village",
+        "--out",
+        str(out),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return load(out)
 
 
 @pytest.fixture(scope="session")

@@ -14,31 +14,10 @@ import pytest
 from broker.server.mosquitto import mosquitto
 from cosim.results import load
 from cosim.results.ledger import Ledger
-from tests.broker.door.hostile_run import LAMS, MASTER, SCENARIO
+from tests.integration.run.conftest import VILLAGE_INTERVALS as INTERVALS
 
 COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
 ROLES = ("market", "feeder", "devices")
-INTERVALS = 14
-
-
-@pytest.fixture(scope="module")
-def village(tmp_path_factory):
-    """A small scenario whose regulators, batteries and counters all have something to remember."""
-    folder = tmp_path_factory.mktemp("village")
-    (folder / "m.dss").write_text(MASTER)
-    (folder / "lams.csv").write_text(LAMS)
-    scenario = SCENARIO.format(intervals=INTERVALS, bidding="slope")
-    (folder / "s.toml").write_text(scenario + "[live.emulation]\nmeter_noise_percent = 0.5\n")
-    return folder / "s.toml"
-
-
-@pytest.fixture(scope="module")
-def whole(village, tmp_path_factory):
-    """The run that nobody disturbed."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    command = [*COMMAND, "run", str(village), "--run-id", "village", "--out", str(out)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    return load(out)
 
 
 def settled(out):
