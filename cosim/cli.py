@@ -1,30 +1,27 @@
 """The command line: ``run``, ``serve``, ``clear``, ``feeder``, ``device``, ``broker``, ``report`` and more.
 
-Every error that a user can meet ends here as one line on standard error and an exit code; heavy libraries
-are imported inside the commands that need them, so that ``sharegrid clear`` starts at once.
+Heavy libraries are imported inside the commands that need them, so that ``sharegrid clear`` starts at once.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cosim.clear_command import clear
 from cosim.control.memory import keep_freed_memory
 from cosim.importing.commands import import_group
+from cosim.one_line_errors import OneLineErrors
 from cosim.security.commands import broker_group
 from cosim.study.commands import feeder
 from cosim.study.studies import STUDIES
 from cosim.world.names import ROLES, Role
 from devices.program.command import device
-from sharegrid import PACKAGES
-from sharegrid.errors import SharegridError
 
 if TYPE_CHECKING:
     from cosim.observation.logs import LogForm
@@ -32,45 +29,6 @@ if TYPE_CHECKING:
 # The matrices here are small: a second BLAS thread costs more in waiting than it saves (a linear model of the
 # IEEE 123-node feeder takes 3 ms with one thread, 40 ms with two on two busy cores). Set before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-USER_ERROR = 2
-
-
-class _OneLineErrors(click.Group):
-    """A command group that turns the project's errors into one line and exit code 2."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            _no_empty_arguments(ctx)
-            return super().invoke(ctx)
-        except SharegridError as error:
-            _refuse(str(error))
-        except click.UsageError as error:
-            path = ctx.command_path if error.ctx is None else error.ctx.command_path
-            reason = " ".join(error.format_message().split()).rstrip(".")
-            _refuse(f"{reason}; see `{path} -h`")
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] in PACKAGES:
-                raise
-            _refuse(f"{error.name} is not installed: pip install 'sharegrid[cosim]' for this command")
-        except OSError as error:
-            if error.errno in (None, errno.EPIPE):
-                raise
-            file = f"{error.filename}: " if error.filename else ""
-            _refuse(f"{file}{error.strerror}; check the path, its rights and the free space")
-
-
-def _no_empty_arguments(ctx: click.Context) -> None:
-    if "" in ctx.args:
-        raise click.UsageError("one argument is empty, as from a variable that is not set", ctx)
-
-
-def _refuse(why: str) -> NoReturn:
-    """End with one line, whatever characters a file's name has."""
-    line = " ".join(f"sharegrid: {why}".split())
-    click.echo(line.encode(errors="backslashreplace").decode(), err=True)
-    sys.exit(USER_ERROR)
-
 
 scenario_argument = click.argument("scenario", required=False, type=click.Path(path_type=Path))
 broker_option = click.option(
@@ -110,7 +68,7 @@ def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[st
     return names
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sharegrid")
 @click.option("--log", envvar="SHAREGRID_LOG", type=click.Choice(["plain", "json"]), help="Form of the log.")
 @click.option(

@@ -1,0 +1,51 @@
+"""How a user meets an error: one line on standard error and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import NoReturn
+
+import click
+
+from sharegrid import PACKAGES
+from sharegrid.errors import SharegridError
+
+USER_ERROR = 2
+
+
+class OneLineErrors(click.Group):
+    """A command group that turns the project's errors into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """As `click.Group.invoke`; what ends in an error ends the process."""
+        try:
+            _no_empty_arguments(ctx)
+            return super().invoke(ctx)
+        except SharegridError as error:
+            _refuse(str(error))
+        except click.UsageError as error:
+            path = ctx.command_path if error.ctx is None else error.ctx.command_path
+            reason = " ".join(error.format_message().split()).rstrip(".")
+            _refuse(f"{reason}; see `{path} -h`")
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] in PACKAGES:
+                raise
+            _refuse(f"{error.name} is not installed: pip install 'sharegrid[cosim]' for this command")
+        except OSError as error:
+            if error.errno in (None, errno.EPIPE):
+                raise
+            file = f"{error.filename}: " if error.filename else ""
+            _refuse(f"{file}{error.strerror}; check the path, its rights and the free space")
+
+
+def _no_empty_arguments(ctx: click.Context) -> None:
+    if "" in ctx.args:
+        raise click.UsageError("one argument is empty, as from a variable that is not set", ctx)
+
+
+def _refuse(why: str) -> NoReturn:
+    """End with one line, whatever characters a file's name has."""
+    line = " ".join(f"sharegrid: {why}".split())
+    click.echo(line.encode(errors="backslashreplace").decode(), err=True)
+    sys.exit(USER_ERROR)
