@@ -2,60 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from cosim.study.options import (
+    finite,
+    lams_option,
+    limits_of,
+    load_option,
+    master_argument,
+    max_option,
+    min_option,
+    open_alone,
+)
 from cosim.study.output import Kind, figures, say, solution_lines, summary_lines, write_series, write_tables
 
-if TYPE_CHECKING:
-    from cosim.feeder.linear import Limits
-    from cosim.feeder.opendss import Feeder
-    from cosim.feeder.powerflow.opening import OpenCircuit
-
 _SHOWN = 10
-
-
-def _finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no finite number")
-    return value
-
-
-def _above_the_lower(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    lower = ctx.params.get("voltage_min")
-    if lower is not None and _finite(ctx, param, value) <= lower:
-        raise click.BadParameter(f"{value:g} is not above --voltage-min {lower:g}")
-    return _finite(ctx, param, value)
-
-
-master_argument = click.argument("master", required=False, type=click.Path(path_type=Path))
-lams_option = click.option(
-    "--lams", type=click.Path(path_type=Path), help="Table of LAMs and their buses. Default: every load bus."
-)
-load_option = click.option(
-    "--load",
-    default=1.0,
-    show_default=True,
-    type=click.FloatRange(0.0),
-    callback=_finite,
-    help="Part of its own load at which the feeder is looked at.",
-)
-min_option = click.option(
-    "--voltage-min",
-    default=0.95,
-    show_default=True,
-    type=click.FloatRange(0.0),
-    callback=_finite,
-    is_eager=True,  # before the upper limit, which is held against it
-    help="Lower limit [pu].",
-)
-max_option = click.option(
-    "--voltage-max", default=1.05, show_default=True, callback=_above_the_lower, help="Upper limit [pu]."
-)
 
 
 @click.group()
@@ -261,7 +225,7 @@ def run(
 @feeder.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option(
-    "--tolerance", default=1e-6, show_default=True, callback=_finite, help="Largest difference allowed [pu]."
+    "--tolerance", default=1e-6, show_default=True, callback=finite, help="Largest difference allowed [pu]."
 )
 def audit(directory: Path, tolerance: float) -> None:
     """Solve every interval of a run again, in a fresh OpenDSS, from the tables of its DIRECTORY.
@@ -290,17 +254,3 @@ def audit(directory: Path, tolerance: float) -> None:
             "red",
         )
         raise SystemExit(1)
-
-
-def open_alone(master: Path | None, lams: Path | None, opened: OpenCircuit | None = None) -> Feeder:
-    """The feeder of a master file, or the one that comes along, with its LAMs."""
-    from cosim.feeder_setup.lam_table import open_feeder
-
-    return open_feeder(str(master or ""), str(lams or ""), opened)
-
-
-def limits_of(own: Feeder, voltage_min: float, voltage_max: float) -> Limits:
-    """Voltage limits as given, and the feeder's own ratings."""
-    from cosim.feeder.linear import Limits
-
-    return Limits(voltage_min, voltage_max, own.layout.rating_a)

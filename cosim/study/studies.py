@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from cosim.study.commands import (
+from cosim.study.options import (
     lams_option,
     limits_of,
     load_option,

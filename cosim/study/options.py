@@ -1,0 +1,68 @@
+"""Options that the commands of ``sharegrid feeder`` share, and the feeder and limits that they describe."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from cosim.feeder.linear import Limits
+    from cosim.feeder.opendss import Feeder
+    from cosim.feeder.powerflow.opening import OpenCircuit
+
+
+def finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    """Callback of an option that takes no infinity and no NaN."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no finite number")
+    return value
+
+
+def _above_the_lower(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    lower = ctx.params.get("voltage_min")
+    if lower is not None and finite(ctx, param, value) <= lower:
+        raise click.BadParameter(f"{value:g} is not above --voltage-min {lower:g}")
+    return finite(ctx, param, value)
+
+
+master_argument = click.argument("master", required=False, type=click.Path(path_type=Path))
+lams_option = click.option(
+    "--lams", type=click.Path(path_type=Path), help="Table of LAMs and their buses. Default: every load bus."
+)
+load_option = click.option(
+    "--load",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.0),
+    callback=finite,
+    help="Part of its own load at which the feeder is looked at.",
+)
+min_option = click.option(
+    "--voltage-min",
+    default=0.95,
+    show_default=True,
+    type=click.FloatRange(0.0),
+    callback=finite,
+    is_eager=True,  # before the upper limit, which is held against it
+    help="Lower limit [pu].",
+)
+max_option = click.option(
+    "--voltage-max", default=1.05, show_default=True, callback=_above_the_lower, help="Upper limit [pu]."
+)
+
+
+def open_alone(master: Path | None, lams: Path | None, opened: OpenCircuit | None = None) -> Feeder:
+    """The feeder of a master file, or the one that comes along, with its LAMs."""
+    from cosim.feeder_setup.lam_table import open_feeder
+
+    return open_feeder(str(master or ""), str(lams or ""), opened)
+
+
+def limits_of(own: Feeder, voltage_min: float, voltage_max: float) -> Limits:
+    """Voltage limits as given, and the feeder's own ratings."""
+    from cosim.feeder.linear import Limits
+
+    return Limits(voltage_min, voltage_max, own.layout.rating_a)
