@@ -2,6 +2,7 @@
 # make test   linters, types, import rules and tests
 # make containers  images, and a run in them; where no Docker Engine answers it says so and does nothing
 # make lock   writes constraints.txt and scripts/locked anew; ARGS=--upgrade renews every version
+# make chaos  a run whose processes are killed by chance, against one that is left alone; ARGS="--seed 3 --kills 10"
 # make soak-links   a gateway for an hour at real pace on links that misbehave; ARGS="--minutes 15"
 # make hooks  checks each commit as it is made
 # make clean  removes ./.venv
@@ -16,7 +17,7 @@ LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
-.PHONY: run test containers soak-links lock hooks clean
+.PHONY: run test containers chaos soak-links lock hooks clean
 
 run: $(STAMP)
 	$(VENV)/bin/sharegrid run $(ARGS)
@@ -29,6 +30,9 @@ test: $(STAMP)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m slipcover --source $(PACKAGES) --json --out .coverage.json -m pytest
 	$(VENV)/bin/python -m scripts.coverage_by_package .coverage.json --least $(LEAST_COVERAGE)
+
+chaos: $(STAMP)
+	$(VENV)/bin/python -m tests.soak.chaos $(ARGS)
 
 soak-links: $(STAMP)
 	$(VENV)/bin/python -m tests.soak.links $(ARGS)
