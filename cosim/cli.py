@@ -22,6 +22,7 @@ from cosim.study.commands import feeder
 from cosim.study.studies import STUDIES
 from cosim.world.names import ROLES, Role
 from devices.program.command import device
+from sharegrid.numbers import FiniteRange
 
 if TYPE_CHECKING:
     from cosim.observation.logs import LogForm
@@ -163,7 +164,9 @@ def serve(roles: tuple[str, ...], **options: Any) -> None:
 )
 @click.option("--run-id", help="Name of that run.")
 @click.option("--reason", default="asked for by hand", show_default=True, help="What the record will say.")
-@click.option("--wait", default=10.0, show_default=True, help="Seconds to wait for an answer.")
+@click.option(
+    "--wait", default=10.0, show_default=True, type=FiniteRange(0.0), help="Seconds to wait for an answer."
+)
 def stop(directory: Path | None, broker: str | None, run_id: str | None, reason: str, wait: float) -> None:
     """Emergency stop: bring all devices of the run in DIRECTORY to their safe values.
 
@@ -220,7 +223,7 @@ def report(directory: Path, compare: Path | None) -> None:
 @main.command(name="check")
 @scenario_argument
 @click.option("--devices", is_flag=True, help="Also ask hardware, without writing to it.")
-@click.option("--timeout", default=2.0, show_default=True, metavar="S", type=click.FloatRange(0.05, 60.0),
+@click.option("--timeout", default=2.0, show_default=True, metavar="S", type=FiniteRange(0.05, 60.0),
               help="For an answer of a device.")  # fmt: skip
 def check_scenario(scenario: Path | None, devices: bool, timeout: float) -> None:
     """Say what SCENARIO comes to: who lives where, how much, who is live, what is to happen. Runs nothing.

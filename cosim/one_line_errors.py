@@ -32,6 +32,8 @@ class OneLineErrors(click.Group):
             if (error.name or "").partition(".")[0] in PACKAGES:
                 raise
             _refuse(f"{error.name} is not installed: pip install 'sharegrid[cosim]' for this command")
+        except UnicodeEncodeError as error:
+            _refuse(f"{error.object[:200]!r} holds a name that is no UTF-8; choose another name")
         except OSError as error:
             if error.errno in (None, errno.EPIPE):
                 raise

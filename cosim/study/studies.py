@@ -19,6 +19,7 @@ from cosim.study.options import (
     open_alone,
 )
 from cosim.study.output import figures, write_tables
+from sharegrid.numbers import FiniteRange
 
 if TYPE_CHECKING:
     from cosim.study.ageing import Ageing
@@ -41,7 +42,7 @@ _SHOWN = 10
     "--flexible",
     default=0.2,
     show_default=True,
-    type=click.FloatRange(0.0, 1.0),
+    type=FiniteRange(0.0, 1.0),
     help="Part of their load that LAMs may draw more or less in the market; 0: no market.",
 )
 @min_option

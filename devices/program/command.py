@@ -1,34 +1,12 @@
 """The command ``sharegrid device``: an emulated device by itself, with the extra ``devices`` alone."""
 
-import math
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from devices.program.probe_command import probe
-
-
-class FiniteNumber(click.types.FloatParamType):
-    """Any number but NaN and infinity."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number that an option's text stands for."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value} is not finite; give a number", param, ctx)
-        return number
-
-
-class FiniteRange(click.FloatRange):
-    """A number within a range; NaN, which compares with nothing, is none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number that an option's text stands for."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value} is not finite; give a number", param, ctx)
-        return number
+from sharegrid.numbers import FiniteNumber, FiniteRange
 
 
 class DeviceCommand(click.Command):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sharegrid.numbers import FiniteRange
+
 if TYPE_CHECKING:
     from devices.client.probe import Found
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     "--timeout",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0.05, 60.0),
+    type=FiniteRange(0.05, 60.0),
     metavar="S",
     help="For an answer.",
 )

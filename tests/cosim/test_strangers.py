@@ -128,6 +128,9 @@ def test_runs_of_two_feeders_are_not_put_beside_each_other(tmp_path):
         (["feeder", "solve", "--voltage-max", "0.9"], "0.9 is not above --voltage-min 0.95"),
         (["device", "inverter", "--tcp", "127.0.0.1:0", "--load", "2"], "add --meter-unit"),
         (["device", "meter", "--power", "nan"], "nan is not finite"),
+        (["stop", "--broker", "mqtt://127.0.0.1:1", "--run-id", "x", "--wait", "nan"], "nan is not finite"),
+        (["check", "--timeout", "nan"], "nan is not finite"),
+        (["device", "probe", "tcp://127.0.0.1:1", "--timeout", "nan"], "nan is not finite"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(arguments, says):
