@@ -36,9 +36,11 @@ async def during(link, seconds, **habits):
     before = {name: getattr(link, name) for name in habits}
     for name, value in habits.items():
         setattr(link, name, value)
-    await asyncio.sleep(seconds)
-    for name, value in before.items():
-        setattr(link, name, value)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        for name, value in before.items():
+            setattr(link, name, value)
 
 
 async def at_once(act):
