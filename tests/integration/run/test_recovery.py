@@ -140,3 +140,23 @@ def test_each_process_is_killed_in_turn_and_no_bit_changes(processes, whole):
     assert 1 <= flagged <= 4
     with Ledger.open(out / "ledger.sqlite") as ledger:
         assert ledger.head == whole.ledger.head
+
+
+def test_an_emergency_stop_stays_in_force_over_a_run_that_is_taken_up_again(village, tmp_path):
+    out = tmp_path / "run"
+    command = [*COMMAND, "run", str(village), "--run-id", "village", "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        wait_until_settled(out, 1, process)
+        stop = subprocess.run([*COMMAND, "stop", str(out)], capture_output=True, timeout=60)
+        assert stop.returncode == 0, stop.stderr.decode()
+        left = settled(out)
+    finally:
+        process.kill()
+        process.communicate()
+    done = subprocess.run([*COMMAND, "run", "--resume", str(out)], capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"the emergency stop of this run is still in force" in done.stderr
+    ends = load(out).devices.query("phase == 'meter'").groupby("tick")["acknowledged"].sum()
+    assert ends[0] > 0
+    assert (ends[ends.index > left] == 0).all()
