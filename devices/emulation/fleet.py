@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from broker.snapshot import Values, array_of, part, typed
-from devices.emulation.battery import BatteryModels, BatteryUnits
+from devices.emulation.battery import BatteryUnits
+from devices.emulation.battery_face import BatteryModels
 from devices.emulation.fleet_servers import FleetServers
 from devices.emulation.meter import Accuracy, MeterUnits
 from devices.emulation.meter_face import MeterModel

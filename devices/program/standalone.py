@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from devices.emulation.battery import BatteryModels
+from devices.emulation.battery_face import BatteryModels
 from devices.emulation.fleet import Fleet
 from devices.emulation.meter_face import MeterModel
 from devices.emulation.prosumer import EmulatedProsumer
