@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
-from cosim.feeder import controls, ieee123
+from cosim.feeder import ieee123
 from cosim.feeder.circuit import (
     AcState,
     FeederError,
@@ -18,7 +18,8 @@ from cosim.feeder.circuit import (
     NothingFed,
     PowerFlowError,
 )
-from cosim.feeder.controls import ControlRun, Positions
+from cosim.feeder.controls import ControlRun, Positions, controls_of
+from cosim.feeder.held_controls import HeldControls
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.differences import difference_model
 from cosim.feeder.powerflow.engine import translated
@@ -108,8 +109,8 @@ class Feeder:
         self.commands = (*changes, *circuit.left_out)
         spot_kw = circuit.attachment.spot_kw
         spot_kvar = spot_kw * circuit.attachment.tan_phi
-        self._at = controls.positions(dss)
         self._solver = Solver(dss, circuit, self._stopped)
+        self._controls = HeldControls(dss, self._solver.renew)
         self._exact = ExactModel(dss, circuit, self._solver.base_v)
         choose_tolerance(dss)
         self._solver.renew()
@@ -117,13 +118,13 @@ class Feeder:
         part = self._solver.part_that_holds(spot_kw, spot_kvar) if changes else 1.0
         self.solve(part * spot_kw, part * spot_kvar)
         self._solver.start_here()
-        self._moved()
+        self._controls.note()
         here = self.solve(part * spot_kw, part * spot_kvar)
-        self._is_exact = self._exact.explains(here, self._at, self.solve)
+        self._is_exact = self._exact.explains(here, self._controls.at, self.solve)
         self.layout = layout_of(
             name=dss.Circuit.Name() if master else ieee123.NAME,
             circuit=circuit,
-            regulators=tuple(self._at.taps),
+            regulators=tuple(self._controls.at.taps),
             coordinates=bus_coordinates(dss) if master else ieee123.coordinates(),
             exact_derivatives=self._is_exact,
         )
@@ -144,7 +145,7 @@ class Feeder:
         ValueError
             The arrays do not fit the feeder or are not finite.
         """
-        return self._solver.solve(net_kw, net_kvar, tuple(self._at.taps.values()))
+        return self._solver.solve(net_kw, net_kvar, tuple(self._controls.at.taps.values()))
 
     @translated(PowerFlowError, "power flow")
     def linearise(self, net_kw: Floats, net_kvar: Floats, *, whole: bool = False) -> Linearisation:
@@ -174,7 +175,7 @@ class Feeder:
         """
         if not self._is_exact:
             return self.differences(net_kw, net_kvar)
-        return self._exact.around(self.solve(net_kw, net_kvar), self._at, whole=whole)
+        return self._exact.around(self.solve(net_kw, net_kvar), self._controls.at, whole=whole)
 
     @translated(PowerFlowError, "power flow")
     def differences(self, net_kw: Floats, net_kvar: Floats, step_kw: float = 2.0) -> Linearisation:
@@ -215,20 +216,7 @@ class Feeder:
         PowerFlowError
             As `solve`.
         """
-
-        def restate() -> None:
-            now = controls.positions(self._dss)
-            if now != self._at:
-                self.put(now)
-
-        def solve_here() -> AcState:
-            restate()
-            return solve()
-
-        try:
-            return controls.act(self._dss, solve_here, window_s)
-        finally:
-            restate()
+        return self._controls.act(solve, window_s)
 
     def changed(self, changes: Sequence[str]) -> "Feeder":
         """The feeder opened anew, with a changed circuit and its controls as described."""
@@ -249,7 +237,7 @@ class Feeder:
     @translated(FeederError, "feeder")
     def controls_of(self, element: str) -> tuple[str, ...]:
         """Full names of the controls that move an element, given with its class."""
-        return controls.controls_of(self._dss, element)
+        return controls_of(self._dss, element)
 
     @translated(FeederError, "feeder")
     def fault_current_a(self, line: str, changes: Sequence[str] = ()) -> float:
@@ -262,17 +250,16 @@ class Feeder:
 
     def positions(self) -> Positions:
         """Where regulators and switched capacitors stand."""
-        return self._at
+        return self._controls.at
 
     @translated(PowerFlowError, "power flow")
     def put(self, where: Positions) -> None:
         """Put regulators and switched capacitors where they stood before, as `positions` gave it."""
-        controls.put(self._dss, where)
-        self._moved()
+        self._controls.put(where)
 
     def taps(self) -> dict[str, int]:
         """Present regulator positions, ``{regulator: steps}``."""
-        return dict(self._at.taps)
+        return dict(self._controls.at.taps)
 
     @translated(FeederError, "feeder")
     def set_taps(self, taps: Mapping[str, int]) -> None:
@@ -283,20 +270,4 @@ class Feeder:
         FeederError
             Unknown regulator, or a position that it does not have.
         """
-        before = self._at
-        unknown = [name for name in taps if name not in before.taps]
-        if unknown:
-            have = ", ".join(before.taps) or "none"
-            raise FeederError(f"regulator '{unknown[0]}' is not on this feeder; it has {have}")
-        controls.put(self._dss, Positions(taps))
-        now = controls.positions(self._dss).taps
-        refused = [name for name, tap in taps.items() if now[name] != tap]
-        if refused:
-            controls.put(self._dss, before)
-        self._moved()
-        if refused:
-            raise FeederError(f"regulator '{refused[0]}' has no tap {taps[refused[0]]}; none was moved")
-
-    def _moved(self) -> None:
-        self._at = controls.positions(self._dss)
-        self._solver.renew()
+        self._controls.set_taps(taps)
