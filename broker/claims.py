@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 
 from broker.client.bus import Will
-from broker.client.mqtt import MqttBus, connect
+from broker.client.mqtt import connect
+from broker.client.mqtt_bus import MqttBus
 from broker.errors import BrokerError
 
 ROOT = "sharegrid/claims/v1"

@@ -1,6 +1,6 @@
 """The port through which every service speaks: publish, subscribe, receive.
 
-Services hold a `Bus` and nothing else; `broker.client.mqtt` is the one over a network and
+Services hold a `Bus` and nothing else; `broker.client.mqtt_bus` is the one over a network and
 `broker.client.memory` the one inside a process, for tests of stories.
 """
 

@@ -1,4 +1,4 @@
-"""One MQTT connection and everything that ends with it; `broker.client.mqtt` replaces a lost one."""
+"""One MQTT connection and everything that ends with it; `broker.client.mqtt_bus` replaces a lost one."""
 
 import asyncio
 import logging

@@ -11,7 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from broker.client.mqtt import MqttBus
+from broker.client.mqtt_bus import MqttBus
 from broker.messages import Done, Message, Step, Telemetry
 from broker.node import Node
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import click
 
 from broker.address import parse_address
-from broker.client.mqtt import MqttBus, connect
+from broker.client.mqtt import connect
+from broker.client.mqtt_bus import MqttBus
 from broker.errors import BrokerError, BrokerRefused, BrokerUnreachable
 from devices.kinds import DeviceKind
 from devices.mqtt.device import MqttDevice, offline_will

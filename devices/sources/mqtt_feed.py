@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Collection
 from contextlib import AsyncExitStack, suppress
 
 from broker.client.bus import Received
-from broker.client.mqtt import MqttBus, connect
+from broker.client.mqtt import connect
+from broker.client.mqtt_bus import MqttBus
 from broker.errors import BrokerError
 from devices.counts import Counts
 from devices.endpoint import Link
