@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 _KEPT_BYTES = 4096
 _CLOSING_S = 3.0
@@ -30,6 +31,14 @@ class ChildFailed(Exception):
     """The program ended, or stayed silent, before it was ready; the text is its last line."""
 
 
+@dataclass(frozen=True)
+class Child:
+    """A program that runs: what it said when it was ready, and whether it has ended since."""
+
+    match: re.Match[str]
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 def with_parent(argv: Sequence[str], number: signal.Signals) -> list[str]:
     """Command to run a program that the kernel sends a signal when this process dies, however it dies."""
     return [sys.executable, "-ISc", _WITH_PARENT, str(os.getpid()), str(int(number)), *argv]
@@ -43,7 +52,7 @@ async def running(
     env: Mapping[str, str] | None = None,
     patience_s: float = 15.0,
     on_output: Callable[[bytes], None] | None = None,
-) -> AsyncIterator[re.Match[str]]:
+) -> AsyncIterator[Child]:
     """Run a program for the time of a ``with`` block.
 
     Its standard input is a pipe that closes when this process dies, however it dies. It gets a session
@@ -54,7 +63,7 @@ async def running(
     argv
         Program and arguments.
     ready
-        Text in its output that says that it is ready; the match is what the block gets.
+        Text in its output that says that it is ready; the block gets what matched.
     env
         Environment; None passes ours on.
     patience_s
@@ -81,10 +90,11 @@ async def running(
     drain: asyncio.Task[None] | None = None
     try:
         assert process.stdout is not None
-        match = await _wait_ready(process.stdout, ready, patience_s)
+        child = Child(await _wait_ready(process.stdout, ready, patience_s))
         # Unread output would fill the pipe and stop the program.
         drain = asyncio.create_task(_drain(process.stdout, on_output))
-        yield match
+        drain.add_done_callback(lambda _: child.ended.set())
+        yield child
     finally:
         await _stop(process)
         if drain is not None:

@@ -4,13 +4,14 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from broker.errors import BrokerStartError
-from broker.server.child import ChildFailed, running
+from broker.server.child import Child, ChildFailed, running
 from broker.server.handle import BrokerHandle
+from broker.server.keeper import kept_running
 
 _HOME = str(Path(__file__).resolve().parent.parent)
 _READY = re.compile(r"ready (\d+)\n")
@@ -36,12 +37,18 @@ async def embedded(port: int = 0) -> AsyncIterator[BrokerHandle]:
         raise BrokerStartError(
             "embedded broker: amqtt is not installed; pip install 'sharegrid[cosim]', or name a broker mqtt://..."
         ) from None
-    path = os.pathsep.join(filter(None, [_HOME, os.environ.get("PYTHONPATH", "")]))
-    argv = [sys.executable, "-P", "-W", "ignore", "-m", "broker.server.amqtt_process", str(port)]
     try:
-        async with running(argv, _READY, env={**os.environ, "PYTHONPATH": path}) as match:
-            yield BrokerHandle(url=f"mqtt://127.0.0.1:{match[1]}", name=name)
+        async with _process(port) as child:
+            own = int(child.match[1])
+            async with kept_running(name, child, lambda: _process(own)):
+                yield BrokerHandle(url=f"mqtt://127.0.0.1:{own}", name=name)
     except ChildFailed as error:
         raise BrokerStartError(
             f"embedded broker on 127.0.0.1:{port}: {error}; choose another port or broker"
         ) from None
+
+
+def _process(port: int) -> AbstractAsyncContextManager[Child]:
+    path = os.pathsep.join(filter(None, [_HOME, os.environ.get("PYTHONPATH", "")]))
+    argv = [sys.executable, "-P", "-W", "ignore", "-m", "broker.server.amqtt_process", str(port)]
+    return running(argv, _READY, env={**os.environ, "PYTHONPATH": path})

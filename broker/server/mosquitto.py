@@ -9,14 +9,16 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from broker.address import secure_url
 from broker.errors import BrokerStartError
 from broker.server.broker_log import BrokerLog
-from broker.server.child import ChildFailed, running, with_parent
+from broker.server.child import Child, ChildFailed, running, with_parent
 from broker.server.configuration import open_listener, secured_listener
 from broker.server.handle import BrokerHandle
+from broker.server.keeper import kept_running
 
 _READY = re.compile(r"mosquitto version (\S+) running")
 _BUSY = "Address already in use"
@@ -74,32 +76,41 @@ async def mosquitto(port: int = 0, secured: Secured | None = None) -> AsyncItera
             "mosquitto is not in PATH or /usr/sbin; apt-get install mosquitto, or take --broker embedded"
         )
     async with AsyncExitStack() as stack:
+        child: Child | None = None
         attempts_left = _ATTEMPTS
-        match: re.Match[str] | None = None
-        while match is None:
+        while child is None:
             attempts_left -= 1
             chosen = port or _free_port()
-            # Read before it says that it runs, so that nothing stays behind if we are killed.
-            with tempfile.TemporaryDirectory(prefix="sharegrid-mosquitto-") as folder:
-                file = Path(folder) / "mosquitto.conf"
-                file.write_text(_configuration(chosen, secured))
-                # It cannot notice that we died, and would forget a SIGTERM that comes during its start.
-                argv = with_parent([program, "-c", str(file)], signal.SIGKILL)
-                try:
-                    match = await stack.enter_async_context(
-                        running(argv, _READY, on_output=None if secured is None else BrokerLog(secured.log))
-                    )
-                except ChildFailed as error:
-                    # Between our look and its start somebody else may have taken the free port.
-                    if port or _BUSY not in str(error) or attempts_left == 0:
-                        raise BrokerStartError(
-                            f"mosquitto on 127.0.0.1:{chosen}: {error}; choose another port or broker"
-                        ) from None
+            try:
+                child = await stack.enter_async_context(_process(program, chosen, secured))
+            except ChildFailed as error:
+                # Between our look and its start somebody else may have taken the free port.
+                if port or _BUSY not in str(error) or attempts_left == 0:
+                    raise BrokerStartError(
+                        f"mosquitto on 127.0.0.1:{chosen}: {error}; choose another port or broker"
+                    ) from None
+        name = f"mosquitto {child.match[1]}"
+        again = partial(_process, program, chosen, secured)
+        await stack.enter_async_context(kept_running(name, child, again))
         if secured is None:
-            yield BrokerHandle(url=f"mqtt://127.0.0.1:{chosen}", name=f"mosquitto {match[1]}")
+            yield BrokerHandle(url=f"mqtt://127.0.0.1:{chosen}", name=name)
         else:
             url = secure_url("127.0.0.1", chosen, secured.clients)
-            yield BrokerHandle(url=url, name=f"mosquitto {match[1]} with TLS")
+            yield BrokerHandle(url=url, name=f"{name} with TLS")
+
+
+@asynccontextmanager
+async def _process(program: str, port: int, secured: Secured | None) -> AsyncIterator[Child]:
+    async with AsyncExitStack() as stack:
+        # Read before it says that it runs, so that nothing stays behind if we are killed.
+        with tempfile.TemporaryDirectory(prefix="sharegrid-mosquitto-") as folder:
+            file = Path(folder) / "mosquitto.conf"
+            file.write_text(_configuration(port, secured))
+            # It cannot notice that we died, and would forget a SIGTERM that comes during its start.
+            argv = with_parent([program, "-c", str(file)], signal.SIGKILL)
+            on_output = None if secured is None else BrokerLog(secured.log)
+            child = await stack.enter_async_context(running(argv, _READY, on_output=on_output))
+        yield child
 
 
 def _configuration(port: int, secured: Secured | None) -> str:

@@ -23,9 +23,9 @@ def gone(pid: int) -> bool:
 
 async def test_child_says_ready_and_is_stopped() -> None:
     code = "import os, sys; print('pid', os.getpid(), flush=True); print('x' * 10**6); sys.stdin.read()"
-    async with running(script(code), re.compile(r"pid (\d+)\n")) as match:
-        assert not gone(int(match[1]))
-    assert gone(int(match[1]))
+    async with running(script(code), re.compile(r"pid (\d+)\n")) as program:
+        assert not gone(int(program.match[1]))
+    assert gone(int(program.match[1]))
 
 
 async def test_child_that_ends_or_hangs_is_one_line() -> None:
@@ -51,9 +51,9 @@ async def test_child_that_ignores_the_request_is_killed(monkeypatch: pytest.Monk
     code = (
         "import os, signal, time; signal.signal(15, signal.SIG_IGN); print('pid', os.getpid(), flush=True); "
     )
-    async with running(script(code + "time.sleep(60)"), re.compile(r"pid (\d+)\n")) as match:
+    async with running(script(code + "time.sleep(60)"), re.compile(r"pid (\d+)\n")) as program:
         pass
-    assert gone(int(match[1]))
+    assert gone(int(program.match[1]))
 
 
 def test_mosquitto_limits_are_explicit() -> None:

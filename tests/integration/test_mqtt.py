@@ -3,8 +3,10 @@
 import asyncio
 import os
 import re
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -181,3 +183,27 @@ async def test_clients_of_one_name_do_not_evict_each_other(broker: BrokerHandle)
         await one.publish("x", b"1")
         assert len(await read(two, 1)) == 1
         assert (one.counts.reconnects, two.counts.reconnects) == (0, 0)
+
+
+def children() -> set[int]:
+    """Processes that this one has started."""
+    return set(map(int, Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()))
+
+
+async def test_a_broker_of_our_own_that_is_killed_is_started_again(kind: str, caplog) -> None:
+    before = children()
+    async with AsyncExitStack() as stack:
+        url = (await stack.enter_async_context(open_broker(kind))).url
+        one, two = [await stack.enter_async_context(connect(url, name)) for name in ("one", "two")]
+        await two.subscribe("here")
+        await one.publish("here", b"first")
+        assert [message.payload for message in await read(two, 1)] == [b"first"]
+        (own,) = children() - before
+        os.kill(own, signal.SIGKILL)
+        async with asyncio.timeout(20.0):
+            while two.counts.reconnects == 0:  # noqa: ASYNC110  # it tells nobody
+                await asyncio.sleep(0.05)
+        await one.publish("here", b"second")
+        assert [message.payload for message in await read(two, 1)] == [b"second"]
+        assert "ended by itself; it is started again" in caplog.text
+    assert children() == before

@@ -1,0 +1,51 @@
+"""A program of ours that is started again where it ends before we end it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+from broker.server.child import Child, ChildFailed
+
+_LONGEST_PAUSE_S = 30.0
+
+log = logging.getLogger(__name__)
+
+Start = Callable[[], AbstractAsyncContextManager[Child]]
+
+
+@asynccontextmanager
+async def kept_running(name: str, first: Child, start: Start) -> AsyncIterator[None]:
+    """Start a program again each time it ends, for the time of a ``with`` block, and say so.
+
+    Parameters
+    ----------
+    name
+        What it is called in messages.
+    first
+        The program as it runs now; whoever started it stops it.
+    start
+        Starts it in the same way.
+    """
+    keeper = asyncio.create_task(_keep(name, first, start))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
+
+
+async def _keep(name: str, child: Child, start: Start) -> None:
+    await child.ended.wait()
+    pause_s = 0.0
+    while True:
+        log.warning("%s ended by itself; it is started again", name)
+        try:
+            async with start() as child:
+                pause_s = 0.0
+                await child.ended.wait()
+        except ChildFailed as error:
+            pause_s = min(2.0 * pause_s or 1.0, _LONGEST_PAUSE_S)
+            log.error("%s does not start: %s; tried again in %g s", name, error, pause_s)  # noqa: TRY400
+            await asyncio.sleep(pause_s)
