@@ -6,35 +6,22 @@ polled at once, the units on one link one after another, those that were silent 
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from broker.messages import CommandedDevice, DeviceSetPoint, DeviceState
 from broker.snapshot import Values, part
-from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
+from devices.client.drivers import InverterValues, MeterValues
 from devices.counts import Counts
-from devices.endpoint import Endpoint, Link, LiveProsumer
+from devices.endpoint import LiveProsumer
 from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.gateway.actuator import Actuator
 from devices.gateway.attempt import attempt
+from devices.gateway.equipment import Equipment
 from devices.gateway.links import Links
-from devices.gateway.polling import (
-    Memory,
-    PollItem,
-    PollResult,
-    check_written,
-    poll_battery,
-    poll_ev,
-    poll_link,
-    poll_load,
-    poll_meter,
-    poll_pv,
-)
+from devices.gateway.polling import Memory, PollResult, poll_link
 from devices.gateway.reading import Outcome, Reading, reading_of, state_of
-from devices.limits import SetPointLimits
-from devices.ports import MeterPort
 
 
 class Gateway:
@@ -85,14 +72,12 @@ class Gateway:
         self.overwritten: list[str] = []
         self.stopped = ""
         self.simulated_s: float | None = None
-        self._interval_s = interval_s
         self._poll_limit_s = poll_limit_s
         self._links = Links(timeout_s, retry_after_s, profiles)
-        self._queues: defaultdict[Link, list[PollItem]] = defaultdict(list)
-        self._devices: dict[str, dict[CommandedDevice, Actuator]] = {}
-        self._readers: dict[str, Meter] = {}
+        equipment = Equipment(self._links, interval_s, self._now)
         for prosumer in self.prosumers:
-            self._equip(prosumer)
+            equipment.add(prosumer)
+        self._queues, self._devices, self._readers = equipment.queues, equipment.devices, equipment.meters
         self._meters = {p.id: Memory[MeterValues](hold_polls) for p in self.prosumers}
         self._states = {
             (name, device): Memory[InverterValues](hold_polls)
@@ -257,41 +242,6 @@ class Gateway:
     async def close(self) -> None:
         """Close all connections."""
         await self._links.close()
-
-    def _equip(self, prosumer: LiveProsumer) -> None:
-        devices = self._devices[prosumer.id] = {}
-        meter = Meter(self._links.meter(prosumer.meter))
-        self._readers[prosumer.id] = meter
-        read_meter = partial(poll_meter, prosumer.id, meter)
-        item = PollItem(meter.port, is_meter=True, read=read_meter, insists=prosumer.real_meter)
-        self._queues[meter.port.endpoint.link].append(item)
-        if prosumer.pv is not None:
-            pv = self._inverter(prosumer.pv, "pv", prosumer.pv_limits)
-            devices["pv"] = Actuator(pv, "pv", self._now, prosumer.id)
-            self._enqueue(pv.port, partial(poll_pv, prosumer.id, pv))
-        if prosumer.battery is not None:
-            battery = self._inverter(prosumer.battery, "battery", prosumer.battery_limits)
-            devices["battery"] = Actuator(battery, "battery", self._now, prosumer.id)
-            read = partial(poll_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
-            self._enqueue(battery.port, read)
-        if prosumer.ev is not None:
-            charger = self._inverter(prosumer.ev, "ev", prosumer.ev_limits)
-            devices["ev"] = Actuator(charger, "ev", self._now, prosumer.id)
-            read = partial(poll_ev, prosumer.id, charger, prosumer.session, self._interval_s)
-            self._enqueue(charger.port, read)
-        if prosumer.load is not None:
-            load = self._inverter(prosumer.load, "load", prosumer.load_limits)
-            devices["load"] = Actuator(load, "load", self._now, prosumer.id)
-            self._enqueue(load.port, partial(poll_load, prosumer.id, load))
-        for actuator in devices.values():
-            if actuator.limits.real and actuator.limits.armed:
-                self._enqueue(actuator.inverter.port, partial(check_written, actuator))
-
-    def _inverter(self, endpoint: Endpoint, device: CommandedDevice, limits: SetPointLimits) -> Inverter:
-        return Inverter(self._links.inverter(endpoint, real=limits.real), device, limits)
-
-    def _enqueue(self, port: MeterPort, read: Callable[[PollResult], Awaitable[None]]) -> None:
-        self._queues[port.endpoint.link].append(PollItem(port, is_meter=False, read=read))
 
     def _reading(self, prosumer: LiveProsumer, result: PollResult, inverters: bool) -> Reading:
         devices = tuple(

@@ -1,0 +1,90 @@
+"""The devices of a group of prosumers: what commands each, what reads it, and in which queue it is polled."""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from broker.messages import CommandedDevice
+from devices.client.drivers import Inverter, Meter
+from devices.endpoint import Endpoint, Link, LiveProsumer
+from devices.gateway.actuator import Actuator
+from devices.gateway.links import Links
+from devices.gateway.polling import (
+    PollItem,
+    PollResult,
+    check_written,
+    poll_battery,
+    poll_ev,
+    poll_load,
+    poll_meter,
+    poll_pv,
+)
+from devices.limits import SetPointLimits
+from devices.ports import MeterPort
+
+
+class Equipment:
+    """Meters, actuators and poll queues of the prosumers added to it.
+
+    Parameters
+    ----------
+    links
+        Ways to the devices.
+    interval_s
+        For how long a battery must be able to hold the power it offers [s].
+    now
+        Clock of ramps and validity [s].
+
+    Attributes
+    ----------
+    queues
+        What is polled on each link.
+    devices
+        Actuators of each prosumer.
+    meters
+        Meter of each prosumer.
+    """
+
+    def __init__(self, links: Links, interval_s: float, now: Callable[[], float]) -> None:
+        self.queues: defaultdict[Link, list[PollItem]] = defaultdict(list)
+        self.devices: dict[str, dict[CommandedDevice, Actuator]] = {}
+        self.meters: dict[str, Meter] = {}
+        self._links = links
+        self._interval_s = interval_s
+        self._now = now
+
+    def add(self, prosumer: LiveProsumer) -> None:
+        """Take a prosumer's devices in."""
+        devices = self.devices[prosumer.id] = {}
+        meter = Meter(self._links.meter(prosumer.meter))
+        self.meters[prosumer.id] = meter
+        read_meter = partial(poll_meter, prosumer.id, meter)
+        item = PollItem(meter.port, is_meter=True, read=read_meter, insists=prosumer.real_meter)
+        self.queues[meter.port.endpoint.link].append(item)
+        if prosumer.pv is not None:
+            pv = self._inverter(prosumer.pv, "pv", prosumer.pv_limits)
+            devices["pv"] = Actuator(pv, "pv", self._now, prosumer.id)
+            self._enqueue(pv.port, partial(poll_pv, prosumer.id, pv))
+        if prosumer.battery is not None:
+            battery = self._inverter(prosumer.battery, "battery", prosumer.battery_limits)
+            devices["battery"] = Actuator(battery, "battery", self._now, prosumer.id)
+            read = partial(poll_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
+            self._enqueue(battery.port, read)
+        if prosumer.ev is not None:
+            charger = self._inverter(prosumer.ev, "ev", prosumer.ev_limits)
+            devices["ev"] = Actuator(charger, "ev", self._now, prosumer.id)
+            read = partial(poll_ev, prosumer.id, charger, prosumer.session, self._interval_s)
+            self._enqueue(charger.port, read)
+        if prosumer.load is not None:
+            load = self._inverter(prosumer.load, "load", prosumer.load_limits)
+            devices["load"] = Actuator(load, "load", self._now, prosumer.id)
+            self._enqueue(load.port, partial(poll_load, prosumer.id, load))
+        for actuator in devices.values():
+            if actuator.limits.real and actuator.limits.armed:
+                self._enqueue(actuator.inverter.port, partial(check_written, actuator))
+
+    def _inverter(self, endpoint: Endpoint, device: CommandedDevice, limits: SetPointLimits) -> Inverter:
+        return Inverter(self._links.inverter(endpoint, real=limits.real), device, limits)
+
+    def _enqueue(self, port: MeterPort, read: Callable[[PollResult], Awaitable[None]]) -> None:
+        self.queues[port.endpoint.link].append(PollItem(port, is_meter=False, read=read))
