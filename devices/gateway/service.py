@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from broker.collector import Collector
-from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop, Telemetry
+from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop
 from broker.node import Node
 from broker.serving import serve
 from broker.signing import CommandKey
-from broker.snapshot import Values, part, typed
+from broker.snapshot import Values, part
 from devices.errors import NotRealTime
 from devices.gateway.gateway import Gateway
-from devices.gateway.interval_energy import IntervalEnergy
-from devices.gateway.plausibility import Check, Plausibility
-from devices.gateway.reading import Reading
+from devices.gateway.plausibility import Plausibility
 from devices.gateway.responses import Responses, expected_change_kw
 from devices.gateway.stop_answers import StopAnswers
 from devices.gateway.stopping import arming, call_in, hand_back, secure, to_its_end
+from devices.gateway.telemetry import DeviceTelemetry
 
-_MOST_FLAGS = 5
 _TEND_EVERY_S = 0.5
 _SECURE_WITHIN_S = 2.5
 
@@ -61,18 +59,15 @@ class GatewayService:
         self.gateway = gateway
         self._plausibility = plausibility
         self._commanded_by = commands
-        self._checks: dict[str, tuple[Check, ...]] = {}
         self.responses = Responses()
-        self._meter_kw: dict[str, float | None] = {}
+        self._telemetry = DeviceTelemetry(node, gateway, plausibility, self.responses)
         self._failing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._carrying_out: set[asyncio.Task[None]] = set()
-        self._names = [prosumer.id for prosumer in gateway.prosumers]
-        commanded = [name for name in self._names if gateway.commands(name)]
+        commanded = [prosumer.id for prosumer in gateway.prosumers if gateway.commands(prosumer.id)]
         self._commands: Collector[asyncio.Task[None]] = node.collector(
             {name: node.topics.set_point(name) for name in commanded}
         )
-        self._energy = IntervalEnergy()
         self.left: list[str] = []
         self._loop = asyncio.get_running_loop()
         self._running: asyncio.Task[Any] | None = None
@@ -141,20 +136,14 @@ class GatewayService:
         elif step.step == "dispatch":
             await self._dispatch(step)
         elif step.step == "meter":
-            await self._meter(step)
+            await self._telemetry.meter(step)
         else:
             return
         await self.node.done(step.step, step.tick)
 
     async def snapshot(self) -> Values:
         """Counters, readings, and what is known of the devices."""
-        plausible = None if self._plausibility is None else self._plausibility.snapshot()
-        return {
-            "gateway": self.gateway.snapshot(),
-            "energy": self._energy.snapshot(),
-            "plausible": plausible,
-            "meter_kw": self._meter_kw,
-        }
+        return {"gateway": self.gateway.snapshot(), **self._telemetry.snapshot()}
 
     async def restore(self, values: Values) -> None:
         """See `broker.snapshot.Stateful`; an emergency stop stays in force, and is carried out again."""
@@ -162,29 +151,13 @@ class GatewayService:
             command.cancel()
         await asyncio.gather(*self._carrying_out, return_exceptions=True)
         self.gateway.restore(part(values, "gateway"))
-        self._energy.restore(part(values, "energy"))
-        if self._plausibility is not None:
-            self._plausibility.restore(part(values, "plausible"))
-        self._meter_kw = typed(values, "meter_kw", dict[str, float | None])
+        self._telemetry.restore(values)
         self._stops.renew()
 
     async def _measure(self, step: Step) -> None:
         if self.gateway.simulated_s is not None:
             self._flag_new(await self.gateway.tend())
-        readings = await self._poll(step)
-        for reading in readings:
-            self._meter_kw[reading.prosumer] = reading.p_kw
-            self._energy.begin(reading, step.tick)
-        await self._publish([self._telemetry(step, reading) for reading in readings])
-
-    async def _meter(self, step: Step) -> None:
-        telemetry = []
-        for reading in await self._poll(step, inverters=False):
-            kwh, kvarh = self._energy.end(reading, step.tick)
-            response_s = self.responses.take(reading.prosumer, is_read=reading.quality == "good")
-            energy = {"response_s": response_s, "interval_kwh": kwh, "interval_kvarh": kvarh}
-            telemetry.append(self._telemetry(step, reading, energy))
-        await self._publish(telemetry)
+        await self._telemetry.measure(step)
 
     async def _dispatch(self, step: Step) -> None:
         """Wait for the set-points and for the devices that they go to."""
@@ -238,7 +211,7 @@ class GatewayService:
 
     def _time_response(self, name: str, asked: float, change_kw: float) -> None:
         """Wait for the meter to show a set-point: hardware by itself, others when the interval passes."""
-        before_kw = self._meter_kw.get(name)
+        before_kw = self._telemetry.meter_kw.get(name)
         if self.gateway.simulated_s is not None:
             self.responses.ask(name, asked)
         elif self.gateway.is_real(name) and before_kw is not None:
@@ -272,55 +245,6 @@ class GatewayService:
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _poll(self, step: Step, *, inverters: bool = True) -> list[Reading]:
-        readings = await self.gateway.poll(inverters=inverters)
-        for line in self.gateway.overwritten:
-            self.node.flag(line)
-        problems = self.gateway.problems
-        for problem in problems[:_MOST_FLAGS]:
-            self.node.flag(problem)
-        if len(problems) > _MOST_FLAGS:
-            self.node.flag(f"{len(problems) - _MOST_FLAGS} more devices could not be read")
-        return [self._judged(step, reading) for reading in readings]
-
-    def _judged(self, step: Step, reading: Reading) -> Reading:
-        """A reading as it may be believed; what it failed is flagged."""
-        if self._plausibility is None:
-            return reading
-        judge = self._plausibility.measure if step.step == "measure" else self._plausibility.meter
-        judged, failed = judge(reading, step.tick)
-        self._checks[reading.prosumer] = failed
-        if failed:
-            self.node.flag(f"{reading.prosumer} is not plausible: {', '.join(failed)}")
-        return judged
-
-    def _telemetry(
-        self, step: Step, reading: Reading, energy: dict[str, float | None] | None = None
-    ) -> Telemetry:
-        return self.node.stamp(
-            self.node.topics.telemetry(step.step, reading.prosumer),
-            Telemetry,
-            step.tick,
-            phase=step.step,
-            p_kw=reading.p_kw,
-            q_kvar=reading.q_kvar,
-            v_pu=reading.v_pu,
-            import_kwh=reading.import_kwh,
-            export_kwh=reading.export_kwh,
-            quality=reading.quality,
-            devices=list(reading.devices),
-            read_at=reading.read_at,
-            checks=list(self._checks.get(reading.prosumer, ())),
-            **(energy or {}),
-        )
-
-    async def _publish(self, telemetry: Sequence[Telemetry]) -> None:
-        outgoing: list[tuple[str, Message]] = [
-            (self.node.topics.telemetry(message.phase, name), message)
-            for name, message in zip(self._names, telemetry, strict=True)
-        ]
-        await self.node.publish_all(outgoing)
 
     def _traffic(self) -> dict[str, int]:
         counts = self.gateway.counts

@@ -1,0 +1,126 @@
+"""What a gateway publishes of its meters and inverters: readings as they may be believed, and energy."""
+
+from collections.abc import Sequence
+
+from broker.messages import Message, Step, Telemetry
+from broker.node import Node
+from broker.snapshot import Values, part, typed
+from devices.gateway.gateway import Gateway
+from devices.gateway.interval_energy import IntervalEnergy
+from devices.gateway.plausibility import Check, Plausibility
+from devices.gateway.reading import Reading
+from devices.gateway.responses import Responses
+
+_MOST_FLAGS = 5
+
+
+class DeviceTelemetry:
+    """Reads the devices of a gateway, judges what they say, and publishes it.
+
+    Parameters
+    ----------
+    node
+        Participant on the bus.
+    gateway
+        Way to the devices.
+    plausibility
+        Judge of the readings; without one all are believed.
+    responses
+        Times that set-points took until the meter showed them.
+
+    Attributes
+    ----------
+    meter_kw
+        Power at each prosumer's meter in the last ``measure`` [kW], + import.
+    """
+
+    def __init__(
+        self, node: Node, gateway: Gateway, plausibility: Plausibility | None, responses: Responses
+    ) -> None:
+        self.meter_kw: dict[str, float | None] = {}
+        self._node = node
+        self._gateway = gateway
+        self._plausibility = plausibility
+        self._responses = responses
+        self._checks: dict[str, tuple[Check, ...]] = {}
+        self._energy = IntervalEnergy()
+        self._names = [prosumer.id for prosumer in gateway.prosumers]
+
+    async def measure(self, step: Step) -> None:
+        """Read all devices as the interval begins, and publish what they say."""
+        readings = await self._poll(step)
+        for reading in readings:
+            self.meter_kw[reading.prosumer] = reading.p_kw
+            self._energy.begin(reading, step.tick)
+        await self._publish([self._telemetry(step, reading) for reading in readings])
+
+    async def meter(self, step: Step) -> None:
+        """Read the meters once the interval is over; publish what they say, with the interval's energy."""
+        telemetry = []
+        for reading in await self._poll(step, inverters=False):
+            kwh, kvarh = self._energy.end(reading, step.tick)
+            response_s = self._responses.take(reading.prosumer, is_read=reading.quality == "good")
+            energy = {"response_s": response_s, "interval_kwh": kwh, "interval_kvarh": kvarh}
+            telemetry.append(self._telemetry(step, reading, energy))
+        await self._publish(telemetry)
+
+    def snapshot(self) -> Values:
+        """What the next readings are held against."""
+        plausible = None if self._plausibility is None else self._plausibility.snapshot()
+        return {"energy": self._energy.snapshot(), "plausible": plausible, "meter_kw": self.meter_kw}
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
+        self._energy.restore(part(values, "energy"))
+        if self._plausibility is not None:
+            self._plausibility.restore(part(values, "plausible"))
+        self.meter_kw = typed(values, "meter_kw", dict[str, float | None])
+
+    async def _poll(self, step: Step, *, inverters: bool = True) -> list[Reading]:
+        readings = await self._gateway.poll(inverters=inverters)
+        for line in self._gateway.overwritten:
+            self._node.flag(line)
+        problems = self._gateway.problems
+        for problem in problems[:_MOST_FLAGS]:
+            self._node.flag(problem)
+        if len(problems) > _MOST_FLAGS:
+            self._node.flag(f"{len(problems) - _MOST_FLAGS} more devices could not be read")
+        return [self._judged(step, reading) for reading in readings]
+
+    def _judged(self, step: Step, reading: Reading) -> Reading:
+        """A reading as it may be believed; what it failed is flagged."""
+        if self._plausibility is None:
+            return reading
+        judge = self._plausibility.measure if step.step == "measure" else self._plausibility.meter
+        judged, failed = judge(reading, step.tick)
+        self._checks[reading.prosumer] = failed
+        if failed:
+            self._node.flag(f"{reading.prosumer} is not plausible: {', '.join(failed)}")
+        return judged
+
+    def _telemetry(
+        self, step: Step, reading: Reading, energy: dict[str, float | None] | None = None
+    ) -> Telemetry:
+        return self._node.stamp(
+            self._node.topics.telemetry(step.step, reading.prosumer),
+            Telemetry,
+            step.tick,
+            phase=step.step,
+            p_kw=reading.p_kw,
+            q_kvar=reading.q_kvar,
+            v_pu=reading.v_pu,
+            import_kwh=reading.import_kwh,
+            export_kwh=reading.export_kwh,
+            quality=reading.quality,
+            devices=list(reading.devices),
+            read_at=reading.read_at,
+            checks=list(self._checks.get(reading.prosumer, ())),
+            **(energy or {}),
+        )
+
+    async def _publish(self, telemetry: Sequence[Telemetry]) -> None:
+        outgoing: list[tuple[str, Message]] = [
+            (self._node.topics.telemetry(message.phase, name), message)
+            for name, message in zip(self._names, telemetry, strict=True)
+        ]
+        await self._node.publish_all(outgoing)
