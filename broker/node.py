@@ -8,38 +8,30 @@ of a ``Node``: handlers take messages in, ``steps`` hands out the clock's steps 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from broker import messages
-from broker.client.bus import Bus, Received, Will
-from broker.collector import Collector, Late
-from broker.door.admission import Admitted, Door, Refused
+from broker.availability import OwnAvailability
+from broker.client.bus import Bus, Received
+from broker.collector import Collector
+from broker.delivery import Delivery
+from broker.door.admission import Door, Refused
 from broker.door.bounds import Bounds
 from broker.door.quarantine import Quarantine
-from broker.errors import BrokerError, BusClosed
-from broker.handlers import KNOWN_TOPICS, Handler, Handlers
+from broker.handlers import Handler, Handlers
 from broker.messages import Availability, Done, Message, Rejected, Repeat, Step, StepName, Traffic
+from broker.repeats import Repeats
 from broker.reports import Counts, Flags, Refusals, shortened
 from broker.signing import CommandKey
+from broker.steps import Steps
 from broker.topics import Topics
 
 UNDER_WAY = 24
 """Publishes of one batch that wait for their confirmation at once."""
 
-PAUSE_S = 0.1
-"""Before a service contradicts who says that it is offline: once, however often that is said [s]."""
-
 M = TypeVar("M", bound=Message)
-
-
-def offline_will(run: str, name: str) -> Will:
-    """Last will of service ``name``: the broker says for it that it is offline."""
-    gone = Availability(run=run, tick=-1, sender=name, seq=0, online=False)
-    return Will(Topics(run).availability(name), messages.encode(gone))
 
 
 class Node:
@@ -81,26 +73,25 @@ class Node:
         self._commands = commands
         self._door = Door(run, bounds, commands)
         self._handlers = Handlers()
-        self._steps: asyncio.Queue[Step] = asyncio.Queue()
+        self._delivery = Delivery(
+            name, self._door, self.quarantine, self._counts, flag=self.flag, refuse=self.refuse
+        )
+        self._steps = Steps(name)
         self._flags = Flags(bounds.most_bytes("batch") // 2)
         self._refusals = Refusals()
-        self._announcing: set[asyncio.Future[None]] = set()
-        self.instance = secrets.token_hex(4)
-        """A word of this process, by which others see that the service was started anew."""
+        self._availability = OwnAvailability(name, world, publish=self._publish_online, flag=self.flag)
+        repeat = self.topics.repeat(name)
+        self._repeats = Repeats(
+            bus, repeat, lambda tick, topics: self.stamp(repeat, Repeat, tick, topics=topics), self._counts
+        )
         self.believe: Callable[[Step], bool] = lambda _: True
         """Whether a step of a new epoch is true; who sees that later calls ``go_back`` by itself."""
         self.on_back: list[Callable[[], None]] = []
         """Called when a lost connection is back."""
-        self._heard: tuple[int, StepName] | None = None
-        self._refused: set[str] = set()
-        self._sending: set[asyncio.Task[None]] = set()
-        self._sent: dict[str, tuple[int, bytes]] = {}
-        self._reported: tuple[int, StepName] | None = None
         self._collectors: list[Collector[Any]] = []
-        self._work: asyncio.Task[None] | None = None
         self.on(self.topics.step, self._follow_clock)
-        self.on(self.topics.availability(name), self._contradict)
-        self.on(self.topics.repeat("+"), self._send_again)
+        self.on(self.topics.availability(name), self._availability.contradict)
+        self.on(self.topics.repeat("+"), self._repeats.send_again)
 
     @property
     def tick(self) -> int:
@@ -124,24 +115,9 @@ class Node:
         """Say online again after a lost connection; for a bus's ``on_reconnect``."""
         self.flag(f"{self.name} lost the broker and came back")
         self._door.came_back()
-        self._say_online(0.0)
+        self._availability.say_online(0.0)
         for tell in self.on_back:
             tell()
-
-    def _contradict(self, availability: Availability) -> None:
-        """Whoever says otherwise of this service is wrong, as a last will is that comes too late."""
-        if not availability.online or availability.world != self.world:
-            self.flag(f"{self.name} was said to be offline or in another world, and is not")
-            self._say_online(PAUSE_S)
-        elif availability.instance != self.instance:
-            self.flag(f"another process says that it is {self.name}, which goes on")
-            self._say_online(PAUSE_S)
-
-    def _say_online(self, pause_s: float) -> None:
-        """Say it after a pause, once for all who ask for it until then."""
-        if not self._announcing:
-            self._announcing.add(task := asyncio.ensure_future(self._announce(pause_s)))
-            task.add_done_callback(self._announcing.discard)
 
     def on(self, topic_filter: str, handler: Handler, *, through: str | None = None) -> None:
         """Call ``handler`` with each fresh, valid message on a topic that matches; before ``open``.
@@ -165,7 +141,7 @@ class Node:
         """
 
         def ask(tick: int, keys: Collection[str]) -> None:
-            self.ask_again(tick, [topics[key] for key in keys], question)
+            self._repeats.ask(tick, [topics[key] for key in keys], question)
 
         made: Collector[Any] = Collector(topics, ask)
         self._collectors.append(made)
@@ -174,12 +150,11 @@ class Node:
     async def open(self) -> None:
         """Subscribe to what the handlers want and say that this service is online."""
         await self.bus.subscribe(*self._handlers.subscriptions)
-        await self._announce()
+        await self._availability.announce()
 
-    async def _announce(self, pause_s: float = 0.0) -> None:
-        await asyncio.sleep(pause_s)
+    async def _publish_online(self, world: str, instance: str) -> None:
         topic = self.topics.availability(self.name)
-        await self.publish(topic, Availability, -1, online=True, world=self.world, instance=self.instance)
+        await self.publish(topic, Availability, -1, online=True, world=world, instance=instance)
 
     async def publish(
         self,
@@ -200,7 +175,7 @@ class Node:
         declared = messages.declaration_of(type(message))
         payload = messages.encode(message)
         if not declared.always:
-            self._sent[topic] = message.tick, payload
+            self._repeats.keep(topic, message.tick, payload)
         await self.bus.publish(topic, payload, qos=declared.qos, retain=declared.retained)
 
     async def publish_all(self, outgoing: Iterable[tuple[str, Message]]) -> None:
@@ -225,8 +200,9 @@ class Node:
         if rest := self._refusals.take_rest():
             self.flag(f"{self.name} refused {rest} more messages")
             await self._report_refusal("", f"{rest} more messages were refused", rest)
+        topic = self.topics.done(self.name)
         await self.publish(
-            self.topics.done(self.name),
+            topic,
             Done,
             tick,
             step=step,
@@ -234,7 +210,7 @@ class Node:
             traffic=self.traffic(),
             snapshot=snapshot,
         )
-        self._reported = tick, step
+        self._repeats.note_report(topic, tick, step)
 
     def flag(self, text: str) -> None:
         """Remember something that went wrong; it travels with the next ``done``."""
@@ -247,8 +223,7 @@ class Node:
     async def refuse(self, topic: str, reason: str) -> None:
         """Count a refused message and publish why, unless there are very many."""
         self._counts.rejected += 1
-        if len(self._refused) < KNOWN_TOPICS:
-            self._refused.add(topic)
+        self._repeats.note_refused(topic)
         if self._refusals.is_reported(self.tick):
             self.flag(f"{self.name} refused a message on {topic}: {reason}")
             await self._report_refusal(topic, reason)
@@ -263,13 +238,9 @@ class Node:
             count=count,
         )
 
-    async def steps(self) -> AsyncIterator[Step]:
+    def steps(self) -> AsyncIterator[Step]:
         """Steps in the clock's order, until the run ends."""
-        while True:
-            step = await self._steps.get()
-            if step.step == "end":
-                return
-            yield step
+        return self._steps.in_order()
 
     async def pump(self) -> None:
         """Take messages off the bus until it closes."""
@@ -288,39 +259,9 @@ class Node:
             await self.refuse(received.topic, str(refused))
             return
         if admitted.duplicates and received.topic == self.topics.step:
-            self._report_again()
+            self._repeats.report_again(self._steps.heard)
             return
-        self._count(admitted)
-        if admitted.message is None:
-            return
-        for handler in handlers:
-            await self._handle(handler, admitted.message, received)
-
-    def _count(self, admitted: Admitted) -> None:
-        self._counts.gaps += admitted.gaps
-        self._counts.duplicates += admitted.duplicates
-        self._counts.late += admitted.late
-        for flag in admitted.flags:
-            self.flag(flag)
-
-    async def _handle(self, handler: Handler, message: Message, received: Received) -> None:
-        """Hand a message to a handler; whatever it makes of it, the service goes on."""
-        try:
-            result = handler(message)
-            if result is not None:
-                await result
-        except Late as late:
-            self._counts.late += 1
-            self.flag(f"{late} on {received.topic}")
-        except ValueError as error:
-            await self.refuse(received.topic, str(error))
-        except BrokerError:
-            # No service works without a bus; the message is not to blame.
-            raise
-        except Exception as error:  # noqa: BLE001 - one message must not end a service
-            self._counts.quarantined += 1
-            self.quarantine.keep(self.name, self.tick, received.topic, received.payload, error)
-            self.flag(f"{self.name} failed on a message on {received.topic}: {type(error).__name__}: {error}")
+        await self._delivery.deliver(admitted, received, handlers)
 
     def _follow_clock(self, step: Step) -> None:
         if step.epoch > self.epoch:
@@ -328,77 +269,27 @@ class Node:
                 self.go_back(step)
             return
         if step.tick > self.tick:
-            self._refused.clear()
+            self._repeats.begin_interval()
         self._door.tick = max(self.tick, step.tick)
-        self._heard = step.tick, step.step
-        self._steps.put_nowait(step)
+        self._steps.add(step)
 
     def go_back(self, step: Step) -> None:
         """Drop what is under way and everything that was heard, and begin with a step of a new epoch."""
         self._door.begin_epoch(step)
-        while not self._steps.empty():
-            self._steps.get_nowait()
         for each in self._collectors:
             each.begin_anew()
-        self._sent.clear()
-        self._reported = None
-        if self._work is not None:
-            self._work.cancel()
-        self._heard = step.tick, step.step
-        self._steps.put_nowait(step)
+        self._repeats.begin_anew()
+        self._steps.begin_anew(step)
 
     async def work_on(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work of a step; it is dropped where the clock goes back meanwhile."""
-        self._work = asyncio.create_task(work, name=f"{self.name} step")
-        try:
-            await self._work
-        except asyncio.CancelledError:
-            mine = asyncio.current_task()
-            if not self._work.cancelled() or (mine is not None and mine.cancelling()):
-                raise
-        finally:
-            self._work.cancel()
-            self._work = None
+        await self._steps.work_on(work)
 
     def ask_again(self, tick: int, topics: list[str], question: str = "") -> None:
         """Ask for messages of a tick that may be lost, and ask the question again that they answer."""
-        # What was refused would be refused again.
-        if lost := [str(topic) for topic in topics if topic not in self._refused]:
-            self._start(self._ask_again(tick, lost, question))
-
-    async def _ask_again(self, tick: int, topics: list[str], question: str) -> None:
-        if question in self._sent:
-            self._counts.repeated += 1
-            await self.bus.publish(question, self._sent[question][1])
-        mine = self.topics.repeat(self.name)
-        await self.bus.publish(mine, messages.encode(self.stamp(mine, Repeat, tick, topics=topics)))
-
-    async def _send_again(self, asked: Repeat) -> None:
-        """Send again what somebody waits for and this service has sent."""
-        for topic in asked.topics:
-            tick, payload = self._sent.get(topic, (-1, b""))
-            if tick == asked.tick:
-                self._counts.repeated += 1
-                await self.bus.publish(topic, payload)
-
-    def _report_again(self) -> None:
-        """The clock opens a step again because it misses a report: give it once more."""
-        if self._reported is not None and self._reported == self._heard:
-            topic = self.topics.done(self.name)
-            self._counts.repeated += 1
-            self._start(self.bus.publish(topic, self._sent[topic][1]))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Send something beside what is under way; a bus that is closed meanwhile has nobody to hear it."""
-        self._sending.add(task := asyncio.create_task(_unless_closed(work)))
-        task.add_done_callback(self._sending.discard)
+        self._repeats.ask(tick, topics, question)
 
     def close(self) -> None:
         """Drop what waits to be said."""
-        for task in (*self._announcing, *self._sending):
-            task.cancel()
-
-
-async def _unless_closed(work: Coroutine[Any, Any, None]) -> None:
-    with contextlib.suppress(BusClosed):
-        await work
+        self._availability.close()
+        self._repeats.close()

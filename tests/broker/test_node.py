@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import messages
+from broker.availability import offline_will
 from broker.client.bus import Received
 from broker.client.memory import Delivery, MemoryBroker
 from broker.collector import Collector, Late
 from broker.door.bounds import Bounds
 from broker.errors import BrokerUnreachable
 from broker.messages import Availability, Award, Done, Rejected, Step, columns
-from broker.node import Node, offline_will
+from broker.node import Node
 from broker.reports import MOST_REFUSALS
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from broker import messages
-from broker.node import offline_will
+from broker.availability import offline_will
 from broker.topics import Topics
 from tests.broker.door.hostile_run import RUN, play
 from tests.broker.door.mutations import DEEP, dumped

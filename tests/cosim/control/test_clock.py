@@ -4,9 +4,10 @@ import contextlib
 import pytest
 
 from broker import messages
+from broker.availability import offline_will
 from broker.client.memory import MemoryBroker
 from broker.messages import Done
-from broker.node import Node, offline_will
+from broker.node import Node
 from broker.serving import serve
 from broker.topics import Topics
 from cosim.control.clock import Clock

@@ -1,0 +1,106 @@
+"""Messages that may be lost: a service asks for them again, and sends again what others miss of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from broker import messages
+from broker.client.bus import Bus
+from broker.errors import BusClosed
+from broker.handlers import KNOWN_TOPICS
+from broker.messages import Repeat, StepName
+from broker.reports import Counts
+
+
+class Repeats:
+    """What a service can send again, and what it asks for again.
+
+    Parameters
+    ----------
+    bus
+        Where it is sent.
+    topic
+        Topic on which the service asks.
+    request
+        Message that asks for a tick's messages on given topics.
+    counts
+        Where repeated messages are counted.
+    """
+
+    def __init__(
+        self, bus: Bus, topic: str, request: Callable[[int, list[str]], Repeat], counts: Counts
+    ) -> None:
+        self._bus = bus
+        self._topic = topic
+        self._request = request
+        self._counts = counts
+        self._sent: dict[str, tuple[int, bytes]] = {}
+        self._refused: set[str] = set()
+        self._reported: tuple[str, tuple[int, StepName]] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def keep(self, topic: str, tick: int, payload: bytes) -> None:
+        """Keep the last message that was sent on a topic."""
+        self._sent[topic] = tick, payload
+
+    def note_report(self, topic: str, tick: int, step: StepName) -> None:
+        """Note the step of which the service's last report, sent on a topic, was."""
+        self._reported = topic, (tick, step)
+
+    def note_refused(self, topic: str) -> None:
+        """Note that what came on a topic was refused: it would be refused again."""
+        if len(self._refused) < KNOWN_TOPICS:
+            self._refused.add(topic)
+
+    def begin_interval(self) -> None:
+        """Forget what was refused."""
+        self._refused.clear()
+
+    def begin_anew(self) -> None:
+        """Forget what was sent: in a new epoch it counts no more."""
+        self._sent.clear()
+        self._reported = None
+
+    def ask(self, tick: int, topics: list[str], question: str = "") -> None:
+        """Ask for messages of a tick that may be lost, and ask the question again that they answer."""
+        if lost := [str(topic) for topic in topics if topic not in self._refused]:
+            self._start(self._ask(tick, lost, question))
+
+    async def _ask(self, tick: int, topics: list[str], question: str) -> None:
+        if question in self._sent:
+            self._counts.repeated += 1
+            await self._bus.publish(question, self._sent[question][1])
+        await self._bus.publish(self._topic, messages.encode(self._request(tick, topics)))
+
+    async def send_again(self, asked: Repeat) -> None:
+        """Send again what somebody waits for and this service has sent."""
+        for topic in asked.topics:
+            tick, payload = self._sent.get(topic, (-1, b""))
+            if tick == asked.tick:
+                self._counts.repeated += 1
+                await self._bus.publish(topic, payload)
+
+    def report_again(self, heard: tuple[int, StepName] | None) -> None:
+        """The clock opens a step again because it misses a report: give it once more, if it was given."""
+        if self._reported is not None and self._reported[1] == heard:
+            topic = self._reported[0]
+            self._counts.repeated += 1
+            self._start(self._bus.publish(topic, self._sent[topic][1]))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Send something beside what is under way; a bus that is closed meanwhile has nobody to hear it."""
+        self._sending.add(task := asyncio.create_task(_unless_closed(work)))
+        task.add_done_callback(self._sending.discard)
+
+    def close(self) -> None:
+        """Drop what waits to be sent."""
+        for task in self._sending:
+            task.cancel()
+
+
+async def _unless_closed(work: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(BusClosed):
+        await work
