@@ -22,20 +22,8 @@ from devices.errors import (
 from devices.gateway.delivery import NO_ANSWER, Delivery
 from devices.gateway.ramp import Ramp, start_kw
 from devices.gateway.safe_value import SafeValue
+from devices.gateway.set_point_state import SetPointState
 from devices.limits import admissible_kw, released_kw
-
-_REMEMBERED: dict[str, type] = {
-    "measured_kw": float,
-    "limited": int,
-    "renewals": int,
-    "_target_kw": float,
-    "_held_kw": float,
-    "_is_active": bool,
-    "_is_behind": bool,
-    "_is_overwritten": bool,
-    "_is_released": bool,
-    "_until_s": float,
-}
 
 
 class Actuator:
@@ -79,15 +67,8 @@ class Actuator:
         self._now = now
         self._lock = asyncio.Lock()
         self._ramp = Ramp(self.limits)
-        self._target_kw: float | None = None
-        self._held_kw: float | None = None
-        self._is_active = False
-        self._is_behind = False
-        self._is_overwritten = False
-        self._is_released = False
-        self._keeps_release = False
-        self._until_s = math.inf
         self._times = self.delivery.times
+        self._state = SetPointState(self._times, now)
 
     def __str__(self) -> str:
         """Return whose it is and where, for messages."""
@@ -106,7 +87,7 @@ class Actuator:
     @property
     def in_force_kw(self) -> float | None:
         """What the device goes by [kW]; ``None`` while a ramp moves it, or without a set-point."""
-        return None if self._is_behind else self._held_kw
+        return self._state.in_force_kw
 
     async def set(self, power_kw: float | None, valid_s: float) -> None:
         """Carry a set-point out, as far as its limits admit at once; `tend` does the rest.
@@ -134,12 +115,12 @@ class Actuator:
         async with self._lock:
             target_kw = await self._admitted(power_kw)
             self._check_may_be_commanded()
-            self._target_kw = target_kw
-            self._until_s = self._now() + valid_s if valid_s > 0.0 else math.inf
+            self._state.target_kw = target_kw
+            self._state.until_s = self._now() + valid_s if valid_s > 0.0 else math.inf
             self._times.mismatches = 0
-            self._is_released = False
+            self._state.is_released = False
             await self._carry_out()
-            self.limited += self._held_kw != power_kw
+            self.limited += self._state.held_kw != power_kw
 
     async def tend(self) -> None:
         """Do what is due: a further step of a ramp, a renewal, an end, or a stop that did not take yet."""
@@ -148,10 +129,10 @@ class Actuator:
         async with self._lock:
             if self.stopped:
                 await self._safe.keep()
-            elif not self._is_active:
+            elif not self._state.is_active:
                 await self._let_go()
-            elif self._now() < self._until_s:
-                self.renewals += not self._is_behind
+            elif self._now() < self._state.until_s:
+                self.renewals += not self._state.is_behind
                 await self._carry_out()
             else:
                 await self._end()
@@ -162,16 +143,16 @@ class Actuator:
         A device that could leave its envelope by itself is left at the envelope's edge, if it stays there.
         """
         async with self._lock:
-            if self._is_active or self._keeps_release:
+            if self._state.is_active or self._state.keeps_release:
                 # Nobody else asks any more, and no pause is worth a device that is left as it was.
                 self.inverter.port.begin_priority()
                 try:
                     await self._let_go()
                 finally:
                     self.inverter.port.end_priority()
-                self._is_active = self._is_behind = False
-                if self._keeps_release:
-                    self._keeps_release = False
+                self._state.is_active = self._state.is_behind = False
+                if self._state.keeps_release:
+                    self._state.keeps_release = False
                     where, left_s = self.inverter.port.endpoint, self._times.stands_s
                     raise NotReleased(f"{where}: its own timer frees it in {left_s:.0f} s; see to it there")
 
@@ -188,16 +169,17 @@ class Actuator:
             if not found:
                 return ""
             self.inverter.port.forget()
-            self._held_kw = None
+            self._state.held_kw = None
             if self.stopped:
                 self._safe.doubt()
             else:
-                self._is_overwritten, self._is_behind = True, False
+                self._state.is_overwritten, self._state.is_behind = True, False
         return f"{self}: another master writes to it: {'; '.join(found)}"
 
     def snapshot(self) -> Values:
         """What is in force at an emulated device."""
-        commands = {name: getattr(self, name) for name in _REMEMBERED}
+        counts = {"measured_kw": self.measured_kw, "limited": self.limited, "renewals": self.renewals}
+        commands = {**counts, **self._state.snapshot()}
         return {"commands": commands, "ramp": self._ramp.snapshot(), "times": self._times.snapshot()}
 
     def restore(self, values: Values) -> None:
@@ -205,9 +187,11 @@ class Actuator:
         commands = part(values, "commands")
         self._ramp.restore(part(values, "ramp"))
         self._times.restore(part(values, "times"))
-        for name, kind in _REMEMBERED.items():
-            value = commands.get(name)
-            setattr(self, name, None if value is None and kind is float else typed(commands, name, kind))
+        known = commands.get("measured_kw") is not None
+        self.measured_kw = typed(commands, "measured_kw", float) if known else None
+        self.limited = typed(commands, "limited", int)
+        self.renewals = typed(commands, "renewals", int)
+        self._state.restore(commands)
 
     def is_due(self) -> bool:
         """Whether `tend` has something to do."""
@@ -215,15 +199,7 @@ class Actuator:
             return False
         if self.stopped:
             return self._safe.is_due
-        if not self._is_active:
-            return self._keeps_release and self._times.may_release and self._times.is_half_over
-        if self._now() >= self._until_s:
-            return self._times.may_release
-        if self._is_overwritten or self._times.is_pausing:
-            return False
-        if self._is_behind:
-            return True
-        return self._times.reverts_before(self._until_s) and self._times.is_half_over
+        return self._state.is_due
 
     def bar(self, reason: str) -> None:
         """Take no set-point any more, and let the safe value pass everything that is under way.
@@ -252,8 +228,7 @@ class Actuator:
         """Whether what was written last should still stand in the registers."""
         if self.stopped:
             return self.is_safe and self.limits.armed
-        is_held = self._is_active and self._held_kw is not None and not self._is_overwritten
-        return is_held and not self._times.reverts_soon
+        return self._state.stands
 
     async def _admitted(self, power_kw: float | None) -> float | None:
         if power_kw is not None:
@@ -272,23 +247,19 @@ class Actuator:
     async def _write(self) -> None:
         if self.delivery.budget.is_spent:
             raise BudgetSpent(f"{self.inverter.port.endpoint} {self.delivery.budget}; raise writes_per_day")
-        power_kw = self._target_kw
+        power_kw = self._state.target_kw
         if power_kw is not None and self._ramp.is_limited:
             power_kw = await self._step_kw(power_kw)
-        left_s = min(self._until_s - self._now(), self.limits.revert_s)
-        self._is_active = self._is_behind = True
+        left_s = min(self._state.until_s - self._now(), self.limits.revert_s)
+        self._state.is_active = self._state.is_behind = True
         await self.delivery.send(power_kw, 0.0 if math.isinf(left_s) else left_s)
-        self._keeps_release = False
-        self._ramp.stood(power_kw, self._times.written_s, is_moving=power_kw != self._target_kw)
-        self._held_kw = power_kw
-        self._is_overwritten = self._is_released = False
-        self._is_active = power_kw is not None
-        self._is_behind = power_kw != self._target_kw
+        self._ramp.stood(power_kw, self._times.written_s, is_moving=power_kw != self._state.target_kw)
+        self._state.took(power_kw)
 
     async def _step_kw(self, target_kw: float) -> float:
         """Where a ramp stands now, on its way to a target."""
         now = self._now()
-        if self._held_kw is None or self._times.has_reverted:
+        if self._state.held_kw is None or self._times.has_reverted:
             self._ramp.begin(await start_kw(self.inverter, self.device), now)
         return self._ramp.step_kw(target_kw, now)
 
@@ -299,26 +270,26 @@ class Actuator:
         """
         if not self._times.has_reverted or self.limits.has_envelope:
             await self._let_go()
-        self._is_active, self._is_behind, self._held_kw = False, False, None
-        self._is_overwritten = False
+        self._state.ended()
 
     async def _let_go(self) -> None:
         """Release the device; a power that it then holds is renewed where its own timer would end that."""
         applied = await self.delivery.send(None, 0.0)
-        self._keeps_release = applied.power_kw is not None and math.isfinite(applied.revert_s)
+        self._state.keeps_release = applied.power_kw is not None and math.isfinite(applied.revert_s)
 
     async def _release_after(self, error: DeviceError) -> None:
         """Release what was in force before a set-point that the device did not take, once.
 
         The set-point itself is tried again later, unless the budget of writes is spent.
         """
-        may_be_in_force = self._held_kw is not None or isinstance(error, ReadBackMismatch | DeviceRefused)
-        if isinstance(error, (CommandBarred, *NO_ANSWER)) or self._is_released or not may_be_in_force:
+        is_refused = isinstance(error, ReadBackMismatch | DeviceRefused)
+        may_be_in_force = self._state.held_kw is not None or is_refused
+        if isinstance(error, (CommandBarred, *NO_ANSWER)) or self._state.is_released or not may_be_in_force:
             return
         try:
             await self._let_go()
         except DeviceError as again:
             raise NotReleased(f"{error}; nor was it released: {again}") from error
-        self._held_kw, self._is_released = None, True
+        self._state.held_kw, self._state.is_released = None, True
         if isinstance(error, BudgetSpent):
-            self._is_active = self._is_behind = False
+            self._state.is_active = self._state.is_behind = False
