@@ -17,22 +17,15 @@ from collections.abc import Callable, Collection, Mapping
 from broker import messages
 from broker.messages import Done, Step, StepName
 from broker.node import Node
+from cosim.control.losses import GoBack, Losses, ServiceLost
 from cosim.control.pacing import STEPS, Lag, PacingError, Schedule
 from cosim.control.presence import Presence
 from cosim.control.recovery import Recovery, StepTimes
-from sharegrid.errors import SharegridError
+from cosim.control.waiting import sleep_until, wait_until
 
 # A step is opened again for those who have not reported after so long [s]: they may not have heard of it.
 _AGAIN_AFTER_S = 1.0
 _RESTORE_ATTEMPTS = 3
-
-
-class ServiceLost(SharegridError):
-    """A run that cannot go on without a service that it lost."""
-
-
-class _GoBack(Exception):
-    """The present interval has to begin again; the text says why."""
 
 
 class Clock:
@@ -84,8 +77,9 @@ class Clock:
         self._presence = Presence(node, elsewhere, on_change=self._changed.set, on_quiet=self._note_quiet)
         self._reported: set[str] = set()
         self._present: tuple[int, StepName] | None = None
-        self._was_away = False
-        self._told: set[tuple[str, str]] = set()
+        self._losses = Losses(
+            self._presence, recovery, is_paced=schedule.pacing.factor is not None, tell=self._tell
+        )
         node.on(node.topics.done("+"), self._note_done)
         node.on_back.append(self._note_back)
 
@@ -127,11 +121,11 @@ class Clock:
         while tick < self.schedule.intervals and not self._stop.is_set():
             try:
                 await self._interval(tick, started)
-            except _GoBack as why:
+            except GoBack as why:
                 tick = await self._begin_anew(str(why))
                 continue
             tick += 1
-            if not self._can_go_back and (back := self._presence.came_back()):
+            if not self._losses.can_go_back and (back := self._presence.came_back()):
                 # They do not know what they missed; at the end of an interval all others stand there, too.
                 tick = await self._begin_anew(f"{', '.join(back)} came back")
         end = self._step("end", tick, time.time() + self.schedule.step_limit_s)
@@ -140,8 +134,10 @@ class Clock:
 
     async def _assemble(self) -> None:
         presence, limit_s = self._presence, self.schedule.step_limit_s
-        is_complete = await self._until(
-            lambda: bool(presence.strangers) or self.services <= presence.online, time.time() + limit_s
+        is_complete = await wait_until(
+            self._changed,
+            lambda: bool(presence.strangers) or self.services <= presence.online,
+            time.time() + limit_s,
         )
         if presence.strangers:
             raise PacingError(
@@ -153,14 +149,7 @@ class Clock:
             raise PacingError(
                 f"no sign of {absent} on the bus after {limit_s:g} s: start it with the same run id"
             )
-        presence.forgive()
-        self._was_away = False
-
-    @property
-    def _can_go_back(self) -> bool:
-        """Whether an interval may begin again: time that is real does not."""
-        recovery = self.recovery
-        return recovery is not None and recovery.on_loss == "wait" and self.schedule.pacing.factor is None
+        self._losses.forgive()
 
     async def _interval(self, tick: int, started: float) -> None:
         due = self.schedule.pacing.interval_end(started, tick, self.schedule.interval_s)
@@ -168,7 +157,7 @@ class Clock:
             self._note_lag(tick, time.time(), due)
         for step in STEPS:
             if step == "act" and due is not None:
-                await self._sleep_until(due)
+                await sleep_until(due, self._stop)
                 if self._stop.is_set():
                     return
             await self._take_step(tick, step, due)
@@ -178,7 +167,7 @@ class Clock:
     async def _take_step(self, tick: int, step: StepName, due: float | None) -> None:
         """Open a step and wait until all have reported; a service that is lost is the recovery's business."""
         waiting = self.required.get(step, frozenset())
-        self._look_at_losses(tick)
+        self._losses.look(tick)
         missing = self.services - self._presence.online
         limit_s = self.schedule.step_limit_s
         if missing:
@@ -186,7 +175,7 @@ class Clock:
         opened = time.time()
         deadline = self.schedule.pacing.deadline(step, due, opened, limit_s)
         laggards = await self._ask(self._step(step, tick, deadline), waiting)
-        self._look_at_losses(tick)
+        self._losses.look(tick)
         if not laggards and not missing:
             self._times.note(step, time.time() - opened)
         for name in sorted(laggards):
@@ -200,41 +189,12 @@ class Clock:
         await self.node.publish_message(self.node.topics.step, step)
         while True:
             again = min(step.deadline, time.time() + _AGAIN_AFTER_S)
-            await self._until(lambda: not self._awaited(waiting) or self._must_go_back, again)
-            if not self._awaited(waiting) or self._must_go_back or time.time() >= step.deadline:
+            await wait_until(
+                self._changed, lambda: not self._awaited(waiting) or self._losses.must_go_back, again
+            )
+            if not self._awaited(waiting) or self._losses.must_go_back or time.time() >= step.deadline:
                 return set(waiting - self._reported)
             await self.node.bus.publish(self.node.topics.step, payload)
-
-    @property
-    def _must_go_back(self) -> bool:
-        """Whether there is no use in waiting any longer."""
-        return bool(self._presence.lost or self._was_away) and self._can_go_back
-
-    def _look_at_losses(self, tick: int) -> None:
-        """Say who was lost, and end or go back where the recovery says so."""
-        recovery = self.recovery
-        if recovery is None or not (self._presence.lost or self._was_away):
-            return
-        if self._can_go_back:
-            raise _GoBack("; ".join(self._losses()))
-        if recovery.on_loss == "end" and self._presence.lost:
-            raise ServiceLost(
-                f'{"; ".join(self._losses())} at tick {tick}, and recovery.on_loss = "end": '
-                "`run --resume` goes on with this run"
-            )
-        for name, what in self._presence.lost.items():
-            if name not in self._presence.online and (name, what) not in self._told:
-                self._told.add((name, what))
-                self._tell(f"{name} {what} at tick {tick}: the others stand in")
-        self._was_away = False
-
-    def _losses(self) -> list[str]:
-        """What went wrong, in words."""
-        by_what: dict[str, list[str]] = {}
-        for name, what in sorted(self._presence.lost.items()):
-            by_what.setdefault(what, []).append(name)
-        lines = [f"{', '.join(names)} {what}" for what, names in by_what.items()]
-        return [*lines, *(["the broker was away"] if self._was_away else [])]
 
     async def _begin_anew(self, why: str) -> int:
         """Let everybody go on from the end of the last settled interval; the tick that begins then.
@@ -247,7 +207,7 @@ class Clock:
         recovery, presence = self.recovery, self._presence
         if recovery is None:
             return self.node.tick + 1
-        is_at_end = not self._can_go_back and not recovery.is_resumed
+        is_at_end = not self._losses.can_go_back and not recovery.is_resumed
         present = self._present[0] if self._present is not None else recovery.next_tick()
         self._say(f"{why} at tick {present}")
         for _ in range(_RESTORE_ATTEMPTS):
@@ -255,15 +215,13 @@ class Clock:
                 await self._wait_for_all(recovery, present)
             if self._stop.is_set():
                 return recovery.next_tick()
-            presence.forgive()
-            self._told.clear()
-            self._was_away = False
+            self._losses.forgive()
             tick = recovery.next_tick()
             self.node.epoch = recovery.begin_epoch()
             self.node.tick = tick
             step = self._step("restore", tick, time.time() + self.schedule.step_limit_s)
             laggards = await self._ask(step, self.services & presence.online)
-            if not laggards and not (presence.lost or self._was_away):
+            if not laggards and not self._losses:
                 what = "the run goes on from" if is_at_end or recovery.is_resumed else "begun again:"
                 self._tell(f"{what} interval {tick}, after {why}")
                 return tick
@@ -278,8 +236,10 @@ class Clock:
             return
         absent = ", ".join(sorted(self.services - online))
         self._say(f"waiting for {absent}; Ctrl-C ends the run, and `run --resume` goes on with it")
-        is_complete = await self._until(
-            lambda: self.services <= online or self._stop.is_set(), time.time() + recovery.patience_s
+        is_complete = await wait_until(
+            self._changed,
+            lambda: self.services <= online or self._stop.is_set(),
+            time.time() + recovery.patience_s,
         )
         if not is_complete:
             absent = ", ".join(sorted(self.services - online))
@@ -299,7 +259,7 @@ class Clock:
 
     def _note_back(self) -> None:
         """The clock itself lost the broker, and with it maybe every word of the others."""
-        self._was_away = True
+        self._losses.broker_was_away = True
         self._presence.begin_anew()
         self._changed.set()
 
@@ -324,23 +284,6 @@ class Clock:
             lag_s=self.lag.now_s,
             pace=self.schedule.pacing.factor,
         )
-
-    async def _until(self, condition: Callable[[], bool], deadline: float) -> bool:
-        while not condition():
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(max(0.0, deadline - time.time())):
-                    await self._changed.wait()
-            except TimeoutError:
-                return condition()
-        return True
-
-    async def _sleep_until(self, due: float) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, due - time.time())):
-                await self._stop.wait()
-        except TimeoutError:
-            return
 
     def _note_done(self, message: Done) -> None:
         # What comes after its step, from a service that was too slow, changes nothing any more.
