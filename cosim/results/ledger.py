@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -20,30 +20,8 @@ import numpy.typing as npt
 
 from cosim.results.chain import next_link
 from cosim.results.entries import KINDS, Booking, LedgerError
+from cosim.results.ledger_file import make_file, open_file, translated
 
-_SCHEMA = """
-CREATE TABLE run (id TEXT NOT NULL, version INTEGER NOT NULL, world TEXT NOT NULL, head TEXT NOT NULL);
-CREATE TABLE checkpoint (service TEXT PRIMARY KEY, tick INTEGER NOT NULL, content BLOB NOT NULL);
-CREATE TABLE epoch (number INTEGER NOT NULL);
-CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, party TEXT NOT NULL);
-CREATE TABLE kind (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE interval (tick INTEGER PRIMARY KEY, entries INTEGER NOT NULL);
-CREATE TABLE entry (
-    tick INTEGER NOT NULL REFERENCES interval(tick),
-    kind INTEGER NOT NULL REFERENCES kind(id),
-    account INTEGER NOT NULL REFERENCES account(id),
-    micro INTEGER NOT NULL,
-    PRIMARY KEY (tick, kind, account)
-) WITHOUT ROWID;
-CREATE VIEW statement AS
-    SELECT tick, account.name AS account, account.party, kind.name AS kind, micro / 1e6 AS usd
-    FROM entry JOIN account ON account.id = entry.account JOIN kind ON kind.id = entry.kind;
-CREATE VIEW balance AS
-    SELECT name AS account, party, COALESCE(micro, 0) / 1e6 AS usd
-    FROM account LEFT JOIN (SELECT account, SUM(micro) AS micro FROM entry GROUP BY account) ON account = id;
-CREATE VIEW interval_sum AS
-    SELECT tick, COUNT(*) AS entries, SUM(micro) AS micro FROM entry GROUP BY tick;
-"""
 _CHUNK = (
     200  # rows of one INSERT: two to three times as fast as one by one, below any build's limit of variables
 )
@@ -92,46 +70,14 @@ class Ledger:
             The file is there already or cannot be written, or two accounts have one name.
         """
         path = Path(path)
-        if os.path.lexists(path):
-            raise LedgerError(f"{path}: there is a ledger already; open it, or remove it first")
-        # Whoever sees the file sees a ledger, whenever this process may end.
-        fresh = path.with_name(f"{path.name}.new")
-        fresh.unlink(missing_ok=True)
-        try:
-            with _translated(path), closing(_connect(f"{fresh.resolve().as_uri()}?mode=rwc")) as db:
-                db.executescript(f"PRAGMA synchronous = FULL; BEGIN; {_SCHEMA}")
-                db.execute("INSERT INTO run VALUES (?, 2, ?, '')", (run, world))
-                db.execute("INSERT INTO epoch VALUES (0)")
-                db.executemany("INSERT INTO kind VALUES (?, ?)", enumerate(KINDS))
-                db.executemany(
-                    "INSERT INTO account VALUES (?, ?, ?)",
-                    ((number, name, name.partition("/")[0]) for number, name in enumerate(accounts)),
-                )
-                db.execute("COMMIT")
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        make_file(path, accounts, run, world)
         return cls.open(path, read_only=False)
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = True) -> Self:
         """Ledger of an existing file; raises ``LedgerError`` where there is none or it is not a ledger."""
         path = Path(path)
-        if not path.is_file():
-            raise LedgerError(f"{path}: there is no ledger; name the ledger.sqlite of a run")
-        mode = "ro" if read_only else "rw"
-        with _translated(path):
-            connection = _connect(f"{path.resolve().as_uri()}?mode={mode}")
-        try:
-            with _translated(path):
-                connection.execute("SELECT id FROM run").fetchone()
-                if not read_only:
-                    connection.execute("PRAGMA journal_mode = WAL")
-                    connection.execute("PRAGMA synchronous = FULL")
-        except LedgerError:
-            connection.close()
-            raise
-        ledger = cls(connection, path, read_only=read_only)
+        ledger = cls(open_file(path, read_only=read_only), path, read_only=read_only)
         ledger._written = None if read_only else path.stat()
         return ledger
 
@@ -168,7 +114,7 @@ class Ledger:
         tick_column = np.full(booking.entries, tick)
         rows = np.column_stack([tick_column, booking.kind, booking.account, booking.micro])
         chunked = booking.entries - booking.entries % _CHUNK
-        with _translated(self.path), self._db:
+        with translated(self.path), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             new = self._db.execute("INSERT OR IGNORE INTO interval VALUES (?, ?)", (tick, booking.entries))
             if new.rowcount == 0:
@@ -180,7 +126,7 @@ class Ledger:
                 "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)",
                 ((service, tick, content) for service, content in (snapshots or {}).items()),
             )
-        with _translated(self.path):
+        with translated(self.path):
             # So that a copy of this one file has every interval that is over.
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         return True
@@ -215,7 +161,7 @@ class Ledger:
 
     def begin_epoch(self) -> int:
         """Number of a new epoch, in which the interval behind the last one booked begins anew."""
-        with _translated(self.path), self._db:
+        with translated(self.path), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("UPDATE epoch SET number = number + 1")
         return self.epoch
@@ -232,7 +178,7 @@ class Ledger:
 
     def finish(self) -> None:
         """Forget what only a run that goes on needs."""
-        with _translated(self.path):
+        with translated(self.path):
             self._db.executescript("DROP TABLE IF EXISTS checkpoint; DROP TABLE IF EXISTS epoch")
 
     def ticks(self) -> list[int]:
@@ -339,20 +285,8 @@ class Ledger:
         return KINDS[number]
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with _translated(self.path):
+        with translated(self.path):
             return self._db.execute(query, values).fetchall()
 
     def _value(self, query: str) -> Any:
         return self._rows(query)[0][0]
-
-
-def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise LedgerError(f"{path}: {error}; check that it is a ledger, writable and not in use") from error
