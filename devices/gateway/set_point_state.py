@@ -16,6 +16,8 @@ _REMEMBERED: dict[str, type] = {
     "_until_s": float,
 }
 
+_MAY_BE_NONE = {"_target_kw", "_held_kw"}
+
 
 class SetPointState:
     """State of the set-point of one device.
@@ -104,5 +106,5 @@ class SetPointState:
         """Go on from a snapshot; raises ``ValueError`` where it is another's."""
         for name, kind in _REMEMBERED.items():
             value = values.get(name)
-            known = None if value is None and kind is float else typed(values, name, kind)
+            known = None if value is None and name in _MAY_BE_NONE else typed(values, name, kind)
             setattr(self, name.removeprefix("_"), known)
