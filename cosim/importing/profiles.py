@@ -216,7 +216,7 @@ def _common(series: list[Series], clock: Clock, notes: list[str]) -> list[Series
         )
         for each in series
     ]
-    if any(each.epoch_s.size != cut[0].epoch_s.size for each in cut):
+    if not all(np.array_equal(each.epoch_s, cut[0].epoch_s) for each in cut):
         raise ImportRefused("the series begin at different minutes of a step; import them one by one")
     if any(each.epoch_s.size != whole.epoch_s.size for each, whole in zip(cut, series, strict=True)):
         notes.append(f"cut to the time that all have, from {clock.written(first)}")

@@ -225,3 +225,83 @@ def test_watts_are_suspected_by_their_size(tmp_path):
     found = imported(tmp_path, day_table(value="load_kw.house").replace(",0.", ",0").replace(",1.", ",1"))
     assert "if that is too much by a thousand, the values are watts" in magnitudes(found.series)[0]
     assert "watts" not in magnitudes(imported(tmp_path, day_table()).series)[0]
+
+
+def quarter_hours(name, *starts):
+    """A table of a value each quarter of an hour after each of some starts."""
+    rows = [f"{at},1" for start in starts for at in stamps(2, start=f"2024-06-21T{start}+02:00")]
+    return f"time,{name}\n" + "\n".join(rows) + "\n"
+
+
+def both(tmp_path, one, two):
+    for name, text in (("one.csv", one), ("two.csv", two)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return import_profiles([tmp_path / "one.csv", tmp_path / "two.csv"], ProfileOptions())
+
+
+def test_several_files_are_cut_to_the_time_that_all_have(tmp_path):
+    found = both(tmp_path, quarter_hours("load_kw.a", "00:00", "00:30"), quarter_hours("pv_kw.a", "00:15"))
+    assert [each.name for each in found.series] == ["load_kw.a", "pv_kw.a"]
+    assert [each.kw.size for each in found.series] == [2, 2]
+    assert "cut to the time that all have, from 2024-06-21T00:15+02:00" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "says"),
+    [
+        (("load_kw.a", "00:00"), ("load_kw.a", "00:00"), "load_kw.a: stands in two files"),
+        (("load_kw.a", "00:00"), ("load_kw.b", "02:00"), "the series share no time"),
+        (("load_kw.a", "00:00"), ("load_kw.b", "00:05"), "begin at different minutes of a step"),
+    ],
+)
+def test_files_that_do_not_go_together_are_refused(tmp_path, one, two, says):
+    with pytest.raises(ImportRefused, match=says):
+        both(tmp_path, quarter_hours(*one), quarter_hours(*two))
+
+
+def test_rows_in_disorder_are_sorted_and_times_may_be_those_of_the_end(tmp_path):
+    rows = [f"{at},{k}" for k, at in enumerate(stamps(4))]
+    found = imported(tmp_path, "time,load_kw.a\n" + "\n".join(reversed(rows)), by_end=True)
+    assert found.series[0].kw.tolist() == [0, 1, 2, 3]
+    first = datetime.fromtimestamp(found.series[0].epoch_s[0], found.zone)
+    assert first.isoformat() == "2024-06-20T23:45:00+02:00"
+    assert any("rows were sorted by time" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("<feed xmlns='http://naesb.org/espi'>", "is damaged"),
+        ("<feed xmlns='http://naesb.org/espi'/>", "no interval readings"),
+        (
+            "<f xmlns='http://naesb.org/espi'><ReadingType><uom>169</uom></ReadingType></f>",
+            "unit 169 is neither Wh",
+        ),
+    ],
+)
+def test_a_green_button_file_without_readings_is_one_line(tmp_path, text, says):
+    with pytest.raises(ImportRefused, match=says):
+        imported(tmp_path, text, name="home.xml")
+
+
+def test_a_file_that_is_none_is_one_line(tmp_path):
+    with pytest.raises(ImportRefused, match="no such file"):
+        import_profiles([tmp_path / "none.csv"], ProfileOptions())
+    for name in ("lab.xlsx", "lab.parquet"):
+        with pytest.raises(ImportRefused, match="cannot be read"):
+            imported(tmp_path, "no sheet", name=name)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("id,time,kW,kWh\na,2024-06-21T00:00Z,1,2\n", "one column of values is needed beside id and time"),
+        (
+            "time,load_kw.a\n" + "".join(f"2024-06-21T00:{m:02d}Z,1\n" for m in (0, 15, 30, 46)),
+            "off the steps of 15 min",
+        ),
+        ("time,load_kw.a\n2024-06-21T00:00Z,\n2024-06-21T00:15Z,\n", "no column of values"),
+    ],
+)
+def test_what_tells_no_series_is_one_line(tmp_path, text, says):
+    assert says in refused(tmp_path, text)
