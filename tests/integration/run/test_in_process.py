@@ -75,3 +75,25 @@ def test_options_that_do_not_go_together_are_refused(
     assert status == 2
     assert says in said
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "says"), [("stop", "no run goes on here"), ("top", "no run goes on here")]
+)
+def test_a_finished_run_can_be_neither_stopped_nor_watched(directory: Path, command: str, says: str) -> None:
+    status, said = called(command, directory)
+    assert status == 2
+    assert says in said
+
+
+@pytest.mark.parametrize("command", ["stop", "top"])
+def test_a_run_has_to_be_named(command: str) -> None:
+    status, said = called(command)
+    assert status == 2
+    assert "which run? Give its directory, or --broker and --run-id" in said
+
+
+def test_a_run_that_no_gateway_serves_cannot_be_stopped() -> None:
+    status, said = called("stop", "--broker", "mqtt://127.0.0.1:9", "--run-id", "none", "--wait", "0.2")
+    assert status == 2
+    assert "127.0.0.1:9" in said or "none" in said
