@@ -24,7 +24,7 @@ from cosim.control.pacing import Pacing
 from cosim.control_watch import watch_control
 from cosim.emergency import RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
-from cosim.feeder_setup.lam_table import open_feeder
+from cosim.feeder_setup.lam_table import feeder_of
 from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.processes import role_processes
@@ -232,14 +232,7 @@ async def _forget_stop(plan: RunPlan) -> None:
 
 
 def _feeder(scenario: Scenario) -> FeederOwner:
-    return FeederOwner(
-        partial(
-            open_feeder,
-            scenario.feeder.master,
-            scenario.tables.lams,
-            by_phase=scenario.feeder.lams_at == "phase",
-        )
-    )
+    return FeederOwner(partial(feeder_of, scenario))
 
 
 async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from cosim.feeder_setup.lam_table import open_feeder
+from cosim.feeder_setup.lam_table import feeder_of
 from cosim.feeder_setup.schedule import after_the_end
 from cosim.population.placement import DevicePlacement
 from cosim.scenario import Scenario, load_scenario
@@ -57,7 +57,7 @@ def check_command(path: Path | None, timeout_s: float | None = None) -> int:
         A run would refuse the scenario.
     """
     scenario = load_scenario(path)
-    world = build_world(scenario, open_feeder(scenario.feeder.master, scenario.tables.lams).layout)
+    world = build_world(scenario, feeder_of(scenario).layout)
     found = look_at(world)
     if timeout_s is not None:
         answers = asyncio.run(ask_devices(world.placement, timeout_s))

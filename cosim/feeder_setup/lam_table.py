@@ -7,6 +7,7 @@ import numpy as np
 from cosim.feeder.circuit import LamSite
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.powerflow.opening import OpenCircuit
+from cosim.scenario import Scenario
 from cosim.scenario.table_file import TableFile, read_table
 from sharegrid.text import closest
 
@@ -40,6 +41,12 @@ def open_feeder(
         As `read_sites` and `Feeder`.
     """
     return Feeder(master or None, read_sites(lams) if lams else None, opened=opened, by_phase=by_phase)
+
+
+def feeder_of(scenario: Scenario) -> Feeder:
+    """Feeder of a scenario, with its LAMs; raises as `open_feeder`."""
+    own = scenario.feeder
+    return open_feeder(own.master, scenario.tables.lams, by_phase=own.lams_at == "phase")
 
 
 def read_sites(path: str) -> tuple[LamSite, ...]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +67,7 @@ def files(
     for name in (*devices, *([run_id] if run_id else [])):
         if not topic_safe(name):
             raise SecurityError(f"{name!r}: use letters, digits, dot, dash, colon and underscore only")
-    world = asyncio.run(_world(scenario))
+    world = _world(scenario)
     plan = Plan(
         grants=grants(bounds_of(world), run_id or ANY, devices),
         groups=groups(world, devices),
@@ -99,19 +97,13 @@ def check(folder: Path) -> None:
         raise SystemExit(1)
 
 
-async def _world(scenario: Path | None) -> World:
-    from cosim.feeder.thread import FeederOwner
-    from cosim.feeder_setup.lam_table import open_feeder
+def _world(scenario: Path | None) -> World:
+    from cosim.feeder_setup.lam_table import feeder_of
     from cosim.scenario import load_scenario
     from cosim.world.build import build_world
 
     loaded = load_scenario(scenario)
-    async with FeederOwner(
-        partial(
-            open_feeder, loaded.feeder.master, loaded.tables.lams, by_phase=loaded.feeder.lams_at == "phase"
-        )
-    ) as owner:
-        return build_world(loaded, owner.layout)
+    return build_world(loaded, feeder_of(loaded).layout)
 
 
 def _show_expiry(written: list[Written]) -> bool:

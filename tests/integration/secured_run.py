@@ -16,7 +16,7 @@ from broker.server.mosquitto import Secured
 from cosim.composition import RunSetup, control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.feeder.thread import FeederOwner
-from cosim.feeder_setup.lam_table import open_feeder
+from cosim.feeder_setup.lam_table import feeder_of
 from cosim.results import RunWriter
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
@@ -75,13 +75,7 @@ async def secured_run(
     """
     scenario = load_scenario(written_scenario(folder, intervals=intervals))
     async with AsyncExitStack() as stack:
-        make = partial(
-            open_feeder,
-            scenario.feeder.master,
-            scenario.tables.lams,
-            by_phase=scenario.feeder.lams_at == "phase",
-        )
-        owner = await stack.enter_async_context(FeederOwner(make))
+        owner = await stack.enter_async_context(FeederOwner(partial(feeder_of, scenario)))
         world = build_world(scenario, owner.layout)
         site = Site(folder, world)
         granted = grants(bounds_of(world), RUN, ["pi"])

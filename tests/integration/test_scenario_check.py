@@ -45,6 +45,13 @@ def test_a_scenario_is_told_before_it_runs(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("runs"))
 
 
+def test_lams_on_phases_are_told_as_a_run_has_them(tmp_path: Path) -> None:
+    file = tmp_path / "phases.toml"
+    file.write_text('[feeder]\nlams_at = "phase"\n[population]\nprosumers = 400\n')
+    _, said = checked(str(file))
+    assert ", 95 LAMs, " in said
+
+
 def test_what_never_happens_is_doubtful(tmp_path: Path) -> None:
     extra = '\n[[events]]\nat = 200\nkind = "source-voltage"\npu = 1.01\n'
     extra += '\n[[faults]]\nkind = "silent"\nshare = 0.5\nfirst_interval = 96\n'

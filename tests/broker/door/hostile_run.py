@@ -15,7 +15,7 @@ from broker.topics import Topics
 from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.feeder.thread import FeederOwner
-from cosim.feeder_setup.lam_table import open_feeder
+from cosim.feeder_setup.lam_table import feeder_of
 from cosim.results import RunWriter
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
@@ -202,8 +202,7 @@ async def play(
     if forge is not None:
         broker.delivery = forging(broker, forge)
     async with AsyncExitStack() as stack:
-        make = partial(open_feeder, scenario.feeder.master, scenario.tables.lams)
-        owner = await stack.enter_async_context(FeederOwner(make))
+        owner = await stack.enter_async_context(FeederOwner(partial(feeder_of, scenario)))
         world = build_world(scenario, owner.layout)
         on_world(world)
         writer = stack.enter_context(RunWriter(folder / "run"))

@@ -12,8 +12,8 @@ import pytest
 from broker.server.choose import open_broker
 from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
-from cosim.feeder.opendss import Feeder
 from cosim.feeder.thread import FeederOwner
+from cosim.feeder_setup.lam_table import feeder_of
 from cosim.recording.feeder_map import feeder_map
 from cosim.results import Run, RunWriter, load
 from cosim.results.entries import account_names
@@ -93,8 +93,7 @@ async def play_small(
     """Run a scenario with every role in this process."""
     async with AsyncExitStack() as stack:
         loaded = load_scenario(scenario)
-        make = partial(Feeder, loaded.feeder.master, by_phase=loaded.feeder.lams_at == "phase")
-        owner = await stack.enter_async_context(FeederOwner(make))
+        owner = await stack.enter_async_context(FeederOwner(partial(feeder_of, loaded)))
         world = build_world(loaded, owner.layout)
         handle = await stack.enter_async_context(open_broker(broker))
         writer = stack.enter_context(RunWriter(out))
