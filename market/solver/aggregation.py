@@ -48,7 +48,7 @@ def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
     first = starts(members[filled])
     pieces = [
         _sum_runs(part(curves, first[begin], first[end]), members[filled[begin:end]])
-        for begin, end in itertools.pairwise(_blocks(curves.start[first]))
+        for begin, end in itertools.pairwise(borders(curves.start[first], BLOCK))
     ]
     summed = join(pieces)
     if filled.size == lams:
@@ -65,13 +65,13 @@ def part(curves: Curves, begin: int, end: int) -> Curves:
     return Curves(curves.price[inside], curves.kw[inside], start - start[0])
 
 
-def _blocks(vertex: Ints) -> list[int]:
-    """Borders of runs of LAMs with few vertices together, given where each LAM's vertices start."""
-    borders = [0]
-    while borders[-1] < vertex.size - 1:
-        full = int(np.searchsorted(vertex, vertex[borders[-1]] + BLOCK, side="right")) - 1
-        borders.append(max(full, borders[-1] + 1))
-    return borders
+def borders(start: Ints, most: int) -> list[int]:
+    """Borders of runs of LAMs with at most so many items, or one LAM, given where the items of each start."""
+    found = [0]
+    while found[-1] < start.size - 1:
+        full = int(np.searchsorted(start, start[found[-1]] + most, side="right")) - 1
+        found.append(max(full, found[-1] + 1))
+    return found
 
 
 def _sum_runs(curves: Curves, members: Ints) -> Curves:

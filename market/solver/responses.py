@@ -19,7 +19,7 @@ from market.model.arrays import Floats, Ints
 from market.model.case import Case, Resources
 from market.model.curves import Curves, join, shift, starts
 from market.model.response import Supply, disaggregate, supply_curves
-from market.solver.aggregation import aggregate, part
+from market.solver.aggregation import aggregate, borders, part
 from market.solver.lam import clear_lams
 
 BLOCK = 1 << 15
@@ -163,7 +163,7 @@ def _blocks(case: Case) -> Iterator[_Block]:
     resources = _order(rank)
     if resources is not None:
         rank = rank[resources]
-    for begin, end in itertools.pairwise(_borders(first)):
+    for begin, end in itertools.pairwise(borders(first, BLOCK)):
         low, high = int(first[begin]), int(first[end])
         from_, to = np.searchsorted(rank, [low, high]).tolist()
         yield _Block(
@@ -177,12 +177,3 @@ def _blocks(case: Case) -> Iterator[_Block]:
 def _order(key: Ints) -> Ints | None:
     """Stable order that sorts a key; ``None`` where it is sorted."""
     return np.argsort(key, kind="stable") if (np.diff(key) < 0).any() else None
-
-
-def _borders(first: Ints) -> list[int]:
-    """Borders of blocks of LAMs, whose members begin at ``first``, ``(M + 1,)``."""
-    borders = [0]
-    while borders[-1] < first.size - 1:
-        full = int(np.searchsorted(first, first[borders[-1]] + BLOCK, side="right")) - 1
-        borders.append(max(full, borders[-1] + 1))
-    return borders
