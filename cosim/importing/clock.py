@@ -12,8 +12,8 @@ from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from cosim.importing.errors import ImportRefused
+from cosim.importing.notes import Notes
 
-OFFSET = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)$")
 FORMATS = (
     "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y %H:%M",
@@ -44,7 +44,7 @@ class Clock:
 
     zone: ZoneInfo | None
     shown: tzinfo = UTC
-    notes: list[str] = field(default_factory=list)
+    notes: Notes = field(default_factory=Notes)
 
     def __post_init__(self) -> None:
         self.shown = self.zone or self.shown
@@ -91,16 +91,13 @@ class Clock:
             doubled += local.fold
             yield round(local.timestamp())
         if doubled:
-            self.note(
+            self.notes.once(
                 f"the clock of {zone.key} was put back: {doubled} rows stand twice, told apart by order"
             )
         if missing:
-            self.note(f"{missing} rows at times that the clock of {zone.key} leaves out in spring left out")
-
-    def note(self, what: str) -> None:
-        """Add something that the user should see, once."""
-        if what not in self.notes:
-            self.notes.append(what)
+            self.notes.once(
+                f"{missing} rows at times that the clock of {zone.key} leaves out in spring left out"
+            )
 
 
 def is_time(text: str) -> bool:
@@ -110,11 +107,7 @@ def is_time(text: str) -> bool:
 
 def _parsed(texts: Sequence[str], where: str) -> list[datetime]:
     """Times in the one form that fits all of them."""
-    fitting: list[list[datetime]] = []
-    for form in (_ISO, *FORMATS):
-        stamps = [_read(text, form) for text in texts]
-        if all(stamp is not None for stamp in stamps):
-            fitting.append([stamp for stamp in stamps if stamp is not None])
+    fitting = [stamps for form in (_ISO, *FORMATS) if (stamps := _all_read(texts, form)) is not None]
     if not fitting:
         bad = next((text for text in texts if not is_time(text)), texts[0])
         raise ImportRefused(
@@ -127,6 +120,17 @@ def _parsed(texts: Sequence[str], where: str) -> list[datetime]:
             f"{where}: {texts[0]!r} may begin with the day or with the month; write 2024-06-21T00:00"
         )
     return even[0] if len(fitting) > 1 else fitting[0]
+
+
+def _all_read(texts: Sequence[str], form: str) -> list[datetime] | None:
+    """Times of a form; ``None`` with the first that does not fit it."""
+    stamps = []
+    for text in texts:
+        stamp = _read(text, form)
+        if stamp is None:
+            return None
+        stamps.append(stamp)
+    return stamps
 
 
 def _read(text: str, form: str) -> datetime | None:

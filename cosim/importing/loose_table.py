@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.importing.errors import ImportRefused
+from cosim.importing.notes import Notes
 
 Decimal = Literal[".", ","]
 
@@ -52,7 +53,7 @@ class LooseTable:
     columns: list[str]
     cells: list[list[str]]
     lines: list[int]
-    notes: list[str] = field(default_factory=list)
+    notes: Notes = field(default_factory=Notes)
     decimal: Decimal | None = None
 
     def refusal(self, what: str, column: str = "", row: int | None = None) -> ImportRefused:
@@ -94,13 +95,8 @@ class LooseTable:
         if all(_THOUSANDS.match(text) for text in with_comma):
             what = f"{with_comma[0]!r} may be a decimal or thousands; say --decimal , or --decimal ."
             raise self.refusal(what, column, list(texts).index(with_comma[0]))
-        self.note("decimals are written with a comma")
+        self.notes.once("decimals are written with a comma")
         return ","
-
-    def note(self, what: str) -> None:
-        """Add something that the user should see, once."""
-        if what not in self.notes:
-            self.notes.append(what)
 
 
 def read_loose(path: Path, decimal: Decimal | None = None) -> LooseTable:
@@ -120,7 +116,7 @@ def read_loose(path: Path, decimal: Decimal | None = None) -> LooseTable:
     """
     if not path.is_file():
         raise ImportRefused(f"{path}: no such file; correct its name")
-    notes: list[str] = []
+    notes = Notes()
     rows = _sheet(path) if path.suffix.lower() in SHEETS | {".parquet"} else _text_rows(path, notes)
     return _table(path, rows, notes, decimal)
 
@@ -137,7 +133,7 @@ def _plain(text: str, decimal: Decimal) -> str:
     return text.replace(thousands, "").replace(decimal, ".")
 
 
-def _text_rows(path: Path, notes: list[str]) -> list[tuple[int, list[str]]]:
+def _text_rows(path: Path, notes: Notes) -> list[tuple[int, list[str]]]:
     """Lines of a text file with their numbers, cut at its delimiter."""
     text = _decoded(path.read_bytes(), notes)
     cut = {sign: list(csv.reader(text.splitlines(), delimiter=sign)) for sign in DELIMITERS}
@@ -153,7 +149,7 @@ def _columns_in(rows: list[list[str]]) -> int:
     return max(widths, key=lambda width: (widths[width], width), default=0)
 
 
-def _decoded(data: bytes, notes: list[str]) -> str:
+def _decoded(data: bytes, notes: Notes) -> str:
     """Text of a file, whatever wrote it."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         notes.append("text is UTF-16")
@@ -198,7 +194,7 @@ def _cell_text(cell: object) -> str:
 
 
 def _table(
-    path: Path, rows: list[tuple[int, list[str]]], notes: list[str], decimal: Decimal | None
+    path: Path, rows: list[tuple[int, list[str]]], notes: Notes, decimal: Decimal | None
 ) -> LooseTable:
     """Header and rows, without what holds nothing."""
     full = [(number, [cell.strip() for cell in row]) for number, row in rows]

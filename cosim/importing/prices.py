@@ -12,6 +12,7 @@ import numpy as np
 from cosim.importing.clock import Clock
 from cosim.importing.errors import ImportRefused
 from cosim.importing.loose_table import Decimal, read_loose
+from cosim.importing.notes import Notes
 
 _STEPS_S = {"PT15M": 900, "PT30M": 1800, "PT60M": 3600, "PT1H": 3600}
 _PER_KWH = {"mwh": 1e-3, "kwh": 1.0}
@@ -83,7 +84,7 @@ def _from_table(path: Path, zone: ZoneInfo | None, decimal: Decimal | None) -> t
     if unit is None:
         raise table.refusal("the name tells no unit; add per kWh or per MWh", value[0])
     if unit.group().lower() == "mwh":
-        table.note("prices per MWh made into prices per kWh")
+        table.notes.once("prices per MWh made into prices per kWh")
     numbers = table.numbers(value[0])
     for row in np.flatnonzero(np.isnan(numbers)):
         raise table.refusal("the cell is empty; fill it or remove the row", value[0], int(row))
@@ -103,7 +104,7 @@ def _entsoe(path: Path) -> tuple[_Prices, list[str]]:
         root = ET.parse(path).getroot()  # noqa: S314  # the user's own file
     except (OSError, ET.ParseError) as error:
         raise ImportRefused(f"{path.name}: cannot be read: {error}; download it again") from None
-    notes: list[str] = []
+    notes = Notes()
     prices = _Prices([], [], [])
     for series in root.iterfind("{*}TimeSeries"):
         per = (series.findtext("{*}price_Measure_Unit.name") or "MWH").lower()
@@ -116,7 +117,7 @@ def _entsoe(path: Path) -> tuple[_Prices, list[str]]:
 
 
 def _add_period(
-    prices: _Prices, period: ET.Element, per: float, path: Path, notes: list[str], *, repeats: bool
+    prices: _Prices, period: ET.Element, per: float, path: Path, notes: Notes, *, repeats: bool
 ) -> None:
     resolution = period.findtext("{*}resolution") or ""
     if resolution not in _STEPS_S:
@@ -141,6 +142,4 @@ def _add_period(
         prices.step_s.append(step_s)
         prices.price.append(price * per)
     if repeated:
-        note = f"{repeated} positions left out repeat the price before, as curves of type A03 do"
-        if note not in notes:
-            notes.append(note)
+        notes.once(f"{repeated} positions left out repeat the price before, as curves of type A03 do")

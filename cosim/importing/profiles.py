@@ -14,9 +14,10 @@ from cosim.importing.clock import Clock
 from cosim.importing.errors import ImportRefused
 from cosim.importing.green_button import is_green_button, read_green_button
 from cosim.importing.loose_table import Decimal, read_loose
+from cosim.importing.notes import Notes
 from cosim.importing.series import Reading, Series, series_in
+from cosim.population.profile_table import quantity_of
 
-_QUANTITY = re.compile(r"(load|pv)_kw(_per_mwh|_per_kwp)?\.")
 _HIGH_KW = 100.0
 
 
@@ -65,11 +66,11 @@ def import_profiles(paths: list[Path], options: ProfileOptions) -> ImportedProfi
     ImportRefused
         A file cannot be understood; two series have one name; they share no span of time.
     """
-    notes: list[str] = []
+    notes = Notes()
     found: list[Series] = []
     clock = Clock(options.zone)
     for path in paths:
-        clock.notes = []
+        clock.notes = Notes()
         series, said = _read(path, options, clock)
         found += [_stepped(each, options.step_min * 60, path) for each in series]
         notes += [f"{path.name}: {line}" for line in said]
@@ -152,7 +153,7 @@ def _stepped(series: Series, step_s: int, path: Path) -> Series:
     )
 
 
-def _moved(series: Series, year: int, zone: ZoneInfo | None, notes: list[str]) -> Series:
+def _moved(series: Series, year: int, zone: ZoneInfo | None, notes: Notes) -> Series:
     """The series in another year, by whole weeks, so that weekdays and clock times stay."""
     first = datetime.fromtimestamp(int(series.epoch_s[0]), zone or UTC)
     try:
@@ -162,9 +163,7 @@ def _moved(series: Series, year: int, zone: ZoneInfo | None, notes: list[str]) -
     weeks = round((wanted - first.date()).days / 7)
     if weeks == 0:
         return series
-    note = f"moved by {weeks} weeks, to begin on {(first + timedelta(weeks=weeks)).date()}"
-    if note not in notes:
-        notes.append(note)
+    notes.once(f"moved by {weeks} weeks, to begin on {(first + timedelta(weeks=weeks)).date()}")
     shift = np.full(series.epoch_s.size, weeks * 7 * 86400, dtype=np.int64)
     if zone is not None:
         # The clock of the other year may have been put forward elsewhere.
@@ -181,9 +180,9 @@ def _same_clock(epoch_s: int, weeks: int, zone: ZoneInfo) -> int:
     return round((local.replace(tzinfo=None) + timedelta(weeks=weeks)).replace(tzinfo=zone).timestamp())
 
 
-def _column_name(name: str, quantity: str, notes: list[str]) -> str:
+def _column_name(name: str, quantity: str, notes: Notes) -> str:
     """Name of a column: the quantity and a name that can stand in a topic."""
-    if _QUANTITY.match(name):
+    if quantity_of(name):
         return name
     safe = safe_name(name)
     if safe != name:
@@ -201,7 +200,7 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.:-]+", "-", plain).strip("-") or "unnamed"
 
 
-def _common(series: list[Series], clock: Clock, notes: list[str]) -> list[Series]:
+def _common(series: list[Series], clock: Clock, notes: Notes) -> list[Series]:
     """The span of time that all series have."""
     first = max(int(each.epoch_s[0]) for each in series)
     last = min(int(each.epoch_s[-1]) for each in series)

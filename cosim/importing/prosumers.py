@@ -71,10 +71,12 @@ def _ids(table: LooseTable, names: list[str]) -> list[str]:
     ids = [safe_name(text) for text in given]
     for was, now in zip(given, ids, strict=True):
         if was != now:
-            table.note(f"{was!r} has the id {now}, its name stays beside it")
+            table.notes.once(f"{was!r} has the id {now}, its name stays beside it")
+    seen: set[str] = set()
     for row, each in enumerate(ids):
-        if each in ids[:row]:
+        if each in seen:
             raise table.refusal(f"the id {each} stands twice; rename one", "id", row)
+        seen.add(each)
     return ids
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cosim.importing.clock import Clock, is_time
 from cosim.importing.loose_table import LooseTable
 from cosim.importing.units import UNITS, to_kw, unit_in
+from cosim.population.profile_table import quantity_of
 
 TIME_NAMES = (
     "time",
@@ -25,7 +26,6 @@ TIME_NAMES = (
 METER_NAMES = ("id", "meter", "meter id", "lclid", "customer", "prosumer", "name", "site", "nmi")
 
 _CLOCK_TIME = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)$")
-_QUANTITY = re.compile(r"(load|pv)_kw(_per_\w+)?\.")
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,19 @@ def series_in(table: LooseTable, reading: Reading) -> list[Series]:
     """
     days = [name for name in table.columns if _CLOCK_TIME.match(name)]
     if len(days) >= 24 and len(days) > len(table.columns) // 2:
-        table.note(f"each row is a day of {len(days)} steps")
+        table.notes.once(f"each row is a day of {len(days)} steps")
         return list(_from_days(table, days, reading))
     time = _column(table, TIME_NAMES, lambda texts: is_time(texts[0]), "date and time")
     others = [name for name in table.columns if name != time]
     meter = next((name for name in others if name.lower().strip() in METER_NAMES), None)
     if meter is not None:
-        table.note(f"one row for each {meter} and time")
+        table.notes.once(f"one row for each {meter} and time")
         return list(_from_long(table, time, meter, [name for name in others if name != meter], reading))
-    every = np.arange(len(table.cells))
-    return [
-        _series(table, name, name, time, every, table.numbers(name), reading)
-        for name in others
-        if any(table.texts(name))
-    ]
+    held = [name for name in others if any(table.texts(name))]
+    if not held:
+        return []
+    steps = _steps(table, time, np.arange(len(table.cells)), held[0], held[0], reading)
+    return [_series(table, name, name, steps, table.numbers(name), reading) for name in held]
 
 
 def _column(table: LooseTable, names: Sequence[str], fits: Callable[[list[str]], bool], what: str) -> str:
@@ -115,11 +114,10 @@ def _from_long(
     if len(values) != 1:
         held = ", ".join(values) or "none"
         raise table.refusal(f"one column of values is needed beside {meter} and {time}, not {held}")
-    numbers, who = table.numbers(values[0]), np.array(table.texts(meter))
-    for name in dict.fromkeys(who.tolist()):
-        yield _series(
-            table, values[0], name, time, np.flatnonzero(who == name), numbers[who == name], reading
-        )
+    numbers = table.numbers(values[0])
+    for name, rows in _grouped(table.texts(meter)).items():
+        steps = _steps(table, time, np.array(rows), name, values[0], reading)
+        yield _series(table, values[0], name, steps, numbers, reading)
 
 
 def _from_days(table: LooseTable, days: list[str], reading: Reading) -> Iterator[Series]:
@@ -130,14 +128,12 @@ def _from_days(table: LooseTable, days: list[str], reading: Reading) -> Iterator
     keys = [name for name in table.columns if name not in days and name != date]
     keys = [name for name in keys if name.lower() in METER_NAMES or "categor" in name.lower()]
     step_s = _step_of_days(table, days)
-    groups: dict[str, list[int]] = {}
-    texts = {name: table.texts(name) for name in (*keys, date)}
-    for row in range(len(table.cells)):
-        groups.setdefault(" ".join(texts[name][row] for name in keys) or "all", []).append(row)
+    dates, columns = table.texts(date), [table.texts(name) for name in keys]
+    names = [" ".join(cells) or "all" for cells in zip(*columns, strict=True)] or ["all"] * len(dates)
     numbers = np.stack([table.numbers(name) for name in days], axis=1)
-    for name, rows in groups.items():
+    for name, rows in _grouped(names).items():
         first = reading.clock.instants(
-            [_first_moment(texts[date][row]) for row in rows], f"{table.path.name}, {date}"
+            [_first_moment(dates[row]) for row in rows], f"{table.path.name}, {date}"
         )
         starts = [at for at in first if at is not None]
         # Whether the first column is called 0:00 or, by its end, 0:30: it is the first step of the day.
@@ -164,36 +160,59 @@ def _holds_numbers(table: LooseTable, name: str) -> bool:
     return bool(texts) and all(re.match(r"[-+]?[\d.,' ]+([eE][-+]?\d+)?$", text) for text in texts[:50])
 
 
-def _series(
-    table: LooseTable,
-    column: str,
-    name: str,
-    time: str,
-    rows: NDArray[np.intp],
-    values: NDArray[np.float64],
-    reading: Reading,
-) -> Series:
-    """A series of some rows of a table with a time in each."""
-    texts = table.texts(time)
-    at = reading.clock.instants([texts[row] for row in rows], f"{table.path.name}, column {time}")
+def _grouped(names: Sequence[str]) -> dict[str, list[int]]:
+    """Rows of each name, in the order in which the names come."""
+    groups: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        groups.setdefault(name, []).append(row)
+    return groups
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Rows of a table in the order of time, and starts of their steps, ``(n,)`` each; how long these are."""
+
+    rows: NDArray[np.intp]
+    epoch_s: NDArray[np.int64]
+    step_s: int
+
+
+def _steps(
+    table: LooseTable, time: str, rows: NDArray[np.intp], name: str, column: str, reading: Reading
+) -> _Steps:
+    """Steps of the rows of one series, or of many that have the same times."""
+    place = table.columns.index(time)
+    texts = [table.cells[row][place] for row in rows]
+    at = reading.clock.instants(texts, f"{table.path.name}, column {time}")
     kept = np.array([k for k, each in enumerate(at) if each is not None], dtype=np.intp)
-    epoch_s = np.array([at[k] for k in kept], dtype=np.int64)
-    rows, values = rows[kept], values[kept]
+    epoch_s, rows = np.array([at[k] for k in kept], dtype=np.int64), rows[kept]
     order = np.argsort(epoch_s, kind="stable")
     if (np.diff(order) < 0).any():
-        table.note("rows were sorted by time")
-    epoch_s, rows, values = epoch_s[order], rows[order], values[order]
+        table.notes.once("rows were sorted by time")
+    epoch_s, rows = epoch_s[order], rows[order]
     for k in np.flatnonzero(np.diff(epoch_s) == 0):
-        what = f"{texts[rows[k + 1]]} stands on line {table.lines[rows[k]]} already; keep one"
+        again = table.cells[rows[k + 1]][place]
+        what = f"{again} stands on line {table.lines[rows[k]]} already; keep one"
         raise table.refusal(what, time, int(rows[k + 1]))
     if len(epoch_s) < 2:
         raise table.refusal(f"{name}: one row tells no step; give at least two", column)
     steps, counts = np.unique(np.diff(epoch_s), return_counts=True)
     step_s = int(steps[np.argmax(counts)])
-    if reading.by_end:
-        epoch_s = epoch_s - step_s
-    factor = _factor(table, column, reading, step_s, "kw" if _QUANTITY.match(column) else None)
-    return _checked(table, name, epoch_s, values * factor, step_s, reading, rows)
+    return _Steps(rows, epoch_s - step_s if reading.by_end else epoch_s, step_s)
+
+
+def _series(
+    table: LooseTable,
+    column: str,
+    name: str,
+    steps: _Steps,
+    values: NDArray[np.float64],
+    reading: Reading,
+) -> Series:
+    """A series of some rows of a column, whose values are those of all rows."""
+    factor = _factor(table, column, reading, steps.step_s, "kw" if quantity_of(column) else None)
+    kw = values[steps.rows] * factor
+    return _checked(table, name, steps.epoch_s, kw, steps.step_s, reading, steps.rows)
 
 
 def _factor(table: LooseTable, column: str, reading: Reading, step_s: int, otherwise: str | None) -> float:
@@ -201,7 +220,7 @@ def _factor(table: LooseTable, column: str, reading: Reading, step_s: int, other
     if unit is None:
         raise table.refusal(f"the name tells no unit; say --unit {' or '.join(UNITS[:2])} or kWh", column)
     if unit.lower() != "kw":
-        table.note(f"{unit} over {step_s / 60:g} min made into mean kW")
+        table.notes.once(f"{unit} over {step_s / 60:g} min made into mean kW")
     return to_kw(unit, step_s)
 
 
@@ -227,7 +246,9 @@ def _checked(
         if not reading.fill or not there.any():
             what = f"{name}: {missing} values are missing, the first for {hole}; add them, or say --fill"
             raise table.refusal(what)
-        table.note(f"{name}: {missing} missing values filled in by straight lines, the first for {hole}")
+        table.notes.once(
+            f"{name}: {missing} missing values filled in by straight lines, the first for {hole}"
+        )
         known = ~np.isnan(kw)
         kw = np.interp(wanted, epoch_s[known], kw[known])
         epoch_s = wanted

@@ -32,6 +32,12 @@ QUANTITIES = {
 }
 
 
+def quantity_of(column: str) -> str | None:
+    """What a column holds, by its name; ``None`` where that tells no quantity and profile."""
+    quantity, _, profile = column.partition(".")
+    return quantity if quantity in QUANTITIES and profile else None
+
+
 @dataclass(frozen=True, slots=True)
 class Assigned:
     """Which prosumers take which column of the table, and what each multiplies it by."""
