@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from cosim.study.options import (
-    finite,
     lams_option,
     limits_of,
     load_option,
@@ -18,6 +17,7 @@ from cosim.study.options import (
     open_alone,
 )
 from cosim.study.output import Kind, figures, say, solution_lines, summary_lines, write_series, write_tables
+from sharegrid.numbers import FiniteNumber
 
 _SHOWN = 10
 
@@ -225,7 +225,11 @@ def run(
 @feeder.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option(
-    "--tolerance", default=1e-6, show_default=True, callback=finite, help="Largest difference allowed [pu]."
+    "--tolerance",
+    default=1e-6,
+    show_default=True,
+    type=FiniteNumber(),
+    help="Largest difference allowed [pu].",
 )
 def audit(directory: Path, tolerance: float) -> None:
     """Solve every interval of a run again, in a fresh OpenDSS, from the tables of its DIRECTORY.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from sharegrid.numbers import FiniteNumber, FiniteRange
 
 if TYPE_CHECKING:
     from cosim.feeder.linear import Limits
@@ -14,18 +15,11 @@ if TYPE_CHECKING:
     from cosim.feeder.powerflow.opening import OpenCircuit
 
 
-def finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    """Callback of an option that takes no infinity and no NaN."""
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no finite number")
-    return value
-
-
-def _above_the_lower(ctx: click.Context, param: click.Parameter, value: float) -> float:
+def _above_the_lower(ctx: click.Context, _param: click.Parameter, value: float) -> float:
     lower = ctx.params.get("voltage_min")
-    if lower is not None and finite(ctx, param, value) <= lower:
+    if lower is not None and value <= lower:
         raise click.BadParameter(f"{value:g} is not above --voltage-min {lower:g}")
-    return finite(ctx, param, value)
+    return value
 
 
 master_argument = click.argument("master", required=False, type=click.Path(path_type=Path))
@@ -36,21 +30,24 @@ load_option = click.option(
     "--load",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0.0),
-    callback=finite,
+    type=FiniteRange(0.0),
     help="Part of its own load at which the feeder is looked at.",
 )
 min_option = click.option(
     "--voltage-min",
     default=0.95,
     show_default=True,
-    type=click.FloatRange(0.0),
-    callback=finite,
+    type=FiniteRange(0.0),
     is_eager=True,  # before the upper limit, which is held against it
     help="Lower limit [pu].",
 )
 max_option = click.option(
-    "--voltage-max", default=1.05, show_default=True, callback=_above_the_lower, help="Upper limit [pu]."
+    "--voltage-max",
+    default=1.05,
+    show_default=True,
+    type=FiniteNumber(),
+    callback=_above_the_lower,
+    help="Upper limit [pu].",
 )
 
 
