@@ -4,21 +4,21 @@ import time
 from collections.abc import Iterable, Mapping
 
 from devices.endpoint import Endpoint
-from devices.errors import DeviceError, DeviceTimeout, DeviceUnreachable, MalformedReply, MissingControl
+from devices.errors import DeviceTimeout, DeviceUnreachable, MalformedReply, MissingControl
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.ratings import Ratings
 from devices.registers.schema import QUANTITIES, REQUIRED
 from devices.sources.commander import Commander
 from devices.sources.feed import Document, Feed
-from devices.sources.giving_way import GivingWay
+from devices.sources.message_port import MessagePort
 from devices.sources.payload import NotThere, filled, number_in, text_in
 from devices.sources.schema import SourceProfile, Value
 
 _RATINGS = ("rating_kw", "charge_kw", "discharge_kw", "capacity_kwh")
 
 
-class SourcePort:
+class SourcePort(MessagePort):
     """Port of one device (`devices.ports.InverterPort`).
 
     Parameters
@@ -32,45 +32,15 @@ class SourcePort:
     """
 
     def __init__(self, endpoint: Endpoint, profile: SourceProfile, feed: Feed) -> None:
-        self._endpoint = endpoint
+        super().__init__(endpoint)
         self._profile = profile
         self._feed = feed
         self._quantities = {n: v for n, v in profile.values.items() if n in QUANTITIES[profile.kind]}
-        self._silent_times = 0
-        self._work = GivingWay(endpoint)
         self._rated = Ratings.of(profile.constants)
         self._commander: Commander | None = None
         if profile.commands is not None:
             shows = profile.values.get(profile.commands.shows)
             self._commander = Commander(endpoint, profile.commands, shows, feed)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where it is."""
-        return self._endpoint
-
-    @property
-    def silent_times(self) -> int:
-        """How often in a row it told nothing."""
-        return self._silent_times
-
-    async def state(self) -> Mapping[str, float | None]:
-        """Quantities that are new enough to count.
-
-        Raises
-        ------
-        DeviceTimeout
-            One that its kind has to tell is too old, or only kept by the broker.
-        DeviceError
-            There is no way to it, it says that it is away, or it sends something else.
-        """
-        try:
-            found = await self._read()
-        except DeviceError:
-            self._silent_times += 1
-            raise
-        self._silent_times = 0
-        return found
 
     async def ratings(self, fresh_s: float = CONSTANT_S) -> Ratings:  # noqa: ARG002  # told with all else
         """What it says that it can do, or what the profile says for it."""
@@ -114,21 +84,9 @@ class SourcePort:
         """See `devices.ports.InverterPort`."""
         return "seconds" if self._commanded().commands.reverts else None
 
-    async def holds_for_good(self) -> bool:
-        """See `devices.ports.InverterPort`."""
-        return True
-
     async def holds_fallback(self) -> bool:
         """See `devices.ports.InverterPort`."""
         return False
-
-    def begin_priority(self) -> None:
-        """Break off what is under way, so that what follows need not wait."""
-        self._work.begin_priority()
-
-    def end_priority(self) -> None:
-        """End what `begin_priority` began."""
-        self._work.end_priority()
 
     def _commanded(self) -> Commander:
         if self._commander is None:
@@ -136,6 +94,15 @@ class SourcePort:
         return self._commander
 
     async def _read(self) -> dict[str, float | None]:
+        """Quantities that are new enough to count.
+
+        Raises
+        ------
+        DeviceTimeout
+            One that its kind has to tell is too old, or only kept by the broker.
+        DeviceError
+            There is no way to it, it says that it is away, or it sends something else.
+        """
         profile = self._profile
         places = self._places(self._quantities.values())
         if profile.presence is not None:

@@ -2,14 +2,13 @@
 
 import math
 import time
-from collections.abc import Mapping
 
 from devices.endpoint import Endpoint
 from devices.errors import DeviceError, DeviceTimeout, DeviceUnreachable, RangeError, ReadBackMismatch
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.ratings import Ratings
-from devices.sources.giving_way import GivingWay
+from devices.sources.message_port import MessagePort
 from devices.sources.ocpp.central import CentralSystem
 from devices.sources.ocpp.session import Limit, Session
 from devices.sources.payload import within
@@ -21,11 +20,12 @@ _WATTS = Commands(unit="W", sign=-1, step=1.0, set=(Sent(at="-"),), release=(Sen
 _TOLERANCE_W = 1.0
 
 
-class OcppPort:
+class OcppPort(MessagePort):
     """Port of one connector of a charger (`devices.ports.InverterPort`).
 
     A set-point is a charging profile above another one for good that holds the envelope's edge, so that a
-    charger whose set-point ends by itself stays within the envelope.
+    charger whose set-point ends by itself stays within the envelope. One without duration ends with its
+    transaction alone.
 
     Parameters
     ----------
@@ -38,45 +38,17 @@ class OcppPort:
     """
 
     def __init__(self, endpoint: Endpoint, profile: SourceProfile, central: CentralSystem) -> None:
-        self._endpoint = endpoint
+        super().__init__(endpoint)
         self._profile = profile
         self._central = central
         name, _, connector = endpoint.name.partition("/")
         self._name, self._connector = name, int(connector or 1)
         self._charger = central.expect(name, self._connector, endpoint.secret)
-        self._silent_times = 0
         self._sent_w: float | None = None
         self._introduced: Session | None = None
         self._edge_w: float | None = None
         self._edged: Session | None = None
         self._told: Session | None = None
-        self._work = GivingWay(endpoint)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where it is."""
-        return self._endpoint
-
-    @property
-    def silent_times(self) -> int:
-        """How often in a row it told nothing."""
-        return self._silent_times
-
-    async def state(self) -> Mapping[str, float | None]:
-        """Power, whether a vehicle is there, and what it wants.
-
-        Raises
-        ------
-        DeviceError
-            It is not connected, has told nothing yet, or charges without saying at which power.
-        """
-        try:
-            found = await self._read()
-        except DeviceError:
-            self._silent_times += 1
-            raise
-        self._silent_times = 0
-        return found
 
     async def ratings(self, fresh_s: float = CONSTANT_S) -> Ratings:  # noqa: ARG002  # chargers tell none
         """What the profile says for it."""
@@ -123,21 +95,9 @@ class OcppPort:
         await self._session()
         return "chargingSchedule.duration"
 
-    async def holds_for_good(self) -> bool:
-        """See `devices.ports.InverterPort`: a schedule without duration ends with its transaction alone."""
-        return True
-
     async def holds_fallback(self) -> bool:
         """See `devices.ports.InverterPort`: the profile below the set-point holds the envelope's edge."""
         return True
-
-    def begin_priority(self) -> None:
-        """Break off what is under way, so that what follows need not wait."""
-        self._work.begin_priority()
-
-    def end_priority(self) -> None:
-        """End what `begin_priority` began."""
-        self._work.end_priority()
 
     async def _session(self) -> Session:
         await self._central.open()
@@ -153,6 +113,13 @@ class OcppPort:
         )
 
     async def _read(self) -> dict[str, float | None]:
+        """Power, whether a vehicle is there, and what it wants.
+
+        Raises
+        ------
+        DeviceError
+            It is not connected, has told nothing yet, or charges without saying at which power.
+        """
         session, charger = await self._session(), self._charger
         self._central.counts.reads += 1
         if self._introduced is not session:
