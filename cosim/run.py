@@ -29,12 +29,12 @@ from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.processes import role_processes
 from cosim.progress import progress_bar
-from cosim.recording.summary import record_of, summarise
+from cosim.recording.summary import record_of
 from cosim.report import write_report
 from cosim.results.directory import BROKER_LOG, QUARANTINE
 from cosim.results.reader import Run, load
 from cosim.results.summary_table import summary_table
-from cosim.run_results import open_results, with_fault_cost
+from cosim.run_results import finish_results, flag_what_is_left, open_results, with_fault_cost
 from cosim.run_setup import RunSetup
 from cosim.safety import ends_on_signal, hardware_lines, on_signals, stops_on_key
 from cosim.scenario import Scenario
@@ -148,9 +148,7 @@ async def _run(options: RunOptions) -> int:
                 await perform([*jobs, recorder.run, clock.run])
             except* SharegridError as group:
                 failure = group
-        for line in (line for gateway in setup.gateways for line in gateway.left):
-            last = world.timeline.intervals - 1
-            writer.event({"tick": last, "kind": "flag", "detail": f"not handed back: {line}"})
+        flag_what_is_left(setup, writer)
         if failure is not None and not writer.is_held:
             raise failure
         # Whatever ended the run: what is complete is written down and said.
@@ -163,10 +161,7 @@ async def _run(options: RunOptions) -> int:
             lag=clock.lag,
             total_s=time.perf_counter() - began,
         )
-        summary = summarise(writer, record)
-        writer.finish(summary)
-        if ledger.next_tick >= world.timeline.intervals:
-            ledger.finish()
+        summary = finish_results(writer, ledger, record)
     Console().print(summary_table(summary))
     page = write_report(load(plan.out))
     click.echo(f"results: {plan.out}   report: {page}")

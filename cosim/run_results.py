@@ -1,4 +1,4 @@
-"""The run directory of a run that begins or goes on: opened, its beginning written, its faults counted."""
+"""The run directory of a run: opened, its beginning and its end written, its faults counted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from cosim.feeder_setup.schedule import after_the_end
 from cosim.options import RunError, RunPlan
 from cosim.recording.feeder_map import feeder_map
 from cosim.recording.run_counts import RunCounts
+from cosim.recording.summary import RunRecord, summarise
 from cosim.results.comparison import fault_cost
 from cosim.results.directory import LEDGER
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
+from cosim.results.summary import Summary
 from cosim.results.writer import RunWriter
 from cosim.run_setup import RunSetup
 from cosim.scenario import resolved_toml
@@ -75,3 +77,20 @@ def with_fault_cost(
     affected = {fault.prosumer for fault in world.faults}
     cost = fault_cost(table, ledger, plan.fault_free, affected)
     return replace(counts, faults=msgspec.structs.replace(counts.faults, cost=cost))
+
+
+def flag_what_is_left(setup: RunSetup, writer: RunWriter) -> None:
+    """Write down which hardware could not be handed back."""
+    last = setup.world.timeline.intervals - 1
+    for gateway in setup.gateways:
+        for line in gateway.left:
+            writer.event({"tick": last, "kind": "flag", "detail": f"not handed back: {line}"})
+
+
+def finish_results(writer: RunWriter, ledger: Ledger, record: RunRecord) -> Summary:
+    """Write the summary, and let nobody take up a run that is complete."""
+    summary = summarise(writer, record)
+    writer.finish(summary)
+    if ledger.next_tick >= record.planned:
+        ledger.finish()
+    return summary
