@@ -42,9 +42,9 @@ from broker.messages import (
     Telemetry,
     columns,
 )
-from broker.node import Node
+from broker.participant.node import Node
+from broker.participant.serving import serve
 from broker.server.choose import open_broker
-from broker.serving import serve
 from market.model.arrays import Floats
 from market.model.case import Case, Resources
 from market.participants.lam.host import LamHost

@@ -10,13 +10,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from broker.availability import offline_will
 from broker.client.mqtt import connect
 from broker.door.bounds import Bounds
 from broker.door.quarantine import Quarantine
 from broker.messages import Step
-from broker.node import Node
-from broker.serving import serve
+from broker.participant.availability import offline_will
+from broker.participant.node import Node
+from broker.participant.serving import serve
 from broker.signing import CommandKey, command_key_of
 from broker.snapshot import Values
 from cosim.feeder.thread import FeederOwner

@@ -262,7 +262,7 @@ def test_coverage_is_told_by_package_and_may_not_fall(tmp_path: Path, least: str
     files = {
         "market/model/case.py": {"executed_lines": [1, 2, 3], "missing_lines": [4]},
         "market/errors.py": {"executed_lines": [1, 2], "missing_lines": []},
-        "broker/node.py": {"executed_lines": [7, 9], "missing_lines": [8, 12]},
+        "broker/participant/node.py": {"executed_lines": [7, 9], "missing_lines": [8, 12]},
     }
     file = tmp_path / "coverage.json"
     file.write_text(json.dumps({"files": files}))

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from broker import messages
 from broker.messages import Done, Step, StepName
-from broker.node import Node
+from broker.participant.node import Node
 from cosim.control.losses import GoBack, Losses, ServiceLost
 from cosim.control.pacing import STEPS, Lag, PacingError, Schedule
 from cosim.control.presence import Presence

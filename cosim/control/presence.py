@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 
 from broker.messages import Alive, Availability
-from broker.node import Node
+from broker.participant.node import Node
 
 # Who is said to be offline, or to be another process, and is not, says so itself within this time [s].
 DOUBT_S = 0.5

@@ -26,7 +26,7 @@ from broker.messages import (
     columns,
 )
 from broker.messages.batches import read_metered
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values, array_of, typed
 from cosim.feeder.circuit import FeederError, PowerFlowError
 from cosim.feeder.controls import Positions

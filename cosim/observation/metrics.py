@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from broker.client.mqtt_bus import MqttBus
 from broker.messages import Done, Message, Step, Telemetry
-from broker.node import Node
+from broker.participant.node import Node
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LAG_EVERY_S = 0.25

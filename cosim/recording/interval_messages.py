@@ -23,7 +23,7 @@ from broker.messages import (
     TruthBatch,
     WamOutcome,
 )
-from broker.node import Node
+from broker.participant.node import Node
 from cosim.world.names import AUDITOR, DEVICE_HOST, FEEDER, WAM
 from market.participants.gates import final_gate, late_gate
 from market.participants.roster import Roster

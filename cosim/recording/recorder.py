@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from broker.messages import Audit, Done, FeederState, Rejected, Snapshot, Step, Stopped, columns
-from broker.node import Node
-from broker.reports import Allowance
-from broker.serving import serve
+from broker.participant.node import Node
+from broker.participant.reports import Allowance
+from broker.participant.serving import serve
 from broker.snapshot import Values, array_of, pack, part, typed, unpack
 from cosim.control.pacing import STEPS
 from cosim.recording.counters import Counters

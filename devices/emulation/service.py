@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from broker.collector import Collector
 from broker.messages import FeederState, Step, TruthBatch, WamOutcome, columns
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values, part
 from devices.emulation.fault_injector import Injector
 from devices.emulation.fleet import Fleet

@@ -9,8 +9,8 @@ from typing import Any
 
 from broker.collector import Collector
 from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop
-from broker.node import Node
-from broker.serving import serve
+from broker.participant.node import Node
+from broker.participant.serving import serve
 from broker.signing import CommandKey
 from broker.snapshot import Values, part
 from devices.errors import NotRealTime

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from broker.errors import BrokerError
 from broker.messages import Stop, Stopped
-from broker.node import Node
+from broker.participant.node import Node
 from devices.gateway.actuator import Actuator
 from devices.gateway.gateway import Gateway
 from devices.gateway.stop_record import StopRecord, read_stop, write_stop

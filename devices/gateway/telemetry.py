@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from broker.messages import Message, Step, Telemetry
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values, part, typed
 from devices.gateway.gateway import Gateway
 from devices.gateway.interval_energy import IntervalEnergy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from broker.messages import Step
-from broker.node import Node
+from broker.participant.node import Node
 
 MEMBERS_ROUND = 0.05
 """Part of a step's window after which a member that was asked in a round counts as silent."""

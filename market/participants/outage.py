@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from broker.messages import WamOutcome
-from broker.node import Node
+from broker.participant.node import Node
 from market.model.arrays import Bools, Floats, Ints
 from market.participants.roster import Roster
 

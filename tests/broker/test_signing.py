@@ -8,7 +8,7 @@ from broker.client.bus import Received
 from broker.client.memory import MemoryBroker
 from broker.door.admission import Door, Refused
 from broker.messages import DeviceSetPoint, SetPoint, Stop
-from broker.node import Node
+from broker.participant.node import Node
 from broker.signing import CommandKey
 from broker.topics import Topics
 

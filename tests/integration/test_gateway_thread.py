@@ -10,7 +10,7 @@ import pytest
 
 from broker.client.mqtt import connect
 from broker.messages import Stop
-from broker.node import Node
+from broker.participant.node import Node
 from broker.server.mosquitto import mosquitto
 from devices.endpoint import LiveProsumer, tcp
 from devices.errors import NotRealTime

@@ -11,12 +11,12 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from broker.availability import offline_will
 from broker.client.bus import Will
 from broker.client.mqtt import connect
 from broker.credentials import tls_context
 from broker.errors import BrokerError, BrokerUnreachable, CredentialsError
 from broker.messages import DECLARED, Stop, encode
+from broker.participant.availability import offline_will
 from broker.security.certificates import Authority
 from broker.topics import Topics
 from tests.broker.door.hostile_run import RUN, play

@@ -11,8 +11,8 @@ import pytest
 from broker import messages
 from broker.client.memory import Delivery, MemoryBroker
 from broker.messages import DeviceSetPoint, FeederState, SetPoint, Step, Stop, columns
-from broker.node import Node
-from broker.serving import serve
+from broker.participant.node import Node
+from broker.participant.serving import serve
 from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.emulation.service import DeviceHostService
 from devices.errors import NotRealTime

@@ -11,7 +11,7 @@ from broker import messages
 from broker.address import parse_address
 from broker.client.mqtt import connect
 from broker.messages import Award, Rejected
-from broker.node import Node
+from broker.participant.node import Node
 from broker.server import mosquitto
 from tests.broker.door.parties import BOUNDS, RUN, TOPICS
 

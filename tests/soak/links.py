@@ -19,7 +19,7 @@ import numpy as np
 
 from broker.client.memory import MemoryBroker
 from broker.messages import DeviceSetPoint, SetPoint, Step, Telemetry
-from broker.node import Node
+from broker.participant.node import Node
 from devices.gateway.gateway import Gateway
 from devices.gateway.plausibility import Plausibility
 from devices.gateway.service import GatewayService

@@ -26,7 +26,7 @@ from broker.messages import (
     WamOutcome,
     columns,
 )
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values
 from market.participants.audit.findings import Findings, examine
 from market.participants.audit.interval_case import AuditedMessages, Unauditable

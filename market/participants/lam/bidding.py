@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from broker.messages import Exchange, Step, WamOutcome
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values
 from market.model.arrays import Bools, Floats
 from market.participants.lam.participants import Participants

@@ -8,7 +8,7 @@ import numpy as np
 
 from broker.collector import Collector
 from broker.messages import BidBatch, CurveBid, Exchange, LamBid, Message, Step, WamOutcome, columns
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values
 from market.participants.exchange import exchange_of
 from market.participants.gates import late_gate

@@ -25,7 +25,7 @@ from broker.messages import (
     columns,
 )
 from broker.messages.batches import read_metered
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.participants.gates import late_gate, skip_step

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from broker.messages import Exchange, LamOpening, LamPrice, LamRoundBid, Step, WamOutcome, WamPrice, columns
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values, array_of
 from market.errors import NotConverged
 from market.model.arrays import Bools, Floats

@@ -9,7 +9,7 @@ import numpy as np
 
 from broker.collector import Collector, Late
 from broker.messages import Opening, OpeningBatch, RoundBid, RoundBidBatch, WamPrice, columns
-from broker.node import Node
+from broker.participant.node import Node
 from market.participants.batches import read_values
 from market.participants.lam.participants import Participants
 from market.participants.lam.round_bids import BidRanges, RoundAnswers, RoundRequest, read_range, read_ranges

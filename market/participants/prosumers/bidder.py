@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from broker.messages import LamPrice, PositionBatch, columns
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values, array_of
 from market.model.arrays import Floats, Ints
 from market.model.curves import Curves

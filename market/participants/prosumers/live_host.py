@@ -19,7 +19,7 @@ from broker.messages import (
     Telemetry,
     columns,
 )
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values
 from market.model.curves import Curves
 from market.model.strategy import TRUTHFUL, StrategyChoice

@@ -17,7 +17,7 @@ from broker.messages import (
     Step,
     columns,
 )
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values
 from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step

@@ -8,7 +8,7 @@ import numpy as np
 
 from broker.collector import Collector
 from broker.messages import Exchange, LamBid, NetworkModel, Step, columns
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.model.curve_checks import check_curve

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from broker.collector import Collector
 from broker.messages import FeederReply, FeederRequest, NetworkModel, Step, columns
-from broker.node import Node
+from broker.participant.node import Node
 from market.model.arrays import Floats
 from market.participants.gates import early_gate
 from market.participants.network_model import inverters_of, network_of

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from broker.messages import FeederReply, FeederState, NetworkModel, Step, WamOutcome, columns
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values, array_of, optional_array
 from market.errors import Infeasible, NotConverged
 from market.model.arrays import Floats

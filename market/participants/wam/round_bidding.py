@@ -13,7 +13,7 @@ import numpy as np
 
 from broker.collector import Collector, Late
 from broker.messages import Exchange, LamOpening, LamRoundBid, NetworkModel, Step, WamPrice, columns
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Values, optional_array
 from market.model.arrays import Floats, Ints
 from market.model.curves import Curves, respond

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from broker.availability import offline_will
 from broker.client.memory import Delivery, MemoryBroker
 from broker.door.quarantine import Quarantine
-from broker.node import Node
+from broker.participant.availability import offline_will
+from broker.participant.node import Node
 from broker.topics import Topics
 from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from broker import messages
-from broker.availability import offline_will
+from broker.participant.availability import offline_will
 from broker.topics import Topics
 from tests.broker.door.hostile_run import RUN, play
 from tests.broker.door.mutations import DEEP, dumped

@@ -4,11 +4,11 @@ import contextlib
 import pytest
 
 from broker import messages
-from broker.availability import offline_will
 from broker.client.memory import MemoryBroker
 from broker.messages import Done
-from broker.node import Node
-from broker.serving import serve
+from broker.participant.availability import offline_will
+from broker.participant.node import Node
+from broker.participant.serving import serve
 from broker.topics import Topics
 from cosim.control.clock import Clock
 from cosim.control.pacing import STEPS, Pacing, PacingError, Schedule

@@ -11,8 +11,8 @@ import pytest
 from broker import messages
 from broker.client.memory import MemoryBroker
 from broker.messages import FeederRequest, MeteredBatch, Step, Telemetry, columns
-from broker.node import Node
-from broker.serving import serve
+from broker.participant.node import Node
+from broker.participant.serving import serve
 from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder

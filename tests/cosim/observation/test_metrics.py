@@ -12,7 +12,7 @@ import pytest
 
 from broker.client.mqtt import connect
 from broker.messages import Step
-from broker.node import Node
+from broker.participant.node import Node
 from broker.server.choose import open_broker
 from cosim.observation import probe
 from cosim.observation.logs import log_as

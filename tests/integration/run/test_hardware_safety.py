@@ -13,7 +13,7 @@ import pytest
 
 from broker.client.mqtt import connect
 from broker.messages import DeviceSetPoint, SetPoint, Stop
-from broker.node import Node
+from broker.participant.node import Node
 from broker.server.mosquitto import mosquitto
 from broker.topics import Topics
 from cosim.emergency import RunAddress, kept_stop, stop_run

@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 
 from broker import messages
-from broker.availability import offline_will
 from broker.client.memory import Delivery, MemoryBroker
 from broker.messages import Done, Step, columns
-from broker.node import Node
-from broker.serving import serve
+from broker.participant.availability import offline_will
+from broker.participant.node import Node
+from broker.participant.serving import serve
 from broker.topics import Topics
 from market.model.strategy import TRUTHFUL
 from market.participants.audit.auditor import Auditor

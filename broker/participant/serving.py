@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from broker.errors import BrokerError, BusClosed
 from broker.messages import Alive, Snapshot, Step
-from broker.node import Node
+from broker.participant.node import Node
 from broker.snapshot import Stateful, pack, unpack
 
 ALIVE_EVERY_S = 0.5

@@ -13,19 +13,19 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iter
 from typing import Any, TypeVar
 
 from broker import messages
-from broker.availability import OwnAvailability
 from broker.client.bus import Bus, Received
 from broker.collector import Collector
-from broker.delivery import Delivery
 from broker.door.admission import Door, Refused
 from broker.door.bounds import Bounds
 from broker.door.quarantine import Quarantine
-from broker.handlers import Handler, Handlers
 from broker.messages import Availability, Done, Message, Rejected, Repeat, Step, StepName, Traffic
-from broker.repeats import Repeats
-from broker.reports import Counts, Flags, Refusals, shortened
+from broker.participant.availability import OwnAvailability
+from broker.participant.delivery import Delivery
+from broker.participant.handlers import Handler, Handlers
+from broker.participant.repeats import Repeats
+from broker.participant.reports import Counts, Flags, Refusals, shortened
+from broker.participant.steps import Steps
 from broker.signing import CommandKey
-from broker.steps import Steps
 from broker.topics import Topics
 
 UNDER_WAY = 24

@@ -9,9 +9,9 @@ from broker.collector import Late
 from broker.door.admission import Admitted, Door
 from broker.door.quarantine import Quarantine
 from broker.errors import BrokerError
-from broker.handlers import Handler
 from broker.messages import Message
-from broker.reports import Counts
+from broker.participant.handlers import Handler
+from broker.participant.reports import Counts
 
 
 class Delivery:

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import messages
-from broker.availability import offline_will
 from broker.client.bus import Received
 from broker.client.memory import Delivery, MemoryBroker
 from broker.collector import Collector, Late
 from broker.door.bounds import Bounds
 from broker.errors import BrokerUnreachable
 from broker.messages import Availability, Award, Done, Rejected, Step, columns
-from broker.node import Node
-from broker.reports import MOST_REFUSALS
+from broker.participant.availability import offline_will
+from broker.participant.node import Node
+from broker.participant.reports import MOST_REFUSALS
 
 
 class Story:

@@ -10,9 +10,9 @@ from typing import Any
 from broker import messages
 from broker.client.bus import Bus
 from broker.errors import BusClosed
-from broker.handlers import KNOWN_TOPICS
 from broker.messages import Repeat, StepName
-from broker.reports import Counts
+from broker.participant.handlers import KNOWN_TOPICS
+from broker.participant.reports import Counts
 
 
 class Repeats:
