@@ -14,6 +14,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosim.clear_command import clear
+from cosim.command_options import (
+    arm_option,
+    broker_option,
+    intervals_option,
+    metrics_option,
+    observe_option,
+    scenario_argument,
+    seed_option,
+    set_option,
+    start_option,
+)
 from cosim.control.memory import keep_freed_memory
 from cosim.importing.commands import import_group
 from cosim.one_line_errors import OneLineErrors
@@ -30,34 +41,6 @@ if TYPE_CHECKING:
 # The matrices here are small: a second BLAS thread costs more in waiting than it saves (a linear model of the
 # IEEE 123-node feeder takes 3 ms with one thread, 40 ms with two on two busy cores). Set before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-scenario_argument = click.argument("scenario", required=False, type=click.Path(path_type=Path))
-broker_option = click.option(
-    "--broker",
-    envvar="SHAREGRID_BROKER",
-    metavar="auto|embedded|mosquitto|mqtt://HOST:PORT|mqtts://HOST:PORT?credentials=DIR",
-    help="Message broker; auto takes Mosquitto where it is installed. Default: what the scenario says.",
-)
-
-
-intervals_option = click.option(
-    "--intervals", envvar="SHAREGRID_INTERVALS", type=click.IntRange(1), help="How many intervals to run."
-)
-start_option = click.option(
-    "--start", envvar="SHAREGRID_START", metavar="HH:MM", help="Local time of the first interval."
-)
-seed_option = click.option(
-    "--seed", envvar="SHAREGRID_SEED", type=click.IntRange(0), help="Seed of everything random."
-)
-metrics_option = click.option(
-    "--metrics", envvar="SHAREGRID_METRICS", metavar="HOST:PORT", help="Serve /metrics and /health there."
-)
-arm_option = click.option(
-    "--arm", envvar="SHAREGRID_ARM", is_flag=True, help="Command the hardware that the scenario arms."
-)
-observe_option = click.option(
-    "--observe", envvar="SHAREGRID_OBSERVE", is_flag=True, help="Read all devices, write none."
-)
 
 
 def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
@@ -90,6 +73,7 @@ def main(log: LogForm | None, log_level: str) -> None:
 
 @main.command()
 @scenario_argument
+@set_option
 @intervals_option
 @start_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory. Default: runs/RUN_ID.")
@@ -135,6 +119,7 @@ def run(**options: Any) -> None:
 @main.command()
 @click.argument("roles", metavar="ROLE[,ROLE...]", callback=_roles)
 @scenario_argument
+@set_option
 @broker_option
 @click.option("--run-id", required=True, help="Name of the run to serve, as given to `sharegrid run`.")
 @intervals_option
@@ -222,17 +207,18 @@ def report(directory: Path, compare: Path | None) -> None:
 
 @main.command(name="check")
 @scenario_argument
+@set_option
 @click.option("--devices", is_flag=True, help="Also ask hardware, without writing to it.")
 @click.option("--timeout", default=2.0, show_default=True, metavar="S", type=FiniteRange(0.05, 60.0),
               help="For an answer of a device.")  # fmt: skip
-def check_scenario(scenario: Path | None, devices: bool, timeout: float) -> None:
+def check_scenario(scenario: Path | None, changes: dict[str, object], devices: bool, timeout: float) -> None:
     """Say what SCENARIO comes to: who lives where, how much, who is live, what is to happen. Runs nothing.
 
     Exit status: 0 nothing is doubtful, 1 something is, 2 a run would refuse it.
     """
     from cosim.scenario_check import check_command
 
-    sys.exit(check_command(scenario, timeout_s=timeout if devices else None))
+    sys.exit(check_command(scenario, changes, timeout_s=timeout if devices else None))
 
 
 @main.group()
@@ -258,8 +244,9 @@ def check(directory: Path) -> None:
 
 @main.command(name="scenario")
 @scenario_argument
-def show_scenario(scenario: Path | None) -> None:
+@set_option
+def show_scenario(scenario: Path | None, changes: dict[str, object]) -> None:
     """Print SCENARIO (default: the shipped one) with every key resolved: a start for one's own."""
     from cosim.scenario import load_scenario, resolved_toml
 
-    click.echo(resolved_toml(load_scenario(scenario)), nl=False)
+    click.echo(resolved_toml(load_scenario(scenario, changes=changes)), nl=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from cosim.results.ledger import Ledger
 from cosim.results.lock import refuse_living
 from cosim.results.reader import Run, load
 from cosim.scenario import Scenario, load_scenario, resolved_toml
+from cosim.scenario.changes import Changes
 from cosim.scenario.secrets import masked, without_passwords
 from cosim.world.names import ROLES, Role
 from sharegrid.errors import SharegridError
@@ -32,6 +33,7 @@ class RunOptions:
     """Options of ``sharegrid run`` and ``serve`` as given; ``None`` means not given."""
 
     scenario: Path | None = None
+    changes: Changes = field(default_factory=dict)
     intervals: int | None = None
     start: str | None = None
     out: Path | None = None
@@ -54,7 +56,11 @@ class RunOptions:
         """The scenario with these overrides."""
         kept = None if self.resume is None else self.resume / SCENARIO
         scenario = load_scenario(
-            kept or self.scenario, intervals=self.intervals, seed=self.seed, start=self.start
+            kept or self.scenario,
+            intervals=self.intervals,
+            seed=self.seed,
+            start=self.start,
+            changes=self.changes,
         )
         return msgspec.structs.replace(scenario, faults=()) if self.without_faults else scenario
 
@@ -136,6 +142,7 @@ def _check_resume(options: RunOptions) -> None:
     directory = run_directory(Path(options.resume or ""))
     refused = {
         "SCENARIO": options.scenario,
+        "--set": options.changes or None,
         "--intervals": options.intervals,
         "--start": options.start,
         "--seed": options.seed,

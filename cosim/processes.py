@@ -15,6 +15,7 @@ import click
 
 from broker.server.child import ChildFailed, running, with_parent
 from cosim.options import RunError, RunOptions, RunPlan
+from cosim.scenario.changes import change_words
 from cosim.world.names import Role
 
 _READY = re.compile(r"^serving .* of run .*$", re.MULTILINE)
@@ -26,6 +27,7 @@ def serve_words(role: Role, options: RunOptions, run_id: str, out: Path) -> list
     """Command that serves a role of a run as this process would."""
     words = [sys.executable, "-P", "-m", "sharegrid", "serve", str(role)]
     words += [str(options.scenario)] if options.scenario else []
+    words += change_words(options.changes)
     words += ["--run-id", run_id, "--out", str(out)]
     for name in ("intervals", "start", "seed"):
         value = getattr(options, name)

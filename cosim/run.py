@@ -56,7 +56,8 @@ def run(scenario: str | Path | None = None, **options: Any) -> Run:
     scenario
         A scenario file; without one the shipped summer day.
     options
-        Fields of `RunOptions`: ``intervals``, ``start``, ``out``, ``pace``, ``broker``, ``seed`` and so on.
+        Fields of `RunOptions`: ``intervals``, ``start``, ``out``, ``pace``, ``broker``, ``seed`` and so on,
+        and ``changes`` of the scenario's keys: ``changes={"population.pv.share": 0.5}``.
 
     Raises
     ------

@@ -18,6 +18,7 @@ from cosim.feeder_setup.lam_table import feeder_of
 from cosim.feeder_setup.schedule import after_the_end
 from cosim.population.placement import DevicePlacement
 from cosim.scenario import Scenario, load_scenario
+from cosim.scenario.changes import Changes
 from cosim.world.build import build_world
 from cosim.world.world import World
 from devices.errors import DeviceError
@@ -41,13 +42,15 @@ class Findings:
         self.lines.append((what, line))
 
 
-def check_command(path: Path | None, timeout_s: float | None = None) -> int:
+def check_command(path: Path | None, changes: Changes | None = None, timeout_s: float | None = None) -> int:
     """Print what a scenario comes to; returns 1 where something is doubtful.
 
     Parameters
     ----------
     path
         The scenario; ``None`` for the shipped one.
+    changes
+        Values of other keys, as `cosim.scenario.load_scenario` takes them.
     timeout_s
         How long a device may take to answer [s]; ``None`` asks none.
 
@@ -56,7 +59,7 @@ def check_command(path: Path | None, timeout_s: float | None = None) -> int:
     SharegridError
         A run would refuse the scenario.
     """
-    scenario = load_scenario(path)
+    scenario = load_scenario(path, changes=changes)
     world = build_world(scenario, feeder_of(scenario).layout)
     found = look_at(world)
     if timeout_s is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from cosim.scenario.changes import Changes, apply_changes
 from cosim.scenario.checks import choices, find_line, inconsistency, unknown_key
 from cosim.scenario.extension import Extension
 from cosim.scenario.scenario import Scenario, ScenarioError
@@ -26,6 +27,7 @@ def load_scenario(
     intervals: int | None = None,
     seed: int | None = None,
     start: str | None = None,
+    changes: Changes | None = None,
 ) -> Scenario:
     """Scenario from a TOML file, or the shipped default, with some values overridden.
 
@@ -40,6 +42,9 @@ def load_scenario(
     start
         Overrides ``run.start``: ``HH:MM`` on the scenario's day, or a whole local date and time. A default of
         "to midnight" (``intervals = 0``) is counted from there.
+    changes
+        Values of other keys, by dotted key: ``{"market.bidding": "slope"}``. Paths are absolute, or relative
+        to the scenario's file.
 
     Returns
     -------
@@ -56,17 +61,17 @@ def load_scenario(
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{where}: not valid TOML: {error}; correct it there") from None
-    run = raw.setdefault("run", {})
-    overridden = {"run.intervals": intervals, "run.seed": seed, "run.start": start}
-    if isinstance(run, dict):
-        day = run.get("start")
-        run |= {key.removeprefix("run."): value for key, value in overridden.items() if value is not None}
-        if start is not None:
-            run["start"] = _start(start, day)
+    options = {"run.intervals": intervals, "run.seed": seed, "run.start": start}
+    given: dict[str, object] = {key: value for key, value in options.items() if value is not None}
+    if start is not None:
+        given["run.start"] = _start(start, raw)
+    apply_changes(raw, {**(changes or {}), **given})
 
     def refusal(key: str, what: str) -> ScenarioError:
-        if overridden.get(key) is not None:
+        if key in given:
             return ScenarioError(f"--{key.removeprefix('run.')}: {what}")
+        if key in (changes or {}):
+            return ScenarioError(f"--set {key}: {what}")
         line = find_line(text, key)
         return ScenarioError(f"{where}{f':{line}' if line else ''}: {in_words(key)}: {what}")
 
@@ -121,8 +126,10 @@ def _read(path: str | Path | None) -> tuple[str, str, Path]:
         raise ScenarioError(f"{path}: cannot be read ({error}); give a scenario in TOML") from None
 
 
-def _start(text: str, day: object) -> datetime:
+def _start(text: str, raw: dict[str, Any]) -> datetime:
     """Start given on the command line; a bare time is on the scenario's own day."""
+    run = raw.get("run")
+    day = run.get("start") if isinstance(run, dict) else None
     try:
         if "T" in text or " " in text.strip() or "-" in text:
             return datetime.fromisoformat(text)

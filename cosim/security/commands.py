@@ -11,6 +11,7 @@ import click
 
 from broker.address import MQTTS_PORT
 from broker.topics import topic_safe
+from cosim.command_options import scenario_argument, set_option
 from sharegrid.errors import SharegridError
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def broker_group() -> None:
 
 
 @broker_group.command()
-@click.argument("scenario", required=False, type=click.Path(path_type=Path))
+@scenario_argument
+@set_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write or complete.")
 @click.option(
     "--host", "hosts", multiple=True, help="Name or address by which the broker is reached; may be repeated."
@@ -47,6 +49,7 @@ def broker_group() -> None:
 @click.option("--renew", is_flag=True, help="Write all certificates anew.")
 def files(
     scenario: Path | None,
+    changes: dict[str, object],
     out: Path,
     hosts: tuple[str, ...],
     port: int,
@@ -67,7 +70,7 @@ def files(
     for name in (*devices, *([run_id] if run_id else [])):
         if not topic_safe(name):
             raise SecurityError(f"{name!r}: use letters, digits, dot, dash, colon and underscore only")
-    world = _world(scenario)
+    world = _world(scenario, changes)
     plan = Plan(
         grants=grants(bounds_of(world), run_id or ANY, devices),
         groups=groups(world, devices),
@@ -97,12 +100,12 @@ def check(folder: Path) -> None:
         raise SystemExit(1)
 
 
-def _world(scenario: Path | None) -> World:
+def _world(scenario: Path | None, changes: dict[str, object]) -> World:
     from cosim.feeder_setup.lam_table import feeder_of
     from cosim.scenario import load_scenario
     from cosim.world.build import build_world
 
-    loaded = load_scenario(scenario)
+    loaded = load_scenario(scenario, changes=changes)
     return build_world(loaded, feeder_of(loaded).layout)
 
 

@@ -1,0 +1,48 @@
+"""Arguments and options that several commands of ``sharegrid`` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+def _changes(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> dict[str, object]:
+    from cosim.scenario.changes import parse_changes
+
+    return parse_changes(texts)
+
+
+scenario_argument = click.argument("scenario", required=False, type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_changes,
+    help="Change a key of the scenario, as in market.wam_fee=0.01; may be repeated.",
+)
+broker_option = click.option(
+    "--broker",
+    envvar="SHAREGRID_BROKER",
+    metavar="auto|embedded|mosquitto|mqtt://HOST:PORT|mqtts://HOST:PORT?credentials=DIR",
+    help="Message broker; auto takes Mosquitto where it is installed. Default: what the scenario says.",
+)
+intervals_option = click.option(
+    "--intervals", envvar="SHAREGRID_INTERVALS", type=click.IntRange(1), help="How many intervals to run."
+)
+start_option = click.option(
+    "--start", envvar="SHAREGRID_START", metavar="HH:MM", help="Local time of the first interval."
+)
+seed_option = click.option(
+    "--seed", envvar="SHAREGRID_SEED", type=click.IntRange(0), help="Seed of everything random."
+)
+metrics_option = click.option(
+    "--metrics", envvar="SHAREGRID_METRICS", metavar="HOST:PORT", help="Serve /metrics and /health there."
+)
+arm_option = click.option(
+    "--arm", envvar="SHAREGRID_ARM", is_flag=True, help="Command the hardware that the scenario arms."
+)
+observe_option = click.option(
+    "--observe", envvar="SHAREGRID_OBSERVE", is_flag=True, help="Read all devices, write none."
+)
