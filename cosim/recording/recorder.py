@@ -30,7 +30,13 @@ from cosim.recording.network_rows import (
     position_columns,
 )
 from cosim.recording.payments import book_payments, uplift_error
-from cosim.recording.rows import device_columns, interval_row, lam_columns, node_columns
+from cosim.recording.rows import (
+    device_columns,
+    interval_row,
+    lam_columns,
+    node_columns,
+    payment_columns,
+)
 from cosim.recording.run_counts import RunCounts
 from cosim.results import RunWriter
 from cosim.results.entries import MICRO, Booking
@@ -159,6 +165,8 @@ class Recorder:
             self._flags[tick].append(f"the uplift booked is {off:.6f} $ off what the WAM's rents leave")
         self._row = interval_row(world, interval, booking, messages, audit) | {"lag_s": step.lag_s}
         self.writer.append("lams", lam_columns(world, interval, booking, messages, audit))
+        if world.scenario.run.payments:
+            self.writer.append("payments", payment_columns(world, interval, booking))
         self._write_details(messages)
         if world.faults:
             self.faults.note(tick, messages, interval)

@@ -21,7 +21,7 @@ from broker.messages import (
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
 from cosim.results.columns import DEVICES, INTERVALS, LAMS, copied
-from cosim.results.entries import Booking
+from cosim.results.entries import ENERGY, IMBALANCE, Booking
 from cosim.world.world import World
 
 _INTERVAL_NAMES = frozenset(column.name for column in INTERVALS)
@@ -166,6 +166,20 @@ def lam_columns(
 def _reactive(outcome: WamOutcome | None) -> dict[str, Any]:
     names = ("inverter_kvar", "inverter_price")
     return {name: (getattr(outcome, name) if outcome else None) or None for name in names}
+
+
+def payment_columns(world: World, interval: Interval, booking: Booking) -> dict[str, Any]:
+    """Rows of all prosumers: what each traded and used, and what was booked for it."""
+    n = len(world.roster.prosumers)
+    return {
+        "tick": interval.tick,
+        "prosumer": world.roster.prosumers,
+        "traded_kwh": interval.allocation.trade_kw * interval.dt_h,
+        "price": interval.allocation.trade_price,
+        "metered_kwh": interval.metered_kwh,
+        "energy_usd": booking.paid_usd(ENERGY, n),
+        "imbalance_usd": booking.paid_usd(IMBALANCE, n),
+    }
 
 
 def node_columns(world: World, tick: int, state: FeederState) -> dict[str, Any]:

@@ -244,6 +244,16 @@ PROSUMERS = (
     Column("saving_usd", "number", "$", "saved against no sharing, over the intervals with benchmarks"),
 )
 
+PAYMENTS = (
+    _TICK,
+    Column("prosumer", "text", "", "name of the prosumer"),
+    Column("traded_kwh", "number", "kWh", "traded with its LAM, + bought"),
+    Column("price", "number", "$/kWh", "what a buyer pays and a seller gets for it, fee included"),
+    Column("metered_kwh", "number", "kWh", "net energy by its meter, + import"),
+    Column("energy_usd", "number", "$", "paid for traded energy, + paid, as booked"),
+    Column("imbalance_usd", "number", "$", "paid for metered minus traded energy, + paid, as booked"),
+)
+
 FAULTS = (
     Column("kind", "text", "", "what went wrong, as in docs/faults.md"),
     Column("prosumer", "text", "", "name of the prosumer"),
@@ -267,6 +277,7 @@ TABLES = {
     "positions": POSITIONS,
     "connections": CONNECTIONS,
     "devices": DEVICES,
+    "payments": PAYMENTS,
     "prosumers": PROSUMERS,
     "faults": FAULTS,
 }

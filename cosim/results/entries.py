@@ -87,6 +87,12 @@ class Booking:
         """What all LAMs keep together [$]."""
         return math.fsum(self.lam_surplus)
 
+    def paid_usd(self, kind: int, accounts: int) -> Floats:
+        """What each of the first accounts pays net by entries of a kind, ``(accounts,)`` [$, + paid]."""
+        mine = (self.kind == kind) & (self.account < accounts)
+        received = np.bincount(self.account[mine], self.micro[mine], minlength=accounts)
+        return np.asarray(-received / MICRO, dtype=np.float64)
+
     @property
     def entries(self) -> int:
         """Number of entries; amounts that round to zero have none."""

@@ -217,13 +217,16 @@ class Ledger:
 
     def balances(self) -> dict[str, int]:
         """Balance of every account [µ$, + received], by name."""
-        return dict(
-            self._rows(
-                "SELECT name, COALESCE(micro, 0) FROM account LEFT JOIN"
-                " (SELECT account, SUM(micro) AS micro FROM entry GROUP BY account) ON account = id"
-                " ORDER BY id"
-            )
-        )
+        return dict(zip(self.accounts(), self.sums().sum(axis=1).tolist(), strict=True))
+
+    def sums(self) -> npt.NDArray[np.int64]:
+        """Sum of every account's entries by kind [µ$, + received], ``(accounts, kinds)``."""
+        table = np.zeros((len(self.accounts()), len(KINDS)), dtype=np.int64)
+        for account, kind, micro in self._rows(
+            "SELECT account, kind, SUM(micro) FROM entry GROUP BY account, kind"
+        ):
+            table[account, KINDS.index(self._kind(kind))] = micro
+        return table
 
     def turnover_by_party(self) -> dict[str, dict[str, tuple[int, int]]]:
         """What each party paid and received by kind of entry [µ$], each account and interval on its own."""

@@ -1,7 +1,8 @@
 """Whether a run's ledger can be believed: its own sums, its chain of hashes, and what its tables say.
 
-Payments are computed again from prices and energy in the tables: what LAMs pay for their net purchases, what
-the grid gets for the schedule and for what was metered beyond it, and the totals of each interval.
+Payments are computed again from prices and energy in the tables: what prosumers pay for what they traded
+and for what their meters show beyond it, what LAMs pay for their net purchases, what the grid gets for the
+schedule and for what was metered beyond it, and the totals of each interval.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from cosim.results.chain import next_link
 from cosim.results.entries import ENERGY, GRID, IMBALANCE, KINDS, MICRO, RESIDUAL, UPLIFT, WHOLESALE
 from cosim.results.ledger import Ledger
 from cosim.results.reader import Run, load
+from market.analysis.settlement import imbalance_payment, imbalance_prices
+from market.model.case import Tariff
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +51,7 @@ def check_ledger(directory: Path) -> tuple[list[str], str]:
         *_own_sums(ledger, by_tick),
         *_chain(ledger, by_tick, run.intervals),
         *_totals(ledger, by_tick, run.intervals),
+        *_payments(run, by_tick),
         *_wholesale(run, by_tick),
         *_grid(ledger, by_tick, run),
     ]
@@ -100,6 +104,41 @@ def _totals(ledger: Ledger, by_tick: dict[int, Rows], intervals: pd.DataFrame) -
         for name, kind, party, sign in _TOTALS:
             mine = (rows[:, 1] == kind) & (parties[rows[:, 2]] == party)
             yield from _compared(row["tick"], name, row[name], sign * rows[mine, 3].sum(), mine.sum())
+
+
+def _payments(run: Run, by_tick: dict[int, Rows]) -> Iterator[str]:
+    """Prosumers who did not pay price times energy, where the run keeps what they traded and used."""
+    fee = np.array([float(run.scenario["market"]["lam_fee"])])
+    numbers = {name: number for number, name in enumerate(run.ledger.accounts())}
+    local = run.lams[["tick", "lam", "price"]].rename(columns={"price": "lam_price"})
+    tariffs = run.intervals.set_index("tick")[["retail_price", "feed_in_price"]]
+    table = run.payments.merge(run.prosumers[["prosumer", "lam"]]).merge(local, on=["tick", "lam"])
+    by_row = dict(iter(table.groupby("tick")))
+    for tick, rows in by_tick.items():
+        if tick not in by_row:
+            continue
+        paid = by_row[tick]
+        accounts = [numbers[f"prosumer/{name}"] for name in paid["prosumer"]]
+        beyond_kwh = (paid["metered_kwh"] - paid["traded_kwh"]).to_numpy()
+        tariff = Tariff(*tariffs.loc[tick])
+        owed = {
+            ENERGY: paid["price"].to_numpy() * paid["traded_kwh"].to_numpy(),
+            IMBALANCE: imbalance_payment(
+                beyond_kwh, *imbalance_prices(paid["lam_price"].to_numpy(), fee, tariff)
+            ),
+        }
+        for kind, usd in owed.items():
+            mine = rows[rows[:, 1] == kind]
+            booked = np.bincount(mine[:, 2], -mine[:, 3], minlength=len(numbers))[accounts]
+            expected = np.nan_to_num(usd) * MICRO  # a LAM that no source feeds has no price, and no trade
+            (off,) = np.nonzero(np.abs(expected - booked) > 2.0 + 1e-9 * np.abs(expected))
+            if off.size:
+                first = off[0]
+                yield (
+                    f"interval {tick}: what {off.size} prosumers pay as {KINDS[kind]}, the first "
+                    f"{paid['prosumer'].iat[first]}: {expected[first]:.0f} µ$ by the tables, "
+                    f"{booked[first]:.0f} µ$ in the ledger"
+                )
 
 
 def _wholesale(run: Run, by_tick: dict[int, Rows]) -> Iterator[str]:

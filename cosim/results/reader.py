@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from cosim.results.arrow import ResultsError, frame, translated
 from cosim.results.directory import EVENTS, FEEDER_MAP, LEDGER, SCENARIO, SUMMARY, FeederMap, run_directory
+from cosim.results.entries import KINDS, MICRO
 from cosim.results.ledger import Ledger
 from cosim.results.summary import Summary, read_summary
+from sharegrid.text import closest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +33,10 @@ class _Event(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory, read on demand; tables are as docs/results.md describes them."""
+    """A run directory, read on demand; tables are as docs/results.md describes them.
+
+    Those with a row for each interval have ``time`` beside the tick: its start, on the feeder's clocks.
+    """
 
     path: Path
 
@@ -55,42 +61,49 @@ class Run:
     @cached_property
     def intervals(self) -> pd.DataFrame:
         """One row per interval."""
-        return frame(self.path, "intervals")
+        table = frame(self.path, "intervals")
+        table["time"] = table["time"].dt.tz_convert(self._zone)
+        return table
 
     @cached_property
     def lams(self) -> pd.DataFrame:
         """One row per interval and LAM."""
-        return frame(self.path, "lams")
+        return self._timed("lams")
 
     @cached_property
     def nodes(self) -> pd.DataFrame:
         """One row per interval and node."""
-        return frame(self.path, "nodes")
+        return self._timed("nodes")
 
     @cached_property
     def limits(self) -> pd.DataFrame:
         """One row per interval and limit that binds in the clearing."""
-        return frame(self.path, "limits")
+        return self._timed("limits")
 
     @cached_property
     def currents(self) -> pd.DataFrame:
         """One row per interval and conductor above half of its rating."""
-        return frame(self.path, "currents")
+        return self._timed("currents")
 
     @cached_property
     def positions(self) -> pd.DataFrame:
         """One row per interval and regulator, capacitor, switch or change of the circuit."""
-        return frame(self.path, "positions")
+        return self._timed("positions")
 
     @cached_property
     def connections(self) -> pd.DataFrame:
         """One row per interval and connection of loads: power by LAM and phase."""
-        return frame(self.path, "connections")
+        return self._timed("connections")
 
     @cached_property
     def devices(self) -> pd.DataFrame:
         """One row per interval, live prosumer and phase."""
-        return frame(self.path, "devices")
+        return self._timed("devices")
+
+    @cached_property
+    def payments(self) -> pd.DataFrame:
+        """One row per interval and prosumer; none where the scenario has ``run.payments = false``."""
+        return self._timed("payments")
 
     @cached_property
     def prosumers(self) -> pd.DataFrame:
@@ -115,6 +128,62 @@ class Run:
     def ledger(self) -> Ledger:
         """The ledger, opened to read."""
         return Ledger.open(self.path / LEDGER)
+
+    def statement(self, prosumer: str) -> pd.DataFrame:
+        """What one prosumer traded, used and paid in each interval.
+
+        Parameters
+        ----------
+        prosumer
+            Its name, as in the table of prosumers.
+
+        Returns
+        -------
+        DataFrame
+            The prosumer's rows of ``payments``, and ``paid_usd``, the sum of its payments [$, + paid].
+
+        Raises
+        ------
+        ResultsError
+            The run has no such prosumer, or keeps no payments of prosumers.
+        """
+        if self.payments.empty:
+            raise ResultsError(
+                f"{self.path}: keeps no payments of prosumers; run it with run.payments = true"
+            )
+        rows = self.payments[self.payments["prosumer"] == prosumer]
+        if rows.empty:
+            near = closest(prosumer, self.payments["prosumer"].unique().tolist())
+            raise ResultsError(f"{self.path}: no prosumer {prosumer!r}; {near or 'see run.prosumers'}")
+        paid = rows["energy_usd"] + rows["imbalance_usd"]
+        return rows.drop(columns="prosumer").assign(paid_usd=paid).reset_index(drop=True)
+
+    @cached_property
+    def paid(self) -> pd.DataFrame:
+        """What each account paid over the run, by kind of entry and in all [$, + paid], by account's name."""
+        import pandas as pd
+
+        paid_usd = -self.ledger.sums() / MICRO
+        table = pd.DataFrame(paid_usd, self.ledger.accounts(), [f"{kind}_usd" for kind in KINDS])
+        return table.rename_axis("account").assign(paid_usd=paid_usd.sum(axis=1))
+
+    @cached_property
+    def _zone(self) -> ZoneInfo:
+        """Zone of the feeder's clocks; UTC where the run was killed before its scenario was written."""
+        file = self.path / SCENARIO
+        with translated(file):
+            name = self.scenario["run"].get("time_zone", "UTC") if file.exists() else "UTC"
+            try:
+                return ZoneInfo(name)
+            except (ZoneInfoNotFoundError, TypeError):
+                raise ValueError(f"run.time_zone: {name!r} is no zone") from None
+
+    def _timed(self, name: str) -> pd.DataFrame:
+        """A table, with the start of each interval on the feeder's clocks beside its tick."""
+        table = frame(self.path, name)
+        times = self.intervals.set_index("tick")["time"]
+        table.insert(1, "time", times.reindex(table["tick"]).array)
+        return table
 
     def check_whole(self) -> None:
         """Raise ``ResultsError`` where tables or ledger do not hold as much as the summary counts."""

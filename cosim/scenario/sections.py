@@ -51,6 +51,12 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         int,
         Meta(ge=0, description="Seed of every random draw: the same scenario and seed give the same bits."),
     ] = 1
+    payments: Annotated[
+        bool,
+        Meta(
+            description="Whether results hold what every prosumer traded, metered and paid in each interval."
+        ),
+    ] = True
 
 
 class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

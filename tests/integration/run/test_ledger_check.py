@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
+from cosim.results.entries import ENERGY, IMBALANCE, KINDS
 from cosim.results.ledger_check import check_ledger
 
 
@@ -68,3 +69,15 @@ def test_a_chain_that_was_computed_anew_still_does_not_fit_the_tables(copy, monk
     monkeypatch.setattr("cosim.results.ledger_check._chain", lambda *_: iter(()))
     wrong, _ = check_ledger(copy)
     assert sum("what LAM" in line for line in wrong) == 2
+
+
+@pytest.mark.parametrize("kind", [ENERGY, IMBALANCE])
+def test_a_payment_that_went_to_another_prosumer_does_not_fit_the_tables(copy, monkeypatch, kind):
+    damage(
+        copy,
+        f"UPDATE entry SET micro = micro + 700 WHERE tick = 1 AND kind = {kind} AND account = 3",
+        f"UPDATE entry SET micro = micro - 700 WHERE tick = 1 AND kind = {kind} AND account = 5",
+    )
+    monkeypatch.setattr("cosim.results.ledger_check._chain", lambda *_: iter(()))
+    (line,) = check_ledger(copy)[0]
+    assert f"interval 1: what 2 prosumers pay as {KINDS[kind]}" in line

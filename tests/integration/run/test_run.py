@@ -14,6 +14,8 @@ import pytest
 
 from broker.server.mosquitto import mosquitto
 from cosim.results import load
+from cosim.results.arrow import ResultsError
+from cosim.results.entries import MICRO
 from cosim.results.ledger import Ledger
 from devices.gateway.gateway import Gateway, Outcome
 
@@ -44,6 +46,19 @@ def test_a_small_run_confirms_settles_and_records(small_run):
 
 
 RENTS = ["wam_fees_usd", "loss_rent_usd", "voltage_rent_usd", "congestion_rent_usd", "limit_rent_usd"]
+
+
+def test_a_bill_says_what_the_ledger_booked(small_run):
+    run, _ = small_run
+    name = run.prosumers["prosumer"][7]
+    bill = run.statement(name)
+    assert bill["time"].dt.strftime("%H:%M%z").tolist() == ["19:00+0200", "19:15+0200"]
+    assert bill["paid_usd"].sum() * MICRO == pytest.approx(-run.ledger.balances()[f"prosumer/{name}"])
+    assert run.paid.loc[f"prosumer/{name}", "paid_usd"] == pytest.approx(bill["paid_usd"].sum())
+    assert (bill["price"] * bill["traded_kwh"]).to_numpy() == pytest.approx(bill["energy_usd"], abs=1e-6)
+    assert run.paid.sum().to_numpy() == pytest.approx(0.0, abs=1e-9)
+    with pytest.raises(ResultsError, match=f"no prosumer '{name}x'; did you mean"):
+        run.statement(f"{name}x")
 
 
 def test_every_cleared_interval_is_certified_and_its_money_explained(small_run):
