@@ -79,5 +79,5 @@ Price = Annotated[float, Values("price")]
 Pu = Annotated[float, Values("pu")]
 Seconds = Annotated[float, Values("s")]
 Count = Annotated[int, Values("count")]
-RowKind = Literal["voltage", "congestion"]
+RowKind = Literal["voltage", "congestion", "unbalance", "neutral"]
 """What a row of a linear model limits."""

@@ -179,7 +179,7 @@ class AcState:
     nodes, branches
         Their names, as in `FeederLayout`.
     neutral_v
-        Voltages of the neutral conductors to earth, as in ``FeederLayout.neutrals`` [V].
+        Complex voltages of the z neutral conductors to earth, as in ``FeederLayout.neutrals`` [V].
     """
 
     net_kw: Floats
@@ -194,7 +194,13 @@ class AcState:
     iterations: int
     nodes: tuple[str, ...]
     branches: tuple[str, ...]
-    neutral_v: Floats = field(default_factory=lambda: np.zeros(0))
+    neutral_v: Complexes = field(default_factory=lambda: np.zeros(0, dtype=np.complex128))
+
+    @property
+    def phasors(self) -> Complexes:
+        """Complex voltages of the nodes [pu], then of the neutrals [V] ``(n + z,)``."""
+        volts = self.v_pu.astype(np.complex128) * np.exp(1j * np.radians(self.angle_deg))
+        return np.concatenate([volts, self.neutral_v])
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Both hold the derivatives along all kW, then all kvar of M LAMs, ``2 M`` directi
 matrix each; those of a feeder with thousands of LAMs would fill the memory, and a clearing asks for few rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +30,12 @@ class Derivatives(Protocol):
     def seen(self, weights: sparse.csr_array) -> Floats:
         """Rows of weighted sums of voltages ``(k, 2 M)``, for weights ``(k, n)``."""
 
+    def phasors(self, weights: sparse.csr_array) -> Complexes:
+        """Rows of sums of complex voltages, nodes [pu] and neutrals [V] ``(k, 2 M)``.
+
+        Complex weights ``(k, n + z)``, as `cosim.feeder.circuit.AcState.phasors`.
+        """
+
     def currents(self, branches: Ints) -> Complexes:
         """Rows of some currents ``(k, 2 M)``."""
 
@@ -38,10 +45,11 @@ class Derivatives(Protocol):
 
 @dataclass(frozen=True)
 class WholeDerivatives:
-    """`Derivatives` as matrices: ``dv`` ``(n, 2 M)`` and ``di`` ``(b, 2 M)``."""
+    """`Derivatives` as matrices: ``dv`` ``(n, 2 M)`` and ``di`` ``(b, 2 M)``; few ask for phasors."""
 
     dv: Floats
     di: Complexes
+    find_phasors: Callable[[sparse.csr_array], Complexes]
 
     @property
     def is_whole(self) -> bool:
@@ -56,6 +64,10 @@ class WholeDerivatives:
         """See `Derivatives`."""
         rows: Floats = weights @ self.dv
         return rows
+
+    def phasors(self, weights: sparse.csr_array) -> Complexes:
+        """See `Derivatives`."""
+        return self.find_phasors(weights)
 
     def currents(self, branches: Ints) -> Complexes:
         """See `Derivatives`."""
@@ -74,8 +86,8 @@ class Spread:
     ----------
     part
         The derivatives of the part.
-    nodes, branches
-        Place in the part of each voltage ``(n,)`` and branch ``(b,)``, -1 where it has none.
+    nodes, branches, neutrals
+        Places in the part of voltages ``(n,)``, branches ``(b,)``, neutrals ``(z,)``; -1 where it has none.
     lams, count
         Places of the part's LAMs among all M, and M.
     """
@@ -83,6 +95,7 @@ class Spread:
     part: Derivatives
     nodes: Ints
     branches: Ints
+    neutrals: Ints
     lams: Ints
     count: int
 
@@ -98,9 +111,12 @@ class Spread:
 
     def seen(self, weights: sparse.csr_array) -> Floats:
         """See `Derivatives`."""
-        there = np.flatnonzero(self.nodes >= 0)
-        inside = weights[:, there] @ _selection(self.nodes[there], int(self.nodes.max(initial=-1)) + 1)
-        return self._wide(self.part.seen(inside), np.ones(weights.shape[0], dtype=bool))
+        return self._wide(self.part.seen(_inside(weights, self.nodes)), np.ones(weights.shape[0], dtype=bool))
+
+    def phasors(self, weights: sparse.csr_array) -> Complexes:
+        """See `Derivatives`."""
+        inside = _inside(weights, joined_places(self.nodes, self.neutrals))
+        return self._wide(self.part.phasors(inside), np.ones(weights.shape[0], dtype=bool))
 
     def currents(self, branches: Ints) -> Complexes:
         """See `Derivatives`."""
@@ -150,6 +166,10 @@ class Following:
         """See `Derivatives`."""
         return self._mixed(self.held.seen(weights))
 
+    def phasors(self, weights: sparse.csr_array) -> Complexes:
+        """See `Derivatives`."""
+        return self._mixed(self.held.phasors(weights))
+
     def currents(self, branches: Ints) -> Complexes:
         """See `Derivatives`."""
         return self._mixed(self.held.currents(branches))
@@ -185,6 +205,10 @@ class Nothing:
         """See `Derivatives`."""
         return np.zeros((weights.shape[0], 2 * self.lams))
 
+    def phasors(self, weights: sparse.csr_array) -> Complexes:
+        """See `Derivatives`."""
+        return np.zeros((weights.shape[0], 2 * self.lams), dtype=np.complex128)
+
     def currents(self, branches: Ints) -> Complexes:
         """See `Derivatives`."""
         return np.zeros((len(branches), 2 * self.lams), dtype=np.complex128)
@@ -199,6 +223,17 @@ def _at(places: Ints, values: np.ndarray) -> np.ndarray:
     found = np.zeros(len(places), dtype=values.dtype)
     found[places >= 0] = values[places[places >= 0]]
     return found
+
+
+def joined_places(nodes: Ints, neutrals: Ints) -> Ints:
+    """Place of each voltage and neutral of a whole among those of its part, one after the other."""
+    return np.concatenate([nodes, np.where(neutrals >= 0, neutrals + nodes.max(initial=-1) + 1, -1)])
+
+
+def _inside(weights: sparse.csr_array, places: Ints) -> sparse.csr_array:
+    """Weights of a part's values, of those of the whole; what is not in the part moves nothing."""
+    there = np.flatnonzero(places >= 0)
+    return weights[:, there] @ _selection(places[there], int(places.max(initial=-1)) + 1)
 
 
 def _selection(places: Ints, count: int) -> sparse.csr_array:

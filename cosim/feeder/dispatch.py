@@ -8,8 +8,8 @@ from cosim.feeder import voltvar
 from cosim.feeder.circuit import Floats
 from cosim.feeder.controls import ControlRun
 from cosim.feeder.linear import Limits
-from cosim.feeder.network_rows import NetworkRows
 from cosim.feeder.record import StateRecord
+from cosim.feeder.rows import NetworkRows
 from cosim.feeder.settings import Event
 from cosim.feeder.violation_hours import ViolationHours
 

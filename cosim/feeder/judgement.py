@@ -1,16 +1,13 @@
 """Whether AC power flow confirms a cleared dispatch, and what is wrong with it where it does not."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from cosim.feeder.circuit import AcState
-from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Limits, Linearisation
-from cosim.feeder.power_quality import NEUTRAL_TOLERANCE_V, UNBALANCE_TOLERANCE_PCT
+from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Kind, Limits, Linearisation
+from cosim.feeder.power_quality import NEUTRAL_TOLERANCE_V, UNBALANCE_TOLERANCE_PCT, PowerQualityLimits
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
-
-Kind = Literal["voltage", "congestion", "unbalance", "neutral"]
 
 _TOLERANCE: dict[Kind, float] = {
     "voltage": VOLTAGE_TOLERANCE_PU,
@@ -95,9 +92,7 @@ def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgemen
     violations = [Violation(state.nodes[i], "voltage", float(beyond_pu[i])) for i in over_v] + [
         Violation(state.branches[i], "congestion", float(beyond_pct[i])) for i in over_i
     ]
-    unbalanced, neutrals = limits.power_quality.beyond(state)
-    violations += [Violation(bus, "unbalance", amount) for bus, amount in unbalanced.items()]
-    violations += [Violation(node, "neutral", amount) for node, amount in neutrals.items()]
+    violations += _quality_violations(state, limits.power_quality)
     return Judgement(
         confirmed=not violations and error_pu is not None and error_pu <= LINEAR_TOLERANCE_PU,
         linear_error_pu=error_pu,
@@ -106,6 +101,15 @@ def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgemen
         congestion_violation_pct=float(beyond_pct[over_i].sum()),
         severity=sum(map(_weight, violations)),
     )
+
+
+def _quality_violations(state: AcState, limits: PowerQualityLimits) -> list[Violation]:
+    if not limits.is_asked:
+        return []
+    judged: list[tuple[str, Kind]] = [(bus, "unbalance") for bus in limits.three_phase.buses]
+    judged += [(neutral, "neutral") for neutral in limits.neutrals]
+    beyond = limits.beyond(state.phasors)
+    return [Violation(*judged[at], float(beyond[at])) for at in np.flatnonzero(beyond)]
 
 
 def _weight(violation: Violation) -> float:

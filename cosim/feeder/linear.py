@@ -16,7 +16,7 @@ from cosim.feeder.power_quality import PowerQualityLimits
 VOLTAGE_TOLERANCE_PU = 1e-4
 CURRENT_TOLERANCE_PCT = 0.1
 
-Kind = Literal["voltage", "congestion"]
+Kind = Literal["voltage", "congestion", "unbalance", "neutral"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Linearisation:
         LAM ``(M,)`` [1, kW/kvar].
     nodes, branches
         Their names, as in `FeederLayout`.
+    phasors
+        Complex voltages there, as in `AcState` ``(n + z,)``.
     """
 
     net_kw: Floats
@@ -48,6 +50,7 @@ class Linearisation:
     dp0_kvar: Floats
     nodes: tuple[str, ...]
     branches: tuple[str, ...]
+    phasors: Complexes = field(default_factory=lambda: np.zeros(0, dtype=np.complex128))
 
     @property
     def dv(self) -> Floats:
@@ -104,7 +107,7 @@ class Limits:
     rating_a
         Current limits of the branch conductors ``(b,)`` [A]; infinite where there is none.
     power_quality
-        Limits on unbalance and neutral voltage, which confirm a dispatch but do not enter its clearing.
+        Limits on unbalance and neutral voltage, where asked for.
     """
 
     voltage_min_pu: float | Floats

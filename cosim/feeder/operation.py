@@ -17,8 +17,8 @@ from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Propos
 from cosim.feeder.judgement import Judgement, check
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.memory import Memory
-from cosim.feeder.network_rows import NetworkRows
 from cosim.feeder.opendss import Feeder
+from cosim.feeder.rows import NetworkRows
 from cosim.feeder.tick_models import TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.violation_hours import violation_hours

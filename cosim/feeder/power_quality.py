@@ -1,15 +1,16 @@
 """Voltage unbalance of three-phase buses and neutral-to-earth voltages, and limits on them if asked for."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from cosim.feeder.circuit import AcState, Complexes, Floats, ThreePhase
+from cosim.feeder.circuit import Complexes, Floats, ThreePhase
 
 UNBALANCE_TOLERANCE_PCT = 0.01
 NEUTRAL_TOLERANCE_V = 0.05
 _A = np.exp(2j * np.pi / 3.0)
+_ONE_WAY, _OTHER_WAY = np.array([1.0, _A, _A**2]) / 3.0, np.array([1.0, _A**2, _A]) / 3.0
 
 Definition = Literal["vuf", "ieee"]
 
@@ -25,7 +26,7 @@ class PowerQualityLimits:
     neutral_v
         Largest voltage between a neutral conductor and earth [V].
     three_phase, neutrals
-        What is judged: buses, and names of neutrals.
+        What is judged: t buses, and names of z neutrals.
     """
 
     unbalance_pct: float = np.inf
@@ -34,23 +35,58 @@ class PowerQualityLimits:
     three_phase: ThreePhase = field(default_factory=ThreePhase)
     neutrals: tuple[str, ...] = ()
 
-    def unbalance(self, state: AcState) -> Floats:
-        """Unbalance of each bus in a state ``(t,)`` [%]; NaN without source."""
-        volts = state.v_pu.astype(np.complex128) * np.exp(1j * np.radians(state.angle_deg))
-        around: Complexes = volts[self.three_phase.places] * self.three_phase.signs
+    @property
+    def is_asked(self) -> bool:
+        """Whether there is any limit."""
+        return bool(np.isfinite(self.unbalance_pct) or np.isfinite(self.neutral_v))
+
+    def unbalance(self, phasors: Complexes) -> Floats:
+        """Unbalance of each bus ``(t,)`` [%], given `AcState.phasors`; NaN without source."""
+        around: Complexes = phasors[self.three_phase.places] * self.three_phase.signs
         return unbalance_pct(around, self.definition)
 
-    def beyond(self, state: AcState) -> tuple[dict[str, float], dict[str, float]]:
-        """How far a state is beyond the limits: buses [%] and neutrals [V] that miss them."""
-        if np.isinf(self.unbalance_pct) and np.isinf(self.neutral_v):
-            return {}, {}
-        over_pct = self.unbalance(state) - self.unbalance_pct
-        over_v = state.neutral_v - self.neutral_v
-        buses, neutrals = self.three_phase.buses, self.neutrals
-        return (
-            {buses[at]: float(over_pct[at]) for at in np.flatnonzero(over_pct > UNBALANCE_TOLERANCE_PCT)},
-            {neutrals[at]: float(over_v[at]) for at in np.flatnonzero(over_v > NEUTRAL_TOLERANCE_V)},
+    def shares(self, phasors: Complexes) -> Floats:
+        """Parts of their limits that buses and neutrals take ``(t + z,)``, given `AcState.phasors`.
+
+        NaN without source, 0 without limit.
+        """
+        neutrals = np.abs(phasors[len(phasors) - len(self.neutrals) :])
+        return np.concatenate([self.unbalance(phasors) / self.unbalance_pct, neutrals / self.neutral_v])
+
+    def beyond(self, phasors: Complexes) -> Floats:
+        """How far buses [%] and neutrals [V] are beyond limits that they miss by more than their tolerances.
+
+        Given `AcState.phasors`, ``(t + z,)``; 0 elsewhere.
+        """
+        over_pct = self.unbalance(phasors) - self.unbalance_pct
+        over_v = np.abs(phasors[len(phasors) - len(self.neutrals) :]) - self.neutral_v
+        return np.concatenate(
+            [
+                np.where(over_pct > UNBALANCE_TOLERANCE_PCT, over_pct, 0.0),
+                np.where(over_v > NEUTRAL_TOLERANCE_V, over_v, 0.0),
+            ]
         )
+
+
+class Sequences(NamedTuple):
+    """Positive and negative sequence ``(t,)`` of three voltages each, and their weights ``(t, 3)``."""
+
+    positive: Complexes
+    negative: Complexes
+    of_positive: Complexes
+    of_negative: Complexes
+
+
+def sequences(volts: Complexes) -> Sequences:
+    """Sequences of three voltages each ``(t, 3)``; the order in which phases are named does not matter."""
+    one, other = volts @ _ONE_WAY, volts @ _OTHER_WAY
+    swapped = np.abs(other) > np.abs(one)
+    return Sequences(
+        positive=np.where(swapped, other, one),
+        negative=np.where(swapped, one, other),
+        of_positive=np.where(swapped[:, None], _OTHER_WAY, _ONE_WAY),
+        of_negative=np.where(swapped[:, None], _ONE_WAY, _OTHER_WAY),
+    )
 
 
 def unbalance_pct(volts: Complexes, definition: Definition) -> Floats:
@@ -64,7 +100,5 @@ def unbalance_pct(volts: Complexes, definition: Definition) -> Floats:
         sizes = np.abs(volts)
         mean = sizes.mean(axis=1, keepdims=True)
         return np.asarray(100.0 * np.abs(sizes - mean).max(axis=1) / mean[:, 0])
-    one = np.abs(volts @ np.array([1.0, _A, _A**2]))
-    other = np.abs(volts @ np.array([1.0, _A**2, _A]))
-    # Which is positive depends on the order in which the phases are named.
-    return np.asarray(100.0 * np.minimum(one, other) / np.maximum(one, other))
+    seen = sequences(volts)
+    return np.asarray(100.0 * np.abs(seen.negative) / np.abs(seen.positive))

@@ -5,7 +5,8 @@ from dataclasses import replace
 from cosim.feeder.circuit import AcState, FeederLayout, Floats
 from cosim.feeder.controls import Positions
 from cosim.feeder.linear import Limits, Linearisation
-from cosim.feeder.network_rows import NetworkRows, join_rows, network_rows
+from cosim.feeder.network_rows import network_rows
+from cosim.feeder.rows import NetworkRows, join_rows
 from cosim.feeder.watched import NOTHING, LimitWatch, Watched
 
 MOST_SCREENINGS = 12
@@ -72,13 +73,14 @@ class TickModels:
         """
         before, point = self._watched.get(where, NOTHING), self.points.get(where)
         seen = state.v_pu, state.current_a
-        now = self._watched[where] = self._watch.widened(*seen, before)
+        now, missed = self._watch.quality(state.phasors, self._watch.widened(*seen, before))
+        self._watched[where] = now
         self._near[where] = self._watch.near(*seen, now)
         if point is None or point.derivatives.is_whole:
             return 0
         # What binds in the model may not be near in a state that the model misses.
         self._near[where] |= self._watch.near(*point.predict(net_kw, net_kvar), now)
-        return self._watch.missed(*seen, before)
+        return missed + self._watch.missed(*seen, before)
 
     def renew(self, where: Positions, point: Linearisation) -> None:
         """Take a new model, which watches what is near: to compute rows costs more than to ask again."""

@@ -12,7 +12,7 @@ import numpy as np
 from cosim.feeder.changes import change_of
 from cosim.feeder.circuit import AcState, FeederError, Floats, NothingFed
 from cosim.feeder.controls import ControlRun, Positions
-from cosim.feeder.derivatives import Nothing, Spread
+from cosim.feeder.derivatives import Nothing, Spread, joined_places
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.record import Connections, StateRecord
@@ -156,11 +156,14 @@ class FeederUnderEvents:
             net_kvar=net_kvar * fed,
             v_pu=_spread(model.v_pu, self._nodes, np.nan),
             current_a=_spread(model.current_a, self._branches, 0.0),
-            derivatives=Spread(model.derivatives, self._nodes, self._branches, self._lams, lams),
+            derivatives=Spread(
+                model.derivatives, self._nodes, self._branches, self._neutrals, self._lams, lams
+            ),
             dp0=dp0,
             dp0_kvar=dp0_kvar,
             nodes=self.layout.nodes,
             branches=self.layout.branches,
+            phasors=_spread(model.phasors, joined_places(self._nodes, self._neutrals), np.nan),
         )
 
     def act(self, solve: Callable[[], AcState], window_s: float) -> ControlRun:
@@ -224,7 +227,7 @@ class FeederUnderEvents:
             iterations=0,
             nodes=layout.nodes,
             branches=layout.branches,
-            neutral_v=np.full(len(layout.neutrals), np.nan),
+            neutral_v=np.full(len(layout.neutrals), np.nan, dtype=np.complex128),
         )
 
     def _still(self) -> Linearisation:
@@ -241,6 +244,7 @@ class FeederUnderEvents:
             dp0_kvar=np.zeros(lams),
             nodes=dark.nodes,
             branches=dark.branches,
+            phasors=dark.phasors,
         )
 
     def _inside(self, net_kw: Floats, net_kvar: Floats) -> tuple[Floats, Floats]:

@@ -6,7 +6,7 @@ neighbours are broken together: the worst of each neighbourhood is watched first
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,17 +43,21 @@ class Watched:
         Indices of voltages and of branches, ascending.
     turned
         Branches whose current may turn far from its present direction: those have all rows of the polygon.
+    quality
+        Places of limits on unbalance and neutrals, as in `PowerQualityLimits.shares`, ascending.
     """
 
     nodes: Ints
     branches: Ints
     turned: Ints
+    quality: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
     def __or__(self, other: "Watched") -> "Watched":
         return Watched(
             np.union1d(self.nodes, other.nodes),
             np.union1d(self.branches, other.branches),
             np.union1d(self.turned, other.turned),
+            np.union1d(self.quality, other.quality),
         )
 
 
@@ -90,12 +94,29 @@ class LimitWatch:
         turned = np.setdiff1d(np.flatnonzero(excess > CORNER), watched.turned)
         return len(nodes) + len(np.union1d(branches, turned))
 
+    def quality(self, phasors: Complexes, watched: Watched) -> tuple[Watched, int]:
+        """What is watched once unbalance and neutrals of a state were seen, given `AcState.phasors`.
+
+        Returns
+        -------
+        tuple
+                That, with the limits that they are near to; and how many are broken that had no rows.
+        """
+        limits = self._limits.power_quality
+        if not limits.is_asked:
+            return watched, 0
+        shares = np.nan_to_num(limits.shares(phasors))
+        shares[watched.quality] = 0.0
+        new = _nearest(1.0 - shares, 1.0 - NEAR_LOADING, np.arange(len(shares)))
+        missed = np.setdiff1d(np.flatnonzero(limits.beyond(phasors)), watched.quality)
+        return replace(watched, quality=np.union1d(watched.quality, new)), len(missed)
+
     def near(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> Watched:
         """What a state ``(n,)`` [pu], ``(b,)`` [A] is near to, of all that is watched."""
         room_pu, loading = self._room(v_pu, current_a)
         branches = watched.branches[loading[watched.branches] > NEAR_LOADING]
         nodes = watched.nodes[room_pu[watched.nodes] < NEAR_PU]
-        return Watched(nodes, branches, np.intersect1d(branches, watched.turned))
+        return Watched(nodes, branches, np.intersect1d(branches, watched.turned), watched.quality)
 
     def widened(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> Watched:
         """What is watched once a state ``(n,)`` [pu], ``(b,)`` [A] was seen: more of what it is near to."""
@@ -111,6 +132,7 @@ class LimitWatch:
 
     def nearest(self, v_pu: Floats, current_a: Complexes, watched: Watched, most_rows: int) -> Watched:
         """What is watched, without the limits that a state has most room to where they have too many rows."""
+        most_rows -= 2 * _STRAIGHT_ROWS * len(watched.quality)
         rows = len(watched.nodes) + _STRAIGHT_ROWS * len(watched.branches)
         if rows + _STRAIGHT_ROWS * len(watched.turned) <= most_rows:
             return watched
@@ -119,7 +141,7 @@ class LimitWatch:
         nodes = watched.nodes[np.argsort(room_pu[watched.nodes], kind="stable")[:half]]
         order = np.argsort(-loading[watched.branches], kind="stable")
         branches = np.sort(watched.branches[order[: half // (2 * _STRAIGHT_ROWS)]])
-        return Watched(np.sort(nodes), branches, np.intersect1d(branches, watched.turned))
+        return Watched(np.sort(nodes), branches, np.intersect1d(branches, watched.turned), watched.quality)
 
     def _room(self, v_pu: Floats, current_a: Complexes) -> tuple[Floats, Floats]:
         """How far voltages are from their limits ``(n,)`` [pu], and shares of ratings ``(b,)``."""

@@ -47,8 +47,8 @@ def physics_fields(physics: Physics | None, limits: Limits, layout: FeederLayout
         "overload_kva_h": exposed.overload_kva_h,
         "node_h": exposed.node_h,
         "record": record_message(physics.record),
-        "unbalance_pct": _highest(limits.power_quality.unbalance(last)),
-        "neutral_v": _highest(last.neutral_v),
+        "unbalance_pct": _highest(limits.power_quality.unbalance(last.phasors)),
+        "neutral_v": _highest(np.abs(last.neutral_v)),
     }
 
 

@@ -17,11 +17,11 @@ NODES = (
 
 LIMITS = (
     TICK,
-    Column("row", "text", "", "the limit that binds in the clearing: node, or conductor and direction"),
-    Column("kind", "text", "", "`voltage` or `congestion`"),
-    Column("limit", "number", "pu or %", "the limit: a voltage, or part of a conductor's rating"),
-    Column("value", "number", "pu or %", "what the linear model has it come to"),
-    Column("price", "number", "$/h per pu or %", "shadow price; positive at an upper limit"),
+    Column("row", "text", "", "the limit that binds in the clearing: node, or what else with a direction"),
+    Column("kind", "text", "", "`voltage`, `congestion`, `unbalance` or `neutral`"),
+    Column("limit", "number", "pu, % or V", "the limit: a voltage, part of a conductor's rating, unbalance"),
+    Column("value", "number", "pu, % or V", "what the linear model has it come to"),
+    Column("price", "number", "$/h per pu, % or V", "shadow price; positive at an upper limit"),
 )
 
 CURRENTS = (

@@ -52,7 +52,7 @@ def _physics(summary: Summary) -> list[_Line]:
     return [
         _Line("intervals", f"{cleared}, {confirmed}", counts.is_complete),
         _Line("flags", f"in {counts.flagged} intervals", not counts.flagged),
-        _Line("violations", f"{summary.violations} of voltage or current limits", not summary.violations),
+        _Line("violations", f"{summary.violations} of the network's limits", not summary.violations),
         _Line("voltage", f"{_pu(volts.min)} to {_pu(volts.max)} pu ({limits})", volts.is_within),
         *_network(summary.network),
         _Line("linear model", f"at most {_short(ac.max_linear_error_pu)} pu from AC power flow"),

@@ -111,8 +111,8 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         float,
         Meta(
             ge=0.0,
-            description="Largest voltage unbalance at a bus of three phases. A dispatch that is beyond it is "
-            "not confirmed; it does not enter the clearing. 0 for no limit.",
+            description="Largest voltage unbalance at a bus of three phases, a limit of the market as those "
+            "on voltages are. 0 for no limit.",
             extra={"unit": "%"},
         ),
     ] = 0.0

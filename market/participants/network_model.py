@@ -24,7 +24,7 @@ def network_of(model: NetworkModel) -> Network:
         base=columns.unpack(model.base, rows),
         lower=columns.unpack_open(model.lower, rows),
         upper=columns.unpack_open(model.upper, rows),
-        voltage=np.array([kind == "voltage" for kind in model.row_kind], dtype=bool),
+        voltage=np.array([kind != "congestion" for kind in model.row_kind], dtype=bool),
         name=tuple(model.name),
     )
 

@@ -33,6 +33,7 @@ class AdjointRows:
         given = state.given_a(directions)
         self._given = sparse.vstack([given.real, given.imag]).T.tocsr()
         self._volts = _voltage_rows(state, base_v)
+        self._base_v = base_v
         self._found_v: dict[int, Floats] = {}
         self._found_a: dict[int, Complexes] = {}
 
@@ -51,13 +52,17 @@ class AdjointRows:
         """Changes of weighted sums of voltages ``(k, D)`` [pu] for weights ``(k, v)``."""
         return self._answers(weights @ self._volts)
 
+    def phasors(self, weights: sparse.csr_array) -> Complexes:
+        """Changes of weighted sums of complex voltages ``(k, D)``: of interest [pu], then neutrals [V].
+
+        Complex weights ``(k, v + z)``.
+        """
+        return self._complex_answers((weights @ _phasor_rows(self._state, self._base_v)).tocsr())
+
     def currents(self, branches: Ints) -> Complexes:
         """Changes of some branches' complex currents ``(k, D)`` [A]; found once."""
         new = np.array([each for each in branches.tolist() if each not in self._found_a], dtype=np.intp)
-        rows = self._state.branches[new]
-        real = self._answers(sparse.hstack([rows.real, -rows.imag]).tocsr())
-        imaginary = self._answers(sparse.hstack([rows.imag, rows.real]).tocsr())
-        self._found_a.update(zip(new.tolist(), real + 1j * imaginary, strict=True))
+        self._found_a.update(zip(new.tolist(), self._complex_answers(self._state.branches[new]), strict=True))
         found = np.array([self._found_a[each] for each in branches.tolist()], dtype=np.complex128)
         return found.reshape(len(branches), self._count)
 
@@ -83,6 +88,12 @@ class AdjointRows:
         half = len(moved) // 2
         return self._volts @ moved, self._state.branches @ (moved[:half] + 1j * moved[half:])
 
+    def _complex_answers(self, rows: sparse.csr_array) -> Complexes:
+        """Changes of linear functions of the complex node voltages ``(k, n)`` along all directions."""
+        real = self._answers(sparse.hstack([rows.real, -rows.imag]).tocsr())
+        imaginary = self._answers(sparse.hstack([rows.imag, rows.real]).tocsr())
+        return real + 1j * imaginary
+
     def _answers(self, rows: sparse.csr_array) -> Floats:
         """Changes of linear functions of the real unknowns ``(k, 2 n)`` along all directions ``(k, D)``."""
         found = np.empty((rows.shape[0], self._given.shape[0]))
@@ -104,3 +115,12 @@ def _voltage_rows(state: FactorisedState, base_v: Floats) -> sparse.csr_array:
         # Ground has no unknown: its column is the last, and is left out.
         parts.append(sparse.coo_array((values, at), shape=(count, n + 1)).tocsr()[:, :n])
     return sparse.hstack(parts).tocsr()
+
+
+def _phasor_rows(state: FactorisedState, base_v: Floats) -> sparse.csr_array:
+    """Rows that turn changes of node voltages into those of complex voltages ``(v + z, n)`` [pu, then V]."""
+    n, count, neutrals = state.branches.shape[1], len(base_v), len(state.neutrals)
+    rows = np.concatenate([np.arange(count), np.arange(count), count + np.arange(neutrals)])
+    columns = np.concatenate([state.monitored.T.ravel(), state.neutrals])
+    values = np.concatenate([1.0 / base_v, -1.0 / base_v, np.ones(neutrals)])
+    return sparse.coo_array((values, (rows, columns)), shape=(count + neutrals, n + 1)).tocsr()[:, :n]

@@ -34,6 +34,8 @@ class Network:
         Nodes of each load winding ``(L, 2)``, fed or ground.
     monitored
         Nodes between which the voltages of interest lie ``(n, 2)``, fed or ground.
+    neutrals
+        Nodes of neutral conductors ``(z,)``, fed.
     branch_rows
         Rows that turn node voltages into branch currents ``(b, N)`` [S].
     source_nodes, source_rows
@@ -45,6 +47,7 @@ class Network:
     fed: NDArray[np.bool_]
     winding_ends: Ints
     monitored: Ints
+    neutrals: Ints
     branch_rows: sparse.csr_array
     source_nodes: Ints
     source_rows: sparse.csr_array
@@ -88,6 +91,7 @@ class PowerFlowEquations:
             shape=(self._size + 1, count),
         ).tocsr()[: self._size]
         self._monitored = self._place[network.monitored]
+        self._neutrals = self._place[network.neutrals]
         self._branches = network.branch_rows[:, fed]
         self._sources = network.source_rows[:, fed]
         self._lay_out(network.y[fed][:, fed].tocoo())
@@ -148,6 +152,7 @@ class PowerFlowEquations:
             across=across,
             monitored=self._monitored,
             along=monitored_v / np.abs(monitored_v),
+            neutrals=self._neutrals,
             branches=self._branches,
             source_place=self._place[network.source_nodes],
             source_a=source_a,
@@ -168,6 +173,8 @@ class FactorisedState:
         The load windings' incidence ``(n, L)`` and the voltages across them ``(L,)`` [V].
     monitored, along
         Ends of the voltages of interest ``(v, 2)`` and their directions ``(v,)``, complex of size 1.
+    neutrals
+        Nodes of neutral conductors ``(z,)``.
     branches
         Rows that turn node voltages into branch currents ``(b, n)`` [S].
     source_place, source_a, source_v, sources
@@ -180,6 +187,7 @@ class FactorisedState:
     across: Complexes
     monitored: Ints
     along: Complexes
+    neutrals: Ints
     branches: sparse.csr_array
     source_place: Ints
     source_a: Complexes

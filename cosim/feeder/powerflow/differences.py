@@ -1,6 +1,7 @@
 """The linear model by differences of AC power flows: slow, and right whatever a circuit holds."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,10 +31,10 @@ def difference_model(solve: Solve, net_kw: Floats, net_kvar: Floats, step_kw: fl
     """
     here = solve(net_kw, net_kvar)
     steps = step_kw * np.eye(len(net_kw))
-    dv, di, dp0 = _slopes(
+    at_kw = _Slopes.of(
         [(solve(net_kw + step, net_kvar), solve(net_kw - step, net_kvar)) for step in steps], step_kw
     )
-    dv_kvar, di_kvar, dp0_kvar = _slopes(
+    at_kvar = _Slopes.of(
         [(solve(net_kw, net_kvar + step), solve(net_kw, net_kvar - step)) for step in steps], step_kw
     )
     return Linearisation(
@@ -41,12 +42,17 @@ def difference_model(solve: Solve, net_kw: Floats, net_kvar: Floats, step_kw: fl
         net_kvar=here.net_kvar,
         v_pu=here.v_pu,
         current_a=here.current_a,
-        derivatives=WholeDerivatives(np.hstack([dv, dv_kvar]), np.hstack([di, di_kvar])),
+        derivatives=WholeDerivatives(
+            np.hstack([at_kw.dv, at_kvar.dv]),
+            np.hstack([at_kw.di, at_kvar.di]),
+            lambda weights: weights @ np.hstack([at_kw.dphasors, at_kvar.dphasors]),
+        ),
         p0_kw=here.source_kw,
-        dp0=dp0,
-        dp0_kvar=dp0_kvar,
+        dp0=at_kw.dp0,
+        dp0_kvar=at_kvar.dp0,
         nodes=here.nodes,
         branches=here.branches,
+        phasors=here.phasors,
     )
 
 
@@ -80,8 +86,19 @@ def agrees_with_power_flow(
     return bool(np.mean(agrees) >= 0.99 and abs(dp0_kw - found_kw) <= tolerance_kw)
 
 
-def _slopes(pairs: list[tuple[AcState, AcState]], step_kw: float) -> tuple[Floats, Complexes, Floats]:
-    dv = np.array([(up.v_pu - down.v_pu) / (2 * step_kw) for up, down in pairs])
-    di = np.array([(up.current_a - down.current_a) / (2 * step_kw) for up, down in pairs])
-    dp0 = np.array([(up.source_kw - down.source_kw) / (2 * step_kw) for up, down in pairs])
-    return dv.T, di.T, dp0
+class _Slopes(NamedTuple):
+    """Changes along M directions: voltages ``(n, M)``, currents ``(b, M)``, head power, phasors."""
+
+    dv: Floats
+    di: Complexes
+    dp0: Floats
+    dphasors: Complexes
+
+    @classmethod
+    def of(cls, pairs: list[tuple[AcState, AcState]], step_kw: float) -> "_Slopes":
+        return cls(
+            dv=np.array([(up.v_pu - down.v_pu) / (2 * step_kw) for up, down in pairs]).T,
+            di=np.array([(up.current_a - down.current_a) / (2 * step_kw) for up, down in pairs]).T,
+            dp0=np.array([(up.source_kw - down.source_kw) / (2 * step_kw) for up, down in pairs]),
+            dphasors=np.array([(up.phasors - down.phasors) / (2 * step_kw) for up, down in pairs]).T,
+        )

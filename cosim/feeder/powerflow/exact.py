@@ -63,13 +63,20 @@ class ExactModel:
             The circuit's equations are singular.
         """
         state, lams = self._factorised(here, where), len(here.net_kw)
+
+        def rows() -> AdjointRows:
+            return AdjointRows(state, self._directions, self._base_v)
+
         derivatives: Derivatives
         if whole or 2 * lams * (len(here.nodes) + 2 * len(here.branches)) <= WHOLE_VALUES:
             change = self._in_pu(state.follow(self._directions))
-            derivatives, source_w = WholeDerivatives(change.volts, change.current), change.source_w
+            derivatives = WholeDerivatives(
+                change.volts, change.current, lambda weights: rows().phasors(weights)
+            )
+            source_w = change.source_w
         else:
-            rows = AdjointRows(state, self._directions, self._base_v)
-            derivatives, source_w = rows, rows.source_w()
+            on_demand = rows()
+            derivatives, source_w = on_demand, on_demand.source_w()
         return Linearisation(
             net_kw=here.net_kw,
             net_kvar=here.net_kvar,
@@ -81,6 +88,7 @@ class ExactModel:
             dp0_kvar=source_w[lams:] / 1e3,
             nodes=here.nodes,
             branches=here.branches,
+            phasors=here.phasors,
         )
 
     def explains(self, here: AcState, where: Hashable, solve: Callable[[Floats, Floats], AcState]) -> bool:
@@ -139,6 +147,7 @@ class ExactModel:
             fed=circuit.fed,
             winding_ends=circuit.attachment.winding_ends,
             monitored=circuit.voltages.ends,
+            neutrals=circuit.voltages.neutrals,
             branch_rows=self._assembly.branches(values),
             source_nodes=self._assembly.source_nodes,
             source_rows=self._assembly.sources(values),

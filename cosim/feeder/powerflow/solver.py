@@ -179,7 +179,7 @@ class Solver:
             iterations=iterations,
             nodes=self.nodes,
             branches=self.branches,
-            neutral_v=np.abs(to_ground[self._voltages.neutrals]),
+            neutral_v=to_ground[self._voltages.neutrals],
         )
 
 

@@ -16,6 +16,10 @@ NODES = ("1.1", "1.2", "2.1")
 BRANCHES = ("line.a.1", "line.b.1", "transformer.t.1")
 
 
+def not_asked(weights):
+    raise AssertionError(f"no limit asks for phasors ({weights.shape})")
+
+
 def model(seed: int, lams: int = 3) -> Linearisation:
     rng = np.random.default_rng(seed)
     n, b = len(NODES), len(BRANCHES)
@@ -27,6 +31,7 @@ def model(seed: int, lams: int = 3) -> Linearisation:
         derivatives=WholeDerivatives(
             rng.normal(0, 3e-4, (n, 2 * lams)),
             rng.normal(0, 0.4, (b, 2 * lams)) + 1j * rng.normal(0, 0.2, (b, 2 * lams)),
+            find_phasors=not_asked,
         ),
         p0_kw=rng.normal(0, 100),
         dp0=rng.uniform(0.9, 1.1, lams),
@@ -87,7 +92,7 @@ def test_first_facet_is_the_tangent_at_the_present_current():
 def test_polygon_contains_the_circle_and_little_more(seed, facets):
     lin = model(seed, lams=2)
     di = np.array([[1, 1j, 0, 0], [1, 1j, 0, 0], [0, 0, 0, 0]])
-    lin = replace(lin, derivatives=WholeDerivatives(lin.derivatives.dv, di))
+    lin = replace(lin, derivatives=WholeDerivatives(lin.derivatives.dv, di, not_asked))
     rating_a = 150.0
     wide = np.full(2, 1e5)
     rows = network_rows(lin, limits(rating_a), -wide, wide, facets=facets)

@@ -195,7 +195,7 @@ def test_what_went_wrong_stands_first_and_in_red():
     assert [RED in line for line in lines] == [True] * 5 + [False] * (len(lines) - 5)
     assert "3 of 3 settled, 2 cleared, 2 confirmed" in lines[0]
     assert "in 1 intervals" in lines[1]
-    assert "1 of voltage or current limits" in lines[2]
+    assert "1 of the network's limits" in lines[2]
     assert "holds in 1 of 2 intervals" in lines[3]
     assert "1 gaps" in lines[4]
 

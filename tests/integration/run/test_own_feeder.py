@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 from click.testing import CliRunner
 
 from cosim.cli import main
 from cosim.results import load
+from tests.integration.four_wire import FOUR_WIRE
 
 MASTER = """clear
 new circuit.own bus1=head basekv=0.4 pu=1.0 r1=0 x1=0.001 r0=0 x0=0.001
@@ -51,3 +53,23 @@ def test_a_run_on_ones_own_feeder_says_what_it_does_not_honour(tmp_path: Path):
     run = load(out)
     assert sorted(set(run.lams.lam)) == ["homes", "roof"]
     assert run.summary.feeder == "own"
+
+
+def test_a_limit_on_neutrals_binds_in_the_clearing_and_is_recorded_with_its_price(tmp_path: Path):
+    limits = "voltage_min_pu = 0.9\nneutral_max_v = 0.5\nlams_at = 'phase'"
+    scenario = SCENARIO.replace("voltage_min_pu = 0.99", limits).replace("= 12", "= 120")
+    (tmp_path / "m.dss").write_text(FOUR_WIRE)
+    (tmp_path / "s.toml").write_text(scenario.replace('[tables]\nlams = "lams.csv"\n', ""))
+    out = tmp_path / "run"
+    done = CliRunner().invoke(main, ["run", str(tmp_path / "s.toml"), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    run = load(out)
+    assert list(run.intervals.status) == ["confirmed"]
+    assert set(run.limits.kind) == {"neutral"}
+    assert all(name.startswith("e.4 +") for name in run.limits.row)
+    assert np.allclose(run.limits.limit.abs(), 0.5)
+    assert np.allclose(run.limits.value, run.limits.limit, atol=1e-6)
+    assert (run.limits.price * run.limits.limit > 0).all()
+    # A neutral's limit has its price in the part for voltages; congestion stays without.
+    assert run.lams.voltage.abs().max() > 1e-3
+    assert not run.lams.congestion.any()
