@@ -245,8 +245,10 @@ def check(directory: Path) -> None:
 @main.command(name="scenario")
 @scenario_argument
 @set_option
-def show_scenario(scenario: Path | None, changes: dict[str, object]) -> None:
-    """Print SCENARIO (default: the shipped one) with every key resolved: a start for one's own."""
-    from cosim.scenario import load_scenario, resolved_toml
+@click.option("--changed", is_flag=True, help="Only keys that differ from the default.")
+def show_scenario(scenario: Path | None, changes: dict[str, object], changed: bool) -> None:
+    """Print SCENARIO (default: the shipped one) with every key and its meaning: a start for one's own."""
+    from cosim.scenario import commented_toml, load_scenario
 
-    click.echo(resolved_toml(load_scenario(scenario, changes=changes)), nl=False)
+    shown = load_scenario(scenario, changes=changes)
+    click.echo(commented_toml(shown, load_scenario() if changed else None), nl=False)

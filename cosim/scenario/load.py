@@ -1,4 +1,4 @@
-"""Reads a scenario from a TOML file, overrides some of its values, and writes it back.
+"""Reads a scenario from a TOML file and overrides some of its values.
 
 What is wrong with a file is said in one line: file, line, key, remedy.
 """
@@ -91,22 +91,6 @@ def load_scenario(
     if scenario.live.profiles and not (folder / scenario.live.profiles).is_dir():
         raise refusal("live.profiles", f"no folder {folder / scenario.live.profiles}; correct it")
     return _resolved(scenario, folder)
-
-
-def resolved_toml(scenario: Scenario) -> str:
-    """Every value of a scenario as TOML; loading that gives an equal scenario."""
-    import tomli_w
-
-    return tomli_w.dumps(_without_empty_lists(msgspec.to_builtins(scenario, builtin_types=(datetime,))))
-
-
-def _without_empty_lists(values: dict[str, Any]) -> dict[str, Any]:
-    """What is left when lists of nothing go: TOML lets no ``[[table]]`` be added to a written empty list."""
-    return {
-        key: _without_empty_lists(value) if isinstance(value, dict) else value
-        for key, value in values.items()
-        if value not in ([], ())
-    }
 
 
 def _read(path: str | Path | None) -> tuple[str, str, Path]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosim.scenario import Scenario, ScenarioError, load_scenario, resolved_toml
+from cosim.scenario import Scenario, ScenarioError, commented_toml, load_scenario, resolved_toml
 from scripts.make_scenario_doc import scenario_reference
 
 SUFFIXES = {
@@ -48,7 +48,12 @@ def test_default_file_leaves_no_key_out():
 @pytest.mark.parametrize("name", ["own-feeder", "own-tables", "strategies/village"])
 def test_examples_load_and_survive_being_written_out(name, tmp_path):
     scenario = load_scenario(ROOT / f"scenarios/{name}.toml")
-    assert load_scenario(write(tmp_path, resolved_toml(scenario))) == scenario
+    for text in (
+        resolved_toml(scenario),
+        commented_toml(scenario),
+        commented_toml(scenario, beside=load_scenario()),
+    ):
+        assert load_scenario(write(tmp_path, text)) == scenario
     assert Path(scenario.feeder.master).is_file()
 
 
@@ -70,8 +75,30 @@ def test_written_out_and_loaded_again_is_equal(seed, share, price, hours, tmp_pa
         population=replace(default.population, pv=replace(default.population.pv, share=share)),
         market=replace(default.market, grid=grid, tariff=tariff),
     )
-    file = write(tmp_path_factory.getbasetemp(), resolved_toml(scenario))
-    assert load_scenario(file) == scenario
+    for text in (
+        resolved_toml(scenario),
+        commented_toml(scenario),
+        commented_toml(scenario, beside=load_scenario()),
+    ):
+        assert load_scenario(write(tmp_path_factory.getbasetemp(), text)) == scenario
+
+
+def test_a_scenario_for_people_has_every_meaning_once_and_short_lines():
+    text = commented_toml(load_scenario(ROOT / "scenarios/outage.toml"))
+    assert max(map(len, text.splitlines())) <= 110
+    assert "# Lower voltage limit at every node. (pu; > 0.5, < 1)\nvoltage_min_pu = 0.95\n" in text
+    assert text.count("[[events]]") > 1
+    assert text.count("# What happens.") == 1
+    hours = text.partition("\nimport_price = ")[2].partition("]")[0]
+    assert len(hours.splitlines()) <= 4
+
+
+def test_what_changed_is_all_that_is_shown():
+    changed = load_scenario(changes={"population.pv.share": 0.61, "market.wam_fee": 0.5})
+    shown = commented_toml(changed, beside=load_scenario())
+    lines = [line for line in shown.splitlines() if line and not line.startswith("#")]
+    assert lines == ["[population.pv]", "share = 0.61", "[market]", "wam_fee = 0.5"]
+    assert commented_toml(load_scenario(), beside=load_scenario()).strip() == ""
 
 
 def test_reference_is_in_step_with_the_declarations():

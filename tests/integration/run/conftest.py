@@ -19,8 +19,7 @@ from cosim.results import Run, RunWriter, load
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.run_setup import RunSetup
-from cosim.scenario import load_scenario
-from cosim.scenario.load import resolved_toml
+from cosim.scenario import load_scenario, resolved_toml
 from cosim.world.build import build_world
 from cosim.world.world import World
 from tests.broker.door.hostile_run import LAMS, MASTER, SCENARIO
