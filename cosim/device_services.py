@@ -24,6 +24,7 @@ from devices.endpoint import LiveProsumer
 from devices.faults.fault import on_the_line
 from devices.gateway.claims import claimed
 from devices.gateway.gateway import Gateway
+from devices.gateway.hardware_record import HardwareRecord
 from devices.gateway.plausibility import Plausibility
 from devices.gateway.service import GatewayService
 from devices.gateway.thread import GatewayThread
@@ -70,6 +71,7 @@ async def _gateway(
         hold_polls=2 * world.scenario.live.hold_intervals,
         poll_limit_s=world.scenario.live.poll_limit_s,
         profiles=world.placement.profiles,
+        record=HardwareRecord(setup.hardware_record, gate.flag) if setup.hardware_record else None,
     )
     stack.push_async_callback(gateway.close)
     await gateway.open()
@@ -80,7 +82,9 @@ async def _gateway(
         if actuator.limits.real and actuator.limits.armed:
             endpoint = actuator.inverter.port.endpoint
             await stack.enter_async_context(claimed(setup.url, setup.run_id, endpoint, identity=GATEWAY))
-    return GatewayService(gate, gateway, plausibility(world), setup.stop_record, setup.commands)
+    service = GatewayService(gate, gateway, plausibility(world), setup.stop_record, setup.commands)
+    stack.push_async_callback(service.leave)
+    return service
 
 
 async def emulator_services(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:

@@ -34,6 +34,7 @@ from sharegrid.errors import SharegridError
 KEY = "s"
 NOTE = LIVE
 RECORD = "stopped.json"
+HARDWARE = "hardware.json"
 _KEPT_WITHIN_S = 10.0
 _MOST_TYPED = 1024
 

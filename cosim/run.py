@@ -6,7 +6,7 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -22,7 +22,7 @@ from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.control_watch import watch_control
-from cosim.emergency import RECORD, kept_stop, noted_address
+from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
 from cosim.observation.server import metrics_of, observed
@@ -36,7 +36,7 @@ from cosim.results.reader import Run, load
 from cosim.results.summary_table import summary_table
 from cosim.run_results import finish_results, flag_what_is_left, open_results, with_fault_cost
 from cosim.run_setup import RunSetup
-from cosim.safety import ends_on_signal, hardware_lines, on_signals, stops_on_key
+from cosim.safety import Ending, ends_on_signal, hardware_lines, stops_on_key
 from cosim.scenario import Scenario
 from cosim.security.opening import claim_roles, open_run_broker, warn_of
 from cosim.terminal import TerminalStream
@@ -85,18 +85,26 @@ def _loop_runs() -> bool:
 
 def run_command(options: RunOptions) -> int:
     """Run a scenario; returns the exit status: 0, or 130 when it was interrupted."""
-    return _alone(_run(options))
+    return _alone(partial(_run, options))
 
 
 def serve_command(options: RunOptions, roles: tuple[str, ...]) -> int:
     """Serve some roles of a run until its clock ends it."""
-    return _alone(_serve(options, roles))
+    return _alone(partial(_serve, options, roles))
 
 
-def _alone(main: Coroutine[Any, Any, int]) -> int:
-    """Run the event loop; of a group of errors the first that is the user's business comes through."""
+def _alone(main: Callable[[Ending], Coroutine[Any, Any, int]]) -> int:
+    """Run the event loop; of a group of errors the first that is the user's business comes through.
+
+    Signals are heard before anything is built, so that no hardware is armed while one would kill the process.
+    """
+
+    async def heard() -> int:
+        with ends_on_signal() as ending:
+            return await main(ending)
+
     try:
-        return asyncio.run(main)
+        return asyncio.run(heard())
     except asyncio.CancelledError:
         return INTERRUPTED
     except BaseExceptionGroup as group:
@@ -110,14 +118,14 @@ def _first(group: BaseExceptionGroup) -> BaseException:
     return leaf
 
 
-async def _run(options: RunOptions) -> int:
+async def _run(options: RunOptions, ending: Ending) -> int:
     began = time.perf_counter()
     plan = plan_run(options)
     await _forget_stop(plan)
     console = Console(file=cast("TextIO", TerminalStream(sys.stderr)))
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
-            setup, broker = await _set_up(plan, stack)
+            setup, broker = await _set_up(plan, stack, ending)
             if options.processes:
                 await stack.enter_async_context(role_processes(plan, setup.url))
             jobs = await stack.enter_async_context(services(setup, plan.roles))
@@ -144,7 +152,11 @@ async def _run(options: RunOptions) -> int:
             )
         )
         failure: BaseExceptionGroup | None = None
-        with ends_on_signal(clock, setup) as signalled, stops_on_key(setup, progress.console.print):
+        commands = options.arm and bool(world.placement.hardware)
+        with (
+            ending.after_interval(clock, commands=commands),
+            stops_on_key(setup, progress.console.print),
+        ):
             try:
                 await perform([*jobs, recorder.run, clock.run])
             except* SharegridError as group:
@@ -168,13 +180,13 @@ async def _run(options: RunOptions) -> int:
     click.echo(f"results: {plan.out}   report: {page}")
     if failure is not None:
         raise failure
-    if signalled:
+    if ending.signals:
         complete = summary.intervals.settled
         click.echo(f"interrupted: {complete} intervals are complete and saved in {plan.out}", err=True)
-    return INTERRUPTED if signalled else 0
+    return INTERRUPTED if ending.signals else 0
 
 
-async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, BrokerHandle]:
+async def _set_up(plan: RunPlan, stack: AsyncExitStack, ending: Ending) -> tuple[RunSetup, BrokerHandle]:
     """World and broker of a run."""
     owner = await stack.enter_async_context(_feeder(plan.scenario))
     world = build_world(plan.scenario, owner.layout)
@@ -194,6 +206,8 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack) -> tuple[RunSetup, Broke
         options.observe,
         quarantine=plan.out / QUARANTINE,
         stop_record=plan.out / RECORD,
+        hardware_record=plan.out / HARDWARE,
+        gateways=ending.gateways,
         metrics=metrics_of(options.metrics),
     )
     await stack.enter_async_context(observed(setup.metrics, options.metrics))
@@ -231,7 +245,7 @@ def _feeder(scenario: Scenario) -> FeederOwner:
     return FeederOwner(partial(feeder_of, scenario))
 
 
-async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
+async def _serve(options: RunOptions, roles: tuple[str, ...], ending: Ending) -> int:
     scenario = options.load()
     run_id = options.name()
     choice = options.broker or scenario.broker.use
@@ -252,6 +266,8 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
             options.arm,
             options.observe,
             stop_record=options.directory() / RECORD,
+            hardware_record=options.directory() / HARDWARE,
+            gateways=ending.gateways,
             metrics=metrics_of(options.metrics),
         )
         await stack.enter_async_context(observed(setup.metrics, options.metrics))
@@ -259,22 +275,5 @@ async def _serve(options: RunOptions, roles: tuple[str, ...]) -> int:
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
         for line in await hardware_lines(setup) if "devices" in roles else ():
             click.echo(line, err=True)
-        main, signalled = asyncio.current_task(), []
-
-        def take(number: int) -> None:
-            signalled.append(number)
-            if main is not None:
-                main.cancel()
-
-        def end_at_once(_: int) -> None:
-            for gateway in setup.gateways:
-                gateway.end_now()
-
-        with on_signals(take, end_at_once):
-            try:
-                await perform([*jobs, partial(watch_control, setup, spokesmen[roles[0]])])
-            except asyncio.CancelledError:
-                if not signalled:
-                    raise
-                return INTERRUPTED
+        await perform([*jobs, partial(watch_control, setup, spokesmen[roles[0]])])
     return 0

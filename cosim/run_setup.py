@@ -55,8 +55,9 @@ class RunSetup:
 
     ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
     Messages that a service failed on are kept in the file ``quarantine``, if there is one. ``stop_record`` is
-    where its gateway writes an emergency stop down; ``gateways`` are those that it runs; ``metrics`` watch
-    its services, if anybody wants them.
+    where its gateway writes an emergency stop down, ``hardware_record`` where it keeps what it must not
+    forget of hardware; ``gateways`` are those that it runs; ``metrics`` watch its services, if anybody wants
+    them.
     """
 
     world: World
@@ -67,6 +68,7 @@ class RunSetup:
     observe: bool = False
     quarantine: Path | None = None
     stop_record: Path | None = None
+    hardware_record: Path | None = None
     gateways: list[RunningGateway] = field(default_factory=list)
     metrics: ProcessMetrics | None = None
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from broker.messages import Stop
 from cosim.control.clock import Clock
 from cosim.emergency import KEY, RunAddress, on_key, stop_run, summary_line, takes_keys
-from cosim.run_setup import RunSetup
+from cosim.run_setup import RunningGateway, RunSetup
 from cosim.terminal import watch_terminal
 from sharegrid.errors import SharegridError
 
@@ -66,44 +66,89 @@ def stops_on_key(setup: RunSetup, say: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def ends_on_signal(clock: Clock, setup: RunSetup) -> Iterator[list[int]]:
-    """Ctrl-C, a termination or a lost terminal ends the run after the present interval; a second one at once.
+class Ending:
+    """What signals do to a process of a run: they end it at once, or a run after its present interval.
 
-    Armed hardware goes to its safe value without waiting for that. Yields the signals that came.
+    Hardware that its gateways command goes to its safe value in either case, before their run begins, too.
+
+    Attributes
+    ----------
+    gateways
+        Gateways of this process, as they are made.
+    signals
+        Those that came.
     """
-    main, node = asyncio.current_task(), clock.node
-    signalled: list[int] = []
-    telling: set[asyncio.Task[None]] = set()
-    ending: set[asyncio.Task[None]] = set()
-    commands = setup.arm and bool(setup.world.placement.hardware)
 
-    def reason(number: int) -> str:
-        return f"{signal.Signals(number).name} to the run"
+    def __init__(self) -> None:
+        self.gateways: list[RunningGateway] = []
+        self.signals: list[int] = []
+        self._main = asyncio.current_task()
+        self._run: tuple[Clock, bool] | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
-    def stop(number: int) -> None:
-        for service in setup.gateways if commands else ():
-            service.stop_now("run", reason(number))
+    @contextmanager
+    def after_interval(self, clock: Clock, *, commands: bool) -> Iterator[None]:
+        """Let the first signal end the run after the present interval; a second one ends it at once.
 
-    async def end() -> None:
+        Parameters
+        ----------
+        clock
+            Clock of the run.
+        commands
+            Whether hardware is commanded in the run, here or elsewhere.
+        """
+        self._run = clock, commands
+        try:
+            yield
+        finally:
+            self._run = None
+
+    def at_once(self, number: int) -> None:
+        """Do what must not wait for the event loop."""
+        for gateway in self.gateways:
+            if self._run is None:
+                gateway.end_now()
+            elif self._run[1]:
+                gateway.stop_now("run", _reason(number))
+
+    def take(self, number: int) -> None:
+        """End the process, or ask the clock to end the run."""
+        self.signals.append(number)
+        if self._run is None:
+            self._cancel()
+        elif len(self.signals) > 1:
+            self._ending.add(asyncio.create_task(self._end()))
+        else:
+            clock, commands = self._run
+            if commands and not self.gateways:
+                node = clock.node
+                topic = node.topics.stop(node.name)
+                said = node.publish(topic, Stop, node.tick, reason=_reason(number))
+                self._telling = asyncio.create_task(said)
+            clock.stop()
+
+    async def _end(self) -> None:
         # Whoever commands the hardware from elsewhere must hear of it before this process is gone.
-        if telling:
-            await asyncio.wait(telling, timeout=_TELL_WITHIN_S)
-        if main is not None:
-            main.cancel()
+        if self._telling is not None:
+            await asyncio.wait({self._telling}, timeout=_TELL_WITHIN_S)
+        self._cancel()
 
-    def take(number: int) -> None:
-        signalled.append(number)
-        if len(signalled) > 1:
-            ending.add(asyncio.create_task(end()))
-            return
-        if commands and not setup.gateways:
-            topic = node.topics.stop(node.name)
-            telling.add(asyncio.create_task(node.publish(topic, Stop, node.tick, reason=reason(number))))
-        clock.stop()
+    def _cancel(self) -> None:
+        if self._main is not None:
+            self._main.cancel()
 
-    with on_signals(take, stop):
-        yield signalled
+
+@contextmanager
+def ends_on_signal() -> Iterator[Ending]:
+    """Ctrl-C, a termination or a lost terminal ends this process; to be entered before anything is armed."""
+    ending = Ending()
+    with on_signals(ending.take, ending.at_once):
+        yield ending
+
+
+def _reason(number: int) -> str:
+    return f"{signal.Signals(number).name} to the run"
 
 
 @contextmanager

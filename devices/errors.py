@@ -5,6 +5,7 @@ DeviceError              (a SharegridError)
 ├── EndpointError        the address of a device cannot be understood
 ├── PowerFileError       a file of power over time cannot be used
 ├── StateFileError       a device's memory of its counters cannot be used
+├── HardwareRecordError  what an earlier gateway wrote down of hardware cannot be read
 ├── RangeError           a value does not fit its register
 ├── NotSunSpec           no SunSpec marker, or a broken chain of models
 ├── UnknownDevice        a device that answers and that no profile fits
@@ -54,6 +55,10 @@ class PowerFileError(DeviceError):
 
 class StateFileError(DeviceError):
     """A device's memory of its counters cannot be used."""
+
+
+class HardwareRecordError(DeviceError):
+    """What an earlier gateway wrote down of hardware cannot be read."""
 
 
 class RangeError(DeviceError):

@@ -6,21 +6,16 @@ that, and is renewed before it reverts; one that cannot is released by the gatew
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from broker.messages import CommandedDevice
 from broker.snapshot import Values, part, typed
 from devices.client.drivers import Inverter
-from devices.errors import (
-    BudgetSpent,
-    CommandBarred,
-    DeviceError,
-    DeviceRefused,
-    NotReleased,
-    ReadBackMismatch,
-)
-from devices.gateway.delivery import NO_ANSWER, Delivery
-from devices.gateway.ramp import Ramp, start_kw
+from devices.errors import CommandBarred, NotReleased
+from devices.gateway.delivery import Delivery
+from devices.gateway.execution import Execution
+from devices.gateway.hardware_record import HardwareMemory, HardwareRecord
 from devices.gateway.safe_value import SafeValue
 from devices.gateway.set_point_state import SetPointState
 from devices.limits import admissible_kw, released_kw
@@ -39,6 +34,8 @@ class Actuator:
         Whose it is, for messages.
     now
         Clock of ramps and validity [s].
+    record
+        Where what must not be forgotten of it is kept, if anywhere; of hardware that is armed alone.
 
     Attributes
     ----------
@@ -53,7 +50,12 @@ class Actuator:
     """
 
     def __init__(
-        self, inverter: Inverter, device: CommandedDevice, now: Callable[[], float], prosumer: str = ""
+        self,
+        inverter: Inverter,
+        device: CommandedDevice,
+        now: Callable[[], float],
+        prosumer: str = "",
+        record: HardwareRecord | None = None,
     ) -> None:
         self.inverter = inverter
         self.limits = inverter.limits
@@ -66,9 +68,14 @@ class Actuator:
         self._safe = SafeValue(inverter, self.delivery)
         self._now = now
         self._lock = asyncio.Lock()
-        self._ramp = Ramp(self.limits)
         self._times = self.delivery.times
         self._state = SetPointState(self._times, now)
+        self._execution = Execution(inverter, device, self.delivery, self._state, now)
+        self._memory: HardwareMemory | None = None
+        if record is not None and self.limits.real and self.limits.armed:
+            name = str(inverter.port.endpoint)
+            self._memory = HardwareMemory(record, name, self.delivery, self._state, now)
+            self.delivery.before_sending = self._before_sending
 
     def __str__(self) -> str:
         """Return whose it is and where, for messages."""
@@ -112,42 +119,42 @@ class Actuator:
         self._check_may_be_commanded()
         # Outside the lock, so that a stop need not wait.
         await asyncio.sleep(self._times.wait_s)
-        async with self._lock:
+        async with self._at_work():
             target_kw = await self._admitted(power_kw)
             self._check_may_be_commanded()
             self._state.target_kw = target_kw
             self._state.until_s = self._now() + valid_s if valid_s > 0.0 else math.inf
             self._times.mismatches = 0
             self._state.is_released = False
-            await self._carry_out()
+            await self._execution.carry_out()
             self.limited += self._state.held_kw != power_kw
 
     async def tend(self) -> None:
         """Do what is due: a further step of a ramp, a renewal, an end, or a stop that did not take yet."""
         if not self.is_due():
             return
-        async with self._lock:
+        async with self._at_work():
             if self.stopped:
                 await self._safe.keep()
             elif not self._state.is_active:
-                await self._let_go()
+                await self._execution.let_go()
             elif self._now() < self._state.until_s:
                 self.renewals += not self._state.is_behind
-                await self._carry_out()
+                await self._execution.carry_out()
             else:
-                await self._end()
+                await self._execution.end()
 
     async def hand_back(self) -> None:
         """Give control back if a set-point is in force; raises `DeviceError`.
 
         A device that could leave its envelope by itself is left at the envelope's edge, if it stays there.
         """
-        async with self._lock:
+        async with self._at_work():
             if self._state.is_active or self._state.keeps_release:
                 # Nobody else asks any more, and no pause is worth a device that is left as it was.
                 self.inverter.port.begin_priority()
                 try:
-                    await self._let_go()
+                    await self._execution.let_go()
                 finally:
                     self.inverter.port.end_priority()
                 self._state.is_active = self._state.is_behind = False
@@ -180,12 +187,12 @@ class Actuator:
         """What is in force at an emulated device."""
         counts = {"measured_kw": self.measured_kw, "limited": self.limited, "renewals": self.renewals}
         commands = {**counts, **self._state.snapshot()}
-        return {"commands": commands, "ramp": self._ramp.snapshot(), "times": self._times.snapshot()}
+        return {"commands": commands, "ramp": self._execution.snapshot(), "times": self._times.snapshot()}
 
     def restore(self, values: Values) -> None:
         """Go on from a snapshot, as the device does; raises ``ValueError`` where it is another's."""
         commands = part(values, "commands")
-        self._ramp.restore(part(values, "ramp"))
+        self._execution.restore(part(values, "ramp"))
         self._times.restore(part(values, "times"))
         known = commands.get("measured_kw") is not None
         self.measured_kw = typed(commands, "measured_kw", float) if known else None
@@ -207,6 +214,8 @@ class Actuator:
         Asked for again, it is written again: who asks has a reason to doubt that it stands.
         """
         self._safe.bar(reason)
+        if self._memory is not None:
+            self._memory.hurry()
 
     async def stop(self, reason: str) -> None:
         """Go to the safe value at once and take no set-point any more; raises `DeviceError`.
@@ -214,8 +223,26 @@ class Actuator:
         Requests that are under way are broken off, and no pause is kept, until the value was read back.
         """
         self.bar(reason)
-        async with self._lock:
+        async with self._at_work():
             await self._safe.make()
+
+    @asynccontextmanager
+    async def _at_work(self) -> AsyncIterator[None]:
+        """Do one thing at a time with the device, and note what is known of it then."""
+        async with self._lock:
+            try:
+                yield
+            finally:
+                if self._memory is not None:
+                    self._memory.note()
+
+    async def _before_sending(self) -> None:
+        """Let what is to be sent be written down first; a stop comes between."""
+        was_stopped = bool(self.stopped)
+        if self._memory is not None:
+            await self._memory.noted()
+        if not was_stopped:
+            self._check_may_be_commanded()
 
     def _check_may_be_commanded(self) -> None:
         where = self.inverter.port.endpoint
@@ -235,61 +262,3 @@ class Actuator:
             return admissible_kw(self.limits, power_kw)
         rating_kw = (await self.inverter.ratings()).power_kw if self.limits.is_bounded else None
         return released_kw(self.limits, self.device, rating_kw)
-
-    async def _carry_out(self) -> None:
-        """Write the set-point; where the device does not take it, what was in force is released."""
-        try:
-            await self._write()
-        except DeviceError as error:
-            await self._release_after(error)
-            raise
-
-    async def _write(self) -> None:
-        if self.delivery.budget.is_spent:
-            raise BudgetSpent(f"{self.inverter.port.endpoint} {self.delivery.budget}; raise writes_per_day")
-        power_kw = self._state.target_kw
-        if power_kw is not None and self._ramp.is_limited:
-            power_kw = await self._step_kw(power_kw)
-        left_s = min(self._state.until_s - self._now(), self.limits.revert_s)
-        self._state.is_active = self._state.is_behind = True
-        await self.delivery.send(power_kw, 0.0 if math.isinf(left_s) else left_s)
-        self._ramp.stood(power_kw, self._times.written_s, is_moving=power_kw != self._state.target_kw)
-        self._state.took(power_kw)
-
-    async def _step_kw(self, target_kw: float) -> float:
-        """Where a ramp stands now, on its way to a target."""
-        now = self._now()
-        if self._state.held_kw is None or self._times.has_reverted:
-            self._ramp.begin(await start_kw(self.inverter, self.device), now)
-        return self._ramp.step_kw(target_kw, now)
-
-    async def _end(self) -> None:
-        """The set-point is no longer valid: release the device unless it has reverted by itself.
-
-        What it reverts to by itself may lie outside an envelope, so there it is released in any case.
-        """
-        if not self._times.has_reverted or self.limits.has_envelope:
-            await self._let_go()
-        self._state.ended()
-
-    async def _let_go(self) -> None:
-        """Release the device; a power that it then holds is renewed where its own timer would end that."""
-        applied = await self.delivery.send(None, 0.0)
-        self._state.keeps_release = applied.power_kw is not None and math.isfinite(applied.revert_s)
-
-    async def _release_after(self, error: DeviceError) -> None:
-        """Release what was in force before a set-point that the device did not take, once.
-
-        The set-point itself is tried again later, unless the budget of writes is spent.
-        """
-        is_refused = isinstance(error, ReadBackMismatch | DeviceRefused)
-        may_be_in_force = self._state.held_kw is not None or is_refused
-        if isinstance(error, (CommandBarred, *NO_ANSWER)) or self._state.is_released or not may_be_in_force:
-            return
-        try:
-            await self._let_go()
-        except DeviceError as again:
-            raise NotReleased(f"{error}; nor was it released: {again}") from error
-        self._state.held_kw, self._state.is_released = None, True
-        if isinstance(error, BudgetSpent):
-            self._state.is_active = self._state.is_behind = False

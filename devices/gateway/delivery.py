@@ -1,7 +1,7 @@
 """Commands to one inverter on their way: counted, timed, and what was shown after them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from devices.client.drivers import Inverter
 from devices.errors import DeviceBusy, DeviceError, DeviceTimeout, DeviceUnreachable, GatewayNoResponse
@@ -31,17 +31,21 @@ class Delivery:
         Writes of the day.
     lacks_revert
         Whether it was seen not to keep a revert time.
+    before_sending
+        Called when a command was counted and before it goes out.
     """
 
     def __init__(self, inverter: Inverter, now: Callable[[], float]) -> None:
         self.times = WriteTimes(now, inverter.limits.write_interval_s)
         self.budget = WriteBudget(time.monotonic, inverter.limits.writes_per_day)
         self.lacks_revert = False
+        self.before_sending: Callable[[], Awaitable[None]] = _nothing
         self._inverter = inverter
 
     async def send(self, power_kw: float | None, valid_s: float) -> Applied:
         """Write a set-point, or give control back for ``None``; as `Inverter.command`."""
         self.budget.count()
+        await self.before_sending()
         try:
             applied = await self._inverter.command(power_kw, valid_s)
         except NO_ANSWER:
@@ -54,3 +58,7 @@ class Delivery:
         self.times.took(applied.revert_s)
         self.lacks_revert |= applied.ignores_revert
         return applied
+
+
+async def _nothing() -> None:
+    pass

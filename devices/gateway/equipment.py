@@ -8,6 +8,7 @@ from broker.messages import CommandedDevice
 from devices.client.drivers import Inverter, Meter
 from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.gateway.actuator import Actuator
+from devices.gateway.hardware_record import HardwareRecord
 from devices.gateway.links import Links
 from devices.gateway.polling import (
     PollItem,
@@ -34,6 +35,8 @@ class Equipment:
         For how long a battery must be able to hold the power it offers [s].
     now
         Clock of ramps and validity [s].
+    record
+        Where what must not be forgotten of hardware is kept, if anywhere.
 
     Attributes
     ----------
@@ -45,13 +48,16 @@ class Equipment:
         Meter of each prosumer.
     """
 
-    def __init__(self, links: Links, interval_s: float, now: Callable[[], float]) -> None:
+    def __init__(
+        self, links: Links, interval_s: float, now: Callable[[], float], record: HardwareRecord | None = None
+    ) -> None:
         self.queues: defaultdict[Link, list[PollItem]] = defaultdict(list)
         self.devices: dict[str, dict[CommandedDevice, Actuator]] = {}
         self.meters: dict[str, Meter] = {}
         self._links = links
         self._interval_s = interval_s
         self._now = now
+        self._record = record
 
     def add(self, prosumer: LiveProsumer) -> None:
         """Take a prosumer's devices in."""
@@ -63,21 +69,21 @@ class Equipment:
         self.queues[meter.port.endpoint.link].append(item)
         if prosumer.pv is not None:
             pv = self._inverter(prosumer.pv, "pv", prosumer.pv_limits)
-            devices["pv"] = Actuator(pv, "pv", self._now, prosumer.id)
+            devices["pv"] = self._actuator(pv, "pv", prosumer.id)
             self._enqueue(pv.port, partial(poll_pv, prosumer.id, pv))
         if prosumer.battery is not None:
             battery = self._inverter(prosumer.battery, "battery", prosumer.battery_limits)
-            devices["battery"] = Actuator(battery, "battery", self._now, prosumer.id)
+            devices["battery"] = self._actuator(battery, "battery", prosumer.id)
             read = partial(poll_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
             self._enqueue(battery.port, read)
         if prosumer.ev is not None:
             charger = self._inverter(prosumer.ev, "ev", prosumer.ev_limits)
-            devices["ev"] = Actuator(charger, "ev", self._now, prosumer.id)
+            devices["ev"] = self._actuator(charger, "ev", prosumer.id)
             read = partial(poll_ev, prosumer.id, charger, prosumer.session, self._interval_s)
             self._enqueue(charger.port, read)
         if prosumer.load is not None:
             load = self._inverter(prosumer.load, "load", prosumer.load_limits)
-            devices["load"] = Actuator(load, "load", self._now, prosumer.id)
+            devices["load"] = self._actuator(load, "load", prosumer.id)
             self._enqueue(load.port, partial(poll_load, prosumer.id, load))
         for actuator in devices.values():
             if actuator.limits.real and actuator.limits.armed:
@@ -85,6 +91,9 @@ class Equipment:
 
     def _inverter(self, endpoint: Endpoint, device: CommandedDevice, limits: SetPointLimits) -> Inverter:
         return Inverter(self._links.inverter(endpoint, real=limits.real), device, limits)
+
+    def _actuator(self, inverter: Inverter, device: CommandedDevice, prosumer: str) -> Actuator:
+        return Actuator(inverter, device, self._now, prosumer, self._record)
 
     def _enqueue(self, port: MeterPort, read: Callable[[PollResult], Awaitable[None]]) -> None:
         self.queues[port.endpoint.link].append(PollItem(port, is_meter=False, read=read))

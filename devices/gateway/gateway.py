@@ -19,6 +19,7 @@ from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.gateway.actuator import Actuator
 from devices.gateway.attempt import attempt
 from devices.gateway.equipment import Equipment
+from devices.gateway.hardware_record import HardwareRecord
 from devices.gateway.links import Links
 from devices.gateway.polling import Memory, PollResult, poll_link
 from devices.gateway.reading import Outcome, Reading, reading_of, state_of
@@ -43,6 +44,8 @@ class Gateway:
         Longest time for one poll [s]; devices that it does not reach count as silent.
     profiles
         Folder of the user's profiles.
+    record
+        Where what must not be forgotten of hardware is kept, if anywhere.
 
     Attributes
     ----------
@@ -66,6 +69,7 @@ class Gateway:
         hold_polls: int = 2,
         poll_limit_s: float = 60.0,
         profiles: Path | None = None,
+        record: HardwareRecord | None = None,
     ) -> None:
         self.prosumers = tuple(prosumers)
         self.problems: list[str] = []
@@ -74,7 +78,8 @@ class Gateway:
         self.simulated_s: float | None = None
         self._poll_limit_s = poll_limit_s
         self._links = Links(timeout_s, retry_after_s, profiles)
-        equipment = Equipment(self._links, interval_s, self._now)
+        self._record = record
+        equipment = Equipment(self._links, interval_s, self._now, record)
         for prosumer in self.prosumers:
             equipment.add(prosumer)
         self._queues, self._devices, self._readers = equipment.queues, equipment.devices, equipment.meters
@@ -240,7 +245,9 @@ class Gateway:
         await self._links.open()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, once what is known of hardware is written down."""
+        if self._record is not None:
+            await self._record.written()
         await self._links.close()
 
     def _reading(self, prosumer: LiveProsumer, result: PollResult, inverters: bool) -> Reading:

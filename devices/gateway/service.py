@@ -104,6 +104,12 @@ class GatewayService:
             await to_its_end(secure(self.gateway.actuators, self.gateway.stopped, _SECURE_WITHIN_S))
         await to_its_end(hand_back(self.gateway.hand_back, self.left))
 
+    async def leave(self) -> None:
+        """Bring hardware to its safe value where the process ends before the service came to run."""
+        if self._running is None:
+            reason = "the gateway ended before the run began"
+            await to_its_end(secure(self.gateway.actuators, reason, _SECURE_WITHIN_S))
+
     @property
     def armed(self) -> int:
         """Number of pieces of hardware that it may command."""

@@ -13,6 +13,7 @@ _REMEMBERED: dict[str, type] = {
     "_is_behind": bool,
     "_is_overwritten": bool,
     "_is_released": bool,
+    "_keeps_release": bool,
     "_until_s": float,
 }
 

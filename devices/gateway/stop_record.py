@@ -1,9 +1,10 @@
 """An emergency stop as it is written down, so that a gateway that is started again knows of it."""
 
-import os
 from pathlib import Path
 
 import msgspec
+
+from devices.durable_file import replace_durably
 
 
 class StopRecord(msgspec.Struct, frozen=True):
@@ -22,12 +23,7 @@ def write_stop(path: Path, record: StopRecord) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    with new.open("wb") as file:
-        file.write(msgspec.json.encode(record))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    replace_durably(path, msgspec.json.encode(record))
 
 
 def read_stop(path: Path) -> StopRecord | None:

@@ -125,6 +125,8 @@ async def _armed_line(actuator: Actuator) -> str:
         if stays or holds
         else "at the end it stays within UNTIL ITS OWN TIMER FREES IT; "
     )
+    if not stays:
+        line += "its own timer ENDS A STOP, TOO, when this gateway is dead; "
     if reverts is None:
         return (
             f"{line}DOES NOT FALL BACK BY ITSELF: if this gateway dies it keeps its last set-point; "

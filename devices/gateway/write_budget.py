@@ -32,6 +32,11 @@ class WriteBudget:
         return 0 if self._now() >= self._began_s + _DAY_S else self._count
 
     @property
+    def age_s(self) -> float:
+        """How long ago the day began [s]; infinity before the first write."""
+        return self._now() - self._began_s
+
+    @property
     def is_spent(self) -> bool:
         """Whether no set-point may be written before the day is over."""
         return bool(self._per_day) and self.used >= self._per_day
@@ -41,6 +46,10 @@ class WriteBudget:
         if self._now() >= self._began_s + _DAY_S:
             self._count, self._began_s = 0, self._now()
         self._count += 1
+
+    def recall(self, used: int, age_s: float) -> None:
+        """Go on from so many writes in a day that began ``age_s`` seconds ago."""
+        self._count, self._began_s = used, self._now() - age_s
 
     def __str__(self) -> str:
         """Return what becomes of a device whose budget is spent, for messages."""

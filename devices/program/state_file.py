@@ -1,11 +1,11 @@
 """What a device remembers over a restart: counters and the charge of its battery, in one small file."""
 
-import os
 import time
 from pathlib import Path
 
 import msgspec
 
+from devices.durable_file import replace_durably
 from devices.emulation.fleet import Fleet
 from devices.errors import StateFileError
 
@@ -92,20 +92,8 @@ def save_state(path: Path, state: State) -> None:
     StateFileError
         It cannot be written.
     """
-    fresh = path.with_name(path.name + ".new")
     try:
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(state))
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            path.replace(_before(path))
-        fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_durably(path, msgspec.json.encode(state), _before(path))
     except OSError as error:
         raise StateFileError(f"{path}: cannot be written ({error.strerror}); check the folder") from None
 

@@ -5,6 +5,7 @@ Register images are packed here by hand, so a wrong address, type, scale or sign
 
 import struct
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from broker.messages import DeviceSetPoint
 from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.endpoint import LiveProsumer, tcp
 from devices.gateway.gateway import Gateway
+from devices.gateway.stopping import arming
 from devices.limits import SetPointLimits
 from devices.registers.profiles import load_profile, shipped_profiles
 from tests.integration.plain_modbus import Registers, tcp_server
@@ -316,6 +318,22 @@ async def test_a_huawei_battery_is_renewed_before_its_minutes_are_over():
         assert not gateway.actuators[0].is_due()
         gateway.simulated_s += 43_201.0
         assert gateway.actuators[0].is_due()
+
+
+STOPS_END = ("huawei-battery", "kostal-battery", "sma-battery", "solaredge-battery")
+
+
+@pytest.mark.parametrize("name", [*BATTERIES, *INVERTERS])
+async def test_whose_own_timer_ends_a_stop_is_said_at_arming_and_on_the_page(name):
+    kind = "battery" if name in BATTERIES else "pv"
+    _, connected = commanded(name, BATTERIES.get(name) or INVERTERS[name], kind)
+    if load_profile(name).commands.set:
+        async with connected as gateway:
+            (line,) = await arming(gateway.actuators)
+        assert ("its own timer ENDS A STOP, TOO" in line) == (name in STOPS_END)
+        page = (Path(__file__).parents[2] / "docs" / "safety.md").read_text()
+        (promise,) = [row for row in page.splitlines() if "no value for never: the safe value" in row]
+        assert (f"`{name}`" in promise) == (name in STOPS_END)
 
 
 @pytest.mark.parametrize(

@@ -48,15 +48,18 @@ class Lab:
         self.terminal = terminal
         self._numbers = itertools.count()
 
-    async def start(self):
+    async def launch(self):
+        """Start the process; where it speaks."""
         self.lines = []
-        if self.terminal is None:
-            pipe = asyncio.subprocess.PIPE
-            self.process = await asyncio.create_subprocess_exec(*self._command, stderr=pipe)
-            said = self.process.stderr
-        else:
+        if self.terminal is not None:
             self.process = await self.terminal.start(self._command)
-            said = self.terminal.said
+            return self.terminal.said
+        pipe = asyncio.subprocess.PIPE
+        self.process = await asyncio.create_subprocess_exec(*self._command, stderr=pipe)
+        return self.process.stderr
+
+    async def start(self):
+        said = await self.launch()
         async with asyncio.timeout(60):
             while not any("pv of" in line for line in self.lines):
                 line = (await said.readline()).decode()
@@ -122,7 +125,7 @@ class Terminal:
 
 @asynccontextmanager
 async def laboratory(
-    small_run, small_scenario, folder, device=None, command=("serve", "devices"), terminal=None
+    small_run, small_scenario, folder, device=None, command=("serve", "devices"), terminal=None, waits=True
 ):
     world = small_run[1]
     people = world.population
@@ -135,7 +138,7 @@ async def laboratory(
         options = ["--broker", broker.url, "--run-id", "lab", "--arm"]
         lab = Lab(device, broker.url, name, [*COMMAND, *command, str(scenario), *options], terminal)
         try:
-            await lab.start()
+            await (lab.start() if waits else lab.launch())
             yield lab
         finally:
             await lab.end()
@@ -154,6 +157,39 @@ async def test_signals_bring_armed_hardware_to_its_safe_value(small_run, small_s
         assert "LEAVES ITS ENVELOPE" in "".join(lab.lines)
         await lab.set(2.0)
         await lab.until(2000, 5.0)
+        lab.process.send_signal(number)
+        assert await lab.until(500, 3.0) < 3.0
+        assert await asyncio.wait_for(lab.process.wait(), 10.0) == 130
+
+
+class FirstContact(Inverter):
+    """Inverter that says when it is asked for the first time, as for what is said of it at arming."""
+
+    def __init__(self):
+        super().__init__(pv_image())
+        self.was_asked = asyncio.Event()
+
+    def answer(self, unit, pdu):
+        self.was_asked.set()
+        return super().answer(unit, pdu)
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        (("serve", "devices"), signal.SIGTERM),
+        (("serve", "devices"), signal.SIGINT),
+        (("run", "--pace", "real"), signal.SIGTERM),
+    ],
+)
+async def test_a_signal_that_comes_while_hardware_is_armed_does_so_too(
+    small_run, small_scenario, here, command, number
+):
+    device = FirstContact()
+    device.put(123, LIMIT, 9000)
+    device.put(123, ENABLE, 1)
+    async with laboratory(small_run, small_scenario, here, device, command, waits=False) as lab:
+        await asyncio.wait_for(device.was_asked.wait(), 60.0)
         lab.process.send_signal(number)
         assert await lab.until(500, 3.0) < 3.0
         assert await asyncio.wait_for(lab.process.wait(), 10.0) == 130
