@@ -38,7 +38,8 @@ class ModbusPort:
         self._plate = self._new_plate()
         self._ratings: Ratings | None = None
         self._rated = (0.0, 0, 0)
-        self._beat = 0
+        # Not where an earlier gateway began: a device waits for another number than it was sent last.
+        self._beat = int(time.time())
 
     @property
     def endpoint(self) -> Endpoint:
