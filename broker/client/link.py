@@ -5,8 +5,8 @@ import logging
 import math
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from typing import TypeVar, cast
 
@@ -97,7 +97,8 @@ class Link:
             async with asyncio.timeout_at(deadline) as call:
                 self._calls.add(call)
                 try:
-                    return await do
+                    with _cancellation_kept():
+                        return await do
                 finally:
                     self._calls.discard(call)
         except TimeoutError:
@@ -173,7 +174,8 @@ async def open_link(
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(client)
+        with _cancellation_kept():
+            await stack.enter_async_context(client)
         link = Link(client, stack.pop_all())
     wanted = list(filters)
     if wanted:
@@ -185,6 +187,19 @@ async def open_link(
                 raise aiomqtt.MqttError("no answer to a subscription") from None
             raise
     return link
+
+
+@contextmanager
+def _cancellation_kept() -> Iterator[None]:
+    """Raise a cancellation that came together with an answer: Python 3.11's ``wait_for`` drops it then.
+
+    Whoever was cancelled would go on for ever.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 def _tls_context(address: Address, identity: str) -> ssl.SSLContext | None:

@@ -370,7 +370,7 @@ async def test_an_error_in_a_service_brings_armed_hardware_to_its_safe_value():
 
 
 async def test_a_stop_goes_on_and_is_answered_where_it_cannot_be_written_down(tmp_path):
-    (tmp_path / "stopped.new").mkdir()
+    (tmp_path / "stopped.json.new").mkdir()
     fleet = Fleet(PROSUMERS)
     broker = MemoryBroker()
     async with fleet.serving() as live, broker.connect("gateway") as gate, broker.connect("op") as bus:
