@@ -45,8 +45,11 @@ async def lab(device, path, bounds):
         meter, pv = tcp("127.0.0.1", port, 9, "sdm630"), tcp("127.0.0.1", port, 1, "sunspec-pv")
         home = LiveProsumer(id="home", meter=meter, pv=pv, pv_limits=bounds)
 
-        def start():
-            made.append(Gateway([home], timeout_s=0.5, record=HardwareRecord(path, flags.append)))
+        async def start():
+            # One that is dead writes no more.
+            for dead in made:
+                await dead._record.written()
+            made.append(Gateway([home], timeout_s=2.0, record=HardwareRecord(path, flags.append)))
             return made[-1]
 
         start.flags = flags
@@ -74,7 +77,7 @@ async def test_a_write_is_on_the_disk_before_it_is_at_the_device(tmp_path):
     path = tmp_path / "new" / "hardware.json"
     device = Witness(path)
     async with lab(device, path, limits()) as start:
-        gateway = start()
+        gateway = await start()
         for power_kw in (1.0, 2.0):
             assert (await ask(gateway, power_kw, valid_s=900.0)).ok
     assert [kept["writes"] for kept in device.found] == [1, 2]
@@ -86,40 +89,39 @@ async def test_the_budget_of_the_day_outlives_the_gateway(tmp_path):
     device = Inverter(pv_image())
     async with lab(device, tmp_path / "hardware.json", limits(writes_per_day=3)) as start:
         for power_kw in (1.0, 2.0, 1.5):
-            assert (await ask(start(), power_kw, valid_s=900.0)).ok
-        outcome = await ask(start(), 1.0, valid_s=900.0)
+            assert (await ask(await start(), power_kw, valid_s=900.0)).ok
+        outcome = await ask(await start(), 1.0, valid_s=900.0)
         assert "has had 3 of 3 writes of the day: released" in outcome.detail
         # What an earlier gateway had set is in force no more.
         assert limit(device) == EDGE
-        await asyncio.sleep(0.2)
         written = len(device.writes)
-        await ask(start(), 1.0, valid_s=900.0)
+        await ask(await start(), 1.0, valid_s=900.0)
         assert len(device.writes) == written
 
 
 async def test_a_day_that_is_over_when_the_gateway_starts_again_counts_no_more(tmp_path):
     device, path = Inverter(pv_image()), tmp_path / "hardware.json"
     async with lab(device, path, limits(writes_per_day=1)) as start:
-        assert (await ask(start(), 1.0, valid_s=900.0)).ok
+        assert (await ask(await start(), 1.0, valid_s=900.0)).ok
         ((name, kept),) = json.loads(path.read_bytes()).items()
         path.write_text(json.dumps({name: kept | {"day_began": time.time() - 86_401.0}}))
-        assert (await ask(start(), 2.0, valid_s=900.0)).ok
+        assert (await ask(await start(), 2.0, valid_s=900.0)).ok
 
 
 async def test_the_pause_between_writes_outlives_the_gateway(tmp_path):
     device = Inverter(pv_image())
     async with lab(device, tmp_path / "hardware.json", limits(write_interval_s=1.0)) as start:
-        assert (await ask(start(), 1.0, valid_s=900.0)).ok
+        assert (await ask(await start(), 1.0, valid_s=900.0)).ok
         began = time.monotonic()
-        assert (await ask(start(), 2.0, valid_s=900.0)).ok
+        assert (await ask(await start(), 2.0, valid_s=900.0)).ok
         assert time.monotonic() - began > 0.8
 
 
 async def test_a_set_point_that_an_earlier_gateway_set_ends_when_it_must(tmp_path):
     device = without_timer()
     async with lab(device, tmp_path / "hardware.json", limits()) as start:
-        assert (await ask(start(), 1.0, valid_s=2.5)).ok
-        gateway = start()
+        assert (await ask(await start(), 1.0, valid_s=2.5)).ok
+        gateway = await start()
         assert await gateway.tend() == []
         assert limit(device) == (2000, 1)
         await asyncio.sleep(2.6)
@@ -127,15 +129,15 @@ async def test_a_set_point_that_an_earlier_gateway_set_ends_when_it_must(tmp_pat
         assert limit(device) == EDGE
         written = len(device.writes)
         await asyncio.sleep(1.1)
-        assert await start().tend() == []
+        assert await (await start()).tend() == []
         assert len(device.writes) == written
 
 
 async def test_what_an_earlier_gateway_set_is_handed_back_at_the_end_of_the_run(tmp_path):
     device = without_timer()
     async with lab(device, tmp_path / "hardware.json", limits()) as start:
-        assert (await ask(start(), 1.0, valid_s=900.0)).ok
-        assert await start().hand_back() == []
+        assert (await ask(await start(), 1.0, valid_s=900.0)).ok
+        assert await (await start()).hand_back() == []
         assert limit(device) == EDGE
 
 
@@ -144,14 +146,14 @@ async def test_a_release_that_must_be_kept_is_kept_by_the_next_gateway(tmp_path)
     at = address_of(image, 123, REVERT)
     device = Inverter(image, lambda address, word: word or 60 if address == at else word)
     async with lab(device, tmp_path / "hardware.json", limits()) as start:
-        gateway = start()
+        gateway = await start()
         assert (await ask(gateway, 1.0, valid_s=1.1)).ok
         await asyncio.sleep(1.2)
         assert await gateway.tend() == []
         await gateway.close()
         # Its own timer frees the device while no gateway is there.
         device.put(123, ENABLE, 0)
-        gateway = start()
+        gateway = await start()
         await asyncio.sleep(1.1)
         assert await gateway.tend() == []
         assert limit(device) == EDGE
@@ -172,7 +174,7 @@ async def test_a_disk_that_takes_nothing_is_flagged_and_keeps_no_command(tmp_pat
     device = Inverter(pv_image())
     # Nobody can make a file below another one, whoever runs the test.
     async with lab(device, tmp_path / "hardware.json", limits()) as start:
-        gateway = start()
+        gateway = await start()
         gateway._record._path = folder / "hardware.json"
         assert (await ask(gateway, 1.0, valid_s=900.0)).ok
         assert limit(device) == (2000, 1)
@@ -184,7 +186,7 @@ async def test_a_stop_does_not_wait_for_the_disk_and_lets_no_set_point_pass(tmp_
     monkeypatch.setattr(hardware_record, "_write", lambda *_: hangs.wait(5.0))
     try:
         async with lab(device, tmp_path / "hardware.json", limits()) as start:
-            gateway = start()
+            gateway = await start()
             setting = asyncio.create_task(ask(gateway, 2.0, valid_s=900.0))
             await asyncio.sleep(0.3)
             assert device.writes == []
