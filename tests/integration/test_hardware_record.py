@@ -102,7 +102,9 @@ async def test_the_budget_of_the_day_outlives_the_gateway(tmp_path):
 async def test_a_day_that_is_over_when_the_gateway_starts_again_counts_no_more(tmp_path):
     device, path = Inverter(pv_image()), tmp_path / "hardware.json"
     async with lab(device, path, limits(writes_per_day=1)) as start:
-        assert (await ask(await start(), 1.0, valid_s=900.0)).ok
+        gateway = await start()
+        assert (await ask(gateway, 1.0, valid_s=900.0)).ok
+        await gateway.close()
         ((name, kept),) = json.loads(path.read_bytes()).items()
         path.write_text(json.dumps({name: kept | {"day_began": time.time() - 86_401.0}}))
         assert (await ask(await start(), 2.0, valid_s=900.0)).ok
