@@ -33,6 +33,7 @@ COPY broker broker
 COPY cosim cosim
 COPY devices devices
 COPY market market
+COPY scenarios scenarios
 COPY sharegrid sharegrid
 COPY scripts/strip-environment scripts/
 RUN pip install --no-deps --no-build-isolation . && scripts/strip-environment /opt/sharegrid \
@@ -46,6 +47,7 @@ COPY broker broker
 COPY cosim cosim
 COPY devices devices
 COPY market market
+COPY scenarios scenarios
 COPY sharegrid sharegrid
 COPY scripts/strip-environment scripts/
 RUN pip install --no-deps --no-build-isolation . && scripts/strip-environment /opt/sharegrid \

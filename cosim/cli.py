@@ -20,12 +20,12 @@ from cosim.command_options import (
     intervals_option,
     metrics_option,
     observe_option,
-    scenario_argument,
+    scenario_options,
     seed_option,
-    set_option,
     start_option,
 )
 from cosim.control.memory import keep_freed_memory
+from cosim.getting_started.commands import doctor, examples, init
 from cosim.importing.commands import import_group
 from cosim.one_line_errors import OneLineErrors
 from cosim.security.commands import broker_group
@@ -72,8 +72,7 @@ def main(log: LogForm | None, log_level: str) -> None:
 
 
 @main.command()
-@scenario_argument
-@set_option
+@scenario_options
 @intervals_option
 @start_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory. Default: runs/RUN_ID.")
@@ -118,8 +117,7 @@ def run(**options: Any) -> None:
 
 @main.command()
 @click.argument("roles", metavar="ROLE[,ROLE...]", callback=_roles)
-@scenario_argument
-@set_option
+@scenario_options
 @broker_option
 @click.option("--run-id", required=True, help="Name of the run to serve, as given to `sharegrid run`.")
 @intervals_option
@@ -191,6 +189,8 @@ for study in STUDIES:
     feeder.add_command(study)
 main.add_command(feeder)
 main.add_command(device)
+for command in (init, doctor, examples):
+    main.add_command(command)
 main.add_command(import_group)
 main.add_command(broker_group)
 
@@ -206,8 +206,7 @@ def report(directory: Path, compare: Path | None) -> None:
 
 
 @main.command(name="check")
-@scenario_argument
-@set_option
+@scenario_options
 @click.option("--devices", is_flag=True, help="Also ask hardware, without writing to it.")
 @click.option("--timeout", default=2.0, show_default=True, metavar="S", type=FiniteRange(0.05, 60.0),
               help="For an answer of a device.")  # fmt: skip
@@ -243,8 +242,7 @@ def check(directory: Path) -> None:
 
 
 @main.command(name="scenario")
-@scenario_argument
-@set_option
+@scenario_options
 @click.option("--changed", is_flag=True, help="Only keys that differ from the default.")
 def show_scenario(scenario: Path | None, changes: dict[str, object], changed: bool) -> None:
     """Print SCENARIO (default: the shipped one) with every key and its meaning: a start for one's own."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
+
+_Command = Callable[..., None]
 
 
 def _changes(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> dict[str, object]:
@@ -13,8 +18,11 @@ def _changes(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     return parse_changes(texts)
 
 
-scenario_argument = click.argument("scenario", required=False, type=click.Path(path_type=Path))
-set_option = click.option(
+_scenario_argument = click.argument("scenario", required=False, type=click.Path(path_type=Path))
+_example_option = click.option(
+    "--example", metavar="NAME", help="An example that comes along; `sharegrid examples` lists them."
+)
+_set_option = click.option(
     "--set",
     "changes",
     multiple=True,
@@ -22,6 +30,27 @@ set_option = click.option(
     callback=_changes,
     help="Change a key of the scenario, as in market.wam_fee=0.01; may be repeated.",
 )
+
+
+def scenario_options(command: _Command) -> _Command:
+    """Let a command take a scenario: a file or an example, and changes of keys.
+
+    The command gets ``scenario``, a path or ``None`` for the default, and ``changes`` by dotted key.
+    """
+
+    @wraps(command)
+    def with_scenario(scenario: Path | None, example: str | None, **others: Any) -> None:
+        if example is not None:
+            from cosim.scenario.examples import example as file_of
+
+            if scenario is not None:
+                raise click.UsageError(f"give {scenario} or --example {example}, not both")
+            scenario = file_of(example)
+        command(scenario=scenario, **others)
+
+    return _scenario_argument(_example_option(_set_option(with_scenario)))
+
+
 broker_option = click.option(
     "--broker",
     envvar="SHAREGRID_BROKER",

@@ -11,7 +11,7 @@ import click
 
 from broker.address import MQTTS_PORT
 from broker.topics import topic_safe
-from cosim.command_options import scenario_argument, set_option
+from cosim.command_options import scenario_options
 from sharegrid.errors import SharegridError
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def broker_group() -> None:
 
 
 @broker_group.command()
-@scenario_argument
-@set_option
+@scenario_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write or complete.")
 @click.option(
     "--host", "hosts", multiple=True, help="Name or address by which the broker is reached; may be repeated."
