@@ -118,7 +118,7 @@ async def control(
                 next_tick=lambda: ledger.next_tick,
                 is_resumed=is_resumed,
             ),
-            elsewhere=[name for role in elsewhere for name in setup.world.services_of(role)],
+            elsewhere={role: setup.world.services_of(role) for role in elsewhere},
             say=say,
         )
         yield clock, Recorder(recorder_node, setup.world, writer, ledger)

@@ -9,11 +9,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 
-from broker.server.child import ChildFailed, running, with_parent
+from broker.server.child import Child, ChildFailed, running, with_parent
+from broker.server.keeper import kept_running
 from cosim.options import RunError, RunOptions, RunPlan
 from cosim.scenario.changes import change_words
 from cosim.world.names import Role
@@ -41,8 +43,8 @@ async def role_processes(plan: RunPlan, url: str) -> AsyncIterator[None]:
     """Processes that serve the roles of a run, one each, for the time of a ``with`` block.
 
     They end with the run; where this process dies, the system ends them as a signal does, so that armed
-    hardware goes to its safe value. The broker's address goes to them in the environment, where no list of
-    processes shows it.
+    hardware goes to its safe value. One that dies is started again, unless the scenario ends the run then.
+    The broker's address goes to them in the environment, where no list of processes shows it.
 
     Raises
     ------
@@ -55,15 +57,22 @@ async def role_processes(plan: RunPlan, url: str) -> AsyncIterator[None]:
 
     async def start(role: Role, stack: AsyncExitStack) -> None:
         words = with_parent(serve_words(role, plan.options, plan.run_id, plan.out), signal.SIGTERM)
-        child = running(words, _READY, env=env, patience_s=_PATIENCE_S, on_output=_pass_on)
+        again = partial(running, words, _READY, env=env, patience_s=_PATIENCE_S, on_output=_pass_on)
         try:
-            await stack.enter_async_context(child)
+            child = await stack.enter_async_context(again())
         except ChildFailed as error:
             raise RunError(f"the process of role {role} did not start: {error}") from None
+        if plan.scenario.recovery.on_loss != "end":
+            name = f"the process of role {role}"
+            await stack.enter_async_context(kept_running(name, child, again, is_done=_has_ended_its_run))
 
     async with AsyncExitStack() as stack:
         await asyncio.gather(*(start(role, stack) for role in plan.own))
         yield
+
+
+def _has_ended_its_run(child: Child) -> bool:
+    return child.status == 0
 
 
 def _pass_on(said: bytes) -> None:

@@ -147,7 +147,7 @@ async def _run(options: RunOptions, ending: Ending) -> int:
                 plan.pacing,
                 lambda tick: progress.update(bar, completed=tick + 1),
                 is_resumed=options.resume is not None,
-                elsewhere=[Role(role) for role in options.elsewhere],
+                elsewhere=[role for role in Role if role not in plan.roles],
                 say=progress.console.print,
             )
         )

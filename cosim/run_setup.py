@@ -14,7 +14,7 @@ from broker.client.mqtt import connect
 from broker.door.bounds import Bounds
 from broker.door.quarantine import Quarantine
 from broker.messages import Step
-from broker.participant.availability import offline_will
+from broker.participant.availability import offline_will, say_offline
 from broker.participant.node import Node
 from broker.participant.serving import serve
 from broker.signing import CommandKey, command_key_of
@@ -84,7 +84,7 @@ class RunSetup:
 
     @asynccontextmanager
     async def node(self, name: str) -> AsyncIterator[Node]:
-        """Participant ``name`` on a connection of its own, which says so when it is lost."""
+        """Participant ``name`` on a connection of its own, which says so when it is lost or ends."""
         nodes: list[Node] = []
         will = offline_will(self.run_id, name)
         async with connect(
@@ -99,7 +99,10 @@ class RunSetup:
             nodes.append(Node(bus, self.run_id, name, self.world.digest, self.bounds, kept, self.commands))
             if self.metrics is not None:
                 self.metrics.watch(nodes[0], bus)
-            yield nodes[0]
+            try:
+                yield nodes[0]
+            finally:
+                await say_offline(bus, self.run_id, name)
 
 
 Job = Callable[[], Coroutine[Any, Any, None]]

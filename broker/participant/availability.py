@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 
 from broker import messages
-from broker.client.bus import Will
+from broker.client.bus import Bus, Will
+from broker.errors import BrokerError
 from broker.messages import Availability
 from broker.topics import Topics
 
 PAUSE_S = 0.1
 """Before a service contradicts who says that it is offline: once, however often that is said [s]."""
 
+_LEAVING_S = 1.0
+
 
 def offline_will(run: str, name: str) -> Will:
     """Last will of service ``name``: the broker says for it that it is offline."""
     gone = Availability(run=run, tick=-1, sender=name, seq=0, online=False)
     return Will(Topics(run).availability(name), messages.encode(gone))
+
+
+async def say_offline(bus: Bus, run: str, name: str) -> None:
+    """Say that service ``name`` ends, as its last will would; without a broker nobody needs to know."""
+    will = offline_will(run, name)
+    with contextlib.suppress(BrokerError, TimeoutError):
+        async with asyncio.timeout(_LEAVING_S):
+            await bus.publish(will.topic, will.payload, retain=True)
 
 
 class OwnAvailability:

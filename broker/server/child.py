@@ -31,12 +31,13 @@ class ChildFailed(Exception):
     """The program ended, or stayed silent, before it was ready; the text is its last line."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Child:
-    """A program that runs: what it said when it was ready, and whether it has ended since."""
+    """A program that runs: what it said when it was ready, whether it has ended, and with what status."""
 
     match: re.Match[str]
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    status: int | None = None
 
 
 def with_parent(argv: Sequence[str], number: signal.Signals) -> list[str]:
@@ -92,8 +93,7 @@ async def running(
         assert process.stdout is not None
         child = Child(await _wait_ready(process.stdout, ready, patience_s))
         # Unread output would fill the pipe and stop the program.
-        drain = asyncio.create_task(_drain(process.stdout, on_output))
-        drain.add_done_callback(lambda _: child.ended.set())
+        drain = asyncio.create_task(_follow(child, process, on_output))
         yield child
     finally:
         await _stop(process)
@@ -115,10 +115,16 @@ async def _wait_ready(
     raise ChildFailed(next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing"))
 
 
-async def _drain(output: asyncio.StreamReader, on_output: Callable[[bytes], None] | None) -> None:
-    while chunk := await output.read(1 << 16):
+async def _follow(
+    child: Child, process: asyncio.subprocess.Process, on_output: Callable[[bytes], None] | None
+) -> None:
+    """Hand on what a child says until it ends."""
+    assert process.stdout is not None
+    while chunk := await process.stdout.read(1 << 16):
         if on_output is not None:
             on_output(chunk)
+    child.status = await process.wait()
+    child.ended.set()
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

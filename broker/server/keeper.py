@@ -15,7 +15,9 @@ Start = Callable[[], AbstractAsyncContextManager[Child]]
 
 
 @asynccontextmanager
-async def kept_running(name: str, first: Child, start: Start) -> AsyncIterator[None]:
+async def kept_running(
+    name: str, first: Child, start: Start, *, is_done: Callable[[Child], bool] = lambda _: False
+) -> AsyncIterator[None]:
     """Start a program again each time it ends, for the time of a ``with`` block, and say so.
 
     Parameters
@@ -26,8 +28,10 @@ async def kept_running(name: str, first: Child, start: Start) -> AsyncIterator[N
         The program as it runs now; whoever started it stops it.
     start
         Starts it in the same way.
+    is_done
+        Whether one that has ended has done what it was there for.
     """
-    keeper = asyncio.create_task(_keep(name, first, start))
+    keeper = asyncio.create_task(_keep(name, first, start, is_done))
     try:
         yield
     finally:
@@ -36,10 +40,10 @@ async def kept_running(name: str, first: Child, start: Start) -> AsyncIterator[N
             await keeper
 
 
-async def _keep(name: str, child: Child, start: Start) -> None:
+async def _keep(name: str, child: Child, start: Start, is_done: Callable[[Child], bool]) -> None:
     await child.ended.wait()
     pause_s = 0.0
-    while True:
+    while not is_done(child):
         log.warning("%s ended by itself; it is started again", name)
         try:
             async with start() as child:

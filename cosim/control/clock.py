@@ -17,8 +17,9 @@ from collections.abc import Callable, Collection, Mapping
 from broker import messages
 from broker.messages import Done, Step, StepName
 from broker.participant.node import Node
+from cosim.control.assembly import Assembly
 from cosim.control.losses import GoBack, Losses, ServiceLost
-from cosim.control.pacing import STEPS, Lag, PacingError, Schedule
+from cosim.control.pacing import STEPS, Lag, Schedule
 from cosim.control.presence import Presence
 from cosim.control.recovery import Recovery, StepTimes
 from cosim.control.waiting import sleep_until, wait_until
@@ -46,7 +47,7 @@ class Clock:
     recovery
         What to do where a service is lost; without it the others stand in.
     elsewhere
-        Services of other processes.
+        Services of other processes, by their role.
     say
         Tells the user something.
     """
@@ -60,7 +61,7 @@ class Clock:
         services: Collection[str],
         on_interval: Callable[[int], None],
         recovery: Recovery | None = None,
-        elsewhere: Collection[str] = (),
+        elsewhere: Mapping[str, Collection[str]] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.node = node
@@ -74,12 +75,25 @@ class Clock:
         self._times = StepTimes()
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
-        self._presence = Presence(node, elsewhere, on_change=self._changed.set, on_quiet=self._note_quiet)
+        roles = elsewhere or {}
+        self._presence = Presence(
+            node,
+            [name for names in roles.values() for name in names],
+            on_change=self._changed.set,
+            on_quiet=self._note_quiet,
+            on_lost=self._note_loss,
+        )
         self._reported: set[str] = set()
         self._present: tuple[int, StepName] | None = None
         self._losses = Losses(
-            self._presence, recovery, is_paced=schedule.pacing.factor is not None, tell=self._tell
+            self._presence,
+            recovery,
+            is_paced=schedule.pacing.factor is not None,
+            tell=self._tell,
+            roles=roles,
+            on_ripe=self._changed.set,
         )
+        self._assembly = Assembly(self._presence, self.services, self._changed, self._stop, say=say)
         node.on(node.topics.done("+"), self._note_done)
         node.on_back.append(self._note_back)
 
@@ -104,10 +118,12 @@ class Clock:
             asyncio.create_task(self._presence.watch(), name="clock watch"),
         ]
         try:
-            await self._assemble()
+            await self._assembly.at_start(self.schedule.step_limit_s)
+            self._losses.forgive()
             await self._run_intervals()
         finally:
             self._presence.close()
+            self._losses.close()
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -132,25 +148,6 @@ class Clock:
         for _ in range(2):  # Who missed steps before it believes it the second time.
             await self.node.publish_message(self.node.topics.step, end)
 
-    async def _assemble(self) -> None:
-        presence, limit_s = self._presence, self.schedule.step_limit_s
-        is_complete = await wait_until(
-            self._changed,
-            lambda: bool(presence.strangers) or self.services <= presence.online,
-            time.time() + limit_s,
-        )
-        if presence.strangers:
-            raise PacingError(
-                f"{', '.join(sorted(presence.strangers))} built another scenario: "
-                "start every process with the same file, options and version"
-            )
-        if not is_complete:
-            absent = ", ".join(sorted(self.services - presence.online))
-            raise PacingError(
-                f"no sign of {absent} on the bus after {limit_s:g} s: start it with the same run id"
-            )
-        self._losses.forgive()
-
     async def _interval(self, tick: int, started: float) -> None:
         due = self.schedule.pacing.interval_end(started, tick, self.schedule.interval_s)
         if due is not None:
@@ -170,7 +167,9 @@ class Clock:
         self._losses.look(tick)
         missing = self.services - self._presence.online
         limit_s = self.schedule.step_limit_s
-        if missing:
+        is_unpaced = self.schedule.pacing.factor is None
+        if missing or (is_unpaced and self._losses.stands_in):
+            # Who waits for a service that is lost within the step does not know of it.
             limit_s = self._times.limit_s(step, limit_s)
         opened = time.time()
         deadline = self.schedule.pacing.deadline(step, due, opened, limit_s)
@@ -190,9 +189,9 @@ class Clock:
         while True:
             again = min(step.deadline, time.time() + _AGAIN_AFTER_S)
             await wait_until(
-                self._changed, lambda: not self._awaited(waiting) or self._losses.must_go_back, again
+                self._changed, lambda: not self._awaited(waiting) or self._losses.ends_step, again
             )
-            if not self._awaited(waiting) or self._losses.must_go_back or time.time() >= step.deadline:
+            if not self._awaited(waiting) or self._losses.ends_step or time.time() >= step.deadline:
                 return set(waiting - self._reported)
             await self.node.bus.publish(self.node.topics.step, payload)
 
@@ -212,7 +211,7 @@ class Clock:
         self._say(f"{why} at tick {present}")
         for _ in range(_RESTORE_ATTEMPTS):
             if not is_at_end:
-                await self._wait_for_all(recovery, present)
+                await self._assembly.again(recovery.patience_s, present)
             if self._stop.is_set():
                 return recovery.next_tick()
             self._losses.forgive()
@@ -229,25 +228,6 @@ class Clock:
             f"{', '.join(sorted(laggards)) or why}: cannot go on; see the output of that process"
         )
 
-    async def _wait_for_all(self, recovery: Recovery, tick: int) -> None:
-        """Wait until all services are there, for as long as the recovery's patience lasts."""
-        online = self._presence.online
-        if self.services <= online:
-            return
-        absent = ", ".join(sorted(self.services - online))
-        self._say(f"waiting for {absent}; Ctrl-C ends the run, and `run --resume` goes on with it")
-        is_complete = await wait_until(
-            self._changed,
-            lambda: self.services <= online or self._stop.is_set(),
-            time.time() + recovery.patience_s,
-        )
-        if not is_complete:
-            absent = ", ".join(sorted(self.services - online))
-            raise ServiceLost(
-                f"{absent} went offline at tick {tick} and did not come back: start it again, "
-                "then `run --resume` goes on with this run"
-            )
-
     def _tell(self, text: str) -> None:
         """Say something to the user, and flag it."""
         self._say(text)
@@ -256,6 +236,9 @@ class Clock:
     def _note_quiet(self, name: str, seconds: float) -> None:
         tick = self.node.tick if self._present is None else self._present[0]
         self._tell(f"no sign of {name} for {seconds:.1f} s at tick {tick}")
+
+    def _note_loss(self) -> None:
+        self._losses.gather()
 
     def _note_back(self) -> None:
         """The clock itself lost the broker, and with it maybe every word of the others."""

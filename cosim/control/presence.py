@@ -34,6 +34,8 @@ class Presence:
         Called whenever something of this changes.
     on_quiet
         Called with the name of a service that says nothing, and for how long [s].
+    on_lost
+        Called where a service of another process is lost.
 
     Attributes
     ----------
@@ -53,6 +55,7 @@ class Presence:
         *,
         on_change: Callable[[], None],
         on_quiet: Callable[[str, float], None],
+        on_lost: Callable[[], None],
     ) -> None:
         self.node = node
         self.online: set[str] = set()
@@ -61,6 +64,7 @@ class Presence:
         self._elsewhere = frozenset(elsewhere)
         self._on_change = on_change
         self._on_quiet = on_quiet
+        self._on_lost = on_lost
         self._instances: dict[str, str] = {}
         self._doubts: dict[str, asyncio.TimerHandle] = {}
         self._heard: dict[str, float] = {}
@@ -144,6 +148,7 @@ class Presence:
         """A service of this process is not lost, whatever is said of it: the clock would be, too."""
         if name in self._elsewhere:
             self.lost[name] = what
+            self._on_lost()
 
     def _lose(self, name: str, what: str) -> None:
         if name in self.online:

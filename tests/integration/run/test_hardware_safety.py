@@ -125,7 +125,14 @@ class Terminal:
 
 @asynccontextmanager
 async def laboratory(
-    small_run, small_scenario, folder, device=None, command=("serve", "devices"), terminal=None, waits=True
+    small_run,
+    small_scenario,
+    folder,
+    device=None,
+    command=("serve", "devices"),
+    terminal=None,
+    waits=True,
+    extra="",
 ):
     world = small_run[1]
     people = world.population
@@ -134,7 +141,7 @@ async def laboratory(
     device.units[9] = dict.fromkeys(range(400), 0)
     async with tcp_server(device) as port, mosquitto() as broker:
         scenario = folder / "lab.toml"
-        scenario.write_text(small_scenario.read_text() + HARDWARE.format(name=name, port=port))
+        scenario.write_text(small_scenario.read_text() + HARDWARE.format(name=name, port=port) + extra)
         options = ["--broker", broker.url, "--run-id", "lab", "--arm"]
         lab = Lab(device, broker.url, name, [*COMMAND, *command, str(scenario), *options], terminal)
         try:
