@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cosim.study.options import (
+    lams_at_option,
     lams_option,
     limits_of,
     load_option,
@@ -33,9 +34,12 @@ def feeder() -> None:
 @feeder.command()
 @master_argument
 @lams_option
+@lams_at_option
 @min_option
 @max_option
-def check(master: Path | None, lams: Path | None, voltage_min: float, voltage_max: float) -> None:
+def check(
+    master: Path | None, lams: Path | None, lams_at: str, voltage_min: float, voltage_max: float
+) -> None:
     """Say what a feeder is, what looks wrong in it and what the loop would not honour.
 
     Exit status: 0 usable, 2 not.
@@ -48,7 +52,7 @@ def check(master: Path | None, lams: Path | None, voltage_min: float, voltage_ma
     click.echo(figures(f"{master or 'IEEE 123-node test feeder'}, as described", found.facts))
     for sentence in found.suspicious:
         say(sentence, "yellow")
-    layout = open_alone(master, lams, opened).layout
+    layout = open_alone(master, lams, lams_at, opened).layout
     for note in layout.notes:
         say(f"in the loop: {note}", "cyan")
     exact = layout.description["derivatives"] == "admittance"
@@ -61,6 +65,7 @@ def check(master: Path | None, lams: Path | None, voltage_min: float, voltage_ma
 @feeder.command()
 @master_argument
 @lams_option
+@lams_at_option
 @load_option
 @min_option
 @max_option
@@ -69,6 +74,7 @@ def check(master: Path | None, lams: Path | None, voltage_min: float, voltage_ma
 def solve(
     master: Path | None,
     lams: Path | None,
+    lams_at: str,
     load: float,
     voltage_min: float,
     voltage_max: float,
@@ -81,7 +87,7 @@ def solve(
         return
     from cosim.feeder.judgement import check as judge
 
-    own = open_alone(master, lams)
+    own = open_alone(master, lams, lams_at)
     layout, limits = own.layout, limits_of(own, voltage_min, voltage_max)
     state = own.solve(layout.spot_kw * load, layout.spot_kw * layout.tan_phi * load)
     loading = limits.loading(state.current_a)
@@ -121,13 +127,14 @@ def _solve_as_described(master: Path | None, out: Path | None) -> None:
 @feeder.command()
 @master_argument
 @lams_option
+@lams_at_option
 @load_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Numpy archive, FILE.npz.")
-def linear(master: Path | None, lams: Path | None, load: float, out: Path) -> None:
+def linear(master: Path | None, lams: Path | None, lams_at: str, load: float, out: Path) -> None:
     """Write the linear model at an AC solution: what each kW and kvar of each LAM changes."""
     from cosim.feeder.archive import save_linearisation
 
-    own = open_alone(master, lams)
+    own = open_alone(master, lams, lams_at)
     layout = own.layout
     model = own.linearise(layout.spot_kw * load, layout.spot_kw * layout.tan_phi * load, whole=True)
     save_linearisation(model, layout, out)
@@ -140,6 +147,7 @@ def linear(master: Path | None, lams: Path | None, load: float, out: Path) -> No
 @feeder.command()
 @master_argument
 @lams_option
+@lams_at_option
 @click.option(
     "--shape",
     type=click.Path(path_type=Path),
@@ -166,6 +174,7 @@ def linear(master: Path | None, lams: Path | None, load: float, out: Path) -> No
 def run(
     master: Path | None,
     lams: Path | None,
+    lams_at: str,
     shape: Path | None,
     start: datetime,
     steps: int | None,
@@ -194,7 +203,7 @@ def run(
             f"{out}: holds results already; choose another folder or replace them with --force"
         )
     minutes = int(step_min)
-    own = open_alone(master, lams)
+    own = open_alone(master, lams, lams_at)
     factors = (
         household_factors(start, minutes, steps)
         if shape is None

@@ -24,7 +24,26 @@ def _above_the_lower(ctx: click.Context, _param: click.Parameter, value: float) 
 
 master_argument = click.argument("master", required=False, type=click.Path(path_type=Path))
 lams_option = click.option(
-    "--lams", type=click.Path(path_type=Path), help="Table of LAMs and their buses. Default: every load bus."
+    "--lams",
+    type=click.Path(path_type=Path),
+    is_eager=True,  # before where they attach, which a table says itself
+    help="Table of LAMs and their buses. Default: every load bus.",
+)
+
+
+def _without_table(ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if value == "phase" and ctx.params.get("lams") is not None:
+        raise click.BadParameter("--lams says where LAMs attach, with their phases; leave one of both out")
+    return value
+
+
+lams_at_option = click.option(
+    "--lams-at",
+    default="bus",
+    show_default=True,
+    type=click.Choice(["bus", "phase"]),
+    callback=_without_table,
+    help="One LAM at each bus with loads, or one on each phase that they stand on.",
 )
 load_option = click.option(
     "--load",
@@ -51,11 +70,13 @@ max_option = click.option(
 )
 
 
-def open_alone(master: Path | None, lams: Path | None, opened: OpenCircuit | None = None) -> Feeder:
-    """The feeder of a master file, or the one that comes along, with its LAMs."""
+def open_alone(
+    master: Path | None, lams: Path | None, lams_at: str, opened: OpenCircuit | None = None
+) -> Feeder:
+    """The feeder of a master file, or the one that comes along, with its LAMs, one at each bus or phase."""
     from cosim.feeder_setup.lam_table import open_feeder
 
-    return open_feeder(str(master or ""), str(lams or ""), opened)
+    return open_feeder(str(master or ""), str(lams or ""), opened, by_phase=lams_at == "phase")
 
 
 def limits_of(own: Feeder, voltage_min: float, voltage_max: float) -> Limits:

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from cosim.study.options import (
+    lams_at_option,
     lams_option,
     limits_of,
     load_option,
@@ -33,6 +34,7 @@ _SHOWN = 10
 @click.command()
 @master_argument
 @lams_option
+@lams_at_option
 @click.option("--load", default=0.3, show_default=True, help="Part of its own load that each LAM draws.")
 @click.option("--most", default=5000.0, show_default=True, help="Bound of the search [kW].")
 @click.option(
@@ -51,6 +53,7 @@ _SHOWN = 10
 def hosting(
     master: Path | None,
     lams: Path | None,
+    lams_at: str,
     load: float,
     most: float,
     buses: tuple[str, ...],
@@ -68,7 +71,7 @@ def hosting(
     from sharegrid.errors import SharegridError
     from sharegrid.text import closest
 
-    own = open_alone(master, lams)
+    own = open_alone(master, lams, lams_at)
     layout = own.layout
     unknown = [bus for bus in buses if bus not in layout.lams]
     if unknown:
@@ -112,14 +115,15 @@ def hosting(
 @click.command()
 @master_argument
 @lams_option
+@lams_at_option
 @load_option
 @out_option
-def losses(master: Path | None, lams: Path | None, load: float, out: Path) -> None:
+def losses(master: Path | None, lams: Path | None, lams_at: str, load: float, out: Path) -> None:
     """Say where the feeder loses power: every line and transformer at one state."""
     from cosim.study.losses import losses_by_element
     from cosim.study.pictures import bars
 
-    own = open_alone(master, lams)
+    own = open_alone(master, lams, lams_at)
     table = losses_by_element(own, load)
     write_tables(out, "csv", {"losses": table})
     title = f"{own.layout.name} at {load:g} times its load"
@@ -135,6 +139,7 @@ def losses(master: Path | None, lams: Path | None, load: float, out: Path) -> No
 @click.command()
 @master_argument
 @lams_option
+@lams_at_option
 @click.option("--shape", type=click.Path(path_type=Path), help="Load shape, as of sharegrid feeder run.")
 @click.option("--start", type=click.DateTime(), default="2024-01-01", help="Begin.  [default: 2024-01-01]")
 @click.option("--steps", type=click.IntRange(1), help="Number of steps. Default: the shape's, or a year.")
@@ -145,6 +150,7 @@ def losses(master: Path | None, lams: Path | None, load: float, out: Path) -> No
 def ageing(
     master: Path | None,
     lams: Path | None,
+    lams_at: str,
     shape: Path | None,
     start: datetime,
     steps: int | None,
@@ -162,7 +168,7 @@ def ageing(
     from cosim.study.shapes import household_factors, read_factors
     from cosim.study.transformers import loadings_through_time
 
-    own = open_alone(master, lams)
+    own = open_alone(master, lams, lams_at)
     layout, minutes = own.layout, int(step_min)
     if shape is None:
         factors = household_factors(start, minutes, steps)

@@ -125,6 +125,30 @@ def test_a_table_of_lams_serves_all_of_them(folder):
     )
 
 
+def test_lams_on_phases_serve_all_of_them(folder):
+    lams = Feeder("m.dss", by_phase=True).layout.lams
+    assert lams == ("tail.1", "tail.2-3", "mid.1")
+    code, told, _ = invoke("check", "m.dss", "--lams-at", "phase")
+    assert code == 0
+    assert "usable: 3 LAMs" in told
+    assert invoke("solve", "m.dss", "--lams-at", "phase")[0] == 0
+    assert invoke("linear", "m.dss", "--lams-at", "phase", "--out", "x.npz")[0] == 0
+    with np.load("x.npz", allow_pickle=False) as archive:
+        assert archive["lams"].tolist() == list(lams)
+    (folder / "shape.csv").write_text("load,mid.1\n1,0\n1,1\n")
+    code, _, _ = invoke(
+        "run", "m.dss", "--lams-at", "phase", "--shape", "shape.csv", "--out", "r", "--format", "csv"
+    )
+    assert code == 0
+    kw = Feeder("m.dss", by_phase=True).layout.spot_kw
+    steps = pd.read_csv("r/steps.csv").load_kw.tolist()
+    np.testing.assert_allclose(steps, [kw.sum() - kw[lams.index("mid.1")], kw.sum()])
+    (folder / "lams.csv").write_text("lam,bus\nhomes,tail\n")
+    code, _, errors = invoke("check", "m.dss", "--lams", "lams.csv", "--lams-at", "phase")
+    assert code == 2
+    assert "--lams says where LAMs attach" in errors
+
+
 def test_a_run_through_time(folder):
     (folder / "shape.csv").write_text("load,mid\n" + "1,0\n" * 4 + "-2,1\n" * 4)
     code, told, _ = invoke(

@@ -13,6 +13,7 @@ from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
 from cosim.feeder.power_quality import PowerQualityLimits, unbalance_pct
+from cosim.feeder.powerflow.published import solve_as_published
 from cosim.feeder.settings import Event, EventKind
 from cosim.feeder.under_events import FeederUnderEvents
 from tests.integration.four_wire import FOUR_WIRE
@@ -256,6 +257,43 @@ def test_every_winding_of_a_transformer_is_judged(circuit):
     assert found["transformer.t.1"] == pytest.approx(0.353, abs=0.005)
 
 
+def test_a_transformer_is_rated_by_its_first_winding_whatever_its_others_are(circuit):
+    feeder = Feeder(
+        circuit(
+            "new transformer.t windings=3 buses=(b m n) conns=(delta wye wye) kvs=(12.47 0.48 0.48) "
+            "kvas=(500 500 100) xhl=5 xht=5 xlt=5\nnew load.m bus1=m kv=0.48 kw=90\n"
+        )
+    )
+    rating = dict(zip(feeder.layout.branches, feeder.layout.rating_a.tolist(), strict=True))
+    assert rating["transformer.t.1"] == pytest.approx(500 / 12.47 / np.sqrt(3.0))
+    assert rating["transformer.t.wdg3.1"] == pytest.approx(100 / 0.48 / np.sqrt(3.0))
+
+
+@pytest.mark.parametrize(("stated", "more"), [("", 1.0), ("normhkva=1300 ", 1.3)])
+def test_windings_of_an_autotransformer_are_judged_by_their_own_currents(circuit, stated, more):
+    master = circuit(
+        "new autotrans.t windings=3 buses=(b m d) kvs=(12.47 4.16 0.48) kvas=(1000 1000 300) "
+        f"conns=(series wye delta) {stated}xhx=8 xht=20 xxt=15\n"
+        "new load.m bus1=m kv=4.16 kw=700 kvar=100\n"
+        "new load.d bus1=d kv=0.48 kw=150 conn=delta"
+    )
+    found = loading(Feeder(master))
+    dss = _solved(master)
+    dss.Circuit.SetActiveElement("autotrans.t")
+    series, _, low, common, tertiary, _ = (
+        np.abs(np.array(dss.CktElement.Currents()).view(np.complex128)).reshape(6, 3).max(axis=1)
+    )
+    assert common == pytest.approx(low - series, rel=0.02)
+    rated_a = {
+        "autotrans.t.{}": 1000 / 12.47 / np.sqrt(3.0),
+        "autotrans.t.wdg2.{}": 1000 * (1 / 4.16 - 1 / 12.47) / np.sqrt(3.0),
+        "autotrans.t.wdg3.{}": 300 / 0.48 / np.sqrt(3.0),
+    }
+    for (name, rating_a), current_a in zip(rated_a.items(), (series, common, tertiary), strict=True):
+        most = max(found[name.format(phase)] for phase in (1, 2, 3))
+        assert most == pytest.approx(current_a / rating_a / more, rel=1e-4)
+
+
 def test_a_rating_stated_on_a_line_counts_beside_a_code_without_one(circuit):
     feeder = Feeder(
         circuit(
@@ -367,6 +405,21 @@ def test_a_normally_open_tie_closes_and_carries(circuit, opened):
     assert tie_a[2] == pytest.approx(tie_a[4], rel=1e-6)
     assert tie_a[2] == pytest.approx(14.3, abs=0.5)
     assert unserved == [[], [], [], ["b"], []]
+
+
+def test_a_line_that_hangs_on_nothing_is_left_out_and_the_losses_are_known(circuit):
+    master = circuit("new line.far bus1=z1 bus2=z2 phases=1 r1=0.1 x1=0.1 c1=0 length=1")
+    feeder = Feeder(master)
+    assert any("line.far" in note and "left out" in note for note in feeder.layout.notes)
+    assert at_own_loads(feeder).losses_kw == pytest.approx(own_solution_kw(circuit(" ")) - 900.0, rel=1e-3)
+    assert np.isfinite(solve_as_published(master).losses_kw)
+    with pytest.raises(FeederError, match=r"load\.z stands at 'z2"):
+        Feeder(
+            circuit(
+                "new line.far bus1=z1 bus2=z2 phases=2 c1=0 length=1\n"
+                "new load.z bus1=z2.1.2 phases=1 conn=delta kv=12.47 kw=5"
+            )
+        )
 
 
 def test_what_an_open_switch_cuts_off_is_left_out_and_said(circuit, tmp_path):

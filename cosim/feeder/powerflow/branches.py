@@ -1,5 +1,7 @@
 """Conductors whose currents are judged: of lines, and of every winding of transformers."""
 
+import math
+import re
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ def branches_of(dss: OpenDss, element: Element, base_kv: Floats) -> list[Branch]
     if element.kind not in BRANCH_KINDS:
         return []
     width = len(element.nodes) // len(element.buses)
-    ratios = _winding_ratios(dss, element) if element.kind == "transformer" else [1.0]
+    ratios = _ratios(dss, element)
     found = []
     for terminal, ratio in enumerate(ratios):
         nodes = element.nodes[terminal * width :][:width]
@@ -37,7 +39,7 @@ def branches_of(dss: OpenDss, element: Element, base_kv: Floats) -> list[Branch]
                 Branch(
                     name=f"{element.name}{winding}.{label}",
                     element=element,
-                    row=terminal * width + conductor,
+                    row=terminal * width + conductor + _neutral_end(element, terminal),
                     base_kv=kv,
                     rating_a=element.rating_a * ratio,
                     emergency_a=element.emergency_a * ratio,
@@ -62,8 +64,52 @@ def _labels(element: Element, terminal: int) -> list[int]:
     return list(range(1, count + 1))
 
 
+def _ratios(dss: OpenDss, element: Element) -> list[float]:
+    """Rated current at each winding, as part of the first one's."""
+    match element.kind:
+        case "transformer":
+            return _winding_ratios(dss, element)
+        case "autotrans":
+            return _autotransformer_ratios(dss, element)
+        case _:
+            return [1.0]
+
+
+def _neutral_end(element: Element, terminal: int) -> int:
+    """Offset of the conductors that carry a winding's current alone.
+
+    At the second terminal of an autotransformer the current of its series winding leaves, too; only at the
+    neutral end is that of the common winding.
+    """
+    return len(element.phases) if element.kind == "autotrans" and terminal == 1 else 0
+
+
+def _autotransformer_ratios(dss: OpenDss, element: Element) -> list[float]:
+    """The common winding, second, carries the difference of the currents at both voltages."""
+    dss.Circuit.SetActiveElement(element.name)
+    rated = np.array(_numbers(dss, "kvas")) / np.array(_numbers(dss, "kvs"))
+    common = abs(rated[1] - rated[0])
+    return [1.0, float(common / rated[0]) if common else np.inf, *(rated[2:] / rated[0]).tolist()]
+
+
+def series_winding_rating_a(dss: OpenDss, described: dict[str, Any]) -> float:
+    """Normal rating of the active autotransformer at its first terminal [A].
+
+    Its power is that from the first to the second terminal, at the voltage of the first. OpenDSS's own figure
+    divides it by the difference of both voltages.
+    """
+    kv, kva = _numbers(dss, "kvs")[0], _numbers(dss, "kvas")[0]
+    if not made_up_rating(dss, described):
+        kva = _numbers(dss, "normhkva")[0]
+    return kva / kv / (math.sqrt(3.0) if dss.CktElement.NumPhases() > 1 else 1.0)
+
+
+def _numbers(dss: OpenDss, key: str) -> list[float]:
+    """Numbers of a property of the active element."""
+    return [float(each) for each in re.findall(r"[\d.eE+-]+", dss.Properties.Value(key))]
+
+
 def _winding_ratios(dss: OpenDss, element: Element) -> list[float]:
-    """Rated current of each winding, as part of the first one's."""
     dss.Transformers.Name(element.name.partition(".")[2])
     rated = []
     for winding in range(len(element.buses)):
@@ -74,6 +120,7 @@ def _winding_ratios(dss: OpenDss, element: Element) -> list[float]:
 
 def made_up_rating(dss: OpenDss, described: dict[str, Any]) -> bool:
     """Whether OpenDSS made up the normal rating of the active transformer."""
-    stated_kva, kva = float(dss.Properties.Value("normhkva")), float(dss.Properties.Value("kva"))
+    # Property kva is that of the winding which the description named last.
+    stated_kva, kva = _numbers(dss, "normhkva")[0], _numbers(dss, "kvas")[0]
     is_usual = abs(stated_kva / kva - MADE_UP) < 1e-9 if kva else False
     return is_usual and ("NormHkVA" not in described or "XfmrCode" in described)

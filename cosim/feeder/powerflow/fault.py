@@ -6,7 +6,7 @@ import numpy as np
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.powerflow.engine import command
-from cosim.feeder.powerflow.opening import still_switch_controls
+from cosim.feeder.powerflow.opening import change_circuit
 
 _FAULT = "sharegrid_fault"
 _FAULT_OHM = 1e-3
@@ -29,9 +29,7 @@ def fault_current_a(dss: OpenDss, line: str, changes: Sequence[str] = ()) -> flo
     FeederError
         OpenDSS refuses one.
     """
-    still_switch_controls(dss)
-    for text in changes:
-        command(dss, text)
+    change_circuit(dss, changes)
     dss.Circuit.SetActiveElement(f"line.{line}")
     bus, phases = dss.CktElement.BusNames()[1], dss.CktElement.NumPhases()
     command(dss, f"new fault.{_FAULT} bus1={bus} phases={phases} r={_FAULT_OHM}")

@@ -6,7 +6,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.powerflow.engine import command, is_enabled
 from cosim.feeder.powerflow.notes import listed
-from cosim.feeder.powerflow.opening import still_switch_controls
+from cosim.feeder.powerflow.opening import change_circuit
 from cosim.feeder.powerflow.primitives import read_primitives
 from cosim.feeder.powerflow.survey import survey_circuit
 from cosim.feeder.powerflow.topology import CutOff, Fed, Survey, bus_of, fed_nodes, unfed
@@ -32,9 +32,7 @@ def rewire(dss: OpenDss, changes: Sequence[str]) -> tuple[set[str], tuple[str, .
     FeederError
         OpenDSS refuses one.
     """
-    still_switch_controls(dss)
-    for text in changes:
-        command(dss, text)
+    change_circuit(dss, changes)
     _solve_somehow(dss)
     survey = survey_circuit(dss)
     taken_out = disable_unfed(dss, survey, fed_nodes(survey, read_primitives(dss, survey)))

@@ -5,20 +5,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cosim.feeder import ieee123
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError, Floats
 from cosim.feeder.library import new_context
 from cosim.feeder.powerflow.attachment import SpotLoad
-from cosim.feeder.powerflow.engine import command, solve_as_set
+from cosim.feeder.powerflow.engine import command, is_enabled, solution_vector, solve_as_set
 from cosim.feeder.powerflow.frequency import check_frequency
 from cosim.feeder.powerflow.master_file import run_master_file
+from cosim.feeder.powerflow.notes import listed
 
 # A LAM draws constant power at any voltage that a feeder can have.
 _LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
 # OpenDSS compares all voltages to ground, and not all of them need be defined to better than the last.
 _TOLERANCES = (1e-10, 1e-6, 1e-4)
 _SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1 year=0"
+# What may be taken out where nothing defines its voltage.
+_LINKS = ("line", "transformer", "autotrans", "reactor")
 _SWITCH_CONTROLS = ("swtcontrol", "relay", "recloser", "fuse")
 # OpenDSS gives up after 15 iterations unless its description says otherwise.
 _ITERATIONS = 1000
@@ -80,9 +85,33 @@ def open_circuit(master: str | Path | None) -> OpenCircuit:
     if not solve_as_set(dss):
         notes.append("its controls do not come to rest in its own solution: they begin where they stand then")
         command(dss, "set controlmode=off")
-    notes += [*_given_time(dss), *check_frequency(dss)]
+    notes += [*_leave_out_undefined(dss), *_given_time(dss), *check_frequency(dss)]
     _keep_disabled_ties(dss)
     return OpenCircuit(dss, tuple(notes), is_shipped=not master)
+
+
+def _leave_out_undefined(dss: OpenDss) -> list[str]:
+    """Take out lines and windings whose voltage nothing defines; a sentence where there are any.
+
+    Without source and without shunt their equations are singular: OpenDSS finds neither their voltage nor the
+    losses of the circuit. Where something draws or feeds there, it is left, and refused by name later.
+    """
+    is_lost = ~np.isfinite(solution_vector(dss))
+    if not is_lost[1:].any() or is_lost[1:].all():
+        return []
+    dead = []
+    for name in dss.Circuit.AllElementNames():
+        if not is_enabled(dss, name):
+            continue
+        nodes = np.array(dss.CktElement.NodeRef(), dtype=np.intp)
+        if is_lost[nodes[nodes > 0]].any():
+            dead.append(name.lower())
+    if any(name.partition(".")[0] not in _LINKS for name in dead):
+        return []
+    for name in dead:
+        command(dss, f"edit {name} enabled=no")
+    command(dss, "solve")
+    return [f"{listed('element', dead, whole=True)} without any way to a source or to ground: left out"]
 
 
 def _given_time(dss: OpenDss) -> list[str]:
@@ -122,6 +151,19 @@ def still_switch_controls(dss: OpenDss) -> None:
     for name in dss.Circuit.AllElementNames():
         if name.lower().startswith(tuple(f"{kind}." for kind in _SWITCH_CONTROLS)):
             command(dss, f"edit {name} enabled=no")
+
+
+def change_circuit(dss: OpenDss, changes: Sequence[str]) -> None:
+    """Carry out changes of a circuit, OpenDSS commands such as ``edit line.l115 enabled=no``.
+
+    Raises
+    ------
+    FeederError
+        OpenDSS refuses one.
+    """
+    still_switch_controls(dss)
+    for text in changes:
+        command(dss, text)
 
 
 def take_multiplier(dss: OpenDss, loads: Sequence[SpotLoad]) -> None:

@@ -10,7 +10,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Complexes, FeederError, Floats, PowerFlowError
 from cosim.feeder.powerflow.engine import command, restless_node, translated
 from cosim.feeder.powerflow.generation import KINDS
-from cosim.feeder.powerflow.opening import open_circuit, still_switch_controls
+from cosim.feeder.powerflow.opening import change_circuit, open_circuit
 
 # Constant power at any voltage, whatever the load is rated for.
 _LOAD = "phases=1 conn=wye model=1 status=fixed vminpu=0.01 vlowpu=0.005 vmaxpu=20"
@@ -60,9 +60,7 @@ def solve_again(master: str | Path | None, state: RecordedState) -> dict[str, co
         There is no solution.
     """
     dss = open_circuit(master).dss
-    still_switch_controls(dss)
-    for text in state.changes:
-        command(dss, text)
+    change_circuit(dss, state.changes)
     command(dss, "set mode=snapshot controlmode=off loadmult=1 year=0")
     for name in dss.Circuit.AllElementNames():
         if name.partition(".")[0].lower() in ("load", *KINDS):

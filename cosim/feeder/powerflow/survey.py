@@ -11,7 +11,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.bases import node_bases
-from cosim.feeder.powerflow.branches import MADE_UP, branches_of, made_up_rating
+from cosim.feeder.powerflow.branches import MADE_UP, branches_of, made_up_rating, series_winding_rating_a
 from cosim.feeder.powerflow.described import objects
 from cosim.feeder.powerflow.engine import is_enabled
 from cosim.feeder.powerflow.growth import growth_of_loads
@@ -43,7 +43,11 @@ def survey_circuit(dss: OpenDss) -> Survey:
     unrated = _lines_without_ampacity(dss)
     emergencies = _emergency_ratings(dss)
     offsets = _current_offsets(dss)
-    transformers = {f"transformer.{each['Name'].lower()}": each for each in objects(dss, "transformer")}
+    transformers = {
+        f"{kind}.{each['Name'].lower()}": each
+        for kind in ("transformer", "autotrans")
+        for each in objects(dss, kind)
+    }
     elements = []
     for full_name in dss.Circuit.AllElementNames():
         name = full_name.lower()
@@ -54,6 +58,8 @@ def survey_circuit(dss: OpenDss) -> Survey:
         rating_a = rating_a if rating_a > 0 and name not in unrated else np.inf
         if kind == "transformer" and made_up_rating(dss, transformers[name]):
             rating_a /= MADE_UP
+        if kind == "autotrans":
+            rating_a = series_winding_rating_a(dss, transformers[name])
         emergency_a = dss.CktElement.EmergAmps() if name in emergencies else rating_a
         if kind == "line":
             dss.Lines.Name(name.partition(".")[2])
