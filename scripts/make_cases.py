@@ -17,6 +17,7 @@ from market.files.case_file import encode_case
 from market.model.case import Case, Grid, Network, Resources, Tariff
 from market.model.curves import respond, shift
 from market.model.response import supply_curves
+from market.model.rule import DemandFunctionBidding
 from market.oracles.monolithic import solve
 from market.solver.aggregation import aggregate
 
@@ -119,7 +120,9 @@ def catalogue() -> dict[str, Case]:
         "weak-sensitivity": random_case(rng, (5, 6, 8), rows=2, sensitivity=1.0, wam_sensitivity=20.0),
         "infeasible-balance": random_case(rng, (4, 5), grid=closed, offset_kw=200.0),
     }
-    cases["price-taking"] = replace(random_case(rng, (5, 6, 4), rows=2), conjecture="price-taking")
+    cases["price-taking"] = replace(
+        random_case(rng, (5, 6, 4), rows=2), rule=DemandFunctionBidding("price-taking")
+    )
     rows = cases["rows-binding"].network
     assert rows is not None
     out_of_reach = replace(rows, base=rows.base + np.array([500.0, 0.0, 0.0, 0.0]))

@@ -12,6 +12,7 @@ from cosim.scenario import Scenario
 from cosim.scenario.timeline import Timeline
 from cosim.world.names import LAM_HOST, POPULATION_HOST
 from market.model.case import Case, Grid, Resources, Tariff
+from market.model.rule import DemandFunctionBidding
 from market.participants.roster import Roster, Rules, Terms
 
 # A connection carries at least this much, whatever its owner's devices and consumption are [kW].
@@ -71,6 +72,6 @@ def market_rules(
         network=None,
         grid=terms(0).grid,
         tariff=terms(0).tariff,
-        conjecture=market.conjecture,
+        rule=DemandFunctionBidding(market.conjecture),
     )
     return Rules(case, terms, market.bidding)

@@ -74,7 +74,7 @@ def replies(claim: Claim, programs: Programs) -> Replies:
 
 def own_cost(claim: Claim) -> Floats:
     """The LAMs' objective V_i at the claimed trades, ``(M,)`` [$/h]."""
-    own = claim.resource_cost + claim.fee * np.abs(claim.trade_kw)
+    own = claim.resource_cost + claim.utility_cost + claim.fee * np.abs(claim.trade_kw)
     return claim.case.net_kw(own + 0.5 * claim.slope * claim.trade_kw**2)
 
 
@@ -91,7 +91,7 @@ def gain(claim: Claim, replies: Replies) -> Measure:
 
 
 def duality_gap(claim: Claim, replies: Replies, rent: float, rounding: float) -> Measure:
-    """Primal minus dual value of the convex program of both layers (3.8) [$/h].
+    """Primal minus dual value of the convex program of both layers, (3.8) or (7.5) [$/h].
 
     Parameters
     ----------
@@ -102,10 +102,17 @@ def duality_gap(claim: Claim, replies: Replies, rent: float, rounding: float) ->
     linear = claim.wam_price - claim.multiplier
     layers = replies.members + _least_net(K, linear, case.wam_fee, replies.low_kw, replies.high_kw)
     ends = np.array([-grid.export_limit_kw, 0.0, grid.import_limit_kw])
-    dual = float(layers.sum()) + claim.energy_price * case.offset_kw - rent
-    dual += min(grid.cost(end) - claim.energy_price * end for end in ends.tolist())
+    # With a utility, the grid is behind it: the head's limits alone are left, at what they cost.
+    pi = claim.energy_price if claim.pool is None else claim.head_price
+    dual = float(layers.sum()) + pi * case.offset_kw - rent
+    dual += min((grid.cost(end) if claim.pool is None else 0.0) - pi * end for end in ends.tolist())
     wide = own_cost(claim) + case.wam_fee * np.abs(net_kw) + 0.5 * K * net_kw**2
-    primal = float(wide.sum()) + grid.cost(claim.grid_kw)
+    primal = float(wide.sum())
+    if claim.pool is None:
+        primal += grid.cost(claim.grid_kw)
+    else:
+        # Of the charges only that for losses is a cost; the others price limits.
+        primal += float(claim.loss_charge @ claim.flow_kw - claim.charge @ (claim.flow_kw - net_kw))
     miss = beyond(np.array([primal - dual]), float(replies.rounding.sum()) + rounding)
     tolerance = RELATIVE * turnover(claim) + float(claim.member_slack_kw @ claim.member_price_size)
     return Measure("program", miss, np.array([tolerance]), "$/h")
@@ -115,7 +122,7 @@ def turnover(claim: Claim) -> float:
     """Own costs and bills of all parties, without sign [$/h]."""
     fees = claim.fee * np.abs(claim.trade_kw)
     bills = np.abs(claim.wam_price * claim.net_kw).sum() + abs(claim.case.grid.cost(claim.grid_kw))
-    return float(np.abs(claim.resource_cost + fees).sum() + bills)
+    return float(np.abs(claim.resource_cost + fees).sum() + np.abs(claim.utility_cost).sum() + bills)
 
 
 def uplift(claim: Claim, announced: float) -> Measure:
@@ -123,15 +130,18 @@ def uplift(claim: Claim, announced: float) -> Measure:
     case, net_kw = claim.case, claim.net_kw
     paid = claim.wam_price * net_kw + case.wam_fee * np.abs(net_kw)
     cost = case.grid.cost(claim.grid_kw)
+    if claim.pool is not None:
+        paid = paid + claim.charge * (claim.flow_kw - net_kw)
+        cost = float(claim.loss_charge @ claim.flow_kw)
     due = max(cost - float(paid.sum()), 0.0)
     size = np.array([abs(cost) + float(np.abs(paid).sum())])
     return Measure("program", beyond(np.array([announced - due]), LAST_BITS * size), STATED * size, "$/h")
 
 
-def _least_net(curvature: float, linear: Floats, fee: Floats, low: Floats, high: Floats) -> Floats:
+def _least_net(curvature: Floats, linear: Floats, fee: Floats, low: Floats, high: Floats) -> Floats:
     """Least of fee |Q| + curvature Q^2 / 2 + linear Q over [low, high] for each LAM, ``(M,)`` [$/h]."""
     over = np.sign(linear) * np.maximum(np.abs(linear) - fee, 0.0)
     at_an_end = np.where(over > 0, low, np.where(over < 0, high, 0.0))
-    free = -over / curvature if curvature > 0 else at_an_end
+    free = np.divide(-over, curvature, out=at_an_end, where=curvature > 0)
     Q = np.minimum(np.maximum(free, low), high)
     return np.asarray(fee * np.abs(Q) + (0.5 * curvature * Q + linear) * Q)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from market.model.arrays import Bools, Floats, Ints
+from market.model.rule import GENERALISED_DEMAND, BiddingRule
 
-Conjecture = Literal["sharing", "price-taking"]
+NOTHING_KW = 1e-6
+"""Power at the feeder head that counts as none where its price is asked for."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ class Grid:
     def middle_price(self) -> float:
         """Price halfway between import and export [$/kWh]."""
         return 0.5 * (self.import_price + self.export_price)
+
+    def marginal_price(self, grid_kw: float) -> float:
+        """What the last kWh costs or brings; the middle price where next to nothing is drawn."""
+        if abs(grid_kw) <= NOTHING_KW:
+            return self.middle_price
+        return self.import_price if grid_kw > 0 else self.export_price
+
+    def limit_price(self, energy_price: float) -> float:
+        """What an energy price is beyond the grid's own, as at its limits: + for imports, - for exports."""
+        return max(energy_price - self.import_price, 0.0) - max(self.export_price - energy_price, 0.0)
 
     def cost(self, grid_kw: float) -> float:
         """Cost of drawing a power from the grid [$/h], negative for an export that is paid."""
@@ -106,6 +117,10 @@ class Tariff:
         """How far both prices are from the middle [$/kWh]."""
         return 0.5 * (self.retail - self.feed_in)
 
+    def bill(self, power_kw: Floats) -> Floats:
+        """What powers bought of the utility cost, same shape [$/h]; sold ones are negative."""
+        return np.asarray(np.where(power_kw > 0, self.retail, self.feed_in) * power_kw)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -131,8 +146,8 @@ class Case:
         Linearised rows, or None.
     grid, tariff
         Wholesale prices and limits at the feeder head; the utility's prices.
-    conjecture
-        Whether a LAM expects that its trade moves the price ("sharing"), or not ("price-taking").
+    rule
+        The game that members and LAMs play.
     """
 
     prosumer_id: tuple[str, ...]
@@ -149,7 +164,7 @@ class Case:
     network: Network | None
     grid: Grid
     tariff: Tariff
-    conjecture: Conjecture = "sharing"
+    rule: BiddingRule = GENERALISED_DEMAND
 
     @property
     def members(self) -> Ints:
@@ -158,23 +173,31 @@ class Case:
 
     @property
     def slope(self) -> Floats:
-        """Price slope k_i = 1 / (a_i (N_i - 1)) that members anticipate, 0 for a lone one, ``(M,)``."""
-        others = self.members - 1
-        return np.divide(1.0, self.sensitivity * others, out=np.zeros(others.size), where=others > 0)
+        """Price slope k_i that members anticipate, ``(M,)`` [$/kWh per kW]."""
+        return self.rule.member_slope(self)
 
     @property
-    def wam_slope(self) -> float:
-        """Price slope K = 1 / (A (M - 1)) that LAMs conjecture, 0 for a lone or price-taking one."""
-        others = len(self.lam_id) - 1
-        return 1.0 / (self.wam_sensitivity * others) if others and self.conjecture == "sharing" else 0.0
+    def wam_slope(self) -> Floats:
+        """Slope K_i by which a LAM's local price differs from its locational one, ``(M,)`` [$/kWh per kW]."""
+        return self.rule.lam_slope(self)
 
     def net_kw(self, trade_kw: Floats) -> Floats:
         """Sum of the members' trades per LAM, ``(M,)`` [kW]."""
         return np.asarray(np.bincount(self.lam_of, trade_kw, minlength=len(self.lam_id)), dtype=np.float64)
 
     def grid_kw(self, net_kw: Floats) -> float:
-        """Power at the feeder head for LAMs' net purchases [kW]."""
+        """Power at the feeder head for the powers that LAMs draw, ``(M,)`` [kW]."""
         return self.offset_kw + float(self.balance @ net_kw)
+
+    def utility_kw(self, trade_kw: Floats, output_kw: Floats) -> Floats:
+        """What trades and outputs leave to each prosumer's utility, + bought, ``(n,)`` [kW].
+
+        Zero where the rule has no utility: there trades and outputs make the whole balance.
+        """
+        if not self.rule.has_utility:
+            return np.zeros(trade_kw.size)
+        made_kw = np.bincount(self.resources.owner, output_kw, minlength=trade_kw.size)
+        return np.asarray(self.demand_kw - made_kw - trade_kw)
 
     def resource_cost(self, output_kw: Floats) -> float:
         """Cost of all resources' outputs [$/h]."""

@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from market.model.arrays import Floats
-from market.model.curves import Curves, fall, last_not_above
+from market.model.bisection import last_not_above
+from market.model.curves import Curves, fall
 
 
 class Response(Protocol):

@@ -57,7 +57,7 @@ class LamLevel:
     estimate
         Belief about each LAM's members together, over the local price.
     slope, fee
-        Conjectured slope K [$/kWh per kW] and WAM fees Delta_i ``(M,)`` [$/kWh].
+        Slopes K_i [$/kWh per kW] and WAM fees Delta_i [$/kWh], ``(M,)`` each.
 
     Attributes
     ----------
@@ -67,14 +67,14 @@ class LamLevel:
         Wide-area prices that the LAMs answered last, and what they bid.
     """
 
-    def __init__(self, estimate: Estimate, slope: float, fee: Floats) -> None:
+    def __init__(self, estimate: Estimate, slope: Floats, fee: Floats) -> None:
         self.estimate = estimate
         self.slope = slope
         self.fee = fee
         self.record = Record(fee.size)
         self.bids = Record(fee.size)
 
-    def facing(self, slope: float, fee: Floats) -> LamLevel:
+    def facing(self, slope: Floats, fee: Floats) -> LamLevel:
         """The same LAMs and members facing other rules of the wide area, such as the utility's tariffs."""
         other = LamLevel(self.estimate, slope, fee)
         other.record = self.record

@@ -3,6 +3,7 @@
 import numpy as np
 
 from market.model.case import Case, Grid, Network, Resources, Tariff
+from market.model.rule import DemandFunctionBidding
 
 COSTS = [0.0, 0.0, 0.05, 0.1, 0.15, 0.25]
 """Marginal costs that tie with each other and with the grid's prices [$/kWh]."""
@@ -43,7 +44,7 @@ def wild_case(seed):
         network=_network(rng, state_kw, unit_kw) if rng.random() < 0.7 else None,
         grid=_grid(rng, offset_kw + float(balance @ state_kw)),
         tariff=Tariff(0.35, 0.0),
-        conjecture=str(rng.choice(["sharing", "sharing", "price-taking"])),
+        rule=DemandFunctionBidding(str(rng.choice(["sharing", "sharing", "price-taking"]))),
     )
 
 

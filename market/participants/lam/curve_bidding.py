@@ -94,7 +94,7 @@ class LamCurveBidding:
                 self.node, self.roster, self.participants, outcome, curves.lowest_kw, curves.highest_kw
             )
             # The shadow price that the WAM's price stands for: mu + Delta sign(Q) + K Q.
-            near = wam_price + case.wam_fee[lams] * np.sign(net_kw) + case.wam_slope * net_kw
+            near = wam_price + case.wam_fee[lams] * np.sign(net_kw) + case.wam_slope[lams] * net_kw
         found = clear_lams(self.bid_book.curves, self.participants.group, curves, net_kw, near)
         return LamAllocation(net_kw, wam_price, found.price, found.trade_kw)
 

@@ -122,7 +122,7 @@ class LamRoundBidding:
             participants.sum_by_lam(self.high_kw),
             start,
         )
-        self.level = LamLevel(estimate, case.wam_slope, case.wam_fee[participants.lams])
+        self.level = LamLevel(estimate, case.wam_slope[participants.lams], case.wam_fee[participants.lams])
 
     async def answer_wam(self, step: Step) -> None:
         """Bid at each price that the WAM announces, as soon as the members have answered for it."""
@@ -242,7 +242,10 @@ class LamRoundBidding:
     async def _alone(self, step: Step, terms: Terms) -> tuple[Floats, Floats]:
         """What LAMs would buy from the utility, ``(M,)`` [kW], and its prices for it [$/kWh]."""
         tariff, lams = terms.tariff, self.participants.lams.size
-        level, price = self.level.facing(0.0, np.full(lams, tariff.half_spread)), np.full(lams, tariff.middle)
+        level, price = (
+            self.level.facing(np.zeros(lams), np.full(lams, tariff.half_spread)),
+            np.full(lams, tariff.middle),
+        )
         net_kw, _ = level.target(price)
         answers = await self._ask_to_the_end(step, level.find_bids(price))
         net_kw = net_kw if answers is None else answers.kw

@@ -10,6 +10,7 @@ from market.files.case_file import read_case
 from market.model.case import Resources
 from market.model.curves import from_points
 from market.model.response import disaggregate, supply_curves
+from market.model.rule import DemandFunctionBidding
 from market.solver.clearing import clear
 from market.solver.wam import clear_wam
 
@@ -118,7 +119,7 @@ def test_wrong_prices_open_the_duality_gap():
 
 def test_an_unequal_split_between_lams_shows_as_a_gap():
     case, outcome = solved("rows-binding")
-    price_taking = replace(case, conjecture="price-taking")
+    price_taking = replace(case, rule=DemandFunctionBidding("price-taking"))
     other = clear(price_taking)
     assert certificate(price_taking, other).duality_gap == pytest.approx(0.0, abs=1e-10)
     assert certificate(case, other).duality_gap > 1e-9

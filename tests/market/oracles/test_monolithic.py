@@ -7,6 +7,7 @@ import pytest
 
 from market.analysis import reference
 from market.errors import Infeasible
+from market.model.rule import DemandFunctionBidding
 from market.solver.clearing import clear
 
 monolithic = pytest.importorskip("market.oracles.monolithic")
@@ -35,7 +36,7 @@ def generated(seed):
     )
     if rng.random() < 0.3:
         lossy = 1.0 + rng.normal(0.0, 0.1, len(members)).round(6)
-        case = replace(case, balance=lossy, conjecture="price-taking")
+        case = replace(case, balance=lossy, rule=DemandFunctionBidding("price-taking"))
     return case
 
 
