@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.model.arrays import Bools, Floats, Ints
+from market.model.bisection import last_not_above
 from market.model.curve_checks import check_curve
 
 NARROWEST = 1e-200
@@ -101,20 +102,6 @@ def take(curves: Curves, index: Ints) -> Curves:
     start = starts(count)
     vertex = np.arange(start[-1]) + np.repeat(curves.start[:-1][index] - start[:-1], count)
     return Curves(curves.price[vertex], curves.kw[vertex], start)
-
-
-def last_not_above(ascending: Floats, start: Ints, target: Floats) -> Ints:
-    """Per curve, the last vertex whose value is <= target; the first vertex where there is none.
-
-    It bisects all curves at once, without branches: the number of passes is log2 of the longest curve.
-    """
-    at = start[:-1].copy()
-    left = np.diff(start)
-    for _ in range(int(left.max(initial=1)).bit_length()):
-        half = left >> 1
-        at += half * (ascending[at + half] <= target)
-        left -= half
-    return at
 
 
 def fall(curves: Curves) -> Floats:

@@ -10,7 +10,9 @@ import numpy as np
 from market.model.arrays import Floats
 from market.model.case import Case
 from market.model.curves import Curves, shift
-from market.model.response import Supply
+from market.model.response import Supply, disaggregate, supply_curves
+from market.solver.pool import clear_pool
+from market.solver.pool_members import PoolMembers
 from market.solver.responses import Responses
 from market.solver.wam import LimitPrices, WamClearing, clear_wam
 
@@ -23,6 +25,8 @@ class Outcome:
     ----------
     trade_kw
         Trades q_j, + bought, ``(n,)`` [kW].
+    utility_kw
+        What they buy of the utility u_j, ``(n,)`` [kW]; nothing where the rule has no utility.
     output_kw
         Resource outputs x_r, ``(r,)`` [kW].
     price
@@ -38,6 +42,7 @@ class Outcome:
     """
 
     trade_kw: Floats
+    utility_kw: Floats
     output_kw: Floats
     price: Floats
     wam: WamClearing
@@ -51,6 +56,11 @@ def member_curves(case: Case, supply: Supply) -> Curves:
     return shift(supply.curves, case.slope[case.lam_of], case.fee[case.lam_of])
 
 
+def pool_members(case: Case, supply: Supply) -> PoolMembers:
+    """A case's members as the closed pool of a rule with a utility sees them."""
+    return PoolMembers(supply.curves, case.lam_of, case.slope, case.wam_slope, case.tariff)
+
+
 def clear(case: Case, responses: Responses | None = None, start: LimitPrices | None = None) -> Outcome:
     """Exact equilibrium of both layers, as one convex program (market equilibrium of the paper's Prop. 3).
 
@@ -59,7 +69,8 @@ def clear(case: Case, responses: Responses | None = None, start: LimitPrices | N
     case
         The case.
     responses
-        Those of the case's members where the caller has them already, also from another network or grid.
+        Those of the case's members where the caller has them already, also from another network or grid; not
+        used where the rule has a utility.
     start
         As for `market.solver.wam.clear_wam`.
 
@@ -74,6 +85,8 @@ def clear(case: Case, responses: Responses | None = None, start: LimitPrices | N
     NotConverged
         The solver stopped above its tolerance.
     """
+    if case.rule.has_utility:
+        return _clear_pool(case, start)
     began = time.perf_counter()
     responses = responses or Responses(case)
     wam = clear_wam(
@@ -88,10 +101,31 @@ def clear(case: Case, responses: Responses | None = None, start: LimitPrices | N
     local = responses.clear(wam.net_kw, own_price)
     return Outcome(
         trade_kw=local.trade_kw,
+        utility_kw=np.zeros(local.trade_kw.size),
         output_kw=local.output_kw,
         price=local.price,
         wam=wam,
         social_cost=case.resource_cost(local.output_kw) + case.grid.cost(wam.grid_kw),
+        iterations=wam.iterations,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _clear_pool(case: Case, start: LimitPrices | None) -> Outcome:
+    """Exact equilibrium where members have the utility beside a pool of shared energy."""
+    began = time.perf_counter()
+    supply = supply_curves(case.demand_kw, case.resources)
+    members = pool_members(case, supply)
+    found = clear_pool(members, case.network, case.grid, case.balance, case.offset_kw, start)
+    wam, local = found.wam, found.local
+    output_kw = disaggregate(supply, local.flow_kw)
+    return Outcome(
+        trade_kw=local.trade_kw,
+        utility_kw=local.flow_kw - local.trade_kw,
+        output_kw=output_kw,
+        price=local.price,
+        wam=wam,
+        social_cost=case.resource_cost(output_kw) + case.grid.cost(wam.grid_kw),
         iterations=wam.iterations,
         seconds=time.perf_counter() - began,
     )

@@ -1,6 +1,6 @@
 """Newton's method on the concave dual of a market: find the prices at which every limit is met.
 
-The variables answer prices along monotone piecewise-linear curves, each limit is a staircase over its own
+The variables' answers to prices are monotone and piecewise linear, each limit is a staircase over its own
 price, so the dual is piecewise quadratic. Local quadratic models are solved exactly and followed by a line
 search on the true dual, which ends after finitely many steps at rounding accuracy.
 """
@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from market.model.arrays import Floats
-from market.model.curves import Curves
-from market.solver.dual_function import EPS, Dual, SlopeAlong, beyond_kw
+from market.solver.dual_function import EPS, Answers, Dual, SlopeAlong, beyond_kw
 from market.solver.line_search import step_length
 from market.solver.local_model import local_minimum
 from market.solver.staircase import Staircases
@@ -28,7 +27,7 @@ REFINEMENTS = 3
 
 @dataclass(frozen=True)
 class DualPoint:
-    """Prices ``y`` ``(n,)``, what the M variables answer, and how far the limits are missed [kW]."""
+    """Prices ``y`` ``(n,)``, what the K variables answer, and how far the limits are missed [kW]."""
 
     y: Floats
     kw: Floats
@@ -38,7 +37,7 @@ class DualPoint:
 
 
 def solve_dual(
-    curves: Curves,
+    answers: Answers,
     A: Floats,
     base: Floats,
     stairs: Staircases,
@@ -51,10 +50,10 @@ def solve_dual(
 
     Parameters
     ----------
-    curves
-        Answers of the M variables to their prices, without jumps.
+    answers
+        Of the K variables to their prices.
     A
-        Rows of the limits over the variables, ``(n, M)``, each of a size near one.
+        Rows of the limits over the variables, ``(n, K)``, each of a size near one.
     base
         Values at zero, ``(n,)`` [kW].
     stairs
@@ -71,8 +70,8 @@ def solve_dual(
     DualPoint
         With the residual that was reached; the caller judges it.
     """
-    dual = Dual(curves, A, base, stairs)
-    slopes, ridge, idleness = ModelSlopes(curves, near=near), Ridge(curves), Idleness()
+    dual = Dual(answers, A, base, stairs)
+    slopes, ridge, idleness = ModelSlopes(answers, near=near), Ridge(answers), Idleness()
     most = NEAR_ITERATIONS if near else ITERATIONS
     for iteration in range(most + 1):
         now = dual.at(y)
@@ -102,7 +101,7 @@ def _refined(dual: Dual, point: DualPoint, slope: Floats) -> DualPoint:
     On a steep curve the last bit of a price is more power than a limit may be missed by: there quantities
     lead and prices follow.
     """
-    A, curves = dual.A, dual.curves
+    A, answers = dual.A, dual.answers
     low, high = dual.stairs.admissible(point.y)
     near, far = dual.stairs.riser(point.y)
     root = np.sqrt(slope)
@@ -111,7 +110,7 @@ def _refined(dual: Dual, point: DualPoint, slope: Floats) -> DualPoint:
         rows = np.flatnonzero((low == high) | (missing != 0.0))
         reduced = A[rows] * root
         shift = np.linalg.lstsq(reduced, missing[rows], rcond=EPS)[0]
-        kw = np.clip(point.kw + root * shift, curves.lowest_kw, curves.highest_kw)
+        kw = np.clip(point.kw + root * shift, answers.lowest_kw, answers.highest_kw)
         value = dual.base + A @ kw
         residual_kw = beyond_kw(value, low, high)
         if not residual_kw < point.residual_kw:

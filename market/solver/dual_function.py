@@ -3,14 +3,58 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from market.model.arrays import Floats
-from market.model.curves import Curves, answer, respond
+from market.model.curves import Curves, answer
 from market.solver.staircase import Staircases
 
 EPS = float(np.finfo(np.float64).eps)
+
+
+class Answers(Protocol):
+    """What ``K`` variables of a market answer to their prices, without jumps."""
+
+    @property
+    def lowest_kw(self) -> Floats:
+        """Least that each can be, ``(K,)`` [kW]."""
+        ...
+
+    @property
+    def highest_kw(self) -> Floats:
+        """Most that each can be, ``(K,)`` [kW]."""
+        ...
+
+    @property
+    def whole_slope(self) -> Floats:
+        """Fall of each over the whole of its prices, ``(K,)`` [kW per $/kWh]."""
+        ...
+
+    def at(self, price: Floats) -> tuple[Floats, Floats]:
+        """Powers at prices ``(K,)``, and how steeply they fall there, ``(K,)`` each."""
+        ...
+
+
+class CurveAnswers:
+    """`Answers` of variables that each follow a curve of their own.
+
+    Parameters
+    ----------
+    curves
+        ``K`` curves without jumps.
+    """
+
+    def __init__(self, curves: Curves) -> None:
+        self._curves = curves
+        self.lowest_kw, self.highest_kw = curves.lowest_kw, curves.highest_kw
+        span = np.maximum(curves.price[curves.start[1:] - 1] - curves.price[curves.start[:-1]], 1e-6)
+        self.whole_slope: Floats = (curves.highest_kw - curves.lowest_kw) / span
+
+    def at(self, price: Floats) -> tuple[Floats, Floats]:
+        """See `Answers.at`."""
+        return answer(self._curves, price)
 
 
 @dataclass(frozen=True)
@@ -22,9 +66,9 @@ class DualValues:
     y
         Prices of the limits, ``(n,)``.
     mu
-        Prices that the M variables see, ``(M,)``.
+        Prices that the K variables see, ``(K,)``.
     kw, slope
-        What the variables answer, and how steeply they fall there, ``(M,)`` each.
+        What the variables answer, and how steeply they fall there, ``(K,)`` each.
     value
         Values of the limited quantities, ``(n,)`` [kW].
     residual_kw
@@ -41,21 +85,21 @@ class DualValues:
 
 @dataclass(frozen=True)
 class Dual:
-    """Curves of M variables under n limits.
+    """K variables under n limits.
 
     Attributes
     ----------
-    curves
-        Answers of the variables to their prices, without jumps.
+    answers
+        What the variables answer to their prices.
     A
-        Rows of the limits over the variables, ``(n, M)``, each of a size near one.
+        Rows of the limits over the variables, ``(n, K)``, each of a size near one.
     base
         Values at zero, ``(n,)`` [kW].
     stairs
         n staircases, elastic so that an optimum exists.
     """
 
-    curves: Curves
+    answers: Answers
     A: Floats
     base: Floats
     stairs: Staircases
@@ -63,7 +107,7 @@ class Dual:
     def at(self, y: Floats) -> DualValues:
         """The market at prices ``(n,)`` of the limits."""
         mu = y @ self.A
-        kw, slope = answer(self.curves, mu)
+        kw, slope = self.answers.at(mu)
         value = self.base + self.A @ kw
         return DualValues(y, mu, kw, slope, value, beyond_kw(value, *self.stairs.admissible(y)))
 
@@ -88,12 +132,12 @@ class SlopeAlong:
     direction
         Of the limits' prices, ``(n,)``.
     along
-        The same for the variables' prices, ``(M,)``.
+        The same for the variables' prices, ``(K,)``.
     """
 
     def __init__(self, dual: Dual, now: DualValues, direction: Floats, along: Floats) -> None:
         moving = np.flatnonzero(direction)
-        self._curves, self._now, self._along = dual.curves, now, along
+        self._answers, self._now, self._along = dual.answers, now, along
         self._start, self._speed = now.y[moving], direction[moving]
         self._kink, self._level = dual.stairs.kink[moving], dual.stairs.level[moving]
         self._row = np.arange(moving.size)
@@ -105,7 +149,7 @@ class SlopeAlong:
         at = (self._start + t * self._speed)[:, None]
         passed = np.count_nonzero((self._kink < at) | ((self._kink == at) & (self._up != before)), axis=1)
         now = self._now
-        answered = respond(self._curves, now.mu + t * self._along) if t else now.kw
+        answered = self._answers.at(now.mu + t * self._along)[0] if t else now.kw
         stairs = float(self._level[self._row, passed] @ self._speed)
         return stairs - self._fixed - float(self._along @ answered)
 

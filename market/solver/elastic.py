@@ -16,6 +16,7 @@ from market.model.case import Grid, Network
 from market.model.curves import Curves
 from market.model.limits import MISSED_KW, explain, grid_excess, row_scale
 from market.solver.dual import DualPoint, solve_dual
+from market.solver.dual_function import CurveAnswers
 from market.solver.staircase import Staircases
 
 ELASTIC = 1e3
@@ -73,6 +74,13 @@ class Limits:
     def tolerance_kw(self) -> float:
         """What rounding leaves of sums of this size [kW]."""
         return 1e-12 * min(1.0, self.power_kw) + SUM * self.power_kw
+
+    def missed_kw(self, kw: Floats) -> float:
+        """Most by which powers ``(M,)`` miss the head's limits or a relevant row [kW]."""
+        value = self.base + self.A @ kw
+        lower = np.append(-self.grid.export_limit_kw, self.network.lower[self.relevant] / self.scale)
+        upper = np.append(self.grid.import_limit_kw, self.network.upper[self.relevant] / self.scale)
+        return float(np.maximum(value - upper, lower - value).max())
 
     def row_values(self, price: Mapping[str, float]) -> Floats:
         """Prices of the relevant rows, ``(m,)`` [$/kWh], from those of rows by name [$/h per row unit]."""
@@ -144,7 +152,9 @@ class Limits:
         free = Curves(spread, ends, 2 * np.arange(len(curves) + 1))
         indifferent = replace(self, grid=replace(self.grid, import_price=0.0, export_price=0.0))
         stairs = indifferent.stairs(STIFF, felt=False)
-        return solve_dual(free, self.A, self.base, stairs, np.zeros(self.base.size), self.tolerance_kw)
+        return solve_dual(
+            CurveAnswers(free), self.A, self.base, stairs, np.zeros(self.base.size), self.tolerance_kw
+        )
 
     def _widened(self, least: DualPoint) -> Limits:
         """Limits that those missed at the least violation give way to, and no others."""

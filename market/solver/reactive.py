@@ -103,6 +103,8 @@ def clear_with_inverters(
     return replace(
         outcome,
         net_kw=outcome.net_kw[:lams],
+        flow_kw=outcome.flow_kw[:lams],
+        charge=outcome.charge[:lams],
         price=outcome.price[:lams],
         parts=outcome.parts.of_first(lams),
         inverter_kvar=outcome.net_kw[lams:],

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from market.model.arrays import Floats
-from market.model.curves import Curves, answer
-from market.solver.dual_function import DualValues
+from market.solver.dual_function import Answers, DualValues
 from market.solver.staircase import Staircases
 
 RIDGE = 1e-10
@@ -30,24 +29,24 @@ class ModelSlopes:
     a model made of tangents alone would step far too far.
     """
 
-    def __init__(self, curves: Curves, *, near: bool = False) -> None:
-        self._curves = curves
+    def __init__(self, answers: Answers, *, near: bool = False) -> None:
+        self._answers = answers
         # Far from the solution tangents say little: the first model knows how far answers go in all.
-        self._chord = np.zeros(len(curves)) if near else whole_range_slope(curves)
+        self._chord = np.zeros(answers.whole_slope.size) if near else answers.whole_slope
 
     def over(self, tangent: Floats) -> Floats:
-        """Slopes for a model, from the tangents ``(M,)`` where it is made."""
+        """Slopes for a model, from the tangents ``(K,)`` where it is made."""
         return np.maximum(tangent, self._chord)
 
     def learn(self, now: DualValues, along: Floats, t: float) -> None:
-        """After a step of length ``t`` along price changes ``along``, ``(M,)``, tell the next model of it.
+        """After a step of length ``t`` along price changes ``along``, ``(K,)``, tell the next model of it.
 
         A step near the model's own shows that its slopes were right. After another, the next model knows how
         far the answers really go over the distance that this one meant to go.
         """
-        self._chord = np.zeros(len(self._curves))
+        self._chord = np.zeros(along.size)
         if not 0.5 < t < 2.0:
-            far, _ = answer(self._curves, now.mu + along)
+            far, _ = self._answers.at(now.mu + along)
             np.divide(np.abs(far - now.kw), np.abs(along), out=self._chord, where=along != 0)
 
 
@@ -58,8 +57,8 @@ class Ridge:
     it shows it is made smaller.
     """
 
-    def __init__(self, curves: Curves) -> None:
-        self.weight = RIDGE * max(float(whole_range_slope(curves).mean()), 1e-6)
+    def __init__(self, answers: Answers) -> None:
+        self.weight = RIDGE * max(float(answers.whole_slope.mean()), 1e-6)
 
     def held_all(self) -> None:
         """The model moved no price at all, though a limit is missed."""
@@ -96,12 +95,6 @@ class Idleness:
         hardly_better = 0.9 * self._best_kw < residual_kw < ROUNDING_KW
         self._steps = self._steps + 1 if hardly_better else 0
         self._best_kw = min(self._best_kw, residual_kw)
-
-
-def whole_range_slope(curves: Curves) -> Floats:
-    """Slope of each curve from its first vertex to its last, ``(M,)``."""
-    span = np.maximum(curves.price[curves.start[1:] - 1] - curves.price[curves.start[:-1]], 1e-6)
-    return np.asarray((curves.highest_kw - curves.lowest_kw) / span)
 
 
 def snap(stairs: Staircases, y: Floats) -> Floats:

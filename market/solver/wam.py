@@ -14,6 +14,7 @@ from market.model.curves import Curves, price_range, shift
 from market.model.dlmp import DlmpParts
 from market.model.limits import MISSED_KW
 from market.solver.dual import NEAR_ITERATIONS, DualPoint, solve_dual
+from market.solver.dual_function import CurveAnswers
 from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
 from market.solver.staircase import Staircases
 
@@ -60,6 +61,10 @@ class WamClearing:
         Price pi at the feeder head [$/kWh].
     grid_kw
         Power drawn from the grid P0 [kW].
+    flow_kw
+        What flows to the LAMs: their net purchases and what their members buy of the utility, ``(M,)`` [kW].
+    charge
+        Part of the price that is a charge for what flows, ``(M,)`` [$/kWh]; zero where the grid sells.
     row_value, row_dual
         Rows' values [row units] and prices eta_up - eta_low [$/h per row unit], ``(r,)`` each.
     iterations
@@ -85,10 +90,17 @@ class WamClearing:
     row_dual: Floats
     iterations: int
     residual_kw: float
+    flow_kw: Floats
+    charge: Floats
     inverter_kvar: Floats = field(default_factory=lambda: np.zeros(0))
     inverter_price: Floats = field(default_factory=lambda: np.zeros(0))
     relaxed: Mapping[str, float] = field(default_factory=dict)
     limit_prices: LimitPrices | None = None
+
+    @property
+    def pool_price(self) -> float:
+        """Price of shared energy where members have a utility: what is no charge [$/kWh]."""
+        return float(self.price[0] - self.charge[0])
 
 
 def clear_wam(
@@ -175,7 +187,9 @@ def _solve_from(y: Floats, curves: Curves, limits: Limits, stairs: Staircases, *
     around = max(abs(limits.grid.import_price), abs(limits.grid.export_price))
     start = DualPoint(y, np.zeros(len(curves)), limits.base, np.inf, 0)
     if not _is_steep(curves, around):
-        start = solve_dual(curves, limits.A, limits.base, stairs, y, limits.tolerance_kw, near=near)
+        start = solve_dual(
+            CurveAnswers(curves), limits.A, limits.base, stairs, y, limits.tolerance_kw, near=near
+        )
         if start.residual_kw <= MISSED_KW:
             return start
     price = around or float(np.median(np.abs(curves.price))) or 1.0
@@ -193,7 +207,9 @@ def _proximal(
         size = np.maximum(np.abs(point.y) @ np.abs(limits.A), price)
         sloped = shift(curves, PROXIMAL * size / np.where(reach > 0, reach, 1.0), 0.0, point.kw)
         last = point
-        point = solve_dual(sloped, limits.A, limits.base, stairs, last.y, limits.tolerance_kw, near=near)
+        point = solve_dual(
+            CurveAnswers(sloped), limits.A, limits.base, stairs, last.y, limits.tolerance_kw, near=near
+        )
         point = replace(point, iterations=last.iterations + point.iterations)
         moved = float(np.abs(point.kw - last.kw).max())
         if moved <= 1e-9 * (1.0 + float(np.abs(point.kw).max())) or point.iterations >= patience:
@@ -274,4 +290,6 @@ def _outcome(
         limit_prices=LimitPrices(pi, binding),
         iterations=point.iterations,
         residual_kw=point.residual_kw,
+        flow_kw=point.kw,
+        charge=np.zeros(point.kw.size),
     )

@@ -4,14 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.model.curves import from_points
-from market.solver.dual_function import Dual, SlopeAlong
+from market.solver.dual_function import CurveAnswers, Dual, SlopeAlong
 from market.solver.line_search import NEAR, step_length
 from tests.market.solver.limits import CAP, network_stairs
 
 
 def one_row(points, upper, *, y=0.0, speed=1.0):
     """Slope along the price of one row, held at ``upper``, over one variable."""
-    dual = Dual(from_points([points]), np.ones((1, 1)), np.zeros(1), network_stairs([-9.0], [upper]))
+    answers = CurveAnswers(from_points([points]))
+    dual = Dual(answers, np.ones((1, 1)), np.zeros(1), network_stairs([-9.0], [upper]))
     direction = np.array([speed])
     return SlopeAlong(dual, dual.at(np.array([y])), direction, direction @ dual.A)
 
@@ -54,7 +55,10 @@ def test_a_slope_along_a_direction_never_falls(seed):
         [(np.sort(rng.uniform(-1, 1, 4)), np.sort(rng.uniform(-5, 5, 4))[::-1]) for _ in range(m)]
     )
     dual = Dual(
-        curves, rng.uniform(-1, 1, (n, m)), rng.uniform(-1, 1, n), network_stairs(-np.ones(n), np.ones(n))
+        CurveAnswers(curves),
+        rng.uniform(-1, 1, (n, m)),
+        rng.uniform(-1, 1, n),
+        network_stairs(-np.ones(n), np.ones(n)),
     )
     direction = rng.uniform(-1, 1, n)
     slope = SlopeAlong(dual, dual.at(rng.uniform(-1, 1, n)), direction, direction @ dual.A)

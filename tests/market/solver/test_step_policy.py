@@ -1,11 +1,11 @@
 import numpy as np
 
 from market.model.curves import from_points
-from market.solver.dual_function import Dual
+from market.solver.dual_function import CurveAnswers, Dual
 from market.solver.step_policy import IDLE_STEPS, ROUNDING_KW, Idleness, ModelSlopes, Ridge, snap
 from tests.market.solver.limits import CAP, network_stairs
 
-STEP = from_points([(np.array([0.0, 1.0, 1.0 + 1e-3, 2.0]), np.array([4.0, 4.0, 0.0, 0.0]))])
+STEP = CurveAnswers(from_points([(np.array([0.0, 1.0, 1.0 + 1e-3, 2.0]), np.array([4.0, 4.0, 0.0, 0.0]))]))
 """Flat, then steep: its tangent at zero tells nothing."""
 
 

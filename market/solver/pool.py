@@ -1,0 +1,227 @@
+"""The wide-area market as a closed pool of shared energy, with charges for what flows over the feeder.
+
+Shared energy balances among the LAMs at one price. What flows, traded with the utility or shared, pays a
+charge for losses and for limits that bind, so that the whole market is one convex program (market.md, (7.5)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from market.model.arrays import Floats
+from market.model.case import Grid, Network
+from market.model.curves import respond
+from market.model.dlmp import DlmpParts
+from market.model.limits import MISSED_KW
+from market.solver.elastic import Limits
+from market.solver.pool_limits import LimitedPool, PoolPoint
+from market.solver.pool_members import Divided, PoolMembers
+from market.solver.root import Bracket, narrow
+from market.solver.wam import LimitPrices, WamClearing, clear_wam, dlmp_parts
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PoolClearing:
+    """Clearing of the pool, and what it leaves to the members of its LAMs."""
+
+    wam: WamClearing
+    local: Divided
+
+
+def clear_pool(
+    members: PoolMembers,
+    network: Network | None,
+    grid: Grid,
+    balance: Floats,
+    offset_kw: float,
+    start: LimitPrices | None = None,
+) -> PoolClearing:
+    """Equilibrium of the closed pool over the feeder.
+
+    Parameters
+    ----------
+    members
+        Members of the M LAMs.
+    network, grid, balance, offset_kw, start
+        As for `market.solver.wam.clear_wam`, over what flows to the LAMs.
+
+    Returns
+    -------
+    PoolClearing
+
+    Raises
+    ------
+    Infeasible, NotConverged
+        As `market.solver.wam.clear_wam`.
+    """
+    lams = members.lams
+    network = network or Network(np.zeros((0, lams)), np.zeros(0), np.zeros(0), np.zeros(0))
+    pool = _Pool(members, network, np.asarray(balance, dtype=np.float64), offset_kw, start)
+    return at_loss_price(
+        grid, pool.clear, lambda found: found.wam.grid_kw, near_kw=pool.near_kw, has_losses=pool.has_losses
+    )
+
+
+def at_loss_price(
+    grid: Grid,
+    clear: Callable[[float, Grid], T],
+    head_kw: Callable[[T], float],
+    *,
+    near_kw: float,
+    has_losses: bool,
+) -> T:
+    """What a market comes to when losses cost what the grid takes for the last kWh at the feeder head.
+
+    That is the import price where the head imports and the export price where it exports. Where it does
+    neither at the other's price, it carries nothing, at a price between.
+
+    Parameters
+    ----------
+    grid
+        The grid's prices and limits.
+    clear
+        Clears at a price of losses [$/kWh] and limits of the grid.
+    head_kw
+        Power at the feeder head that a clearing came to [kW].
+    near_kw
+        What that may come to; it saves a clearing.
+    has_losses
+        Whether the price of losses makes a difference.
+    """
+    found = {}
+    for price in sorted((grid.import_price, grid.export_price), reverse=near_kw >= 0.0):
+        found[price] = clear(price, grid)
+        beyond_kw = head_kw(found[price]) if price == grid.export_price else -head_kw(found[price])
+        if not has_losses or beyond_kw <= MISSED_KW or grid.import_price == grid.export_price:
+            return found[price]
+    low, high = grid.export_price, grid.import_price
+    ends = Bracket(low, -head_kw(found[low]), high, -head_kw(found[high]))
+    price = narrow(lambda price: -head_kw(clear(price, grid)), ends, MISSED_KW).low
+    nearest = clear(price, grid)
+    if abs(head_kw(nearest)) <= MISSED_KW:
+        return nearest
+    # Flows jump past it at that price: those between are as good for the members.
+    return clear(price, replace(grid, import_limit_kw=0.0, export_limit_kw=0.0))
+
+
+def pool_parts(
+    network: Network,
+    balance: Floats,
+    pool_price: float,
+    loss_price: float,
+    head_price: float,
+    row_dual: Floats,
+) -> DlmpParts:
+    """Locational prices of a pool by cause (market.md, (7.6)).
+
+    Parameters
+    ----------
+    network, balance, row_dual
+        As `market.solver.wam.dlmp_parts` has them.
+    pool_price
+        Price of shared energy [$/kWh].
+    loss_price, head_price
+        What losses cost, and the price of the head's limit [$/kWh].
+    """
+    parts = dlmp_parts(network, balance, loss_price + head_price, row_dual)
+    return replace(parts, energy=np.full(balance.size, pool_price + head_price))
+
+
+class _Pool:
+    """The pool over one feeder, at any price of losses; later clearings begin where the last one ended."""
+
+    def __init__(
+        self,
+        members: PoolMembers,
+        network: Network,
+        balance: Floats,
+        offset_kw: float,
+        start: LimitPrices | None,
+    ) -> None:
+        self.members, self.network, self.start = members, network, start
+        self.balance, self.offset_kw = balance, offset_kw
+        self._near: tuple[LimitPrices, Floats] | None = None
+
+    @property
+    def has_losses(self) -> bool:
+        return bool((self.balance != 1.0).any())
+
+    @property
+    def near_kw(self) -> float:
+        """Power at the head where all trade with the utility what they cannot trade with each other [kW]."""
+        if not self.has_losses:
+            return 0.0
+        supply, tariff = self.members.supply, self.members.tariff
+        short_kw, long_kw = (
+            float(respond(supply, np.full(len(supply), price)).sum())
+            for price in (tariff.retail, tariff.feed_in)
+        )
+        return self.offset_kw + max(short_kw, 0.0) + min(long_kw, 0.0)
+
+    def clear(self, loss_price: float, grid: Grid) -> PoolClearing:
+        """Equilibrium at a price of losses: without limits first, then with those that it would miss."""
+        members = self.members
+        fixed = (self.balance - 1.0) * loss_price
+        limits = Limits.of(members.flow_range, self.network, grid, self.balance, self.offset_kw)
+        if self._near is None:
+            free = self._without_limits(fixed)
+            local = members.charged(fixed).divide(
+                free.net_kw, free.pool_price + fixed + members.lam_slope * free.net_kw
+            )
+            flow_kw = members.sums(local.flow_kw)
+            if not limits.missed_kw(flow_kw) > limits.tolerance_kw:
+                found = replace(free, flow_kw=flow_kw, limit_price=np.zeros(limits.base.size))
+                return PoolClearing(self._outcome(found, limits, loss_price), local)
+            rows = {} if self.start is None else self.start.row
+            self._near = LimitPrices(free.pool_price, rows), local.flow_kw
+        prices, member_kw = self._near
+        found = LimitedPool(members, limits, fixed).solve(
+            prices.energy, limits.row_values(prices.row), member_kw
+        )
+        wam = self._outcome(found, limits, loss_price)
+        near = wam.price + members.lam_slope * wam.net_kw
+        local = members.charged(wam.charge).divide(wam.net_kw, near, wam.flow_kw)
+        assert wam.limit_prices is not None
+        self._near = wam.limit_prices, local.flow_kw
+        return PoolClearing(wam, local)
+
+    def _without_limits(self, fixed: Floats) -> PoolPoint:
+        """The pool alone, at charges for losses ``(M,)`` [$/kWh]."""
+        members, tariff = self.members, self.members.tariff
+        closed = Grid(tariff.retail, tariff.feed_in, 0.0, 0.0)
+        curves = members.charged(fixed).over_pool_price()
+        shared = clear_wam(curves, None, closed, np.ones(members.lams), 0.0)
+        return PoolPoint(
+            shared.net_kw, shared.net_kw, shared.energy_price, np.zeros(0), shared.iterations, 0.0
+        )
+
+    def _outcome(self, found: PoolPoint, limits: Limits, loss_price: float) -> WamClearing:
+        """Locational prices by cause, and what the feeder carries."""
+        network, head = self.network, float(found.limit_price[0])
+        eta = np.zeros(network.base.size)
+        eta[limits.relevant] = found.limit_price[1:] / limits.scale
+        grid_kw = self.offset_kw + float(self.balance @ found.flow_kw)
+        if not self.has_losses:
+            loss_price = limits.grid.marginal_price(grid_kw)
+        parts = pool_parts(network, self.balance, found.pool_price, loss_price, head, eta)
+        binding = {network.row_name(int(row)): float(eta[row]) for row in np.flatnonzero(eta)}
+        return WamClearing(
+            net_kw=found.net_kw,
+            price=parts.price,
+            parts=parts,
+            energy_price=loss_price + head,
+            grid_kw=grid_kw,
+            row_value=network.base + network.matrix @ found.flow_kw,
+            row_dual=eta,
+            limit_prices=LimitPrices(found.pool_price, binding),
+            iterations=found.iterations,
+            residual_kw=found.residual_kw,
+            flow_kw=found.flow_kw,
+            charge=parts.price - found.pool_price,
+        )

@@ -1,0 +1,131 @@
+"""The closed pool within limits of the feeder: prices of shared energy, of the head's limit and of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from market.errors import NotConverged
+from market.model.arrays import Floats
+from market.model.curves import shift
+from market.model.limits import MISSED_KW
+from market.solver.dual import DualPoint, solve_dual
+from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
+from market.solver.pool_members import PoolAnswers, PoolMembers
+from market.solver.staircase import Staircases
+from market.solver.wam import CONVERGED_KW, PROXIMAL, UNRESOLVED_KW
+
+PROXIMAL_STEPS = 30
+"""Bound on proximal steps; two or three are usual."""
+
+
+@dataclass(frozen=True)
+class PoolPoint:
+    """Prices and quantities of a pool.
+
+    Attributes
+    ----------
+    net_kw, flow_kw
+        What LAMs buy of each other, and what flows to them, ``(M,)`` each [kW].
+    pool_price, limit_price
+        Price of shared energy, and of the head's limit and the relevant rows, ``(1 + m,)`` [$/kWh].
+    """
+
+    net_kw: Floats
+    flow_kw: Floats
+    pool_price: float
+    limit_price: Floats
+    iterations: int
+    residual_kw: float
+
+
+@dataclass(frozen=True)
+class LimitedPool:
+    """The pool within limits, by its dual: prices of shared energy, of the head's limit and of rows.
+
+    Attributes
+    ----------
+    fixed
+        Charge for losses, ``(M,)`` [$/kWh].
+    """
+
+    members: PoolMembers
+    limits: Limits
+    fixed: Floats
+
+    def solve(self, pool_price: float, row_price: Floats, flow_kw: Floats) -> PoolPoint:
+        """Prices and quantities, from the pool's price and flows without limits.
+
+        Parameters
+        ----------
+        row_price
+            Where prices of the relevant rows may be, ``(m,)`` [$/kWh].
+
+        Raises
+        ------
+        Infeasible, NotConverged
+            As `clear_pool`.
+        """
+        members, limits = self.members, self.limits
+        if because := limits.unresolved(UNRESOLVED_KW):
+            raise NotConverged(0, limits.tolerance_kw, because)
+        largest = max(1.0, abs(members.tariff.retail), float(np.abs(members.supply.price).max()))
+        stairs = self._stairs(ELASTIC * largest)
+        y = np.concatenate([[pool_price, 0.0], row_price])
+        point = self._at(stairs, y, flow_kw)
+        if gives_way(stairs, point.y):
+            kept = replace(self, limits=limits.kept(members.flow_range))
+            stairs = kept._stairs(STIFF * largest)
+            point = kept._at(stairs, y, flow_kw)
+        left_kw = max(missed_kw(stairs, point.value), point.residual_kw)
+        if left_kw > CONVERGED_KW:
+            raise NotConverged(point.iterations, left_kw)
+        own, traded, drawn = np.split(point.kw, 3)
+        return PoolPoint(
+            own + traded, own + drawn, float(point.y[0]), point.y[1:], point.iterations, point.residual_kw
+        )
+
+    def _stairs(self, cap: float) -> Staircases:
+        """Nothing left over of shared energy, and limits that cost nothing until they bind."""
+        tariff, limits = self.members.tariff, self.limits
+        free = replace(limits, grid=replace(limits.grid, import_price=0.0, export_price=0.0)).stairs(cap)
+        kink = [-cap, tariff.feed_in, tariff.retail, cap]
+        level = [-np.inf, 0.0, 0.0, 0.0, np.inf]
+        return Staircases(np.concatenate([[kink], free.kink]), np.concatenate([[level], free.level]))
+
+    def _at(self, stairs: Staircases, y: Floats, flow_kw: Floats) -> DualPoint:
+        """Solve the dual; by proximal steps around flows where these jump, until they stay."""
+        members = self.members
+        start = DualPoint(y, flow_kw, flow_kw, np.inf, 0)
+        if not members.has_jumps:
+            return self._solved(PoolAnswers(members, members.supply, self.fixed), stairs, start)
+        supply = members.supply
+        reach = np.maximum(np.abs(supply.highest_kw), np.abs(supply.lowest_kw))
+        size = PROXIMAL * max(abs(members.tariff.retail), abs(members.tariff.feed_in))
+        slope = size / np.where(reach > 0, reach, 1.0)
+        point = start
+        for _ in range(PROXIMAL_STEPS):
+            answers = PoolAnswers(members, shift(supply, slope, 0.0, flow_kw), self.fixed)
+            point = self._solved(answers, stairs, point)
+            last, flow_kw = flow_kw, answers.flows(point.y @ self._over_answers)
+            if np.abs(flow_kw - last).max() <= 1e-9 * (1.0 + np.abs(flow_kw).max()):
+                break
+        return point
+
+    def _solved(self, answers: PoolAnswers, stairs: Staircases, start: DualPoint) -> DualPoint:
+        """Solve the dual from prices near the solution, or from further away where these lead nowhere."""
+        base = np.concatenate([[0.0], self.limits.base])
+        tolerance = self.limits.tolerance_kw
+        point = solve_dual(answers, self._over_answers, base, stairs, start.y, tolerance, near=True)
+        if point.residual_kw > MISSED_KW:
+            point = solve_dual(answers, self._over_answers, base, stairs, start.y, tolerance)
+        return replace(point, iterations=start.iterations + point.iterations)
+
+    @cached_property
+    def _over_answers(self) -> Floats:
+        """Limits over the three variables of each LAM, ``(2 + m, 3 M)``."""
+        lams, rows = self.members.lams, self.limits.A
+        ones, none = np.ones((1, lams)), np.zeros((1, lams))
+        return np.block([[ones, ones, none], [rows, np.zeros_like(rows), rows]])
