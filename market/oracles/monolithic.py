@@ -10,24 +10,23 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Literal
 
 import cvxpy as cp
 import numpy as np
-from scipy.sparse import coo_array
 
 from market.analysis.reference import OVER_NETWORK, Name
 from market.errors import NotConverged
-from market.model.arrays import Floats, Ints
-from market.model.case import Case, Network
-from market.model.limits import explain, grid_excess, row_excess, row_scale
+from market.model.arrays import Floats
+from market.model.case import Case, Grid
+from market.oracles.modelling import TOLERANCES, incidence
+from market.oracles.pool_program import PoolSolution, solve_pool
+from market.oracles.refusal import no_rows, reach, refuse
 from market.solver.clearing import Outcome
+from market.solver.pool import at_loss_price, pool_parts
 from market.solver.wam import WamClearing, dlmp_parts
 
 Rules = Name | Literal["market"]
-
-TOLERANCES = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 500}
-"""Clarabel's; near them it may stop at its last digits, which `Solution.status` tells."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def solve(case: Case, rules: Rules = "market", *, tolerances: dict[str, float] |
         except cp.SolverError as error:
             raise NotConverged(0, np.inf) from error
     if problem.status.startswith("infeasible"):
-        _refuse(case, int(problem.solver_stats.num_iters or 0))
+        refuse(case, int(problem.solver_stats.num_iters or 0))
     if not problem.status.startswith("optimal"):
         raise NotConverged(int(problem.solver_stats.num_iters or 0), np.inf)
     return program.solution(problem)
@@ -112,8 +111,10 @@ def clear(case: Case) -> Outcome:
     Where a local price is a range, it is the point of it that the interior-point method ends at.
     """
     began = time.perf_counter()
+    if case.rule.has_utility:
+        return _clear_pool(case, began)
     found = solve(case)
-    network = case.network or _no_rows(len(case.lam_id))
+    network = case.network or no_rows(len(case.lam_id))
     parts = dlmp_parts(network, case.balance, found.energy_price, found.row_dual)
     wam = WamClearing(
         net_kw=found.net_kw,
@@ -125,9 +126,12 @@ def clear(case: Case) -> Outcome:
         row_dual=found.row_dual,
         iterations=found.iterations,
         residual_kw=0.0,
+        flow_kw=found.net_kw,
+        charge=np.zeros(found.net_kw.size),
     )
     return Outcome(
         trade_kw=found.trade_kw,
+        utility_kw=case.utility_kw(found.trade_kw, found.output_kw),
         output_kw=found.output_kw,
         price=found.price,
         wam=wam,
@@ -137,13 +141,46 @@ def clear(case: Case) -> Outcome:
     )
 
 
-def _incidence(row: Ints, rows: int) -> Any:
-    """Sparse matrix that sums columns by their row, ``(rows, row.size)``."""
-    return coo_array((np.ones(row.size), (row, np.arange(row.size))), shape=(rows, row.size)).tocsr()
+def _clear_pool(case: Case, began: float) -> Outcome:
+    """Equilibrium where members have a utility."""
 
+    def solved(loss_price: float, grid: Grid) -> PoolSolution:
+        found = solve_pool(case, loss_price, grid)
+        if found.is_infeasible:
+            refuse(case, found.iterations)
+        return found
 
-def _no_rows(lams: int) -> Network:
-    return Network(np.zeros((0, lams)), np.zeros(0), np.zeros(0), np.zeros(0))
+    has_losses = bool((case.balance != 1.0).any())
+    found = at_loss_price(case.grid, solved, lambda each: each.grid_kw, near_kw=0.0, has_losses=has_losses)
+    network = case.network or no_rows(len(case.lam_id))
+    net_kw = case.net_kw(found.trade_kw)
+    flow_kw = net_kw + case.net_kw(found.utility_kw)
+    grid_kw = case.grid_kw(flow_kw)
+    loss_price = found.loss_price if has_losses else case.grid.marginal_price(grid_kw)
+    parts = pool_parts(network, case.balance, found.pool_price, loss_price, found.head_price, found.row_dual)
+    wam = WamClearing(
+        net_kw=net_kw,
+        price=parts.price,
+        parts=parts,
+        energy_price=loss_price + found.head_price,
+        grid_kw=grid_kw,
+        row_value=network.base + network.matrix @ flow_kw,
+        row_dual=found.row_dual,
+        iterations=found.iterations,
+        residual_kw=0.0,
+        flow_kw=flow_kw,
+        charge=parts.price - found.pool_price,
+    )
+    return Outcome(
+        trade_kw=found.trade_kw,
+        utility_kw=found.utility_kw,
+        output_kw=found.output_kw,
+        price=parts.price + case.wam_slope * net_kw,
+        wam=wam,
+        social_cost=case.resource_cost(found.output_kw) + case.grid.cost(grid_kw),
+        iterations=found.iterations,
+        seconds=time.perf_counter() - began,
+    )
 
 
 class _Program:
@@ -158,16 +195,16 @@ class _Program:
         net_bought, net_sold = cp.Variable(lams, nonneg=True), cp.Variable(lams, nonneg=True)
         imports, exports = cp.Variable(nonneg=True), cp.Variable(nonneg=True)
         trade, net = self.bought - self.sold, net_bought - net_sold
-        self.local = _incidence(case.lam_of, lams) @ trade == net
+        self.local = incidence(case.lam_of, lams) @ trade == net
         is_single = rules in ("single_layer", "single_layer_network")
         over_network = rules == "market" or rules in OVER_NETWORK
         weight = case.balance if over_network else np.ones(lams)
         self.head = imports - exports == case.offset_kw + weight @ net
-        network = case.network if over_network and case.network is not None else _no_rows(lams)
+        network = case.network if over_network and case.network is not None else no_rows(lams)
         value = network.base + network.matrix @ net
         self.lower, self.upper = value >= network.lower, value <= network.upper
         self.limits = [
-            _incidence(resources.owner, n) @ x + trade == case.demand_kw,
+            incidence(resources.owner, n) @ x + trade == case.demand_kw,
             self.local,
             x >= resources.min_kw,
             x <= resources.max_kw,
@@ -184,9 +221,11 @@ class _Program:
             self.objective = cost + tariff.retail * cp.sum(net_bought) - tariff.feed_in * cp.sum(net_sold)
             return
         if rules == "market":
-            cost += case.wam_fee @ (net_bought + net_sold) + 0.5 * case.wam_slope * cp.sum_squares(net)
+            cost += case.wam_fee @ (net_bought + net_sold) + cp.sum(
+                cp.multiply(0.5 * case.wam_slope, cp.square(net))
+            )
         # A limit far beyond what can flow only drowns the others in rounding.
-        most = 1.0 + abs(case.offset_kw) + float(np.abs(weight) @ np.abs(_reach(case)).max(axis=0))
+        most = 1.0 + abs(case.offset_kw) + float(np.abs(weight) @ np.abs(reach(case)).max(axis=0))
         self.limits += [
             self.head,
             imports <= min(grid.import_limit_kw, most),
@@ -229,37 +268,3 @@ def _single_slope(case: Case) -> float:
     """Slope that prosumers anticipate in one market of all, with the LAMs' mean sensitivity."""
     others = len(case.prosumer_id) - 1
     return 1.0 / (float(case.sensitivity.mean()) * others) if others else 0.0
-
-
-def _refuse(case: Case, iterations: int) -> NoReturn:
-    """Raise what the least total violation misses most, rows counted in kW of the LAM they feel."""
-    network = case.network or _no_rows(len(case.lam_id))
-    scale = row_scale(network)
-    low, high = _reach(case)
-    net, head = cp.Variable(low.size), cp.Variable()
-    beyond = cp.Variable(scale.size, nonneg=True)
-    head_beyond = cp.Variable(nonneg=True)
-    value = cp.multiply(1.0 / scale, network.base + network.matrix @ net)
-    limits = [
-        net >= low,
-        net <= high,
-        head == case.offset_kw + case.balance @ net,
-        head <= case.grid.import_limit_kw + head_beyond,
-        head >= -case.grid.export_limit_kw - head_beyond,
-        value <= network.upper / scale + beyond,
-        value >= network.lower / scale - beyond,
-    ]
-    cp.Problem(cp.Minimize(head_beyond + cp.sum(beyond)), limits).solve(solver=cp.CLARABEL)
-    net_kw = np.clip(net.value, low, high)
-    grid_kw = case.grid_kw(net_kw)
-    missed = abs(grid_excess(case.grid, grid_kw)) + np.abs(row_excess(network, net_kw)).sum()
-    # The solver called infeasible what is not: with numbers of very different size it may.
-    raise explain(network, case.grid, net_kw, grid_kw) or NotConverged(iterations, float(missed))
-
-
-def _reach(case: Case) -> tuple[Floats, Floats]:
-    """Least and largest net purchase that each LAM's members can make, ``(M,)`` each [kW]."""
-    resources, n = case.resources, case.demand_kw.size
-    most = np.bincount(resources.owner, resources.max_kw, minlength=n)
-    least = np.bincount(resources.owner, resources.min_kw, minlength=n)
-    return case.net_kw(case.demand_kw - most), case.net_kw(case.demand_kw - least)
