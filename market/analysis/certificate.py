@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.analysis import prove_lams, prove_limits, prove_members
-from market.analysis.claim import Announced, Claim
+from market.analysis.claim import Announced, Claim, Pool
 from market.analysis.measure import Measure
 from market.model.arrays import Floats
 from market.model.case import Case
 
-__all__ = ["Announced", "Certificate", "certify"]
+__all__ = ["Announced", "Certificate", "Pool", "certify"]
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,20 @@ class Certificate:
     row_excess
         Violations of network rows, as power of each row's most sensitive LAM [kW].
     idle_prices
-        Prices of rows and of the grid's limits that do not bind [$/kWh].
+        Prices of rows and of the grid's limits that do not bind, and a price of shared energy outside the
+        utility's [$/kWh].
     prosumer_gains, lam_gains
         What any one prosumer, with its LAM's net purchase held, or any one LAM, under its conjecture, could
         gain by another bid [$/h].
     marginal
         Misses of each prosumer's marginal value by the price of its trade [$/kWh].
     local_prices
-        Misses of each LAM's condition (3.3) by its local price [$/kWh].
+        Misses of each LAM's condition, (3.3) or (7.6), by its local price [$/kWh].
     quoted_prices
         Misses of DLMPs and of each of their parts, where they were announced [$/kWh].
     payments
-        Differences of announced payments from lambda q + delta |q|, and of an announced uplift from what
-        the WAM's surplus leaves [$/h].
+        Differences of announced payments from lambda q + delta |q| + r u, and of an announced uplift from
+        what the WAM's surplus leaves [$/h].
     gap
         Primal minus dual value of the convex program of both layers [$/h].
     row_violation
@@ -123,6 +124,7 @@ def certify(
     energy_price: float,
     row_dual: Floats,
     announced: Announced | None = None,
+    pool: Pool | None = None,
 ) -> Certificate:
     """Certificate of an outcome, whoever found it.
 
@@ -140,8 +142,10 @@ def certify(
         Price pi [$/kWh] and rows' prices eta_up - eta_low, ``(m,)``; they make the locational prices.
     announced
         What else was said; without it only what the other arguments hold is judged.
+    pool
+        The utility's part and the price of shared energy, where the case's rule has a utility.
     """
-    claim = Claim(case, trade_kw, output_kw, price, net_kw, grid_kw, energy_price, row_dual)
+    claim = Claim(case, trade_kw, output_kw, price, net_kw, grid_kw, energy_price, row_dual, pool)
     rows = prove_limits.rows_of(claim)
     programs = prove_members.replying(claim)
     replies = prove_lams.replies(claim, programs)
@@ -156,9 +160,14 @@ def certify(
             prove_members.balance(claim),
             prove_lams.balance(claim),
             prove_limits.head_balance(claim),
+            *([] if pool is None else [prove_limits.pool_balance(claim)]),
         ],
         row_excess=rows.excess(),
-        idle_prices=[rows.idle_price(), prove_limits.energy_price(claim)],
+        idle_prices=[
+            rows.idle_price(),
+            prove_limits.energy_price(claim),
+            *([] if pool is None else [prove_limits.pool_price(claim, pool)]),
+        ],
         prosumer_gains=prove_members.gain(claim, programs),
         lam_gains=prove_lams.gain(claim, replies),
         marginal=prove_members.marginal(claim),

@@ -37,6 +37,22 @@ class Announced:
 
 
 @dataclass(frozen=True)
+class Pool:
+    """What is claimed beside where members have a utility: of it, and of the pool of shared energy.
+
+    Attributes
+    ----------
+    utility_kw
+        What each prosumer buys of the utility, ``(n,)`` [kW].
+    price
+        Price of shared energy [$/kWh].
+    """
+
+    utility_kw: Floats
+    price: float
+
+
+@dataclass(frozen=True)
 class Claim:
     """An outcome of a case with n prosumers, r resources, M LAMs and m network rows.
 
@@ -52,6 +68,8 @@ class Claim:
         LAMs' net purchases ``(M,)`` and head power [kW].
     energy_price, row_dual
         Price pi [$/kWh] and rows' prices eta_up - eta_low, ``(m,)``.
+    pool
+        None where the rule has no utility.
     """
 
     case: Case
@@ -62,6 +80,50 @@ class Claim:
     grid_kw: float
     energy_price: float
     row_dual: Floats
+    pool: Pool | None = None
+
+    @cached_property
+    def utility_kw(self) -> Floats:
+        """What each prosumer buys of the utility, ``(n,)`` [kW]."""
+        return np.zeros(self.trade_kw.size) if self.pool is None else self.pool.utility_kw
+
+    @cached_property
+    def flow_kw(self) -> Floats:
+        """What flows to each LAM, ``(M,)`` [kW]."""
+        return self.net_kw if self.pool is None else self.net_kw + self.case.net_kw(self.utility_kw)
+
+    @cached_property
+    def head_price(self) -> float:
+        """What the energy price is beyond the grid's own, at a limit of the feeder head [$/kWh]."""
+        return self.case.grid.limit_price(self.energy_price)
+
+    @cached_property
+    def charge(self) -> Floats:
+        """Charge for what flows to each LAM, ``(M,)`` [$/kWh]; zero where the grid sells to LAMs."""
+        return np.zeros(self.net_kw.size) if self.pool is None else self.wam_price - self.pool.price
+
+    @cached_property
+    def loss_charge(self) -> Floats:
+        """The part of it that pays the utility for losses, ``(M,)`` [$/kWh]."""
+        if self.pool is None:
+            return np.zeros(self.net_kw.size)
+        return np.asarray((self.case.balance - 1.0) * (self.energy_price - self.head_price))
+
+    @cached_property
+    def utility_prices(self) -> tuple[Floats, Floats] | None:
+        """What a kWh of the utility brings and costs each prosumer, charges included, ``(n,)`` [$/kWh]."""
+        if self.pool is None:
+            return None
+        tariff, charge = self.case.tariff, self.charge[self.case.lam_of]
+        return tariff.feed_in + charge, tariff.retail + charge
+
+    @cached_property
+    def utility_cost(self) -> Floats:
+        """What each prosumer's trade with the utility costs it, charges included, ``(n,)`` [$/h]."""
+        if self.utility_prices is None:
+            return np.zeros(self.trade_kw.size)
+        low, high = self.utility_prices
+        return np.where(self.utility_kw > 0, high, low) * self.utility_kw
 
     @cached_property
     def local_price(self) -> Floats:
@@ -120,8 +182,15 @@ class Claim:
 
     @cached_property
     def bill(self) -> Floats:
-        """What each prosumer owes its LAM, lambda q + delta |q|, ``(n,)`` [$/h]."""
-        return np.asarray(self.local_price * self.trade_kw + self.fee * np.abs(self.trade_kw))
+        """What each prosumer owes its LAM, lambda q + delta |q| + r u, ``(n,)`` [$/h]."""
+        traded = self.local_price * self.trade_kw + self.fee * np.abs(self.trade_kw)
+        return np.asarray(traded + self.charge[self.case.lam_of] * self.utility_kw)
+
+    @cached_property
+    def total_bill(self) -> Floats:
+        """What each prosumer owes its LAM and the utility, ``(n,)`` [$/h]."""
+        traded = self.local_price * self.trade_kw + self.fee * np.abs(self.trade_kw)
+        return np.asarray(traded + self.utility_cost)
 
     @cached_property
     def member_turnover(self) -> Floats:
@@ -129,7 +198,8 @@ class Claim:
         resources, x = self.case.resources, self.output_kw
         terms = np.abs(resources.cost_linear * x) + 0.5 * resources.cost_quadratic * x**2
         own = np.bincount(resources.owner, terms, minlength=self.trade_kw.size)
-        return np.asarray(own + (np.abs(self.local_price) + self.fee) * np.abs(self.trade_kw))
+        traded = (np.abs(self.local_price) + self.fee) * np.abs(self.trade_kw)
+        return np.asarray(own + traded + np.abs(self.utility_cost))
 
     @cached_property
     def member_price_size(self) -> Floats:
@@ -140,8 +210,10 @@ class Claim:
     @cached_property
     def parts(self) -> DlmpParts:
         """Parts of the locational prices (3.9)."""
-        case = self.case
-        energy = np.full(case.balance.size, self.energy_price)
+        case, pool = self.case, self.pool
+        energy = np.full(
+            case.balance.size, self.energy_price if pool is None else pool.price + self.head_price
+        )
         loss = (case.balance - 1.0) * self.energy_price
         network = case.network
         if network is None:
@@ -155,7 +227,8 @@ class Claim:
     def part_sizes(self) -> DlmpParts:
         """Sums of the terms without sign that make each part, ``(M,)`` each [$/kWh]."""
         case, network = self.case, self.case.network
-        energy = np.full(case.balance.size, abs(self.energy_price))
+        pool_price = 0.0 if self.pool is None else abs(self.pool.price)
+        energy = np.full(case.balance.size, abs(self.energy_price) + pool_price)
         loss = (np.abs(case.balance) + 1.0) * abs(self.energy_price)
         if network is None:
             return DlmpParts(energy, loss, np.zeros_like(energy), np.zeros_like(energy))
@@ -187,8 +260,11 @@ class Claim:
     @property
     def price_level(self) -> float:
         """Size of the grid's prices [$/kWh]: a price near zero is still a difference of such ones."""
-        grid = self.case.grid
-        return max(abs(grid.import_price), abs(grid.export_price))
+        grid, tariff = self.case.grid, self.case.tariff
+        prices = [grid.import_price, grid.export_price]
+        if self.pool is not None:
+            prices += [tariff.retail, tariff.feed_in]
+        return max(abs(price) for price in prices)
 
     @cached_property
     def price_rounding(self) -> Floats:

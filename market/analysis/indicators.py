@@ -14,7 +14,7 @@ import numpy as np
 
 from market.analysis.kpi import Kpi
 from market.analysis.reference import Benchmark, efficiency_of, gains
-from market.analysis.settlement import trade_payment
+from market.analysis.settlement import UtilityTrades, trade_payment
 from market.model.arrays import Floats
 from market.model.case import Case
 
@@ -180,6 +180,7 @@ def indicators(
     *,
     apart: Benchmark,
     optimum: Benchmark | None,
+    utility: UtilityTrades | None = None,
 ) -> Indicators:
     """Indicators of a market outcome for n prosumers, r resources and M LAMs.
 
@@ -193,11 +194,15 @@ def indicators(
         Local prices lambda_i, ``(M,)`` [$/kWh].
     apart, optimum
         Benchmarks `reference.no_sharing` and `reference.optimum`; None for an optimum that does not exist.
+    utility
+        What members trade with a utility, where they have one; it counts as bought outside their LAM.
     """
+    bought = np.zeros(trade_kw.size) if utility is None else utility.bought_kw
     net_kw = case.net_kw(trade_kw)
-    grid_kw = case.grid_kw(net_kw)
+    grid_kw = case.grid_kw(net_kw + case.net_kw(bought))
     cost = case.resource_cost(output_kw) + case.grid.cost(grid_kw)
-    bought_kw = case.net_kw(np.maximum(trade_kw, 0.0))
+    shared_kw = case.net_kw(np.maximum(trade_kw, 0.0))
+    bought_kw = shared_kw + case.net_kw(np.maximum(bought, 0.0))
     gain, possible = (None, None) if optimum is None else gains(apart, cost, optimum)
     return indicators_of(
         Sums(
@@ -209,21 +214,26 @@ def indicators(
             exported=max(-grid_kw, 0.0),
             made=float(np.maximum(output_kw, 0.0).sum() + np.maximum(-case.demand_kw, 0.0).sum()),
             bought=float(bought_kw.sum()),
-            bought_inside=float((bought_kw - np.maximum(net_kw, 0.0)).sum()),
-            savings=prosumer_savings(case, trade_kw, output_kw, price, apart),
+            bought_inside=float((shared_kw - np.maximum(net_kw, 0.0)).sum()),
+            savings=prosumer_savings(case, trade_kw, output_kw, price, apart, utility),
             head_kw=np.zeros(0),
         )
     )
 
 
 def prosumer_savings(
-    case: Case, trade_kw: Floats, output_kw: Floats, price: Floats, apart: Benchmark
+    case: Case,
+    trade_kw: Floats,
+    output_kw: Floats,
+    price: Floats,
+    apart: Benchmark,
+    utility: UtilityTrades | None = None,
 ) -> Floats:
     """What each prosumer saves against the utility's tariffs alone, own costs included, ``(n,)`` [$/h].
 
     Parameters
     ----------
-    case, trade_kw, output_kw, price
+    case, trade_kw, output_kw, price, utility
         As for `indicators`.
     apart
         What `reference.no_sharing` gave.
@@ -231,6 +241,8 @@ def prosumer_savings(
     tariff = case.tariff
     alone = np.where(apart.trade_kw > 0, tariff.retail, tariff.feed_in) * apart.trade_kw
     shared = trade_payment(price[case.lam_of], case.fee[case.lam_of], trade_kw)
+    if utility is not None:
+        shared += utility.charge[case.lam_of] * utility.bought_kw + utility.tariff.bill(utility.bought_kw)
     own = case.resources.cost(apart.output_kw) - case.resources.cost(output_kw)
     return np.asarray(alone - shared + np.bincount(case.resources.owner, own, minlength=trade_kw.size))
 

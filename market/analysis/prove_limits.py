@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from market.analysis.claim import Claim
+from market.analysis.claim import Claim, Pool
 from market.analysis.measure import LAST_BITS, RELATIVE, Measure, beyond
 from market.model.arrays import Floats
 from market.model.case import Network
@@ -22,7 +22,7 @@ def head_balance(claim: Claim) -> Measure:
     case, grid = claim.case, claim.case.grid
     misses = np.array(
         [
-            claim.grid_kw - case.grid_kw(claim.net_kw),
+            claim.grid_kw - case.grid_kw(claim.flow_kw),
             max(claim.grid_kw - grid.import_limit_kw, 0.0),
             max(-grid.export_limit_kw - claim.grid_kw, 0.0),
         ]
@@ -53,6 +53,21 @@ def energy_price(claim: Claim) -> Measure:
     return Measure("head", miss, np.array([RELATIVE * size]), "$/kWh")
 
 
+def pool_balance(claim: Claim) -> Measure:
+    """What is left over of shared energy, which balances among the LAMs [kW]."""
+    miss = np.array([float(claim.net_kw.sum())])
+    rounding = LAST_BITS * float(np.abs(claim.net_kw).sum())
+    return Measure("head", beyond(miss, rounding), np.array([claim.head_slack_kw]), "kW")
+
+
+def pool_price(claim: Claim, pool: Pool) -> Measure:
+    """How far the price of shared energy is from between the utility's prices [$/kWh]."""
+    tariff = claim.case.tariff
+    size = max(abs(pool.price), claim.price_level)
+    off = max(pool.price - tariff.retail, 0.0) - max(tariff.feed_in - pool.price, 0.0)
+    return Measure("head", beyond(np.array([off]), LAST_BITS * size), np.array([RELATIVE * size]), "$/kWh")
+
+
 def head_complementarity(claim: Claim) -> float:
     """Energy price beyond the grid's own times the distance to the limit that would allow it [$/h]."""
     grid, rounding = claim.case.grid, _head_rounding(claim)
@@ -63,7 +78,7 @@ def head_complementarity(claim: Claim) -> float:
 
 def _head_rounding(claim: Claim) -> float:
     """What rounding may make of the power at the feeder head [kW]."""
-    drawn = float(np.abs(claim.case.balance) @ np.abs(claim.net_kw))
+    drawn = float(np.abs(claim.case.balance) @ np.abs(claim.flow_kw))
     return LAST_BITS * (abs(claim.case.offset_kw) + abs(claim.grid_kw) + drawn)
 
 
@@ -76,13 +91,13 @@ class Rows:
 
     @cached_property
     def value(self) -> Floats:
-        """Values at the claimed net purchases, ``(m,)`` [row units]."""
-        return np.asarray(self.network.base + self.network.matrix @ self.claim.net_kw)
+        """Values at what is claimed to flow to the LAMs, ``(m,)`` [row units]."""
+        return np.asarray(self.network.base + self.network.matrix @ self.claim.flow_kw)
 
     @cached_property
     def rounding(self) -> Floats:
         """What rounding may make of the values, ``(m,)`` [row units]."""
-        terms = np.abs(self.network.matrix) @ np.abs(self.claim.net_kw)
+        terms = np.abs(self.network.matrix) @ np.abs(self.claim.flow_kw)
         return np.asarray(ROUNDING * (np.abs(self.network.base) + terms))
 
     @cached_property

@@ -17,7 +17,8 @@ def balance(claim: Claim) -> Measure:
     supplied = np.bincount(resources.owner, claim.output_kw, minlength=n)
     moved: Floats = np.abs(case.demand_kw)
     moved += np.bincount(resources.owner, np.abs(claim.output_kw), minlength=n)
-    miss = beyond(supplied + claim.trade_kw - case.demand_kw, LAST_BITS * moved)
+    moved += np.abs(claim.utility_kw)
+    miss = beyond(supplied + claim.trade_kw + claim.utility_kw - case.demand_kw, LAST_BITS * moved)
     out = np.maximum(claim.output_kw - resources.max_kw, resources.min_kw - claim.output_kw)
     furthest = np.zeros(n)
     np.maximum.at(furthest, resources.owner, out)
@@ -29,14 +30,19 @@ def replying(claim: Claim) -> Programs:
     """Each prosumer's program when it reckons with (2.3) at its LAM's price, net purchase held."""
     slope = claim.slope
     linear = claim.local_price - slope * claim.trade_kw
-    return Programs(claim.case.demand_kw, claim.case.resources, 2.0 * slope, linear, claim.fee)
+    return Programs(
+        claim.case.demand_kw, claim.case.resources, 2.0 * slope, linear, claim.fee, claim.utility_prices
+    )
 
 
 def gain(claim: Claim, programs: Programs) -> Measure:
-    """Most that each prosumer could gain by another bid [$/h]; a lone member's counts as zero."""
+    """Most that each prosumer could gain by another bid [$/h].
+
+    That of a lone member without a utility counts as zero: its trade is what its LAM buys, whatever it bids.
+    """
     best, rounding = programs.least(claim.trade_kw, claim.output_kw)
-    miss = beyond(claim.resource_cost + claim.bill - best, rounding)
-    alone = claim.case.members[claim.case.lam_of] == 1
+    miss = beyond(claim.resource_cost + claim.total_bill - best, rounding)
+    alone = (claim.case.members[claim.case.lam_of] == 1) & (claim.pool is None)
     return Measure("prosumer", np.where(alone, 0.0, miss), money_tolerance(claim), "$/h")
 
 
@@ -59,6 +65,11 @@ def marginal(claim: Claim) -> Measure:
     runs, rests = x > resources.min_kw + slack[owner], x < resources.max_kw - slack[owner]
     np.maximum.at(dearest, owner[runs], cost[runs])
     np.minimum.at(cheapest, owner[rests], cost[rests])
+    if claim.utility_prices is not None:
+        low, high = claim.utility_prices
+        # The utility is a resource more, without limits: it asks one price and pays the other.
+        dearest = np.maximum(dearest, np.where(claim.utility_kw > slack, high, low))
+        cheapest = np.minimum(cheapest, np.where(claim.utility_kw < -slack, low, high))
     faced = claim.local_price + claim.slope * claim.trade_kw
     least = faced + np.where(claim.trade_kw > slack, claim.fee, -claim.fee)
     most = faced + np.where(claim.trade_kw < -slack, -claim.fee, claim.fee)
@@ -79,9 +90,10 @@ def marginal(claim: Claim) -> Measure:
 
 
 def payment(claim: Claim, announced: Announced) -> Measure:
-    """Misses of lambda q + delta |q| by the payments that were announced [$/h].
+    """Misses of lambda q + delta |q| + r u by the payments that were announced [$/h].
 
     A trade is bought or sold, never both, so one fee is due on its amount.
     """
     size = (np.abs(claim.local_price) + claim.fee) * np.abs(claim.trade_kw)
+    size += np.abs(claim.charge[claim.case.lam_of] * claim.utility_kw)
     return Measure("prosumer", announced.payment - claim.bill, STATED * size, "$/h")

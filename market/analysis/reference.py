@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -16,7 +16,9 @@ from market.model.curves import Curves, respond_range, shift
 from market.model.limits import MISSED_KW, grid_excess, row_excess
 from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.aggregation import aggregate
+from market.solver.clearing import pool_members
 from market.solver.lam import clear_lams
+from market.solver.pool import clear_pool
 from market.solver.wam import clear_wam
 
 Name = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
@@ -39,7 +41,7 @@ class Benchmark:
     Attributes
     ----------
     trade_kw, output_kw, net_kw
-        Trades ``(n,)``, resource outputs ``(r,)`` and LAMs' net purchases ``(M,)`` [kW].
+        What prosumers draw in all ``(n,)``, resource outputs ``(r,)`` and what LAMs draw ``(M,)`` [kW].
     grid_kw
         Power at the feeder head [kW].
     social_cost
@@ -105,8 +107,15 @@ def no_sharing(case: Case, supply: Supply | None = None) -> Benchmark:
 
 
 def lam_only(case: Case, supply: Supply | None = None) -> Benchmark:
-    """Each LAM clears alone, with its strategic members and fees, against retail and feed-in prices."""
+    """Each LAM clears alone, with its strategic members and fees, against retail and feed-in prices.
+
+    By quantity its members face these prices one by one, and share what is left among themselves.
+    """
     supply = supply or supply_curves(case.demand_kw, case.resources)
+    if case.rule.has_utility:
+        nothing = np.zeros(len(case.lam_id))
+        alone = pool_members(case, supply).charged(nothing)
+        return _benchmark(case, supply, alone.divide(nothing, nothing + case.tariff.middle).flow_kw)
     members = shift(supply.curves, case.slope[case.lam_of], case.fee[case.lam_of])
     total = aggregate(members, case.lam_of, len(case.lam_id))
     net_kw = _alone(total, case)
@@ -147,11 +156,14 @@ def single_layer(
     case, supply
         The case, and its ``supply_curves`` where the caller has them already.
     sensitivity, fee
-        Of the one market; the LAMs' means when left out [kW per $/kWh], [$/kWh].
+        Of the one market; the LAMs' means when left out [kW per $/kWh], [$/kWh]. By quantity neither counts:
+        its price slope is what makes the LAMs' mean fall of the price over all members' trades.
     with_network
         Whether rows and loss factors are respected.
     """
     supply = supply or supply_curves(case.demand_kw, case.resources)
+    if case.rule.has_utility:
+        return _single_pool(case, supply, with_network=with_network)
     a = float(case.sensitivity.mean()) if sensitivity is None else sensitivity
     others = len(case.prosumer_id) - 1
     slope = 1.0 / (a * others) if others else FLOOR
@@ -213,6 +225,18 @@ def _central(case: Case, supply: Supply, members: Curves, *, with_network: bool)
     wam = clear_wam(total, network, case.grid, balance, case.offset_kw)
     local = clear_lams(members, case.lam_of, total, wam.net_kw, wam.price, case.lam_id)
     return _benchmark(case, supply, local.trade_kw)
+
+
+def _single_pool(case: Case, supply: Supply, *, with_network: bool) -> Benchmark:
+    """All members as one LAM of the closed pool, its price slope as much smaller as it has more members."""
+    lams, n = len(case.lam_id), case.demand_kw.size
+    slope = float((case.slope * case.members).mean()) / n
+    members = replace(pool_members(case, supply), slope=np.full(lams, slope), lam_slope=np.zeros(lams))
+    network = case.network if with_network else None
+    balance = case.balance if with_network else np.ones(lams)
+    grid = case.grid if with_network else replace(case.grid, import_limit_kw=np.inf, export_limit_kw=np.inf)
+    found = clear_pool(members, network, grid, balance, case.offset_kw)
+    return _benchmark(case, supply, found.local.flow_kw)
 
 
 def _benchmark(case: Case, supply: Supply, trade_kw: Floats) -> Benchmark:

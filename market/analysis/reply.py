@@ -38,6 +38,9 @@ class Programs:
         Their resources, ``(r,)``, in any order.
     curvature, linear, fee
         Of the trade, ``(n,)`` each, curvature and fee >= 0 [$/kWh per kW], [$/kWh], [$/kWh].
+    utility
+        What a utility pays and asks for a kWh, where it gives and takes what else is missing, ``(n,)`` each,
+        the lower first [$/kWh]. Nobody then gains by a trade against its own flow, and none is looked for.
     """
 
     demand_kw: Floats
@@ -45,17 +48,23 @@ class Programs:
     curvature: Floats
     linear: Floats
     fee: Floats
+    utility: tuple[Floats, Floats] | None = None
 
     @cached_property
     def range_kw(self) -> tuple[Floats, Floats]:
-        """Least and most that each prosumer's resources let it trade, ``(n,)`` each [kW]."""
-        return self.demand_kw - self._sum(self.resources.max_kw), self.demand_kw - self._sum(
-            self.resources.min_kw
-        )
+        """Least and most that each prosumer may trade, ``(n,)`` each [kW]."""
+        low_kw = self.demand_kw - self._sum(self.resources.max_kw)
+        high_kw = self.demand_kw - self._sum(self.resources.min_kw)
+        if self.utility is None:
+            return low_kw, high_kw
+        return np.minimum(low_kw, 0.0), np.maximum(high_kw, 0.0)
 
     def cost(self, trade_kw: Floats, output_kw: Floats) -> Floats:
         """Cost of a reply, ``(n,)`` [$/h]."""
         own = self._sum(self.resources.cost(output_kw))
+        if self.utility is not None:
+            bought_kw = self.demand_kw - self._sum(output_kw) - trade_kw
+            own += np.where(bought_kw > 0, self.utility[1], self.utility[0]) * bought_kw
         return own + self.fee * np.abs(trade_kw) + (0.5 * self.curvature * trade_kw + self.linear) * trade_kw
 
     def least(self, trade_kw: Floats, output_kw: Floats) -> tuple[Floats, Floats]:
@@ -72,7 +81,7 @@ class Programs:
             Bounds, and what the rounding of the sums that make them and a reply's cost may amount to,
             ``(n,)`` each [$/h].
         """
-        nu = self._told_by(trade_kw, output_kw)
+        nu = self._possible(self._told_by(trade_kw, output_kw))
         bound = self.dual(nu)
         low_kw, high_kw = self.range_kw
         held = self.cost(trade_kw, output_kw)
@@ -93,6 +102,12 @@ class Programs:
         net -= nu[resources.owner] * x
         value = self.fee * np.abs(q) + (0.5 * self.curvature * q + self.linear - nu) * q
         return np.asarray(nu * self.demand_kw + self._sum(net) + value)
+
+    def _possible(self, nu: Floats) -> Floats:
+        """Marginal values at which the utility's trade is bounded; beyond, the dual proves nothing."""
+        if self.utility is None:
+            return nu
+        return np.asarray(np.minimum(np.maximum(nu, self.utility[0]), self.utility[1]))
 
     def _told_by(self, trade_kw: Floats, output_kw: Floats) -> Floats:
         """Marginal values that a reply tells if it is the best, ``(n,)`` [$/kWh].
@@ -120,6 +135,7 @@ class Programs:
         high = self.linear + self.fee + self.curvature * np.maximum(high_kw, 0.0)
         np.minimum.at(low, owner, resources.cost_linear + resources.cost_quadratic * resources.min_kw)
         np.maximum.at(high, owner, resources.cost_linear + resources.cost_quadratic * resources.max_kw)
+        low, high = self._possible(low), self._possible(high)
         for _ in range(BISECTIONS):
             middle = 0.5 * (low + high)
             if ((middle == low) | (middle == high)).all():
@@ -176,6 +192,7 @@ class Programs:
         kept = np.flatnonzero(owner >= 0)
         columns = {name: values[kept] for name, values in vars(self.resources).items()}
         resources = replace(Resources(**columns), owner=owner[kept])
+        utility = self.utility and (self.utility[0][some], self.utility[1][some])
         return Programs(
-            self.demand_kw[some], resources, self.curvature[some], self.linear[some], self.fee[some]
+            self.demand_kw[some], resources, self.curvature[some], self.linear[some], self.fee[some], utility
         )

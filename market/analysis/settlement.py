@@ -11,7 +11,7 @@ import numpy as np
 
 from market.analysis.measure import LAST_BITS, STATED, Measure, beyond
 from market.model.arrays import Floats, Ints
-from market.model.case import Grid, Network, Tariff
+from market.model.case import Case, Grid, Network, Tariff
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Settlement:
         What the WAM keeps S; negative where load and losses outside the market cost more than it takes in.
     uplift
         What the utility is charged to cover a negative surplus, >= 0.
+    utility
+        Each member's payment to the utility, ``(n,)``; zero where the rule has none.
+    losses
+        The WAM's payment to the utility for losses.
     """
 
     prosumer: Floats
@@ -40,6 +44,51 @@ class Settlement:
     grid: float
     wam_surplus: float
     uplift: float
+    utility: Floats
+    losses: float
+
+    @property
+    def utility_margin(self) -> float:
+        """What the utility keeps where it stands between members and the grid, before uplift [$/h]."""
+        return float(self.utility.sum()) + self.losses - self.grid
+
+
+@dataclass(frozen=True)
+class UtilityTrades:
+    """What members trade with a utility beside the market, M LAMs.
+
+    Attributes
+    ----------
+    bought_kw
+        Of the utility, ``(n,)`` [kW].
+    charge, loss_charge
+        For each kWh that flows to a LAM, and the part of it that is for losses, ``(M,)`` each [$/kWh].
+    tariff
+        The utility's prices before charges.
+    """
+
+    bought_kw: Floats
+    charge: Floats
+    loss_charge: Floats
+    tariff: Tariff
+
+
+def utility_trades(
+    case: Case, bought_kw: Floats, charge: Floats, energy_price: float
+) -> UtilityTrades | None:
+    """Trades with the utility where a case's rule has one.
+
+    Parameters
+    ----------
+    bought_kw, charge
+        As `UtilityTrades` has them.
+    energy_price
+        Price pi at the feeder head [$/kWh].
+    """
+    if not case.rule.has_utility:
+        return None
+    loss_price = energy_price - case.grid.limit_price(energy_price)
+    return UtilityTrades(bought_kw, charge, (case.balance - 1.0) * loss_price, case.tariff)
 
 
 def trade_payment(price: Floats, fee: Floats, power_kw: Floats) -> Floats:
@@ -60,8 +109,12 @@ def settle(
     net_kw: Floats,
     grid: Grid,
     grid_kw: float,
+    utility: UtilityTrades | None = None,
 ) -> Settlement:
-    """Payments of a clearing; prosumers, LAM surpluses, grid and WAM surplus sum to zero.
+    """Payments of a clearing; prosumers, LAM surpluses, grid, WAM surplus and utility sum to zero.
+
+    With a utility, the charge for what members trade with it goes the way of their payments; the WAM hands
+    on what is for losses, and the utility pays the grid (market.md, section 7).
 
     Parameters
     ----------
@@ -77,13 +130,22 @@ def settle(
         LAMs' net purchases, ``(M,)`` [kW].
     grid, grid_kw
         The grid's prices and its power [kW].
+    utility
+        None where the rule has none: then the WAM pays the grid.
     """
     prosumer = trade_payment(price[lam_of], fee[lam_of], trade_kw)
     lam = trade_payment(wam_price, wam_fee, net_kw)
-    paid = np.bincount(lam_of, prosumer, minlength=lam.size)
     cost = grid.cost(grid_kw)
-    surplus = float(lam.sum()) - cost
-    return Settlement(prosumer, lam, paid - lam, cost, surplus, max(-surplus, 0.0))
+    owed, losses, bill = cost, 0.0, np.zeros(trade_kw.size)
+    if utility is not None:
+        bought_kw = np.bincount(lam_of, utility.bought_kw, minlength=lam.size)
+        prosumer += utility.charge[lam_of] * utility.bought_kw
+        lam += utility.charge * bought_kw
+        owed = losses = float(utility.loss_charge @ (net_kw + bought_kw))
+        bill = utility.tariff.bill(utility.bought_kw)
+    paid = np.bincount(lam_of, prosumer, minlength=lam.size)
+    surplus = float(lam.sum()) - owed
+    return Settlement(prosumer, lam, paid - lam, cost, surplus, max(-surplus, 0.0), bill, losses)
 
 
 @dataclass(frozen=True)
@@ -99,7 +161,8 @@ class WamSurplus:
     limits
         Rent of the grid's limits.
     offset
-        Load and losses outside the market at the energy price, negative when they draw.
+        Load and losses outside the market at the energy price, negative when they draw; where a utility buys
+        them, at the price of the head's limit alone.
     """
 
     fees: float
@@ -126,6 +189,8 @@ def wam_surplus(
     network: Network | None,
     grid: Grid,
     offset_kw: float,
+    *,
+    has_utility: bool = False,
 ) -> WamSurplus:
     """Split the WAM's surplus by cause; equals ``settle(...).wam_surplus`` at equilibrium to rounding.
 
@@ -137,6 +202,8 @@ def wam_surplus(
         Price pi at the feeder head [$/kWh] and rows' prices eta_up - eta_low, ``(r,)``.
     network, grid, offset_kw
         As cleared.
+    has_utility
+        Whether a utility pays the grid.
     """
     fees = float(wam_fee @ np.abs(net_kw))
     rows = np.zeros(0)
@@ -147,9 +214,10 @@ def wam_surplus(
         lower = np.where(low > 0, network.base - network.lower, 0.0)
         rows = up * upper + low * lower
     pi = energy_price
-    limits = max(pi - grid.import_price, 0.0) * grid.import_limit_kw
-    limits += max(grid.export_price - pi, 0.0) * grid.export_limit_kw
-    return WamSurplus(fees, rows, limits, -pi * offset_kw)
+    over, under = max(pi - grid.import_price, 0.0), max(grid.export_price - pi, 0.0)
+    limits = over * grid.import_limit_kw if over else 0.0
+    limits += under * grid.export_limit_kw if under else 0.0
+    return WamSurplus(fees, rows, limits, -(over - under if has_utility else pi) * offset_kw)
 
 
 def surplus_miss(surplus: float, causes: WamSurplus, turnover: float) -> Measure:
