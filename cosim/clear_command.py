@@ -52,7 +52,8 @@ def clear(
 
     Exit status: 0 optimal, 2 malformed case, 3 infeasible, 4 not converged.
     """
-    from market.files.result_file import Refusal, clear_file, refuse_existing
+    from market.files.result_file import clear_file, refuse_existing
+    from market.files.result_schema import Refusal
     from market.methods import solve
 
     if loop and method not in ("plain", "slope"):

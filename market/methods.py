@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from market.errors import CaseError
 from market.model.case import Case
 from market.model.response import Supply, disaggregate, supply_curves
 from market.rounds import CurveResponse, Loop, Negotiation, Round, Tally, negotiate
@@ -65,6 +68,10 @@ def solve(
         return Solved(monolithic.clear(case))
     if method == "curve":
         return _by_curve_bids(case, on_round)
+    if case.rule.has_utility:
+        raise CaseError(
+            f"method {method!r}: rounds of bids are not for quantity bidding; take exact or curve"
+        )
     began = time.perf_counter()
     supply = supply_curves(case.demand_kw, case.resources)
     members = CurveResponse(member_curves(case, supply))
@@ -77,6 +84,7 @@ def _outcome(case: Case, supply: Supply, found: Negotiation, began: float) -> Ou
     output_kw = disaggregate(supply, found.trade_kw)
     return Outcome(
         trade_kw=found.trade_kw,
+        utility_kw=np.zeros(found.trade_kw.size),
         output_kw=output_kw,
         price=found.price,
         wam=found.wam,
@@ -88,12 +96,18 @@ def _outcome(case: Case, supply: Supply, found: Negotiation, began: float) -> Ou
 
 def _by_curve_bids(case: Case, on_round: OnRound | None) -> Solved:
     """Curve bids: every party bids its whole response once, and the exact clearing follows from these."""
-    responses = Responses(case)
-    outcome = clear(case, responses)
+    if case.rule.has_utility:
+        # Limits of the feeder part members who deal with the utility from others: the WAM needs each one.
+        outcome, told = clear(case), supply_curves(case.demand_kw, case.resources).curves.price.size
+        vertices = 2 * told
+    else:
+        responses = Responses(case)
+        outcome = clear(case, responses)
+        vertices = responses.vertices + responses.total.price.size
     members, lams = case.demand_kw.size, len(case.lam_id)
     tally = Tally(wam=1, lam=1)
     # A vertex is a price and a power.
-    tally.messages, tally.numbers = members + lams, 2 * (responses.vertices + responses.total.price.size)
+    tally.messages, tally.numbers = members + lams, 2 * vertices
     tally.count(1, 2 * lams)
     tally.count(members, 2)
     if on_round is not None:

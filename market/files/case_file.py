@@ -19,9 +19,8 @@ from market.files.case_checks import (
     indices_of,
     names_of,
     number,
-    sensitivities,
-    sensitivity,
 )
+from market.files.case_rule import lam_parameters, parameters_of, wam_parameters
 from market.files.case_schema import (
     CaseDocument,
     GridTable,
@@ -86,26 +85,26 @@ def _case(file: CaseDocument) -> Case:
         raise CaseError(
             f"{entry('lams.id', at)}: LAM {lam_id[at]!r} has no prosumers; assign some or drop it"
         )
-    fee = column("lams.fee", file.lams.fee, len(lam_id), least=0.0, most=HIGHEST_PRICE)
-    wam_fee = column("lams.wam_fee", file.lams.wam_fee, len(lam_id), least=0.0, most=HIGHEST_PRICE)
     wam = file.wam
     ones = [1.0] * len(lam_id)
+    tariff = _tariff(file.tariff, file.grid)
+    parameters = parameters_of(file, len(lam_id), tariff)
     return Case(
         prosumer_id=prosumer_id,
         lam_id=lam_id,
         lam_of=lam_of,
         demand_kw=column("prosumers.demand_kw", file.prosumers.demand_kw, len(prosumer_id)),
         resources=_resources(file.resources, prosumer_id),
-        sensitivity=sensitivities("lams.sensitivity", file.lams.sensitivity, len(lam_id)),
-        fee=fee,
-        wam_sensitivity=sensitivity("wam.sensitivity", wam.sensitivity),
-        wam_fee=wam_fee,
+        sensitivity=parameters.sensitivity,
+        fee=parameters.fee,
+        wam_sensitivity=parameters.wam_sensitivity,
+        wam_fee=parameters.wam_fee,
         balance=column("wam.balance", ones if wam.balance is None else wam.balance, len(lam_id)),
         offset_kw=number("wam.balance_offset_kw", wam.balance_offset_kw),
         network=None if wam.network is None else _network(wam.network, len(lam_id)),
         grid=_grid(file.grid),
-        tariff=_tariff(file.tariff, file.grid),
-        conjecture=wam.conjecture,
+        tariff=tariff,
+        rule=parameters.rule,
     )
 
 
@@ -211,9 +210,15 @@ def encode_case(case: Case) -> bytes:
             resources.cost_linear.tolist(),
             resources.cost_quadratic.tolist(),
         ),
-        lams=LamTable(list(case.lam_id), case.sensitivity.tolist(), case.fee.tolist(), case.wam_fee.tolist()),
-        wam=WamTable(case.wam_sensitivity, case.balance.tolist(), case.offset_kw, rows, case.conjecture),
+        lams=LamTable(list(case.lam_id), **lam_parameters(case)),
+        wam=WamTable(
+            balance=case.balance.tolist(),
+            balance_offset_kw=case.offset_kw,
+            network=rows,
+            **wam_parameters(case),
+        ),
         grid=GridTable(grid.import_price, grid.export_price, grid.import_limit_kw, grid.export_limit_kw),
         tariff=TariffTable(case.tariff.retail, case.tariff.feed_in),
+        rule=case.rule.name if case.rule.has_utility else msgspec.UNSET,
     )
     return msgspec.json.encode(file)

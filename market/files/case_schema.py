@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from market.model.case import Conjecture
+from market.model.rule import Anchor, Conjecture, RuleName
 
 Column = list[float]
 
@@ -30,12 +31,13 @@ class ResourceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LamTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """LAMs: name, sensitivity [kW per $/kWh], fee and WAM fee [$/kWh] of each."""
+    """LAMs: name, and what their rule needs of sensitivity, fees [$/kWh] and price slope of each."""
 
     id: list[str]
-    sensitivity: Column
-    fee: Column
-    wam_fee: Column
+    sensitivity: Column | UnsetType = UNSET
+    fee: Column | UnsetType = UNSET
+    wam_fee: Column | UnsetType = UNSET
+    price_slope: Column | UnsetType = UNSET
 
 
 class NetworkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,13 +52,14 @@ class NetworkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WamTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Wide-area market: sensitivity, balance at the feeder head, network, conjecture of the LAMs."""
+    """Wide-area market: balance at the feeder head, network, and what its rule needs."""
 
-    sensitivity: float
+    sensitivity: float | UnsetType = UNSET
     balance: Column | None = None
     balance_offset_kw: float = 0.0
     network: NetworkTable | None = None
-    conjecture: Conjecture = "sharing"
+    conjecture: Conjecture | UnsetType = UNSET
+    anchor: Anchor | UnsetType = UNSET
 
 
 class GridTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,3 +88,4 @@ class CaseDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wam: WamTable
     grid: GridTable
     tariff: TariffTable | None = None
+    rule: RuleName | UnsetType = UNSET

@@ -6,17 +6,28 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from market.analysis.certificate import Announced, certify
-from market.analysis.indicators import Indicators, indicators
-from market.analysis.reference import Benchmark, Name, references
-from market.analysis.settlement import trade_payment
+from market.analysis.certificate import Announced, Pool, certify
+from market.analysis.indicators import indicators
+from market.analysis.reference import Benchmark, references
+from market.analysis.settlement import settle, utility_trades
 from market.analysis.tolerance import exceeds
 from market.errors import CaseError, Infeasible, NotConverged
 from market.files.case_file import read_case
+from market.files.result_schema import (
+    BenchmarkResult,
+    CertificateResult,
+    DlmpResult,
+    LamResult,
+    ProsumerResult,
+    Refusal,
+    ResourceResult,
+    Result,
+    RoundsResult,
+    WamResult,
+)
 from market.methods import Method, Solved, solve
 from market.model.case import Case
 
@@ -26,110 +37,26 @@ OPTIMAL, INFEASIBLE, NOT_CONVERGED = 0, 3, 4
 """Exit statuses; a malformed case raises CaseError, whose status is 2."""
 
 
-class ProsumerResult(msgspec.Struct, frozen=True):
-    """Trades [kW] and payments [$/h, + pays], in the case's order."""
-
-    id: list[str]
-    trade_kw: list[float]
-    payment_per_h: list[float]
-
-
-class ResourceResult(msgspec.Struct, frozen=True):
-    """Outputs in the case's order [kW]."""
-
-    output_kw: list[float]
-
-
-class DlmpResult(msgspec.Struct, frozen=True):
-    """`market.model.dlmp.DlmpParts` of the LAMs in a file [$/kWh]."""
-
-    energy: list[float]
-    loss: list[float]
-    voltage: list[float]
-    congestion: list[float]
-
-
-class LamResult(msgspec.Struct, frozen=True):
-    """Net purchases [kW], local and wide-area prices [$/kWh], in the case's order."""
-
-    id: list[str]
-    net_kw: list[float]
-    price: list[float]
-    wam_price: list[float]
-    dlmp: DlmpResult
-
-
-class WamResult(msgspec.Struct, frozen=True):
-    """Grid power [kW], energy price [$/kWh], rows' values and prices."""
-
-    grid_kw: float
-    energy_price: float
-    row_value: list[float]
-    row_dual: list[float]
-
-
-class CertificateResult(msgspec.Struct, frozen=True):
-    """Largest misses: power balance [kW], rows [row units], duality gap and gain by deviating [$/h]."""
-
-    balance_kw: float
-    row_violation: float
-    duality_gap: float
-    exploitability: float
-
-
-class BenchmarkResult(msgspec.Struct, frozen=True):
-    """Social cost [$/h] under other rules, and names of the limits of network and grid that are violated."""
-
-    social_cost: float
-    violates: list[str]
-
-
-class RoundsResult(msgspec.Struct, frozen=True):
-    """Rounds of bids and what they carried, as docs/case-format.md says."""
-
-    wam: int
-    lam: int
-    messages: int
-    bytes: int
-
-
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One solved case."""
-
-    format: Literal[1] = 1
-    status: Literal["optimal"] = "optimal"
-    method: Method
-    prosumers: ProsumerResult
-    resources: ResourceResult
-    lams: LamResult
-    wam: WamResult
-    social_cost: float
-    optimum_cost: float | None
-    benchmarks: dict[Name, BenchmarkResult]
-    kpis: Indicators
-    certificate: CertificateResult
-    rounds: RoundsResult | msgspec.UnsetType = msgspec.UNSET
-    iterations: int
-    seconds: float
-    certificate_seconds: float
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """A case without a solution, and why."""
-
-    format: Literal[1] = 1
-    status: Literal["infeasible", "not_converged"]
-    method: Method
-    reason: str
-
-
 def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
     """Result of an outcome, with payments, benchmarks, indicators and the certificate.
 
     An outcome whose certificate is beyond tolerance is refused, whatever its solver reported.
     """
     outcome, wam = solved.outcome, solved.outcome.wam
-    payment = trade_payment(outcome.price[case.lam_of], case.fee[case.lam_of], outcome.trade_kw)
+    utility = utility_trades(case, outcome.utility_kw, wam.charge, wam.energy_price)
+    settled = settle(
+        case.lam_of,
+        outcome.trade_kw,
+        outcome.price,
+        case.fee,
+        wam.price,
+        case.wam_fee,
+        wam.net_kw,
+        case.grid,
+        wam.grid_kw,
+        utility,
+    )
+    payment = settled.prosumer
     began = time.perf_counter()
     proof = certify(
         case,
@@ -141,6 +68,7 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
         wam.energy_price,
         wam.row_dual,
         Announced(wam.price, wam.parts, payment),
+        Pool(outcome.utility_kw, wam.pool_price) if utility else None,
     )
     certificate_seconds = time.perf_counter() - began
     if beyond := exceeds(proof, case):
@@ -154,10 +82,22 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
         outcome.price,
         apart=benchmarks["no_sharing"],
         optimum=optimum,
+        utility=utility,
     )
+    members_cost: float | msgspec.UnsetType = msgspec.UNSET
+    if utility is None:
+        of_prosumers, of_lams, of_wam = {}, {}, {}
+    else:
+        bill = settled.utility
+        of_prosumers = {"utility_kw": outcome.utility_kw.tolist(), "utility_payment_per_h": bill.tolist()}
+        of_lams = {"flow_kw": wam.flow_kw.tolist(), "charge": wam.charge.tolist()}
+        of_wam = {"pool_price": wam.pool_price}
+        members_cost = case.resource_cost(outcome.output_kw) + float(bill.sum())
     return Result(
         method=method,
-        prosumers=ProsumerResult(list(case.prosumer_id), outcome.trade_kw.tolist(), payment.tolist()),
+        prosumers=ProsumerResult(
+            list(case.prosumer_id), outcome.trade_kw.tolist(), payment.tolist(), **of_prosumers
+        ),
         resources=ResourceResult(outcome.output_kw.tolist()),
         lams=LamResult(
             list(case.lam_id),
@@ -165,9 +105,11 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
             outcome.price.tolist(),
             wam.price.tolist(),
             DlmpResult(*(part.tolist() for part in wam.parts.each)),
+            **of_lams,
         ),
-        wam=WamResult(wam.grid_kw, wam.energy_price, wam.row_value.tolist(), wam.row_dual.tolist()),
+        wam=WamResult(wam.grid_kw, wam.energy_price, wam.row_value.tolist(), wam.row_dual.tolist(), **of_wam),
         social_cost=outcome.social_cost,
+        members_cost=members_cost,
         optimum_cost=None if optimum is None else optimum.social_cost,
         benchmarks={name: _benchmark(case, found) for name, found in benchmarks.items()},
         kpis=figures,

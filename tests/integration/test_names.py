@@ -8,7 +8,7 @@ from cosim.results.columns import INTERVALS, LAMS
 from cosim.results.figures import BENCHMARK_LABELS, BENCHMARKS, CertificateCounts, CostFigures
 from market.analysis import reference
 from market.analysis.certificate import Certificate
-from market.files.result_file import CertificateResult, DlmpResult
+from market.files.result_schema import CertificateResult, DlmpResult
 from market.model.dlmp import DLMP_PARTS
 
 
