@@ -23,6 +23,7 @@ _HOME = {
     "Tariff": "market.model.case",
     "certify": "market.analysis.certificate",
     "clear": "market.solver.clearing",
+    "compare": "cosim.results.comparison",
     "load": "cosim.results",
     "load_scenario": "cosim.scenario",
     "read_case": "market.files.case_file",

@@ -1,5 +1,6 @@
 from cosim.results import Run as Run
 from cosim.results import load as load
+from cosim.results.comparison import compare as compare
 from cosim.run import run as run
 from cosim.scenario import Scenario as Scenario
 from cosim.scenario import load_scenario as load_scenario

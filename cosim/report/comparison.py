@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cosim.report.condense import condense, local_times, spread, stride_of
+from cosim.report.details import ChangedKey, changed_keys
 from cosim.report.plotting import BLUE, ORANGE, Figure, band, bars, figure, line
 from cosim.results.arrow import ResultsError
 from cosim.results.reader import Run
@@ -24,11 +25,12 @@ class Row(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Another run beside the report's own: its name, figures by name and rows of a table."""
+    """Another run beside the report's own: name, figures by name, rows of a table, and keys that differ."""
 
     other: str
     figures: dict[str, Figure]
     rows: list[Row]
+    keys: list[ChangedKey]
 
 
 def compare(run: Run, other: Run, most_points: int) -> Comparison:
@@ -66,14 +68,26 @@ def compare(run: Run, other: Run, most_points: int) -> Comparison:
         points.append(condense(each.intervals, stride))
         x.append(local_times(points[-1], each.summary.time.first))
     limits = [run.summary.voltage_pu.lower, run.summary.voltage_pu.upper]
-    volts = [
-        spread(each.nodes, "v_pu", shown.index, stride_of(len(each.intervals), most_points))
-        for each, shown in zip((run, other), points, strict=True)
-    ]
+    volts, dlmps = (
+        [
+            spread(getattr(each, table), column, shown.index, stride_of(len(each.intervals), most_points))
+            for each, shown in zip((run, other), points, strict=True)
+        ]
+        for table, column in (("nodes", "v_pu"), ("lams", "wam_price"))
+    )
     colours = (BLUE, ORANGE)
     both = range(2)
     # The other run lies behind.
     figures = {
+        "both_prices": figure(
+            *(trace for at in (1, 0) for trace in band(x[at], dlmps[at], names[at], colours[at], 0.45)),
+            *(
+                line(x[at], points[at]["energy_price"], f"{names[at]}, feeder head", colours[at], width=2.0)
+                for at in both
+            ),
+            y_title="$/kWh",
+            hover=".4f",
+        ),
         "both_voltages": figure(
             *(trace for at in (1, 0) for trace in band(x[at], volts[at], names[at], colours[at], 0.45)),
             y_title="pu",
@@ -107,7 +121,8 @@ def compare(run: Run, other: Run, most_points: int) -> Comparison:
         "rangemode": "tozero",
     }
     outside["yaxis"]["rangemode"] = "tozero"
-    return Comparison(names[1], figures, _rows(run.summary, other.summary))
+    keys = changed_keys(run.scenario, other.scenario)
+    return Comparison(names[1], figures, _rows(run.summary, other.summary), keys)
 
 
 def _hours(run: Run) -> float:
@@ -137,6 +152,8 @@ def _rows(here: Summary, there: Summary) -> list[Row]:
         row("losses, kWh", lambda each: each.network.losses_kwh, "{:,.0f}"),
         row("export, kWh", lambda each: each.network.head_export_kwh, "{:,.0f}"),
         row("social cost, $", lambda each: each.cost.market, "{:,.2f}"),
+        row("efficiency", lambda each: each.cost.efficiency, "{:.2%}"),
+        row("prosumers' savings, $", lambda each: each.savings_usd.total, "{:,.2f}"),
     ]
 
 

@@ -54,7 +54,7 @@ def key_figures(summary: Summary) -> list[KeyFigure]:
             "voltage",
             "not known" if None in (volts.min, volts.max) else f"{volts.min:.3f} – {volts.max:.3f} pu",
             f"limits {volts.lower:g} and {volts.upper:g} pu; {summary.violations} violations"
-            f"{summary.power_quality.in_words}",
+            f"{summary.network.outside_in_words}{summary.power_quality.in_words}",
             volts.is_within and not summary.violations,
         ),
         KeyFigure(

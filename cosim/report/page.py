@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cosim.report import figures
-from cosim.report.comparison import compare
+from cosim.report.comparison import Comparison, compare
 from cosim.report.condense import condense, local_times, means, spread, stride_of
+from cosim.report.details import binding_limits, changed_keys, device_lines, incidents
 from cosim.report.key_figures import key_figures
 from cosim.report.map import map_data
 from cosim.report.rendering import render
@@ -30,6 +32,7 @@ from cosim.results.directory import REPORT
 from cosim.results.entries import KINDS
 from cosim.results.reader import Run, load
 from cosim.results.summary import Summary
+from cosim.scenario import load_scenario, resolved_toml
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 1500
 MOST_EVENTS = 200
+MOST_ROWS = 30
 
 
 def report_command(directory: Path, beside: Path | None = None) -> Path:
@@ -74,6 +78,7 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
     settlement, payments = money_tables(run)
     drawing = map_data(run.feeder_map, run.intervals, run.lams, run.nodes, labels, _limits(summary))
     comparison = None if other is None else compare(run, other, MOST_POINTS)
+    devices = device_lines(run.devices)
     drawn = _figures(run) | ({} if comparison is None else comparison.figures)
     page = render(
         "report.html.j2",
@@ -83,8 +88,13 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
         counts=lambda part: msgspec.structs.asdict(part).items(),
         title=_title(summary),
         key_figures=key_figures(summary),
+        contents=_contents(summary, comparison, has_devices=bool(devices)),
         incidents=incidents(run.intervals, run.events, labels),
         most_incidents=MOST_EVENTS,
+        binding=binding_limits(run.limits, labels),
+        devices=devices,
+        most_rows=MOST_ROWS,
+        changed=changed_keys(run.scenario, tomllib.loads(resolved_toml(load_scenario()))),
         faults=fault_rows(run.faults, labels) if summary.faults else [],
         fault_figures=fault_figures(summary.faults) if summary.faults else [],
         settlement=settlement,
@@ -102,43 +112,19 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
     return path
 
 
-def incidents(
-    intervals: pd.DataFrame, events: list[dict[str, Any]], labels: Mapping[int, str]
-) -> list[dict[str, str]]:
-    """Everything that did not go as it should, in order of time.
-
-    Parameters
-    ----------
-    intervals
-        A run's table of intervals.
-    events
-        Its events.
-    labels
-        What to call an interval, by tick.
-
-    Returns
-    -------
-    list of dict
-        ``when``, ``what``, ``source`` and ``detail`` of every event, and of every interval that AC power flow
-        did not confirm.
-    """
-    unconfirmed = intervals[intervals["status"] != "confirmed"]
-    found = [
-        (
-            int(tick),
-            {"what": str(status), "source": "", "detail": "the dispatch was not confirmed by AC power flow"},
-        )
-        for tick, status in zip(unconfirmed["tick"], unconfirmed["status"], strict=True)
-    ]
-    for event in events:
-        tick = event.get("tick")
-        shown = {
-            key: str(event.get(name) or "")
-            for key, name in (("what", "kind"), ("source", "source"), ("detail", "detail"))
-        }
-        found.append((-1 if tick is None else int(tick), shown))
-    found.sort(key=lambda each: each[0])
-    return [{"when": labels.get(tick, f"tick {tick}" if tick >= 0 else ""), **shown} for tick, shown in found]
+def _contents(summary: Summary, comparison: Comparison | None, *, has_devices: bool) -> list[tuple[str, str]]:
+    """Anchors and names of the page's sections."""
+    sections = {
+        "market": "Market",
+        "feeder": "Feeder",
+        "devices": "Devices" if has_devices else "",
+        "beside": "" if comparison is None else f"Beside {comparison.other}",
+        "faults": "Faults" if summary.faults else "",
+        "incidents": "Incidents",
+        "money": "Who pays whom",
+        "run": "Run",
+    }
+    return [(anchor, name) for anchor, name in sections.items() if name]
 
 
 def _figures(run: Run) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""What faults cost: a run beside the same run without them."""
+"""Runs beside each other: their figures, keys of the scenario that differ, and what faults cost."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from cosim.results.directory import LEDGER
 from cosim.results.entries import MICRO
@@ -18,10 +20,54 @@ if TYPE_CHECKING:
 _OWN = ("faults", "broker")
 
 
-def same_but_for_faults(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+def same_but_for_faults(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     """Whether two resolved scenarios differ in nothing but faults and broker."""
-    bare = [{key: value for key, value in each.items() if key not in _OWN} for each in (ours, theirs)]
-    return bare[0] == bare[1]
+    return all(key.split(".")[0] in _OWN for key in differing_keys(ours, theirs))
+
+
+def differing_keys(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys that two nested tables have differently, with both values; ``None`` where one has none."""
+    flat = [_flat(each) for each in (ours, theirs)]
+    pairs = {key: (flat[0].get(key), flat[1].get(key)) for key in {**flat[0], **flat[1]}}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def compare(*runs: Run) -> pd.DataFrame:
+    """Figures of runs side by side.
+
+    Parameters
+    ----------
+    runs
+        Runs that have their summaries.
+
+    Returns
+    -------
+    DataFrame
+        A column for each run, by its id, or by its directory where two have one id. Rows are the keys of the
+        scenario that differ between any two, as ``scenario.KEY``, then every number of the summaries by its
+        dotted name.
+    """
+    import pandas as pd
+
+    scenarios = [_flat(run.scenario) for run in runs]
+    keys = [key for key in scenarios[0] if any(each.get(key) != scenarios[0][key] for each in scenarios)]
+    keys += sorted({key for each in scenarios for key in each} - set(scenarios[0]))
+    columns: dict[str, dict[str, Any]] = {}
+    for run, scenario in zip(runs, scenarios, strict=True):
+        figures = _flat(msgspec.to_builtins(run.summary))
+        run_id = run.summary.run_id
+        name = str(run.path) if run_id in columns else run_id
+        columns[name] = {f"scenario.{key}": scenario.get(key) for key in keys}
+        columns[name] |= {key: value for key, value in figures.items() if isinstance(value, int | float)}
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Values of nested tables by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found
 
 
 def fault_cost(

@@ -97,6 +97,12 @@ class NetworkFigures(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
 
+    @property
+    def outside_in_words(self) -> str:
+        """How far voltages were outside at any time, if at all: extremes are those at intervals' ends."""
+        outside = self.under_pu_h + self.over_pu_h
+        return f"; {outside:.2g} pu h outside, over nodes and time" if outside else ""
+
 
 def network_figures(intervals: pd.DataFrame, nodes: int, interval_h: float) -> NetworkFigures:
     """Indicators of the network over a run, as docs/kpis.md defines them.

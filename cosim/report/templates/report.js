@@ -1,6 +1,42 @@
 "use strict";
-(() => {
-  const content = JSON.parse(document.getElementById("data").textContent);
+(async () => {
+  const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+  const values = new Uint8Array(128);
+  [...letters].forEach((letter, value) => { values[letter.charCodeAt(0)] = value; });
+  // Base 85 and zlib, as the page's writer packs its parts.
+  const unpacked = async (id) => {
+    const element = document.getElementById(id);
+    const text = element.textContent;
+    const bytes = new Uint8Array(text.length / 5 * 4);
+    for (let from = 0, to = 0; from < text.length; from += 5, to += 4) {
+      let number = 0;
+      for (let at = from; at < from + 5; at += 1) number = number * 85 + values[text.charCodeAt(at)];
+      for (let at = 3; at >= 0; at -= 1, number = Math.floor(number / 256)) bytes[to + at] = number % 256;
+    }
+    const packed = new Blob([bytes.subarray(0, Number(element.dataset.size))]);
+    return new Response(packed.stream().pipeThrough(new DecompressionStream("deflate"))).text();
+  };
+  const library = document.createElement("script");
+  library.textContent = await unpacked("plotly");
+  document.head.append(library);
+  const content = JSON.parse(await unpacked("data"));
+
+  // Colours of figures are written for light paper; in the dark these stand for them.
+  const night = {
+    "#1B2733": "#E4E9EE", "#1b2733": "#e4e9ee", "#ECEFF2": "#28313A", "#B8BEC6": "#55616D", "#b8bec6": "#55616d",
+    "#6b7580": "#9aa4ae", "#0072B2": "#4BA3DB", "#E6E6E3": "#5A6068", "#3B1C7A": "#B9A6F0", "#fff": "#12171C",
+    "#000": "#ffffff",
+  };
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  let printing = false;
+  const themed = (figure) => {
+    if (!dark.matches || printing) return figure;
+    const text = JSON.stringify(figure);
+    return JSON.parse(text.replace(/"#(?:[0-9a-fA-F]{6}|fff|000)"/g, (colour) => {
+      const other = night[colour.slice(1, -1)];
+      return other === undefined ? colour : `"${other}"`;
+    }));
+  };
   const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: "#1b2733" };
   const config = { displayModeBar: false, responsive: true };
   const common = {
@@ -12,11 +48,17 @@
     hoverlabel: { font, bgcolor: "#fff", bordercolor: "#b8bec6" },
   };
 
-  for (const place of document.querySelectorAll("[data-figure]")) {
+  const drawings = [...document.querySelectorAll("[data-figure]")].map((place) => () => {
     const figure = content.figures[place.dataset.figure];
     const margin = figure.layout.showlegend === false ? { margin: { ...common.margin, t: 6 } } : {};
-    Plotly.newPlot(place, figure.data, { ...common, ...margin, ...figure.layout }, config);
-  }
+    const shown = themed({ data: figure.data, layout: { ...common, ...margin, ...figure.layout } });
+    Plotly.react(place, shown.data, shown.layout, config);
+  });
+  const drawAll = () => drawings.forEach((draw) => draw());
+  drawAll();
+  dark.addEventListener("change", drawAll);
+  addEventListener("beforeprint", () => { printing = true; drawAll(); });
+  addEventListener("afterprint", () => { printing = false; drawAll(); });
 
   const map = content.map;
   if (map === null) return;
@@ -107,7 +149,7 @@
         colorbar: { title: { text: shown.title, side: "right" }, thickness: 12, len: 0.9, outlinewidth: 0 },
       },
     };
-    Plotly.react(place, [wires, joints, dots], {
+    const layout = {
       ...common,
       margin: { l: 0, r: 0, t: 6, b: 6 },
       showlegend: false,
@@ -115,7 +157,9 @@
       uirevision: "map",
       xaxis: axis,
       yaxis: { ...axis, scaleanchor: "x", scaleratio: 1 },
-    }, { ...config, scrollZoom: true });
+    };
+    const drawn = themed({ data: [wires, joints, dots], layout });
+    Plotly.react(place, drawn.data, drawn.layout, { ...config, scrollZoom: true });
     slider.value = frame;
     moment.value = map.frames[frame];
   };
@@ -146,5 +190,6 @@
     play.textContent = timer === null ? "▶" : "❚❚";
     play.setAttribute("aria-label", timer === null ? "Play" : "Pause");
   });
+  drawings.push(draw);
   draw();
 })();

@@ -1,5 +1,9 @@
 """A made-up day of a run, as its directory would hold it."""
 
+import json
+import re
+import zlib
+from base64 import b85decode
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -19,6 +23,14 @@ SMALL = FeederMap(
     segments=[("1", "2"), ("2", "3"), ("2", "4"), ("4", "nowhere")],
     lams=["2", "3", "4"],
 )
+
+
+def embedded(page):
+    """Figures and map of a page, unpacked as its own script does."""
+    size, letters = re.search(
+        r'<script type="text/plain" id="data" data-size="(\d+)">(.*?)</script>', page
+    ).groups()
+    return json.loads(zlib.decompress(b85decode(letters.replace(",", "<"))[: int(size)]))
 
 
 def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed=5, prosumers_per_lam=4):

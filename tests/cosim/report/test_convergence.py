@@ -1,4 +1,3 @@
-import json
 import re
 
 import pytest
@@ -6,6 +5,7 @@ import pytest
 from cosim.report.convergence import cost_figure, price_figure, write_convergence
 from cosim.results.arrow import ResultsError
 from market.rounds.trace import TraceRow
+from tests.cosim.report.sunny_day import embedded
 
 
 def rows(count, per_wam_round=3):
@@ -19,7 +19,7 @@ def test_the_page_holds_both_figures_and_needs_no_network(tmp_path):
     page = write_convergence(rows(9), tmp_path / "trace.html", "two <LAMs>: plain bids").read_text()
     assert "two &lt;LAMs&gt;: plain bids" in page
     assert "9 rounds of the members, over 3 of the WAM" in page
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    data = embedded(page)
     assert set(data["figures"]) == set(re.findall(r'data-figure="(\w+)"', page)) == {"cost", "price"}
     assert not re.search(r'<(?:script|link)[^>]+(?:src|href)="http', page)
 

@@ -2,20 +2,34 @@
 
 import json
 import re
+import zlib
+from base64 import b85decode
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
 from cosim.report.comparison import compare
+from cosim.report.details import (
+    Binding,
+    ChangedKey,
+    DeviceLine,
+    Incident,
+    binding_limits,
+    changed_keys,
+    device_lines,
+    incidents,
+)
 from cosim.report.key_figures import key_figures
 from cosim.report.map import map_data
-from cosim.report.page import MOST_EVENTS, happened, incidents, report_command, write_report
+from cosim.report.page import happened, report_command, write_report
+from cosim.report.rendering import Packed
 from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.ledger import Ledger
-from tests.cosim.report.sunny_day import write_day
+from tests.cosim.report.sunny_day import embedded, write_day
 
 LOCAL = timezone(timedelta(hours=2))
 SMALL = FeederMap(
@@ -35,21 +49,20 @@ def page(day):
     return write_report(day).read_text()
 
 
-def embedded(page):
-    return json.loads(
-        re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
-    )
-
-
 def text_of(page):
     """What the page says, without scripts and styles."""
     return re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
 
 
-def test_the_page_needs_no_network(page):
-    body = re.sub(r"<script>/\*\*\n\* plotly.js.*?</script>", "", page, count=1, flags=re.DOTALL)
-    assert len(body) < 0.2 * len(page)
-    assert not re.search(r"(src|href)\s*=|@import|url\(|https?://", body)
+def test_the_page_needs_no_network_and_is_small(page):
+    assert len(page) < 2e6
+    body = re.sub(r'<script type="text/plain".*?</script>', "", page)
+    assert not re.search(r"src\s*=|@import|url\(|https?://", body)
+    assert all(link.startswith("#") for link in re.findall(r'href\s*=\s*"([^"]*)"', body))
+
+
+def test_the_contents_lead_to_every_section(page):
+    assert re.findall(r'<a href="#(\w+)">', page) == re.findall(r'<section id="(\w+)">', page)
 
 
 def test_every_figure_is_one_that_plotly_knows(page):
@@ -151,19 +164,74 @@ def test_intervals_without_a_valid_certificate_ask_for_attention(day, page):
     assert "Holds in 94 of 96 intervals" in text_of(page)
 
 
-def test_embedded_data_cannot_end_its_script(page):
-    raw = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
-    assert "<" not in raw
-    assert json.loads(raw)["map"] is not None
+def test_packed_text_cannot_end_its_script_and_comes_back(page):
+    for letters in re.findall(r'<script type="text/plain"[^>]*>([^\n]*)</script>', page):
+        assert "<" not in letters
+        assert len(letters) > 1000
+    assert embedded(page)["map"] is not None
+    text = "</script> µ$ ☀ " * 50
+    packed = Packed.of(text)
+    assert zlib.decompress(b85decode(packed.letters.replace(",", "<"))[: packed.size]).decode() == text
 
 
-def test_incidents_are_listed_up_to_a_bound(day):
-    labels = {0: "2024-06-21 00:00"}
-    events = [{"tick": 0, "kind": "rejected", "detail": f"bid {at}"} for at in range(MOST_EVENTS + 3)]
-    found = incidents(day.intervals, [*events, {"kind": "note"}], labels)
-    assert len(found) == MOST_EVENTS + 3 + 1 + 2
-    assert found[0] == {"when": "", "what": "note", "source": "", "detail": ""}
-    assert found[1] == {"when": "2024-06-21 00:00", "what": "rejected", "source": "", "detail": "bid 0"}
+def test_incidents_that_differ_in_numbers_alone_stand_once(day):
+    labels = {0: "2024-06-21 00:00", 7: "2024-06-21 01:45"}
+    events = [
+        {"tick": 0, "kind": "rejected", "source": "lam-1", "detail": "bid 3 of 1.5e-3 kW"},
+        {"tick": 7, "kind": "rejected", "source": "lam-1", "detail": "bid 12 of -2 kW"},
+        {"tick": 7, "kind": "rejected", "source": "lam-2", "detail": "bid 12 of -2 kW"},
+        {"kind": "note"},
+    ]
+    found = incidents(day.intervals, events, labels)
+    assert found[0] == Incident("", "", 1, "note", "", "")
+    assert found[1] == Incident(
+        "2024-06-21 00:00", "2024-06-21 01:45", 2, "rejected", "lam-1", "bid 3 of 1.5e-3 kW"
+    )
+    assert found[2].source == "lam-2"
+    assert [(each.what, each.times) for each in found[3:]] == [("unconfirmed", 2)]
+
+
+def test_binding_limits_are_named_the_dearest_first():
+    limits = pd.DataFrame(
+        {
+            "tick": [0, 1, 1],
+            "row": ["9.1", "9.1", "line.l1 +"],
+            "kind": ["voltage", "voltage", "congestion"],
+            "limit": [1.05, 1.05, 1.0],
+            "price": [200.0, 400.0, -900.0],
+        }
+    )
+    first, second = binding_limits(limits, {0: "00:00", 1: "00:15"})
+    assert first == Binding("line.l1 +", "congestion", "1 of rating", 1, "00:15", "00:15", "-900")
+    assert second == Binding("9.1", "voltage", "1.05 pu", 2, "00:00", "00:15", "300")
+
+
+def test_devices_are_listed_the_worst_first():
+    devices = pd.DataFrame(
+        {
+            "tick": [0, 0, 0, 0, 1],
+            "prosumer": ["a", "a", "b", "b", "b"],
+            "phase": ["measure", "meter", "measure", "meter", "meter"],
+            "quality": ["good", "good", "good", "held", "missing"],
+            "acknowledged": [None, True, None, False, None],
+            "battery_kw": [1.0, 1.0, None, None, None],
+            "battery_set_point_kw": [None, 1.5, None, None, None],
+            "soc": [0.3, 0.4, None, None, None],
+        }
+    )
+    first, second = device_lines(devices)
+    assert first == DeviceLine("b", 3, "1 held, 1 missing", 1, 1, "", "")
+    assert second == DeviceLine("a", 2, "", 1, 0, "0.500", "40%")
+
+
+def test_keys_that_differ_are_shown_with_both_values():
+    here = {"run": {"seed": 5, "start": "x"}, "market": {"price": [0.1] * 23 + [0.3]}, "events": [{}] * 9}
+    there = {"run": {"seed": 1, "start": "x"}, "market": {"price": 0.2}}
+    assert changed_keys(here, there) == [
+        ChangedKey("events", "9 entries", "–"),
+        ChangedKey("market.price", "24 values, 0.1 to 0.3", "0.2"),
+        ChangedKey("run.seed", "5", "1"),
+    ]
 
 
 def test_key_figures_ask_for_attention_where_needed(day):
@@ -230,9 +298,10 @@ def test_another_run_stands_beside_it_in_figures_and_in_a_table(tmp_path):
     here, there = (load(tmp_path / name) for name in ("here", "there"))
     page = write_report(here, other=there).read_text(encoding="utf-8")
     assert "<h2>Beside sunny-day</h2>" in page
-    for name in ("both_voltages", "both_loadings", "both_outside"):
+    for name in ("both_prices", "both_voltages", "both_loadings", "both_outside"):
         assert f'data-figure="{name}"' in page
-        assert f'"{name}":' in page
+        assert name in embedded(page)["figures"]
+    assert "Both ran the same scenario." in page
     shown = {row.name: row for row in compare(here, there, 100).rows}
     assert shown["confirmed intervals"][1:] == ("94", "94")
     assert shown["highest voltage, pu"].here != shown["highest voltage, pu"].there

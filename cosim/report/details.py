@@ -1,0 +1,174 @@
+"""Rows of the report that say what stood behind its figures: limits, devices, incidents, changed keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cosim.results.comparison import differing_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_UNITS = {"voltage": "pu", "congestion": "of rating", "unbalance": "%", "neutral": "V"}
+_NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:e[+-]?\d+)?")
+
+
+class Binding(NamedTuple):
+    """A limit that bound, and in how many intervals; ``price`` is the mean over them."""
+
+    row: str
+    kind: str
+    limit: str
+    intervals: int
+    first: str
+    last: str
+    price: str
+
+
+class DeviceLine(NamedTuple):
+    """How a live prosumer's devices did over a run."""
+
+    prosumer: str
+    readings: int
+    not_good: str
+    set_points: int
+    unconfirmed: int
+    off_kw: str
+    soc: str
+
+
+class Incident(NamedTuple):
+    """What did not go as it should, once for all that is alike but for numbers."""
+
+    when: str
+    until: str
+    times: int
+    what: str
+    source: str
+    detail: str
+
+
+class ChangedKey(NamedTuple):
+    """A key of the scenario that another scenario has differently."""
+
+    key: str
+    here: str
+    there: str
+
+
+def binding_limits(limits: pd.DataFrame, labels: Mapping[int, str]) -> list[Binding]:
+    """Limits that bound in the clearing, the dearest over the run first.
+
+    Parameters
+    ----------
+    limits
+        A run's table of limits.
+    labels
+        What to call an interval, by tick.
+    """
+    found = []
+    for (row, kind), rows in limits.groupby(["row", "kind"]):
+        ticks = rows["tick"].tolist()
+        line = Binding(
+            str(row),
+            str(kind),
+            f"{rows['limit'].iat[0]:.4g} {_UNITS.get(str(kind), '')}".strip(),
+            len(rows),
+            labels.get(ticks[0], f"tick {ticks[0]}"),
+            labels.get(ticks[-1], f"tick {ticks[-1]}"),
+            f"{rows['price'].mean():,.4g}",
+        )
+        found.append((-float(rows["price"].abs().sum()), line))
+    return [line for _, line in sorted(found)]
+
+
+def device_lines(devices: pd.DataFrame) -> list[DeviceLine]:
+    """Live prosumers, those with most readings that were not good first.
+
+    Parameters
+    ----------
+    devices
+        A run's table of devices.
+    """
+    found = []
+    for name, rows in devices.groupby("prosumer"):
+        at_end = rows[rows["phase"] == "meter"]
+        counts = rows["quality"].value_counts().drop("good", errors="ignore")
+        asked = at_end[at_end["acknowledged"].notna()]
+        off_kw = (at_end["battery_kw"] - at_end["battery_set_point_kw"]).abs().mean()
+        soc = at_end["soc"].dropna()
+        line = DeviceLine(
+            str(name),
+            len(rows),
+            ", ".join(f"{count} {quality}" for quality, count in counts.items()),
+            len(asked),
+            int((~asked["acknowledged"].astype(bool)).sum()),
+            "" if off_kw != off_kw else f"{off_kw:.3f}",
+            "" if soc.empty else f"{soc.iat[-1]:.0%}",
+        )
+        found.append((-int(counts.sum()), -line.unconfirmed, -(off_kw if off_kw == off_kw else 0.0), line))
+    return [line for *_, line in sorted(found)]
+
+
+def incidents(
+    intervals: pd.DataFrame, events: Sequence[Mapping[str, Any]], labels: Mapping[int, str]
+) -> list[Incident]:
+    """Everything that did not go as it should, in order of time; what is alike stands once.
+
+    Parameters
+    ----------
+    intervals
+        A run's table of intervals.
+    events
+        Its events.
+    labels
+        What to call an interval, by tick.
+
+    Returns
+    -------
+    list of Incident
+        Every event, and every interval that AC power flow did not confirm; one for all that differ in numbers
+        alone, with the first one's detail.
+    """
+    unconfirmed = intervals[intervals["status"] != "confirmed"]
+    found = [
+        (int(tick), str(status), "", "the dispatch was not confirmed by AC power flow")
+        for tick, status in zip(unconfirmed["tick"], unconfirmed["status"], strict=True)
+    ]
+    for event in events:
+        tick = event.get("tick")
+        kind, source, detail = (str(event.get(name) or "") for name in ("kind", "source", "detail"))
+        found.append((-1 if tick is None else int(tick), kind, source, detail))
+    found.sort(key=lambda each: each[0])
+    alike: dict[tuple[str, str, str], list[tuple[int, str, str, str]]] = {}
+    for each in found:
+        alike.setdefault((each[1], each[2], _NUMBER.sub("#", each[3])), []).append(each)
+
+    def label(tick: int) -> str:
+        return labels.get(tick, f"tick {tick}" if tick >= 0 else "")
+
+    return [
+        Incident(label(same[0][0]), label(same[-1][0]) if len(same) > 1 else "", len(same), *same[0][1:])
+        for same in alike.values()
+    ]
+
+
+def changed_keys(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[ChangedKey]:
+    """Keys that two resolved scenarios have differently, in order of their names."""
+    return [
+        ChangedKey(key, _shown(here), _shown(there))
+        for key, (here, there) in sorted(differing_keys(ours, theirs).items())
+    ]
+
+
+def _shown(value: object) -> str:
+    """A key's value in a few words."""
+    if value is None:
+        return "–"
+    if isinstance(value, list) and len(value) > 6:
+        if all(isinstance(each, int | float) for each in value):
+            return f"{len(value)} values, {min(value):g} to {max(value):g}"
+        return f"{len(value)} entries"
+    return str(value)
