@@ -123,7 +123,7 @@ def radial_case(prosumers: int, lams: int, rows: int, seed: int, tightness: floa
     rng = np.random.default_rng(seed)
     lam_of = np.concatenate([np.arange(lams), np.sort(rng.integers(0, lams, prosumers - lams))])
     case = random_prosumers(rng, np.sort(lam_of), lams)
-    matrix, is_voltage = _tree_rows(rng, lams, rows)
+    matrix, is_voltage = tree_rows(rng, lams, rows)
     free = clear(case).wam.net_kw
     # Half-way between free sharing and equal prices lies a point that all rows leave room for.
     held = respond(seen_by_wam(case), np.full(lams, 0.15)) * 0.7
@@ -134,7 +134,7 @@ def radial_case(prosumers: int, lams: int, rows: int, seed: int, tightness: floa
     return replace(case, network=Network(matrix, np.zeros(rows), lower, upper, is_voltage))
 
 
-def _tree_rows(rng: np.random.Generator, lams: int, rows: int) -> tuple[Floats, np.ndarray]:
+def tree_rows(rng: np.random.Generator, lams: int, rows: int) -> tuple[Floats, np.ndarray]:
     """Voltages and currents per kW along a random tree, ``(rows, lams)``, and which are voltages."""
     above = np.zeros((lams, lams))
     for i in range(lams):

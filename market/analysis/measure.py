@@ -34,6 +34,9 @@ Of = Literal["prosumer", "lam", "row", "head", "program"]
 """Whom a measure is about, one value for each of them."""
 
 
+Unit = Literal["kW", "kWh", "$/kWh", "$/h", "$"]
+
+
 @dataclass(frozen=True)
 class Measure:
     """By how much one condition is missed, for each of ``n`` parties or limits.
@@ -53,7 +56,7 @@ class Measure:
     of: Of
     miss: Floats
     tolerance: Floats
-    unit: Literal["kW", "$/kWh", "$/h"]
+    unit: Unit
 
     @property
     def largest(self) -> float:

@@ -1,1 +1,1 @@
-"""The market over a horizon: intervals coupled by stores, in one equilibrium (docs/market.md, section 7)."""
+"""The market over a horizon: intervals coupled by stores, in one equilibrium (docs/market.md, section 8)."""

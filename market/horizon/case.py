@@ -66,6 +66,8 @@ def check(case: HorizonCase) -> None:
             raise CaseError(f"intervals[{t}]: other prosumers or LAMs than in the first; give the same ones")
         if (other.lam_of != first.lam_of).any():
             raise CaseError(f"intervals[{t}]: a prosumer changes its LAM; keep it within a horizon")
+    if any(one.rule.has_utility for one in case.intervals):
+        raise CaseError("rule: bids of quantities have no horizon; choose demand-function bidding")
     if stores.intervals != T:
         raise CaseError(f"stores: {stores.intervals} intervals where the case has {T}; give as many of both")
     _check_owners(case)

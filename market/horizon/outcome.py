@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market.analysis.certificate import Announced
+from market.analysis.settlement import trade_payment
+from market.horizon.case import HorizonCase
+from market.horizon.proof import HorizonClaim, IntervalClaim
 from market.model.arrays import Floats
+from market.model.case import Case
 from market.solver.clearing import Outcome
 
 
@@ -55,3 +60,23 @@ class HorizonOutcome:
     def price(self) -> Floats:
         """Local prices, ``(M, T)`` [$/kWh]."""
         return np.stack([outcome.price for outcome in self.intervals], axis=1)
+
+    def claim(self, case: HorizonCase) -> HorizonClaim:
+        """What the outcome claims, with the payments that follow from its prices."""
+        said = [_claim(one, outcome) for one, outcome in zip(case.intervals, self.intervals, strict=True)]
+        return HorizonClaim(said, self.power_kw, self.state_kwh, self.spilled_kwh, self.energy_value)
+
+
+def _claim(case: Case, outcome: Outcome) -> IntervalClaim:
+    wam = outcome.wam
+    payment = trade_payment(outcome.price[case.lam_of], case.fee[case.lam_of], outcome.trade_kw)
+    return IntervalClaim(
+        trade_kw=outcome.trade_kw,
+        output_kw=outcome.output_kw,
+        price=outcome.price,
+        net_kw=wam.net_kw,
+        grid_kw=wam.grid_kw,
+        energy_price=wam.energy_price,
+        row_dual=wam.row_dual,
+        announced=Announced(wam.price, wam.parts, payment),
+    )

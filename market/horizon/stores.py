@@ -1,6 +1,6 @@
 """Stores: the one thing that couples intervals, whatever device it stands for.
 
-A battery, a vehicle, an appliance that can wait and a heated room are all stores; docs/market.md, section 7,
+A battery, a vehicle, an appliance that can wait and a heated room are all stores; docs/market.md, section 8,
 has the table of what each one's columns are.
 """
 
@@ -19,7 +19,7 @@ class Stores:
 
     In interval t a store charges ``c_t`` and discharges ``d_t``, both >= 0, at its prosumer's meter, and its
     energy goes on as ``s[t+1] = retention s[t] + hours (charge_efficiency c_t - d_t / discharge_efficiency)
-    + drift[t]`` (7.1).
+    + drift[t]`` (8.1).
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Stores:
 
     @property
     def least_value(self) -> Floats:
-        """Least value of stored energy, below which it would be burnt, ``(S, T)`` [$/kWh] (7.3).
+        """Least value of stored energy, below which it would be burnt, ``(S, T)`` [$/kWh] (8.3).
 
         A store with losses could charge and discharge at once to lose energy. Energy spilled at the wear that
         this costs stands for it, so that power has one sign.

@@ -89,7 +89,7 @@ def solve(case: Case, rules: Rules = "market", *, tolerances: dict[str, float] |
     NotConverged
         The solver gave up.
     """
-    program = _Program(case, rules)
+    program = Program(case, rules)
     problem = cp.Problem(cp.Minimize(program.objective), program.limits)
     with warnings.catch_warnings():
         # The solver may stop a little short of tolerances this tight; the status tells.
@@ -183,10 +183,22 @@ def _clear_pool(case: Case, began: float) -> Outcome:
     )
 
 
-class _Program:
-    """Variables, limits and objective of one program."""
+class Program:
+    """Variables, limits and objective of one program.
 
-    def __init__(self, case: Case, rules: Rules) -> None:
+    Parameters
+    ----------
+    case, rules
+        As for `solve`.
+    stored
+        What prosumers' stores deliver, ``(n,)``, an expression of another program; none when left out.
+    stored_kw
+        The most that all stores together may deliver or take [kW].
+    """
+
+    def __init__(
+        self, case: Case, rules: Rules, stored: cp.Expression | float = 0.0, stored_kw: float = 0.0
+    ) -> None:
         self.case = case
         n, lams = len(case.prosumer_id), len(case.lam_id)
         resources, grid, tariff = case.resources, case.grid, case.tariff
@@ -204,7 +216,7 @@ class _Program:
         value = network.base + network.matrix @ net
         self.lower, self.upper = value >= network.lower, value <= network.upper
         self.limits = [
-            incidence(resources.owner, n) @ x + trade == case.demand_kw,
+            incidence(resources.owner, n) @ x + trade + stored == case.demand_kw,
             self.local,
             x >= resources.min_kw,
             x <= resources.max_kw,
@@ -226,6 +238,7 @@ class _Program:
             )
         # A limit far beyond what can flow only drowns the others in rounding.
         most = 1.0 + abs(case.offset_kw) + float(np.abs(weight) @ np.abs(reach(case)).max(axis=0))
+        most += float(stored_kw) * float(np.abs(weight).max())
         self.limits += [
             self.head,
             imports <= min(grid.import_limit_kw, most),

@@ -30,6 +30,10 @@ class Staircases:
     kink: Floats
     level: Floats
 
+    def take(self, rows: Ints) -> Staircases:
+        """Staircases of some rows."""
+        return Staircases(self.kink[rows], self.level[rows])
+
     def below(self, y: Floats) -> Ints:
         """Number of kinks strictly below each price, ``(n,)``."""
         return np.asarray(np.count_nonzero(self.kink < y[:, None], axis=1), dtype=np.intp)

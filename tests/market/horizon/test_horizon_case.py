@@ -7,6 +7,7 @@ import pytest
 
 from market.errors import CaseError
 from market.horizon.case import HorizonCase, check
+from market.model.rule import QuantityBidding
 from tests.market.horizon.town import battery, town
 
 
@@ -54,5 +55,8 @@ def test_lengths_and_lams_must_agree(case):
     other = replace(case.first, lam_of=case.first.lam_of[::-1])
     with pytest.raises(CaseError, match=r"intervals\[1\]: a prosumer changes its LAM"):
         check(HorizonCase((case.first, other, *case.intervals[2:]), battery(4), 1.0))
+    quantity = replace(case.first, rule=QuantityBidding(np.ones(2)))
+    with pytest.raises(CaseError, match="bids of quantities have no horizon"):
+        check(HorizonCase((quantity, *case.intervals[1:]), battery(4), 1.0))
     with pytest.raises(CaseError, match="hours: 0 is not positive"):
         check(HorizonCase(case.intervals, battery(4), 0))

@@ -5,6 +5,7 @@ import numpy as np
 from market.horizon.case import HorizonCase
 from market.horizon.stores import Stores
 from market.model.case import Case, Grid, Network, Resources, Tariff
+from market.model.rule import DemandFunctionBidding
 
 
 def battery(T, *, owner=0, kwh=4.0, kw=2.0, initial=1.0, efficiency=0.95, wear=0.01, end_value=0.0):
@@ -62,8 +63,8 @@ def town(seed, *, T=6, lams=2, members=4, rows=0, stores=0.6, hours=1.0, conject
                 network=Network(
                     matrix,
                     np.ones(rows),
-                    1 - 1.2 * reach,
-                    1 + 1.2 * reach,
+                    1 - 2.0 * reach,
+                    1 + 2.0 * reach,
                     np.ones(rows, bool),
                     tuple(f"v{r}" for r in range(rows)),
                 )
@@ -71,7 +72,7 @@ def town(seed, *, T=6, lams=2, members=4, rows=0, stores=0.6, hours=1.0, conject
                 else None,
                 grid=Grid(price[t] + 0.03, price[t] - 0.05, 1e4, 1e4),
                 tariff=Tariff(0.4, 0.0),
-                conjecture=conjecture,
+                rule=DemandFunctionBidding(conjecture),
             )
             for t in range(T)
         ),

@@ -1,0 +1,183 @@
+"""The clearing over a horizon: both layers and all intervals as one convex program (market.md, section 8).
+
+The dual has a price for every LAM in every interval and one for every limit of the feeder. Members without
+a store answer with today's curves, those with one by their exact best plan; Newton's method takes the answers
+as linear and the network as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from market.errors import CaseError, Infeasible
+from market.horizon.case import HorizonCase, check
+from market.horizon.feeder import FeederLimits
+from market.horizon.members import Answers, Members, price_size
+from market.horizon.newton import Newton
+from market.horizon.outcome import HorizonOutcome
+from market.horizon.step import Point
+from market.horizon.stores import within_reach
+from market.model.arrays import Floats
+from market.model.case import Case, Network
+from market.model.limits import MISSED_KW, explain
+from market.solver.clearing import Outcome
+from market.solver.wam import LimitPrices, WamClearing, dlmp_parts
+
+
+def clear_horizon(case: HorizonCase, start: Sequence[Outcome] | None = None) -> HorizonOutcome:
+    """Equilibrium of both layers over a horizon.
+
+    Parameters
+    ----------
+    case
+        The case.
+    start
+        Outcomes near the solution, one for each interval, such as those of the last horizon (`later`); they
+        save steps and change nothing else.
+
+    Returns
+    -------
+    HorizonOutcome
+
+    Raises
+    ------
+    CaseError
+        The case contradicts itself, or ``start`` has another number of intervals.
+    Infeasible
+        A limit of the feeder cannot be met in some interval; names it, the interval and the amount. Energy
+        that cannot be charged in time is no such limit but told as a shortfall.
+    NotConverged
+        Prices did not settle.
+    """
+    began = time.perf_counter()
+    check(case)
+    if start is not None and len(start) != len(case.intervals):
+        raise CaseError(
+            f"start: {len(start)} outcomes for {len(case.intervals)} intervals; give one for each"
+        )
+    stores, shortfall = within_reach(case.stores, case.hours)
+    case = replace(case, stores=stores)
+    members = Members(case)
+    limits = FeederLimits.of(case, price_size(case))
+    newton = Newton(case, members, limits)
+    found = newton.solve(_middle(case, limits) if start is None else _near(case, limits, start), start)
+    intervals = []
+    for t in range(len(case.intervals)):
+        one = _interval(case, t, members, limits, found.point, found.answers)
+        intervals.append(replace(one, iterations=found.steps))
+    _refuse_what_gave_way(case, limits, found.point, intervals)
+    plans = found.answers.plans
+    return HorizonOutcome(
+        intervals=tuple(intervals),
+        power_kw=plans.power_kw,
+        state_kwh=np.concatenate([stores.initial_kwh[:, None], plans.state_kwh], axis=1),
+        spilled_kwh=plans.spilled_kwh,
+        energy_value=plans.value,
+        shortfall_kwh=shortfall,
+        iterations=found.steps,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def later(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """Outcomes to start the next horizon from: one interval later, the last one twice."""
+    return (*outcomes[1:], outcomes[-1])
+
+
+def _middle(case: HorizonCase, limits: FeederLimits) -> Point:
+    """Everywhere the price halfway between import and export, and no limit that binds."""
+    y = np.zeros(limits.base.size)
+    y[limits.head] = [interval.grid.middle_price for interval in case.intervals]
+    price = limits.prices(y)
+    return Point(price, y, np.ones(price.shape, dtype=np.intp))
+
+
+def _near(case: HorizonCase, limits: FeederLimits, start: Sequence[Outcome]) -> Point:
+    """Prices and sides of given outcomes."""
+    y = np.concatenate(
+        [
+            _limit_prices(interval, near.wam.limit_prices)
+            for interval, near in zip(case.intervals, start, strict=True)
+        ]
+    )
+    side = np.stack([np.sign(near.wam.net_kw) for near in start], axis=1).astype(np.intp)
+    return Point(np.stack([near.price for near in start], axis=1), y * limits.scale, side)
+
+
+def _limit_prices(case: Case, known: LimitPrices | None) -> Floats:
+    """Prices of the head and of the rows of one interval, by name."""
+    names = [] if case.network is None else [case.network.row_name(r) for r in range(case.network.base.size)]
+    if known is None:
+        return np.array([case.grid.middle_price, *np.zeros(len(names))])
+    return np.array([known.energy, *(known.row.get(name, 0.0) for name in names)])
+
+
+def _interval(
+    case: HorizonCase, t: int, members: Members, limits: FeederLimits, point: Point, answers: Answers
+) -> Outcome:
+    """Outcome of one interval."""
+    interval, mine = case.intervals[t], limits.interval == t
+    price = point.price[:, t]
+    trade_kw = members.trades(t, answers)
+    output_kw = members.outputs(t, trade_kw, answers)
+    net_kw = interval.net_kw(trade_kw)
+    network = interval.network or _no_rows(net_kw.size)
+    dual = point.y[mine] / limits.scale[mine]
+    energy, row_dual = float(dual[0]), dual[1:]
+    parts = dlmp_parts(network, interval.balance, energy, row_dual)
+    grid_kw = _on_level(interval.grid_kw(net_kw), limits.stairs.level[limits.head[t]])
+    beyond = limits.beyond(np.repeat(net_kw[:, None], point.price.shape[1], axis=1), point.y)[mine]
+    binding = {network.row_name(int(row)): float(row_dual[row]) for row in np.flatnonzero(row_dual)}
+    wam = WamClearing(
+        net_kw=net_kw,
+        price=parts.price,
+        parts=parts,
+        energy_price=energy,
+        grid_kw=grid_kw,
+        row_value=network.base + network.matrix @ net_kw,
+        row_dual=row_dual,
+        iterations=0,
+        residual_kw=float(np.abs(beyond).max()),
+        flow_kw=net_kw,
+        charge=np.zeros(net_kw.size),
+        limit_prices=LimitPrices(energy, binding),
+    )
+    cost = interval.resource_cost(output_kw) + interval.grid.cost(grid_kw)
+    return Outcome(
+        trade_kw=trade_kw,
+        utility_kw=np.zeros(trade_kw.size),
+        output_kw=output_kw,
+        price=price,
+        wam=wam,
+        social_cost=cost,
+        iterations=0,
+        seconds=0.0,
+    )
+
+
+def _on_level(grid_kw: float, level: Floats) -> float:
+    """Power at the head, on the level that it misses by rounding alone: import excludes export [kW]."""
+    near = float(level[np.argmin(np.abs(level - grid_kw))])
+    return near if abs(near - grid_kw) <= 1e-9 * (1.0 + abs(near)) else grid_kw
+
+
+def _refuse_what_gave_way(
+    case: HorizonCase, limits: FeederLimits, point: Point, intervals: Sequence[Outcome]
+) -> None:
+    """Raise the first limit that is missed although its price is as high as prices go."""
+    for t in np.unique(limits.interval[limits.gave_way(point.y)]).tolist():
+        interval, wam = case.intervals[t], intervals[t].wam
+        network = interval.network or _no_rows(wam.net_kw.size)
+        missed = explain(network, interval.grid, wam.net_kw, wam.grid_kw, MISSED_KW)
+        if missed is not None:
+            raise Infeasible(
+                f"interval {t}: {missed.what}", missed.amount, missed.unit, missed.index, missed.others
+            )
+
+
+def _no_rows(lams: int) -> Network:
+    return Network(np.zeros((0, lams)), np.zeros(0), np.zeros(0), np.zeros(0))

@@ -1,0 +1,91 @@
+"""Limits of the feeder in every interval: values, staircases, and what they miss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from market.horizon.case import HorizonCase
+from market.model.arrays import Bools, Floats, Ints
+from market.model.case import Network
+from market.model.limits import row_scale
+from market.solver.elastic import ELASTIC
+from market.solver.staircase import Staircases
+
+
+@dataclass(frozen=True)
+class FeederLimits:
+    """Heads and rows of T intervals over M LAMs, one after the other, each interval's head first.
+
+    Attributes
+    ----------
+    interval
+        Interval of each limit, ``(n,)``.
+    A, base
+        Sensitivities ``(n, M)`` and values at Q = 0 ``(n,)``, rows in kW of their most sensitive LAM.
+    scale
+        Row units per kW, ``(n,)``; one for heads. Prices here are per kW: divided by it, per row unit.
+    stairs
+        n staircases, elastic.
+    head
+        Positions of the heads, ``(T,)``.
+    """
+
+    interval: Ints
+    A: Floats
+    base: Floats
+    scale: Floats
+    stairs: Staircases
+    head: Ints
+
+    @classmethod
+    def of(cls, case: HorizonCase, price_size: float) -> FeederLimits:
+        """Limits of a case whose prices are of a size; they give way far beyond that."""
+        cap = ELASTIC * max(1.0, price_size)
+        parts = [_interval(case, t, cap) for t in range(len(case.intervals))]
+        size = np.array([part[0].shape[0] for part in parts])
+        interval = np.repeat(np.arange(len(parts)), size)
+        A, base, scale, kink, level = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return cls(interval, A, base, scale, Staircases(kink, level), np.cumsum(size) - size)
+
+    def values(self, net_kw: Floats) -> Floats:
+        """Values at net purchases ``(M, T)``, ``(n,)`` [kW]."""
+        return np.asarray(self.base + np.einsum("nm,mn->n", self.A, net_kw[:, self.interval]))
+
+    def prices(self, y: Floats) -> Floats:
+        """Locational prices that limits' prices make, ``(M, T)`` [$/kWh]."""
+        found = np.zeros((self.A.shape[1], self.head.size))
+        some = np.flatnonzero(y)
+        np.add.at(found.T, self.interval[some], self.A[some] * y[some, None])
+        return found
+
+    def gave_way(self, y: Floats) -> Bools:
+        """Limits whose prices are as high as they go, ``(n,)``."""
+        return np.asarray(np.abs(y) >= -self.stairs.kink[:, 0])
+
+    def beyond(self, net_kw: Floats, y: Floats) -> Floats:
+        """How far values lie outside what the prices ``(n,)`` allow, + above, ``(n,)`` [kW]."""
+        value = self.values(net_kw)
+        low, high = self.stairs.admissible(y)
+        return np.asarray(np.maximum(value - high, 0.0) - np.maximum(low - value, 0.0))
+
+
+def _interval(case: HorizonCase, t: int, cap: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Sensitivities, base, scale, kinks and levels of one interval."""
+    interval = case.intervals[t]
+    lams = len(interval.lam_id)
+    network = interval.network or Network(np.zeros((0, lams)), np.zeros(0), np.zeros(0), np.zeros(0))
+    scale, grid = row_scale(network), interval.grid
+    ones, inf = np.ones(scale.size), np.inf * np.ones(scale.size)
+    kink = np.stack([-cap * ones, 0 * ones, cap * ones, inf], axis=1)
+    level = np.stack([-inf, network.lower / scale, network.upper / scale, inf, inf], axis=1)
+    head_kink = [-cap, grid.export_price, grid.import_price, cap]
+    head_level = [-np.inf, -grid.export_limit_kw, 0.0, grid.import_limit_kw, np.inf]
+    return (
+        np.concatenate([interval.balance[None, :], network.matrix / scale[:, None]]),
+        np.concatenate([[interval.offset_kw], network.base / scale]),
+        np.concatenate([[1.0], scale]),
+        np.concatenate([[head_kink], kink]),
+        np.concatenate([[head_level], level]),
+    )

@@ -1,0 +1,162 @@
+"""All members of a market over a horizon: what they trade along paths of local prices, and how it falls."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from market.horizon.case import HorizonCase
+from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices, reply
+from market.horizon.stores import Stores
+from market.model.arrays import Floats, Ints
+from market.model.case import Case
+from market.model.curves import Curves, answer, join, respond, shift, take
+from market.model.response import Supply, disaggregate, supply_curves
+from market.solver.aggregation import aggregate
+
+FLATTEST = 1e-3
+"""Least price slope of a party over its whole size, as a part of the prices: jumps have none to follow."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What members answer to prices.
+
+    Attributes
+    ----------
+    price, kw
+        Local prices [$/kWh] and net purchases of all members together [kW], ``(M, T)`` each.
+    fall
+        How net purchases fall with the prices of their LAM, ``(M, T, T)`` [kW per $/kWh].
+    plans
+        Plans of the stores behind them.
+    """
+
+    price: Floats
+    kw: Floats
+    fall: Floats
+    plans: PlanColumns
+
+
+class Members:
+    """Members of a case, prepared for many paths of prices.
+
+    Parameters
+    ----------
+    case
+        The case, its stores' bounds within reach.
+
+    Attributes
+    ----------
+    added
+        Price slope that a lone member has beyond its own, which is none, ``(M, T)`` [$/kWh per kW]: a term of
+        its trade whose centre the caller moves until it makes no difference.
+    least_slope
+        The least price slope of all, with what was added.
+    """
+
+    def __init__(self, case: HorizonCase) -> None:
+        first = case.first
+        self._case, self._lams, self._T = case, len(first.lam_id), len(case.intervals)
+        self._plain = np.flatnonzero(~case.has_store)
+        self._plain_lam = first.lam_of[self._plain]
+        self._columns = _columns(case.stores)
+        lam_of_store = first.lam_of[case.stores.owner]
+        self._stores_of = [np.flatnonzero(lam_of_store == i) for i in range(self._lams)]
+        true = np.stack([interval.slope for interval in case.intervals], axis=1)
+        flattest = FLATTEST * price_size(case) / np.maximum(lam_reach(case), 1e-9)
+        self._slope = np.where(true > 0, true, flattest[:, None])
+        self._fee = np.stack([interval.fee for interval in case.intervals], axis=1)
+        self.added, self.least_slope = self._slope - true, float(self._slope.min())
+        with ThreadPoolExecutor(os.cpu_count()) as cores:
+            prepared = list(cores.map(self._prepare, range(self._T)))
+        self._supplies = [supply for supply, _, _ in prepared]
+        self._curves = [curves for _, curves, _ in prepared]
+        self._totals = join([total for _, _, total in prepared])
+        self._own = self._curves_of_stores()
+
+    def at(self, price: Floats) -> Answers:
+        """What members answer to prices ``(M, T)``."""
+        shape = self._lams, self._T
+        plain, slope = answer(self._totals, price.T.ravel())
+        kw = np.ascontiguousarray(plain.reshape(self._T, self._lams).T)
+        fall = np.zeros((*shape, self._T))
+        fall[:, np.arange(self._T), np.arange(self._T)] = slope.reshape(self._T, self._lams).T
+        S = len(self._case.stores)
+        plans = PlanColumns(*(np.zeros((S, self._T)) for _ in range(5)))
+
+        def plan(lam: int) -> None:
+            mine = self._stores_of[lam]
+            if mine.size:
+                self._reply(lam, mine, price[lam], plans, fall[lam])
+                kw[lam] += plans.trade_kw[mine].sum(axis=0)
+
+        with ThreadPoolExecutor(os.cpu_count()) as cores:
+            list(cores.map(plan, range(self._lams)))
+        return Answers(price, kw, fall, plans)
+
+    def _reply(self, lam: int, mine: Ints, price: Floats, plans: PlanColumns, fall: Floats) -> None:
+        terms = PriceTerms(price, self._slope[lam], self._fee[lam])
+        reply(mine, self._own, terms, self._case.hours, self._columns, plans, fall)
+
+    def trades(self, t: int, answers: Answers) -> Floats:
+        """Everybody's trades in interval t, ``(N,)`` [kW]."""
+        trade = np.zeros(self._case.first.demand_kw.size)
+        trade[self._plain] = respond(self._curves[t], answers.price[self._plain_lam, t])
+        trade[self._case.stores.owner] = answers.plans.trade_kw[:, t]
+        return trade
+
+    def outputs(self, t: int, trade_kw: Floats, answers: Answers) -> Floats:
+        """Cheapest outputs of resources in interval t that leave everybody with its trade, ``(r,)`` [kW]."""
+        without = trade_kw.copy()
+        without[self._case.stores.owner] += answers.plans.power_kw[:, t]
+        return disaggregate(self._supplies[t], without)
+
+    def _prepare(self, t: int) -> tuple[Supply, Curves, Curves]:
+        """Supply of all, and the curves of those without a store and their sums over LAMs, in interval t."""
+        interval = self._case.intervals[t]
+        supply = supply_curves(interval.demand_kw, interval.resources)
+        lam = self._plain_lam
+        curves = shift(take(supply.curves, self._plain), self._slope[lam, t], self._fee[lam, t])
+        return supply, curves, aggregate(curves, lam, self._lams)
+
+    def _curves_of_stores(self) -> Vertices:
+        """Curves over the marginal value of those who have a store, one store after the other."""
+        n = self._case.first.demand_kw.size
+        every = join([supply.curves for supply in self._supplies])
+        own = take(every, (np.arange(self._T) * n + self._case.stores.owner[:, None]).ravel())
+        return Vertices(own.start, own.price, own.kw)
+
+
+def _columns(stores: Stores) -> StoreColumns:
+    columns = (
+        stores.charge_kw, stores.discharge_kw, stores.charge_efficiency, stores.discharge_efficiency,
+        stores.charge_wear, stores.discharge_wear, stores.retention, stores.initial_kwh, stores.lower_kwh,
+        stores.upper_kwh, stores.drift_kwh, stores.least_value, stores.end_value,
+    )  # fmt: skip
+    return StoreColumns(*(np.ascontiguousarray(column, dtype=np.float64) for column in columns))
+
+
+def price_size(case: HorizonCase) -> float:
+    """Size of the grid's prices [$/kWh]."""
+    sizes = [max(abs(each.grid.import_price), abs(each.grid.export_price)) for each in case.intervals]
+    return max(sizes) or 1.0
+
+
+def lam_reach(case: HorizonCase) -> Floats:
+    """The most that each LAM's members may move together, ``(M,)`` [kW]."""
+    stores = case.stores
+    most = np.stack([interval.net_kw(_reach(interval)) for interval in case.intervals]).max(axis=0)
+    power = np.maximum(stores.charge_kw, stores.discharge_kw).max(axis=1, initial=0.0)
+    most += np.bincount(case.first.lam_of[stores.owner], power, minlength=most.size)
+    return np.asarray(most)
+
+
+def _reach(case: Case) -> Floats:
+    """Demand and what resources can do, of each member ``(N,)`` [kW]."""
+    resources = case.resources
+    each = np.maximum(np.abs(resources.min_kw), np.abs(resources.max_kw))
+    return np.abs(case.demand_kw) + np.bincount(resources.owner, each, minlength=case.demand_kw.size)

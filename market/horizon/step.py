@@ -1,0 +1,164 @@
+"""One step of Newton's method on the dual: prices at which a linear model of all answers is an equilibrium.
+
+Members' answers are taken as linear, ``S(price) = kw - fall (price - now)``; the WAM's fee and slope, the
+grid and the rows are in the model as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from market.horizon.feeder import FeederLimits
+from market.horizon.gram import gram_of
+from market.horizon.rows import meet
+from market.model.arrays import Bools, Floats, Ints
+
+CHANGES = 12
+"""Changes of who buys, sells or rests in one model."""
+
+GATHERINGS = 12
+"""Times that rows which turn out violated are taken in."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where the search is.
+
+    Attributes
+    ----------
+    price
+        Local prices, ``(M, T)`` [$/kWh].
+    y
+        Prices of the feeder's limits, ``(n,)``, as `FeederLimits` counts them.
+    side
+        Whether each LAM buys (1), sells (-1) or rests (0), ``(M, T)``.
+    """
+
+    price: Floats
+    y: Floats
+    side: Ints
+
+
+@dataclass(frozen=True)
+class WamTerms:
+    """What a LAM's local price is beside its locational one: fee sign(Q) + slope Q + offset.
+
+    Attributes
+    ----------
+    slope
+        Of the price with the net purchase, > 0, ``(M, T)`` [$/kWh per kW].
+    fee, offset
+        The WAM's fees, and a term that moves the centre of the slope, ``(M, T)`` each [$/kWh].
+    """
+
+    slope: Floats
+    fee: Floats
+    offset: Floats
+
+    def wanted_kw(self, gap: Floats) -> Floats:
+        """Net purchases at which local prices stand by ``gap`` above locational ones, ``(M, T)`` [kW]."""
+        over = gap - self.offset
+        return np.asarray((over - np.clip(over, -self.fee, self.fee)) / self.slope)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the model is an equilibrium: the point, and the net purchases that the model has there."""
+
+    point: Point
+    kw: Floats
+
+
+def model_equilibrium(
+    limits: FeederLimits, terms: WamTerms, now: Point, kw: Floats, fall: Floats, tolerance: float
+) -> Target:
+    """Equilibrium of the linear model.
+
+    Parameters
+    ----------
+    limits
+        The feeder's limits.
+    now
+        Where the model is exact.
+    kw, fall
+        Net purchases there ``(M, T)`` and their fall with the prices ``(M, T, T)``.
+    terms
+        What a LAM reckons with beside its locational price.
+    tolerance
+        How far limits may be missed in the model [kW].
+    """
+    side, y = now.side, now.y
+    for _ in range(CHANGES):
+        response = _Response(now.price, kw, fall, terms, side)
+        y = _limits_met(limits, response, y, tolerance)
+        wam_price = limits.prices(y)
+        price = response.price(wam_price)
+        net_kw = kw - np.einsum("its,is->it", fall, price - now.price)
+        changed = _sides(side, net_kw, price - wam_price - terms.offset, terms.fee, tolerance)
+        if (changed == side).all():
+            break
+        side = changed
+    return Target(Point(price, y, side), net_kw)
+
+
+def _sides(side: Ints, net_kw: Floats, gap: Floats, fee: Floats, tolerance: float) -> Ints:
+    """Who buys, sells or rests, given net purchases and local less locational prices."""
+    stops = (side != 0) & (side * net_kw < -tolerance) & (fee > 0)
+    starts = (side == 0) & (np.abs(gap) > fee * (1.0 + 1e-12))
+    new = np.where(stops, 0, np.where(starts, np.sign(gap), side))
+    return np.asarray(new, dtype=np.intp)
+
+
+class _Response:
+    """Net purchases and local prices as linear functions of the locational prices, with sides held."""
+
+    def __init__(self, price: Floats, kw: Floats, fall: Floats, terms: WamTerms, side: Ints) -> None:
+        self._now, self._kw, self._fall = price, kw, fall
+        trades: Bools = np.asarray((side != 0) | (terms.fee == 0))
+        T = kw.shape[1]
+        steepest = np.maximum(np.diagonal(fall, axis1=1, axis2=2).max(axis=1), 1e-9)
+        system = np.where(trades[:, :, None], terms.slope[:, :, None], 1.0 / steepest[:, None, None]) * fall
+        diagonal = np.arange(T)
+        system[:, diagonal, diagonal] += np.where(trades, 1.0, 1e-10)
+        constant = np.where(
+            trades, side * terms.fee + terms.slope * kw + terms.offset - price, kw / steepest[:, None]
+        )
+        inverse = np.linalg.inv(system)
+        self._constant = np.einsum("its,is->it", inverse, constant)
+        self._follows = inverse * trades[:, None, :]
+        self.fall = fall @ self._follows
+
+    def price(self, wam_price: Floats) -> Floats:
+        """Local prices, ``(M, T)``."""
+        return np.asarray(self._now + self._constant + np.einsum("its,is->it", self._follows, wam_price))
+
+    def net_kw(self, wam_price: Floats) -> Floats:
+        """Net purchases, ``(M, T)``."""
+        moved = self.price(wam_price) - self._now
+        return np.asarray(self._kw - np.einsum("its,is->it", self._fall, moved))
+
+
+def _limits_met(limits: FeederLimits, response: _Response, y: Floats, tolerance: float) -> Floats:
+    """Prices of limits at which the responses meet them all: those that matter, found as they are missed."""
+    fall = np.ascontiguousarray(response.fall.transpose(1, 2, 0))
+    fall = 0.5 * (fall + fall.transpose(1, 0, 2))
+    rows = np.flatnonzero(y != 0.0)
+    rows = np.concatenate([limits.head, np.setdiff1d(rows, limits.head)])
+    gram = np.zeros((0, 0))
+    for _ in range(GATHERINGS):
+        net_kw = response.net_kw(limits.prices(y))
+        beyond = np.abs(limits.beyond(net_kw, y))
+        beyond[rows[: gram.shape[0]]] = 0.0
+        # Rows of one interval say much the same: the worst of them stands for the others until it is met.
+        worst = np.maximum.reduceat(beyond, limits.head)
+        more = np.flatnonzero((beyond > tolerance) & (beyond >= worst[limits.interval]))
+        if not more.size and gram.shape[0]:
+            break
+        rows = np.concatenate([rows, np.setdiff1d(more, rows)])
+        gram = gram_of(limits.A[rows], limits.interval[rows], fall, gram)
+        value = limits.values(net_kw)[rows]
+        y = y.copy()
+        y[rows] = meet(limits.stairs.take(rows), gram, limits.interval[rows], y[rows], value, 0.1 * tolerance)
+    return y

@@ -1,0 +1,91 @@
+"""The clearing over a horizon: today's where nothing couples, and what it does with what cannot be met."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from market.errors import CaseError, Infeasible
+from market.horizon.case import HorizonCase
+from market.horizon.clearing import clear_horizon, later
+from market.horizon.proof import beyond_tolerance, certify_horizon
+from market.horizon.stores import no_stores
+from market.solver.clearing import clear
+from tests.market.horizon.town import battery, town
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_without_stores_every_interval_is_cleared_as_today(seed):
+    case = town(seed, T=3, lams=3, members=4, rows=2, stores=0.0)
+    bare = HorizonCase(case.intervals, no_stores(3), 1.0)
+    try:
+        todays = [clear(one) for one in case.intervals]
+    except Infeasible as refusal:
+        with pytest.raises(Infeasible, match=re.escape(refusal.what)):
+            clear_horizon(bare)
+        return
+    for today, outcome in zip(todays, clear_horizon(bare).intervals, strict=True):
+        assert outcome.trade_kw == pytest.approx(today.trade_kw, abs=1e-8)
+        assert outcome.output_kw == pytest.approx(today.output_kw, abs=1e-8)
+        assert outcome.price == pytest.approx(today.price, abs=1e-9)
+        assert outcome.wam.price == pytest.approx(today.wam.price, abs=1e-9)
+        assert outcome.social_cost == pytest.approx(today.social_cost, abs=1e-9)
+        assert outcome.wam.grid_kw == pytest.approx(today.wam.grid_kw, abs=1e-8)
+
+
+def test_a_battery_that_can_do_nothing_changes_nothing():
+    case = town(2, T=1, stores=0.0)
+    idle = battery(1, kw=0.0)
+    found = clear_horizon(HorizonCase(case.intervals, idle, 1.0)).intervals[0]
+    assert found.trade_kw == pytest.approx(clear(case.first).trade_kw, abs=1e-8)
+
+
+def test_a_start_saves_steps_and_changes_nothing():
+    case = town(5, T=12, lams=3, members=6, rows=2)
+    cold = clear_horizon(case)
+    warm = clear_horizon(case, cold.intervals)
+    assert warm.iterations <= 2 < cold.iterations
+    assert warm.trade_kw == pytest.approx(cold.trade_kw, abs=1e-8)
+    shifted = clear_horizon(case, later(cold.intervals))
+    assert shifted.trade_kw == pytest.approx(cold.trade_kw, abs=1e-8)
+
+
+def test_one_vehicle_that_cannot_be_charged_in_time_makes_nobody_else_infeasible():
+    case = town(4, T=6, stores=0.0)
+    store = battery(6, kwh=20.0, kw=1.0, initial=0.0, efficiency=1.0)
+    lower = store.lower_kwh.copy()
+    lower[0, 6] = 10.0
+    late = replace(store, lower_kwh=lower, discharge_kw=np.zeros((1, 6)))
+    outcome = clear_horizon(HorizonCase(case.intervals, late, 1.0))
+    assert outcome.shortfall_kwh[0, 6] == pytest.approx(4.0)
+    assert outcome.power_kw[0] == pytest.approx(-np.ones(6))
+
+
+def test_a_limit_that_cannot_be_met_names_its_interval():
+    case = town(1, T=4, rows=1)
+    network = case.intervals[2].network
+    strict = replace(network, lower=network.base - 1e-6, upper=network.base + 1e9)
+    load = replace(case.intervals[2], network=strict, demand_kw=case.intervals[2].demand_kw + 50.0)
+    intervals = (*case.intervals[:2], load, case.intervals[3])
+    with pytest.raises(Infeasible, match="interval 2: network row v0 with its lower limit"):
+        clear_horizon(replace(case, intervals=intervals))
+
+
+def test_energy_is_burnt_where_prices_pay_for_it():
+    case = town(6, T=3, lams=1, members=3, stores=0.0)
+    paid = tuple(
+        replace(one, grid=replace(one.grid, import_price=-2.0, export_price=-2.5)) for one in case.intervals
+    )
+    store = battery(3, kwh=1.0, kw=2.0, initial=1.0, efficiency=0.8)
+    burning = HorizonCase(paid, store, 1.0)
+    outcome = clear_horizon(burning)
+    assert outcome.spilled_kwh.sum() > 1.0
+    assert beyond_tolerance(certify_horizon(burning, outcome.claim(burning)), burning) == []
+
+
+def test_a_start_of_another_length_is_refused():
+    case = town(1, T=3)
+    outcome = clear_horizon(case)
+    with pytest.raises(CaseError, match="start: 2 outcomes for 3 intervals; give one for each"):
+        clear_horizon(case, outcome.intervals[:2])
