@@ -22,7 +22,7 @@ from cosim.feeder.controls import ControlRun, Positions, controls_of
 from cosim.feeder.held_controls import HeldControls
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.differences import difference_model
-from cosim.feeder.powerflow.engine import translated
+from cosim.feeder.powerflow.engine import node_voltages, translated
 from cosim.feeder.powerflow.exact import ExactModel
 from cosim.feeder.powerflow.fault import fault_current_a
 from cosim.feeder.powerflow.islands import closing, rewire
@@ -54,6 +54,8 @@ class Feeder:
         The same file where it is open already, as `open_circuit` gives it; the feeder owns it from then on.
     by_phase
         One LAM for each phase that loads stand on, such as ``47.1`` and ``76.1-2``, not one for each bus.
+    others_vary
+        Loads outside the market vary with voltage as the file says, instead of drawing constant power.
     before
         The feeder before the changes: generators keep their powers, the same voltages are judged, and what
         stops it stops this one.
@@ -88,8 +90,9 @@ class Feeder:
         before: "Feeder | None" = None,
         *,
         by_phase: bool = False,
+        others_vary: bool = False,
     ) -> None:
-        self._master, self._by_phase = master, by_phase
+        self._master, self._by_phase, self._others_vary = master, by_phase, others_vary
         self._stopped = before._stopped if before else Event()
         self._sites: Sequence[LamSite] | None = sites
         opened = opened or open_circuit(master)
@@ -102,7 +105,12 @@ class Feeder:
             if sites is not None:
                 sites = [site for site in sites if site.bus in (buses if site.phases else buses & loaded)]
         circuit = self._circuit = attach_lams(
-            dss, sites, opened.notes, before._circuit if before else None, by_phase=by_phase
+            dss,
+            sites,
+            opened.notes,
+            before._circuit if before else None,
+            by_phase=by_phase,
+            others_vary=others_vary,
         )
         # What an event feeds that was cut off at the start joins no market.
         self._sites = circuit.sites if self._sites is None else self._sites
@@ -220,7 +228,14 @@ class Feeder:
 
     def changed(self, changes: Sequence[str]) -> "Feeder":
         """The feeder opened anew, with a changed circuit and its controls as described."""
-        return Feeder(self._master, self._sites, changes, before=self, by_phase=self._by_phase)
+        return Feeder(
+            self._master,
+            self._sites,
+            changes,
+            before=self,
+            by_phase=self._by_phase,
+            others_vary=self._others_vary,
+        )
 
     @translated(FeederError, "feeder")
     def closing(self, name: str) -> tuple[str, ...]:
@@ -245,8 +260,11 @@ class Feeder:
         return fault_current_a(open_circuit(self._master).dss, line, changes)
 
     def connections(self, net_kw: Floats, net_kvar: Floats) -> Connections:
-        """Where and what the loads draw at net powers of the LAMs ``(M,)`` [kW, kvar]."""
-        return connections(self._circuit, net_kw, net_kvar)
+        """Where and what the loads draw at net powers of the LAMs ``(M,)`` [kW, kvar].
+
+        Those that vary with voltage draw what they do in the state solved last.
+        """
+        return connections(self._circuit, net_kw, net_kvar, node_voltages(self._dss))
 
     def positions(self) -> Positions:
         """Where regulators and switched capacitors stand."""

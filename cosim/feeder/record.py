@@ -41,13 +41,14 @@ class StateRecord:
     cleared_kva: Complexes
 
 
-def connections(circuit: LamCircuit, net_kw: Floats, net_kvar: Floats) -> Connections:
+def connections(circuit: LamCircuit, net_kw: Floats, net_kvar: Floats, volts: Complexes) -> Connections:
     """Power of every connection where LAMs draw net powers ``(M,)`` [kW, kvar].
 
-    Windings of one LAM between the same nodes are one connection.
+    Windings of one LAM between the same nodes are one connection. Node voltages ``(N,)`` [V], 0 at ground,
+    are those at which loads outside the market draw.
     """
     attachment = circuit.attachment
-    kva = attachment.winding_va(net_kw, net_kvar) / 1e3
+    kva = circuit.drawn(net_kw, net_kvar, volts).va / 1e3
     lam = attachment.winding_lam()
     names = [_between(circuit.survey, one, other) for one, other in attachment.winding_ends.tolist()]
     place: dict[tuple[int, str], int] = {}

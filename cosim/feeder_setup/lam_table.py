@@ -28,25 +28,36 @@ _PHASES = {"1": 1, "2": 2, "3": 3, "a": 1, "b": 2, "c": 3}
 
 
 def open_feeder(
-    master: str, lams: str, opened: OpenCircuit | None = None, *, by_phase: bool = False
+    master: str,
+    lams: str,
+    opened: OpenCircuit | None = None,
+    *,
+    by_phase: bool = False,
+    others_vary: bool = False,
 ) -> Feeder:
     """Feeder of a master file (empty: IEEE 123) with the LAMs of a table (empty: one at each load bus).
 
     ``opened`` is the same file where it is open already; ``by_phase`` makes one LAM for each phase that loads
-    stand on.
+    stand on; with ``others_vary`` loads outside the market vary with voltage.
 
     Raises
     ------
     ScenarioError, FeederError, PowerFlowError
         As `read_sites` and `Feeder`.
     """
-    return Feeder(master or None, read_sites(lams) if lams else None, opened=opened, by_phase=by_phase)
+    sites = read_sites(lams) if lams else None
+    return Feeder(master or None, sites, opened=opened, by_phase=by_phase, others_vary=others_vary)
 
 
 def feeder_of(scenario: Scenario) -> Feeder:
     """Feeder of a scenario, with its LAMs; raises as `open_feeder`."""
     own = scenario.feeder
-    return open_feeder(own.master, scenario.tables.lams, by_phase=own.lams_at == "phase")
+    return open_feeder(
+        own.master,
+        scenario.tables.lams,
+        by_phase=own.lams_at == "phase",
+        others_vary=own.other_loads == "as-described",
+    )
 
 
 def read_sites(path: str) -> tuple[LamSite, ...]:

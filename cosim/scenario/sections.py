@@ -77,6 +77,14 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             "phase bid, are metered, and are limited by the voltage of their phase."
         ),
     ] = "bus"
+    other_loads: Annotated[
+        Literal["constant-power", "as-described"],
+        Meta(
+            description="What loads outside the market draw, those of buses without LAM: constant power at "
+            "any voltage, or power that varies with the voltage as the feeder's file says (ZIP and others, "
+            "models 2 to 5 and 8 of OpenDSS)."
+        ),
+    ] = "constant-power"
     regulators: Annotated[
         Literal["held", "free"],
         Meta(

@@ -51,7 +51,7 @@ def test_check_says_what_is_odd_and_what_is_not_honoured(folder):
     assert code == 0
     for text in (
         "! 1 load (odd) rated for another voltage than the bus has",
-        "! 1 loads that vary with voltage; in the loop all draw constant power",
+        "! 1 loads that vary with voltage; in the market all draw constant power",
         "! no bus has coordinates",
         "outside 0.999 to 1.05 pu in its own solution, worst 0.9",
         "! in the loop: 1 generator (gas): no prosumer, so it keeps what the file's own solution has",

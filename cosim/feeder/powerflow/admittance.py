@@ -63,11 +63,14 @@ class Changes:
 
 
 class PowerFlowEquations:
-    """The equations of a network with constant-power loads, around any of its states.
+    """The equations of a network and its loads, around any of its states.
 
     With W the voltage across a load winding, S its power and I = conj(S / W), a small change obeys
     dI = conj(dS / W) - B conj(dW), B = I / conj(W). Kirchhoff's law Y dV + C dI = 0, C being the windings'
     incidence, hence reads Y dV - C B C' conj(dV) = -C conj(dS / W): linear in real and imaginary parts.
+
+    Where S itself varies with the voltage, by T for each relative change of its magnitude, that adds
+    conj(T / W) Re(dW / W) to dI, which is A dW + A W / conj(W) conj(dW) with A = conj(T) / (2 |W|^2).
 
     Parameters
     ----------
@@ -113,13 +116,18 @@ class PowerFlowEquations:
         self._indices = (keys % (2 * n)).astype(np.int32)
         self._pointers = np.searchsorted(keys, 2 * n * np.arange(2 * n + 1)).astype(np.int32)
 
-    def _matrix(self, b: Complexes) -> sparse.csc_array:
-        signed = np.concatenate([b, b, -b, -b])[self._loads[2]]
-        values = np.concatenate([-signed.real, -signed.imag, -signed.imag, signed.real])
+    def _matrix(self, a: Complexes, b: Complexes) -> sparse.csc_array:
+        """The equations with Y dV + C A C' dV - C B C' conj(dV) on their left, ``a`` and ``b`` ``(L,)``."""
+        own, conj = (np.concatenate([each, each, -each, -each])[self._loads[2]] for each in (a, b))
+        values = np.concatenate(
+            [own.real - conj.real, -own.imag - conj.imag, own.imag - conj.imag, own.real + conj.real]
+        )
         data = self._network_values + np.bincount(self._load_places, values, minlength=len(self._indices))
         return sparse.csc_array((data, self._indices, self._pointers), shape=(2 * self._size, 2 * self._size))
 
-    def factorised(self, volts: Complexes, source_a: Complexes, winding_va: Complexes) -> "FactorisedState":
+    def factorised(
+        self, volts: Complexes, source_a: Complexes, winding_va: Complexes, slope_va: Complexes
+    ) -> "FactorisedState":
         """The equations around a state, ready for any direction and any quantity.
 
         Parameters
@@ -130,6 +138,9 @@ class PowerFlowEquations:
             Present currents into the sources ``(s,)`` [A].
         winding_va
             Present power into each winding ``(L,)`` [VA].
+        slope_va
+            Its change per relative change of the voltage across the winding ``(L,)`` [VA], 0 where it draws
+            constant power.
 
         Raises
         ------
@@ -139,7 +150,11 @@ class PowerFlowEquations:
         network = self._network
         ends = network.winding_ends
         across = volts[ends[:, 0]] - volts[ends[:, 1]]
-        matrix = self._matrix(np.asarray(np.conj(winding_va / across**2), dtype=np.complex128))
+        half = np.asarray(np.conj(0.5 * slope_va / across**2), dtype=np.complex128)
+        matrix = self._matrix(
+            half * np.conj(across) / across,
+            np.asarray(np.conj(winding_va / across**2), dtype=np.complex128) - half,
+        )
         try:
             factors = linalg.splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
         except RuntimeError as error:

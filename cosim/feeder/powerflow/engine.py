@@ -107,6 +107,13 @@ def solution_vector(dss: OpenDss) -> Complexes:
     return np.frombuffer(dss.dss_ffi.buffer(dss.YMatrix.VVector(), size), dtype=np.complex128)
 
 
+def node_voltages(dss: OpenDss) -> Complexes:
+    """Node voltages of the present solution, 0 at ground ``(N,)`` [V]: a copy."""
+    volts = solution_vector(dss).copy()
+    volts[0] = 0.0
+    return volts
+
+
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error.args[-1]).split())
     # It fills its messages up with guesses and with places in files that we know better.

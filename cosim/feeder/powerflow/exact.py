@@ -12,7 +12,7 @@ from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.adjoint import AdjointRows
 from cosim.feeder.powerflow.admittance import Changes, FactorisedState, Network, PowerFlowEquations
 from cosim.feeder.powerflow.differences import agrees_with_power_flow
-from cosim.feeder.powerflow.engine import solution_vector
+from cosim.feeder.powerflow.engine import node_voltages
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
 from cosim.feeder.powerflow.primitives import Assembly, read_primitives, source_currents
 
@@ -128,15 +128,14 @@ class ExactModel:
 
     def _factorised(self, here: AcState, where: Hashable) -> FactorisedState:
         dss = self._dss
-        volts = solution_vector(dss).copy()
-        volts[0] = 0.0
+        volts = node_voltages(dss)
         # Controls may have been elsewhere meanwhile, and back.
         if self._equations is None or self._read_at != where:
             self._equations, self._read_at = PowerFlowEquations(self._network()), where
         return self._equations.factorised(
             volts,
             source_currents(dss, self._circuit.survey),
-            self._circuit.attachment.winding_va(here.net_kw, here.net_kvar),
+            *self._circuit.drawn(here.net_kw, here.net_kvar, volts),
         )
 
     def _network(self) -> Network:

@@ -136,7 +136,7 @@ def _doubts(dss: OpenDss, survey: Survey) -> Iterator[str]:
     models = Counter(str(load.get("Model", 1)) for load in objects(dss, "load"))
     others = sum(count for model, count in models.items() if model not in ("1", "PQ", "Constant PQ"))
     if others:
-        yield f"{others} loads that vary with voltage; in the loop all draw constant power"
+        yield f"{others} loads that vary with voltage; in the market all draw constant power"
     yield from _misbased(dss, survey)
 
 

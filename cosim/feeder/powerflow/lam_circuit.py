@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cosim.feeder.api import OpenDss
-from cosim.feeder.circuit import FeederError, LamSite
+from cosim.feeder.circuit import Complexes, FeederError, Floats, LamSite
 from cosim.feeder.powerflow.attachment import (
     Attachment,
     SpotLoad,
@@ -22,8 +22,14 @@ from cosim.feeder.powerflow.generation import (
     still_in_service,
 )
 from cosim.feeder.powerflow.islands import cut_off_notes, disable_unfed
+from cosim.feeder.powerflow.load_laws import Drawn, LoadLaws, laws_of
 from cosim.feeder.powerflow.notes import notes_on
-from cosim.feeder.powerflow.opening import hold_constant_power, still_switch_controls, take_multiplier
+from cosim.feeder.powerflow.opening import (
+    hold_constant_power,
+    hold_laws,
+    still_switch_controls,
+    take_multiplier,
+)
 from cosim.feeder.powerflow.primitives import read_primitives
 from cosim.feeder.powerflow.survey import spot_loads, survey_circuit
 from cosim.feeder.powerflow.topology import CutOff, Fed, Survey, cut_off_by, fed_nodes, tied_nodes
@@ -42,6 +48,8 @@ class LamCircuit:
         The M LAMs, all loads of the circuit, and which belong to which.
     generation
         The loads in the place of its generators.
+    laws
+        How loads outside the market vary with voltage.
     left_out
         Commands that took out what no source feeds from the start.
     notes
@@ -55,8 +63,18 @@ class LamCircuit:
     loads: tuple[SpotLoad, ...]
     attachment: Attachment
     generation: tuple[HeldGeneration, ...]
+    laws: LoadLaws
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def drawn(self, net_kw: Floats, net_kvar: Floats, volts: Complexes) -> Drawn:
+        """What windings draw where LAMs draw net powers ``(M,)`` [kW, kvar].
+
+        Node voltages ``(N,)`` [V], 0 at ground, are those of that state.
+        """
+        ends = self.attachment.winding_ends
+        across = volts[ends[:, 0]] - volts[ends[:, 1]]
+        return self.laws.drawn(self.attachment.winding_va(net_kw, net_kvar), across)
 
 
 def attach_lams(
@@ -66,6 +84,7 @@ def attach_lams(
     before: LamCircuit | None = None,
     *,
     by_phase: bool = False,
+    others_vary: bool = False,
 ) -> LamCircuit:
     """Attach LAMs to a circuit; its loads and generators hold constant power from then on.
 
@@ -82,6 +101,8 @@ def attach_lams(
         wherever they are still fed.
     by_phase
         One LAM for each phase of a bus that loads stand on, in place of one at each bus.
+    others_vary
+        Loads outside the market vary with voltage as described.
 
     Raises
     ------
@@ -122,7 +143,11 @@ def attach_lams(
         survey = survey_circuit(dss)
         fed = fed_nodes(survey, read_primitives(dss, survey))
     loads = spot_loads(dss)
-    hold_constant_power(dss, loads, survey.base_kv)
+    attachment = attach(sites, loads, own, {held.load for held in generation})
+    outside = {load.name for load, lam in zip(loads, attachment.lam.tolist(), strict=True) if lam < 0}
+    laws = laws_of(dss, loads, outside if others_vary else ())
+    hold_constant_power(dss, [load for load in loads if load.name not in laws.names], survey.base_kv)
+    hold_laws(dss, [load for load in loads if load.name in laws.names])
     if before is None:
         tied = tied_nodes(survey, read_primitives(dss, survey))
         voltages = judged_voltages(survey, fed, tied, loads, solution_vector(dss))
@@ -134,8 +159,9 @@ def attach_lams(
         voltages=voltages,
         sites=sites,
         loads=loads,
-        attachment=attach(sites, loads, own, {held.load for held in generation}),
+        attachment=attachment,
         generation=generation,
+        laws=laws,
         left_out=left_out,
         notes=notes + survey.notes,
     )

@@ -14,11 +14,13 @@ from cosim.feeder.library import new_context
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.engine import command, is_enabled, solution_vector, solve_as_set
 from cosim.feeder.powerflow.frequency import check_frequency
+from cosim.feeder.powerflow.load_laws import ZIP_MODEL
 from cosim.feeder.powerflow.master_file import run_master_file
 from cosim.feeder.powerflow.notes import listed
 
 # A LAM draws constant power at any voltage that a feeder can have.
-_LOAD_MODEL = "model=1 status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
+_ANY_VOLTAGE = "status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
+_LOAD_MODEL = f"model=1 {_ANY_VOLTAGE}"
 # OpenDSS compares all voltages to ground, and not all of them need be defined to better than the last.
 _TOLERANCES = (1e-10, 1e-6, 1e-4)
 _SOLUTION = "set mode=snapshot controlmode=off maxcontroliter=100 loadmult=1 year=0"
@@ -179,6 +181,16 @@ def hold_constant_power(dss: OpenDss, loads: Sequence[SpotLoad], base_kv: Floats
         # Rated as its bus: of a rated voltage that does not fit the bus, OpenDSS makes an impedance.
         kv = rated_kv(load, base_kv)
         command(dss, f"edit load.{load.name} {_LOAD_MODEL} kv={kv} kw={load.kw} kvar={load.kvar}")
+
+
+def hold_laws(dss: OpenDss, loads: Sequence[SpotLoad]) -> None:
+    """Let loads vary with voltage as their models say, at any voltage: without bands and cut-offs."""
+    for load in loads:
+        command(dss, f"edit load.{load.name} {_ANY_VOLTAGE} kw={load.kw} kvar={load.kvar}")
+        dss.Loads.Name(load.name)
+        if int(dss.Loads.Model()) == ZIP_MODEL:
+            terms = ", ".join(repr(float(each)) for each in dss.Loads.ZipV()[:6])
+            command(dss, f"edit load.{load.name} zipv=({terms}, 0)")
 
 
 def rated_kv(load: SpotLoad, base_kv: Floats) -> float:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from cosim.cli import main
 from cosim.results import load
+from cosim.study.audit import differences
 from tests.integration.four_wire import FOUR_WIRE
 
 MASTER = """clear
@@ -73,3 +74,26 @@ def test_a_limit_on_neutrals_binds_in_the_clearing_and_is_recorded_with_its_pric
     # A neutral's limit has its price in the part for voltages; congestion stays without.
     assert run.lams.voltage.abs().max() > 1e-3
     assert not run.lams.congestion.any()
+
+
+def test_loads_outside_the_market_vary_with_voltage_where_asked_for(tmp_path: Path):
+    shop = "new load.shop bus1=street.2 phases=1 kv=0.23 kw=20 kvar=8 model=8 zipv=(1 0 0 1 0 0 0)\n"
+    (tmp_path / "m.dss").write_text(MASTER.replace("set voltagebases", f"{shop}set voltagebases"))
+    (tmp_path / "lams.csv").write_text("lam,bus,phases,spot_kw\nroof,street,1,5\n")
+    (tmp_path / "s.toml").write_text(SCENARIO.replace("voltage_min_pu = 0.99", "voltage_min_pu = 0.9"))
+    (tmp_path / "zip.toml").write_text(
+        SCENARIO.replace("voltage_min_pu = 0.99", "voltage_min_pu = 0.9\nother_loads = 'as-described'")
+    )
+    runs = []
+    for name in ("s", "zip"):
+        out = tmp_path / f"run-{name}"
+        done = CliRunner().invoke(main, ["run", str(tmp_path / f"{name}.toml"), "--out", str(out)])
+        assert done.exit_code == 0, done.output
+        runs.append(load(out))
+        assert max(each.pu for each in differences(runs[-1])) < 1e-9
+    drawn_kw = [float(run.connections[run.connections["at"] == "street.2"].metered_kw.sum()) for run in runs]
+    v_pu = float(runs[1].nodes[runs[1].nodes.node == "street.2"].v_pu.iloc[0])
+    shop_kw = 20.0 * (v_pu * 400.0 / 3**0.5 / 230.0) ** 2
+    assert shop_kw < 19.0
+    # What else is at this conductor, a third of the homes and of the generator, is as before.
+    assert abs(drawn_kw[0] - drawn_kw[1] - (20.0 - shop_kw)) < 1e-6

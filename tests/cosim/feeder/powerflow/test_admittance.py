@@ -45,7 +45,7 @@ def exact_derivatives(va: complex, per_unit: complex):
     direction = sparse.csc_array(np.array([[per_unit]]))
     return (
         PowerFlowEquations(two_bus())
-        .factorised(volts, np.array([-current]), np.array([va]))
+        .factorised(volts, np.array([-current]), np.array([va]), np.zeros(1))
         .follow(direction)
     )
 
@@ -83,7 +83,9 @@ def test_a_load_between_phases_draws_opposite_currents():
     )
     volts = np.array([0.0, 6.0, 2.0], dtype=complex)
     direction = sparse.csc_array(np.array([[8.0 + 0j]]))
-    found = PowerFlowEquations(network).factorised(volts, np.zeros(1), np.zeros(1)).follow(direction)
+    found = (
+        PowerFlowEquations(network).factorised(volts, np.zeros(1), np.zeros(1), np.zeros(1)).follow(direction)
+    )
     np.testing.assert_allclose(found.volts[:, 0], [-1.0, 0.5])
 
 
@@ -93,7 +95,12 @@ def test_more_directions_than_fit_one_block_are_those_taken_one_by_one():
     va = 150e3 + 70e3j
     v2 = voltage_at_load(va)
     current = np.conj(va / v2)
-    point = (np.array([0.0, SOURCE_V - STIFF_OHM * current, v2, 0.0]), np.array([-current]), np.array([va]))
+    point = (
+        np.array([0.0, SOURCE_V - STIFF_OHM * current, v2, 0.0]),
+        np.array([-current]),
+        np.array([va]),
+        np.zeros(1),
+    )
     together = equations.factorised(*point).follow(sparse.csc_array(directions))
     for i in (0, 15, 16, 69):
         alone = equations.factorised(*point).follow(sparse.csc_array(directions[:, i : i + 1]))
@@ -106,4 +113,4 @@ def test_a_network_without_source_is_singular():
     network = replace(two_bus(), y=sparse.csc_array((4, 4), dtype=complex))
     volts = np.array([0.0, SOURCE_V, SOURCE_V, 0.0], dtype=complex)
     with pytest.raises(np.linalg.LinAlgError):
-        PowerFlowEquations(network).factorised(volts, np.zeros(1), np.zeros(1))
+        PowerFlowEquations(network).factorised(volts, np.zeros(1), np.zeros(1), np.zeros(1))
