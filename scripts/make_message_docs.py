@@ -52,7 +52,7 @@ fields and wrong types are refused. Every message carries this header:
 - Every topic has exactly one writer, which numbers its messages there from 0 (`seq`). A repeated message is
   a duplicate and is dropped; another one with a number that was used is a conflict and is refused; a skipped
   number is a gap and flags the interval; a message of a past tick is late.
-- Only `availability` is retained. Any other kind that arrives retained is refused.
+- Only kinds whose table says so are retained. Any other that arrives retained is refused.
 - No message has more than 64 MiB; a sender that is asked for one fails by an error that names topic and
   size. Beyond 512 KiB a message travels in parts on its own topic, so that brokers with small packets carry
   it. Each part has a head of 24 bytes, big-endian: the mark `00 70 61 72 74 00 00 01`, which no JSON begins

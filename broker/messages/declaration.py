@@ -25,11 +25,12 @@ Role = Literal[
     "device host",
     "gateway",
     "operator",
+    "observer",
 ]
-"""What a sender is in a run; an operator is whoever commands a run from outside, by any name."""
+"""What a party is in a run; an operator commands it from outside, by any name, an observer only watches."""
 
-SERVICES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "operator")
-"""All but operators."""
+SERVICES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role not in ("operator", "observer"))
+"""All but those who are outside."""
 
 Size = Literal["small", "batch", "model"]
 

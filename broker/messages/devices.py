@@ -111,6 +111,15 @@ class Stop(Command, frozen=True, tag="stop"):
     reason: str
 
 
+class DeviceStop(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one device at an emergency stop; ``detail`` says why it is not safe yet."""
+
+    prosumer: str
+    device: CommandedDevice
+    state: Literal["safe", "observed", "not yet"]
+    detail: str = ""
+
+
 @message(
     "stopped/{gateway}",
     sender="gateway",
@@ -123,8 +132,8 @@ class Stopped(Message, frozen=True, tag="stopped"):
     """What a gateway did on an emergency stop: devices that it commands, and one line for each failure.
 
     ``safe`` devices read back their safe value; ``observed`` ones are never written. ``states`` has a line
-    for each piece of hardware and for each device that is not safe yet. A message with ``is_update`` follows
-    whenever that changes, and where a stop is asked for again.
+    for each piece of hardware and for each device that is not safe yet, ``each`` tells of every device. A
+    message with ``is_update`` follows whenever that changes, and where a stop is asked for again.
     """
 
     by: str
@@ -135,6 +144,7 @@ class Stopped(Message, frozen=True, tag="stopped"):
     failed: list[str]
     states: list[str] = []
     is_update: bool = False
+    each: list[DeviceStop] = []
 
 
 @message(

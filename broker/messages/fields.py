@@ -67,7 +67,7 @@ class Values:
 
 @dataclass(frozen=True)
 class Opaque:
-    """Bytes that only their own sender reads again; the length of the body bounds them."""
+    """Bytes that no service looks into but their own sender; the length of the body bounds them."""
 
 
 Kw = Annotated[float, Values("kw")]

@@ -13,7 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from broker.messages import Audit, Done, FeederState, Rejected, Snapshot, Step, Stopped, columns
+from broker.messages import (
+    Audit,
+    Done,
+    Facts,
+    FeederState,
+    Rejected,
+    Settled,
+    Snapshot,
+    Step,
+    Stopped,
+    columns,
+)
 from broker.participant.node import Node
 from broker.participant.reports import Allowance
 from broker.participant.serving import serve
@@ -38,6 +49,7 @@ from cosim.recording.rows import (
     payment_columns,
 )
 from cosim.recording.run_counts import RunCounts
+from cosim.recording.run_facts import facts_content, run_facts, settled_fields
 from cosim.results import RunWriter
 from cosim.results.entries import MICRO, Booking
 from cosim.results.ledger import Ledger
@@ -77,8 +89,11 @@ class Recorder:
     async def run(self) -> None:
         """Serve until the clock ends the run, and close the last interval's row."""
         self._start = pack(self._snapshot())
+        topics = self.node.topics
+        await self.node.publish(topics.facts, Facts, -1, content=facts_content(run_facts(self.world)))
         try:
             await serve(self.node, self.on_step)
+            await self.node.bus.publish(topics.facts, b"", retain=True)
         finally:
             self._finish_row()
             self._name_missing()
@@ -174,6 +189,8 @@ class Recorder:
         kept = {name: report.snapshot for name, report in reports.items()}
         self.ledger.post(tick, booking, kept | {self.node.name: pack(self._snapshot())})
         self._row["ledger_digest"] = self.ledger.head
+        settled = settled_fields(self._row, booking, world.population.size, len(world.roster.lams))
+        await self.node.publish(self.node.topics.settled, Settled, tick, flags=self._flags[tick], **settled)
 
     def _write_details(self, messages: IntervalMessages) -> None:
         """Write the rows of the feeder and of devices."""

@@ -8,8 +8,7 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
-import msgspec
-
+from broker.messages import FeederMap as FeederMap
 from cosim.results.arrow import ResultsError, fresh_file, replace_file, translated
 from cosim.results.columns import TABLES
 from cosim.results.lock import refuse_living
@@ -44,18 +43,6 @@ FILES = (
     BROKER_LOG,
     *(f"{name}{ending}" for name in TABLES for ending in (".parquet", ".arrows", ".new")),
 )
-
-
-class FeederMap(msgspec.Struct, frozen=True, kw_only=True):
-    """Drawing of a feeder: where the buses are [any length unit], what connects them, which carry a LAM.
-
-    ``base_kv`` is the base of each voltage in the table of nodes, between its ends [kV].
-    """
-
-    buses: dict[str, tuple[float, float]]
-    segments: list[tuple[str, str]]
-    lams: list[str]
-    base_kv: dict[str, float] = {}
 
 
 def replaceable_files(path: Path, *, force: bool, is_own: bool = False) -> list[Path]:

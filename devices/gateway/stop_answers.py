@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from broker.errors import BrokerError
-from broker.messages import Stop, Stopped
+from broker.messages import DeviceStop, Stop, Stopped
 from broker.participant.node import Node
 from devices.gateway.actuator import Actuator
 from devices.gateway.gateway import Gateway
@@ -148,4 +148,14 @@ class StopAnswers:
             failed=failed,
             states=[*states, *(f"not yet: {line}" for line in failed)],
             is_update=is_update,
+            each=[self._state_of(actuator) for actuator in self._gateway.actuators],
+        )
+
+    def _state_of(self, actuator: Actuator) -> DeviceStop:
+        is_safe = actuator.is_safe
+        return DeviceStop(
+            prosumer=actuator.prosumer,
+            device=actuator.device,
+            state="not yet" if not is_safe else "safe" if actuator.limits.armed else "observed",
+            detail="" if is_safe else self._failures.get(actuator) or "no answer yet",
         )

@@ -112,7 +112,9 @@ class Thrower:
         """Delivery of a message; mutants are scheduled behind it."""
         declared = self._topics.declared(received.topic)
         # What services say of mutants is not mutated in turn, or it would never end; a stop is for anyone.
-        if not self._is_throwing and declared is not None and declared[0].tag not in ("rejected", "stop"):
+        is_thrown = declared is not None and declared[0].tag not in ("rejected", "stop")
+        # An empty body lets a broker forget what it kept.
+        if not self._is_throwing and is_thrown and received.payload:
             if received.topic not in self.mutations.topics:
                 self.mutations.topics.append(received.topic)
             asyncio.get_running_loop().call_soon(self._throw, received, declared[0].tag)
@@ -158,7 +160,7 @@ def forging(broker, forge):
         is_forging = False
 
     def decide(received):
-        if not is_forging:
+        if not is_forging and received.payload:
             before, behind = forge(received.topic, received.payload)
             publish(before)
             if behind:

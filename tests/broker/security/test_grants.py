@@ -76,7 +76,7 @@ def test_every_service_has_a_folder_of_credentials(played):
     assert {name for group in folders.values() for name in group.parties} == set(
         grants(bounds_of(world), RUN, ["pi"])
     )
-    assert folders["control"].parties == ["clock", "recorder", "operator"]
+    assert folders["control"].parties == ["clock", "recorder", "operator", "observer"]
     assert not folders["observer"].commands
     assert not folders["feeder"].commands
     assert folders["devices"].commands
