@@ -12,10 +12,9 @@ from rich.live import Live
 from rich.table import Table
 
 from broker.client.mqtt import connect
-from broker.door.admission import Door, Refused
 from broker.messages import Availability, Done, Message, Step, Telemetry, Traffic
 from broker.security.grants import OBSERVER
-from broker.topics import Topics
+from cosim.observation.listening import Ear
 
 _EVERY_S = 0.5
 _COUNTED = ("sent", "received", "gaps", "late", "rejected", "quarantined")
@@ -89,8 +88,9 @@ async def watch_run(url: str, run: str, console: Console | None = None) -> RunVi
     BrokerError
         The broker cannot be reached, or does not know the observer.
     """
-    view, door, topics = RunView(run), Door(run), Topics(run)
-    async with connect(url, "observer-top", identity=OBSERVER) as bus:
+    view, ear = RunView(run), Ear(run)
+    topics = ear.topics
+    async with connect(url, "observer-top", identity=OBSERVER, on_reconnect=ear.came_back) as bus:
         await bus.subscribe(
             topics.step, topics.done("+"), topics.availability("+"), topics.telemetry("+", "+")
         )
@@ -98,12 +98,8 @@ async def watch_run(url: str, run: str, console: Console | None = None) -> RunVi
             showing = asyncio.create_task(_show(live, view))
             try:
                 async for received in bus.messages():
-                    try:
-                        admitted = door.admit(received)
-                    except Refused:
-                        continue
-                    if admitted.message is not None:
-                        view.take(admitted.message)
+                    if heard := ear.hear(received):
+                        view.take(heard[0])
                     if view.is_over:
                         break
             finally:

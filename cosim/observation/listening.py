@@ -1,0 +1,57 @@
+"""An observer's ear: what it hears of a run, whenever it came to it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from broker import messages
+from broker.client.bus import Received
+from broker.door.admission import Door, Refused
+from broker.messages import Message, Step
+from broker.topics import Topics
+
+
+class Ear:
+    """Lets an observer hear a run's messages once each, through the door that services have.
+
+    An observer may come in the middle of a run, or miss words of it, and then believes the clock's next step.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    """
+
+    def __init__(self, run: str) -> None:
+        self.topics = Topics(run)
+        self._door = Door(run)
+        self._knows_epoch = False
+
+    def came_back(self) -> None:
+        """After a lost connection: the run may have gone anywhere."""
+        self._door.came_back()
+        self._knows_epoch = False
+
+    def hear(self, received: Received) -> tuple[Message, str] | None:
+        """Message that was heard and its topic's last level; ``None`` where it is no news of the run."""
+        if received.topic == self.topics.step and not self._knows_epoch:
+            self._catch_up(received.payload)
+        try:
+            message = self._door.admit(received).message
+        except Refused:
+            return None
+        if isinstance(message, Step):
+            if message.epoch > self._door.epoch:
+                self._door.begin_epoch(message)
+            self._door.tick = max(self._door.tick, message.tick)
+        return None if message is None else (message, received.topic.rpartition("/")[2])
+
+    def _catch_up(self, payload: bytes) -> None:
+        """Take the epoch from the first step that is heard, wherever the run is."""
+        try:
+            step = messages.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        if isinstance(step, Step):
+            self._door.epoch = max(self._door.epoch, step.epoch)
+            self._knows_epoch = True
