@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,19 @@ if TYPE_CHECKING:
 # The matrices here are small: a second BLAS thread costs more in waiting than it saves (a linear model of the
 # IEEE 123-node feeder takes 3 ms with one thread, 40 ms with two on two busy cores). Set before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def of_a_run(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that say which run a command is about, wherever it goes on."""
+    broker = click.option(
+        "--broker",
+        envvar="SHAREGRID_BROKER",
+        metavar="mqtt://HOST:PORT",
+        help="Broker of a run whose directory is elsewhere.",
+    )
+    run_id = click.option("--run-id", help="Name of that run.")
+    directory = click.argument("directory", required=False, type=click.Path(path_type=Path))
+    return directory(broker(run_id(command)))
 
 
 def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
@@ -84,6 +97,14 @@ def main(log: LogForm | None, log_level: str) -> None:
 @click.option("--secure", is_flag=True, help="Encrypt, and let each party say only what is its own.")
 @seed_option
 @metrics_option
+@click.option(
+    "--view",
+    is_flag=False,
+    flag_value=8050,
+    type=click.IntRange(0, 65_535),
+    metavar="[PORT]",
+    help="Show the run in a browser of this computer, at port 8050 or PORT.",
+)
 @click.option("--force", is_flag=True, help="Replace a run that the directory holds.")
 @click.option("--run-id", help="Name of the run. Default: made from the scenario and the time.")
 @click.option(
@@ -138,14 +159,7 @@ def serve(roles: tuple[str, ...], **options: Any) -> None:
 
 
 @main.command()
-@click.argument("directory", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--broker",
-    envvar="SHAREGRID_BROKER",
-    metavar="mqtt://HOST:PORT",
-    help="Broker of a run whose directory is elsewhere.",
-)
-@click.option("--run-id", help="Name of that run.")
+@of_a_run
 @click.option("--reason", default="asked for by hand", show_default=True, help="What the record will say.")
 @click.option(
     "--wait", default=10.0, show_default=True, type=FiniteRange(0.0), help="Seconds to wait for an answer."
@@ -164,14 +178,7 @@ main.add_command(clear)
 
 
 @main.command()
-@click.argument("directory", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--broker",
-    envvar="SHAREGRID_BROKER",
-    metavar="mqtt://HOST:PORT",
-    help="Broker of a run whose directory is elsewhere.",
-)
-@click.option("--run-id", help="Name of that run.")
+@of_a_run
 def top(directory: Path | None, broker: str | None, run_id: str | None) -> None:
     """Watch the services of the run in DIRECTORY until it ends: steps, messages, flags, readings."""
     import asyncio
@@ -183,6 +190,21 @@ def top(directory: Path | None, broker: str | None, run_id: str | None) -> None:
     at = address_of("top", directory, broker, run_id)
     with suppress(KeyboardInterrupt):
         asyncio.run(watch_run(at.broker, at.run))
+
+
+@main.command()
+@of_a_run
+@click.option(
+    "--port", default=8050, show_default=True, type=click.IntRange(0, 65_535), help="Or a free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need a token.")
+@click.option("--token", envvar="SHAREGRID_VIEW_TOKEN", default="", help="That token. Default: a new one.")
+@click.option("--look-only", is_flag=True, help="No emergency stop, and nothing else that commands.")
+def view(**options: Any) -> None:
+    """Show a run in a browser: one that goes on, or the past one in DIRECTORY with a time slider."""
+    from cosim.view.command import ViewOptions, view_command
+
+    view_command(ViewOptions(**options))
 
 
 for study in STUDIES:

@@ -51,6 +51,7 @@ class RunOptions:
     resume: Path | None = None
     metrics: str | None = None
     processes: bool = False
+    view: int | None = None
 
     def load(self) -> Scenario:
         """The scenario with these overrides."""

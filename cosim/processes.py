@@ -21,6 +21,7 @@ from cosim.scenario.changes import change_words
 from cosim.world.names import Role
 
 _READY = re.compile(r"^serving .* of run .*$", re.MULTILINE)
+_VIEW_READY = re.compile(r"^view: (http\S+)$", re.MULTILINE)
 _PATIENCE_S = 300.0
 _HOME = str(Path(__file__).resolve().parent.parent)
 
@@ -51,9 +52,7 @@ async def role_processes(plan: RunPlan, url: str) -> AsyncIterator[None]:
     RunError
         One of them does not start; its last words are in the text.
     """
-    path = os.pathsep.join(filter(None, [_HOME, os.environ.get("PYTHONPATH", "")]))
-    env = {**os.environ, "SHAREGRID_BROKER": url, "PYTHONPATH": path}
-    env.pop("SHAREGRID_METRICS", None)
+    env = _environment(url)
 
     async def start(role: Role, stack: AsyncExitStack) -> None:
         words = with_parent(serve_words(role, plan.options, plan.run_id, plan.out), signal.SIGTERM)
@@ -73,6 +72,43 @@ async def role_processes(plan: RunPlan, url: str) -> AsyncIterator[None]:
 
 def _has_ended_its_run(child: Child) -> bool:
     return child.status == 0
+
+
+@asynccontextmanager
+async def view_process(port: int | None, url: str, run_id: str) -> AsyncIterator[str]:
+    """The live view of a run in a process of its own, so that neither holds up the other; its address.
+
+    Parameters
+    ----------
+    port
+        Where to serve it; ``None`` for no view, and no address.
+    url, run_id
+        The run's broker and its name.
+
+    Raises
+    ------
+    RunError
+        It does not start; its last words are in the text.
+    """
+    if port is None:
+        yield ""
+        return
+    words = [sys.executable, "-P", "-m", "sharegrid", "view", "--run-id", run_id, "--port", str(port)]
+    child = running(with_parent(words, signal.SIGTERM), _VIEW_READY, env=_environment(url))
+    async with AsyncExitStack() as stack:
+        try:
+            started = await stack.enter_async_context(child)
+        except ChildFailed as error:
+            raise RunError(f"--view: it did not start: {error}") from None
+        yield started.match[1]
+
+
+def _environment(url: str) -> dict[str, str]:
+    """What a process of ours inherits: the broker's address, which no list of processes then shows."""
+    path = os.pathsep.join(filter(None, [_HOME, os.environ.get("PYTHONPATH", "")]))
+    env = {**os.environ, "SHAREGRID_BROKER": url, "PYTHONPATH": path}
+    env.pop("SHAREGRID_METRICS", None)
+    return env
 
 
 def _pass_on(said: bytes) -> None:

@@ -27,7 +27,7 @@ from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
 from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
-from cosim.processes import role_processes
+from cosim.processes import role_processes, view_process
 from cosim.progress import progress_bar
 from cosim.recording.summary import record_of
 from cosim.report import write_report
@@ -133,6 +133,9 @@ async def _run(options: RunOptions, ending: Ending) -> int:
             # event loop for longer than anything else does.
             gc.freeze()
         world = setup.world
+        view = await stack.enter_async_context(view_process(options.view, setup.url, plan.run_id))
+        if view:
+            click.echo(f"view: {view}", err=True)
         writer, ledger = await open_results(plan, setup, stack)
         stack.enter_context(noted_address(plan.out, plan.run_id, setup.url))
         for line in await hardware_lines(setup):

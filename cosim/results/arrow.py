@@ -147,6 +147,26 @@ def frame(directory: Path, table: str) -> pd.DataFrame:
     return rows
 
 
+def tick_rows(directory: Path, table: str, tick: int) -> dict[str, list[Any]]:
+    """Rows of a table that belong to one interval, by column; raises as ``frame``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    whole = directory / f"{table}.parquet"
+    with translated(whole):
+        try:
+            if whole.exists():
+                found = pq.read_table(whole, filters=[("tick", "=", tick)])
+            else:
+                wanted = (each.filter(pc.equal(each["tick"], tick)) for each in batches(directory, table))
+                found = pa.Table.from_batches(wanted, schema(table))
+            rows: dict[str, list[Any]] = found.to_pydict()
+        except pa.ArrowException as error:
+            raise ValueError(str(error)) from error
+    return rows
+
+
 def fresh_file(path: Path, *, replace: bool = False) -> BinaryIO:
     """New file to write, never one behind a link; ``replace`` removes what an earlier process left there.
 

@@ -1,0 +1,110 @@
+"""A browser, and a small run with a view: a line goes out, and a meter falls silent."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.broker.door.hostile_run import written_scenario
+
+COMMAND = [sys.executable, "-m", "sharegrid"]
+INTERVALS = 7
+SILENT = "p00004"
+HAPPENS = f"""
+[live]
+per_lam = 2
+poll_timeout_s = 0.2
+
+[[events]]
+at = 2
+kind = "line-outage"
+element = "m"
+
+[[faults]]
+kind = "silent"
+device = "meter"
+prosumers = ["{SILENT}"]
+first_interval = 2
+intervals = 9
+"""
+
+
+def chromium():
+    """Path of a Chromium; skips where there is none."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or pytest.skip("no Chromium on this computer: apt-get install chromium")
+
+
+# Its driver has an event loop in this thread, so that it must not outlast the tests that know it.
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@contextmanager
+def viewed(words, **options):
+    """A command that serves a view, and its address; it ends with the block."""
+    with subprocess.Popen(
+        [*COMMAND, *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, **options
+    ) as process:
+        try:
+            said = []
+            for line in process.stderr:
+                said.append(line)
+                if found := re.match(r"view: (http\S+)", line):
+                    break
+            else:
+                raise AssertionError("".join(said))
+            yield process, found[1]
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+@pytest.fixture(scope="session")
+def scenario(tmp_path_factory):
+    path = written_scenario(tmp_path_factory.mktemp("viewed"), intervals=INTERVALS)
+    text = path.read_text()
+    path.write_text(text.replace("[live]\nper_lam = 2\n", "") + HAPPENS)
+    return path
+
+
+class Watched:
+    """A page with what it asked for and complained about."""
+
+    def __init__(self, browser, url, **options):
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.asked, self.wrong = [], []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on(
+            "console", lambda said: said.type in ("error", "warning") and self.wrong.append(said.text)
+        )
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.url = url
+        self.page.goto(url)
+
+    def _hear(self, said):
+        if said.type in ("error", "warning"):
+            self.wrong.append(said.text)
+
+    def text(self, selector):
+        return self.page.inner_text(selector)
+
+    def until(self, condition, timeout_s=20.0):
+        """Wait until an expression in the page is true; the page's own policy forbids to let it wait."""
+        deadline = time.monotonic() + timeout_s
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < deadline, f"{condition}: {self.text('body')[:2000]}"
+            self.page.wait_for_timeout(40)
+
+    def foreign(self):
+        return [each for each in self.asked if not each.startswith(self.url)]

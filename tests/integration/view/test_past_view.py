@@ -1,0 +1,57 @@
+"""The view of a past run: each interval is as its tables have it, and nothing commands."""
+
+import subprocess
+
+import httpx
+import pytest
+
+from cosim.results import load
+from tests.integration.view.conftest import COMMAND, Watched, viewed
+from tests.integration.view.test_live_view import ELEMENTS, SNAPSHOT, number
+
+
+@pytest.fixture(scope="module")
+def past(scenario, tmp_path_factory):
+    out = tmp_path_factory.mktemp("past") / "run"
+    words = ["run", str(scenario), "--out", str(out), "--intervals", "4"]
+    subprocess.run([*COMMAND, *words], check=True, capture_output=True, timeout=90)
+    return out
+
+
+def test_a_past_run_slides(browser, past):
+    run = load(past)
+    with viewed(["view", str(past), "--port", "0"]) as (_, url):
+        watched = Watched(browser, url)
+        page = watched.page
+        watched.until("document.getElementById('state').textContent === 'past run'")
+        assert page.is_hidden("#stop-form")
+        assert page.get_attribute("#slider", "max") == "3"
+        for tick in (0, 2, 1, 3):
+            page.evaluate(
+                f"""() => {{ const slider = document.getElementById("slider");
+                slider.value = {tick}; slider.dispatchEvent(new Event("input")); }}"""
+            )
+            watched.until(f"document.getElementById('figures').dataset.metered === '{tick}'")
+            snapshot = page.evaluate(SNAPSHOT)
+            row = run.intervals.set_index("tick").loc[tick]
+            assert number(snapshot["losses"]) == pytest.approx(row["losses_kw"], abs=5e-3)
+            assert number(snapshot["price"]) == pytest.approx(row["energy_price"], abs=5e-5)
+            assert watched.text("#moment") == row["time_local"][11:16]
+            dead = page.eval_on_selector_all("line.wire.dead", ELEMENTS)
+            assert dead == (["line.m"] if tick >= 2 else [])
+        page.focus("#slider")
+        page.keyboard.press("ArrowLeft")
+        watched.until("document.getElementById('figures').dataset.metered === '2'")
+        paid = page.eval_on_selector_all("#money tr.total td", "cells => cells.map(cell => cell.textContent)")
+        assert sum(map(number, paid)) == pytest.approx(0.0, abs=0.05)
+        assert httpx.post(f"{url}stop").status_code == 403
+        assert (watched.wrong, watched.foreign()) == ([], [])
+        watched.context.close()
+
+
+def test_it_fits_a_phone(browser, past):
+    with viewed(["view", str(past), "--port", "0"]) as (_, url):
+        watched = Watched(browser, url, viewport={"width": 390, "height": 844})
+        watched.until("document.getElementById('state').textContent === 'past run'")
+        assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
+        watched.context.close()
