@@ -61,12 +61,12 @@ def local_times(points: pd.DataFrame, first_local: str | None) -> list[str]:
     Parameters
     ----------
     points
-        Table with ``time`` [UTC].
+        Table with ``time``, in any zone.
     first_local
         Local time of the first interval, ISO 8601 with offset; ``None`` leaves the times in UTC.
     """
     offset = None if first_local is None else datetime.fromisoformat(first_local).utcoffset()
-    shifted = points["time"] + (offset or timedelta())
+    shifted = points["time"].dt.tz_convert("UTC") + (offset or timedelta())
     return list(shifted.dt.strftime("%Y-%m-%d %H:%M:%S"))
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 MOST_FRAMES = 200
 _DIVERGING = [[0.0, "#B35806"], [0.25, "#F1A340"], [0.5, "#E6E6E3"], [0.75, "#8073AC"], [1.0, "#3B1C7A"]]
 _LAYERS = {
-    "wam_price": ("DLMP", "$/kWh", 4),
-    "price": ("local price", "$/kWh", 4),
+    "wam_price": ("DLMP", "$/kWh", 5),
+    "price": ("local price", "$/kWh", 5),
     "net_kw": ("net purchase", "kW", 1),
 }
 
@@ -78,7 +78,7 @@ def _voltages(nodes: pd.DataFrame, ticks: Sequence[int], buses: Mapping[str, int
     return {
         "bus": [buses[places[node][0]] for node in shown],
         "phase": [places[node][2] for node in shown],
-        "frames": [values(row, digits=5) for _, row in table[shown].iterrows()],
+        "frames": [values(row, digits=4) for _, row in table[shown].iterrows()],
     }
 
 
@@ -104,5 +104,5 @@ def _layer(
         "base": None if base is None else values(lams.groupby("tick")[base].first().reindex(list(ticks))),
         "lam": names,
         "bus": [buses[placed[lam]] for lam in names],
-        "frames": [values(row) for _, row in table.iterrows()],
+        "frames": [values(row, digits=digits) for _, row in table.iterrows()],
     }

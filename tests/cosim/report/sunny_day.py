@@ -43,7 +43,7 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
     lam = np.repeat(np.arange(size), prosumers_per_lam)
     names = [f"p{at:05d}" for at in range(lam.size)]
     writer = RunWriter(path)
-    writer.scenario("[run]\nseed = 5\n")
+    writer.scenario('[run]\nseed = 5\ntime_zone = "Europe/Berlin"\n')
     writer.feeder_map(drawing)
     ledger = Ledger.create(path / "ledger.sqlite", account_names(names, lams), run="sunny-day")
     first = datetime(2024, 6, 21, tzinfo=LOCAL)
