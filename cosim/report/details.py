@@ -11,12 +11,16 @@ from cosim.results.comparison import differing_keys
 if TYPE_CHECKING:
     import pandas as pd
 
-_UNITS = {"voltage": "pu", "congestion": "of rating", "unbalance": "%", "neutral": "V"}
+_UNITS = {"voltage": "pu", "congestion": "% of rating", "unbalance": "%", "neutral": "V"}
+_DIRECTION = " +"
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:e[+-]?\d+)?")
 
 
 class Binding(NamedTuple):
-    """A limit that bound, and in how many intervals; ``price`` is the mean over them."""
+    """A limit that bound, and in how many intervals; ``price`` is the mean over them.
+
+    A limit on a magnitude has rows in several directions, together one line here.
+    """
 
     row: str
     kind: str
@@ -69,18 +73,23 @@ def binding_limits(limits: pd.DataFrame, labels: Mapping[int, str]) -> list[Bind
         What to call an interval, by tick.
     """
     found = []
-    for (row, kind), rows in limits.groupby(["row", "kind"]):
-        ticks = rows["tick"].tolist()
+    of_row = limits["row"].map(lambda row: str(row).partition(_DIRECTION)[0])
+    for (of, kind), rows in limits.groupby([of_row, "kind"]):
+        if any(_DIRECTION in str(row) for row in rows["row"]):
+            # Which side of a direction it is says nothing.
+            rows = rows.assign(limit=rows["limit"].abs(), price=rows["price"].abs())
+        prices = rows.groupby("tick")["price"].sum()
+        ticks = prices.index.tolist()
         line = Binding(
-            str(row),
+            str(of),
             str(kind),
             f"{rows['limit'].iat[0]:.4g} {_UNITS.get(str(kind), '')}".strip(),
-            len(rows),
+            len(ticks),
             labels.get(ticks[0], f"tick {ticks[0]}"),
             labels.get(ticks[-1], f"tick {ticks[-1]}"),
-            f"{rows['price'].mean():,.4g}",
+            f"{prices.mean():,.4g}",
         )
-        found.append((-float(rows["price"].abs().sum()), line))
+        found.append((-float(prices.abs().sum()), line))
     return [line for _, line in sorted(found)]
 
 

@@ -194,15 +194,15 @@ def test_incidents_that_differ_in_numbers_alone_stand_once(day):
 def test_binding_limits_are_named_the_dearest_first():
     limits = pd.DataFrame(
         {
-            "tick": [0, 1, 1],
-            "row": ["9.1", "9.1", "line.l1 +"],
-            "kind": ["voltage", "voltage", "congestion"],
-            "limit": [1.05, 1.05, 1.0],
-            "price": [200.0, 400.0, -900.0],
+            "tick": [0, 1, 1, 1],
+            "row": ["9.1", "9.1", "line.l1 +150", "line.l1 +0"],
+            "kind": ["voltage", "voltage", "congestion", "congestion"],
+            "limit": [1.05, 1.05, -100.0, 100.0],
+            "price": [200.0, 400.0, -900.0, 50.0],
         }
     )
     first, second = binding_limits(limits, {0: "00:00", 1: "00:15"})
-    assert first == Binding("line.l1 +", "congestion", "1 of rating", 1, "00:15", "00:15", "-900")
+    assert first == Binding("line.l1", "congestion", "100 % of rating", 1, "00:15", "00:15", "950")
     assert second == Binding("9.1", "voltage", "1.05 pu", 2, "00:00", "00:15", "300")
 
 
