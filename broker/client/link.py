@@ -15,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from broker.address import Address
 from broker.client.bus import Will
+from broker.client.gathered import gather_system_calls
 from broker.credentials import tls_context
 from broker.errors import BrokerRefused
 
@@ -176,6 +177,7 @@ async def open_link(
     async with AsyncExitStack() as stack:
         with _cancellation_kept():
             await stack.enter_async_context(client)
+        gather_system_calls(client)
         link = Link(client, stack.pop_all())
     wanted = list(filters)
     if wanted:
