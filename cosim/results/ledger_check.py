@@ -46,16 +46,24 @@ def check_ledger(directory: Path) -> tuple[list[str], str]:
     run = load(directory)
     ledger = run.ledger
     by_tick = _by_tick(ledger.all_entries())
-    wrong = [
-        *ledger.integrity(),
-        *_own_sums(ledger, by_tick),
-        *_chain(ledger, by_tick, run.intervals),
-        *_totals(ledger, by_tick, run.intervals),
-        *_payments(run, by_tick),
-        *_wholesale(run, by_tick),
-        *_grid(ledger, by_tick, run),
-    ]
-    return wrong, ledger.head
+    checks = {
+        "entries": _own_sums(ledger, by_tick),
+        "chain of hashes": _chain(ledger, by_tick, run.intervals),
+        "totals of intervals": _totals(ledger, by_tick, run.intervals),
+        "payments of prosumers": _payments(run, by_tick),
+        "payments of LAMs": _wholesale(run, by_tick),
+        "payments of the grid": _grid(ledger, by_tick, run),
+    }
+    found = [line for name, check in checks.items() for line in _unless_unfit(name, check)]
+    return [*ledger.integrity(), *found], ledger.head
+
+
+def _unless_unfit(name: str, check: Iterator[str]) -> Iterator[str]:
+    """What a check finds; tables, scenario and ledger of other shapes are a finding, too."""
+    try:
+        yield from check
+    except (LookupError, ValueError, TypeError, ArithmeticError) as error:
+        yield f"{name}: tables, scenario and ledger do not fit each other: {type(error).__name__} {error}"
 
 
 def _by_tick(rows: Rows) -> dict[int, Rows]:

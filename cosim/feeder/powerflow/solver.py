@@ -160,7 +160,9 @@ class Solver:
         v_pu = np.abs(volts) / self.base_v
         sound = (v_pu > _LOWEST_PU) & (v_pu < _HIGHEST_PU)
         if not sound.all():
-            worst = int(np.argmax(np.where(sound, 0.0, np.nan_to_num(np.abs(np.log(v_pu)), nan=np.inf))))
+            with np.errstate(divide="ignore"):  # A node without voltage is the farthest off.
+                off = np.nan_to_num(np.abs(np.log(v_pu)), nan=np.inf)
+            worst = int(np.argmax(np.where(sound, 0.0, off)))
             raise PowerFlowError(
                 f"power flow found {v_pu[worst]:.3f} pu at node '{self.nodes[worst]}' "
                 f"with LAMs drawing {np.sum(net_kw):.0f} kW; {_remedy(float(v_pu[worst]))}"
