@@ -66,6 +66,9 @@ def test_other_loads_draw_what_opendss_has_them_draw(master):
     own = np.abs(across(volts, state.nodes)) / (1e3 * feeder.layout.across_kv)
     np.testing.assert_allclose(state.v_pu, own, atol=1e-9)
     assert state.source_kw == pytest.approx(source_kw, abs=1e-5)
+    assert "6 loads (z, i, q, cvr, zip and 1 more): outside the market, varies" in " ".join(
+        feeder.layout.notes
+    )
     constant, *point = opened(master, others_vary=False)
     # At low voltage they draw less than their nominal power.
     assert constant.solve(*point).source_kw > source_kw + 20.0
@@ -122,3 +125,7 @@ def test_a_model_that_is_not_known_is_refused_by_name(tmp_path):
     with pytest.raises(FeederError, match=r"load 'q' is of OpenDSS's model 7, .*; give it model 1 to 5 or 8"):
         Feeder(str(path), SITES, others_vary=True)
     assert Feeder(str(path), SITES).layout.lams == ("a",)
+
+
+def test_where_all_loads_are_in_the_market_nothing_varies_and_that_is_said(master):
+    assert "feeder.other_loads changes nothing" in " ".join(Feeder(master, others_vary=True).layout.notes)

@@ -23,7 +23,7 @@ from cosim.feeder.powerflow.generation import (
 )
 from cosim.feeder.powerflow.islands import cut_off_notes, disable_unfed
 from cosim.feeder.powerflow.load_laws import Drawn, LoadLaws, laws_of
-from cosim.feeder.powerflow.notes import notes_on
+from cosim.feeder.powerflow.notes import listed, notes_on
 from cosim.feeder.powerflow.opening import (
     hold_constant_power,
     hold_laws,
@@ -146,6 +146,8 @@ def attach_lams(
     attachment = attach(sites, loads, own, {held.load for held in generation})
     outside = {load.name for load, lam in zip(loads, attachment.lam.tolist(), strict=True) if lam < 0}
     laws = laws_of(dss, loads, outside if others_vary else ())
+    if others_vary:
+        notes += (_varying(laws),)
     hold_constant_power(dss, [load for load in loads if load.name not in laws.names], survey.base_kv)
     hold_laws(dss, [load for load in loads if load.name in laws.names])
     if before is None:
@@ -165,6 +167,12 @@ def attach_lams(
         left_out=left_out,
         notes=notes + survey.notes,
     )
+
+
+def _varying(laws: LoadLaws) -> str:
+    if not laws.names:
+        return "no load outside the market varies with voltage: feeder.other_loads changes nothing"
+    return f"{listed('load', laws.names)}: outside the market, varies with voltage as described"
 
 
 def _refuse_sites_there(sites: Sequence[LamSite], cut_off: Mapping[str, CutOff]) -> None:
