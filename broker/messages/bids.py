@@ -32,12 +32,16 @@ class BidBatch(Message, frozen=True, tag="bid-batch"):
 
 @message("lam-bid/{lam}", sender="LAM host", receivers="WAM", writer="lam", size="batch")
 class LamBid(Message, frozen=True, tag="lam-bid"):
-    """Aggregate price response of one LAM, its reactive power and the members that fell back."""
+    """Price response of one LAM, its reactive power and the members that fell back.
+
+    The response is one curve of all members, or, where the rule needs them apart, ``count`` vertices of each.
+    """
 
     price: Annotated[Column, Values("price", "vertex")]
     kw: Annotated[Column, Values("net_kw", "vertex")]
     reactive_kvar: NetKvar
     fallbacks: list[str] = []
+    count: Annotated[Index, Values("count", "curve", empty=True)] = b""
 
 
 @message("opening/{lam}/{prosumer}", sender="live host", receivers="LAM host", reader="lam")

@@ -45,7 +45,9 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     without source. ``row_*`` tell the limits that bind: the limit itself, the value there and its price
     ``row_dual``, positive at an upper limit. ``relaxed_by`` tells by how much the limits ``relaxed_name``,
     which no trade can keep, gave way: upper +, lower -, in row units; the feeder head's own is named ``head``
-    and in kW.
+    and in kW. Where members have a utility beside the market, ``flow_kw`` tells what flows to each LAM, net
+    purchase and utility together, and ``charge`` the part of its price that all of this pays; both are empty
+    where net purchases are all that flows.
     """
 
     status: Literal["confirmed", "unconfirmed", "held"]
@@ -68,6 +70,8 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     clear_s: Seconds
     confirm_s: Seconds
     exchange: Exchange
+    flow_kw: Annotated[list[float], Values("net_kw", "lams", empty=True)] = []
+    charge: Annotated[list[float], Values("price", "lams", empty=True)] = []
     inverter_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
     inverter_price: Annotated[list[float], Values("price", "lams", empty=True)] = []
     unserved: Annotated[list[int], Values(of="lam")] = []
@@ -86,7 +90,11 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     size="batch",
 )
 class LamOutcome(Message, frozen=True, tag="lam-outcome"):
-    """Local prices and allocations of the LAMs of one operator host."""
+    """Local prices and allocations of the LAMs of one operator host.
+
+    Where members have a utility, ``utility_kw`` tells what each buys of it, and ``charge`` what each LAM's
+    members pay for that besides [$/kWh]; both empty where nobody has one.
+    """
 
     lam: Annotated[Index, Values(size="lam", of="lam")]
     price: Annotated[Column, Values("price", "lam")]
@@ -99,14 +107,20 @@ class LamOutcome(Message, frozen=True, tag="lam-outcome"):
     refused: Annotated[list[str], Values(of="prosumer")]
     missing: Annotated[list[str], Values(of="prosumer")]
     exchange: Exchange
+    utility_kw: Annotated[Column, Values("kw", "prosumer", empty=True)] = b""
+    charge: Annotated[Column, Values("price", "lam", empty=True)] = b""
 
 
 @message("award/{lam}/{prosumer}", sender="LAM host", receivers="live host", writer="lam")
 class Award(Message, frozen=True, tag="award"):
-    """One live prosumer's allocation: trade [kW, + buys] and the price it pays or gets [$/kWh]."""
+    """One live prosumer's allocation: trade [kW, + buys] and the price it pays or gets [$/kWh].
+
+    ``utility_kw`` is what it buys of the utility besides [kW], where it has one.
+    """
 
     trade_kw: Kw
     price: Price
+    utility_kw: Kw = 0.0
 
 
 @message(
@@ -118,8 +132,9 @@ class Award(Message, frozen=True, tag="award"):
     size="batch",
 )
 class AwardBatch(Message, frozen=True, tag="award-batch"):
-    """Allocations of the prosumers of one population host."""
+    """Allocations of the prosumers of one population host; ``utility_kw`` is empty where it is zero."""
 
     prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
     trade_kw: Annotated[Column, Values("kw", "prosumer")]
     price: Annotated[Column, Values("price", "prosumer")]
+    utility_kw: Annotated[Column, Values("kw", "prosumer", empty=True)] = b""

@@ -252,7 +252,7 @@ class FeederService:
     def _take_outcome(self, outcome: WamOutcome) -> None:
         """Set-points of the inverters without hardware, which nobody else acts for."""
         lams = len(self.roster.lams)
-        self._cleared_kw = np.array(outcome.net_kw)
+        self._cleared_kw = np.array(outcome.flow_kw or outcome.net_kw)
         if outcome.inverter_kvar and self.rules.reactive == "market":
             set_kvar = np.array(outcome.inverter_kvar)
             most_kvar = self.rules.limit_kvar + _ROUNDING_KVAR

@@ -237,7 +237,9 @@ def surplus_miss(surplus: float, causes: WamSurplus, turnover: float) -> Measure
     )
 
 
-def imbalance_prices(price: Floats, fee: Floats, tariff: Tariff) -> tuple[Floats, Floats]:
+def imbalance_prices(
+    price: Floats, fee: Floats, tariff: Tariff, charge: Floats | float = 0.0
+) -> tuple[Floats, Floats]:
     """Prices of energy short of and long of an allocation, ``(n,)`` each [$/kWh].
 
     Energy short is bought at the dearer of market and retail, energy long is sold at the cheaper of market
@@ -249,8 +251,10 @@ def imbalance_prices(price: Floats, fee: Floats, tariff: Tariff) -> tuple[Floats
         Local price and fee of each prosumer, ``(n,)`` [$/kWh].
     tariff
         The utility's prices.
+    charge
+        What a kWh of the utility costs besides, ``(n,)`` or none [$/kWh].
     """
-    return np.maximum(price + fee, tariff.retail), np.minimum(price - fee, tariff.feed_in)
+    return np.maximum(price + fee, tariff.retail + charge), np.minimum(price - fee, tariff.feed_in + charge)
 
 
 def imbalance_payment(missing_kwh: Floats, short_price: Floats, long_price: Floats) -> Floats:

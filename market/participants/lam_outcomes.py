@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from broker.messages import LamOutcome, columns
-from market.model.arrays import Bools, Floats
+from market.model.arrays import Bools, Floats, Ints
 from market.model.case import Tariff
 from market.participants.roster import Roster
 
@@ -23,25 +23,39 @@ class Allocations:
 
     Attributes
     ----------
+    lam
+        LAM of each prosumer, ``(n,)``.
     trade_kw, trade_price
         Trades [kW, + buys] and what a buyer pays or a seller gets [$/kWh], ``(n,)``.
+    utility_kw
+        Bought of the utility beside the market, where members have one, ``(n,)`` [kW].
     net_kw, price, wam_price
         Net purchases [kW], local prices and DLMPs [$/kWh], ``(M,)``.
+    charge
+        What members pay their LAM for each kWh of the utility, ``(M,)`` [$/kWh].
     alone
         LAMs that cleared without the WAM, ``(M,)``.
     """
 
+    lam: Ints
     trade_kw: Floats
     trade_price: Floats
+    utility_kw: Floats
     net_kw: Floats
     price: Floats
     wam_price: Floats
+    charge: Floats
     alone: Bools
 
     @property
     def payment_per_h(self) -> Floats:
-        """What each prosumer pays at the announced price, ``(n,)`` [$/h]."""
-        return self.trade_price * self.trade_kw
+        """What each prosumer pays its LAM at the announced prices, ``(n,)`` [$/h]."""
+        return self.trade_price * self.trade_kw + self.charge[self.lam] * self.utility_kw
+
+    @property
+    def drawn_kw(self) -> Floats:
+        """What each prosumer is to draw in all, ``(n,)`` [kW]."""
+        return self.trade_kw + self.utility_kw
 
 
 def read_lam_outcomes(roster: Roster, tariff: Tariff, outcomes: Iterable[LamOutcome]) -> Allocations:
@@ -54,7 +68,10 @@ def read_lam_outcomes(roster: Roster, tariff: Tariff, outcomes: Iterable[LamOutc
     """
     n, m = len(roster.prosumers), len(roster.lams)
     found = Allocations(
+        lam=roster.lam,
         trade_kw=np.zeros(n),
+        utility_kw=np.zeros(n),
+        charge=np.zeros(m),
         trade_price=np.full(n, tariff.retail),
         net_kw=np.zeros(m),
         price=np.full(m, tariff.middle),
@@ -69,4 +86,8 @@ def read_lam_outcomes(roster: Roster, tariff: Tariff, outcomes: Iterable[LamOutc
         found.alone[lam] = outcome.alone
         found.trade_kw[prosumer] = columns.unpack(outcome.trade_kw, prosumer.size)
         found.trade_price[prosumer] = columns.unpack(outcome.trade_price, prosumer.size)
+        if outcome.utility_kw:
+            found.utility_kw[prosumer] = columns.unpack(outcome.utility_kw, prosumer.size)
+        if outcome.charge:
+            found.charge[lam] = columns.unpack(outcome.charge, lam.size)
     return found

@@ -12,11 +12,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from broker.messages import WamOutcome
-from market.analysis.certificate import Announced, Certificate, certify
+from market.analysis.certificate import Announced, Certificate, Pool, certify
 from market.analysis.indicators import prosumer_savings
 from market.analysis.measure import STATED
 from market.analysis.reference import Benchmark, Name, efficiency, references
-from market.analysis.settlement import Settlement, WamSurplus, settle, surplus_miss, wam_surplus
+from market.analysis.settlement import (
+    Settlement,
+    UtilityTrades,
+    WamSurplus,
+    settle,
+    surplus_miss,
+    utility_trades,
+    wam_surplus,
+)
 from market.analysis.tolerance import exceeds
 from market.model.arrays import Bools, Floats
 from market.model.case import Case
@@ -93,7 +101,7 @@ def examine(roster: Roster, rules: Rules, terms: Terms, messages: AuditedMessage
     row_dual[row_indices(network.name, outcome.row_name)] = outcome.row_dual
     net_kw = np.array(outcome.net_kw)
     settled = _settled(truth, allocation, outcome)
-    bid, bid_output_kw = as_bid(truth, output_kw, allocation.trade_kw, inflexible)
+    bid, bid_output_kw = as_bid(truth, output_kw, allocation.drawn_kw, inflexible)
     certificate = certify(
         bid,
         allocation.trade_kw,
@@ -109,16 +117,25 @@ def examine(roster: Roster, rules: Rules, terms: Terms, messages: AuditedMessage
             payment=allocation.payment_per_h,
             uplift=settled.uplift,
         ),
+        _pool_of(truth, allocation, outcome),
     )
     rents = wam_surplus(
-        net_kw, truth.wam_fee, outcome.energy_price, row_dual, network, truth.grid, truth.offset_kw
+        net_kw,
+        truth.wam_fee,
+        outcome.energy_price,
+        row_dual,
+        network,
+        truth.grid,
+        truth.offset_kw,
+        has_utility=truth.rule.has_utility,
     )
     beyond = exceeds(certificate, bid) + _surplus_errors(settled, rents, certificate.turnover)
     beyond += reactive_errors(inverters_of(model), outcome, row_dual)
     findings = Findings(certificate, beyond, rents, network.is_voltage)
     if inflexible.any():
         return replace(findings, notes=["no benchmarks: some did not take part in the clearing"])
-    return _with_benchmarks(findings, truth, output_kw, allocation, outcome.grid_kw)
+    utility = _utility_of(truth, allocation, outcome)
+    return _with_benchmarks(findings, truth, output_kw, allocation, outcome.grid_kw, utility)
 
 
 def _settled(case: Case, allocation: Allocations, outcome: WamOutcome) -> Settlement:
@@ -133,7 +150,21 @@ def _settled(case: Case, allocation: Allocations, outcome: WamOutcome) -> Settle
         np.array(outcome.net_kw),
         case.grid,
         outcome.grid_kw,
+        _utility_of(case, allocation, outcome),
     )
+
+
+def _utility_of(case: Case, allocation: Allocations, outcome: WamOutcome) -> UtilityTrades | None:
+    """What members were allocated of their utility, and what it is charged."""
+    return utility_trades(case, allocation.utility_kw, allocation.charge, outcome.energy_price)
+
+
+def _pool_of(case: Case, allocation: Allocations, outcome: WamOutcome) -> Pool | None:
+    """What was announced of the utility and of shared energy, where members have one."""
+    if not case.rule.has_utility:
+        return None
+    charge = outcome.charge[0] if outcome.charge else 0.0
+    return Pool(allocation.utility_kw, outcome.price[0] - charge)
 
 
 def _surplus_errors(settled: Settlement, rents: WamSurplus, turnover: float) -> list[str]:
@@ -176,7 +207,12 @@ def reactive_errors(inverters: Inverters | None, outcome: WamOutcome, row_dual: 
 
 
 def _with_benchmarks(
-    findings: Findings, case: Case, output_kw: Floats, allocation: Allocations, grid_kw: float
+    findings: Findings,
+    case: Case,
+    output_kw: Floats,
+    allocation: Allocations,
+    grid_kw: float,
+    utility: UtilityTrades | None,
 ) -> Findings:
     """Findings with benchmarks, and with what each prosumer saves against no sharing."""
     supply = supply_curves(case.demand_kw, case.resources)
@@ -189,6 +225,6 @@ def _with_benchmarks(
         benchmarks=benchmarks,
         efficiency=None if best is None else efficiency(apart, market_cost, best),
         made_kw=float(np.maximum(output_kw, 0.0).sum() + np.maximum(-case.demand_kw, 0.0).sum()),
-        saving=prosumer_savings(case, allocation.trade_kw, output_kw, allocation.price, apart),
+        saving=prosumer_savings(case, allocation.trade_kw, output_kw, allocation.price, apart, utility),
         notes=notes,
     )

@@ -146,15 +146,15 @@ def members_without_bid(roster: Roster, outcomes: Iterable[LamOutcome]) -> Bools
     return inflexible
 
 
-def as_bid(case: Case, output_kw: Floats, trade_kw: Floats, inflexible: Bools) -> tuple[Case, Floats]:
-    """The case as it was bid, with its outputs: prosumers that did not bid draw their trade, inflexibly.
+def as_bid(case: Case, output_kw: Floats, drawn_kw: Floats, inflexible: Bools) -> tuple[Case, Floats]:
+    """The case as it was bid, with its outputs: who did not bid draws its allocation, inflexibly.
 
     Parameters
     ----------
     output_kw
         Outputs of the case's resources, ``(r,)`` [kW].
-    trade_kw, inflexible
-        Trades [kW], and who did not bid, ``(n,)``.
+    drawn_kw, inflexible
+        What was allocated in all [kW], and who did not bid, ``(n,)``.
     """
     if not inflexible.any():
         return case, output_kw
@@ -164,5 +164,5 @@ def as_bid(case: Case, output_kw: Floats, trade_kw: Floats, inflexible: Bools) -
         min_kw=np.where(off, 0.0, case.resources.min_kw),
         max_kw=np.where(off, 0.0, case.resources.max_kw),
     )
-    demand_kw = np.where(inflexible, trade_kw, case.demand_kw)
+    demand_kw = np.where(inflexible, drawn_kw, case.demand_kw)
     return replace(case, demand_kw=demand_kw, resources=resources), np.where(off, 0.0, output_kw)

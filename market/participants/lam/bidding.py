@@ -28,14 +28,18 @@ class LamAllocation:
         Net purchases [kW] and what they cost each LAM [$/kWh], ``(M,)``.
     price
         Local prices, ``(M,)`` [$/kWh].
-    trade_kw
-        Members' trades, ``(n,)`` [kW].
+    trade_kw, utility_kw
+        Members' trades, and what they buy of the utility besides, ``(n,)`` each [kW].
+    charge
+        What the latter pays besides, ``(M,)`` [$/kWh].
     """
 
     net_kw: Floats
     wam_price: Floats
     price: Floats
     trade_kw: Floats
+    utility_kw: Floats
+    charge: Floats
 
 
 class LamBidding(Protocol):
@@ -121,4 +125,5 @@ def without_unserved(allocation: LamAllocation, participants: Participants, unse
         net_kw=np.where(unserved, 0.0, allocation.net_kw),
         price=np.where(unserved, allocation.wam_price, allocation.price),
         trade_kw=np.where(unserved[participants.group], 0.0, allocation.trade_kw),
+        utility_kw=np.where(unserved[participants.group], 0.0, allocation.utility_kw),
     )

@@ -10,22 +10,24 @@ from broker.collector import Collector
 from broker.messages import BidBatch, CurveBid, Exchange, LamBid, Message, Step, WamOutcome, columns
 from broker.participant.node import Node
 from broker.snapshot import Values
+from market.model.curves import Curves, starts
 from market.participants.exchange import exchange_of
 from market.participants.gates import late_gate
 from market.participants.lam.bid_book import BatchBids, BidBook, check_bid, collect_bids, read_batch
 from market.participants.lam.bidding import LamAllocation, accepted_net_kw
 from market.participants.lam.participants import Participants
 from market.participants.roster import Roster, Rules, first_of
-from market.participants.tariffs import tariff_price, trade_against_tariff
+from market.participants.tariffs import tariff_price
 from market.rounds import Tally
-from market.solver.aggregation import aggregate
-from market.solver.lam import clear_lams
+from market.solver.aggregation import part
+from market.solver.lam_members import LamMembers, lam_members
 
 
 class LamCurveBidding:
     """`market.participants.lam.bidding.LamBidding` by curve bids."""
 
     bid_book: BidBook
+    members: LamMembers
 
     def __init__(self, node: Node, roster: Roster, rules: Rules, participants: Participants) -> None:
         self.node = node
@@ -60,20 +62,31 @@ class LamCurveBidding:
         self.bid_book = collect_bids(participants, live, batches.values())
         if self.missing:
             node.flag(f"{len(self.missing)} bids missing at the gate of {node.name}")
-        self.curves = aggregate(self.bid_book.curves, participants.group, participants.lams.size)
-        await node.publish_all([self._lam_bid(step.tick, place) for place in range(participants.lams.size)])
+        self.members = lam_members(
+            self.rules.case,
+            participants.lams,
+            self.bid_book.curves,
+            participants.group,
+            self.rules.terms(step.tick).tariff,
+        )
+        told, count = self.members.told
+        first = starts(count)
+        await node.publish_all(
+            self._lam_bid(step.tick, place, part(told, first[place], first[place + 1]))
+            for place in range(participants.lams.size)
+        )
 
-    def _lam_bid(self, tick: int, place: int) -> tuple[str, Message]:
+    def _lam_bid(self, tick: int, place: int, told: Curves) -> tuple[str, Message]:
         """Bid of the host's LAM at ``place`` into the WAM, with its topic."""
         book, inside = self.bid_book, self.participants.group == place
-        vertices = slice(self.curves.start[place], self.curves.start[place + 1])
         topic = self.node.topics.lam_bid(self.roster.lams[self.participants.lams[place]])
         return topic, self.node.stamp(
             topic,
             LamBid,
             tick,
-            price=columns.pack(self.curves.price[vertices]),
-            kw=columns.pack(self.curves.kw[vertices]),
+            price=columns.pack(told.price),
+            kw=columns.pack(told.kw),
+            count=columns.pack_index(np.diff(told.start)) if len(told) > 1 else b"",
             reactive_kvar=float(np.sum(book.reactive_kvar[inside])),
             fallbacks=self.participants.names_where(inside & ~book.has_bid),
         )
@@ -83,20 +96,23 @@ class LamCurveBidding:
 
     async def allocate(self, step: Step, outcome: WamOutcome | None) -> LamAllocation:
         """Find the local prices at which members trade what was cleared."""
-        case, lams, curves = self.rules.case, self.participants.lams, self.curves
+        members, lams = self.members, self.participants.lams
+        charge = np.zeros(lams.size)
         if outcome is None:
-            tariff = self.rules.terms(step.tick).tariff
-            net_kw = trade_against_tariff(curves, tariff)
-            near = wam_price = tariff_price(net_kw, tariff)
+            net_kw, local = members.alone()
+            wam_price = tariff_price(net_kw, self.rules.terms(step.tick).tariff)
         else:
             wam_price = np.array(outcome.price)[lams]
+            if outcome.charge:
+                charge = np.array(outcome.charge)[lams]
             net_kw = accepted_net_kw(
-                self.node, self.roster, self.participants, outcome, curves.lowest_kw, curves.highest_kw
+                self.node, self.roster, self.participants, outcome, *members.range_kw(charge)
             )
-            # The shadow price that the WAM's price stands for: mu + Delta sign(Q) + K Q.
-            near = wam_price + case.wam_fee[lams] * np.sign(net_kw) + case.wam_slope[lams] * net_kw
-        found = clear_lams(self.bid_book.curves, self.participants.group, curves, net_kw, near)
-        return LamAllocation(net_kw, wam_price, found.price, found.trade_kw)
+            flow_kw = np.array(outcome.flow_kw or outcome.net_kw)[lams]
+            local = members.divide(net_kw, wam_price, charge, flow_kw)
+        return LamAllocation(
+            net_kw, wam_price, local.price, local.trade_kw, local.flow_kw - local.trade_kw, charge
+        )
 
     def snapshot(self) -> Values:
         """Nothing: every interval begins with whole curves."""

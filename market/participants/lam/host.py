@@ -29,7 +29,7 @@ from broker.participant.node import Node
 from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.participants.gates import late_gate, skip_step
-from market.participants.lam.bidding import LamBidding, without_unserved
+from market.participants.lam.bidding import LamAllocation, LamBidding, without_unserved
 from market.participants.lam.curve_bidding import LamCurveBidding
 from market.participants.lam.participants import Participants
 from market.participants.lam.round_bidding import LamRoundBidding
@@ -90,7 +90,7 @@ class LamHost:
             allocation = without_unserved(allocation, participants, unserved)
         fee = self.rules.case.fee[participants.lams][participants.group]
         trade_price = allocation.price[participants.group] + fee * np.sign(allocation.trade_kw)
-        await self._award(step.tick, allocation.trade_kw, trade_price)
+        await self._award(step.tick, allocation, trade_price)
         refused, self.bidding.refused[:] = list(self.bidding.refused), []
         await self.node.publish(
             self.node.topics.lam_outcome(self.node.name),
@@ -107,6 +107,8 @@ class LamHost:
             refused=refused,
             missing=self.bidding.missing,
             exchange=self.bidding.exchange(),
+            utility_kw=_unless_none(allocation.utility_kw),
+            charge=_unless_none(allocation.charge),
         )
         await self.node.done(step.step, step.tick)
 
@@ -121,13 +123,19 @@ class LamHost:
                 await answering
         return outcomes.get("wam")
 
-    async def _award(self, tick: int, trade_kw: Floats, trade_price: Floats) -> None:
+    async def _award(self, tick: int, allocation: LamAllocation, trade_price: Floats) -> None:
+        trade_kw, utility_kw = allocation.trade_kw, allocation.utility_kw
         topics, participants = self.node.topics, self.participants
         outgoing: list[tuple[str, Message]] = []
         for name, place in participants.live.items():
             topic = topics.award(self.roster.lams[participants.lams[participants.group[place]]], name)
             award = self.node.stamp(
-                topic, Award, tick, trade_kw=float(trade_kw[place]), price=float(trade_price[place])
+                topic,
+                Award,
+                tick,
+                trade_kw=float(trade_kw[place]),
+                price=float(trade_price[place]),
+                utility_kw=float(utility_kw[place]),
             )
             outgoing.append((topic, award))
         for host, members in self.roster.hosts.items():
@@ -140,6 +148,7 @@ class LamHost:
                 prosumer=columns.pack_index(participants.members[mine]),
                 trade_kw=columns.pack(trade_kw[mine]),
                 price=columns.pack(trade_price[mine]),
+                utility_kw=_unless_none(utility_kw[mine]),
             )
             outgoing.append((topic, batch))
         await self.node.publish_all(outgoing)
@@ -162,3 +171,8 @@ class LamHost:
         mine, places = self.participants.places_of(prosumer)
         self.participants.last_kw[places] = energy_kwh[mine] / self._interval_h
         self.participants.last_kvar[places] = reactive_kvarh[mine] / self._interval_h
+
+
+def _unless_none(values: Floats) -> bytes:
+    """A column that is left empty where all of its values are zero."""
+    return columns.pack(values) if values.any() else b""

@@ -229,7 +229,10 @@ class LamRoundBidding:
         self._tally.count(self.participants.members.size, 2)
         self.local_price = np.where(np.isnan(self.level.record.price), wam_price, self.level.record.price)
         trade_kw = share_rest(self.trade_kw, self.low_kw, self.high_kw, self.participants.group, net_kw)
-        return LamAllocation(net_kw, wam_price, self.local_price.copy(), trade_kw)
+        nothing = np.zeros(trade_kw.size)
+        return LamAllocation(
+            net_kw, wam_price, self.local_price.copy(), trade_kw, nothing, np.zeros(net_kw.size)
+        )
 
     async def _cleared(self, step: Step, outcome: WamOutcome) -> tuple[Floats, Floats]:
         """Net purchases ``(M,)`` [kW] and their prices [$/kWh] as cleared, once the members were asked."""

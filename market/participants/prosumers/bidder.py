@@ -140,16 +140,17 @@ class Bidder:
             tariff=self.rules.terms(tick).tariff,
         )
 
-    async def outputs(self, tick: int, trade_kw: Floats, price: Floats) -> Floats:
+    async def outputs(self, tick: int, trade_kw: Floats, utility_kw: Floats, price: Floats) -> Floats:
         """Resource outputs that make the members' trades true.
 
         Publishes the members' true position too, for the benchmarks.
 
         Parameters
         ----------
-        trade_kw, price
-            Awards, ``(n,)`` [kW, $/kWh]; NaN where a member got none: it then acts as if it had only the
-            utility's tariff.
+        trade_kw, utility_kw, price
+            Awards: traded and bought of the utility besides [kW], and what the trade costs [$/kWh],
+            ``(n,)`` each; trade and price are NaN where a member got none: it then acts as if it had only
+            the utility's tariff.
 
         Returns
         -------
@@ -163,7 +164,8 @@ class Bidder:
             self.node.flag(f"{count} prosumers of {self.node.name} got no award and act alone")
             own_kw = trade_against_tariff(self._supply.curves, self.rules.terms(tick).tariff)
             trade_kw = np.where(without_award, own_kw, trade_kw)
-        output_kw = disaggregate(self._supply, trade_kw)
+            utility_kw = np.where(without_award, 0.0, utility_kw)
+        output_kw = disaggregate(self._supply, trade_kw + utility_kw)
         await self._publish_position(tick, output_kw)
         return output_kw
 

@@ -149,7 +149,8 @@ class LiveHost:
         awards = await self.awards.wait(step.tick, early_gate(step))
         trades = np.array([awards[name].trade_kw if name in awards else np.nan for name in self.names])
         prices = np.array([awards[name].price if name in awards else np.nan for name in self.names])
-        output_kw = await self.bidder.outputs(step.tick, trades, prices)
+        utility_kw = np.array([awards[name].utility_kw if name in awards else 0.0 for name in self.names])
+        output_kw = await self.bidder.outputs(step.tick, trades, utility_kw, prices)
         output_kw = self.outages.outputs(step.tick, self.bidder.position.resources.owner, output_kw)
         outgoing: list[tuple[str, Message]] = []
         set_points = self.portfolio.set_points(output_kw)

@@ -123,12 +123,15 @@ class PopulationHost:
         self._dispatch_tick = step.tick
         batches = await self.awards.wait(step.tick, early_gate(step))
         trades, prices = np.full((2, self.members.size), np.nan)
+        utility_kw = np.zeros(self.members.size)
         for batch in batches.values():
             awarded = columns.unpack_index(batch.prosumer)
             places = np.searchsorted(self.members, awarded)
             trades[places] = columns.unpack(batch.trade_kw, awarded.size)
             prices[places] = columns.unpack(batch.price, awarded.size)
-        output_kw = await self.bidder.outputs(step.tick, trades, prices)
+            if batch.utility_kw:
+                utility_kw[places] = columns.unpack(batch.utility_kw, awarded.size)
+        output_kw = await self.bidder.outputs(step.tick, trades, utility_kw, prices)
         self.output_kw = self.outages.outputs(step.tick, self.bidder.position.resources.owner, output_kw)
         await self.node.done(step.step, step.tick)
 

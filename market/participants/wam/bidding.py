@@ -10,8 +10,8 @@ import numpy as np
 from broker.messages import Exchange, NetworkModel, Step
 from broker.snapshot import Values
 from market.model.arrays import Floats
-from market.model.curves import Curves
 from market.participants.roster import Terms
+from market.solver.lam_bids import LamBids
 from market.solver.wam import LimitPrices, WamClearing
 
 
@@ -38,8 +38,8 @@ class WamBidding(Protocol):
     """Bidding between the WAM and its LAMs, by one form of bids."""
 
     @property
-    def curves(self) -> Curves:
-        """Net purchase of each LAM over its wide-area price, as far as it is known: M curves."""
+    def bids(self) -> LamBids:
+        """What the LAMs bid, as far as it is known."""
         ...
 
     @property
@@ -57,7 +57,7 @@ class WamBidding(Protocol):
         ...
 
     async def net_purchases(self, step: Step, price: Floats) -> Floats:
-        """What LAMs would buy at wide-area prices ``(M,)`` [$/kWh], ``(M,)`` [kW]."""
+        """What would flow to LAMs at wide-area prices ``(M,)`` [$/kWh], ``(M,)`` [kW]."""
         ...
 
     async def clear(

@@ -11,20 +11,19 @@ from numpy.typing import NDArray
 
 from broker.messages import NetworkModel, columns
 from market.errors import Infeasible
-from market.model.case import Grid, Network
-from market.model.curves import Curves, join, take
 from market.participants.network_model import dlmp_fields, inverters_of, network_of
 from market.participants.roster import Terms
-from market.solver.reactive import clear_with_inverters, widened
+from market.solver.lam_bids import LamBids
+from market.solver.reactive import widened
 from market.solver.relaxation import HEAD, give_way, relax
-from market.solver.wam import LimitPrices, WamClearing, clear_wam
+from market.solver.wam import LimitPrices, WamClearing
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 _UNIT = {HEAD: " kW"}
 
 
 def clear_model(
-    curves: Curves, model: NetworkModel, terms: Terms, start: LimitPrices | None = None
+    bids: LamBids, model: NetworkModel, terms: Terms, start: LimitPrices | None = None
 ) -> WamClearing:
     """Clear the WAM over a linear model, with set-points of inverters where it has any.
 
@@ -33,8 +32,8 @@ def clear_model(
 
     Parameters
     ----------
-    curves
-        Net purchase of each LAM over its locational price, ``(M,)`` curves.
+    bids
+        Of the M LAMs.
     model
         Balance and rows from the feeder.
     terms
@@ -51,33 +50,18 @@ def clear_model(
     ValueError
         The model's columns do not fit each other.
     """
-    curves = _without_unserved(curves, model.unserved)
+    bids = bids.without(model.unserved)
     network, balance = network_of(model), np.array(model.balance)
     inverters = inverters_of(model)
-
-    def clear(network: Network, grid: Grid) -> WamClearing:
-        if inverters is None:
-            return clear_wam(curves, network, grid, balance, model.offset_kw, start)
-        return clear_with_inverters(curves, network, grid, balance, model.offset_kw, inverters, start)
-
     try:
-        return clear(network, terms.grid)
+        return bids.clear(network, terms.grid, balance, model.offset_kw, inverters, start)
     except Infeasible:
-        problem = (curves, network, terms.grid, balance)
+        problem = (bids.ranges, network, terms.grid, balance)
         if inverters is not None:
             problem = widened(*problem, inverters)
         by = relax(*problem, model.offset_kw).by
-        return replace(clear(*give_way(network, terms.grid, by)), relaxed=by)
-
-
-def _without_unserved(curves: Curves, unserved: list[int]) -> Curves:
-    """Curves in which LAMs that no source feeds stay at zero."""
-    if not unserved:
-        return curves
-    zero = Curves(np.zeros(1), np.zeros(1), np.array([0, 1]))
-    source = np.arange(len(curves))
-    source[unserved] = len(curves)
-    return take(join([curves, zero]), source)
+        network, grid = give_way(network, terms.grid, by)
+        return replace(bids.clear(network, grid, balance, model.offset_kw, inverters, start), relaxed=by)
 
 
 def relaxation_flags(relaxed: Mapping[str, float], round_: int) -> list[str]:
@@ -113,6 +97,7 @@ def outcome_fields(clearing: WamClearing, model: NetworkModel | None) -> dict[st
     return {
         "net_kw": columns.column_list(clearing.net_kw),
         "price": columns.column_list(clearing.price),
+        **_flow_fields(clearing),
         **dlmp_fields(clearing.parts),
         "energy_price": clearing.energy_price,
         "grid_kw": clearing.grid_kw,
@@ -122,6 +107,16 @@ def outcome_fields(clearing: WamClearing, model: NetworkModel | None) -> dict[st
         "inverter_price": columns.column_list(clearing.inverter_price),
         "relaxed_name": list(clearing.relaxed),
         "relaxed_by": list(clearing.relaxed.values()),
+    }
+
+
+def _flow_fields(clearing: WamClearing) -> dict[str, list[float]]:
+    """Flows and charges, where net purchases are not all that flows."""
+    if np.array_equal(clearing.flow_kw, clearing.net_kw) and not clearing.charge.any():
+        return {}
+    return {
+        "flow_kw": columns.column_list(clearing.flow_kw),
+        "charge": columns.column_list(clearing.charge),
     }
 
 

@@ -12,19 +12,21 @@ from broker.participant.node import Node
 from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.model.curve_checks import check_curve
-from market.model.curves import Curves, from_points, respond, shift
+from market.model.curves import Curves, join, starts
 from market.participants.exchange import exchange_of
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered
 from market.participants.wam.clear_model import clear_model
 from market.rounds import Tally
+from market.solver.aggregation import part
+from market.solver.lam_bids import LamBids, lam_bids
 from market.solver.wam import LimitPrices, WamClearing
 
 
 class WamCurveBidding:
     """`market.participants.wam.bidding.WamBidding` by curve bids."""
 
-    curves: Curves
+    bids: LamBids
     reactive_kvar: Floats
     fallbacks: list[str]
 
@@ -34,7 +36,7 @@ class WamCurveBidding:
         self.rules = rules
         self.last_metered = last_metered
         topics = node.topics
-        self.bids: Collector[LamBid] = node.collector({lam: topics.lam_bid(lam) for lam in roster.lams})
+        self.inbox: Collector[LamBid] = node.collector({lam: topics.lam_bid(lam) for lam in roster.lams})
         for host, lams in roster.lam_hosts.items():
             for lam in lams:
                 name = roster.lams[lam]
@@ -43,26 +45,29 @@ class WamCurveBidding:
 
     async def gather_bids(self, step: Step) -> None:
         """Gather all LAMs' curves until the deadline; a silent LAM is fixed at its last metered net load."""
-        have = await self.bids.wait(step.tick, step.deadline)
-        case, points = self.rules.case, []
+        have = await self.inbox.wait(step.tick, step.deadline)
         self.reactive_kvar = self.last_metered.kvar.copy()
         self.fallbacks = []
+        silent_kw: dict[int, float] = {}
+        pieces, group = [], []
         for place, lam in enumerate(self.roster.lams):
             bid = have.get(lam)
             if bid is None:
                 self.node.flag(f"LAM {lam} was silent: its last metered net load stands in")
                 self.fallbacks.append(lam)
-                points.append((np.zeros(1), self.last_metered.kw[place : place + 1]))
+                silent_kw[place] = float(self.last_metered.kw[place])
             else:
-                points.append((columns.unpack(bid.price), columns.unpack(bid.kw)))
+                pieces.append(_curves_of(bid))
+                group += [place] * len(pieces[-1])
                 self.reactive_kvar[place] = bid.reactive_kvar
                 self.fallbacks += bid.fallbacks
-        # With their fee and conjectured slope: mu_i over Q_i.
-        self.curves = shift(from_points(points), case.wam_slope, case.wam_fee)
+        tariff = self.rules.terms(step.tick).tariff
+        self.bids = lam_bids(self.rules.case, join(pieces), np.array(group, dtype=np.intp), silent_kw, tariff)
+        self._numbers = 2 * sum(piece.price.size for piece in pieces)
 
     async def net_purchases(self, step: Step, price: Floats) -> Floats:  # noqa: ARG002
-        """Read the purchases off the curves, ``(M,)`` [kW]."""
-        return respond(self.curves, price)
+        """Read them off the bids, ``(M,)`` [kW]."""
+        return self.bids.flows(price)
 
     async def clear(
         self,
@@ -72,7 +77,7 @@ class WamCurveBidding:
         start: LimitPrices | None,
     ) -> WamClearing:
         """Clear once: with whole curves there is nothing left to ask."""
-        return clear_model(self.curves, model, terms, start)
+        return clear_model(self.bids, model, terms, start)
 
     def snapshot(self) -> Values:
         """Nothing: every interval begins with whole curves."""
@@ -84,12 +89,32 @@ class WamCurveBidding:
     def exchange(self) -> Exchange:
         """One bid of each LAM, and one outcome for all; a vertex is a price and a power."""
         lams = len(self.roster.lams)
-        tally = Tally(messages=lams, numbers=2 * self.curves.price.size)
+        tally = Tally(messages=lams, numbers=self._numbers)
         tally.count(1, 2 * lams)
         return exchange_of(tally, 1)
 
     def _take_bid(self, lam: str, host: str, bid: LamBid) -> None:
         if bid.sender != host:
             raise ValueError(f"{bid.sender} does not operate LAM {lam}")
-        check_curve(columns.unpack(bid.price), columns.unpack(bid.kw))
-        self.bids.add(lam, bid.tick, bid)
+        curves = _curves_of(bid)
+        for at in range(len(curves)):
+            one = part(curves, at, at + 1)
+            check_curve(one.price, one.kw)
+        self.inbox.add(lam, bid.tick, bid)
+
+
+def _curves_of(bid: LamBid) -> Curves:
+    """Curves of a LAM's bid: one, or those of its members.
+
+    Raises
+    ------
+    ValueError
+        Columns do not fit each other.
+    """
+    price, kw = columns.unpack(bid.price), columns.unpack(bid.kw)
+    if not bid.count:
+        return Curves(price, kw, np.array([0, price.size]))
+    count = columns.unpack_index(bid.count)
+    if kw.size != price.size or count.sum() != price.size or (count < 1).any():
+        raise ValueError(f"{price.size} vertices cannot be divided into {count.size} curves of these lengths")
+    return Curves(price, kw, starts(count))

@@ -27,7 +27,7 @@ class Dispatch:
     Attributes
     ----------
     net_kw
-        Net purchases, ``(M,)`` [kW].
+        What is to flow to the LAMs, ``(M,)`` [kW].
     inverter_kvar
         Reactive set-points of the LAMs' inverters, ``(M,)`` [kvar]; empty where the market sets none.
     clearing
@@ -66,7 +66,7 @@ class FeederRequests:
         Parameters
         ----------
         bidding
-            Within its curves lie the trades for which the feeder's next model must hold.
+            Within its bids lie the trades for which the feeder's next model must hold.
 
         Raises
         ------
@@ -81,8 +81,8 @@ class FeederRequests:
             round=round_,
             net_kw=columns.column_list(dispatch.net_kw),
             reactive_kvar=columns.column_list(bidding.reactive_kvar),
-            low_kw=columns.column_list(bidding.curves.lowest_kw),
-            high_kw=columns.column_list(bidding.curves.highest_kw),
+            low_kw=columns.column_list(bidding.bids.lowest_kw),
+            high_kw=columns.column_list(bidding.bids.highest_kw),
             inverter_kvar=columns.column_list(dispatch.inverter_kvar),
         )
         replies: dict[str, FeederReply] = await self._replies.wait(step.tick, early_gate(step), round_)

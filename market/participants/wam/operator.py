@@ -20,7 +20,6 @@ from broker.participant.node import Node
 from broker.snapshot import Values, array_of, optional_array
 from market.errors import Infeasible, NotConverged
 from market.model.arrays import Floats
-from market.model.curves import price_range
 from market.model.dlmp import DlmpParts
 from market.participants.gates import skip_step
 from market.participants.network_model import dlmp_fields
@@ -165,7 +164,7 @@ class WamOperator:
             clearing = await self._cleared(step, terms, reply.model, found)
             if clearing is None:
                 break
-            dispatch = Dispatch(clearing.net_kw, clearing.inverter_kvar, clearing, reply.model)
+            dispatch = Dispatch(clearing.flow_kw, clearing.inverter_kvar, clearing, reply.model)
         return found
 
     async def _judged(
@@ -230,17 +229,18 @@ class WamOperator:
         All of such a price counts as energy.
         """
         last = self._last_prices(terms)
-        net_kw = await self.bidding.net_purchases(step, last) if best is None else best.dispatch.net_kw
-        price = np.clip(last, *price_range(self.bidding.curves, net_kw))
+        flow_kw = await self.bidding.net_purchases(step, last) if best is None else best.dispatch.net_kw
+        net_kw, price = self.bidding.bids.held(last, flow_kw)
         source_kw = None if best is None else best.reply.source_kw
         inverter_kvar = self.inverter_kvar if best is None else best.dispatch.inverter_kvar
         zero = np.zeros(self.count)
         return {
             "net_kw": columns.column_list(net_kw),
+            "flow_kw": [] if np.array_equal(net_kw, flow_kw) else columns.column_list(flow_kw),
             "price": columns.column_list(price),
             **dlmp_fields(DlmpParts(price, zero, zero, zero)),
             "energy_price": terms.grid.middle_price,
-            "grid_kw": float(np.sum(net_kw)) if source_kw is None else source_kw,
+            "grid_kw": float(np.sum(flow_kw)) if source_kw is None else source_kw,
             "row_name": [],
             "row_dual": [],
             "inverter_kvar": columns.column_list(inverter_kvar),

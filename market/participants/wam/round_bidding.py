@@ -16,13 +16,14 @@ from broker.messages import Exchange, LamOpening, LamRoundBid, NetworkModel, Ste
 from broker.participant.node import Node
 from broker.snapshot import Values, optional_array
 from market.model.arrays import Floats, Ints
-from market.model.curves import Curves, respond
+from market.model.curves import Curves
 from market.participants.exchange import exchange_of
 from market.participants.gates import LAMS_ROUND, GateClosed, bidding_gate, round_gate
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered
 from market.participants.wam.clear_model import clear_model
 from market.rounds import Answers, Tally, WamLevel, drive_async, estimate_for
+from market.solver.lam_bids import GridBids
 from market.solver.wam import LimitPrices, WamClearing
 
 
@@ -71,15 +72,15 @@ class WamRoundBidding:
         openings = {host: topics.lam_opening(host) for host in roster.lam_hosts}
         bids = {host: topics.lam_round_bid(host) for host in roster.lam_hosts}
         self.ranges: Collector[LamOpening] = node.collector(openings)
-        self.bids: Collector[_HostBid] = node.collector(bids, topics.wam_price)
+        self.inbox: Collector[_HostBid] = node.collector(bids, topics.wam_price)
         for host in roster.lam_hosts:
             node.on(openings[host], partial(self._take_range, host))
             node.on(bids[host], partial(self._take_bid, host))
 
     @property
-    def curves(self) -> Curves:
-        """Net purchase of each LAM over its wide-area price, as learnt so far: M curves."""
-        return self.level.curves
+    def bids(self) -> GridBids:
+        """Net purchase of each LAM over its wide-area price, as learnt so far."""
+        return GridBids(self.level.curves)
 
     async def gather_bids(self, step: Step) -> None:
         """Gather all LAMs' ranges until the deadline; a silent LAM is fixed at its last metered net load."""
@@ -115,7 +116,7 @@ class WamRoundBidding:
         try:
             answers = await self._ask(step, price)
         except GateClosed:
-            return respond(self.curves, price)
+            return self.bids.flows(price)
         self.level.take_answers(price, answers)
         return answers.kw
 
@@ -130,7 +131,8 @@ class WamRoundBidding:
             self.level.begin_anew(np.array(model.unserved, dtype=np.intp), nothing, nothing)
 
         def clear(curves: Curves) -> WamClearing:
-            return clear_model(curves, model, terms, start if outcome is None else outcome.limit_prices)
+            near = start if outcome is None else outcome.limit_prices
+            return clear_model(GridBids(curves), model, terms, near)
 
         async def ask(cleared: WamClearing) -> Answers:
             nonlocal outcome
@@ -173,7 +175,7 @@ class WamRoundBidding:
             round=self._round,
             price=columns.column_list(price),
         )
-        have = await self.bids.wait(step.tick, gate, self._round, self._answering)
+        have = await self.inbox.wait(step.tick, gate, self._round, self._answering)
         silent = sorted(self._answering - set(have))
         if silent and not is_full:
             raise GateClosed
@@ -228,7 +230,7 @@ class WamRoundBidding:
         low_kw, high_kw = columns.unpack(bid.low_kw, size), columns.unpack(bid.high_kw, size)
         if (slope < 0).any() or (low_kw > high_kw).any():
             raise ValueError("slopes must not be negative, and ranges must ascend")
-        self.bids.add(host, bid.tick, _HostBid(kw, slope, low_kw, high_kw, bid.fallbacks), bid.round)
+        self.inbox.add(host, bid.tick, _HostBid(kw, slope, low_kw, high_kw, bid.fallbacks), bid.round)
 
     def _check_sender(self, host: str, message: LamOpening | LamRoundBid) -> Ints:
         """Refuse a message that is not of this host or not about its LAMs; their indices."""

@@ -33,7 +33,9 @@ def assert_settled_to_zero(town, *ticks):
     assert sorted(town.clerk.bookings) == sorted(ticks)
     for tick in ticks:
         booking = town.clerk.bookings[tick]
-        assert [int(booking.micro[booking.kind == kind].sum()) for kind in range(len(KINDS))] == [0] * 6
+        assert [int(booking.micro[booking.kind == kind].sum()) for kind in range(len(KINDS))] == [0] * len(
+            KINDS
+        )
 
 
 def lam_curves(tick):

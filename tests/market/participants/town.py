@@ -38,14 +38,14 @@ async def at_once(work, *arguments):
 
 
 class Town:
-    def __init__(self, *, lam_hosts=None, rounds=3, choice=TRUTHFUL, bidding="curve"):
+    def __init__(self, *, lam_hosts=None, rounds=3, choice=TRUTHFUL, bidding="curve", quantity=False):
         self.lam_hosts = lam_hosts or {"lams": [0, 1, 2]}
         self.rounds = rounds
         self.choice = choice
         self.topics = Topics(RUN)
         self.broker = MemoryBroker()
         self.roster = world.roster(self.lam_hosts)
-        self.rules = world.rules(bidding)
+        self.rules = world.rules(bidding, quantity=quantity)
         self.heard = []
         self.reports = defaultdict(set)
         self.services = {}

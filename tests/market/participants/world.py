@@ -7,6 +7,7 @@ import numpy as np
 from broker.door.bounds import Bounds
 from broker.messages import DeviceSetPoint
 from market.model.case import Case, Grid, Network, Resources, Tariff
+from market.model.rule import QuantityBidding
 from market.participants.prosumers.portfolio import Metered, Position
 from market.participants.roster import Roster, Rules, Terms
 from market.rounds import Form
@@ -60,6 +61,16 @@ def case(tick: int) -> Case:
     )
 
 
+def by_quantity(everyone: Case) -> Case:
+    """The same market where members choose how much they share and have the utility besides."""
+    return replace(
+        everyone,
+        fee=np.zeros(3),
+        wam_fee=np.zeros(3),
+        rule=QuantityBidding(np.array([0.0096, 0.0064, 0.008])),
+    )
+
+
 def roster(lam_hosts: dict[str, list[int]]) -> Roster:
     return Roster(
         prosumers=NAMES,
@@ -104,10 +115,10 @@ def bounds(roster: Roster) -> Bounds:
     )
 
 
-def rules(bidding: Form = "curve") -> Rules:
+def rules(bidding: Form = "curve", *, quantity: bool = False) -> Rules:
     nothing = np.zeros(0)
     template = replace(
-        case(0),
+        by_quantity(case(0)) if quantity else case(0),
         demand_kw=np.zeros(LAM_OF.size),
         resources=Resources(np.zeros(0, dtype=np.intp), nothing, nothing, nothing, nothing),
         network=None,

@@ -1,0 +1,114 @@
+"""A town whose members choose how much they share: the pool, the utility's leg, and who falls silent."""
+
+import numpy as np
+import pytest
+
+from broker.messages import columns
+from cosim.results.entries import KINDS, UTILITY, account_names
+from market.solver.clearing import clear
+from tests.market.participants import world
+
+
+@pytest.fixture
+async def pool_town(town_of):
+    async with town_of(quantity=True) as town:
+        yield town
+
+
+def told_of(town, tick, host="lams"):
+    return town.last(town.topics.lam_outcome(host), tick)
+
+
+def booked(town, tick, kind):
+    """What each account got by one kind of entry [$]."""
+    booking = town.clerk.bookings[tick]
+    names = account_names(world.NAMES, world.LAMS)
+    mine = booking.kind == kind
+    sums = np.bincount(booking.account[mine], booking.micro[mine], minlength=len(names)) / 1e6
+    return dict(zip(names, sums, strict=True))
+
+
+@pytest.mark.parametrize("tick", [0, 1])
+async def test_what_is_cleared_is_the_exact_pool(pool_town, tick):
+    for each in range(tick + 1):
+        await pool_town.interval(each)
+    wanted = clear(world.by_quantity(world.case(tick)))
+    outcome, told = pool_town.outcome(tick), told_of(pool_town, tick)
+    assert np.abs(wanted.utility_kw).max() > 0.1
+    assert np.count_nonzero(wanted.wam.row_dual) == 1
+    assert outcome.status == "confirmed"
+    for said, due in (
+        (outcome.price, wanted.wam.price),
+        (outcome.net_kw, wanted.wam.net_kw),
+        (outcome.flow_kw, wanted.wam.flow_kw),
+        (outcome.charge, wanted.wam.charge),
+        (columns.unpack(told.price), wanted.price),
+        (columns.unpack(told.utility_kw), wanted.utility_kw),
+        (pool_town.trades(tick), wanted.trade_kw),
+    ):
+        np.testing.assert_allclose(said, due, rtol=0, atol=1e-7)
+    (audit,) = pool_town.said(pool_town.topics.audit, tick)
+    assert (audit.beyond, audit.notes) == ([], [])
+    assert pool_town.flags(tick) == {}
+
+
+async def test_meters_show_what_is_shared_and_bought_together(pool_town):
+    interval = await pool_town.interval(0)
+    drawn = interval.allocation.trade_kw + interval.allocation.utility_kw
+    np.testing.assert_allclose(interval.metered_kwh, drawn * world.DT_H, rtol=0, atol=1e-9)
+
+
+async def test_the_ledger_has_the_utility_s_leg(pool_town):
+    await pool_town.interval(0)
+    wanted, case = clear(world.by_quantity(world.case(0))), world.by_quantity(world.case(0))
+    paid = booked(pool_town, 0, UTILITY)
+    due = -case.tariff.bill(wanted.utility_kw) * world.DT_H
+    np.testing.assert_allclose([paid[f"prosumer/{name}"] for name in world.NAMES], due, atol=1e-6)
+    assert paid["utility"] == pytest.approx(-due.sum(), abs=1e-5)
+    # The utility pays the grid, and has the losses paid by what flows.
+    grid = booked(pool_town, 0, KINDS.index("grid"))
+    assert grid["grid"] == pytest.approx(case.grid.cost(wanted.wam.grid_kw) * world.DT_H, abs=1e-6)
+    assert grid["utility"] == -grid["grid"]
+    losses = (case.balance - 1.0) @ wanted.wam.flow_kw * wanted.wam.energy_price
+    wholesale = booked(pool_town, 0, KINDS.index("wholesale"))
+    assert wholesale["utility"] == pytest.approx(losses * world.DT_H, abs=1e-6)
+    rent = wanted.wam.row_dual @ (world.NETWORK.lower - world.NETWORK.base)
+    assert wholesale["wam"] == pytest.approx(rent * world.DT_H, abs=1e-6)
+    booking = pool_town.clerk.bookings[0]
+    assert [int(booking.micro[booking.kind == kind].sum()) for kind in range(len(KINDS))] == [0] * len(KINDS)
+
+
+async def test_without_the_wam_lams_share_within_and_leave_the_rest_to_the_utility(pool_town):
+    await pool_town.stop("wam")
+    await pool_town.interval(0)
+    told = told_of(pool_town, 0)
+    assert told.alone
+    assert columns.unpack(told.net_kw).tolist() == [0.0, 0.0, 0.0]
+    net_kw = np.bincount(world.LAM_OF, pool_town.trades(0), minlength=3)
+    np.testing.assert_allclose(net_kw, 0.0, atol=1e-9)
+    assert np.abs(columns.unpack(told.utility_kw)).max() > 0.1
+
+
+async def test_a_silent_operator_s_lams_flow_as_last_metered_and_share_nothing(town_of):
+    async with town_of(lam_hosts={"north": [0], "south": [1, 2]}, quantity=True) as town:
+        await town.interval(0)
+        metered_kw = np.bincount(world.LAM_OF, town.clerk.intervals[0].metered_kwh / world.DT_H, minlength=3)
+        await town.stop("south")
+        await town.interval(1)
+        outcome = town.outcome(1)
+        assert outcome.status == "confirmed"
+        assert outcome.fallbacks == ["B", "C"]
+        np.testing.assert_allclose(outcome.net_kw, 0.0, atol=1e-9)
+        np.testing.assert_allclose(outcome.flow_kw[1:], metered_kw[1:], atol=1e-9)
+
+
+async def test_without_the_feeder_lams_share_within_at_held_prices(pool_town):
+    await pool_town.interval(0)
+    await pool_town.stop("feeder")
+    await pool_town.interval(1)
+    outcome = pool_town.outcome(1)
+    assert outcome.status == "held"
+    assert outcome.net_kw == [0.0, 0.0, 0.0]
+    told = columns.unpack(told_of(pool_town, 1).utility_kw)
+    flow = np.bincount(world.LAM_OF, pool_town.trades(1) + told, minlength=3)
+    np.testing.assert_allclose(flow, outcome.flow_kw, atol=1e-6)
