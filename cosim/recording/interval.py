@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from broker.messages import MeteredBatch
+from broker.messages import MeteredBatch, WamOutcome
 from broker.messages.batches import read_metered
 from cosim.recording.counters import Counters, read_counters
 from cosim.recording.interval_messages import IntervalMessages
@@ -32,6 +32,8 @@ class Interval:
         What was cleared.
     metered_kwh
         Net import of the interval, ``(n,)``.
+    loss_charge
+        What flows pay for losses where a utility buys these, ``(M,)`` [$/kWh].
     grid_scheduled_kw, grid_actual_kw
         Power at the feeder head as cleared and by AC power flow of what was metered.
     counters
@@ -45,6 +47,7 @@ class Interval:
     terms: Terms
     allocation: Allocations
     metered_kwh: Floats
+    loss_charge: Floats
     grid_scheduled_kw: float
     grid_actual_kw: float
     counters: Counters
@@ -53,7 +56,7 @@ class Interval:
     @property
     def deviation_kwh(self) -> Floats:
         """What was metered beyond the allocation, ``(n,)`` [kWh]."""
-        return self.metered_kwh - self.allocation.trade_kw * self.dt_h
+        return self.metered_kwh - self.allocation.drawn_kw * self.dt_h
 
 
 def read_interval(
@@ -84,7 +87,7 @@ def read_interval(
     ]
     allocation = read_lam_outcomes(roster, terms.tariff, messages.lam_outcomes.values())
     counters, metered_kwh, unread = read_counters(
-        roster, counters, messages.measured, messages.metered_live, allocation.trade_kw * dt_h
+        roster, counters, messages.measured, messages.metered_live, allocation.drawn_kw * dt_h
     )
     unmetered = _take_batches(metered_kwh, messages.metered, roster)
     outcome, state = messages.outcome, messages.state
@@ -96,11 +99,24 @@ def read_interval(
         terms=terms,
         allocation=allocation,
         metered_kwh=metered_kwh,
+        loss_charge=_loss_charge(outcome, allocation, terms),
         grid_scheduled_kw=float(np.sum(allocation.net_kw)) if outcome is None else outcome.grid_kw,
         grid_actual_kw=float(np.sum(metered_kwh)) / dt_h if source_kw is None else source_kw,
         counters=counters,
         flags=[*unallocated, *unmetered, *unread, *([no_power_flow] if source_kw is None else [])],
     )
+
+
+def _loss_charge(outcome: WamOutcome | None, allocation: Allocations, terms: Terms) -> Floats:
+    """Part of the charges that pays for losses, ``(M,)`` [$/kWh]; zero where nothing is charged.
+
+    Losses pay the energy price. What of it is beyond the grid's own prices at a limit of the feeder head is
+    that limit's rent.
+    """
+    if outcome is None or not outcome.charge or outcome.energy_price == 0.0:
+        return np.zeros(allocation.price.size)
+    own = 1.0 - terms.grid.limit_price(outcome.energy_price) / outcome.energy_price
+    return np.where(allocation.alone, 0.0, own * np.array(outcome.loss))
 
 
 def _take_batches(metered_kwh: Floats, batches: Mapping[str, MeteredBatch], roster: Roster) -> list[str]:

@@ -6,8 +6,9 @@ import numpy as np
 
 from broker.messages.audit import Rents
 from cosim.recording.interval import Interval
-from cosim.results.booking import GridTrade, LamTrades, ProsumerTrades, book_interval
+from cosim.results.booking import book_interval
 from cosim.results.entries import KINDS, MICRO, Booking
+from cosim.results.trades import GridTrade, LamTrades, ProsumerTrades, UtilityTrades
 from market.analysis.measure import STATED
 from market.analysis.settlement import imbalance_prices
 from market.participants.roster import Roster, Rules
@@ -17,11 +18,18 @@ def book_payments(interval: Interval, roster: Roster, rules: Rules) -> Booking:
     """Ledger entries of an interval: market payments, and imbalance at the worse of market and tariff.
 
     Energy short of the allocation costs max(lambda + delta, retail), energy long of it earns
-    min(lambda - delta, feed-in) (market.md, section 4).
+    min(lambda - delta, feed-in) (market.md, section 4), charges for what flows included.
     """
     terms, allocation = interval.terms, interval.allocation
+    charge = allocation.charge[roster.lam]
     short_price, long_price = imbalance_prices(
-        allocation.price[roster.lam], rules.case.fee[roster.lam], terms.tariff
+        allocation.price[roster.lam], rules.case.fee[roster.lam], terms.tariff, charge
+    )
+    utility = UtilityTrades(
+        power_kw=allocation.utility_kw,
+        price=np.where(allocation.utility_kw > 0, terms.tariff.retail, terms.tariff.feed_in),
+        charge=allocation.charge,
+        loss_charge=interval.loss_charge,
     )
     delta = np.where(allocation.alone, 0.0, rules.case.wam_fee)
     return book_interval(
@@ -45,6 +53,7 @@ def book_payments(interval: Interval, roster: Roster, rules: Rules) -> Booking:
             import_price=terms.grid.import_price,
             export_price=terms.grid.export_price,
         ),
+        utility if rules.case.rule.has_utility else None,
     )
 
 

@@ -21,7 +21,7 @@ from broker.messages import (
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
 from cosim.results.columns import DEVICES, INTERVALS, LAMS, copied
-from cosim.results.entries import ENERGY, IMBALANCE, Booking
+from cosim.results.entries import ENERGY, IMBALANCE, UTILITY, Booking
 from cosim.world.world import World
 
 _INTERVAL_NAMES = frozenset(column.name for column in INTERVALS)
@@ -127,11 +127,12 @@ def traded(world: World, interval: Interval) -> dict[str, float]:
     """
     lams = len(world.roster.lams)
     trade_kw, net_kw = interval.allocation.trade_kw, interval.allocation.net_kw
-    bought = np.bincount(world.roster.lam, np.maximum(trade_kw, 0.0), minlength=lams)
-    inside = bought - np.maximum(net_kw, 0.0)
+    shared = np.bincount(world.roster.lam, np.maximum(trade_kw, 0.0), minlength=lams)
+    inside = shared - np.maximum(net_kw, 0.0)
+    bought = float(shared.sum() + np.maximum(interval.allocation.utility_kw, 0.0).sum())
     between = np.minimum(np.maximum(net_kw, 0.0).sum(), np.maximum(-net_kw, 0.0).sum())
     return {
-        "bought_kwh": float(bought.sum()) * interval.dt_h,
+        "bought_kwh": bought * interval.dt_h,
         "traded_lam_kwh": max(0.0, float(inside.sum())) * interval.dt_h,
         "traded_wam_kwh": float(between) * interval.dt_h,
     }
@@ -152,6 +153,10 @@ def lam_columns(
         "net_kw": interval.allocation.net_kw,
         "price": interval.allocation.price,
         "wam_price": interval.allocation.wam_price,
+        "utility_kw": np.bincount(
+            world.roster.lam, interval.allocation.utility_kw, minlength=len(world.roster.lams)
+        ),
+        "charge": interval.allocation.charge,
         "alone": interval.allocation.alone,
         "surplus_usd": booking.lam_surplus,
         "saving_usd": saving,
@@ -176,8 +181,10 @@ def payment_columns(world: World, interval: Interval, booking: Booking) -> dict[
         "prosumer": world.roster.prosumers,
         "traded_kwh": interval.allocation.trade_kw * interval.dt_h,
         "price": interval.allocation.trade_price,
+        "utility_kwh": interval.allocation.utility_kw * interval.dt_h,
         "metered_kwh": interval.metered_kwh,
         "energy_usd": booking.paid_usd(ENERGY, n),
+        "utility_usd": booking.paid_usd(UTILITY, n),
         "imbalance_usd": booking.paid_usd(IMBALANCE, n),
     }
 

@@ -76,9 +76,9 @@ class RunCounts:
 
     def add(self, interval: Interval, messages: IntervalMessages) -> None:
         """Take in an interval's trades, and how long its set-points took."""
-        trade_kw = interval.allocation.trade_kw
-        self.bought_kwh += np.maximum(trade_kw, 0.0) * interval.dt_h
-        self.sold_kwh -= np.minimum(trade_kw, 0.0) * interval.dt_h
+        drawn_kw = interval.allocation.drawn_kw
+        self.bought_kwh += np.maximum(drawn_kw, 0.0) * interval.dt_h
+        self.sold_kwh -= np.minimum(drawn_kw, 0.0) * interval.dt_h
         written_s = (answer.seconds for answer in messages.acknowledgements.values())
         shown_s = (reading.response_s for reading in messages.metered_live.values())
         self.written_s = [*self.written_s, *known(written_s)][-MOST_TIMES:]

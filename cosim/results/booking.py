@@ -23,6 +23,7 @@ from cosim.results.entries import (
     MICRO,
     RESIDUAL,
     UPLIFT,
+    UTILITY,
     WHOLESALE,
     Booking,
     LedgerError,
@@ -30,87 +31,31 @@ from cosim.results.entries import (
     sums_by_kind,
     to_micro,
 )
+from cosim.results.trades import GridTrade, LamTrades, ProsumerTrades, UtilityTrades
 from cosim.scenario.arrays import Floats
 from market.analysis.settlement import imbalance_payment
-from market.model.case import Grid
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProsumerTrades:
-    """What prosumers were allocated and what they used, ``(n,)`` each.
-
-    Attributes
-    ----------
-    lam
-        LAM of each prosumer, 0 to M-1.
-    trade_kw, trade_price
-        Allocated trade [kW, + bought] and what a buyer pays or a seller gets, fee included [$/kWh].
-    metered_kwh
-        Metered net import [kWh].
-    short_price, long_price
-        Price of imbalance where more, or less, was drawn than allocated [$/kWh].
-    """
-
-    lam: npt.ArrayLike
-    trade_kw: npt.ArrayLike
-    trade_price: npt.ArrayLike
-    metered_kwh: npt.ArrayLike
-    short_price: npt.ArrayLike
-    long_price: npt.ArrayLike
-
-
-@dataclass(frozen=True, kw_only=True)
-class LamTrades:
-    """What LAMs bought of the WAM, ``(M,)`` each.
-
-    Attributes
-    ----------
-    net_kw, wam_price
-        Net purchase [kW] and its price, fee included [$/kWh].
-    alone
-        Whether a LAM cleared without the WAM.
-    """
-
-    net_kw: npt.ArrayLike
-    wam_price: npt.ArrayLike
-    alone: npt.ArrayLike
-
-
-@dataclass(frozen=True, kw_only=True)
-class GridTrade:
-    """Power at the feeder head as cleared and as measured [kW, + import], and the grid's prices [$/kWh]."""
-
-    scheduled_kw: float
-    actual_kw: float
-    import_price: float
-    export_price: float
-
-    def cost_usd(self, power_kw: float, dt_h: float) -> float:
-        """What the grid asks for a power over a time [h]."""
-        prices = Grid(self.import_price, self.export_price, math.inf, math.inf)
-        return prices.cost(power_kw) * dt_h
-
-    @property
-    def residual_kw(self) -> tuple[float, float]:
-        """What was imported beyond the schedule, and exported beyond it [kW]."""
-        imported = max(self.actual_kw, 0.0) - max(self.scheduled_kw, 0.0)
-        exported = max(-self.actual_kw, 0.0) - max(-self.scheduled_kw, 0.0)
-        return imported, exported
-
-
-def book_interval(dt_h: float, prosumers: ProsumerTrades, lams: LamTrades, grid: GridTrade) -> Booking:
+def book_interval(
+    dt_h: float,
+    prosumers: ProsumerTrades,
+    lams: LamTrades,
+    grid: GridTrade,
+    utility: UtilityTrades | None = None,
+) -> Booking:
     """Payments of one interval as double entries (market.md, sections 3 and 4).
 
     Prosumers pay their LAM, the LAM the WAM, the WAM the grid; a negative payment flows back. A LAM that
-    cleared alone settles with the utility, and where all did, the utility also stands for the WAM
-    towards the grid. The grid costs G(P) = import_price P⁺ - export_price P⁻.
+    cleared alone settles with the utility, and where all did, the utility also stands for the WAM towards the
+    grid. What members trade with the utility besides they pay it, and what is charged for that their LAM; the
+    WAM hands on what is for losses, and the utility pays the grid G(P) = import_price P⁺ - export_price P⁻.
 
     Parameters
     ----------
     dt_h
         Length of the interval [h].
-    prosumers, lams, grid
-        What each side traded, and at which prices.
+    prosumers, lams, grid, utility
+        What each side traded, and at which prices; without ``utility`` the WAM pays the grid.
 
     Returns
     -------
@@ -126,17 +71,25 @@ def book_interval(dt_h: float, prosumers: ProsumerTrades, lams: LamTrades, grid:
         prosumers, "prosumer", ("trade_kw", "trade_price", "metered_kwh", "short_price", "long_price")
     )
     net_kw, wam_price = _columns(lams, "LAM", ("net_kw", "wam_price"))
+    through_utility = utility is not None
+    utility = utility or UtilityTrades.none(trade_kw.size, net_kw.size)
+    utility_kw, utility_price = _columns(utility, "prosumer", ("power_kw", "price"))
+    charge, loss_charge = _columns(utility, "LAM", ("charge", "loss_charge"))
     _check_numbers(dt_h=dt_h, **{f"grid {name}": value for name, value in vars(grid).items()})
     lam, alone = _groups(prosumers.lam, lams.alone, trade_kw.size, net_kw.size)
 
-    energy = trade_price * trade_kw * dt_h
-    deviation = metered_kwh - trade_kw * dt_h
+    energy = (trade_price * trade_kw + charge[lam] * utility_kw) * dt_h
+    bought_kw = np.bincount(lam, weights=utility_kw, minlength=net_kw.size)
+    deviation = metered_kwh - (trade_kw + utility_kw) * dt_h
     scheduled = grid.cost_usd(grid.scheduled_kw, dt_h)
     booking = _booked(
         _Amounts(
             energy=energy,
             energy_of_lam=np.bincount(lam, weights=energy, minlength=net_kw.size).astype(np.float64),
-            wholesale=wam_price * net_kw * dt_h,
+            wholesale=(wam_price * net_kw + charge * bought_kw) * dt_h,
+            losses=float(loss_charge @ (net_kw + bought_kw)) * dt_h,
+            utility=utility_price * utility_kw * dt_h,
+            through_utility=through_utility,
             deviation=imbalance_payment(deviation, short_price, long_price),
             scheduled=scheduled,
             residual=grid.cost_usd(grid.actual_kw, dt_h) - scheduled,
@@ -164,8 +117,14 @@ class _Amounts:
         Prosumers to their LAMs, and to the imbalance account, ``(n,)`` each.
     energy_of_lam, wholesale
         What LAMs receive of their members, and pay to the WAM or the utility, ``(M,)`` each.
+    losses
+        The WAM to the utility.
+    utility
+        Prosumers to the utility, ``(n,)``.
+    through_utility
+        Whether the utility pays the grid.
     scheduled, residual
-        The WAM, and the imbalance account, to the grid.
+        The WAM or the utility, and the imbalance account, to the grid.
     alone
         Whether a LAM cleared without the WAM, ``(M,)``.
     """
@@ -174,6 +133,9 @@ class _Amounts:
     energy_of_lam: Floats
     wholesale: Floats
     deviation: Floats
+    losses: float
+    utility: Floats
+    through_utility: bool
     scheduled: float
     residual: float
     alone: npt.NDArray[np.bool_]
@@ -184,10 +146,11 @@ def _booked(amounts: _Amounts) -> Booking:
     n, m = amounts.energy.size, amounts.wholesale.size
     prosumers, lams = np.arange(n), n + np.arange(m)
     wam, grid, utility, imbalance, rounding = n + m + np.arange(len(COMMON_ACCOUNTS))
-    operator = utility if amounts.alone.all() else wam
+    operator = utility if amounts.through_utility or amounts.alone.all() else wam
 
     wholesale, alone = amounts.wholesale, amounts.alone
-    wholesale_micro = to_micro([math.fsum(wholesale[~alone]), math.fsum(wholesale[alone])])
+    losses = amounts.losses
+    wholesale_micro = to_micro([math.fsum(wholesale[~alone]) - losses, math.fsum(wholesale[alone]) + losses])
     scheduled_micro, residual_micro = to_micro([amounts.scheduled]), to_micro([amounts.residual])
     surplus_micro = int(wholesale_micro[0] - (scheduled_micro[0] if operator == wam else 0))
     uplift_micro = np.array([max(0, -surplus_micro)])
@@ -205,6 +168,8 @@ def _booked(amounts: _Amounts) -> Booking:
         (RESIDUAL, np.array([grid]), residual_micro),
         (UPLIFT, np.array([utility]), -uplift_micro),
         (UPLIFT, np.array([wam]), uplift_micro),
+        (UTILITY, prosumers, -to_micro(amounts.utility)),
+        (UTILITY, np.array([utility]), to_micro([math.fsum(amounts.utility)])),
     ]
     kind = np.concatenate([np.full(account.size, kind, dtype=np.int8) for kind, account, _ in legs])
     account = np.concatenate([account for _, account, _ in legs])
@@ -222,6 +187,7 @@ def _booked(amounts: _Amounts) -> Booking:
         lam_surplus=amounts.energy_of_lam - wholesale,
         wam_surplus_usd=surplus_micro / MICRO,
         uplift_usd=int(uplift_micro[0]) / MICRO,
+        utility_usd=math.fsum(amounts.utility),
         rounding_micro=int(leftover.sum()),
         rounded=np.bincount(kind, minlength=len(KINDS)),
     )
@@ -246,7 +212,9 @@ def _groups(
     return lam_of, is_alone
 
 
-def _columns(trades: ProsumerTrades | LamTrades, party: str, names: Sequence[str]) -> list[Floats]:
+def _columns(
+    trades: ProsumerTrades | LamTrades | UtilityTrades, party: str, names: Sequence[str]
+) -> list[Floats]:
     """Columns of trades as arrays of one length; raises ``LedgerError`` where they are not, or not finite."""
     arrays = [np.asarray(getattr(trades, name), dtype=np.float64) for name in names]
     for name, array in zip(names, arrays, strict=True):

@@ -184,6 +184,8 @@ LAMS = (
     Column("net_kw", "number", "kW", "net purchase from the WAM"),
     Column("price", "number", "$/kWh", "local price, before the LAM's fee"),
     Column("wam_price", "number", "$/kWh", "price (DLMP) at the LAM, before the WAM's fee"),
+    Column("utility_kw", "number", "kW", "bought by its members of the utility beside the market"),
+    Column("charge", "number", "$/kWh", "part of wam_price that these pay to their LAM, too"),
     Column("energy", "number", "$/kWh", "part of wam_price: price at the feeder head", "outcome"),
     Column("loss", "number", "$/kWh", "part of wam_price: marginal losses", "outcome"),
     Column("voltage", "number", "$/kWh", "part of wam_price: limits on any voltages that bind", "outcome"),
@@ -249,8 +251,10 @@ PAYMENTS = (
     Column("prosumer", "text", "", "name of the prosumer"),
     Column("traded_kwh", "number", "kWh", "traded with its LAM, + bought"),
     Column("price", "number", "$/kWh", "what a buyer pays and a seller gets for it, fee included"),
+    Column("utility_kwh", "number", "kWh", "traded with the utility beside the market, + bought"),
     Column("metered_kwh", "number", "kWh", "net energy by its meter, + import"),
-    Column("energy_usd", "number", "$", "paid for traded energy, + paid, as booked"),
+    Column("energy_usd", "number", "$", "paid to its LAM for energy, + paid, as booked"),
+    Column("utility_usd", "number", "$", "paid to the utility beside the market, + paid, as booked"),
     Column("imbalance_usd", "number", "$", "paid for metered minus traded energy, + paid, as booked"),
 )
 

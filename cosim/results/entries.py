@@ -17,8 +17,8 @@ from sharegrid.errors import SharegridError
 
 Ints = npt.NDArray[np.int64]
 
-KINDS = ("energy", "wholesale", "grid", "imbalance", "residual", "uplift")
-ENERGY, WHOLESALE, GRID, IMBALANCE, RESIDUAL, UPLIFT = range(len(KINDS))
+KINDS = ("energy", "wholesale", "grid", "imbalance", "residual", "uplift", "utility")
+ENERGY, WHOLESALE, GRID, IMBALANCE, RESIDUAL, UPLIFT, UTILITY = range(len(KINDS))
 COMMON_ACCOUNTS = ("wam", "grid", "utility", "imbalance", "rounding")
 MICRO = 1_000_000
 
@@ -64,6 +64,8 @@ class Booking:
         What the WAM keeps before uplift [$].
     uplift_usd
         What the utility adds where the WAM's surplus is negative [$].
+    utility_usd
+        What prosumers pay the utility beside the market, net [$].
     rounding_micro
         Net balance of the rounding account [µ$].
     rounded
@@ -79,6 +81,7 @@ class Booking:
     lam_surplus: Floats
     wam_surplus_usd: float
     uplift_usd: float
+    utility_usd: float
     rounding_micro: int
     rounded: Ints
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.results.chain import next_link
-from cosim.results.entries import KINDS, Booking, LedgerError
+from cosim.results.entries import KINDS, UTILITY, Booking, LedgerError
 from cosim.results.ledger_file import make_file, open_file, translated
 
 _CHUNK = (
@@ -119,6 +119,9 @@ class Ledger:
             new = self._db.execute("INSERT OR IGNORE INTO interval VALUES (?, ?)", (tick, booking.entries))
             if new.rowcount == 0:
                 return False
+            if booking.kind.max(initial=0) == UTILITY:
+                # Ledgers name it from its first entry on, for older ones have begun without it.
+                self._db.execute("INSERT OR IGNORE INTO kind VALUES (?, ?)", (UTILITY, KINDS[UTILITY]))
             self._db.executemany(_INSERT_CHUNK, rows[:chunked].reshape(-1, 4 * _CHUNK).tolist())
             self._db.executemany(_INSERT, rows[chunked:].tolist())
             self._db.execute("UPDATE run SET head = ?", (next_link(self.head, rows),))

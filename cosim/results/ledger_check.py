@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cosim.results.chain import next_link
-from cosim.results.entries import ENERGY, GRID, IMBALANCE, KINDS, MICRO, RESIDUAL, UPLIFT, WHOLESALE
+from cosim.results.entries import ENERGY, GRID, IMBALANCE, KINDS, MICRO, RESIDUAL, UPLIFT, UTILITY, WHOLESALE
 from cosim.results.ledger import Ledger
 from cosim.results.reader import Run, load
 from market.analysis.settlement import imbalance_payment, imbalance_prices
@@ -118,7 +118,7 @@ def _payments(run: Run, by_tick: dict[int, Rows]) -> Iterator[str]:
     """Prosumers who did not pay price times energy, where the run keeps what they traded and used."""
     fee = np.array([float(run.scenario["market"]["lam_fee"])])
     numbers = {name: number for number, name in enumerate(run.ledger.accounts())}
-    local = run.lams[["tick", "lam", "price"]].rename(columns={"price": "lam_price"})
+    local = run.lams[["tick", "lam", "price", "charge"]].rename(columns={"price": "lam_price"})
     tariffs = run.intervals.set_index("tick")[["retail_price", "feed_in_price"]]
     table = run.payments.merge(run.prosumers[["prosumer", "lam"]]).merge(local, on=["tick", "lam"])
     by_row = dict(iter(table.groupby("tick")))
@@ -127,12 +127,16 @@ def _payments(run: Run, by_tick: dict[int, Rows]) -> Iterator[str]:
             continue
         paid = by_row[tick]
         accounts = [numbers[f"prosumer/{name}"] for name in paid["prosumer"]]
-        beyond_kwh = (paid["metered_kwh"] - paid["traded_kwh"]).to_numpy()
         tariff = Tariff(*tariffs.loc[tick])
+        traded_kwh, utility_kwh, charge = (
+            paid[name].to_numpy() for name in ("traded_kwh", "utility_kwh", "charge")
+        )
+        beyond_kwh = paid["metered_kwh"].to_numpy() - traded_kwh - utility_kwh
         owed = {
-            ENERGY: paid["price"].to_numpy() * paid["traded_kwh"].to_numpy(),
+            ENERGY: paid["price"].to_numpy() * traded_kwh + charge * utility_kwh,
+            UTILITY: tariff.bill(utility_kwh),
             IMBALANCE: imbalance_payment(
-                beyond_kwh, *imbalance_prices(paid["lam_price"].to_numpy(), fee, tariff)
+                beyond_kwh, *imbalance_prices(paid["lam_price"].to_numpy(), fee, tariff, charge)
             ),
         }
         for kind, usd in owed.items():
@@ -161,7 +165,8 @@ def _wholesale(run: Run, by_tick: dict[int, Rows]) -> Iterator[str]:
         price = lam["wam_price"] + (0.0 if lam["alone"] else fee) * np.sign(lam["net_kw"])
         mine = (rows[:, 1] == WHOLESALE) & (rows[:, 2] == numbers[f"lam/{lam['lam']}"])
         what = f"what LAM {lam['lam']} pays"
-        yield from _compared(lam["tick"], what, price * lam["net_kw"] * dt_h, -rows[mine, 3].sum(), 1)
+        owed = price * lam["net_kw"] + lam["charge"] * lam["utility_kw"]
+        yield from _compared(lam["tick"], what, owed * dt_h, -rows[mine, 3].sum(), 1)
 
 
 def _grid(ledger: Ledger, by_tick: dict[int, Rows], run: Run) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from cosim.results.entries import KINDS, LedgerError
+from cosim.results.entries import KINDS, UTILITY, LedgerError
 
 _SCHEMA = """
 CREATE TABLE run (id TEXT NOT NULL, version INTEGER NOT NULL, world TEXT NOT NULL, head TEXT NOT NULL);
@@ -62,7 +62,7 @@ def make_file(path: Path, accounts: Sequence[str], run: str, world: str) -> None
             db.executescript(f"PRAGMA synchronous = FULL; BEGIN; {_SCHEMA}")
             db.execute("INSERT INTO run VALUES (?, 2, ?, '')", (run, world))
             db.execute("INSERT INTO epoch VALUES (0)")
-            db.executemany("INSERT INTO kind VALUES (?, ?)", enumerate(KINDS))
+            db.executemany("INSERT INTO kind VALUES (?, ?)", enumerate(KINDS[:UTILITY]))
             db.executemany(
                 "INSERT INTO account VALUES (?, ?, ?)",
                 ((number, name, name.partition("/")[0]) for number, name in enumerate(accounts)),

@@ -3,7 +3,8 @@ import pytest
 
 from broker.messages.audit import Rents
 from cosim.recording.payments import uplift_error
-from cosim.results.booking import GridTrade, LamTrades, ProsumerTrades, book_interval
+from cosim.results.booking import book_interval
+from cosim.results.trades import GridTrade, LamTrades, ProsumerTrades
 
 DT_H = 0.25
 NOTHING = np.zeros(2)

@@ -118,7 +118,7 @@ def test_what_went_wrong_is_on_the_page_and_escaped(page):
 def test_settlement_sums_to_zero_on_the_page(page):
     last = re.search(r'<tr class="sum">(.*?)</tr>', page, re.DOTALL)[1]
     cells = re.findall(r"<td>(.*?)</td>", last)
-    assert len(cells) == 7
+    assert len(cells) == 8
     assert set(cells) <= {"0.000000", ""}
     assert cells[-1] == "0.000000"
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosim.results.booking import GridTrade, LamTrades, ProsumerTrades, book_interval
+from cosim.results.booking import book_interval
 from cosim.results.entries import ENERGY, IMBALANCE, KINDS, LedgerError, account_names, check_booking
 from cosim.results.ledger import Ledger
+from cosim.results.trades import GridTrade, LamTrades, ProsumerTrades
 
 PROSUMERS, LAMS = ("p1", "p2", "p3"), ("north", "south")
 NAMES = account_names(PROSUMERS, LAMS)

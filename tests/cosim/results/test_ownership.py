@@ -12,11 +12,12 @@ import msgspec
 import pytest
 
 from cosim.results import ResultsError, RunWriter, load
-from cosim.results.booking import GridTrade, LamTrades, ProsumerTrades, book_interval
+from cosim.results.booking import book_interval
 from cosim.results.directory import FILES, MARKER
 from cosim.results.entries import LedgerError, account_names
 from cosim.results.ledger import Ledger
 from cosim.results.lock import LOCK, Owner
+from cosim.results.trades import GridTrade, LamTrades, ProsumerTrades
 
 ROOT = Path(__file__).parents[3]
 
