@@ -81,7 +81,7 @@ def _structs_in(annotation: Any) -> list[type[msgspec.Struct]]:
 
 def inconsistency(scenario: Scenario) -> tuple[str, str] | None:
     """First contradiction between keys: (dotted key, what and remedy), or None."""
-    return _time(scenario) or _ranges(scenario) or _prices(scenario) or _network(scenario)
+    return _time(scenario) or _ranges(scenario) or _prices(scenario) or _rule(scenario) or _network(scenario)
 
 
 def _time(scenario: Scenario) -> tuple[str, str] | None:
@@ -175,6 +175,28 @@ def _network(scenario: Scenario) -> tuple[str, str] | None:
             return f"{key}.for_min", f"{event.kind} lasts until another event; leave for_min out"
         if feeder.regulators == "held" and event.kind.startswith("regulator"):
             return f"{key}.kind", 'feeder.regulators = "held" lets none act; set it to "free"'
+    return None
+
+
+def _rule(scenario: Scenario) -> tuple[str, str] | None:
+    """What the rule of quantities cannot have beside it."""
+    market = scenario.market
+    if market.rule != "quantity":
+        return None
+    for name in ("lam_fee", "wam_fee"):
+        if getattr(market, name):
+            return f"market.{name}", 'rule = "quantity" has no fees, the tariff parts its prices; set it to 0'
+    if market.bidding != "curve":
+        return "market.bidding", 'rule = "quantity" takes whole curves; set it to "curve"'
+    if scenario.feeder.reactive == "market":
+        return "feeder.reactive", 'rule = "quantity" has no market for reactive power; choose another way'
+    tariff = market.tariff
+    for hour, (retail, feed_in) in enumerate(
+        zip(hourly(tariff.retail_price), hourly(tariff.feed_in_price), strict=True)
+    ):
+        if not retail > feed_in:
+            what = f"{retail} $/kWh is not above market.tariff.feed_in_price = {feed_in} in hour {hour}"
+            return "market.tariff.retail_price", f'{what}, as rule = "quantity" needs; raise it'
     return None
 
 

@@ -41,6 +41,29 @@ class Tariff(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[market]: the rules of both layers."""
 
+    rule: Annotated[
+        Literal["demand-function", "quantity"],
+        Meta(
+            description="Game that members and LAMs play. demand-function: they bid demand functions, and "
+            "the grid stands behind the wide-area market. quantity: members choose how much they share, "
+            "trade with the utility besides, and shared energy balances among the LAMs.",
+        ),
+    ] = "demand-function"
+    price_span: Annotated[
+        Above,
+        Meta(
+            description="Rule quantity: rise of a LAM's price if each of its members bought a kW more; a "
+            "member alone moves it by this over their number.",
+            extra={"unit": "$/kWh per kW"},
+        ),
+    ] = 0.08
+    anchor: Annotated[
+        Literal["price", "intercept"],
+        Meta(
+            description="Rule quantity: whether the wide-area market makes a LAM's price, or its intercept, "
+            "from which a shortage lifts it."
+        ),
+    ] = "price"
     bidding: Annotated[
         Literal["curve", "slope", "plain"],
         Meta(

@@ -12,7 +12,7 @@ from cosim.scenario import Scenario
 from cosim.scenario.timeline import Timeline
 from cosim.world.names import LAM_HOST, POPULATION_HOST
 from market.model.case import Case, Grid, Resources, Tariff
-from market.model.rule import DemandFunctionBidding
+from market.model.rule import DemandFunctionBidding, QuantityBidding
 from market.participants.roster import Roster, Rules, Terms
 
 # A connection carries at least this much, whatever its owner's devices and consumption are [kW].
@@ -43,6 +43,7 @@ def market_rules(
     """Rules of a scenario's market, and its prices by tick."""
     market = scenario.market
     ones = np.ones(len(lams))
+    members = np.maximum(np.bincount(population.lam, minlength=len(lams)), 1)
 
     def terms(tick: int) -> Terms:
         prices = prices_at(market, timeline, tick)
@@ -72,6 +73,8 @@ def market_rules(
         network=None,
         grid=terms(0).grid,
         tariff=terms(0).tariff,
-        rule=DemandFunctionBidding(market.conjecture),
+        rule=QuantityBidding(market.price_span / members, market.anchor)
+        if market.rule == "quantity"
+        else DemandFunctionBidding(market.conjecture),
     )
     return Rules(case, terms, market.bidding)
