@@ -19,12 +19,13 @@ from rich.console import Console
 
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
-from cosim.composition import control, perform, services
+from cosim.composition import control, perform, reporters, services
 from cosim.control.pacing import Pacing
 from cosim.control_watch import watch_control
 from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
+from cosim.narration import narrated, teller_of
 from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.processes import role_processes, view_process
@@ -141,6 +142,7 @@ async def _run(options: RunOptions, ending: Ending) -> int:
         for line in await hardware_lines(setup):
             click.echo(line, err=True)
         progress = stack.enter_context(progress_bar(console))
+        teller = await stack.enter_async_context(teller_of(progress.console, world, plan.out))
         bar = progress.add_task("intervals", total=world.timeline.intervals, completed=ledger.next_tick)
         clock, recorder = await stack.enter_async_context(
             control(
@@ -151,14 +153,15 @@ async def _run(options: RunOptions, ending: Ending) -> int:
                 lambda tick: progress.update(bar, completed=tick + 1),
                 is_resumed=options.resume is not None,
                 elsewhere=[role for role in Role if role not in plan.roles],
-                say=progress.console.print,
+                say=teller.say,
             )
         )
+        await stack.enter_async_context(narrated(recorder.node, world, reporters(world), teller))
         failure: BaseExceptionGroup | None = None
         commands = options.arm and bool(world.placement.hardware)
         with (
             ending.after_interval(clock, commands=commands),
-            stops_on_key(setup, progress.console.print),
+            stops_on_key(setup, teller.say),
         ):
             try:
                 await perform([*jobs, recorder.run, clock.run])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -90,6 +90,17 @@ class Facts(Message, frozen=True, tag="facts"):
     """
 
     content: Annotated[bytes, Opaque()]
+
+
+@message("alarm", sender="recorder", receivers="observer", always=True)
+class Alarm(Message, frozen=True, tag="alarm"):
+    """Something that somebody should look at, ``at`` a wall time [s since epoch]; ``count`` alike are one."""
+
+    weight: Literal["note", "warning", "alarm"]
+    source: str
+    text: str
+    count: Count
+    at: float
 
 
 class MoneyFlow(msgspec.Struct, frozen=True, kw_only=True):

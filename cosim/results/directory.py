@@ -13,7 +13,7 @@ from cosim.results.arrow import ResultsError, fresh_file, replace_file, translat
 from cosim.results.columns import TABLES
 from cosim.results.lock import refuse_living
 
-SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_LOG = (
+SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_LOG, RUN_LOG = (
     "scenario.toml",
     "summary.json",
     "ledger.sqlite",
@@ -23,6 +23,7 @@ SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_
     "live.json",
     "quarantine.jsonl",
     "broker.log",
+    "run.log",
 )
 MARKER = ".sharegrid-run"
 _MADE_BY = b"A run of sharegrid made this directory; `run --force` may replace its files.\n"
@@ -41,6 +42,7 @@ FILES = (
     ),
     QUARANTINE,
     BROKER_LOG,
+    RUN_LOG,
     *(f"{name}{ending}" for name in TABLES for ending in (".parquet", ".arrows", ".new")),
 )
 

@@ -11,6 +11,7 @@ from cosim.scenario.live_section import Live
 from cosim.scenario.market_section import MarketSection
 from cosim.scenario.people import PopulationSection
 from cosim.scenario.sections import (
+    AlarmSection,
     BrokerSection,
     FeederSection,
     RecoverySection,
@@ -41,6 +42,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         tuple[Event, ...], Meta(description="What happens to the feeder, one sub-table each.")
     ] = ()
     broker: Annotated[BrokerSection, Meta(description="Message bus.")] = BrokerSection()
+    alarms: Annotated[AlarmSection, Meta(description="Who is told of alarms.")] = AlarmSection()
     recovery: Annotated[RecoverySection, Meta(description="Lost processes.")] = RecoverySection()
     devices: Annotated[tuple[DeviceEntry, ...], Meta(description="Devices outside the run.")] = ()
     faults: Annotated[tuple[FaultOrder, ...], Meta(description="Faults on demand.")] = ()

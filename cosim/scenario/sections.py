@@ -249,6 +249,25 @@ class RecoverySection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = 120.0
 
 
+class AlarmSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[alarms]: who is told of what somebody should look at; on the bus `alarm` tells it in any case."""
+
+    webhook: Annotated[
+        str,
+        Meta(
+            description="Web address that gets each alarm by POST as JSON; `SHAREGRID_WEBHOOK` of the "
+            "environment comes before it. In the run directory what stands behind its host is masked."
+        ),
+    ] = ""
+    least: Annotated[
+        Literal["note", "warning", "alarm"],
+        Meta(
+            description="The least that is passed on: `alarm` (a device or service is lost, an emergency "
+            "stop), `warning` (all flags), or `note` (events of the feeder too)."
+        ),
+    ] = "alarm"
+
+
 class BrokerSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[broker]: the message bus."""
 

@@ -54,9 +54,9 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
 
 
 def digest_of(scenario: Scenario) -> str:
-    """Hash of a scenario and the files that it names, wherever they lie; the broker does not matter."""
+    """Hash of a scenario and the files that it names, wherever they lie; broker and alarms do not matter."""
     values = msgspec.to_builtins(scenario, builtin_types=(datetime,))
-    del values["broker"]
+    del values["broker"], values["alarms"]
     for section, key in (
         ("feeder", "master"),
         ("tables", "lams"),

@@ -9,28 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.broker.door.hostile_run import written_scenario
+from tests.integration.happenings import happening_scenario
 
 COMMAND = [sys.executable, "-m", "sharegrid"]
-INTERVALS = 7
-SILENT = "p00004"
-HAPPENS = f"""
-[live]
-per_lam = 2
-poll_timeout_s = 0.2
-
-[[events]]
-at = 2
-kind = "line-outage"
-element = "m"
-
-[[faults]]
-kind = "silent"
-device = "meter"
-prosumers = ["{SILENT}"]
-first_interval = 2
-intervals = 9
-"""
 
 
 def chromium():
@@ -71,10 +52,7 @@ def viewed(words, **options):
 
 @pytest.fixture(scope="session")
 def scenario(tmp_path_factory):
-    path = written_scenario(tmp_path_factory.mktemp("viewed"), intervals=INTERVALS)
-    text = path.read_text()
-    path.write_text(text.replace("[live]\nper_lam = 2\n", "") + HAPPENS)
-    return path
+    return happening_scenario(tmp_path_factory.mktemp("viewed"))
 
 
 class Watched:

@@ -4,7 +4,8 @@ import pytest
 from axe_core_python.sync_playwright import Axe
 
 from cosim.results import load
-from tests.integration.view.conftest import INTERVALS, SILENT, Watched, viewed
+from tests.integration.happenings import INTERVALS, SILENT
+from tests.integration.view.conftest import Watched, viewed
 
 PACE = 450  # An interval of 15 minutes takes two seconds.
 ELEMENTS = "lines => lines.map(line => line.dataset.element)"

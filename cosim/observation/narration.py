@@ -1,0 +1,122 @@
+"""What a run says while it goes on: incidents as lines, and whom it waits for and how long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+
+from broker.messages import Availability, Done, Message, Step, StepName
+from broker.participant.node import Node
+from cosim.observation.incidents import Incident, Incidents
+
+GATHER_S = 0.5
+"""What is said within this time is told together, so that a hundred silent devices are one line [s]."""
+
+_FIRST_WAIT_S = 5.0
+_LOOK_EVERY_S = 1.0
+
+
+class Narrator:
+    """Tells of a run in lines, from what a service of it hears anyway.
+
+    Parameters
+    ----------
+    node
+        A service that is not open yet, and hears reports, readings and what happens to the feeder.
+    live
+        Names of the live prosumers.
+    required
+        Services whose report ends each step.
+    tell
+        Called with each incident, a moment after it was first said.
+    say
+        Called with whom the run waits for.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        live: Collection[str],
+        required: Mapping[StepName, Collection[str]],
+        tell: Callable[[Incident], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._required = required
+        self._tell = tell
+        self._say = say
+        self._incidents = Incidents(self._gather)
+        self._waiting_to_be_told: list[Incident] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._online: set[str] = set()
+        self._reported: set[str] = set()
+        self._open: Step | None = None
+        self._opened_s = 0.0
+        self._next_s = _FIRST_WAIT_S
+        topics = node.topics
+        for topic in (
+            topics.step,
+            topics.done("+"),
+            topics.availability("+"),
+            topics.rejected("+"),
+            topics.stopped("+"),
+            topics.feeder_state,
+            topics.settled,
+        ):
+            node.on(topic, self._take)
+        for name in live:
+            take = partial(self._incidents.take, party=name)
+            node.on(topics.telemetry("+", name), take, through=topics.telemetry("+", "+"))
+
+    async def run(self) -> None:
+        """Look whom the run waits for, until cancelled; then tell what is left."""
+        try:
+            while True:
+                await asyncio.sleep(_LOOK_EVERY_S)
+                self._look(time.monotonic())
+        finally:
+            self._flush()
+
+    def _take(self, message: Message) -> None:
+        self._incidents.take(message, "")
+        if isinstance(message, Step):
+            self._begin(message, time.monotonic())
+        elif isinstance(message, Done):
+            if self._open is not None and (message.tick, message.step) == (self._open.tick, self._open.step):
+                self._reported.add(message.sender)
+        elif isinstance(message, Availability):
+            (self._online.add if message.online else self._online.discard)(message.sender)
+
+    def _begin(self, step: Step, now_s: float) -> None:
+        if self._open is None or (step.epoch, step.tick, step.step) != (
+            self._open.epoch,
+            self._open.tick,
+            self._open.step,
+        ):
+            self._open, self._opened_s, self._next_s = step, now_s, _FIRST_WAIT_S
+            self._reported.clear()
+
+    def _look(self, now_s: float) -> None:
+        """Say whom the open step waits for, at first after a while, then ever more rarely."""
+        if self._open is None or now_s - self._opened_s < self._next_s:
+            return
+        waits_for = set(self._required.get(self._open.step, ())) - self._reported
+        if waits_for:
+            absent = [f"{name} (offline)" if name not in self._online else name for name in sorted(waits_for)]
+            seconds = now_s - self._opened_s
+            self._say(f"step {self._open.step} has waited {seconds:.0f} s for {', '.join(absent)}")
+        self._next_s *= 3.0
+
+    def _gather(self, incident: Incident) -> None:
+        self._waiting_to_be_told.append(incident)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._flush)
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        told, self._waiting_to_be_told = self._waiting_to_be_told, []
+        for incident in told:
+            self._tell(incident)
