@@ -117,6 +117,10 @@ class Charged:
         self.trades = shift(self._outside.trades(), members.slope[members.lam_of])
         self.total = aggregate(self.trades, members.lam_of, members.lams)
 
+    def flows(self, trade_kw: Floats) -> Floats:
+        """Members' flows beside trades ``(n,)``, with the least trade of the utility, ``(n,)`` [kW]."""
+        return self._outside.flows(trade_kw)
+
     def over_pool_price(self) -> Curves:
         """Net purchases over the price of shared energy, M curves."""
         total = shift(self.total, self._members.lam_slope)
@@ -138,7 +142,7 @@ class Charged:
         """
         members = self._members
         local = clear_lams(self.trades, members.lam_of, self.total, net_kw, near)
-        flow = self._outside.flows(local.trade_kw)
+        flow = self.flows(local.trade_kw)
         missing = np.zeros(net_kw.size) if flow_kw is None else flow_kw - members.sums(flow)
         if missing.any():
             least, most = self._outside.flow_ends(local.trade_kw)
