@@ -201,7 +201,7 @@ def gains(apart: Benchmark, market_cost: float, best: Benchmark) -> tuple[float 
 
 
 def efficiency_of(gain: float | None, possible_gain: float | None) -> float | None:
-    """Part of the possible saving that the market achieves (4.3); tends to 1 as markets grow (Prop. 6)."""
+    """Part of the possible saving that the market achieves (4.3); tends to 1 as markets grow."""
     return None if gain is None or not possible_gain else gain / possible_gain
 
 
