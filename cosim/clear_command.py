@@ -52,6 +52,7 @@ def clear(
 
     Exit status: 0 optimal, 2 malformed case, 3 infeasible, 4 not converged.
     """
+    from market.files.horizon_result import HorizonResult
     from market.files.result_file import clear_file, refuse_existing
     from market.files.result_schema import Refusal
     from market.methods import solve
@@ -74,6 +75,13 @@ def clear(
     if isinstance(result, Refusal):
         remedy = "; widen that limit, or what members can trade" if result.status == "infeasible" else ""
         click.echo(f"sharegrid: {case}: {result.status}: {result.reason}{remedy}", err=True)
+    elif isinstance(result, HorizonResult):
+        missing = sum(max(kwh, 0.0) for store in result.stores.shortfall_kwh for kwh in store)
+        late = f"; {missing:.6g} kWh cannot be charged in time" if missing else ""
+        click.echo(
+            f"{result.status}: {len(result.intervals)} intervals, social cost {result.social_cost:.6g} $ "
+            f"in {result.seconds:.2f} s{late}"
+        )
     else:
         took = result.rounds
         asked = f", rounds: {took.lam} of the members, {took.wam} of the WAM" if took else ""

@@ -218,6 +218,23 @@ def test_example_case_gives_the_example_result(tmp_path):
     assert flatten(have) == pytest.approx(flatten(said), abs=1e-6)
 
 
+def test_example_over_a_horizon_gives_its_stores(tmp_path):
+    page = ROOT / "docs" / "case-format.md"
+    whole = msgspec.json.decode(example(page, "case", "json"))
+    for column in whole["resources"].values():
+        # The battery is a store now.
+        del column[1]
+    whole |= msgspec.json.decode(example(page, "horizon", "json"))
+    case, result = tmp_path / "case.json", tmp_path / "result.json"
+    case.write_bytes(msgspec.json.encode(whole))
+    cleared = CliRunner().invoke(main, ["clear", str(case), "--out", str(result)])
+    assert cleared.exit_code == 0, cleared.output
+    assert cleared.output.startswith("optimal: 3 intervals, social cost 4.38811 $ in ")
+    said = msgspec.json.decode(example(page, "stores", "json"))
+    have = {key: value for key, value in msgspec.json.decode(result.read_bytes()).items() if key in said}
+    assert flatten(have) == pytest.approx(flatten(said), abs=1e-6)
+
+
 def flatten(value, at=""):
     """Leaves of nested JSON by path."""
     if isinstance(value, dict):
@@ -232,7 +249,7 @@ def flatten(value, at=""):
 def test_every_key_of_a_case_and_a_result_is_documented():
     pages = [text_of(ROOT / "docs" / name) for name in ("case-format.md", "kpis.md")]
     tables = "\n".join(line for page in pages for line in page.splitlines() if line.startswith("|"))
-    for name in ("case", "result"):
+    for name in ("case", "result", "horizon", "stores"):
         block = msgspec.json.decode(example(ROOT / "docs" / "case-format.md", name, "json"))
         for path in flatten(block):
             key = re.sub(r"\[\d+\]", "", path).split(".")[-1]

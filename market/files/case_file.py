@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -34,35 +35,50 @@ from market.files.case_schema import (
 from market.model.case import Case, Grid, Network, Resources, Tariff
 from sharegrid.text import entry, in_words
 
+T = TypeVar("T")
+
 
 def read_case(path: Path) -> Case:
-    """Case from a file.
+    """Case of one interval from a file.
 
     Raises
     ------
     CaseError
         The file cannot be read or is malformed; names the key and the index.
     """
+    return read_from(path, decode_case)
+
+
+def read_from(path: Path, decode: Callable[[bytes], T]) -> T:
+    """What a case file holds, decoded; errors as ``read_case``."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CaseError(f"{path}: {error.strerror or error}; give the path of a case file") from error
     try:
-        return decode_case(data)
+        return decode(data)
     except CaseError as error:
         raise CaseError(f"{path}: {error}") from error
 
 
 def decode_case(data: bytes) -> Case:
-    """Case from the bytes of a JSON document.
+    """Case of one interval from the bytes of a JSON document.
 
     Raises
     ------
     CaseError
         The document is malformed; names the key and the index.
     """
+    document = decode_document(data)
+    if document.horizon is not msgspec.UNSET:
+        raise CaseError("horizon: one interval is asked for here; leave the key out")
+    return case_of(document)
+
+
+def decode_document(data: bytes) -> CaseDocument:
+    """Tables of a case file, their entries not yet checked; errors as ``decode_case``."""
     try:
-        document = msgspec.json.decode(data, type=CaseDocument)
+        return msgspec.json.decode(data, type=CaseDocument)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
         words = " ".join(f"{in_words(where.rstrip('`')) or 'case'}: {what}".split())
@@ -71,11 +87,10 @@ def decode_case(data: bytes) -> Case:
         if place := _not_finite(data):
             raise CaseError(f"{place} is not finite; give a number") from error
         raise CaseError(f"case: not JSON ({error}); see docs/case-format.md") from error
-    return _case(document)
 
 
-def _case(file: CaseDocument) -> Case:
-    """Arrays of a document, once all its entries are checked."""
+def case_of(file: CaseDocument) -> Case:
+    """Arrays of a document's tables, once all their entries are checked; errors as ``decode_case``."""
     lam_id = names_of("lams.id", file.lams.id)
     prosumer_id = names_of("prosumers.id", file.prosumers.id)
     lam_of = indices_of("prosumers.lam", file.prosumers.lam, lam_id, "lams.id", len(prosumer_id))
@@ -186,6 +201,11 @@ def _tariff(table: TariffTable | None, grid: GridTable) -> Tariff:
 
 def encode_case(case: Case) -> bytes:
     """Case as a JSON document in the format that ``decode_case`` reads, numbers to full precision."""
+    return msgspec.json.encode(document_of(case))
+
+
+def document_of(case: Case) -> CaseDocument:
+    """Tables of a case of one interval."""
     network = case.network
     rows = None
     if network is not None:
@@ -198,7 +218,7 @@ def encode_case(case: Case) -> bytes:
             kind=["voltage" if v else "congestion" for v in network.is_voltage],
         )
     resources, grid = case.resources, case.grid
-    file = CaseDocument(
+    return CaseDocument(
         format=1,
         prosumers=ProsumerTable(
             list(case.prosumer_id), [case.lam_id[i] for i in case.lam_of], case.demand_kw.tolist()
@@ -221,4 +241,3 @@ def encode_case(case: Case) -> bytes:
         tariff=TariffTable(case.tariff.retail, case.tariff.feed_in),
         rule=case.rule.name if case.rule.has_utility else msgspec.UNSET,
     )
-    return msgspec.json.encode(file)

@@ -78,6 +78,46 @@ class TariffTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feed_in: float
 
 
+class IntervalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What differs in one interval of a horizon from the tables beside it; all else is as there."""
+
+    demand_kw: Column | None = None
+    min_kw: Column | None = None
+    max_kw: Column | None = None
+    import_price: float | None = None
+    export_price: float | None = None
+    balance_offset_kw: float | None = None
+    base: Column | None = None
+    lower: Column | None = None
+    upper: Column | None = None
+
+
+class StoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Stores: `market.horizon.stores.Stores` in a file; a number stands for one in every interval."""
+
+    prosumer: list[str]
+    initial_kwh: Column
+    upper_kwh: list[float | Column]
+    charge_kw: list[float | Column]
+    discharge_kw: list[float | Column]
+    lower_kwh: list[float | Column] | None = None
+    charge_efficiency: list[float | Column] | None = None
+    discharge_efficiency: list[float | Column] | None = None
+    retention: Column | None = None
+    drift_kwh: list[float | Column] | None = None
+    charge_wear: Column | None = None
+    discharge_wear: Column | None = None
+    end_value: Column | None = None
+
+
+class HorizonTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Intervals to clear together, their length [h], and the stores that couple them."""
+
+    hours: float
+    intervals: list[IntervalTable]
+    stores: StoreTable
+
+
 class CaseDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A case file; docs/case-format.md says what each key means."""
 
@@ -89,3 +129,4 @@ class CaseDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grid: GridTable
     tariff: TariffTable | None = None
     rule: RuleName | UnsetType = UNSET
+    horizon: HorizonTable | UnsetType = UNSET

@@ -15,7 +15,9 @@ from market.analysis.reference import Benchmark, references
 from market.analysis.settlement import settle, utility_trades
 from market.analysis.tolerance import exceeds
 from market.errors import CaseError, Infeasible, NotConverged
-from market.files.case_file import read_case
+from market.files.case_file import read_from
+from market.files.horizon_file import decode_any
+from market.files.horizon_result import HorizonResult, solve_horizon_case
 from market.files.result_schema import (
     BenchmarkResult,
     CertificateResult,
@@ -28,6 +30,7 @@ from market.files.result_schema import (
     RoundsResult,
     WamResult,
 )
+from market.horizon.case import HorizonCase
 from market.methods import Method, Solved, solve
 from market.model.case import Case
 
@@ -155,8 +158,8 @@ def clear_file(
     solver: Solver | None = None,
     *,
     force: bool = False,
-) -> tuple[int, Result | Refusal]:
-    """Read a case, solve it and write its result.
+) -> tuple[int, Result | HorizonResult | Refusal]:
+    """Read a case, of one interval or over a horizon, solve it and write its result.
 
     Parameters
     ----------
@@ -171,7 +174,7 @@ def clear_file(
     -------
     int
         Exit status: 0 solved, 3 infeasible, 4 not converged.
-    Result or Refusal
+    Result, HorizonResult or Refusal
         What was written.
 
     Raises
@@ -180,11 +183,14 @@ def clear_file(
         The case is malformed, or the result is there already or cannot be written; an earlier result stays as
         it was.
     """
-    case = read_case(case_path)
+    case = read_from(case_path, decode_any)
+    if isinstance(case, HorizonCase) and method != "exact":
+        raise CaseError(f"{case_path}: horizon: method {method} clears one interval; choose exact")
     if out_path.exists() and out_path.samefile(case_path):
         raise CaseError(f"{out_path}: is the case itself; choose another path for the result")
     refuse_existing(out_path, force=force)
-    result = solve_case(case, method, solver)
+    result: Result | HorizonResult | Refusal
+    result = solve_horizon_case(case) if isinstance(case, HorizonCase) else solve_case(case, method, solver)
     try:
         _write_whole(out_path, msgspec.json.encode(result))
     except OSError as error:

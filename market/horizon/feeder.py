@@ -51,7 +51,12 @@ class FeederLimits:
 
     def values(self, net_kw: Floats) -> Floats:
         """Values at net purchases ``(M, T)``, ``(n,)`` [kW]."""
-        return np.asarray(self.base + np.einsum("nm,mn->n", self.A, net_kw[:, self.interval]))
+        end = [*self.head[1:].tolist(), self.base.size]
+        parts = [
+            self.A[begin:until] @ net_kw[:, t]
+            for t, (begin, until) in enumerate(zip(self.head.tolist(), end, strict=True))
+        ]
+        return np.asarray(self.base + np.concatenate(parts))
 
     def prices(self, y: Floats) -> Floats:
         """Locational prices that limits' prices make, ``(M, T)`` [$/kWh]."""

@@ -132,8 +132,8 @@ class Newton:
 
     def _learn(self, part: float) -> None:
         """Trust the model more after whole steps, less after short ones."""
-        if part < 0.5:
-            self._ridge = max(4.0 * self._ridge, 1e-3)
+        if part < 0.9:
+            self._ridge = max(10.0 * self._ridge, 1e-3)
         else:
             self._ridge = 0.1 * self._ridge if self._ridge > LEAST_RIDGE else 0.0
 

@@ -12,7 +12,7 @@ from market.horizon.step import Point, WamTerms
 from market.model.arrays import Floats
 from market.solver.root import Bracket
 
-NEAR = 0.3
+NEAR = 0.6
 """A step may stop where the dual's slope along it has fallen to this part."""
 
 TRIES = 8

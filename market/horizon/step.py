@@ -90,16 +90,17 @@ def model_equilibrium(
         How far limits may be missed in the model [kW].
     """
     side, y = now.side, now.y
+    response = _Response(now.price, kw, fall, terms, side)
     for _ in range(CHANGES):
-        response = _Response(now.price, kw, fall, terms, side)
         y = _limits_met(limits, response, y, tolerance)
         wam_price = limits.prices(y)
         price = response.price(wam_price)
-        net_kw = kw - np.einsum("its,is->it", fall, price - now.price)
+        net_kw = kw - times(fall, price - now.price)
         changed = _sides(side, net_kw, price - wam_price - terms.offset, terms.fee, tolerance)
         if (changed == side).all():
             break
         side = changed
+        response.turn(side)
     return Target(Point(price, y, side), net_kw)
 
 
@@ -112,32 +113,58 @@ def _sides(side: Ints, net_kw: Floats, gap: Floats, fee: Floats, tolerance: floa
 
 
 class _Response:
-    """Net purchases and local prices as linear functions of the locational prices, with sides held."""
+    """Net purchases and local prices as linear functions of the locational prices, with sides held.
+
+    Parameters
+    ----------
+    price, kw, fall
+        Where the model is exact, net purchases there, ``(M, T)`` each, and their fall ``(M, T, T)``.
+    terms
+        What a LAM reckons with beside its locational price.
+    side
+        Who buys, sells or rests, ``(M, T)``.
+    """
 
     def __init__(self, price: Floats, kw: Floats, fall: Floats, terms: WamTerms, side: Ints) -> None:
-        self._now, self._kw, self._fall = price, kw, fall
-        trades: Bools = np.asarray((side != 0) | (terms.fee == 0))
-        T = kw.shape[1]
+        self._now, self._kw, self._own_fall, self._terms = price, kw, fall, terms
+        self._side = side
+        self._constant, self._follows = np.empty_like(kw), np.empty_like(fall)
+        self.fall = np.empty_like(fall)
+        self._solve(np.arange(len(kw)))
+
+    def turn(self, side: Ints) -> None:
+        """Hold other sides."""
+        changed = np.flatnonzero((side != self._side).any(axis=1))
+        self._side = side
+        self._solve(changed)
+
+    def _solve(self, lams: Ints) -> None:
+        """Work out the functions of some LAMs."""
+        terms, side, fall, kw = self._terms, self._side[lams], self._own_fall[lams], self._kw[lams]
+        fee, slope = terms.fee[lams], terms.slope[lams]
+        trades: Bools = np.asarray((side != 0) | (fee == 0))
+        each = np.arange(kw.shape[1])
         steepest = np.maximum(np.diagonal(fall, axis1=1, axis2=2).max(axis=1), 1e-9)
-        system = np.where(trades[:, :, None], terms.slope[:, :, None], 1.0 / steepest[:, None, None]) * fall
-        diagonal = np.arange(T)
-        system[:, diagonal, diagonal] += np.where(trades, 1.0, 1e-10)
-        constant = np.where(
-            trades, side * terms.fee + terms.slope * kw + terms.offset - price, kw / steepest[:, None]
-        )
-        inverse = np.linalg.inv(system)
-        self._constant = np.einsum("its,is->it", inverse, constant)
-        self._follows = inverse * trades[:, None, :]
-        self.fall = fall @ self._follows
+        system = np.where(trades, slope, 1.0 / steepest[:, None])[:, :, None] * fall
+        system[:, each, each] += np.where(trades, 1.0, 1e-10)
+        wanted = side * fee + slope * kw + terms.offset[lams] - self._now[lams]
+        inverse = np.asarray(np.linalg.inv(system), dtype=np.float64)
+        self._constant[lams] = times(inverse, np.where(trades, wanted, kw / steepest[:, None]))
+        self._follows[lams] = inverse * trades[:, None, :]
+        self.fall[lams] = fall @ self._follows[lams]
 
     def price(self, wam_price: Floats) -> Floats:
         """Local prices, ``(M, T)``."""
-        return np.asarray(self._now + self._constant + np.einsum("its,is->it", self._follows, wam_price))
+        return self._now + self._constant + times(self._follows, wam_price)
 
     def net_kw(self, wam_price: Floats) -> Floats:
         """Net purchases, ``(M, T)``."""
-        moved = self.price(wam_price) - self._now
-        return np.asarray(self._kw - np.einsum("its,is->it", self._fall, moved))
+        return self._kw - times(self._own_fall, self.price(wam_price) - self._now)
+
+
+def times(matrices: Floats, vectors: Floats) -> Floats:
+    """Matrices ``(M, T, T)`` times vectors ``(M, T)``, one by one."""
+    return np.asarray(np.matmul(matrices, vectors[:, :, None])[:, :, 0])
 
 
 def _limits_met(limits: FeederLimits, response: _Response, y: Floats, tolerance: float) -> Floats:

@@ -70,7 +70,7 @@ def town(seed, *, T=6, lams=2, members=4, rows=0, stores=0.6, hours=1.0, conject
                 )
                 if rows
                 else None,
-                grid=Grid(price[t] + 0.03, price[t] - 0.05, 1e4, 1e4),
+                grid=Grid(float(price[t]) + 0.03, float(price[t]) - 0.05, 1e4, 1e4),
                 tariff=Tariff(0.4, 0.0),
                 rule=DemandFunctionBidding(conjecture),
             )
