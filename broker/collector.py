@@ -12,7 +12,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 ASK_AFTER_S = 1.0
-"""After so long a wait, what is missing is asked for again [s]; earlier where the gate is near."""
+"""When nothing came for so long, what is missing is asked for again [s]; earlier where the gate is near."""
+
+_ASK_FIRST = 16
+# It is asked for by then although more comes in, as a share of the time until the gate.
+_ASK_WITHIN = 0.75
 
 
 class Late(ValueError):
@@ -75,9 +79,11 @@ class Collector(Generic[T]):
         """
         wanted = self.expected if among is None else tuple(key for key in self.expected if key in among)
         here = self._have[tick, round_]
-        pause_s = min(ASK_AFTER_S, max(0.0, deadline - time.time()) / 4.0)
+        left_s = max(0.0, deadline - time.time())
+        pause_s = min(ASK_AFTER_S, left_s / 4.0)
         loop = asyncio.get_running_loop()
         ask_at = loop.time() + pause_s if self._ask is not None else math.inf
+        ask_by, seen = loop.time() + _ASK_WITHIN * left_s, len(here)
         # Lengths first: thousands of senders wake this wait one by one.
         while len(here) < len(wanted) or any(key not in here for key in wanted):
             self._changed.clear()
@@ -88,7 +94,13 @@ class Collector(Generic[T]):
             except TimeoutError:
                 if left_s <= until_ask_s or self._ask is None:
                     break
-                self._ask(tick, [key for key in wanted if key not in here])
+                if len(here) > seen and loop.time() < ask_by:
+                    # They are still coming in: what is on its way is not lost.
+                    seen, ask_at = len(here), min(loop.time() + pause_s, ask_by)
+                    continue
+                missing = [key for key in wanted if key not in here]
+                # Where nobody has spoken they are rather not ready: a few will show that.
+                self._ask(tick, missing if here else missing[:_ASK_FIRST])
                 pause_s *= 2.0
                 ask_at = loop.time() + pause_s
         self._closed = (tick, round_)

@@ -23,6 +23,9 @@ from cosim.scenario.secrets import masked, without_passwords
 from cosim.world.names import ROLES, Role
 from sharegrid.errors import SharegridError
 
+# So many emulated prosumers keep one processor busy.
+MANY_LIVE = 1000
+
 
 class RunError(SharegridError):
     """Options of a run that cannot be used together."""
@@ -108,14 +111,26 @@ class RunPlan:
     fault_free: Run | None
 
     @property
-    def roles(self) -> list[Role]:
-        """Roles that this process hosts."""
-        return [] if self.options.processes else self.own
-
-    @property
     def own(self) -> list[Role]:
         """Roles that this process hosts, or has processes for."""
         return [role for role in ROLES if role not in self.options.elsewhere]
+
+    def apart(self, live: int, *, hardware: bool) -> list[Role]:
+        """Own roles that get processes: all with ``--processes``, else devices where very many are emulated.
+
+        Hardware stays in the run's process, so that its key and signals need no other.
+
+        Parameters
+        ----------
+        live
+            Number of live prosumers.
+        hardware
+            Whether there are devices outside the run.
+        """
+        if self.options.processes:
+            return self.own
+        are_apart = live >= MANY_LIVE and not hardware and not self.options.without_faults
+        return [role for role in self.own if are_apart and role is Role.DEVICES]
 
 
 def plan_run(options: RunOptions) -> RunPlan:

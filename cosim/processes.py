@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import click
 from broker.server.child import Child, ChildFailed, running, with_parent
 from broker.server.keeper import kept_running
 from cosim.options import RunError, RunOptions, RunPlan
+from cosim.results.directory import SCENARIO
 from cosim.scenario.changes import change_words
 from cosim.world.names import Role
 
@@ -29,7 +30,9 @@ _HOME = str(Path(__file__).resolve().parent.parent)
 def serve_words(role: Role, options: RunOptions, run_id: str, out: Path) -> list[str]:
     """Command that serves a role of a run as this process would."""
     words = [sys.executable, "-P", "-m", "sharegrid", "serve", str(role)]
-    words += [str(options.scenario)] if options.scenario else []
+    # One that is taken up again goes by what it kept.
+    scenario = options.scenario if options.resume is None else options.resume / SCENARIO
+    words += [str(scenario)] if scenario else []
     words += change_words(options.changes)
     words += ["--run-id", run_id, "--out", str(out)]
     for name in ("intervals", "start", "seed"):
@@ -40,8 +43,8 @@ def serve_words(role: Role, options: RunOptions, run_id: str, out: Path) -> list
 
 
 @asynccontextmanager
-async def role_processes(plan: RunPlan, url: str) -> AsyncIterator[None]:
-    """Processes that serve the roles of a run, one each, for the time of a ``with`` block.
+async def role_processes(plan: RunPlan, url: str, roles: Sequence[Role]) -> AsyncIterator[None]:
+    """Processes that serve some roles of a run, one each, for the time of a ``with`` block.
 
     They end with the run; where this process dies, the system ends them as a signal does, so that armed
     hardware goes to its safe value. One that dies is started again, unless the scenario ends the run then.
@@ -66,7 +69,7 @@ async def role_processes(plan: RunPlan, url: str) -> AsyncIterator[None]:
             await stack.enter_async_context(kept_running(name, child, again, is_done=_has_ended_its_run))
 
     async with AsyncExitStack() as stack:
-        await asyncio.gather(*(start(role, stack) for role in plan.own))
+        await asyncio.gather(*(start(role, stack) for role in roles))
         yield
 
 

@@ -127,13 +127,16 @@ async def _run(options: RunOptions, ending: Ending) -> int:
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
             setup, broker = await _set_up(plan, stack, ending)
-            if options.processes:
-                await stack.enter_async_context(role_processes(plan, setup.url))
-            jobs = await stack.enter_async_context(services(setup, plan.roles))
+            world = setup.world
+            apart = plan.apart(len(world.roster.live_members), hardware=bool(world.placement.hardware))
+            here = [role for role in plan.own if role not in apart]
+            if "://" in plan.broker:  # Others may use it.
+                await claim_roles(stack, setup.url, plan.run_id, dict.fromkeys(here, CLOCK))
+            await stack.enter_async_context(role_processes(plan, setup.url, apart))
+            jobs = await stack.enter_async_context(services(setup, here))
             # What has been built stays: looked through again and again by the collector, it would stop the
             # event loop for longer than anything else does.
             gc.freeze()
-        world = setup.world
         view = await stack.enter_async_context(view_process(options.view, setup.url, plan.run_id))
         if view:
             click.echo(f"view: {view}", err=True)
@@ -200,8 +203,6 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack, ending: Ending) -> tuple
     log = plan.out / BROKER_LOG if plan.options.secure else None
     port = plan.scenario.broker.port
     broker = await open_run_broker(stack, plan.broker, port, world, plan.run_id, log)
-    if "://" in plan.broker:  # Others may use it.
-        await claim_roles(stack, broker.url, plan.run_id, dict.fromkeys(plan.roles, CLOCK))
     options = plan.options
     setup = RunSetup(
         world,

@@ -82,6 +82,13 @@ class RunSetup:
         """Key of the run's commands, where its broker's address names credentials."""
         return command_key_of(self.url, self.run_id)
 
+    @property
+    def _bundle_from(self) -> int:
+        """From how many messages on they go in bundles; never where others may listen to single topics."""
+        scenario = self.world.scenario
+        is_listened_to = self.commands is not None or scenario.live.home_assistant
+        return 0 if is_listened_to else scenario.broker.bundle_from
+
     @asynccontextmanager
     async def node(self, name: str) -> AsyncIterator[Node]:
         """Participant ``name`` on a connection of its own, which says so when it is lost or ends."""
@@ -96,7 +103,18 @@ class RunSetup:
             patience_s=math.inf,
         ) as bus:
             kept = Quarantine(self.quarantine)
-            nodes.append(Node(bus, self.run_id, name, self.world.digest, self.bounds, kept, self.commands))
+            nodes.append(
+                Node(
+                    bus,
+                    self.run_id,
+                    name,
+                    self.world.digest,
+                    self.bounds,
+                    kept,
+                    self.commands,
+                    bundle_from=self._bundle_from,
+                )
+            )
             if self.metrics is not None:
                 self.metrics.watch(nodes[0], bus)
             try:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
+from broker.client.bundles import unbundled
 from broker.client.bus import Received, Will
 from broker.client.filters import matches
 from broker.client.parts import check_size
@@ -161,4 +162,5 @@ class MemoryBroker:
     def _deliver(self, message: Received) -> None:
         for bus in self._clients.values():
             if any(matches(wanted, message.topic) for wanted in bus.filters):
-                bus.inbox.put_nowait(message)
+                for topic, payload in unbundled(message.topic, message.payload):
+                    bus.inbox.put_nowait(Received(topic, payload, message.retained))

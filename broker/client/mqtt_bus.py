@@ -14,6 +14,7 @@ from functools import partial
 import aiomqtt
 
 from broker.address import Address
+from broker.client.bundles import unbundled
 from broker.client.bus import Received, Will
 from broker.client.filters import matches
 from broker.client.link import PUBLISHES_UNDER_WAY, Link, open_link
@@ -171,11 +172,12 @@ class MqttBus:
         if message.retain and not any(matches(wanted, topic) for wanted in self._filters):
             return
         payload = self._assembler.take(topic, message.payload)
-        if payload is not None and self._inbox.qsize() >= MOST_WAITING:
-            self._dropped += 1
-        elif payload is not None:
+        for each, body in () if payload is None else unbundled(topic, payload):
+            if self._inbox.qsize() >= MOST_WAITING:
+                self._dropped += 1
+                continue
             self._received += 1
-            self._inbox.put_nowait(Received(topic, payload, message.retain))
+            self._inbox.put_nowait(Received(each, body, message.retain))
 
     def _leave(self, link: Link) -> None:
         if self._link is link:

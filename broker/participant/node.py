@@ -7,12 +7,12 @@ of a ``Node``: handlers take messages in, ``steps`` hands out the clock's steps 
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from broker import messages
+from broker.client.bundles import bundled
 from broker.client.bus import Bus, Received
 from broker.collector import Collector
 from broker.door.admission import Door, Refused
@@ -24,12 +24,10 @@ from broker.participant.delivery import Delivery
 from broker.participant.handlers import Handler, Handlers
 from broker.participant.repeats import Repeats
 from broker.participant.reports import Counts, Flags, Refusals, shortened
+from broker.participant.sending import send_all
 from broker.participant.steps import Steps
 from broker.signing import CommandKey
 from broker.topics import Topics
-
-UNDER_WAY = 24
-"""Publishes of one batch that wait for their confirmation at once."""
 
 M = TypeVar("M", bound=Message)
 
@@ -47,6 +45,8 @@ class Node:
         Where messages are kept that a handler failed on.
     commands
         Key of the run's commands: those that it sends are signed, and others' are checked.
+    bundle_from
+        From so many messages on that are sent at once they go in bundles; 0 for never.
     """
 
     def __init__(
@@ -58,8 +58,10 @@ class Node:
         bounds: Bounds | None = None,
         quarantine: Quarantine | None = None,
         commands: CommandKey | None = None,
+        bundle_from: int = 0,
     ) -> None:
         self.world = world
+        self.bundle_from = bundle_from
         self.bus = bus
         self.name = name
         self.run = run
@@ -156,37 +158,34 @@ class Node:
         topic = self.topics.availability(self.name)
         await self.publish(topic, Availability, -1, online=True, world=world, instance=instance)
 
-    async def publish(
-        self,
-        topic: str,
-        kind: type[Message],
-        tick: int,
-        /,
-        **body: Any,
-    ) -> None:
+    async def publish(self, topic: str, kind: type[Message], tick: int, /, **body: Any) -> None:
         """Send one message of ``kind`` with its header filled in."""
         await self.publish_message(topic, self.stamp(topic, kind, tick, **body))
 
     async def publish_message(self, topic: str, message: Message) -> None:
         """Send a message that ``stamp`` made, as its declaration says."""
+        declared = messages.declaration_of(type(message))
+        payload = self._encoded(topic, message)
+        await self.bus.publish(topic, payload, qos=declared.qos, retain=declared.retained)
+
+    def _encoded(self, topic: str, message: Message) -> bytes:
+        """Body of a message that is about to be sent; counted, and kept for whoever misses it."""
         self._counts.sent += 1
         if self.on_publish is not None:
             self.on_publish(message)
-        declared = messages.declaration_of(type(message))
         payload = messages.encode(message)
-        if not declared.always:
+        if not messages.declaration_of(type(message)).always:
             self._repeats.keep(topic, message.tick, payload)
-        await self.bus.publish(topic, payload, qos=declared.qos, retain=declared.retained)
+        return payload
 
     async def publish_all(self, outgoing: Iterable[tuple[str, Message]]) -> None:
-        """Send many stamped messages with several under way at once."""
-        waiting = iter(outgoing)
-
-        async def work() -> None:
-            for topic, message in waiting:
-                await self.publish_message(topic, message)
-
-        await asyncio.gather(*(work() for _ in range(UNDER_WAY)))
+        """Send many stamped messages with several under way at once, very many in bundles."""
+        stamped = list(outgoing)
+        if 0 < self.bundle_from <= len(stamped):
+            encoded = ((topic, self._encoded(topic, message)) for topic, message in stamped)
+            await send_all(bundled(encoded), self.bus.publish)
+        else:
+            await send_all(stamped, self.publish_message)
 
     def stamp(self, topic: str, kind: type[M], tick: int, /, **body: Any) -> M:
         """Message with run, tick, sender and its number in this topic's stream; a command is signed."""

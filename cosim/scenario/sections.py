@@ -283,3 +283,12 @@ class BrokerSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         int,
         Meta(ge=0, le=65_535, description="TCP port of a broker of our own; 0 takes a free one."),
     ] = 0
+    bundle_from: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="From so many messages on that a service sends at once, those whose topics differ in "
+            "the last level alone go in few packets, which nobody hears who listens to single topics; 0 "
+            "sends each by itself, as secured runs and those with `live.home_assistant` do.",
+        ),
+    ] = 1000

@@ -147,23 +147,32 @@ class RegisterBank:
         self.words[row] = np.where(self._follows, self._defaults[row], self.words[row])
 
     def read(self, row: int, address: int, count: int) -> list[int]:
-        """Words of one row from a register address; the caller has checked the range."""
-        start = address - self.layout.base
-        image = self.overlays[row](self.words[row]) if row in self.overlays else self.words[row]
-        words: list[int] = image[start : start + count].tolist()
+        """Words of one row from a register address; raises ``ValueError`` where it has none there."""
+        data = self.read_bytes(row, address, count)
+        if data is None:
+            raise ValueError(f"there are no {count} registers from {address} on")
+        words: list[int] = np.frombuffer(data, dtype=">u2").tolist()
         return words
 
-    def read_holding(self, row: int, address: int, count: int) -> list[int] | None:
-        """Holding registers of one row from an address, where it has such of their own there."""
-        words: list[int] = (
-            self.holding[row][address : address + count].tolist() if row in self.holding else []
-        )
-        return words if len(words) == count else None
+    def read_bytes(self, row: int, address: int, count: int) -> bytes | None:
+        """Registers of one row from an address, as they go over a wire; ``None`` where it lacks one."""
+        start = address - self.layout.base
+        if start < 0 or start + count > self.layout.length:
+            return None
+        image = self.overlays[row](self.words[row]) if row in self.overlays else self.words[row]
+        return image[start : start + count].astype(">u2").tobytes()
+
+    def holding_bytes(self, row: int, address: int, count: int) -> bytes | None:
+        """The same of its holding registers, where it has such of their own."""
+        held = self.holding[row][address : address + count]
+        return held.astype(">u2").tobytes() if len(held) == count else None
 
     def write(self, row: int, address: int, values: list[int]) -> int:
         """Take a client's write to one row; returns 0 or the Modbus exception code."""
         start = address - self.layout.base
         span = slice(start, start + len(values))
+        if start < 0 or span.stop > self.layout.length:
+            return ILLEGAL_ADDRESS
         follows = self._follows[span]
         if not (follows | self._tolerates[span]).all():
             return ILLEGAL_ADDRESS

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.snapshot import Values, array_of
+from devices.emulation.answers import Unit
 from devices.emulation.fleet import Fleet
-from devices.emulation.server import Unit
 from devices.faults.fault import Fault
 
 Words = NDArray[np.uint16]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from broker.snapshot import Values, array_of, part, typed
+from devices.emulation.answers import Unit
 from devices.emulation.battery import BatteryUnits
 from devices.emulation.battery_face import BatteryModels
 from devices.emulation.fleet_servers import FleetServers
@@ -20,7 +21,7 @@ from devices.emulation.meter_face import MeterModel
 from devices.emulation.prosumer import EmulatedProsumer
 from devices.emulation.pv import PvUnits
 from devices.emulation.pv_face import PvModels
-from devices.emulation.server import MOST_UNITS, Unit
+from devices.emulation.server import MOST_UNITS
 from devices.endpoint import LiveProsumer
 from devices.physics.grid_support import GridSupport, Terminals
 from devices.physics.meter import Phases, phase_quantities

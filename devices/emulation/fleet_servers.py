@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-from pymodbus.server import ModbusTcpServer
-
+from devices.emulation.answers import Unit
 from devices.emulation.prosumer import EmulatedProsumer
-from devices.emulation.server import Unit, start_servers, stop_servers
+from devices.emulation.server import start_servers, stop_servers
+from devices.emulation.tcp_server import TcpServer
 from devices.endpoint import LiveProsumer, tcp
 from devices.faults.proxy import FaultProxy
 
@@ -14,7 +14,7 @@ class FleetServers:
     """Servers that run, by what they serve; none before `start`."""
 
     def __init__(self) -> None:
-        self._servers: list[ModbusTcpServer] = []
+        self._servers: list[TcpServer] = []
         self._lines: dict[str, FaultProxy] = {}
         self._numbers: dict[tuple[str, str], int] = {}
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.snapshot import Values, array_of, part
+from devices.emulation.answers import Unit
 from devices.emulation.bank import RegisterBank
 from devices.emulation.meter_face import (
     MeterModel,
@@ -24,7 +25,6 @@ from devices.emulation.meter_face import (
     sunspec_meter_bank,
 )
 from devices.emulation.prosumer import EmulatedProsumer
-from devices.emulation.server import Unit
 from devices.errors import MapError
 from devices.physics.meter import Phases, count_energy, count_reactive
 from devices.registers.profiles import load_profile

@@ -1,37 +1,28 @@
-"""Modbus TCP servers in front of register images: many units to a port, free ports unless one is asked for.
+"""Modbus servers in front of register images: many units to a TCP port, free ports unless one is asked for.
 
-The image is the only state: a read copies words out of it, a write goes into it under its rules. Nothing
-awaits in between, because the server would mix up transactions.
+TCP is served by `devices.emulation.tcp_server`, serial lines by pymodbus; both answer by the same rules.
 """
 
 import asyncio
 import logging
+import struct
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusSerialServer, ModbusTcpServer
-from pymodbus.server.base import ModbusBaseServer
+from pymodbus.server import ModbusSerialServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from devices.emulation.bank import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, RegisterBank
+from devices.emulation.answers import WRITE_MANY, WRITE_ONE, Unit, answer
+from devices.emulation.tcp_server import TcpServer
 from devices.endpoint import Link
 from devices.errors import ServerError
 
 MOST_UNITS = 245
-_READ_HOLDING = 3
+Server = TcpServer | ModbusSerialServer
 
 # The server logs a traceback for every request to an unknown unit, which clients may send at any time.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One row of a bank, to be served under an id of its own."""
-
-    bank: RegisterBank
-    row: int
 
 
 async def start_servers(
@@ -40,7 +31,7 @@ async def start_servers(
     ports: Sequence[int] = (),
     units_per_port: int = MOST_UNITS,
     apart: Collection[int] = (),
-) -> tuple[list[ModbusTcpServer], list[list[tuple[int, int]]]]:
+) -> tuple[list[TcpServer], list[list[tuple[int, int]]]]:
     """Serve groups of units, those of a group behind the same port.
 
     Parameters
@@ -68,7 +59,7 @@ async def start_servers(
     ServerError
         A port cannot be bound; names it. Nothing is left running.
     """
-    servers: list[ModbusTcpServer] = []
+    servers: list[TcpServer] = []
     places: list[list[tuple[int, int]]] = []
     wanted = iter(ports)
     try:
@@ -85,7 +76,7 @@ async def start_servers(
     return servers, places
 
 
-async def stop_servers(servers: Sequence[ModbusBaseServer]) -> None:
+async def stop_servers(servers: Sequence[Server]) -> None:
     """Close ports and connections."""
     for server in servers:
         server.close()
@@ -108,18 +99,19 @@ def _by_port(
     return shelves
 
 
-async def _serve(servers: list[ModbusTcpServer], units: Sequence[Unit], host: str, port: int) -> int:
-    devices = [_sim_device(number, unit) for number, unit in enumerate(units, start=1)]
-    server = ModbusTcpServer(devices, address=(host, port))
-    if not await server.listen():
+async def _serve(servers: list[TcpServer], units: Sequence[Unit], host: str, port: int) -> int:
+    server = TcpServer(dict(enumerate(units, start=1)))
+    try:
+        await server.listen(host, port)
+    except OSError:
         raise ServerError(
             f"no Modbus server could be opened at {host}:{port}: taken or not ours; choose another port"
-        )
+        ) from None
     servers.append(server)
-    return port_of(server)
+    return server.port
 
 
-async def serve_units(units: Mapping[int, Unit], link: Link) -> ModbusBaseServer:
+async def serve_units(units: Mapping[int, Unit], link: Link) -> Server:
     """Serve units on a TCP port or a serial line.
 
     Parameters
@@ -131,7 +123,7 @@ async def serve_units(units: Mapping[int, Unit], link: Link) -> ModbusBaseServer
 
     Returns
     -------
-    ModbusBaseServer
+    Server
         To be given to `stop_servers`.
 
     Raises
@@ -139,34 +131,31 @@ async def serve_units(units: Mapping[int, Unit], link: Link) -> ModbusBaseServer
     ServerError
         The port cannot be opened; names it.
     """
-    devices = [_sim_device(number, unit) for number, unit in units.items()]
-    server: ModbusBaseServer
     if link.scheme == "tcp":
-        server = ModbusTcpServer(devices, address=(link.place, link.port))
-    else:
+        server = TcpServer(units)
+        try:
+            await server.listen(link.place, link.port)
+        except OSError:
+            raise ServerError(
+                f"no Modbus server could be opened at {link}; "
+                "the port is taken or not ours: choose another port, or 0"
+            ) from None
+        return server
+    serial = ModbusSerialServer(
+        [_sim_device(number, unit) for number, unit in units.items()],
+        port=link.place,
+        baudrate=link.baud,
+        parity=link.parity,
+        stopbits=link.stop_bits,
         # Other units share the line: what is not for these is not to be answered.
-        server = ModbusSerialServer(
-            devices,
-            port=link.place,
-            baudrate=link.baud,
-            parity=link.parity,
-            stopbits=link.stop_bits,
-            ignore_missing_devices=True,
+        ignore_missing_devices=True,
+    )
+    if not await serial.listen():
+        raise ServerError(
+            f"no Modbus server could be opened at {link}; "
+            "see that it exists, is a serial port that nobody else holds, and may be opened"
         )
-    if not await server.listen():
-        remedy = (
-            "the port is taken or not ours: choose another port, or 0"
-            if isinstance(server, ModbusTcpServer)
-            else "see that it exists, is a serial port that nobody else holds, and may be opened"
-        )
-        raise ServerError(f"no Modbus server could be opened at {link}; {remedy}")
-    return server
-
-
-def port_of(server: ModbusBaseServer) -> int:
-    """TCP port that a server listens at."""
-    bound: int = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    return bound
+    return serial
 
 
 def _sim_device(number: int, unit: Unit) -> SimDevice:
@@ -185,19 +174,13 @@ async def _answer(
     written: list[int] | list[bool] | None,
 ) -> ExcCodes | None:
     """Fill in the registers asked for, or take those written."""
-    bank = unit.bank
-    if unit.row in bank.failing:
-        return ExcCodes(bank.failing[unit.row])
-    if function == _READ_HOLDING and unit.row in bank.holding:
-        held = bank.read_holding(unit.row, address, count)
-        if held is None:
-            return ExcCodes(ILLEGAL_ADDRESS)
-        current[address - start : address - start + count] = held
-        return None
-    if function not in bank.layout.functions:
-        return ExcCodes(ILLEGAL_FUNCTION)
-    if written is not None:
-        refused = bank.write(unit.row, address, [int(word) for word in written])
-        return ExcCodes(refused) if refused else None
-    current[address - start : address - start + count] = bank.read(unit.row, address, count)
+    words = [] if written is None else [int(word) for word in written]
+    pdu = struct.pack(">BHH", function, address, words[0] if function == WRITE_ONE else count)
+    if function == WRITE_MANY:
+        pdu += struct.pack(f">B{count}H", 2 * count, *words)
+    reply = answer(unit, pdu)
+    if reply[0] != function:
+        return ExcCodes(reply[1])
+    if written is None:
+        current[address - start : address - start + count] = struct.unpack(f">{count}H", reply[2:])
     return None

@@ -68,6 +68,8 @@ class GatewayService:
         self._commands: Collector[asyncio.Task[None]] = node.collector(
             {name: node.topics.set_point(name) for name in commanded}
         )
+        # Of very many devices, what they took is told together.
+        self._acks: list[tuple[str, Message]] | None = [] if 0 < node.bundle_from <= len(commanded) else None
         self.left: list[str] = []
         self._loop = asyncio.get_running_loop()
         self._running: asyncio.Task[Any] | None = None
@@ -156,6 +158,8 @@ class GatewayService:
         for command in self._carrying_out:
             command.cancel()
         await asyncio.gather(*self._carrying_out, return_exceptions=True)
+        if self._acks:
+            self._acks = []
         self.gateway.restore(part(values, "gateway"))
         self._telemetry.restore(values)
         self._stops.renew()
@@ -171,6 +175,9 @@ class GatewayService:
         if missing := self._commands.missing(commands):
             self.node.flag(f"{len(missing)} live prosumers got no set-point in tick {step.tick}")
         await asyncio.gather(*commands.values())
+        if self._acks:
+            acks, self._acks = self._acks, []
+            await self.node.publish_all(acks)
 
     def _take_stop(self, stop: Stop) -> None:
         self._check_signature(self.node.topics.stop(stop.sender), stop)
@@ -206,14 +213,19 @@ class GatewayService:
             self._time_response(name, asked, change_kw)
         if not outcome.ok and not outcome.barred:
             self.node.flag(f"set-point of {name} not carried out: {outcome.detail}")
-        await self.node.publish(
-            self.node.topics.acknowledgement(name),
+        topic = self.node.topics.acknowledgement(name)
+        ack = self.node.stamp(
+            topic,
             Acknowledgement,
             set_point.tick,
             ok=outcome.ok,
             detail=outcome.detail,
             seconds=seconds if outcome.ok else None,
         )
+        if self._acks is None:
+            await self.node.publish_message(topic, ack)
+        else:
+            self._acks.append((topic, ack))
 
     def _time_response(self, name: str, asked: float, change_kw: float) -> None:
         """Wait for the meter to show a set-point: hardware by itself, others when the interval passes."""

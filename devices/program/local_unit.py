@@ -5,8 +5,8 @@ The quantities and recipes are those that a gateway uses, so a device that speak
 
 import math
 
+from devices.emulation.answers import Unit
 from devices.emulation.bank import RegisterBank
-from devices.emulation.server import Unit
 from devices.errors import IllegalAddress
 from devices.kinds import DeviceKind
 from devices.limits import SetPointLimits

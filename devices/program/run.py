@@ -16,7 +16,8 @@ import click
 
 from broker.address import parse_address
 from broker.topics import topic_safe
-from devices.emulation.server import port_of, serve_units, stop_servers
+from devices.emulation.server import serve_units, stop_servers
+from devices.emulation.tcp_server import TcpServer
 from devices.endpoint import Link
 from devices.errors import EndpointError
 from devices.mqtt.messages import ROOT, DeviceTopics
@@ -107,7 +108,7 @@ async def _run(options: DeviceOptions) -> None:
         for link in options.links:
             server = await serve_units(units, link)
             stack.push_async_callback(stop_servers, [server])
-            place = f"{link.place}:{port_of(server)}" if link.scheme == "tcp" else link.place
+            place = f"{link.place}:{server.port}" if isinstance(server, TcpServer) else link.place
             places.append(f"unit {' and '.join(map(str, units))} at {place}")
         title: list[str] = []
         is_quiet = options.quiet or not sys.stdout.isatty()

@@ -123,7 +123,7 @@ class Conductor:
 
 
 @asynccontextmanager
-async def stage(broker=None, limits=None):
+async def stage(broker=None, limits=None, bundle_from=0):
     broker = broker or MemoryBroker()
     fleet = Fleet(PROSUMERS)
     async with (
@@ -134,7 +134,7 @@ async def stage(broker=None, limits=None):
     ):
         limits = {} if limits is None else {"pv_limits": limits, "battery_limits": limits}
         gateway = Gateway([msgspec.structs.replace(each, **limits) for each in live.values()])
-        host_node, gate_node = Node(host, "r", "host"), Node(gate, "r", "gateway")
+        host_node, gate_node = Node(host, "r", "host"), Node(gate, "r", "gateway", bundle_from=bundle_from)
         device_host = DeviceHostService(host_node, fleet, SteadyDay(), (2, 0))
         services = [
             asyncio.create_task(serve(host_node, device_host.on_step, device_host)),
@@ -168,6 +168,13 @@ async def interval(conductor, tick, *, set_points=True):
     await conductor.step("meter", tick)
     await conductor.tell_voltages(tick, [0.96, 1.0, 1.03])
     await conductor.step("settle", tick)
+
+
+async def test_very_many_acknowledgements_go_together():
+    async with stage(bundle_from=2) as (conductor, _):
+        await interval(conductor, 0)
+        acks = conductor.latest("Acknowledgement", tick=0)
+        assert [ack.ok for ack in acks] == [True, True]
 
 
 async def test_two_intervals_from_measurement_to_energy():

@@ -1,5 +1,7 @@
 import asyncio
 import time
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -293,3 +295,91 @@ async def test_an_item_is_not_replaced_by_a_second_one():
     with pytest.raises(ValueError, match="has spoken already"):
         collector.add("a", 0, "second")
     assert await collector.wait(0, time.time()) == {"a": "first"}
+
+
+@asynccontextmanager
+async def crowd(broker, bundle_from):
+    """A sender of many awards and a receiver that waits for them all."""
+    async with broker.connect("a") as a, broker.connect("b") as b:
+        sender, receiver = Node(a, "r1", "lams", bundle_from=bundle_from), Node(b, "r1", "live")
+        names = [f"p{k}" for k in range(50)]
+        got = receiver.collector({name: receiver.topics.award("47", name) for name in names})
+        for name in names:
+            topic = receiver.topics.award("47", name)
+            take = partial(lambda key, award: got.add(key, award.tick, award), name)
+            receiver.on(topic, take, through=receiver.topics.award("+", "+"))
+        pumps = []
+        for node in (sender, receiver):
+            await node.open()
+            pumps.append(asyncio.create_task(node.pump()))
+
+        async def send(tick):
+            topics = [(sender.topics.award("47", name), k) for k, name in enumerate(names)]
+            await sender.publish_all(
+                (topic, sender.stamp(topic, Award, tick, trade_kw=float(k), price=0.1)) for topic, k in topics
+            )
+
+        yield send, got, receiver
+        for each in (sender, receiver):
+            each.close()
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("bundle_from", "packets"), [(0, 50), (51, 50), (50, 1)])
+async def test_very_many_messages_go_in_bundles_and_arrive_each_by_itself(bundle_from, packets):
+    published = []
+    broker = MemoryBroker(lambda received: published.append(received.topic) or Delivery.DELIVER)
+    async with crowd(broker, bundle_from) as (send, got, receiver):
+        for tick in range(2):
+            published.clear()
+            await send(tick)
+            awards = await got.wait(tick, time.time() + 5.0)
+            assert sorted(award.trade_kw for award in awards.values()) == [float(k) for k in range(50)]
+            assert len([topic for topic in published if "/award/" in topic]) == packets
+        traffic = receiver.traffic()
+        assert (traffic.gaps, traffic.duplicates, traffic.rejected) == (0, 0, 0)
+
+
+async def test_a_bundle_that_is_lost_is_asked_for_again():
+    lost = []
+
+    def lose_first(received):
+        if received.topic.endswith("/~") and not lost:
+            lost.append(received)
+            return Delivery.DROP
+        return Delivery.DELIVER
+
+    async with crowd(MemoryBroker(lose_first), 50) as (send, got, _):
+        await send(0)
+        awards = await got.wait(0, time.time() + 3.0)
+        assert lost
+        assert len(awards) == 50
+
+
+async def test_what_is_still_coming_in_is_not_asked_for_again():
+    asked = []
+    collector = Collector([str(k) for k in range(40)], lambda _, keys: asked.append(list(keys)))
+
+    async def speak():
+        for k in range(40):
+            collector.add(str(k), 0, k)
+            await asyncio.sleep(0.05)
+
+    speaking = asyncio.create_task(speak())
+    found = await collector.wait(0, time.time() + 4.0)
+    await speaking
+    assert (len(found), asked) == (40, [])
+
+
+async def test_where_nobody_has_spoken_a_few_are_asked_first_and_then_all():
+    asked = []
+    collector = Collector([f"p{k:02}" for k in range(40)], lambda _, keys: asked.append(list(keys)))
+    waiting = asyncio.create_task(collector.wait(0, time.time() + 2.0))
+    await asyncio.sleep(0.7)
+    assert [len(keys) for keys in asked] == [16]
+    for key in asked[0]:
+        collector.add(key, 0, key)
+    await waiting
+    assert len(asked[1]) == 24
