@@ -279,6 +279,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], ending: Ending) ->
         )
         await stack.enter_async_context(observed(setup.metrics, options.metrics))
         jobs = await stack.enter_async_context(services(setup, roles))
+        gc.freeze()  # As in `_run`.
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
         for line in await hardware_lines(setup) if "devices" in roles else ():
             click.echo(line, err=True)

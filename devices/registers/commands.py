@@ -190,8 +190,8 @@ def choose(
 ) -> Recipe:
     """First recipe for a power, or for any, whose points a device has; raises `MissingControl`."""
     for recipe in recipes:
-        names = {name for batch in recipe.writes for name in batch}
-        if recipe.is_for(power_kw) and names <= {*has, *recipe.optional}:
+        names = (name for batch in recipe.writes for name in batch)
+        if recipe.is_for(power_kw) and all(name in has or name in recipe.optional for name in names):
             return recipe
     raise MissingControl(f"{where} has no registers through which it could be commanded; check its profile")
 

@@ -123,6 +123,7 @@ def model(model_id: int) -> Model:
     )
 
 
+@cache
 def sunspec_point(name: str) -> Point:
     """Point named ``model.point``; raises ``KeyError`` where there is no such model or point."""
     model_id, _, point_name = name.partition(".")
