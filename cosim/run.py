@@ -155,7 +155,7 @@ async def _run(options: RunOptions, ending: Ending) -> int:
                 plan.pacing,
                 lambda tick: progress.update(bar, completed=tick + 1),
                 is_resumed=options.resume is not None,
-elsewhere=[role for role in Role if role not in here],
+                elsewhere=[role for role in Role if role not in here],
                 say=teller.say,
             )
         )
