@@ -192,7 +192,9 @@ def default_day_case(feeder: Feeder, start: str) -> tuple[Case, Limits]:
     """
     world = build_world(load_scenario(start=start, intervals=1), feeder.layout)
     everyone = np.arange(world.population.size)
-    position = VirtualPortfolio(ProfileCache(world.profiles), everyone, world.reactive_ratio).position(0)
+    position = VirtualPortfolio(
+        ProfileCache(world.profiles), everyone, world.reactive_ratio, world.voltage_response()
+    ).position(0)
     terms = world.rules.terms(0)
     case = replace(
         world.rules.case,

@@ -127,24 +127,28 @@ async def control(
 async def _market(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
     world, roster, rules = setup.world, setup.world.roster, setup.world.rules
     cache = ProfileCache(world.profiles, world.expectation())
+    follow_voltage = world.scenario.population.voltage_dependence.is_any
     jobs: list[Job] = []
     for host, members in roster.hosts.items():
         node = await stack.enter_async_context(setup.node(host))
-        portfolio = VirtualPortfolio(cache, members, world.reactive_ratio)
-        jobs.append(job_of(node, PopulationHost(node, roster, rules, portfolio, world.strategy_choice())))
+        virtual = VirtualPortfolio(cache, members, world.reactive_ratio, world.voltage_response())
+        take = virtual.response.take if follow_voltage else None
+        population = PopulationHost(node, roster, rules, virtual, world.strategy_choice(), take)
+        jobs.append(job_of(node, population))
     if world.has_live:
         node = await stack.enter_async_context(setup.node(LIVE_HOST))
         live = TelemetryPortfolio(
             cache,
             roster.live_members,
             world.reactive_ratio,
+            world.voltage_response(),
             metered_reactive=world.scenario.live.emulation.volt_var,
             worth=world.placement.worth,
         )
         valid_s = world.scenario.live.command_validity_intervals * world.timeline.interval_h * 3600.0
-        jobs.append(
-            job_of(node, LiveHost(node, roster, rules, live, world.strategy_choice(), valid_s=valid_s))
-        )
+        take = live.response.take if follow_voltage else None
+        live_host = LiveHost(node, roster, rules, live, world.strategy_choice(), take, valid_s=valid_s)
+        jobs.append(job_of(node, live_host))
     for host in roster.lam_hosts:
         node = await stack.enter_async_context(setup.node(host))
         jobs.append(job_of(node, LamHost(node, roster, rules)))

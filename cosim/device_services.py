@@ -114,7 +114,9 @@ async def _device_host(
 ) -> Job:
     world = setup.world
     members = world.roster.live_members
-    environment = LiveEnvironment(ProfileCache(world.profiles), members, world.reactive_ratio)
+    environment = LiveEnvironment(
+        ProfileCache(world.profiles), members, world.reactive_ratio, world.voltage_response()
+    )
     node = await stack.enter_async_context(setup.node(name))
     lams = tuple(int(lam) for lam in world.roster.lam[members])
     service = DeviceHostService(node, fleet, environment, lams, injector=injector, members=members.tolist())

@@ -102,7 +102,12 @@ class FeederRecord(msgspec.Struct, frozen=True, kw_only=True):
     metered_kvar: Annotated[Column, Values("net_kvar", "connection")]
 
 
-@message("feeder/state", sender="feeder", receivers=("WAM", "device host", "recorder"), size="batch")
+@message(
+    "feeder/state",
+    sender="feeder",
+    receivers=("WAM", "population host", "live host", "device host", "recorder"),
+    size="batch",
+)
 class FeederState(Message, frozen=True, tag="feeder-state"):
     """AC power flow of what was metered in the interval; voltages per node, loading per branch.
 

@@ -12,10 +12,11 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from broker.snapshot import Values, array_of
+from broker.snapshot import Values, array_of, part
 from cosim.population.expectation import Expectation, ForecastView
 from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
+from cosim.population.voltage_response import VoltageResponse
 from cosim.scenario.arrays import Floats, Indices
 from devices.physics.battery import advance
 from market.model.case import Resources
@@ -129,18 +130,23 @@ class VirtualPortfolio:
         Indices of the prosumers, ascending.
     tan_phi
         Reactive over active power of each prosumer's load, ``(n,)`` over the whole population.
+    response
+        How their demand follows the voltage.
     """
 
-    def __init__(self, cache: ProfileCache, members: Indices, tan_phi: Floats) -> None:
+    def __init__(
+        self, cache: ProfileCache, members: Indices, tan_phi: Floats, response: VoltageResponse
+    ) -> None:
         self.cache = cache
         self.members = members
         self.tan_phi = tan_phi[members]
+        self.response = response
         self.inventory = inventory_of(cache.profiles.population)
         self.soc = cache.profiles.population.soc_start.copy()
 
     def position(self, tick: int) -> Position:
         """Expected position from the forecast and each battery's state of charge."""
-        forecast = self.cache.forecast(tick)
+        forecast = self.response.expected(self.cache.forecast(tick))
         self.offers = offers_of(self.cache.profiles, self.inventory, self.members, tick, self.soc, forecast)
         load_kw = forecast.load_kw[self.members]
         return Position(load_kw, self.tan_phi * load_kw, self.offers.resources, self.cache.notes(tick))
@@ -156,7 +162,7 @@ class VirtualPortfolio:
         battery_kw = self.offers.total(output_kw, size, Kind.CHARGE, Kind.DISCHARGE)
         shed_kw = self.offers.total(output_kw, size, Kind.FLEXIBLE)
 
-        load_kw = np.maximum(actual.load_kw[:, members] - shed_kw, 0.0)
+        load_kw = np.maximum(self.response.drawn(actual.load_kw)[:, members] - shed_kw, 0.0)
         net_kw = load_kw - np.minimum(actual.pv_kw[:, members], pv_limit_kw) - battery_kw
         self.soc[members] = advance(
             self.soc[members],
@@ -169,9 +175,10 @@ class VirtualPortfolio:
         return Metered(net_kw.mean(axis=0) * dt_h, reactive_kvar * dt_h)
 
     def snapshot(self) -> Values:
-        """States of charge."""
-        return {"soc": self.soc}
+        """States of charge, and the voltages that demand goes by."""
+        return {"soc": self.soc, "response": self.response.snapshot()}
 
     def restore(self, values: Values) -> None:
-        """Put the batteries where they were."""
+        """Put the batteries where they were, and go by the voltages of then."""
         self.soc = array_of(values, "soc", self.soc)
+        self.response.restore(part(values, "response"))

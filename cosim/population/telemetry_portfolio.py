@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from broker.messages import DeviceSetPoint, DeviceState, Telemetry
-from broker.snapshot import Values, array_of
+from broker.snapshot import Values, array_of, part
 from cosim.population.consumers import KINDS, consumer_offers
 from cosim.population.portfolios import CURTAILED_KW, Offers, ProfileCache, offers_of
 from cosim.population.prices import prices_at
 from cosim.population.resources import Kind, inventory_of
+from cosim.population.voltage_response import VoltageResponse
 from cosim.scenario.arrays import Floats, Indices
 from market.model.case import Resources
 from market.participants.prosumers.portfolio import Position
@@ -22,8 +23,9 @@ class TelemetryPortfolio:
 
     A device that does not answer or does not follow is not offered: its PV counts as inflexible generation at
     the forecast, its battery as idle. Reactive power is that of the load by its power factor or, with
-    ``metered_reactive``, as the meter shows it, which holds what inverters give too. ``worth`` names the
-    chargers and loads of prosumers, and what a kWh is worth to each (`cosim.population.consumers`).
+    ``metered_reactive``, as the meter shows it, which holds what inverters give too. ``response`` says how
+    demand follows the voltage. ``worth`` names the chargers and loads of prosumers, and what a kWh is worth
+    to each (`cosim.population.consumers`).
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class TelemetryPortfolio:
         cache: ProfileCache,
         members: Indices,
         tan_phi: Floats,
+        response: VoltageResponse,
         *,
         metered_reactive: bool = False,
         worth: Mapping[str, Mapping[str, float]] | None = None,
@@ -39,6 +42,7 @@ class TelemetryPortfolio:
         self.members = members
         self.names = [cache.profiles.population.id[member] for member in members]
         self.tan_phi = tan_phi[members]
+        self.response = response
         self.metered_reactive = metered_reactive
         self.worth = [(worth or {}).get(name, {}) for name in self.names]
         self.inventory = inventory_of(cache.profiles.population)
@@ -46,7 +50,7 @@ class TelemetryPortfolio:
 
     def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:
         """Expected position: load and sun by forecast, what devices can do by telemetry."""
-        forecast = self.cache.forecast(tick)
+        forecast = self.response.expected(self.cache.forecast(tick))
         states = [_by_device(telemetry.get(name)) for name in self.names]
         for member, devices in zip(self.members, states, strict=True):
             battery = devices.get("battery")
@@ -128,12 +132,13 @@ class TelemetryPortfolio:
         return DeviceSetPoint(device="ev" if name == "ev" else "load", power_kw=power_kw)
 
     def snapshot(self) -> Values:
-        """States of charge as last read."""
-        return {"soc": self.soc}
+        """States of charge as last read, and the voltages that demand goes by."""
+        return {"soc": self.soc, "response": self.response.snapshot()}
 
     def restore(self, values: Values) -> None:
-        """Take states of charge for those last read."""
+        """Take states of charge for those last read, and go by the voltages of then."""
         self.soc = array_of(values, "soc", self.soc)
+        self.response.restore(part(values, "response"))
 
 
 def _by_device(telemetry: Telemetry | None) -> dict[str, DeviceState]:

@@ -118,6 +118,12 @@ def _ranges(scenario: Scenario) -> tuple[str, str] | None:
         if low > high:
             name = key.rpartition(".")[2]
             return key, f"{high} is below {name.replace('max', 'min')} = {low}; swap or correct them"
+    law = population.voltage_dependence
+    if law.constant_impedance + law.constant_current > 1.0:
+        return "population.voltage_dependence.constant_current", (
+            f"{law.constant_current} and constant_impedance = {law.constant_impedance} are above 1 together; "
+            "lower one"
+        )
     names = [orientation.name for orientation in pv.orientations]
     if len(set(names)) < len(names):
         return "population.pv.orientations", "two classes have one name; rename one"

@@ -147,6 +147,22 @@ class Outlook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 0.03
 
 
+class VoltageDependence(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[population.voltage_dependence]: how prosumers' demand varies with the voltage; the rest does not."""
+
+    constant_impedance: Annotated[
+        Share, Meta(description="Share of the demand at 1 pu that goes with the voltage squared.", extra=ONE)
+    ] = 0.0
+    constant_current: Annotated[
+        Share, Meta(description="Share of the demand at 1 pu that goes with the voltage.", extra=ONE)
+    ] = 0.0
+
+    @property
+    def is_any(self) -> bool:
+        """Whether demand varies at all."""
+        return self.constant_impedance > 0.0 or self.constant_current > 0.0
+
+
 class PopulationSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[population]: the synthetic prosumers, unless [tables] brings real ones."""
 
@@ -189,5 +205,8 @@ class PopulationSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     pv: Annotated[Pv, Meta(description="Rooftop photovoltaics.")] = Pv()
     battery: Annotated[Battery, Meta(description="Home batteries.")] = Battery()
     flexible: Annotated[Flexible, Meta(description="Flexible load.")] = Flexible()
+    voltage_dependence: Annotated[
+        VoltageDependence, Meta(description="Demand by voltage, of prosumers without real meters.")
+    ] = VoltageDependence()
     outlook: Annotated[Outlook, Meta(description="Owners' price forecast.")] = Outlook()
     forecast: Annotated[Extension, Meta(description="Forecast of load and PV.")] = Extension()

@@ -17,6 +17,7 @@ from cosim.population.members import Population
 from cosim.population.noise import generator
 from cosim.population.placement import DevicePlacement
 from cosim.population.profiles import Profiles
+from cosim.population.voltage_response import VoltageResponse
 from cosim.scenario import Extension, Scenario
 from cosim.scenario.timeline import Timeline
 from cosim.world.extensions import make
@@ -89,6 +90,20 @@ class World:
     def has_live(self) -> bool:
         """Whether any prosumer has devices of its own."""
         return bool(self.population.live.any())
+
+    def voltage_response(self) -> VoltageResponse:
+        """How demand follows the voltage, with a memory of its own for each host that asks.
+
+        What stands behind a real meter is not on this feeder, so it is as its profile says.
+        """
+        people = self.population
+        real = {device.entry.prosumer for device in self.placement.hardware}
+        return VoltageResponse(
+            self.scenario.population.voltage_dependence,
+            people.lam,
+            len(self.layout.lams),
+            follows=np.array([name not in real for name in people.id]),
+        )
 
     def strategy_choice(self) -> StrategyChoice:
         """How prosumers bid, with a strategy of its own for each host that asks.

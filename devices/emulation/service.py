@@ -10,15 +10,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from broker.collector import Collector
-from broker.messages import FeederState, Step, TruthBatch, WamOutcome, columns
+from broker.messages import Step, TruthBatch, WamOutcome, columns
 from broker.participant.node import Node
+from broker.participant.voltages import FeederVoltages
 from broker.snapshot import Values, part
 from devices.emulation.fault_injector import Injector
 from devices.emulation.fleet import Fleet
 
 Array = NDArray[np.float64]
-_FEEDER = "feeder"
 
 
 class Environment(Protocol):
@@ -26,6 +25,18 @@ class Environment(Protocol):
 
     def substeps(self, tick: int) -> tuple[Array, Array, Array, float]:
         """Load [kW], its reactive power [kvar] and available PV [kW], ``(s, m)`` each, and a sub-step [s]."""
+        ...
+
+    def take_voltages(self, lam_v_pu: Array) -> None:
+        """Go by the voltage of each LAM, ``(M,)`` [pu], from the next interval on; 0 without source."""
+        ...
+
+    def snapshot(self) -> Values:
+        """What it remembers from one interval to the next."""
+        ...
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
         ...
 
 
@@ -66,13 +77,12 @@ class DeviceHostService:
         self.injector = injector
         self.members = np.array(members, dtype=np.intp)
         self.lams = np.array(lams, dtype=np.intp)
-        self._feeder: Collector[FeederState] = node.collector({_FEEDER: node.topics.feeder_state})
+        self.voltages = FeederVoltages(node, self._take_voltages)
         load_kw, load_kvar, pv_kw, _ = environment.substeps(first_tick)
         fleet.begin(load_kw[0], load_kvar[0], pv_kw[0])
         if injector is not None:
             injector.begin(first_tick)
         self._outcome: WamOutcome | None = None
-        node.on(node.topics.feeder_state, self._take_voltages)
         node.on(node.topics.wam_outcome, self._take_outcome)
 
     async def on_step(self, step: Step) -> None:
@@ -81,19 +91,24 @@ class DeviceHostService:
             await self._act(step)
             await self.node.done(step.step, step.tick)
         elif step.step == "settle":
-            await self._set_voltages(step)
+            await self.voltages.settle(step)
             if self.injector is not None:
                 self.injector.begin(step.tick + 1)
 
     async def snapshot(self) -> Values:
-        """State of the fleet and of its faults."""
+        """State of the fleet, of what is around it and of its faults."""
         faults = {} if self.injector is None else self.injector.snapshot()
-        return {"fleet": self.fleet.snapshot(), "faults": faults}
+        return {
+            "fleet": self.fleet.snapshot(),
+            "environment": self.environment.snapshot(),
+            "faults": faults,
+        }
 
     async def restore(self, values: Values) -> None:
         """See `broker.snapshot.Stateful`."""
         if self.injector is not None:
             self.injector.restore(part(values, "faults"))
+        self.environment.restore(part(values, "environment"))
         self.fleet.restore(part(values, "fleet"))
         self._outcome = None
 
@@ -121,12 +136,6 @@ class DeviceHostService:
         unserved = outcome.unserved if outcome is not None and outcome.tick == tick else []
         return np.where(np.isin(self.lams, unserved), 0.0, 1.0)
 
-    def _take_voltages(self, state: FeederState) -> None:
-        self._feeder.add(_FEEDER, state.tick, state)
-
-    async def _set_voltages(self, step: Step) -> None:
-        states = await self._feeder.wait(step.tick, step.deadline)
-        if _FEEDER not in states or not states[_FEEDER].solved:
-            self.node.flag(f"no voltages for the devices in tick {step.tick}; they keep the last ones")
-            return
-        self.fleet.set_voltage(columns.unpack(states[_FEEDER].lam_v_pu)[self.lams])
+    def _take_voltages(self, lam_v_pu: Array) -> None:
+        self.fleet.set_voltage(lam_v_pu[self.lams])
+        self.environment.take_voltages(lam_v_pu)

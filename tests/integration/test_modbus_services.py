@@ -40,6 +40,15 @@ class SteadyDay:
         shape = (3, len(PROSUMERS))
         return np.full(shape, 1.0), np.full(shape, 0.3), np.full(shape, 4.0), 300.0
 
+    def take_voltages(self, lam_v_pu):
+        self.v_pu = lam_v_pu.tolist()
+
+    def snapshot(self):
+        return {}
+
+    def restore(self, values):
+        assert not values
+
 
 class Conductor:
     """Clock, market and feeder of a story; remembers all it hears."""

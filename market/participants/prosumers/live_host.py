@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -20,7 +21,9 @@ from broker.messages import (
     columns,
 )
 from broker.participant.node import Node
+from broker.participant.voltages import FeederVoltages
 from broker.snapshot import Values
+from market.model.arrays import Floats
 from market.model.curves import Curves
 from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step
@@ -37,6 +40,8 @@ class LiveHost:
     ----------
     valid_s
         How long a set-point is valid [s]; then the device falls back by itself.
+    take_voltages
+        Called with the voltage of each LAM at the end of an interval, ``(M,)`` [pu], where demand follows it.
     """
 
     def __init__(
@@ -46,10 +51,12 @@ class LiveHost:
         rules: Rules,
         portfolio: LivePortfolio,
         choice: StrategyChoice = TRUTHFUL,
+        take_voltages: Callable[[Floats], None] | None = None,
         *,
         valid_s: float,
     ) -> None:
         self.node = node
+        self.voltages = None if take_voltages is None else FeederVoltages(node, take_voltages)
         self.valid_s = valid_s
         self.portfolio = portfolio
         self.members = roster.live_members
@@ -80,13 +87,15 @@ class LiveHost:
         self.awards.add(name, award.tick, award)
 
     async def on_step(self, step: Step) -> None:
-        """Bid and turn awards into set-points, each in its step."""
+        """Bid and turn awards into set-points, each in its step; in the last one hear the voltages."""
         if step.step == "bid":
             await self._bid(step)
         elif step.step == "dispatch" and self.bidder.bid_tick == step.tick:
             await self._dispatch(step)
         elif step.step == "dispatch":
             await skip_step(self.node, step)
+        elif step.step == "settle" and self.voltages is not None:
+            await self.voltages.settle(step)
 
     async def snapshot(self) -> Values:
         """What bidder and portfolio remember."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -18,7 +19,9 @@ from broker.messages import (
     columns,
 )
 from broker.participant.node import Node
+from broker.participant.voltages import FeederVoltages
 from broker.snapshot import Values
+from market.model.arrays import Floats
 from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step
 from market.participants.outage import Outages
@@ -28,7 +31,13 @@ from market.participants.roster import Roster, Rules
 
 
 class PopulationHost:
-    """Service: bids, takes awards and acts for many prosumers without hardware, in columns."""
+    """Service: bids, takes awards and acts for many prosumers without hardware, in columns.
+
+    Parameters
+    ----------
+    take_voltages
+        Called with the voltage of each LAM at the end of an interval, ``(M,)`` [pu], where demand follows it.
+    """
 
     def __init__(
         self,
@@ -37,8 +46,10 @@ class PopulationHost:
         rules: Rules,
         portfolio: Portfolio,
         choice: StrategyChoice = TRUTHFUL,
+        take_voltages: Callable[[Floats], None] | None = None,
     ) -> None:
         self.node = node
+        self.voltages = None if take_voltages is None else FeederVoltages(node, take_voltages)
         self.portfolio = portfolio
         self.members = roster.hosts[node.name]
         self.bidder = Bidder(node, roster, rules, self.members, choice)
@@ -57,7 +68,7 @@ class PopulationHost:
                 node.on(node.topics.lam_price(host), partial(self._bid_at_prices, host))
 
     async def on_step(self, step: Step) -> None:
-        """Bid, take awards and act, each in its step."""
+        """Bid, take awards and act, each in its step; in the last one hear the voltages."""
         if step.step == "bid":
             await self._bid(step)
         elif step.step == "dispatch" and self.bidder.bid_tick == step.tick:
@@ -66,6 +77,8 @@ class PopulationHost:
             await self._act(step)
         elif step.step in ("dispatch", "act"):
             await skip_step(self.node, step)
+        elif step.step == "settle" and self.voltages is not None:
+            await self.voltages.settle(step)
 
     async def snapshot(self) -> Values:
         """What bidder and portfolio remember."""

@@ -32,8 +32,10 @@ def test_a_charger_is_offered_beside_all_else_and_told_what_was_cleared(small_ru
     members = world.roster.live_members
     cache = ProfileCache(world.profiles, world.expectation())
     names = [world.roster.prosumers[member] for member in members]
-    plain = TelemetryPortfolio(cache, members, world.reactive_ratio)
-    with_charger = TelemetryPortfolio(cache, members, world.reactive_ratio, worth={names[1]: {"ev": 0.0}})
+    plain = TelemetryPortfolio(cache, members, world.reactive_ratio, world.voltage_response())
+    with_charger = TelemetryPortfolio(
+        cache, members, world.reactive_ratio, world.voltage_response(), worth={names[1]: {"ev": 0.0}}
+    )
     heard = {name: telemetry() for name in names} | {names[1]: telemetry(CHARGER)}
     before, position = plain.position(0, heard), with_charger.position(0, heard)
 
