@@ -32,7 +32,8 @@ class ForecastView:
     pv_kwp
         Size of their PV systems, ``(n,)`` [kWp]; 0 where there is none.
     built_in
-        What the built-in forecast says: the truth with the scenario's errors.
+        What the built-in forecast says: the truth with the scenario's errors. Loads, here and in what is
+        expected, are those at 1 pu.
     history
         Mean load and available PV [kW] of the last intervals before this one, oldest first, ``(c, n)`` each:
         as many as are asked for, or as the run has had.

@@ -169,6 +169,10 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
             "[population.pv]\nkwp_min = 5.0\n",
             "population.pv.kwp_max: 4.0 is below kwp_min = 5.0; swap or correct them",
         ),
+        (
+            "[population.voltage_dependence]\nconstant_impedance = 0.7\nconstant_current = 0.4\n",
+            "constant_current: 0.4 and constant_impedance = 0.7 are above 1 together; lower one",
+        ),
         ("[population.battery]\nsoc_start_min = 0.9\n", "soc_start_max: 0.5 is below soc_start_min = 0.9"),
         (
             "[market.tariff]\nretail_price = 0.15\n",

@@ -51,12 +51,14 @@ VILLAGE_INTERVALS = 14
 
 @pytest.fixture(scope="session")
 def village(tmp_path_factory):
-    """A small scenario whose regulators, batteries and counters all have something to remember."""
+    """A small scenario whose regulators, batteries, counters and loads all have something to remember."""
     folder = tmp_path_factory.mktemp("village")
     (folder / "m.dss").write_text(MASTER)
     (folder / "lams.csv").write_text(LAMS)
     scenario = SCENARIO.format(intervals=VILLAGE_INTERVALS, bidding="slope")
-    (folder / "s.toml").write_text(scenario + "[live.emulation]\nmeter_noise_percent = 0.5\n")
+    follows = "[population.voltage_dependence]\nconstant_impedance = 0.5\nconstant_current = 0.2\n"
+    noise = "[live.emulation]\nmeter_noise_percent = 0.5\n"
+    (folder / "s.toml").write_text(scenario + follows + noise)
     return folder / "s.toml"
 
 
