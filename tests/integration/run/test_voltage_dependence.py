@@ -12,8 +12,8 @@ from devices.physics.demand import demand_factor
 from tests.broker.door.hostile_run import LAMS, MASTER
 
 LAW = (0.6, 0.3)
-COUNTER_KWH = 0.011
-"""An interval's energy by a counter that shows hundredths of a kWh in float32."""
+COUNTER_KWH = 1e-5
+"""How well two readings of a live prosumer's counter tell an interval's energy."""
 SCENARIO = """[run]
 start = 2024-06-21T01:00:00
 intervals = 6
