@@ -6,7 +6,7 @@ from threading import Event
 import numpy as np
 
 from cosim.feeder.api import OpenDss
-from cosim.feeder.circuit import AcState, FeederStopped, Floats, PowerFlowError
+from cosim.feeder.circuit import AcState, Complexes, FeederStopped, Floats, PowerFlowError
 from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
 
@@ -50,6 +50,7 @@ class Solver:
         self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
         self._names = survey.node_names
         self._start = np.zeros(0, dtype=np.complex128)
+        self._last: tuple[AcState, Complexes] | None = None
         self.base_v = 1e3 * circuit.voltages.base_kv
         self.nodes = circuit.voltages.names
         self.branches = tuple(branch.name for branch in survey.branches)
@@ -93,9 +94,24 @@ class Solver:
             raise FeederStopped("the feeder is being closed; open it anew")
         if self._dss.YMatrix.SystemYChanged():
             self.renew()
+        if self._last is not None and self._stands_at(net_kw, net_kvar, taps):
+            return self._last[0]
         self.inject(net_kw, net_kvar)
         iterations = self._iterate()
-        return self._state(net_kw, net_kvar, taps, iterations)
+        state = self._state(net_kw, net_kvar, taps, iterations)
+        self._last = state, solution_vector(self._dss).copy()
+        return state
+
+    def _stands_at(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...]) -> bool:
+        """Whether the circuit still holds the state last returned, and that is the one asked for."""
+        assert self._last is not None
+        state, volts = self._last
+        return (
+            state.taps == taps
+            and np.array_equal(state.net_kw, net_kw)
+            and np.array_equal(state.net_kvar, net_kvar)
+            and np.array_equal(volts, solution_vector(self._dss))
+        )
 
     def part_that_holds(self, net_kw: Floats, net_kvar: Floats) -> float:
         """The largest of a few parts of net powers ``(M,)`` [kW, kvar] at which there is a power flow."""
@@ -115,6 +131,7 @@ class Solver:
         """Let OpenDSS build its matrices anew, as it must after a tap or a switch moved."""
         # OpenDSS then renews the loads' part of its matrix too, and keeps it until the next time. Renewed
         # at spot loads, always, it cannot tell of the past, and exports converge better on it.
+        self._last = None
         spot_kw = self._attachment.spot_kw
         self.inject(spot_kw, spot_kw * self._attachment.tan_phi)
         self._dss.YMatrix.SystemYChanged(True)

@@ -189,3 +189,21 @@ def test_classes_of_nodes_and_emergency_ratings_make_the_limits(feeder):
     # IEEE 123 states none: then the normal one holds.
     np.testing.assert_array_equal(layout.emergency_a, layout.rating_a)
     assert np.isinf(limits_of(FeederSection(current_limits=False), layout).rating_a).all()
+
+
+def test_the_state_that_the_circuit_holds_is_not_solved_again(feeder):
+    spot_kw, kvar = feeder.layout.spot_kw, 0.5 * feeder.layout.spot_kw * feeder.layout.tan_phi
+    first = feeder.solve(spot_kw, kvar)
+    assert feeder.solve(spot_kw.copy(), kvar.copy()) is first
+    feeder.linearise(spot_kw, kvar)
+    assert feeder.solve(spot_kw, kvar) is first
+    other = feeder.solve(0.9 * spot_kw, kvar)
+    again = feeder.solve(spot_kw, kvar)
+    assert again is not first
+    np.testing.assert_array_equal(again.v_pu, first.v_pu)
+    assert (other.v_pu != first.v_pu).any()
+    taps = feeder.taps()
+    feeder.set_taps({"reg1a": taps["reg1a"] - 4})
+    assert feeder.solve(spot_kw, kvar).v_pu.max() < first.v_pu.max()
+    feeder.set_taps(taps)
+    np.testing.assert_array_equal(feeder.solve(spot_kw, kvar).v_pu, first.v_pu)
