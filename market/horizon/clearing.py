@@ -23,9 +23,10 @@ from market.horizon.step import Point
 from market.horizon.stores import within_reach
 from market.model.arrays import Floats
 from market.model.case import Case, Network
+from market.model.dlmp import dlmp_parts
 from market.model.limits import MISSED_KW, explain
 from market.solver.clearing import Outcome
-from market.solver.wam import LimitPrices, WamClearing, dlmp_parts
+from market.solver.wam import LimitPrices, WamClearing
 
 
 def clear_horizon(case: HorizonCase, start: Sequence[Outcome] | None = None) -> HorizonOutcome:

@@ -19,12 +19,13 @@ from market.analysis.reference import OVER_NETWORK, Name
 from market.errors import NotConverged
 from market.model.arrays import Floats
 from market.model.case import Case, Grid
+from market.model.dlmp import dlmp_parts
 from market.oracles.modelling import TOLERANCES, incidence
 from market.oracles.pool_program import PoolSolution, solve_pool
 from market.oracles.refusal import no_rows, reach, refuse
 from market.solver.clearing import Outcome
 from market.solver.pool import at_loss_price, pool_parts
-from market.solver.wam import WamClearing, dlmp_parts
+from market.solver.wam import WamClearing
 
 Rules = Name | Literal["market"]
 

@@ -82,6 +82,11 @@ class Limits:
         upper = np.append(self.grid.import_limit_kw, self.network.upper[self.relevant] / self.scale)
         return float(np.maximum(value - upper, lower - value).max())
 
+    def largest_price(self, curves: Curves) -> float:
+        """The largest price that the grid or a curve names, at least 1 [$/kWh]."""
+        grid = self.grid
+        return max(1.0, abs(grid.import_price), abs(grid.export_price), float(np.abs(curves.price).max()))
+
     def row_values(self, price: Mapping[str, float]) -> Floats:
         """Prices of the relevant rows, ``(m,)`` [$/kWh], from those of rows by name [$/h per row unit]."""
         rows = np.flatnonzero(self.relevant).tolist()

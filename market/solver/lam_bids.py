@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from market.errors import Infeasible
 from market.model.arrays import Floats, Ints
 from market.model.case import Case, Grid, Network, Tariff
 from market.model.curves import Curves, join, price_range, respond, shift, take
@@ -14,7 +15,8 @@ from market.solver.lam_members import members_as_bid
 from market.solver.pool import clear_pool
 from market.solver.pool_members import PoolMembers
 from market.solver.reactive import Inverters, clear_with_inverters
-from market.solver.wam import LimitPrices, WamClearing, clear_wam
+from market.solver.relaxation import clear_or_relax, give_way, least_violation
+from market.solver.wam import LimitPrices, WamClearing
 
 
 class LamBids(Protocol):
@@ -28,11 +30,6 @@ class LamBids(Protocol):
     @property
     def highest_kw(self) -> Floats:
         """Most that can flow to each LAM, ``(M,)`` [kW]."""
-        ...
-
-    @property
-    def ranges(self) -> Curves:
-        """M curves over the same ranges, for limits that no bid can keep."""
         ...
 
     def without(self, lams: list[int]) -> LamBids:
@@ -56,7 +53,13 @@ class LamBids(Protocol):
         inverters: Inverters | None,
         start: LimitPrices | None,
     ) -> WamClearing:
-        """Clear over a linear model; as `market.solver.wam.clear_wam` for what it raises."""
+        """Clear over a linear model; limits that no bid can keep give way, and are named in ``relaxed``.
+
+        Raises
+        ------
+        NotConverged
+            As `market.solver.wam.clear_wam`.
+        """
         ...
 
 
@@ -106,11 +109,6 @@ class GridBids:
         """See `LamBids`."""
         return self.curves.highest_kw
 
-    @property
-    def ranges(self) -> Curves:
-        """See `LamBids`."""
-        return self.curves
-
     def without(self, lams: list[int]) -> GridBids:
         """See `LamBids`."""
         if not lams:
@@ -139,7 +137,7 @@ class GridBids:
     ) -> WamClearing:
         """See `LamBids`."""
         if inverters is None:
-            return clear_wam(self.curves, network, grid, balance, offset_kw, start)
+            return clear_or_relax(self.curves, network, grid, balance, offset_kw, start)
         return clear_with_inverters(self.curves, network, grid, balance, offset_kw, inverters, start)
 
 
@@ -161,17 +159,12 @@ class PoolBids:
     @property
     def lowest_kw(self) -> Floats:
         """See `LamBids`."""
-        return self.ranges.lowest_kw + self.fixed_kw
+        return self.members.flow_range.lowest_kw + self.fixed_kw
 
     @property
     def highest_kw(self) -> Floats:
         """See `LamBids`."""
-        return self.ranges.highest_kw + self.fixed_kw
-
-    @property
-    def ranges(self) -> Curves:
-        """See `LamBids`; of what bids can move."""
-        return self.members.flow_range
+        return self.members.flow_range.highest_kw + self.fixed_kw
 
     def without(self, lams: list[int]) -> PoolBids:
         """See `LamBids`."""
@@ -203,9 +196,13 @@ class PoolBids:
     ) -> WamClearing:
         """See `LamBids`; nobody sets inverters here."""
         assert inverters is None
-        fixed = self.fixed_kw
+        fixed, members = self.fixed_kw, self.members
         network = replace(network, base=network.base + network.matrix @ fixed)
-        found = clear_pool(
-            self.members, network, grid, balance, offset_kw + float(balance @ fixed), start
-        ).wam
-        return replace(found, flow_kw=found.flow_kw + fixed)
+        offset_kw += float(balance @ fixed)
+        by: dict[str, float] = {}
+        try:
+            found = clear_pool(members, network, grid, balance, offset_kw, start).wam
+        except Infeasible:
+            by = least_violation(members.flow_range, network, grid, balance, offset_kw)
+            found = clear_pool(members, *give_way(network, grid, by), balance, offset_kw, start).wam
+        return replace(found, flow_kw=found.flow_kw + fixed, relaxed=by)

@@ -52,6 +52,8 @@ def local_minimum(
         free = np.flatnonzero(position.free)
         if free.size:
             step, along = model.step(position, free, moved)
+            if not np.isfinite(step).all():
+                break  # dependent rows under extreme slopes: what was found so far still points uphill
             part, stopped = position.advance(free, step)
             moved += part * along
             if stopped is not None:

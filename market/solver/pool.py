@@ -15,13 +15,13 @@ import numpy as np
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
 from market.model.curves import respond
-from market.model.dlmp import DlmpParts
+from market.model.dlmp import DlmpParts, dlmp_parts
 from market.model.limits import MISSED_KW
 from market.solver.elastic import Limits
 from market.solver.pool_limits import LimitedPool, PoolPoint
 from market.solver.pool_members import Divided, PoolMembers
 from market.solver.root import Bracket, narrow
-from market.solver.wam import LimitPrices, WamClearing, clear_wam, dlmp_parts
+from market.solver.wam import LimitPrices, WamClearing, clear_wam
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ def pool_parts(
     Parameters
     ----------
     network, balance, row_dual
-        As `market.solver.wam.dlmp_parts` has them.
+        As `market.model.dlmp.dlmp_parts` has them.
     pool_price
         Price of shared energy [$/kWh].
     loss_price, head_price

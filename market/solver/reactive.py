@@ -16,7 +16,8 @@ import numpy as np
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
 from market.model.curves import Curves, join, respond
-from market.solver.wam import LimitPrices, WamClearing, clear_wam
+from market.solver.relaxation import clear_or_relax
+from market.solver.wam import LimitPrices, WamClearing
 
 REST = 1e-3
 """Price of a kvar more at full use [$/kvarh]."""
@@ -77,12 +78,12 @@ def clear_with_inverters(
     inverters: Inverters,
     start: LimitPrices | None = None,
 ) -> WamClearing:
-    """`market.solver.wam.clear_wam` with the inverters' set-points as further variables.
+    """`market.solver.relaxation.clear_or_relax` with the inverters' set-points as further variables.
 
     Parameters
     ----------
     curves, network, grid, balance, offset_kw
-        As for `clear_wam`; the network at set-points of zero.
+        As for `market.solver.wam.clear_wam`; the network at set-points of zero.
     inverters
         What they can do, and what it does.
     start
@@ -95,11 +96,11 @@ def clear_with_inverters(
 
     Raises
     ------
-    Infeasible, NotConverged
-        As `clear_wam`.
+    NotConverged
+        As `clear_or_relax`.
     """
     lams = len(curves)
-    outcome = clear_wam(*widened(curves, network, grid, balance, inverters), offset_kw, start)
+    outcome = clear_or_relax(*_widened(curves, network, grid, balance, inverters), offset_kw, start)
     return replace(
         outcome,
         net_kw=outcome.net_kw[:lams],
@@ -112,7 +113,7 @@ def clear_with_inverters(
     )
 
 
-def widened(
+def _widened(
     curves: Curves, network: Network, grid: Grid, balance: Floats, inverters: Inverters
 ) -> tuple[Curves, Network, Grid, Floats]:
     """Arguments of `clear_wam` over ``2 M`` variables: LAMs' net purchases, then their inverters' kvar."""

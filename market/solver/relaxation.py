@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from market.errors import NotConverged
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
 from market.model.curves import Curves
 from market.model.limits import MISSED_KW, grid_excess, row_excess, row_scale
 from market.solver.elastic import Limits
+from market.solver.wam import LimitPrices, WamClearing, clear_elastic
 
 HEAD = "head"
 """Name of the feeder head's limits among those relaxed."""
@@ -19,36 +22,72 @@ SLACK_KW = 10.0 * MISSED_KW
 """What a limit gives way beyond what it must, so that rounding does not bring it back."""
 
 
-@dataclass(frozen=True)
-class Relaxed:
-    """Limits that can be kept, and by how much they gave way: + upper, - lower [row units; head: kW]."""
+def clear_or_relax(
+    curves: Curves,
+    network: Network,
+    grid: Grid,
+    balance: Floats,
+    offset_kw: float,
+    start: LimitPrices | None = None,
+) -> WamClearing:
+    """`market.solver.wam.clear_wam`, in which limits that no trade can keep give way, and are named.
 
-    network: Network
-    grid: Grid
-    by: dict[str, float]
+    They give way where keeping them would cost more than ``ELASTIC`` times the largest price of all curves
+    for a kW of a row's most sensitive LAM. The market then clears within the limits where they went; where
+    these leave so little room that their prices cannot be told, prices are those at which they gave way.
+
+    Raises
+    ------
+    NotConverged
+        As `clear_wam`.
+    """
+    elastic = clear_elastic(curves, network, grid, balance, offset_kw, start)
+    by = _beyond(elastic.net_kw, elastic.grid_kw, network, grid, SLACK_KW)
+    if not by:
+        return elastic
+    wider = give_way(network, grid, by)
+    try:
+        outcome = clear_elastic(curves, *wider, balance, offset_kw)
+    except NotConverged:
+        outcome = elastic
+    if outcome is elastic or _beyond(outcome.net_kw, outcome.grid_kw, *wider, 0.0):
+        return replace(elastic, relaxed=_beyond(elastic.net_kw, elastic.grid_kw, network, grid, 0.0))
+    return replace(outcome, relaxed=by)
 
 
-def relax(curves: Curves, network: Network, grid: Grid, balance: Floats, offset_kw: float) -> Relaxed:
-    """Limits moved by as little as lets them be kept, in total power of each row's most sensitive LAM.
+def least_violation(
+    ranges: Curves, network: Network, grid: Grid, balance: Floats, offset_kw: float
+) -> dict[str, float]:
+    """By how little limits must give way, whatever it costs: + upper, - lower [row units; head: kW].
+
+    The total counts rows by their most sensitive LAM's power.
 
     Parameters
     ----------
-    curves, network, grid, balance, offset_kw
-        As for `market.solver.wam.clear_wam`; only the ranges of the curves matter.
+    ranges
+        Curves over the ranges of what flows to the LAMs.
+    network, grid, balance, offset_kw
+        As for `market.solver.wam.clear_wam`.
     """
-    least = Limits.of(curves, network, grid, balance, offset_kw).least_violation(curves)
-    scale = row_scale(network)
-    by = {}
-    for row, excess in enumerate(row_excess(network, least.kw)):
-        if abs(excess) > MISSED_KW:
-            by[network.row_name(row)] = float((excess + np.copysign(SLACK_KW, excess)) * scale[row])
-    excess = grid_excess(grid, float(least.value[0]))
-    if abs(excess) > MISSED_KW:
-        by[HEAD] = excess + float(np.copysign(SLACK_KW, excess))
-    return Relaxed(*give_way(network, grid, by), by)
+    least = Limits.of(ranges, network, grid, balance, offset_kw).least_violation(ranges)
+    return _beyond(least.kw, float(least.value[0]), network, grid, SLACK_KW)
 
 
-def give_way(network: Network, grid: Grid, by: dict[str, float]) -> tuple[Network, Grid]:
+def _beyond(
+    flow_kw: Floats, grid_kw: float, network: Network, grid: Grid, slack_kw: float
+) -> dict[str, float]:
+    """How far an outcome is beyond limits, and some slack: + upper, - lower [row units; head: kW]."""
+    excess = row_excess(network, flow_kw)
+    room = (excess + np.copysign(slack_kw, excess)) * row_scale(network)
+    missed = np.flatnonzero(np.abs(excess) > MISSED_KW).tolist()
+    by = {network.row_name(row): float(room[row]) for row in missed}
+    head_kw = grid_excess(grid, grid_kw)
+    if abs(head_kw) > MISSED_KW:
+        by[HEAD] = head_kw + float(np.copysign(slack_kw, head_kw))
+    return by
+
+
+def give_way(network: Network, grid: Grid, by: Mapping[str, float]) -> tuple[Network, Grid]:
     """Network and grid whose limits are moved outwards by named amounts, + upper and - lower."""
     moved = np.array([by.get(network.row_name(row), 0.0) for row in range(network.base.size)])
     head = by.get(HEAD, 0.0)

@@ -11,7 +11,7 @@ from market.errors import NotConverged
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
 from market.model.curves import Curves, price_range, shift
-from market.model.dlmp import DlmpParts
+from market.model.dlmp import DlmpParts, dlmp_parts
 from market.model.limits import MISSED_KW
 from market.solver.dual import NEAR_ITERATIONS, DualPoint, solve_dual
 from market.solver.dual_function import CurveAnswers
@@ -143,31 +143,46 @@ def clear_wam(
     NotConverged
         The residual stayed above ``CONVERGED_KW``.
     """
-    balance = np.asarray(balance, dtype=np.float64)
-    network = network or Network(*(np.zeros((0, balance.size)), np.zeros(0), np.zeros(0), np.zeros(0)))
-    largest = max(1.0, abs(grid.import_price), abs(grid.export_price), float(np.abs(curves.price).max()))
-    limits = Limits.of(curves, network, grid, balance, offset_kw)
-    if because := limits.unresolved(UNRESOLVED_KW):
-        raise NotConverged(0, limits.tolerance_kw, because)
+    limits = _limits(curves, network, grid, balance, offset_kw)
+    largest = limits.largest_price(curves)
     stairs = limits.stairs(ELASTIC * largest)
     point = _solve(curves, limits, stairs, start)
     if gives_way(stairs, point.y):
         limits = limits.kept(curves)
         stairs = limits.stairs(STIFF * largest)
         point = _solve(curves, limits, stairs, None)
-    left_kw = max(missed_kw(stairs, point.value), point.residual_kw)
-    if left_kw > CONVERGED_KW:
-        raise NotConverged(point.iterations, left_kw)
-    y = point.y.copy()
-    y[0] = _central_price(curves, limits.A, stairs, point, grid)
-    eta = np.zeros(network.base.size)
-    eta[limits.relevant] = y[1:] / limits.scale
-    grid_kw = offset_kw + float(balance @ point.kw)
-    near = stairs.level[0, np.argmin(np.abs(stairs.level[0] - grid_kw))]
-    if abs(near - grid_kw) <= point.residual_kw + 4.0 * limits.tolerance_kw:
-        # A balance held at a level is met to rounding: say the level, so that import excludes export.
-        grid_kw = float(near)
-    return _outcome(point, network, balance, grid_kw, float(y[0]), eta)
+    return _outcome(point, curves, limits, stairs, grid, missed_kw(stairs, point.value))
+
+
+def clear_elastic(
+    curves: Curves,
+    network: Network,
+    grid: Grid,
+    balance: Floats,
+    offset_kw: float,
+    start: LimitPrices | None = None,
+) -> WamClearing:
+    """`clear_wam` with limits that give way where they would cost more than a price, and so always clears.
+
+    That price is ``ELASTIC`` times the largest of all curves, for a kW of a row's most sensitive LAM.
+
+    Raises
+    ------
+    NotConverged
+        As `clear_wam`.
+    """
+    limits = _limits(curves, network, grid, balance, offset_kw)
+    stairs = limits.stairs(ELASTIC * limits.largest_price(curves))
+    return _outcome(_solve(curves, limits, stairs, start), curves, limits, stairs, grid, 0.0)
+
+
+def _limits(curves: Curves, network: Network | None, grid: Grid, balance: Floats, offset_kw: float) -> Limits:
+    balance = np.asarray(balance, dtype=np.float64)
+    network = network or Network(*(np.zeros((0, balance.size)), np.zeros(0), np.zeros(0), np.zeros(0)))
+    limits = Limits.of(curves, network, grid, balance, offset_kw)
+    if because := limits.unresolved(UNRESOLVED_KW):
+        raise NotConverged(0, limits.tolerance_kw, because)
+    return limits
 
 
 def _solve(curves: Curves, limits: Limits, stairs: Staircases, prices: LimitPrices | None) -> DualPoint:
@@ -175,14 +190,14 @@ def _solve(curves: Curves, limits: Limits, stairs: Staircases, prices: LimitPric
     y = np.zeros(limits.base.size)
     if prices is not None:
         y[0], y[1:] = prices.energy, limits.row_values(prices.row)
-        point = _solve_from(y, curves, limits, stairs, near=True)
+        point = _solve_at(y, curves, limits, stairs, near=True)
         if point.residual_kw <= MISSED_KW:
             return point
     y[0], y[1:] = 0.5 * (limits.grid.import_price + limits.grid.export_price), 0.0
-    return _solve_from(y, curves, limits, stairs, near=False)
+    return _solve_at(y, curves, limits, stairs, near=False)
 
 
-def _solve_from(y: Floats, curves: Curves, limits: Limits, stairs: Staircases, *, near: bool) -> DualPoint:
+def _solve_at(y: Floats, curves: Curves, limits: Limits, stairs: Staircases, *, near: bool) -> DualPoint:
     """Solve the dual: at once, or by proximal steps where curves are steep."""
     around = max(abs(limits.grid.import_price), abs(limits.grid.export_price))
     start = DualPoint(y, np.zeros(len(curves)), limits.base, np.inf, 0)
@@ -253,30 +268,22 @@ def _central_price(curves: Curves, A: Floats, stairs: Staircases, point: DualPoi
     return min(max(middle, low_pi), high_pi) if high_pi - low_pi > 1e-12 else pi
 
 
-def dlmp_parts(network: Network, balance: Floats, energy_price: float, row_dual: Floats) -> DlmpParts:
-    """Locational prices by cause.
-
-    Parameters
-    ----------
-    network
-        The m rows.
-    balance
-        Head power per kW of each LAM's net purchase, w, ``(M,)``.
-    energy_price, row_dual
-        Price pi at the feeder head [$/kWh] and rows' prices eta_up - eta_low, ``(m,)``.
-    """
-    is_voltage = np.zeros(row_dual.size, dtype=bool) if network.voltage is None else network.voltage
-    energy = np.full(balance.size, energy_price)
-    loss = (balance - 1.0) * energy_price
-    voltage = np.where(is_voltage, row_dual, 0.0) @ network.matrix
-    congestion = np.where(is_voltage, 0.0, row_dual) @ network.matrix
-    return DlmpParts(energy, loss, voltage, congestion)
-
-
 def _outcome(
-    point: DualPoint, network: Network, balance: Floats, grid_kw: float, pi: float, eta: Floats
+    point: DualPoint, curves: Curves, limits: Limits, stairs: Staircases, grid: Grid, missed_kw: float
 ) -> WamClearing:
-    """Split the locational prices by cause."""
+    """The clearing that a solution of the dual stands for, its prices split by cause."""
+    left_kw = max(missed_kw, point.residual_kw)
+    if left_kw > CONVERGED_KW:
+        raise NotConverged(point.iterations, left_kw)
+    network, balance = limits.network, limits.A[0]
+    pi = _central_price(curves, limits.A, stairs, point, grid)
+    eta = np.zeros(network.base.size)
+    eta[limits.relevant] = point.y[1:] / limits.scale
+    grid_kw = float(limits.base[0]) + float(balance @ point.kw)
+    near = stairs.level[0, np.argmin(np.abs(stairs.level[0] - grid_kw))]
+    if abs(near - grid_kw) <= point.residual_kw + 4.0 * limits.tolerance_kw:
+        # A balance held at a level is met to rounding: say the level, so that import excludes export.
+        grid_kw = float(near)
     parts = dlmp_parts(network, balance, pi, eta)
     binding = {network.row_name(int(row)): float(eta[row]) for row in np.flatnonzero(eta)}
     return WamClearing(

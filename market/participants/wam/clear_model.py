@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from broker.messages import NetworkModel, columns
-from market.errors import Infeasible
 from market.participants.network_model import dlmp_fields, inverters_of, network_of
 from market.participants.roster import Terms
 from market.solver.lam_bids import LamBids
-from market.solver.reactive import widened
-from market.solver.relaxation import HEAD, give_way, relax
+from market.solver.relaxation import HEAD
 from market.solver.wam import LimitPrices, WamClearing
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
@@ -44,24 +41,13 @@ def clear_model(
     Raises
     ------
     NotConverged
-        As `market.solver.wam.clear_wam`.
-    Infeasible
-        Limits cannot be kept although they were relaxed.
+        As `market.solver.relaxation.clear_or_relax`.
     ValueError
         The model's columns do not fit each other.
     """
     bids = bids.without(model.unserved)
     network, balance = network_of(model), np.array(model.balance)
-    inverters = inverters_of(model)
-    try:
-        return bids.clear(network, terms.grid, balance, model.offset_kw, inverters, start)
-    except Infeasible:
-        problem = (bids.ranges, network, terms.grid, balance)
-        if inverters is not None:
-            problem = widened(*problem, inverters)
-        by = relax(*problem, model.offset_kw).by
-        network, grid = give_way(network, terms.grid, by)
-        return replace(bids.clear(network, grid, balance, model.offset_kw, inverters, start), relaxed=by)
+    return bids.clear(network, terms.grid, balance, model.offset_kw, inverters_of(model), start)
 
 
 def relaxation_flags(relaxed: Mapping[str, float], round_: int) -> list[str]:
