@@ -45,6 +45,7 @@ from cosim.feeder.service import model_message
 from market.model.case import Case
 from market.participants.roster import Terms
 from market.participants.wam.clear_model import clear_model
+from market.solver.wam import LimitPrices
 
 MEMBERS = 5
 MOST_ROUNDS = 60
@@ -84,6 +85,7 @@ def confirmed_interval(feeder: Feeder, case: Case, limits: Limits, *, controls_a
     curves, net_kw = seen_by_wam(case), layout.spot_kw
     answers: list[Answer] = []
     largest, binding, rows = 0, 0, 0
+    prices: LimitPrices | None = None
     while len(answers) < MOST_ROUNDS:
         proposal = Proposal(0, len(answers), net_kw, kvar, still, curves.lowest_kw, curves.highest_kw)
         answers.append(operation.judge(feeder, proposal))
@@ -91,8 +93,8 @@ def confirmed_interval(feeder: Feeder, case: Case, limits: Limits, *, controls_a
             break
         assert answers[-1].model is not None
         wire = msgspec.json.encode(model_message(answers[-1].model, []))
-        clearing = clear_model(curves, decoder.decode(wire), terms)
-        net_kw = clearing.net_kw
+        clearing = clear_model(curves, decoder.decode(wire), terms, prices)
+        net_kw, prices = clearing.net_kw, clearing.limit_prices
         largest = max(largest, len(wire))
         rows, binding = len(clearing.row_dual), int(np.count_nonzero(clearing.row_dual))
     return {

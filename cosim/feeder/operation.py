@@ -18,8 +18,8 @@ from cosim.feeder.judgement import Judgement, check
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.memory import Memory
 from cosim.feeder.opendss import Feeder
-from cosim.feeder.rows import NetworkRows
-from cosim.feeder.tick_models import TickModels
+from cosim.feeder.rows import none_of
+from cosim.feeder.tick_models import Screening, TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.violation_hours import violation_hours
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
@@ -106,19 +106,22 @@ class Operation:
         """
         now = self._under_events(feeder)
         fed = now.fed()
-        proposal = replace(
-            proposal,
-            **{name: getattr(proposal, name) * fed for name in _OVER_LAMS},
-        )
+        proposal = replace(proposal, **{name: getattr(proposal, name) * fed for name in _OVER_LAMS})
         models, set_powers = self._models_of(now), (proposal.net_kw, self._market_kvar(proposal))
         if proposal.round == 0 or proposal.tick != self._tick:
             self._tick = proposal.tick
             models.begin()
         self._come_to_rest(now, proposal)
         start = now.positions()
-        if self.rules.network and (unwatched := models.screen(*set_powers)):
-            return Answer(model=self._joined(models, proposal, start), unwatched=unwatched)
-        first = self._solve(now, proposal)
+        screening = models.screen(*set_powers) if self.rules.network else Screening(0, is_enough=True)
+        try:
+            first = self._solve(now, proposal) if screening.is_enough else None
+        except PowerFlowError:
+            if not screening.missed:
+                raise
+            first = None
+        if first is None:
+            return Answer(model=self._joined(models, proposal, start), unwatched=screening.missed)
         judged = {start: self._check(first, proposal, models.points.get(start))}
         unwatched = models.see(start, first, *set_powers)
         confirmed, flags = judged[start].confirmed, []
@@ -255,11 +258,14 @@ class Operation:
         ]
         if not self.rules.network and not untrue:
             return None
+        has_corners = self.rules.reactive == "volt-var" and proposal.round > 1
         stale = [where for where, each in judged.items() if where in untrue or each.violations]
         for where in stale:
             if where != feeder.positions():
                 feeder.put(where)
-            models.renew(where, self._linearise(feeder, proposal, models.points.get(where)))
+            swings = models.swings(where, judged[where].linear_error_pu) or has_corners
+            before = models.points.get(where) if swings else None
+            models.renew(where, self._linearise(feeder, proposal, before))
         if feeder.positions() != start:
             feeder.put(start)
         return self._joined(models, proposal, start)
@@ -267,13 +273,15 @@ class Operation:
     def _linearise(
         self, feeder: FeederUnderEvents, proposal: Proposal, before: Linearisation | None
     ) -> Linearisation:
-        """Model over what the market sets, inverters' droop included; ``before`` was the last one there."""
-        if self.rules.reactive == "volt-var" and proposal.round > 1 and before is not None:
-            # At a corner of the droop tangents on either side would follow each other for ever.
+        """Model over what the market sets, inverters' droop included; half-way from ``before`` if given.
+
+        Where tangents bend much, and at a corner of the droop, those on either side would follow each other
+        for ever.
+        """
+        if before is not None:
             proposal = replace(proposal, net_kw=0.5 * (proposal.net_kw + before.net_kw))
         kvar = self._market_kvar(proposal)
-        state = self._solve(feeder, proposal)
-        model = feeder.linearise(proposal.net_kw, state.net_kvar)
+        model = feeder.linearise(proposal.net_kw, self._solve(feeder, proposal).net_kvar)
         if self.rules.reactive == "volt-var":
             model = voltvar.with_droop(model, self._inverters(feeder))
         return replace(model, net_kw=proposal.net_kw, net_kvar=kvar)
@@ -285,10 +293,5 @@ class Operation:
         high = np.concatenate([proposal.high_kw, limit_kvar])
         rows, balance, offset_kw = models.rows(start, low, high)
         if not self.rules.network:
-            rows = _none(rows)
+            rows = none_of(rows)
         return Model(balance, offset_kw, rows, limit_kvar, proposal.inverter_kvar)
-
-
-def _none(rows: NetworkRows) -> NetworkRows:
-    nothing = np.zeros(0)
-    return NetworkRows((), (), rows.matrix[:0], nothing, nothing, nothing)

@@ -51,6 +51,12 @@ def join_rows(parts: Sequence[NetworkRows]) -> NetworkRows:
     )
 
 
+def none_of(rows: NetworkRows) -> NetworkRows:
+    """No rows, over the same LAMs."""
+    nothing = np.zeros(0)
+    return NetworkRows((), (), rows.matrix[:0], nothing, nothing, nothing)
+
+
 @dataclass(frozen=True)
 class Box:
     """Where powers may go, over as many of a model's directions as they have: all kW, or all kW and kvar."""

@@ -1,20 +1,37 @@
 """The linear models of one interval: one for each position of the controls, with the limits it watches."""
 
 from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
 
 from cosim.feeder.circuit import AcState, FeederLayout, Floats
 from cosim.feeder.controls import Positions
 from cosim.feeder.linear import Limits, Linearisation
 from cosim.feeder.network_rows import network_rows
 from cosim.feeder.rows import NetworkRows, join_rows
-from cosim.feeder.watched import NOTHING, LimitWatch, Watched
+from cosim.feeder.watched import NOTHING, THOROUGH, LimitWatch, Watched
 
 MOST_SCREENINGS = 12
 """Clearings over one linear model, each with more of its limits, until AC power flow judges the dispatch."""
 
-
 MOST_VALUES = 4_000_000
 """Most numbers of all rows together, so that a model fits into a message."""
+
+# A model whose error is not below this part of that of the one before swings.
+_NOT_LESS = 0.8
+
+
+class Screening(NamedTuple):
+    """What linear models say of powers before AC power flow is asked.
+
+    ``missed`` limits are broken that the models did not hold. It is enough where there are none, where the
+    powers break limits that the models do hold, for then no trade keeps them as the models have it, and
+    after many screenings.
+    """
+
+    missed: int
+    is_enough: bool
 
 
 class TickModels:
@@ -40,28 +57,30 @@ class TickModels:
         self._watch = LimitWatch(layout, limits)
         self._watched: dict[Positions, Watched] = {}
         self._near: dict[Positions, Watched] = {}
+        self._errors: dict[Positions, float] = {}
+        self._swinging: set[Positions] = set()
+        # Where limits without rows were broken, those forgotten would be broken again.
+        self._keep = False
         self._screenings = 0
 
     def begin(self) -> None:
         """Forget the models of the last interval."""
-        self.points, self._watched, self._near, self._screenings = {}, {}, {}, 0
+        self.points, self._watched, self._near = {}, {}, {}
+        self._errors, self._swinging = {}, set()
+        self._keep, self._screenings = False, 0
 
-    def screen(self, net_kw: Floats, net_kvar: Floats) -> int:
-        """How many limits the models break at net powers ``(M,)`` without holding them; from now on they do.
-
-        0 also where they have been asked very often, so that AC power flow has its say.
-        """
-        missed = 0
+    def screen(self, net_kw: Floats, net_kvar: Floats) -> Screening:
+        """Hold net powers ``(M,)`` against the limits that the models do not hold; from now on they do."""
+        missed, are_kept = 0, True
         for where, point in self.points.items():
             if not point.derivatives.is_whole:
                 expected = point.predict(net_kw, net_kvar)
+                are_kept &= self._watch.keeps(*expected, self._watched[where])
                 missed += self._watch.missed(*expected, self._watched[where])
                 self._watched[where] = self._watch.widened(*expected, self._watched[where])
-        if not missed or self._screenings >= MOST_SCREENINGS:
-            self._screenings = 0
-            return 0
-        self._screenings += 1
-        return missed
+        is_enough = not missed or not are_kept or self._screenings >= MOST_SCREENINGS
+        self._screenings = 0 if is_enough else self._screenings + 1
+        return Screening(missed, is_enough)
 
     def see(self, where: Positions, state: AcState, net_kw: Floats, net_kvar: Floats) -> int:
         """Watch what a state is near to, which the models' net powers ``(M,)`` led to.
@@ -72,15 +91,26 @@ class TickModels:
             How many limits it breaks that its model did not hold.
         """
         before, point = self._watched.get(where, NOTHING), self.points.get(where)
-        seen = state.v_pu, state.current_a
-        now, missed = self._watch.quality(state.phasors, self._watch.widened(*seen, before))
-        self._watched[where] = now
-        self._near[where] = self._watch.near(*seen, now)
-        if point is None or point.derivatives.is_whole:
-            return 0
-        # What binds in the model may not be near in a state that the model misses.
-        self._near[where] |= self._watch.near(*point.predict(net_kw, net_kvar), now)
-        return missed + self._watch.missed(*seen, before)
+        seen, is_whole = (state.v_pu, state.current_a), point is None or point.derivatives.is_whole
+        missed = 0 if is_whole else self._watch.missed(*seen, before)
+        now = self._watch.widened(*seen, before, THOROUGH if missed else 1)
+        now, missed_quality = self._watch.quality(state.phasors, now)
+        missed += 0 if is_whole else missed_quality
+        self._keep |= missed > 0
+        self._watched[where], self._near[where] = now, now if self._keep else self._watch.near(*seen, now)
+        if point is not None and not (is_whole or self._keep):
+            # What binds in the model may not be near in a state that the model misses.
+            self._near[where] |= self._watch.near(*point.predict(net_kw, net_kvar), now)
+        return missed
+
+    def swings(self, where: Positions, error_pu: float | None) -> bool:
+        """Whether a model's error [pu] was ever not much less than that of the model before it."""
+        if error_pu is None:
+            return False
+        if error_pu > _NOT_LESS * self._errors.get(where, np.inf):
+            self._swinging.add(where)
+        self._errors[where] = error_pu
+        return where in self._swinging
 
     def renew(self, where: Positions, point: Linearisation) -> None:
         """Take a new model, which watches what is near: to compute rows costs more than to ask again."""

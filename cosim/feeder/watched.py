@@ -22,14 +22,17 @@ NEAR_PU = 0.002
 NEAR_LOADING = 0.95
 """So is a current of this share of its rating."""
 
-WORST, NEIGHBOURHOODS = 20, 60
+WORST, NEIGHBOURHOODS = 5, 15
 """Most voltages, and most currents, that one state adds: the nearest to their limits, and those of each of so
-many neighbourhoods."""
+many neighbourhoods. Rows cost more than to ask again."""
+
+THOROUGH = 4
+"""So many times more where AC power flow breaks limits that had no rows: to ask that again costs most."""
 
 CORNER = 1.0 / np.cos(np.pi / 12.0) - 1.0
 """By this part of its rating a current may be above it within the polygon of its rows."""
 
-
+_WITHIN_CORNER = CORNER + 1e-3
 _STRAIGHT_ROWS = 3
 
 
@@ -107,9 +110,15 @@ class LimitWatch:
             return watched, 0
         shares = np.nan_to_num(limits.shares(phasors))
         shares[watched.quality] = 0.0
-        new = _nearest(1.0 - shares, 1.0 - NEAR_LOADING, np.arange(len(shares)))
+        new = _nearest(1.0 - shares, 1.0 - NEAR_LOADING, np.arange(len(shares)), THOROUGH)
         missed = np.setdiff1d(np.flatnonzero(limits.beyond(phasors)), watched.quality)
         return replace(watched, quality=np.union1d(watched.quality, new)), len(missed)
+
+    def keeps(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> bool:
+        """Whether voltages ``(n,)`` [pu] and currents ``(b,)`` [A] keep the limits that have rows."""
+        under, over, excess = self._limits.beyond(v_pu, current_a)
+        beyond_pu = np.maximum(under, over)[watched.nodes]
+        return not beyond_pu.any() and not (excess[watched.turned] > _WITHIN_CORNER).any()
 
     def near(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> Watched:
         """What a state ``(n,)`` [pu], ``(b,)`` [A] is near to, of all that is watched."""
@@ -118,15 +127,18 @@ class LimitWatch:
         nodes = watched.nodes[room_pu[watched.nodes] < NEAR_PU]
         return Watched(nodes, branches, np.intersect1d(branches, watched.turned), watched.quality)
 
-    def widened(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> Watched:
-        """What is watched once a state ``(n,)`` [pu], ``(b,)`` [A] was seen: more of what it is near to."""
+    def widened(self, v_pu: Floats, current_a: Complexes, watched: Watched, times: int = 1) -> Watched:
+        """What is watched once a state ``(n,)`` [pu], ``(b,)`` [A] was seen: more of what it is near to.
+
+        ``times`` as many as the nearest few of each neighbourhood.
+        """
         room_pu, loading = self._room(v_pu, current_a)
         room_pu[watched.nodes] = np.inf
         turned = watched.branches[loading[watched.branches] > 1.0 + CORNER]
         loading[watched.branches] = 0.0
         return watched | Watched(
-            _nearest(room_pu, NEAR_PU, self._nodes),
-            _nearest(1.0 - loading, 1.0 - NEAR_LOADING, self._branches),
+            _nearest(room_pu, NEAR_PU, self._nodes, times),
+            _nearest(1.0 - loading, 1.0 - NEAR_LOADING, self._branches, times),
             turned,
         )
 
@@ -152,11 +164,11 @@ class LimitWatch:
         return np.where(np.isnan(room_pu), np.inf, room_pu), loading
 
 
-def _nearest(room: Floats, near: float, order: Ints) -> Ints:
+def _nearest(room: Floats, near: float, order: Ints, times: int) -> Ints:
     """Those with the least room, and that of each neighbourhood along an order, of all with little room."""
     among = order[room[order] < near]
-    worst = among[np.argsort(room[among], kind="stable")[:WORST]]
-    parts = np.array_split(among, min(NEIGHBOURHOODS, max(len(among), 1)))
+    worst = among[np.argsort(room[among], kind="stable")[: times * WORST]]
+    parts = np.array_split(among, min(times * NEIGHBOURHOODS, max(len(among), 1)))
     return np.union1d(worst, [part[np.argmin(room[part])] for part in parts if len(part)]).astype(np.intp)
 
 

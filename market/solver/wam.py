@@ -162,14 +162,9 @@ def clear_elastic(
     offset_kw: float,
     start: LimitPrices | None = None,
 ) -> WamClearing:
-    """`clear_wam` with limits that give way where they would cost more than a price, and so always clears.
+    """`clear_wam` with limits that give way where they would cost more than a price, so never infeasible.
 
     That price is ``ELASTIC`` times the largest of all curves, for a kW of a row's most sensitive LAM.
-
-    Raises
-    ------
-    NotConverged
-        As `clear_wam`.
     """
     limits = _limits(curves, network, grid, balance, offset_kw)
     stairs = limits.stairs(ELASTIC * limits.largest_price(curves))

@@ -11,6 +11,7 @@ from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
 from cosim.feeder.powerflow import exact
 from cosim.feeder.settings import Event
+from cosim.feeder.tick_models import TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.voltvar import Droop, seen_by_lams, with_droop
 from cosim.feeder.watched import LimitWatch, Watched
@@ -157,3 +158,29 @@ def test_watched_limits_lead_to_the_clearing_of_all(feeder, monkeypatch):
     assert screened
     assert all(answer.model.rows.name and not answer.confirmed for answer in screened)
     assert few.row_dual.size < 0.5 * whole.row_dual.size
+
+
+def test_powers_that_break_limits_with_rows_go_to_power_flow_at_once(feeder, models):
+    """No trade keeps them as the model has it, so that more rows of the same model are no help."""
+    _, rows = models(feeder)
+    layout, limits = feeder.layout, Limits(0.99, 1.01, feeder.layout.rating_a)
+    tick = TickModels(layout, limits)
+    where, kvar = feeder.positions(), np.zeros(len(layout.lams))
+    near_kw, far_kw = 0.8 * layout.spot_kw, 1.3 * layout.spot_kw
+    tick.see(where, feeder.solve(near_kw, near_kw * layout.tan_phi), near_kw, kvar)
+    tick.renew(where, rows)
+    first = tick.screen(far_kw, rows.net_kvar)
+    assert first.missed > 0
+    assert first.is_enough  # the start breaks limits that it holds
+    loose = TickModels(layout, Limits(0.9, 1.09, 2.0 * layout.rating_a))
+    loose.see(where, feeder.solve(near_kw, near_kw * layout.tan_phi), near_kw, kvar)
+    loose.renew(where, rows)
+    assert not loose.screen(-2.0 * layout.spot_kw, rows.net_kvar).is_enough
+
+
+def test_models_whose_error_does_not_fall_swing(feeder):
+    tick, where = TickModels(feeder.layout, Limits(0.9, 1.1, feeder.layout.rating_a)), feeder.positions()
+    errors = [None, 0.02, 0.011, 0.010, 0.001]
+    assert [tick.swings(where, error) for error in errors] == [False, False, False, True, True]
+    tick.begin()
+    assert not tick.swings(where, 0.02)
