@@ -130,6 +130,7 @@ def _doubts(dss: OpenDss, survey: Survey) -> Iterator[str]:
             odd.append(load.name)
     if odd:
         yield f"{listed('load', odd)} rated for another voltage than the bus has"
+    yield from _odd_generation(dss, base_kv)
     nothing = [load.name for load in loads if load.kw == 0 and load.kvar == 0]
     if nothing:
         yield f"{listed('load', nothing)} drawing nothing"
@@ -138,6 +139,25 @@ def _doubts(dss: OpenDss, survey: Survey) -> Iterator[str]:
     if others:
         yield f"{others} loads that vary with voltage; in the market all draw constant power"
     yield from _misbased(dss, survey)
+
+
+def _odd_generation(dss: OpenDss, base_kv: Floats) -> Iterator[str]:
+    """Generation whose stated or default ``kv`` is far from its bus's: it is an impedance of little power."""
+    for kind in KINDS:
+        odd = []
+        for each in objects(dss, kind):
+            dss.Circuit.SetActiveElement(f"{kind}.{each['Name']}")
+            if not dss.CktElement.Enabled():
+                continue
+            nodes, rated = dss.CktElement.NodeRef(), float(dss.Properties.Value("kv"))
+            meanings = float(base_kv[nodes[0]]) * np.array([1.0, 2.0, _ROOT_3])
+            if np.abs(rated / meanings - 1.0).min() > 0.25:
+                odd.append(each["Name"].lower())
+        if odd:
+            yield (
+                f"{listed(kind, odd)} rated for another voltage than the bus has: of little power in the "
+                "file's own solution; state its kv"
+            )
 
 
 def _misbased(dss: OpenDss, survey: Survey) -> Iterator[str]:

@@ -15,6 +15,7 @@ from cosim.feeder.powerflow.attachment import (
 )
 from cosim.feeder.powerflow.by_phase import chosen, split_by_phase
 from cosim.feeder.powerflow.engine import command, solution_vector
+from cosim.feeder.powerflow.floating import draw_between_phases
 from cosim.feeder.powerflow.generation import (
     HeldGeneration,
     generation_as_loads,
@@ -142,6 +143,10 @@ def attach_lams(
         command(dss, "solve")
         survey = survey_circuit(dss)
         fed = fed_nodes(survey, read_primitives(dss, survey))
+    floating = draw_between_phases(dss, survey, read_primitives(dss, survey), spot_loads(dss))
+    if floating:
+        notes += floating
+        survey = survey_circuit(dss)
     loads = spot_loads(dss)
     attachment = attach(sites, loads, own, {held.load for held in generation})
     outside = {load.name for load, lam in zip(loads, attachment.lam.tolist(), strict=True) if lam < 0}

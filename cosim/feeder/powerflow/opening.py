@@ -12,6 +12,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError, Floats
 from cosim.feeder.library import new_context
 from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.derived_bases import derive_bases
 from cosim.feeder.powerflow.engine import command, is_enabled, solution_vector, solve_as_set
 from cosim.feeder.powerflow.frequency import check_frequency
 from cosim.feeder.powerflow.load_laws import ZIP_MODEL
@@ -87,7 +88,7 @@ def open_circuit(master: str | Path | None) -> OpenCircuit:
     if not solve_as_set(dss):
         notes.append("its controls do not come to rest in its own solution: they begin where they stand then")
         command(dss, "set controlmode=off")
-    notes += [*_leave_out_undefined(dss), *_given_time(dss), *check_frequency(dss)]
+    notes += [*derive_bases(dss), *_leave_out_undefined(dss), *_given_time(dss), *check_frequency(dss)]
     _keep_disabled_ties(dss)
     return OpenCircuit(dss, tuple(notes), is_shipped=not master)
 
