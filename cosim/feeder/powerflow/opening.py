@@ -88,7 +88,7 @@ def open_circuit(master: str | Path | None) -> OpenCircuit:
     if not solve_as_set(dss):
         notes.append("its controls do not come to rest in its own solution: they begin where they stand then")
         command(dss, "set controlmode=off")
-    notes += [*derive_bases(dss), *_leave_out_undefined(dss), *_given_time(dss), *check_frequency(dss)]
+    notes += [*_leave_out_undefined(dss), *derive_bases(dss), *_given_time(dss), *check_frequency(dss)]
     _keep_disabled_ties(dss)
     return OpenCircuit(dss, tuple(notes), is_shipped=not master)
 
