@@ -45,6 +45,7 @@ from cosim.feeder.service import model_message
 from market.model.case import Case
 from market.participants.roster import Terms
 from market.participants.wam.clear_model import clear_model
+from market.solver.lam_bids import GridBids
 from market.solver.wam import LimitPrices
 
 MEMBERS = 5
@@ -82,18 +83,18 @@ def confirmed_interval(feeder: Feeder, case: Case, limits: Limits, *, controls_a
     kvar = layout.spot_kw * layout.tan_phi
     decoder = msgspec.json.Decoder(NetworkModel)
     began, began_cpu = time.perf_counter(), time.process_time()
-    curves, net_kw = seen_by_wam(case), layout.spot_kw
+    bids, net_kw = GridBids(seen_by_wam(case)), layout.spot_kw
     answers: list[Answer] = []
     largest, binding, rows = 0, 0, 0
     prices: LimitPrices | None = None
     while len(answers) < MOST_ROUNDS:
-        proposal = Proposal(0, len(answers), net_kw, kvar, still, curves.lowest_kw, curves.highest_kw)
+        proposal = Proposal(0, len(answers), net_kw, kvar, still, bids.lowest_kw, bids.highest_kw)
         answers.append(operation.judge(feeder, proposal))
         if answers[-1].confirmed:
             break
         assert answers[-1].model is not None
         wire = msgspec.json.encode(model_message(answers[-1].model, []))
-        clearing = clear_model(curves, decoder.decode(wire), terms, prices)
+        clearing = clear_model(bids, decoder.decode(wire), terms, prices)
         net_kw, prices = clearing.net_kw, clearing.limit_prices
         largest = max(largest, len(wire))
         rows, binding = len(clearing.row_dual), int(np.count_nonzero(clearing.row_dual))

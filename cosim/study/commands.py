@@ -152,7 +152,8 @@ def linear(master: Path | None, lams: Path | None, lams_at: str, load: float, ou
     "--shape",
     type=click.Path(path_type=Path),
     help="CSV or Parquet file, a row for each step: column `load`, or one named after a LAM, is the part of "
-    "its own load that it draws. Default: the standard household H0, its peak being 1.",
+    "its own load that it draws; or profiles from sharegrid import, taken in turn. Default: the standard "
+    "household H0, its peak being 1.",
 )
 @click.option("--start", type=click.DateTime(), default="2024-01-01", help="Begin.  [default: 2024-01-01]")
 @click.option(

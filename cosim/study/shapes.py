@@ -5,15 +5,17 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cosim.feeder.circuit import Floats
 from cosim.population.household import household_shape
 from cosim.scenario.sections import Run
-from cosim.scenario.table_file import read_table
+from cosim.scenario.table_file import TableFile, read_table
 from cosim.scenario.timeline import timeline_of
 from sharegrid.text import closest
 
 _LOWEST, _HIGHEST = -100.0, 100.0
+_LOAD, _PV = "load_kw.", "pv_kw."
 
 
 def household_factors(start: datetime, step_min: int, steps: int | None) -> Floats:
@@ -48,13 +50,15 @@ def household_factors(start: datetime, step_min: int, steps: int | None) -> Floa
 
 
 def read_factors(path: Path, lams: tuple[str, ...], steps: int | None) -> Floats:
-    """Load shape of a table: a row for each step, a column for all LAMs or for one.
+    """Load shape of a table: a row for each step, a column for all LAMs or for one, or imported profiles.
 
     Parameters
     ----------
     path
         CSV or Parquet file; column ``load`` holds for every LAM without a column of its own name, ``time`` is
-        not looked at.
+        not looked at. Profiles are columns ``load_kw.NAME`` and perhaps ``pv_kw.NAME``, as ``sharegrid
+        import profiles`` writes them: LAMs take the names in turn, and a LAM draws its own load at the peak
+        of the profile's.
     lams
         Names of the LAMs.
     steps
@@ -72,6 +76,13 @@ def read_factors(path: Path, lams: tuple[str, ...], steps: int | None) -> Floats
         is empty, no number or beyond -100 to 100.
     """
     table = read_table(path, ("time",))
+    count = len(table.frame) if steps is None else steps
+    if count > len(table.frame):
+        raise table.refusal(f"{len(table.frame)} rows for {count} steps; add rows or lower --steps")
+    rows = np.arange(count)
+    names = [name.removeprefix(_LOAD) for name in table.columns if name.startswith(_LOAD)]
+    if names:
+        return _profile_factors(table, names, rows)[:, np.arange(len(lams)) % len(names)]
     known = {"time", "load", *lams}
     for name in table.columns:
         if name not in known:
@@ -80,13 +91,23 @@ def read_factors(path: Path, lams: tuple[str, ...], steps: int | None) -> Floats
     without = [lam for lam in lams if lam not in table.columns]
     if "load" not in table.columns and without:
         raise table.refusal(f"no column for LAM '{without[0]}'; add it, or a column load for all others")
-    count = len(table.frame) if steps is None else steps
-    if count > len(table.frame):
-        raise table.refusal(f"{len(table.frame)} rows for {count} steps; add rows or lower --steps")
-    rows = np.arange(count)
     own = {
         name: table.numbers(name, _LOWEST, _HIGHEST, rows)
         for name in table.columns
         if name in known - {"time"}
     }
     return np.stack([own[lam] if lam in own else own["load"] for lam in lams], axis=1)
+
+
+def _profile_factors(table: TableFile, names: list[str], rows: NDArray[np.intp]) -> Floats:
+    """Load less PV of each profile as parts of the peak of its load ``(steps, names)``."""
+    factors = []
+    for name in names:
+        load_kw = table.numbers(f"{_LOAD}{name}", 0.0, np.inf, rows)
+        pv = f"{_PV}{name}"
+        pv_kw = table.numbers(pv, 0.0, np.inf, rows) if pv in table.columns else np.zeros(len(rows))
+        peak_kw = float(load_kw.max(initial=0.0))
+        if not peak_kw > 0.0:
+            raise table.refusal("a load that is never above 0; leave the profile out", f"{_LOAD}{name}")
+        factors.append((load_kw - pv_kw) / peak_kw)
+    return np.stack(factors, axis=1)

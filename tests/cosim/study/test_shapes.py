@@ -42,9 +42,19 @@ def test_a_table_for_all_and_one_for_a_lam(tmp_path):
     np.testing.assert_array_equal(read_factors(path, ("a", "b"), 1), [[0.5, -1]])
 
 
+def test_imported_profiles_are_taken_in_turn_each_at_its_own_peak(tmp_path):
+    path = table(tmp_path, "time,load_kw.x,pv_kw.x,load_kw.y\n0:00,2,0,0.5\n1:00,4,1,0.25\n2:00,1,3,0.5\n")
+    x, y = [0.5, 0.75, -0.5], [1.0, 0.5, 1.0]
+    np.testing.assert_allclose(read_factors(path, ("a", "b", "c"), None), np.transpose([x, y, x]))
+    # The peak is that of the steps which are taken.
+    np.testing.assert_allclose(read_factors(path, ("a",), 1), [[1.0]])
+
+
 @pytest.mark.parametrize(
     ("text", "steps", "message"),
     [
+        ("load_kw.x\n0\n0\n", None, "column load_kw.x: a load that is never above 0"),
+        ("load_kw.x\n1\n-2\n", None, "column load_kw.x, line 3: -2 is outside"),
         ("laod\n1\n", None, r"shape.csv, column laod: unknown column; did you mean 'load'\?"),
         ("a\n1\n", None, "no column for LAM 'b'; add it, or a column load for all others"),
         ("load\n1\n", 2, "1 rows for 2 steps"),
