@@ -10,7 +10,10 @@ import time
 import pytest
 from click.testing import CliRunner
 
+from cosim import processes
 from cosim.cli import main
+from cosim.options import MANY_LIVE, RunOptions, plan_run
+from cosim.world.names import ROLES, Role
 from tests.broker.door.hostile_run import written_scenario
 
 pytestmark = pytest.mark.usefixtures("mosquitto_installed")
@@ -40,6 +43,42 @@ def test_processes_give_the_ledger_of_one(tmp_path):
         assert result.exit_code == 0, result.output
     assert rows(tmp_path / "several") == rows(tmp_path / "one")
     assert (tmp_path / "several" / "events.jsonl").read_text() == ""
+
+
+@pytest.mark.slow
+def test_devices_apart_and_messages_in_bundles_give_the_ledger_of_one(tmp_path, monkeypatch):
+    scenario = written_scenario(tmp_path / "scenario", intervals=2)
+    started, start = [], processes.serve_words
+    monkeypatch.setattr(
+        "cosim.processes.serve_words", lambda role, *rest: started.append(role) or start(role, *rest)
+    )
+    for name, many, bundle_from in (("one", 1000, 0), ("apart", 1, 2)):
+        monkeypatch.setattr("cosim.options.MANY_LIVE", many)
+        words = ["run", scenario, "--run-id", "same", "--broker", "mosquitto", "--out", tmp_path / name]
+        changed = ["--set", f"broker.bundle_from={bundle_from}"]
+        result = CliRunner().invoke(main, [*map(str, words), *changed])
+        assert result.exit_code == 0, result.output
+    assert started == [Role.DEVICES]
+    assert rows(tmp_path / "apart") == rows(tmp_path / "one")
+    assert (tmp_path / "apart" / "events.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("live", "hardware", "options", "apart"),
+    [
+        (MANY_LIVE, False, {}, [Role.DEVICES]),
+        (MANY_LIVE - 1, False, {}, []),
+        (MANY_LIVE, True, {}, []),
+        (MANY_LIVE, False, {"without_faults": True}, []),
+        (MANY_LIVE, False, {"elsewhere": ("devices",), "broker": "mqtt://b:1"}, []),
+        (1, True, {"processes": True}, list(ROLES)),
+    ],
+)
+def test_very_many_emulated_devices_get_a_process_and_hardware_stays(
+    tmp_path, live, hardware, options, apart
+):
+    plan = plan_run(RunOptions(out=tmp_path / "run", **options))
+    assert plan.apart(live, hardware=hardware) == apart
 
 
 @pytest.mark.slow
