@@ -59,8 +59,8 @@ fields and wrong types are refused. Every message carries this header:
   with, 8 bytes that are the message's own, the part's number from 0 and how many there are, 4 bytes each. A
   receiver puts the parts together, in any order, before anything else looks at the message.
 - QoS 1 delivers at least once; the numbers make it once. Order between topics is never relied upon.
-- Very many messages that a service sends at once (`broker.bundle_from`) go in packets on their topic with `~` for
-  its last level: 8 bytes `00 6d 61 6e 79 00 00 01`, then for each message the length of its own last level (2
+- Very many messages that a service sends at once (`broker.bundle_from`) go in packets on their topic with `~`
+  for its last level: 8 bytes `00 6d 61 6e 79 00 00 01`, then for each message the length of its last level (2
   bytes) and of its body (4 bytes, high byte first), that level and the body.
 - A service that refuses a message says so on `rejected`, with the topic and the reason. What is checked, and
   in which order, is in [architecture.md](architecture.md#the-door).
