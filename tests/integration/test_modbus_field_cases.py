@@ -103,6 +103,20 @@ async def test_a_stop_to_nothing_needs_neither_rating_nor_scale():
     assert (device.at(123, LIMIT), device.at(123, ENABLE)) == (0, 1)
 
 
+async def test_a_rating_is_read_again_after_each_reconnect():
+    device = Inverter(pv_image())
+    async with connected(device) as gateway:
+        (reading,) = await gateway.poll()
+        assert reading.devices[0].max_kw == 5.0
+        device.put(120, 3, 4000)
+        device.put(121, 2, 4000)
+        (reading,) = await gateway.poll()
+        assert reading.devices[0].max_kw == 5.0
+        await gateway.close()
+        (reading,) = await gateway.poll()
+        assert reading.devices[0].max_kw == 4.0
+
+
 async def test_rating_and_scale_are_read_again_before_hardware_is_commanded():
     device = Inverter(pv_image())
     async with connected(device) as gateway:
