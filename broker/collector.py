@@ -73,9 +73,9 @@ class Collector(Generic[T]):
     async def wait(
         self, tick: int, deadline: float, round_: int = 0, among: Collection[str] | None = None
     ) -> dict[str, T]:
-        """Items of all, or of those ``among``: complete, or what is there at ``deadline`` [s].
+        """What has come once all, or those ``among``, have spoken, or at ``deadline`` [s].
 
-        They are in the order of ``expected``.
+        Items are in the order of ``expected``; those of others than ``among`` are among them.
         """
         wanted = self.expected if among is None else tuple(key for key in self.expected if key in among)
         here = self._have[tick, round_]
@@ -106,7 +106,7 @@ class Collector(Generic[T]):
         self._closed = (tick, round_)
         for past in [when for when in self._have if when <= self._closed]:
             del self._have[past]
-        return {key: here[key] for key in wanted if key in here}
+        return {key: here[key] for key in self.expected if key in here}
 
     def missing(self, have: Collection[str]) -> list[str]:
         """Keys that were expected and are not in ``have``."""

@@ -121,7 +121,10 @@ async def control(
             elsewhere={role: setup.world.services_of(role) for role in elsewhere},
             say=say,
         )
-        yield clock, Recorder(recorder_node, setup.world, writer, ledger)
+        yield (
+            clock,
+            Recorder(recorder_node, setup.world, writer, ledger, begins_again=clock.begins_again),
+        )
 
 
 async def _market(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+from collections.abc import Sequence
+
 import click
 
 from broker.client.mqtt import connect
 from broker.door.admission import Door, Refused
 from broker.messages import Availability, Step
 from broker.topics import Topics
-from cosim.run_setup import RunSetup
+from cosim.composition import perform
+from cosim.run_setup import Job, RunSetup
 from cosim.world.names import CLOCK
 from sharegrid.errors import SharegridError
 
 
 class ControlLost(SharegridError):
     """The process that has clock and ledger is gone, and the scenario says that this ends the run."""
+
+
+async def perform_watched(jobs: Sequence[Job], setup: RunSetup, identity: str) -> None:
+    """Run services until the clock ends the run, and watch over it meanwhile (`watch_control`)."""
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch_control(setup, identity))
+        await perform(jobs)
+        watching.cancel()
 
 
 async def watch_control(setup: RunSetup, identity: str) -> None:
@@ -34,7 +47,10 @@ async def watch_control(setup: RunSetup, identity: str) -> None:
     """
     topics, door, tick = Topics(setup.run_id), Door(setup.run_id, setup.bounds), -1
     is_there = False
-    async with connect(setup.url, f"watch-{setup.run_id}", identity=identity, patience_s=float("inf")) as bus:
+    name = f"watch-{setup.run_id}"
+    async with connect(
+        setup.url, name, identity=identity, on_reconnect=door.came_back, patience_s=math.inf
+    ) as bus:
         await bus.subscribe(topics.availability(CLOCK), topics.step)
         async for received in bus.messages():
             try:
@@ -44,7 +60,7 @@ async def watch_control(setup: RunSetup, identity: str) -> None:
             if isinstance(message, Step):
                 if message.epoch > door.epoch:
                     door.begin_epoch(message)
-                tick = message.tick
+                tick = door.tick = max(door.tick, message.tick)
                 if message.step == "end":
                     return
             elif isinstance(message, Availability) and message.online != is_there:

@@ -21,7 +21,7 @@ from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, reporters, services
 from cosim.control.pacing import Pacing
-from cosim.control_watch import watch_control
+from cosim.control_watch import perform_watched
 from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
@@ -283,5 +283,5 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], ending: Ending) ->
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
         for line in await hardware_lines(setup) if "devices" in roles else ():
             click.echo(line, err=True)
-        await perform([*jobs, partial(watch_control, setup, spokesmen[roles[0]])])
+        await perform_watched(jobs, setup, spokesmen[roles[0]])
     return 0

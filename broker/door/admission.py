@@ -189,7 +189,8 @@ class Door:
     def _check_step(self, step: Step) -> None:
         """Hold the clock's word against its last; a far one is believed once another follows it."""
         last = self._bounds.ticks
-        if last is not None and step.tick >= last + (step.step == "end"):
+        # Behind the last interval a run ends, and before that may go back to there.
+        if last is not None and step.tick >= last + (step.step in ("end", "restore")):
             raise Refused(f"tick {step.tick} is behind the run's end")
         if step.epoch > self.epoch:
             if step.step != "restore":

@@ -77,7 +77,13 @@ class Repeat(Message, frozen=True, tag="repeat"):
 
 @message("alive/{service}", sender=SERVICES, receivers="clock", writer="service", qos=0, always=True)
 class Alive(Message, frozen=True, tag="alive"):
-    """A service is at work, whatever it waits for; said twice a second."""
+    """A service is at work, whatever it waits for; said twice a second.
+
+    ``world`` and ``instance`` are those of its availability, of which it makes good a message that was lost.
+    """
+
+    world: str = ""
+    instance: str = ""
 
 
 @message(

@@ -81,7 +81,7 @@ class Node:
         self._steps = Steps(name)
         self._flags = Flags(bounds.most_bytes("batch") // 2)
         self._refusals = Refusals()
-        self._availability = OwnAvailability(name, world, publish=self._publish_online, flag=self.flag)
+        self.availability = OwnAvailability(name, world, publish=self._publish_online, flag=self.flag)
         repeat = self.topics.repeat(name)
         self._repeats = Repeats(
             bus, repeat, lambda tick, topics: self.stamp(repeat, Repeat, tick, topics=topics), self._counts
@@ -92,7 +92,7 @@ class Node:
         """Called when a lost connection is back."""
         self._collectors: list[Collector[Any]] = []
         self.on(self.topics.step, self._follow_clock)
-        self.on(self.topics.availability(name), self._availability.contradict)
+        self.on(self.topics.availability(name), self.availability.contradict)
         self.on(self.topics.repeat("+"), self._repeats.send_again)
 
     @property
@@ -117,7 +117,7 @@ class Node:
         """Say online again after a lost connection; for a bus's ``on_reconnect``."""
         self.flag(f"{self.name} lost the broker and came back")
         self._door.came_back()
-        self._availability.say_online(0.0)
+        self.availability.say_online(0.0)
         for tell in self.on_back:
             tell()
 
@@ -152,7 +152,7 @@ class Node:
     async def open(self) -> None:
         """Subscribe to what the handlers want and say that this service is online."""
         await self.bus.subscribe(*self._handlers.subscriptions)
-        await self._availability.announce()
+        await self.availability.announce()
 
     async def _publish_online(self, world: str, instance: str) -> None:
         topic = self.topics.availability(self.name)
@@ -290,5 +290,5 @@ class Node:
 
     def close(self) -> None:
         """Drop what waits to be said."""
-        self._availability.close()
+        self.availability.close()
         self._repeats.close()

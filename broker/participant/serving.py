@@ -65,6 +65,7 @@ async def _work(node: Node, on_step: Callable[[Step], Awaitable[None]], keeper: 
             await node.work_on(keeper.settle(step, on_step))
         else:
             await node.work_on(_do(on_step, step))
+    await node.done("end", node.tick)
 
 
 async def _do(on_step: Callable[[Step], Awaitable[None]], step: Step) -> None:
@@ -73,10 +74,11 @@ async def _do(on_step: Callable[[Step], Awaitable[None]], step: Step) -> None:
 
 async def _say_alive(node: Node) -> None:
     """Say it without waiting in the queue of what is published, for it means now."""
+    topic, world, instance = node.topics.alive(node.name), node.world, node.availability.instance
     with contextlib.suppress(BusClosed):
         while True:
             await asyncio.sleep(ALIVE_EVERY_S)
-            await node.publish(node.topics.alive(node.name), Alive, -1)
+            await node.publish(topic, Alive, -1, world=world, instance=instance)
 
 
 class _Keeper:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from cosim.control.losses import ServiceLost
 from cosim.control.pacing import PacingError
@@ -19,8 +19,8 @@ class Assembly:
     ----------
     presence
         Who is there.
-    services
-        Who has to be.
+    needed
+        Who has to be there now.
     changed
         Set whenever something of this changes.
     stop
@@ -32,21 +32,21 @@ class Assembly:
     def __init__(
         self,
         presence: Presence,
-        services: Collection[str],
+        needed: Callable[[], frozenset[str]],
         changed: asyncio.Event,
         stop: asyncio.Event,
         *,
         say: Callable[[str], None],
     ) -> None:
         self._presence = presence
-        self._services = frozenset(services)
+        self._needed = needed
         self._changed = changed
         self._stop = stop
         self._say = say
 
     @property
     def _absent(self) -> str:
-        return ", ".join(sorted(self._services - self._presence.online))
+        return ", ".join(sorted(self._needed() - self._presence.online))
 
     async def at_start(self, limit_s: float) -> None:
         """Wait for so long at most [s].

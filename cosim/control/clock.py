@@ -26,7 +26,8 @@ from cosim.control.waiting import sleep_until, wait_until
 
 # A step is opened again for those who have not reported after so long [s]: they may not have heard of it.
 _AGAIN_AFTER_S = 1.0
-_RESTORE_ATTEMPTS = 3
+_SILENT_RESTORES, _MOST_RESTORES = 3, 20
+_ENDS = 3
 
 
 class Clock:
@@ -81,7 +82,7 @@ class Clock:
             [name for names in roles.values() for name in names],
             on_change=self._changed.set,
             on_quiet=self._note_quiet,
-            on_lost=self._note_loss,
+            on_lost=lambda: self._losses.gather(),
         )
         self._reported: set[str] = set()
         self._present: tuple[int, StepName] | None = None
@@ -93,9 +94,15 @@ class Clock:
             roles=roles,
             on_ripe=self._changed.set,
         )
-        self._assembly = Assembly(self._presence, self.services, self._changed, self._stop, say=say)
+        self._here = self.services.difference(*roles.values())
+        self._assembly = Assembly(self._presence, self._needed, self._changed, self._stop, say=say)
         node.on(node.topics.done("+"), self._note_done)
         node.on_back.append(self._note_back)
+
+    @property
+    def begins_again(self) -> bool:
+        """Whether an interval that lost a service begins again."""
+        return self._losses.can_go_back
 
     def stop(self) -> None:
         """End the run after the present interval; a paced wait is cut short."""
@@ -118,7 +125,8 @@ class Clock:
             asyncio.create_task(self._presence.watch(), name="clock watch"),
         ]
         try:
-            await self._assembly.at_start(self.schedule.step_limit_s)
+            patience_s = 0.0 if self.recovery is None else self.recovery.patience_s
+            await self._assembly.at_start(max(self.schedule.step_limit_s, patience_s))
             self._losses.forgive()
             await self._run_intervals()
         finally:
@@ -144,9 +152,17 @@ class Clock:
             if not self._losses.can_go_back and (back := self._presence.came_back()):
                 # They do not know what they missed; at the end of an interval all others stand there, too.
                 tick = await self._begin_anew(f"{', '.join(back)} came back")
+        await self._end(tick)
+
+    async def _end(self, tick: int) -> None:
+        """End the run, and say so again where somebody may not have heard it, or not believed it at once."""
         end = self._step("end", tick, time.time() + self.schedule.step_limit_s)
-        for _ in range(2):  # Who missed steps before it believes it the second time.
+        self._present, self._reported = (tick, "end"), set()
+        for _ in range(_ENDS):
             await self.node.publish_message(self.node.topics.step, end)
+            have_all = lambda: self.services <= self._reported  # noqa: E731
+            if await wait_until(self._changed, have_all, time.time() + _AGAIN_AFTER_S):
+                return
 
     async def _interval(self, tick: int, started: float) -> None:
         due = self.schedule.pacing.interval_end(started, tick, self.schedule.interval_s)
@@ -209,7 +225,8 @@ class Clock:
         is_at_end = not self._losses.can_go_back and not recovery.is_resumed
         present = self._present[0] if self._present is not None else recovery.next_tick()
         self._say(f"{why} at tick {present}")
-        for _ in range(_RESTORE_ATTEMPTS):
+        silent = 0
+        for _ in range(_MOST_RESTORES):
             if not is_at_end:
                 await self._assembly.again(recovery.patience_s, present)
             if self._stop.is_set():
@@ -220,13 +237,24 @@ class Clock:
             self.node.tick = tick
             step = self._step("restore", tick, time.time() + self.schedule.step_limit_s)
             laggards = await self._ask(step, self.services & presence.online)
-            if not laggards and not self._losses:
+            # Where the others stand in, some may be away for longer.
+            if not laggards & presence.online and (is_at_end or not (laggards or self._losses)):
                 what = "the run goes on from" if is_at_end or recovery.is_resumed else "begun again:"
                 self._tell(f"{what} interval {tick}, after {why}")
                 return tick
+            # Who is lost meanwhile is waited for once more; who is there and silent will stay so.
+            silent += not self._losses
+            if silent == _SILENT_RESTORES:
+                break
         raise ServiceLost(
             f"{', '.join(sorted(laggards)) or why}: cannot go on; see the output of that process"
         )
+
+    def _needed(self) -> frozenset[str]:
+        """Services that must be there: all, or none elsewhere once every interval is settled."""
+        recovery = self.recovery
+        is_over = recovery is not None and recovery.next_tick() >= self.schedule.intervals
+        return self._here if is_over else self.services
 
     def _tell(self, text: str) -> None:
         """Say something to the user, and flag it."""
@@ -236,9 +264,6 @@ class Clock:
     def _note_quiet(self, name: str, seconds: float) -> None:
         tick = self.node.tick if self._present is None else self._present[0]
         self._tell(f"no sign of {name} for {seconds:.1f} s at tick {tick}")
-
-    def _note_loss(self) -> None:
-        self._losses.gather()
 
     def _note_back(self) -> None:
         """The clock itself lost the broker, and with it maybe every word of the others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from broker.messages import Alive, Availability
 from broker.participant.node import Node
@@ -19,6 +20,16 @@ SILENT_S = 10.0
 """After so long it counts as gone [s]: a busy computer may hold it up for less."""
 
 _LOOK_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What was said of a service: whether it is there, with which world, as which process."""
+
+    name: str
+    online: bool
+    world: str
+    instance: str
 
 
 class Presence:
@@ -66,6 +77,7 @@ class Presence:
         self._on_quiet = on_quiet
         self._on_lost = on_lost
         self._instances: dict[str, str] = {}
+        self._past: set[str] = set()
         self._doubts: dict[str, asyncio.TimerHandle] = {}
         self._heard: dict[str, float] = {}
         self._quiet: set[str] = set()
@@ -103,41 +115,48 @@ class Presence:
                     self._lose(name, f"gave no sign for {SILENT_S:g} s")
 
     def _take_sign(self, alive: Alive) -> None:
-        name = alive.sender
+        """Note a sign of life; it also tells what an availability message told that was lost."""
+        name, known = alive.sender, self._instances.get(alive.sender)
         if name in self._elsewhere:
             self._heard[name] = time.monotonic()
             self._quiet.discard(name)
-            if name in self._instances and name not in self.online and name not in self._doubts:
-                self.online.add(name)
-                self._on_change()
+        is_news = name not in self.online or alive.instance != known
+        # A sign may have been on its way for longer than its process lived.
+        if is_news and alive.instance not in self._past and name not in self._doubts:
+            self._hear(Word(name, True, alive.world, alive.instance))
 
     def _take_availability(self, message: Availability) -> None:
-        name = message.sender
+        self._hear(Word(message.sender, message.online, message.world, message.instance))
+
+    def _hear(self, word: Word) -> None:
+        name = word.name
         if doubt := self._doubts.pop(name, None):
             doubt.cancel()
         known = self._instances.get(name)
-        is_same = known in (None, message.instance)
-        if message.online and message.world == self.node.world and (is_same or name not in self.online):
+        is_same = known in (None, word.instance)
+        if word.online and word.world == self.node.world and (is_same or name not in self.online):
             if not is_same:
                 self._note_loss(name, "was started anew")
-            self._come(name, message.instance)
+            self._come(name, word.instance)
         else:
             loop = asyncio.get_running_loop()
-            self._doubts[name] = loop.call_later(DOUBT_S, self._believe, message)
+            self._doubts[name] = loop.call_later(DOUBT_S, self._believe, word)
 
-    def _believe(self, message: Availability) -> None:
+    def _believe(self, word: Word) -> None:
         """Take a service as gone, started anew, or a part of another run; it has not contradicted."""
-        name = message.sender
+        name = word.name
         del self._doubts[name]
-        if message.online and message.world == self.node.world:
+        if word.online and word.world == self.node.world:
             self._note_loss(name, "was started anew")
-            self._come(name, message.instance)
+            self._come(name, word.instance)
             return
-        if message.online:
+        if word.online:
             self.strangers.add(name)
         self._lose(name, "went offline")
 
     def _come(self, name: str, instance: str) -> None:
+        if (before := self._instances.get(name)) not in (None, instance):
+            self._past.add(before)
         self._instances[name] = instance
         self.online.add(name)
         if name in self._elsewhere:

@@ -86,7 +86,9 @@ class IntervalCollector:
             {name: topics.telemetry("meter", name) for name in self.live}
         )
         self.states: Collector[FeederState] = node.collector({FEEDER: topics.feeder_state})
-        self.measured: dict[str, Telemetry] = {}
+        self.measured: Collector[Telemetry] = node.collector(
+            {name: topics.telemetry("measure", name) for name in self.live}
+        )
         self.set_points: dict[str, SetPoint] = {}
         self.acknowledgements: dict[str, Acknowledgement] = {}
         self.truths: Collector[TruthBatch] = node.collector(
@@ -124,7 +126,7 @@ class IntervalCollector:
             metered=await self.metered.wait(tick, deadline),
             metered_live=await self.metered_live.wait(tick, deadline),
             state=state,
-            measured=of_tick(self.measured, tick),
+            measured=await self.measured.wait(tick, deadline),
             set_points=of_tick(self.set_points, tick),
             acknowledgements=of_tick(self.acknowledgements, tick),
             truth=(await self.truths.wait(tick, deadline)).get(DEVICE_HOST),
@@ -138,9 +140,13 @@ class IntervalCollector:
         gate = late_gate(step) if AUDITOR in self.present else step.opened
         return (await self.audits.wait(step.tick, gate)).get(AUDITOR)
 
-    async def reports(self, step: Step) -> dict[str, Done]:
-        """Reports of the other services at the end of the interval, of those who are online."""
-        return await self.settled.wait(step.tick, final_gate(step), among=self.present)
+    async def reports(self, step: Step, among: Collection[str] | None = None) -> dict[str, Done]:
+        """Reports of the others at the end of the interval; all, or those ``among``, are waited for."""
+        return await self.settled.wait(step.tick, final_gate(step), among=among)
+
+    def gone(self) -> set[str]:
+        """Services that are not there, of those that report."""
+        return set(self.settled.expected) - self.present
 
     def _take_availability(self, availability: Availability) -> None:
         if availability.online:
@@ -152,7 +158,7 @@ class IntervalCollector:
         if telemetry.phase == "meter":
             self.metered_live.add(name, telemetry.tick, telemetry)
         else:
-            self.measured[name] = telemetry
+            self.measured.add(name, telemetry.tick, telemetry)
 
 
 def of_tick(latest: dict[str, M], tick: int) -> dict[str, M]:

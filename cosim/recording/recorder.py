@@ -7,6 +7,7 @@ the duration of the last step are still in it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from typing import Any
@@ -31,6 +32,7 @@ from broker.participant.serving import serve
 from broker.snapshot import Values, array_of, pack, part, typed, unpack
 from cosim.control.pacing import STEPS
 from cosim.recording.counters import Counters
+from cosim.recording.events import rejected_event, stopped_event
 from cosim.recording.fault_tracker import FaultTracker
 from cosim.recording.interval import read_interval
 from cosim.recording.interval_messages import IntervalCollector, IntervalMessages
@@ -47,6 +49,7 @@ from cosim.recording.rows import (
     lam_columns,
     node_columns,
     payment_columns,
+    prosumer_columns,
 )
 from cosim.recording.run_counts import RunCounts
 from cosim.recording.run_facts import facts_content, run_facts, settled_fields
@@ -61,13 +64,23 @@ MOST_REJECTED = 10_000
 
 
 class Recorder:
-    """Service: ledger, tables and events of a run."""
+    """Service: ledger, tables and events of a run.
 
-    def __init__(self, node: Node, world: World, writer: RunWriter, ledger: Ledger) -> None:
+    Parameters
+    ----------
+    begins_again
+        Whether an interval that lost a service begins again: then none is booked of which somebody's memory
+        is not at hand.
+    """
+
+    def __init__(
+        self, node: Node, world: World, writer: RunWriter, ledger: Ledger, *, begins_again: bool
+    ) -> None:
         self.node = node
         self.world = world
         self.writer = writer
         self.ledger = ledger
+        self.begins_again = begins_again
         self.counts = RunCounts(*np.zeros((3, world.population.size)))
         self.counters = Counters.unread(world.population.size)
         others = [name for name in world.services if name != node.name]
@@ -76,6 +89,7 @@ class Recorder:
         self._flags: dict[int, list[str]] = defaultdict(list)
         self._row: dict[str, Any] | None = None
         self._running: tuple[str, float] | None = None
+        self._heard, self._heard_tick = asyncio.Event(), -1
         self._rejected = Allowance(MOST_REJECTED)
         self._start = b""
         self._written = writer.last_tick("intervals")
@@ -99,7 +113,7 @@ class Recorder:
             self._name_missing()
             if left := self._rejected.rest:
                 self.writer.event({"kind": "rejected", "detail": f"{left} more messages were refused"})
-            self._write_prosumers()
+            self.writer.append("prosumers", prosumer_columns(self.world, self.counts))
             if self.world.faults:
                 self.writer.append("faults", self.faults.table())
                 self.counts.faults = self.faults.figures()
@@ -116,9 +130,11 @@ class Recorder:
         if step.step == "restore":
             await self._restore(step)
             await self.node.done(step.step, step.tick)
-        elif step.step == "measure":
+            return
+        # Whichever step of a later interval is heard first: any may be lost.
+        if self._row is not None and step.tick > self._row["tick"]:
             self._finish_row()
-        elif step.step == "settle":
+        if step.step == "settle":
             await self._settle(step)
             await self.node.done(step.step, step.tick)
 
@@ -165,7 +181,9 @@ class Recorder:
         )
         booking = book_payments(interval, world.roster, world.rules)
         audit = await self.collector.audit(step)
-        reports = await self.collector.reports(step)
+        reports = await self._reports(step)
+        if step.epoch != self.ledger.epoch:
+            return  # The clock has gone back, and says so in a moment.
         if self.ledger.has(tick):
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
@@ -191,6 +209,20 @@ class Recorder:
         self._row["ledger_digest"] = self.ledger.head
         settled = settled_fields(self._row, booking, world.population.size, len(world.roster.lams))
         await self.node.publish(self.node.topics.settled, Settled, tick, flags=self._flags[tick], **settled)
+
+    async def _reports(self, step: Step) -> dict[str, Done]:
+        """Reports of the other services at the end of the interval, with what they remember.
+
+        An interval that will begin again is not booked without the memory of who is gone: the next one would
+        begin from an older one. Meanwhile the clock goes back, or opens the next interval all the same.
+        """
+        if not self.begins_again:
+            return await self.collector.reports(step, self.collector.present)
+        reports = await self.collector.reports(step)
+        while self.collector.gone() - reports.keys() and self._heard_tick <= step.tick:
+            self._heard.clear()
+            await self._heard.wait()
+        return reports
 
     def _write_details(self, messages: IntervalMessages) -> None:
         """Write the rows of the feeder and of devices."""
@@ -248,22 +280,6 @@ class Recorder:
         self.writer.append("intervals", row)
         self._written = row["tick"]
 
-    def _write_prosumers(self) -> None:
-        """Write what each prosumer traded and saved over the run."""
-        counts, roster = self.counts, self.world.roster
-        self.writer.append(
-            "prosumers",
-            {
-                "prosumer": list(roster.prosumers),
-                "name": list(self.world.population.name),
-                "lam": [roster.lams[lam] for lam in roster.lam],
-                "live": roster.live,
-                "bought_kwh": counts.bought_kwh,
-                "sold_kwh": counts.sold_kwh,
-                "saving_usd": counts.saving_usd if counts.compared else None,
-            },
-        )
-
     def _take_done(self, done: Done) -> None:
         self._flags[done.tick] += done.flags
         self.counts.traffic[done.sender] = done.traffic
@@ -273,25 +289,16 @@ class Recorder:
     def _take_rejected(self, rejected: Rejected) -> None:
         if not self._rejected.has_room(rejected.count):
             return
-        self.writer.event(
-            {
-                "tick": rejected.tick,
-                "kind": "rejected",
-                "source": rejected.sender,
-                "detail": f"{rejected.topic}: {rejected.reason}",
-            }
-        )
+        self.writer.event(rejected_event(rejected))
 
     def _take_stopped(self, stopped: Stopped) -> None:
         self.counts.stops += not stopped.is_update
-        commanded = stopped.devices - stopped.observed
-        detail = f"{stopped.reason}: {stopped.safe} of {commanded} devices at their safe values"
-        kind = "stop-update" if stopped.is_update else "stop"
-        event = {"tick": stopped.tick, "kind": kind, "source": stopped.by, "detail": detail}
-        self.writer.event(event | {"failed": stopped.failed})
+        self.writer.event(stopped_event(stopped))
 
     def _time_step(self, step: Step) -> None:
         """The duration of a step is the time until the next one begins."""
+        self._heard_tick = step.tick
+        self._heard.set()
         now = time.perf_counter()
         if self._running is not None:
             name, began = self._running

@@ -20,6 +20,7 @@ from broker.messages import (
 )
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
+from cosim.recording.run_counts import RunCounts
 from cosim.results.columns import DEVICES, INTERVALS, LAMS, copied
 from cosim.results.entries import ENERGY, IMBALANCE, UTILITY, Booking
 from cosim.world.world import World
@@ -236,3 +237,17 @@ def _command(set_points: Mapping[str, SetPoint], name: str) -> dict[str, Any]:
     asked = {device.device: device.power_kw for device in set_points[name].devices}
     limits = {f"{kind}_limit_kw": asked.get(kind) for kind in ("pv", "ev", "load")}
     return {**limits, "battery_set_point_kw": asked.get("battery")}
+
+
+def prosumer_columns(world: World, counts: RunCounts) -> dict[str, Any]:
+    """What each prosumer traded and saved over the run."""
+    roster = world.roster
+    return {
+        "prosumer": list(roster.prosumers),
+        "name": list(world.population.name),
+        "lam": [roster.lams[lam] for lam in roster.lam],
+        "live": roster.live,
+        "bought_kwh": counts.bought_kwh,
+        "sold_kwh": counts.sold_kwh,
+        "saving_usd": counts.saving_usd if counts.compared else None,
+    }

@@ -45,10 +45,13 @@ def check_ledger(directory: Path) -> tuple[list[str], str]:
     """
     run = load(directory)
     ledger = run.ledger
-    by_tick = _by_tick(ledger.all_entries())
+    # An interval in which nobody was heard is booked without entries.
+    nothing = dict.fromkeys(ledger.ticks(), np.zeros((0, 4), dtype=np.int64))
+    by_tick = nothing | _by_tick(ledger.all_entries())
     checks = {
         "entries": _own_sums(ledger, by_tick),
         "chain of hashes": _chain(ledger, by_tick, run.intervals),
+        "table of intervals": _rows_of(ledger, run.intervals),
         "totals of intervals": _totals(ledger, by_tick, run.intervals),
         "payments of prosumers": _payments(run, by_tick),
         "payments of LAMs": _wholesale(run, by_tick),
@@ -99,6 +102,16 @@ def _chain(ledger: Ledger, by_tick: dict[int, Rows], intervals: pd.DataFrame) ->
             return
     if link != ledger.head:
         yield "the entries do not lead to the last link of the chain: some were changed"
+
+
+def _rows_of(ledger: Ledger, intervals: pd.DataFrame) -> Iterator[str]:
+    """Intervals without a row of their own in the table; the last one's may still be to come."""
+    rows = intervals["tick"].value_counts()
+    booked = ledger.ticks()
+    for tick in booked:
+        count = int(rows.get(tick, 0))
+        if count > 1 or (count == 0 and tick != booked[-1]):
+            yield f"interval {tick} has {count} rows in the table of intervals instead of one"
 
 
 def _totals(ledger: Ledger, by_tick: dict[int, Rows], intervals: pd.DataFrame) -> Iterator[str]:

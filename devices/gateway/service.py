@@ -73,6 +73,7 @@ class GatewayService:
         self.left: list[str] = []
         self._loop = asyncio.get_running_loop()
         self._running: asyncio.Task[Any] | None = None
+        self._went_back = False
         self._stops = StopAnswers(node, gateway, record)
         node.extra_traffic = self._traffic
         for name in commanded:
@@ -163,8 +164,13 @@ class GatewayService:
         self.gateway.restore(part(values, "gateway"))
         self._telemetry.restore(values)
         self._stops.renew()
+        self._went_back = True
 
     async def _measure(self, step: Step) -> None:
+        if self._went_back:
+            # Emulated devices may have gone back to before a stop later than this gateway did.
+            self._went_back = False
+            await self._stops.enforce()
         if self.gateway.simulated_s is not None:
             self._flag_new(await self.gateway.tend())
         await self._telemetry.measure(step)

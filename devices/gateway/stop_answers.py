@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 
 from broker.errors import BrokerError
@@ -14,6 +15,7 @@ from devices.gateway.stopping import keep_stopping
 
 _MOST_FLAGS = 5
 _ANSWER_AFTER_S = 1.0
+_ENFORCE_WITHIN_S = 2.0
 
 
 class StopAnswers:
@@ -55,6 +57,14 @@ class StopAnswers:
             self._gateway.bar(self._gateway.stopped)
             if self._last is not None:
                 self._asked.put_nowait(self._last)
+
+    async def enforce(self) -> None:
+        """Bring all devices to their safe values once more where a stop is in force; tried for a while."""
+        if self._gateway.stopped:
+            self._gateway.bar(self._gateway.stopped)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ENFORCE_WITHIN_S):
+                    await keep_stopping(self._gateway.actuators, self._note)
 
     def take(self, stop: Stop) -> None:
         """Obey a stop on the bus."""
