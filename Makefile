@@ -3,6 +3,7 @@
 # make containers  images, and a run in them; where no Docker Engine answers it says so and does nothing
 # make lock   writes constraints.txt and scripts/locked anew; ARGS=--upgrade renews every version
 # make chaos  a run whose processes are killed by chance, against one that is left alone; ARGS="--seed 3 --kills 10"
+# make soak   whole runs in virtual time for an hour, each with accidents by a seed; ARGS="--minutes 10"
 # make soak-links   a gateway for an hour at real pace on links that misbehave; ARGS="--minutes 15"
 # make hooks  checks each commit as it is made
 # make clean  removes ./.venv
@@ -17,7 +18,7 @@ LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
-.PHONY: run test containers chaos soak-links lock hooks clean
+.PHONY: run test containers chaos soak soak-links lock hooks clean
 
 run: $(STAMP)
 	$(VENV)/bin/sharegrid run $(ARGS)
@@ -33,6 +34,9 @@ test: $(STAMP)
 
 chaos: $(STAMP)
 	$(VENV)/bin/python -m tests.soak.chaos $(ARGS)
+
+soak: $(STAMP)
+	$(VENV)/bin/python -m tests.soak.simulation $(ARGS)
 
 soak-links: $(STAMP)
 	$(VENV)/bin/python -m tests.soak.links $(ARGS)
