@@ -64,14 +64,7 @@ MOST_REJECTED = 10_000
 
 
 class Recorder:
-    """Service: ledger, tables and events of a run.
-
-    Parameters
-    ----------
-    begins_again
-        Whether an interval that lost a service begins again: then none is booked of which somebody's memory
-        is not at hand.
-    """
+    """Service: ledger, tables and events of a run; ``begins_again`` says whether lost intervals do."""
 
     def __init__(
         self, node: Node, world: World, writer: RunWriter, ledger: Ledger, *, begins_again: bool
