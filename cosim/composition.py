@@ -15,6 +15,7 @@ from broker.messages import StepName
 from cosim.control.clock import Clock
 from cosim.control.pacing import Pacing, Schedule
 from cosim.control.recovery import Recovery
+from cosim.control_watch import watch_control
 from cosim.device_services import device_services, emulator_services
 from cosim.feeder.service import FeederService
 from cosim.population.portfolios import ProfileCache, VirtualPortfolio
@@ -71,6 +72,14 @@ async def perform(jobs: Sequence[Job]) -> None:
     async with asyncio.TaskGroup() as group:
         for job in jobs:
             group.create_task(job())
+
+
+async def perform_watched(jobs: Sequence[Job], setup: RunSetup, identity: str) -> None:
+    """Run services until the clock ends the run, and watch over it meanwhile (`watch_control`)."""
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch_control(setup, identity))
+        await perform(jobs)
+        watching.cancel()
 
 
 @asynccontextmanager

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Sequence
 
 import click
 
@@ -12,22 +10,13 @@ from broker.client.mqtt import connect
 from broker.door.admission import Door, Refused
 from broker.messages import Availability, Step
 from broker.topics import Topics
-from cosim.composition import perform
-from cosim.run_setup import Job, RunSetup
+from cosim.run_setup import RunSetup
 from cosim.world.names import CLOCK
 from sharegrid.errors import SharegridError
 
 
 class ControlLost(SharegridError):
     """The process that has clock and ledger is gone, and the scenario says that this ends the run."""
-
-
-async def perform_watched(jobs: Sequence[Job], setup: RunSetup, identity: str) -> None:
-    """Run services until the clock ends the run, and watch over it meanwhile (`watch_control`)."""
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(watch_control(setup, identity))
-        await perform(jobs)
-        watching.cancel()
 
 
 async def watch_control(setup: RunSetup, identity: str) -> None:

@@ -21,7 +21,6 @@ from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, reporters, services
 from cosim.control.pacing import Pacing
-from cosim.control_watch import perform_watched
 from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of

@@ -4,9 +4,8 @@ import contextvars
 from contextlib import AsyncExitStack
 from functools import partial
 
-from cosim.composition import control, perform, services
+from cosim.composition import control, perform, perform_watched, services
 from cosim.control.pacing import Pacing
-from cosim.control_watch import perform_watched
 from cosim.emergency import RECORD
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
