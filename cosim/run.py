@@ -19,7 +19,7 @@ from rich.console import Console
 
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
-from cosim.composition import control, perform, reporters, services
+from cosim.composition import control, perform, perform_watched, reporters, services
 from cosim.control.pacing import Pacing
 from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
