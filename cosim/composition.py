@@ -129,6 +129,7 @@ async def control(
             ),
             elsewhere={role: setup.world.services_of(role) for role in elsewhere},
             say=say,
+            refusal="hardware lives in real time" if setup.world.placement.hardware else "",
         )
         yield (
             clock,

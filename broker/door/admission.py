@@ -22,7 +22,10 @@ from broker.messages import (
     Alive,
     Availability,
     Declaration,
+    Facts,
+    Lead,
     Message,
+    PacingState,
     Repeat,
     Snapshot,
     Step,
@@ -135,8 +138,8 @@ class Door:
             check_content(message, self._bounds)
         except ValueError as error:
             raise Refused(str(error)) from None
-        # An emergency stop counts whenever it comes, and who is there holds until the next word.
-        if isinstance(message, Alive | Availability | Repeat | Stop):
+        # An operator's word counts whenever it comes; what a broker keeps holds until the next word.
+        if isinstance(message, Alive | Availability | Facts | Lead | PacingState | Repeat | Stop):
             return Admitted(message)
         if isinstance(message, Step | Snapshot) and message.epoch > self.epoch:
             # A new epoch has numbers of its own, and begins when it is believed (`begin_epoch`).

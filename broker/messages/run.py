@@ -8,7 +8,7 @@ import msgspec
 
 from broker.messages.declaration import SERVICES, message
 from broker.messages.fields import Count, Opaque, Seconds
-from broker.messages.header import Message
+from broker.messages.header import Command, Message
 
 StepName = Literal["restore", "measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
 
@@ -46,6 +46,26 @@ class Step(Message, frozen=True, tag="step"):
     interval_s: Seconds
     lag_s: Seconds = 0.0
     pace: Seconds | None = None
+
+
+@message("lead/{sender}", sender="operator", receivers="clock", writer="sender", always=True)
+class Lead(Command, frozen=True, tag="lead"):
+    """How an operator leads a run: ``pause`` before the next interval, ``step`` one, ``go on``, ``pace``.
+
+    ``pace`` is simulated seconds per wall second from the next interval on; ``None`` is as fast as it goes.
+    """
+
+    action: Literal["pause", "step", "go on", "pace"]
+    pace: Seconds | None = None
+
+
+@message("pacing", sender="clock", receivers="observer", retained=True, always=True)
+class PacingState(Message, frozen=True, tag="pacing"):
+    """Whether the run is paused, its pace, and why nobody may lead it: an empty ``refusal`` where one may."""
+
+    is_paused: bool
+    pace: Seconds | None
+    refusal: str = ""
 
 
 @message("done/{service}", sender=SERVICES, receivers=("clock", "recorder"), writer="service", size="batch")

@@ -18,6 +18,7 @@ from broker import messages
 from broker.messages import Done, Step, StepName
 from broker.participant.node import Node
 from cosim.control.assembly import Assembly
+from cosim.control.leading import Leading
 from cosim.control.losses import GoBack, Losses, ServiceLost
 from cosim.control.pacing import STEPS, Lag, Schedule
 from cosim.control.presence import Presence
@@ -51,6 +52,8 @@ class Clock:
         Services of other processes, by their role.
     say
         Tells the user something.
+    refusal
+        Why no operator may pause the run or change its pace; empty where one may.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Clock:
         recovery: Recovery | None = None,
         elsewhere: Mapping[str, Collection[str]] | None = None,
         say: Callable[[str], None] = lambda _: None,
+        refusal: str = "",
     ) -> None:
         self.node = node
         self.schedule = schedule
@@ -76,6 +80,7 @@ class Clock:
         self._times = StepTimes()
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
+        self._leading = Leading(node, schedule.pacing, refusal, self._changed)
         roles = elsewhere or {}
         self._presence = Presence(
             node,
@@ -128,7 +133,9 @@ class Clock:
             patience_s = 0.0 if self.recovery is None else self.recovery.patience_s
             await self._assembly.at_start(max(self.schedule.step_limit_s, patience_s))
             self._losses.forgive()
+            await self._leading.announce()
             await self._run_intervals()
+            await self._leading.retract()
         finally:
             self._presence.close()
             self._losses.close()
@@ -140,9 +147,13 @@ class Clock:
         recovery, tick = self.recovery, 0
         if recovery is not None and recovery.is_resumed:
             tick = await self._begin_anew("the run was interrupted")
-        wall_s = self.schedule.pacing.wall_s(self.schedule.interval_s)
+        wall_s = self._leading.pacing.wall_s(self.schedule.interval_s)
         started = time.time() - tick * wall_s
         while tick < self.schedule.intervals and not self._stop.is_set():
+            if await self._leading.before_interval(self._stop):
+                started = time.time() - tick * self._leading.pacing.wall_s(self.schedule.interval_s)
+            if self._stop.is_set():
+                break
             try:
                 await self._interval(tick, started)
             except GoBack as why:
@@ -165,7 +176,7 @@ class Clock:
                 return
 
     async def _interval(self, tick: int, started: float) -> None:
-        due = self.schedule.pacing.interval_end(started, tick, self.schedule.interval_s)
+        due = self._leading.pacing.interval_end(started, tick, self.schedule.interval_s)
         if due is not None:
             self._note_lag(tick, time.time(), due)
         for step in STEPS:
@@ -183,12 +194,12 @@ class Clock:
         self._losses.look(tick)
         missing = self.services - self._presence.online
         limit_s = self.schedule.step_limit_s
-        is_unpaced = self.schedule.pacing.factor is None
+        is_unpaced = self._leading.pacing.factor is None
         if missing or (is_unpaced and self._losses.stands_in):
             # Who waits for a service that is lost within the step does not know of it.
             limit_s = self._times.limit_s(step, limit_s)
         opened = time.time()
-        deadline = self.schedule.pacing.deadline(step, due, opened, limit_s)
+        deadline = self._leading.pacing.deadline(step, due, opened, limit_s)
         laggards = await self._ask(self._step(step, tick, deadline), waiting)
         self._losses.look(tick)
         if not laggards and not missing:
@@ -272,7 +283,7 @@ class Clock:
         self._changed.set()
 
     def _note_lag(self, tick: int, now: float, due: float) -> None:
-        lag_s = self.lag.note(now, due, self.schedule.pacing.wall_s(self.schedule.interval_s))
+        lag_s = self.lag.note(now, due, self._leading.pacing.wall_s(self.schedule.interval_s))
         if lag_s is not None:
             self.node.flag(f"interval {tick} opened {lag_s:.1f} s late")
 
@@ -290,7 +301,7 @@ class Clock:
             deadline=deadline,
             interval_s=self.schedule.interval_s,
             lag_s=self.lag.now_s,
-            pace=self.schedule.pacing.factor,
+            pace=self._leading.pacing.factor,
         )
 
     def _note_done(self, message: Done) -> None:

@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from cosim.results.directory import LIVE
 from cosim.view.access import TOKEN, Access
 from cosim.view.hub import Hub
 from cosim.view.live import LiveModel
-from cosim.view.observer import may_command, observe, runs_at, stop_devices
+from cosim.view.observer import lead_run, may_command, observe, runs_at, stop_devices
 from cosim.view.past import PastModel
 from cosim.view.server import Pages, application
 from sharegrid.errors import SharegridError
@@ -74,7 +75,7 @@ def view_command(options: ViewOptions) -> None:
         if directory is not None and not (directory / LIVE).exists():
             past = PastModel(directory)
             hub = Hub(past)
-            _run(_server(Pages(past, hub, access, None), access, hub.run), access, listener)
+            _run(_server(Pages(past, hub, access), access, hub.run), access, listener)
             return
         at = asyncio.run(_address_of(options)) if directory is None else run_address(directory)
         _serve_live(at, access, listener, look_only=options.look_only)
@@ -99,7 +100,8 @@ def _serve_live(at: RunAddress, access: Access, listener: socket.socket, *, look
     async def stop(reason: str) -> None:
         await stop_devices(at, model, reason, hub.touch)
 
-    pages = Pages(model, hub, access, stop if is_operator else None)
+    may = (stop, partial(lead_run, at)) if is_operator else ()
+    pages = Pages(model, hub, access, *may)
     server = _server(pages, access, beside)
     _run(server, access, listener)
     if failed:

@@ -20,6 +20,7 @@ from broker.messages import (
     FeederState,
     LamOutcome,
     Message,
+    PacingState,
     RunFacts,
     SetPoint,
     Settled,
@@ -191,6 +192,12 @@ class LiveModel:
         where.pace, where.lag_s, where.is_over = step.pace, step.lag_s, step.step == "end"
         where.label, where.date = self._calendar.label(step.tick), self._calendar.date(step.tick)
         self._changed |= {"run", "services"}
+
+    @_on.register
+    def _(self, state: PacingState, party: str) -> None:  # noqa: ARG002
+        self._where.is_paused, self._where.refusal = state.is_paused, state.refusal
+        self._where.pace = state.pace
+        self._changed.add("run")
 
     @_on.register
     def _(self, done: Done, party: str) -> None:  # noqa: ARG002

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
+from typing import Literal
 
+from broker import messages
 from broker.address import parse_address
 from broker.client.bus import Bus
 from broker.client.mqtt import connect
 from broker.credentials import certificate_file
+from broker.messages import Lead
 from broker.security.grants import OBSERVER, OPERATOR
+from broker.signing import command_key_of
 from broker.topics import Topics
 from cosim.emergency import RunAddress, stop_run
 from cosim.observation.listening import Ear
 from cosim.view.live import LiveModel
 from sharegrid.errors import SharegridError
 
+Action = Literal["pause", "step", "go on", "pace"]
 _STOP_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.5
 _FIND_WITHIN_S = 2.0
@@ -31,6 +37,7 @@ def watched_topics(topics: Topics) -> tuple[str, ...]:
     """What an observer listens to: all but bids, awards, metered energy of each, and what services keep."""
     return (
         topics.facts,
+        topics.pacing,
         topics.settled,
         topics.step,
         topics.done,
@@ -107,6 +114,17 @@ async def runs_at(broker: str) -> list[str]:
         except TimeoutError:
             pass
     return sorted(found)
+
+
+async def lead_run(at: RunAddress, action: Action, pace: float | None) -> None:
+    """Lead a run as an operator; what becomes of it is heard on the bus; raises `BrokerError`."""
+    name = f"{OPERATOR}-{secrets.token_hex(4)}"
+    topic = Topics(at.run).lead(name)
+    lead = Lead(run=at.run, tick=-1, sender=name, seq=0, action=action, pace=pace)
+    if (commands := command_key_of(at.broker, at.run)) is not None:
+        lead = commands.signed(topic, lead)
+    async with connect(at.broker, name, identity=OPERATOR) as bus:
+        await bus.publish(topic, messages.encode(lead))
 
 
 async def stop_devices(at: RunAddress, model: LiveModel, reason: str, on_change: Callable[[], None]) -> None:

@@ -26,7 +26,7 @@ class RunPanel(Panel):
     """Where the run is: ``ends`` and ``opened`` are wall time [s since epoch], ``label`` the feeder's time.
 
     ``waiting`` names the services that have not reported in the open step; ``may_command`` says whether the
-    view may stop devices and lead the run.
+    view may stop devices and lead the run, ``refusal`` why nobody may lead it.
     """
 
     run: str
@@ -48,6 +48,8 @@ class RunPanel(Panel):
     is_over: bool = False
     is_heard: bool = True
     may_command: bool = False
+    is_paused: bool = False
+    refusal: str = ""
     waiting: list[str] = []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Annotated, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
@@ -20,8 +20,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cosim.view.access import COOKIE, KEY_FIELD, KEY_HEADER, TOKEN, Access
 from cosim.view.hub import Hub
+from cosim.view.observer import Action
 from cosim.view.pages import STATIC, page, stop_page
 from cosim.view.panels import LiveRow, Panel
+from sharegrid.errors import SharegridError
 
 MOST_SCREENS = 64
 _LONGEST_BODY = 2048
@@ -48,6 +50,17 @@ Stop = Callable[[str], Awaitable[None]]
 """Stops all devices for a reason; what becomes of it shows in the view."""
 
 
+LeadRun = Callable[[Action, float | None], Awaitable[None]]
+"""Leads the run, at a pace where that is the action."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What the buttons of the pace ask for; a pace of ``None`` is as fast as it goes."""
+
+    action: Action
+    pace: Annotated[float, msgspec.Meta(gt=0.0, le=1e6)] | None = None
+
+
 class Pages:
     """Answers of the view.
 
@@ -59,15 +72,18 @@ class Pages:
         What passes its changes on.
     access
         Who may see it and press buttons.
-    stop
-        Emergency stop; ``None`` where whoever looks may not.
+    stop, lead
+        Emergency stop, and leading the run; ``None`` where whoever looks may not.
     """
 
-    def __init__(self, shown: Shown, hub: Hub, access: Access, stop: Stop | None) -> None:
+    def __init__(
+        self, shown: Shown, hub: Hub, access: Access, stop: Stop | None = None, lead: LeadRun | None = None
+    ) -> None:
         self._shown = shown
         self._hub = hub
         self._access = access
         self._stop = stop
+        self._lead = lead
         self._stopping: set[asyncio.Task[None]] = set()
 
     def routes(self) -> Sequence[Route | Mount]:
@@ -79,6 +95,7 @@ class Pages:
             Route("/at/{tick:int}", self.at),
             Route("/stop", self.stop_page, methods=["GET"]),
             Route("/stop", self.stop, methods=["POST"]),
+            Route("/lead", self.lead, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
 
@@ -124,6 +141,25 @@ class Pages:
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
         return Response(status_code=204) if KEY_HEADER in request.headers else RedirectResponse("/", 303)
+
+    async def lead(self, request: Request) -> Response:
+        """Pause the run, let it take a step or go on, or change its pace."""
+        body = await request.body()
+        if len(body) > _LONGEST_BODY:
+            return PlainTextResponse("too long\n", 413)
+        if self._lead is None or not self._access.may_press(request.headers.get(KEY_HEADER, "")):
+            return PlainTextResponse(
+                "this view may not lead the run, or the page is old: load it anew\n", 403
+            )
+        try:
+            wanted = msgspec.json.decode(body, type=Wanted)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return PlainTextResponse("no such action or pace\n", 422)
+        try:
+            await self._lead(wanted.action, wanted.pace)
+        except SharegridError as error:
+            return PlainTextResponse(f"{error}\n", 502)
+        return Response(status_code=204)
 
 
 async def _key(request: Request) -> str:

@@ -56,7 +56,7 @@ def _place(
             lines[bus], line = line, line + 1.0
     for bus in reversed(order):
         if behind[bus]:
-            lines[bus] = lines[max(behind[bus], key=reach.__getitem__)]
+            lines[bus] = lines[sorted(behind[bus], key=reach.__getitem__)[-1]]
     places.update({bus: (float(distance[bus]), -lines[bus]) for bus in order})
     return line
 

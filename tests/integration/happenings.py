@@ -2,7 +2,7 @@
 
 from tests.broker.door.hostile_run import written_scenario
 
-INTERVALS = 7
+INTERVALS = 8
 SILENT = "p00004"
 FIRST = 2
 _HAPPENS = f"""

@@ -7,6 +7,7 @@ from cosim.results import load
 from tests.integration.happenings import INTERVALS, SILENT
 from tests.integration.view.conftest import Watched, viewed
 
+PAUSED = 4
 PACE = 450  # An interval of 15 minutes takes two seconds.
 ELEMENTS = "lines => lines.map(line => line.dataset.element)"
 SNAPSHOT = """() => {
@@ -26,6 +27,23 @@ def serious(page):
     return [
         (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")
     ]
+
+
+def lead(watched, seen):
+    """Pause the run, let it take one step, and go on at another pace; in which interval it was each time."""
+    paused = "document.getElementById('state').textContent === 'paused'"
+    interval = "document.getElementById('moment').textContent"
+    watched.page.click("#pause")
+    watched.until(paused)
+    seen["paused at"] = watched.page.evaluate(interval)
+    watched.page.wait_for_timeout(1000 * 2 * 900 / PACE)
+    seen["still at"] = watched.page.evaluate(interval)
+    watched.page.click("#step")
+    watched.until(f"{interval} !== '{seen['still at']}'")
+    watched.until(paused)
+    seen["stepped to"] = watched.page.evaluate(interval)
+    watched.page.select_option("#pace", "900")
+    watched.page.click("#pause")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +76,8 @@ def seen(browser, scenario, tmp_path_factory):
                 seen["stopped devices"] = page.eval_on_selector_all(
                     "#stop-lines li", "lines => lines.map(line => line.textContent)"
                 )
+            if cleared == PAUSED:
+                lead(watched, seen)
         watched.until("document.getElementById('state').textContent === 'run is over'")
         seen["wrong"], seen["foreign"] = watched.wrong, watched.foreign()
         process.wait(30)
@@ -83,6 +103,17 @@ def test_values_on_the_screen_are_those_of_the_run(seen):
         assert most == pytest.approx(intervals["v_max_pu"][metered], abs=5e-4)
         assert number(snapshot["losses"]) == pytest.approx(intervals["losses_kw"][metered], abs=5e-3)
     assert len({snapshot["losses"] for snapshot in seen["snapshots"].values()}) > 1
+
+
+def test_the_run_is_led_from_the_page(seen):
+    seen, run = seen
+    assert seen["still at"] == seen["paused at"]
+    times = [each[11:16] for each in run.intervals["time_local"]]
+    assert times.index(seen["stepped to"]) == times.index(seen["paused at"]) + 1
+    assert len(times) == INTERVALS
+    told = [event["detail"] for event in run.events if event["kind"] == "flag"]
+    for word in ("paused", "goes on", "pace set to 900.0"):
+        assert any(f"{word} by operator-" in each for each in told), word
 
 
 def test_a_line_that_is_out_shows(seen):

@@ -47,6 +47,26 @@ export const showStop = (stop) => {
   if (stop.is_answered && more > 0) byId("stop-lines").append(make("li", {}, `and ${number(more, 0)} more; find them among the devices`));
 };
 
+const PACES = [1, 10, 60, 300, 900];
+const lead = (action, pace = null) => say("/lead", { action, pace }).catch((error) => fail(`The run was not led: ${error.message.trim()}`));
+
+export const initPacing = () => {
+  byId("pause").addEventListener("click", () => lead(byId("pause").getAttribute("aria-pressed") === "true" ? "go on" : "pause"));
+  byId("step").addEventListener("click", () => lead("step"));
+  byId("pace").addEventListener("change", (event) => lead("pace", event.target.value === "fast" ? null : Number(event.target.value)));
+};
+
+export const showPacing = (run) => {
+  byId("pacing").hidden = !run.may_command || run.mode === "past" || run.is_over || run.refusal !== "" || run.tick < 0;
+  byId("pause").setAttribute("aria-pressed", String(run.is_paused));
+  text(byId("pause"), run.is_paused ? "Go on" : "Pause");
+  const select = byId("pace"), value = run.pace === null ? "fast" : String(run.pace);
+  if (select.value === value || document.activeElement === select) return;
+  const paces = [...new Set([...PACES, ...(run.pace === null ? [] : [run.pace])])].sort((a, b) => a - b);
+  select.replaceChildren(...paces.map((pace) => make("option", { value: String(pace) }, pace === 1 ? "real time" : `${number(pace, 0)} ×`)), make("option", { value: "fast" }, "fast"));
+  select.value = value;
+};
+
 const THEMES = ["auto", "light", "dark"];
 export const initTheme = (onChange) => {
   const button = byId("theme");

@@ -1,7 +1,7 @@
 // The page: takes panels from the server and shows each where it belongs.
 "use strict";
 import { Chart } from "./chart.js";
-import { initStop, initTheme, showStop } from "./controls.js";
+import { initPacing, initStop, initTheme, showPacing, showStop } from "./controls.js";
 import { byId, make, number, power, price, priceChange, seconds, text } from "./format.js";
 import { FeederMap } from "./map.js";
 import { initPast } from "./past.js";
@@ -70,6 +70,7 @@ const showRun = () => {
   byId("steps").replaceChildren(...STEPS.map((step, each) => make("li", { class: each < at ? "done" : each === at ? "now" : "", "aria-current": each === at ? "step" : false }, step)));
   byId("steps").dataset.opened = run.opened;
   text(byId("waiting"), run.waiting.length ? `waiting for ${run.waiting.join(", ")}` : "");
+  showPacing(run);
   showClock();
 };
 
@@ -80,7 +81,8 @@ const showClock = () => {
   const parts = [of];
   const isQuiet = Date.now() / 1000 - view.heard > QUIET_S;
   if (run.mode === "live" && !run.is_over && run.tick >= 0) {
-    if (run.ends !== null) parts.push(`${seconds(Math.max(0, run.ends - now()))} left`, `pace ${number(run.pace, 0)}`);
+    if (run.is_paused && run.step === "settle") parts.push("waits for Go on or Step");
+    else if (run.ends !== null) parts.push(`${seconds(Math.max(0, run.ends - now()))} left`, `pace ${number(run.pace, 0)}`);
     else parts.push("as fast as it goes");
     if (run.lag_s > 0.5) parts.push(`${seconds(run.lag_s)} late`);
     if (run.waiting.length && now() - run.opened > 2) parts.push(`waiting ${seconds(now() - run.opened)} for ${run.waiting.slice(0, 2).join(", ")}`);
@@ -90,6 +92,8 @@ const showClock = () => {
     : run.is_over ? ["run is over", ""]
     : !view.isLinked || isQuiet ? ["no connection to the view's server", "alarm"]
     : !run.is_heard ? ["the broker is away", "alarm"]
+    : run.is_paused && run.step === "settle" ? ["paused", "warn"]
+    : run.is_paused ? ["pauses after this interval", "warn"]
     : run.tick < 0 ? ["waiting for the run", "warn"] : ["live", "good"];
   const chip = byId("state");
   text(chip, word);
@@ -160,6 +164,7 @@ const listen = () => {
 };
 
 initStop();
+initPacing();
 initTheme(() => { if (panels.series) take({ series: panels.series, map: panels.map }); });
 byId("find").addEventListener("input", (event) => find(event.target.value.trim()));
 for (const button of document.querySelectorAll("[data-money]")) {

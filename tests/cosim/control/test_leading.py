@@ -1,0 +1,87 @@
+"""An operator pauses a run, lets it take a step, and changes its pace; twice said is once done."""
+
+import asyncio
+
+from broker import messages
+from broker.client.memory import MemoryBroker
+from broker.messages import Lead, PacingState, Rejected
+from cosim.control.pacing import STEPS
+from tests.cosim.control.test_clock import run_clock, worker
+
+SENDER = "operator-1"
+
+
+def lead(seq, action, **fields):
+    return messages.encode(Lead(run="r1", tick=-1, sender=SENDER, seq=seq, action=action, **fields))
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+class Observer:
+    """What the clock says of its pace and what it refuses."""
+
+    def __init__(self, bus):
+        self.bus, self.states, self.refused = bus, [], []
+
+    async def listen(self):
+        await self.bus.subscribe("sharegrid/v1/r1/pacing", "sharegrid/v1/r1/rejected/clock")
+        async for received in self.bus.messages():
+            if received.payload:
+                message = messages.decode(received.payload)
+                if isinstance(message, PacingState):
+                    self.states.append((message.is_paused, message.pace))
+                elif isinstance(message, Rejected):
+                    self.refused.append(message.reason)
+
+    async def say(self, *said):
+        await self.bus.publish(f"sharegrid/v1/r1/lead/{SENDER}", lead(*said[:2], **dict(said[2:])))
+
+
+async def test_a_run_pauses_steps_and_goes_on():
+    broker, trace = MemoryBroker(), []
+    required = dict.fromkeys(STEPS, ("wam",))
+    async with broker.connect("operator") as bus, worker(broker, "wam", trace):
+        operator = Observer(bus)
+        listening = asyncio.create_task(operator.listen())
+        running = asyncio.create_task(
+            run_clock(broker, services=["wam"], required=required, intervals=6, pace="9000")
+        )
+        await until(lambda: operator.states == [(False, 9000.0)])
+        await operator.say(0, "pause")
+        await until(lambda: operator.states[-1] == (True, 9000.0))
+        await asyncio.sleep(0.3)
+        paused_at = len({tick for tick, _ in trace})
+        await asyncio.sleep(0.3)
+        assert len({tick for tick, _ in trace}) == paused_at < 6
+        for _ in range(2):
+            await operator.say(1, "step")
+        await until(lambda: len({tick for tick, _ in trace}) == paused_at + 1)
+        await asyncio.sleep(0.3)
+        assert len({tick for tick, _ in trace}) == paused_at + 1
+        await operator.say(2, "pace")
+        await until(lambda: operator.states[-1] == (True, None))
+        await operator.say(3, "go on")
+        _, ticks = await running
+        assert ticks == list(range(6))
+        assert trace == [(tick, step) for tick in range(6) for step in STEPS]
+        listening.cancel()
+
+
+async def test_a_run_with_hardware_is_not_led():
+    broker, trace = MemoryBroker(), []
+    async with broker.connect("operator") as bus, worker(broker, "wam", trace):
+        operator = Observer(bus)
+        listening = asyncio.create_task(operator.listen())
+        running = asyncio.create_task(
+            run_clock(broker, services=["wam"], required={}, pace="9000", refusal="hardware is real")
+        )
+        await until(lambda: operator.states)
+        await operator.say(0, "pause")
+        await until(lambda: operator.refused == ["hardware is real"])
+        _, ticks = await running
+        assert ticks == [0, 1]
+        listening.cancel()
