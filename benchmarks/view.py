@@ -28,9 +28,12 @@ from cosim.emergency import run_address
 
 LISTEN = """() => {
     window.shown = [];
+    const known = new Set();
     const steps = document.getElementById("steps");
     new MutationObserver(() => requestAnimationFrame(() => {
-        window.shown.push([Number(steps.dataset.opened), Date.now() / 1000]);
+        const opened = Number(steps.dataset.opened);
+        if (!known.has(opened)) window.shown.push([opened, Date.now() / 1000]);
+        known.add(opened);
     })).observe(steps, {attributes: true, attributeFilter: ["data-opened"]});
 }"""
 

@@ -14,7 +14,9 @@ import click
 import uvicorn
 
 from cosim.emergency import RunAddress, run_address
+from cosim.results.arrow import ResultsError
 from cosim.results.directory import LIVE
+from cosim.results.lock import refuse_living
 from cosim.view.access import TOKEN, Access
 from cosim.view.hub import Hub
 from cosim.view.live import LiveModel
@@ -72,13 +74,24 @@ def view_command(options: ViewOptions) -> None:
     """
     access, directory = options.access(), options.directory
     with _listener(options.host, options.port) as listener:
-        if directory is not None and not (directory / LIVE).exists():
+        if directory is not None and not _goes_on(directory):
             past = PastModel(directory)
             hub = Hub(past)
             _run(_server(Pages(past, hub, access), access, hub.run), access, listener)
             return
         at = asyncio.run(_address_of(options)) if directory is None else run_address(directory)
         _serve_live(at, access, listener, look_only=options.look_only)
+
+
+def _goes_on(directory: Path) -> bool:
+    """Whether a run goes on in a directory: one that was killed leaves its note behind."""
+    if not (directory / LIVE).exists():
+        return False
+    try:
+        refuse_living(directory)
+    except ResultsError:
+        return True
+    return False
 
 
 def _serve_live(at: RunAddress, access: Access, listener: socket.socket, *, look_only: bool) -> None:

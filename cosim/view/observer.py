@@ -24,7 +24,7 @@ from sharegrid.errors import SharegridError
 Action = Literal["pause", "step", "go on", "pace"]
 _STOP_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.5
-_FIND_WITHIN_S = 2.0
+_FIND_WITHIN_S = 1.0
 
 
 def may_command(broker: str) -> bool:

@@ -1,13 +1,32 @@
 """The view of a past run: each interval is as its tables have it, and nothing commands."""
 
 import subprocess
+import time
 
 import httpx
 import pytest
 
 from cosim.results import load
+from cosim.results.entries import LedgerError
+from cosim.results.ledger import Ledger
 from tests.integration.view.conftest import COMMAND, Watched, viewed
 from tests.integration.view.test_live_view import ELEMENTS, SNAPSHOT, number
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def settled(out):
+    """How many intervals a ledger has so far, none while it is being made."""
+    try:
+        with Ledger.open(out / "ledger.sqlite") as ledger:
+            return len(ledger.ticks())
+    except LedgerError:
+        return 0
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +65,26 @@ def test_a_past_run_slides(browser, past):
         assert sum(map(number, paid)) == pytest.approx(0.0, abs=0.05)
         assert httpx.post(f"{url}stop").status_code == 403
         assert (watched.wrong, watched.foreign()) == ([], [])
+        watched.context.close()
+
+
+def test_a_run_that_was_killed_is_a_past_one(browser, scenario, tmp_path):
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(scenario), "--pace", "900", "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: settled(out) >= 3)
+    process.kill()
+    process.wait()
+    assert (out / "live.json").exists()
+    with viewed(["view", str(out), "--port", "0"]) as (_, url):
+        watched = Watched(browser, url)
+        watched.until("document.getElementById('state').textContent === 'past run'")
+        assert int(watched.page.get_attribute("#slider", "max")) >= 1
+        assert number(watched.page.evaluate(SNAPSHOT)["losses"]) > 0.0
+        assert watched.wrong == []
         watched.context.close()
 
 
