@@ -7,7 +7,7 @@ import msgspec
 from broker import messages
 from broker.client.bus import Received
 from broker.door.admission import Door, Refused
-from broker.messages import Message, Step
+from broker.messages import Facts, Message, Step
 from broker.topics import Topics
 
 
@@ -24,6 +24,7 @@ class Ear:
 
     def __init__(self, run: str) -> None:
         self.topics = Topics(run)
+        self._run = run
         self._door = Door(run)
         self._knows_epoch = False
 
@@ -40,7 +41,10 @@ class Ear:
             message = self._door.admit(received).message
         except Refused:
             return None
-        if isinstance(message, Step):
+        if isinstance(message, Facts):
+            # Its process begins, or begins anew: numbers, ticks and epochs of before mean nothing any more.
+            self._door, self._knows_epoch = Door(self._run), False
+        elif isinstance(message, Step):
             if message.epoch > self._door.epoch:
                 self._door.begin_epoch(message)
             self._door.tick = max(self._door.tick, message.tick)

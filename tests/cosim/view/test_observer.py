@@ -61,6 +61,10 @@ async def test_who_comes_late_to_a_run_that_went_back_hears_it_all_the_same():
         await bus.publish(topics.step, b"nonsense")
         await bus.publish(topics.step, step("r", 47, tick=13, epoch=3))
         await until(lambda: model.panel("run").tick == 13)
+        # The same run from its beginning, as with --force.
+        await bus.publish(topics.facts, facts("r"), retain=True)
+        await bus.publish(topics.step, step("r", 0, tick=0))
+        await until(lambda: model.panel("run").tick == 0)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 
