@@ -23,7 +23,7 @@ ROUNDS = {"opening", "opening-batch", "lam-opening", "wam-price", "lam-price"} |
     "lam-round-bid",
 }
 # Only with faults planned, only in an emergency or after a loss, and what services say of mutants.
-NOT_HERE = {"truth", "stop", "stopped", "rejected", "snapshot", "repeat", "alive"}
+NOT_HERE = {"truth", "stop", "stopped", "rejected", "snapshot", "repeat", "alive", "lead", "alarm"}
 
 
 def mutations(seed, lies=0.1):
