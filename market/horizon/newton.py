@@ -68,7 +68,7 @@ class Newton:
         self._added, self._offset, self._least_slope = slope - true, np.zeros_like(fee), float(slope.min())
         self._swing = np.maximum(reach, 1e-9 * most)[:, None] / self._size
         self._tolerance = EXACT * most
-        self._ridge = FIRST_RIDGE
+        self._ridge, self._trust = FIRST_RIDGE, 0.1
         self._far: list[float] = []
 
     def solve(self, now: Point, start: Sequence[Outcome] | None) -> Found:
@@ -131,11 +131,12 @@ class Newton:
         return bool(before) and min(last) > 0.5 * min(before)
 
     def _learn(self, part: float) -> None:
-        """Trust the model more after whole steps, less after short ones."""
+        """Trust the model more after whole steps, less after short ones, and then grow bold slowly."""
         if part < 0.9:
-            self._ridge = max(10.0 * self._ridge, 1e-3)
+            self._ridge, self._trust = max(4.0 * self._ridge, 1e-3), 0.5
         else:
-            self._ridge = 0.1 * self._ridge if self._ridge > LEAST_RIDGE else 0.0
+            self._ridge = self._trust * self._ridge if self._ridge > LEAST_RIDGE else 0.0
+            self._trust = max(0.1, 0.3 * self._trust)
 
     def _rounding_kw(self, now: Point) -> float:
         """What rounding of prices alone may make of answers [kW]."""
