@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from market.errors import CaseError, Infeasible
+from market.errors import CaseError, Infeasible, NotConverged
 from market.horizon.case import HorizonCase, check
 from market.horizon.feeder import FeederLimits
 from market.horizon.members import Answers, Members, price_size
@@ -27,6 +27,9 @@ from market.model.dlmp import dlmp_parts
 from market.model.limits import MISSED_KW, explain
 from market.solver.clearing import Outcome
 from market.solver.wam import LimitPrices, WamClearing
+
+BLURS = tuple(0.4**power for power in range(10))
+"""Blurs of members' answers, each a start for the next."""
 
 
 def clear_horizon(case: HorizonCase, start: Sequence[Outcome] | None = None) -> HorizonOutcome:
@@ -64,8 +67,12 @@ def clear_horizon(case: HorizonCase, start: Sequence[Outcome] | None = None) -> 
     case = replace(case, stores=stores)
     members = Members(case)
     limits = FeederLimits.of(case, price_size(case))
-    newton = Newton(case, members, limits)
-    found = newton.solve(_middle(case, limits) if start is None else _near(case, limits, start), start)
+    begin = _middle(case, limits) if start is None else _near(case, limits, start)
+    try:
+        found = Newton(case, members, limits).solve(begin, start)
+    except NotConverged:
+        near = _from_blurred(case, limits, _middle(case, limits))
+        found = Newton(case, members, limits).solve(near, None)
     intervals = []
     for t in range(len(case.intervals)):
         one = _interval(case, t, members, limits, found.point, found.answers)
@@ -82,6 +89,13 @@ def clear_horizon(case: HorizonCase, start: Sequence[Outcome] | None = None) -> 
         iterations=found.steps,
         seconds=time.perf_counter() - began,
     )
+
+
+def _from_blurred(case: HorizonCase, limits: FeederLimits, point: Point) -> Point:
+    """A point near the solution, by less and less blurred answers, where true ones are too steep."""
+    for blur in BLURS:
+        point = Newton(case, Members(case, blur), limits).solve(point, None, roughly=True).point
+    return point
 
 
 def later(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:

@@ -48,6 +48,8 @@ class Members:
     ----------
     case
         The case, its stores' bounds within reach.
+    blur
+        Price slope that every member has at least over its LAM's mean size, as a part of the prices.
 
     Attributes
     ----------
@@ -58,7 +60,7 @@ class Members:
         The least price slope of all, with what was added.
     """
 
-    def __init__(self, case: HorizonCase) -> None:
+    def __init__(self, case: HorizonCase, blur: float = 0.0) -> None:
         first = case.first
         self._case, self._lams, self._T = case, len(first.lam_id), len(case.intervals)
         self._plain = np.flatnonzero(~case.has_store)
@@ -68,9 +70,11 @@ class Members:
         self._stores_of = [np.flatnonzero(lam_of_store == i) for i in range(self._lams)]
         true = np.stack([interval.slope for interval in case.intervals], axis=1)
         flattest = FLATTEST * price_size(case) / np.maximum(lam_reach(case), 1e-9)
-        self._slope = np.where(true > 0, true, flattest[:, None])
+        mean = blur / FLATTEST * flattest * np.maximum(first.members, 1)
+        self._slope = np.maximum(np.where(true > 0, true, flattest[:, None]), mean[:, None])
         self._fee = np.stack([interval.fee for interval in case.intervals], axis=1)
-        self.added, self.least_slope = self._slope - true, float(self._slope.min())
+        self.added = np.where(true > 0, 0.0, self._slope)
+        self.least_slope = float(self._slope.min())
         with ThreadPoolExecutor(os.cpu_count()) as cores:
             prepared = list(cores.map(self._prepare, range(self._T)))
         self._supplies = [supply for supply, _, _ in prepared]

@@ -20,10 +20,14 @@ from market.horizon.step import Point, Target, WamTerms, model_equilibrium
 from market.model.arrays import Floats
 from market.solver.clearing import Outcome
 
-STEPS = 300
+STEPS = 80
+"""Steps after which a search is given up, or begun anew with blurred answers."""
 
 PATIENCE = 8
 """Steps that bring the model's equilibrium no nearer, after which each must make the dual rise for sure."""
+
+BEYOND = 50.0
+"""Prices of limits beyond the grid's by this factor tell that a limit may not be met."""
 
 SETTLED = 1e-10
 """Part of the prices that moving centres may still change."""
@@ -71,8 +75,10 @@ class Newton:
         self._ridge, self._trust = FIRST_RIDGE, 0.1
         self._far: list[float] = []
 
-    def solve(self, now: Point, start: Sequence[Outcome] | None) -> Found:
+    def solve(self, now: Point, start: Sequence[Outcome] | None, *, roughly: bool = False) -> Found:
         """Search from a point; ``start`` has the net purchases there, where they are known.
+
+        Searching ``roughly`` leaves centres where they are.
 
         Raises
         ------
@@ -90,10 +96,22 @@ class Newton:
             missed = float(np.abs(target.kw - answers.kw).max()) if part == 1.0 else np.inf
             self._learn(part)
             if missed <= self._tolerance + self._rounding_kw(now):
-                if self._recentre(answers.kw) <= SETTLED * self._size:
+                if roughly or self._recentre(answers.kw) <= SETTLED * self._size:
                     return Found(now, answers, step)
                 answers = self._answer(now)
-        raise NotConverged(STEPS, missed)
+        raise NotConverged(STEPS, missed, self._what_rises(now))
+
+    def _what_rises(self, now: Point) -> str:
+        """The limit whose price is far beyond all others, in words; nothing where none is."""
+        far = int(np.argmax(np.abs(now.y)))
+        if abs(now.y[far]) < BEYOND * self._size:
+            return ""
+        t = int(self._limits.interval[far])
+        row = far - int(self._limits.head[t])
+        name = f"network row {row - 1}" if row else "the grid's limit"
+        return (
+            f"the price of {name} in interval {t} rises without end, so that no trade may meet it; widen it"
+        )
 
     def _answer(self, point: Point) -> Answers:
         return self._members.at(point.price + self._offset)

@@ -86,8 +86,8 @@ def responses(
             )  # fmt: skip
             count = energy_response(
                 nu, p, points, stores.charge_kw[s, t], stores.discharge_kw[s, t], stores.into[s, t],
-                stores.out[s, t], stores.charge_wear[s], stores.discharge_wear[s], worth[start[t] :],
-                gain[start[t] :],
+                stores.out[s, t], stores.charge_wear[s], stores.discharge_wear[s], stores.least[s, t],
+                worth[start[t] :], gain[start[t] :],
             )  # fmt: skip
         for i in range(start[t], start[t] + count):
             worth[i] *= kept

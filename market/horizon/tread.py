@@ -127,16 +127,18 @@ def steepness_at(nu: Floats, power: Floats, count: int, level: float) -> float:
 @compiled
 def energy_response(
     nu: Floats, power: Floats, count: int, charge_kw: float, discharge_kw: float, into: float, out: float,
-    charge_wear: float, discharge_wear: float, worth: Floats, energy: Floats,
+    charge_wear: float, discharge_wear: float, least: float, worth: Floats, energy: Floats,
 ) -> int:  # fmt: skip
     """Vertices of the energy gained per hour over the value of stored energy, both ascending.
+
+    Below the least value both ways would be used at once: where these overlap, the response begins there.
 
     Parameters
     ----------
     nu, power, count
         As `free_power` gave them.
-    charge_kw, discharge_kw, into, out, charge_wear, discharge_wear
-        The store's limits, efficiencies and wear.
+    charge_kw, discharge_kw, into, out, charge_wear, discharge_wear, least
+        The store's limits, efficiencies, wear and least value of energy.
     worth, energy
         Filled with the vertices: value [$/kWh], energy per hour [kW].
 
@@ -157,6 +159,7 @@ def energy_response(
         worth[found] = out * (first_at(nu, power, count, 0.0) - discharge_wear)
         energy[found] = 0.0
         found += 1
+    first = found
     if charge_kw > 0.0:
         worth[found] = (last_at(nu, power, count, 0.0) + charge_wear) / into
         energy[found] = 0.0
@@ -168,8 +171,26 @@ def energy_response(
         worth[found] = (first_at(nu, power, count, -charge_kw) + charge_wear) / into
         energy[found] = charge_kw * into
         found += 1
-    # Rounding, and values below the least, must not turn the order.
+    if 0 < first < found and worth[first] < worth[first - 1] and worth[first] < least:
+        found = begin_at(least, worth, energy, first, found)
+    # Rounding must not turn the order.
     for i in range(1, found):
         if worth[i] < worth[i - 1]:
             worth[i] = worth[i - 1]
     return found
+
+
+@compiled
+def begin_at(least: float, worth: Floats, energy: Floats, first: int, count: int) -> int:
+    """Let the vertices from ``first`` on begin at a value, without those before; how many are left."""
+    i = first
+    while i < count and worth[i] < least:
+        i += 1
+    at = energy[count - 1]
+    if i < count:
+        part = (least - worth[i - 1]) / (worth[i] - worth[i - 1])
+        at = energy[i - 1] + part * (energy[i] - energy[i - 1])
+    worth[0], energy[0] = least, at
+    for k in range(i, count):
+        worth[1 + k - i], energy[1 + k - i] = worth[k], energy[k]
+    return 1 + count - i

@@ -6,12 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from market.errors import CaseError, Infeasible
+from market.errors import CaseError, Infeasible, NotConverged
+from market.horizon import clearing
 from market.horizon.case import HorizonCase
 from market.horizon.clearing import clear_horizon, later
 from market.horizon.proof import beyond_tolerance, certify_horizon
-from market.horizon.stores import no_stores
+from market.horizon.stores import no_stores, within_reach
+from market.oracles.horizon import solve_horizon
 from market.solver.clearing import clear
+from tests.market.horizon.objective import objective
 from tests.market.horizon.town import battery, town
 
 
@@ -70,6 +73,33 @@ def test_a_limit_that_cannot_be_met_names_its_interval():
     intervals = (*case.intervals[:2], load, case.intervals[3])
     with pytest.raises(Infeasible, match="interval 2: network row v0 with its lower limit"):
         clear_horizon(replace(case, intervals=intervals))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_negative_prices_leave_an_equilibrium(seed):
+    case = town(seed, T=5, lams=2, members=3)
+    paid = tuple(
+        replace(one, grid=replace(one.grid, import_price=-0.2, export_price=-0.25)) for one in case.intervals
+    )
+    case = replace(case, intervals=paid, stores=within_reach(case.stores, 1.0)[0])
+    outcome = clear_horizon(case)
+    assert beyond_tolerance(certify_horizon(case, outcome.claim(case)), case) == []
+    assert objective(case, outcome) == pytest.approx(solve_horizon(case).objective, rel=1e-7, abs=1e-8)
+
+
+def test_answers_that_jump_are_found_by_blurred_ones(monkeypatch):
+    case = town(5036, T=12, lams=5, members=1, rows=2, stores=1.0, hours=0.25)
+    steep = tuple(
+        replace(one, wam_sensitivity=1.0, fee=np.full(5, 0.001), wam_fee=np.zeros(5))
+        for one in case.intervals
+    )
+    case = replace(case, intervals=steep, stores=within_reach(case.stores, case.hours)[0])
+    outcome = clear_horizon(case)
+    assert beyond_tolerance(certify_horizon(case, outcome.claim(case)), case) == []
+    assert objective(case, outcome) == pytest.approx(solve_horizon(case).objective, rel=1e-7, abs=1e-8)
+    monkeypatch.setattr(clearing, "BLURS", ())
+    with pytest.raises(NotConverged):
+        clear_horizon(case)
 
 
 def test_energy_is_burnt_where_prices_pay_for_it():
