@@ -152,7 +152,14 @@ def _clear_pool(case: Case, began: float) -> Outcome:
         return found
 
     has_losses = bool((case.balance != 1.0).any())
-    found = at_loss_price(case.grid, solved, lambda each: each.grid_kw, near_kw=0.0, has_losses=has_losses)
+    found = at_loss_price(
+        case.grid,
+        solved,
+        lambda each: each.grid_kw,
+        lambda each: each.head_price,
+        near_kw=0.0,
+        has_losses=has_losses,
+    )
     network = case.network or no_rows(len(case.lam_id))
     net_kw = case.net_kw(found.trade_kw)
     flow_kw = net_kw + case.net_kw(found.utility_kw)

@@ -13,7 +13,7 @@ import numpy as np
 
 from market.model.arrays import Floats
 from market.solver.dual_function import EPS, Answers, Dual, SlopeAlong, beyond_kw
-from market.solver.line_search import step_length
+from market.solver.line_search import NEAR, step_length
 from market.solver.local_model import local_minimum
 from market.solver.staircase import Staircases
 from market.solver.step_policy import Idleness, ModelSlopes, Ridge, snap
@@ -45,6 +45,7 @@ def solve_dual(
     tolerance: float,
     *,
     near: bool = False,
+    ease: float = NEAR,
 ) -> DualPoint:
     """Prices y with ``base + A q(A' y)`` on the staircases at y.
 
@@ -64,6 +65,8 @@ def solve_dual(
         Residual at which to stop [kW].
     near
         Whether the prices to start from are near the solution.
+    ease
+        ``near`` of `market.solver.line_search.step_length`: the larger, the fewer answers a step asks for.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def solve_dual(
             idleness.no_step()
             continue
         along = direction @ A
-        t = step_length(SlopeAlong(dual, now, direction, along))
+        t = step_length(SlopeAlong(dual, now, direction, along), ease)
         slopes.learn(now, along, t)
         ridge.learn(t)
         idleness.learn(now.residual_kw)

@@ -14,13 +14,21 @@ FARTHEST = 1e18
 """A step this long finds no end."""
 
 
-def step_length(slope: SlopeAlong) -> float:
-    """Length of the step, 1 for the local model's own."""
+def step_length(slope: SlopeAlong, near: float = NEAR) -> float:
+    """Length of the step, 1 for the local model's own.
+
+    Parameters
+    ----------
+    slope
+        Of the negative dual along the direction.
+    near
+        A step may stop where the slope has fallen to this part.
+    """
     first = slope(0.0)
     if first >= 0.0:
         # Only rounding says that the direction leads nowhere.
         return 1.0
-    enough = -NEAR * first
+    enough = -near * first
     wide = _bracket(slope, first, enough)
     if abs(wide.high_value) <= enough:
         return wide.high

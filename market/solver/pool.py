@@ -12,26 +12,32 @@ from typing import TypeVar
 
 import numpy as np
 
+from market.errors import NotConverged
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
-from market.model.curves import respond
+from market.model.curves import Curves, respond, shift
 from market.model.dlmp import DlmpParts, dlmp_parts
 from market.model.limits import MISSED_KW
+from market.solver.aggregation import aggregate
 from market.solver.elastic import Limits
 from market.solver.pool_limits import LimitedPool, PoolPoint
 from market.solver.pool_members import Divided, PoolMembers
 from market.solver.root import Bracket, narrow
 from market.solver.wam import LimitPrices, WamClearing, clear_wam
 
+NO_PRICE = 1e-10
+"""A price of the head's limit below this is none [$/kWh]."""
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class PoolClearing:
-    """Clearing of the pool, and what it leaves to the members of its LAMs."""
+    """Clearing of the pool, what it leaves to the members of its LAMs, and the price of the head's limit."""
 
     wam: WamClearing
     local: Divided
+    head_price: float
 
 
 def clear_pool(
@@ -64,7 +70,12 @@ def clear_pool(
     network = network or Network(np.zeros((0, lams)), np.zeros(0), np.zeros(0), np.zeros(0))
     pool = _Pool(members, network, np.asarray(balance, dtype=np.float64), offset_kw, start)
     return at_loss_price(
-        grid, pool.clear, lambda found: found.wam.grid_kw, near_kw=pool.near_kw, has_losses=pool.has_losses
+        grid,
+        pool.clear,
+        lambda found: found.wam.grid_kw,
+        lambda found: found.head_price,
+        near_kw=pool.near_kw(grid),
+        has_losses=pool.has_losses,
     )
 
 
@@ -72,6 +83,7 @@ def at_loss_price(
     grid: Grid,
     clear: Callable[[float, Grid], T],
     head_kw: Callable[[T], float],
+    head_price: Callable[[T], float],
     *,
     near_kw: float,
     has_losses: bool,
@@ -87,8 +99,8 @@ def at_loss_price(
         The grid's prices and limits.
     clear
         Clears at a price of losses [$/kWh] and limits of the grid.
-    head_kw
-        Power at the feeder head that a clearing came to [kW].
+    head_kw, head_price
+        Power at the feeder head that a clearing came to [kW], and the price of the head's limit [$/kWh].
     near_kw
         What that may come to; it saves a clearing.
     has_losses
@@ -100,14 +112,16 @@ def at_loss_price(
         beyond_kw = head_kw(found[price]) if price == grid.export_price else -head_kw(found[price])
         if not has_losses or beyond_kw <= MISSED_KW or grid.import_price == grid.export_price:
             return found[price]
+    # The head carries nothing, at the price where that needs no price of its own.
+    closed = replace(grid, import_limit_kw=0.0, export_limit_kw=0.0)
+
+    def beyond(price: float) -> float:
+        found[price] = clear(price, closed)
+        return -head_price(found[price])
+
     low, high = grid.export_price, grid.import_price
-    ends = Bracket(low, -head_kw(found[low]), high, -head_kw(found[high]))
-    price = narrow(lambda price: -head_kw(clear(price, grid)), ends, MISSED_KW).low
-    nearest = clear(price, grid)
-    if abs(head_kw(nearest)) <= MISSED_KW:
-        return nearest
-    # Flows jump past it at that price: those between are as good for the members.
-    return clear(price, replace(grid, import_limit_kw=0.0, export_limit_kw=0.0))
+    ends = Bracket(low, beyond(low), high, beyond(high))
+    return found[narrow(beyond, ends, NO_PRICE).low]
 
 
 def pool_parts(
@@ -146,15 +160,15 @@ class _Pool:
     ) -> None:
         self.members, self.network, self.start = members, network, start
         self.balance, self.offset_kw = balance, offset_kw
-        self._near: tuple[LimitPrices, Floats] | None = None
+        self._near: tuple[LimitPrices, Floats, float] | None = None
+        self._last: tuple[float, Grid, PoolClearing] | None = None
 
     @property
     def has_losses(self) -> bool:
         return bool((self.balance != 1.0).any())
 
-    @property
-    def near_kw(self) -> float:
-        """Power at the head where all trade with the utility what they cannot trade with each other [kW]."""
+    def near_kw(self, grid: Grid) -> float:
+        """What the power at the head may come to [kW]; it saves a clearing at another price of losses."""
         if not self.has_losses:
             return 0.0
         supply, tariff = self.members.supply, self.members.tariff
@@ -162,34 +176,67 @@ class _Pool:
             float(respond(supply, np.full(len(supply), price)).sum())
             for price in (tariff.retail, tariff.feed_in)
         )
-        return self.offset_kw + max(short_kw, 0.0) + min(long_kw, 0.0)
+        alone_kw = self.offset_kw + max(short_kw, 0.0) + min(long_kw, 0.0)
+        free = self._free(grid.import_price if alone_kw >= 0 else grid.export_price, grid)
+        return self._near[2] if self._near is not None else alone_kw if free is None else free.wam.grid_kw
 
     def clear(self, loss_price: float, grid: Grid) -> PoolClearing:
         """Equilibrium at a price of losses: without limits first, then with those that it would miss."""
-        members = self.members
-        fixed = (self.balance - 1.0) * loss_price
-        limits = Limits.of(members.flow_range, self.network, grid, self.balance, self.offset_kw)
-        if self._near is None:
-            free = self._without_limits(fixed)
-            local = members.charged(fixed).divide(
-                free.net_kw, free.pool_price + fixed + members.lam_slope * free.net_kw
-            )
-            flow_kw = members.sums(local.flow_kw)
-            if not limits.missed_kw(flow_kw) > limits.tolerance_kw:
-                found = replace(free, flow_kw=flow_kw, limit_price=np.zeros(limits.base.size))
-                return PoolClearing(self._outcome(found, limits, loss_price), local)
-            rows = {} if self.start is None else self.start.row
-            self._near = LimitPrices(free.pool_price, rows), local.flow_kw
-        prices, member_kw = self._near
+        free = self._free(loss_price, grid) if self._near is None else None
+        if free is not None:
+            return free
+        assert self._near is not None
+        prices, member_kw, _ = self._near
+        members, fixed = self.members, (self.balance - 1.0) * loss_price
+        limits = self._limits(grid)
         found = LimitedPool(members, limits, fixed).solve(
             prices.energy, limits.row_values(prices.row), member_kw
         )
         wam = self._outcome(found, limits, loss_price)
-        near = wam.price + members.lam_slope * wam.net_kw
-        local = members.charged(wam.charge).divide(wam.net_kw, near, wam.flow_kw)
+        local = members.charged(wam.charge).divide(
+            wam.net_kw, wam.price + members.lam_slope * wam.net_kw, wam.flow_kw
+        )
         assert wam.limit_prices is not None
-        self._near = wam.limit_prices, local.flow_kw
-        return PoolClearing(wam, local)
+        self._near = wam.limit_prices, local.flow_kw, wam.grid_kw
+        return PoolClearing(wam, local, float(found.limit_price[0]))
+
+    def _limits(self, grid: Grid) -> Limits:
+        return Limits.of(self.members.flow_range, self.network, grid, self.balance, self.offset_kw)
+
+    def _free(self, loss_price: float, grid: Grid) -> PoolClearing | None:
+        """Equilibrium without limits, where it keeps them; otherwise what may be near is found."""
+        if self._last is not None and self._last[:2] == (loss_price, grid):
+            return self._last[2]
+        members, fixed, limits = self.members, (self.balance - 1.0) * loss_price, self._limits(grid)
+        free = self._without_limits(fixed)
+        own_price = free.pool_price + fixed + members.lam_slope * free.net_kw
+        local = members.charged(fixed).divide(free.net_kw, own_price)
+        flow_kw = members.sums(local.flow_kw)
+        if limits.missed_kw(flow_kw) > limits.tolerance_kw:
+            prices, head_kw = self._without_utility(fixed, limits)
+            self._near = prices, local.flow_kw, head_kw
+            return None
+        point = replace(free, flow_kw=flow_kw, limit_price=np.zeros(limits.base.size))
+        found = PoolClearing(self._outcome(point, limits, loss_price), local, 0.0)
+        self._last = loss_price, grid, found
+        return found
+
+    def _without_utility(self, fixed: Floats, limits: Limits) -> tuple[LimitPrices, float]:
+        """Prices and the head's power if the utility traded in the pool itself: near, and soon found.
+
+        Rows that no flow can keep show here, before all members are asked.
+        """
+        members, tariff = self.members, self.members.tariff
+        inner = shift(members.supply, members.slope[members.lam_of])
+        curves = aggregate(inner, members.lam_of, members.lams)
+        over = Curves(curves.price - np.repeat(fixed, np.diff(curves.start)), curves.kw, curves.start)
+        whole = Grid(tariff.retail, tariff.feed_in, limits.power_kw, limits.power_kw)
+        try:
+            found = clear_wam(over, self.network, whole, np.ones(members.lams), 0.0, self.start)
+        except NotConverged:
+            return LimitPrices(tariff.middle, {}), 0.0
+        assert found.limit_prices is not None
+        return found.limit_prices, self.offset_kw + float(self.balance @ found.net_kw)
 
     def _without_limits(self, fixed: Floats) -> PoolPoint:
         """The pool alone, at charges for losses ``(M,)`` [$/kWh]."""

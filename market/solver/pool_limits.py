@@ -15,10 +15,19 @@ from market.solver.dual import DualPoint, solve_dual
 from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
 from market.solver.pool_members import PoolAnswers, PoolMembers
 from market.solver.staircase import Staircases
-from market.solver.wam import CONVERGED_KW, PROXIMAL, UNRESOLVED_KW
+from market.solver.wam import CONVERGED_KW, PATIENCE, UNRESOLVED_KW
 
-PROXIMAL_STEPS = 30
-"""Bound on proximal steps; two or three are usual."""
+PROXIMAL = 1e-4
+"""Part of the utility's price by which a proximal step slopes a member's whole flow around its last one.
+
+Every answer here asks all members: less slope would save proximal steps, and cost more answers in each.
+"""
+
+PROXIMAL_STEPS = 60
+"""Bound on proximal steps; some ten are usual."""
+
+EASE = 0.5
+"""Part of the dual's slope at which a step ends: further along it answers cost more than they bring."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,8 @@ class LimitedPool:
             answers = PoolAnswers(members, shift(supply, slope, 0.0, flow_kw), self.fixed)
             point = self._solved(answers, stairs, point)
             last, flow_kw = flow_kw, answers.flows(point.y @ self._over_answers)
-            if np.abs(flow_kw - last).max() <= 1e-9 * (1.0 + np.abs(flow_kw).max()):
+            rests = np.abs(flow_kw - last).max() <= 1e-9 * (1.0 + np.abs(flow_kw).max())
+            if rests or point.iterations >= PATIENCE:
                 break
         return point
 
@@ -118,9 +128,11 @@ class LimitedPool:
         """Solve the dual from prices near the solution, or from further away where these lead nowhere."""
         base = np.concatenate([[0.0], self.limits.base])
         tolerance = self.limits.tolerance_kw
-        point = solve_dual(answers, self._over_answers, base, stairs, start.y, tolerance, near=True)
+        point = solve_dual(
+            answers, self._over_answers, base, stairs, start.y, tolerance, near=True, ease=EASE
+        )
         if point.residual_kw > MISSED_KW:
-            point = solve_dual(answers, self._over_answers, base, stairs, start.y, tolerance)
+            point = solve_dual(answers, self._over_answers, base, stairs, start.y, tolerance, ease=EASE)
         return replace(point, iterations=start.iterations + point.iterations)
 
     @cached_property
