@@ -1,6 +1,7 @@
 # make run    the default scenario, to the end; ARGS="..." adds options of `sharegrid run`
 # make test   linters, types, import rules and tests
 # make containers  images, and a run in them; where no Docker Engine answers it says so and does nothing
+# make audit  is what is installed what the lock says, and is anything known against it
 # make lock   writes constraints.txt and scripts/locked anew; ARGS=--upgrade renews every version
 # make chaos  a run whose processes are killed by chance, against one that is left alone; ARGS="--seed 3 --kills 10"
 # make soak   whole runs in virtual time for an hour, each with accidents by a seed; ARGS="--minutes 10"
@@ -18,7 +19,7 @@ LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
-.PHONY: run test containers chaos soak soak-links lock hooks clean
+.PHONY: run test containers chaos soak soak-links audit lock hooks clean
 
 run: $(STAMP)
 	$(VENV)/bin/sharegrid run $(ARGS)
@@ -43,6 +44,9 @@ soak-links: $(STAMP)
 
 containers: $(STAMP)
 	scripts/containers $(VENV)/bin/python
+
+audit: $(STAMP)
+	$(VENV)/bin/python -m scripts.audit
 
 lock:
 	scripts/lock $(PYTHON) $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +13,17 @@ import click
 from broker.address import MQTTS_PORT
 from broker.topics import topic_safe
 from cosim.command_options import scenario_options
+from cosim.world.names import ROLES, Role
 from sharegrid.errors import SharegridError
 
 if TYPE_CHECKING:
     from broker.security.files import Written
+    from broker.security.grants import Grant
     from cosim.world.world import World
 
 _SOON_DAYS = 30
 _SHOWN = 12
+_ROLE = click.Choice([str(role) for role in ROLES])
 
 
 class SecurityError(SharegridError):
@@ -39,6 +43,13 @@ def broker_group() -> None:
 )
 @click.option("--port", default=MQTTS_PORT, show_default=True, type=click.IntRange(1, 65_535))
 @click.option("--device", "devices", multiple=True, help="A `sharegrid device --name NAME`; may be repeated.")
+@click.option(
+    "--bridge",
+    "bridges",
+    multiple=True,
+    type=_ROLE,
+    help="Whose site has a broker of its own.",
+)
 @click.option("--run-id", help="Let parties speak in this run alone. Default: in every run.")
 @click.option("--days", default=397, show_default=True, type=click.IntRange(1, 3650), help="Of certificates.")
 @click.option("--connections", default=1000, show_default=True, type=click.IntRange(1), help="At a time.")
@@ -53,6 +64,7 @@ def files(
     hosts: tuple[str, ...],
     port: int,
     devices: tuple[str, ...],
+    bridges: tuple[str, ...],
     run_id: str | None,
     days: int,
     connections: int,
@@ -60,7 +72,8 @@ def files(
     renew: bool,
 ) -> None:
     """Write Mosquitto's configuration, certificates, keys and grants for the runs of SCENARIO."""
-    from broker.security.files import Plan, write_files
+    from broker.security.bridge import bridge_party
+    from broker.security.files import Group, Plan, write_files
     from broker.security.grants import ANY, grants
     from broker.server.configuration import BrokerLimits
     from cosim.security.parties import groups
@@ -70,9 +83,10 @@ def files(
         if not topic_safe(name):
             raise SecurityError(f"{name!r}: use letters, digits, dot, dash, colon and underscore only")
     world = _world(scenario, changes)
+    granted = grants(bounds_of(world), run_id or ANY, devices)
     plan = Plan(
-        grants=grants(bounds_of(world), run_id or ANY, devices),
-        groups=groups(world, devices),
+        grants=granted | {bridge_party(role): _carried(world, role, granted) for role in bridges},
+        groups=groups(world, devices) | {bridge_party(role): Group([bridge_party(role)]) for role in bridges},
         hosts=hosts or ("localhost", "127.0.0.1", "::1", socket.gethostname()),
         port=port,
         days=days,
@@ -89,6 +103,24 @@ def files(
 
 
 @broker_group.command()
+@click.argument("role", type=_ROLE)
+@scenario_options
+@click.option("--to", "address", required=True, metavar="HOST:PORT", help="The run's broker.")
+@click.option("--credentials", type=click.Path(path_type=Path), help="Folder clients/bridge-ROLE.")
+def bridge(
+    role: str, scenario: Path | None, changes: dict[str, object], address: str, credentials: Path | None
+) -> None:
+    """Print what joins the Mosquitto of ROLE's site to the run's broker, to append to its configuration."""
+    from broker.security.bridge import bridge_lines
+    from broker.security.grants import grants
+    from cosim.world.bounds import bounds_of
+
+    world = _world(scenario, changes)
+    carried = _carried(world, role, grants(bounds_of(world)))
+    click.echo(bridge_lines(role, address, carried, credentials), nl=False)
+
+
+@broker_group.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def check(folder: Path) -> None:
     """Say until when the certificates below FOLDER hold. Exit status: 1 where one has ended."""
@@ -97,6 +129,13 @@ def check(folder: Path) -> None:
     found = certificates_in(folder)
     if not _show_expiry(found):
         raise SystemExit(1)
+
+
+def _carried(world: World, role: str, granted: Mapping[str, list[Grant]]) -> list[Grant]:
+    """What a bridge to the site of a role is granted."""
+    from broker.security.bridge import carried
+
+    return carried(granted[name] for name in world.services_of(Role(role)))
 
 
 def _world(scenario: Path | None, changes: dict[str, object]) -> World:

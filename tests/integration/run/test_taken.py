@@ -1,0 +1,65 @@
+"""What is there once for each run: its roles and its broker, which may be away."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import AsyncExitStack
+
+import pytest
+
+from broker.server.configuration import open_listener
+from broker.server.mosquitto import find_mosquitto, mosquitto
+from cosim.options import RunError
+from cosim.results import load
+from cosim.results.ledger import Ledger
+from cosim.security.opening import claim_roles
+from tests.integration.run.test_recovery import COMMAND, bookings, settled, wait_until_settled
+
+pytestmark = pytest.mark.usefixtures("mosquitto_installed")
+AWAY_S = 3.0
+
+
+async def test_a_role_is_served_once():
+    async with mosquitto() as broker, AsyncExitStack() as first, AsyncExitStack() as second:
+        await claim_roles(first, broker.url, "r1", {"market": "wam"})
+        await claim_roles(second, broker.url, "r2", {"market": "wam"})
+        with pytest.raises(RunError, match="role market of run r1 is served already"):
+            await claim_roles(second, broker.url, "r1", {"market": "wam"})
+        await first.aclose()
+        await claim_roles(second, broker.url, "r1", {"market": "wam"})
+
+
+@pytest.mark.slow
+def test_a_broker_that_is_away_costs_no_interval_and_no_bit(village, whole, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    configuration, out = tmp_path / "mosquitto.conf", tmp_path / "run"
+    configuration.write_text(open_listener(port, root=os.geteuid() == 0))
+
+    def broker():
+        return subprocess.Popen([find_mosquitto(), "-c", str(configuration)], stderr=subprocess.DEVNULL)
+
+    words = ["run", str(village), "--run-id", "village", "--broker", f"mqtt://127.0.0.1:{port}"]
+    serving = broker()
+    time.sleep(0.5)
+    run = subprocess.Popen([*COMMAND, *words, "--out", str(out)], stderr=subprocess.PIPE)
+    try:
+        wait_until_settled(out, 2, run)
+        serving.kill()
+        serving.wait()
+        time.sleep(AWAY_S)
+        left = settled(out)
+        shutil.copy(out / "ledger.sqlite", tmp_path / "copy.sqlite")
+        with Ledger.open(tmp_path / "copy.sqlite") as ledger:
+            assert len(ledger.ticks()) == left
+        serving = broker()
+        _, said = run.communicate(timeout=100)
+    finally:
+        for process in (run, serving):
+            process.kill()
+            process.wait()
+    assert run.returncode == 0, said.decode()
+    assert b"the broker was away" in said
+    assert bookings(load(out)) == bookings(whole)
