@@ -5,6 +5,7 @@
 # make lock   writes constraints.txt and scripts/locked anew; ARGS=--upgrade renews every version
 # make chaos  a run whose processes are killed by chance, against one that is left alone; ARGS="--seed 3 --kills 10"
 # make soak   whole runs in virtual time for an hour, each with accidents by a seed; ARGS="--minutes 10"
+# make soak-mutants  100,000 mutilated messages through every service, and 500 of each kind of file
 # make soak-links   a gateway for an hour at real pace on links that misbehave; ARGS="--minutes 15"
 # make hooks  checks each commit as it is made
 # make clean  removes ./.venv
@@ -19,7 +20,7 @@ LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
-.PHONY: run test containers chaos soak soak-links audit lock hooks clean
+.PHONY: run test containers chaos soak soak-mutants soak-links audit lock hooks clean
 
 run: $(STAMP)
 	$(VENV)/bin/sharegrid run $(ARGS)
@@ -38,6 +39,10 @@ chaos: $(STAMP)
 
 soak: $(STAMP)
 	$(VENV)/bin/python -m tests.soak.simulation $(ARGS)
+
+soak-mutants: $(STAMP)
+	SHAREGRID_MUTANTS=100000 SHAREGRID_FILE_MUTANTS=500 $(VENV)/bin/python -m pytest --timeout 7200 \
+	  tests/broker/door/test_mutated_messages.py tests/integration/test_file_inputs.py $(ARGS)
 
 soak-links: $(STAMP)
 	$(VENV)/bin/python -m tests.soak.links $(ARGS)
