@@ -13,7 +13,7 @@ import numpy as np
 from market.model.arrays import Floats
 from market.model.curves import Curves, respond, starts
 
-ROUNDED_PRICE = 1e-9
+ROUNDED_PRICE = 1e-11
 """Part of the utility's prices by which rounding may part one from a resource's cost that it meets."""
 
 
@@ -44,9 +44,10 @@ class Outside:
 
     def __init__(self, supply: Curves, prices: UtilityPrices) -> None:
         self._supply, self._prices = supply, prices
-        self._buying = respond(supply, prices.high)
-        # Where a resource jumps at the lower price, a seller's flow begins before the jump.
-        self._selling = respond(supply, np.nextafter(prices.low, -np.inf))
+        # A resource that jumps at a price of the utility may miss it by rounding: both its ends count.
+        self._slack = ROUNDED_PRICE * (np.abs(prices.low) + np.abs(prices.high))
+        self._buying = respond(supply, prices.high + self._slack)
+        self._selling = respond(supply, prices.low - self._slack)
 
     def trades(self) -> Curves:
         """Trade in the market over the marginal value, n curves.
@@ -56,14 +57,17 @@ class Outside:
         likewise. Beyond both, curves are constant: nobody buys of the utility to sell.
         """
         supply, count = self._supply, np.diff(self._supply.start)
-        high, low = (np.repeat(each, count) for each in (self._prices.high, self._prices.low))
-        inside = np.flatnonzero((supply.price >= low) & (supply.price <= high))
+        high, low, slack = (
+            np.repeat(each, count) for each in (self._prices.high, self._prices.low, self._slack)
+        )
+        inside = np.flatnonzero((supply.price >= low - slack) & (supply.price <= high + slack))
         # Two vertices on either side of those between the prices.
         before = np.searchsorted(inside, self._supply.start)
         start = before + 4 * np.arange(before.size)
         price, kw = np.empty(start[-1]), np.empty(start[-1])
         place = np.arange(inside.size) + np.repeat(start[:-1] - before[:-1] + 2, np.diff(before))
-        price[place], kw[place] = supply.price[inside], supply.kw[inside]
+        price[place] = np.minimum(np.maximum(supply.price[inside], low[inside]), high[inside])
+        kw[place] = supply.kw[inside]
         first, last = start[:-1], start[1:] - 1
         price[first] = price[first + 1] = self._prices.low
         price[last] = price[last - 1] = self._prices.high
@@ -84,7 +88,7 @@ class Outside:
         """
         supply, low, high = self._supply, self._prices.low, self._prices.high
         nearest = self.flows(trade_kw)
-        slack = ROUNDED_PRICE * (np.abs(low) + np.abs(high))
+        slack = self._slack
         least_buying, most_buying = respond(supply, high + slack), respond(supply, high - slack)
         least_selling, most_selling = respond(supply, low + slack), respond(supply, low - slack)
         buys, sells = trade_kw <= most_buying, trade_kw >= least_selling

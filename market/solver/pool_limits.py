@@ -119,10 +119,12 @@ class LimitedPool:
             answers = PoolAnswers(members, shift(supply, slope, 0.0, flow_kw), self.fixed)
             point = self._solved(answers, stairs, point)
             last, flow_kw = flow_kw, answers.flows(point.y @ self._over_answers)
-            rests = np.abs(flow_kw - last).max() <= 1e-9 * (1.0 + np.abs(flow_kw).max())
-            if rests or point.iterations >= PATIENCE:
+            moved_kw = float(np.abs(flow_kw - last).max())
+            if moved_kw <= 1e-9 * (1.0 + float(np.abs(flow_kw).max())):
+                return point
+            if point.iterations >= PATIENCE:
                 break
-        return point
+        raise NotConverged(point.iterations, moved_kw, "flows of members do not come to rest within limits")
 
     def _solved(self, answers: PoolAnswers, stairs: Staircases, start: DualPoint) -> DualPoint:
         """Solve the dual from prices near the solution, or from further away where these lead nowhere."""

@@ -29,7 +29,7 @@ def test_a_seller_gives_down_to_nothing_at_the_lower_price():
 
 def test_a_flow_is_what_the_utility_makes_of_a_trade():
     outside = Outside(BUYER, UTILITY)
-    assert outside.flows(np.array([1.0])).tolist() == [2.5]
+    np.testing.assert_allclose(outside.flows(np.array([1.0])), [2.5], atol=1e-7)
     assert outside.flows(np.array([3.0])).tolist() == [3.0]
 
 
@@ -38,7 +38,7 @@ def test_only_a_resource_that_jumps_at_a_price_of_the_utility_leaves_a_flow_open
     low, high = Outside(steps, UTILITY).flow_ends(np.array([0.5]))
     assert (low.tolist(), high.tolist()) == ([1.0], [4.0])
     low, high = Outside(BUYER, UTILITY).flow_ends(np.array([0.5]))
-    np.testing.assert_allclose(high - low, 0.0, atol=1e-8)
+    np.testing.assert_allclose(high - low, 0.0, atol=1e-6)
 
 
 @given(st.integers(0, 10_000))
@@ -53,4 +53,14 @@ def test_trades_are_those_of_a_member_who_owns_the_utility_as_resources(seed):
     owned = shift(with_the_utility_as_resources(case, nothing), slope)
     for price in np.linspace(tariff.feed_in, tariff.retail, 7)[1:-1]:
         at = np.full(n, price)
-        np.testing.assert_allclose(respond(clipped, at), respond(owned, at), atol=1e-9)
+        np.testing.assert_allclose(respond(clipped, at), respond(owned, at), atol=1e-6)
+
+
+def test_a_jump_that_rounding_puts_beside_a_price_of_the_utility_is_still_at_it():
+    sun = from_points([(np.array([0.0, 0.0]), np.array([2.0, -6.0]))])
+    for missed in (-1e-17, 0.0, 1e-17):
+        outside = Outside(sun, UtilityPrices(np.array([missed]), np.array([0.2])))
+        assert outside.trades().lowest_kw.tolist() == [-6.0]
+        assert outside.trades().highest_kw.tolist() == [2.0]
+        low, high = outside.flow_ends(np.array([-1.0]))
+        assert (low.tolist(), high.tolist()) == ([-6.0], [-1.0])
