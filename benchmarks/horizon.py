@@ -39,10 +39,11 @@ from market.horizon.case import HorizonCase
 from market.horizon.clearing import clear_horizon, later
 from market.horizon.outcome import HorizonOutcome
 from market.horizon.proof import beyond_tolerance, certify_horizon
+from market.horizon.stores import within_reach
 from market.oracles.horizon import solve_horizon
 
 PROSUMERS, LAMS, INTERVALS = 11_250, 85, 96
-MORE_PROSUMERS, MORE_INTERVALS = (2_812, 5_625, 11_250, 22_500), (24, 48, 96, 192)
+MORE_PROSUMERS, MORE_INTERVALS = (2_812, 5_625, 11_250), (24, 48, 96)
 USUAL = {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8}
 """Clarabel's own defaults."""
 
@@ -77,6 +78,7 @@ def one_size(prosumers: int, intervals: int) -> dict[str, float]:
     """Cold, warm and certificate of one size."""
     clear_horizon(day(60, 3, 3, 6, 1))
     case = day(prosumers, LAMS, LAMS, intervals, 1)
+    case = replace(case, stores=within_reach(case.stores, case.hours)[0])
     outcome, cold_s, cold_clock_s = timed(lambda: clear_horizon(case))
     claim = outcome.claim(case)
     proof, proof_s, proof_clock_s = timed(lambda: certify_horizon(case, claim))
@@ -140,17 +142,18 @@ def main(solvers: bool, path: Path | None, one: tuple[int, int] | None) -> None:
         print(json.dumps(one_size(*one)))
         return
     figures: dict[str, dict[str, float]] = {}
-    by_prosumers = {n: in_its_own_process("--one", n, INTERVALS) for n in MORE_PROSUMERS}
-    by_intervals = {t: in_its_own_process("--one", PROSUMERS, t) for t in MORE_INTERVALS}
-    figures |= {f"{n:,} prosumers, {INTERVALS} intervals": dict(by_prosumers[n]) for n in MORE_PROSUMERS}
-    figures |= {f"{PROSUMERS:,} prosumers, {t} intervals": dict(by_intervals[t]) for t in MORE_INTERVALS}
+    sizes = dict.fromkeys(
+        [*((n, INTERVALS) for n in MORE_PROSUMERS), *((PROSUMERS, t) for t in MORE_INTERVALS)]
+    )
+    found = {size: in_its_own_process("--one", *size) for size in sizes}
+    figures |= {f"{n:,} prosumers, {t} intervals": figure for (n, t), figure in found.items()}
     key = "cold [s of processor]"
     figures["growth"] = {
         "with prosumers to the power of": growth(
-            MORE_PROSUMERS, [size[key] for size in by_prosumers.values()]
+            MORE_PROSUMERS, [found[n, INTERVALS][key] for n in MORE_PROSUMERS]
         ),
         "with intervals to the power of": growth(
-            MORE_INTERVALS, [size[key] for size in by_intervals.values()]
+            MORE_INTERVALS, [found[PROSUMERS, t][key] for t in MORE_INTERVALS]
         ),
     }
     if solvers:
