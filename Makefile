@@ -3,7 +3,7 @@
 # make containers  images, and a run in them; where no Docker Engine answers it says so and does nothing
 # make audit  is what is installed what the lock says, and is anything known against it
 # make lock   writes constraints.txt and scripts/locked anew; ARGS=--upgrade renews every version
-# make chaos  a run whose processes are killed by chance, against one that is left alone; ARGS="--seed 3 --kills 10"
+# make chaos  a run whose processes are killed and whose messages are lost by chance, against one that is left alone
 # make soak   whole runs in virtual time for an hour, each with accidents by a seed; ARGS="--minutes 10"
 # make soak-mutants  100,000 mutilated messages through every service, and 500 of each kind of file
 # make soak-links   a gateway for an hour at real pace on links that misbehave; ARGS="--minutes 15"

@@ -110,7 +110,8 @@ class Simulation:
 
     def start(self, name):
         """Start a process, which goes on with its disk."""
-        if self.is_over or name in self._processes:
+        has_ended = name != "control" and any(step == "end" for step, _ in self.opened)
+        if self.is_over or has_ended or name in self._processes:
             return
         self.broker.note(f"start {name}")
         disk = self.out if name == "control" else self.folder / name
