@@ -124,15 +124,15 @@ class Thrower:
         return Delivery.DELIVER
 
     def _throw(self, received, tag):
-        self._is_throwing = True
         for _ in range(self.per_message):
             topic, body = self.mutations.of(received.topic, received.payload)
             if self.keeps_identity and self._could_be_meant(received, topic, body):
                 continue
+            self._is_throwing = True
             self.broker.publish(topic, body)
+            self._is_throwing = False
             self.thrown.mutants += 1
             self.thrown.kinds[tag] += 1
-        self._is_throwing = False
 
     def _could_be_meant(self, received, topic, body):
         """Whether a mutant is a lie that nobody can tell without keys: of another number, tick or party."""

@@ -172,7 +172,7 @@ class Mutations:
         if isinstance(value, list):
             return [self._other(name, item) for item in value] if self.rng.random() < 0.8 else []
         if name in INDICES:
-            index = np.frombuffer(base64.b64decode(value), dtype="<i4")
+            index = np.frombuffer(base64.b64decode(value), dtype="<i4").copy()
             return base64.b64encode(self.rng.permutation(index).astype("<i4").tobytes()).decode()
         if isinstance(value, str):
             words = next((words for words in WORDS if value in words), None)
