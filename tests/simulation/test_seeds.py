@@ -11,10 +11,11 @@ from tests.simulation.outcome import play, simulate
 from tests.simulation.plan import plan_of
 
 ROOT = Path(__file__).parents[2]
-CHUNK = 20
+CHUNK = 10
 SEEDS = 120
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, CHUNK))
 def test_invariants_hold_whatever_happens(first):
     wrong = {}
@@ -25,6 +26,7 @@ def test_invariants_hold_whatever_happens(first):
     assert not wrong, f"replay each by `python -m tests.soak.simulation --seed SEED`: {wrong}"
 
 
+@pytest.mark.timeout(600)
 def test_a_seed_gives_the_same_trace_in_every_process():
     code = "from tests.simulation.outcome import *; from tests.simulation.plan import *; "
     code += "print(play(plan_of(2)).trace)"
