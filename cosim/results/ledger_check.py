@@ -72,7 +72,8 @@ def _unless_unfit(name: str, check: Iterator[str]) -> Iterator[str]:
 def _by_tick(rows: Rows) -> dict[int, Rows]:
     """Entries of each interval; rows are in the order of their ticks."""
     ticks, first = np.unique(rows[:, 0], return_index=True)
-    return dict(zip(ticks.tolist(), np.split(rows, first[1:]), strict=True))
+    # Of nothing there is one part, which is nobody's.
+    return dict(zip(ticks.tolist(), np.split(rows, first[1:]) if ticks.size else (), strict=True))
 
 
 def _own_sums(ledger: Ledger, by_tick: dict[int, Rows]) -> Iterator[str]:
