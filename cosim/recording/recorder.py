@@ -113,8 +113,9 @@ class Recorder:
             self.counts.traffic[self.node.name] = self.node.traffic()
 
     def _name_missing(self) -> None:
-        """Flag each interval that is not in the ledger although a later one is."""
-        for tick in sorted(set(range(self.ledger.next_tick)) - set(self.ledger.ticks())):
+        """Flag each interval that is not in the ledger although the clock has gone on."""
+        gone_by = max(self.ledger.next_tick, self._heard_tick)
+        for tick in sorted(set(range(gone_by)) - set(self.ledger.ticks())):
             detail = f"interval {tick} is not in the ledger: it was never settled"
             self.writer.event({"tick": tick, "kind": "flag", "detail": detail})
 
