@@ -128,6 +128,8 @@ class FeederLayout:
         Buses whose unbalance, and nodes of neutral conductors whose voltage to earth, can be known.
     across_kv
         Base voltages between the ends of what ``nodes`` names ``(n,)`` [kV].
+    digest
+        Hash of all files that describe the feeder; empty for the shipped one.
     """
 
     name: str
@@ -154,6 +156,7 @@ class FeederLayout:
     three_phase: ThreePhase = field(default_factory=ThreePhase)
     neutrals: tuple[str, ...] = ()
     across_kv: Floats = field(default_factory=lambda: np.zeros(0))
+    digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ class Feeder:
             regulators=tuple(self._controls.at.taps),
             coordinates=bus_coordinates(dss) if master else ieee123.coordinates(),
             exact_derivatives=self._is_exact,
+            digest=opened.digest,
         )
 
     @translated(PowerFlowError, "power flow")

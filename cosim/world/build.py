@@ -38,7 +38,7 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
     placement = place_devices(scenario, population)
     return World(
         scenario=scenario,
-        digest=digest_of(scenario),
+        digest=digest_of(scenario, layout),
         layout=layout,
         limits=limits_of(scenario.feeder, layout),
         timeline=timeline,
@@ -53,18 +53,13 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
     )
 
 
-def digest_of(scenario: Scenario) -> str:
+def digest_of(scenario: Scenario, layout: FeederLayout) -> str:
     """Hash of a scenario and the files that it names, wherever they lie; broker and alarms do not matter."""
     values = msgspec.to_builtins(scenario, builtin_types=(datetime,))
     del values["broker"], values["alarms"]
-    for section, key in (
-        ("feeder", "master"),
-        ("tables", "lams"),
-        ("tables", "prosumers"),
-        ("tables", "profiles"),
-    ):
-        if values[section][key]:
-            values[section][key] = hashlib.sha256(Path(values[section][key]).read_bytes()).hexdigest()
+    values["feeder"]["master"] = layout.digest
+    for table, name in values["tables"].items():
+        values["tables"][table] = hashlib.sha256(Path(name).read_bytes()).hexdigest() if name else ""
     for section, key in (("market", "strategy"), ("population", "forecast")):
         named: Extension = getattr(getattr(scenario, section), key)
         values[section][key]["folder"] = source_hash(named, f"{section}.{key}")

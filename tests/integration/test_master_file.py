@@ -159,3 +159,22 @@ def test_where_no_power_flow_is_found_the_load_is_named(tmp_path):
 def test_a_control_that_opendss_cannot_tell_of_ends_in_no_traceback(tmp_path):
     feeder = Feeder(write(tmp_path, f"{HEAD}new upfccontrol.u\n{TAIL}"))
     assert "1 upfccontrol (u): it does not act" in feeder.layout.notes
+
+
+def test_a_feeder_s_digest_follows_every_file_that_describes_it(tmp_path):
+    write(tmp_path, "0.2\n0.9\n", "shape.csv")
+    write(tmp_path, "new loadshape.own npts=2 interval=1 mult=(file=shape.csv)\n", "shapes.dss")
+    write(tmp_path, "a, 3, 4\n", "coordinates.csv")
+    master = write(tmp_path, HEAD + "redirect shapes.dss\n" + TAIL + "buscoords coordinates.csv\n")
+    first = Feeder(master).layout.digest
+    assert Feeder(master).layout.digest == first
+    seen = {first}
+    for name, text in (
+        ("shape.csv", "0.2\n0.8\n"),
+        ("shapes.dss", "new loadshape.own npts=2 interval=2 mult=(file=shape.csv)\n"),
+        ("coordinates.csv", "a, 3, 5\n"),
+    ):
+        write(tmp_path, text, name)
+        seen.add(Feeder(master).layout.digest)
+    assert len(seen) == 4
+    assert Feeder().layout.digest == ""

@@ -18,6 +18,7 @@ def layout_of(
     coordinates: Mapping[str, tuple[float, float]],
     *,
     exact_derivatives: bool,
+    digest: str,
 ) -> FeederLayout:
     """Gather a feeder's layout.
 
@@ -31,6 +32,8 @@ def layout_of(
         Names of the regulators and bus coordinates for the map.
     exact_derivatives
         Whether derivatives come from the admittance matrix (or from differences).
+    digest
+        Hash of all files that describe the feeder.
 
     Returns
     -------
@@ -47,6 +50,7 @@ def layout_of(
     kinds = [branch.element.kind for branch in survey.branches if branch.row == 0]
     return FeederLayout(
         name=name,
+        digest=digest,
         lams=tuple(site.name for site in sites),
         lam_bus=tuple(site.bus for site in sites),
         lam_phases=tuple(voltages.phases(mine) for mine in lam_nodes),

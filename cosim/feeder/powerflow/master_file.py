@@ -5,10 +5,12 @@ wherever the file says. None of that says what the circuit is, so it is left out
 redirects to are read in the same way.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
@@ -39,7 +41,24 @@ _PATH = re.compile(
 _TRACE = re.compile(
     r"\bdebugtrace\s*=\s*[^\s,!]+,?|\baction\s*=\s*(?:dblsave|sngsave|save|zonedump)\b,?", re.I
 )
+# Data that a command reads from beside the file: csvfile, dblfile, file and the like.
+_DATA = re.compile(r"\b\w*file\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s,)\]}]+))", re.I)
 _DEEPEST = 50
+
+
+class MasterFile(NamedTuple):
+    """What was met in a master file.
+
+    Attributes
+    ----------
+    left_out
+        Commands and options that were not carried out.
+    digest
+        Hash of what it and all files that it reads hold.
+    """
+
+    left_out: tuple[str, ...]
+    digest: str
 
 
 @dataclass
@@ -52,11 +71,14 @@ class _Reading:
     left_out: dict[str, None] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
     at_once: bool = True
+    content: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def file(self, path: Path, shown: str, depth: int = 0) -> None:
         self.enter(path.parent)
         in_comment = False
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        read = path.read_bytes()
+        self.content.update(read)
+        text = read.decode("utf-8-sig", errors="replace")
         for number, line in enumerate(text.splitlines(), start=1):
             in_comment = in_comment or line.lstrip().startswith("/*")
             if in_comment:
@@ -87,6 +109,7 @@ class _Reading:
             # Of `regcontrol.r.debugtrace=yes` nothing is left to carry out.
             if not (count and "." in word):
                 command(self.dss, kept, where)
+                self.note_data(kept)
 
     def options_of(self, name: str, rest: str, where: str) -> None:
         """Carry out ``set`` or ``solve`` without the options that write."""
@@ -120,6 +143,14 @@ class _Reading:
             self.left_out[f"{name} '{asked}', which is not there"] = None
         else:
             command(self.dss, f'{name} "{path}"', where)
+            self.content.update(path.read_bytes())
+
+    def note_data(self, line: str) -> None:
+        """Let what a command read from other files count as part of the description."""
+        for names in _DATA.findall(line):
+            path = _existing(self.folder, "".join(names))
+            if path is not None:
+                self.content.update(path.read_bytes())
 
     def follow(self, name: str, rest: str, shown: str, where: str, depth: int) -> None:
         asked = _path(rest)
@@ -139,7 +170,7 @@ class _Reading:
         self.dss.Basic.DataPath(str(folder))
 
 
-def run_master_file(dss: OpenDss, path: Path, shown: str) -> tuple[str, ...]:
+def run_master_file(dss: OpenDss, path: Path, shown: str) -> MasterFile:
     """Carry out a master file.
 
     Parameters
@@ -148,11 +179,6 @@ def run_master_file(dss: OpenDss, path: Path, shown: str) -> tuple[str, ...]:
         A context without a circuit.
     path, shown
         The file, absolute, and as the user named it.
-
-    Returns
-    -------
-    tuple of str
-        Commands and options that were left out.
 
     Raises
     ------
@@ -165,7 +191,7 @@ def run_master_file(dss: OpenDss, path: Path, shown: str) -> tuple[str, ...]:
         _names(dss.Executive.NumOptions(), dss.Executive.Option),
     )
     reading.file(path, shown)
-    return tuple(reading.left_out)
+    return MasterFile(tuple(reading.left_out), reading.content.hexdigest())
 
 
 def _names(count: int, name: Callable[[int], str]) -> tuple[str, ...]:

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import msgspec
 import numpy as np
 import pytest
@@ -63,7 +65,7 @@ def test_a_module_that_is_nowhere_is_named(tmp_path):
 def test_worlds_differ_by_the_source_of_a_class_and_not_by_its_folder(lab, tmp_path):
     def digest(extension):
         market = msgspec.structs.replace(Scenario().market, strategy=extension)
-        return digest_of(msgspec.structs.replace(Scenario(), market=market))
+        return digest_of(msgspec.structs.replace(Scenario(), market=market), SimpleNamespace(digest=""))
 
     mine = lab("lab_hashed", "class Mine: pass\n")
     first = digest(mine)
