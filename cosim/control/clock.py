@@ -14,8 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from broker import messages
-from broker.messages import Done, Step, StepName
+from broker.messages import Step, StepName
 from broker.participant.node import Node
 from cosim.control.assembly import Assembly
 from cosim.control.leading import Leading
@@ -23,12 +22,10 @@ from cosim.control.losses import GoBack, Losses, ServiceLost
 from cosim.control.pacing import STEPS, Lag, Schedule
 from cosim.control.presence import Presence
 from cosim.control.recovery import Recovery, StepTimes
-from cosim.control.waiting import sleep_until, wait_until
+from cosim.control.step_reports import StepReports
+from cosim.control.waiting import sleep_until
 
-# A step is opened again for those who have not reported after so long [s]: they may not have heard of it.
-_AGAIN_AFTER_S = 1.0
 _SILENT_RESTORES, _MOST_RESTORES = 3, 20
-_ENDS = 3
 
 
 class Clock:
@@ -89,8 +86,6 @@ class Clock:
             on_quiet=self._note_quiet,
             on_lost=lambda: self._losses.gather(),
         )
-        self._reported: set[str] = set()
-        self._present: tuple[int, StepName] | None = None
         self._losses = Losses(
             self._presence,
             recovery,
@@ -99,9 +94,11 @@ class Clock:
             roles=roles,
             on_ripe=self._changed.set,
         )
+        self._reports = StepReports(
+            node, self._presence, self._changed, ends_step=lambda: self._losses.ends_step
+        )
         self._here = self.services.difference(*roles.values())
         self._assembly = Assembly(self._presence, self._needed, self._changed, self._stop, say=say)
-        node.on(node.topics.done("+"), self._note_done)
         node.on_back.append(self._note_back)
 
     @property
@@ -163,17 +160,8 @@ class Clock:
             if not self._losses.can_go_back and (back := self._presence.came_back()):
                 # They do not know what they missed; at the end of an interval all others stand there, too.
                 tick = await self._begin_anew(f"{', '.join(back)} came back")
-        await self._end(tick)
-
-    async def _end(self, tick: int) -> None:
-        """End the run, and say so again where somebody may not have heard it, or not believed it at once."""
         end = self._step("end", tick, time.time() + self.schedule.step_limit_s)
-        self._present, self._reported = (tick, "end"), set()
-        for _ in range(_ENDS):
-            await self.node.publish_message(self.node.topics.step, end)
-            have_all = lambda: self.services <= self._reported  # noqa: E731
-            if await wait_until(self._changed, have_all, time.time() + _AGAIN_AFTER_S):
-                return
+        await self._reports.end(end, self.services)
 
     async def _interval(self, tick: int, started: float) -> None:
         due = self._leading.pacing.interval_end(started, tick, self.schedule.interval_s)
@@ -200,27 +188,13 @@ class Clock:
             limit_s = self._times.limit_s(step, limit_s)
         opened = time.time()
         deadline = self._leading.pacing.deadline(step, due, opened, limit_s)
-        laggards = await self._ask(self._step(step, tick, deadline), waiting)
+        laggards = await self._reports.ask(self._step(step, tick, deadline), waiting)
         self._losses.look(tick)
         if not laggards and not missing:
             self._times.note(step, time.time() - opened)
         for name in sorted(laggards):
             state = "" if name in self._presence.online else ", it is offline"
             self.node.flag(f"{name} did not finish {step} of tick {tick} in time{state}")
-
-    async def _ask(self, step: Step, waiting: frozenset[str]) -> set[str]:
-        """Open a step, again for those who may not have heard of it; names of those that did not report."""
-        payload = messages.encode(step)
-        self._present, self._reported = (step.tick, step.step), set()
-        await self.node.publish_message(self.node.topics.step, step)
-        while True:
-            again = min(step.deadline, time.time() + _AGAIN_AFTER_S)
-            await wait_until(
-                self._changed, lambda: not self._awaited(waiting) or self._losses.ends_step, again
-            )
-            if not self._awaited(waiting) or self._losses.ends_step or time.time() >= step.deadline:
-                return set(waiting - self._reported)
-            await self.node.bus.publish(self.node.topics.step, payload)
 
     async def _begin_anew(self, why: str) -> int:
         """Let everybody go on from the end of the last settled interval; the tick that begins then.
@@ -234,7 +208,7 @@ class Clock:
         if recovery is None:
             return self.node.tick + 1
         is_at_end = not self._losses.can_go_back and not recovery.is_resumed
-        present = self._present[0] if self._present is not None else recovery.next_tick()
+        present = self._reports.present[0] if self._reports.present is not None else recovery.next_tick()
         self._say(f"{why} at tick {present}")
         silent = 0
         for _ in range(_MOST_RESTORES):
@@ -247,7 +221,7 @@ class Clock:
             self.node.epoch = recovery.begin_epoch()
             self.node.tick = tick
             step = self._step("restore", tick, time.time() + self.schedule.step_limit_s)
-            laggards = await self._ask(step, self.services & presence.online)
+            laggards = await self._reports.ask(step, self.services & presence.online)
             # Where the others stand in, some may be away for longer.
             if not laggards & presence.online and (is_at_end or not (laggards or self._losses)):
                 what = "the run goes on from" if is_at_end or recovery.is_resumed else "begun again:"
@@ -273,7 +247,7 @@ class Clock:
         self.node.flag(text)
 
     def _note_quiet(self, name: str, seconds: float) -> None:
-        tick = self.node.tick if self._present is None else self._present[0]
+        tick = self.node.tick if self._reports.present is None else self._reports.present[0]
         self._tell(f"no sign of {name} for {seconds:.1f} s at tick {tick}")
 
     def _note_back(self) -> None:
@@ -287,10 +261,6 @@ class Clock:
         if lag_s is not None:
             self.node.flag(f"interval {tick} opened {lag_s:.1f} s late")
 
-    def _awaited(self, waiting: frozenset[str]) -> set[str]:
-        """Services still online that have not reported; one that went offline is not waited for."""
-        return set((waiting - self._reported) & self._presence.online)
-
     def _step(self, step: StepName, tick: int, deadline: float) -> Step:
         return self.node.stamp(
             self.node.topics.step,
@@ -303,9 +273,3 @@ class Clock:
             lag_s=self.lag.now_s,
             pace=self._leading.pacing.factor,
         )
-
-    def _note_done(self, message: Done) -> None:
-        # What comes after its step, from a service that was too slow, changes nothing any more.
-        if (message.tick, message.step) == self._present:
-            self._reported.add(message.sender)
-            self._changed.set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from broker.messages.audit import Rents
@@ -55,6 +57,13 @@ def book_payments(interval: Interval, roster: Roster, rules: Rules) -> Booking:
         ),
         utility if rules.case.rule.has_utility else None,
     )
+
+
+def negative_surplus(booking: Booking, lams: Sequence[str]) -> list[str]:
+    """The LAM that pays most for its members' trades, if any: (4.4) says that none does, but for rounding."""
+    worst = int(np.argmin(booking.lam_surplus))
+    usd = float(booking.lam_surplus[worst])
+    return [f"LAM {lams[worst]} has a negative surplus of {usd:.6f} $"] if usd < -1.0 / MICRO else []
 
 
 def uplift_error(booking: Booking, rents: Rents) -> float:

@@ -42,7 +42,7 @@ from cosim.recording.network_rows import (
     limit_columns,
     position_columns,
 )
-from cosim.recording.payments import book_payments, uplift_error
+from cosim.recording.payments import book_payments, negative_surplus, uplift_error
 from cosim.recording.rows import (
     device_columns,
     interval_row,
@@ -54,7 +54,6 @@ from cosim.recording.rows import (
 from cosim.recording.run_counts import RunCounts
 from cosim.recording.run_facts import facts_content, run_facts, settled_fields
 from cosim.results import RunWriter
-from cosim.results.entries import MICRO, Booking
 from cosim.results.ledger import Ledger
 from cosim.world.names import FEEDER
 from cosim.world.world import World
@@ -181,7 +180,7 @@ class Recorder:
         if self.ledger.has(tick):
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
-        self._check_surplus(tick, booking)
+        self._flags[tick] += negative_surplus(booking, self.world.roster.lams)
         self.counters = interval.counters
         self.counts.add(interval, messages)
         self._flags[tick] += interval.flags
@@ -231,13 +230,6 @@ class Recorder:
             self.writer.append("limits", limit_columns(messages.outcome))
         if world.has_live:
             self.writer.append("devices", device_columns(messages.tick, messages))
-
-    def _check_surplus(self, tick: int, booking: Booking) -> None:
-        """Flag a LAM that would pay for its members' trades: (4.4) says that none does, but for rounding."""
-        worst = int(np.argmin(booking.lam_surplus))
-        if booking.lam_surplus[worst] < -1.0 / MICRO:
-            lam, usd = self.world.roster.lams[worst], booking.lam_surplus[worst]
-            self._flags[tick].append(f"LAM {lam} has a negative surplus of {usd:.6f} $")
 
     def _note_feeder(self, state: FeederState) -> None:
         """Flag limits that are broken and LAMs without source; keep what happened to the feeder."""

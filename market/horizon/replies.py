@@ -9,7 +9,7 @@ import numpy as np
 from market.horizon.compiled import compiled
 from market.horizon.energy import gains
 from market.horizon.plan import values_of_energy
-from market.horizon.tread import BEYOND, energy_response, first_at, free_power, steepness_at, trade_at
+from market.horizon.power import BEYOND, energy_response, first_at, free_power, steepness_at, trade_at
 from market.model.arrays import Floats, Ints
 
 INSIDE = 1e-12

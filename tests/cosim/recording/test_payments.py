@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from broker.messages.audit import Rents
-from cosim.recording.payments import uplift_error
+from cosim.recording.payments import negative_surplus, uplift_error
 from cosim.results.booking import book_interval
 from cosim.results.trades import GridTrade, LamTrades, ProsumerTrades
 
@@ -52,3 +54,11 @@ def test_an_uplift_that_nothing_explains_is_found():
     assert uplift_error(booking_of(1.0, grid_kw=12.0), rents(1.0)) == pytest.approx(-0.025)
     # A few micro-dollars are not rounding either.
     assert uplift_error(booking_of(1.0), rents(1.0, offset_kw=1.0002)) == pytest.approx(-5e-6)
+
+
+def test_a_lam_that_pays_for_its_members_trades_is_named():
+    booking = booking_of(1.0)
+    assert negative_surplus(booking, ("a", "b")) == []
+    less = replace(booking, lam_surplus=np.array([0.3, -2e-6]))
+    assert negative_surplus(less, ("a", "b")) == ["LAM b has a negative surplus of -0.000002 $"]
+    assert negative_surplus(replace(booking, lam_surplus=np.array([-0.9e-6, 0.0])), ("a", "b")) == []

@@ -1,0 +1,78 @@
+"""Who has reported for the step that is open, and the asking for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from broker import messages
+from broker.messages import Done, Step, StepName
+from broker.participant.node import Node
+from cosim.control.presence import Presence
+from cosim.control.waiting import wait_until
+
+# A step is opened again for those who have not reported after so long [s]: they may not have heard of it.
+_AGAIN_AFTER_S = 1.0
+_ENDS = 3
+
+
+class StepReports:
+    """Opens steps and hears who has done them.
+
+    Parameters
+    ----------
+    node
+        The clock's participant on the bus.
+    presence
+        Who is online.
+    changed
+        Set where a wait has to look again.
+    ends_step
+        Whether a step need not be waited for any longer, as a service was lost.
+    """
+
+    def __init__(
+        self, node: Node, presence: Presence, changed: asyncio.Event, ends_step: Callable[[], bool]
+    ) -> None:
+        self.present: tuple[int, StepName] | None = None
+        self._node = node
+        self._presence = presence
+        self._changed = changed
+        self._ends_step = ends_step
+        self._reported: set[str] = set()
+        node.on(node.topics.done("+"), self._note_done)
+
+    async def ask(self, step: Step, waiting: frozenset[str]) -> set[str]:
+        """Open a step, again for those who may not have heard of it; names of those that did not report."""
+        payload = messages.encode(step)
+        self._open(step)
+        await self._node.publish_message(self._node.topics.step, step)
+        while True:
+            again = min(step.deadline, time.time() + _AGAIN_AFTER_S)
+            await wait_until(self._changed, lambda: self._is_over(waiting), again)
+            if self._is_over(waiting) or time.time() >= step.deadline:
+                return set(waiting - self._reported)
+            await self._node.bus.publish(self._node.topics.step, payload)
+
+    async def end(self, step: Step, services: frozenset[str]) -> None:
+        """End the run, and say so again where somebody may not have heard it, or not believed it at once."""
+        self._open(step)
+        for _ in range(_ENDS):
+            await self._node.publish_message(self._node.topics.step, step)
+            have_all = lambda: services <= self._reported  # noqa: E731
+            if await wait_until(self._changed, have_all, time.time() + _AGAIN_AFTER_S):
+                return
+
+    def _open(self, step: Step) -> None:
+        self.present, self._reported = (step.tick, step.step), set()
+
+    def _is_over(self, waiting: frozenset[str]) -> bool:
+        """Whether nobody is waited for any more; one that went offline is not."""
+        return self._ends_step() or not (waiting - self._reported) & self._presence.online
+
+    def _note_done(self, message: Done) -> None:
+        # What comes after its step, from a service that was too slow, changes nothing any more.
+        if (message.tick, message.step) == self.present:
+            self._reported.add(message.sender)
+            self._changed.set()
