@@ -8,11 +8,11 @@ from typing import NoReturn
 
 import click
 
+from cosim.extras import remedy
 from sharegrid import PACKAGES
 from sharegrid.errors import SharegridError
 
 USER_ERROR = 2
-_OF_VIEW = ("starlette", "uvicorn")
 
 
 class OneLineErrors(click.Group):
@@ -32,8 +32,7 @@ class OneLineErrors(click.Group):
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in PACKAGES:
                 raise
-            extra = "view" if error.name in _OF_VIEW else "cosim"
-            _refuse(f"{error.name} is not installed: pip install 'sharegrid[{extra}]' for this command")
+            _refuse(f"{remedy(error.name or '')} for this command")
         except UnicodeEncodeError as error:
             _refuse(f"{error.object[:200]!r} holds a name that is no UTF-8; choose another name")
         except OSError as error:

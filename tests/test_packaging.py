@@ -257,6 +257,17 @@ def test_file_other_than_the_pinned_one_is_not_installed(tmp_path: Path) -> None
     assert not list(tmp_path.glob("venv/lib/*/site-packages/tiny.py"))
 
 
+def test_coverage_leaves_out_what_is_compiled_and_nothing_else() -> None:
+    omitted = re.search(r"^COMPILED := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert omitted
+    compiled = [
+        f"*/{file.relative_to(ROOT)}"
+        for file in sorted((ROOT / "market").rglob("*.py"))
+        if "@compiled" in file.read_text()
+    ]
+    assert omitted[1].split(",") == compiled
+
+
 @pytest.mark.parametrize(("least", "status"), [("70", 0), ("70.1", 1)])
 def test_coverage_is_told_by_package_and_may_not_fall(tmp_path: Path, least: str, status: int) -> None:
     files = {

@@ -16,20 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from cosim.extras import EXTRA_OF, remedy
 from sharegrid.errors import SharegridError
 
 State = Literal["ok", "note", "lacks"]
-
-_EXTRAS = {
-    "broker": "aiomqtt",
-    "devices": "pymodbus",
-    "sources": "ocpp",
-    "security": "cryptography",
-    "cosim": "opendssdirect",
-    "pictures": "matplotlib",
-    "reference": "cvxpy",
-}
-"""Extras of the package, each by a module that it alone brings."""
 
 _OLDEST = (3, 11)
 _MEMORY_GB, _DISK_GB = 2.0, 1.0
@@ -72,13 +62,12 @@ def _python() -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    there = [extra for extra, module in _EXTRAS.items() if importlib.util.find_spec(module)]
+    lacking = {EXTRA_OF[library]: library for library in EXTRA_OF if not importlib.util.find_spec(library)}
+    there = dict.fromkeys(extra for extra in EXTRA_OF.values() if extra not in lacking)
     if there:
         yield Finding("ok", "extras", ", ".join(there))
-    for extra in _EXTRAS:
-        if extra not in there:
-            state: State = "lacks" if extra == "cosim" else "note"
-            yield Finding(state, "extras", f"{extra} is not installed: pip install 'sharegrid[{extra}]'")
+    for extra, library in lacking.items():
+        yield Finding("lacks" if extra == "cosim" else "note", "extras", remedy(library))
 
 
 def _tried(what: str, look: Callable[[], str]) -> Iterator[Finding]:
@@ -86,7 +75,7 @@ def _tried(what: str, look: Callable[[], str]) -> Iterator[Finding]:
     try:
         yield Finding("ok", what, look())
     except ModuleNotFoundError as error:
-        yield Finding("lacks", what, f"{error.name} is not installed: pip install 'sharegrid[cosim]'")
+        yield Finding("lacks", what, remedy(error.name or ""))
     except (SharegridError, OSError) as error:
         yield Finding("lacks", what, " ".join(str(error).split()))
 

@@ -60,12 +60,18 @@ class Alarms:
             self._waiting.put_nowait(incident)
 
     async def run(self) -> None:
-        """Pass on what is taken, until cancelled; then what is left, for a moment."""
+        """Pass on what is taken, until cancelled; then what is under way and what is left, for a moment."""
+        under_way: asyncio.Task[None] | None = None
         async with httpx.AsyncClient(timeout=_WITHIN_S) as client:
             try:
                 while True:
-                    await self._pass_on(client, await self._waiting.get())
+                    incident = await self._waiting.get()
+                    under_way = asyncio.create_task(self._pass_on(client, incident))
+                    await asyncio.shield(under_way)
             finally:
+                if under_way is not None:
+                    await asyncio.wait({under_way}, timeout=_LAST_WORDS_S)
+                    under_way.cancel()
                 await self._last_words(client)
 
     async def _last_words(self, client: httpx.AsyncClient) -> None:

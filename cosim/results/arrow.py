@@ -37,7 +37,7 @@ def record_batch(table: str, columns: Mapping[str, Any]) -> pa.RecordBatch:
         Name of the table.
     columns
         Values by column: arrays or lists of one length, or one value for all rows. What is left out,
-        ``None`` or NaN is missing.
+        ``None`` or NaN is missing; without any column there is no row.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def record_batch(table: str, columns: Mapping[str, Any]) -> pa.RecordBatch:
     if unknown:
         raise ResultsError(f"{table}: no column {unknown[0]!r}; docs/results.md lists the columns")
     lengths = {name: len(value) for name, value in columns.items() if not _is_scalar(value)}
-    rows = next(iter(lengths.values()), 1)
+    rows = next(iter(lengths.values()), 1 if columns else 0)
     for name, length in lengths.items():
         if length != rows:
             raise ResultsError(f"{table}.{name}: {length} values where the other columns have {rows}")

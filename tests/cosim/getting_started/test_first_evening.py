@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from cosim import extras
 from cosim.cli import main
 from cosim.getting_started import doctor
 from cosim.scenario import load_scenario
@@ -94,12 +95,13 @@ def test_the_doctor_finds_nothing_lacking_where_the_tests_run(tmp_path, monkeypa
 
 
 def test_the_doctor_names_what_is_lacking_and_goes_on(monkeypatch):
-    monkeypatch.setattr(doctor, "_EXTRAS", {"cosim": "nosuch", "pictures": "nosuch2"})
+    monkeypatch.setattr(extras, "EXTRA_OF", {"nosuch": "cosim", "nosuch2": "pictures"})
+    monkeypatch.setattr(doctor, "EXTRA_OF", extras.EXTRA_OF)
     monkeypatch.setattr(doctor, "_opendss", lambda: __import__("nosuch"))
     code, told = invoke("doctor", "--broker", "mqtt://127.0.0.1:1")
     assert code == 1
-    assert "LACKS  extras        cosim is not installed: pip install 'sharegrid[cosim]'" in told
-    assert "note   extras        pictures is not installed" in told
+    assert "LACKS  extras        nosuch is not installed: pip install 'sharegrid[cosim]'" in told
+    assert "note   extras        nosuch2 is not installed: pip install 'sharegrid[pictures]'" in told
     assert "LACKS  OpenDSS       nosuch is not installed: pip install 'sharegrid[cosim]'" in told
     assert "no MQTT broker answers at mqtt://127.0.0.1:1" in told
     assert "disk" in told

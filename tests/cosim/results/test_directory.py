@@ -245,3 +245,11 @@ def test_the_pages_of_results_and_indicators_are_written_from_the_declarations()
 def test_the_drawing_of_a_feeder_survives_json():
     drawing = FeederMap(buses={"1": (0.5, 1.0)}, segments=[("1", "1r")], lams=["1"])
     assert msgspec.json.decode(msgspec.json.encode(drawing), type=FeederMap) == drawing
+
+
+def test_nothing_to_say_makes_no_row(run_dir):
+    with RunWriter(run_dir) as writer:
+        writer.append("devices", {"tick": 0, "prosumer": ["a"]})
+        writer.append("devices", {})
+        writer.append("devices", {"tick": 2, "prosumer": "b"})
+    assert load(run_dir).devices["tick"].tolist() == [0, 2]

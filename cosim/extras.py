@@ -1,0 +1,22 @@
+"""Which extra of the package brings a library."""
+
+EXTRA_OF = {
+    "aiomqtt": "broker",
+    "pymodbus": "devices",
+    "ocpp": "sources",
+    "cryptography": "security",
+    "opendssdirect": "cosim",
+    "numba": "horizon",
+    "matplotlib": "pictures",
+    "starlette": "view",
+    "uvicorn": "view",
+    "cvxpy": "reference",
+    "clarabel": "reference",
+}
+"""Extras by the libraries that they alone bring, the first library of each the one to look for."""
+
+
+def remedy(library: str) -> str:
+    """What to do where a library is missing."""
+    extra = EXTRA_OF.get(library.partition(".")[0], "cosim")
+    return f"{library} is not installed: pip install 'sharegrid[{extra}]'"
