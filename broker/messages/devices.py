@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -12,6 +12,10 @@ from broker.messages.fields import Count, CounterKwh, Kvar, Kw, Pu, Seconds, Val
 from broker.messages.header import Command, Message
 
 Quality = Literal["good", "suspect", "held", "missing"]
+
+Phase = Literal["measure", "meter"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+"""When a live prosumer's devices are read: before bidding, and at the end of the interval."""
 
 CommandedDevice = Literal["pv", "battery", "ev", "load"]
 
@@ -51,7 +55,7 @@ class Telemetry(Message, frozen=True, tag="telemetry"):
     after a set-point was asked for the meter showed it [s], ``checks`` which checks of plausibility failed.
     """
 
-    phase: Literal["measure", "meter"]
+    phase: Phase
     p_kw: Kw | None
     q_kvar: Kvar | None
     v_pu: Pu | None

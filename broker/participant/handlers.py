@@ -27,9 +27,19 @@ class Handlers:
         return tuple(self._subscribed)
 
     def add(self, topic_filter: str, handler: Handler, through: str | None = None) -> None:
-        """Add a handler for the topics of a filter, subscribed to as it is or through a wider one."""
+        """Add a handler for the topics of a filter, subscribed to as it is or through a wider one.
+
+        Raises
+        ------
+        ValueError
+            A wildcard has a wider filter. Only topics that may be thousands need one, and each new topic is
+            held against every wildcard.
+        """
+        is_wild = "+" in topic_filter or "#" in topic_filter
+        if is_wild and through is not None:
+            raise ValueError(f"{topic_filter} is a wildcard below {through}: add its topics one by one")
         self._subscribed[topic_filter if through is None else through] = None
-        if "+" in topic_filter or "#" in topic_filter:
+        if is_wild:
             self._wildcards.append((topic_filter, handler))
         else:
             self._exact[topic_filter].append(handler)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
-from broker.messages import Availability, Done, Message, Step, StepName
+from broker.messages import PHASES, Availability, Done, Message, Step, StepName
 from broker.participant.node import Node
 from cosim.observation.incidents import Incident, Incidents
 
@@ -67,7 +67,8 @@ class Narrator:
             node.on(topic, self._take)
         for name in live:
             take = partial(self._incidents.take, party=name)
-            node.on(topics.telemetry("+", name), take, through=topics.telemetry("+", "+"))
+            for phase in PHASES:
+                node.on(topics.telemetry(phase, name), take, through=topics.telemetry("+", "+"))
 
     async def run(self) -> None:
         """Look whom the run waits for, until cancelled; then tell what is left."""

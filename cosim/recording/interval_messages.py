@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from broker.collector import Collector
 from broker.messages import (
+    PHASES,
     Acknowledgement,
     Audit,
     Availability,
@@ -106,7 +107,7 @@ class IntervalCollector:
         node.on(topics.audit, lambda m: self.audits.add(AUDITOR, m.tick, m))
         node.on(topics.availability("+"), self._take_availability)
         for name in self.live:
-            for phase in ("measure", "meter"):
+            for phase in PHASES:
                 take = partial(self._take_telemetry, name)
                 node.on(topics.telemetry(phase, name), take, through=topics.telemetry("+", "+"))
             keep = partial(self.set_points.__setitem__, name)

@@ -383,3 +383,9 @@ async def test_where_nobody_has_spoken_a_few_are_asked_first_and_then_all():
         collector.add(key, 0, key)
     await waiting
     assert len(asked[1]) == 24
+
+
+def test_a_wildcard_comes_through_no_wider_filter():
+    node = Node(MemoryBroker().connect("b"), "r1", "p1")
+    with pytest.raises(ValueError, match="is a wildcard below"):
+        node.on(node.topics.award("+", "p1"), print, through=node.topics.award("+", "+"))
