@@ -10,6 +10,7 @@ import msgspec
 
 from cosim.emergency import RECORD
 from cosim.feeder.limits import beyond_at_start
+from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder_setup.schedule import after_the_end
 from cosim.options import RunError, RunPlan
 from cosim.recording.feeder_map import feeder_map
@@ -58,7 +59,9 @@ async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) ->
     writer.scenario(resolved_toml(without_passwords(plan.scenario)))
     writer.feeder_map(feeder_map(world))
     spot_kw = owner.layout.spot_kw
-    state = await owner.solve(spot_kw, spot_kw * owner.layout.tan_phi)
+    state = await owner.perform(
+        lambda feeder: FeederUnderEvents(feeder).solve(spot_kw, spot_kw * world.layout.tan_phi)
+    )
     late = after_the_end(world.scenario.events, world.timeline)
     for note in [*owner.layout.notes, *beyond_at_start(state, world.limits), *late]:
         click.echo(f"feeder: {note}", err=True)

@@ -60,7 +60,7 @@ def check_command(path: Path | None, changes: Changes | None = None, timeout_s: 
         A run would refuse the scenario.
     """
     scenario = load_scenario(path, changes=changes)
-    world = build_world(scenario, feeder_of(scenario).layout)
+    world = build_world(scenario, feeder_of(scenario).widest.layout)
     found = look_at(world)
     if timeout_s is not None:
         answers = asyncio.run(ask_devices(world.placement, timeout_s))

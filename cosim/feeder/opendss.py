@@ -32,6 +32,7 @@ from cosim.feeder.powerflow.losses import losses_by_element
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
 from cosim.feeder.powerflow.survey import bus_coordinates, spot_loads
+from cosim.feeder.reach import with_closed
 from cosim.feeder.record import Connections, connections
 
 
@@ -59,11 +60,17 @@ class Feeder:
     before
         The feeder before the changes: generators keep their powers, the same voltages are judged, and what
         stops it stops this one.
+    wider
+        Voltages that only the changes feed are judged as well.
+    closed_later
+        Lines that events may close.
 
     Attributes
     ----------
     layout
         The unchanging facts: names, bases, ratings, map.
+    widest
+        The feeder once all of ``closed_later`` are closed; itself where that feeds nothing more.
     commands
         OpenDSS commands that made of the file what it is now.
 
@@ -91,6 +98,8 @@ class Feeder:
         *,
         by_phase: bool = False,
         others_vary: bool = False,
+        wider: bool = False,
+        closed_later: Sequence[str] = (),
     ) -> None:
         self._master, self._by_phase, self._others_vary = master, by_phase, others_vary
         self._stopped = before._stopped if before else Event()
@@ -111,6 +120,7 @@ class Feeder:
             before._circuit if before else None,
             by_phase=by_phase,
             others_vary=others_vary,
+            wider=wider,
         )
         # What an event feeds that was cut off at the start joins no market.
         self._sites = circuit.sites if self._sites is None else self._sites
@@ -137,6 +147,8 @@ class Feeder:
             exact_derivatives=self._is_exact,
             digest=opened.digest,
         )
+        feeds_all = not circuit.left_out and circuit.fed[1:].all()
+        self.widest = self if feeds_all else with_closed(self, closed_later)
 
     @translated(PowerFlowError, "power flow")
     def losses(self) -> dict[str, complex]:
@@ -227,7 +239,7 @@ class Feeder:
         """
         return self._controls.act(solve, window_s)
 
-    def changed(self, changes: Sequence[str]) -> "Feeder":
+    def changed(self, changes: Sequence[str], *, wider: bool = False) -> "Feeder":
         """The feeder opened anew, with a changed circuit and its controls as described."""
         return Feeder(
             self._master,
@@ -236,6 +248,7 @@ class Feeder:
             before=self,
             by_phase=self._by_phase,
             others_vary=self._others_vary,
+            wider=wider,
         )
 
     @translated(FeederError, "feeder")

@@ -77,9 +77,9 @@ class Operation:
             The feeder has other controls.
         """
         start = self._start(feeder)
-        where = memory.where or start
+        where, known = memory.where or start, feeder.widest.positions()
         if not (
-            where.taps.keys() <= start.taps.keys() and where.capacitors.keys() <= start.capacitors.keys()
+            where.taps.keys() <= known.taps.keys() and where.capacitors.keys() <= known.capacitors.keys()
         ):
             raise FeederError("the snapshot has other regulators or capacitors than this feeder")
         feeder.put(start)

@@ -56,8 +56,8 @@ class FeederOwner:
 
     @property
     def layout(self) -> FeederLayout:
-        """The feeder's unchanging facts."""
-        return self._owned.layout
+        """The facts of all that the feeder can come to feed."""
+        return self._owned.widest.layout
 
     async def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
         """`Feeder.solve`."""

@@ -1,7 +1,7 @@
 """A feeder to which things happen: elements fail and return, the source sags, regulators stick, loads step.
 
-To the outside it keeps the shape that it had at the start: what no source feeds has no voltage (NaN), carries
-no current and moves nothing. Inside, the circuit is opened anew whenever its topology changes.
+To the outside it keeps the shape of all that it can come to feed: what no source feeds has no voltage (NaN),
+carries no current and moves nothing. Inside, the circuit is opened anew whenever its topology changes.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from cosim.feeder.settings import Event
 
 
 class FeederUnderEvents:
-    """A `Feeder` with events; the same calls, over all M LAMs at all times.
+    """A `Feeder` with events; the same calls, over all M LAMs and all that events may feed at all times.
 
     Parameters
     ----------
@@ -29,16 +29,15 @@ class FeederUnderEvents:
     """
 
     def __init__(self, feeder: Feeder) -> None:
-        self.layout = feeder.layout
+        self.layout = feeder.widest.layout
         self._base = feeder
-        self._now: Feeder | None = feeder
         self._stood = feeder.positions()
-        self._whole = True
         self._changes: dict[str, tuple[str, ...]] = {}
         lams = len(feeder.layout.lams)
         self._extra_kw, self._extra_kvar = np.zeros(lams), np.zeros(lams)
-        self._lams = np.arange(lams)
-        self._nodes = self._branches = self._neutrals = np.zeros(0, dtype=np.intp)
+        self._now: Feeder | None
+        self._lams: np.ndarray
+        self._take(feeder)
 
     def fed(self) -> Floats:
         """1 for each LAM that a source feeds, 0 for the others ``(M,)``."""
@@ -98,14 +97,19 @@ class FeederUnderEvents:
         changes = {**self._changes, what: commands}
         before = self.positions()
         try:
-            fresh = self._base.changed([text for each in changes.values() for text in each])
+            fresh = self._base.widest.changed([text for each in changes.values() for text in each])
         except NothingFed:
             fresh = None
         if fresh is not None:
             fresh.put(before)
-        self._changes, self._now, self._stood = changes, fresh, before
+        self._changes, self._stood = changes, before
+        self._take(fresh)
+
+    def _take(self, fresh: Feeder | None) -> None:
+        """Go on with a circuit, and find its parts in what is shown to the outside."""
+        self._now = fresh
         if fresh is None:
-            self._whole, self._lams = False, self._lams[:0]
+            self._whole, self._lams = False, np.zeros(0, dtype=np.intp)
             return
         layout, now = self.layout, fresh.layout
         place = {name: at for at, name in enumerate(layout.lams)}

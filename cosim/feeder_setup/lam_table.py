@@ -1,6 +1,7 @@
 """Where LAMs attach, from a user's CSV or Parquet file; and a feeder with LAMs there."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,6 +25,7 @@ COLUMNS = {
     "spot_kvar": ("kvar", "Its kvar at that size: the power factor of its load.", "0"),
 }
 _OWN_SPOT_KW = 10.0
+_OF_LINES = ("line-outage", "line-repair", "switch-open", "switch-closed", "fault")
 _PHASES = {"1": 1, "2": 2, "3": 3, "a": 1, "b": 2, "c": 3}
 
 
@@ -34,11 +36,13 @@ def open_feeder(
     *,
     by_phase: bool = False,
     others_vary: bool = False,
+    closed_later: Sequence[str] = (),
 ) -> Feeder:
     """Feeder of a master file (empty: IEEE 123) with the LAMs of a table (empty: one at each load bus).
 
     ``opened`` is the same file where it is open already; ``by_phase`` makes one LAM for each phase that loads
-    stand on; with ``others_vary`` loads outside the market vary with voltage.
+    stand on; with ``others_vary`` loads outside the market vary with voltage; ``closed_later`` are lines that
+    events may close.
 
     Raises
     ------
@@ -46,7 +50,14 @@ def open_feeder(
         As `read_sites` and `Feeder`.
     """
     sites = read_sites(lams) if lams else None
-    return Feeder(master or None, sites, opened=opened, by_phase=by_phase, others_vary=others_vary)
+    return Feeder(
+        master or None,
+        sites,
+        opened=opened,
+        by_phase=by_phase,
+        others_vary=others_vary,
+        closed_later=closed_later,
+    )
 
 
 def feeder_of(scenario: Scenario) -> Feeder:
@@ -57,6 +68,8 @@ def feeder_of(scenario: Scenario) -> Feeder:
         scenario.tables.lams,
         by_phase=own.lams_at == "phase",
         others_vary=own.other_loads == "as-described",
+        # Whatever happens to a line may end with it closed.
+        closed_later=[event.element.lower() for event in scenario.events if event.kind in _OF_LINES],
     )
 
 

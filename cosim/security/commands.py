@@ -144,7 +144,7 @@ def _world(scenario: Path | None, changes: dict[str, object]) -> World:
     from cosim.world.build import build_world
 
     loaded = load_scenario(scenario, changes=changes)
-    return build_world(loaded, feeder_of(loaded).layout)
+    return build_world(loaded, feeder_of(loaded).widest.layout)
 
 
 def _show_expiry(written: list[Written]) -> bool:

@@ -56,7 +56,9 @@ def disable_unfed(dss: OpenDss, survey: Survey, fed: Fed) -> tuple[str, ...]:
 
 
 def closing(dss: OpenDss, line: str) -> tuple[str, ...]:
-    """Commands that close whatever a line has open; none where it is closed."""
+    """Commands that close whatever a line has open; none where it is closed, or no line."""
+    if f"line.{line}" not in (name.lower() for name in dss.Circuit.AllElementNames()):
+        return ()
     dss.Circuit.SetActiveElement(f"line.{line}")
     element = dss.CktElement
     phases = range(1, element.NumPhases() + 1)

@@ -86,6 +86,7 @@ def attach_lams(
     *,
     by_phase: bool = False,
     others_vary: bool = False,
+    wider: bool = False,
 ) -> LamCircuit:
     """Attach LAMs to a circuit; its loads and generators hold constant power from then on.
 
@@ -104,6 +105,8 @@ def attach_lams(
         One LAM for each phase of a bus that loads stand on, in place of one at each bus.
     others_vary
         Loads outside the market vary with voltage as described.
+    wider
+        Voltages that are fed here and were not before are judged as well.
 
     Raises
     ------
@@ -155,11 +158,13 @@ def attach_lams(
         notes += (_varying(laws),)
     hold_constant_power(dss, [load for load in loads if load.name not in laws.names], survey.base_kv)
     hold_laws(dss, [load for load in loads if load.name in laws.names])
-    if before is None:
-        tied = tied_nodes(survey, read_primitives(dss, survey))
-        voltages = judged_voltages(survey, fed, tied, loads, solution_vector(dss))
-    else:
+    voltages = None
+    if before is not None:
         voltages = before.voltages.where_fed(before.survey.node_names, survey, fed)
+    if voltages is None or wider:
+        tied = tied_nodes(survey, read_primitives(dss, survey))
+        found = judged_voltages(survey, fed, tied, loads, solution_vector(dss))
+        voltages = found if voltages is None else voltages.with_more(found)
     return LamCircuit(
         survey=survey,
         fed=fed,

@@ -79,6 +79,18 @@ class JudgedVoltages:
             ),
         )
 
+    def with_more(self, more: JudgedVoltages) -> JudgedVoltages:
+        """These voltages, and behind them those of other nodes of the same circuit."""
+        known = {0, *self.ends.ravel().tolist(), *self.neutrals.tolist()}
+        new = [at for at, pair in enumerate(more.ends.tolist()) if not known.issuperset(pair)]
+        return JudgedVoltages(
+            ends=np.concatenate([self.ends, more.ends[new]]),
+            names=(*self.names, *(more.names[at] for at in new)),
+            base_kv=np.concatenate([self.base_kv, more.base_kv[new]]),
+            ground_base_kv=np.concatenate([self.ground_base_kv, more.ground_base_kv[new]]),
+            neutrals=np.union1d(self.neutrals, more.neutrals),
+        )
+
     def three_phase(self) -> ThreePhase:
         """Buses of which three voltages are judged: to one reference, else between the phases."""
         at_bus: dict[tuple[str, str], dict[int, int]] = {}
