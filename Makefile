@@ -7,6 +7,7 @@
 # make soak   whole runs in virtual time for an hour, each with accidents by a seed; ARGS="--minutes 10"
 # make soak-mutants  100,000 mutilated messages through every service, and 500 of each kind of file
 # make soak-links   a gateway for an hour at real pace on links that misbehave; ARGS="--minutes 15"
+# make feeder-audit  whole days of three scenarios, and all of their intervals solved again in a fresh OpenDSS
 # make hooks  checks each commit as it is made
 # make clean  removes ./.venv
 #
@@ -22,7 +23,7 @@ LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
-.PHONY: run test containers chaos soak soak-mutants soak-links audit lock hooks clean
+.PHONY: run test containers chaos soak soak-mutants soak-links feeder-audit audit lock hooks clean
 
 run: $(STAMP)
 	$(VENV)/bin/sharegrid run $(ARGS)
@@ -48,6 +49,9 @@ soak-mutants: $(STAMP)
 
 soak-links: $(STAMP)
 	$(VENV)/bin/python -m tests.soak.links $(ARGS)
+
+feeder-audit: $(STAMP)
+	$(VENV)/bin/python -m benchmarks.feeder_audit $(ARGS)
 
 containers: $(STAMP)
 	scripts/containers $(VENV)/bin/python
