@@ -8,6 +8,7 @@
 # make soak-mutants  100,000 mutilated messages through every service, and 500 of each kind of file
 # make soak-links   a gateway for an hour at real pace on links that misbehave; ARGS="--minutes 15"
 # make feeder-audit  whole days of three scenarios, and all of their intervals solved again in a fresh OpenDSS
+# make docs   the documents as a site, in build/docs
 # make hooks  checks each commit as it is made
 # make clean  removes ./.venv
 #
@@ -23,7 +24,7 @@ LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
-.PHONY: run test containers chaos soak soak-mutants soak-links feeder-audit audit lock hooks clean
+.PHONY: run test docs containers chaos soak soak-mutants soak-links feeder-audit audit lock hooks clean
 
 run: $(STAMP)
 	$(VENV)/bin/sharegrid run $(ARGS)
@@ -36,6 +37,10 @@ test: $(STAMP)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m slipcover --source $(PACKAGES) --omit $(COMPILED) --json --out .coverage.json -m pytest
 	$(VENV)/bin/python -m scripts.coverage_by_package .coverage.json --least $(LEAST_COVERAGE)
+
+docs: $(STAMP)
+	$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 chaos: $(STAMP)
 	$(VENV)/bin/python -m tests.soak.chaos $(ARGS)

@@ -25,7 +25,7 @@ from market.model.response import supply_curves
 from market.model.strategy import Truthful, View
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -87,7 +87,7 @@ def test_every_shipped_source_profile_has_its_row():
     assert [name for name in shipped_sources() if f"`{name}`" not in page] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_relative_links_lead_somewhere(page):
     for link in LINK.findall(FENCE.sub("", text_of(page))):
         if link.startswith(("http://", "https://", "mailto:")):
@@ -134,7 +134,9 @@ def names_key(dotted):
 
 # The changelog also names what was.
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name
+    "page",
+    [page for page in PAGES if page.name != "CHANGELOG.md"],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_files_and_code_that_a_page_names_are_there(page):
     text = text_of(page)
