@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ from cosim.feeder.operation import Operation
 from cosim.feeder.service import model_message
 from market.model.case import Case
 from market.participants.roster import Terms
-from market.participants.wam.clear_model import clear_model
+from market.participants.wam.clear_model import clear_model, is_least_violation
 from market.solver.lam_bids import GridBids
 from market.solver.wam import LimitPrices
 
@@ -75,6 +75,22 @@ def limits_of(state: AcState, feeder: Feeder) -> Limits:
     return Limits(min(0.95, low - 0.005), max(1.05, high + 0.005), rating_a * np.maximum(1.0, 1.05 * loading))
 
 
+def tight_limits(feeder: Feeder, case: Case, loose: Limits) -> Limits:
+    """Voltage limits halfway between the own loads and a market without limits, so that they bind."""
+    free = Limits(0.5, 1.5, np.full_like(loose.rating_a, np.inf))
+    spot_kw, start = feeder.layout.spot_kw, feeder.positions()
+    own = feeder.solve(spot_kw, spot_kw * feeder.layout.tan_phi)
+    net_kw = confirmed_interval(feeder, case, free, controls_act=False)["net_kw"]
+    far = feeder.solve(net_kw, spot_kw * feeder.layout.tan_phi)
+    feeder.put(start)
+    low, high = float(own.v_pu.min()), float(own.v_pu.max())
+    return Limits(
+        low - max(0.5 * (low - float(far.v_pu.min())), 1e-3),
+        high + max(0.5 * (float(far.v_pu.max()) - high), 1e-3),
+        loose.rating_a,
+    )
+
+
 def confirmed_interval(feeder: Feeder, case: Case, limits: Limits, *, controls_act: bool) -> dict[str, Any]:
     """One interval between market and feeder, from bids to a confirmed outcome."""
     layout = feeder.layout
@@ -87,15 +103,17 @@ def confirmed_interval(feeder: Feeder, case: Case, limits: Limits, *, controls_a
     answers: list[Answer] = []
     largest, binding, rows = 0, 0, 0
     prices: LimitPrices | None = None
+    relaxed: Mapping[str, float] = {}
     while len(answers) < MOST_ROUNDS:
         proposal = Proposal(0, len(answers), net_kw, kvar, still, bids.lowest_kw, bids.highest_kw)
         answers.append(operation.judge(feeder, proposal))
-        if answers[-1].confirmed:
+        # The operator of the wide-area market ends here as well, and flags what gave way.
+        if answers[-1].confirmed or is_least_violation(relaxed, answers[-1].linear_error_pu):
             break
         assert answers[-1].model is not None
         wire = msgspec.json.encode(model_message(answers[-1].model, []))
         clearing = clear_model(bids, decoder.decode(wire), terms, prices)
-        net_kw, prices = clearing.net_kw, clearing.limit_prices
+        net_kw, prices, relaxed = clearing.net_kw, clearing.limit_prices, clearing.relaxed
         largest = max(largest, len(wire))
         rows, binding = len(clearing.row_dual), int(np.count_nonzero(clearing.row_dual))
     return {
@@ -105,10 +123,14 @@ def confirmed_interval(feeder: Feeder, case: Case, limits: Limits, *, controls_a
         "rows, binding": f"{rows:,}, {binding}",
         "model [MB]": largest / 2**20,
         "confirmed": answers[-1].confirmed,
+        "relaxed": len(relaxed),
+        "net_kw": net_kw,
     }
 
 
-def measure(master: str, lams: int | None, repeat: int, *, controls_act: bool, dense: bool) -> dict[str, Any]:
+def measure(
+    master: str, lams: int | None, repeat: int, size: float, *, controls_act: bool, dense: bool, tight: bool
+) -> dict[str, Any]:
     """Figures of one circuit, in this process."""
     began = time.process_time()
     feeder = Feeder(master)
@@ -124,14 +146,17 @@ def measure(master: str, lams: int | None, repeat: int, *, controls_act: bool, d
         "opening [s]": opening_s,
         "power flow [ms]": 1e3 * median_s(lambda: feeder.solve(next(shares) * layout.spot_kw, kvar), 11),
     }
-    case = households(np.random.default_rng(1), layout.spot_kw, MEMBERS)
+    case = households(np.random.default_rng(1), size * layout.spot_kw, MEMBERS)
     limits = limits_of(feeder.solve(layout.spot_kw, kvar), feeder)
+    if tight:
+        limits = tight_limits(feeder, case, limits)
     start = feeder.positions()
     runs = []
     for _ in range(repeat):
         feeder.put(start)
         runs.append(confirmed_interval(feeder, case, limits, controls_act=controls_act))
     found |= sorted(runs, key=lambda each: each["interval [s]"])[len(runs) // 2]
+    del found["net_kw"]
     found["peak memory [MB]"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     model = feeder.linearise(layout.spot_kw, kvar)
     if not model.derivatives.is_whole:
@@ -166,11 +191,17 @@ def show(figures: dict[str, dict[str, Any]]) -> None:
     for name, each in figures.items():
         cells = [each.get(column, "") for column in COLUMNS]
         shown = [_text(cell) for cell in cells]
-        table.add_row(name + ("" if each["confirmed"] else " (not confirmed)"), *shown)
+        table.add_row(name + _not_confirmed(each), *shown)
     Console(width=180).print(table)
     if len(figures) > 2:
         for name in ("power flow [ms]", "interval [s]"):
             print(f"{name.partition(' [')[0]}: grows with nodes to the power of {growth(figures, name):.2f}")
+
+
+def _not_confirmed(each: dict[str, Any]) -> str:
+    if each["confirmed"]:
+        return ""
+    return f" (no trade keeps {each['relaxed']} rows)" if each["relaxed"] else " (not confirmed)"
 
 
 def _text(cell: object) -> str:
@@ -183,26 +214,32 @@ def _text(cell: object) -> str:
 @click.argument("masters", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--lams", type=click.IntRange(1), help="At most so many load buses have a LAM.")
 @click.option("--repeat", default=3, show_default=True, type=click.IntRange(1), help="Of each interval.")
+@click.option("--size", default=1.0, show_default=True, help="Of households, as a part of the own loads.")
 @click.option("--controls", is_flag=True, help="Regulators and capacitors act on trial, as in a run.")
 @click.option("--dense", is_flag=True, help="Also find all rows at once: memory of a gigabyte and more.")
+@click.option("--tight", is_flag=True, help="Voltage limits that bind on every circuit.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Also write the figures here.")
 @click.option("--alone", is_flag=True, hidden=True)
 def main(
     masters: tuple[Path, ...],
     lams: int | None,
     repeat: int,
+    size: float,
     controls: bool,
     dense: bool,
+    tight: bool,
     file: Path | None,
     alone: bool,
 ) -> None:
     """Time circuits given by their master files."""
     keep_freed_memory()
     if alone:
-        print(json.dumps(measure(str(masters[0]), lams, repeat, controls_act=controls, dense=dense)))
+        found = measure(str(masters[0]), lams, repeat, size, controls_act=controls, dense=dense, tight=tight)
+        print(json.dumps(found))
         return
-    options = [*(["--lams", str(lams)] if lams else []), "--repeat", str(repeat)]
+    options = [*(["--lams", str(lams)] if lams else []), "--repeat", str(repeat), "--size", str(size)]
     options += [*(["--controls"] if controls else []), *(["--dense"] if dense else [])]
+    options += ["--tight"] if tight else []
     figures = {}
     for master in masters:
         command = [sys.executable, "-m", "benchmarks.networks", str(master), "--alone", *options]

@@ -5,21 +5,22 @@ the next model watches it, too; so a confirmed clearing is that of all limits. W
 neighbours are broken together: the worst of each neighbourhood is watched first.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederLayout, Floats
 from cosim.feeder.linear import Limits
 
 Ints = NDArray[np.intp]
 
-NEAR_PU = 0.002
-"""A voltage this near to its limit is watched [pu]."""
+NEAR_PU = 0.0002
+"""A voltage this near to its limit is watched [pu]. To forget one that will matter costs a screening and no
+power flow; rows of all that are somewhat near cost more."""
 
-NEAR_LOADING = 0.95
+NEAR_LOADING = 0.99
 """So is a current of this share of its rating."""
 
 WORST, NEIGHBOURHOODS = 5, 15
@@ -174,22 +175,26 @@ def _nearest(room: Floats, near: float, order: Ints, times: int) -> Ints:
 
 def _order(places: list[tuple[str, str]], rank: dict[str, int]) -> Ints:
     """Indices sorted by phase and then along the feeder, given buses and phases."""
-    keys = [(phase, rank.get(bus, len(rank))) for bus, phase in places]
-    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+    _, phases = np.unique([phase for _, phase in places], return_inverse=True)
+    along = np.array([rank.get(bus, len(rank)) for bus, _ in places], dtype=np.intp)
+    return np.lexsort((along, phases))
 
 
 def _along_the_feeder(layout: FeederLayout) -> dict[str, int]:
     """Rank of each bus, such that buses behind each other follow each other."""
-    beside: dict[str, list[str]] = defaultdict(list)
+    number: dict[str, int] = {}
     for segment in layout.segments:
-        beside[segment.from_bus].append(segment.to_bus)
-        beside[segment.to_bus].append(segment.from_bus)
-    rank: dict[str, int] = {}
-    for root in beside:
-        waiting = [root]
-        while waiting:
-            bus = waiting.pop()
-            if bus not in rank:
-                rank[bus] = len(rank)
-                waiting += [other for other in beside[bus] if other not in rank]
-    return rank
+        for bus in (segment.from_bus, segment.to_bus):
+            number.setdefault(bus, len(number))
+    ends = np.array(
+        [[number[segment.from_bus], number[segment.to_bus]] for segment in layout.segments], dtype=np.intp
+    ).reshape(-1, 2)
+    graph = sparse.coo_array((np.ones(len(ends)), ends.T), shape=(len(number), len(number))).tocsr()
+    _, island = sparse.csgraph.connected_components(graph, directed=False)
+    roots = np.unique(island, return_index=True)[1]
+    orders = [
+        sparse.csgraph.depth_first_order(graph, root, directed=False, return_predecessors=False)
+        for root in roots
+    ]
+    names, places = list(number), np.concatenate([*orders, np.zeros(0, dtype=np.intp)]).astype(np.intp)
+    return {names[place]: at for at, place in enumerate(places.tolist())}
