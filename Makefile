@@ -6,6 +6,7 @@
 # make chaos  a run whose processes are killed and whose messages are lost by chance, against one that is left alone
 # make soak   whole runs in virtual time for an hour, each with accidents by a seed; ARGS="--minutes 10"
 # make soak-mutants  100,000 mutilated messages through every service, and 500 of each kind of file
+# make soak-absence  a broker stopped and gone for 40 s, all asleep for 60 s, in one process and in several
 # make soak-links   a gateway for an hour at real pace on links that misbehave; ARGS="--minutes 15"
 # make feeder-audit  whole days of three scenarios, and all of their intervals solved again in a fresh OpenDSS
 # make docs   the documents as a site, in build/docs
@@ -24,7 +25,7 @@ LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
 STAMP := $(VENV)/.complete
 
-.PHONY: run test docs containers chaos soak soak-mutants soak-links feeder-audit audit lock hooks clean
+.PHONY: run test docs containers chaos soak soak-mutants soak-links soak-absence feeder-audit audit lock hooks clean
 
 run: $(STAMP)
 	$(VENV)/bin/sharegrid run $(ARGS)
@@ -57,6 +58,9 @@ soak-links: $(STAMP)
 
 feeder-audit: $(STAMP)
 	$(VENV)/bin/python -m benchmarks.feeder_audit $(ARGS)
+
+soak-absence: $(STAMP)
+	$(VENV)/bin/python -m tests.soak.absence $(ARGS)
 
 containers: $(STAMP)
 	scripts/containers $(VENV)/bin/python

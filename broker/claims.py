@@ -1,26 +1,35 @@
 """Claims to what only one process may have: whoever comes second on the same broker learns who has it.
 
 A claim is kept by the broker outside the trees of all runs; when the process that holds it vanishes, the
-broker clears it.
+broker clears it. Any message may be lost on its way, so what the broker keeps is asked for, and the claim
+is said, several times over: each time again until it is heard. Of two who claim at once, the broker passes
+on one first; the other hears it and gives way.
 """
 
 import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
+from msgspec.structs import replace
 
-from broker.client.bus import Will
+from broker.address import parse_address
+from broker.client.bus import Received, Will
 from broker.client.mqtt import connect
 from broker.client.mqtt_bus import MqttBus
-from broker.errors import BrokerError
+from broker.errors import BrokerError, BrokerUnreachable
 
 ROOT = "sharegrid/claims/v1"
-_WITHIN_S = 10.0
+_WITHIN_S = 15.0
+_AGAIN_S = 0.3
 _CLOSING_S = 2.0
+_TIMES = 3
+"""How often the broker is asked, and a claim said, before it is held."""
+
+_ANSWER_PAUSE_S = 0.1
 
 
 def probe(name: str) -> str:
@@ -29,11 +38,12 @@ def probe(name: str) -> str:
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Who holds it: run, process, and a word that no other claim has."""
+    """Who holds it: run, process, a word that no other claim has, and how often it was said before."""
 
     run: str
     process: str
     token: str
+    said: int = _TIMES
 
 
 class Claimed(BrokerError):
@@ -73,7 +83,7 @@ async def claimed(url: str, run: str, name: str, *, identity: str = "") -> Async
     Claimed
         Another process has it; names run and process.
     BrokerError
-        The broker cannot be reached.
+        The broker cannot be reached, or passes nothing on.
     """
     topic = f"{ROOT}/{name}"
     mine = Claim(run, f"{os.getpid()} on {socket.gethostname()}", secrets.token_hex(8))
@@ -81,7 +91,7 @@ async def claimed(url: str, run: str, name: str, *, identity: str = "") -> Async
     async with connect(
         url, f"claim-{run}", Will(topic, b""), identity=identity, on_reconnect=back.set
     ) as bus:
-        await _take(bus, topic, mine)
+        await _take(bus, topic, mine, str(parse_address(url)))
         keeper = asyncio.create_task(_keep(bus, topic, mine, back))
         try:
             yield
@@ -94,25 +104,49 @@ async def claimed(url: str, run: str, name: str, *, identity: str = "") -> Async
                     await bus.publish(topic, b"", retain=True)
 
 
-async def _take(bus: MqttBus, topic: str, mine: Claim) -> None:
-    """Claim a topic: whose claim the broker passes on first has it."""
+async def _take(bus: MqttBus, topic: str, mine: Claim, url: str) -> None:
+    """Claim a topic; nobody else may have it, or be ahead in claiming it."""
     probe = f"{topic}/{mine.token}"
-    await bus.subscribe(topic, probe)
-    # What the broker keeps comes before what is published after a subscription.
-    await bus.publish(probe, b"")
-    is_asked = False
-    async with asyncio.timeout(_WITHIN_S):
-        async for received in bus.messages():
-            if received.topic == probe:
-                is_asked = True
-                await bus.publish(topic, msgspec.json.encode(mine), retain=True)
-                continue
-            if not received.payload:
-                continue
-            other = _decoded(received.payload)
-            if is_asked and other == mine:
-                return
+    said = -1
+
+    def look(received: Received) -> None:
+        if received.topic != topic or not received.payload:
+            return
+        other = _decoded(received.payload)
+        if other.token != mine.token and other.said >= said:
             raise Claimed(other, topic)
+
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            await bus.subscribe(probe)
+            for _ in range(_TIMES):
+                # What the broker keeps comes with every subscription, and before what is published after it.
+                await bus.subscribe(topic)
+                await _say(bus, probe, b"", look, retain=False)
+            for said in range(1, _TIMES + 1):
+                await _say(bus, topic, _encoded(replace(mine, said=said)), look, retain=True)
+    except TimeoutError:
+        raise BrokerUnreachable(
+            f"{url} does not pass on a claim to {topic} in {_WITHIN_S:g} s; see that it lets us read there"
+        ) from None
+    except Claimed as error:
+        if said > 0:  # Ours may stand over theirs, and they may not have heard it.
+            await bus.publish(topic, _encoded(error.holder), retain=True)
+        raise
+
+
+async def _say(
+    bus: MqttBus, topic: str, payload: bytes, look: Callable[[Received], None], *, retain: bool
+) -> None:
+    """Publish something until it is heard; ``look`` sees what else is heard until then."""
+    while True:
+        await bus.publish(topic, payload, retain=retain)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_AGAIN_S):
+                async for received in bus.messages():
+                    if (received.topic, received.payload) == (topic, payload):
+                        return
+                    look(received)
 
 
 async def _keep(bus: MqttBus, topic: str, mine: Claim, back: asyncio.Event) -> None:
@@ -121,7 +155,7 @@ async def _keep(bus: MqttBus, topic: str, mine: Claim, back: asyncio.Event) -> N
     async def again() -> None:
         # A broker that is away again is reconnected to, which brings us back here.
         with suppress(BrokerError):
-            await bus.publish(topic, msgspec.json.encode(mine), retain=True)
+            await bus.publish(topic, _encoded(mine), retain=True)
 
     async def again_after_reconnect() -> None:
         while True:
@@ -131,10 +165,16 @@ async def _keep(bus: MqttBus, topic: str, mine: Claim, back: asyncio.Event) -> N
 
     async def repeat_for_later_claims() -> None:
         async for received in bus.messages():
-            if received.topic == topic and received.payload and _decoded(received.payload) != mine:
+            is_claim = received.topic == topic and received.payload
+            if is_claim and _decoded(received.payload).token != mine.token:
                 await again()
+                await asyncio.sleep(_ANSWER_PAUSE_S)
 
     await asyncio.gather(again_after_reconnect(), repeat_for_later_claims())
+
+
+def _encoded(claim: Claim) -> bytes:
+    return msgspec.json.encode(claim)
 
 
 def _decoded(payload: bytes) -> Claim:

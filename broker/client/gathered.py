@@ -126,3 +126,9 @@ def gather_system_calls(client: aiomqtt.Client) -> None:
         closed(*words)
 
     inner.on_socket_close = on_close
+
+
+def drop(client: aiomqtt.Client) -> None:
+    """Close the connection of a client whose broker says nothing; aiomqtt leaves it open, and listens."""
+    inner: Any = client._client
+    inner._sock_close()

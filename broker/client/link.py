@@ -15,7 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from broker.address import Address
 from broker.client.bus import Will
-from broker.client.gathered import gather_system_calls
+from broker.client.gathered import drop, gather_system_calls
 from broker.credentials import tls_context
 from broker.errors import BrokerRefused
 
@@ -87,8 +87,10 @@ class Link:
     async def close(self) -> None:
         """Say goodbye, where somebody listens, and end what is under way."""
         self._lose()
-        with suppress(aiomqtt.MqttError):
+        try:
             await self._stack.aclose()
+        except aiomqtt.MqttError:
+            drop(self._client)
         # The watcher ends by itself, and must: it is the one that looks at the client's last error.
         await asyncio.wait({self._watching}, timeout=_ANSWER_S)
         self._watching.cancel()
@@ -175,8 +177,13 @@ async def open_link(
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     async with AsyncExitStack() as stack:
-        with _cancellation_kept():
-            await stack.enter_async_context(client)
+        try:
+            with _cancellation_kept():
+                await stack.enter_async_context(client)
+        except BaseException:
+            # One that never answered would be answered some day, and then put out who came after it.
+            drop(client)
+            raise
         gather_system_calls(client)
         link = Link(client, stack.pop_all())
     wanted = list(filters)

@@ -215,6 +215,15 @@ class Node:
         """Remember something that went wrong; it travels with the next ``done``."""
         self._flags.add(text)
 
+    @property
+    def has_flags(self) -> bool:
+        """Whether the next ``done`` has something to tell."""
+        return bool(self._flags)
+
+    def take_flags(self) -> list[str]:
+        """What the next ``done`` would tell, for who need not wait for it."""
+        return self._flags.take()
+
     def traffic(self) -> Traffic:
         """Counts since the start."""
         return Traffic(**vars(self._counts), **self.extra_traffic())

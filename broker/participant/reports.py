@@ -63,6 +63,10 @@ class Flags:
         self._bytes = 0
         self._beyond = 0
 
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return self._bytes > 0
+
     def add(self, text: str) -> None:
         """Remember one."""
         text = shortened(text)

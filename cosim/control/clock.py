@@ -25,6 +25,7 @@ from cosim.control.recovery import Recovery, StepTimes
 from cosim.control.step_reports import StepReports
 from cosim.control.waiting import sleep_until
 
+BROKER_AWAY = "the broker was away"
 _SILENT_RESTORES, _MOST_RESTORES = 3, 20
 
 
@@ -172,6 +173,9 @@ class Clock:
                 await sleep_until(due, self._stop)
                 if self._stop.is_set():
                     return
+            if step == "settle" and self.node.has_flags:
+                # What is told before the interval is booked is kept with its booking.
+                await self.node.done("meter", tick)
             await self._take_step(tick, step, due)
         await self.node.done("settle", tick)
         self.on_interval(tick)
@@ -252,7 +256,7 @@ class Clock:
 
     def _note_back(self) -> None:
         """The clock itself lost the broker, and with it maybe every word of the others."""
-        self._losses.broker_was_away = True
+        self._losses.note(BROKER_AWAY)
         self._presence.begin_anew()
         self._changed.set()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from cosim.control.presence import Presence
 from cosim.control.recovery import Recovery
+from cosim.control.waiting import WallClock
 from sharegrid.errors import SharegridError
 
 GATHERED_S = 0.3
@@ -39,10 +40,6 @@ class Losses:
     on_ripe
         Called when there is no use in waiting any longer.
 
-    Attributes
-    ----------
-    broker_was_away
-        Whether the clock itself lost the broker, and with it maybe every word of the others.
     """
 
     def __init__(
@@ -55,7 +52,6 @@ class Losses:
         roles: Mapping[str, Collection[str]],
         on_ripe: Callable[[], None],
     ) -> None:
-        self.broker_was_away = False
         self._presence = presence
         self._recovery = recovery
         self._is_paced = is_paced
@@ -65,10 +61,12 @@ class Losses:
         self._told: set[tuple[str, str]] = set()
         self._gathering: asyncio.TimerHandle | None = None
         self._tick = -1
+        self._beside: dict[str, None] = {}
+        self._wall = WallClock()
 
     def __bool__(self) -> bool:
         """Whether anything was lost."""
-        return bool(self._presence.lost or self.broker_was_away)
+        return bool(self._presence.lost or self._beside)
 
     @property
     def can_go_back(self) -> bool:
@@ -109,7 +107,12 @@ class Losses:
         """Forget what happened to those who are there, and to the broker: they have got what they missed."""
         self._presence.forgive()
         self._told.clear()
-        self.broker_was_away = False
+        self._beside.clear()
+        self._wall.jumped_s()
+
+    def note(self, what: str) -> None:
+        """Note what struck all at once, as a lost broker does, and with it maybe every word of the others."""
+        self._beside[what] = None
 
     def look(self, tick: int) -> None:
         """Say who was lost, or end the run or the interval.
@@ -123,18 +126,21 @@ class Losses:
         """
         self._tick = tick
         recovery = self._recovery
+        if jumped_s := self._wall.jumped_s():
+            self.note(f"this computer slept for {jumped_s:.0f} s, or its clock was set")
         if recovery is None or not self or self._gathering is not None:
             return
         if self.can_go_back:
-            away = ["the broker was away"] if self.broker_was_away else []
-            raise GoBack("; ".join(self._in_words(self._presence.lost) + away))
+            raise GoBack("; ".join([*self._in_words(self._presence.lost), *self._beside]))
         if recovery.on_loss == "end" and self._presence.lost:
             raise ServiceLost(
                 f"{'; '.join(self._in_words(self._presence.lost))} at tick {tick}, and "
                 'recovery.on_loss = "end": `run --resume` goes on with this run'
             )
         self._say_who_is_gone()
-        self.broker_was_away = False
+        for what in self._beside:
+            self._tell(f"{what} at tick {tick}: gates may have closed early")
+        self._beside.clear()
 
     def _say_who_is_gone(self) -> None:
         """Say it of each, once."""

@@ -19,6 +19,9 @@ QUIET_S = 2.0
 SILENT_S = 10.0
 """After so long it counts as gone [s]: a busy computer may hold it up for less."""
 
+BROKER = "the broker"
+"""What is named where nobody is heard at all."""
+
 _LOOK_EVERY_S = 0.5
 
 
@@ -80,6 +83,7 @@ class Presence:
         self._past: set[str] = set()
         self._doubts: dict[str, asyncio.TimerHandle] = {}
         self._heard: dict[str, float] = {}
+        self._own_heard: float | None = None
         self._quiet: set[str] = set()
         node.on(node.topics.availability("+"), self._take_availability)
         node.on(node.topics.alive("+"), self._take_sign)
@@ -107,6 +111,8 @@ class Presence:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             now = time.monotonic()
+            if self._hears_nothing(now):
+                self._heard = dict.fromkeys(self._heard, now)
             for name, heard in self._heard.items():
                 if name in self.online and now - heard > QUIET_S and name not in self._quiet:
                     self._quiet.add(name)
@@ -114,12 +120,24 @@ class Presence:
                 if name in self.online and now - heard > SILENT_S:
                     self._lose(name, f"gave no sign for {SILENT_S:g} s")
 
+    def _hears_nothing(self, now: float) -> bool:
+        """Whether not even this process's own signs come back: then nobody else's silence means anything."""
+        if self._own_heard is None or now - self._own_heard <= QUIET_S:
+            self._quiet.discard(BROKER)
+            return False
+        if BROKER not in self._quiet:
+            self._quiet.add(BROKER)
+            self._on_quiet(BROKER, now - self._own_heard)
+        return True
+
     def _take_sign(self, alive: Alive) -> None:
         """Note a sign of life; it also tells what an availability message told that was lost."""
         name, known = alive.sender, self._instances.get(alive.sender)
         if name in self._elsewhere:
             self._heard[name] = time.monotonic()
             self._quiet.discard(name)
+        else:
+            self._own_heard = time.monotonic()
         is_news = name not in self.online or alive.instance != known
         # A sign may have been on its way for longer than its process lived.
         if is_news and alive.instance not in self._past and name not in self._doubts:

@@ -6,6 +6,22 @@ import asyncio
 import time
 from collections.abc import Callable
 
+JUMP_S = 2.0
+"""A wall clock that gets so much ahead or behind jumped [s]: the computer slept, or the clock was set."""
+
+
+class WallClock:
+    """Sees where wall time jumps, past deadlines that nobody could keep."""
+
+    def __init__(self) -> None:
+        self._ahead_s = time.time() - time.monotonic()
+
+    def jumped_s(self) -> float:
+        """By how much it jumped since this was last asked [s]; zero where it did not."""
+        before, self._ahead_s = self._ahead_s, time.time() - time.monotonic()
+        jump_s = abs(self._ahead_s - before)
+        return jump_s if jump_s > JUMP_S else 0.0
+
 
 async def wait_until(changed: asyncio.Event, condition: Callable[[], bool], deadline: float) -> bool:
     """Wait for a condition, looked at whenever ``changed`` is set; whether it is true by ``deadline`` [s]."""

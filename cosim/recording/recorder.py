@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -31,10 +30,12 @@ from broker.participant.reports import Allowance
 from broker.participant.serving import serve
 from broker.snapshot import Values, array_of, pack, part, typed, unpack
 from cosim.control.pacing import STEPS
+from cosim.control.waiting import WallClock
 from cosim.recording.counters import Counters
 from cosim.recording.events import rejected_event, stopped_event
 from cosim.recording.fault_tracker import FaultTracker
 from cosim.recording.interval import read_interval
+from cosim.recording.interval_flags import IntervalFlags
 from cosim.recording.interval_messages import IntervalCollector, IntervalMessages
 from cosim.recording.network_rows import (
     connection_columns,
@@ -78,13 +79,14 @@ class Recorder:
         others = [name for name in world.services if name != node.name]
         self.collector = IntervalCollector(node, world.roster, others, truths=bool(world.faults))
         self.faults = FaultTracker(world.faults, world.roster.prosumers)
-        self._flags: dict[int, list[str]] = defaultdict(list)
+        self._flags = IntervalFlags(writer)
         self._row: dict[str, Any] | None = None
         self._running: tuple[str, float] | None = None
         self._heard, self._heard_tick = asyncio.Event(), -1
         self._rejected = Allowance(MOST_REJECTED)
         self._start = b""
         self._written = writer.last_tick("intervals")
+        self._wall = WallClock()
         # The clock, which shares this ledger, has begun a new epoch in it before it says so.
         node.believe = lambda step: step.epoch == ledger.epoch
         node.on(node.topics.done("+"), self._take_done)
@@ -130,6 +132,7 @@ class Recorder:
         if step.step == "settle":
             await self._settle(step)
             await self.node.done(step.step, step.tick)
+        self._wall.jumped_s()
 
     async def _restore(self, step: Step) -> None:
         """Go back to the last settled interval, and tell every service what it remembered then."""
@@ -147,7 +150,7 @@ class Recorder:
             "seen_kwh": self.counters.seen_kwh,
             "faults": self.faults.snapshot(),
             "row": self._row,
-            "flags": {} if self._row is None else {self._row["tick"]: self._flags[self._row["tick"]]},
+            "flags": [] if self._row is None else self._flags[self._row["tick"]],
         }
 
     def _take_snapshot(self, values: Values) -> None:
@@ -160,9 +163,11 @@ class Recorder:
         row = values.get("row")
         # An interval's row is written when the next one begins, which may have been before it was dropped.
         self._row = None if row is None or row["tick"] <= self._written else row
-        if self._row is not None:
+        if self._row is None:
+            self._flags.begin_anew(self.ledger.next_tick - 1)
+        else:
             self._row["ledger_digest"] = self.ledger.head
-        self._flags = defaultdict(list, typed(values, "flags", dict[int, list[str]]))
+            self._flags.restore(self._row["tick"], typed(values, "flags", list[str]))
         self._running = None
 
     async def _settle(self, step: Step) -> None:
@@ -180,15 +185,15 @@ class Recorder:
         if self.ledger.has(tick):
             self.node.flag(f"tick {tick} was in the ledger already: nothing was booked twice")
             return
-        self._flags[tick] += negative_surplus(booking, self.world.roster.lams)
+        self._flags.add(tick, negative_surplus(booking, self.world.roster.lams))
         self.counters = interval.counters
         self.counts.add(interval, messages)
-        self._flags[tick] += interval.flags
+        self._flags.add(tick, interval.flags)
         if messages.state is not None:
             self._note_feeder(messages.state)
         self._note(audit, tick)
         if audit is not None and audit.rents is not None and (off := uplift_error(booking, audit.rents)):
-            self._flags[tick].append(f"the uplift booked is {off:.6f} $ off what the WAM's rents leave")
+            self._flags.add(tick, [f"the uplift booked is {off:.6f} $ off what the WAM's rents leave"])
         self._row = interval_row(world, interval, booking, messages, audit) | {"lag_s": step.lag_s}
         self.writer.append("lams", lam_columns(world, interval, booking, messages, audit))
         if world.scenario.run.payments:
@@ -196,23 +201,29 @@ class Recorder:
         self._write_details(messages)
         if world.faults:
             self.faults.note(tick, messages, interval)
+        self._flags.add(tick, self.node.take_flags())
         # Rows come first: those of an interval that is not in the ledger are dropped where a run goes on.
         kept = {name: report.snapshot for name, report in reports.items()}
         self.ledger.post(tick, booking, kept | {self.node.name: pack(self._snapshot())})
+        flags = self._flags[tick]
+        self._flags.note_booked(tick)
         self._row["ledger_digest"] = self.ledger.head
         settled = settled_fields(self._row, booking, world.population.size, len(world.roster.lams))
-        await self.node.publish(self.node.topics.settled, Settled, tick, flags=self._flags[tick], **settled)
+        await self.node.publish(self.node.topics.settled, Settled, tick, flags=flags, **settled)
 
     async def _reports(self, step: Step) -> dict[str, Done]:
         """Reports of the other services at the end of the interval, with what they remember.
 
-        An interval that will begin again is not booked without the memory of who is gone: the next one would
-        begin from an older one. Meanwhile the clock goes back, or opens the next interval all the same.
+        An interval that will begin again is not booked without the memory of who is gone, or had no time to
+        tell it as the computer slept: the next one would begin from an older one. Meanwhile the clock goes
+        back, or opens the next interval all the same.
         """
         if not self.begins_again:
             return await self.collector.reports(step, self.collector.present)
         reports = await self.collector.reports(step)
-        while self.collector.gone() - reports.keys() and self._heard_tick <= step.tick:
+        missing = self.collector.settled.expected - reports.keys()
+        has_slept = bool(self._wall.jumped_s())
+        while (missing if has_slept else missing & self.collector.gone()) and self._heard_tick <= step.tick:
             self._heard.clear()
             await self._heard.wait()
         return reports
@@ -233,20 +244,20 @@ class Recorder:
 
     def _note_feeder(self, state: FeederState) -> None:
         """Flag limits that are broken and LAMs without source; keep what happened to the feeder."""
-        flags = self._flags[state.tick]
-        flags += [f"as metered: {violation}" for violation in state.violations]
+        flags = [f"as metered: {violation}" for violation in state.violations]
         if state.unserved:
             flags.append(f"no source feeds {len(state.unserved)} LAMs: their members are unserved")
+        self._flags.add(state.tick, flags)
         for detail in state.events:
             self.writer.event({"tick": state.tick, "kind": "event", "source": FEEDER, "detail": detail})
 
     def _note(self, audit: Audit | None, tick: int) -> None:
         """Flag what the auditor found amiss, and add up what prosumers save."""
         if audit is None:
-            self._flags[tick].append("no audit: neither certificate nor benchmarks")
+            self._flags.add(tick, ["no audit: neither certificate nor benchmarks"])
             return
-        self._flags[tick] += [f"the certificate does not hold: {what}" for what in audit.beyond]
-        self._flags[tick] += audit.notes
+        beyond = [f"the certificate does not hold: {what}" for what in audit.beyond]
+        self._flags.add(tick, beyond + audit.notes)
         if audit.saving:
             self.counts.saving_usd += columns.unpack(audit.saving, self.world.population.size)
             self.counts.compared += 1
@@ -256,10 +267,7 @@ class Recorder:
         if self._row is None:
             return
         row, self._row = self._row, None
-        flags = self._flags.pop(row["tick"], [])
-        for flag in flags:
-            self.writer.event({"tick": row["tick"], "kind": "flag", "detail": flag})
-        row["flags"] = len(flags)
+        row["flags"] = self._flags.finish(row["tick"])
         seconds = {step: self.counts.step_s[step][-1] for step in STEPS if self.counts.step_s[step]}
         row |= {f"{step}_s": value for step, value in seconds.items()}
         row["interval_s"] = sum(seconds.values())
@@ -267,7 +275,7 @@ class Recorder:
         self._written = row["tick"]
 
     def _take_done(self, done: Done) -> None:
-        self._flags[done.tick] += done.flags
+        self._flags.add(done.tick, done.flags)
         self.counts.traffic[done.sender] = done.traffic
         if done.step == "settle" and done.sender in self.collector.settled.expected:
             self.collector.settled.add(done.sender, done.tick, done)

@@ -190,6 +190,12 @@ class RunWriter:
             self._events.write(msgspec.json.encode(record) + b"\n")
             self._events.flush()
 
+    def flags(self, tick: int) -> list[str]:
+        """Flags of an interval among the events so far."""
+        lines = (self.path / EVENTS).read_bytes().splitlines()
+        records = (msgspec.json.decode(line) for line in lines if b'"flag"' in line)
+        return [each["detail"] for each in records if (each["kind"], each.get("tick")) == ("flag", tick)]
+
     def last_tick(self, name: str) -> int:
         """Largest tick that a table holds so far; -1 for none."""
         ticks = self.table(name)["tick"]

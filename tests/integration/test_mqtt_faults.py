@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -137,8 +138,23 @@ async def test_publish_gives_up_in_time(kind: str) -> None:
             await waiting
 
 
-async def test_frozen_broker(mosquitto_installed: None, tmp_path: Path) -> None:
-    """It keeps the connection and answers nothing; when it thaws, everything goes on."""
+def open_sockets() -> int:
+    """Sockets that this process has open."""
+    links = []
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(str(each.readlink()))
+    return sum(link.startswith("socket:") for link in links)
+
+
+async def test_frozen_broker(
+    mosquitto_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps the connection and answers nothing; when it thaws, everything goes on, and nothing is left."""
+    monkeypatch.setattr("broker.client.link._ANSWER_S", 0.3)
+    unheard: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    before = open_sockets()
     program = find_mosquitto()
     assert program is not None
     port = free_port()
@@ -155,6 +171,8 @@ async def test_frozen_broker(mosquitto_installed: None, tmp_path: Path) -> None:
             sending = [asyncio.create_task(bus.publish("x", b"lost")) for _ in range(300)]
             failed = await asyncio.gather(*sending, return_exceptions=True)
             assert {type(error) for error in failed} == {BrokerUnreachable}
+            # Long enough for new connections that it takes and never answers.
+            await asyncio.sleep(1.5)
             process.send_signal(signal.SIGCONT)
             async with asyncio.timeout(20):
                 await back.wait()
@@ -165,6 +183,9 @@ async def test_frozen_broker(mosquitto_installed: None, tmp_path: Path) -> None:
     finally:
         process.kill()
         await process.wait()
+    assert open_sockets() == before
+    gc.collect()
+    assert unheard == []
 
 
 async def test_nobody_answers() -> None:

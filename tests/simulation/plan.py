@@ -14,8 +14,8 @@ ROLES = ("market", "feeder", "devices")
 class Accident:
     """Something that happens when so many messages were published, and for how long [s].
 
-    ``what`` is ``kill`` or ``cut`` of a process, ``broker`` for a broker that is started anew, or ``stop``
-    for an emergency stop.
+    ``what`` is ``kill`` or ``cut`` of a process, ``broker`` for a broker that is started anew, ``sleep`` of
+    the computer, or ``stop`` for an emergency stop.
     """
 
     what: str
@@ -73,6 +73,10 @@ def plan_of(seed: int) -> Plan:
         accidents.append(Accident(what, process, message, away_s))
     if draw.random() < 0.15:
         accidents.append(Accident("stop", "", draw.randrange(1, MESSAGES * intervals), 0.0))
+    sleep = Random(f"sleep {seed}")
+    if sleep.random() < 0.15:
+        message = sleep.randrange(1, MESSAGES * intervals)
+        accidents.append(Accident("sleep", "", message, sleep.choice((5.0, 70.0, 36_000.0))))
     torn_write = draw.randrange(1, 9 * intervals) if draw.random() < 0.2 else None
     return Plan(
         seed=seed,

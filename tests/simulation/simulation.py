@@ -179,6 +179,8 @@ class Simulation:
                 self.broker.cut(lambda bus: bus.process is process, accident.away_s)
             case "broker":
                 self.broker.cut(lambda bus: True, accident.away_s, forget=True)
+            case "sleep":
+                self.loop.slept_s += accident.away_s
             case "stop":
                 stop = Stop(run=RUN, tick=0, sender="operator-1", seq=0, reason="tried")
                 self.broker.publish(Topics(RUN).stop(stop.sender), encode(stop), retain=True)

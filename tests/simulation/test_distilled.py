@@ -47,6 +47,21 @@ def test_a_market_that_dies_before_it_has_told_what_it_remembers_changes_no_bit(
         assert outcome.flags
 
 
+@pytest.mark.parametrize("step", ["measure", "bid", "clear", "act", "settle"])
+def test_a_computer_that_slept_changes_no_bit(step):
+    """Deadlines are past when it wakes, and gates would close on who has not had the time to answer."""
+    outcome = simulate(plan_with(Accident("sleep", "", opened(CURVE)[step, 1] + 1, 36_000.0)))
+    assert (outcome.wrong, outcome.differs) == ([], [])
+    assert outcome.flags
+
+
+def test_a_computer_that_slept_where_the_others_stand_in_is_told_of():
+    number = opened(STAND_IN)["clear", 1]
+    outcome = simulate(plan_with(Accident("sleep", "", number, 36_000.0), variant=STAND_IN))
+    assert outcome.wrong == []
+    assert any("slept for 36000 s" in text for texts in outcome.flags.values() for text in texts)
+
+
 def test_a_control_that_dies_behind_the_last_interval_ends_the_run_when_it_is_back():
     """Roles elsewhere have ended by then, and nobody is missed."""
     end = opened(CURVE)["end", 4]

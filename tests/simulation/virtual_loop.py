@@ -61,6 +61,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         Random numbers, by which work in threads takes its time.
     until_s
         Virtual time at which whatever still runs hangs [s].
+
+    Attributes
+    ----------
+    slept_s
+        How long the computer slept: wall time goes on meanwhile, timers do not [s].
     """
 
     def __init__(self, draw, until_s):
@@ -72,6 +77,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._draw = draw
         self._free_at = {}
         self.network = None
+        self.slept_s = 0.0
 
     def begin_anew(self):
         """Allow for more time, as to clear up."""
@@ -122,7 +128,7 @@ def virtual_time(draw, until_s):
     loop = VirtualLoop(draw, until_s)
 
     def wall_s():
-        return _BEGIN_S + loop.time()
+        return _BEGIN_S + loop.time() + loop.slept_s
 
     patches = [
         patch.object(time, "time", wall_s),

@@ -1,0 +1,51 @@
+"""Claims over a real broker, to and from which messages are lost."""
+
+import asyncio
+
+import pytest
+
+from broker.address import parse_address
+from broker.claims import Claimed, claimed
+from broker.server.mosquitto import mosquitto
+from tests.soak.lossy_broker import lossy_broker
+
+pytestmark = pytest.mark.usefixtures("mosquitto_installed")
+
+
+async def hold(url, run, held, release):
+    """Claim, and stand among those who ``held`` it, until ``release``."""
+    try:
+        async with claimed(url, run, "role/r1/market"):
+            held.append(run)
+            await release.wait()
+    except Claimed:
+        return
+
+
+async def test_a_claim_is_taken_and_seen_although_every_fifth_message_is_lost():
+    async with mosquitto() as broker:
+        port = parse_address(broker.url).port
+        with lossy_broker(port, 0.2, seed=1) as (url, lossy):
+            for turn in range(6):
+                async with claimed(url, "first", "role/r1/market"):
+                    with pytest.raises(Claimed, match="run first"):
+                        async with claimed(url, f"second-{turn}", "role/r1/market"):
+                            pass
+            assert lossy.lost
+
+
+async def test_of_those_who_claim_at_once_one_has_it():
+    async with mosquitto() as broker:
+        port = parse_address(broker.url).port
+        with lossy_broker(port, 0.01, seed=2) as (url, _):
+            for _ in range(5):
+                held, release = [], asyncio.Event()
+                tasks = {asyncio.create_task(hold(url, f"r{n}", held, release)) for n in range(4)}
+                async with asyncio.timeout(20.0):
+                    while len(tasks) > 1:
+                        _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    while not held:
+                        await asyncio.wait(tasks, timeout=0.05)
+                release.set()
+                await asyncio.gather(*tasks)
+                assert len(held) == 1
