@@ -36,9 +36,10 @@ import numpy as np
 
 from benchmarks.horizon_cases import day
 from market.horizon.case import HorizonCase
-from market.horizon.clearing import clear_horizon, later
+from market.horizon.clearing import clear_horizon
 from market.horizon.outcome import HorizonOutcome
 from market.horizon.proof import beyond_tolerance, certify_horizon
+from market.horizon.start import later
 from market.horizon.stores import within_reach
 from market.oracles.horizon import solve_horizon
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from broker.messages import StepName
+from broker.participant.node import Node
 from cosim.control.clock import Clock
 from cosim.control.pacing import Pacing, Schedule
 from cosim.control.recovery import Recovery
@@ -40,6 +42,9 @@ from market.participants.lam.host import LamHost
 from market.participants.prosumers.live_host import LiveHost
 from market.participants.prosumers.population_host import PopulationHost
 from market.participants.wam.operator import WamOperator
+
+if TYPE_CHECKING:
+    from market.participants.wam.horizon_market import HorizonMarket
 
 # How long a service may stay away or a step may take when nothing paces the run [s].
 STEP_LIMIT_S = 60.0
@@ -167,10 +172,23 @@ async def _market(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
         jobs.append(job_of(node, LamHost(node, roster, rules)))
     node = await stack.enter_async_context(setup.node(WAM))
     rounds = world.scenario.feeder.confirm_rounds
-    jobs.append(job_of(node, WamOperator(node, roster, rules, rounds=rounds)))
+    horizon = _horizon_market(node, world)
+    jobs.append(job_of(node, WamOperator(node, roster, rules, rounds=rounds, horizon=horizon)))
     node = await stack.enter_async_context(setup.node(AUDITOR))
     jobs.append(job_of(node, Auditor(node, roster, rules, world.position_hosts)))
     return jobs
+
+
+def _horizon_market(node: Node, world: World) -> HorizonMarket | None:
+    """The market over the horizon of the scenario; ``None`` where each interval is cleared by itself."""
+    roster, rules = world.roster, world.rules
+    if rules.horizon is None:
+        return None
+    # Only runs with a horizon need numba.
+    from market.participants.wam.horizon_market import HorizonMarket
+
+    live = {LIVE_HOST: roster.live_members} if world.has_live else {}
+    return HorizonMarket(node, roster, rules, rules.horizon, {**roster.hosts, **live})
 
 
 async def _feeder(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:

@@ -97,6 +97,8 @@ def _number(values: Values) -> Check:
         low, high = context.ranges[unit]
         if not low <= value <= high:
             raise ValueError(f"{value:g} is not plausible")
+        if values.sums:
+            context.sizes[values.sums] = int(value)
 
     return check
 
@@ -166,6 +168,8 @@ def _index(values: Values) -> Check:
 
 def _check_size(size: int, values: Values, context: _Context) -> None:
     if not values.size or (values.empty and size == 0):
+        return
+    if values.steady and size == _wanted(values.size.partition("*")[0], context):
         return
     wanted = _wanted(values.size, context)
     if wanted is None:

@@ -24,6 +24,7 @@ from broker.messages.devices import *  # noqa: F403
 from broker.messages.feeder import *  # noqa: F403
 from broker.messages.header import Command as Command
 from broker.messages.header import Message as Message
+from broker.messages.horizon import *  # noqa: F403
 from broker.messages.observer import *  # noqa: F403
 from broker.messages.outcomes import *  # noqa: F403
 from broker.messages.run import *  # noqa: F403

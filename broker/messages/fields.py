@@ -54,6 +54,8 @@ class Values:
         The receiver judges the values one by one, so that one party's bad value does not spoil all others'.
     sums
         The values count how many of this size there are in all.
+    steady
+        There may be one value of each of the first factor of the size instead, where the others are equal.
     """
 
     unit: Unit = "any"
@@ -63,6 +65,7 @@ class Values:
     infinite: bool = False
     apart: bool = False
     sums: str = ""
+    steady: bool = False
 
 
 @dataclass(frozen=True)

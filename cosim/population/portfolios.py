@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.snapshot import Values, array_of, part
+from cosim.population.ahead import energy_values, expected, prospect_of
 from cosim.population.expectation import Expectation, ForecastView
 from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
@@ -20,6 +21,7 @@ from cosim.population.voltage_response import VoltageResponse
 from cosim.scenario.arrays import Floats, Indices
 from devices.physics.battery import advance
 from market.model.case import Resources
+from market.participants.horizon_bids import Prospect
 from market.participants.prosumers.portfolio import Metered, Position
 
 # A PV allocation this close to what was expected is no curtailment: the inverter's limit is lifted [kW].
@@ -46,7 +48,8 @@ class ProfileCache:
         self.sample = lru_cache(maxsize=2)(profiles.sample)
         self.expect = lru_cache(maxsize=2)(self._expect)
         day = round(24.0 / profiles.timeline.interval_h)
-        self._mean = lru_cache(maxsize=HISTORY_DAYS * day)(self._mean_of)
+        most = max(HISTORY_DAYS * day, profiles.scenario.market.horizon + 1)
+        self.mean = lru_cache(maxsize=most)(self._mean_of)
 
     def forecast(self, tick: int) -> Forecast:
         """Expected load and available PV of all prosumers."""
@@ -76,12 +79,13 @@ class ProfileCache:
 
     def _history(self, tick: int, count: int) -> tuple[Floats, Floats]:
         """Mean load and available PV of up to ``count`` ticks before ``tick``, oldest first."""
-        means = [self._mean(before) for before in range(max(0, tick - count), tick)]
+        means = [self.mean(before) for before in range(max(0, tick - count), tick)]
         none = np.zeros((0, self.profiles.population.size))
         load_kw, pv_kw = zip(*means, strict=True) if means else ((), ())
         return np.vstack([none, *load_kw]), np.vstack([none, *pv_kw])
 
     def _mean_of(self, tick: int) -> tuple[Floats, Floats]:
+        """Mean load and available PV of a tick [kW], ``(n,)`` each."""
         actual = self.profiles.sample(tick)
         return actual.load_kw.mean(axis=0), actual.pv_kw.mean(axis=0)
 
@@ -101,10 +105,19 @@ class Offers:
 
 
 def offers_of(
-    profiles: Profiles, inventory: Inventory, members: Indices, tick: int, soc: Floats, forecast: Forecast
+    profiles: Profiles,
+    inventory: Inventory,
+    members: Indices,
+    tick: int,
+    soc: Floats,
+    forecast: Forecast,
+    value: Floats | None = None,
 ) -> Offers:
-    """Offers of ``members`` alone, owners counted by their place among them."""
-    everything = resources_at(profiles, inventory, tick, soc, forecast)
+    """Offers of ``members`` alone, owners counted by their place among them.
+
+    ``value`` is what stored energy is worth, ``(n,)``; by owners' own outlook without.
+    """
+    everything = resources_at(profiles, inventory, tick, soc, forecast, value)
     place = np.full(profiles.population.size, -1, dtype=np.intp)
     place[members] = np.arange(members.size)
     mine = place[everything.prosumer] >= 0
@@ -144,12 +157,19 @@ class VirtualPortfolio:
         self.inventory = inventory_of(cache.profiles.population)
         self.soc = cache.profiles.population.soc_start.copy()
 
-    def position(self, tick: int) -> Position:
+    def position(self, tick: int, worth: Floats | None = None) -> Position:
         """Expected position from the forecast and each battery's state of charge."""
         forecast = self.response.expected(self.cache.forecast(tick))
-        self.offers = offers_of(self.cache.profiles, self.inventory, self.members, tick, self.soc, forecast)
+        profiles = self.cache.profiles
+        value = None if worth is None else energy_values(profiles, self.members, worth)
+        self.offers = offers_of(profiles, self.inventory, self.members, tick, self.soc, forecast, value)
         load_kw = forecast.load_kw[self.members]
         return Position(load_kw, self.tan_phi * load_kw, self.offers.resources, self.cache.notes(tick))
+
+    def prospect(self, tick: int, intervals: int) -> Prospect:
+        """What is expected of its prosumers from a tick on."""
+        days = [self.response.expected(each) for each in expected(self.cache, tick, intervals)]
+        return prospect_of(self.cache.profiles, self.members, days, self.soc)
 
     def act(self, tick: int, output_kw: Floats) -> Metered:
         """Hold the set-points through the interval: curtailment is a limit, the sun decides below it."""

@@ -4,7 +4,7 @@ The outlook is simple on purpose: a market price lies between the grid's export 
 first when the feeder as a whole has a surplus and near the second when it is short.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,30 @@ def prices_at(market: MarketSection, timeline: Timeline, tick: int) -> Prices:
         retail_price=hourly(market.tariff.retail_price)[hour],
         feed_in_price=hourly(market.tariff.feed_in_price)[hour],
     )
+
+
+def prices_ahead(market: MarketSection, timeline: Timeline, seed: int, tick: int, ahead: int) -> Prices:
+    """Prices of the interval so many ticks later, as they are expected in a tick: the grid's have errors."""
+    true = prices_at(market, timeline, tick + ahead)
+    factor = error_ahead(market.ahead.price_error, timeline, seed, "price", tick, ahead)
+    return replace(true, import_price=factor * true.import_price, export_price=factor * true.export_price)
+
+
+def error_ahead(error: float, timeline: Timeline, seed: int, what: str, tick: int, ahead: int) -> float:
+    """Factor of an expectation upon what will be, the same for everybody.
+
+    Parameters
+    ----------
+    error
+        Relative standard error of what is a day ahead; it grows with the square root of the time.
+    what
+        What is expected.
+    """
+    if not error or not ahead:
+        return 1.0
+    index = timeline.start_epoch_min // timeline.interval_min + tick + ahead
+    now = error * float(np.sqrt(ahead * timeline.interval_h / 24.0))
+    return max(1.0 + now * generator(seed, f"ahead.{what}", index).standard_normal(), 0.0)
 
 
 def expected_prices(

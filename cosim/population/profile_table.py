@@ -58,7 +58,7 @@ class Tabled:
     Attributes
     ----------
     values
-        The run's rows of the table, ``(intervals * rows_per_tick, columns)``.
+        Rows of the table, the run's and those behind it, ``(ticks * rows_per_tick, columns)``.
     """
 
     rest: Source
@@ -66,6 +66,11 @@ class Tabled:
     rows_per_tick: int
     load: Assigned
     pv: Assigned
+
+    @property
+    def ticks(self) -> int:
+        """As many as the table has, and the other source."""
+        return min(len(self.values) // self.rows_per_tick, self.rest.ticks)
 
     def sample(self, tick: int) -> tuple[Floats, Floats]:
         """Load and available PV at the sub-steps of a tick [kW], ``(s, n)`` each."""
@@ -109,6 +114,7 @@ def read_profiles(scenario: Scenario, population: Population, timeline: Timeline
     epoch_s = _times(table)
     rows_per_tick = _rows_per_tick(table, epoch_s, timeline)
     rows = _rows_of_run(table, epoch_s, timeline, rows_per_tick)
+    rows = np.append(rows, _rows_behind(epoch_s, timeline, rows_per_tick, rest.ticks))
     values = np.stack([table.numbers(name, low=0.0, rows=rows) for name in names], axis=1)
     _check_magnitudes(table, names, values.mean(axis=0), load, population.annual_kwh / 8760.0)
     _check_magnitudes(table, names, values.max(axis=0), pv, population.pv_kwp)
@@ -225,3 +231,16 @@ def _rows_of_run(
         what = f"no row for {hole}, the file spans {first} to {last}; add it or move the run"
         raise table.refusal(what, "time", min(int(rows[k]), len(epoch_s) - 1))
     return rows
+
+
+def _rows_behind(
+    epoch_s: NDArray[np.int64], timeline: Timeline, rows_per_tick: int, ticks: int
+) -> NDArray[np.intp]:
+    """Indices of the rows of whole ticks behind the run, up to ``ticks`` in all or to the first hole."""
+    step_s = timeline.interval_min * 60 // rows_per_tick
+    behind = np.arange(timeline.intervals * rows_per_tick, ticks * rows_per_tick)
+    wanted = timeline.start_epoch_min * 60 + behind * step_s
+    rows = np.searchsorted(epoch_s, wanted)
+    found = epoch_s[np.minimum(rows, len(epoch_s) - 1)] == wanted
+    whole = int(np.cumprod(found).sum()) // rows_per_tick * rows_per_tick
+    return np.asarray(rows[:whole], dtype=np.intp)

@@ -66,6 +66,11 @@ class Profiles:
     group_efficiency: Floats
 
     @property
+    def ticks(self) -> int:
+        """Ticks of which load and sun are known: those of the run, and those that a horizon looks at."""
+        return self.source.ticks
+
+    @property
     def horizon(self) -> int:
         """Ticks that owners look ahead."""
         return len(self.outlook) - self.timeline.intervals
@@ -76,7 +81,7 @@ class Profiles:
         Parameters
         ----------
         tick
-            From 0 to the run's intervals - 1; in any order.
+            From 0 to the run's intervals - 1, or `ticks` - 1 for what a horizon looks at; in any order.
 
         Returns
         -------
@@ -195,8 +200,9 @@ def build_profiles(scenario: Scenario, population: Population, sites: int) -> Pr
     """
     timeline = timeline_of(scenario.run)
     horizon = max(1, round(scenario.population.outlook.horizon_h / timeline.interval_h))
-    ticks = timeline.intervals + horizon + 1
-    shape = household_shape(timeline, horizon + 1)
+    known = timeline.intervals + max(scenario.market.horizon - 1, 0)
+    ticks = max(timeline.intervals + horizon, known) + 1
+    shape = household_shape(timeline, ticks - timeline.intervals)
     offset_min = timeline.wall_offset_min(0, ticks)
     epoch_min = timeline.substep_epoch_min(0, ticks)
     clear = clear_sky_kw_per_kwp(scenario.site, scenario.population.pv, epoch_min)
@@ -207,14 +213,18 @@ def build_profiles(scenario: Scenario, population: Population, sites: int) -> Pr
         timeline,
         shape,
         offset_min,
-        clear[: timeline.intervals * timeline.substeps],
+        clear[: known * timeline.substeps],
     )
     source: Source = synthetic
     if scenario.tables.profiles:
         from cosim.population.profile_table import read_profiles
 
         source = read_profiles(scenario, population, timeline, synthetic)
-    middle_min = timeline.start_epoch_min + (np.arange(ticks) + 0.5) * timeline.interval_min + offset_min
+    ticks = timeline.intervals + horizon + 1
+    clear = clear[: ticks * timeline.substeps]
+    middle_min = (
+        timeline.start_epoch_min + (np.arange(ticks) + 0.5) * timeline.interval_min + offset_min[:ticks]
+    )
     load_kw = shape.at(middle_min) * population.annual_kwh.sum()
     kwp = np.bincount(population.orientation, population.pv_kwp, clear.shape[1])
     sun_kw = (

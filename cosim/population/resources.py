@@ -75,7 +75,12 @@ def inventory_of(population: Population) -> Inventory:
 
 
 def resources_at(
-    profiles: Profiles, inventory: Inventory, tick: int, soc: Floats, forecast: Forecast
+    profiles: Profiles,
+    inventory: Inventory,
+    tick: int,
+    soc: Floats,
+    forecast: Forecast,
+    value: Floats | None = None,
 ) -> Resources:
     """Offers of all prosumers for one tick.
 
@@ -91,6 +96,8 @@ def resources_at(
         State of charge at its start [0..1], ``(n,)``.
     forecast
         Load and PV that prosumers expect.
+    value
+        What a kWh more is worth at the end of the tick, ``(n,)`` [$/kWh]; by owners' own outlook without.
 
     Returns
     -------
@@ -101,7 +108,8 @@ def resources_at(
     people = profiles.population
     who, kind = inventory.prosumer, inventory.kind
     wear = profiles.scenario.population.battery.wear_price
-    value = profiles.stored_energy_value(tick, soc)
+    if value is None:
+        value = profiles.stored_energy_value(tick, soc)
     efficiency = people.battery_efficiency
     charge_kw, discharge_kw = limits_kw(
         soc, people.battery_kwh, people.battery_kw, efficiency, profiles.timeline.interval_h

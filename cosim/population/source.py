@@ -19,6 +19,11 @@ SLOW_PART = 0.5
 class Source(Protocol):
     """Where load and PV come from; each may be None where the source does not know it."""
 
+    @property
+    def ticks(self) -> int:
+        """How many ticks it knows: those of the run, and those behind it that a horizon may look at."""
+        ...
+
     def sample(self, tick: int) -> tuple[Floats, Floats]:
         """Load and available PV at the sub-steps of a tick [kW], ``(s, n)`` each."""
         ...
@@ -35,6 +40,11 @@ class Synthetic:
     shape: HouseholdShape
     wall_offset_min: Floats
     clear_sky: Floats
+
+    @property
+    def ticks(self) -> int:
+        """As many as the clear sky is known for."""
+        return len(self.clear_sky) // self.timeline.substeps
 
     def sample(self, tick: int) -> tuple[Floats, Floats]:
         """Load and available PV at the sub-steps of a tick [kW], ``(s, n)`` each."""

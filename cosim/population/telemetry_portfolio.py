@@ -8,6 +8,7 @@ import numpy as np
 
 from broker.messages import DeviceSetPoint, DeviceState, Telemetry
 from broker.snapshot import Values, array_of, part
+from cosim.population.ahead import as_seen, energy_values, expected, prospect_of
 from cosim.population.consumers import KINDS, consumer_offers
 from cosim.population.portfolios import CURTAILED_KW, Offers, ProfileCache, offers_of
 from cosim.population.prices import prices_at
@@ -15,6 +16,7 @@ from cosim.population.resources import Kind, inventory_of
 from cosim.population.voltage_response import VoltageResponse
 from cosim.scenario.arrays import Floats, Indices
 from market.model.case import Resources
+from market.participants.horizon_bids import Prospect
 from market.participants.prosumers.portfolio import Position
 
 
@@ -48,15 +50,12 @@ class TelemetryPortfolio:
         self.inventory = inventory_of(cache.profiles.population)
         self.soc = cache.profiles.population.soc_start.copy()
 
-    def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:
+    def position(self, tick: int, telemetry: dict[str, Telemetry], worth: Floats | None = None) -> Position:
         """Expected position: load and sun by forecast, what devices can do by telemetry."""
         forecast = self.response.expected(self.cache.forecast(tick))
-        states = [_by_device(telemetry.get(name)) for name in self.names]
-        for member, devices in zip(self.members, states, strict=True):
-            battery = devices.get("battery")
-            if battery is not None and battery.soc is not None:
-                self.soc[member] = battery.soc
-        offers = offers_of(self.cache.profiles, self.inventory, self.members, tick, self.soc, forecast)
+        states, profiles = self._seen(telemetry), self.cache.profiles
+        value = None if worth is None else energy_values(profiles, self.members, worth)
+        offers = offers_of(profiles, self.inventory, self.members, tick, self.soc, forecast, value)
         low, high = offers.resources.min_kw.copy(), offers.resources.max_kw.copy()
         demand_kw = forecast.load_kw[self.members].copy()
         for r, (kind, owner) in enumerate(zip(offers.kind, offers.owner, strict=True)):
@@ -78,6 +77,21 @@ class TelemetryPortfolio:
                 if seen is not None and seen.quality == "good" and seen.q_kvar is not None:
                     reactive_kvar[place] = seen.q_kvar
         return Position(demand_kw, reactive_kvar, self.offers.resources, self.cache.notes(tick))
+
+    def prospect(self, tick: int, telemetry: dict[str, Telemetry], intervals: int) -> Prospect:
+        """What is expected from a tick on; energy, and which devices are counted on, by telemetry."""
+        states, profiles = self._seen(telemetry), self.cache.profiles
+        days = [self.response.expected(each) for each in expected(self.cache, tick, intervals)]
+        return as_seen(prospect_of(profiles, self.members, days, self.soc), states)
+
+    def _seen(self, telemetry: dict[str, Telemetry]) -> list[dict[str, DeviceState]]:
+        """States of each prosumer's devices that can be counted on; batteries' charge is kept."""
+        states = [_by_device(telemetry.get(name)) for name in self.names]
+        for member, devices in zip(self.members, states, strict=True):
+            battery = devices.get("battery")
+            if battery is not None and battery.soc is not None:
+                self.soc[member] = battery.soc
+        return states
 
     def _add_consumers(self, tick: int, telemetry: dict[str, Telemetry]) -> Floats:
         """Offer chargers and loads too; returns what draws without a command, ``(n,)`` [kW]."""

@@ -18,6 +18,7 @@ from broker.messages import (
     LamOutcome,
     Message,
     MeteredBatch,
+    Outlook,
     SetPoint,
     Step,
     Telemetry,
@@ -46,6 +47,8 @@ class IntervalMessages:
         What was asked of live devices and what their gateway read back.
     truth
         What really flowed at emulated prosumers, where faults are planned.
+    outlook
+        What the market over a horizon found, where there is one.
     """
 
     tick: int
@@ -58,6 +61,7 @@ class IntervalMessages:
     set_points: dict[str, SetPoint] = field(default_factory=dict)
     acknowledgements: dict[str, Acknowledgement] = field(default_factory=dict)
     truth: TruthBatch | None = None
+    outlook: Outlook | None = None
 
 
 class IntervalCollector:
@@ -69,10 +73,18 @@ class IntervalCollector:
         Services whose reports of the interval's end are recorded.
     truths
         Whether what really flowed is published, as where faults are planned.
+    outlooks
+        Whether the market has a horizon.
     """
 
     def __init__(
-        self, node: Node, roster: Roster, others: Collection[str] = (), *, truths: bool = False
+        self,
+        node: Node,
+        roster: Roster,
+        others: Collection[str] = (),
+        *,
+        truths: bool = False,
+        outlooks: bool = False,
     ) -> None:
         self.live = [roster.prosumers[member] for member in roster.live_members]
         topics = node.topics
@@ -95,6 +107,7 @@ class IntervalCollector:
         self.truths: Collector[TruthBatch] = node.collector(
             {DEVICE_HOST: topics.truth(DEVICE_HOST)} if truths else {}
         )
+        self.outlooks: Collector[Outlook] = node.collector({WAM: topics.outlook} if outlooks else {})
         self.audits: Collector[Audit] = node.collector({AUDITOR: topics.audit})
         self.present: set[str] = set()
         self.settled: Collector[Done] = node.collector({name: topics.done(name) for name in others})
@@ -104,6 +117,8 @@ class IntervalCollector:
         node.on(topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
         if truths:
             node.on(topics.truth(DEVICE_HOST), lambda m: self.truths.add(m.sender, m.tick, m))
+        if outlooks:
+            node.on(topics.outlook, lambda m: self.outlooks.add(WAM, m.tick, m))
         node.on(topics.audit, lambda m: self.audits.add(AUDITOR, m.tick, m))
         node.on(topics.availability("+"), self._take_availability)
         for name in self.live:
@@ -131,6 +146,7 @@ class IntervalCollector:
             set_points=of_tick(self.set_points, tick),
             acknowledgements=of_tick(self.acknowledgements, tick),
             truth=(await self.truths.wait(tick, deadline)).get(DEVICE_HOST),
+            outlook=(await self.outlooks.wait(tick, deadline)).get(WAM),
         )
 
     async def audit(self, step: Step) -> Audit | None:

@@ -43,6 +43,7 @@ from cosim.recording.network_rows import (
     limit_columns,
     position_columns,
 )
+from cosim.recording.outlook_rows import outlook_tables
 from cosim.recording.payments import book_payments, negative_surplus, uplift_error
 from cosim.recording.rows import (
     device_columns,
@@ -77,7 +78,13 @@ class Recorder:
         self.counts = RunCounts(*np.zeros((3, world.population.size)))
         self.counters = Counters.unread(world.population.size)
         others = [name for name in world.services if name != node.name]
-        self.collector = IntervalCollector(node, world.roster, others, truths=bool(world.faults))
+        self.collector = IntervalCollector(
+            node,
+            world.roster,
+            others,
+            truths=bool(world.faults),
+            outlooks=world.rules.horizon is not None,
+        )
         self.faults = FaultTracker(world.faults, world.roster.prosumers)
         self._flags = IntervalFlags(writer)
         self._row: dict[str, Any] | None = None
@@ -241,6 +248,8 @@ class Recorder:
             self.writer.append("limits", limit_columns(messages.outcome))
         if world.has_live:
             self.writer.append("devices", device_columns(messages.tick, messages))
+        for table, rows in outlook_tables(world.roster.lams, messages.outlook).items():
+            self.writer.append(table, rows)
 
     def _note_feeder(self, state: FeederState) -> None:
         """Flag limits that are broken and LAMs without source; keep what happened to the feeder."""

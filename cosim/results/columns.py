@@ -11,6 +11,7 @@ from cosim.results.column import TICK as _TICK
 from cosim.results.column import Column
 from cosim.results.column import copied as copied
 from cosim.results.feeder_columns import CONNECTIONS, CURRENTS, LIMITS, NODES, POSITIONS
+from cosim.results.horizon_columns import HORIZONS, OUTLOOK
 
 INTERVALS = (
     _TICK,
@@ -284,4 +285,6 @@ TABLES = {
     "payments": PAYMENTS,
     "prosumers": PROSUMERS,
     "faults": FAULTS,
+    "outlook": OUTLOOK,
+    "horizons": HORIZONS,
 }

@@ -116,6 +116,16 @@ class Run:
         return frame(self.path, "faults")
 
     @cached_property
+    def outlook(self) -> pd.DataFrame:
+        """One row per interval, LAM and interval to come; none where the market has no horizon."""
+        return self._timed("outlook")
+
+    @cached_property
+    def horizons(self) -> pd.DataFrame:
+        """One row per interval where the market has a horizon."""
+        return self._timed("horizons")
+
+    @cached_property
     def events(self) -> list[dict[str, Any]]:
         """What happened, in order."""
         complete = self._read(EVENTS).split(b"\n")[:-1]

@@ -194,6 +194,8 @@ def _rule(scenario: Scenario) -> tuple[str, str] | None:
             return f"market.{name}", 'rule = "quantity" has no fees, the tariff parts its prices; set it to 0'
     if market.bidding != "curve":
         return "market.bidding", 'rule = "quantity" takes whole curves; set it to "curve"'
+    if market.horizon:
+        return "market.horizon", 'rule = "quantity" has no horizon; set it to 0'
     if scenario.feeder.reactive == "market":
         return "feeder.reactive", 'rule = "quantity" has no market for reactive power; choose another way'
     if market.network and any(device.armed for device in scenario.devices):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from cosim.scenario.extension import Extension
-from cosim.scenario.units import KW, USD_PER_KWH, Above, Hourly, NotNegative
+from cosim.scenario.units import KW, ONE, USD_PER_KWH, Above, Hourly, NotNegative
 
 
 class GridPrices(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,6 +36,32 @@ class Tariff(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Hourly,
         Meta(description="Price of selling to the utility; at most the export price.", extra=USD_PER_KWH),
     ] = 0.04
+
+
+class HorizonForecast(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[market.ahead]: what is known of later intervals where the market has a horizon."""
+
+    load_error: Annotated[
+        NotNegative,
+        Meta(
+            description="Relative standard error of load expected a day ahead, common to all; it grows with "
+            "the square root of the time ahead. 0: later intervals are known.",
+            extra=ONE,
+        ),
+    ] = 0.0
+    sun_error: Annotated[
+        NotNegative, Meta(description="The same of available PV, common to all.", extra=ONE)
+    ] = 0.0
+    price_error: Annotated[
+        NotNegative, Meta(description="The same of the grid's import and export price.", extra=ONE)
+    ] = 0.0
+    end: Annotated[
+        Literal["valued", "cyclic"],
+        Meta(
+            description="What holds at the end of the horizon. valued: a kWh left in a battery is worth the "
+            "mean import price of a day. cyclic: batteries hold no less than at the start of the run besides."
+        ),
+    ] = "valued"
 
 
 class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,6 +121,19 @@ class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         Literal["sharing", "price-taking"],
         Meta(description="Whether a LAM reckons with its own effect on the price, or takes it as given."),
     ] = "sharing"
+    horizon: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=192,
+            description="Intervals that are cleared at a time, stores' energy coupling them: each interval "
+            "the market clears so many from it on, binds the first and publishes the prices of the others. "
+            "0: each by itself, stored energy at its owners' own outlook. Needs the extra `horizon`.",
+        ),
+    ] = 0
+    ahead: Annotated[HorizonForecast, Meta(description="What is known of later intervals.")] = (
+        HorizonForecast()
+    )
     strategy: Annotated[Extension, Meta(description="How prosumers bid.")] = Extension()
     grid: Annotated[GridPrices, Meta(description="The upstream grid.")] = GridPrices()
     tariff: Annotated[Tariff, Meta(description="The utility's tariffs.")] = Tariff()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cosim.feeder.circuit import FeederLayout
 from cosim.population.members import Population
 from cosim.population.placement import DevicePlacement
-from cosim.population.prices import prices_at
+from cosim.population.prices import prices_ahead, prices_at
 from cosim.scenario import Scenario
 from cosim.scenario.timeline import Timeline
 from cosim.world.names import LAM_HOST, POPULATION_HOST
 from market.model.case import Case, Grid, Resources, Tariff
 from market.model.rule import DemandFunctionBidding, QuantityBidding
-from market.participants.roster import Roster, Rules, Terms
+from market.participants.roster import HorizonRules, Roster, Rules, Terms
 
 # A connection carries at least this much, whatever its owner's devices and consumption are [kW].
 _LEAST_CONNECTION_KW = 10.0
@@ -77,4 +79,12 @@ def market_rules(
         if market.rule == "quantity"
         else DemandFunctionBidding(market.conjecture),
     )
-    return Rules(case, terms, market.bidding)
+
+    def expected(tick: int, ahead: int) -> Terms:
+        prices = prices_ahead(market, timeline, scenario.run.seed, tick, ahead)
+        now = terms(tick + ahead)
+        grid = replace(now.grid, import_price=prices.import_price, export_price=prices.export_price)
+        return Terms(grid, now.tariff)
+
+    horizon = HorizonRules(market.horizon, timeline.interval_h, expected) if market.horizon else None
+    return Rules(case, terms, market.bidding, horizon)

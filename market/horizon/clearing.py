@@ -19,6 +19,7 @@ from market.horizon.feeder import FeederLimits
 from market.horizon.members import Answers, Members, price_size
 from market.horizon.newton import Newton
 from market.horizon.outcome import HorizonOutcome
+from market.horizon.start import Near
 from market.horizon.step import Point
 from market.horizon.stores import within_reach
 from market.model.arrays import Floats
@@ -32,7 +33,7 @@ BLURS = tuple(0.4**power for power in range(10))
 """Blurs of members' answers, each a start for the next."""
 
 
-def clear_horizon(case: HorizonCase, start: Sequence[Outcome] | None = None) -> HorizonOutcome:
+def clear_horizon(case: HorizonCase, start: Sequence[Near] | None = None) -> HorizonOutcome:
     """Equilibrium of both layers over a horizon.
 
     Parameters
@@ -40,8 +41,8 @@ def clear_horizon(case: HorizonCase, start: Sequence[Outcome] | None = None) -> 
     case
         The case.
     start
-        Outcomes near the solution, one for each interval, such as those of the last horizon (`later`); they
-        save steps and change nothing else.
+        What is known near the solution, one for each interval, such as the last horizon's (`later`); it
+        saves steps and changes nothing else.
 
     Returns
     -------
@@ -60,9 +61,7 @@ def clear_horizon(case: HorizonCase, start: Sequence[Outcome] | None = None) -> 
     began = time.perf_counter()
     check(case)
     if start is not None and len(start) != len(case.intervals):
-        raise CaseError(
-            f"start: {len(start)} outcomes for {len(case.intervals)} intervals; give one for each"
-        )
+        raise CaseError(f"start: {len(start)} of them for {len(case.intervals)} intervals; give one for each")
     stores, shortfall = within_reach(case.stores, case.hours)
     case = replace(case, stores=stores)
     members = Members(case)
@@ -98,11 +97,6 @@ def _from_blurred(case: HorizonCase, limits: FeederLimits, point: Point) -> Poin
     return point
 
 
-def later(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
-    """Outcomes to start the next horizon from: one interval later, the last one twice."""
-    return (*outcomes[1:], outcomes[-1])
-
-
 def _middle(case: HorizonCase, limits: FeederLimits) -> Point:
     """Everywhere the price halfway between import and export, and no limit that binds."""
     y = np.zeros(limits.base.size)
@@ -111,15 +105,15 @@ def _middle(case: HorizonCase, limits: FeederLimits) -> Point:
     return Point(price, y, np.ones(price.shape, dtype=np.intp))
 
 
-def _near(case: HorizonCase, limits: FeederLimits, start: Sequence[Outcome]) -> Point:
-    """Prices and sides of given outcomes."""
+def _near(case: HorizonCase, limits: FeederLimits, start: Sequence[Near]) -> Point:
+    """Prices and sides of a given start."""
     y = np.concatenate(
         [
-            _limit_prices(interval, near.wam.limit_prices)
+            _limit_prices(interval, near.limit_prices)
             for interval, near in zip(case.intervals, start, strict=True)
         ]
     )
-    side = np.stack([np.sign(near.wam.net_kw) for near in start], axis=1).astype(np.intp)
+    side = np.stack([np.sign(near.net_kw) for near in start], axis=1).astype(np.intp)
     return Point(np.stack([near.price for near in start], axis=1), y * limits.scale, side)
 
 

@@ -16,9 +16,9 @@ from market.horizon.case import HorizonCase
 from market.horizon.feeder import FeederLimits
 from market.horizon.members import FLATTEST, Answers, Members, lam_reach, price_size
 from market.horizon.search import Way, best_part, between
+from market.horizon.start import Near
 from market.horizon.step import Point, Target, WamTerms, model_equilibrium
 from market.model.arrays import Floats
-from market.solver.clearing import Outcome
 
 STEPS = 80
 """Steps after which a search is given up, or begun anew with blurred answers."""
@@ -75,7 +75,7 @@ class Newton:
         self._ridge, self._trust = FIRST_RIDGE, 0.1
         self._far: list[float] = []
 
-    def solve(self, now: Point, start: Sequence[Outcome] | None, *, roughly: bool = False) -> Found:
+    def solve(self, now: Point, start: Sequence[Near] | None, *, roughly: bool = False) -> Found:
         """Search from a point; ``start`` has the net purchases there, where they are known.
 
         Searching ``roughly`` leaves centres where they are.
@@ -86,7 +86,7 @@ class Newton:
             Prices did not settle.
         """
         if start is not None:
-            self._recentre(np.stack([near.wam.net_kw for near in start], axis=1))
+            self._recentre(np.stack([near.net_kw for near in start], axis=1))
             self._ridge = 0.0
         answers, missed = self._answer(now), np.inf
         for step in range(1, STEPS + 1):

@@ -31,6 +31,16 @@ def late_gate(step: Step) -> float:
     return 0.5 * (early_gate(step) + step.deadline)
 
 
+def horizon_gate(step: Step) -> float:
+    """Wall time until which the WAM waits for bids over the horizon, which follow live telemetry."""
+    return early_gate(step) + 0.05 * (step.deadline - step.opened)
+
+
+def worth_gate(step: Step) -> float:
+    """Wall time until which hosts wait for what energy is worth, before those who wait for their bids."""
+    return late_gate(step) - 0.05 * (step.deadline - step.opened)
+
+
 def final_gate(step: Step) -> float:
     """Wall time until which LAMs may still ask their members about what was cleared for them."""
     return 0.5 * (late_gate(step) + step.deadline)

@@ -60,6 +60,25 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class HorizonRules:
+    """How far ahead the market is cleared.
+
+    Attributes
+    ----------
+    intervals
+        How many intervals at a time, the present one included.
+    hours
+        Length of an interval [h].
+    expected
+        Prices and limits that are expected, in a tick, of the one that is so many later.
+    """
+
+    intervals: int
+    hours: float
+    expected: Callable[[int, int], Terms]
+
+
+@dataclass(frozen=True)
 class Rules:
     """Market rules of the run.
 
@@ -71,8 +90,11 @@ class Rules:
         Gives the prices and limits of a tick.
     bidding
         Form of the bids in both layers.
+    horizon
+        How far ahead the market is cleared; ``None`` for one interval by itself.
     """
 
     case: Case
     terms: Callable[[int], Terms]
     bidding: Form = "curve"
+    horizon: HorizonRules | None = None

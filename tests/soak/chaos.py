@@ -32,7 +32,7 @@ def chaos(folder: Path, url: str, seed: int, kills: int, intervals: int, *, shar
     """
     (folder / "m.dss").write_text(MASTER)
     (folder / "lams.csv").write_text(LAMS)
-    (folder / "s.toml").write_text(SCENARIO.format(intervals=intervals, bidding="slope"))
+    (folder / "s.toml").write_text(SCENARIO.format(intervals=intervals, bidding="slope", horizon=3))
     whole = [*COMMAND, "run", str(folder / "s.toml"), "--run-id", "village", "--out", str(folder / "whole")]
     subprocess.run(whole, check=True, capture_output=True)
     draw, out, took_s = random.Random(seed), folder / "run", []

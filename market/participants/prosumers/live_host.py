@@ -29,6 +29,7 @@ from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step
 from market.participants.outage import Outages
 from market.participants.prosumers.bidder import Bidder
+from market.participants.prosumers.horizon_bidding import HorizonBidding
 from market.participants.prosumers.portfolio import LivePortfolio
 from market.participants.roster import Roster, Rules
 
@@ -63,6 +64,8 @@ class LiveHost:
         self.names = [roster.prosumers[member] for member in self.members]
         self.lams = [roster.lams[roster.lam[member]] for member in self.members]
         self.bidder = Bidder(node, roster, rules, self.members, choice)
+        self.horizon = rules.horizon
+        self.ahead = None if rules.horizon is None else HorizonBidding(node, self.members)
         self.outages = Outages(node, roster, self.members)
         topics = node.topics
         self.telemetry: Collector[Telemetry] = node.collector(
@@ -108,7 +111,11 @@ class LiveHost:
 
     async def _bid(self, step: Step) -> None:
         telemetry = await self.telemetry.wait(step.tick, early_gate(step))
-        position = self.portfolio.position(step.tick, telemetry)
+        worth = None
+        if self.ahead is not None and self.horizon is not None:
+            prospect = self.portfolio.prospect(step.tick, telemetry, self.horizon.intervals)
+            worth = await self.ahead.worth(step, prospect)
+        position = self.portfolio.position(step.tick, telemetry, worth)
         bids = self.bidder.bids(step.tick, position)
         bid = self._curve_bid if self.bidder.bids_curves else self._range_bid
         await self.node.publish_all(

@@ -9,6 +9,7 @@ from broker.messages import DeviceSetPoint, Telemetry
 from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.model.case import Resources
+from market.participants.horizon_bids import Prospect
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,16 @@ class Metered:
 class Portfolio(Protocol):
     """Prosumers without hardware: their expected position, and what they really draw."""
 
-    def position(self, tick: int) -> Position:
-        """Position that is expected at gate closure."""
+    def position(self, tick: int, worth: Floats | None = None) -> Position:
+        """Position that is expected at gate closure.
+
+        ``worth`` is what a kWh more is worth at the end of the interval to each store of the last prospect,
+        ``(S,)`` [$/kWh]; without it owners go by their own outlook.
+        """
+        ...
+
+    def prospect(self, tick: int, intervals: int) -> Prospect:
+        """What is expected of so many intervals from this one on, or of fewer where the data end before."""
         ...
 
     def act(self, tick: int, output_kw: Floats) -> Metered:
@@ -62,8 +71,12 @@ class Portfolio(Protocol):
 class LivePortfolio(Protocol):
     """Live prosumers: telemetry gives their position, and set-points carry out what they want."""
 
-    def position(self, tick: int, telemetry: dict[str, Telemetry]) -> Position:
-        """Position that is expected at gate closure, from readings by prosumer name."""
+    def position(self, tick: int, telemetry: dict[str, Telemetry], worth: Floats | None = None) -> Position:
+        """Position that is expected at gate closure, from readings by prosumer name; ``worth`` as above."""
+        ...
+
+    def prospect(self, tick: int, telemetry: dict[str, Telemetry], intervals: int) -> Prospect:
+        """As `Portfolio.prospect`, from readings by prosumer name."""
         ...
 
     def set_points(self, output_kw: Floats) -> list[list[DeviceSetPoint]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,10 @@ from market.participants.wam.curve_bidding import WamCurveBidding
 from market.participants.wam.feeder_requests import Dispatch, FeederRequests, FeederSilent
 from market.participants.wam.round_bidding import WamRoundBidding
 from market.solver.wam import LimitPrices, WamClearing
+
+if TYPE_CHECKING:
+    # It needs numba, which only runs with a horizon have to have.
+    from market.participants.wam.horizon_market import HorizonMarket
 
 MOST_ROUNDS = 200
 """Rounds of an interval in all, those in which the feeder only adds limits to its model included."""
@@ -75,9 +79,19 @@ class WamOperator:
     ----------
     rounds
         Bound on clear-confirm rounds per interval.
+    horizon
+        Clears the intervals to come before members bid for the present one, where the rules say so.
     """
 
-    def __init__(self, node: Node, roster: Roster, rules: Rules, *, rounds: int) -> None:
+    def __init__(
+        self,
+        node: Node,
+        roster: Roster,
+        rules: Rules,
+        *,
+        rounds: int,
+        horizon: HorizonMarket | None = None,
+    ) -> None:
         self.node = node
         self.rules = rules
         self.rounds = rounds
@@ -86,6 +100,7 @@ class WamOperator:
         by_form = WamCurveBidding if rules.bidding == "curve" else WamRoundBidding
         self.bidding: WamBidding = by_form(node, roster, rules, self.last_metered)
         self.feeder = FeederRequests(node, self.count)
+        self.horizon = horizon
         self.price: Floats | None = None
         self.inverter_kvar = np.zeros(0)
         self._bid_tick = -1
@@ -94,6 +109,8 @@ class WamOperator:
     async def on_step(self, step: Step) -> None:
         """Gather LAM bids, then clear and confirm."""
         if step.step == "bid":
+            if self.horizon is not None:
+                await self.horizon.clear(step)
             await self.bidding.gather_bids(step)
             self._bid_tick = step.tick
             await self.node.done(step.step, step.tick)
@@ -110,6 +127,7 @@ class WamOperator:
             "metered_kw": self.last_metered.kw,
             "metered_kvar": self.last_metered.kvar,
             **self.bidding.snapshot(),
+            **({} if self.horizon is None else self.horizon.snapshot()),
         }
 
     async def restore(self, values: Values) -> None:
@@ -121,6 +139,8 @@ class WamOperator:
         self.last_metered.kw[:] = array_of(values, "metered_kw", lams)
         self.last_metered.kvar[:] = array_of(values, "metered_kvar", lams)
         self.bidding.restore(values)
+        if self.horizon is not None:
+            self.horizon.restore(values)
         self._bid_tick = -1
 
     async def _clear(self, step: Step) -> None:
@@ -178,6 +198,8 @@ class WamOperator:
             found.flags.append(str(silent))
             return None
         found.confirm_s += time.perf_counter() - began
+        if self.horizon is not None:
+            self.horizon.take_model(reply.model)
         if reply.solved:
             found.candidates.append(Candidate(dispatch, reply))
         elif not reply.unwatched:

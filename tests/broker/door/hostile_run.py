@@ -52,6 +52,7 @@ share_with_pv = 0.6
 per_lam = 2
 [market]
 bidding = "{bidding}"
+horizon = {horizon}
 """
 
 
@@ -170,12 +171,13 @@ def forging(broker, forge):
     return decide
 
 
-def written_scenario(folder, *, intervals=2, bidding="curve"):
+def written_scenario(folder, *, intervals=2, bidding="curve", horizon=0):
     """Write the small scenario into a folder; its file."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "m.dss").write_text(MASTER)
     (folder / "lams.csv").write_text(LAMS)
-    (folder / "s.toml").write_text(SCENARIO.format(intervals=intervals, bidding=bidding))
+    scenario = SCENARIO.format(intervals=intervals, bidding=bidding, horizon=horizon)
+    (folder / "s.toml").write_text(scenario)
     return folder / "s.toml"
 
 
@@ -186,6 +188,7 @@ async def play(
     *,
     intervals=2,
     bidding="curve",
+    horizon=0,
     keeps_identity=True,
     instead=0.0,
     forge=None,
@@ -193,7 +196,8 @@ async def play(
     on_world=lambda world: None,
 ):
     """Run the small scenario, with mutants thrown in; what came of it."""
-    scenario = load_scenario(written_scenario(folder, intervals=intervals, bidding=bidding))
+    written = written_scenario(folder, intervals=intervals, bidding=bidding, horizon=horizon)
+    scenario = load_scenario(written)
     broker = MemoryBroker()
     thrower = Thrower(broker, mutations, per_message, keeps_identity=keeps_identity, instead=instead)
     if mutations is not None:

@@ -16,6 +16,7 @@ MUTANTS = int(os.environ.get("SHAREGRID_MUTANTS", "4000"))
 TICKS = [0, 1]
 # Genuine messages that mutants follow, roughly.
 MESSAGES = 120
+AHEAD = {"horizon-bid", "energy-value", "outlook"}
 CURVES = {"bid", "bid-batch", "lam-bid"}
 ROUNDS = {"opening", "opening-batch", "lam-opening", "wam-price", "lam-price"} | {
     "round-bid",
@@ -31,10 +32,11 @@ def mutations(seed, lies=0.1):
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("bidding", "others"), [("curve", ROUNDS), ("slope", CURVES)])
+@pytest.mark.parametrize(("bidding", "others"), [("curve", ROUNDS | AHEAD), ("slope", CURVES)])
 async def test_mutants_behind_the_genuine_messages_change_nothing(tmp_path, bidding, others):
-    clean = await play(tmp_path / "clean", bidding=bidding)
-    hostile = await play(tmp_path / "hostile", mutations(1), MUTANTS // MESSAGES, bidding=bidding)
+    rules = {"bidding": bidding, "horizon": 0 if others & AHEAD else 3}
+    clean = await play(tmp_path / "clean", **rules)
+    hostile = await play(tmp_path / "hostile", mutations(1), MUTANTS // MESSAGES, **rules)
     assert hostile.mutants > 0.8 * MUTANTS
     assert set(hostile.kinds) >= DECLARED.keys() - NOT_HERE - others - {"availability"}
     assert hostile.set_aside == []
@@ -45,13 +47,18 @@ async def test_mutants_behind_the_genuine_messages_change_nothing(tmp_path, bidd
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("bidding", ["curve", "plain"])
+@pytest.mark.parametrize(("bidding", "horizon"), [("curve", 3), ("plain", 0)])
 async def test_mutants_that_could_be_meant_end_no_service_and_lose_no_interval(
-    tmp_path, bidding, monkeypatch
+    tmp_path, bidding, horizon, monkeypatch
 ):
     monkeypatch.setattr("cosim.composition.STEP_LIMIT_S", 1.0 + MUTANTS / 4000)
     hostile = await play(
-        tmp_path, mutations(2, lies=0.3), MUTANTS // MESSAGES, bidding=bidding, keeps_identity=False
+        tmp_path,
+        mutations(2, lies=0.3),
+        MUTANTS // MESSAGES,
+        bidding=bidding,
+        horizon=horizon,
+        keeps_identity=False,
     )
     assert hostile.mutants > 0.8 * MUTANTS
     assert hostile.set_aside == []
@@ -60,10 +67,12 @@ async def test_mutants_that_could_be_meant_end_no_service_and_lose_no_interval(
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("bidding", ["curve", "slope"])
-async def test_lies_in_place_of_messages_end_no_service_and_lose_no_interval(tmp_path, bidding, monkeypatch):
+@pytest.mark.parametrize(("bidding", "horizon"), [("curve", 3), ("slope", 0)])
+async def test_lies_in_place_of_messages_end_no_service_and_lose_no_interval(
+    tmp_path, bidding, horizon, monkeypatch
+):
     monkeypatch.setattr("cosim.composition.STEP_LIMIT_S", 0.4)
-    hostile = await play(tmp_path, mutations(3, lies=0.8), 1, bidding=bidding, instead=0.25)
+    hostile = await play(tmp_path, mutations(3, lies=0.8), 1, bidding=bidding, horizon=horizon, instead=0.25)
     assert hostile.ticks == TICKS
     assert hostile.balance_micro == 0
     assert hostile.set_aside == []

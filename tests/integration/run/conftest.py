@@ -55,7 +55,7 @@ def village(tmp_path_factory):
     folder = tmp_path_factory.mktemp("village")
     (folder / "m.dss").write_text(MASTER)
     (folder / "lams.csv").write_text(LAMS)
-    scenario = SCENARIO.format(intervals=VILLAGE_INTERVALS, bidding="slope")
+    scenario = SCENARIO.format(intervals=VILLAGE_INTERVALS, bidding="slope", horizon=3)
     follows = "[population.voltage_dependence]\nconstant_impedance = 0.5\nconstant_current = 0.2\n"
     noise = "[live.emulation]\nmeter_noise_percent = 0.5\n"
     (folder / "s.toml").write_text(scenario + follows + noise)

@@ -9,8 +9,9 @@ import pytest
 from market.errors import CaseError, Infeasible, NotConverged
 from market.horizon import clearing
 from market.horizon.case import HorizonCase
-from market.horizon.clearing import clear_horizon, later
+from market.horizon.clearing import clear_horizon
 from market.horizon.proof import beyond_tolerance, certify_horizon
+from market.horizon.start import Near, later
 from market.horizon.stores import no_stores, within_reach
 from market.oracles.horizon import solve_horizon
 from market.solver.clearing import clear
@@ -47,7 +48,7 @@ def test_a_battery_that_can_do_nothing_changes_nothing():
 def test_a_start_saves_steps_and_changes_nothing():
     case = town(5, T=12, lams=3, members=6, rows=2)
     cold = clear_horizon(case)
-    warm = clear_horizon(case, cold.intervals)
+    warm = clear_horizon(case, [Near.of(outcome) for outcome in cold.intervals])
     assert warm.iterations <= 2 < cold.iterations
     assert warm.trade_kw == pytest.approx(cold.trade_kw, abs=1e-8)
     shifted = clear_horizon(case, later(cold.intervals))
@@ -117,5 +118,5 @@ def test_energy_is_burnt_where_prices_pay_for_it():
 def test_a_start_of_another_length_is_refused():
     case = town(1, T=3)
     outcome = clear_horizon(case)
-    with pytest.raises(CaseError, match="start: 2 outcomes for 3 intervals; give one for each"):
+    with pytest.raises(CaseError, match="start: 2 of them for 3 intervals; give one for each"):
         clear_horizon(case, outcome.intervals[:2])

@@ -44,6 +44,7 @@ async def town_of(monkeypatch):
     monkeypatch.setattr("broker.collector.time", clock)
     monkeypatch.setattr("market.participants.wam.operator.time", clock)
     monkeypatch.setattr("market.participants.gates.time", clock)
+    monkeypatch.setattr("market.participants.wam.horizon_market.time", clock)
     return lambda **choices: Town(**choices).open()
 
 

@@ -23,8 +23,9 @@ from market.participants.audit.auditor import Auditor
 from market.participants.lam.host import LamHost
 from market.participants.prosumers.live_host import LiveHost
 from market.participants.prosumers.population_host import PopulationHost
+from market.participants.wam.horizon_market import HorizonMarket
 from market.participants.wam.operator import WamOperator
-from tests.market.participants import world
+from tests.market.participants import storing, world
 from tests.market.participants.stand_ins import Clerk, Devices, LinearFeeder
 
 RUN = "r1"
@@ -38,7 +39,9 @@ async def at_once(work, *arguments):
 
 
 class Town:
-    def __init__(self, *, lam_hosts=None, rounds=3, choice=TRUTHFUL, bidding="curve", quantity=False):
+    def __init__(
+        self, *, lam_hosts=None, rounds=3, choice=TRUTHFUL, bidding="curve", quantity=False, horizon=0
+    ):
         self.lam_hosts = lam_hosts or {"lams": [0, 1, 2]}
         self.rounds = rounds
         self.choice = choice
@@ -46,6 +49,9 @@ class Town:
         self.broker = MemoryBroker()
         self.roster = world.roster(self.lam_hosts)
         self.rules = world.rules(bidding, quantity=quantity)
+        self.home = world.Household
+        if horizon:
+            self.rules, self.home = storing.rules(horizon, bidding), storing.Storing
         self.heard = []
         self.reports = defaultdict(set)
         self.services = {}
@@ -109,13 +115,13 @@ class Town:
 
     def _make(self, name, node):
         if name == world.HOST:
-            members = world.Household(self.roster.hosts[world.HOST])
+            members = self.home(self.roster.hosts[world.HOST])
             return PopulationHost(node, self.roster, self.rules, members, self.choice)
         if name == "live":
-            members = world.Household(self.roster.live_members)
+            members = self.home(self.roster.live_members)
             return LiveHost(node, self.roster, self.rules, members, valid_s=2 * world.INTERVAL_S)
         if name == "wam":
-            return WamOperator(node, self.roster, self.rules, rounds=self.rounds)
+            return WamOperator(node, self.roster, self.rules, rounds=self.rounds, horizon=self._ahead(node))
         if name == "auditor":
             return Auditor(node, self.roster, self.rules, [world.HOST, "live"], work=at_once)
         if name == "feeder":
@@ -127,6 +133,12 @@ class Town:
             self.clerk = Clerk(node, self.roster, self.rules, self.clerk)
             return self.clerk
         return LamHost(node, self.roster, self.rules)
+
+    def _ahead(self, node):
+        if self.rules.horizon is None:
+            return None
+        members = {world.HOST: self.roster.hosts[world.HOST], "live": self.roster.live_members}
+        return HorizonMarket(node, self.roster, self.rules, self.rules.horizon, members, work=at_once)
 
     async def interval(self, tick, steps=STEPS):
         """Publish the steps of an interval, each once everyone reported the one before or its time is up."""

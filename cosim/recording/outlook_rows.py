@@ -1,0 +1,51 @@
+"""Rows of what the market over a horizon found, from its message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from broker.messages import HorizonProof, Outlook, columns
+
+
+def outlook_tables(lams: tuple[str, ...], outlook: Outlook | None) -> dict[str, dict[str, Any]]:
+    """Rows of an outlook by their table; none where there is no market over a horizon."""
+    if outlook is None:
+        return {}
+    row = {"horizons": _horizon_row(outlook)}
+    return row | {"outlook": _outlook_columns(lams, outlook)} if outlook.ahead else row
+
+
+def _outlook_columns(lams: tuple[str, ...], outlook: Outlook) -> dict[str, Any]:
+    """Rows of prices to come: one for each LAM and interval."""
+    M, T = len(lams), outlook.ahead
+    return {
+        "tick": outlook.tick,
+        "ahead": np.tile(np.arange(T), M),
+        "lam": np.repeat(lams, T),
+        "energy_price": np.tile(outlook.energy_price, M),
+        "grid_kw": np.tile(outlook.grid_kw, M),
+        "stored_kwh": np.tile(outlook.stored_kwh[:T], M),
+        **{
+            name: columns.unpack(getattr(outlook, name), M * T)
+            for name in ("price", "loss", "voltage", "congestion", "net_kw")
+        },
+    }
+
+
+def _horizon_row(outlook: Outlook) -> dict[str, Any]:
+    """Row of one clearing over a horizon: its size and certificate."""
+    proof = outlook.proof
+    figures = {} if proof is None else {name: getattr(proof, name) for name in HorizonProof.__struct_fields__}
+    return {
+        "tick": outlook.tick,
+        "intervals": outlook.ahead,
+        "stores": outlook.stores,
+        "shortfall_kwh": outlook.shortfall_kwh,
+        "certified": None if proof is None else not outlook.beyond,
+        **figures,
+        "iterations": outlook.iterations,
+        "seconds": outlook.seconds,
+        "note": "; ".join(outlook.notes) or None,
+    }

@@ -1,0 +1,137 @@
+"""The case of a clearing over a horizon: hosts' bids, the feeder's last linear model, expected prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from broker.messages import NetworkModel
+from market.horizon.case import HorizonCase
+from market.horizon.stores import Stores
+from market.model.arrays import Floats, Ints
+from market.model.case import Case, Network, Resources
+from market.participants.horizon_bids import Prospect
+from market.participants.network_model import inverters_of, network_of
+from market.participants.roster import Roster, Rules, Terms
+
+
+@dataclass(frozen=True)
+class Bids:
+    """All hosts' bids over T intervals, as one.
+
+    Attributes
+    ----------
+    prospect
+        Of all N prosumers, whose indices are the owners.
+    stores_of
+        Which of the stores are each host's, in its own order.
+    """
+
+    prospect: Prospect
+    stores_of: dict[str, Ints]
+
+
+def join_bids(roster: Roster, bids: Mapping[str, tuple[Ints, Prospect]]) -> Bids:
+    """Bids of all hosts together, over as many intervals as each of them knows.
+
+    Parameters
+    ----------
+    bids
+        Members of each host, ``(n,)`` indices, and what it expects of them; together they are everybody.
+    """
+    T = min(prospect.intervals for _, prospect in bids.values())
+    demand_kw = np.zeros((len(roster.prosumers), T))
+    owner, stores, stores_of, first = [], [], {}, 0
+    for host, (members, prospect) in bids.items():
+        demand_kw[members] = prospect.demand_kw[:, :T]
+        owner.append(members[prospect.owner])
+        stores.append(_shortened(replace(prospect.stores, owner=members[prospect.stores.owner]), T))
+        stores_of[host] = np.arange(first, first + len(prospect.stores))
+        first += len(prospect.stores)
+    all_of = [prospect for _, prospect in bids.values()]
+    joined = Prospect(
+        demand_kw=demand_kw,
+        owner=np.concatenate(owner),
+        max_kw=np.concatenate([prospect.max_kw[:, :T] for prospect in all_of]),
+        cost_linear=np.concatenate([prospect.cost_linear for prospect in all_of]),
+        cost_quadratic=np.concatenate([prospect.cost_quadratic for prospect in all_of]),
+        stores=_joined(stores),
+    )
+    return Bids(joined, stores_of)
+
+
+def horizon_case(
+    rules: Rules, prospect: Prospect, model: NetworkModel | None, expected: Sequence[Terms], hours: float
+) -> HorizonCase:
+    """Case over T intervals.
+
+    The first of a member's stores is behind its own meter. Any other one stands for a member of its own in
+    the same LAM, with nothing else behind its meter: fees and the member's influence on the price then count
+    for it alone.
+
+    Parameters
+    ----------
+    prospect
+        What all N prosumers expect; owners of stores in any number.
+    model
+        Linear model of the feeder, taken for all intervals; without one there are neither losses nor limits.
+    expected
+        Prices and limits of each interval, ``(T,)``.
+    """
+    case, stores = rules.case, prospect.stores
+    seen = np.unique(stores.owner, return_index=True)[1]
+    more = np.setdiff1d(np.arange(len(stores)), seen)
+    n = len(case.prosumer_id)
+    owner = stores.owner.copy()
+    owner[more] = n + np.arange(more.size)
+    of = stores.owner[more]
+    network, offset_kw = _network(model)
+    first = replace(
+        case,
+        prosumer_id=(*case.prosumer_id, *(f"{case.prosumer_id[j]}+{k}" for k, j in enumerate(of, 1))),
+        lam_of=np.concatenate([case.lam_of, case.lam_of[of]]),
+        balance=case.balance if model is None else np.array(model.balance),
+        offset_kw=offset_kw,
+        network=network,
+    )
+    demand_kw = np.concatenate([prospect.demand_kw, np.zeros((more.size, prospect.intervals))])
+    intervals = tuple(_interval(first, prospect, demand_kw, t, terms) for t, terms in enumerate(expected))
+    return HorizonCase(intervals, replace(stores, owner=owner), hours)
+
+
+def _interval(first: Case, prospect: Prospect, demand_kw: Floats, t: int, terms: Terms) -> Case:
+    max_kw = prospect.max_kw[:, t]
+    resources = Resources(
+        prospect.owner, np.zeros(max_kw.size), max_kw, prospect.cost_linear, prospect.cost_quadratic
+    )
+    return replace(
+        first, demand_kw=demand_kw[:, t], resources=resources, grid=terms.grid, tariff=terms.tariff
+    )
+
+
+def _network(model: NetworkModel | None) -> tuple[Network | None, float]:
+    """Rows and offset of a linear model, with inverters at their present set-points."""
+    if model is None:
+        return None, 0.0
+    network, inverters = network_of(model), inverters_of(model)
+    if inverters is None:
+        return network, model.offset_kw
+    return inverters.held(network, model.offset_kw, inverters.present_kvar)
+
+
+def _shortened(stores: Stores, intervals: int) -> Stores:
+    """The same stores over the first of their intervals."""
+    wide = {
+        each.name: getattr(stores, each.name)[:, : intervals + each.name.endswith("er_kwh")]
+        for each in fields(stores)
+        if getattr(stores, each.name).ndim == 2
+    }
+    return replace(stores, **wide)
+
+
+def _joined(stores: Sequence[Stores]) -> Stores:
+    """Stores one after the other."""
+    names = [each.name for each in fields(Stores)]
+    return Stores(**{name: np.concatenate([getattr(each, name) for each in stores]) for name in names})

@@ -1,0 +1,232 @@
+"""The market over a horizon on the bus: the WAM clears the intervals to come, and says what energy is worth.
+
+In the bid step hosts tell what they expect. The clearing over the horizon gives each store the worth of its
+energy at the end of the present interval, with which it bids for that interval as for any other; so the
+present interval is confirmed, awarded and settled as ever, and at the same prices the same trades come out
+of it (docs/market.md, section 8). Prices of the later intervals go out for people to see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from broker.collector import Collector
+from broker.messages import EnergyValue, HorizonBid, HorizonProof, NetworkModel, Outlook, Step, columns
+from broker.participant.node import Node
+from broker.snapshot import Values, optional_array, typed
+from market.errors import Infeasible, MarketError, NotConverged
+from market.horizon.case import HorizonCase
+from market.horizon.clearing import clear_horizon
+from market.horizon.outcome import HorizonOutcome
+from market.horizon.proof import HorizonCertificate, beyond_tolerance, certify_horizon
+from market.horizon.start import Near, later
+from market.horizon.stores import within_reach
+from market.model.arrays import Ints
+from market.participants.gates import horizon_gate, late_gate
+from market.participants.horizon_bids import Prospect, read_bid
+from market.participants.roster import HorizonRules, Roster, Rules, first_of
+from market.participants.wam.horizon_case import horizon_case, join_bids
+from market.solver.wam import LimitPrices
+
+Work = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What came of a clearing over a horizon; notes say what is not as it was asked for."""
+
+    case: HorizonCase
+    outcome: HorizonOutcome
+    certificate: HorizonCertificate
+    beyond: list[str]
+    notes: list[str]
+
+
+class HorizonMarket:
+    """Part of the WAM operator: gathers bids over the horizon, clears it and publishes what comes of it.
+
+    Parameters
+    ----------
+    members
+        Prosumers of each host that bids, indices.
+    work
+        Runs a long computation: in a thread, so that the bus is served meanwhile.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        roster: Roster,
+        rules: Rules,
+        horizon: HorizonRules,
+        members: Mapping[str, Ints],
+        work: Work = asyncio.to_thread,
+    ) -> None:
+        self.node = node
+        self.roster = roster
+        self.rules = rules
+        self.horizon = horizon
+        self.members = members
+        self.work = work
+        self.bids: Collector[Prospect] = node.collector(
+            {host: node.topics.horizon_bid(host) for host in members}
+        )
+        for host in members:
+            node.on(node.topics.horizon_bid(host), partial(self._take_bid, host))
+        self._model: NetworkModel | None = None
+        self._start: tuple[Near, ...] = ()
+
+    def take_model(self, model: NetworkModel | None) -> None:
+        """Keep the feeder's latest linear model for the next horizon."""
+        self._model = model or self._model
+
+    async def clear(self, step: Step) -> None:
+        """Clear the horizon that begins with the step's interval, and tell hosts and the record of it."""
+        prospects = await self.bids.wait(step.tick, horizon_gate(step))
+        missing = self.bids.missing(prospects)
+        if missing:
+            await self._tell_nothing(step, f"no horizon: no bid over it came from {first_of(missing)}")
+            return
+        bids = join_bids(
+            self.roster, {host: (self.members[host], prospect) for host, prospect in prospects.items()}
+        )
+        T = bids.prospect.intervals
+        expected = [self.horizon.expected(step.tick, ahead) for ahead in range(T)]
+        make = partial(self._clear, bids.prospect, expected)
+        try:
+            async with asyncio.timeout(late_gate(step) - time.time()):
+                cleared: Cleared = await self.work(make)
+        except TimeoutError:
+            await self._tell_nothing(step, f"no horizon: clearing {T} intervals took too long")
+            return
+        except (MarketError, ValueError) as problem:
+            await self._tell_nothing(step, f"no horizon: {problem}")
+            return
+        self._start = later(cleared.outcome.intervals)
+        for host, stores in bids.stores_of.items():
+            await self._publish_worth(step, host, columns.pack(cleared.outcome.energy_value[stores, 0]))
+        await self._publish(step, cleared)
+
+    def _clear(self, prospect: Prospect, expected: Any) -> Cleared:
+        """Clear and certify; limits of the feeder that cannot be met in some interval are left out of all."""
+        asked, T = self.horizon.intervals, prospect.intervals
+        notes = [f"a horizon of {T} intervals in place of {asked}: the data end there"] if asked > T else []
+        case = horizon_case(self.rules, prospect, self._model, expected, self.horizon.hours)
+        start = self._start[:T] if len(self._start) >= T else None
+        try:
+            outcome = clear_horizon(case, start)
+        except (Infeasible, NotConverged) as problem:
+            if self._model is None or not self._model.name:
+                raise
+            notes.append(f"a horizon without the feeder's limits: {problem}")
+            unlimited = msgspec.structs.replace(
+                self._model, name=[], row_kind=[], matrix=b"", base=b"", lower=b"", upper=b"", reactive=None
+            )
+            case = horizon_case(self.rules, prospect, unlimited, expected, self.horizon.hours)
+            outcome = clear_horizon(case)
+        case = HorizonCase(case.intervals, within_reach(case.stores, case.hours)[0], case.hours)
+        certificate = certify_horizon(case, outcome.claim(case))
+        return Cleared(case, outcome, certificate, beyond_tolerance(certificate, case), notes)
+
+    async def _publish_worth(self, step: Step, host: str, value: bytes) -> None:
+        await self.node.publish(self.node.topics.energy_value(host), EnergyValue, step.tick, value=value)
+
+    async def _publish(self, step: Step, cleared: Cleared) -> None:
+        for note in cleared.notes:
+            self.node.flag(note)
+        for clause in cleared.beyond[:1]:
+            more = f", and {len(cleared.beyond) - 1} more" if len(cleared.beyond) > 1 else ""
+            self.node.flag(f"the horizon's certificate does not hold: {clause}{more}")
+        await self.node.publish(self.node.topics.outlook, Outlook, step.tick, **_fields(cleared))
+
+    async def _tell_nothing(self, step: Step, note: str) -> None:
+        """Let hosts go by their own outlook at once."""
+        self.node.flag(f"{note}; prosumers go by their own outlook")
+        for host in self.members:
+            await self._publish_worth(step, host, b"")
+        await self.node.publish(self.node.topics.outlook, Outlook, step.tick, **_no_fields(note))
+
+    def snapshot(self) -> Values:
+        """The feeder's last model, and prices and nets of the last horizon."""
+        start = self._start
+        return {
+            "horizon_model": b"" if self._model is None else msgspec.msgpack.encode(self._model),
+            "horizon_price": np.stack([near.price for near in start]) if start else None,
+            "horizon_net_kw": np.stack([near.net_kw for near in start]) if start else None,
+            "horizon_limits": [_told(near.limit_prices) for near in start],
+        }
+
+    def restore(self, values: Values) -> None:
+        """Go on from a snapshot; raises ``ValueError`` where it is another's."""
+        model = typed(values, "horizon_model", bytes)
+        self._model = msgspec.msgpack.decode(model, type=NetworkModel) if model else None
+        limits = typed(values, "horizon_limits", list[tuple[float, dict[str, float]]])
+        shape = np.zeros((len(limits), len(self.roster.lams)))
+        price = optional_array(values, "horizon_price", shape)
+        net_kw = optional_array(values, "horizon_net_kw", shape)
+        if price is None or net_kw is None:
+            self._start = ()
+            return
+        self._start = tuple(
+            Near(price[t], net_kw[t], LimitPrices(energy, row)) for t, (energy, row) in enumerate(limits)
+        )
+
+    def _take_bid(self, host: str, bid: HorizonBid) -> None:
+        if bid.ahead > self.horizon.intervals:
+            raise ValueError(
+                f"it is about {bid.ahead} intervals where {self.horizon.intervals} are asked for"
+            )
+        self.bids.add(host, bid.tick, read_bid(bid, self.members[host]))
+
+
+def _told(limits: LimitPrices | None) -> tuple[float, dict[str, float]]:
+    assert limits is not None
+    return limits.energy, dict(limits.row)
+
+
+def _fields(cleared: Cleared) -> dict[str, Any]:
+    """Fields of the outlook that tell a clearing."""
+    outcome, proof = cleared.outcome, cleared.certificate
+    wam = [one.wam for one in outcome.intervals]
+    by_lam = {
+        "loss": [each.parts.loss for each in wam],
+        "voltage": [each.parts.voltage for each in wam],
+        "congestion": [each.parts.congestion for each in wam],
+        "price": [one.price for one in outcome.intervals],
+        "net_kw": [each.net_kw for each in wam],
+    }
+    return {
+        "ahead": len(wam),
+        "energy_price": [each.energy_price for each in wam],
+        "grid_kw": [each.grid_kw for each in wam],
+        **{name: columns.pack(np.stack(values, axis=1)) for name, values in by_lam.items()},
+        "stores": len(cleared.case.stores),
+        "stored_kwh": columns.column_list(outcome.state_kwh.sum(axis=0)),
+        "shortfall_kwh": float(np.maximum(outcome.shortfall_kwh, 0.0).sum()),
+        "proof": HorizonProof(
+            energy_kwh=proof.energy.largest,
+            value_error=proof.values.largest,
+            store_gain=proof.store_gain,
+            duality_gap=proof.duality_gap,
+        ),
+        "beyond": cleared.beyond[:20],
+        "notes": cleared.notes,
+        "iterations": outcome.iterations,
+        "seconds": outcome.seconds,
+    }
+
+
+def _no_fields(note: str) -> dict[str, Any]:
+    """Fields of the outlook where there is none."""
+    nothing: dict[str, Any] = dict.fromkeys(("price", "loss", "voltage", "congestion", "net_kw"), b"")
+    zero = dict.fromkeys(("ahead", "stores", "iterations"), 0) | {"shortfall_kwh": 0.0, "seconds": 0.0}
+    lists: dict[str, Any] = {"energy_price": [], "grid_kw": [], "stored_kwh": [], "beyond": []}
+    return {**nothing, **zero, **lists, "proof": None, "notes": [note]}

@@ -1,0 +1,114 @@
+"""The market over a horizon, interval by interval: services on a bus, and a feeder that is linear."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from broker.messages import columns
+from market.horizon.clearing import clear_horizon
+from market.participants.wam.horizon_case import horizon_case, join_bids
+from tests.market.participants import storing, world
+from tests.market.participants.stand_ins import model
+
+T = storing.INTERVALS
+LEAST_PU = 0.875
+"""The voltage that batteries have to hold in the last intervals."""
+
+
+def feeder(lowest_pu=LEAST_PU):
+    """The feeder's model with another limit of its voltage."""
+    return msgspec.structs.replace(model(), lower=columns.pack_open([lowest_pu, -100.0]))
+
+
+def started(town):
+    """Services that have known the feeder for a while."""
+    town.feeder.temper = lambda reply: (
+        reply
+        | {
+            "severity": 0.0,
+            "model": feeder() if reply["model"] is not None else None,
+        }
+    )
+    town.services["wam"].horizon.take_model(feeder())
+
+
+def one_shot(rules, roster):
+    """All intervals cleared at once, with all that is known from the beginning."""
+    hosts = {world.HOST: roster.hosts[world.HOST], "live": roster.live_members}
+    bids = {host: (members, storing.Storing(members).prospect(0, T)) for host, members in hosts.items()}
+    expected = [rules.horizon.expected(0, t) for t in range(T)]
+    everybody = join_bids(roster, bids).prospect
+    return clear_horizon(horizon_case(rules, everybody, feeder(), expected, world.DT_H))
+
+
+async def test_interval_by_interval_it_comes_to_what_one_clearing_of_all_does(town_of):
+    async with town_of(horizon=T) as town:
+        started(town)
+        best = one_shot(town.rules, town.roster)
+        people = town.services[world.HOST].portfolio
+        traded, stored = [], [people.kwh]
+        for tick in range(T):
+            await town.interval(tick)
+            assert town.outcome(tick).status == "confirmed"
+            traded.append(town.trades(tick))
+            stored.append(people.kwh)
+            told = town.last(town.topics.outlook, tick)
+            assert told.ahead == T - tick
+            assert told.beyond == []
+            price = columns.unpack(told.price).reshape(3, T - tick)
+            assert price == pytest.approx(best.price[:, tick:], abs=1e-6)
+    assert pytest.approx(best.trade_kw, abs=1e-5) == np.array(traded).T
+    assert pytest.approx(best.state_kwh, abs=1e-5) == np.array(stored).T
+    assert np.ptp(stored, axis=0).max() > 1.0, "batteries moved"
+    assert np.min(stored) >= -1e-9
+    assert np.max(stored) <= storing.KWH + 1e-9
+
+
+async def test_rounds_of_bids_take_the_same_worth_of_energy(town_of):
+    async with town_of(horizon=T, bidding="slope", rounds=9) as town:
+        started(town)
+        await town.interval(0)
+        best = one_shot(town.rules, town.roster)
+        assert town.trades(0) == pytest.approx(best.trade_kw[:, 0], abs=1e-4)
+
+
+async def test_without_a_bid_of_a_host_its_prosumers_go_by_their_own_outlook(town_of):
+    async with town_of(horizon=T) as town:
+        await town.stop("live")
+        await town.interval(0)
+        told = town.last(town.topics.outlook, 0)
+        assert told.ahead == 0
+        assert told.proof is None
+        assert "no bid over it came from live" in told.notes[0]
+        assert any("no horizon" in flag for flag in town.flags(0)["wam"])
+        assert np.isfinite(town.trades(0)).all()
+
+
+async def test_a_horizon_that_lacks_the_feeders_limits_is_said_to(town_of):
+    async with town_of(horizon=T) as town:
+        started(town)
+        town.services["wam"].horizon.take_model(feeder(lowest_pu=1.5))
+        await town.interval(0)
+        told = town.last(town.topics.outlook, 0)
+        assert told.ahead == T
+        assert "without the feeder's limits" in told.notes[0]
+        assert told.beyond == []
+
+
+async def test_what_it_remembers_survives_its_process(town_of):
+    async with town_of(horizon=T) as town:
+        started(town)
+        for tick in range(2):
+            await town.interval(tick)
+        kept = await town.services["wam"].snapshot()
+        people = await town.services[world.HOST].snapshot()
+        await town.interval(2)
+        once = town.trades(2)
+        price = town.last(town.topics.outlook, 2).price
+    async with town_of(horizon=T) as again:
+        started(again)
+        await again.services["wam"].restore(kept)
+        again.services[world.HOST].portfolio.restore(people)
+        await again.interval(2)
+        assert again.last(again.topics.outlook, 2).price == price
+        assert (again.trades(2) == once).all()
