@@ -16,7 +16,7 @@ from tests.integration.view.conftest import Watched, chromium
 
 sphinx = pytest.importorskip("sphinx", reason="the extra `docs` is not installed: pip install '.[docs]'")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LOADS = {"script": "src", "img": "src", "link": "href", "source": "src", "iframe": "src"}
 LOOKED_AT = ("index", "install", "reference/commands", "reference/api", "scenario", "feeder")
 # Contrast is looked at element by element: long pages of the same elements would take minutes.
