@@ -24,22 +24,25 @@ def topic_safe(name: str) -> bool:
 class Topic(str):
     """A topic without variable levels, or the filter of all topics of a kind; called, one of them."""
 
-    __slots__ = ("_pattern",)
+    __slots__ = ("_form", "_levels", "_pattern")
 
     _pattern: str
+    _form: str
+    _levels: int
 
     def __new__(cls, pattern: str) -> Topic:
         """Topic of a pattern with its variable levels in braces."""
         made = super().__new__(cls, _LEVEL.sub("+", pattern))
         made._pattern = pattern
+        made._form = _LEVEL.sub("%s", pattern.replace("%", "%%"))
+        made._levels = len(_LEVEL.findall(pattern))
         return made
 
     def __call__(self, *levels: str) -> str:
         """Topic with these levels; ``"+"`` stands for all; raises ``TypeError`` unless all are given."""
-        names = _LEVEL.findall(self._pattern)
-        if len(levels) != len(names):
-            raise TypeError(f"{self._pattern} has {len(names)} levels to fill, not {len(levels)}")
-        return self._pattern.format(**dict(zip(names, levels, strict=True)))
+        if len(levels) != self._levels:
+            raise TypeError(f"{self._pattern} has {self._levels} levels to fill, not {len(levels)}")
+        return self._form % levels
 
 
 _LEVEL = re.compile(r"\{(\w+)\}")

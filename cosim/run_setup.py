@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from broker.client.mqtt import connect
 from broker.door.bounds import Bounds
+from broker.door.decoded import Decoded
 from broker.door.quarantine import Quarantine
 from broker.messages import Step
 from broker.participant.availability import offline_will, say_offline
@@ -71,6 +72,7 @@ class RunSetup:
     hardware_record: Path | None = None
     gateways: list[RunningGateway] = field(default_factory=list)
     metrics: ProcessMetrics | None = None
+    decoded: Decoded = field(default_factory=Decoded)
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -113,6 +115,7 @@ class RunSetup:
                     kept,
                     self.commands,
                     bundle_from=self._bundle_from,
+                    decoded=self.decoded,
                 )
             )
             if self.metrics is not None:

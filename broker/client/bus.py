@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Received:
+
+class Received(msgspec.Struct, frozen=True, gc=False):
     """One message as it arrived.
 
     Attributes

@@ -7,6 +7,7 @@ when the broker had not confirmed them (at least once).
 import asyncio
 import logging
 import secrets
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -70,7 +71,8 @@ class MqttBus:
         self._on_reconnect = on_reconnect
         self._patience_s = patience_s
         self._filters: dict[str, None] = {}
-        self._inbox: asyncio.Queue[Received | None] = asyncio.Queue()
+        self._inbox: deque[Received] = deque()
+        self._came = asyncio.Event()
         self._assembler = Assembler()
         self._dropped = 0
         self._link: Link | None = None
@@ -92,7 +94,7 @@ class MqttBus:
             self._published,
             self._repeated,
             self._received,
-            self._inbox.qsize(),
+            len(self._inbox),
             self._dropped,
             self._reconnects,
         )
@@ -128,13 +130,16 @@ class MqttBus:
     async def messages(self) -> AsyncIterator[Received]:
         """Messages in the order of arrival, until the bus is closed."""
         turn = 0
-        while (message := await self._inbox.get()) is not None:
-            yield message
+        while self._inbox or not self._closed:
+            if not self._inbox:
+                self._came.clear()
+                await self._came.wait()
+                continue
+            yield self._inbox.popleft()
             turn += 1
             if turn % _TURN == 0:
                 # A full inbox never suspends, and a burst must not hold up the rest of the process.
                 await asyncio.sleep(0)
-        self._inbox.put_nowait(None)
 
     async def open(self) -> Link:
         """Connect a new client that listens where this bus has subscribed."""
@@ -164,7 +169,7 @@ class MqttBus:
         if not self._closed:
             self._closed = True
             self._linked.set()
-            self._inbox.put_nowait(None)
+            self._came.set()
 
     def _take(self, message: aiomqtt.Message) -> None:
         topic = message.topic.value
@@ -172,12 +177,15 @@ class MqttBus:
         if message.retain and not any(matches(wanted, topic) for wanted in self._filters):
             return
         payload = self._assembler.take(topic, message.payload)
-        for each, body in () if payload is None else unbundled(topic, payload):
-            if self._inbox.qsize() >= MOST_WAITING:
+        if self._closed or payload is None:
+            return
+        for each, body in unbundled(topic, payload):
+            if len(self._inbox) >= MOST_WAITING:
                 self._dropped += 1
                 continue
             self._received += 1
-            self._inbox.put_nowait(Received(each, body, message.retain))
+            self._inbox.append(Received(each, body, message.retain))
+        self._came.set()
 
     def _leave(self, link: Link) -> None:
         if self._link is link:

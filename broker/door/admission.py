@@ -17,6 +17,7 @@ from broker.client.bus import Received
 from broker.door import payload
 from broker.door.bounds import Bounds
 from broker.door.content import check_content
+from broker.door.decoded import Decoded
 from broker.door.stream import Arrival, Stream
 from broker.messages import (
     Alive,
@@ -37,6 +38,8 @@ from broker.signing import CommandKey
 from broker.topics import Topics
 
 _KNOWN_TOPICS = 100_000
+# What counts whatever its number.
+_UNNUMBERED = (Alive, Availability, Facts, Lead, PacingState, Repeat, Stop)
 _ORDER: dict[StepName, int] = {step: place for place, step in enumerate(typing.get_args(StepName))}
 
 
@@ -44,8 +47,7 @@ class Refused(Exception):
     """A message that is not let in; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True):
     """A message that passed every check.
 
     Attributes
@@ -86,6 +88,8 @@ class Door:
         What the run's messages are held against.
     commands
         Key that commands must be signed with; without one none is checked.
+    decoded
+        What others who go by the same bounds have let in; without one nothing is shared.
 
     Attributes
     ----------
@@ -95,8 +99,15 @@ class Door:
         The clock's epoch, as far as it was heard.
     """
 
-    def __init__(self, run: str, bounds: Bounds | None = None, commands: CommandKey | None = None) -> None:
+    def __init__(
+        self,
+        run: str,
+        bounds: Bounds | None = None,
+        commands: CommandKey | None = None,
+        decoded: Decoded | None = None,
+    ) -> None:
         self.tick = -1
+        self._decoded = decoded
         self._commands = commands
         self.epoch = 0
         self._run = run
@@ -122,29 +133,34 @@ class Door:
     def admit(self, received: Received) -> Admitted:
         """Let a message in; raises `Refused`."""
         entry = self._entry(received.topic)
-        size = entry.declaration.size
-        if reason := payload.objection(
-            received.payload, self._bounds.most_bytes(size), self._bounds.most_values(size)
-        ):
-            raise Refused(reason)
-        try:
-            message = entry.decoder.decode(received.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Refused(str(error)) from None
+        known = None if self._decoded is None else self._decoded.get(received.payload, entry.declaration)
+        message = known or self._read(received.payload, entry)
         self._check_header(message, entry, retained=received.retained)
         try:
             if self._commands is not None:
                 self._commands.check(received.topic, message)
-            check_content(message, self._bounds)
+            if known is None:
+                check_content(message, self._bounds)
         except ValueError as error:
             raise Refused(str(error)) from None
+        if known is None and self._decoded is not None:
+            self._decoded.keep(received.payload, entry.declaration, message)
         # An operator's word counts whenever it comes; what a broker keeps holds until the next word.
-        if isinstance(message, Alive | Availability | Facts | Lead | PacingState | Repeat | Stop):
+        if isinstance(message, _UNNUMBERED):
             return Admitted(message)
         if isinstance(message, Step | Snapshot) and message.epoch > self.epoch:
             # A new epoch has numbers of its own, and begins when it is believed (`begin_epoch`).
             return Admitted(message)
         return self._number(message, received)
+
+    def _read(self, body: bytes, entry: _Entry) -> Message:
+        size = entry.declaration.size
+        if reason := payload.objection(body, self._bounds.most_bytes(size), self._bounds.most_values(size)):
+            raise Refused(reason)
+        try:
+            return entry.decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Refused(str(error)) from None
 
     def _entry(self, topic: str) -> _Entry:
         known = self._entries.get(topic)
@@ -207,7 +223,9 @@ class Door:
 
     def _number(self, message: Message, received: Received) -> Admitted:
         topic = received.topic
-        stream = self._streams.get(topic) or Stream()
+        stream = self._streams.get(topic)
+        if stream is None:
+            stream = Stream()
         is_past = (message.epoch, message.tick) < (self.epoch, self.tick)
         if isinstance(message, Step):
             is_past = _place(message) <= self._opened
@@ -221,6 +239,8 @@ class Door:
         if arrival is Arrival.CONFLICT:
             raise Refused(f"number {message.seq} stood on another message before")
         self._streams[topic] = stream
+        if arrival is Arrival.NEW and not skips and not is_past and not isinstance(message, Step):
+            return Admitted(message)
         if arrival is Arrival.DUPLICATE:
             return Admitted(None, duplicates=1)
         if isinstance(message, Step) and not is_past:

@@ -52,18 +52,45 @@ def check_content(message: Message, bounds: Bounds) -> None:
 
 
 def _check_struct(struct: msgspec.Struct, context: _Context) -> None:
-    for name, check in _checks(type(struct)):
-        try:
-            check(getattr(struct, name), context)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+    ranges = context.ranges
+    for name, unit, check in _checks(type(struct)):
+        value = getattr(struct, name)
+        if unit is None:
+            try:
+                check(value, context)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        elif value is not None:
+            # As `_number`, of which messages hold most.
+            low, high = ranges[unit]
+            if not low <= value <= high:
+                raise ValueError(f"{name}: {_implausible(value)}")
 
 
 @cache
-def _checks(kind: type[msgspec.Struct]) -> list[tuple[str, Check]]:
-    """Checks of the fields of a struct that need any, in their order."""
-    found = ((each.name, _check_of(each.type, Values())) for each in msgspec.structs.fields(kind))
-    return [(name, check) for name, check in found if check is not None]
+def _checks(kind: type[msgspec.Struct]) -> list[tuple[str, Unit | None, Check]]:
+    """Fields of a struct that need a check, in their order: the unit of a plain number, and the check."""
+    found = ((each, _check_of(each.type, Values())) for each in msgspec.structs.fields(kind))
+    return [(each.name, _unit_of(each.type), check) for each, check in found if check is not None]
+
+
+def _unit_of(annotation: Any) -> Unit | None:
+    """Unit of a number that may be missing, and is nothing more."""
+    values = Values()
+    while True:
+        origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+        if origin is typing.Annotated:
+            values = next((each for each in annotation.__metadata__ if isinstance(each, Values)), values)
+            annotation = annotation.__origin__
+        elif origin in (typing.Union, UnionType):
+            (annotation,) = (each for each in inner if each is not NoneType)
+        else:
+            is_number = annotation is float or (annotation is int and values.unit != "any")
+            return values.unit if is_number and not values.sums else None
+
+
+def _implausible(value: float) -> str:
+    return f"{value:g} is not plausible"
 
 
 def _check_of(annotation: Any, values: Values) -> Check | None:
@@ -96,7 +123,7 @@ def _number(values: Values) -> Check:
     def check(value: float, context: _Context) -> None:
         low, high = context.ranges[unit]
         if not low <= value <= high:
-            raise ValueError(f"{value:g} is not plausible")
+            raise ValueError(_implausible(value))
         if values.sums:
             context.sizes[values.sums] = int(value)
 

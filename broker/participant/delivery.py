@@ -9,7 +9,6 @@ from broker.collector import Late
 from broker.door.admission import Admitted, Door
 from broker.door.quarantine import Quarantine
 from broker.errors import BrokerError
-from broker.messages import Message
 from broker.participant.handlers import Handler
 from broker.participant.reports import Counts
 
@@ -51,10 +50,19 @@ class Delivery:
     async def deliver(self, admitted: Admitted, received: Received, handlers: Iterable[Handler]) -> None:
         """Count what was admitted, and hand its message, if it is one to handle, to each handler."""
         self._count(admitted)
-        if admitted.message is None:
+        message = admitted.message
+        if message is None:
             return
         for handler in handlers:
-            await self._handle(handler, admitted.message, received)
+            try:
+                result = handler(message)
+                if result is not None:
+                    await result
+            except BrokerError:
+                # No service works without a bus; the message is not to blame.
+                raise
+            except Exception as error:  # noqa: BLE001 - one message must not end a service
+                await self._note_failure(error, received)
 
     def _count(self, admitted: Admitted) -> None:
         self._counts.gaps += admitted.gaps
@@ -63,21 +71,14 @@ class Delivery:
         for flag in admitted.flags:
             self._flag(flag)
 
-    async def _handle(self, handler: Handler, message: Message, received: Received) -> None:
-        """Hand a message to a handler; whatever it makes of it, the service goes on."""
-        try:
-            result = handler(message)
-            if result is not None:
-                await result
-        except Late as late:
+    async def _note_failure(self, error: Exception, received: Received) -> None:
+        """Count what a handler made of a message; whatever that is, the service goes on."""
+        if isinstance(error, Late):
             self._counts.late += 1
-            self._flag(f"{late} on {received.topic}")
-        except ValueError as error:
+            self._flag(f"{error} on {received.topic}")
+        elif isinstance(error, ValueError):
             await self._refuse(received.topic, str(error))
-        except BrokerError:
-            # No service works without a bus; the message is not to blame.
-            raise
-        except Exception as error:  # noqa: BLE001 - one message must not end a service
+        else:
             self._counts.quarantined += 1
             self._quarantine.keep(self.name, self._door.tick, received.topic, received.payload, error)
             self._flag(

@@ -17,6 +17,7 @@ from broker.client.bus import Bus, Received
 from broker.collector import Collector
 from broker.door.admission import Door, Refused
 from broker.door.bounds import Bounds
+from broker.door.decoded import Decoded
 from broker.door.quarantine import Quarantine
 from broker.messages import Availability, Done, Message, Rejected, Repeat, Step, StepName, Traffic
 from broker.participant.availability import OwnAvailability
@@ -47,6 +48,8 @@ class Node:
         Key of the run's commands: those that it sends are signed, and others' are checked.
     bundle_from
         From so many messages on that are sent at once they go in bundles; 0 for never.
+    decoded
+        What other services of this process have let in, which go by the same bounds.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Node:
         quarantine: Quarantine | None = None,
         commands: CommandKey | None = None,
         bundle_from: int = 0,
+        decoded: Decoded | None = None,
     ) -> None:
         self.world = world
         self.bundle_from = bundle_from
@@ -73,7 +77,7 @@ class Node:
         self._next_seq: dict[str, int] = defaultdict(int)
         bounds = bounds or Bounds()
         self._commands = commands
-        self._door = Door(run, bounds, commands)
+        self._door = Door(run, bounds, commands, decoded)
         self._handlers = Handlers()
         self._delivery = Delivery(
             name, self._door, self.quarantine, self._counts, flag=self.flag, refuse=self.refuse
@@ -252,14 +256,14 @@ class Node:
 
     async def pump(self) -> None:
         """Take messages off the bus until it closes."""
+        own = self.topics.availability(self.name)
         async for received in self.bus.messages():
-            await self._take(received)
+            handlers = self._handlers.of(received.topic)
+            # What a broker kept of this service is older than this service.
+            if handlers and not (received.retained and received.topic == own):
+                await self._take(received, handlers)
 
-    async def _take(self, received: Received) -> None:
-        handlers = self._handlers.of(received.topic)
-        # What a broker kept of this service is older than this service.
-        if not handlers or (received.retained and received.topic == self.topics.availability(self.name)):
-            return
+    async def _take(self, received: Received, handlers: list[Handler]) -> None:
         self._counts.received += 1
         try:
             admitted = self._door.admit(received)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from broker.messages import Telemetry
 from cosim.scenario.arrays import Floats
+from market.model.arrays import Bools
 from market.participants.roster import Roster
 
 
@@ -61,31 +62,48 @@ def read_counters(
         Counters after the interval; metered net import, ``(n,)`` [kWh], in which all who are not live keep
         their allocation; and what went wrong, in words.
     """
-    booked_kwh, seen_kwh = before.booked_kwh.copy(), before.seen_kwh.copy()
-    metered_kwh, flags = allocated_kwh.copy(), []
-    for member in roster.live_members:
-        name = roster.prosumers[member]
-        first, last = _reading(at_start.get(name)), _reading(at_end.get(name))
-        # A counter only rises; one that fell belongs to a meter that was restarted or exchanged.
-        restarted = bool((last < first).any())
-        if (first < seen_kwh[:, member]).any() or (last < seen_kwh[:, member]).any():
+    members = np.array(roster.live_members, dtype=np.intp)
+    names = [roster.prosumers[member] for member in members]
+    first, last = _readings(names, at_start), _readings(names, at_end)
+    booked_kwh, seen_kwh = before.booked_kwh[members], before.seen_kwh[:, members]
+    # A counter only rises; one that fell belongs to a meter that was restarted or exchanged.
+    restarted = (last < first).any(axis=0)
+    began_anew: Bools = np.any((first < seen_kwh) | (last < seen_kwh), axis=0)
+    booked_kwh[began_anew] = np.nan
+    booked_kwh = np.where(np.isnan(booked_kwh) & ~restarted, first[0] - first[1], booked_kwh)
+    net_kwh = last[0] - last[1]
+    flowed_kwh = net_kwh - booked_kwh
+    unread = np.isnan(flowed_kwh)
+    flowed_kwh[unread] = allocated_kwh[members[unread]]
+    latest = np.where(np.isnan(last), first, last)
+    after = Counters(before.booked_kwh.copy(), before.seen_kwh.copy())
+    after.booked_kwh[members] = np.where(restarted, net_kwh, booked_kwh + flowed_kwh)
+    after.seen_kwh[:, members] = np.where(np.isnan(latest), seen_kwh, latest)
+    metered_kwh = allocated_kwh.copy()
+    metered_kwh[members] = flowed_kwh
+    return after, metered_kwh, _flags(names, began_anew, unread)
+
+
+def _flags(names: Sequence[str], began_anew: Bools, unread: Bools) -> list[str]:
+    flags = []
+    for place in np.flatnonzero(began_anew | unread):
+        name = names[int(place)]
+        if began_anew[place]:
             flags.append(f"the counters of {name} began anew: what flowed in between is not settled")
-            booked_kwh[member] = np.nan
-        if np.isnan(booked_kwh[member]) and not restarted:
-            booked_kwh[member] = first[0] - first[1]
-        net_kwh = last[0] - last[1]
-        if np.isnan(net_kwh - booked_kwh[member]):
+        if unread[place]:
             flags.append(f"no reading of {name}: its allocation stands in until its meter is read again")
-        else:
-            metered_kwh[member] = net_kwh - booked_kwh[member]
-        booked_kwh[member] = net_kwh if restarted else booked_kwh[member] + metered_kwh[member]
-        latest = np.where(np.isnan(last), first, last)
-        seen_kwh[:, member] = np.where(np.isnan(latest), seen_kwh[:, member], latest)
-    return Counters(booked_kwh, seen_kwh), metered_kwh, flags
+    return flags
 
 
-def _reading(reading: Telemetry | None) -> Floats:
-    """Import and export of a good reading, ``(2,)`` [kWh]; NaN where there is none."""
-    if reading is None or reading.quality != "good" or None in (reading.import_kwh, reading.export_kwh):
-        return np.full(2, np.nan)
-    return np.array([reading.import_kwh, reading.export_kwh], dtype=np.float64)
+def _readings(names: Sequence[str], at: Mapping[str, Telemetry]) -> Floats:
+    """Import and export of each good reading, ``(2, m)`` [kWh]; NaN where there is none."""
+    pairs = [_reading(at.get(name)) for name in names]
+    return np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+
+
+def _reading(reading: Telemetry | None) -> tuple[float, float]:
+    if reading is None or reading.quality != "good":
+        return np.nan, np.nan
+    if reading.import_kwh is None or reading.export_kwh is None:
+        return np.nan, np.nan
+    return reading.import_kwh, reading.export_kwh

@@ -14,7 +14,6 @@ from broker.messages import (
     FeederState,
     LamOutcome,
     SetPoint,
-    Telemetry,
     WamOutcome,
     columns,
 )
@@ -28,6 +27,9 @@ from cosim.world.world import World
 _INTERVAL_NAMES = frozenset(column.name for column in INTERVALS)
 
 _KINDS: tuple[CommandedDevice, ...] = ("pv", "battery", "ev", "load")
+_WRITTEN: tuple[CommandedDevice, ...] = ("pv", "battery")
+_LIMITED: tuple[CommandedDevice, ...] = ("pv", "ev", "load")
+_FROM_TELEMETRY = tuple(column.name for column in DEVICES if column.source == "telemetry")
 
 
 def interval_row(
@@ -196,47 +198,35 @@ def node_columns(world: World, tick: int, state: FeederState) -> dict[str, Any]:
     return {"tick": tick, "node": list(world.layout.nodes), "v_pu": np.where(v_pu > 0, v_pu, np.nan)}
 
 
-def device_columns(tick: int, messages: IntervalMessages) -> dict[str, list[Any]]:
+def device_columns(tick: int, messages: IntervalMessages) -> dict[str, Any]:
     """Rows of all live prosumers: readings before bidding and at the end, set-points beside the second."""
-    rows = [
-        {"tick": tick, "prosumer": name, "phase": "measure", **_reading(reading)}
-        for name, reading in messages.measured.items()
-    ]
-    for name, reading in messages.metered_live.items():
-        acknowledged = messages.acknowledgements.get(name)
-        rows.append(
-            {
-                "tick": tick,
-                "prosumer": name,
-                "phase": "meter",
-                **_reading(reading),
-                **_command(messages.set_points, name),
-                "acknowledged": None if acknowledged is None else acknowledged.ok,
-            }
-        )
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return {key: [row.get(key) for row in rows] for key in keys}
-
-
-def _reading(reading: Telemetry) -> dict[str, Any]:
-    devices: dict[str, DeviceState] = {state.device: state for state in reading.devices}
-    battery, pv = devices.get("battery"), devices.get("pv")
-    powers = {f"{kind}_kw": devices[kind].p_kw if kind in devices else None for kind in _KINDS}
+    before, after = len(messages.measured), len(messages.metered_live)
+    names = [*messages.measured, *messages.metered_live]
+    readings = [*messages.measured.values(), *messages.metered_live.values()]
+    devices: list[dict[str, DeviceState]] = [{each.device: each for each in r.devices} for r in readings]
+    asked = [_asked(messages.set_points.get(name)) for name in messages.metered_live]
+    acknowledged = [messages.acknowledgements.get(name) for name in messages.metered_live]
+    blank = [None] * before
     return {
-        **copied(DEVICES, "telemetry", reading),
-        **powers,
-        "soc": None if battery is None else battery.soc,
-        "pv_writes": None if pv is None else pv.writes,
-        "battery_writes": None if battery is None else battery.writes,
+        "tick": tick,
+        "prosumer": names,
+        "phase": ["measure"] * before + ["meter"] * after,
+        **{name: [getattr(r, name) for r in readings] for name in _FROM_TELEMETRY},
+        **{f"{kind}_kw": [_of(each.get(kind), "p_kw") for each in devices] for kind in _KINDS},
+        "soc": [_of(each.get("battery"), "soc") for each in devices],
+        **{f"{kind}_writes": [_of(each.get(kind), "writes") for each in devices] for kind in _WRITTEN},
+        **{f"{kind}_limit_kw": blank + [each.get(kind) for each in asked] for kind in _LIMITED},
+        "battery_set_point_kw": blank + [each.get("battery") for each in asked],
+        "acknowledged": blank + [None if each is None else each.ok for each in acknowledged],
     }
 
 
-def _command(set_points: Mapping[str, SetPoint], name: str) -> dict[str, Any]:
-    if name not in set_points:
-        return {}
-    asked = {device.device: device.power_kw for device in set_points[name].devices}
-    limits = {f"{kind}_limit_kw": asked.get(kind) for kind in ("pv", "ev", "load")}
-    return {**limits, "battery_set_point_kw": asked.get("battery")}
+def _of(state: DeviceState | None, name: str) -> Any:
+    return None if state is None else getattr(state, name)
+
+
+def _asked(set_point: SetPoint | None) -> dict[str, float | None]:
+    return {} if set_point is None else {each.device: each.power_kw for each in set_point.devices}
 
 
 def prosumer_columns(world: World, counts: RunCounts) -> dict[str, Any]:

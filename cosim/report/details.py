@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,23 +103,34 @@ def device_lines(devices: pd.DataFrame) -> list[DeviceLine]:
     devices
         A run's table of devices.
     """
+    at_end = devices[devices["phase"] == "meter"]
+    asked = at_end[at_end["acknowledged"].notna()]
+    readings = devices.groupby("prosumer").size()
+    doubted = devices[devices["quality"] != "good"]
+    not_good = Counter(zip(doubted["prosumer"], doubted["quality"], strict=True))
+    bad_of: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for (name, quality), times in not_good.items():
+        bad_of[name].append((times, quality))
+    set_points = asked.groupby("prosumer").size()
+    unconfirmed = asked[~asked["acknowledged"].astype(bool)].groupby("prosumer").size()
+    off_kw = (at_end["battery_kw"] - at_end["battery_set_point_kw"]).abs().groupby(at_end["prosumer"]).mean()
+    charge = at_end[at_end["soc"].notna()]
+    soc = dict(zip(charge["prosumer"], charge["soc"], strict=True))
     found = []
-    for name, rows in devices.groupby("prosumer"):
-        at_end = rows[rows["phase"] == "meter"]
-        counts = rows["quality"].value_counts().drop("good", errors="ignore")
-        asked = at_end[at_end["acknowledged"].notna()]
-        off_kw = (at_end["battery_kw"] - at_end["battery_set_point_kw"]).abs().mean()
-        soc = at_end["soc"].dropna()
+    for name, count in zip(readings.index.tolist(), readings.tolist(), strict=True):
+        bad = sorted(bad_of[name], key=lambda each: (-each[0], each[1]))
+        off = off_kw.get(name, math.nan)
         line = DeviceLine(
-            str(name),
-            len(rows),
-            ", ".join(f"{count} {quality}" for quality, count in counts.items()),
-            len(asked),
-            int((~asked["acknowledged"].astype(bool)).sum()),
-            "" if off_kw != off_kw else f"{off_kw:.3f}",
-            "" if soc.empty else f"{soc.iat[-1]:.0%}",
+            name,
+            count,
+            ", ".join(f"{times} {quality}" for times, quality in bad),
+            int(set_points.get(name, 0)),
+            int(unconfirmed.get(name, 0)),
+            "" if math.isnan(off) else f"{off:.3f}",
+            f"{soc[name]:.0%}" if name in soc else "",
         )
-        found.append((-int(counts.sum()), -line.unconfirmed, -(off_kw if off_kw == off_kw else 0.0), line))
+        worst = -sum(times for times, _ in bad), -line.unconfirmed, 0.0 if math.isnan(off) else -off
+        found.append((*worst, line))
     return [line for *_, line in sorted(found)]
 
 

@@ -67,7 +67,8 @@ def record_batch(table: str, columns: Mapping[str, Any]) -> pa.RecordBatch:
 
 
 def _is_scalar(value: object) -> bool:
-    return isinstance(value, str) or np.ndim(value) == 0  # type: ignore[arg-type]
+    # A list is never turned into an array for its shape alone.
+    return not isinstance(value, list) and (isinstance(value, str) or np.ndim(value) == 0)  # type: ignore[arg-type]
 
 
 def schema(table: str) -> pa.Schema:

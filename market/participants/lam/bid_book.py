@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import ge, le
 
 import numpy as np
 
@@ -75,14 +77,19 @@ def collect_bids(
         reactive_kvar[places] = batch.reactive_kvar[mine]
         has_bid[places] = True
         offset += len(batch.curves)
-    for place, name in enumerate(participants.names):
-        bid = live.get(name)
-        if bid is not None:
-            pieces.append(Curves(np.array(bid.price), np.array(bid.kw), np.array([0, len(bid.price)])))
-            source[place] = offset
-            reactive_kvar[place] = bid.reactive_kvar
-            has_bid[place] = True
-            offset += 1
+    bids = [(place, live[name]) for place, name in enumerate(participants.names) if name in live]
+    if bids:
+        places = np.array([place for place, _ in bids])
+        pieces.append(
+            Curves(
+                np.array([each for _, bid in bids for each in bid.price]),
+                np.array([each for _, bid in bids for each in bid.kw]),
+                starts(np.array([len(bid.price) for _, bid in bids])),
+            )
+        )
+        source[places] = offset + np.arange(places.size)
+        reactive_kvar[places] = [bid.reactive_kvar for _, bid in bids]
+        has_bid[places] = True
     return BidBook(take(join(pieces), source), reactive_kvar, has_bid)
 
 
@@ -94,9 +101,22 @@ def check_bid(bid: CurveBid, rating_kw: float) -> None:
     ValueError
         Says what is wrong.
     """
-    check_curve(np.array(bid.price), np.array(bid.kw), rating_kw)
+    if not _is_curve(bid.price, bid.kw, rating_kw):
+        check_curve(np.array(bid.price), np.array(bid.kw), rating_kw)
     if not abs(bid.reactive_kvar) <= rating_kw:
         raise ValueError(f"reactive power is beyond the connection's rating of {rating_kw:g} kW")
+
+
+def _is_curve(price: Sequence[float], kw: Sequence[float], rating_kw: float) -> bool:
+    """Whether a few vertices are a curve within a rating; quick, where `check_curve` tells what is wrong."""
+    return (
+        0 < len(price) == len(kw)
+        and all(map(le, price, price[1:]))
+        and all(map(ge, kw, kw[1:]))
+        and all(map(math.isfinite, (price[0], price[-1], kw[0], kw[-1])))
+        and kw[0] <= rating_kw
+        and kw[-1] >= -rating_kw
+    )
 
 
 def read_batch(batch: BidBatch, prosumer: Ints, rating_kw: Floats) -> BatchBids:
