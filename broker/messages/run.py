@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from broker.messages.declaration import SERVICES, message
-from broker.messages.fields import Count, Opaque, Seconds
+from broker.messages.fields import Count, NetKvar, NetKw, Opaque, Pu, Seconds
 from broker.messages.header import Command, Message
 
 StepName = Literal["restore", "measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
@@ -32,12 +32,26 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     budgets_spent: Count = 0
 
 
+class FeederEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that an operator lets happen to the feeder; fields mean what they mean in ``[[events]]``."""
+
+    kind: str
+    element: str = ""
+    for_min: float = 0.0
+    tap: int = 0
+    pu: Pu = 1.0
+    lam: str = ""
+    kw: NetKw = 0.0
+    kvar: NetKvar = 0.0
+
+
 @message("clock/step", sender="clock", receivers=SERVICES)
 class Step(Message, frozen=True, tag="step"):
     """The clock opens a step; ``opened`` and ``deadline`` are wall time [s since epoch].
 
     ``lag_s`` says how late the interval opened against its absolute deadline; 0 where nothing paces the run.
     ``pace`` is simulated seconds per wall second: 1 in real time, ``None`` where nothing paces the run.
+    ``events`` are what operators let happen at the opening of the interval; each step of it tells them.
     """
 
     step: StepName
@@ -46,17 +60,20 @@ class Step(Message, frozen=True, tag="step"):
     interval_s: Seconds
     lag_s: Seconds = 0.0
     pace: Seconds | None = None
+    events: list[FeederEvent] = []
 
 
 @message("lead/{sender}", sender="operator", receivers="clock", writer="sender", always=True)
 class Lead(Command, frozen=True, tag="lead"):
-    """How an operator leads a run: ``pause`` before the next interval, ``step`` one, ``go on``, ``pace``.
+    """How an operator leads a run: ``pause`` before the next interval, ``step`` one, ``go on``, or as below.
 
     ``pace`` is simulated seconds per wall second from the next interval on; ``None`` is as fast as it goes.
+    ``event`` happens to the feeder at the opening of the next interval.
     """
 
-    action: Literal["pause", "step", "go on", "pace"]
+    action: Literal["pause", "step", "go on", "pace", "event"]
     pace: Seconds | None = None
+    event: FeederEvent | None = None
 
 
 @message("pacing", sender="clock", receivers="observer", retained=True, always=True)

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from broker.messages import Step, StepName
+from broker.messages import FeederEvent, Step, StepName
 from broker.participant.node import Node
 from cosim.control.assembly import Assembly
 from cosim.control.leading import Leading
@@ -78,6 +78,7 @@ class Clock:
         self._times = StepTimes()
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
+        self._events: dict[int, list[FeederEvent]] = {}
         self._leading = Leading(node, schedule.pacing, refusal, self._changed)
         roles = elsewhere or {}
         self._presence = Presence(
@@ -152,6 +153,8 @@ class Clock:
                 started = time.time() - tick * self._leading.pacing.wall_s(self.schedule.interval_s)
             if self._stop.is_set():
                 break
+            # An interval that begins again has what it had.
+            self._events.setdefault(tick, []).extend(self._leading.take_events())
             try:
                 await self._interval(tick, started)
             except GoBack as why:
@@ -276,4 +279,5 @@ class Clock:
             interval_s=self.schedule.interval_s,
             lag_s=self.lag.now_s,
             pace=self._leading.pacing.factor,
+            events=self._events.get(tick, []),
         )

@@ -1,16 +1,17 @@
-"""How an operator leads a run from outside: it pauses, goes on by one interval or for good, or faster."""
+"""How an operator leads a run from outside: its pace, and what happens to the feeder."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
-from broker.messages import Lead, PacingState
+from broker.messages import FeederEvent, Lead, PacingState
 from broker.participant.node import Node
 from cosim.control.pacing import Pacing
 from cosim.control.waiting import wait_until
 
 _MOST_WORDS = 10_000
+_MOST_EVENTS = 100
 _LONG_S = 3600.0
 
 
@@ -44,6 +45,7 @@ class Leading:
         self._changed = changed
         self._allowed = 0
         self._has_moved = False
+        self._events: list[FeederEvent] = []
         self._heard: set[tuple[str, int]] = set()
         node.on(node.topics.lead("+"), self._take)
 
@@ -77,6 +79,11 @@ class Leading:
         has_moved, self._has_moved = self._has_moved, False
         return has_moved
 
+    def take_events(self) -> list[FeederEvent]:
+        """What operators have asked for since the last call, in the order in which it came."""
+        asked, self._events = self._events, []
+        return asked
+
     async def _take(self, lead: Lead) -> None:
         """Obey an operator; what is delivered twice counts once."""
         if self._refusal:
@@ -86,6 +93,9 @@ class Leading:
             return
         if len(self._heard) < _MOST_WORDS:
             self._heard.add(word)
+        if lead.action == "event":
+            self._ask(lead)
+            return
         if lead.action == "pace":
             self.pacing = Pacing(lead.pace or None)
             self._node.flag(f"pace set to {lead.pace or 'fast'} by {lead.sender}")
@@ -98,3 +108,13 @@ class Leading:
         self._has_moved = True
         self._changed.set()
         await self.announce()
+
+    def _ask(self, lead: Lead) -> None:
+        event = lead.event
+        if event is None:
+            raise ValueError("an event was asked for and not said")
+        if len(self._events) == _MOST_EVENTS:
+            raise ValueError(f"{_MOST_EVENTS} events wait for the next interval; ask again in that")
+        self._events.append(event)
+        what = f"{event.kind} {event.element or event.lam}".rstrip()
+        self._node.flag(f"{what} asked for by {lead.sender}")

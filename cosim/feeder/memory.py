@@ -1,8 +1,10 @@
 """What a feeder's operation keeps over a restart."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from cosim.feeder.controls import Positions
+from cosim.feeder.settings import Event
 
 
 @dataclass(frozen=True)
@@ -17,8 +19,11 @@ class Memory:
         Where controls stand; ``None`` for where they stood at the start.
     at_rest
         Whether they have come to rest once.
+    asked
+        Events that operators asked for and what ends them, by tick, past and to come.
     """
 
     opened: int = -1
     where: Positions | None = None
     at_rest: bool = False
+    asked: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)

@@ -6,6 +6,7 @@ model, and all of them bound the next clearing, so that market and controls cann
 Everything here runs in the feeder's own thread; `cosim.feeder.service` speaks for it on the bus.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +15,13 @@ from cosim.feeder import voltvar
 from cosim.feeder.circuit import AcState, FeederError, Floats, PowerFlowError
 from cosim.feeder.controls import ControlRun, Positions, hunting_flags
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
+from cosim.feeder.events import EventSchedule
 from cosim.feeder.judgement import Judgement, check
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.memory import Memory
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.rows import none_of
+from cosim.feeder.settings import Event
 from cosim.feeder.tick_models import Screening, TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.violation_hours import violation_hours
@@ -43,9 +46,10 @@ class Operation:
         self._models: TickModels | None = None
         self._at_rest = False
         self._stood: Positions | None = None
+        self._events = EventSchedule(rules.events, rules.interval_s / 60.0)
 
-    def open(self, feeder: Feeder, tick: int) -> tuple[list[str], list[str]]:
-        """Let the events of a tick happen.
+    def open(self, feeder: Feeder, tick: int, asked: Sequence[Event] = ()) -> tuple[list[str], list[str]]:
+        """Let the events of a tick happen: the scenario's, then those that operators have ``asked`` for.
 
         Returns
         -------
@@ -53,8 +57,8 @@ class Operation:
             What happened, in words, and the names of the LAMs that no source feeds from now on.
         """
         now = self._under_events(feeder)
-        happened = []
-        for event in self.rules.events.get(tick, ()):
+        happened = self._events.ask(tick, asked, now.layout)
+        for event in self._events.at(tick):
             try:
                 happened.append(now.apply(event))
             except (FeederError, PowerFlowError) as error:
@@ -85,16 +89,16 @@ class Operation:
         feeder.put(start)
         self._feeder = FeederUnderEvents(feeder)
         self._tick, self._models = -1, None
-        for tick in sorted(self.rules.events):
-            if tick <= memory.opened:
-                self.open(feeder, tick)
+        self._events.asked = dict(memory.asked)
+        for tick in self._events.until(memory.opened):
+            self.open(feeder, tick)
         self._feeder.put(where)
         self._at_rest = memory.at_rest
         return self._feeder.unserved()
 
     def memory(self, feeder: Feeder, opened: int) -> Memory:
         """What the operation remembers from one interval to the next, ``opened`` being the last tick."""
-        return Memory(opened, self._under_events(feeder).positions(), self._at_rest)
+        return Memory(opened, self._under_events(feeder).positions(), self._at_rest, dict(self._events.asked))
 
     def judge(self, feeder: Feeder, proposal: Proposal) -> Answer:
         """Solve a proposal and judge it by the models of its tick; linearise where it is not confirmed.

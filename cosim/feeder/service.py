@@ -6,15 +6,17 @@ OpenDSS runs in its owner's worker thread; this service only asks and awaits.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from broker.collector import Collector
 from broker.messages import (
+    FeederEvent,
     FeederReply,
     FeederRequest,
     FeederState,
@@ -33,6 +35,7 @@ from cosim.feeder.controls import Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.memory import Memory
 from cosim.feeder.operation import Operation
+from cosim.feeder.settings import Event, event_of
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder.wire import model_message, physics_fields
 
@@ -95,6 +98,7 @@ class FeederService:
         self.last_kwh = np.zeros(len(roster.prosumers))
         self.last_kvarh = np.zeros(len(roster.prosumers))
         self._opened = -1
+        self._asked: tuple[int, list[Event]] = -1, []
         self._happened: list[str] = []
         self._unserved: list[str] = []
         self._set_kvar = np.zeros(len(roster.lams))
@@ -108,7 +112,9 @@ class FeederService:
             node.on(node.topics.metered(host), partial(self._take_metered, host))
 
     async def on_step(self, step: Step) -> None:
-        """Solve what was metered once everyone has reported it."""
+        """Hear what operators let happen, and solve what was metered once everyone has reported it."""
+        if step.events and self._asked[0] != step.tick:
+            self._asked = step.tick, [*self._readable(step.events)]
         if step.step == "meter":
             await self._solve_metered(step)
 
@@ -122,6 +128,7 @@ class FeederService:
             "last_kwh": self.last_kwh,
             "last_kvarh": self.last_kvarh,
             "set_kvar": self._set_kvar,
+            "asked": msgspec.to_builtins(memory.asked),
         }
 
     async def restore(self, values: Values) -> None:
@@ -130,20 +137,32 @@ class FeederService:
         last_kvarh = array_of(values, "last_kvarh", self.last_kvarh)
         set_kvar = array_of(values, "set_kvar", self._set_kvar)
         memory = Memory(
-            typed(values, "opened", int), typed(values, "where", Positions), typed(values, "at_rest", bool)
+            typed(values, "opened", int),
+            typed(values, "where", Positions),
+            typed(values, "at_rest", bool),
+            typed(values, "asked", dict[int, tuple[Event, ...]]),
         )
         try:
             self._unserved = await self.owner.perform(self.operation.resume, memory)
         except FeederError as error:
             raise ValueError(str(error)) from None
-        self._opened, self._happened = memory.opened, []
+        self._opened, self._happened, self._asked = memory.opened, [], (-1, [])
         self.last_kwh, self.last_kvarh, self._set_kvar = last_kwh, last_kvarh, set_kvar
 
     async def _open(self, tick: int) -> None:
         """Let the events of a tick happen, once, before anything of it is solved."""
         if tick > self._opened:
             self._opened = tick
-            self._happened, self._unserved = await self.owner.perform(self.operation.open, tick)
+            asked = self._asked[1] if self._asked[0] == tick else ()
+            self._happened, self._unserved = await self.owner.perform(self.operation.open, tick, asked)
+
+    def _readable(self, events: list[FeederEvent]) -> Iterator[Event]:
+        """Events as the scenario would have them; one that is none is flagged."""
+        for event in events:
+            try:
+                yield event_of(msgspec.structs.asdict(event))
+            except ValueError as error:
+                self.node.flag(f"{event.kind} asked for could not happen: {error}")
 
     async def _answer(self, request: FeederRequest) -> None:
         """Solve a proposed dispatch, judge it by the last model, and linearise there unless confirmed."""

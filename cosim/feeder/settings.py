@@ -1,8 +1,10 @@
 """What a user sets of a feeder: voltage limits by class of node, and what happens to it when."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert
+from msgspec.structs import fields
 
 _PU: dict[str, Any] = {"unit": "pu"}
 
@@ -101,3 +103,41 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         ),
     ] = 0.0
     kvar: Annotated[float, Meta(description="load-step: its reactive power.", extra={"unit": "kvar"})] = 0.0
+
+
+_NEEDS = {"load-step": "lam", "source-voltage": "pu", "source-restored": ""}
+# Keys of events that one kind alone uses.
+_ONLY_OF = {
+    "pu": "source-voltage",
+    "tap": "regulator-tap",
+    "lam": "load-step",
+    "kw": "load-step",
+    "kvar": "load-step",
+}
+_DEFAULTS = {field.name: field.default for field in fields(Event) if field.default is not NODEFAULT}
+
+
+def misfit(event: Event) -> tuple[str, str] | None:
+    """Key of an event that does not go with its kind, and why, in words."""
+    needed = _NEEDS.get(event.kind, "element")
+    if needed in ("lam", "element") and not getattr(event, needed):
+        return "kind", f"{event.kind} needs {needed}; name it"
+    for name, kind in _ONLY_OF.items():
+        if getattr(event, name) != _DEFAULTS[name] and event.kind != kind:
+            return name, f"{event.kind} does not use it, {kind} does; leave it out"
+    if event.element and needed != "element":
+        return "element", f"{event.kind} does not use it; leave it out"
+    if event.for_min and event.kind not in END_OF:
+        return "for_min", f"{event.kind} lasts until another event; leave for_min out"
+    return None
+
+
+def event_of(fields: Mapping[str, Any]) -> Event:
+    """Event that happens when it is asked for; raises ``ValueError`` with why these fields are none."""
+    try:
+        event = convert({"at": 0, **fields}, Event)
+    except ValidationError as error:
+        raise ValueError(str(error)) from None
+    if wrong := misfit(event):
+        raise ValueError(f"{wrong[0]}: {wrong[1]}")
+    return event

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from cosim.feeder.settings import END_OF, Event
+from cosim.feeder.settings import misfit
 from cosim.scenario.scenario import Scenario
 from cosim.scenario.timeline import tick_of, timeline_of
 from cosim.scenario.units import Hourly
@@ -132,21 +132,6 @@ def _ranges(scenario: Scenario) -> tuple[str, str] | None:
     return None
 
 
-# Keys of events that one kind alone uses.
-_ONLY_OF = {
-    "pu": "source-voltage",
-    "tap": "regulator-tap",
-    "lam": "load-step",
-    "kw": "load-step",
-    "kvar": "load-step",
-}
-_EVENT_DEFAULTS = {
-    field.name: field.default
-    for field in msgspec.structs.fields(Event)
-    if field.default is not msgspec.NODEFAULT
-}
-
-
 def _network(scenario: Scenario) -> tuple[str, str] | None:
     feeder = scenario.feeder
     if feeder.lams_at == "phase" and scenario.tables.lams:
@@ -163,22 +148,12 @@ def _network(scenario: Scenario) -> tuple[str, str] | None:
     timeline = timeline_of(scenario.run)
     for place, event in enumerate(scenario.events):
         key = f"events[{place}]"
-        needed = {"load-step": "lam", "source-voltage": "pu", "source-restored": ""}.get(
-            event.kind, "element"
-        )
-        if needed in ("lam", "element") and not getattr(event, needed):
-            return f"{key}.kind", f"{event.kind} needs {needed}; name it"
+        if wrong := misfit(event):
+            return f"{key}.{wrong[0]}", wrong[1]
         try:
             tick_of(event.at, timeline)
         except ValueError as error:
             return f"{key}.at", str(error)
-        for name, kind in _ONLY_OF.items():
-            if getattr(event, name) != _EVENT_DEFAULTS[name] and event.kind != kind:
-                return f"{key}.{name}", f"{event.kind} does not use it, {kind} does; leave it out"
-        if event.element and needed != "element":
-            return f"{key}.element", f"{event.kind} does not use it; leave it out"
-        if event.for_min and event.kind not in END_OF:
-            return f"{key}.for_min", f"{event.kind} lasts until another event; leave for_min out"
         if feeder.regulators == "held" and event.kind.startswith("regulator"):
             return f"{key}.kind", 'feeder.regulators = "held" lets none act; set it to "free"'
     return None

@@ -12,7 +12,7 @@ from broker.address import parse_address
 from broker.client.bus import Bus
 from broker.client.mqtt import connect
 from broker.credentials import certificate_file
-from broker.messages import Lead
+from broker.messages import FeederEvent, Lead
 from broker.security.grants import OBSERVER, OPERATOR
 from broker.signing import command_key_of
 from broker.topics import Topics
@@ -21,7 +21,7 @@ from cosim.observation.listening import Ear
 from cosim.view.live import LiveModel
 from sharegrid.errors import SharegridError
 
-Action = Literal["pause", "step", "go on", "pace"]
+Action = Literal["pause", "step", "go on", "pace", "event"]
 _STOP_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.5
 _FIND_WITHIN_S = 1.0
@@ -116,11 +116,13 @@ async def runs_at(broker: str) -> list[str]:
     return sorted(found)
 
 
-async def lead_run(at: RunAddress, action: Action, pace: float | None) -> None:
+async def lead_run(
+    at: RunAddress, action: Action, pace: float | None, event: FeederEvent | None = None
+) -> None:
     """Lead a run as an operator; what becomes of it is heard on the bus; raises `BrokerError`."""
     name = f"{OPERATOR}-{secrets.token_hex(4)}"
     topic = Topics(at.run).lead(name)
-    lead = Lead(run=at.run, tick=-1, sender=name, seq=0, action=action, pace=pace)
+    lead = Lead(run=at.run, tick=-1, sender=name, seq=0, action=action, pace=pace, event=event)
     if (commands := command_key_of(at.broker, at.run)) is not None:
         lead = commands.signed(topic, lead)
     async with connect(at.broker, name, identity=OPERATOR) as bus:

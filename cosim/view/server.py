@@ -18,6 +18,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from broker.messages import FeederEvent
+from cosim.feeder.settings import event_of
 from cosim.view.access import COOKIE, KEY_FIELD, KEY_HEADER, TOKEN, Access
 from cosim.view.hub import Hub
 from cosim.view.observer import Action
@@ -50,15 +52,16 @@ Stop = Callable[[str], Awaitable[None]]
 """Stops all devices for a reason; what becomes of it shows in the view."""
 
 
-LeadRun = Callable[[Action, float | None], Awaitable[None]]
-"""Leads the run, at a pace where that is the action."""
+LeadRun = Callable[[Action, float | None, FeederEvent | None], Awaitable[None]]
+"""Leads the run; the pace and the event are those of the actions of these names."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What the buttons of the pace ask for; a pace of ``None`` is as fast as it goes."""
+    """What buttons other than the stop ask for; a pace of ``None`` is as fast as it goes."""
 
     action: Action
     pace: Annotated[float, msgspec.Meta(gt=0.0, le=1e6)] | None = None
+    event: FeederEvent | None = None
 
 
 class Pages:
@@ -143,7 +146,7 @@ class Pages:
         return Response(status_code=204) if KEY_HEADER in request.headers else RedirectResponse("/", 303)
 
     async def lead(self, request: Request) -> Response:
-        """Pause the run, let it take a step or go on, or change its pace."""
+        """Pause the run, let it take a step or go on, change its pace, or let an event happen."""
         body = await request.body()
         if len(body) > _LONGEST_BODY:
             return PlainTextResponse("too long\n", 413)
@@ -154,9 +157,14 @@ class Pages:
         try:
             wanted = msgspec.json.decode(body, type=Wanted)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return PlainTextResponse("no such action or pace\n", 422)
+            return PlainTextResponse("no such action, pace or event\n", 422)
         try:
-            await self._lead(wanted.action, wanted.pace)
+            if wanted.event is not None:
+                event_of(msgspec.structs.asdict(wanted.event))
+        except ValueError as error:
+            return PlainTextResponse(f"{error}\n", 422)
+        try:
+            await self._lead(wanted.action, wanted.pace, wanted.event)
         except SharegridError as error:
             return PlainTextResponse(f"{error}\n", 502)
         return Response(status_code=204)

@@ -4,7 +4,9 @@ import asyncio
 
 from broker import messages
 from broker.client.memory import MemoryBroker
-from broker.messages import Lead, PacingState, Rejected
+from broker.messages import FeederEvent, Lead, PacingState, Rejected
+from broker.participant.node import Node
+from broker.participant.serving import serve
 from cosim.control.pacing import STEPS
 from tests.cosim.control.test_clock import run_clock, worker
 
@@ -85,3 +87,32 @@ async def test_a_run_with_hardware_is_not_led():
         _, ticks = await running
         assert ticks == [0, 1]
         listening.cancel()
+
+
+async def test_an_event_is_told_with_every_step_of_the_next_interval():
+    broker, told, flags = MemoryBroker(), [], []
+    event = FeederEvent(kind="line-outage", element="l7")
+    async with broker.connect("operator") as bus, broker.connect("wam") as at:
+        node = Node(at, "r1", "wam")
+        operator = Observer(bus)
+
+        async def report(step):
+            if step.events:
+                told.append((step.tick, step.step, step.events))
+            if (step.tick, step.step) == (1, "clear"):
+                await operator.say(0, "event", ("event", event))
+                await operator.say(1, "event")
+                await until(lambda: operator.refused)
+            await node.done(step.step, step.tick)
+
+        node.on(node.topics.done("clock"), lambda done: flags.extend(done.flags))
+        serving = asyncio.create_task(serve(node, report))
+        listening = asyncio.create_task(operator.listen())
+        await run_clock(
+            broker, services=["wam"], required=dict.fromkeys(STEPS, ("wam",)), intervals=4, step_limit_s=5.0
+        )
+        for task in (serving, listening):
+            task.cancel()
+    assert told == [(2, step, [event]) for step in STEPS]
+    assert operator.refused == ["an event was asked for and not said"]
+    assert flags[0] == f"line-outage l7 asked for by {SENDER}"

@@ -8,6 +8,7 @@ from tests.integration.happenings import INTERVALS, SILENT
 from tests.integration.view.conftest import Watched, viewed
 
 PAUSED = 4
+SAG_PU = 0.985
 PACE = 450  # An interval of 15 minutes takes two seconds.
 ELEMENTS = "lines => lines.map(line => line.dataset.element)"
 SNAPSHOT = """() => {
@@ -38,12 +39,30 @@ def lead(watched, seen):
     seen["paused at"] = watched.page.evaluate(interval)
     watched.page.wait_for_timeout(1000 * 2 * 900 / PACE)
     seen["still at"] = watched.page.evaluate(interval)
+    happen(watched, seen)
     watched.page.click("#step")
     watched.until(f"{interval} !== '{seen['still at']}'")
     watched.until(paused)
     seen["stepped to"] = watched.page.evaluate(interval)
     watched.page.select_option("#pace", "900")
     watched.page.click("#pause")
+
+
+def happen(watched, seen):
+    """Let the source's voltage sag at the next interval, and ask for what is not there."""
+    page = watched.page
+    page.click("#happen summary")
+    page.select_option("#happen-kind", "line-outage")
+    seen["lines"] = page.eval_on_selector_all(
+        "#happen-names option", "names => names.map(name => name.value)"
+    )
+    page.fill("#happen-form [name=element]", "nowhere")
+    page.click("#happen-form button")
+    watched.until("document.getElementById('happen-answer').textContent.startsWith('Asked for')")
+    page.select_option("#happen-kind", "source-voltage")
+    page.fill("#happen-form [name=pu]", str(SAG_PU))
+    page.click("#happen-form button")
+    watched.until("document.getElementById('happen-answer').textContent.includes('source voltage')")
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +133,15 @@ def test_the_run_is_led_from_the_page(seen):
     told = [event["detail"] for event in run.events if event["kind"] == "flag"]
     for word in ("paused", "goes on", "pace set to 900.0"):
         assert any(f"{word} by operator-" in each for each in told), word
+
+
+def test_an_operator_lets_something_happen_to_the_feeder(seen):
+    seen, run = seen
+    assert seen["lines"] == ["l", "m"]
+    at = [each[11:16] for each in run.intervals["time_local"]].index(seen["stepped to"])
+    happened = [event["detail"] for event in run.events if event["kind"] == "event" and event["tick"] == at]
+    assert any(each.startswith(f"the source's voltage is {SAG_PU:g} pu") for each in happened)
+    assert any("the feeder has no line or switch 'nowhere'" in each for each in happened)
 
 
 def test_a_line_that_is_out_shows(seen):

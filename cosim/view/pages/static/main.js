@@ -2,6 +2,7 @@
 "use strict";
 import { Chart } from "./chart.js";
 import { initPacing, initStop, initTheme, showPacing, showStop } from "./controls.js";
+import { EventForm } from "./events.js";
 import { byId, make, number, power, price, priceChange, seconds, text } from "./format.js";
 import { FeederMap } from "./map.js";
 import { initPast } from "./past.js";
@@ -53,6 +54,7 @@ const charts = {
   }),
 };
 const map = new FeederMap();
+const happen = new EventForm(map);
 
 const now = () => Date.now() / 1000 - view.offset;
 const ageOf = (at) => (at === null || panels.run.mode === "past" ? "" : seconds(Math.max(0, now() - at)));
@@ -71,6 +73,7 @@ const showRun = () => {
   byId("steps").dataset.opened = run.opened;
   text(byId("waiting"), run.waiting.length ? `waiting for ${run.waiting.join(", ")}` : "");
   showPacing(run);
+  happen.show();
   showClock();
 };
 
