@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
+
+from broker import wall_time
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class Collector(Generic[T]):
         """
         wanted = self.expected if among is None else tuple(key for key in self.expected if key in among)
         here = self._have[tick, round_]
-        left_s = max(0.0, deadline - time.time())
+        left_s = max(0.0, deadline - wall_time.now())
         pause_s = min(ASK_AFTER_S, left_s / 4.0)
         loop = asyncio.get_running_loop()
         ask_at = loop.time() + pause_s if self._ask is not None else math.inf
@@ -87,7 +88,7 @@ class Collector(Generic[T]):
         # Lengths first: thousands of senders wake this wait one by one.
         while len(here) < len(wanted) or any(key not in here for key in wanted):
             self._changed.clear()
-            left_s, until_ask_s = max(0.0, deadline - time.time()), max(0.0, ask_at - loop.time())
+            left_s, until_ask_s = max(0.0, deadline - wall_time.now()), max(0.0, ask_at - loop.time())
             try:
                 async with asyncio.timeout(min(left_s, until_ask_s)):
                     await self._changed.wait()

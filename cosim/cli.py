@@ -28,6 +28,7 @@ from cosim.control.memory import keep_freed_memory
 from cosim.getting_started.commands import doctor, examples, init
 from cosim.importing.commands import import_group
 from cosim.one_line_errors import OneLineErrors
+from cosim.replay.command import replay_command
 from cosim.security.commands import broker_group
 from cosim.study.commands import feeder
 from cosim.study.studies import STUDIES
@@ -104,6 +105,15 @@ def main(log: LogForm | None, log_level: str) -> None:
     type=click.IntRange(0, 65_535),
     metavar="[PORT]",
     help="Show the run in a browser of this computer, at port 8050 or PORT.",
+)
+@click.option(
+    "--record",
+    envvar="SHAREGRID_RECORD",
+    is_flag=False,
+    flag_value=4096,
+    type=click.IntRange(1),
+    metavar="[MB]",
+    help="Record what is said on the bus, for `sharegrid replay`: at most 4096 MB, or MB.",
 )
 @click.option("--force", is_flag=True, help="Replace a run that the directory holds.")
 @click.option("--run-id", help="Name of the run. Default: made from the scenario and the time.")
@@ -215,6 +225,7 @@ for command in (init, doctor, examples):
     main.add_command(command)
 main.add_command(import_group)
 main.add_command(broker_group)
+main.add_command(replay_command)
 
 
 @main.command()

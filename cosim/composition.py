@@ -62,9 +62,10 @@ async def services(setup: RunSetup, roles: Sequence[str]) -> AsyncIterator[list[
     async with AsyncExitStack() as stack:
         jobs: list[Job] = []
         if Role.MARKET in roles:
-            jobs += await _market(setup, stack)
+            jobs += await _prosumers(setup, stack)
+            jobs += await market_operators(setup, stack)
         if Role.FEEDER in roles:
-            jobs += await _feeder(setup, stack)
+            jobs.append(await feeder_job(setup, stack))
         if Role.DEVICES in roles and setup.world.has_live:
             jobs += await device_services(setup, stack)
         if Role.EMULATORS in roles:
@@ -142,7 +143,7 @@ async def control(
         )
 
 
-async def _market(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
+async def _prosumers(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
     world, roster, rules = setup.world, setup.world.roster, setup.world.rules
     cache = ProfileCache(world.profiles, world.expectation())
     follow_voltage = world.scenario.population.voltage_dependence.is_any
@@ -167,6 +168,13 @@ async def _market(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
         take = live.response.take if follow_voltage else None
         live_host = LiveHost(node, roster, rules, live, world.strategy_choice(), take, valid_s=valid_s)
         jobs.append(job_of(node, live_host))
+    return jobs
+
+
+async def market_operators(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
+    """Operators of both layers of the market, and who audits them; ``stack`` closes their connections."""
+    world, roster, rules = setup.world, setup.world.roster, setup.world.rules
+    jobs: list[Job] = []
     for host in roster.lam_hosts:
         node = await stack.enter_async_context(setup.node(host))
         jobs.append(job_of(node, LamHost(node, roster, rules)))
@@ -191,12 +199,13 @@ def _horizon_market(node: Node, world: World) -> HorizonMarket | None:
     return HorizonMarket(node, roster, rules, rules.horizon, {**roster.hosts, **live})
 
 
-async def _feeder(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
+async def feeder_job(setup: RunSetup, stack: AsyncExitStack) -> Job:
+    """The feeder; ``stack`` closes its connection."""
     assert setup.owner is not None
     world = setup.world
     node = await stack.enter_async_context(setup.node(FEEDER))
     service = FeederService(node, setup.owner, world.roster, world.operating_rules())
-    return [job_of(node, service)]
+    return job_of(node, service)
 
 
 def reporters(world: World) -> dict[StepName, list[str]]:

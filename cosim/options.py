@@ -55,6 +55,7 @@ class RunOptions:
     metrics: str | None = None
     processes: bool = False
     view: int | None = None
+    record: int | None = None
 
     def load(self) -> Scenario:
         """The scenario with these overrides."""

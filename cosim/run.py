@@ -34,7 +34,7 @@ from cosim.report import write_report
 from cosim.results.directory import BROKER_LOG, QUARANTINE
 from cosim.results.reader import Run, load
 from cosim.results.summary_table import summary_table
-from cosim.run_results import finish_results, flag_what_is_left, open_results, with_fault_cost
+from cosim.run_results import finish_results, flag_what_is_left, open_results, record_traffic, with_fault_cost
 from cosim.run_setup import RunSetup
 from cosim.safety import Ending, ends_on_signal, hardware_lines, stops_on_key
 from cosim.scenario import Scenario
@@ -140,6 +140,7 @@ async def _run(options: RunOptions, ending: Ending) -> int:
         if view:
             click.echo(f"view: {view}", err=True)
         writer, ledger = await open_results(plan, setup, stack)
+        await record_traffic(plan, setup, stack, writer, ledger)
         stack.enter_context(noted_address(plan.out, plan.run_id, setup.url))
         for line in await hardware_lines(setup):
             click.echo(line, err=True)

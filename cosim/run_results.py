@@ -17,7 +17,7 @@ from cosim.recording.feeder_map import feeder_map
 from cosim.recording.run_counts import RunCounts
 from cosim.recording.summary import RunRecord, summarise
 from cosim.results.comparison import fault_cost
-from cosim.results.directory import LEDGER
+from cosim.results.directory import LEDGER, TRAFFIC
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.summary import Summary
@@ -25,6 +25,8 @@ from cosim.results.writer import RunWriter
 from cosim.run_setup import RunSetup
 from cosim.scenario import resolved_toml
 from cosim.scenario.secrets import without_passwords
+from cosim.traffic.file import RECORD_MB
+from cosim.traffic.recording import recorded, session_now
 from cosim.world.names import FEEDER
 from cosim.world.world import World
 
@@ -48,6 +50,31 @@ async def open_results(plan: RunPlan, setup: RunSetup, stack: AsyncExitStack) ->
     if (plan.out / RECORD).exists():
         click.echo("the emergency stop of this run is still in force", err=True)
     return writer, stack.enter_context(Ledger.open(path, read_only=False))
+
+
+async def record_traffic(
+    plan: RunPlan, setup: RunSetup, stack: AsyncExitStack, writer: RunWriter, ledger: Ledger
+) -> None:
+    """Record the bus traffic of a run where that is asked for, or was when it began.
+
+    Parameters
+    ----------
+    stack
+        Holds the recording.
+    writer, ledger
+        Results of the run, opened.
+    """
+    path, most_mb = plan.out / TRAFFIC, plan.options.record
+    if most_mb is None and (plan.options.resume is None or not path.exists()):
+        return
+
+    def note(what: str) -> None:
+        click.echo(what, err=True)
+        writer.event({"tick": ledger.next_tick, "kind": "flag", "detail": what})
+
+    session = session_now(plan.run_id, setup.world.digest, ledger.next_tick, ledger.epoch, ledger.snapshots())
+    most_bytes = (most_mb or RECORD_MB) * 2**20
+    await stack.enter_async_context(recorded(path, most_bytes, setup.url, session, note))
 
 
 async def _write_beginning(plan: RunPlan, setup: RunSetup, writer: RunWriter) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from broker.client.bus import Bus
 from broker.client.mqtt import connect
+from broker.client.mqtt_bus import MqttBus
 from broker.door.bounds import Bounds
 from broker.door.decoded import Decoded
 from broker.door.quarantine import Quarantine
@@ -58,7 +60,7 @@ class RunSetup:
     Messages that a service failed on are kept in the file ``quarantine``, if there is one. ``stop_record`` is
     where its gateway writes an emergency stop down, ``hardware_record`` where it keeps what it must not
     forget of hardware; ``gateways`` are those that it runs; ``metrics`` watch its services, if anybody wants
-    them.
+    them; ``connect`` opens connections of its own kind in place of `broker.client.mqtt.connect`.
     """
 
     world: World
@@ -73,6 +75,7 @@ class RunSetup:
     gateways: list[RunningGateway] = field(default_factory=list)
     metrics: ProcessMetrics | None = None
     decoded: Decoded = field(default_factory=Decoded)
+    connect: Callable[..., AbstractAsyncContextManager[Bus]] | None = None
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -96,7 +99,7 @@ class RunSetup:
         """Participant ``name`` on a connection of its own, which says so when it is lost or ends."""
         nodes: list[Node] = []
         will = offline_will(self.run_id, name)
-        async with connect(
+        async with (self.connect or connect)(
             self.url,
             name,
             will,
@@ -118,7 +121,7 @@ class RunSetup:
                     decoded=self.decoded,
                 )
             )
-            if self.metrics is not None:
+            if self.metrics is not None and isinstance(bus, MqttBus):
                 self.metrics.watch(nodes[0], bus)
             try:
                 yield nodes[0]

@@ -8,7 +8,7 @@ import msgspec
 
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Seconds, Values
+from broker.messages.fields import Count, Duration, Values
 from broker.messages.header import Message
 
 BenchmarkName = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
@@ -87,4 +87,4 @@ class Audit(Message, frozen=True, tag="audit"):
     saving: Annotated[Column, Values("any", "prosumers", empty=True)]
     beyond: list[str]
     notes: list[str]
-    seconds: Seconds
+    seconds: Duration

@@ -9,7 +9,7 @@ import msgspec
 
 from broker.messages.columns import Column
 from broker.messages.declaration import message
-from broker.messages.fields import Count, NetKvar, NetKw, RowKind, Seconds, Values
+from broker.messages.fields import Count, Duration, NetKvar, NetKw, RowKind, Values
 from broker.messages.header import Message
 
 
@@ -78,7 +78,7 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     severity: float | None
     violations: list[str]
     model: NetworkModel | None
-    seconds: Seconds
+    seconds: Duration
     unwatched: Count = 0
 
 

@@ -56,6 +56,8 @@ class Values:
         The values count how many of this size there are in all.
     steady
         There may be one value of each of the first factor of the size instead, where the others are equal.
+    measured
+        How long something took: no two runs have the same.
     """
 
     unit: Unit = "any"
@@ -66,6 +68,7 @@ class Values:
     apart: bool = False
     sums: str = ""
     steady: bool = False
+    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ CounterKwh = Annotated[float, Values("counter_kwh")]
 Price = Annotated[float, Values("price")]
 Pu = Annotated[float, Values("pu")]
 Seconds = Annotated[float, Values("s")]
+Duration = Annotated[float, Values("s", measured=True)]
 Count = Annotated[int, Values("count")]
 RowKind = Literal["voltage", "congestion", "unbalance", "neutral"]
 """What a row of a linear model limits."""

@@ -8,7 +8,7 @@ import msgspec
 
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Seconds, Values
+from broker.messages.fields import Count, Duration, Values
 from broker.messages.header import Message
 
 
@@ -103,4 +103,4 @@ class Outlook(Message, frozen=True, tag="outlook"):
     beyond: list[str]
     notes: list[str]
     iterations: Count
-    seconds: Seconds
+    seconds: Duration

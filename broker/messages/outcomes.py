@@ -8,7 +8,7 @@ import msgspec
 
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Kw, NetKw, Price, RowKind, Seconds, Values
+from broker.messages.fields import Count, Duration, Kw, NetKw, Price, RowKind, Values
 from broker.messages.header import Message
 
 
@@ -67,8 +67,8 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     violations: list[str]
     flags: list[str]
     fallbacks: list[str]
-    clear_s: Seconds
-    confirm_s: Seconds
+    clear_s: Duration
+    confirm_s: Duration
     exchange: Exchange
     flow_kw: Annotated[list[float], Values("net_kw", "lams", empty=True)] = []
     charge: Annotated[list[float], Values("price", "lams", empty=True)] = []

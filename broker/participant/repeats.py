@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from broker import messages
@@ -13,6 +14,8 @@ from broker.errors import BusClosed
 from broker.messages import Repeat, StepName
 from broker.participant.handlers import KNOWN_TOPICS
 from broker.participant.reports import Counts
+
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Repeats:
@@ -67,7 +70,7 @@ class Repeats:
     def ask(self, tick: int, topics: list[str], question: str = "") -> None:
         """Ask for messages of a tick that may be lost, and ask the question again that they answer."""
         if lost := [str(topic) for topic in topics if topic not in self._refused]:
-            self._start(self._ask(tick, lost, question))
+            self._start(partial(self._ask, tick, lost, question))
 
     async def _ask(self, tick: int, topics: list[str], question: str) -> None:
         if question in self._sent:
@@ -88,9 +91,9 @@ class Repeats:
         if self._reported is not None and self._reported[1] == heard:
             topic = self._reported[0]
             self._counts.repeated += 1
-            self._start(self._bus.publish(topic, self._sent[topic][1]))
+            self._start(partial(self._bus.publish, topic, self._sent[topic][1]))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Work) -> None:
         """Send something beside what is under way; a bus that is closed meanwhile has nobody to hear it."""
         self._sending.add(task := asyncio.create_task(_unless_closed(work)))
         task.add_done_callback(self._sending.discard)
@@ -101,6 +104,7 @@ class Repeats:
             task.cancel()
 
 
-async def _unless_closed(work: Coroutine[Any, Any, None]) -> None:
+async def _unless_closed(work: Work) -> None:
+    # Called here: of a task that is given up before it begins, nothing is left that nobody awaits.
     with contextlib.suppress(BusClosed):
-        await work
+        await work()

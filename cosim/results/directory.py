@@ -13,7 +13,7 @@ from cosim.results.arrow import ResultsError, fresh_file, replace_file, translat
 from cosim.results.columns import TABLES
 from cosim.results.lock import refuse_living
 
-SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_LOG, RUN_LOG = (
+SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_LOG, RUN_LOG, TRAFFIC = (
     "scenario.toml",
     "summary.json",
     "ledger.sqlite",
@@ -24,6 +24,7 @@ SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_
     "quarantine.jsonl",
     "broker.log",
     "run.log",
+    "traffic.record",
 )
 MARKER = ".sharegrid-run"
 _MADE_BY = b"A run of sharegrid made this directory; `run --force` may replace its files.\n"
@@ -43,6 +44,7 @@ FILES = (
     QUARANTINE,
     BROKER_LOG,
     RUN_LOG,
+    TRAFFIC,
     *(f"{name}{ending}" for name in TABLES for ending in (".parquet", ".arrows", ".new")),
 )
 

@@ -192,9 +192,12 @@ class Ledger:
         """How many entries each interval was booked with."""
         return dict(self._rows("SELECT tick, entries FROM interval ORDER BY tick"))
 
-    def all_entries(self) -> npt.NDArray[np.int64]:
-        """Tick, kind, account and amount [µ$] of every entry, ``(entries, 4)``, in that order."""
-        rows = self._rows("SELECT tick, kind, account, micro FROM entry ORDER BY tick, kind, account")
+    def all_entries(self, tick: int | None = None) -> npt.NDArray[np.int64]:
+        """Tick, kind, account and amount [µ$] of all entries, or of an interval's, ``(entries, 4)``."""
+        rows = self._rows(
+            "SELECT tick, kind, account, micro FROM entry WHERE ? IN (tick, -1) ORDER BY tick, kind, account",
+            -1 if tick is None else tick,
+        )
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
     def accounts(self) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+from broker import wall_time
 from broker.messages import Step
 from broker.participant.node import Node
 
@@ -73,7 +72,7 @@ def round_gate(step: Step, share: float, until: float) -> tuple[float, bool]:
     GateClosed
         ``until`` is past.
     """
-    now = time.time()
+    now = wall_time.now()
     if now >= until:
         raise GateClosed
     gate = now + share * (step.deadline - step.opened)

@@ -9,7 +9,6 @@ of it (docs/market.md, section 8). Prices of the later intervals go out for peop
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from broker import wall_time
 from broker.collector import Collector
 from broker.messages import EnergyValue, HorizonBid, HorizonProof, NetworkModel, Outlook, Step, columns
 from broker.participant.node import Node
@@ -102,7 +102,7 @@ class HorizonMarket:
         expected = [self.horizon.expected(step.tick, ahead) for ahead in range(T)]
         make = partial(self._clear, bids.prospect, expected)
         try:
-            async with asyncio.timeout(late_gate(step) - time.time()):
+            async with asyncio.timeout(late_gate(step) - wall_time.now()):
                 cleared: Cleared = await self.work(make)
         except TimeoutError:
             await self._tell_nothing(step, f"no horizon: clearing {T} intervals took too long")

@@ -12,6 +12,7 @@ from contextlib import closing
 import pytest
 
 from broker.server.mosquitto import mosquitto
+from cosim.replay.replay import Recorded, replay
 from cosim.results import load
 from cosim.results.ledger import Ledger
 from tests.integration.run.conftest import VILLAGE_INTERVALS as INTERVALS
@@ -53,9 +54,19 @@ def same_but_for_times_and_flags(run, other):
         assert one[kept].equals(two[kept]), name
 
 
+def plays_again(out):
+    """Market and feeder compute again what they did before and behind each kill."""
+    recorded = Recorded(out)
+    account = replay(recorded)
+    assert [str(each) for each in account.differences] == []
+    # A control that is killed takes the last words with it that it recorded.
+    assert INTERVALS - 1 <= len(account.intervals) <= INTERVALS, account.remarks
+    assert account.remarks[0].startswith("the run was taken up again with interval ")
+
+
 def test_a_run_that_is_killed_and_taken_up_again_has_the_same_bits(village, whole, tmp_path):
     out = tmp_path / "run"
-    command = [*COMMAND, "run", str(village), "--run-id", "village", "--out", str(out)]
+    command = [*COMMAND, "run", str(village), "--run-id", "village", "--out", str(out), "--record"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         wait_until_settled(out, 3, process)
@@ -76,6 +87,7 @@ def test_a_run_that_is_killed_and_taken_up_again_has_the_same_bits(village, whol
     refused = subprocess.run(again, capture_output=True, timeout=60)
     assert refused.returncode == 2
     assert b"that run is complete" in refused.stderr
+    plays_again(out)
 
 
 class Processes:
@@ -122,7 +134,7 @@ def test_each_process_is_killed_in_turn_and_no_bit_changes(processes, whole):
     out = processes.out
     for role in ROLES:
         processes.start(role)
-    processes.control(*processes.common, "--out", str(out))
+    processes.control(*processes.common, "--out", str(out), "--record")
     for role in ROLES:
         wait_until_settled(out, settled(out) + 2, processes.running["control"])
         processes.kill(role)
@@ -140,6 +152,7 @@ def test_each_process_is_killed_in_turn_and_no_bit_changes(processes, whole):
     assert 1 <= flagged <= 4
     with Ledger.open(out / "ledger.sqlite") as ledger:
         assert ledger.head == whole.ledger.head
+    plays_again(out)
 
 
 def test_an_emergency_stop_stays_in_force_over_a_run_that_is_taken_up_again(village, tmp_path):
