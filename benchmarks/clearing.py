@@ -49,12 +49,12 @@ from cosim.control.memory import keep_freed_memory
 from cosim.feeder.judgement import check
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
-from market.analysis.certificate import Certificate, certify
+from market.analysis.certify_outcome import certify_outcome
 from market.files.case_file import encode_case
 from market.model.arrays import Floats
 from market.model.case import Case
 from market.oracles import monolithic
-from market.solver.clearing import Outcome, clear
+from market.solver.clearing import clear
 from market.solver.responses import Responses
 
 PROSUMERS = 11_250
@@ -80,21 +80,6 @@ def median_s(run: Callable[[], object], repeat: int) -> float:
     return statistics.median(wall_s(run, repeat))
 
 
-def prove(case: Case, outcome: Outcome) -> Certificate:
-    """Certificate of an outcome."""
-    wam = outcome.wam
-    return certify(
-        case,
-        outcome.trade_kw,
-        outcome.output_kw,
-        outcome.price,
-        wam.net_kw,
-        wam.grid_kw,
-        wam.energy_price,
-        wam.row_dual,
-    )
-
-
 def largest(difference: Floats) -> float:
     """Largest absolute value."""
     return float(np.abs(difference).max())
@@ -103,9 +88,9 @@ def largest(difference: Floats) -> float:
 def against_clarabel(case: Case, repeat: int) -> dict[str, Any]:
     """Exact clearing with certificate, and Clarabel's own time for the same program, in full and eased."""
     outcome = clear(case)
-    proof = prove(case, outcome)
+    proof = certify_outcome(case, outcome)
     ours = partial(wall_s, partial(clear, case), repeat)
-    certifying = partial(wall_s, partial(prove, case, outcome), repeat)
+    certifying = partial(wall_s, partial(certify_outcome, case, outcome), repeat)
     cleared, certified = ours(), certifying()
     theirs = monolithic.solve(case)
     cleared, certified = cleared + ours(), certified + certifying()

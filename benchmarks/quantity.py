@@ -26,11 +26,11 @@ from rich.table import Table
 
 from benchmarks.cases import default_day_case, ieee123_case, radial_case
 from cosim.feeder.opendss import Feeder
-from market.analysis.certificate import Certificate, Pool, certify
+from market.analysis.certify_outcome import certify_outcome
 from market.analysis.tolerance import exceeds
 from market.model.case import Case, Tariff
 from market.model.rule import QuantityBidding
-from market.solver.clearing import Outcome, clear
+from market.solver.clearing import clear
 
 PROSUMERS, LAMS, ROWS = 11_250, 85, 400
 NOON, EVENING = "13:00", "20:30"
@@ -47,22 +47,6 @@ def by_quantity(case: Case) -> Case:
         wam_fee=none,
         tariff=Tariff(grid.import_price, grid.export_price),
         rule=QuantityBidding((grid.import_price - grid.export_price) / case.members),
-    )
-
-
-def prove(case: Case, outcome: Outcome) -> Certificate:
-    """Certificate of an outcome."""
-    wam = outcome.wam
-    return certify(
-        case,
-        outcome.trade_kw,
-        outcome.output_kw,
-        outcome.price,
-        wam.net_kw,
-        wam.grid_kw,
-        wam.energy_price,
-        wam.row_dual,
-        pool=Pool(outcome.utility_kw, wam.pool_price),
     )
 
 
@@ -99,7 +83,7 @@ def main(repeat: int) -> None:
             here = replace(case, network=network)
             quantity = by_quantity(here)
             outcome = clear(quantity)
-            beyond = exceeds(prove(quantity, outcome), quantity)
+            beyond = exceeds(certify_outcome(quantity, outcome), quantity)
             assert not beyond, beyond
             table.add_row(
                 name,
@@ -107,7 +91,7 @@ def main(repeat: int) -> None:
                 str(np.count_nonzero(outcome.wam.row_dual)),
                 str(np.count_nonzero(np.abs(outcome.utility_kw) > UNIT_KW)),
                 f"{processor_ms(lambda c=quantity: clear(c), repeat):.1f}",
-                f"{processor_ms(lambda c=quantity, o=outcome: prove(c, o), repeat):.1f}",
+                f"{processor_ms(lambda c=quantity, o=outcome: certify_outcome(c, o), repeat):.1f}",
                 f"{processor_ms(lambda c=here: clear(c), repeat):.1f}",
             )
     Console(width=140).print(table)

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from market.errors import Infeasible, NotConverged
+from market.files.outcome_tables import outcome_tables
 from market.files.result_schema import (
-    DlmpResult,
     LamResult,
     ProsumerResult,
     Refusal,
@@ -134,18 +134,5 @@ def _describe(case: HorizonCase, outcome: HorizonOutcome) -> HorizonResult | Ref
 
 
 def _interval(case: Case, outcome: Outcome, claim: IntervalClaim) -> IntervalResult:
-    wam = outcome.wam
     payment = np.zeros(0) if claim.announced is None else claim.announced.payment
-    return IntervalResult(
-        prosumers=ProsumerResult(list(case.prosumer_id), outcome.trade_kw.tolist(), payment.tolist()),
-        resources=ResourceResult(outcome.output_kw.tolist()),
-        lams=LamResult(
-            list(case.lam_id),
-            wam.net_kw.tolist(),
-            outcome.price.tolist(),
-            wam.price.tolist(),
-            DlmpResult(*(part.tolist() for part in wam.parts.each)),
-        ),
-        wam=WamResult(wam.grid_kw, wam.energy_price, wam.row_value.tolist(), wam.row_dual.tolist()),
-        social_cost=outcome.social_cost,
-    )
+    return IntervalResult(**outcome_tables(case, outcome, payment), social_cost=outcome.social_cost)

@@ -9,30 +9,28 @@ from pathlib import Path
 
 import msgspec
 
-from market.analysis.certificate import Announced, Pool, certify
+from market.analysis.certificate import Announced
+from market.analysis.certify_outcome import certify_outcome
 from market.analysis.indicators import indicators
 from market.analysis.reference import Benchmark, references
-from market.analysis.settlement import settle, utility_trades
+from market.analysis.settlement import Settlement, UtilityTrades, settle, utility_trades
 from market.analysis.tolerance import exceeds
 from market.errors import CaseError, Infeasible, NotConverged
 from market.files.case_file import read_from
 from market.files.horizon_file import decode_any
 from market.files.horizon_result import HorizonResult, solve_horizon_case
+from market.files.outcome_tables import outcome_tables
 from market.files.result_schema import (
     BenchmarkResult,
     CertificateResult,
-    DlmpResult,
-    LamResult,
-    ProsumerResult,
     Refusal,
-    ResourceResult,
     Result,
     RoundsResult,
-    WamResult,
 )
 from market.horizon.case import HorizonCase
 from market.methods import Method, Solved, solve
 from market.model.case import Case
+from market.solver.clearing import Outcome
 
 Solver = Callable[[Case], Solved]
 
@@ -45,9 +43,49 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
 
     An outcome whose certificate is beyond tolerance is refused, whatever its solver reported.
     """
-    outcome, wam = solved.outcome, solved.outcome.wam
+    outcome = solved.outcome
+    utility, settled = _settled(case, outcome)
+    began = time.perf_counter()
+    proof = certify_outcome(case, outcome, Announced(outcome.wam.price, outcome.wam.parts, settled.prosumer))
+    certificate_seconds = time.perf_counter() - began
+    if beyond := exceeds(proof, case):
+        return Refusal(status="not_converged", method=method, reason=f"no equilibrium: {'; '.join(beyond)}")
+    benchmarks, _ = references(case)
+    optimum = benchmarks.get("optimum")
+    bill = None if utility is None else settled.utility
+    return Result(
+        method=method,
+        **outcome_tables(case, outcome, settled.prosumer, bill),
+        social_cost=outcome.social_cost,
+        members_cost=msgspec.UNSET
+        if bill is None
+        else case.resource_cost(outcome.output_kw) + float(bill.sum()),
+        optimum_cost=None if optimum is None else optimum.social_cost,
+        benchmarks={name: _benchmark(case, found) for name, found in benchmarks.items()},
+        kpis=indicators(
+            case,
+            outcome.trade_kw,
+            outcome.output_kw,
+            outcome.price,
+            apart=benchmarks["no_sharing"],
+            optimum=optimum,
+            utility=utility,
+        ),
+        certificate=CertificateResult(
+            **{name: getattr(proof, name) for name in CertificateResult.__struct_fields__}
+        ),
+        rounds=_rounds(solved),
+        iterations=outcome.iterations,
+        seconds=outcome.seconds,
+        certificate_seconds=certificate_seconds,
+    )
+
+
+def _settled(case: Case, outcome: Outcome) -> tuple[UtilityTrades | None, Settlement]:
+    """Trades with the utility where the rule has one, and what everybody pays."""
+    wam = outcome.wam
     utility = utility_trades(case, outcome.utility_kw, wam.charge, wam.energy_price)
-    settled = settle(
+    return utility, settle(
         case.lam_of,
         outcome.trade_kw,
         outcome.price,
@@ -58,71 +96,6 @@ def describe(case: Case, solved: Solved, method: Method) -> Result | Refusal:
         case.grid,
         wam.grid_kw,
         utility,
-    )
-    payment = settled.prosumer
-    began = time.perf_counter()
-    proof = certify(
-        case,
-        outcome.trade_kw,
-        outcome.output_kw,
-        outcome.price,
-        wam.net_kw,
-        wam.grid_kw,
-        wam.energy_price,
-        wam.row_dual,
-        Announced(wam.price, wam.parts, payment),
-        Pool(outcome.utility_kw, wam.pool_price) if utility else None,
-    )
-    certificate_seconds = time.perf_counter() - began
-    if beyond := exceeds(proof, case):
-        return Refusal(status="not_converged", method=method, reason=f"no equilibrium: {'; '.join(beyond)}")
-    benchmarks, _ = references(case)
-    optimum = benchmarks.get("optimum")
-    figures = indicators(
-        case,
-        outcome.trade_kw,
-        outcome.output_kw,
-        outcome.price,
-        apart=benchmarks["no_sharing"],
-        optimum=optimum,
-        utility=utility,
-    )
-    members_cost: float | msgspec.UnsetType = msgspec.UNSET
-    if utility is None:
-        of_prosumers, of_lams, of_wam = {}, {}, {}
-    else:
-        bill = settled.utility
-        of_prosumers = {"utility_kw": outcome.utility_kw.tolist(), "utility_payment_per_h": bill.tolist()}
-        of_lams = {"flow_kw": wam.flow_kw.tolist(), "charge": wam.charge.tolist()}
-        of_wam = {"pool_price": wam.pool_price}
-        members_cost = case.resource_cost(outcome.output_kw) + float(bill.sum())
-    return Result(
-        method=method,
-        prosumers=ProsumerResult(
-            list(case.prosumer_id), outcome.trade_kw.tolist(), payment.tolist(), **of_prosumers
-        ),
-        resources=ResourceResult(outcome.output_kw.tolist()),
-        lams=LamResult(
-            list(case.lam_id),
-            wam.net_kw.tolist(),
-            outcome.price.tolist(),
-            wam.price.tolist(),
-            DlmpResult(*(part.tolist() for part in wam.parts.each)),
-            **of_lams,
-        ),
-        wam=WamResult(wam.grid_kw, wam.energy_price, wam.row_value.tolist(), wam.row_dual.tolist(), **of_wam),
-        social_cost=outcome.social_cost,
-        members_cost=members_cost,
-        optimum_cost=None if optimum is None else optimum.social_cost,
-        benchmarks={name: _benchmark(case, found) for name, found in benchmarks.items()},
-        kpis=figures,
-        certificate=CertificateResult(
-            **{name: getattr(proof, name) for name in CertificateResult.__struct_fields__}
-        ),
-        rounds=_rounds(solved),
-        iterations=outcome.iterations,
-        seconds=outcome.seconds,
-        certificate_seconds=certificate_seconds,
     )
 
 

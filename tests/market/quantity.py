@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from market.analysis.certificate import Pool, certify
+from market.analysis.certificate import Pool
 from market.model.case import Case, Grid, Network, Resources, Tariff
 from market.model.rule import QuantityBidding
 from market.solver.clearing import clear
@@ -70,22 +70,6 @@ def _rows(rng, case, rows):
 def pool_of(outcome):
     """What an outcome says beside its trades, for its certificate."""
     return Pool(outcome.utility_kw, outcome.wam.pool_price)
-
-
-def certificate_of(case, outcome):
-    """Certificate of an outcome."""
-    wam = outcome.wam
-    return certify(
-        case,
-        outcome.trade_kw,
-        outcome.output_kw,
-        outcome.price,
-        wam.net_kw,
-        wam.grid_kw,
-        wam.energy_price,
-        wam.row_dual,
-        pool=pool_of(outcome),
-    )
 
 
 def members_cost(case, outcome):

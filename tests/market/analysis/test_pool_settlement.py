@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from market.analysis.certify_outcome import certify_outcome
 from market.analysis.settlement import settle, utility_trades, wam_surplus
 from market.analysis.tolerance import exceeds
 from market.model.case import Grid
 from market.solver.clearing import clear
-from tests.market.quantity import certificate_of, quantity_case
+from tests.market.quantity import quantity_case
 
 
 def settled(case, outcome):
@@ -89,8 +90,8 @@ def lied(outcome, **changes):
 def test_a_lie_is_caught(lie, said):
     case = quantity_case(11, rows=2)
     outcome = clear(case)
-    assert exceeds(certificate_of(case, outcome), case) == []
-    words = "; ".join(exceeds(certificate_of(case, lie(outcome)), case))
+    assert exceeds(certify_outcome(case, outcome), case) == []
+    words = "; ".join(exceeds(certify_outcome(case, lie(outcome)), case))
     assert any(part in words for part in said.split("|")), words
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from market.analysis.certificate import certify
+from market.analysis.certify_outcome import certify_outcome
 from market.analysis.reference import optimum
 from market.errors import Infeasible
 from market.files.case_file import read_case
@@ -24,22 +24,8 @@ def own_case(name):
     return read_case(OWN / f"{name}.json"), json.loads((OWN / f"{name}.solution.json").read_text())
 
 
-def proof(case, outcome):
-    wam = outcome.wam
-    return certify(
-        case,
-        outcome.trade_kw,
-        outcome.output_kw,
-        outcome.price,
-        wam.net_kw,
-        wam.grid_kw,
-        wam.energy_price,
-        wam.row_dual,
-    )
-
-
 def assert_equilibrium(case, outcome, tolerance=1e-8):
-    certificate = proof(case, outcome)
+    certificate = certify_outcome(case, outcome)
     assert certificate.balance_kw <= 1e-9
     assert certificate.row_violation <= 1e-8
     assert abs(certificate.duality_gap) <= tolerance

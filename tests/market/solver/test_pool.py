@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from market.analysis.certify_outcome import certify_outcome
 from market.analysis.tolerance import exceeds
 from market.errors import Infeasible
 from market.model.case import Grid, Network, Resources, Tariff
@@ -12,7 +13,7 @@ from market.model.curves import respond, shift
 from market.model.response import supply_curves
 from market.solver.clearing import clear, pool_members
 from market.solver.pool_members import PoolAnswers
-from tests.market.quantity import certificate_of, quantity_case
+from tests.market.quantity import quantity_case
 
 GROUPS, CASES_PER_GROUP = 4, 25
 
@@ -23,7 +24,7 @@ def test_every_case_is_certified(group):
     for seed in range(group * CASES_PER_GROUP, (group + 1) * CASES_PER_GROUP):
         case = quantity_case(seed)
         outcome = clear(case)
-        assert exceeds(certificate_of(case, outcome), case) == [], f"seed {seed}"
+        assert exceeds(certify_outcome(case, outcome), case) == [], f"seed {seed}"
         binding += np.count_nonzero(outcome.wam.row_dual)
     assert binding > 2
 
