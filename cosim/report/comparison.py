@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cosim.report.condense import condense, local_times, spread, stride_of
 from cosim.report.details import ChangedKey, changed_keys
@@ -33,6 +33,19 @@ class Comparison(NamedTuple):
     keys: list[ChangedKey]
 
 
+class _Side(NamedTuple):
+    """One of the two runs as it is drawn."""
+
+    name: str
+    colour: str
+    x: list[str]
+    points: pd.DataFrame
+    volts: pd.DataFrame
+    dlmps: pd.DataFrame
+    outside_pct: pd.Series[Any]
+    overload_kva: pd.Series[Any]
+
+
 def compare(run: Run, other: Run, most_points: int) -> Comparison:
     """Put another run beside one.
 
@@ -48,6 +61,20 @@ def compare(run: Run, other: Run, most_points: int) -> Comparison:
     ResultsError
         The runs are of different feeders, have intervals of different length, or begin at different times.
     """
+    _refuse_unlike(run, other)
+    sides = (_side(run, BLUE, most_points), _side(other, ORANGE, most_points))
+    limits = [run.summary.voltage_pu.lower, run.summary.voltage_pu.upper]
+    figures = {
+        "both_prices": _prices(sides),
+        "both_voltages": _voltages(sides, limits),
+        "both_loadings": _loadings(sides),
+        "both_outside": _outside(sides),
+    }
+    keys = changed_keys(run.scenario, other.scenario)
+    return Comparison(other.summary.run_id, figures, _rows(run.summary, other.summary), keys)
+
+
+def _refuse_unlike(run: Run, other: Run) -> None:
     feeders = [(each.summary.feeder, sorted(each.feeder_map.lams)) for each in (run, other)]
     if feeders[0] != feeders[1]:
         here, there = (f"{name} with {len(lams)} LAMs" for name, lams in feeders)
@@ -61,77 +88,76 @@ def compare(run: Run, other: Run, most_points: int) -> Comparison:
                 f"{other.path}: its {key} is {there}, not {here} "
                 "as in the run beside it; compare runs of the same intervals"
             )
-    names = run.summary.run_id, other.summary.run_id
-    points, x = [], []
-    for each in (run, other):
-        stride = stride_of(len(each.intervals), most_points)
-        points.append(condense(each.intervals, stride))
-        x.append(local_times(points[-1], each.summary.time.first))
-    limits = [run.summary.voltage_pu.lower, run.summary.voltage_pu.upper]
-    volts, dlmps = (
-        [
-            spread(getattr(each, table), column, shown.index, stride_of(len(each.intervals), most_points))
-            for each, shown in zip((run, other), points, strict=True)
-        ]
-        for table, column in (("nodes", "v_pu"), ("lams", "wam_price"))
+
+
+def _side(run: Run, colour: str, most_points: int) -> _Side:
+    stride = stride_of(len(run.intervals), most_points)
+    points = condense(run.intervals, stride)
+    hours = float(run.summary.time.interval_min) / 60.0
+    nodes = run.nodes["node"].nunique()
+    return _Side(
+        name=run.summary.run_id,
+        colour=colour,
+        x=local_times(points, run.summary.time.first),
+        points=points,
+        volts=spread(run.nodes, "v_pu", points.index, stride),
+        dlmps=spread(run.lams, "wam_price", points.index, stride),
+        outside_pct=100.0 * points["node_h"] / (max(nodes, 1) * hours),
+        overload_kva=points["overload_kva_h"] / hours,
     )
-    colours = (BLUE, ORANGE)
-    both = range(2)
-    # The other run lies behind.
-    figures = {
-        "both_prices": figure(
-            *(trace for at in (1, 0) for trace in band(x[at], dlmps[at], names[at], colours[at], 0.45)),
-            *(
-                line(x[at], points[at]["energy_price"], f"{names[at]}, feeder head", colours[at], width=2.0)
-                for at in both
-            ),
-            y_title="$/kWh",
-            hover=".4f",
+
+
+def _bands(sides: Sequence[_Side], column: Literal["volts", "dlmps"]) -> list[Figure]:
+    """Spread of both; the other run lies behind."""
+    return [
+        trace
+        for side in reversed(sides)
+        for trace in band(side.x, getattr(side, column), side.name, side.colour, 0.45)
+    ]
+
+
+def _prices(sides: Sequence[_Side]) -> Figure:
+    heads = (
+        line(side.x, side.points["energy_price"], f"{side.name}, feeder head", side.colour, width=2.0)
+        for side in sides
+    )
+    return figure(*_bands(sides, "dlmps"), *heads, y_title="$/kWh", hover=".4f")
+
+
+def _voltages(sides: Sequence[_Side], limits: list[float]) -> Figure:
+    return figure(*_bands(sides, "volts"), y_title="pu", hover=".4f", levels=limits)
+
+
+def _loadings(sides: Sequence[_Side]) -> Figure:
+    return figure(
+        *(line(side.x, side.points["max_loading"], side.name, side.colour) for side in sides),
+        y_title="current over rating",
+        hover=".3f",
+        levels=[1.0],
+    )
+
+
+def _outside(sides: Sequence[_Side]) -> Figure:
+    found = figure(
+        *(bars(side.x, side.outside_pct, f"{side.name}, nodes", side.colour) for side in sides),
+        *(
+            line(side.x, side.overload_kva, f"{side.name}, kVA", side.colour) | {"yaxis": "y2"}
+            for side in sides
         ),
-        "both_voltages": figure(
-            *(trace for at in (1, 0) for trace in band(x[at], volts[at], names[at], colours[at], 0.45)),
-            y_title="pu",
-            hover=".4f",
-            levels=limits,
-        ),
-        "both_loadings": figure(
-            *(line(x[at], points[at]["max_loading"], names[at], colours[at]) for at in both),
-            y_title="current over rating",
-            hover=".3f",
-            levels=[1.0],
-        ),
-        "both_outside": figure(
-            *(bars(x[at], _outside_pct(run, points[at]), f"{names[at]}, nodes", colours[at]) for at in both),
-            *(
-                line(x[at], points[at]["overload_kva_h"] / _hours(run), f"{names[at]}, kVA", colours[at])
-                | {"yaxis": "y2"}
-                for at in both
-            ),
-            y_title="% of nodes",
-            hover=".1f",
-        ),
-    }
-    outside = figures["both_outside"]["layout"]
-    outside["barmode"] = "group"
-    outside["yaxis2"] = outside["yaxis"] | {
+        y_title="% of nodes",
+        hover=".1f",
+    )
+    layout = found["layout"]
+    layout["barmode"] = "group"
+    layout["yaxis2"] = layout["yaxis"] | {
         "overlaying": "y",
         "side": "right",
         "title": {"text": "kVA above ratings"},
         "showgrid": False,
         "rangemode": "tozero",
     }
-    outside["yaxis"]["rangemode"] = "tozero"
-    keys = changed_keys(run.scenario, other.scenario)
-    return Comparison(names[1], figures, _rows(run.summary, other.summary), keys)
-
-
-def _hours(run: Run) -> float:
-    return float(run.summary.time.interval_min) / 60.0
-
-
-def _outside_pct(run: Run, points: pd.DataFrame) -> pd.Series[Any]:
-    nodes = run.nodes["node"].nunique()
-    return 100.0 * points["node_h"] / (max(nodes, 1) * _hours(run))
+    layout["yaxis"]["rangemode"] = "tozero"
+    return found
 
 
 def _rows(here: Summary, there: Summary) -> list[Row]:
