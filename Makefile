@@ -20,6 +20,8 @@ VENV := .venv
 PACKAGES := broker,cosim,devices,market,sharegrid
 # What is compiled cannot be counted line by line.
 COMPILED := */market/horizon/energy.py,*/market/horizon/gram.py,*/market/horizon/plan.py,*/market/horizon/power.py,*/market/horizon/replies.py
+# Tests of one file stay together, for they share what is dear to make.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
 # Just below what the tests reach; raise it when they reach more.
 LEAST_COVERAGE := 95.5
 # Written last: a half-made environment is made anew.
@@ -36,7 +38,7 @@ test: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/python -m slipcover --source $(PACKAGES) --omit $(COMPILED) --json --out .coverage.json -m pytest
+	$(VENV)/bin/python -m slipcover --source $(PACKAGES) --omit $(COMPILED) --json --out .coverage.json -m pytest $(WORKERS)
 	$(VENV)/bin/python -m scripts.coverage_by_package .coverage.json --least $(LEAST_COVERAGE)
 
 docs: $(STAMP)

@@ -32,9 +32,9 @@ def test_brackets_and_commas_in_texts_do_not_count():
 
 def test_a_long_body_is_not_looked_at():
     body = b"[" * 50_000_000
-    began = time.perf_counter()
+    began = time.process_time()
     assert "bytes" in objection(body, 65_536, 4096)
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 @pytest.mark.parametrize("body", [b"[" + b"0," * 5000 + b"0]", b"[" + b"[]" * 5000 + b"]"])
@@ -44,9 +44,9 @@ def test_a_body_of_many_elements_is_not_decoded(body):
 
 def test_a_body_of_a_run_s_largest_size_is_looked_through_in_little_time():
     body = b'{"matrix":"' + b"A" * (64 * 2**20 - 200) + b'","name":[' + b'"a[",' * 20 + b'"a"]}'
-    began = time.perf_counter()
+    began = time.process_time()
     assert objection(body, 64 * 2**20, 4096) == ""
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0
 
 
 @given(st.binary(max_size=300))

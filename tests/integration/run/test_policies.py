@@ -79,10 +79,10 @@ def test_the_others_stand_in_for_a_role_that_is_dead_for_good(started, victim):
     control = processes.running["control"]
     began = time.monotonic()
     assert victim in said_within(control, "went offline", NAMED_WITHIN_S)
-    _, rest = control.communicate(timeout=60)
+    _, rest = control.communicate(timeout=120)
     assert control.returncode == 0, rest.decode()
-    # Not a minute for each step that somebody waits in vain.
-    assert time.monotonic() - began < 10.0 * (INTERVALS - BEFORE)
+    # Not a minute for each of the seven steps that somebody waits in vain, also on a busy computer.
+    assert time.monotonic() - began < 30.0 * (INTERVALS - BEFORE)
     run = load(processes.out)
     assert run.ledger.ticks() == list(range(INTERVALS))
     assert check_ledger(processes.out)[0] == []
@@ -114,7 +114,7 @@ def test_a_run_ends_with_a_role_where_the_scenario_says_so(started, victim):
         for role in ROLES:
             processes.start(role)
         processes.control("--resume", str(processes.out), "--broker", processes.url)
-        _, said = processes.running["control"].communicate(timeout=60)
+        _, said = processes.running["control"].communicate(timeout=120)
         assert processes.running["control"].returncode == 0, said.decode()
         assert load(processes.out).ledger.ticks() == list(range(INTERVALS))
 
