@@ -32,7 +32,6 @@ from cosim.feeder.powerflow.losses import losses_by_element
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, open_circuit
 from cosim.feeder.powerflow.solver import Solver
 from cosim.feeder.powerflow.survey import bus_coordinates, spot_loads
-from cosim.feeder.reach import with_closed
 from cosim.feeder.record import Connections, connections
 
 
@@ -62,15 +61,15 @@ class Feeder:
         stops it stops this one.
     wider
         Voltages that only the changes feed are judged as well.
-    closed_later
-        Lines that events may close.
 
     Attributes
     ----------
     layout
         The unchanging facts: names, bases, ratings, map.
+    feeds_all
+        Whether everything that the file describes is fed.
     widest
-        The feeder once all of ``closed_later`` are closed; itself where that feeds nothing more.
+        The feeder once lines are closed that events may close, as `cosim.feeder.reach` sets it; else itself.
     commands
         OpenDSS commands that made of the file what it is now.
 
@@ -84,6 +83,7 @@ class Feeder:
     """
 
     layout: FeederLayout
+    widest: "Feeder"
     _stopped: Event
     _circuit: LamCircuit
 
@@ -99,7 +99,6 @@ class Feeder:
         by_phase: bool = False,
         others_vary: bool = False,
         wider: bool = False,
-        closed_later: Sequence[str] = (),
     ) -> None:
         self._master, self._by_phase, self._others_vary = master, by_phase, others_vary
         self._stopped = before._stopped if before else Event()
@@ -147,8 +146,8 @@ class Feeder:
             exact_derivatives=self._is_exact,
             digest=opened.digest,
         )
-        feeds_all = not circuit.left_out and circuit.fed[1:].all()
-        self.widest = self if feeds_all else with_closed(self, closed_later)
+        self.feeds_all = not circuit.left_out and bool(circuit.fed[1:].all())
+        self.widest = self
 
     @translated(PowerFlowError, "power flow")
     def losses(self) -> dict[str, complex]:

@@ -1,24 +1,27 @@
 """What a feeder can come to feed: lines that its description has open are closed, one after the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cosim.feeder.circuit import FeederError, PowerFlowError
-
-if TYPE_CHECKING:
-    from cosim.feeder.opendss import Feeder
+from cosim.feeder.opendss import Feeder
 
 
-def with_closed(feeder: Feeder, lines: Sequence[str]) -> Feeder:
-    """A feeder with lines closed, in which also the voltages are judged that this feeds; itself without any.
+def reaching(feeder: Feeder, lines: Sequence[str]) -> Feeder:
+    """The feeder itself, which from now on knows what it feeds once lines are closed.
 
-    A line that cannot be closed stays open: when its event comes, that is said.
+    Its `Feeder.widest` is then the feeder with these lines closed, in which also the voltages are judged that
+    this feeds. A line that cannot be closed stays open: when its event comes, that is said.
+
+    Parameters
+    ----------
+    feeder
+        As it is opened.
+    lines
+        Lines that events may close.
     """
     widest, held = feeder, list[str]()
-    for line in dict.fromkeys(lines):
+    for line in () if feeder.feeds_all else dict.fromkeys(lines):
         commands = [*held, *feeder.closing(line)]
         if commands == held:
             continue
@@ -28,4 +31,5 @@ def with_closed(feeder: Feeder, lines: Sequence[str]) -> Feeder:
             continue
     if widest is not feeder:
         widest.layout = replace(widest.layout, notes=feeder.layout.notes)
-    return widest
+    feeder.widest = widest
+    return feeder

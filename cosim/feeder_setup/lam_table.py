@@ -1,13 +1,13 @@
 """Where LAMs attach, from a user's CSV or Parquet file; and a feeder with LAMs there."""
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
 from cosim.feeder.circuit import LamSite
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.powerflow.opening import OpenCircuit
+from cosim.feeder.reach import reaching
 from cosim.scenario import Scenario
 from cosim.scenario.table_file import TableFile, read_table
 from sharegrid.text import closest
@@ -36,13 +36,11 @@ def open_feeder(
     *,
     by_phase: bool = False,
     others_vary: bool = False,
-    closed_later: Sequence[str] = (),
 ) -> Feeder:
     """Feeder of a master file (empty: IEEE 123) with the LAMs of a table (empty: one at each load bus).
 
     ``opened`` is the same file where it is open already; ``by_phase`` makes one LAM for each phase that loads
-    stand on; with ``others_vary`` loads outside the market vary with voltage; ``closed_later`` are lines that
-    events may close.
+    stand on; with ``others_vary`` loads outside the market vary with voltage.
 
     Raises
     ------
@@ -50,27 +48,21 @@ def open_feeder(
         As `read_sites` and `Feeder`.
     """
     sites = read_sites(lams) if lams else None
-    return Feeder(
-        master or None,
-        sites,
-        opened=opened,
-        by_phase=by_phase,
-        others_vary=others_vary,
-        closed_later=closed_later,
-    )
+    return Feeder(master or None, sites, opened=opened, by_phase=by_phase, others_vary=others_vary)
 
 
 def feeder_of(scenario: Scenario) -> Feeder:
     """Feeder of a scenario, with its LAMs; raises as `open_feeder`."""
     own = scenario.feeder
-    return open_feeder(
+    feeder = open_feeder(
         own.master,
         scenario.tables.lams,
         by_phase=own.lams_at == "phase",
         others_vary=own.other_loads == "as-described",
-        # Whatever happens to a line may end with it closed.
-        closed_later=[event.element.lower() for event in scenario.events if event.kind in _OF_LINES],
     )
+    # Whatever happens to a line may end with it closed.
+    lines = [event.element.lower() for event in scenario.events if event.kind in _OF_LINES]
+    return reaching(feeder, lines)
 
 
 def read_sites(path: str) -> tuple[LamSite, ...]:

@@ -11,6 +11,7 @@ from cosim.feeder.dispatch import OperatingRules, Proposal
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
+from cosim.feeder.reach import reaching
 from cosim.feeder.settings import Event
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.results import load
@@ -61,7 +62,7 @@ def buses(state):
 
 
 def test_what_events_feed_has_voltages_currents_and_derivatives(master):
-    feeder = FeederUnderEvents(Feeder(master, closed_later=CLOSING))
+    feeder = FeederUnderEvents(reaching(Feeder(master), CLOSING))
     kw = feeder.layout.spot_kw
     kvar = kw * feeder.layout.tan_phi
     assert feeder.layout.lams == ("a",)
@@ -86,12 +87,12 @@ def test_what_events_feed_has_voltages_currents_and_derivatives(master):
 
 def test_a_feeder_that_feeds_all_or_of_which_nothing_closes_is_itself(master):
     assert (feeder := Feeder(master)).widest is feeder
-    assert (feeder := Feeder(master, closed_later=["up", "no-line"])).widest is feeder
-    assert (feeder := Feeder(closed_later=["l67"])).widest is feeder
+    assert (feeder := reaching(Feeder(master), ["up", "no-line"])).widest is feeder
+    assert (feeder := reaching(Feeder(), ["l67"])).widest is feeder
 
 
 def test_limits_hold_for_what_was_fed_newly_and_controls_there_are_remembered(master):
-    feeder = Feeder(master, closed_later=CLOSING)
+    feeder = reaching(Feeder(master), CLOSING)
     layout = feeder.widest.layout
     events = {1: (event("switch-closed", "sw"),)}
     rules = OperatingRules(
@@ -109,7 +110,7 @@ def test_limits_hold_for_what_was_fed_newly_and_controls_there_are_remembered(ma
     after = operation.meter(feeder, kw, kvar)
     assert {action.device for action in after.run.actions} == {"r"}
     again = Operation(rules)
-    fresh = Feeder(master, closed_later=CLOSING)
+    fresh = reaching(Feeder(master), CLOSING)
     assert again.resume(fresh, operation.memory(feeder, 1)) == []
     np.testing.assert_array_equal(again.meter(fresh, kw, kvar).run.last.v_pu, after.run.last.v_pu)
 
