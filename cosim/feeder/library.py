@@ -6,7 +6,9 @@ next thread that meets OpenDSS crashes. A copy that nobody frees is put in its p
 """
 
 import ctypes
+import os
 import sys
+from pathlib import Path
 
 from cosim.feeder.api import OpenDss
 
@@ -35,5 +37,9 @@ EngineError: type[Exception] = dss.DSSException
 
 def new_context() -> OpenDss:
     """An OpenDSS context of its own, without a circuit."""
+    # The first one of a process changes to the folder in which OpenDSS was loaded.
+    folder = Path.cwd()
     context: OpenDss = dss.NewContext()
+    if Path.cwd() != folder:
+        os.chdir(folder)
     return context

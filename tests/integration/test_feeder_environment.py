@@ -1,4 +1,4 @@
-"""OpenDSS survives changes of the environment, which its runtime reads again in each new thread."""
+"""OpenDSS survives changes of the environment, which its runtime reads anew, and stays in its folder."""
 
 import subprocess
 import sys
@@ -16,6 +16,21 @@ for _ in range(3):
     thread.join()
 print(len(made), os.environ["BEFORE"], os.environ["LATER_1999"][:1])
 """
+
+
+FOLDER = """
+import os, sys
+from cosim.feeder.opendss import Feeder
+os.chdir(sys.argv[1])
+Feeder()
+print(os.getcwd())
+"""
+
+
+def test_the_first_feeder_of_a_process_leaves_it_in_its_folder(tmp_path):
+    command = [sys.executable, "-c", FOLDER, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == str(tmp_path), done.stderr
 
 
 def test_a_thread_started_after_variables_were_added_can_use_opendss():
