@@ -32,6 +32,7 @@ from cosim.replay.command import replay_command
 from cosim.security.commands import broker_group
 from cosim.study.commands import feeder
 from cosim.study.studies import STUDIES
+from cosim.study.through_time import run as through_time
 from cosim.world.names import ROLES, Role
 from devices.program.command import device
 from sharegrid.numbers import FiniteRange
@@ -217,7 +218,7 @@ def view(**options: Any) -> None:
     view_command(ViewOptions(**options))
 
 
-for study in STUDIES:
+for study in (*STUDIES, through_time):
     feeder.add_command(study)
 main.add_command(feeder)
 main.add_command(device)

@@ -1,14 +1,18 @@
-"""Power flow through time without a market: every LAM draws its share of a load shape, step after step."""
+"""Power flow through time without a market: every LAM draws its share of a load shape, step after step.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+Time is gone through in stretches. What happens in one is told by where the controls stand when it begins, so
+that stretches may be played anywhere, and kept.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from cosim.feeder.circuit import Floats, PowerFlowError
-from cosim.feeder.controls import ControlRun
+from cosim.feeder.circuit import FeederLayout, Floats, PowerFlowError
+from cosim.feeder.controls import ControlRun, Positions
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.violation_hours import beyond
@@ -37,92 +41,12 @@ class Series:
     summary: Mapping[str, Any]
 
 
-@dataclass
-class _Record:
-    """Sums and extremes that grow step by step."""
+@dataclass(frozen=True)
+class TimeRules:
+    """What holds in every step.
 
-    feeder: Feeder
-    limits: Limits
-    step_h: float
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        layout = self.feeder.layout
-        n, b = len(layout.nodes), len(layout.branches)
-        self.v_min, self.v_max = np.full(n, np.inf), np.full(n, -np.inf)
-        self.v_mean, self.under_pu_h, self.over_pu_h, self.outside_h = np.zeros((4, n))
-        self.worst, self.over_kva_h, self.over_h = np.zeros((3, b))
-        self.moves = dict.fromkeys((*layout.regulators, *self.feeder.positions().capacitors), 0)
-        self.solved = 0
-
-    def add(self, run: ControlRun, load_kw: float) -> None:
-        """Take in the states in which a step is spent; power is that of the last of them."""
-        self.solved += 1
-        base_kv = self.feeder.layout.branch_base_kv
-        for (_, state), share in zip(run.states, run.shares(), strict=True):
-            hours = share * self.step_h
-            under, over, over_a = beyond(state, self.limits)
-            self.v_min, self.v_max = np.minimum(self.v_min, state.v_pu), np.maximum(self.v_max, state.v_pu)
-            self.v_mean += share * state.v_pu
-            self.under_pu_h += hours * under
-            self.over_pu_h += hours * over
-            self.outside_h += hours * ((under > 0) | (over > 0))
-            self.worst = np.maximum(self.worst, self.limits.loading(state.current_a))
-            self.over_kva_h += hours * over_a * base_kv
-            self.over_h += hours * (over_a > 0)
-        for action in run.actions:
-            self.moves[action.device] += abs(action.steps)
-        self.rows.append(self._row(run, load_kw))
-
-    def miss(self, load_kw: float) -> None:
-        """Take in a step without power flow."""
-        self.rows.append({"solved": False, "load_kw": load_kw})
-
-    def _row(self, run: ControlRun, load_kw: float) -> dict[str, Any]:
-        state, layout = run.last, self.feeder.layout
-        under, over, over_a = beyond(state, self.limits)
-        v_pu = np.array([each.v_pu for _, each in run.states])
-        lowest, highest = v_pu.min(axis=0), v_pu.max(axis=0)
-        loading = np.max([self.limits.loading(each.current_a) for _, each in run.states], axis=0)
-        low, high, most = int(lowest.argmin()), int(highest.argmax()), int(loading.argmax())
-        return {
-            "solved": True,
-            "load_kw": load_kw,
-            "source_kw": state.source_kw,
-            "source_kvar": state.source_kvar,
-            "losses_kw": state.losses_kw,
-            "v_min_pu": lowest[low],
-            "v_min_node": layout.nodes[low],
-            "v_max_pu": highest[high],
-            "v_max_node": layout.nodes[high],
-            "max_loading": loading[most],
-            "max_loading_branch": layout.branches[most],
-            "nodes_outside": int(np.count_nonzero((under > 0) | (over > 0))),
-            "branches_over": int(np.count_nonzero(over_a)),
-            "tap_steps": run.count("regulator"),
-            "capacitor_steps": run.count("capacitor"),
-            "hunting": ", ".join(run.hunting),
-        }
-
-
-def run_series(
-    feeder: Feeder,
-    shape: Floats,
-    limits: Limits,
-    step_h: float,
-    *,
-    controls_act: bool,
-    keep_voltages: bool = False,
-    on_step: Callable[[], None] = lambda: None,
-) -> Series:
-    """Solve a feeder through time.
-
-    Parameters
+    Attributes
     ----------
-    feeder
-        The feeder, M LAMs; regulators and capacitors start where it has them, and carry on from step to step.
-    shape
-        Part of its spot load that each LAM draws, kvar along with it, ``(T,)`` for all alike or ``(T, M)``.
     limits
         What counts as a violation.
     step_h
@@ -131,62 +55,199 @@ def run_series(
         Whether regulators and capacitors act, each step beginning anew with their delays.
     keep_voltages
         Whether to keep every voltage.
+    """
+
+    limits: Limits
+    step_h: float
+    controls_act: bool
+    keep_voltages: bool = False
+
+
+@dataclass
+class Stretch:
+    """What a feeder of n nodes and b branches went through in some consecutive steps.
+
+    Attributes
+    ----------
+    start, end
+        Where controls stood before the first step and after the last.
+    rows
+        A row of figures for each step.
+    nodes
+        Lowest and highest voltage [pu], sum of mean voltages [pu], pu h below and above the limits, hours
+        outside ``(6, n)``.
+    branches
+        Highest loading, kVA h and hours above the rating ``(3, b)``.
+    voltages
+        Of every step ``(T, n)`` [pu], or of none ``(0, n)``.
+    """
+
+    start: Positions
+    end: Positions
+    rows: list[dict[str, Any]]
+    nodes: Floats
+    branches: Floats
+    voltages: Floats
+
+
+def play(
+    feeder: Feeder,
+    start: Positions,
+    shape: Floats,
+    rules: TimeRules,
+    on_step: Callable[[], None] = lambda: None,
+) -> Stretch:
+    """Solve a feeder through consecutive steps.
+
+    Parameters
+    ----------
+    feeder
+        The feeder, M LAMs.
+    start
+        Where its regulators and capacitors stand at first; they carry on from step to step.
+    shape
+        Part of its spot load that each LAM draws, kvar along with it, ``(T,)`` for all alike or ``(T, M)``.
+    rules
+        What holds in every step.
     on_step
         Called after each step.
 
     Returns
     -------
-    Series
+    Stretch
         The figures; a step whose power flow fails is marked and left out of them.
     """
     layout = feeder.layout
-    record = _Record(feeder, limits, step_h)
-    voltages = np.full((len(shape), len(layout.nodes)), np.nan) if keep_voltages else None
+    feeder.put(start)
+    nodes, branches = _nothing_yet(layout)
+    voltages = np.full((len(shape) if rules.keep_voltages else 0, len(layout.nodes)), np.nan)
+    rows: list[dict[str, Any]] = []
+    window_s = 3600.0 * rules.step_h
     for number, factor in enumerate(shape):
         net_kw = layout.spot_kw * factor
         solve = partial(feeder.solve, net_kw, net_kw * layout.tan_phi)
         try:
-            window_s = 3600.0 * step_h
-            run = feeder.act(solve, window_s) if controls_act else ControlRun(window_s, ((0.0, solve()),))
+            run = (
+                feeder.act(solve, window_s) if rules.controls_act else ControlRun(window_s, ((0.0, solve()),))
+            )
         except PowerFlowError:
-            record.miss(float(net_kw.sum()))
+            rows.append({"solved": False, "load_kw": float(net_kw.sum())})
         else:
-            record.add(run, float(net_kw.sum()))
-            if voltages is not None:
+            _add(run, rules, layout, nodes, branches)
+            rows.append(_row(run, rules.limits, layout, float(net_kw.sum())))
+            if rules.keep_voltages:
                 voltages[number] = run.last.v_pu
         on_step()
-    return _series(record, voltages)
+    return Stretch(start, feeder.positions(), rows, nodes, branches, voltages)
 
 
-def _series(record: _Record, voltages: Floats | None) -> Series:
-    names = dict.fromkeys(name for row in record.rows for name in row)
-    layout = record.feeder.layout
-    nodes = {
-        "node": list(layout.nodes),
-        "v_min_pu": record.v_min,
-        "v_mean_pu": record.v_mean / max(record.solved, 1),
-        "v_max_pu": record.v_max,
-        "under_pu_h": record.under_pu_h,
-        "over_pu_h": record.over_pu_h,
-        "outside_h": record.outside_h,
+def joined(layout: FeederLayout, start: Positions, rules: TimeRules, stretches: Iterable[Stretch]) -> Series:
+    """The series of consecutive stretches, the first of which begins with controls at ``start``."""
+    rows: list[dict[str, Any]] = []
+    nodes, branches = _nothing_yet(layout)
+    voltages = [np.zeros((0, len(layout.nodes)))]
+    for stretch in stretches:
+        rows += stretch.rows
+        voltages.append(stretch.voltages)
+        nodes[0] = np.minimum(nodes[0], stretch.nodes[0])
+        nodes[1] = np.maximum(nodes[1], stretch.nodes[1])
+        nodes[2:] += stretch.nodes[2:]
+        branches[0] = np.maximum(branches[0], stretch.branches[0])
+        branches[1:] += stretch.branches[1:]
+    names = dict.fromkeys(name for row in rows for name in row if name != "moves")
+    solved = sum(row["solved"] for row in rows)
+    return Series(
+        steps={name: [row.get(name) for row in rows] for name in names},
+        nodes={
+            "node": list(layout.nodes),
+            "v_min_pu": nodes[0],
+            "v_mean_pu": nodes[2] / max(solved, 1),
+            "v_max_pu": nodes[1],
+            "under_pu_h": nodes[3],
+            "over_pu_h": nodes[4],
+            "outside_h": nodes[5],
+        },
+        branches={
+            "branch": list(layout.branches),
+            "rating_a": rules.limits.rating_a,
+            "max_loading": branches[0],
+            "over_h": branches[2],
+            "over_kva_h": branches[1],
+        },
+        voltages=np.concatenate(voltages) if rules.keep_voltages else None,
+        summary=_summary(
+            layout, (*layout.regulators, *start.capacitors), rules.step_h, rows, nodes, branches
+        ),
+    )
+
+
+def _nothing_yet(layout: FeederLayout) -> tuple[Floats, Floats]:
+    """Figures of nodes and branches before any step."""
+    nodes = np.zeros((6, len(layout.nodes)))
+    nodes[0], nodes[1] = np.inf, -np.inf
+    return nodes, np.zeros((3, len(layout.branches)))
+
+
+def _add(run: ControlRun, rules: TimeRules, layout: FeederLayout, nodes: Floats, branches: Floats) -> None:
+    """Take in the states in which a step is spent."""
+    for (_, state), share in zip(run.states, run.shares(), strict=True):
+        hours = share * rules.step_h
+        under, over, over_a = beyond(state, rules.limits)
+        nodes[0], nodes[1] = np.minimum(nodes[0], state.v_pu), np.maximum(nodes[1], state.v_pu)
+        nodes[2] += share * state.v_pu
+        nodes[3] += hours * under
+        nodes[4] += hours * over
+        nodes[5] += hours * ((under > 0) | (over > 0))
+        branches[0] = np.maximum(branches[0], rules.limits.loading(state.current_a))
+        branches[1] += hours * over_a * layout.branch_base_kv
+        branches[2] += hours * (over_a > 0)
+
+
+def _row(run: ControlRun, limits: Limits, layout: FeederLayout, load_kw: float) -> dict[str, Any]:
+    """Figures of a step; power is that of its last state."""
+    state = run.last
+    under, over, over_a = beyond(state, limits)
+    v_pu = np.array([each.v_pu for _, each in run.states])
+    lowest, highest = v_pu.min(axis=0), v_pu.max(axis=0)
+    loading = np.max([limits.loading(each.current_a) for _, each in run.states], axis=0)
+    low, high, most = int(lowest.argmin()), int(highest.argmax()), int(loading.argmax())
+    moves: dict[str, int] = {}
+    for action in run.actions:
+        moves[action.device] = moves.get(action.device, 0) + abs(action.steps)
+    return {
+        "solved": True,
+        "load_kw": load_kw,
+        "source_kw": float(state.source_kw),
+        "source_kvar": float(state.source_kvar),
+        "losses_kw": float(state.losses_kw),
+        "v_min_pu": float(lowest[low]),
+        "v_min_node": layout.nodes[low],
+        "v_max_pu": float(highest[high]),
+        "v_max_node": layout.nodes[high],
+        "max_loading": float(loading[most]),
+        "max_loading_branch": layout.branches[most],
+        "nodes_outside": int(np.count_nonzero((under > 0) | (over > 0))),
+        "branches_over": int(np.count_nonzero(over_a)),
+        "tap_steps": run.count("regulator"),
+        "capacitor_steps": run.count("capacitor"),
+        "hunting": ", ".join(run.hunting),
+        "moves": moves,
     }
-    branches = {
-        "branch": list(layout.branches),
-        "rating_a": record.limits.rating_a,
-        "max_loading": record.worst,
-        "over_h": record.over_h,
-        "over_kva_h": record.over_kva_h,
-    }
-    steps = {name: [row.get(name) for row in record.rows] for name in names}
-    return Series(steps, nodes, branches, voltages, _summary(record))
 
 
-def _summary(record: _Record) -> dict[str, Any]:
-    good = [(number, row) for number, row in enumerate(record.rows) if row["solved"]]
-    node_h = record.solved * record.step_h * len(record.v_min)
+def _summary(
+    layout: FeederLayout,
+    controls: Sequence[str],
+    step_h: float,
+    rows: Sequence[dict[str, Any]],
+    nodes: Floats,
+    branches: Floats,
+) -> dict[str, Any]:
+    good = [(number, row) for number, row in enumerate(rows) if row["solved"]]
+    node_h = len(good) * step_h * nodes.shape[1]
 
     def total(name: str) -> float:
-        return float(sum(row[name] for _, row in good) * record.step_h)
+        return float(sum(row[name] for _, row in good) * step_h)
 
     def extreme(best: Callable[..., tuple[int, dict[str, Any]]], name: str, at: str) -> dict[str, Any] | None:
         if not good:
@@ -194,12 +255,16 @@ def _summary(record: _Record) -> dict[str, Any]:
         number, row = best(good, key=lambda each: each[1][name])
         return {"value": float(row[name]), "at": row[at], "step": number}
 
+    moves = dict.fromkeys(controls, 0)
+    for _, row in good:
+        for device, steps in row["moves"].items():
+            moves[device] += steps
     return {
-        "feeder": record.feeder.layout.name,
-        "steps": len(record.rows),
-        "unsolved": len(record.rows) - record.solved,
+        "feeder": layout.name,
+        "steps": len(rows),
+        "unsolved": len(rows) - len(good),
         "hunting": sum(bool(row["hunting"]) for _, row in good),
-        "step_h": record.step_h,
+        "step_h": step_h,
         "load_kwh": total("load_kw"),
         "source_kwh": total("source_kw"),
         "losses_kwh": total("losses_kw"),
@@ -207,9 +272,9 @@ def _summary(record: _Record) -> dict[str, Any]:
         "v_min_pu": extreme(min, "v_min_pu", "v_min_node"),
         "v_max_pu": extreme(max, "v_max_pu", "v_max_node"),
         "max_loading": extreme(max, "max_loading", "max_loading_branch"),
-        "under_pu_h": float(record.under_pu_h.sum()),
-        "over_pu_h": float(record.over_pu_h.sum()),
-        "nodes_outside_percent": float(100.0 * record.outside_h.sum() / node_h) if node_h else None,
-        "over_kva_h": float(record.over_kva_h.sum()),
-        "moves": record.moves,
+        "under_pu_h": float(nodes[3].sum()),
+        "over_pu_h": float(nodes[4].sum()),
+        "nodes_outside_percent": float(100.0 * nodes[5].sum() / node_h) if node_h else None,
+        "over_kva_h": float(branches[1].sum()),
+        "moves": moves,
     }

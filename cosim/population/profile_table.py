@@ -111,7 +111,7 @@ def read_profiles(scenario: Scenario, population: Population, timeline: Timeline
         raise table.refusal("the column is missing; add the start of each row with its UTC offset", "time")
     names = [name for name in table.columns if name != "time"]
     load, pv = _assign(table, names, population)
-    epoch_s = _times(table)
+    epoch_s = row_times(table)
     rows_per_tick = _rows_per_tick(table, epoch_s, timeline)
     rows = _rows_of_run(table, epoch_s, timeline, rows_per_tick)
     rows = np.append(rows, _rows_behind(epoch_s, timeline, rows_per_tick, rest.ticks))
@@ -177,8 +177,14 @@ def _joined(parts: list[tuple[NDArray[np.intp], int, Floats]]) -> Assigned:
     )
 
 
-def _times(table: TableFile) -> NDArray[np.int64]:
-    """Start of each row [s since 1970 UTC], rising."""
+def row_times(table: TableFile) -> NDArray[np.int64]:
+    """Start of each row of a table with times [s since 1970 UTC], rising ``(rows,)``.
+
+    Raises
+    ------
+    ScenarioError
+        A time without UTC offset, one that is none, or one that does not rise.
+    """
     import pandas as pd
 
     column = table.frame["time"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -17,7 +16,7 @@ from cosim.study.options import (
     min_option,
     open_alone,
 )
-from cosim.study.output import Kind, figures, say, solution_lines, summary_lines, write_series, write_tables
+from cosim.study.output import figures, say, solution_lines, write_tables
 from sharegrid.numbers import FiniteNumber
 
 _SHOWN = 10
@@ -142,94 +141,6 @@ def linear(master: Path | None, lams: Path | None, lams_at: str, load: float, ou
         f"{out}: {len(layout.lams)} LAMs, {len(layout.nodes):,} nodes, {len(layout.branches):,} branch "
         f"conductors of {layout.name} at {load:g} times its load ({layout.description['derivatives']})"
     )
-
-
-@feeder.command()
-@master_argument
-@lams_option
-@lams_at_option
-@click.option(
-    "--shape",
-    type=click.Path(path_type=Path),
-    help="CSV or Parquet file, a row for each step: column `load`, or one named after a LAM, is the part of "
-    "its own load that it draws; or profiles from sharegrid import, taken in turn. Default: the standard "
-    "household H0, its peak being 1.",
-)
-@click.option("--start", type=click.DateTime(), default="2024-01-01", help="Begin.  [default: 2024-01-01]")
-@click.option(
-    "--steps",
-    type=click.IntRange(1, 10_000_000),
-    help="Number of steps. Default: the shape's rows, or a year.",
-)
-@click.option(
-    "--step-min", default="60", show_default=True, type=click.Choice(["5", "10", "15", "20", "30", "60"])
-)
-@click.option("--regulators", default="free", show_default=True, type=click.Choice(["free", "held"]))
-@min_option
-@max_option
-@click.option("--voltages", is_flag=True, help="Also write every voltage of every step.")
-@click.option("--picture", is_flag=True, help="Also draw voltages and loading over the time.")
-@click.option("--format", "kind", default="parquet", show_default=True, type=click.Choice(["parquet", "csv"]))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
-@click.option("--force", is_flag=True, help="Replace results that the folder holds.")
-def run(
-    master: Path | None,
-    lams: Path | None,
-    lams_at: str,
-    shape: Path | None,
-    start: datetime,
-    steps: int | None,
-    step_min: str,
-    regulators: str,
-    voltage_min: float,
-    voltage_max: float,
-    voltages: bool,
-    picture: bool,
-    kind: Kind,
-    out: Path,
-    force: bool,
-) -> None:
-    """Run power flow through time, by default a year of hours, regulators and capacitors acting."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from cosim.feeder.timeseries import run_series
-    from cosim.study.shapes import household_factors, read_factors
-    from sharegrid.errors import SharegridError
-
-    if out.exists() and not out.is_dir():
-        raise SharegridError(f"{out}: is a file; choose a folder that can be written")
-    if (out / "summary.json").exists() and not force:
-        raise SharegridError(
-            f"{out}: holds results already; choose another folder or replace them with --force"
-        )
-    minutes = int(step_min)
-    own = open_alone(master, lams, lams_at)
-    factors = (
-        household_factors(start, minutes, steps)
-        if shape is None
-        else read_factors(shape, own.layout.lams, steps)
-    )
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("steps", total=len(factors))
-        series = run_series(
-            own,
-            factors,
-            limits_of(own, voltage_min, voltage_max),
-            minutes / 60.0,
-            controls_act=regulators == "free",
-            keep_voltages=voltages,
-            on_step=lambda: progress.advance(bar),
-        )
-    write_series(series, start, minutes, out, kind)
-    if picture:
-        from cosim.study.pictures import series_pictures
-
-        series_pictures(out, own.layout.name, series, minutes / 60.0)
-    click.echo(
-        figures(f"{own.layout.name}, {len(factors):,} steps of {minutes} min", summary_lines(series.summary))
-    )
-    click.echo(f"results: {out}")
 
 
 @feeder.command()

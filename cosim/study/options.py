@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,47 @@ max_option = click.option(
     callback=_above_the_lower,
     help="Upper limit [pu].",
 )
+
+
+shape_option = click.option(
+    "--shape",
+    type=click.Path(path_type=Path),
+    help="CSV or Parquet file, a row for each step: column `load`, or one named after a LAM, is the part of "
+    "its own load that it draws; or profiles from sharegrid import, taken in turn, whose times say where "
+    "steps begin and how long they are. Default: the standard household H0, its peak being 1.",
+)
+start_option = click.option(
+    "--start", type=click.DateTime(), help="Begin.  [default: the first row of profiles, else 2024-01-01]"
+)
+steps_option = click.option(
+    "--steps",
+    type=click.IntRange(1, 10_000_000),
+    help="Number of steps. Default: the shape's rows, or a year.",
+)
+step_option = click.option(
+    "--step-min",
+    type=click.Choice(["5", "10", "15", "20", "30", "60"]),
+    help="Length of a step.  [default: that of profiles, else 60]",
+)
+
+
+@dataclass(frozen=True)
+class FeederSource:
+    """What a feeder is opened from: its master file, a table of LAMs, and whether they attach by phase."""
+
+    master: Path | None
+    lams: Path | None
+    lams_at: str
+
+    def absolute(self) -> FeederSource:
+        """The same from any folder."""
+        return FeederSource(
+            self.master and self.master.absolute(), self.lams and self.lams.absolute(), self.lams_at
+        )
+
+    def open(self) -> Feeder:
+        """The feeder, as `open_alone`."""
+        return open_alone(self.master, self.lams, self.lams_at)
 
 
 def open_alone(

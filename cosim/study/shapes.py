@@ -1,7 +1,8 @@
 """Load shapes for power flow through time: the standard household, or a user's table."""
 
 import math
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from cosim.feeder.circuit import Floats
 from cosim.population.household import household_shape
+from cosim.population.profile_table import row_times
 from cosim.scenario.sections import Run
 from cosim.scenario.table_file import TableFile, read_table
 from cosim.scenario.timeline import timeline_of
@@ -16,6 +18,10 @@ from sharegrid.text import closest
 
 _LOWEST, _HIGHEST = -100.0, 100.0
 _LOAD, _PV = "load_kw.", "pv_kw."
+_NEW_YEAR, _HOUR_MIN, _DAY_S = datetime.fromisoformat("2024-01-01"), 60, 86_400
+
+STEPS_MIN = (5, 10, 15, 20, 30, 60)
+"""Lengths that a step may have [min]."""
 
 
 def household_factors(start: datetime, step_min: int, steps: int | None) -> Floats:
@@ -49,40 +55,92 @@ def household_factors(start: datetime, step_min: int, steps: int | None) -> Floa
     return np.asarray(shape.at(opening_min[:, None] + within_min).mean(axis=1) / peak, dtype=np.float64)
 
 
-def read_factors(path: Path, lams: tuple[str, ...], steps: int | None) -> Floats:
-    """Load shape of a table: a row for each step, a column for all LAMs or for one, or imported profiles.
+@dataclass(frozen=True)
+class Shape:
+    """Part of its own load that each LAM draws, ``(T, M)`` or ``(T,)``; from when on, in steps how long."""
+
+    factors: Floats
+    start: datetime
+    step_min: int
+
+
+def shape_of(
+    path: Path | None, lams: tuple[str, ...], start: datetime | None, step_min: int | None, steps: int | None
+) -> Shape:
+    """A load shape: the standard household, a row for each step of a table, or imported profiles.
 
     Parameters
     ----------
     path
-        CSV or Parquet file; column ``load`` holds for every LAM without a column of its own name, ``time`` is
-        not looked at. Profiles are columns ``load_kw.NAME`` and perhaps ``pv_kw.NAME``, as ``sharegrid
-        import profiles`` writes them: LAMs take the names in turn, and a LAM draws its own load at the peak
-        of the profile's.
+        CSV or Parquet file, ``None`` for the standard household. Column ``load`` holds for every LAM without
+        a column of its own name, and ``time`` is not looked at. Profiles are columns ``load_kw.NAME`` and
+        perhaps ``pv_kw.NAME``, as ``sharegrid import profiles`` writes them: LAMs take the names in turn, and
+        a LAM draws its own load at the peak of the profile's. Their ``time`` says where steps begin and how
+        long they last.
     lams
         Names of the LAMs.
+    start
+        Begin of the first step, by the clock of the first row of profiles; ``None`` for their first row, else
+        for 2024.
+    step_min
+        Length of a step [min]; ``None`` for that of profiles, else for an hour.
     steps
-        How many rows to take; ``None`` for all.
-
-    Returns
-    -------
-    ndarray
-        Part of its own load that each LAM draws, ``(steps, M)``.
+        How many; ``None`` for all rows, or a year.
 
     Raises
     ------
     ScenarioError
         One line with file, column and row: an unknown column, a LAM without column, too few rows, a cell that
-        is empty, no number or beyond -100 to 100.
+        is empty, no number or beyond -100 to 100; profiles with a hole, with steps of another length, or that
+        do not hold the start.
     """
+    if path is None:
+        begin, minutes = start or _NEW_YEAR, step_min or _HOUR_MIN
+        return Shape(household_factors(begin, minutes, steps), begin, minutes)
     table = read_table(path, ("time",))
-    count = len(table.frame) if steps is None else steps
-    if count > len(table.frame):
-        raise table.refusal(f"{len(table.frame)} rows for {count} steps; add rows or lower --steps")
-    rows = np.arange(count)
     names = [name.removeprefix(_LOAD) for name in table.columns if name.startswith(_LOAD)]
+    first, begin, minutes = 0, start or _NEW_YEAR, step_min or _HOUR_MIN
+    if names and "time" in table.columns:
+        first, begin, minutes = _times_of(table, start, step_min)
+    there = len(table.frame) - first
+    count = there if steps is None else steps
+    if count > there:
+        raise table.refusal(f"{there} rows for {count} steps; add rows or lower --steps")
+    rows = np.arange(first, first + count)
     if names:
-        return _profile_factors(table, names, rows)[:, np.arange(len(lams)) % len(names)]
+        factors = _profile_factors(table, names, rows)[:, np.arange(len(lams)) % len(names)]
+    else:
+        factors = _own_factors(table, lams, rows)
+    return Shape(factors, begin, minutes)
+
+
+def _times_of(table: TableFile, start: datetime | None, step_min: int | None) -> tuple[int, datetime, int]:
+    """The first row, when it begins by the clock of the table's first one, and the length of steps [min]."""
+    epoch_s = row_times(table)
+    step_s = int(np.diff(epoch_s).min(initial=_DAY_S))
+    for at in np.flatnonzero(np.diff(epoch_s) != step_s).tolist():
+        raise table.refusal(
+            f"rows are {step_s / 60:g} min apart, and here one or more are missing; import the file again "
+            "with --fill, or take a part without holes",
+            "time",
+            at + 1,
+        )
+    if len(epoch_s) > 1 and (step_s % 60 or step_s // 60 not in STEPS_MIN):
+        lengths = ", ".join(map(str, STEPS_MIN))
+        raise table.refusal(f"rows are {step_s / 60:g} min apart; resample them to {lengths} min", "time", 1)
+    minutes = step_s // 60 if len(epoch_s) > 1 else step_min or _HOUR_MIN
+    if step_min is not None and step_min != minutes:
+        raise table.refusal(f"rows are {minutes} min apart, not {step_min}; leave --step-min out", "time", 1)
+    clock = datetime.fromisoformat(table.text("time")[0]).replace(tzinfo=None)
+    row, rest = divmod(((start or clock) - clock).total_seconds(), 60 * minutes)
+    if rest or not 0 <= row < len(epoch_s):
+        last = clock + timedelta(minutes=minutes * (len(epoch_s) - 1))
+        raise table.refusal(f"no row begins at {start}; --start must be one from {clock} to {last}", "time")
+    return int(row), start or clock, minutes
+
+
+def _own_factors(table: TableFile, lams: tuple[str, ...], rows: NDArray[np.intp]) -> Floats:
+    """Columns for all LAMs or for one each ``(steps, M)``."""
     known = {"time", "load", *lams}
     for name in table.columns:
         if name not in known:

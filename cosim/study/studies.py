@@ -18,6 +18,10 @@ from cosim.study.options import (
     max_option,
     min_option,
     open_alone,
+    shape_option,
+    start_option,
+    step_option,
+    steps_option,
 )
 from cosim.study.output import figures, write_tables
 from sharegrid.numbers import FiniteRange
@@ -140,10 +144,10 @@ def losses(master: Path | None, lams: Path | None, lams_at: str, load: float, ou
 @master_argument
 @lams_option
 @lams_at_option
-@click.option("--shape", type=click.Path(path_type=Path), help="Load shape, as of sharegrid feeder run.")
-@click.option("--start", type=click.DateTime(), default="2024-01-01", help="Begin.  [default: 2024-01-01]")
-@click.option("--steps", type=click.IntRange(1), help="Number of steps. Default: the shape's, or a year.")
-@click.option("--step-min", default="60", show_default=True, type=click.Choice(["15", "30", "60"]))
+@shape_option
+@start_option
+@steps_option
+@step_option
 @click.option("--growth", default=1.0, show_default=True, help="Factor on all loads.")
 @click.option("--ambient", default=20.0, show_default=True, help="Temperature around transformers [degC].")
 @out_option
@@ -152,9 +156,9 @@ def ageing(
     lams: Path | None,
     lams_at: str,
     shape: Path | None,
-    start: datetime,
+    start: datetime | None,
     steps: int | None,
-    step_min: str,
+    step_min: str | None,
     growth: float,
     ambient: float,
     out: Path,
@@ -165,15 +169,13 @@ def ageing(
 
     from cosim.study.ageing import Thermal, age
     from cosim.study.pictures import bars, curves
-    from cosim.study.shapes import household_factors, read_factors
+    from cosim.study.shapes import shape_of
     from cosim.study.transformers import loadings_through_time
 
     own = open_alone(master, lams, lams_at)
-    layout, minutes = own.layout, int(step_min)
-    if shape is None:
-        factors = household_factors(start, minutes, steps)
-    else:
-        factors = read_factors(shape, layout.lams, steps)
+    layout = own.layout
+    taken = shape_of(shape, layout.lams, start, int(step_min) if step_min else None, steps)
+    factors, minutes = taken.factors, taken.step_min
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("steps", total=len(factors))
         names, loading = loadings_through_time(

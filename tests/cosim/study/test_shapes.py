@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cosim.scenario import ScenarioError
-from cosim.study.shapes import household_factors, read_factors
+from cosim.study.shapes import household_factors, shape_of
 
 NEW_YEAR = datetime.fromisoformat("2023-01-01T00:00:00")
 
@@ -36,6 +36,10 @@ def table(folder: Path, text: str) -> Path:
     return path
 
 
+def read_factors(path, lams, steps):
+    return shape_of(path, lams, None, None, steps).factors
+
+
 def test_a_table_for_all_and_one_for_a_lam(tmp_path):
     path = table(tmp_path, "time,load,b\n0:00,0.5,-1\n1:00,0.25,2\n")
     np.testing.assert_array_equal(read_factors(path, ("a", "b"), None), [[0.5, -1], [0.25, 2]])
@@ -43,7 +47,7 @@ def test_a_table_for_all_and_one_for_a_lam(tmp_path):
 
 
 def test_imported_profiles_are_taken_in_turn_each_at_its_own_peak(tmp_path):
-    path = table(tmp_path, "time,load_kw.x,pv_kw.x,load_kw.y\n0:00,2,0,0.5\n1:00,4,1,0.25\n2:00,1,3,0.5\n")
+    path = table(tmp_path, "load_kw.x,pv_kw.x,load_kw.y\n2,0,0.5\n4,1,0.25\n1,3,0.5\n")
     x, y = [0.5, 0.75, -0.5], [1.0, 0.5, 1.0]
     np.testing.assert_allclose(read_factors(path, ("a", "b", "c"), None), np.transpose([x, y, x]))
     # The peak is that of the steps which are taken.
@@ -65,3 +69,52 @@ def test_imported_profiles_are_taken_in_turn_each_at_its_own_peak(tmp_path):
 def test_what_is_wrong_is_named(tmp_path, text, steps, message):
     with pytest.raises(ScenarioError, match=message):
         read_factors(table(tmp_path, text), ("a", "b"), steps)
+
+
+PROFILES = "time,load_kw.x\n2024-03-01T00:00+01:00,2\n2024-03-01T00:15+01:00,4\n2024-03-01T00:30+01:00,1\n"
+
+
+def test_times_of_profiles_say_where_steps_begin_and_how_long_they_are(tmp_path):
+    path = table(tmp_path, PROFILES)
+    taken = shape_of(path, ("a",), None, None, None)
+    assert (taken.start, taken.step_min) == (datetime.fromisoformat("2024-03-01T00:00"), 15)
+    later = shape_of(path, ("a",), datetime.fromisoformat("2024-03-01T00:15"), 15, None)
+    np.testing.assert_array_equal(later.factors, [[1.0], [0.25]])
+    assert later.start == datetime.fromisoformat("2024-03-01T00:15")
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "step_min", "message"),
+    [
+        (PROFILES, None, 60, "column time, line 3: rows are 15 min apart, not 60; leave --step-min out"),
+        (
+            PROFILES,
+            "2024-03-01T00:20",
+            None,
+            "no row begins at 2024-03-01 00:20:00; --start must be one from",
+        ),
+        (PROFILES, "2024-02-01T00:00", None, "no row begins at 2024-02-01 00:00:00"),
+        (
+            PROFILES.replace("00:30+", "00:45+"),
+            None,
+            None,
+            "line 4: rows are 15 min apart, and here one or more",
+        ),
+        (
+            PROFILES.replace("+01:00", ""),
+            None,
+            None,
+            "column time, line 2: '2024-03-01T00:00' has no UTC offset",
+        ),
+        (
+            PROFILES.replace(":15", ":07").replace(":30", ":14"),
+            None,
+            None,
+            "rows are 7 min apart; resample them",
+        ),
+    ],
+)
+def test_times_that_do_not_suit_are_named(tmp_path, text, start, step_min, message):
+    begin = datetime.fromisoformat(start) if start else None
+    with pytest.raises(ScenarioError, match=message):
+        shape_of(table(tmp_path, text), ("a",), begin, step_min, None)
