@@ -121,7 +121,7 @@ async def control(
                 intervals=setup.world.timeline.intervals,
                 interval_s=setup.world.timeline.interval_h * 3600.0,
                 pacing=pacing,
-                step_limit_s=STEP_LIMIT_S,
+                step_limit_s=_step_limit_s(setup.world),
             ),
             required=reporters(setup.world),
             services=setup.world.services,
@@ -141,6 +141,11 @@ async def control(
             clock,
             Recorder(recorder_node, setup.world, writer, ledger, begins_again=clock.begins_again),
         )
+
+
+def _step_limit_s(world: World) -> float:
+    """How long a step may take when nothing paces the run: longer where a horizon is cleared in it."""
+    return STEP_LIMIT_S * (1.0 + world.scenario.market.horizon / 24.0)
 
 
 async def _prosumers(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:

@@ -9,7 +9,7 @@ of it (docs/market.md, section 8). Prices of the later intervals go out for peop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ from market.horizon.stores import within_reach
 from market.model.arrays import Ints
 from market.participants.gates import horizon_gate, late_gate
 from market.participants.horizon_bids import Prospect, read_bid
-from market.participants.roster import HorizonRules, Roster, Rules, first_of
+from market.participants.roster import HorizonRules, Roster, Rules, Terms, first_of
 from market.participants.wam.horizon_case import horizon_case, join_bids
 from market.solver.wam import LimitPrices
 
@@ -45,8 +45,6 @@ class Cleared:
 
     case: HorizonCase
     outcome: HorizonOutcome
-    certificate: HorizonCertificate
-    beyond: list[str]
     notes: list[str]
 
 
@@ -83,6 +81,8 @@ class HorizonMarket:
             node.on(node.topics.horizon_bid(host), partial(self._take_bid, host))
         self._model: NetworkModel | None = None
         self._start: tuple[Near, ...] = ()
+        self._late: asyncio.Future[Cleared] | None = None
+        self._proving: asyncio.Task[None] | None = None
 
     def take_model(self, model: NetworkModel | None) -> None:
         """Keep the feeder's latest linear model for the next horizon."""
@@ -90,6 +90,7 @@ class HorizonMarket:
 
     async def clear(self, step: Step) -> None:
         """Clear the horizon that begins with the step's interval, and tell hosts and the record of it."""
+        await self.proved()
         prospects = await self.bids.wait(step.tick, horizon_gate(step))
         missing = self.bids.missing(prospects)
         if missing:
@@ -100,22 +101,50 @@ class HorizonMarket:
         )
         T = bids.prospect.intervals
         expected = [self.horizon.expected(step.tick, ahead) for ahead in range(T)]
-        make = partial(self._clear, bids.prospect, expected)
+        cleared: Cleared | None = None
         try:
-            async with asyncio.timeout(late_gate(step) - wall_time.now()):
-                cleared: Cleared = await self.work(make)
-        except TimeoutError:
-            await self._tell_nothing(step, f"no horizon: clearing {T} intervals took too long")
-            return
+            # One that came too late is what this one starts from, and does not take its processors.
+            if await self._is_free(step):
+                self._late = asyncio.ensure_future(self.work(self._clear, bids.prospect, expected))
+                cleared = await self._in_time(step)
         except (MarketError, ValueError) as problem:
             await self._tell_nothing(step, f"no horizon: {problem}")
             return
-        self._start = later(cleared.outcome.intervals)
+        if cleared is None:
+            await self._tell_nothing(step, f"no horizon: clearing {T} intervals took too long")
+            return
         for host, stores in bids.stores_of.items():
             await self._publish_worth(step, host, columns.pack(cleared.outcome.energy_value[stores, 0]))
-        await self._publish(step, cleared)
+        # Nobody's bid waits for the certificate.
+        self._proving = asyncio.create_task(self._prove(step, cleared), name="certificate of a horizon")
 
-    def _clear(self, prospect: Prospect, expected: Any) -> Cleared:
+    async def proved(self) -> None:
+        """Wait until what was cleared last is certified and published."""
+        if self._proving is not None:
+            await self._proving
+            self._proving = None
+
+    async def _is_free(self, step: Step) -> bool:
+        """Whether no earlier clearing is under way, once that one is over or the gate closes."""
+        try:
+            await self._in_time(step)
+        except (MarketError, ValueError):
+            self._late = None  # It was told of when it was too late.
+        return self._late is None
+
+    async def _in_time(self, step: Step) -> Cleared | None:
+        """What the clearing under way comes to, the start of the next; ``None`` where the gate is first."""
+        if self._late is None:
+            return None
+        done, _ = await asyncio.wait({self._late}, timeout=max(late_gate(step) - wall_time.now(), 0.0))
+        if not done:
+            return None
+        made, self._late = self._late, None
+        cleared = made.result()
+        self._start = later(cleared.outcome.intervals)
+        return cleared
+
+    def _clear(self, prospect: Prospect, expected: Sequence[Terms]) -> Cleared:
         """Clear and certify; limits of the feeder that cannot be met in some interval are left out of all."""
         asked, T = self.horizon.intervals, prospect.intervals
         notes = [f"a horizon of {T} intervals in place of {asked}: the data end there"] if asked > T else []
@@ -133,19 +162,21 @@ class HorizonMarket:
             case = horizon_case(self.rules, prospect, unlimited, expected, self.horizon.hours)
             outcome = clear_horizon(case)
         case = HorizonCase(case.intervals, within_reach(case.stores, case.hours)[0], case.hours)
-        certificate = certify_horizon(case, outcome.claim(case))
-        return Cleared(case, outcome, certificate, beyond_tolerance(certificate, case), notes)
+        return Cleared(case, outcome, notes)
 
     async def _publish_worth(self, step: Step, host: str, value: bytes) -> None:
         await self.node.publish(self.node.topics.energy_value(host), EnergyValue, step.tick, value=value)
 
-    async def _publish(self, step: Step, cleared: Cleared) -> None:
+    async def _prove(self, step: Step, cleared: Cleared) -> None:
+        """Certify a clearing, and publish it with its certificate."""
+        proof, beyond = await self.work(_certified, cleared)
         for note in cleared.notes:
             self.node.flag(note)
-        for clause in cleared.beyond[:1]:
-            more = f", and {len(cleared.beyond) - 1} more" if len(cleared.beyond) > 1 else ""
+        for clause in beyond[:1]:
+            more = f", and {len(beyond) - 1} more" if len(beyond) > 1 else ""
             self.node.flag(f"the horizon's certificate does not hold: {clause}{more}")
-        await self.node.publish(self.node.topics.outlook, Outlook, step.tick, **_fields(cleared))
+        fields = _fields(cleared) | {"proof": _figures(proof), "beyond": beyond[:20]}
+        await self.node.publish(self.node.topics.outlook, Outlook, step.tick, **fields)
 
     async def _tell_nothing(self, step: Step, note: str) -> None:
         """Let hosts go by their own outlook at once."""
@@ -172,6 +203,7 @@ class HorizonMarket:
         shape = np.zeros((len(limits), len(self.roster.lams)))
         price = optional_array(values, "horizon_price", shape)
         net_kw = optional_array(values, "horizon_net_kw", shape)
+        self._late = None
         if price is None or net_kw is None:
             self._start = ()
             return
@@ -192,9 +224,24 @@ def _told(limits: LimitPrices | None) -> tuple[float, dict[str, float]]:
     return limits.energy, dict(limits.row)
 
 
+def _certified(cleared: Cleared) -> tuple[HorizonCertificate, list[str]]:
+    """Certificate of a clearing, and what of it is beyond its tolerance."""
+    certificate = certify_horizon(cleared.case, cleared.outcome.claim(cleared.case))
+    return certificate, beyond_tolerance(certificate, cleared.case)
+
+
+def _figures(proof: HorizonCertificate) -> HorizonProof:
+    return HorizonProof(
+        energy_kwh=proof.energy.largest,
+        value_error=proof.values.largest,
+        store_gain=proof.store_gain,
+        duality_gap=proof.duality_gap,
+    )
+
+
 def _fields(cleared: Cleared) -> dict[str, Any]:
     """Fields of the outlook that tell a clearing."""
-    outcome, proof = cleared.outcome, cleared.certificate
+    outcome = cleared.outcome
     wam = [one.wam for one in outcome.intervals]
     by_lam = {
         "loss": [each.parts.loss for each in wam],
@@ -211,13 +258,6 @@ def _fields(cleared: Cleared) -> dict[str, Any]:
         "stores": len(cleared.case.stores),
         "stored_kwh": columns.column_list(outcome.state_kwh.sum(axis=0)),
         "shortfall_kwh": float(np.maximum(outcome.shortfall_kwh, 0.0).sum()),
-        "proof": HorizonProof(
-            energy_kwh=proof.energy.largest,
-            value_error=proof.values.largest,
-            store_gain=proof.store_gain,
-            duality_gap=proof.duality_gap,
-        ),
-        "beyond": cleared.beyond[:20],
         "notes": cleared.notes,
         "iterations": outcome.iterations,
         "seconds": outcome.seconds,

@@ -121,6 +121,8 @@ class WamOperator:
 
     async def snapshot(self) -> Values:
         """Last prices, reactive set-points and metered loads."""
+        if self.horizon is not None:
+            await self.horizon.proved()
         return {
             "price": self.price,
             "inverter_kvar": self.inverter_kvar if self.inverter_kvar.size else None,

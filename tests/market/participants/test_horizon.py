@@ -1,5 +1,7 @@
 """The market over a horizon, interval by interval: services on a bus, and a feeder that is linear."""
 
+import asyncio
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from market.horizon.clearing import clear_horizon
 from market.participants.wam.horizon_case import horizon_case, join_bids
 from tests.market.participants import storing, world
 from tests.market.participants.stand_ins import model
+from tests.market.participants.town import at_once
 
 T = storing.INTERVALS
 LEAST_PU = 0.875
@@ -112,3 +115,30 @@ async def test_what_it_remembers_survives_its_process(town_of):
         await again.interval(2)
         assert again.last(again.topics.outlook, 2).price == price
         assert (again.trades(2) == once).all()
+
+
+async def test_a_clearing_that_comes_too_late_is_waited_for_and_never_doubled(town_of):
+    async with town_of(horizon=T) as town:
+        started(town)
+        horizon = town.services["wam"].horizon
+        under_way = 0
+
+        async def slow(work, *arguments):
+            nonlocal under_way
+            under_way += 1
+            assert under_way == 1, "one at a time"
+            await asyncio.sleep(70.0)
+            under_way -= 1
+            return work(*arguments)
+
+        horizon.work = slow
+        await town.interval(0)
+        assert "took too long" in town.last(town.topics.outlook, 0).notes[0]
+        await town.interval(1)
+        told = town.last(town.topics.outlook, 1)
+        assert told.ahead == 0, "the first one took half of the time, and the second as long"
+        horizon.work = at_once
+        await asyncio.sleep(100.0)
+        await town.interval(2)
+        told = town.last(town.topics.outlook, 2)
+        assert told.ahead == T - 2
