@@ -31,6 +31,8 @@ class SteppedLoop(asyncio.SelectorEventLoop):
     def time(self):
         return self.stepped.now_s
 
+    wall_s = time
+
 
 def pytest_asyncio_loop_factories(config, item):
     return {"stepped": SteppedLoop}
@@ -41,10 +43,7 @@ async def town_of(monkeypatch):
     """Towns that differ from the usual one, such as in how many operators their LAMs have."""
     loop = asyncio.get_running_loop()
     clock = SimpleNamespace(time=loop.time, perf_counter=loop.time)
-    monkeypatch.setattr("broker.collector.time", clock)
     monkeypatch.setattr("market.participants.wam.operator.time", clock)
-    monkeypatch.setattr("market.participants.gates.time", clock)
-    monkeypatch.setattr("market.participants.wam.horizon_market.time", clock)
     return lambda **choices: Town(**choices).open()
 
 
