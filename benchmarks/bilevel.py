@@ -17,9 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import default_day_case, random_prosumers
 from benchmarks.quantity import NOON, by_quantity
 from cosim.feeder.opendss import Feeder
+from cosim.market_studies.cases import default_day_case, random_prosumers
 from market.bilevel.operator import operator_problem
 from market.solver.clearing import clear
 

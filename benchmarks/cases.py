@@ -6,63 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from cosim.feeder.linear import Limits, Linearisation
-from cosim.feeder.network_rows import network_rows
+from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
-from cosim.population.portfolios import ProfileCache, VirtualPortfolio
-from cosim.scenario import load_scenario
-from cosim.world.build import build_world
+from cosim.market_studies.cases import around, random_prosumers, with_model
 from market.model.arrays import Floats
 from market.model.case import Case, Grid, Network, Resources, Tariff
 from market.model.curves import Curves, respond, shift
 from market.solver.clearing import clear
 from market.solver.responses import Responses
-
-RESOURCES = 3
-"""Per prosumer."""
-
-
-def random_prosumers(rng: np.random.Generator, lam_of: np.ndarray, lams: int, size_kw: float = 1.0) -> Case:
-    """Prosumers with load or generation, and three resources of all kinds, in a market without a network.
-
-    Parameters
-    ----------
-    rng
-        Source of all draws.
-    lam_of
-        LAM of each prosumer, ``(n,)``.
-    lams
-        Number of LAMs.
-    size_kw
-        Scale of all powers [kW].
-    """
-    n = lam_of.size
-    count = RESOURCES * n
-    step = rng.random(count) < 0.2
-    linear = rng.uniform(0.05, 0.25, count)
-    linear[step & (rng.random(count) < 0.5)] = 0.0
-    return Case(
-        prosumer_id=tuple(f"p{j}" for j in range(n)),
-        lam_id=tuple(f"lam{i}" for i in range(lams)),
-        lam_of=lam_of,
-        demand_kw=size_kw * rng.uniform(-3.0, 5.0, n),
-        resources=Resources(
-            owner=np.repeat(np.arange(n), RESOURCES),
-            min_kw=-size_kw * rng.uniform(0.0, 2.0, count) * (rng.random(count) < 0.5),
-            max_kw=size_kw * rng.uniform(0.2, 2.0, count),
-            cost_linear=linear,
-            cost_quadratic=np.where(step, 0.0, rng.uniform(0.01, 0.2, count) / size_kw),
-        ),
-        sensitivity=np.full(lams, 10.0 * size_kw),
-        fee=np.full(lams, 0.01),
-        wam_sensitivity=200.0,
-        wam_fee=np.full(lams, 0.005),
-        balance=1.0 + rng.normal(0.0, 0.02, lams),
-        offset_kw=3.0,
-        network=None,
-        grid=Grid(0.25, 0.05, 1e6, 1e6),
-        tariff=Tariff(0.30, 0.04),
-    )
 
 
 def households(rng: np.random.Generator, spot_kw: Floats, members: int) -> Case:
@@ -178,48 +129,6 @@ def ieee123_case(feeder: Feeder, prosumers: int, seed: int) -> tuple[Case, Limit
     case = random_prosumers(rng, lam_of, lams, size_kw=float(layout.spot_kw.sum()) / prosumers)
     limits = Limits(0.95, 1.05, layout.rating_a)
     return with_model(case, limits, around(feeder, layout.spot_kw)), limits
-
-
-def default_day_case(feeder: Feeder, start: str) -> tuple[Case, Limits]:
-    """The default scenario's prosumers in the interval that starts at a local time, batteries as they begin.
-
-    Parameters
-    ----------
-    feeder
-        The feeder, linearised where a first clearing of the interval puts it.
-    start
-        Local time, ``HH:MM``.
-    """
-    world = build_world(load_scenario(start=start, intervals=1), feeder.layout)
-    everyone = np.arange(world.population.size)
-    position = VirtualPortfolio(
-        ProfileCache(world.profiles), everyone, world.reactive_ratio, world.voltage_response()
-    ).position(0)
-    terms = world.rules.terms(0)
-    case = replace(
-        world.rules.case,
-        demand_kw=position.demand_kw,
-        resources=position.resources,
-        grid=terms.grid,
-        tariff=terms.tariff,
-    )
-    first = clear(with_model(case, world.limits, around(feeder, feeder.layout.spot_kw)))
-    return with_model(case, world.limits, around(feeder, first.wam.net_kw)), world.limits
-
-
-def around(feeder: Feeder, net_kw: Floats) -> Linearisation:
-    """The feeder's linear model around LAMs' net powers ``(M,)`` [kW], with the spot loads' power factors."""
-    return feeder.linearise(net_kw, feeder.layout.spot_kw * feeder.layout.tan_phi)
-
-
-def with_model(case: Case, limits: Limits, point: Linearisation) -> Case:
-    """The case over a linear model of its feeder, with all of its rows."""
-    everything = np.full(len(case.lam_id), 1e6)
-    rows = network_rows(point, limits, -everything, everything)
-    balance, offset_kw = point.balance
-    is_voltage = np.array([kind == "voltage" for kind in rows.kind])
-    network = Network(rows.matrix, rows.base, rows.lower, rows.upper, is_voltage, rows.name)
-    return replace(case, balance=balance, offset_kw=offset_kw, network=network)
 
 
 def within_reach(case: Case) -> Case:

@@ -44,11 +44,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.cases import around, default_day_case, ieee123_case, radial_case, with_model, within_reach
+from benchmarks.cases import ieee123_case, radial_case, within_reach
 from cosim.control.memory import keep_freed_memory
 from cosim.feeder.judgement import check
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
+from cosim.market_studies.cases import around, default_day_case, with_model
 from market.analysis.certify_outcome import certify_outcome
 from market.files.case_file import encode_case
 from market.model.arrays import Floats

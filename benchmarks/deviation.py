@@ -15,8 +15,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.cases import around, ieee123_case, radial_case, with_model
+from benchmarks.cases import ieee123_case, radial_case
 from cosim.feeder.opendss import Feeder
+from cosim.market_studies.cases import around, with_model
 from market.analysis.deviation import best_deviations
 from market.model.case import Case
 from market.solver.clearing import clear

@@ -24,8 +24,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import default_day_case, ieee123_case, radial_case
+from benchmarks.cases import ieee123_case, radial_case
 from cosim.feeder.opendss import Feeder
+from cosim.market_studies.cases import default_day_case
 from market.analysis.certify_outcome import certify_outcome
 from market.analysis.tolerance import exceeds
 from market.model.case import Case, Tariff

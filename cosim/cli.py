@@ -27,6 +27,8 @@ from cosim.command_options import (
 from cosim.control.memory import keep_freed_memory
 from cosim.getting_started.commands import doctor, examples, init
 from cosim.importing.commands import import_group
+from cosim.market_studies.commands import study as market_study
+from cosim.market_studies.commands import sweep
 from cosim.one_line_errors import OneLineErrors
 from cosim.replay.command import replay_command
 from cosim.security.commands import broker_group
@@ -221,6 +223,8 @@ def view(**options: Any) -> None:
 for study in (*STUDIES, through_time):
     feeder.add_command(study)
 main.add_command(feeder)
+main.add_command(market_study)
+main.add_command(sweep)
 main.add_command(device)
 for command in (init, doctor, examples):
     main.add_command(command)

@@ -8,6 +8,8 @@ EXTRA_OF = {
     "opendssdirect": "cosim",
     "numba": "horizon",
     "matplotlib": "pictures",
+    "distributed": "studies",
+    "dask": "studies",
     "starlette": "view",
     "uvicorn": "view",
     "cvxpy": "reference",

@@ -29,6 +29,8 @@ _HOME = {
     "read_case": "market.files.case_file",
     "references": "market.analysis.reference",
     "run": "cosim.run",
+    "study": "cosim.market_studies.running",
+    "sweep": "cosim.market_studies.sweep",
 }
 
 __all__ = [

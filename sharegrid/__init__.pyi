@@ -1,3 +1,5 @@
+from cosim.market_studies.running import study as study
+from cosim.market_studies.sweep import sweep as sweep
 from cosim.results import Run as Run
 from cosim.results import load as load
 from cosim.results.comparison import compare as compare

@@ -158,7 +158,9 @@ class Tangents:
         left = np.abs(end_kw - outermost.kw)
         falls = np.minimum(slope * TRUST, left)
         way = np.divide(left, slope, out=np.full(left.size, TRUST), where=slope * TRUST > left)
-        near_price, near_kw = outermost.price + side * way, outermost.kw - side * falls
+        near_price = outermost.price + side * way
+        # What is left taken away may miss the end by a last bit, and the curve would rise there.
+        near_kw = np.where(falls < left, outermost.kw - side * falls, end_kw)
         far_price = near_price + side * np.maximum(np.maximum((left - falls) / self._fallback, REACH), asked)
         return (near_price, near_kw), (far_price, end_kw)
 

@@ -105,3 +105,17 @@ def test_a_sender_that_is_forgotten_is_as_if_it_had_never_been_heard(form):
         assert now[0] == anew[0]
     assert respond(estimate.curves, np.full(2, 0.17))[1] == other
     assert (low == [-5.0, -4.0]).all()
+
+
+@pytest.mark.parametrize("form", ["plain", "slope"])
+def test_a_belief_that_reaches_the_end_of_a_range_at_once_does_not_rise_there_by_a_last_bit(form):
+    rng = np.random.default_rng(3)
+    high_kw, low_kw = rng.uniform(10.0, 40.0, 200), -rng.uniform(10.0, 40.0, 200)
+    estimate = estimate_for(form, np.full(200, 1e7), low_kw, high_kw, np.zeros(200))
+    # So steep that a millionth of a price leads to either end.
+    price, kw = np.full(200, 0.18), rng.uniform(-10.0, 10.0, 200)
+    estimate.learn(np.arange(200), price, kw, np.full(200, 1e7))
+    believed = estimate.curves
+    inside = np.ones(believed.kw.size - 1, dtype=bool)
+    inside[believed.start[1:-1] - 1] = False
+    assert np.diff(believed.kw)[inside].max() <= 0.0

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.cases import random_prosumers
+from cosim.market_studies.cases import random_prosumers
 from market.model.case import Resources
 from market.solver import responses
 from market.solver.clearing import clear
