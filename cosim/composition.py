@@ -155,7 +155,9 @@ async def _prosumers(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
     jobs: list[Job] = []
     for host, members in roster.hosts.items():
         node = await stack.enter_async_context(setup.node(host))
-        virtual = VirtualPortfolio(cache, members, world.reactive_ratio, world.voltage_response())
+        virtual = VirtualPortfolio(
+            cache, members, world.reactive_ratio, world.voltage_response(), world.fleet
+        )
         take = virtual.response.take if follow_voltage else None
         population = PopulationHost(node, roster, rules, virtual, world.strategy_choice(), take)
         jobs.append(job_of(node, population))

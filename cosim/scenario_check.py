@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 import numpy as np
 
+from cosim.extras import remedy
 from cosim.feeder_setup.lam_table import feeder_of
 from cosim.feeder_setup.schedule import after_the_end
 from cosim.population.placement import DevicePlacement
@@ -147,6 +149,15 @@ def _prosumers(world: World, found: Findings) -> None:
         f"batteries {people.battery_kwh.sum():,.4g} kWh and {people.battery_kw.sum():,.4g} kW "
         f"at {battery.sum():,}",
     )
+    fleet = world.fleet
+    if fleet.size:
+        found.say(
+            "stores",
+            f"{fleet.vehicles.kw.size:,} vehicles, {fleet.pumps.kw.size:,} heat pumps, "
+            f"{fleet.appliances.kw.size:,} appliances that can wait: up to {fleet.most_kw.sum():,.4g} kW",
+        )
+    if world.rules.horizon is not None and find_spec("numba") is None:
+        found.doubts.append(f"market.horizon = {world.rules.horizon.intervals}: {remedy('numba')}")
     alone = [world.layout.lams[k] for k in np.flatnonzero(each == 1)]
     if alone:
         found.doubts.append(

@@ -6,21 +6,24 @@ prosumers are known by telemetry alone and act through set-points.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from broker.snapshot import Values, array_of, part
-from cosim.population.ahead import energy_values, expected, prospect_of
+from cosim.population.ahead import energy_values, expected, owners, prospect_of
 from cosim.population.expectation import Expectation, ForecastView
+from cosim.population.fleet import Fleet
+from cosim.population.fleet_state import FleetState
 from cosim.population.profiles import Actual, Forecast, Profiles
 from cosim.population.resources import Inventory, Kind, inventory_of, resources_at
 from cosim.population.voltage_response import VoltageResponse
 from cosim.scenario.arrays import Floats, Indices
 from devices.physics.battery import advance
-from market.model.case import Resources
+from market.horizon.stores import joined_stores
+from market.model.case import Resources, joined_resources
 from market.participants.horizon_bids import Prospect
 from market.participants.prosumers.portfolio import Metered, Position
 
@@ -145,10 +148,17 @@ class VirtualPortfolio:
         Reactive over active power of each prosumer's load, ``(n,)`` over the whole population.
     response
         How their demand follows the voltage.
+    fleet
+        Vehicles, heat pumps and appliances of theirs.
     """
 
     def __init__(
-        self, cache: ProfileCache, members: Indices, tan_phi: Floats, response: VoltageResponse
+        self,
+        cache: ProfileCache,
+        members: Indices,
+        tan_phi: Floats,
+        response: VoltageResponse,
+        fleet: Fleet | None = None,
     ) -> None:
         self.cache = cache
         self.members = members
@@ -156,26 +166,38 @@ class VirtualPortfolio:
         self.response = response
         self.inventory = inventory_of(cache.profiles.population)
         self.soc = cache.profiles.population.soc_start.copy()
+        self.fleet = FleetState(fleet, members) if fleet is not None and fleet.size else None
 
     def position(self, tick: int, worth: Floats | None = None) -> Position:
         """Expected position from the forecast and each battery's state of charge."""
         forecast = self.response.expected(self.cache.forecast(tick))
         profiles = self.cache.profiles
-        value = None if worth is None else energy_values(profiles, self.members, worth)
+        batteries = owners(profiles, self.members).size
+        value = None if worth is None else energy_values(profiles, self.members, worth[:batteries])
         self.offers = offers_of(profiles, self.inventory, self.members, tick, self.soc, forecast, value)
+        resources = self.offers.resources
+        if self.fleet is not None:
+            more = self.fleet.offers(tick, None if worth is None else worth[batteries:])
+            resources = joined_resources(resources, more)
         load_kw = forecast.load_kw[self.members]
-        return Position(load_kw, self.tan_phi * load_kw, self.offers.resources, self.cache.notes(tick))
+        return Position(load_kw, self.tan_phi * load_kw, resources, self.cache.notes(tick))
 
     def prospect(self, tick: int, intervals: int) -> Prospect:
         """What is expected of its prosumers from a tick on."""
         days = [self.response.expected(each) for each in expected(self.cache, tick, intervals)]
-        return prospect_of(self.cache.profiles, self.members, days, self.soc)
+        prospect = prospect_of(self.cache.profiles, self.members, days, self.soc)
+        if self.fleet is None:
+            return prospect
+        stores = joined_stores([prospect.stores, self.fleet.stores(tick, prospect.intervals)])
+        return replace(prospect, stores=stores)
 
     def act(self, tick: int, output_kw: Floats) -> Metered:
         """Hold the set-points through the interval: curtailment is a limit, the sun decides below it."""
         members, size = self.members, self.members.size
         people, dt_h = self.cache.profiles.population, self.cache.profiles.timeline.interval_h
         actual: Actual = self.cache.sample(tick)
+        own = self.offers.kind.size
+        output_kw, more_kw = output_kw[:own], output_kw[own:]
         pv_kw = self.offers.total(output_kw, size, Kind.PV)
         curtailed = pv_kw < self.cache.forecast(tick).pv_kw[members] - CURTAILED_KW
         pv_limit_kw = np.where(curtailed, pv_kw, np.inf)
@@ -184,6 +206,8 @@ class VirtualPortfolio:
 
         load_kw = np.maximum(self.response.drawn(actual.load_kw)[:, members] - shed_kw, 0.0)
         net_kw = load_kw - np.minimum(actual.pv_kw[:, members], pv_limit_kw) - battery_kw
+        if self.fleet is not None:
+            net_kw = net_kw + self.fleet.act(tick, more_kw)
         self.soc[members] = advance(
             self.soc[members],
             battery_kw,
@@ -196,9 +220,12 @@ class VirtualPortfolio:
 
     def snapshot(self) -> Values:
         """States of charge, and the voltages that demand goes by."""
-        return {"soc": self.soc, "response": self.response.snapshot()}
+        fleet = {} if self.fleet is None else {"fleet": self.fleet.snapshot()}
+        return {"soc": self.soc, "response": self.response.snapshot(), **fleet}
 
     def restore(self, values: Values) -> None:
-        """Put the batteries where they were, and go by the voltages of then."""
+        """Put the batteries and all else that stores where they were, and go by the voltages of then."""
+        if self.fleet is not None:
+            self.fleet.restore(part(values, "fleet"))
         self.soc = array_of(values, "soc", self.soc)
         self.response.restore(part(values, "response"))

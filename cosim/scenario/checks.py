@@ -108,16 +108,29 @@ def _time(scenario: Scenario) -> tuple[str, str] | None:
 def _ranges(scenario: Scenario) -> tuple[str, str] | None:
     population = scenario.population
     pv, battery, flexible = population.pv, population.battery, population.flexible
+    ev, heat, wash = population.ev, population.heat_pump, population.appliance
     pairs = (
         ("population.pv.kwp_max", pv.kwp_min, pv.kwp_max),
         ("population.battery.kwh_max", battery.kwh_min, battery.kwh_max),
         ("population.battery.soc_start_max", battery.soc_start_min, battery.soc_start_max),
         ("population.flexible.cost_linear_max", flexible.cost_linear_min, flexible.cost_linear_max),
+        ("population.ev.kwh_max", ev.kwh_min, ev.kwh_max),
+        ("population.ev.trip_kwh_max", ev.trip_kwh_min, ev.trip_kwh_max),
+        ("population.heat_pump.w_per_k_max", heat.w_per_k_min, heat.w_per_k_max),
+        ("population.appliance.kwh_max", wash.kwh_min, wash.kwh_max),
     )
     for key, low, high in pairs:
         if low > high:
             name = key.rpartition(".")[2]
             return key, f"{high} is below {name.replace('max', 'min')} = {low}; swap or correct them"
+    if not ev.leaves_h + 4.0 * ev.hours_sigma < ev.comes_h:
+        what = f"{ev.comes_h} is not {4.0 * ev.hours_sigma} h (4 hours_sigma) after leaves_h = {ev.leaves_h}"
+        return "population.ev.comes_h", f"{what}; move one of them, or lower hours_sigma"
+    if not heat.low_c < heat.high_c:
+        return "population.heat_pump.high_c", f"{heat.high_c} is not above low_c = {heat.low_c}; raise it"
+    if not wash.begins_h + wash.kwh_max / wash.kw <= wash.ends_h:
+        what = f"{wash.kwh_max} kWh cannot be drawn at {wash.kw} kW from {wash.begins_h} to {wash.ends_h} h"
+        return "population.appliance.ends_h", f"{what}; give more time or power"
     law = population.voltage_dependence
     if law.constant_impedance + law.constant_current > 1.0:
         return "population.voltage_dependence.constant_current", (

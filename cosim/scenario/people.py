@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from cosim.scenario.extension import Extension
+from cosim.scenario.people_stores import Appliance, Ev, HeatPump
 from cosim.scenario.units import DEG, HOUR, KWH, KWP, MIN, ONE, USD_PER_KWH, Above, NotNegative, Share
 
 
@@ -205,6 +206,9 @@ class PopulationSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     pv: Annotated[Pv, Meta(description="Rooftop photovoltaics.")] = Pv()
     battery: Annotated[Battery, Meta(description="Home batteries.")] = Battery()
     flexible: Annotated[Flexible, Meta(description="Flexible load.")] = Flexible()
+    ev: Annotated[Ev, Meta(description="Vehicles.")] = Ev()
+    heat_pump: Annotated[HeatPump, Meta(description="Heat pumps.")] = HeatPump()
+    appliance: Annotated[Appliance, Meta(description="Appliances that can wait.")] = Appliance()
     voltage_dependence: Annotated[
         VoltageDependence, Meta(description="Demand by voltage, of prosumers without real meters.")
     ] = VoltageDependence()

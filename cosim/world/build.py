@@ -14,6 +14,7 @@ from cosim.feeder.limits import limits_of
 from cosim.feeder_setup.schedule import schedule
 from cosim.population.build import build_population
 from cosim.population.fault_plan import plan_faults
+from cosim.population.fleet import fleet_of
 from cosim.population.members import LamSites
 from cosim.population.placement import place_devices, profile_of
 from cosim.population.profiles import build_profiles
@@ -36,6 +37,7 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
     population = build_population(scenario, sites)
     timeline = timeline_of(scenario.run)
     placement = place_devices(scenario, population)
+    fleet = fleet_of(scenario, population)
     return World(
         scenario=scenario,
         digest=digest_of(scenario, layout),
@@ -44,11 +46,12 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
         timeline=timeline,
         population=population,
         profiles=build_profiles(scenario, population, len(layout.lams)),
-        roster=market_roster(layout, population, placement),
+        roster=market_roster(layout, population, placement, fleet),
         rules=market_rules(scenario, timeline, population, layout.lams),
         reactive_ratio=layout.tan_phi[population.lam],
         events=schedule(scenario.events, layout, timeline),
         placement=placement,
+        fleet=fleet,
         faults=plan_faults(scenario, population, timeline.intervals, placement.external),
     )
 

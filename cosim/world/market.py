@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from cosim.feeder.circuit import FeederLayout
+from cosim.population.fleet import Fleet
 from cosim.population.members import Population
 from cosim.population.placement import DevicePlacement
 from cosim.population.prices import prices_ahead, prices_at
@@ -21,7 +22,9 @@ from market.participants.roster import HorizonRules, Roster, Rules, Terms
 _LEAST_CONNECTION_KW = 10.0
 
 
-def market_roster(layout: FeederLayout, population: Population, placement: DevicePlacement) -> Roster:
+def market_roster(
+    layout: FeederLayout, population: Population, placement: DevicePlacement, fleet: Fleet
+) -> Roster:
     """Prosumers and LAMs of a feeder, their connections' ratings, and the services that act for them."""
     virtual = np.flatnonzero(~population.live)
     return Roster(
@@ -33,7 +36,8 @@ def market_roster(layout: FeederLayout, population: Population, placement: Devic
             _LEAST_CONNECTION_KW,
             2.0 * (population.pv_kwp + population.battery_kw) + population.annual_kwh / 200.0,
         )
-        + np.array([placement.drawn_kw(name) for name in population.id]),
+        + np.array([placement.drawn_kw(name) for name in population.id])
+        + np.bincount(fleet.owner, fleet.most_kw, minlength=population.size),
         hosts={POPULATION_HOST: virtual} if virtual.size else {},
         lam_hosts={LAM_HOST: np.arange(len(layout.lams))},
     )

@@ -13,6 +13,7 @@ from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.linear import Limits
 from cosim.feeder.settings import Event
 from cosim.population.expectation import Expectation
+from cosim.population.fleet import Fleet
 from cosim.population.members import Population
 from cosim.population.noise import generator
 from cosim.population.placement import DevicePlacement
@@ -51,6 +52,8 @@ class World:
         What happens to the feeder, by tick.
     placement
         Devices outside the run.
+    fleet
+        Vehicles, heat pumps and appliances of prosumers without hardware.
     faults
         What goes wrong at emulated devices, and when.
     """
@@ -66,6 +69,7 @@ class World:
     rules: Rules
     reactive_ratio: npt.NDArray[np.float64]
     placement: DevicePlacement
+    fleet: Fleet
     events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
 

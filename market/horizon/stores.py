@@ -6,7 +6,8 @@ has the table of what each one's columns are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -96,6 +97,12 @@ class Stores:
         lower = self.lower_kwh.copy()
         lower[which, -1] = np.maximum(lower[which, -1], self.initial_kwh[which])
         return replace(self, lower_kwh=lower)
+
+
+def joined_stores(parts: Sequence[Stores]) -> Stores:
+    """Stores one after the other, over the same intervals."""
+    names = [each.name for each in fields(Stores)]
+    return Stores(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def no_stores(intervals: int) -> Stores:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -36,6 +36,12 @@ class Resources:
     def cost(self, output_kw: Floats) -> Floats:
         """Cost of each resource's output, ``(r,)`` [$/h]."""
         return np.asarray((0.5 * self.cost_quadratic * output_kw + self.cost_linear) * output_kw)
+
+
+def joined_resources(*parts: Resources) -> Resources:
+    """Resources one after the other, whose owners count the same prosumers."""
+    names = [each.name for each in fields(Resources)]
+    return Resources(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 @dataclass(frozen=True)

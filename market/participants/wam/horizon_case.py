@@ -9,7 +9,7 @@ import numpy as np
 
 from broker.messages import NetworkModel
 from market.horizon.case import HorizonCase
-from market.horizon.stores import Stores
+from market.horizon.stores import Stores, joined_stores
 from market.model.arrays import Floats, Ints
 from market.model.case import Case, Network, Resources
 from market.participants.horizon_bids import Prospect
@@ -57,7 +57,7 @@ def join_bids(roster: Roster, bids: Mapping[str, tuple[Ints, Prospect]]) -> Bids
         max_kw=np.concatenate([prospect.max_kw[:, :T] for prospect in all_of]),
         cost_linear=np.concatenate([prospect.cost_linear for prospect in all_of]),
         cost_quadratic=np.concatenate([prospect.cost_quadratic for prospect in all_of]),
-        stores=_joined(stores),
+        stores=joined_stores(stores),
     )
     return Bids(joined, stores_of)
 
@@ -129,9 +129,3 @@ def _shortened(stores: Stores, intervals: int) -> Stores:
         if getattr(stores, each.name).ndim == 2
     }
     return replace(stores, **wide)
-
-
-def _joined(stores: Sequence[Stores]) -> Stores:
-    """Stores one after the other."""
-    names = [each.name for each in fields(Stores)]
-    return Stores(**{name: np.concatenate([getattr(each, name) for each in stores]) for name in names})

@@ -175,6 +175,13 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
         ),
         ("[population.battery]\nsoc_start_min = 0.9\n", "soc_start_max: 0.5 is below soc_start_min = 0.9"),
         (
+            "[population.ev]\ncomes_h = 7.0\n",
+            "7.0 is not 4.0 h (4 hours_sigma) after leaves_h = 7.5",
+        ),
+        ("[population.heat_pump]\nhigh_c = 19.0\n", "high_c: 19.0 is not above low_c = 20.0; raise it"),
+        ("[population.appliance]\nends_h = 8.5\n", "2.0 kWh cannot be drawn at 2.0 kW from 8.0 to 8.5 h"),
+        ("[market]\nhorizon = 500\n", "market.horizon"),
+        (
             "[market.tariff]\nretail_price = 0.15\n",
             "0.15 $/kWh is below market.grid.import_price = 0.18 in hour 18; raise it",
         ),

@@ -1,0 +1,168 @@
+"""Vehicles, heat pumps and appliances of prosumers without hardware: who owns which, and their paths.
+
+Each kind is drawn from the scenario's seed with streams of its own, so that owning one changes nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosim.population.members import Population
+from cosim.population.noise import generator
+from cosim.scenario import Scenario
+from cosim.scenario.arrays import Floats, Indices
+from cosim.scenario.timeline import Timeline, timeline_of
+from devices.physics.daily import appliance_path, heated_path, vehicle_path
+from devices.physics.storage import StorePath
+
+
+@dataclass(frozen=True)
+class Vehicles:
+    """Vehicles: columns as `devices.physics.daily.vehicle_path` has them, ``(S,)`` each."""
+
+    leaves_h: Floats
+    comes_h: Floats
+    kwh: Floats
+    kw: Floats
+    trip_kwh: Floats
+    reserve_kwh: Floats
+    efficiency: Floats
+    gives: Floats
+
+
+@dataclass(frozen=True)
+class HeatPumps:
+    """Heated houses: columns as `devices.physics.daily.heated_path` has them, ``(S,)`` each."""
+
+    low_c: Floats
+    high_c: Floats
+    kwh_per_k: Floats
+    w_per_k: Floats
+    performance: Floats
+    kw: Floats
+
+
+@dataclass(frozen=True)
+class Appliances:
+    """Appliances: columns as `devices.physics.daily.appliance_path` has them, ``(S,)`` each."""
+
+    begins_h: Floats
+    ends_h: Floats
+    kwh: Floats
+    kw: Floats
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Stores of prosumers without hardware but batteries: vehicles first, then heat pumps, then appliances.
+
+    Attributes
+    ----------
+    owner
+        Index of each one's owner in the population, ``(S,)``; who may have one of each kind.
+    start_kwh
+        Energy at the start of the run, ``(S,)``.
+    worth_left
+        What energy that is left at the end of a horizon is worth, in terms of the mean price, ``(S,)``.
+    """
+
+    scenario: Scenario
+    timeline: Timeline
+    owner: Indices
+    vehicles: Vehicles
+    pumps: HeatPumps
+    appliances: Appliances
+    start_kwh: Floats
+    worth_left: Floats
+
+    @property
+    def size(self) -> int:
+        """Number of stores."""
+        return self.owner.size
+
+    @property
+    def most_kw(self) -> Floats:
+        """Most that each can draw, ``(S,)`` [kW]."""
+        return np.concatenate([self.vehicles.kw, self.pumps.kw, self.appliances.kw])
+
+    def path(self, tick: int, intervals: int) -> StorePath:
+        """What they may do in so many intervals from a tick on."""
+        dt_h = self.timeline.interval_h
+        local = [self.timeline.local(tick + ahead) for ahead in range(intervals)]
+        hour = np.array([each.hour + each.minute / 60.0 for each in local])
+        heat = self.scenario.population.heat_pump
+        # Coldest at five in the morning, warmest at five in the afternoon.
+        outside_c = heat.outside_c - heat.outside_swing_c * np.cos(2.0 * np.pi * (hour - 5.0) / 24.0)
+        return joined(
+            vehicle_path(hour, dt_h, **vars(self.vehicles)),
+            heated_path(outside_c, dt_h, **vars(self.pumps)),
+            appliance_path(hour, dt_h, **vars(self.appliances)),
+        )
+
+
+def joined(*paths: StorePath) -> StorePath:
+    """Paths of all stores, one kind after the other."""
+    names = StorePath.__dataclass_fields__
+    return StorePath(**{name: np.concatenate([getattr(path, name) for path in paths]) for name in names})
+
+
+def fleet_of(scenario: Scenario, population: Population) -> Fleet:
+    """Stores that a scenario's shares give to prosumers without hardware."""
+    section, seed, n = scenario.population, scenario.run.seed, population.size
+    ev, heat, wash = section.ev, section.heat_pump, section.appliance
+
+    def owners(name: str, share: float) -> Indices:
+        draw = generator(seed, f"population.{name}.owner").random(n)
+        return np.flatnonzero((draw < share) & ~population.live)
+
+    def drawn(name: str, owner: Indices, low: float, high: float) -> Floats:
+        return generator(seed, f"population.{name}").uniform(low, high, n)[owner]
+
+    driver, heated, washing = (
+        owners("ev", ev.share),
+        owners("heat_pump", heat.share),
+        owners("appliance", wash.share),
+    )
+    shift = np.clip(generator(seed, "population.ev.hours").standard_normal((2, n)), -2.0, 2.0)[:, driver]
+    ones, warm = np.ones(driver.size), np.ones(heated.size)
+    kwh = drawn("ev.kwh", driver, ev.kwh_min, ev.kwh_max)
+    trip = np.minimum(drawn("ev.trip", driver, ev.trip_kwh_min, ev.trip_kwh_max), kwh)
+    vehicles = Vehicles(
+        leaves_h=ev.leaves_h + ev.hours_sigma * shift[0],
+        comes_h=ev.comes_h + ev.hours_sigma * shift[1],
+        kwh=kwh,
+        kw=ev.kw * ones,
+        trip_kwh=trip,
+        reserve_kwh=ev.reserve * kwh,
+        efficiency=ev.efficiency * ones,
+        gives=float(ev.gives_back) * ones,
+    )
+    losses = drawn("heat_pump.losses", heated, heat.w_per_k_min, heat.w_per_k_max)
+    pumps = HeatPumps(
+        low_c=heat.low_c * warm,
+        high_c=heat.high_c * warm,
+        kwh_per_k=losses / 1000.0 * heat.time_constant_h,
+        w_per_k=losses,
+        performance=heat.performance * warm,
+        kw=heat.kw * warm,
+    )
+    work = drawn("appliance.kwh", washing, wash.kwh_min, wash.kwh_max)
+    appliances = Appliances(
+        begins_h=wash.begins_h * np.ones(work.size),
+        ends_h=wash.ends_h * np.ones(work.size),
+        kwh=work,
+        kw=wash.kw * np.ones(work.size),
+    )
+    half = 0.5 * pumps.kwh_per_k * (pumps.high_c - pumps.low_c)
+    return Fleet(
+        scenario=scenario,
+        timeline=timeline_of(scenario.run),
+        owner=np.concatenate([driver, heated, washing]),
+        vehicles=vehicles,
+        pumps=pumps,
+        appliances=appliances,
+        start_kwh=np.concatenate([np.maximum(kwh - trip, 0.5 * kwh), half, np.zeros(work.size)]),
+        worth_left=np.concatenate([ones, warm / heat.performance, np.zeros(work.size)]),
+    )

@@ -1,0 +1,134 @@
+"""Vehicles, heat pumps and appliances of the population: who has them, what they offer and what they draw."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cosim.population.ahead import battery_stores
+from cosim.population.fleet import fleet_of
+from cosim.population.fleet_state import FleetState
+from cosim.population.members import LamSites, draw_population
+from cosim.population.portfolios import ProfileCache, VirtualPortfolio
+from cosim.population.profiles import build_profiles
+from cosim.population.voltage_response import VoltageResponse
+from cosim.scenario import load_scenario
+from market.horizon.stores import within_reach
+
+SHARES = """
+[run]
+start = 2024-01-15T16:00:00
+intervals = 96
+[population]
+prosumers = 60
+[population.ev]
+share = 0.5
+gives_back = true
+[population.heat_pump]
+share = 0.5
+[population.appliance]
+share = 0.5
+"""
+LAMS = LamSites(("a", "b"), np.array([1.0, 2.0]), np.array([0.3, 0.3]))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    file = tmp_path_factory.mktemp("fleet") / "s.toml"
+    file.write_text(SHARES)
+    scenario = load_scenario(file)
+    population = draw_population(scenario.population, scenario.run.seed, 1, LAMS)
+    return scenario, population, build_profiles(scenario, population, 2)
+
+
+def portfolio(made):
+    scenario, population, profiles = made
+    members = np.flatnonzero(~population.live)
+    response = VoltageResponse(scenario.population.voltage_dependence, population.lam, 2, np.ones(60, bool))
+    fleet = fleet_of(scenario, population)
+    return VirtualPortfolio(ProfileCache(profiles), members, np.full(60, 0.3), response, fleet)
+
+
+def test_each_kind_is_drawn_by_itself_and_nobody_live_has_one(made):
+    scenario, population, _ = made
+    whole = fleet_of(scenario, population)
+    assert 20 < whole.vehicles.kw.size < 40
+    assert not population.live[whole.owner].any()
+    without = replace_section(scenario, heat_pump=type(scenario.population.heat_pump)())
+    fewer = fleet_of(without, population)
+    assert fewer.pumps.kw.size == 0
+    for name, column in vars(whole.vehicles).items():
+        assert (getattr(fewer.vehicles, name) == column).all()
+
+
+def replace_section(scenario, **sections):
+    import msgspec
+
+    population = msgspec.structs.replace(scenario.population, **sections)
+    return msgspec.structs.replace(scenario, population=population)
+
+
+def test_over_a_day_nothing_leaves_its_bounds_and_everybody_gets_what_is_wanted(made):
+    people = portfolio(made)
+    state, size = people.fleet, people.members.size
+    for tick in range(96):
+        position = people.position(tick)
+        resources = position.resources
+        assert (resources.min_kw <= resources.max_kw + 1e-9).all()
+        # As little as may be drawn: what is wanted in time comes at any price.
+        output_kw = np.clip(0.0, resources.min_kw, resources.max_kw)
+        metered = people.act(tick, output_kw)
+        assert metered.energy_kwh.size == size
+        path = state.fleet.path(tick, 1)
+        assert (state.energy_kwh >= path.lower_kwh[:, 0] - 1e-9).all(), tick
+        assert (state.energy_kwh <= path.upper_kwh[:, 0] + 1e-9).all(), tick
+
+
+def test_what_is_metered_is_what_was_awarded(made):
+    people = portfolio(made)
+    idle = people.position(20)
+    output_kw = np.clip(0.0, idle.resources.min_kw, idle.resources.max_kw)
+    before = people.fleet.energy_kwh.copy()
+    more = output_kw.copy()
+    S = people.fleet.fleet.size
+    car = more.size - 2 * S
+    assert idle.resources.min_kw[car] < -5.0, "a vehicle that may draw more"
+    more[car] -= 5.0
+    owner = people.fleet.owner[0]
+    metered = people.act(20, more)
+    assert people.fleet.energy_kwh[0] > before[0] + 1.1
+    again = portfolio(made)
+    again.position(20)
+    assert metered.energy_kwh[owner] == pytest.approx(again.act(20, output_kw).energy_kwh[owner] + 1.25)
+
+
+def test_the_market_over_a_horizon_sees_the_same_stores(made):
+    people = portfolio(made)
+    prospect = people.prospect(0, 96)
+    stores, fleet = prospect.stores, people.fleet.fleet
+    batteries = len(battery_stores(people.cache.profiles, people.members, people.soc, 96))
+    assert len(stores) == batteries + fleet.size
+    _, shortfall = within_reach(stores, 0.25)
+    assert np.abs(shortfall).max() < 1e-6
+    worth = np.linspace(0.1, 0.2, len(stores))
+    offers = people.position(0, worth).resources
+    S = fleet.size
+    car, path = offers.cost_linear.size - 2 * S, people.fleet.path(0)
+    assert offers.cost_linear[car:][:S] == pytest.approx(worth[batteries:] * path.efficiency)
+
+
+def test_energy_is_put_back(made):
+    people, other = portfolio(made), portfolio(made)
+    position = people.position(0)
+    people.act(0, np.clip(0.0, position.resources.min_kw, position.resources.max_kw))
+    other.restore(people.snapshot())
+    assert (other.fleet.energy_kwh == people.fleet.energy_kwh).all()
+
+
+def test_a_fleet_of_another_size_is_not_put_back(made):
+    scenario, population, _ = made
+    fleet = fleet_of(scenario, population)
+    state = FleetState(fleet, np.arange(60))
+    with pytest.raises(ValueError, match="energy"):
+        state.restore({"energy": np.zeros(fleet.size + 1)})
+    assert replace(fleet).size == fleet.size
