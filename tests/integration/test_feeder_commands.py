@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from cosim.cli import main
 from cosim.feeder.opendss import Feeder
+from tests.integration.four_wire import FOUR_WIRE
 
 MASTER = """clear
 new circuit.two bus1=head basekv=4.16 r1=0 x1=0.001 r0=0 x0=0.001
@@ -217,3 +218,14 @@ def test_results_are_not_overwritten_unasked(folder):
     code, _, errors = invoke("run", "m.dss", "--steps", "1", "--out", "r")
     assert (code, "--force" in errors) == (2, True)
     assert invoke("run", "m.dss", "--steps", "1", "--out", "r", "--force")[0] == 0
+
+
+def test_check_holds_what_customers_see_against_the_limits(folder):
+    (folder / "wires.dss").write_text(FOUR_WIRE)
+    code, told, _ = invoke("check", "wires.dss", "--voltage-max", "1.06")
+    assert code == 0
+    assert "1 of 9 node voltages outside 0.95 to 1.06 pu in its own solution, worst 0.9034 pu at e.1-4" in told
+    # Its loads stand between phase and neutral, and are rated for that.
+    assert "rated for another voltage" not in told
+    (folder / "wires.dss").write_text(FOUR_WIRE.replace("kv=0.24 kw=30", "kv=0.12 kw=30"))
+    assert "1 load (a) rated for another voltage than the bus has" in invoke("check", "wires.dss")[1]

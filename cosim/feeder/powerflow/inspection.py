@@ -15,8 +15,10 @@ from cosim.feeder.powerflow.engine import command, restless_node, solution_vecto
 from cosim.feeder.powerflow.generation import KINDS
 from cosim.feeder.powerflow.notes import listed
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, rated_kv
+from cosim.feeder.powerflow.primitives import read_primitives
 from cosim.feeder.powerflow.survey import bus_coordinates, spot_loads, survey_circuit, tap_positions
-from cosim.feeder.powerflow.topology import Survey, bus_of
+from cosim.feeder.powerflow.topology import Survey, bus_of, tied_nodes
+from cosim.feeder.powerflow.voltages import judged_voltages
 
 _DEAD_PU = 0.05
 _ROOT_3 = float(np.sqrt(3.0))
@@ -51,15 +53,12 @@ def inspect(opened: OpenCircuit, voltage_min_pu: float, voltage_max_pu: float) -
     command(dss, "set controlmode=off")
     converged = choose_tolerance(dss)
     survey = survey_circuit(dss)
-    v_pu = np.abs(solution_vector(dss))[1:] / (1e3 * survey.base_kv[1:])
-    phase = np.array([name.partition(".")[2] in ("1", "2", "3") for name in survey.node_names[1:]])
-    names = np.array(survey.node_names[1:])[phase]
     facts = _facts(dss, survey)
     suspicious = list(_doubts(dss, survey))
     if not opened.is_shipped and not bus_coordinates(dss):
         suspicious.append("no bus has coordinates: the report draws no map")
     if converged:
-        v_pu = v_pu[phase]
+        names, v_pu = _seen_by_customers(dss, survey)
         alive = v_pu[v_pu > _DEAD_PU]
         extremes = f"{alive.min():.4f} to {alive.max():.4f} pu" if alive.size else "no voltage anywhere"
         source_kw, losses_kw = -dss.Circuit.TotalPower()[0], dss.Circuit.Losses()[0] / 1e3
@@ -126,7 +125,8 @@ def _doubts(dss: OpenDss, survey: Survey) -> Iterator[str]:
     odd = []
     for load in loads:
         dss.Loads.Name(load.name)
-        if abs(dss.Loads.kV() / rated_kv(load, base_kv) - 1.0) > 0.25:
+        own_kv = dss.Loads.kV()
+        if abs(own_kv / rated_kv(load, base_kv, own_kv) - 1.0) > 0.25:
             odd.append(load.name)
     if odd:
         yield f"{listed('load', odd)} rated for another voltage than the bus has"
@@ -172,6 +172,14 @@ def _misbased(dss: OpenDss, survey: Survey) -> Iterator[str]:
                     f"{element.name} {_ROOT_3 * kv:.4g} kV there: complete 'set voltagebases'"
                 )
     yield from list(found.values())[:_NAMED]
+
+
+def _seen_by_customers(dss: OpenDss, survey: Survey) -> tuple[NDArray[np.str_], Floats]:
+    """Names and values [pu] of the voltages that are judged in the loop, dead ones among them."""
+    anything = np.arange(len(survey.node_names)) > 0
+    tied, volts = tied_nodes(survey, read_primitives(dss, survey)), solution_vector(dss)
+    judged = judged_voltages(survey, anything, tied, spot_loads(dss), volts)
+    return np.array(judged.names), np.abs(judged.of(volts)) / (1e3 * judged.base_kv)
 
 
 def _voltages(names: NDArray[np.str_], v_pu: Floats, lower: float, upper: float) -> list[str]:

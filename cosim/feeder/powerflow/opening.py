@@ -185,7 +185,8 @@ def hold_constant_power(dss: OpenDss, loads: Sequence[SpotLoad], base_kv: Floats
     """Make every load draw constant power, at any voltage near the base of its nodes ``(N,)`` [kV]."""
     for load in loads:
         # Rated as its bus: of a rated voltage that does not fit the bus, OpenDSS makes an impedance.
-        kv = rated_kv(load, base_kv)
+        dss.Loads.Name(load.name)
+        kv = rated_kv(load, base_kv, dss.Loads.kV())
         command(dss, f"edit load.{load.name} {_LOAD_MODEL} kv={kv} kw={load.kw} kvar={load.kvar}")
 
 
@@ -199,10 +200,19 @@ def hold_laws(dss: OpenDss, loads: Sequence[SpotLoad]) -> None:
             command(dss, f"edit load.{load.name} zipv=({terms}, 0)")
 
 
-def rated_kv(load: SpotLoad, base_kv: Floats) -> float:
-    """Rated voltage that suits a load's bus, as OpenDSS wants it, given base voltages of nodes [kV]."""
-    between_phases = len(load.phases) > 1 or load.is_delta or load.nodes[-1] > 0
-    return float(base_kv[load.nodes[0]]) * (math.sqrt(3.0) if between_phases else 1.0)
+def rated_kv(load: SpotLoad, base_kv: Floats, own_kv: float) -> float:
+    """Rated voltage that suits a load's bus, as OpenDSS wants it, given base voltages of nodes [kV].
+
+    A load of one phase that returns to another node stands between two phases or to a neutral: what is nearer
+    to its own rated voltage [kV].
+    """
+    to_ground = float(base_kv[load.nodes[0]])
+    between_phases = math.sqrt(3.0) * to_ground
+    if len(load.phases) > 1 or load.is_delta:
+        return between_phases
+    if load.nodes[-1] > 0 and abs(own_kv - between_phases) < abs(own_kv - to_ground):
+        return between_phases
+    return to_ground
 
 
 def choose_tolerance(dss: OpenDss) -> bool:
