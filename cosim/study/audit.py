@@ -1,8 +1,8 @@
-"""A run's feeder solved again from its tables: how far the voltages are from those that the run recorded."""
+"""A run's feeder solved again from its tables: how far off the recorded voltages and currents are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
 
 class Difference(NamedTuple):
-    """Of an interval: the largest difference of a voltage [pu], at which node, and how many were compared."""
+    """Of an interval: the largest difference of a voltage [pu], at which node, and how many were compared.
+
+    Likewise of the currents that the run recorded, as a part of the rating.
+    """
 
     tick: int
     pu: float
     node: str
     nodes: int
+    loading: float = 0.0
+    branch: str = ""
+    branches: int = 0
 
 
 def differences(run: Run) -> Iterator[Difference]:
@@ -45,16 +51,29 @@ def differences(run: Run) -> Iterator[Difference]:
     nodes, positions = run.nodes.groupby("tick"), dict(list(run.positions.groupby("tick")))
     base_v = {name: 1e3 * kv for name, kv in run.feeder_map.base_kv.items()}
     connections = dict(list(run.connections.groupby("tick")))
+    currents = dict(list(run.currents.groupby("tick")))
     for tick, measured in nodes:
         fed = measured[measured["v_pu"].notna()]
         if tick not in connections or not len(fed):
             continue
-        volts = solve_again(master, _recorded(connections[tick], positions.get(tick)))
+        solved = solve_again(master, _recorded(connections[tick], positions.get(tick)))
         names = fed["node"].tolist()
-        again = np.abs(across(volts, names)) / np.array([base_v[name] for name in names])
+        again = np.abs(across(solved.volts, names)) / np.array([base_v[name] for name in names])
         off = np.abs(again - fed["v_pu"].to_numpy())
         worst = int(off.argmax())
-        yield Difference(int(measured["tick"].iloc[0]), float(off[worst]), names[worst], len(names))
+        found = Difference(int(measured["tick"].iloc[0]), float(off[worst]), names[worst], len(names))
+        yield found if tick not in currents else _with_currents(found, currents[tick], solved.current_a)
+
+
+def _with_currents(found: Difference, recorded: pd.DataFrame, again_a: Mapping[str, float]) -> Difference:
+    """With the largest difference of a current, as a part of its rating."""
+    names, loading = recorded["branch"].tolist(), recorded["loading"].to_numpy()
+    amperes = recorded["current_a"].to_numpy()
+    # A current in what is out of service now was none of this circuit.
+    again = np.array([again_a.get(name, 0.0) for name in names])
+    off = np.abs(again - amperes) * loading / amperes
+    worst = int(off.argmax())
+    return found._replace(loading=float(off[worst]), branch=names[worst], branches=len(names))
 
 
 def _recorded(connections: pd.DataFrame, positions: pd.DataFrame | None) -> RecordedState:

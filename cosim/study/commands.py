@@ -150,12 +150,12 @@ def linear(master: Path | None, lams: Path | None, lams_at: str, load: float, ou
     default=1e-6,
     show_default=True,
     type=FiniteNumber(),
-    help="Largest difference allowed [pu].",
+    help="Largest difference allowed [pu, and of a rating].",
 )
 def audit(directory: Path, tolerance: float) -> None:
     """Solve every interval of a run again, in a fresh OpenDSS, from the tables of its DIRECTORY.
 
-    Exit status: 0 where all voltages are as recorded, 1 where one is not.
+    Exit status: 0 where all voltages and currents are as recorded, 1 where one is not.
     """
     from rich.console import Console
     from rich.progress import track
@@ -166,16 +166,29 @@ def audit(directory: Path, tolerance: float) -> None:
     run = load(directory)
     found = list(track(differences(run), "intervals", console=Console(stderr=True), transient=True))
     worst = max(found, key=lambda each: each.pu, default=None)
+    highest = max(found, key=lambda each: each.loading, default=None)
     lines = {
         "solved again": f"{len(found):,} of {len(run.intervals):,} intervals",
         "voltages": f"{sum(each.nodes for each in found):,}",
     }
     if worst is not None:
         lines["largest difference"] = f"{worst.pu:.1e} pu at {worst.node} in interval {worst.tick}"
+    if highest is not None and highest.branch:
+        lines["currents above half of the rating"] = f"{sum(each.branches for each in found):,}"
+        lines["largest difference of them"] = (
+            f"{highest.loading:.1e} of the rating of {highest.branch} in interval {highest.tick}"
+        )
     click.echo(figures(f"{directory}", lines))
     if worst is not None and worst.pu > tolerance:
         say(
             f"the recorded voltages are not those of the recorded powers, by more than {tolerance:g} pu",
+            "red",
+        )
+        raise SystemExit(1)
+    if highest is not None and highest.loading > tolerance:
+        say(
+            "the recorded currents are not those of the recorded powers, "
+            f"by more than {tolerance:g} of a rating",
             "red",
         )
         raise SystemExit(1)

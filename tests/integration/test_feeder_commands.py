@@ -224,7 +224,9 @@ def test_check_holds_what_customers_see_against_the_limits(folder):
     (folder / "wires.dss").write_text(FOUR_WIRE)
     code, told, _ = invoke("check", "wires.dss", "--voltage-max", "1.06")
     assert code == 0
-    assert "1 of 9 node voltages outside 0.95 to 1.06 pu in its own solution, worst 0.9034 pu at e.1-4" in told
+    assert (
+        "1 of 9 node voltages outside 0.95 to 1.06 pu in its own solution, worst 0.9034 pu at e.1-4" in told
+    )
     # Its loads stand between phase and neutral, and are rated for that.
     assert "rated for another voltage" not in told
     (folder / "wires.dss").write_text(FOUR_WIRE.replace("kv=0.24 kw=30", "kv=0.12 kw=30"))

@@ -106,7 +106,7 @@ def test_the_record_holds_what_they_drew_and_builds_the_state_again(master):
     again = solve_again(
         master, RecordedState(record.changes, record.positions, drawn.at, drawn.kva.real, drawn.kva.imag)
     )
-    own = np.abs(across(again, state.nodes)) / (1e3 * feeder.layout.across_kv)
+    own = np.abs(across(again.volts, state.nodes)) / (1e3 * feeder.layout.across_kv)
     np.testing.assert_allclose(state.v_pu, own, atol=1e-9)
     # By hand: an impedance draws with the square of its voltage.
     at_b = [state.v_pu[state.nodes.index(f"b.{phase}")] for phase in (1, 2, 3)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from cosim.feeder.circuit import Complexes, FeederError, Floats, PowerFlowError
 from cosim.feeder.powerflow.engine import command, restless_node, translated
 from cosim.feeder.powerflow.generation import KINDS
 from cosim.feeder.powerflow.opening import change_circuit, open_circuit
+from cosim.feeder.powerflow.survey import survey_circuit
 
 # Constant power at any voltage, whatever the load is rated for.
 _LOAD = "phases=1 conn=wye model=1 status=fixed vminpu=0.01 vlowpu=0.005 vmaxpu=20"
@@ -38,9 +40,16 @@ class RecordedState:
     kvar: Floats
 
 
+class SolvedAgain(NamedTuple):
+    """Node voltages ``{"47.1": volts}`` [V], and currents of conductors ``{"line.l115.1": amperes}`` [A]."""
+
+    volts: Mapping[str, complex]
+    current_a: Mapping[str, float]
+
+
 @translated(FeederError, "feeder")
-def solve_again(master: str | Path | None, state: RecordedState) -> dict[str, complex]:
-    """Node voltages of a recorded state, ``{"47.1": volts}`` [V].
+def solve_again(master: str | Path | None, state: RecordedState) -> SolvedAgain:
+    """A recorded state, solved by OpenDSS alone.
 
     Nothing of how a run solves takes part but the reading of the feeder's file: loads are made anew from the
     record, and OpenDSS iterates by itself.
@@ -77,7 +86,11 @@ def solve_again(master: str | Path | None, state: RecordedState) -> dict[str, co
         raise PowerFlowError(f"OpenDSS finds no solution of the recorded state: {restless_node(dss)}")
     volts = np.array(dss.Circuit.AllBusVolts()).view(np.complex128)
     names = (name.lower() for name in dss.Circuit.AllNodeNames())
-    return dict(zip(names, volts.tolist(), strict=True))
+    amperes = np.abs(np.array(dss.PDElements.AllCurrents()).view(np.complex128))
+    return SolvedAgain(
+        volts=dict(zip(names, volts.tolist(), strict=True)),
+        current_a={branch.name: float(amperes[branch.current_at]) for branch in survey_circuit(dss).branches},
+    )
 
 
 def across(volts: Mapping[str, complex], names: Sequence[str]) -> Complexes:
