@@ -1,8 +1,9 @@
 """Readings of a gateway against bare reads by pymodbus's client, from the same server in one run.
 
-    python -m benchmarks.links [--units N] [--ports N] [--repeat N] [--json FILE]
+    python -m benchmarks.links [--units N] [--ports N] [--repeat N] [--server c|python] [--json FILE]
 
-The server is another process, which answers every read of an SDM630's registers with the same words at once.
+The server answers every read of an SDM630's registers with the same words at once: libmodbus, in C and with a
+process for each connection, where the system has it, else a few lines of Python in one other process.
 Both clients make one request for each unit, one at a time on each connection. pymodbus's client then has
 registers, the gateway a reading with all its checks. Rounds of both alternate, so that what else the computer
 does meets both alike.
@@ -22,6 +23,7 @@ from typing import Any
 import click
 from pymodbus.client import AsyncModbusTcpClient
 
+from benchmarks import c_server
 from devices.endpoint import LiveProsumer, tcp
 from devices.gateway.gateway import Gateway
 
@@ -52,15 +54,26 @@ class Answers(asyncio.Protocol):
             self._transport.write(head + body)
 
 
-def serve(pipe: Pipe, ports: int) -> None:
-    """Serve until the other side says that it is done."""
+def image() -> bytes:
+    """Registers of a meter."""
     words = bytearray(2 * 0x15A)
     for address, value in ((0x00, 230.0), (POWER, 1234.5), (IMPORT, 100.25), (EXPORT, 12.5)):
         words[2 * address : 2 * address + 4] = struct.pack(">f", value)
+    return bytes(words)
+
+
+def serve_in_c(pipe: Pipe, ports: int) -> None:
+    """Serve by libmodbus until the other side says that it is done."""
+    c_server.serve(pipe, ports, struct.unpack(f">{0x15A}H", image()))
+
+
+def serve(pipe: Pipe, ports: int) -> None:
+    """Serve until the other side says that it is done."""
+    words = image()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        servers = [await loop.create_server(lambda: Answers(bytes(words)), _HOST, 0) for _ in range(ports)]
+        servers = [await loop.create_server(lambda: Answers(words), _HOST, 0) for _ in range(ports)]
         pipe.send([server.sockets[0].getsockname()[1] for server in servers])
         await asyncio.to_thread(pipe.recv)
 
@@ -118,12 +131,17 @@ async def compare(ports: list[int], units: list[int], repeat: int) -> dict[str, 
 @click.option("--units", default=100, show_default=True, help="Units behind each port.")
 @click.option("--ports", default=20, show_default=True)
 @click.option("--repeat", default=9, show_default=True)
+@click.option("--server", type=click.Choice(["c", "python"]), help="Default: c where libmodbus is installed.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures there.")
-def main(units: int, ports: int, repeat: int, file: Path | None) -> None:
+def main(units: int, ports: int, repeat: int, server: str | None, file: Path | None) -> None:
     """Read with both and print the ratio."""
+    server = server or ("c" if c_server.is_there() else "python")
+    if server == "c" and not c_server.is_there():
+        raise click.UsageError("libmodbus is not installed; on Debian: apt install libmodbus5")
+    click.echo("server: " + ("libmodbus (C)" if server == "c" else "Python; install libmodbus5 for one in C"))
     context = multiprocessing.get_context("spawn")
     pipe, other = context.Pipe()
-    process = context.Process(target=serve, args=(other, ports))
+    process = context.Process(target=serve_in_c if server == "c" else serve, args=(other, ports))
     process.start()
     try:
         rates = asyncio.run(compare(pipe.recv(), list(range(1, units + 1)), repeat))

@@ -182,10 +182,13 @@ class Node:
             self._repeats.keep(topic, message.tick, payload)
         return payload
 
-    async def publish_all(self, outgoing: Iterable[tuple[str, Message]]) -> None:
-        """Send many stamped messages with several under way at once, very many in bundles."""
+    async def publish_all(self, outgoing: Iterable[tuple[str, Message]], among: int = 0) -> None:
+        """Send many stamped messages, several under way at once; where they are very many, in bundles.
+
+        ``among`` is of how many they are, where not all are sent at once.
+        """
         stamped = list(outgoing)
-        if 0 < self.bundle_from <= len(stamped):
+        if 0 < self.bundle_from <= max(among, len(stamped)):
             encoded = ((topic, self._encoded(topic, message)) for topic, message in stamped)
             await send_all(bundled(encoded), self.bus.publish)
         else:

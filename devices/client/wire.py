@@ -8,6 +8,9 @@ from pymodbus.transport.serialtransport import create_serial_connection
 from devices.client.frames import Frames, NotModbus, OtherUnit, SerialFrames, TcpFrames
 from devices.endpoint import Link
 
+# Event loops call back a little before the time.
+_EARLY_S = 0.001
+
 
 class WireError(Exception):
     """Root of what may become of a request."""
@@ -55,6 +58,8 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
         self._reply: asyncio.Future[bytes] | None = None
+        self._gives_up_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note that the connection is open."""
@@ -107,12 +112,11 @@ class Wire(asyncio.Protocol):
         if self._transport is None or not self.is_open:
             raise Closed
         self._reply = self._loop.create_future()
-        timer = self._loop.call_later(timeout_s, self._time_out)
+        self._give_up_at(self._loop.time() + timeout_s)
         self._transport.write(self._frames.request(unit, pdu))
         try:
             reply = await self._reply
         finally:
-            timer.cancel()
             self._reply = None
         self.used_s = self._loop.time()
         return reply
@@ -124,11 +128,29 @@ class Wire(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection."""
         self.is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
             self._transport.abort()
 
+    def _give_up_at(self, when_s: float) -> None:
+        """Wait for a reply until then; one timer does for many requests, of which nearly all are answered."""
+        self._gives_up_s = when_s
+        if self._timer is not None and self._timer.when() > when_s:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(when_s, self._time_out)
+
     def _time_out(self) -> None:
-        self._fail(Silent(self._frames.heard, self._frames.noise))
+        self._timer = None
+        if self._reply is None:
+            return
+        if self._loop.time() < self._gives_up_s - _EARLY_S:
+            self._give_up_at(self._gives_up_s)
+        else:
+            self._fail(Silent(self._frames.heard, self._frames.noise))
 
     def _fail(self, error: WireError) -> None:
         if self._reply is not None and not self._reply.done():

@@ -65,29 +65,29 @@ class Equipment:
         meter = Meter(self._links.meter(prosumer.meter))
         self.meters[prosumer.id] = meter
         read_meter = partial(poll_meter, prosumer.id, meter)
-        item = PollItem(meter.port, is_meter=True, read=read_meter, insists=prosumer.real_meter)
+        item = PollItem(prosumer.id, meter.port, is_meter=True, read=read_meter, insists=prosumer.real_meter)
         self.queues[meter.port.endpoint.link].append(item)
         if prosumer.pv is not None:
             pv = self._inverter(prosumer.pv, "pv", prosumer.pv_limits)
             devices["pv"] = self._actuator(pv, "pv", prosumer.id)
-            self._enqueue(pv.port, partial(poll_pv, prosumer.id, pv))
+            self._enqueue(prosumer.id, pv.port, partial(poll_pv, prosumer.id, pv))
         if prosumer.battery is not None:
             battery = self._inverter(prosumer.battery, "battery", prosumer.battery_limits)
             devices["battery"] = self._actuator(battery, "battery", prosumer.id)
             read = partial(poll_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
-            self._enqueue(battery.port, read)
+            self._enqueue(prosumer.id, battery.port, read)
         if prosumer.ev is not None:
             charger = self._inverter(prosumer.ev, "ev", prosumer.ev_limits)
             devices["ev"] = self._actuator(charger, "ev", prosumer.id)
             read = partial(poll_ev, prosumer.id, charger, prosumer.session, self._interval_s)
-            self._enqueue(charger.port, read)
+            self._enqueue(prosumer.id, charger.port, read)
         if prosumer.load is not None:
             load = self._inverter(prosumer.load, "load", prosumer.load_limits)
             devices["load"] = self._actuator(load, "load", prosumer.id)
-            self._enqueue(load.port, partial(poll_load, prosumer.id, load))
+            self._enqueue(prosumer.id, load.port, partial(poll_load, prosumer.id, load))
         for actuator in devices.values():
             if actuator.limits.real and actuator.limits.armed:
-                self._enqueue(actuator.inverter.port, partial(check_written, actuator))
+                self._enqueue(prosumer.id, actuator.inverter.port, partial(check_written, actuator))
 
     def _inverter(self, endpoint: Endpoint, device: CommandedDevice, limits: SetPointLimits) -> Inverter:
         return Inverter(self._links.inverter(endpoint, real=limits.real), device, limits)
@@ -95,5 +95,5 @@ class Equipment:
     def _actuator(self, inverter: Inverter, device: CommandedDevice, prosumer: str) -> Actuator:
         return Actuator(inverter, device, self._now, prosumer, self._record)
 
-    def _enqueue(self, port: MeterPort, read: Callable[[PollResult], Awaitable[None]]) -> None:
-        self.queues[port.endpoint.link].append(PollItem(port, is_meter=False, read=read))
+    def _enqueue(self, prosumer: str, port: MeterPort, read: Callable[[PollResult], Awaitable[None]]) -> None:
+        self.queues[port.endpoint.link].append(PollItem(prosumer, port, is_meter=False, read=read))

@@ -6,7 +6,7 @@ polled at once, the units on one link one after another, those that were silent 
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from devices.gateway.attempt import attempt
 from devices.gateway.equipment import Equipment
 from devices.gateway.hardware_record import HardwareRecord
 from devices.gateway.links import Links
-from devices.gateway.polling import Memory, PollResult, poll_link
+from devices.gateway.polling import Memory, PollProgress, PollResult, poll_link
 from devices.gateway.reading import Outcome, Reading, reading_of, state_of
 
 
@@ -55,6 +55,8 @@ class Gateway:
         One line for each piece of hardware that the last poll found written to by another master.
     stopped
         Why all devices were stopped; empty while they may be commanded.
+    actuators
+        All devices that can be commanded.
     simulated_s
         Simulated time [s], by which set-points run out; ``None`` for real time.
     """
@@ -72,6 +74,7 @@ class Gateway:
         record: HardwareRecord | None = None,
     ) -> None:
         self.prosumers = tuple(prosumers)
+        self._place = {prosumer.id: place for place, prosumer in enumerate(self.prosumers)}
         self.problems: list[str] = []
         self.overwritten: list[str] = []
         self.stopped = ""
@@ -83,6 +86,7 @@ class Gateway:
         for prosumer in self.prosumers:
             equipment.add(prosumer)
         self._queues, self._devices, self._readers = equipment.queues, equipment.devices, equipment.meters
+        self.actuators = tuple(each for devices in self._devices.values() for each in devices.values())
         self._meters = {p.id: Memory[MeterValues](hold_polls) for p in self.prosumers}
         self._states = {
             (name, device): Memory[InverterValues](hold_polls)
@@ -95,34 +99,46 @@ class Gateway:
         """Requests and errors over all links since the start."""
         return self._links.counts
 
-    @property
-    def actuators(self) -> tuple[Actuator, ...]:
-        """All devices that can be commanded."""
-        return tuple(actuator for devices in self._devices.values() for actuator in devices.values())
-
-    async def poll(self, *, inverters: bool = True) -> list[Reading]:
+    async def poll(
+        self, *, inverters: bool = True, take: Callable[[list[Reading]], None] | None = None
+    ) -> list[Reading]:
         """Read all devices once.
 
         Parameters
         ----------
         inverters
             False reads the meters alone; the readings then hold no devices.
+        take
+            Called with readings as they are complete, some at a time, while others are still asked for.
 
         Returns
         -------
         list of Reading
             One for each prosumer, in order. A device that fails never fails the poll.
         """
-        result = PollResult()
+        result, found = PollResult(), dict[str, Reading]()
+
+        def finish(names: list[str]) -> None:
+            places = sorted(self._place[name] for name in names)
+            readings = [self._reading(self.prosumers[place], result, inverters) for place in places]
+            found.update({reading.prosumer: reading for reading in readings})
+            if take is not None:
+                take(readings)
+
+        items = (each for queue in self._queues.values() for each in queue if inverters or each.is_meter)
+        progress = PollProgress(items, finish)
         await asyncio.gather(
             *(
-                poll_link(link, items, result, inverters=inverters, limit_s=self._poll_limit_s)
+                poll_link(
+                    link, items, result, progress.finish, inverters=inverters, limit_s=self._poll_limit_s
+                )
                 for link, items in self._queues.items()
             )
         )
+        progress.end()
         self.problems = sorted(result.problems)
         self.overwritten = sorted(result.overwritten)
-        return [self._reading(prosumer, result, inverters) for prosumer in self.prosumers]
+        return [found[prosumer.id] for prosumer in self.prosumers]
 
     @property
     def hardware(self) -> list[str]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -33,8 +34,9 @@ class PollResult(msgspec.Struct):
 
 
 class PollItem(msgspec.Struct, frozen=True):
-    """One device to be read in a poll: whether it is a meter, how it is asked, and whether twice at need."""
+    """One device to be read in a poll: whose, whether a meter, how it is asked, and whether twice at need."""
 
+    prosumer: str
     port: MeterPort
     is_meter: bool
     read: Callable[[PollResult], Awaitable[None]]
@@ -76,8 +78,54 @@ async def check_written(actuator: Actuator, result: PollResult) -> None:
         result.overwritten.append(found)
 
 
+class PollProgress:
+    """Which prosumers a poll is done with, while it goes on with others.
+
+    Parameters
+    ----------
+    items
+        All devices that it reads.
+    take
+        Called with the names of prosumers of whom everything was asked, in parts.
+    part
+        Prosumers in a part.
+    """
+
+    def __init__(
+        self, items: Iterable[PollItem], take: Callable[[list[str]], None], part: int = 1_000
+    ) -> None:
+        self._left = Counter(item.prosumer for item in items)
+        self._take = take
+        self._part = part
+        self._done: list[str] = []
+
+    def finish(self, item: PollItem) -> None:
+        """Note that a device was asked for the last time."""
+        self._left[item.prosumer] -= 1
+        if not self._left[item.prosumer]:
+            self._done.append(item.prosumer)
+        if len(self._done) >= self._part:
+            self._hand_on()
+
+    def end(self) -> None:
+        """Hand on the rest, also those who were not reached."""
+        self._done += [name for name, left in self._left.items() if left]
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        done, self._done = self._done, []
+        if done:
+            self._take(done)
+
+
 async def poll_link(
-    link: Link, items: Sequence[PollItem], result: PollResult, *, inverters: bool, limit_s: float
+    link: Link,
+    items: Sequence[PollItem],
+    result: PollResult,
+    finish: Callable[[PollItem], None],
+    *,
+    inverters: bool,
+    limit_s: float,
 ) -> None:
     """Read the devices on one link one after another.
 
@@ -92,6 +140,8 @@ async def poll_link(
         Its devices.
     result
         Where values and problems go.
+    finish
+        Called with each device that is asked no more.
     inverters
         Whether to read more than the meters.
     limit_s
@@ -108,15 +158,22 @@ async def poll_link(
                     await item.read(result)
                 except DeviceError as error:
                     result.problems.append(str(error))
-                    failed.append((item, str(error)))
+                    if item.insists:
+                        failed.append((item, str(error)))
+                    else:
+                        finish(item)
+                else:
+                    finish(item)
                 reached += 1
-            await _read_again([each for each in failed if each[0].insists], result)
+            await _read_again(failed, result)
     except TimeoutError:
         if reached < len(wanted):
             result.problems.append(
                 f"{len(wanted) - reached} devices at {link} were not read within {limit_s:g} s; "
                 "use more links or a longer live.poll_limit_s"
             )
+    for item, _ in failed:
+        finish(item)
 
 
 async def _read_again(failed: Sequence[tuple[PollItem, str]], result: PollResult) -> None:

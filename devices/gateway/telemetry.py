@@ -1,6 +1,7 @@
 """What a gateway publishes of its meters and inverters: readings as they may be believed, and energy."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 
 from broker.messages import Message, Step, Telemetry
 from broker.participant.node import Node
@@ -48,21 +49,24 @@ class DeviceTelemetry:
 
     async def measure(self, step: Step) -> None:
         """Read all devices as the interval begins, and publish what they say."""
-        readings = await self._poll(step)
-        for reading in readings:
+
+        def told(reading: Reading) -> Telemetry:
             self.meter_kw[reading.prosumer] = reading.p_kw
             self._energy.begin(reading, step.tick)
-        await self._publish([self._telemetry(step, reading) for reading in readings])
+            return self._telemetry(step, reading)
+
+        await self._tell(step, told)
 
     async def meter(self, step: Step) -> None:
         """Read the meters once the interval is over; publish what they say, with the interval's energy."""
-        telemetry = []
-        for reading in await self._poll(step, inverters=False):
+
+        def told(reading: Reading) -> Telemetry:
             kwh, kvarh = self._energy.end(reading, step.tick)
             response_s = self._responses.take(reading.prosumer, is_read=reading.quality == "good")
             energy = {"response_s": response_s, "interval_kwh": kwh, "interval_kvarh": kvarh}
-            telemetry.append(self._telemetry(step, reading, energy))
-        await self._publish(telemetry)
+            return self._telemetry(step, reading, energy)
+
+        await self._tell(step, told, inverters=False)
 
     def snapshot(self) -> Values:
         """What the next readings are held against."""
@@ -76,8 +80,27 @@ class DeviceTelemetry:
             self._plausibility.restore(part(values, "plausible"))
         self.meter_kw = typed(values, "meter_kw", dict[str, float | None])
 
-    async def _poll(self, step: Step, *, inverters: bool = True) -> list[Reading]:
-        readings = await self._gateway.poll(inverters=inverters)
+    async def _tell(
+        self, step: Step, told: Callable[[Reading], Telemetry], *, inverters: bool = True
+    ) -> None:
+        """Read, judge and publish; of very many, the first are on their way while others are still read."""
+        publishing: list[asyncio.Task[None]] = []
+
+        def take(readings: list[Reading]) -> None:
+            outgoing = self._outgoing([told(self._judged(step, reading)) for reading in readings], readings)
+            sending = self._node.publish_all(outgoing, among=len(self._names))
+            publishing.append(asyncio.create_task(sending, name="telemetry"))
+
+        try:
+            await self._gateway.poll(inverters=inverters, take=take)
+            await asyncio.gather(*publishing)
+        finally:
+            for task in publishing:
+                task.cancel()
+        self._flag()
+
+    def _flag(self) -> None:
+        """Flag what the last poll found, in the order of prosumers."""
         for line in self._gateway.overwritten:
             self._node.flag(line)
         problems = self._gateway.problems
@@ -85,17 +108,17 @@ class DeviceTelemetry:
             self._node.flag(problem)
         if len(problems) > _MOST_FLAGS:
             self._node.flag(f"{len(problems) - _MOST_FLAGS} more devices could not be read")
-        return [self._judged(step, reading) for reading in readings]
+        for name in self._names:
+            if failed := self._checks.get(name):
+                self._node.flag(f"{name} is not plausible: {', '.join(failed)}")
 
     def _judged(self, step: Step, reading: Reading) -> Reading:
-        """A reading as it may be believed; what it failed is flagged."""
+        """A reading as it may be believed; what it failed is noted."""
         if self._plausibility is None:
             return reading
         judge = self._plausibility.measure if step.step == "measure" else self._plausibility.meter
         judged, failed = judge(reading, step.tick)
         self._checks[reading.prosumer] = failed
-        if failed:
-            self._node.flag(f"{reading.prosumer} is not plausible: {', '.join(failed)}")
         return judged
 
     def _telemetry(
@@ -118,9 +141,11 @@ class DeviceTelemetry:
             **(energy or {}),
         )
 
-    async def _publish(self, telemetry: Sequence[Telemetry]) -> None:
-        outgoing: list[tuple[str, Message]] = [
-            (self._node.topics.telemetry(message.phase, name), message)
-            for name, message in zip(self._names, telemetry, strict=True)
+    def _outgoing(
+        self, telemetry: Sequence[Telemetry], readings: Sequence[Reading]
+    ) -> list[tuple[str, Message]]:
+        topic = self._node.topics.telemetry
+        return [
+            (topic(message.phase, reading.prosumer), message)
+            for message, reading in zip(telemetry, readings, strict=True)
         ]
-        await self._node.publish_all(outgoing)

@@ -6,6 +6,7 @@ their labels say what they are.
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 
 from devices.errors import DeviceRefused, MalformedReply
 from devices.registers.chain import Chain
@@ -19,6 +20,7 @@ Labels = tuple[tuple[str, str], ...]
 """Names of repetitions, as ``160.module.3``, and their labels."""
 
 
+@lru_cache(maxsize=10_000)
 def prototype(name: str) -> str:
     """Point of the first repetition where a name chooses by label; any other name as it is."""
     found = _LABELLED.fullmatch(name)

@@ -4,6 +4,7 @@ A profile maps quantities that the gateway knows (in kW, kWh, V) to points, and 
 that carry them out. Points stand at fixed addresses in the profile itself, or in SunSpec models.
 """
 
+from functools import lru_cache
 from typing import Annotated, Literal, get_args
 
 import msgspec
@@ -256,6 +257,7 @@ def _sum_of(text: str) -> Sum:
     )
 
 
+@lru_cache(maxsize=10_000)
 def conversion(unit: str | None, wanted: str) -> float | None:
     """Factor from a point's unit to a quantity's, or ``None`` where they do not measure the same.
 
