@@ -17,7 +17,7 @@ from cosim.scenario.timeline import timeline_of
 from sharegrid.text import closest
 
 _LOWEST, _HIGHEST = -100.0, 100.0
-_LOAD, _PV = "load_kw.", "pv_kw."
+_LOAD, _LOAD_PER_MWH, _PV = "load_kw.", "load_kw_per_mwh.", "pv_kw."
 _NEW_YEAR, _HOUR_MIN, _DAY_S = datetime.fromisoformat("2024-01-01"), 60, 86_400
 
 STEPS_MIN = (5, 10, 15, 20, 30, 60)
@@ -98,7 +98,7 @@ def shape_of(
         begin, minutes = start or _NEW_YEAR, step_min or _HOUR_MIN
         return Shape(household_factors(begin, minutes, steps), begin, minutes)
     table = read_table(path, ("time",))
-    names = [name.removeprefix(_LOAD) for name in table.columns if name.startswith(_LOAD)]
+    names = [name for name in table.columns if name.startswith((_LOAD, _LOAD_PER_MWH))]
     first, begin, minutes = 0, start or _NEW_YEAR, step_min or _HOUR_MIN
     if names and "time" in table.columns:
         first, begin, minutes = _times_of(table, start, step_min)
@@ -157,15 +157,21 @@ def _own_factors(table: TableFile, lams: tuple[str, ...], rows: NDArray[np.intp]
     return np.stack([own[lam] if lam in own else own["load"] for lam in lams], axis=1)
 
 
-def _profile_factors(table: TableFile, names: list[str], rows: NDArray[np.intp]) -> Floats:
-    """Load less PV of each profile as parts of the peak of its load ``(steps, names)``."""
+def _profile_factors(table: TableFile, loads: list[str], rows: NDArray[np.intp]) -> Floats:
+    """Load less PV of each profile as parts of the peak that its load has in the table ``(steps, names)``."""
+    pv_of = {name: _PV + name.removeprefix(_LOAD) for name in loads if name.startswith(_LOAD)}
+    for name in table.columns:
+        if name not in {"time", *loads, *pv_of.values()}:
+            what = "PV needs a load in kW beside it" if name.startswith("pv_") else "unknown column"
+            raise table.refusal(f"{what}; taken are load_kw.NAME, pv_kw.NAME and load_kw_per_mwh.NAME", name)
+    whole = np.arange(len(table.frame))
     factors = []
-    for name in names:
-        load_kw = table.numbers(f"{_LOAD}{name}", 0.0, np.inf, rows)
-        pv = f"{_PV}{name}"
-        pv_kw = table.numbers(pv, 0.0, np.inf, rows) if pv in table.columns else np.zeros(len(rows))
+    for name in loads:
+        load_kw = table.numbers(name, 0.0, np.inf, whole)
+        pv = pv_of.get(name)
+        pv_kw = table.numbers(pv, 0.0, np.inf, whole) if pv in table.columns else np.zeros(len(whole))
         peak_kw = float(load_kw.max(initial=0.0))
         if not peak_kw > 0.0:
-            raise table.refusal("a load that is never above 0; leave the profile out", f"{_LOAD}{name}")
-        factors.append((load_kw - pv_kw) / peak_kw)
+            raise table.refusal("a load that is never above 0; leave the profile out", name)
+        factors.append((load_kw - pv_kw)[rows] / peak_kw)
     return np.stack(factors, axis=1)

@@ -50,13 +50,19 @@ def test_imported_profiles_are_taken_in_turn_each_at_its_own_peak(tmp_path):
     path = table(tmp_path, "load_kw.x,pv_kw.x,load_kw.y\n2,0,0.5\n4,1,0.25\n1,3,0.5\n")
     x, y = [0.5, 0.75, -0.5], [1.0, 0.5, 1.0]
     np.testing.assert_allclose(read_factors(path, ("a", "b", "c"), None), np.transpose([x, y, x]))
-    # The peak is that of the steps which are taken.
-    np.testing.assert_allclose(read_factors(path, ("a",), 1), [[1.0]])
+    # A part of the steps is what it is in the whole.
+    np.testing.assert_allclose(read_factors(path, ("a",), 1), [[0.5]])
 
 
 @pytest.mark.parametrize(
     ("text", "steps", "message"),
     [
+        (
+            "load_kw.x,pv_kw_per_kwp.x\n1,1\n",
+            None,
+            "column pv_kw_per_kwp.x: PV needs a load in kW beside it; t",
+        ),
+        ("load_kw.x,lod\n1,1\n", None, "column lod: unknown column; taken are load_kw.NAME, pv_kw.NAME and"),
         ("load_kw.x\n0\n0\n", None, "column load_kw.x: a load that is never above 0"),
         ("load_kw.x\n1\n-2\n", None, "column load_kw.x, line 3: -2 is outside"),
         ("laod\n1\n", None, r"shape.csv, column laod: unknown column; did you mean 'load'\?"),
@@ -78,6 +84,10 @@ def test_times_of_profiles_say_where_steps_begin_and_how_long_they_are(tmp_path)
     path = table(tmp_path, PROFILES)
     taken = shape_of(path, ("a",), None, None, None)
     assert (taken.start, taken.step_min) == (datetime.fromisoformat("2024-03-01T00:00"), 15)
+    np.testing.assert_array_equal(taken.factors, [[0.5], [1.0], [0.25]])
+    per_mwh = table(tmp_path, PROFILES.replace("load_kw.x", "load_kw_per_mwh.x"))
+    np.testing.assert_array_equal(shape_of(per_mwh, ("a",), None, None, None).factors, taken.factors)
+    path = table(tmp_path, PROFILES)
     later = shape_of(path, ("a",), datetime.fromisoformat("2024-03-01T00:15"), 15, None)
     np.testing.assert_array_equal(later.factors, [[1.0], [0.25]])
     assert later.start == datetime.fromisoformat("2024-03-01T00:15")
