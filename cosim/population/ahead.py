@@ -129,15 +129,22 @@ def as_seen(prospect: Prospect, states: Sequence[Mapping[str, DeviceState]]) -> 
         Of ``n`` prosumers.
     states
         Devices of each that can be counted on, by kind. PV of others counts as inflexible generation, their
-        batteries rest.
+        batteries rest. Limits of power that a battery tells hold for the present interval.
     """
     demand_kw, max_kw, stores = prospect.demand_kw.copy(), prospect.max_kw.copy(), prospect.stores
     for r, owner in enumerate(prospect.owner):
         if prospect.cost_quadratic[r] == 0.0 and "pv" not in states[owner]:
             demand_kw[owner] -= max_kw[r]
             max_kw[r] = 0.0
-    rests = np.array(["battery" not in states[owner] for owner in stores.owner], dtype=bool)
-    charge_kw = np.where(rests[:, None], 0.0, stores.charge_kw)
-    discharge_kw = np.where(rests[:, None], 0.0, stores.discharge_kw)
+    charge_kw, discharge_kw = stores.charge_kw.copy(), stores.discharge_kw.copy()
+    for s, owner in enumerate(stores.owner):
+        battery = states[owner].get("battery")
+        if battery is None:
+            charge_kw[s] = discharge_kw[s] = 0.0
+            continue
+        if battery.min_kw is not None:
+            charge_kw[s, 0] = min(charge_kw[s, 0], max(-battery.min_kw, 0.0))
+        if battery.max_kw is not None:
+            discharge_kw[s, 0] = min(discharge_kw[s, 0], max(battery.max_kw, 0.0))
     stores = replace(stores, charge_kw=charge_kw, discharge_kw=discharge_kw)
     return replace(prospect, demand_kw=demand_kw, max_kw=max_kw, stores=stores)

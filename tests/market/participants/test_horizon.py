@@ -1,13 +1,17 @@
 """The market over a horizon, interval by interval: services on a bus, and a feeder that is linear."""
 
 import asyncio
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
 
-from broker.messages import columns
+from broker.messages import HorizonBid, columns, decode, encode
 from market.horizon.clearing import clear_horizon
+from market.horizon.proof import beyond_tolerance, certify_horizon
+from market.horizon.stores import joined_stores, within_reach
+from market.participants.horizon_bids import bid_fields, read_bid
 from market.participants.wam.horizon_case import horizon_case, join_bids
 from tests.market.participants import storing, world
 from tests.market.participants.stand_ins import model
@@ -142,3 +146,43 @@ async def test_a_clearing_that_comes_too_late_is_waited_for_and_never_doubled(to
         await town.interval(2)
         told = town.last(town.topics.outlook, 2)
         assert told.ahead == T - 2
+
+
+def test_a_members_second_store_stands_for_a_member_of_its_own():
+    town_rules, roster = storing.rules(T), world.roster({"lams": [0, 1, 2]})
+    people, live = (storing.Storing(each) for each in (roster.hosts[world.HOST], roster.live_members))
+    one = people.prospect(0, T)
+    doubled = replace(one, stores=joined_stores([one.stores, one.stores]))
+    bids = {world.HOST: (people.members, doubled), "live": (live.members, live.prospect(0, T))}
+    expected = [town_rules.horizon.expected(0, t) for t in range(T)]
+    joined = join_bids(roster, bids)
+    case = horizon_case(town_rules, joined.prospect, feeder(), expected, world.DT_H)
+    owned = roster.hosts[world.HOST][people.owner]
+    assert case.first.prosumer_id[8:] == tuple(f"{world.NAMES[j]}+{k}" for k, j in enumerate(owned, 1))
+    assert (case.first.lam_of[8:] == world.LAM_OF[owned]).all()
+    assert (case.demand_kw()[8:] == 0.0).all()
+    assert joined.stores_of[world.HOST].size == 2 * people.owner.size
+    outcome = clear_horizon(case)
+    kept = replace(case, stores=within_reach(case.stores, case.hours)[0])
+    assert beyond_tolerance(certify_horizon(kept, outcome.claim(kept)), kept) == []
+
+
+def test_a_bid_keeps_its_numbers_and_says_them_once_where_they_stay():
+    people = storing.Storing(np.flatnonzero(~world.LIVE))
+    prospect = people.prospect(0, T)
+    fields = bid_fields(prospect, people.members)
+    assert len(fields["charge_kw"]) == 8 * people.owner.size
+    assert len(fields["demand_kw"]) == 8 * T * people.members.size
+    bid = HorizonBid(run="r", tick=0, sender=world.HOST, seq=0, **fields)
+    again = read_bid(decode(encode(bid)), people.members)
+    assert (again.demand_kw == prospect.demand_kw).all()
+    assert (again.max_kw == prospect.max_kw).all()
+    for name, column in vars(prospect.stores).items():
+        if name not in ("lower_kwh", "upper_kwh"):
+            assert (getattr(again.stores, name) == column).all()
+    assert (again.stores.upper_kwh[:, 1:] == prospect.stores.upper_kwh[:, 1:]).all()
+    with pytest.raises(ValueError, match="its own prosumers"):
+        read_bid(bid, people.members[:-1])
+    cut = msgspec.structs.replace(bid, demand_kw=bid.demand_kw[:-8])
+    with pytest.raises(ValueError, match="values where"):
+        read_bid(cut, people.members)
