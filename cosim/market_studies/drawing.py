@@ -105,7 +105,7 @@ def _panel(axes: Axes, panel: Panel) -> None:
     for label, value in panel.steady.items():
         axes.axhline(value, color="0.0", linewidth=0.8, linestyle=(0, (1, 2)))
         axes.annotate(
-            label, (1.0, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7
+            label, (1.01, value), xycoords=("axes fraction", "data"), ha="left", va="center", fontsize=7
         )
     if panel.log_x:
         axes.set_xscale("log")

@@ -46,6 +46,10 @@ class Result:
 
         return pd.DataFrame(self.tables[name].rows)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it: claims and figures."""
+        return _rendered("result.html.j2", section=_section(self), claims=self.claims)
+
     @property
     def text(self) -> str:
         """The page in Markdown: question, settings, claims, figures and tables."""
@@ -103,25 +107,28 @@ def _value(value: object) -> str:
 
 
 def _html(results: Sequence[Result]) -> str:
+    claims = [{"study": result.study.name, "claim": each} for result in results for each in result.claims]
+    return _rendered("studies.html.j2", sections=[_section(result) for result in results], claims=claims)
+
+
+def _section(result: Result) -> dict[str, Any]:
+    """What pages show of a study."""
+    return {
+        "name": result.study.name,
+        "question": result.study.question,
+        "settings": {key: _value(getattr(result.settings, key)) for key in meanings(result.study.settings)},
+        "figures": [
+            {"caption": each.caption, "image": _embedded(result.folder / f"{each.name}.png")}
+            for each in result.figures
+        ],
+    }
+
+
+def _rendered(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(loader=PackageLoader("cosim.market_studies"), autoescape=True)
-    sections = [
-        {
-            "name": result.study.name,
-            "question": result.study.question,
-            "settings": {
-                key: _value(getattr(result.settings, key)) for key in meanings(result.study.settings)
-            },
-            "figures": [
-                {"caption": each.caption, "image": _embedded(result.folder / f"{each.name}.png")}
-                for each in result.figures
-            ],
-        }
-        for result in results
-    ]
-    claims = [{"study": result.study.name, "claim": each} for result in results for each in result.claims]
-    return environment.get_template("studies.html.j2").render(sections=sections, claims=claims)
+    return environment.get_template(template).render(**values)
 
 
 def _embedded(image: Path) -> str:

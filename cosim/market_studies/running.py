@@ -120,7 +120,7 @@ def run_study(
     figures, claims = study.figures(tables), study.claims(tables)
     for figure in figures:
         save(figure, folder)
-    result = Result(study, settings, folder, tables, figures, claims)
+    result = Result(study, settings, folder.absolute(), tables, figures, claims)
     write_whole(folder / REPORT, result.text.encode())
     return result
 

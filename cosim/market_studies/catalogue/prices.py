@@ -96,7 +96,7 @@ def figures(tables: Tables) -> list[Figure]:
                 f"{lam['kind']} LAM, buys {lam['net_kw']:.2f} kW",
                 steady={
                     "retail W+": float(lam["retail_usd_per_kwh"] or 0.0),
-                    "sharing price of the LAM": float(lam["price_usd_per_kwh"] or 0.0),
+                    "price of the LAM": float(lam["price_usd_per_kwh"] or 0.0),
                     "intercept w0": float(lam["intercept_usd_per_kwh"] or 0.0),
                     "feed-in W-": float(lam["feed_in_usd_per_kwh"] or 0.0),
                 },

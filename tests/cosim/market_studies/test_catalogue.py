@@ -1,7 +1,11 @@
 """Every study at its quick size, end to end: numbers, figures, text, and one page of all."""
 
+import asyncio
 import hashlib
+import json
+from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
@@ -11,17 +15,42 @@ from cosim.market_studies.catalogue import STUDIES
 from cosim.market_studies.declaration import TIMING, Panel
 from cosim.market_studies.engine import InProcess
 from cosim.market_studies.running import StudyOptions, all_studies, run_study, unseen
+from scripts.make_notebooks import NOTEBOOKS, notebook
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for all studies
 
 CHEAP = ("prices", "scale", "discrimination", "behaviour")
 
 
+async def cells_of(name: str) -> dict[str, Any]:
+    """What a notebook's cells leave behind; an event loop runs, as in Jupyter."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for cell in json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), f"{name}.ipynb", "exec"), names)
+    return names
+
+
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("studies")
-    results, pages = all_studies(folder, StudyOptions(quick=True, jobs=1), unseen)
-    return folder, {each.study.name: each for each in results}, pages
+    top = tmp_path_factory.mktemp("studies")
+    with chdir(top):
+        notebooks = {name: asyncio.run(cells_of(name)) for name in STUDIES}
+    folder = top / "studies"
+    # What notebooks measured stands; the page and the PDF of all are made of it.
+    results, pages = all_studies(folder, StudyOptions(quick=True, jobs=1, resume=True), unseen)
+    return folder, {each.study.name: each for each in results}, pages, notebooks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_notebook_shows_its_study(everything, name):
+    found = everything[3][name]
+    assert found["result"].claims == everything[1][name].claims
+    assert all(len(frame) for frame in found["frames"].values())
+    shown = found["result"]._repr_html_()
+    assert shown.count("<img ") == len(found["result"].figures)
+    assert (NOTEBOOKS / f"{name}.ipynb").read_text() == notebook(STUDIES[name])
 
 
 def parquet_of(folder: Path) -> dict[str, str]:
@@ -32,7 +61,7 @@ def parquet_of(folder: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_leaves_tables_figures_and_text(everything, name):
-    folder, results, _ = everything
+    folder, results, *_ = everything
     result = results[name]
     assert result.figures
     for figure in result.figures:
@@ -63,7 +92,7 @@ def test_nothing_that_a_study_is_sure_of_is_refuted(everything, name):
 
 @pytest.mark.slow
 def test_page_and_pdf_hold_every_claim_and_figure(everything):
-    _, results, (html, pdf) = everything
+    _, results, (html, pdf), _ = everything
     text = html.read_text()
     figures = sum(len(each.figures) for each in results.values())
     assert text.count("<img ") == figures
