@@ -67,9 +67,9 @@ class FeederUnderEvents:
             return self._put_tap(event.element.lower(), event.tap)
         change = change_of(event, self.layout, self._base.closing, self._base.controls_of)
         before = f"{self._fault_in_words(event)}; cleared: " if event.kind == "fault" else ""
-        served = self.fed()
+        served, newly = self.fed(), self._fed_newly()
         self._change(change.of, change.commands)
-        return f"{before}{change.words}{self._service_in_words(served)}"
+        return f"{before}{change.words}{self._service_in_words(served, newly)}"
 
     def _put_tap(self, regulator: str, tap: int) -> str:
         if self._now is None:
@@ -82,7 +82,14 @@ class FeederUnderEvents:
         line = event.element.lower()
         return f"a fault on line {line} draws {self._base.fault_current_a(line, self._commands()):,.0f} A"
 
-    def _service_in_words(self, before: Floats) -> str:
+    def _fed_newly(self) -> list[str]:
+        """Buses with voltage that had none at the start: no LAM stands there."""
+        if self._now is None:
+            return []
+        start, now = set(self._base.layout.nodes), self._now.layout.nodes
+        return list(dict.fromkeys(node.partition(".")[0] for node in now if node not in start))
+
+    def _service_in_words(self, before: Floats, newly_before: list[str]) -> str:
         again = [
             name
             for name, was, is_fed in zip(self.layout.lams, before, self.fed(), strict=True)
@@ -90,6 +97,8 @@ class FeederUnderEvents:
         ]
         dark = self.unserved()
         words = f"; {len(again)} LAMs are fed again: {', '.join(again)}" if again else ""
+        newly = [bus for bus in self._fed_newly() if bus not in newly_before]
+        words += f"; fed outside the market: {', '.join(newly)}" if newly else ""
         return words + (f"; no source feeds {len(dark)} LAMs: {', '.join(dark)}" if dark else "")
 
     def _change(self, what: str, commands: tuple[str, ...]) -> None:

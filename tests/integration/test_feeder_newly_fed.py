@@ -74,7 +74,8 @@ def test_what_events_feed_has_voltages_currents_and_derivatives(master):
     ]
     assert buses(feeder.solve(kw, kvar)) == {"src", "a"}
     for happens, fed in steps:
-        feeder.apply(happens)
+        told = feeder.apply(happens)
+        assert told.partition("; fed outside the market: ")[2] == ("c, d, e, h, f, g" if "g" in fed else "")
         state = feeder.solve(kw, kvar)
         assert buses(state) == fed
         far_a = abs(state.current_a[state.branches.index("line.far.1")])
