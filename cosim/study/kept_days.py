@@ -39,6 +39,11 @@ class KeptDays:
     def __init__(self, out: Path) -> None:
         self._folder = out / FOLDER
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is an unfinished run."""
+        return (self._folder / _ABOUT).exists()
+
     def open(self, about: Mapping[str, str], *, resume: bool, force: bool) -> None:
         """Begin anew, or go on with what is there.
 
@@ -59,7 +64,7 @@ class KeptDays:
         file = self._folder / _ABOUT
         if force and not resume:
             self.remove()
-        if file.exists():
+        if self.is_there:
             if not resume:
                 raise SharegridError(
                     f"{self._folder.parent}: holds an unfinished run; go on with --resume, or throw it away "

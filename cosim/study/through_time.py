@@ -86,7 +86,8 @@ def run(
 
     if out.exists() and not out.is_dir():
         raise SharegridError(f"{out}: is a file; choose a folder that can be written")
-    if (out / "summary.json").exists() and not force:
+    kept = KeptDays(out)
+    if (out / "summary.json").exists() and not (force or (resume and kept.is_there)):
         raise SharegridError(
             f"{out}: holds results already; choose another folder or replace them with --force"
         )
@@ -96,7 +97,6 @@ def run(
     rules = TimeRules(
         limits_of(own, voltage_min, voltage_max), taken.step_min / 60.0, regulators == "free", voltages
     )
-    kept = KeptDays(out)
     kept.open(_about(own.layout, taken, rules, voltage_min, voltage_max), resume=resume, force=force)
     first = own.positions()
     days = Days(

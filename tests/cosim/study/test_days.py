@@ -121,3 +121,10 @@ def test_an_unfinished_run_is_gone_on_with_as_it_began(folder):
     )
     assert run("--out", "r", "--force", "--steps", "24") == (0, "")
     assert FOLDER not in results("r")
+    # Results that are being replaced do not stand in the way of going on with that.
+    code, told = run("--out", "r", "--resume")
+    assert (code, told) == (
+        2, "sharegrid: r: holds results already; choose another folder or replace them with --force"
+    )  # fmt: skip
+    kept.open({"shape": "this"}, resume=False, force=False)
+    assert "another version of sharegrid" in run("--out", "r", "--resume")[1]
