@@ -3,6 +3,7 @@
 It only reads.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -37,6 +38,9 @@ UNITS = (1, 2, 3, 71, 126, 200, 240, 247)
 """Unit ids that are asked where none is given: the usual first ones, and those that makers have chosen."""
 TCP_UNITS = (1, 0, 255, *UNITS[1:])
 """The same behind Modbus TCP, where a device may answer to these in its own name."""
+
+# Servers that know their units say in less that there is no such one [s].
+_AT_ONCE_S = 0.25
 
 # A text or a number that only some devices show says more than a plausible value.
 _WEIGHT_OF_A_MARK, _WEIGHT_OF_A_RANGE = 3, 1
@@ -82,7 +86,7 @@ async def probe(
     link
         Where to look; Modbus.
     unit
-        Unit id, or ``None`` to ask those that are usual.
+        Unit id, or ``None`` to ask those that are usual, and all others where absence is told at once.
     folder
         Folder of the user's profiles.
     timeout_s
@@ -100,14 +104,12 @@ async def probe(
     UnknownDevice
         Somebody answers, and no profile fits.
     """
-    units = [unit] if unit is not None else list(TCP_UNITS if link.scheme == "tcp" else UNITS)
+    usual = TCP_UNITS if link.scheme == "tcp" else UNITS
     connection = Connection(link, timeout_s, retry_after_s=0.0)
     found: list[Found] = []
     strangers: list[str] = []
     try:
-        for number in units:
-            if unit is None and not await _answers(connection, number):
-                continue
+        for number in await _units_there(connection, usual) if unit is None else [unit]:
             at = _Probe(connection, number, folder)
             try:
                 found += await at.recognised()
@@ -120,8 +122,8 @@ async def probe(
     if strangers:
         raise UnknownDevice(strangers[0])
     raise DeviceTimeout(
-        f"nobody answers at {link} as unit {', '.join(map(str, units))}; check power, wiring, unit id"
-        + (", baud rate and parity" if link.scheme != "tcp" else "")
+        f"nobody answers at {link} as unit {', '.join(map(str, usual if unit is None else [unit]))}; "
+        "check power, wiring, unit id" + (", baud rate and parity" if link.scheme != "tcp" else "")
     )
 
 
@@ -161,7 +163,7 @@ class _Probe:
             chain = await discover(self._words, self._where)
         except NotSunSpec as error:
             is_marked = "no SunSpec marker" not in str(error)
-            self._has_answered = is_marked or await _answers(self._connection, self._unit)
+            self._has_answered = is_marked or bool(await _answers(self._connection, self._unit))
             return (), str(error)
         except (DeviceTimeout, DeviceRefused) as error:
             return (), str(error)
@@ -243,8 +245,32 @@ class _Probe:
         return [int.from_bytes(data[k : k + 2], "big") for k in range(0, len(data), 2)]
 
 
-async def _answers(connection: Connection, unit: int) -> bool:
-    """Whether somebody answers as this unit, be it by an exception; of a gateway's own it is none."""
+async def _units_there(connection: Connection, usual: Sequence[int]) -> list[int]:
+    """Unit ids that somebody answers to.
+
+    Where a server says at once of a usual one that it is not there, all others are asked, too; waiting for
+    each of them would take minutes.
+    """
+    there: list[int] = []
+    is_told_at_once = True
+    for number in usual:
+        began = time.monotonic()
+        answers = await _answers(connection, number)
+        if answers:
+            there.append(number)
+        else:
+            is_told_at_once &= answers is False and time.monotonic() - began < _AT_ONCE_S
+    if is_told_at_once and len(there) < len(usual):
+        others = (number for number in range(1, 248) if number not in usual)
+        there += [number for number in others if await _answers(connection, number)]
+    return there
+
+
+async def _answers(connection: Connection, unit: int) -> bool | None:
+    """Whether somebody answers as this unit, be it by an exception; ``None`` where nobody says anything.
+
+    An exception of a gateway's own says that the unit is not there.
+    """
     for address, function in ((40000, 3), (0, 4)):
         connection.let_through(unit)
         try:
@@ -254,7 +280,7 @@ async def _answers(connection: Connection, unit: int) -> bool:
         except DeviceRefused as error:
             return isinstance(error, _ITS_OWN)
         return True
-    return False
+    return None
 
 
 def _has_what_it_takes(

@@ -100,6 +100,18 @@ async def test_units_are_tried_where_none_is_named():
     ]
 
 
+async def test_all_units_are_asked_where_a_server_says_at_once_which_are_not_there():
+    class Gateway(Registers):
+        def answer(self, unit, pdu):
+            return super().answer(unit, pdu) if unit in (1, 9) else bytes([pdu[0] | 0x80, 11])
+
+    found = await found_at(Gateway({1: pv_image(power_w=2500), 9: IMAGES["sdm630"]}), unit=None)
+    assert [(each.endpoint.unit, each.endpoint.profile) for each in found] == [
+        (1, "sunspec-pv"),
+        (9, "sdm630"),
+    ]
+
+
 async def test_a_device_on_a_serial_line_is_recognised():
     async with serial_line(Registers({2: IMAGES["sdm630"]})) as path:
         (found,) = await probe(Link("rtu", path), 2, timeout_s=0.3)
