@@ -7,11 +7,12 @@ on one first; the other hears it and gives way.
 """
 
 import asyncio
+import math
 import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import msgspec
 from msgspec.structs import replace
@@ -30,6 +31,7 @@ _TIMES = 3
 """How often the broker is asked, and a claim said, before it is held."""
 
 _ANSWER_PAUSE_S = 0.1
+_LOOK_AGAIN_S = 2.0
 
 
 def probe(name: str) -> str:
@@ -102,6 +104,40 @@ async def claimed(url: str, run: str, name: str, *, identity: str = "") -> Async
             with suppress(BrokerError, TimeoutError):
                 async with asyncio.timeout(_CLOSING_S):
                     await bus.publish(topic, b"", retain=True)
+
+
+@asynccontextmanager
+async def claimed_in_turn(url: str, run: str, name: str, *, identity: str = "") -> AsyncIterator[None]:
+    """Hold a claim once nobody else does, however long that takes; as `claimed` in all else."""
+    async with AsyncExitStack() as stack:
+        while True:
+            await until_free(url, run, name, identity)
+            with suppress(Claimed):
+                await stack.enter_async_context(claimed(url, run, name, identity=identity))
+                break
+        yield
+
+
+async def until_free(url: str, run: str, name: str, identity: str) -> None:
+    """Wait until nobody holds a claim, on a connection whose end clears nobody's; else as `claimed`."""
+    topic = f"{ROOT}/{name}"
+    probe = f"{topic}/{secrets.token_hex(8)}"
+    async with connect(url, f"turn-{run}", identity=identity, patience_s=math.inf) as bus:
+        await bus.subscribe(probe)
+        while True:
+            heard: list[Received] = []
+            for _ in range(_TIMES):
+                await bus.subscribe(topic)
+                await _say(bus, probe, b"", heard.append, retain=False)
+            claims = [each.payload for each in heard if each.topic == topic]
+            if not claims or not claims[-1]:
+                return
+            with suppress(TimeoutError):
+                # The word that clears it may be lost: so long, and the broker is asked again.
+                async with asyncio.timeout(_LOOK_AGAIN_S):
+                    async for received in bus.messages():
+                        if received.topic == topic and not received.payload:
+                            break
 
 
 async def _take(bus: MqttBus, topic: str, mine: Claim, url: str) -> None:

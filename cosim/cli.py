@@ -62,7 +62,7 @@ def of_a_run(command: Callable[..., None]) -> Callable[..., None]:
 
 def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
     names = tuple(filter(None, value.split(","))) if isinstance(value, str) else tuple(value)
-    known = tuple(Role) if param.name == "roles" else ROLES
+    known = tuple(Role) if param.name == "roles" else (*ROLES, Role.LAM)
     for name in names:
         if name not in known:
             raise click.BadParameter(f"{name} is no role; choose from {', '.join(known)}")
@@ -98,6 +98,14 @@ def main(log: LogForm | None, log_level: str) -> None:
 )
 @broker_option
 @click.option("--processes", is_flag=True, help="Serve each role in a process of its own.")
+@click.option(
+    "--spares", is_flag=True, help="With --processes: keep a second one of each ready to take over."
+)
+@click.option(
+    "--lams",
+    type=click.IntRange(1, 64),
+    help="Operate the LAMs in so many shares, with --processes in a process each.",
+)
 @click.option("--secure", is_flag=True, help="Encrypt, and let each party say only what is its own.")
 @seed_option
 @metrics_option
@@ -125,7 +133,7 @@ def main(log: LogForm | None, log_level: str) -> None:
     default="",
     metavar="ROLE,...",
     callback=_roles,
-    help=f"Roles that other processes serve: {', '.join(ROLES)}.",
+    help=f"Roles that other processes serve: {', '.join((*ROLES, Role.LAM))}.",
 )
 @arm_option
 @observe_option
@@ -141,12 +149,14 @@ def main(log: LogForm | None, log_level: str) -> None:
     type=click.Path(path_type=Path),
     help="Go on with the run in DIRECTORY that was interrupted or killed.",
 )
-def run(**options: Any) -> None:
+def run(lams: int | None, changes: dict[str, object], **options: Any) -> None:
     """Run SCENARIO (default: the shipped summer day) and write a run directory."""
+    if lams is not None:
+        changes = {**changes, "market.lam_shares": lams}
     from cosim.options import RunOptions
     from cosim.run import run_command
 
-    sys.exit(run_command(RunOptions(**options)))
+    sys.exit(run_command(RunOptions(changes=changes, **options)))
 
 
 @main.command()
@@ -163,12 +173,13 @@ def run(**options: Any) -> None:
 )
 @arm_option
 @observe_option
-def serve(roles: tuple[str, ...], **options: Any) -> None:
-    """Serve ROLEs (market, feeder, devices, emulators) of a run whose clock is elsewhere."""
+@click.option("--spare", is_flag=True, help="Stand ready, and serve once nobody else does.")
+def serve(roles: tuple[str, ...], spare: bool, **options: Any) -> None:
+    """Serve ROLEs (market, lam, feeder, devices, emulators) of a run whose clock is elsewhere."""
     from cosim.options import RunOptions
     from cosim.run import serve_command
 
-    sys.exit(serve_command(RunOptions(**options), roles))
+    sys.exit(serve_command(RunOptions(**options), roles, is_spare=spare))
 
 
 @main.command()

@@ -57,13 +57,17 @@ async def services(setup: RunSetup, roles: Sequence[str]) -> AsyncIterator[list[
     Parameters
     ----------
     roles
-        Of market, feeder, devices and emulators, those that this process hosts.
+        Of market, lam, feeder, devices and emulators, those that this process hosts.
     """
     async with AsyncExitStack() as stack:
         jobs: list[Job] = []
         if Role.MARKET in roles:
             jobs += await _prosumers(setup, stack)
-            jobs += await market_operators(setup, stack)
+            if not setup.world.services_of(Role.LAM):
+                jobs += await _lam_operators(setup, stack)
+            jobs += await _wam_and_auditor(setup, stack)
+        if Role.LAM in roles:
+            jobs += await _lam_operators(setup, stack)
         if Role.FEEDER in roles:
             jobs.append(await feeder_job(setup, stack))
         if Role.DEVICES in roles and setup.world.has_live:
@@ -180,11 +184,20 @@ async def _prosumers(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
 
 async def market_operators(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
     """Operators of both layers of the market, and who audits them; ``stack`` closes their connections."""
+    return [*await _lam_operators(setup, stack), *await _wam_and_auditor(setup, stack)]
+
+
+async def _lam_operators(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
+    world, jobs = setup.world, []
+    for host in world.roster.lam_hosts:
+        node = await stack.enter_async_context(setup.node(host))
+        jobs.append(job_of(node, LamHost(node, world.roster, world.rules)))
+    return jobs
+
+
+async def _wam_and_auditor(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
     world, roster, rules = setup.world, setup.world.roster, setup.world.rules
     jobs: list[Job] = []
-    for host in roster.lam_hosts:
-        node = await stack.enter_async_context(setup.node(host))
-        jobs.append(job_of(node, LamHost(node, roster, rules)))
     node = await stack.enter_async_context(setup.node(WAM))
     rounds = world.scenario.feeder.confirm_rounds
     horizon = _horizon_market(node, world)

@@ -54,6 +54,7 @@ class RunOptions:
     resume: Path | None = None
     metrics: str | None = None
     processes: bool = False
+    spares: bool = False
     view: int | None = None
     record: int | None = None
 
@@ -114,7 +115,8 @@ class RunPlan:
     @property
     def own(self) -> list[Role]:
         """Roles that this process hosts, or has processes for."""
-        return [role for role in ROLES if role not in self.options.elsewhere]
+        apart = [Role.LAM] if self.scenario.market.lam_shares else []
+        return [role for role in (*ROLES, *apart) if role not in self.options.elsewhere]
 
     def apart(self, live: int, *, hardware: bool) -> list[Role]:
         """Own roles that get processes: all with ``--processes``, else devices where very many are emulated.
@@ -147,6 +149,8 @@ def plan_run(options: RunOptions) -> RunPlan:
         raise RunError("--elsewhere needs a broker that other processes reach: add --broker mqtt://HOST:PORT")
     if options.secure and "://" in broker and not parse_address(broker).tls:
         raise RunError(f"--secure: {masked(broker)} is not encrypted; give mqtts://HOST:PORT?credentials=DIR")
+    if options.spares and not options.processes:
+        raise RunError("--spares: roles are served by the run's own process; add --processes")
     if options.arm and options.observe:
         raise RunError("--arm lets devices be written and --observe lets none: give one of them")
     if options.resume is None:

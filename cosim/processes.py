@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from cosim.results.directory import SCENARIO
 from cosim.scenario.changes import change_words
 from cosim.world.names import Role
 
-_READY = re.compile(r"^serving .* of run .*$", re.MULTILINE)
+_READY = re.compile(r"^(?:serving|ready to serve) .* of run .*$", re.MULTILINE)
 _VIEW_READY = re.compile(r"^view: (http\S+)$", re.MULTILINE)
 _PATIENCE_S = 300.0
 _HOME = str(Path(__file__).resolve().parent.parent)
@@ -47,7 +47,8 @@ async def role_processes(plan: RunPlan, url: str, roles: Sequence[Role]) -> Asyn
     """Processes that serve some roles of a run, one each, for the time of a ``with`` block.
 
     They end with the run; where this process dies, the system ends them as a signal does, so that armed
-    hardware goes to its safe value. One that dies is started again, unless the scenario ends the run then.
+    hardware goes to its safe value. One that dies is started again, unless the scenario ends the run then;
+    with ``--spares`` another one stands ready to take its place at once.
     The broker's address goes to them in the environment, where no list of processes shows it.
 
     Raises
@@ -58,18 +59,29 @@ async def role_processes(plan: RunPlan, url: str, roles: Sequence[Role]) -> Asyn
     env = _environment(url)
 
     async def start(role: Role, stack: AsyncExitStack) -> None:
-        words = with_parent(serve_words(role, plan.options, plan.run_id, plan.out), signal.SIGTERM)
-        again = partial(running, words, _READY, env=env, patience_s=_PATIENCE_S, on_output=_pass_on)
+        words = serve_words(role, plan.options, plan.run_id, plan.out)
+
+        def process(*more: str) -> AbstractAsyncContextManager[Child]:
+            argv = with_parent([*words, *more], signal.SIGTERM)
+            return running(argv, _READY, env=env, patience_s=_PATIENCE_S, on_output=_pass_on)
+
         try:
-            child = await stack.enter_async_context(again())
+            child = await stack.enter_async_context(process())
         except ChildFailed as error:
             raise RunError(f"the process of role {role} did not start: {error}") from None
         if plan.scenario.recovery.on_loss != "end":
+            # Where a spare has stepped in meanwhile, it is the next spare.
+            again = process if role is Role.LAM else partial(process, "--spare")
             name = f"the process of role {role}"
             await stack.enter_async_context(kept_running(name, child, again, is_done=_has_ended_its_run))
+            if plan.options.spares and role is not Role.LAM:
+                name = f"the spare process of role {role}"
+                await stack.enter_async_context(kept_running(name, None, again, is_done=_has_ended_its_run))
 
     async with AsyncExitStack() as stack:
-        await asyncio.gather(*(start(role, stack) for role in roles))
+        shares = plan.scenario.market.lam_shares
+        each = [role for role in roles for _ in range(shares if role is Role.LAM else 1)]
+        await asyncio.gather(*(start(role, stack) for role in each))
         yield
 
 

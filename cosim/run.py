@@ -40,6 +40,7 @@ from cosim.safety import Ending, ends_on_signal, hardware_lines, stops_on_key
 from cosim.scenario import Scenario
 from cosim.security.opening import claim_roles, open_run_broker, warn_of
 from cosim.terminal import TerminalStream
+from cosim.turns import Shares, check_shares, has_turn
 from cosim.world.build import build_world
 from cosim.world.names import CLOCK, FEEDER, Role
 from cosim.world.world import World
@@ -88,9 +89,9 @@ def run_command(options: RunOptions) -> int:
     return _alone(partial(_run, options))
 
 
-def serve_command(options: RunOptions, roles: tuple[str, ...]) -> int:
-    """Serve some roles of a run until its clock ends it."""
-    return _alone(partial(_serve, options, roles))
+def serve_command(options: RunOptions, roles: tuple[str, ...], *, is_spare: bool = False) -> int:
+    """Serve some roles of a run until its clock ends it; as a spare, once no other process does."""
+    return _alone(partial(_serve, options, roles, is_spare))
 
 
 def _alone(main: Callable[[Ending], Coroutine[Any, Any, int]]) -> int:
@@ -130,7 +131,8 @@ async def _run(options: RunOptions, ending: Ending) -> int:
             apart = plan.apart(len(world.roster.live_members), hardware=bool(world.placement.hardware))
             here = [role for role in plan.own if role not in apart]
             if "://" in plan.broker:  # Others may use it.
-                await claim_roles(stack, setup.url, plan.run_id, dict.fromkeys(here, CLOCK))
+                parts = [f"lam/{host}" for host in world.services_of(Role.LAM) if Role.LAM in here]
+                await claim_roles(stack, setup.url, plan.run_id, dict.fromkeys([*here, *parts], CLOCK))
             await stack.enter_async_context(role_processes(plan, setup.url, apart))
             jobs = await stack.enter_async_context(services(setup, here))
             # What has been built stays: looked through again and again by the collector, it would stop the
@@ -252,7 +254,7 @@ def _feeder(scenario: Scenario) -> FeederOwner:
     return FeederOwner(partial(feeder_of, scenario))
 
 
-async def _serve(options: RunOptions, roles: tuple[str, ...], ending: Ending) -> int:
+async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, ending: Ending) -> int:
     scenario = options.load()
     run_id = options.name()
     choice = options.broker or scenario.broker.use
@@ -261,10 +263,13 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], ending: Ending) ->
     async with AsyncExitStack() as stack:
         owner = await stack.enter_async_context(_feeder(scenario))
         world = build_world(scenario, owner.layout)
+        if serves_shares := Role.LAM in roles:
+            check_shares(world, roles, is_spare=is_spare)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
         warn_of(broker.url)
         spokesmen = {role: (world.services_of(Role(role)) or [FEEDER])[0] for role in roles}
-        await claim_roles(stack, broker.url, run_id, spokesmen)
+        if not (is_spare or serves_shares):
+            await claim_roles(stack, broker.url, run_id, spokesmen)
         setup = RunSetup(
             world,
             run_id,
@@ -277,11 +282,16 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], ending: Ending) ->
             gateways=ending.gateways,
             metrics=metrics_of(options.metrics),
         )
-        await stack.enter_async_context(observed(setup.metrics, options.metrics))
-        jobs = await stack.enter_async_context(services(setup, roles))
         gc.freeze()  # As in `_run`.
+        if is_spare and not await has_turn(stack, setup, spokesmen):
+            return 0
+        await stack.enter_async_context(observed(setup.metrics, options.metrics))
+        jobs = [] if serves_shares else await stack.enter_async_context(services(setup, roles))
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
         for line in await hardware_lines(setup) if "devices" in roles else ():
             click.echo(line, err=True)
-        await perform_watched(jobs, setup, spokesmen[roles[0]])
+        if serves_shares:
+            await Shares(setup).serve()
+        else:
+            await perform_watched(jobs, setup, spokesmen[roles[0]])
     return 0

@@ -16,7 +16,7 @@ Start = Callable[[], AbstractAsyncContextManager[Child]]
 
 @asynccontextmanager
 async def kept_running(
-    name: str, first: Child, start: Start, *, is_done: Callable[[Child], bool] = lambda _: False
+    name: str, first: Child | None, start: Start, *, is_done: Callable[[Child], bool] = lambda _: False
 ) -> AsyncIterator[None]:
     """Start a program again each time it ends, for the time of a ``with`` block, and say so.
 
@@ -25,7 +25,8 @@ async def kept_running(
     name
         What it is called in messages.
     first
-        The program as it runs now; whoever started it stops it.
+        The program as it runs now; whoever started it stops it. Without one, it is started beside what the
+        block does.
     start
         Starts it in the same way.
     is_done
@@ -40,11 +41,13 @@ async def kept_running(
             await keeper
 
 
-async def _keep(name: str, child: Child, start: Start, is_done: Callable[[Child], bool]) -> None:
-    await child.ended.wait()
+async def _keep(name: str, child: Child | None, start: Start, is_done: Callable[[Child], bool]) -> None:
+    if child is not None:
+        await child.ended.wait()
     pause_s = 0.0
-    while not is_done(child):
-        log.warning("%s ended by itself; it is started again", name)
+    while child is None or not is_done(child):
+        if child is not None:
+            log.warning("%s ended by itself; it is started again", name)
         try:
             async with start() as child:
                 pause_s = 0.0

@@ -134,6 +134,15 @@ class MarketSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ahead: Annotated[HorizonForecast, Meta(description="What is known of later intervals.")] = (
         HorizonForecast()
     )
+    lam_shares: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="In how many shares processes of the role lam operate the LAMs, beside the market's "
+            "process; each may have several. 0 leaves all LAMs to that.",
+        ),
+    ] = 0
     strategy: Annotated[Extension, Meta(description="How prosumers bid.")] = Extension()
     grid: Annotated[GridPrices, Meta(description="The upstream grid.")] = GridPrices()
     tariff: Annotated[Tariff, Meta(description="The utility's tariffs.")] = Tariff()

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from broker.address import parse_address
-from broker.claims import Claimed, claimed
+from broker.claims import Claimed, claimed, claimed_in_turn
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.options import RunError
@@ -73,3 +73,10 @@ async def claim_roles(stack: AsyncExitStack, url: str, run_id: str, roles: Mappi
             await stack.enter_async_context(claimed(url, run_id, f"role/{run_id}/{role}", identity=identity))
         except Claimed as error:
             raise RunError(f"role {role} of run {run_id} is served already: {error}") from None
+
+
+async def claim_roles_in_turn(stack: AsyncExitStack, url: str, run_id: str, roles: Mapping[str, str]) -> None:
+    """Hold each role as `claim_roles` does, once no other process has it."""
+    for role, identity in roles.items():
+        held = claimed_in_turn(url, run_id, f"role/{run_id}/{role}", identity=identity)
+        await stack.enter_async_context(held)

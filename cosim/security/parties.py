@@ -31,9 +31,11 @@ def groups(world: World, devices: tuple[str, ...] = ()) -> dict[str, Group]:
     emulators = [name for name in services if name == EMULATORS]
     apart = {CLOCK, RECORDER, FEEDER, *world.device_hosts}
     gateways = [name for name in services if name.startswith("gateway")]
-    market = [name for name in services if name not in {*apart, *gateways}]
+    lams = world.services_of(Role.LAM)
+    market = [name for name in services if name not in {*apart, *gateways, *lams}]
     found = {
         str(Role.MARKET): Group(market, commands=True),
+        str(Role.LAM): Group(lams),
         str(Role.FEEDER): Group([FEEDER]),
         str(Role.DEVICES): Group([*gateways, *host_of_devices], commands=True),
         str(Role.EMULATORS): Group(emulators),

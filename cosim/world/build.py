@@ -46,7 +46,7 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
         timeline=timeline,
         population=population,
         profiles=build_profiles(scenario, population, len(layout.lams)),
-        roster=market_roster(layout, population, placement, fleet),
+        roster=market_roster(layout, population, placement, fleet, scenario.market.lam_shares),
         rules=market_rules(scenario, timeline, population, layout.lams),
         reactive_ratio=layout.tan_phi[population.lam],
         events=schedule(scenario.events, layout, timeline),

@@ -13,7 +13,7 @@ from cosim.population.placement import DevicePlacement
 from cosim.population.prices import prices_ahead, prices_at
 from cosim.scenario import Scenario
 from cosim.scenario.timeline import Timeline
-from cosim.world.names import LAM_HOST, POPULATION_HOST
+from cosim.world.names import LAM_HOSTS, POPULATION_HOST
 from market.model.case import Case, Grid, Resources, Tariff
 from market.model.rule import DemandFunctionBidding, QuantityBidding
 from market.participants.roster import HorizonRules, Roster, Rules, Terms
@@ -23,9 +23,18 @@ _LEAST_CONNECTION_KW = 10.0
 
 
 def market_roster(
-    layout: FeederLayout, population: Population, placement: DevicePlacement, fleet: Fleet
+    layout: FeederLayout,
+    population: Population,
+    placement: DevicePlacement,
+    fleet: Fleet,
+    shares: int,
 ) -> Roster:
-    """Prosumers and LAMs of a feeder, their connections' ratings, and the services that act for them."""
+    """Prosumers and LAMs of a feeder, their connections' ratings, and the services that act for them.
+
+    LAMs are in so many ``shares``, or in one where that is zero; none is empty.
+    """
+    lams = np.arange(len(layout.lams))
+    parts = np.array_split(lams, max(1, min(shares, lams.size)))
     virtual = np.flatnonzero(~population.live)
     return Roster(
         prosumers=population.id,
@@ -39,7 +48,7 @@ def market_roster(
         + np.array([placement.drawn_kw(name) for name in population.id])
         + np.bincount(fleet.owner, fleet.most_kw, minlength=population.size),
         hosts={POPULATION_HOST: virtual} if virtual.size else {},
-        lam_hosts={LAM_HOST: np.arange(len(layout.lams))},
+        lam_hosts={f"{LAM_HOSTS}-{place}": part for place, part in enumerate(parts)},
     )
 
 

@@ -12,16 +12,19 @@ class Role(StrEnum):
     FEEDER = "feeder"
     DEVICES = "devices"
     EMULATORS = "emulators"
+    LAM = "lam"
 
 
-# Roles that every run has; emulators are a process of their own, beside the run.
+# Roles that every run has; emulators are a process of their own, beside the run, and so may the LAMs be.
 ROLES = (Role.MARKET, Role.FEEDER, Role.DEVICES)
 
 CLOCK = "clock"
 RECORDER = "recorder"
 POPULATION_HOST = "population-0"
 LIVE_HOST = "live-0"
-LAM_HOST = "lams-0"
+LAM_HOSTS = "lams"
+"""Of the LAMs' operator hosts, behind which their number stands: one, or as many as there are shares."""
+
 WAM = "wam"
 AUDITOR = "auditor"
 FEEDER = "feeder"

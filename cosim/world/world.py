@@ -149,14 +149,16 @@ class World:
     def services_of(self, role: Role) -> list[str]:
         """Names of the services of one role."""
         live = self.has_live
+        apart = list(self.roster.lam_hosts) if self.scenario.market.lam_shares else []
         return {
             Role.MARKET: [
                 *self.roster.hosts,
-                *self.roster.lam_hosts,
+                *([] if apart else self.roster.lam_hosts),
                 WAM,
                 AUDITOR,
                 *([LIVE_HOST] if live else []),
             ],
+            Role.LAM: apart,
             Role.FEEDER: [FEEDER],
             Role.DEVICES: [GATEWAY, DEVICE_HOST] if live else [],
             Role.EMULATORS: [name for name in self.device_hosts if name == EMULATORS],

@@ -54,7 +54,8 @@ def composed(environment):
 
     compose("build", "files", "pi")
     try:
-        compose("up", "--detach", "--wait", "--wait-timeout", "240", *SERVICES)
+        scaled = ["--scale", "lam=2", "lam"]
+        compose("up", "--detach", "--wait", "--wait-timeout", "240", *scaled, *SERVICES)
         inspected = {
             name: json.loads(said("docker", "inspect", compose("ps", "--quiet", name).strip()))[0]
             for name in SERVICES

@@ -37,7 +37,7 @@ def sharegrid(*words):
 @pytest.mark.slow
 def test_processes_give_the_ledger_of_one(tmp_path):
     scenario = written_scenario(tmp_path / "scenario", intervals=2)
-    for name, options in (("one", []), ("several", ["--processes", "--secure"])):
+    for name, options in (("one", []), ("several", ["--processes", "--secure", "--lams", "2"])):
         words = ["run", scenario, "--run-id", "same", "--broker", "mosquitto", "--out", tmp_path / name]
         result = CliRunner().invoke(main, [*map(str, words), *options])
         assert result.exit_code == 0, result.output

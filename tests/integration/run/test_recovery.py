@@ -99,16 +99,14 @@ class Processes:
         self.url = url
         self.running = {}
 
-    def start(self, role):
-        self.running[role] = subprocess.Popen(
-            [*COMMAND, "serve", role, *self.common], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+    def start(self, role, *more, name=None):
+        words = [*COMMAND, "serve", role, *self.common, *more]
+        started = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.running[name or role] = started
 
-    def control(self, *arguments):
-        elsewhere = ["--elsewhere", ",".join(ROLES)]
-        self.running["control"] = subprocess.Popen(
-            [*COMMAND, "run", *arguments, *elsewhere], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+    def control(self, *arguments, elsewhere=ROLES):
+        words = [*COMMAND, "run", *arguments, "--elsewhere", ",".join(elsewhere)]
+        self.running["control"] = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def kill(self, name):
         process = self.running.pop(name)
@@ -153,6 +151,25 @@ def test_each_process_is_killed_in_turn_and_no_bit_changes(processes, whole):
     with Ledger.open(out / "ledger.sqlite") as ledger:
         assert ledger.head == whole.ledger.head
     plays_again(out)
+
+
+@pytest.mark.skipif(shutil.which("mosquitto") is None, reason="needs Mosquitto")
+def test_a_spare_takes_the_place_of_a_process_that_is_killed_and_no_bit_changes(processes, whole):
+    out = processes.out
+    for role in ROLES:
+        processes.start(role)
+    assert b"serving market" in processes.running["market"].stderr.readline()
+    processes.start("market", "--spare", name="spare")
+    assert b"ready to serve market" in processes.running["spare"].stderr.readline()
+    processes.control(*processes.common, "--out", str(out))
+    wait_until_settled(out, 2, processes.running["control"])
+    processes.kill("market")
+    _, said = processes.running["control"].communicate(timeout=120)
+    assert processes.running["control"].returncode == 0, said.decode()
+    assert [processes.running[name].wait(30) for name in ("spare", "feeder", "devices")] == [0, 0, 0]
+    run = load(out)
+    assert bookings(run) == bookings(whole)
+    assert run.intervals["flags"].gt(0).sum() == 1
 
 
 def test_an_emergency_stop_stays_in_force_over_a_run_that_is_taken_up_again(village, tmp_path):
