@@ -56,6 +56,8 @@ def test_what_does_not_go_with_the_role_is_refused(village, words, said):
     assert said in refused.output
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(shutil.which("mosquitto") is None, reason="needs Mosquitto")
 def test_shares_of_a_process_that_is_killed_are_taken_up_by_another(processes, whole):  # noqa: F811
     run = shared_run(processes)
