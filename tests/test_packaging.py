@@ -45,7 +45,7 @@ def parsed(service: str, **variables: str) -> dict[str, object]:
         return command.make_context("command", words, context).params
 
 
-@pytest.mark.parametrize("service", ["market", "feeder", "devices", "control"])
+@pytest.mark.parametrize("service", ["market", "lam", "feeder", "devices", "control"])
 @pytest.mark.parametrize("scenario", ["", "pyproject.toml"])
 def test_compose_commands_are_commands_of_ours(service: str, scenario: str) -> None:
     values = parsed(service, SCENARIO=scenario, RUN_ID="x", INTERVALS="3", SEED="5", ARM="1")
@@ -54,7 +54,7 @@ def test_compose_commands_are_commands_of_ours(service: str, scenario: str) -> N
     assert values["metrics"] == "0.0.0.0:9464"
     assert str(values["scenario"] or "") == scenario
     if service == "control":
-        assert values["elsewhere"] == ("market", "feeder", "devices")
+        assert values["elsewhere"] == ("market", "lam", "feeder", "devices")
         assert values["out"] == Path("/runs/x")
         assert values["secure"]
     else:
