@@ -40,9 +40,17 @@ class Books:
         while self._made.epoch < epoch:
             self._made.begin_epoch()
 
+    def snapshots(self) -> dict[str, bytes]:
+        """What every service remembers."""
+        return self._made.snapshots()
+
     def is_booked(self, tick: int) -> bool:
         """Whether the run booked an interval."""
         return tick in self._ticks
+
+    def lacks(self, tick: int) -> bool:
+        """Whether the run booked an interval, and the replay did not."""
+        return self.is_booked(tick) and not self._made.has(tick)
 
     def go_on_from(self, session: Session) -> None:
         """Take over what a session found booked and the replay has not, with what services remembered."""

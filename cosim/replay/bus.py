@@ -7,8 +7,7 @@ itself: one that computes something else does not mislead the next.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,16 +15,7 @@ from broker.client.bundles import unbundled
 from broker.client.bus import Received
 from broker.client.filters import matches
 from broker.errors import BusClosed
-
-
-@dataclass(eq=False)
-class Said:
-    """One message that a service said, and which the record has not shown yet."""
-
-    sender: str
-    topic: str
-    body: bytes
-    shown: asyncio.Event = field(default_factory=asyncio.Event)
+from cosim.replay.matching import Matching
 
 
 @dataclass(eq=False)
@@ -43,15 +33,18 @@ class ReplayBus:
         """Say a message: this returns once the record shows it, as it did when it was sent."""
         if self.is_closed:
             raise BusClosed(f"the bus of {self.name} is closed")
-        said = [self.broker.note(self.name, *each) for each in unbundled(str(topic), payload)]
+        if self.is_away:
+            return
+        matching = self.broker.matching
+        said = [matching.say(*each) for each in unbundled(str(topic), payload)]
         try:
             for each in said:
                 if each is not None:
-                    await each.shown.wait()
+                    await each.go_on.wait()
         finally:
             for each in said:
                 if each is not None:
-                    self.broker.forget(each)
+                    matching.give_up(each)
 
     async def subscribe(self, *filters: str) -> None:
         """Hear the messages on topics that match."""
@@ -65,12 +58,7 @@ class ReplayBus:
 
 
 class ReplayBroker:
-    """Carries recorded messages to services, and keeps what they say until the record shows it.
-
-    Parameters
-    ----------
-    is_judged
-        Whether what is said on a topic is held against the record; anything else is heard by nobody.
+    """Carries recorded messages to services, and what they say to where it is held against the record.
 
     Attributes
     ----------
@@ -80,12 +68,10 @@ class ReplayBroker:
         Who hears a topic, as far as that was asked.
     """
 
-    def __init__(self, is_judged: Callable[[str], bool]) -> None:
+    def __init__(self, matching: Matching) -> None:
+        self.matching = matching
         self.buses: dict[str, ReplayBus] = {}
         self.listeners: dict[str, list[ReplayBus]] = {}
-        self._is_judged = is_judged
-        self._waiting: dict[str, deque[Said]] = defaultdict(deque)
-        self._last: dict[str, bytes] = {}
 
     @asynccontextmanager
     async def connect(self, url: str, name: str, *_: object, **__: object) -> AsyncIterator[ReplayBus]:  # noqa: ARG002
@@ -96,35 +82,6 @@ class ReplayBroker:
         finally:
             bus.is_closed = True
             bus.inbox.put_nowait(None)
-
-    def note(self, sender: str, topic: str, body: bytes) -> Said | None:
-        """Note what a service says; ``None`` where nobody waits for it, or it says something again."""
-        if self.buses[sender].is_away or not self._is_judged(topic) or self._last.get(topic) == body:
-            return None
-        self._last[topic] = body
-        self._waiting[topic].append(said := Said(sender, topic, body))
-        return said
-
-    def forget(self, said: Said) -> None:
-        """Drop what was said, or is given up."""
-        if said in self._waiting[said.topic]:
-            self._waiting[said.topic].remove(said)
-
-    def next_on(self, topic: str) -> Said | None:
-        """What was said first on a topic, of what the record has not shown; it is then shown."""
-        if not self._waiting[topic]:
-            return None
-        said = self._waiting[topic].popleft()
-        said.shown.set()
-        return said
-
-    def left(self, sender: str) -> list[Said]:
-        """What a service said and the record has not shown; it need not wait for that any longer."""
-        found = [said for waiting in self._waiting.values() for said in waiting if said.sender == sender]
-        for said in found:
-            self._waiting[said.topic].remove(said)
-            said.shown.set()
-        return found
 
     def deliver(self, received: Received, *, but: tuple[str, ...] = ()) -> None:
         """Let all who listen hear a message, but those of some names and those who are away."""

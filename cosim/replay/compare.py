@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from broker.messages import Done, Message
+from broker.messages import Done, Message, Settled
 from broker.messages.columns import Index
 from broker.messages.fields import Opaque, Values
 from broker.snapshot import unpack
@@ -19,8 +19,8 @@ from broker.snapshot import unpack
 _OF_SENDING = frozenset({"seq", "epoch"})
 """Numbers of a sender that was started anew begin anew, too."""
 
-_TOLD_OF_DONE = frozenset({"step", "snapshot"})
-"""What a report says of the run; flags and traffic say how messages travelled, too."""
+_OF_TRAVEL = {Done: frozenset({"flags", "traffic"}), Settled: frozenset({"flags"})}
+"""Fields that also say how messages travelled."""
 
 _LONGEST = 60
 
@@ -72,9 +72,7 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, bool, bool]]:
             each.type.__metadata__ if get_origin(each.type) is not None and _is_annotated(each.type) else ()
         )
         is_measured = any(isinstance(mark, Values) and mark.measured for mark in marks)
-        if each.name in _OF_SENDING or is_measured:
-            continue
-        if kind is Done and each.name not in _TOLD_OF_DONE and each.name not in Message.__struct_fields__:
+        if each.name in _OF_SENDING or is_measured or each.name in _OF_TRAVEL.get(kind, ()):
             continue
         is_index = any(mark in Index.__metadata__ for mark in marks)  # type: ignore[attr-defined]
         kept.append((each.name, is_index, any(isinstance(mark, Opaque) for mark in marks)))
@@ -111,7 +109,7 @@ def _walk(path: str, here: Any, there: Any, *, is_index: bool = False) -> Iterat
         yield from _arrays(path, here, there)
     elif isinstance(here, list | tuple) and isinstance(there, list | tuple):
         yield from _sequences(path, here, there)
-    elif here != there:
+    elif type(here) is not type(there) or here != there:
         yield f"{path} is {_text(here)} here, {_text(there)} in the record"
 
 
@@ -142,5 +140,7 @@ def _arrays(path: str, here: npt.NDArray[Any], there: npt.NDArray[Any]) -> Itera
 
 
 def _text(value: object) -> str:
+    if isinstance(value, msgspec.Struct | np.ndarray):
+        return f"a {type(value).__name__}"
     text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -11,52 +11,25 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
+
+from msgspec.structs import replace
 
 from broker.client.bus import Received
 from broker.door.bounds import Bounds
-from broker.messages import Availability, Message, Repeat, Settled, Step
+from broker.messages import Availability, Message, Repeat, Settled, Snapshot, Step, encode
 from broker.topics import Topics
 from cosim.replay.account import Account, Shown
 from cosim.replay.bus import ReplayBroker
-from cosim.replay.compare import Difference, first_difference
+from cosim.replay.compare import Difference
+from cosim.replay.matching import Matching
 from cosim.replay.outline import Outline, decoded
+from cosim.replay.ports import Book, Stopped, Watcher
 from cosim.traffic.entries import Entry, EntryKind, Session, session_of
 from cosim.world.names import RECORDER
 
 # Entries of one time are played one after the other; less is lost in sums of times.
 _LEAST_S = 2e-6
 _REMEMBERED = 32
-
-
-class Book(Protocol):
-    """The ledger of a replay, beside that of the run."""
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Take note that an epoch began."""
-
-    def go_on_from(self, session: Session) -> None:
-        """Take over what a session found booked and the replay has not."""
-
-    def is_booked(self, tick: int) -> bool:
-        """Whether the run booked an interval."""
-
-    def difference(self, tick: int) -> str:
-        """What was booked otherwise in an interval, in words; empty where nothing was."""
-
-
-class Watcher(Protocol):
-    """Who looks at each message as it is played, and may stop the replay."""
-
-    def before_interval(self, tick: int) -> None:
-        """An interval is over, and another begins, or the run ends."""
-
-    def after_message(self, shown: Shown) -> None:
-        """A message was played."""
-
-
-class Stopped(Exception):
-    """Whoever watches has seen enough."""
 
 
 class Player:
@@ -94,11 +67,14 @@ class Player:
         until: int | None = None,
         watcher: Watcher | None = None,
     ) -> None:
-        self.broker = ReplayBroker(lambda topic: self._place(topic)[0])
+        self._matching = Matching(lambda topic: self._place(topic)[0], Topics(run).root)
+        self.broker = ReplayBroker(self._matching)
         self.account = Account()
         self.services = frozenset(services)
         self._topics = topics = Topics(run)
-        self._told_topics = {topics.step, *(topics.availability(name) for name in self.services)}
+        of_role = bounds.services or {}
+        named = frozenset().union(*of_role.values())
+        self._told_topics = {topics.step, *(topics.availability(name) for name in named)}
         self._bounds = bounds
         self._outline = outline
         self._book = book
@@ -107,8 +83,10 @@ class Player:
         self._places: dict[str, tuple[bool, frozenset[str]]] = {}
         self._seen: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
         self.tick = -1
-        self._is_blind = False
+        self._epoch = 0
         self._is_over = False
+        self._had_gap = False
+        self._gone: set[str] = set()
 
     async def play(
         self, entries: Iterable[Entry], on_interval: Callable[[int], None] = lambda _: None
@@ -120,21 +98,31 @@ class Player:
         on_interval
             Called with the number of each interval that begins.
         """
-        for entry in entries:
-            await self._wait_until(entry.at_s)
-            match entry.kind:
-                case EntryKind.SESSION:
-                    self._begin_session(session_of(entry))
-                case EntryKind.GAP:
-                    self._begin_gap(entry.body.decode(errors="replace"))
-                case _:
-                    before = self.tick
-                    self._play(entry)
-                    if self._is_over:
-                        return
-                    if self.tick != before:
-                        on_interval(self.tick)
-        await self._wait_until(self._outline.end_s + 1.0)
+        try:
+            for entry in entries:
+                await self._wait_until(entry.at_s)
+                before = self.tick
+                self._take(entry)
+                if self._is_over:
+                    break
+                if self.tick != before:
+                    on_interval(self.tick)
+            else:
+                await self._wait_until(self._outline.end_s + 1.0)
+            self._close(self.tick + 1, is_cut_off=not self._is_over)
+        except Stopped:
+            # What is not said yet may have been said later.
+            self._close(-1)
+            raise
+
+    def _take(self, entry: Entry) -> None:
+        match entry.kind:
+            case EntryKind.SESSION:
+                self._begin_session(session_of(entry))
+            case EntryKind.GAP:
+                self._begin_gap(entry.body.decode(errors="replace"))
+            case _:
+                self._play(entry)
 
     async def _wait_until(self, at_s: float) -> None:
         """Let all that can happen before happen."""
@@ -146,18 +134,24 @@ class Player:
         if self.tick < 0:
             return
         # All or some processes ended; whoever goes on goes back by the clock's next step.
-        self._let_go()
-        self._is_blind = True
+        self._begin_blind()
         self.account.remarks.append(f"the run was taken up again with interval {session.next_tick}")
 
     def _begin_gap(self, why: str) -> None:
-        self._let_go()
-        self._is_blind = True
+        self._begin_blind()
+        self._had_gap = True
         self.account.remarks.append(f"the record has a gap in interval {max(self.tick, 0)}: {why}")
 
-    def _let_go(self) -> None:
-        for name in self.services:
-            self.broker.left(name)
+    def _begin_blind(self) -> None:
+        """Let nothing count until an interval begins anew."""
+        self._matching.discard()
+        self._matching.is_blind = True
+
+    def _close(self, tick: int, *, is_cut_off: bool = False) -> None:
+        """Account for what differs in intervals before a tick."""
+        for difference in self._matching.close(tick, is_cut_off=is_cut_off):
+            self.account.add(difference)
+        self.account.judged = self._matching.judged
 
     def _play(self, entry: Entry) -> None:
         is_judged, writers = self._place(entry.topic)
@@ -167,16 +161,20 @@ class Player:
             if self._is_over:
                 return
         if entry.kind is EntryKind.MESSAGE and self._is_again(entry):
+            self._deliver(entry, message, writers)
             return
         self.account.played += 1
+        self._matching.place += 1
         difference, is_mine = "", is_judged and message is not None and message.sender in writers
         if is_mine:
             assert message is not None
-            difference = self._judge(entry, message)
+            difference = self._matching.hear(entry.topic, message)
         elif isinstance(message, Availability):
             self._note_availability(message)
+        elif self._had_gap and self._gone:
+            self._notice(message or decoded(entry.body))
         self._deliver(entry, message, writers)
-        if isinstance(message, Settled) and is_mine and not difference:
+        if isinstance(message, Settled) and is_mine and not (difference or self._matching.is_blind):
             difference = self._compare_books(message.tick)
         if self._watcher is not None:
             self._watcher.after_message(Shown(entry, message, is_mine, difference))
@@ -189,22 +187,57 @@ class Player:
         if self._until is not None and step.tick > self._until:
             self._is_over = True
             return
+        if step.tick > self.tick >= 0:
+            self._close(step.tick)
+            if self._matching.is_blind and self._book.lacks(self.tick):
+                self._is_over = True
+                what = f"too little of interval {self.tick} is in the record: the replay ends there"
+                self.account.remarks.append(what)
+                return
+            self._matching.is_blind = False
         if step.step == "restore":
+            # Of what begins again only the last time counts.
+            self._matching.discard()
+            self._matching.is_blind = False
             self._book.begin_epoch(step.epoch)
-        if step.step == "restore" or step.tick > self.tick >= 0:
-            self._is_blind = False
+        elif step.epoch > self._epoch:
+            self._go_back_unheard(step)
+        self._epoch = step.epoch
         self.tick = step.tick
+
+    def _go_back_unheard(self, step: Step) -> None:
+        """Let services go back as they did while nobody recorded, to what they remembered."""
+        self._begin_blind()
+        self._book.begin_epoch(step.epoch)
+        restore = replace(step, step="restore", seq=0)
+        self.broker.deliver(Received(self._topics.step, encode(restore), retained=False))
+        kept = self._book.snapshots()
+        for name in sorted(self.services - {RECORDER}):
+            content = kept.get(name, b"")
+            told = Snapshot(
+                run=step.run, tick=step.tick, sender=RECORDER, seq=0, epoch=step.epoch, content=content
+            )
+            self.broker.deliver(Received(self._topics.snapshot(name), encode(told), retained=False))
 
     def _note_availability(self, said: Availability) -> None:
         """A service that had gone neither heard nor said anything until it was back."""
-        bus = self.broker.buses.get(said.sender)
-        if bus is not None and said.sender in self.services:
+        (self._gone.discard if said.online else self._gone.add)(said.sender)
+        if said.sender in self.services:
             if not said.online:
-                self.broker.left(said.sender)
-            bus.is_away = not said.online
+                self._matching.forget(said.sender)
+            self.broker.buses[said.sender].is_away = not said.online
+
+    def _notice(self, message: Message | None) -> None:
+        """Who speaks is there, although the record may lack that it came back."""
+        if message is None or message.sender not in self._gone:
+            return
+        back = Availability(run=message.run, tick=-1, sender=message.sender, seq=0, online=True)
+        self._note_availability(back)
+        topic = self._topics.availability(message.sender)
+        self.broker.deliver(Received(topic, encode(back), retained=False), but=(message.sender,))
 
     def _is_again(self, entry: Entry) -> bool:
-        """Whether a message was said before: once is enough for who has missed nothing."""
+        """Whether a message was said before, for somebody who had missed it."""
         declared = self._topics.declared(entry.topic)
         if declared is None or declared[0].always:
             return False
@@ -213,26 +246,6 @@ class Player:
             return True
         seen.append(digest)
         return False
-
-    def _judge(self, entry: Entry, there: Message) -> str:
-        """How what a service says differs from the record, which it is also shown to."""
-        said = self.broker.next_on(entry.topic)
-        if self._is_blind:
-            return ""
-        self.account.judged += 1
-        if said is not None:
-            here = decoded(said.body)
-            assert here is not None
-            what = first_difference(here, there)
-        else:
-            instead = [
-                each.topic.removeprefix(f"{self._topics.root}/") for each in self.broker.left(there.sender)
-            ]
-            but = f"says {', '.join(instead)} instead" if instead else "does not say it"
-            what = f"is in the record, and {there.sender} {but}"
-        if what:
-            self.account.add(Difference(there.tick, entry.topic.removeprefix(f"{self._topics.root}/"), what))
-        return what
 
     def _deliver(self, entry: Entry, message: Message | None, writers: frozenset[str]) -> None:
         but = tuple(writers & self.services)
@@ -249,7 +262,7 @@ class Player:
         self.account.intervals.append(tick)
         what = self._book.difference(tick)
         if what:
-            self.account.add(Difference(tick, "ledger", what))
+            self._matching.add(Difference(tick, "ledger", what))
         return what
 
     def _place(self, topic: str) -> tuple[bool, frozenset[str]]:

@@ -19,7 +19,8 @@ from cosim.recording.recorder import Recorder
 from cosim.replay.account import Account
 from cosim.replay.books import Books
 from cosim.replay.outline import Outline, outline_of
-from cosim.replay.player import Player, Stopped, Watcher
+from cosim.replay.player import Player
+from cosim.replay.ports import Stopped, Watcher
 from cosim.replay.virtual_loop import VirtualLoop
 from cosim.results.directory import LEDGER, SCENARIO, TRAFFIC, run_directory
 from cosim.results.ledger import Ledger

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from cosim.replay.account import Shown
-from cosim.replay.player import Stopped
+from cosim.replay.ports import Stopped
 from cosim.replay.reading import read_message
 
 Unit = Literal["interval", "message"]

@@ -64,9 +64,11 @@ class TrafficWriter:
             raise TrafficError(f"{path}: cannot be written: {error.strerror}; is there room?") from None
 
     def _opened(self) -> BinaryIO:
-        if not self.path.exists():
-            fresh = self.path.open("xb")
+        if not self.path.exists() or FIRST_LINE.startswith(self.path.read_bytes()[: len(FIRST_LINE) + 1]):
+            # Also where a process was killed before it had written more than the first line.
+            fresh = self.path.open("wb")
             fresh.write(FIRST_LINE)
+            fresh.flush()
             return fresh
         end = whole_end(self.path)
         file = self.path.open("r+b")

@@ -11,8 +11,9 @@ from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
 from cosim.options import RunOptions, RunPlan
 from cosim.recording.summary import record_of
-from cosim.run_results import finish_results, open_results
+from cosim.run_results import finish_results, open_results, record_traffic
 from cosim.run_setup import RunSetup
+from cosim.traffic.file import RECORD_MB
 from cosim.world.names import Role
 from tests.simulation.network import PROCESS
 
@@ -72,12 +73,17 @@ class Process:
         simulation, out = self.simulation, self.folder
         is_resumed = out.exists()
         options = RunOptions(
-            run_id=RUN, out=out, resume=out if is_resumed else None, elsewhere=("market", "feeder", "devices")
+            run_id=RUN,
+            out=out,
+            resume=out if is_resumed else None,
+            elsewhere=("market", "feeder", "devices"),
+            record=RECORD_MB if simulation.records else None,
         )
         plan = RunPlan(options, simulation.town.scenario, Pacing(), RUN, out, "", None)
         async with AsyncExitStack() as stack:
             self.setup = RunSetup(simulation.town.world, RUN, "", simulation.owner)
             writer, ledger = await open_results(plan, self.setup, stack)
+            await record_traffic(plan, self.setup, stack, writer, ledger)
             clock, recorder = await stack.enter_async_context(
                 control(
                     self.setup,

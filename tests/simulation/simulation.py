@@ -13,6 +13,7 @@ from msgspec.json import decode
 
 import cosim.control_watch
 import cosim.run_setup
+import cosim.traffic.recording
 from broker.messages import Step, Stop, encode
 from broker.topics import Topics
 from cosim.feeder.thread import FeederOwner
@@ -46,8 +47,9 @@ class Simulation:
         Number of the message that opened each step of each tick.
     """
 
-    def __init__(self, plan, folder, loop, draw, loses):
+    def __init__(self, plan, folder, loop, draw, loses, *, records=False):
         self.plan = plan
+        self.records = records
         self.folder = folder
         self.loop = loop
         self.draw = draw
@@ -139,7 +141,7 @@ class Simulation:
     def around(self):
         """Put the simulation in the place of broker and disk for the time of a ``with`` block."""
         with ExitStack() as stack:
-            for module in (cosim.run_setup, cosim.control_watch):
+            for module in (cosim.run_setup, cosim.control_watch, cosim.traffic.recording):
                 stack.enter_context(patch.object(module, "connect", self.broker.connect))
             stack.enter_context(patch.object(click, "echo", lambda *_, **__: None))
             stack.enter_context(self.devices.watching())
@@ -187,10 +189,10 @@ class Simulation:
 
 
 @contextmanager
-def played(plan, loses=None):
+def played(plan, loses=None, *, records=False):
     """Simulation of a plan, played to its end or to where it hangs, for the time of a ``with`` block.
 
-    ``loses`` is as for `SimulatedBroker`.
+    ``loses`` is as for `SimulatedBroker`; with ``records`` the bus traffic is recorded, as by `run --record`.
     """
     town_of(plan.variant)
     draw = Random(f"simulation {plan.seed}")
@@ -199,7 +201,7 @@ def played(plan, loses=None):
         tempfile.TemporaryDirectory(prefix="simulation-", dir=disk) as folder,
         virtual_time(draw, UNTIL_S) as loop,
     ):
-        simulation = Simulation(plan, Path(folder), loop, draw, loses)
+        simulation = Simulation(plan, Path(folder), loop, draw, loses, records=records)
         with simulation.around():
             try:
                 loop.run_until_complete(simulation.run())

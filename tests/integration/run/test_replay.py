@@ -139,12 +139,30 @@ def test_a_bid_that_was_changed_shows_in_what_is_made_of_it(directory):
     assert first.what.startswith("high_kw[0] is ")
 
 
-def test_a_message_that_is_missing_or_was_forged_is_named(directory):
+def test_a_message_that_is_missing_is_named(directory):
     is_it = first_of("/wam/outcome", 2)
     rewrite(directory, lambda entry: None if is_it(entry) else entry)
     account = replay(Recorded(directory))
-    assert account.differences[0].tick == 2
-    assert "wam says wam/outcome instead" in account.differences[0].what
+    first = account.differences[0]
+    assert (first.tick, first.where) == (2, "wam/outcome")
+    assert first.what == "is not in the record, and wam says it"
+
+
+def test_a_message_that_was_forged_is_named(directory):
+    """One with a number of its own, in the name of the true sender."""
+    is_it = first_of("/wam/outcome", 1)
+    path = directory / "traffic.record"
+    entries = list(TrafficReader(path))
+    path.unlink()
+    with TrafficWriter(path, 2**30) as writer:
+        for entry in entries:
+            writer.add(entry)
+            if is_it(entry):
+                writer.add(mutated(entry, seq=messages.decode(entry.body).seq + 1, grid_kw=1.25))
+    account = replay(Recorded(directory))
+    first = account.differences[0]
+    assert (first.tick, first.where) == (1, "wam/outcome")
+    assert first.what == "is in the record, and wam does not say it"
 
 
 def test_entries_of_the_ledger_are_compared(directory):
