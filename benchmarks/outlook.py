@@ -9,6 +9,7 @@ that rest, with energy that is left valued at the mean import price; 100 % is th
 
 - linear: the scenario's own, linear in the expected net load;
 - once: prices of an earlier pass over the same day, in which they went by the linear one;
+- cleared: the scenario's other one, of a market at one node (`population.outlook.prices = "cleared"`);
 - mean: the mean of those and of the prices of a second pass, in which they went by those.
 """
 
@@ -58,8 +59,9 @@ TRUE: dict[str, object] = {
 
 def world_of(changes: dict[str, object], prosumers: int) -> World:
     """The default scenario with other keys, over a day."""
-    start = str(changes.pop("run.start", "2024-06-21T00:00:00"))
-    given = {**TRUE, **changes, "population.prosumers": prosumers}
+    start = str(changes.get("run.start", "2024-06-21T00:00:00"))
+    others = {key: value for key, value in changes.items() if key != "run.start"}
+    given = {**TRUE, **others, "population.prosumers": prosumers}
     scenario = load_scenario(None, start=start, intervals=T, changes=given)
     return build_world(scenario, feeder_of(scenario).layout)
 
@@ -138,7 +140,9 @@ def captured(changes: dict[str, object], prosumers: int) -> dict[str, Any]:
     linear, first = without_horizon(world, people_of(world))
     once, second = without_horizon(world, people_of(world, first))
     mean, _ = without_horizon(world, people_of(world, 0.5 * (first + second)))
-    costs = {"linear": linear, "once": once, "mean": mean}
+    other = world_of({**changes, "population.outlook.prices": "cleared"}, prosumers)
+    cleared, _ = without_horizon(other, people_of(other))
+    costs = {"linear": linear, "cleared": cleared, "once": once, "mean": mean}
     part = {name: (idle - cost) / (idle - best) for name, cost in costs.items()}
     return {"saving": idle - best, **part}
 
@@ -147,10 +151,10 @@ def captured(changes: dict[str, object], prosumers: int) -> dict[str, Any]:
 @click.option("--prosumers", default=5000, show_default=True, help="Size of the population.")
 def main(prosumers: int) -> None:
     """Print a line for each day."""
-    click.echo(f"{'day':12}{'saving $':>10}{'linear':>10}{'once':>10}{'mean':>10}")
+    click.echo(f"{'day':12}{'saving $':>10}{'linear':>10}{'cleared':>10}{'once':>10}{'mean':>10}")
     for name, changes in DAYS.items():
         row = captured(changes, prosumers)
-        parts = "".join(f"{row[key]:>10.1%}" for key in ("linear", "once", "mean"))
+        parts = "".join(f"{row[key]:>10.1%}" for key in ("linear", "cleared", "once", "mean"))
         click.echo(f"{name:12}{row['saving']:>10.3f}{parts}")
 
 

@@ -82,11 +82,18 @@ def expected_prices(
         ``(t,)`` [$/kWh]: export price + (import price - export price) (1 + net load / its largest magnitude)
         / 2.
     """
-    hour = (wall_min // 60.0).astype(np.intp) % 24
-    low = np.array(hourly(market.grid.export_price))[hour]
-    high = np.array(hourly(market.grid.import_price))[hour]
+    low, high = grid_prices(market, wall_min)
     largest = max(float(np.abs(net_load_kw).max(initial=0.0)), 1e-9)
     return np.asarray(low + (high - low) * 0.5 * (1.0 + net_load_kw / largest), dtype=np.float64)
+
+
+def grid_prices(
+    market: MarketSection, wall_min: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the grid pays and asks at instants of wall time [min since 1970], ``(t,)`` each [$/kWh]."""
+    hour = (wall_min // 60.0).astype(np.intp) % 24
+    low, high = market.grid.export_price, market.grid.import_price
+    return np.array(hourly(low))[hour], np.array(hourly(high))[hour]
 
 
 def opinions_of(

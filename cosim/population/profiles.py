@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.population.cleared_outlook import cleared_prices, fleets_of
 from cosim.population.household import household_shape
 from cosim.population.members import Population
 from cosim.population.noise import generator
-from cosim.population.prices import expected_prices, opinions_of
+from cosim.population.prices import expected_prices, grid_prices, opinions_of
 from cosim.population.source import Source, Synthetic
 from cosim.population.stored_value import value_at, value_curves
 from cosim.population.sun import clear_sky_kw_per_kwp, mean_cloud_factor
@@ -231,6 +232,11 @@ def build_profiles(scenario: Scenario, population: Population, sites: int) -> Pr
         clear.reshape(ticks, timeline.substeps, -1).mean(axis=1) @ kwp * mean_cloud_factor(scenario.weather)
     )
     outlook = expected_prices(scenario.market, middle_min, load_kw - sun_kw)
+    if scenario.population.outlook.prices == "cleared":
+        low, high = grid_prices(scenario.market, middle_min)
+        fleets = fleets_of(population, scenario.population.battery.wear_price)
+        step = max(1, VALUE_STEP_MIN // timeline.interval_min)
+        outlook = cleared_prices(outlook, load_kw - sun_kw, low, high, fleets, timeline.interval_h, step)
     return Profiles(
         scenario, population, timeline, source, outlook[: ticks - 1], *_battery_groups(population)
     )

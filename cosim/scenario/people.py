@@ -4,7 +4,7 @@ Every key carries its type, range, unit, default and meaning; the other sections
 `cosim.scenario.sections`.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -136,6 +136,14 @@ class Outlook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     horizon_h: Annotated[
         float, Meta(ge=1.0, le=168.0, description="How far ahead owners look.", extra=HOUR)
     ] = 24.0
+    prices: Annotated[
+        Literal["linear", "cleared"],
+        Meta(
+            description="What the forecast is. linear: between the grid's prices, linear in the expected net "
+            "load. cleared: what a market of the whole feeder at one node would come to with its batteries; "
+            "better where the feeder is always short."
+        ),
+    ] = "linear"
     price_error: Annotated[
         Share,
         Meta(
