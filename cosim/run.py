@@ -123,7 +123,8 @@ async def _run(options: RunOptions, ending: Ending) -> int:
     began = time.perf_counter()
     plan = plan_run(options)
     await _forget_stop(plan)
-    console = Console(file=cast("TextIO", TerminalStream(sys.stderr)))
+    # In a notebook rich would want widgets, and its thread dies without them.
+    console = Console(file=cast("TextIO", TerminalStream(sys.stderr)), force_jupyter=False)
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
             setup, broker = await _set_up(plan, stack, ending)
@@ -186,7 +187,7 @@ async def _run(options: RunOptions, ending: Ending) -> int:
             total_s=time.perf_counter() - began,
         )
         summary = finish_results(writer, ledger, record)
-    Console().print(summary_table(summary))
+    Console(force_jupyter=False).print(summary_table(summary))
     page = write_report(load(plan.out))
     click.echo(f"results: {plan.out}   report: {page}")
     if failure is not None:

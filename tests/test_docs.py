@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import sharegrid
 from cosim.cli import main
 from cosim.scenario import Scenario
 from cosim.study.commands import feeder
@@ -25,7 +26,7 @@ from market.model.response import supply_curves
 from market.model.strategy import Truthful, View
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -94,9 +95,21 @@ def test_relative_links_lead_somewhere(page):
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        assert target.exists(), f"{page.name}: {link} leads nowhere"
+        # A site has pages and files; a folder is none.
+        assert target.is_file(), f"{page.name}: {link} leads to no file"
         if anchor:
             assert anchor in anchors(target), f"{page.name}: {link} names no heading"
+
+
+def test_every_page_stands_in_the_contents_of_the_site():
+    contents = re.findall(
+        r"^```\{toctree\}\n(.*?)^```", text_of(ROOT / "docs" / "index.md"), re.MULTILINE | re.DOTALL
+    )
+    listed = {line for block in contents for line in block.split("\n") if line and not line.startswith(":")}
+    pages = {page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES[1:]} | {
+        "tutorials/analyst"
+    }
+    assert listed == pages - {"index"}
 
 
 PACKAGES = ("broker", "cosim", "devices", "market", "sharegrid")
@@ -191,6 +204,14 @@ def test_readme_names_every_command_and_no_other():
     assert isinstance(main, click.Group)
     named = set(re.findall(r"(?:^|[`/])sharegrid ([a-z]+)", text_of(ROOT / "README.md"), re.MULTILINE))
     assert named == set(main.commands)
+
+
+def test_every_public_name_is_in_the_reference():
+    page = text_of(ROOT / "docs" / "reference" / "api.md")
+    for name in sharegrid.__all__:
+        home = sharegrid._HOME.get(name, "sharegrid.errors")
+        there = re.search(rf":: {home}\.{name}$|automodule:: {home}$", page, re.MULTILINE)
+        assert there, f"docs/reference/api.md lacks {name}"
 
 
 def test_options_in_the_documents_exist():

@@ -1,11 +1,14 @@
 """Fenced blocks of the documents, and what their sources say of trying them.
 
-A comment before a block says what its reader need not see:
+A block of ``console`` has commands behind a prompt and what they say, refusals included, where ``...``
+stands for any text. A comment before any block says what its reader need not see:
 
 ``<!-- not run: REASON -->``
     It cannot be tried here, and why.
 ``<!-- run with: THIS -> THAT; ... -->``
     Words of it that are others where it is tried: a quicker clock, another name.
+``<!-- prints -->``
+    It is what the command before it prints, where ``...`` stands for any text.
 """
 
 import re
@@ -15,8 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-SHELL = ("sh", "bash", "console")
+SHELL = ("sh", "bash")
 _BLOCK = re.compile(r"((?:^<!--.*?-->\n)*)^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PRINTS = "<!-- prints -->"
 _MARK = re.compile(r"<!-- (not run|run with): (.*?) -->", re.DOTALL)
 
 
@@ -31,6 +35,8 @@ class Block:
     not_run: str
     """Why it is not tried; empty where it is."""
     other_words: tuple[tuple[str, str], ...]
+    prints: bool
+    """Whether it is what the command before it prints."""
 
     @property
     def where(self) -> str:
@@ -45,6 +51,12 @@ class Block:
         for this, that in addresses.items():
             text = text.replace(this, that)
         return text
+
+
+def is_printed(said: str, printed: str) -> bool:
+    """Whether a page says what was printed, where ``...`` stands for any text."""
+    pattern = ".*?".join(re.escape(part) for part in said.strip().split("..."))
+    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
 def name_of(page: Path) -> str:
@@ -67,14 +79,19 @@ def blocks_of(page: Path) -> list[Block]:
                 text=match[3],
                 not_run=" ".join(marks.get("not run", "").split()),
                 other_words=tuple((this, that) for this, that in words),
+                prints=_PRINTS in match[1],
             )
         )
     return found
 
 
 def commands_of(text: str) -> list[str]:
-    """Commands of a shell block, one each, without prompts, comments and what they print."""
-    if re.search(r"^\$ ", text, re.MULTILINE):
-        text = "\n".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE))
+    """Commands of a shell block, one each, without comments."""
     lines = text.replace("\\\n", " ").splitlines()
     return [line for line in lines if shlex.split(line, comments=True)]
+
+
+def dialogues_of(text: str) -> list[tuple[str, str]]:
+    """Commands of a console block, behind their prompts, each with what it says."""
+    parts = re.split(r"^\$ ", text, flags=re.MULTILINE)
+    return [(command, said) for command, _, said in (part.partition("\n") for part in parts[1:])]

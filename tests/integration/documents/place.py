@@ -26,12 +26,11 @@ PROSUMERS = 425
 SERVING = ("serve", "view")
 ENDS_WITHIN_S = 30.0
 GIVEN = Path(__file__).parent / "given"
-BESIDE = """
+METER = """
 [[devices]]
 prosumer = "house"
 profile = "sdm630"
-connect = "tcp://127.0.0.1:{port}/1"
-clock = "run"
+connect = "tcp://127.0.0.1{at}"
 """
 
 
@@ -41,7 +40,11 @@ def small(words: list[str]) -> list[str]:
         return [*words, "--steps", "24"]
     if words[0] not in ("run", "serve") or "--resume" in words:
         return words
-    shorter = words if "--intervals" in words else [*words, "--intervals", "1"]
+    shorter = [*words]
+    if "--intervals" in words:
+        shorter[words.index("--intervals") + 1] = "2"
+    else:
+        shorter += ["--intervals", "1"]
     if "--start" not in words:
         shorter = [*shorter, "--start", "11:00"]
     if words[0] == "run" and "--out" in words:
@@ -81,6 +84,12 @@ class Place:
             self._begin(words)
         else:
             self._shell(line)
+
+    def said(self, line: str) -> str:
+        """What a command says, whether it is refused or not."""
+        words = shlex.split(line)
+        assert words[0] == "sharegrid"
+        return CliRunner().invoke(main, words[1:], prog_name="sharegrid").output
 
     def _sharegrid(self, words: list[str], target: Path | None) -> None:
         if serves(words):
@@ -137,10 +146,10 @@ class Place:
         assert not wrong, "\n".join(wrong)
 
 
-def furnish(folder: Path) -> None:
+def furnish(folder: Path, meter: str) -> None:
     """Write what pages take for granted: a scenario, a lab, runs, a feeder, tables of meters, a case."""
-    scenario = CliRunner().invoke(main, ["scenario", "--set", f"population.prosumers={PROSUMERS}"])
-    (folder / "mine.toml").write_text(scenario.stdout)
+    whole = CliRunner().invoke(main, ["scenario", "--set", f"population.prosumers={PROSUMERS}"])
+    (folder / "mine.toml").write_text(whole.stdout)
     for given in GIVEN.iterdir():
         shutil.copy(given, folder)
     shutil.copytree(ROOT / "scenarios", folder / "scenarios")
@@ -149,8 +158,15 @@ def furnish(folder: Path) -> None:
     page = blocks_of(ROOT / "docs" / "case-format.md")
     (folder / "case.json").write_text(next(block.text for block in page if block.language == "json"))
     write_lab(folder / "lab")
-    beside = BESIDE.format(port=free_port())
-    (folder / "lab" / "beside.toml").write_text((folder / "lab" / "scenario.toml").read_text() + beside)
+    scenario = (folder / "lab" / "scenario.toml").read_text()
+    beside = METER.format(at=f":{free_port()}/1") + 'clock = "run"\n'
+    (folder / "lab" / "beside.toml").write_text(scenario + beside)
+    (folder / "lab" / "metered.toml").write_text(scenario + METER.format(at=f"{meter}/1"))
+    page = blocks_of(ROOT / "docs" / "tutorials" / "raspberry-pi.md")
+    devices = next(block.text for block in page if block.language == "toml")
+    (folder / "lab" / "commanded.toml").write_text(
+        scenario + devices.replace("10.0.0.5:1502", f"127.0.0.1{meter}")
+    )
     run = ["run", str(folder / "mine.toml"), "--start", "11:00", "--intervals", "1"]
     done = CliRunner().invoke(main, [*run, "--out", str(folder / "runs" / "today")])
     assert done.exit_code == 0, done.output
