@@ -111,7 +111,9 @@ class Incidents:
 
     def take(self, message: Message, party: str) -> None:
         """Take a message in; ``party`` is the prosumer that a reading is of."""
-        if isinstance(message, Step):
+        if isinstance(message, Telemetry):  # First, for nearly all messages are.
+            self._note_reading(message, party)
+        elif isinstance(message, Step):
             self._begin(message)
         elif isinstance(message, Done | Settled):
             for flag in message.flags:
@@ -121,8 +123,6 @@ class Incidents:
                 self.add("note", message.tick, message.sender, event)
         elif isinstance(message, Availability):
             self._note_presence(message)
-        elif isinstance(message, Telemetry):
-            self._note_reading(message, party)
         elif isinstance(message, Rejected):
             self._flag(message.tick, message.sender, f"refused {message.topic}: {message.reason}")
         elif isinstance(message, Stopped) and not message.is_update:
@@ -177,9 +177,9 @@ class Incidents:
     def _note_reading(self, reading: Telemetry, name: str) -> None:
         """Name who stops answering, and who answers again; who stays silent is not said anew."""
         before = self._silent.get(name, "good")
-        self._silent[name] = reading.quality
         if reading.quality == before:
             return
+        self._silent[name] = reading.quality
         if reading.quality == "good":
             del self._silent[name]
             self.add("note", reading.tick, DEVICES, "{} answers again", name)
