@@ -19,7 +19,10 @@ def notebook(study: Study) -> str:
     small = getattr(settings, key)
     value = json.dumps(list(small) if isinstance(small, tuple) else small)
     cells = [
-        _text(f"# Study: {study.name}\n\n{study.question}\n\nLeave `quick=True` out for full size; keys are changed by name."),
+        _text(
+            f"# Study: {study.name}\n\n{study.question}\n\n"
+            "Leave `quick=True` out for full size; keys are changed by name."
+        ),
         _code(
             "import sharegrid\n\n"
             f'keys = {{"{key}": {value}}}\n'
