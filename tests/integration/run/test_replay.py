@@ -94,10 +94,10 @@ def test_a_run_with_rounds_of_bids_plays_again_to_the_bit(slopes):
             ["--set", "market.rule=quantity", "--set", "market.lam_fee=0", "--set", "market.wam_fee=0"],
         ),
         ("curve", ["--secure"]),
-        ("plain", []),
+        ("plain", ["--set", "market.lam_shares=2"]),
         ("curve", ["--set", "market.horizon=3"]),
     ],
-    ids=["quantity rule", "secure", "plain bids", "horizon"],
+    ids=["quantity rule", "secure", "plain bids to two LAM hosts", "horizon"],
 )
 def test_other_runs_play_again_to_the_bit(tmp_path, bidding, options):
     account = replay(Recorded(recorded_run(tmp_path, bidding, *options)))
