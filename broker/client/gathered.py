@@ -116,6 +116,8 @@ def gather_system_calls(client: aiomqtt.Client) -> None:
     inner: Any = client._client
     gathered = GatheredSocket(inner.socket())
     inner._sock = gathered
+    # It would make a line of every packet, which nobody reads.
+    inner.disable_logger()
     writer = _Writer(inner, gathered)
     closed = inner.on_socket_close
     inner.on_socket_register_write = writer.wanted
