@@ -9,7 +9,9 @@ ended, and one that does not is played again.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -54,8 +56,17 @@ def _begin(setup: Setup, feeder: Feeder | None = None) -> None:
     if feeder is None:
         # The parent decides when to stop; a day is soon over.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         feeder = setup.source.open()
     _worker = _Worker(feeder, feeder.positions(), setup.rules, KeptDays(setup.out))
+
+
+def _end_with_parent() -> None:
+    """A pool's processes wait for work for ever where their parent was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _play(day: int | None, start: Positions | None, shape: Floats) -> tuple[Positions, Positions]:

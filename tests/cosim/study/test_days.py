@@ -85,6 +85,39 @@ def test_what_was_interrupted_goes_on_where_it_stood(folder):
     assert results("r") == results("whole")
 
 
+def test_processes_end_with_the_one_that_started_them(folder):
+    options = ["feeder", "run", "m.dss", "--step-min", "5", "--jobs", "2", "--out", "r"]
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "sharegrid", *options],
+        env=path,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        while not (folder / "r" / FOLDER / "day-00000.npz").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        children = [int(each) for each in _children_of(process.pid)]
+        process.kill()
+    assert len(children) >= 2
+    until = time.monotonic() + 20.0
+    while any(_runs(child) for child in children):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _children_of(process):
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
+
+
+def _runs(process):
+    """Whether a process is there, and not only waits for somebody to take notice of its end."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_days_that_are_kept_are_taken_and_others_played(folder):
     feeder = Feeder("m.dss")
     limits = Limits(0.95, 1.05, feeder.layout.rating_a)
