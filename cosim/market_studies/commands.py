@@ -37,37 +37,40 @@ class _WithStudies(click.Command):
     """A command whose help lists the studies."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Names and questions of all studies, and their keys."""
+        """Names and questions of all studies."""
         from cosim.market_studies.catalogue import STUDIES
-        from cosim.market_studies.declaration import meanings
 
         with formatter.section("Studies"):
             formatter.write_dl(
                 [*((name, each.question) for name, each in STUDIES.items()), ("all", "all of them")]
             )
         super().format_epilog(ctx, formatter)
-        if name := ctx.params.get("name"):
-            known = STUDIES.get(str(name))
-            if known is not None:
-                with formatter.section(f"Keys of {name}"):
-                    formatter.write_dl(list(meanings(known.settings).items()))
 
 
 @click.command(cls=_WithStudies)
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: studies/NAME.")
+@click.option("--keys", is_flag=True, help="Say what keys the study has, and run nothing.")
 @click.option("--quick", is_flag=True, help="Small sizes: seconds in place of minutes.")
 @click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", callback=_changes,
     help="Change a key of the study, as in members=[4,16,64]; may be repeated.",
 )  # fmt: skip
 @engine_options
-def study(name: str, out: Path | None, **options: Any) -> None:
+def study(name: str, out: Path | None, keys: bool, **options: Any) -> None:
     """Run the study NAME, or all of them: Parquet tables, figures as PDF and PNG, and a page of text."""
     from cosim.market_studies.engine import open_engine
     from cosim.market_studies.running import StudyOptions, all_studies, find_study, run_study
 
     given = StudyOptions(**options)
+    if keys:
+        from cosim.market_studies.declaration import meanings
+
+        known = find_study(name)
+        settings = known.settled(given.changes, quick=given.quick)
+        for key, meaning in meanings(known.settings).items():
+            click.echo(f"{key} = {getattr(settings, key)}: {meaning}")
+        return
     with _interruptible(), _shown() as progress:
         if name == "all":
             results, pages = all_studies(out or Path("studies"), given, progress)

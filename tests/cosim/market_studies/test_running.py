@@ -62,6 +62,13 @@ def test_a_folder_that_another_program_began_is_not_gone_on_with(monkeypatch, tm
     assert "was begun by another program" in refused("prices", "--quick", "--resume", into=tmp_path)
 
 
+def test_keys_of_a_study_are_told_and_nothing_runs(tmp_path):
+    words = ["study", "prices", "--keys", "--quick", "--set", "lams=7", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, words)
+    assert "lams = 7: Number of LAMs" in done.stdout.splitlines()
+    assert not (tmp_path / "out").exists()
+
+
 class EndsAfter(InProcess):
     """An engine whose user loses patience."""
 
