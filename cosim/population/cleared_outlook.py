@@ -42,7 +42,7 @@ def fleets_of(population: Population, wear: float) -> Fleets:
     alike = np.stack([np.rint(4.0 * np.log2(kw / kwh)), np.rint(100.0 * efficiency)])
     groups, group = np.unique(alike, axis=1, return_inverse=True)
     group, size = group.reshape(-1), groups.shape[1]
-    total = np.bincount(group, kwh, size)
+    total = np.bincount(group, kwh, size).astype(np.float64)
     stored = np.bincount(group, kwh * population.soc_start[owner], size)
     return Fleets(
         kwh=total,
