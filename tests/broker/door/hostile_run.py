@@ -50,6 +50,7 @@ share = 0.6
 share_with_pv = 0.6
 [live]
 per_lam = 2
+poll_timeout_s = 10.0
 [market]
 bidding = "{bidding}"
 horizon = {horizon}
