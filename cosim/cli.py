@@ -219,6 +219,30 @@ def top(directory: Path | None, broker: str | None, run_id: str | None) -> None:
 @main.command()
 @of_a_run
 @click.option(
+    "--to",
+    default="-",
+    show_default=True,
+    metavar="URL",
+    help="Where a database takes lines, such as http://127.0.0.1:8086/write?db=lab; - is the terminal.",
+)
+@click.option("--token", envvar="INFLUX_TOKEN", default="", help="The database's token, where it wants one.")
+def influx(directory: Path | None, broker: str | None, run_id: str | None, to: str, token: str) -> None:
+    """Tell what the run in DIRECTORY says in InfluxDB's line protocol, as it goes on, until it ends."""
+    import asyncio
+    from contextlib import suppress
+    from functools import partial
+
+    from cosim.emergency import address_of
+    from cosim.observation.influx import tell_run
+
+    at = address_of("influx", directory, broker, run_id)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(tell_run(at.broker, at.run, to, token, partial(click.echo, err=True)))
+
+
+@main.command()
+@of_a_run
+@click.option(
     "--port", default=8050, show_default=True, type=click.IntRange(0, 65_535), help="Or a free one."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need a token.")

@@ -6,6 +6,7 @@ EXTRA_OF = {
     "ocpp": "sources",
     "cryptography": "security",
     "opendssdirect": "cosim",
+    "influxdb_client": "influx",
     "numba": "horizon",
     "matplotlib": "pictures",
     "distributed": "studies",

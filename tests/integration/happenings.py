@@ -27,5 +27,7 @@ intervals = 9
 def happening_scenario(folder, more=""):
     """Write the scenario into a folder, with more sections; its file."""
     path = written_scenario(folder, intervals=INTERVALS)
-    path.write_text(path.read_text().replace("[live]\nper_lam = 2\n", "") + _HAPPENS + more)
+    path.write_text(
+        path.read_text().replace("[live]\nper_lam = 2\npoll_timeout_s = 10.0\n", "") + _HAPPENS + more
+    )
     return path

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker.server.choose import open_broker
+from broker.server.mosquitto import mosquitto
 from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.feeder.thread import FeederOwner
@@ -120,3 +121,12 @@ def play_run():
 @pytest.fixture(scope="session")
 def small_run(small_scenario, tmp_path_factory) -> tuple[Run, World]:
     return asyncio.run(play_small(small_scenario, tmp_path_factory.mktemp("run") / "run"))
+
+
+@pytest.fixture
+def own_mosquitto():
+    """Address of a Mosquitto for a test without an event loop."""
+    with asyncio.Runner() as runner:
+        broker = mosquitto()
+        yield runner.run(broker.__aenter__()).url
+        runner.run(broker.__aexit__(None, None, None))

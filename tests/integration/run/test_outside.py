@@ -1,6 +1,5 @@
 """Devices outside the run: an emulator in a process of its own, and hardware that is only what answers."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -9,7 +8,6 @@ import time
 import numpy as np
 import pytest
 
-from broker.server.mosquitto import mosquitto
 from cosim.results import load
 from cosim.results.entries import LedgerError
 from cosim.results.ledger import Ledger
@@ -22,15 +20,6 @@ profile = "{profile}"
 connect = "tcp://127.0.0.1:{port}/{unit}"
 clock = "{clock}"
 """
-
-
-@pytest.fixture
-def own_mosquitto():
-    """Address of a Mosquitto for a test without an event loop."""
-    with asyncio.Runner() as runner:
-        broker = mosquitto()
-        yield runner.run(broker.__aenter__()).url
-        runner.run(broker.__aexit__(None, None, None))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The whole testbed for two intervals: real broker, real Modbus sockets, real OpenDSS, real files."""
 
-import asyncio
 import json
 import signal
 import sqlite3
@@ -12,7 +11,6 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from broker.server.mosquitto import mosquitto
 from cosim.results import load
 from cosim.results.arrow import ResultsError
 from cosim.results.entries import MICRO
@@ -148,15 +146,6 @@ async def test_a_set_point_that_is_not_written_changes_energy_and_payment(
 async def test_the_embedded_broker_gives_the_same_ledger(small_run, small_scenario, play_run, tmp_path):
     run, _ = await play_run(small_scenario, tmp_path / "run", "embedded")
     assert entries(run.ledger) == entries(small_run[0].ledger)
-
-
-@pytest.fixture
-def own_mosquitto():
-    """Address of a Mosquitto for a test without an event loop."""
-    with asyncio.Runner() as runner:
-        broker = mosquitto()
-        yield runner.run(broker.__aenter__()).url
-        runner.run(broker.__aexit__(None, None, None))
 
 
 def test_three_processes_give_the_same_ledger(small_run, small_scenario, tmp_path, own_mosquitto):
