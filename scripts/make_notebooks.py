@@ -1,4 +1,4 @@
-"""Writes notebooks/NAME.ipynb, one for each study; the tests run their cells.
+"""Writes docs/notebooks/NAME.ipynb, one for each study; the tests run their cells.
 
 python -m scripts.make_notebooks
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from cosim.market_studies.catalogue import STUDIES
 from cosim.market_studies.declaration import Study
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "docs" / "notebooks"
 
 
 def notebook(study: Study) -> str:
