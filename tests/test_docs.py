@@ -106,9 +106,8 @@ def test_every_page_stands_in_the_contents_of_the_site():
         r"^```\{toctree\}\n(.*?)^```", text_of(ROOT / "docs" / "index.md"), re.MULTILINE | re.DOTALL
     )
     listed = {line for block in contents for line in block.split("\n") if line and not line.startswith(":")}
-    pages = {page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES[1:]} | {
-        "tutorials/analyst"
-    }
+    notebooks = sorted((ROOT / "docs").rglob("*.ipynb"))
+    pages = {page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in (*PAGES[1:], *notebooks)}
     assert listed == pages - {"index"}
 
 
