@@ -18,6 +18,7 @@ from cosim.cli import main
 from cosim.getting_started.lab import write_lab
 from cosim.results.directory import LIVE
 from cosim.scenario import load_scenario
+from cosim.scenario.examples import example
 from tests.integration.documents.blocks import ROOT, blocks_of
 
 COMMAND = [sys.executable, "-m", "sharegrid"]
@@ -49,9 +50,11 @@ def small(words: list[str]) -> list[str]:
         shorter = [*shorter, "--start", "11:00"]
     if words[0] == "run" and "--out" in words:
         shorter = [*shorter, "--force"]
-    file = next((word for word in words if word.endswith(".toml")), None)
-    scenario = load_scenario(Path(file)) if file else load_scenario()
-    if "--example" in words or scenario.tables.prosumers or scenario.population.prosumers <= PROSUMERS:
+    file = next((Path(word) for word in words if word.endswith(".toml")), None)
+    if "--example" in words:
+        file = example(words[words.index("--example") + 1])
+    scenario = load_scenario(file)
+    if scenario.tables.prosumers or scenario.population.prosumers <= PROSUMERS:
         return shorter
     return [*shorter, "--set", f"population.prosumers={PROSUMERS}"]
 
