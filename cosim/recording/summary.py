@@ -153,7 +153,9 @@ def record_of(
         shown_s=counts.shown_s,
         total_s=total_s,
         lag=lag,
-        origin=provenance(seed=world.scenario.run.seed, broker=broker),
+        origin=provenance(
+            seed=world.scenario.run.seed, broker=broker, world=world.digest, inputs=world.inputs
+        ),
         faults=counts.faults,
     )
 

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -17,7 +18,9 @@ _LIBRARIES = (
 )
 
 
-def provenance(*, seed: int, broker: str) -> Provenance:
+def provenance(
+    *, seed: int, broker: str, world: str = "", inputs: Mapping[str, str] | None = None
+) -> Provenance:
     """Where a result comes from: versions, commit, seed, broker and machine.
 
     Parameters
@@ -26,12 +29,14 @@ def provenance(*, seed: int, broker: str) -> Provenance:
         The scenario's seed.
     broker
         Which broker carried the messages, as text.
+    world, inputs
+        Hash of the scenario with all that it names, and of each of its files by key.
 
     Returns
     -------
     Provenance
         ``versions`` of the libraries that are installed, ``commit`` (``None`` outside a checkout; ``-dirty``
-        where it was changed), ``seed``, ``broker`` and ``machine``.
+        where it was changed), ``machine``, and what was given.
     """
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
@@ -45,6 +50,8 @@ def provenance(*, seed: int, broker: str) -> Provenance:
         seed=seed,
         broker=broker,
         machine=Machine(system=platform.platform(), processor=platform.machine(), cpus=os.cpu_count()),
+        world=world,
+        inputs=dict(inputs or {}),
     )
 
 

@@ -119,10 +119,16 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a result comes from; ``commit`` is ``None`` outside a checkout."""
+    """Where a result comes from; ``commit`` is ``None`` outside a checkout.
+
+    ``world`` is a hash of the scenario and all that it names, ``inputs`` has the SHA-256 of each of its files
+    by key.
+    """
 
     versions: dict[str, str]
     commit: str | None
     seed: int
     broker: str
     machine: Machine
+    world: str = ""
+    inputs: dict[str, str] = {}

@@ -41,6 +41,7 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
     return World(
         scenario=scenario,
         digest=digest_of(scenario, layout),
+        inputs=inputs_of(scenario, layout),
         layout=layout,
         limits=limits_of(scenario.feeder, layout),
         timeline=timeline,
@@ -62,10 +63,22 @@ def digest_of(scenario: Scenario, layout: FeederLayout) -> str:
     del values["broker"], values["alarms"]
     values["feeder"]["master"] = layout.digest
     for table, name in values["tables"].items():
-        values["tables"][table] = hashlib.sha256(Path(name).read_bytes()).hexdigest() if name else ""
+        values["tables"][table] = _hash(name)
     for section, key in (("market", "strategy"), ("population", "forecast")):
         named: Extension = getattr(getattr(scenario, section), key)
         values[section][key]["folder"] = source_hash(named, f"{section}.{key}")
     folder = Path(scenario.live.profiles) if scenario.live.profiles else None
     values["live"]["profiles"] = [msgspec.to_builtins(profile_of(each, folder)) for each in scenario.devices]
     return hashlib.sha256(repr((version("sharegrid"), values)).encode()).hexdigest()[:16]
+
+
+def inputs_of(scenario: Scenario, layout: FeederLayout) -> dict[str, str]:
+    """SHA-256 of each file that a scenario names, by its key; of a feeder, of all files that describe it."""
+    found = {"feeder.master": layout.digest} if layout.digest else {}
+    tables = msgspec.to_builtins(scenario.tables)
+    return found | {f"tables.{table}": _hash(name) for table, name in tables.items() if name}
+
+
+def _hash(name: str) -> str:
+    """SHA-256 of a file's content; empty without a file."""
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest() if name else ""

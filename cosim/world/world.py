@@ -46,6 +46,8 @@ class World:
     ----------
     digest
         Short hash of everything that the world is built from: processes of one run must have the same.
+    inputs
+        SHA-256 of the files that the scenario names, by key.
     reactive_ratio
         Reactive over active power of each prosumer's load, ``(n,)``.
     events
@@ -70,6 +72,7 @@ class World:
     reactive_ratio: npt.NDArray[np.float64]
     placement: DevicePlacement
     fleet: Fleet
+    inputs: Mapping[str, str] = field(default_factory=dict)
     events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
 

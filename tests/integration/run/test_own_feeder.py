@@ -1,6 +1,7 @@
 """A run on a user's own circuit and table of LAMs, from the command line."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,11 @@ def test_a_run_on_ones_own_feeder_says_what_it_does_not_honour(tmp_path: Path):
     run = load(out)
     assert sorted(set(run.lams.lam)) == ["homes", "roof"]
     assert run.summary.feeder == "own"
+    inputs = run.summary.provenance.inputs
+    assert inputs.keys() == {"feeder.master", "tables.lams"}
+    for key, name in (("feeder.master", "m.dss"), ("tables.lams", "lams.csv")):
+        assert inputs[key] == sha256((tmp_path / name).read_bytes()).hexdigest()
+    assert inputs["tables.lams"][:16] in (out / "report.html").read_text()
 
 
 def test_a_limit_on_neutrals_binds_in_the_clearing_and_is_recorded_with_its_price(tmp_path: Path):
