@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from cosim.control.losses import ServiceLost
 from cosim.control.pacing import PacingError
 from cosim.control.presence import Presence
-from cosim.control.waiting import wait_until
+from cosim.control.waiting import wait_within
 
 
 class Assembly:
@@ -57,9 +56,7 @@ class Assembly:
             Somebody does not come, or built another world.
         """
         strangers = self._presence.strangers
-        is_complete = await wait_until(
-            self._changed, lambda: bool(strangers) or not self._absent, time.time() + limit_s
-        )
+        is_complete = await wait_within(self._changed, lambda: bool(strangers) or not self._absent, limit_s)
         if strangers:
             raise PacingError(
                 f"{', '.join(sorted(strangers))} built another scenario: "
@@ -81,8 +78,8 @@ class Assembly:
         if not self._absent:
             return
         self._say(f"waiting for {self._absent}; Ctrl-C ends the run, and `run --resume` goes on with it")
-        is_complete = await wait_until(
-            self._changed, lambda: not self._absent or self._stop.is_set(), time.time() + patience_s
+        is_complete = await wait_within(
+            self._changed, lambda: not self._absent or self._stop.is_set(), patience_s
         )
         if not is_complete:
             raise ServiceLost(

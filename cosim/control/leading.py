@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from broker.messages import FeederEvent, Lead, PacingState
 from broker.participant.node import Node
 from cosim.control.pacing import Pacing
-from cosim.control.waiting import wait_until
+from cosim.control.waiting import wait_within
 
 _MOST_WORDS = 10_000
 _MOST_EVENTS = 100
@@ -68,10 +67,8 @@ class Leading:
     async def before_interval(self, stop: asyncio.Event) -> bool:
         """Wait while the run is paused, or until ``stop``; whether time stood still or changed its pace."""
         while self.is_paused and not self._allowed and not stop.is_set():
-            await wait_until(
-                self._changed,
-                lambda: not self.is_paused or self._allowed > 0 or stop.is_set(),
-                time.time() + _LONG_S,
+            await wait_within(
+                self._changed, lambda: not self.is_paused or self._allowed > 0 or stop.is_set(), _LONG_S
             )
         if self._allowed:
             self._allowed -= 1

@@ -10,7 +10,7 @@ from broker import messages
 from broker.messages import Done, Step, StepName
 from broker.participant.node import Node
 from cosim.control.presence import Presence
-from cosim.control.waiting import wait_until
+from cosim.control.waiting import wait_until, wait_within
 
 # A step is opened again for those who have not reported after so long [s]: they may not have heard of it.
 _AGAIN_AFTER_S = 1.0
@@ -61,7 +61,7 @@ class StepReports:
         for _ in range(_ENDS):
             await self._node.publish_message(self._node.topics.step, step)
             have_all = lambda: services <= self._reported  # noqa: E731
-            if await wait_until(self._changed, have_all, time.time() + _AGAIN_AFTER_S):
+            if await wait_within(self._changed, have_all, _AGAIN_AFTER_S):
                 return
 
     def _open(self, step: Step) -> None:

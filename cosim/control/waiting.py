@@ -1,4 +1,4 @@
-"""Waits that end with a condition, an event, or a time on the wall clock."""
+"""Waits that end with a condition, an event, a time on the wall clock, or after some time awake."""
 
 from __future__ import annotations
 
@@ -29,6 +29,23 @@ async def wait_until(changed: asyncio.Event, condition: Callable[[], bool], dead
         changed.clear()
         try:
             async with asyncio.timeout(max(0.0, deadline - time.time())):
+                await changed.wait()
+        except TimeoutError:
+            return condition()
+    return True
+
+
+async def wait_within(changed: asyncio.Event, condition: Callable[[], bool], limit_s: float) -> bool:
+    """Wait for a condition, looked at whenever ``changed`` is set; whether it is true within ``limit_s`` [s].
+
+    Time in which the computer sleeps does not count.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limit_s
+    while not condition():
+        changed.clear()
+        try:
+            async with asyncio.timeout_at(deadline):
                 await changed.wait()
         except TimeoutError:
             return condition()

@@ -147,7 +147,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             "`cost` against a run without ([faults.md](faults.md))"
         ),
     ]
-    provenance: Annotated[Provenance, _key("`versions`, `commit`, `seed`, `broker`, `machine`")]
+    provenance: Annotated[
+        Provenance,
+        _key(
+            "`versions`, `commit`, `seed`, `broker`, `machine`; `world`: hash of the scenario and all that "
+            "it names; `inputs`: SHA-256 of each file that it names, by key, of a feeder over all files that "
+            "describe it"
+        ),
+    ]
     pacing: Annotated[
         PacingFigures,
         _key(
