@@ -219,7 +219,6 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack, ending: Ending) -> tuple
         hardware_record=plan.out / HARDWARE,
         gateways=ending.gateways,
         metrics=metrics_of(options.metrics),
-        is_alone="://" not in plan.broker and not port,
     )
     await stack.enter_async_context(observed(setup.metrics, options.metrics))
     return setup, broker

@@ -27,9 +27,6 @@ from cosim.observation.metrics import ProcessMetrics
 from cosim.world.bounds import bounds_of
 from cosim.world.world import World
 
-FEW = 20
-"""From so many messages on that are sent at once they go in bundles where nobody else listens."""
-
 
 class RunningGateway(Protocol):
     """A gateway, in the event loop of its process or in a thread of its own."""
@@ -63,8 +60,7 @@ class RunSetup:
     Messages that a service failed on are kept in the file ``quarantine``, if there is one. ``stop_record`` is
     where its gateway writes an emergency stop down, ``hardware_record`` where it keeps what it must not
     forget of hardware; ``gateways`` are those that it runs; ``metrics`` watch its services, if anybody wants
-    them; ``connect`` opens connections of its own kind in place of `broker.client.mqtt.connect`. ``is_alone``
-    says that nobody else is told where the run's broker is.
+    them; ``connect`` opens connections of its own kind in place of `broker.client.mqtt.connect`.
     """
 
     world: World
@@ -78,7 +74,6 @@ class RunSetup:
     hardware_record: Path | None = None
     gateways: list[RunningGateway] = field(default_factory=list)
     metrics: ProcessMetrics | None = None
-    is_alone: bool = False
     decoded: Decoded = field(default_factory=Decoded)
     connect: Callable[..., AbstractAsyncContextManager[Bus]] | None = None
 
@@ -96,10 +91,8 @@ class RunSetup:
     def _bundle_from(self) -> int:
         """From how many messages on they go in bundles; never where others may listen to single topics."""
         scenario = self.world.scenario
-        wanted = scenario.broker.bundle_from
-        if self.commands is not None or scenario.live.home_assistant:
-            return 0
-        return min(wanted, FEW) if self.is_alone else wanted
+        is_listened_to = self.commands is not None or scenario.live.home_assistant
+        return 0 if is_listened_to else scenario.broker.bundle_from
 
     @asynccontextmanager
     async def node(self, name: str) -> AsyncIterator[Node]:

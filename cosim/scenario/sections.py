@@ -288,8 +288,7 @@ class BrokerSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         Meta(
             ge=0,
             description="From so many messages on that a service sends at once, those whose topics differ in "
-            "the last level alone go in few packets, which nobody hears who listens to single topics; at "
-            "most 20 where the run starts a broker at a free port. 0 sends each by itself, as secured runs "
-            "and those with `live.home_assistant` do.",
+            "the last level alone go in few packets, which nobody hears who listens to single topics; 0 "
+            "sends each by itself, as secured runs and those with `live.home_assistant` do.",
         ),
     ] = 1000
