@@ -138,6 +138,7 @@ class LamHost:
                 utility_kw=float(utility_kw[place]),
             )
             outgoing.append((topic, award))
+        await self.node.publish_all(outgoing)
         for host, members in self.roster.hosts.items():
             mine = np.isin(participants.members, members)
             topic = topics.award_batch(self.node.name, host)
@@ -150,8 +151,8 @@ class LamHost:
                 price=columns.pack(trade_price[mine]),
                 utility_kw=_unless_none(utility_kw[mine]),
             )
-            outgoing.append((topic, batch))
-        await self.node.publish_all(outgoing)
+            # By itself: its one receiver listens to no neighbouring topics, as it must to hear bundles.
+            await self.node.publish_message(topic, batch)
 
     def _take_outcome(self, outcome: WamOutcome) -> None:
         if not len(outcome.net_kw) == len(outcome.price) == len(self.roster.lams):
