@@ -29,7 +29,7 @@ def test_a_run_that_goes_on_after_accidents_plays_again_to_the_bit(seed, tmp_pat
     assert account.intervals or account.remarks
 
 
-@pytest.mark.parametrize("seed", [6, 8, 10])
+@pytest.mark.parametrize("seed", [1, 6, 8])
 def test_where_messages_are_lost_or_others_stand_in_an_interval_that_differs_is_flagged(seed, tmp_path):
     account, run = replayed(plan_of(seed), tmp_path / "run")
     assert account.intervals == [0, 1, 2, 3]
