@@ -127,6 +127,16 @@ def test_citation_and_licence() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text().splitlines()[0]
 
 
+def test_git_holds_neither_links_nor_what_it_ignores() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not in a checkout")
+    git = ["git", "-C", str(ROOT), "ls-files"]
+    tracked = subprocess.run([*git, "--stage"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in tracked.splitlines() if line.startswith("120000 ")] == []
+    ignored = [*git, "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(ignored, capture_output=True, text=True, check=True).stdout == ""
+
+
 @pytest.mark.parametrize(
     "name", ["apt-install", "check-commit-message", "lock", "make-venv", "need-mosquitto"]
 )
