@@ -10,11 +10,9 @@ from urllib.parse import urlsplit
 import click
 import httpx
 
-from broker.client.mqtt import connect
 from broker.messages import Step
-from broker.security.grants import OBSERVER
 from broker.topics import Topics
-from cosim.observation.listening import Ear
+from cosim.observation.listening import hearing
 from cosim.observation.points import Points
 from sharegrid.errors import SharegridError
 
@@ -142,16 +140,11 @@ async def _write_while(database: Database, client: httpx.AsyncClient, listening:
 
 
 async def _listen(broker: str, run: str, put: Callable[[list[str]], None]) -> None:
-    ear, points = Ear(run), Points(run)
-    async with connect(
-        broker, "observer-influx", identity=OBSERVER, on_reconnect=ear.came_back, patience_s=float("inf")
-    ) as bus:
-        await bus.subscribe(*_told_topics(ear.topics))
-        async for received in bus.messages():
-            if (heard := ear.hear(received)) is None:
-                continue
-            put(points.lines(*heard))
-            if isinstance(heard[0], Step) and heard[0].step == "end":
+    points = Points(run)
+    async with hearing(broker, run, "influx", _told_topics, patience_s=float("inf")) as heard:
+        async for message, name in heard.messages():
+            put(points.lines(message, name))
+            if isinstance(message, Step) and message.step == "end":
                 return
 
 

@@ -1,13 +1,20 @@
-"""An observer's ear: what it hears of a run, whenever it came to it."""
+"""An observer's ear: what it hears of a run, whenever it came to it, and its connection."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import msgspec
 
 from broker import messages
 from broker.client.bus import Received
+from broker.client.mqtt import connect
+from broker.client.mqtt_bus import MqttBus
 from broker.door.admission import Door, Refused
 from broker.messages import Facts, Message, Step
+from broker.security.grants import OBSERVER
 from broker.topics import Topics
 
 
@@ -59,3 +66,47 @@ class Ear:
         if isinstance(step, Step):
             self._door.epoch = max(self._door.epoch, step.epoch)
             self._knows_epoch = True
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """An observer's connection to a run."""
+
+    bus: MqttBus
+    ear: Ear
+
+    async def messages(self) -> AsyncIterator[tuple[Message, str]]:
+        """Messages of the run as `Ear.hear` gives them, until the connection is closed."""
+        async for received in self.bus.messages():
+            if (heard := self.ear.hear(received)) is not None:
+                yield heard
+
+
+@asynccontextmanager
+async def hearing(
+    url: str, run: str, name: str, topics: Callable[[Topics], Iterable[str]], patience_s: float = 30.0
+) -> AsyncIterator[Hearing]:
+    """Hear a run as an observer for the time of a ``with`` block.
+
+    Parameters
+    ----------
+    url, run
+        Where the run is.
+    name
+        What the observer is called.
+    topics
+        What it listens to.
+    patience_s
+        How long a broker may be away [s].
+
+    Raises
+    ------
+    BrokerError
+        The broker cannot be reached, or does not know the observer.
+    """
+    ear = Ear(run)
+    async with connect(
+        url, f"observer-{name}", identity=OBSERVER, on_reconnect=ear.came_back, patience_s=patience_s
+    ) as bus:
+        await bus.subscribe(*topics(ear.topics))
+        yield Hearing(bus, ear)

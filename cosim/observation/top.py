@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from broker.client.mqtt import connect
 from broker.messages import Availability, Done, Message, Step, Telemetry, Traffic
-from broker.security.grants import OBSERVER
-from cosim.observation.listening import Ear
+from broker.topics import Topics
+from cosim.observation.listening import hearing
 
 _EVERY_S = 0.5
 _COUNTED = ("sent", "received", "gaps", "late", "rejected", "quarantined")
@@ -88,24 +87,23 @@ async def watch_run(url: str, run: str, console: Console | None = None) -> RunVi
     BrokerError
         The broker cannot be reached, or does not know the observer.
     """
-    view, ear = RunView(run), Ear(run)
-    topics = ear.topics
-    async with connect(url, "observer-top", identity=OBSERVER, on_reconnect=ear.came_back) as bus:
-        await bus.subscribe(
-            topics.step, topics.done("+"), topics.availability("+"), topics.telemetry("+", "+")
-        )
+    view = RunView(run)
+    async with hearing(url, run, "top", _watched_topics) as heard:
         with Live(view.table(), console=console, auto_refresh=False) as live:
             showing = asyncio.create_task(_show(live, view))
             try:
-                async for received in bus.messages():
-                    if heard := ear.hear(received):
-                        view.take(heard[0])
+                async for message, _ in heard.messages():
+                    view.take(message)
                     if view.is_over:
                         break
             finally:
                 showing.cancel()
                 live.update(view.table(), refresh=True)
     return view
+
+
+def _watched_topics(topics: Topics) -> tuple[str, ...]:
+    return topics.step, topics.done("+"), topics.availability("+"), topics.telemetry("+", "+")
 
 
 async def _show(live: Live, view: RunView) -> None:

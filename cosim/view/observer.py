@@ -9,7 +9,6 @@ from typing import Literal
 
 from broker import messages
 from broker.address import parse_address
-from broker.client.bus import Bus
 from broker.client.mqtt import connect
 from broker.credentials import certificate_file
 from broker.messages import FeederEvent, Lead
@@ -17,7 +16,7 @@ from broker.security.grants import OBSERVER, OPERATOR
 from broker.signing import command_key_of
 from broker.topics import Topics
 from cosim.emergency import RunAddress, stop_run
-from cosim.observation.listening import Ear
+from cosim.observation.listening import Hearing, hearing
 from cosim.view.live import LiveModel
 from sharegrid.errors import SharegridError
 
@@ -73,25 +72,18 @@ async def observe(at: RunAddress, model: LiveModel, on_change: Callable[[], None
     BrokerError
         The broker cannot be reached, or does not know the observer.
     """
-    ear = Ear(at.run)
-    async with connect(
-        at.broker,
-        "observer-view",
-        identity=OBSERVER,
-        on_reconnect=ear.came_back,
-        patience_s=float("inf"),
-    ) as bus:
-        await bus.subscribe(*watched_topics(ear.topics))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_watch_link(lambda: bus.is_connected, model, on_change))
-            group.create_task(_hear(bus, ear, model, on_change))
+    async with (
+        hearing(at.broker, at.run, "view", watched_topics, patience_s=float("inf")) as heard,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(_watch_link(lambda: heard.bus.is_connected, model, on_change))
+        group.create_task(_hear(heard, model, on_change))
 
 
-async def _hear(bus: Bus, ear: Ear, model: LiveModel, on_change: Callable[[], None]) -> None:
-    async for received in bus.messages():
-        if heard := ear.hear(received):
-            model.take(*heard)
-            on_change()
+async def _hear(heard: Hearing, model: LiveModel, on_change: Callable[[], None]) -> None:
+    async for message, name in heard.messages():
+        model.take(message, name)
+        on_change()
 
 
 async def _watch_link(is_there: Callable[[], bool], model: LiveModel, on_change: Callable[[], None]) -> None:
