@@ -25,14 +25,7 @@ class WallClock:
 
 async def wait_until(changed: asyncio.Event, condition: Callable[[], bool], deadline: float) -> bool:
     """Wait for a condition, looked at whenever ``changed`` is set; whether it is true by ``deadline`` [s]."""
-    while not condition():
-        changed.clear()
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.time())):
-                await changed.wait()
-        except TimeoutError:
-            return condition()
-    return True
+    return await _wait(changed, condition, lambda: deadline - time.time())
 
 
 async def wait_within(changed: asyncio.Event, condition: Callable[[], bool], limit_s: float) -> bool:
@@ -42,10 +35,14 @@ async def wait_within(changed: asyncio.Event, condition: Callable[[], bool], lim
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limit_s
+    return await _wait(changed, condition, lambda: deadline - loop.time())
+
+
+async def _wait(changed: asyncio.Event, condition: Callable[[], bool], left_s: Callable[[], float]) -> bool:
     while not condition():
         changed.clear()
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(max(0.0, left_s())):
                 await changed.wait()
         except TimeoutError:
             return condition()
