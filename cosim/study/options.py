@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,6 +92,22 @@ step_option = click.option(
     type=click.Choice(["5", "10", "15", "20", "30", "60"]),
     help="Length of a step.  [default: that of profiles, else 60]",
 )
+
+
+def through_time_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of what follows a feeder through time: which feeder, its loads' shape, and the steps."""
+    options = (
+        master_argument,
+        lams_option,
+        lams_at_option,
+        shape_option,
+        start_option,
+        steps_option,
+        step_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,7 @@ from cosim.study.options import (
     max_option,
     min_option,
     open_alone,
-    shape_option,
-    start_option,
-    step_option,
-    steps_option,
+    through_time_options,
 )
 from cosim.study.output import figures, write_tables
 from sharegrid.numbers import FiniteRange
@@ -141,13 +138,7 @@ def losses(master: Path | None, lams: Path | None, lams_at: str, load: float, ou
 
 
 @click.command()
-@master_argument
-@lams_option
-@lams_at_option
-@shape_option
-@start_option
-@steps_option
-@step_option
+@through_time_options
 @click.option("--growth", default=1.0, show_default=True, help="Factor on all loads.")
 @click.option("--ambient", default=20.0, show_default=True, help="Temperature around transformers [degC].")
 @out_option

@@ -12,16 +12,10 @@ import click
 
 from cosim.study.options import (
     FeederSource,
-    lams_at_option,
-    lams_option,
     limits_of,
-    master_argument,
     max_option,
     min_option,
-    shape_option,
-    start_option,
-    step_option,
-    steps_option,
+    through_time_options,
 )
 from cosim.study.output import Kind, figures, summary_lines, write_series
 
@@ -34,13 +28,7 @@ _DAY_MIN = 1440
 
 
 @click.command()
-@master_argument
-@lams_option
-@lams_at_option
-@shape_option
-@start_option
-@steps_option
-@step_option
+@through_time_options
 @click.option("--regulators", default="free", show_default=True, type=click.Choice(["free", "held"]))
 @min_option
 @max_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -126,38 +127,28 @@ def _two_layers(case: Case) -> tuple[float, int] | None:
 def figures(tables: Tables) -> list[Figure]:
     """Saved part and violations by how unlike the communities are."""
     costs = tables["costs"]
-    panels = [
-        Panel(
-            "how unlike communities are",
-            "part saved of what the optimum saves",
-            [
-                Series(name, *costs.where(structure=name, network=network).medians("unlike", "saved_part"))
-                for name in SHOWN[1:]
-            ],
-            "with limits of the network" if network else "without limits of the network",
-        )
-        for network in (True, False)
-    ]
-    broken = Panel(
-        "how unlike communities are",
-        "rows of the network that are violated",
-        [
-            Series(name, *costs.where(structure=name, network=True).medians("unlike", "violated_rows"))
-            for name in SHOWN
-        ],
-        "who keeps the limits",
-    )
-    cost = Panel(
-        "how unlike communities are",
-        "social cost [$/h]",
-        [
-            Series(name, *costs.where(structure=name, network=True).medians("unlike", "cost_usd_per_h"))
-            for name in SHOWN
-        ],
-        "with limits of the network",
-    )
+
+    def panel(column: str, axis: str, title: str, names: Sequence[str], *, network: bool) -> Panel:
+        lines = (costs.where(structure=name, network=network).medians("unlike", column) for name in names)
+        series = [Series(name, *line) for name, line in zip(names, lines, strict=True)]
+        return Panel("how unlike communities are", axis, series, title)
+
+    saved = "saved_part", "part saved of what the optimum saves"
+    violated = "violated_rows", "rows of the network that are violated"
+    cost = "cost_usd_per_h", "social cost [$/h]"
     caption = "Medians of the draws, by how unlike communities are; limits bind who keeps them alone."
-    return [Figure("structures", caption, [*panels, cost, broken])]
+    return [
+        Figure(
+            "structures",
+            caption,
+            [
+                panel(*saved, "with limits of the network", SHOWN[1:], network=True),
+                panel(*saved, "without limits of the network", SHOWN[1:], network=False),
+                panel(*violated, "who keeps the limits", SHOWN, network=True),
+                panel(*cost, "with limits of the network", SHOWN, network=True),
+            ],
+        )
+    ]
 
 
 def claims(tables: Tables) -> list[Claim]:
