@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quantity import NOON, by_quantity
+from benchmarks.quantity import NOON, at_full_span
 from cosim.feeder.opendss import Feeder
 from cosim.market_studies.cases import default_day_case, random_prosumers
 from market.bilevel.operator import operator_problem
@@ -32,7 +32,7 @@ def main() -> None:
     table = Table("case", "members' cost [$/h]", "search gains", "at most", "of the cost", "time [s]")
     rng = np.random.default_rng(1)
     cases = {
-        f"random, {LAMS} LAMs of {n}": by_quantity(
+        f"random, {LAMS} LAMs of {n}": at_full_span(
             replace(
                 random_prosumers(rng, np.repeat(np.arange(LAMS), n), LAMS),
                 balance=np.ones(LAMS),
@@ -42,7 +42,7 @@ def main() -> None:
         for n in (3, 6, 12, 24, 48)
     }
     cases[f"default day at {NOON}, no limits"] = replace(
-        by_quantity(default_day_case(Feeder(), NOON)[0]), network=None
+        at_full_span(default_day_case(Feeder(), NOON)[0]), network=None
     )
     for name, case in cases.items():
         outcome = clear(case)

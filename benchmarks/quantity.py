@@ -26,11 +26,10 @@ from rich.table import Table
 
 from benchmarks.cases import ieee123_case, radial_case
 from cosim.feeder.opendss import Feeder
-from cosim.market_studies.cases import default_day_case
+from cosim.market_studies.cases import by_quantity, default_day_case
 from market.analysis.certify_outcome import certify_outcome
 from market.analysis.tolerance import exceeds
-from market.model.case import Case, Tariff
-from market.model.rule import QuantityBidding
+from market.model.case import Case
 from market.solver.clearing import clear
 
 PROSUMERS, LAMS, ROWS = 11_250, 85, 400
@@ -39,16 +38,9 @@ UNIT_KW = 1e-6
 """Trades with the utility below this are none."""
 
 
-def by_quantity(case: Case) -> Case:
-    """The same members under the other rule, with the grid's prices as the utility's."""
-    grid, none = case.grid, np.zeros(len(case.lam_id))
-    return replace(
-        case,
-        fee=none,
-        wam_fee=none,
-        tariff=Tariff(grid.import_price, grid.export_price),
-        rule=QuantityBidding((grid.import_price - grid.export_price) / case.members),
-    )
+def at_full_span(case: Case) -> Case:
+    """The same members under the other rule, whose local prices may go from feed-in to retail."""
+    return by_quantity(case, case.grid.import_price - case.grid.export_price)
 
 
 def processor_ms(run: Callable[[], object], repeat: int) -> float:
@@ -82,7 +74,7 @@ def main(repeat: int) -> None:
     for name, case in cases().items():
         for network in (case.network, None):
             here = replace(case, network=network)
-            quantity = by_quantity(here)
+            quantity = at_full_span(here)
             outcome = clear(quantity)
             beyond = exceeds(certify_outcome(quantity, outcome), quantity)
             assert not beyond, beyond
