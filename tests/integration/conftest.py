@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import pytest
 
@@ -20,3 +21,19 @@ def kind(request: pytest.FixtureRequest) -> str:
     if request.param == "mosquitto":
         request.getfixturevalue("mosquitto_installed")
     return request.param
+
+
+def chromium():
+    """Path of a Chromium; skips where there is none."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or pytest.skip("no Chromium on this computer: apt-get install chromium")
+
+
+# Its driver has an event loop in this thread, so that it must not outlast the tests that know it.
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -11,7 +11,7 @@ import pytest
 from axe_core_python.sync_playwright import Axe
 
 from cosim.cli import main
-from tests.integration.view.conftest import Watched, chromium
+from tests.integration.view.conftest import Watched
 
 sphinx = pytest.importorskip("sphinx", reason="the extra `docs` is not installed: pip install '.[docs]'")
 
@@ -151,12 +151,3 @@ def test_site_in_a_browser(browser, site, scheme, width):
         wrong += [(name, f"{beyond} px too wide")] if beyond > 0 else []
         watched.context.close()
     assert wrong == []
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield started
-        started.close()

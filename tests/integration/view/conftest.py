@@ -1,7 +1,6 @@
 """A browser, and a small run with a view: a line goes out, and a meter falls silent."""
 
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -12,22 +11,6 @@ import pytest
 from tests.integration.happenings import happening_scenario
 
 COMMAND = [sys.executable, "-m", "sharegrid"]
-
-
-def chromium():
-    """Path of a Chromium; skips where there is none."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    return found or pytest.skip("no Chromium on this computer: apt-get install chromium")
-
-
-# Its driver has an event loop in this thread, so that it must not outlast the tests that know it.
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @contextmanager
