@@ -185,6 +185,7 @@ class Node:
     async def publish_all(self, outgoing: Iterable[tuple[str, Message]], among: int = 0) -> None:
         """Send many stamped messages, several under way at once; where they are very many, in bundles.
 
+        Their receivers listen to all neighbouring topics (``through`` of `on`), or they do not hear bundles.
         ``among`` is of how many they are, where not all are sent at once.
         """
         stamped = list(outgoing)
