@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cosim.market_studies.declaration import FeederMap, Figure, Panel, Series, StudyError
-from cosim.market_studies.store import write_whole
+from cosim.results.arrow import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def save(figure: Figure, folder: Path) -> None:
         content = io.BytesIO()
         with _style():
             sheet.savefig(content, format=kind, metadata=metadata)
-        write_whole(folder / f"{figure.name}.{kind}", content.getvalue())
+        replace_file(folder / f"{figure.name}.{kind}", content.getvalue())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cosim.market_studies.declaration import Claim, Figure, Settings, Study, Table, meanings
-from cosim.market_studies.store import write_whole
+from cosim.results.arrow import replace_file
 
 _SHOWN = 40
 """Lines of a table that the text shows."""
@@ -75,8 +75,8 @@ class Result:
 def write_all(results: Sequence[Result], folder: Path) -> tuple[Path, Path]:
     """All studies as one page of HTML and one PDF; returns their paths."""
     html, pdf = folder / "studies.html", folder / "studies.pdf"
-    write_whole(html, _html(results).encode())
-    write_whole(pdf, _pdf(results))
+    replace_file(html, _html(results).encode())
+    replace_file(pdf, _pdf(results))
     return html, pdf
 
 

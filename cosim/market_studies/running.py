@@ -15,7 +15,8 @@ from cosim.market_studies.declaration import Measured, Settings, Study, StudyErr
 from cosim.market_studies.drawing import save
 from cosim.market_studies.engine import Engine, open_engine
 from cosim.market_studies.page import Result, write_all
-from cosim.market_studies.store import Store, write_whole
+from cosim.market_studies.store import Store
+from cosim.results.arrow import replace_file
 from sharegrid.errors import SharegridError
 from sharegrid.text import closest
 
@@ -121,7 +122,7 @@ def run_study(
     for figure in figures:
         save(figure, folder)
     result = Result(study, settings, folder.absolute(), tables, figures, claims)
-    write_whole(folder / REPORT, result.text.encode())
+    replace_file(folder / REPORT, result.text.encode())
     return result
 
 

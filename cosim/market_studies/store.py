@@ -11,6 +11,7 @@ import msgspec
 
 from cosim.market_studies.declaration import TIMING, Measured, Row, StudyError, Table, Task
 from cosim.market_studies.identity import difference, identity
+from cosim.results.arrow import replace_file
 
 RECORD = "study.json"
 PARTS = "parts"
@@ -64,7 +65,7 @@ class Store:
                 )
         (folder / PARTS).mkdir(parents=True, exist_ok=True)
         if not file.exists():
-            write_whole(file, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+            replace_file(file, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
     def measured(self, task: Task) -> Measured | None:
         """What a task measured, where it is done."""
@@ -76,7 +77,7 @@ class Store:
 
     def keep(self, task: Task, measured: Measured) -> None:
         """Keep what a task measured: whole, or not at all."""
-        write_whole(self._part(task), msgspec.json.encode(measured))
+        replace_file(self._part(task), msgspec.json.encode(measured))
 
     def write_tables(self, parts: Sequence[Measured]) -> dict[str, Table]:
         """Join what tasks measured, in their order, into tables of Parquet; times into a file of JSON."""
@@ -86,7 +87,7 @@ class Store:
                 rows.setdefault(name, []).extend(some)
         for name, some in rows.items():
             if name == TIMING:
-                write_whole(
+                replace_file(
                     self.folder / f"{name}.json", msgspec.json.format(msgspec.json.encode(some)) + b"\n"
                 )
             else:
@@ -104,17 +105,6 @@ class Store:
         (self.folder / RECORD).unlink()
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    part = file.with_name(f"{file.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(file)) from error
-
-
 def write_parquet(file: Path, rows: Sequence[Row]) -> None:
     """Rows as a Parquet file, the same bytes for the same rows."""
     import pyarrow as pa
@@ -127,7 +117,7 @@ def write_parquet(file: Path, rows: Sequence[Row]) -> None:
             columns[name] = [None if value is None else float(value) for value in values]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
-    write_whole(file, sink.getvalue().to_pybytes())
+    replace_file(file, sink.getvalue().to_pybytes())
 
 
 def _refuse_other(file: Path, ours: Record) -> None:

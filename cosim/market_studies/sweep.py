@@ -16,7 +16,8 @@ from cosim.market_studies.declaration import Measured, StudyError, Table, Task
 from cosim.market_studies.engine import Engine, open_engine
 from cosim.market_studies.quiet import quiet_run
 from cosim.market_studies.running import Progress, StudyOptions, find_study, run_tasks, unseen
-from cosim.market_studies.store import Store, write_whole
+from cosim.market_studies.store import Store
+from cosim.results.arrow import replace_file
 from cosim.scenario import load_scenario
 from cosim.scenario.changes import parse_changes
 
@@ -147,7 +148,7 @@ def run_sweep(
     store = Store(folder, "sweep", _settings(asked), resume=options.resume, force=options.force)
     measure = measure_study if asked.study else measure_run
     tables = store.write_tables(run_tasks("sweep", measure, tasks, store, engine, progress))
-    write_whole(folder / "report.md", _text(asked, tables).encode())
+    replace_file(folder / "report.md", _text(asked, tables).encode())
     return tables
 
 

@@ -188,10 +188,12 @@ def replace_file(path: Path, content: bytes) -> None:
         with fresh_file(fresh, replace=True) as file:
             file.write(content)
         fresh.replace(path)
-    except BaseException:
+    except BaseException as error:
         # A part of a page would take what a full disk has left.
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
