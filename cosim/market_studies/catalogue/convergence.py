@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 from msgspec import Meta
+from msgspec.structs import asdict
 
 from cosim.market_studies.cases import by_quantity, communities, interval, sized
 from cosim.market_studies.declaration import (
@@ -15,6 +16,7 @@ from cosim.market_studies.declaration import (
     Figure,
     Measured,
     Panel,
+    Row,
     Series,
     Settings,
     Study,
@@ -22,15 +24,15 @@ from cosim.market_studies.declaration import (
     Tables,
     Task,
 )
+from cosim.market_studies.pool_rounds import PoolErrors, PoolTrace, pool_as_case
 from market.errors import NotConverged
 from market.methods import Method, solve
-from market.model.arrays import Floats
-from market.model.case import Case, Grid
-from market.model.response import disaggregate, supply_curves
+from market.model.case import Case
+from market.model.response import supply_curves
 from market.model.rule import DemandFunctionBidding
-from market.rounds import CurveResponse, Form, Loop, Round, negotiate
+from market.rounds import CurveResponse, Form, Loop, Round, Tally, negotiate
 from market.rounds.trace import Trace, TraceRow
-from market.solver.clearing import Outcome, clear, member_curves, pool_members
+from market.solver.clearing import clear, member_curves
 
 SHOWN_LAMS = 4
 FORMS: tuple[Form, ...] = ("plain", "slope")
@@ -54,15 +56,8 @@ class ConvergenceSettings(Settings, frozen=True):
 
 def tasks(settings: ConvergenceSettings) -> list[Task]:
     """One for each rule, form and loop."""
-    common = {
-        "prosumers": settings.prosumers,
-        "start": settings.start,
-        "lams": settings.lams,
-        "members": settings.members,
-        "price_span": settings.price_span,
-    }
     return [
-        {"rule": rule, "form": form, "loop": loop, **common}
+        {"rule": rule, "form": form, "loop": loop, **asdict(settings)}
         for rule in ("demand-function", "quantity")
         for form, loop in (
             *((form, loop) for form in FORMS for loop in ("nested", "single")),
@@ -83,36 +78,21 @@ def measure(
     price_span: float,
 ) -> Measured:
     """Errors and prices by round of one way to bid."""
-    if prosumers:
-        case = interval(start, example="paper", changes=sized(prosumers)).case
-    else:
-        case = communities(1, lams, members)
-    case = replace(case, rule=DemandFunctionBidding())
-    if rule == "quantity":
-        case = by_quantity(replace(case, network=None, balance=np.ones(len(case.lam_id))), price_span)
+    case = _case_of(rule, prosumers, start, lams, members, price_span)
     exact = clear(case)
-    error_of: Trace | _PoolTrace = (
-        Trace(case, exact) if rule == "demand-function" else _PoolTrace(case, exact)
-    )
+    trace = Trace(case, exact) if rule == "demand-function" else PoolTrace(case, exact)
     seen: list[Round] = []
 
     def on_round(state: Round) -> None:
         seen.append(state)
-        error_of(state)
+        trace(state)
 
-    tally, ended = None, True
     try:
-        if form == "curve":
-            tally = solve(case, form, on_round=on_round).tally
-        else:
-            asked, response = (case, _members(case)) if rule == "demand-function" else _pool_as_case(case)
-            bids: Form = "plain" if form == "plain" else "slope"
-            tally = negotiate(asked, bids, response, loop=loop, on_round=on_round).tally
+        tally = _negotiated(case, rule, form, loop, on_round)
     except NotConverged:
-        ended = False
-    errors: Sequence[TraceRow | _Errors] = error_of.rows
-    key = {"rule": rule, "form": form, "loop": loop}
-    chosen = np.linspace(0, len(case.lam_id) - 1, min(SHOWN_LAMS, len(case.lam_id))).astype(int).tolist()
+        tally = None
+    errors: Sequence[TraceRow | PoolErrors] = trace.rows
+    last, key = seen[-1], {"rule": rule, "form": form, "loop": loop}
     return {
         "rounds": [
             {
@@ -125,25 +105,14 @@ def measure(
             }
             for state, row in zip(seen, errors, strict=True)
         ],
-        "prices": [
-            {
-                **key,
-                "round": state.lam,
-                "wam_round": state.wam,
-                "lam": case.lam_id[lam],
-                "price_usd_per_kwh": float(state.price[lam]),
-                "wam_price_usd_per_kwh": float(state.wam_price[lam]),
-            }
-            for state in seen
-            for lam in chosen
-        ],
+        "prices": [{**key, **row} for row in _price_rows(case, seen)],
         "ends": [
             {
                 **key,
-                "ended": ended,
+                "ended": tally is not None,
                 "prosumers": case.demand_kw.size,
-                "lam_rounds": seen[-1].lam,
-                "wam_rounds": seen[-1].wam,
+                "lam_rounds": last.lam,
+                "wam_rounds": last.wam,
                 "messages": None if tally is None else tally.messages,
                 "numbers": None if tally is None else tally.numbers,
                 "last_cost_error": errors[-1].cost_error,
@@ -153,66 +122,46 @@ def measure(
     }
 
 
+def _case_of(rule: str, prosumers: int, start: str, lams: int, members: int, price_span: float) -> Case:
+    """An interval of the paper's scenario, or a small market; by quantity without network and losses."""
+    if prosumers:
+        case = interval(start, example="paper", changes=sized(prosumers)).case
+    else:
+        case = communities(1, lams, members)
+    case = replace(case, rule=DemandFunctionBidding())
+    if rule == "quantity":
+        return by_quantity(replace(case, network=None, balance=np.ones(len(case.lam_id))), price_span)
+    return case
+
+
+def _negotiated(
+    case: Case, rule: str, form: Method, loop: Loop, on_round: Callable[[Round], None]
+) -> Tally | None:
+    """What rounds of one way to bid took; raises ``NotConverged``."""
+    if form == "curve":
+        return solve(case, form, on_round=on_round).tally
+    asked, response = (case, _members(case)) if rule == "demand-function" else pool_as_case(case)
+    bids: Form = "plain" if form == "plain" else "slope"
+    return negotiate(asked, bids, response, loop=loop, on_round=on_round).tally
+
+
+def _price_rows(case: Case, seen: Sequence[Round]) -> Iterator[Row]:
+    """Prices of some LAMs by round."""
+    lams = len(case.lam_id)
+    shown = np.linspace(0, lams - 1, min(SHOWN_LAMS, lams)).astype(int).tolist()
+    for state in seen:
+        for lam in shown:
+            yield {
+                "round": state.lam,
+                "wam_round": state.wam,
+                "lam": case.lam_id[lam],
+                "price_usd_per_kwh": float(state.price[lam]),
+                "wam_price_usd_per_kwh": float(state.wam_price[lam]),
+            }
+
+
 def _members(case: Case) -> CurveResponse:
     return CurveResponse(member_curves(case, supply_curves(case.demand_kw, case.resources)))
-
-
-def _pool_as_case(case: Case) -> tuple[Case, CurveResponse]:
-    """The closed pool of quantity bidding as a market that the rounds can negotiate.
-
-    Without limits and losses the pool is a WAM whose grid sells nothing, and members with the utility behind
-    them answer prices by curves (market.md, section 7).
-    """
-    members = pool_members(case, supply_curves(case.demand_kw, case.resources))
-    response = CurveResponse(members.charged(np.zeros(members.lams)).trades)
-    asked = replace(
-        case,
-        rule=DemandFunctionBidding("price-taking"),
-        # What a plain bid tells of: the steepest line that an answer can have.
-        sensitivity=1.0 / case.slope,
-        wam_sensitivity=float((case.members / case.slope).max()),
-        grid=Grid(case.tariff.retail, case.tariff.feed_in, 0.0, 0.0),
-        offset_kw=0.0,
-    )
-    return asked, response
-
-
-@dataclass(frozen=True)
-class _Errors:
-    """As the fields of `TraceRow` of these names."""
-
-    cost_error: float
-    price_error: float
-    wam_price_error: float
-
-
-class _PoolTrace:
-    """`Trace` of members' cost in a pool; shared energy that does not balance is the utility's."""
-
-    def __init__(self, case: Case, exact: Outcome) -> None:
-        self.rows: list[_Errors] = []
-        self._case, self._exact = case, exact
-        self._supply = supply_curves(case.demand_kw, case.resources)
-        self._members = pool_members(case, self._supply).charged(np.zeros(len(case.lam_id)))
-        costs = np.abs(case.resources.cost(exact.output_kw)).sum()
-        self._scale = float(costs + np.abs(case.tariff.bill(exact.utility_kw)).sum())
-        self._cost = self._cost_of(exact.trade_kw)
-
-    def __call__(self, state: Round) -> None:
-        self.rows.append(
-            _Errors(
-                abs(self._cost_of(state.trade_kw) - self._cost) / self._scale,
-                float(np.abs(state.price - self._exact.price).max()),
-                float(np.abs(state.wam_price - self._exact.wam.price).max()),
-            )
-        )
-
-    def _cost_of(self, trade_kw: Floats) -> float:
-        case = self._case
-        flow_kw = self._members.flows(trade_kw)
-        cost = case.resource_cost(disaggregate(self._supply, flow_kw))
-        bills = case.tariff.bill(flow_kw - trade_kw).sum() + case.tariff.bill(trade_kw.sum())
-        return cost + float(bills)
 
 
 def figures(tables: Tables) -> list[Figure]:
