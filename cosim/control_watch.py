@@ -40,6 +40,8 @@ async def watch_control(setup: RunSetup, identity: str) -> None:
     async with connect(
         setup.url, name, identity=identity, on_reconnect=door.came_back, patience_s=math.inf
     ) as bus:
+        if setup.metrics is not None:
+            setup.metrics.stand_by(bus)
         await bus.subscribe(topics.availability(CLOCK), topics.step)
         async for received in bus.messages():
             try:

@@ -284,9 +284,9 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, en
             metrics=metrics_of(options.metrics),
         )
         gc.freeze()  # As in `_run`.
+        await stack.enter_async_context(observed(setup.metrics, options.metrics))
         if is_spare and not await has_turn(stack, setup, spokesmen):
             return 0
-        await stack.enter_async_context(observed(setup.metrics, options.metrics))
         jobs = [] if serves_shares else await stack.enter_async_context(services(setup, roles))
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
         for line in await hardware_lines(setup) if "devices" in roles else ():

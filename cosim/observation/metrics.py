@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from broker.client.bus import Bus
 from broker.client.mqtt_bus import MqttBus
 from broker.messages import Done, Message, Step, Telemetry
 from broker.participant.node import Node
@@ -34,6 +35,7 @@ class ProcessMetrics:
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._nodes: dict[str, tuple[Node, MqttBus]] = {}
+        self._standing_by: MqttBus | None = None
         self._opened: dict[str, tuple[int, str, float]] = {}
         self._lags: deque[float] = deque([0.0], maxlen=_LAG_KEPT)
         self._steps = Histogram(
@@ -70,14 +72,25 @@ class ProcessMetrics:
         node.on(node.topics.step, self._note_step(node.name))
         node.on_publish = self._note_sent
 
+    def stand_by(self, bus: Bus) -> None:
+        """Take note of the connection on which the process follows the run, also while it serves nothing."""
+        if isinstance(bus, MqttBus):
+            self._standing_by = bus
+
     def health(self) -> dict[str, Any]:
-        """Services with whether each is connected, and whether all are."""
+        """Services with whether each is connected, and whether all are.
+
+        A process that waits for its turn, as spares and those without a share of the LAMs do, is well where
+        it follows the run.
+        """
         services = {
             name: {"connected": bus.is_connected, "tick": node.tick}
             for name, (node, bus) in self._nodes.items()
         }
-        is_healthy = bool(services) and all(each["connected"] for each in services.values())
-        return {"healthy": is_healthy, "loop_lag_s": round(self.lag_s, 4), "services": services}
+        waits = not services and self._standing_by is not None and self._standing_by.is_connected
+        is_healthy = waits or (bool(services) and all(each["connected"] for each in services.values()))
+        told = {"healthy": is_healthy, "loop_lag_s": round(self.lag_s, 4), "services": services}
+        return told | ({"waits": "for its turn"} if waits else {})
 
     def text(self) -> bytes:
         """All metrics in Prometheus's text format."""

@@ -84,6 +84,20 @@ async def test_a_process_without_connection_is_not_healthy():
     assert probe.main(["nonsense"]) == 2
 
 
+async def test_a_process_that_waits_for_its_turn_is_healthy_while_it_follows_the_run():
+    metrics, port = ProcessMetrics(), free_port()
+    async with observed(metrics, f"127.0.0.1:{port}"), open_broker() as broker:
+        async with connect(broker.url, "watch") as bus:
+            metrics.stand_by(bus)
+            head, body = await get(port, b"GET /health HTTP/1.1\r\n\r\n")
+            assert head.startswith("HTTP/1.1 200 OK")
+            assert json.loads(body)["waits"] == "for its turn"
+            async with service(metrics):
+                assert "waits" not in metrics.health()
+        head, _ = await get(port, b"GET /health HTTP/1.1\r\n\r\n")
+        assert head.startswith("HTTP/1.1 503")
+
+
 @pytest.mark.parametrize(
     "request_", [b"POST /metrics HTTP/1.1\r\n", b"GET /etc/passwd HTTP/1.1\r\n", b"\r\n"]
 )
