@@ -186,12 +186,6 @@ def _rule(scenario: Scenario) -> tuple[str, str] | None:
         return "market.horizon", 'rule = "quantity" has no horizon; set it to 0'
     if scenario.feeder.reactive == "market":
         return "feeder.reactive", 'rule = "quantity" has no market for reactive power; choose another way'
-    if market.network and any(device.armed for device in scenario.devices):
-        # Where limits have to give way it finds no outcome, and hardware would follow the last prices.
-        return "market.rule", (
-            'rule = "quantity" does not clear an overloaded feeder yet, and devices are armed; '
-            "take another rule, set market.network = false, or arm none"
-        )
     tariff = market.tariff
     for hour, (retail, feed_in) in enumerate(
         zip(hourly(tariff.retail_price), hourly(tariff.feed_in_price), strict=True)

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from market.errors import Infeasible
 from market.model.arrays import Floats, Ints
 from market.model.case import Case, Grid, Network, Tariff
 from market.model.curves import Curves, join, price_range, respond, shift, take
@@ -15,8 +14,11 @@ from market.solver.lam_members import members_as_bid
 from market.solver.pool import clear_pool
 from market.solver.pool_members import PoolMembers
 from market.solver.reactive import Inverters, clear_with_inverters
-from market.solver.relaxation import clear_or_relax, give_way, least_violation
+from market.solver.relaxation import clear_or_relax, relax
 from market.solver.wam import LimitPrices, WamClearing
+
+ROOM = 1e-3
+"""Part by which limits of a pool give way further than they must: flows have to come to rest within them."""
 
 
 class LamBids(Protocol):
@@ -196,13 +198,12 @@ class PoolBids:
     ) -> WamClearing:
         """See `LamBids`; nobody sets inverters here."""
         assert inverters is None
-        fixed, members = self.fixed_kw, self.members
+        fixed = self.fixed_kw
         network = replace(network, base=network.base + network.matrix @ fixed)
         offset_kw += float(balance @ fixed)
-        by: dict[str, float] = {}
-        try:
-            found = clear_pool(members, network, grid, balance, offset_kw, start).wam
-        except Infeasible:
-            by = least_violation(members.flow_range, network, grid, balance, offset_kw)
-            found = clear_pool(members, *give_way(network, grid, by), balance, offset_kw, start).wam
-        return replace(found, flow_kw=found.flow_kw + fixed, relaxed=by)
+
+        def clear(network: Network, grid: Grid, start: LimitPrices | None) -> WamClearing:
+            return clear_pool(self.members, network, grid, balance, offset_kw, start, is_elastic=True).wam
+
+        found = relax(clear, network, grid, start, room=ROOM)
+        return replace(found, flow_kw=found.flow_kw + fixed)

@@ -23,7 +23,7 @@ from market.solver.elastic import Limits
 from market.solver.pool_limits import LimitedPool, PoolPoint
 from market.solver.pool_members import Divided, PoolMembers
 from market.solver.root import Bracket, narrow
-from market.solver.wam import LimitPrices, WamClearing, clear_wam
+from market.solver.wam import LimitPrices, WamClearing, clear_elastic, clear_wam
 
 NO_PRICE = 1e-10
 """A price of the head's limit below this is none [$/kWh]."""
@@ -47,6 +47,8 @@ def clear_pool(
     balance: Floats,
     offset_kw: float,
     start: LimitPrices | None = None,
+    *,
+    is_elastic: bool = False,
 ) -> PoolClearing:
     """Equilibrium of the closed pool over the feeder.
 
@@ -56,6 +58,8 @@ def clear_pool(
         Members of the M LAMs.
     network, grid, balance, offset_kw, start
         As for `market.solver.wam.clear_wam`, over what flows to the LAMs.
+    is_elastic
+        Whether limits give way at a price, as in `market.solver.wam.clear_elastic`.
 
     Returns
     -------
@@ -68,7 +72,9 @@ def clear_pool(
     """
     lams = members.lams
     network = network or Network(np.zeros((0, lams)), np.zeros(0), np.zeros(0), np.zeros(0))
-    pool = _Pool(members, network, np.asarray(balance, dtype=np.float64), offset_kw, start)
+    pool = _Pool(
+        members, network, np.asarray(balance, dtype=np.float64), offset_kw, start, is_elastic=is_elastic
+    )
     return at_loss_price(
         grid,
         pool.clear,
@@ -157,7 +163,10 @@ class _Pool:
         balance: Floats,
         offset_kw: float,
         start: LimitPrices | None,
+        *,
+        is_elastic: bool,
     ) -> None:
+        self._is_elastic = is_elastic
         self.members, self.network, self.start = members, network, start
         self.balance, self.offset_kw = balance, offset_kw
         self._near: tuple[LimitPrices, Floats, float] | None = None
@@ -189,7 +198,7 @@ class _Pool:
         prices, member_kw, _ = self._near
         members, fixed = self.members, (self.balance - 1.0) * loss_price
         limits = self._limits(grid)
-        found = LimitedPool(members, limits, fixed).solve(
+        found = LimitedPool(members, limits, fixed, self._is_elastic).solve(
             prices.energy, limits.row_values(prices.row), member_kw
         )
         wam = self._outcome(found, limits, loss_price)
@@ -232,7 +241,8 @@ class _Pool:
         over = Curves(curves.price - np.repeat(fixed, np.diff(curves.start)), curves.kw, curves.start)
         whole = Grid(tariff.retail, tariff.feed_in, limits.power_kw, limits.power_kw)
         try:
-            found = clear_wam(over, self.network, whole, np.ones(members.lams), 0.0, self.start)
+            clear = clear_elastic if self._is_elastic else clear_wam
+            found = clear(over, self.network, whole, np.ones(members.lams), 0.0, self.start)
         except NotConverged:
             return LimitPrices(tariff.middle, {}), 0.0
         assert found.limit_prices is not None

@@ -12,6 +12,7 @@ from market.model.arrays import Floats
 from market.model.curves import shift
 from market.model.limits import MISSED_KW
 from market.solver.dual import DualPoint, solve_dual
+from market.solver.dual_function import EPS
 from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
 from market.solver.pool_members import PoolAnswers, PoolMembers
 from market.solver.staircase import Staircases
@@ -23,8 +24,17 @@ PROXIMAL = 1e-4
 Every answer here asks all members: less slope would save proximal steps, and cost more answers in each.
 """
 
+SHRINK = 0.25
+"""Part of that slope that a step leaves to the next, lest flows that are worth nearly the same creep."""
+
+LEAST = 1e-3
+"""Part of the first slope below which it does not fall."""
+
 PROXIMAL_STEPS = 60
 """Bound on proximal steps; some ten are usual."""
+
+REST = 1e-9
+"""Part of the largest flow, and of 1 kW, by which flows at rest may still move."""
 
 EASE = 0.5
 """Part of the dual's slope at which a step ends: further along it answers cost more than they bring."""
@@ -58,11 +68,14 @@ class LimitedPool:
     ----------
     fixed
         Charge for losses, ``(M,)`` [$/kWh].
+    is_elastic
+        Whether limits give way where they would cost more than ``ELASTIC`` times the largest price.
     """
 
     members: PoolMembers
     limits: Limits
     fixed: Floats
+    is_elastic: bool = False
 
     def solve(self, pool_price: float, row_price: Floats, flow_kw: Floats) -> PoolPoint:
         """Prices and quantities, from the pool's price and flows without limits.
@@ -83,12 +96,14 @@ class LimitedPool:
         largest = max(1.0, abs(members.tariff.retail), float(np.abs(members.supply.price).max()))
         stairs = self._stairs(ELASTIC * largest)
         y = np.concatenate([[pool_price, 0.0], row_price])
+        y = np.clip(y, stairs.kink[:, 0], -stairs.kink[:, 0])
         point = self._at(stairs, y, flow_kw)
-        if gives_way(stairs, point.y):
+        if not self.is_elastic and gives_way(stairs, point.y):
             kept = replace(self, limits=limits.kept(members.flow_range))
             stairs = kept._stairs(STIFF * largest)
             point = kept._at(stairs, y, flow_kw)
-        left_kw = max(missed_kw(stairs, point.value), point.residual_kw)
+        gave_kw = 0.0 if self.is_elastic else missed_kw(stairs, point.value)
+        left_kw = max(gave_kw, point.residual_kw)
         if left_kw > CONVERGED_KW:
             raise NotConverged(point.iterations, left_kw)
         own, traded, drawn = np.split(point.kw, 3)
@@ -113,17 +128,22 @@ class LimitedPool:
         supply = members.supply
         reach = np.maximum(np.abs(supply.highest_kw), np.abs(supply.lowest_kw))
         size = PROXIMAL * max(abs(members.tariff.retail), abs(members.tariff.feed_in))
-        slope = size / np.where(reach > 0, reach, 1.0)
-        point = start
+        first = size / np.where(reach > 0, reach, 1.0)
+        point, slope = start, first
         for _ in range(PROXIMAL_STEPS):
             answers = PoolAnswers(members, shift(supply, slope, 0.0, flow_kw), self.fixed)
             point = self._solved(answers, stairs, point)
             last, flow_kw = flow_kw, answers.flows(point.y @ self._over_answers)
             moved_kw = float(np.abs(flow_kw - last).max())
-            if moved_kw <= 1e-9 * (1.0 + float(np.abs(flow_kw).max())):
+            rest_kw = REST * (1.0 + float(np.abs(flow_kw).max()))
+            # Nor can flows rest closer than what the last bits of their prices move.
+            blur = EPS * float((np.abs(point.y) @ np.abs(self._over_answers)).max())
+            if moved_kw <= max(rest_kw, blur / float(slope.min())):
                 return point
             if point.iterations >= PATIENCE:
                 break
+            least = np.maximum(LEAST * first, np.minimum(blur / rest_kw, first))
+            slope = np.maximum(SHRINK * slope, least)
         raise NotConverged(point.iterations, moved_kw, "flows of members do not come to rest within limits")
 
     def _solved(self, answers: PoolAnswers, stairs: Staircases, start: DualPoint) -> DualPoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from market.model.arrays import Floats
 from market.model.case import Grid, Network
 from market.model.curves import Curves
 from market.model.limits import MISSED_KW, grid_excess, row_excess, row_scale
-from market.solver.elastic import Limits
 from market.solver.wam import LimitPrices, WamClearing, clear_elastic
 
 HEAD = "head"
@@ -20,6 +20,14 @@ HEAD = "head"
 
 SLACK_KW = 10.0 * MISSED_KW
 """What a limit gives way beyond what it must, so that rounding does not bring it back."""
+
+
+class ClearElastic(Protocol):
+    """Clears a market whose limits give way at a price, as `market.solver.wam.clear_elastic`."""
+
+    def __call__(self, network: Network, grid: Grid, start: LimitPrices | None, /) -> WamClearing:
+        """Clear within these limits, from these prices."""
+        ...
 
 
 def clear_or_relax(
@@ -41,36 +49,40 @@ def clear_or_relax(
     NotConverged
         As `clear_wam`.
     """
-    elastic = clear_elastic(curves, network, grid, balance, offset_kw, start)
-    by = _beyond(elastic.net_kw, elastic.grid_kw, network, grid, SLACK_KW)
-    if not by:
-        return elastic
-    wider = give_way(network, grid, by)
-    try:
-        outcome = clear_elastic(curves, *wider, balance, offset_kw)
-    except NotConverged:
-        outcome = elastic
-    if outcome is elastic or _beyond(outcome.net_kw, outcome.grid_kw, *wider, 0.0):
-        return replace(elastic, relaxed=_beyond(elastic.net_kw, elastic.grid_kw, network, grid, 0.0))
-    return replace(outcome, relaxed=by)
+
+    def clear(network: Network, grid: Grid, start: LimitPrices | None) -> WamClearing:
+        return clear_elastic(curves, network, grid, balance, offset_kw, start)
+
+    return relax(clear, network, grid, start)
 
 
-def least_violation(
-    ranges: Curves, network: Network, grid: Grid, balance: Floats, offset_kw: float
-) -> dict[str, float]:
-    """By how little limits must give way, whatever it costs: + upper, - lower [row units; head: kW].
-
-    The total counts rows by their most sensitive LAM's power.
+def relax(
+    clear: ClearElastic, network: Network, grid: Grid, start: LimitPrices | None, *, room: float = 0.0
+) -> WamClearing:
+    """`clear_or_relax` of any market.
 
     Parameters
     ----------
-    ranges
-        Curves over the ranges of what flows to the LAMs.
-    network, grid, balance, offset_kw
-        As for `market.solver.wam.clear_wam`.
+    clear
+        Clears it.
+    network, grid, start
+        Its limits, and prices to start from.
+    room
+        Part by which limits give way further than they must, so that prices within them can be told.
     """
-    least = Limits.of(ranges, network, grid, balance, offset_kw).least_violation(ranges)
-    return _beyond(least.kw, float(least.value[0]), network, grid, SLACK_KW)
+    elastic = clear(network, grid, start)
+    by = _beyond(elastic.flow_kw, elastic.grid_kw, network, grid, SLACK_KW)
+    if not by:
+        return elastic
+    by = {name: amount * (1.0 + room) for name, amount in by.items()}
+    wider = give_way(network, grid, by)
+    try:
+        outcome = clear(*wider, None)
+    except NotConverged:
+        outcome = elastic
+    if outcome is elastic or _beyond(outcome.flow_kw, outcome.grid_kw, *wider, 0.0):
+        return replace(elastic, relaxed=_beyond(elastic.flow_kw, elastic.grid_kw, network, grid, 0.0))
+    return replace(outcome, relaxed=by)
 
 
 def _beyond(

@@ -1,12 +1,15 @@
 """A town whose members choose how much they share: the pool, the utility's leg, and who falls silent."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from broker.messages import columns
 from cosim.results.entries import KINDS, UTILITY, account_names
-from market.solver.clearing import clear
-from tests.market.participants import world
+from market.model.response import supply_curves
+from market.solver.clearing import clear, pool_members
+from tests.market.participants import stand_ins, world
 
 
 @pytest.fixture
@@ -100,6 +103,28 @@ async def test_a_silent_operator_s_lams_flow_as_last_metered_and_share_nothing(t
         assert outcome.fallbacks == ["B", "C"]
         np.testing.assert_allclose(outcome.net_kw, 0.0, atol=1e-9)
         np.testing.assert_allclose(outcome.flow_kw[1:], metered_kw[1:], atol=1e-9)
+
+
+async def test_where_a_limit_cannot_be_kept_flows_come_as_near_as_they_can(pool_town):
+    await pool_town.interval(0)
+    impossible = replace(world.NETWORK, lower=np.array([2.0, -100.0]), upper=np.array([3.0, 100.0]))
+    pool_town.feeder.temper = lambda reply: reply | {"model": stand_ins.model(impossible), "confirmed": False}
+    await pool_town.interval(1)
+    outcome = pool_town.outcome(1)
+    assert pool_town.flags(1)["wam"][0].startswith("clearing of round 1: no trade keeps the lower limit of ")
+    ((name, by),) = zip(outcome.relaxed_name, outcome.relaxed_by, strict=True)
+    case = world.by_quantity(world.case(1))
+    members = pool_members(case, supply_curves(case.demand_kw, case.resources))
+    row = impossible.matrix[impossible.name.index(name)]
+    ends = members.flow_range
+    best = np.where(row > 0, ends.highest_kw, ends.lowest_kw)
+    value = impossible.base[0] + row @ best
+    # They give way by little more than what the best flows miss, and what flows keeps to that.
+    assert -by == pytest.approx(2.0 - value, rel=2e-3)
+    assert impossible.base[0] + row @ np.array(outcome.flow_kw) >= 2.0 + by - 1e-6
+    (audit,) = pool_town.said(pool_town.topics.audit, 1)
+    assert audit.certificate is not None
+    assert audit.beyond == []
 
 
 async def test_without_the_feeder_lams_share_within_at_held_prices(pool_town):
