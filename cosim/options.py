@@ -188,6 +188,8 @@ def _fault_free_run(options: RunOptions, scenario: Scenario) -> Run | None:
     fault_free = load(options.against)
     if not scenario.faults:
         raise RunError(f"--against {options.against}: this run has no faults; leave it out")
+    if fault_free.summary.unfinished is not None:
+        raise RunError(f"--against {options.against}: that run is not over; let it go on with run --resume")
     if fault_free.summary.faults is not None:
         raise RunError(f"--against {options.against}: that run has faults too; make one --without-faults")
     if not same_but_for_faults(

@@ -29,7 +29,7 @@ from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.processes import role_processes, view_process
 from cosim.progress import progress_bar
-from cosim.recording.summary import record_of
+from cosim.recording.record import record_of
 from cosim.report import write_report
 from cosim.results.directory import BROKER_LOG, QUARANTINE
 from cosim.results.reader import Run, load
@@ -142,7 +142,7 @@ async def _run(options: RunOptions, ending: Ending) -> int:
         view = await stack.enter_async_context(view_process(options.view, setup.url, plan.run_id))
         if view:
             click.echo(f"view: {view}", err=True)
-        writer, ledger = await open_results(plan, setup, stack)
+        writer, ledger, beginning = await open_results(plan, setup, broker.name, stack)
         await record_traffic(plan, setup, stack, writer, ledger)
         stack.enter_context(noted_address(plan.out, plan.run_id, setup.url))
         for line in await hardware_lines(setup):
@@ -177,15 +177,9 @@ async def _run(options: RunOptions, ending: Ending) -> int:
         if failure is not None and not writer.is_held:
             raise failure
         # Whatever ended the run: what is complete is written down and said.
-        record = record_of(
-            world,
-            with_fault_cost(recorder.counts, plan, world, writer, ledger),
-            ledger,
-            run_id=plan.run_id,
-            broker=broker.name,
-            lag=clock.lag,
-            total_s=time.perf_counter() - began,
-        )
+        counts = with_fault_cost(recorder.counts, plan, world, writer, ledger)
+        total_s = time.perf_counter() - began
+        record = record_of(beginning, counts, ledger, lag=clock.lag, total_s=total_s)
         summary = finish_results(writer, ledger, record)
     Console(force_jupyter=False).print(summary_table(summary))
     page = write_report(load(plan.out))

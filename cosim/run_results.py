@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
 import click
 import msgspec
@@ -14,12 +15,14 @@ from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder_setup.schedule import after_the_end
 from cosim.options import RunError, RunPlan
 from cosim.recording.feeder_map import feeder_map
+from cosim.recording.record import beginning_of
 from cosim.recording.run_counts import RunCounts
-from cosim.recording.summary import RunRecord, summarise
+from cosim.results.beginning import Beginning
 from cosim.results.comparison import fault_cost
 from cosim.results.directory import LEDGER, TRAFFIC
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
+from cosim.results.summarising import RunRecord, build_summary
 from cosim.results.summary import Summary
 from cosim.results.writer import RunWriter
 from cosim.run_setup import RunSetup
@@ -31,14 +34,25 @@ from cosim.world.names import FEEDER
 from cosim.world.world import World
 
 
-async def open_results(plan: RunPlan, setup: RunSetup, stack: AsyncExitStack) -> tuple[RunWriter, Ledger]:
-    """Tables and ledger of a new run, or of the one that is taken up again."""
+async def open_results(
+    plan: RunPlan, setup: RunSetup, broker: str, stack: AsyncExitStack
+) -> tuple[RunWriter, Ledger, Beginning]:
+    """Tables and ledger of a new run, or of the one that is taken up again, and what it begins as.
+
+    ``broker`` is the name of the broker that carries it; ``stack`` closes them.
+    """
     path, world = plan.out / LEDGER, setup.world
+    begins = partial(beginning_of, world, run_id=plan.run_id, broker=broker, pacing=plan.pacing)
     if plan.options.resume is None:
         writer = stack.enter_context(RunWriter(plan.out, force=plan.options.force))
         await _write_beginning(plan, setup, writer)
+        writer.beginning(beginning := begins())
         accounts = account_names(world.roster.prosumers, world.roster.lams)
-        return writer, stack.enter_context(Ledger.create(path, accounts, plan.run_id, world.digest))
+        return (
+            writer,
+            stack.enter_context(Ledger.create(path, accounts, plan.run_id, world.digest)),
+            beginning,
+        )
     with Ledger.open(path) as kept:
         if kept.world != world.digest:
             raise RunError(
@@ -46,10 +60,11 @@ async def open_results(plan: RunPlan, setup: RunSetup, stack: AsyncExitStack) ->
             )
         ticks = kept.ticks()
     writer = stack.enter_context(RunWriter.resume(plan.out, ticks))
+    writer.beginning(beginning := begins())
     writer.event({"tick": len(ticks), "kind": "resumed", "detail": f"{len(ticks)} intervals were settled"})
     if (plan.out / RECORD).exists():
         click.echo("the emergency stop of this run is still in force", err=True)
-    return writer, stack.enter_context(Ledger.open(path, read_only=False))
+    return writer, stack.enter_context(Ledger.open(path, read_only=False)), beginning
 
 
 async def record_traffic(
@@ -119,7 +134,7 @@ def flag_what_is_left(setup: RunSetup, writer: RunWriter) -> None:
 
 def finish_results(writer: RunWriter, ledger: Ledger, record: RunRecord) -> Summary:
     """Write the summary, and let nobody take up a run that is complete."""
-    summary = summarise(writer, record)
+    summary = build_summary(writer.table("intervals"), writer.table("prosumers"), record)
     writer.finish(summary)
     if ledger.next_tick >= record.planned:
         ledger.finish()

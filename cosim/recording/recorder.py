@@ -104,6 +104,7 @@ class Recorder:
     async def run(self) -> None:
         """Serve until the clock ends the run, and close the last interval's row."""
         self._start = pack(self._snapshot())
+        self.writer.replace("prosumers", prosumer_columns(self.world, self.counts))
         topics = self.node.topics
         await self.node.publish(topics.facts, Facts, -1, content=facts_content(run_facts(self.world)))
         try:
@@ -114,7 +115,7 @@ class Recorder:
             self._name_missing()
             if left := self._rejected.rest:
                 self.writer.event({"kind": "rejected", "detail": f"{left} more messages were refused"})
-            self.writer.append("prosumers", prosumer_columns(self.world, self.counts))
+            self.writer.replace("prosumers", prosumer_columns(self.world, self.counts))
             if self.world.faults:
                 self.writer.append("faults", self.faults.table())
                 self.counts.faults = self.faults.figures()

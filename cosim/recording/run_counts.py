@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -53,7 +54,7 @@ class RunCounts:
         self.step_s[step] = [*self.step_s[step][1 - MOST_TIMES :], seconds]
 
     def snapshot(self) -> Values:
-        """Everything but messages' counts, which services tell since their own start."""
+        """All that is counted; messages' counts only for readers, as services tell them since their start."""
         return {
             "bought_kwh": self.bought_kwh,
             "sold_kwh": self.sold_kwh,
@@ -63,6 +64,7 @@ class RunCounts:
             "written_s": self.written_s,
             "shown_s": self.shown_s,
             "step_s": dict(self.step_s),
+            "traffic": [msgspec.to_builtins(each) for each in self.traffic.values()],
         }
 
     def restore(self, values: Values) -> None:

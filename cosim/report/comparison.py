@@ -25,12 +25,16 @@ class Row(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Another run beside the report's own: name, figures by name, rows of a table, and keys that differ."""
+    """Another run beside the report's own: name, figures by name, rows of a table, keys that differ.
+
+    ``incomplete`` is what the other run lacks, in words.
+    """
 
     other: str
     figures: dict[str, Figure]
     rows: list[Row]
     keys: list[ChangedKey]
+    incomplete: str
 
 
 class _Side(NamedTuple):
@@ -71,7 +75,8 @@ def compare(run: Run, other: Run, most_points: int) -> Comparison:
         "both_outside": _outside(sides),
     }
     keys = changed_keys(run.scenario, other.scenario)
-    return Comparison(other.summary.run_id, figures, _rows(run.summary, other.summary), keys)
+    rows = _rows(run.summary, other.summary)
+    return Comparison(other.summary.run_id, figures, rows, keys, other.summary.incomplete)
 
 
 def _refuse_unlike(run: Run, other: Run) -> None:

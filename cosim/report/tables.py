@@ -7,7 +7,6 @@ from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cosim.results.columns import INTERVALS
-from cosim.results.directory import LEDGER
 from cosim.results.entries import KINDS, MICRO
 from cosim.results.figures import (
     CERTIFICATE,
@@ -15,7 +14,6 @@ from cosim.results.figures import (
     SavingFigures,
     SettlementFigures,
 )
-from cosim.results.ledger import Ledger
 from cosim.results.network import NetworkFigures
 from cosim.results.reader import Run
 from cosim.results.run_figures import FaultFigures
@@ -131,7 +129,7 @@ def fault_rows(faults: pd.DataFrame, labels: Mapping[int, str]) -> list[dict[str
 
 def money_tables(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Two tables of the ledger: balances by party and kind with their sums; and payments both ways."""
-    with Ledger.open(run.path / LEDGER) as ledger:
+    with run.open_ledger() as ledger:
         turnover = ledger.turnover_by_party()
     balances = {
         party: {kind: received - paid for kind, (paid, received) in kinds.items()}

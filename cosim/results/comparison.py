@@ -44,8 +44,8 @@ def compare(*runs: Run) -> pd.DataFrame:
     -------
     DataFrame
         A column for each run, by its id, or by its directory where two have one id. Rows are the keys of the
-        scenario that differ between any two, as ``scenario.KEY``, then every number of the summaries by its
-        dotted name.
+        scenario that differ between any two, as ``scenario.KEY``, then ``incomplete`` where any is, in words,
+        then every number of the summaries by its dotted name.
     """
     import pandas as pd
 
@@ -58,6 +58,8 @@ def compare(*runs: Run) -> pd.DataFrame:
         run_id = run.summary.run_id
         name = str(run.path) if run_id in columns else run_id
         columns[name] = {f"scenario.{key}": scenario.get(key) for key in keys}
+        if any(each.summary.incomplete for each in runs):
+            columns[name]["incomplete"] = run.summary.incomplete
         columns[name] |= {key: value for key, value in figures.items() if isinstance(value, int | float)}
     return pd.DataFrame(columns, dtype=object)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from broker.messages import FeederMap as FeederMap
 from cosim.results.arrow import ResultsError, fresh_file, replace_file, translated
+from cosim.results.beginning import BEGINNING
 from cosim.results.columns import TABLES
 from cosim.results.lock import refuse_living
 
@@ -31,6 +32,7 @@ _MADE_BY = b"A run of sharegrid made this directory; `run --force` may replace i
 FILES = (
     *(
         SCENARIO,
+        BEGINNING,
         SUMMARY,
         LEDGER,
         f"{LEDGER}-wal",

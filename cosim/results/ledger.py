@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -74,12 +74,27 @@ class Ledger:
         return cls.open(path, read_only=False)
 
     @classmethod
-    def open(cls, path: Path, *, read_only: bool = True) -> Self:
-        """Ledger of an existing file; raises ``LedgerError`` where there is none or it is not a ledger."""
+    def open(cls, path: Path, *, read_only: bool = True, until: int | None = None) -> Self:
+        """Ledger of an existing file, or what it holds up to an interval, whatever is booked meanwhile.
+
+        Raises
+        ------
+        LedgerError
+            There is no file, or it is not a ledger.
+        """
         path = Path(path)
-        ledger = cls(open_file(path, read_only=read_only), path, read_only=read_only)
+        ledger = cls(open_file(path, read_only=read_only, until=until), path, read_only=read_only)
         ledger._written = None if read_only else path.stat()
         return ledger
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Let all that is read meanwhile be of one moment, whatever the run books."""
+        self._rows("BEGIN")
+        try:
+            yield
+        finally:
+            self._rows("ROLLBACK")
 
     def post(self, tick: int, booking: Booking, snapshots: Mapping[str, bytes] | None = None) -> bool:
         """Book an interval in one transaction, unless it is booked already.

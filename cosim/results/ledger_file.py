@@ -34,6 +34,8 @@ CREATE VIEW interval_sum AS
     SELECT tick, COUNT(*) AS entries, SUM(micro) AS micro FROM entry GROUP BY tick;
 """
 
+_UNTIL = "CREATE TEMP VIEW {0} AS SELECT * FROM main.{0} WHERE tick <= {1:d}"
+
 
 def make_file(path: Path, accounts: Sequence[str], run: str, world: str) -> None:
     """Make the file of a ledger without entries.
@@ -73,8 +75,14 @@ def make_file(path: Path, accounts: Sequence[str], run: str, world: str) -> None
         fresh.unlink(missing_ok=True)
 
 
-def open_file(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Connection to an existing file; raises ``LedgerError`` where there is none or it is not a ledger."""
+def open_file(path: Path, *, read_only: bool, until: int | None = None) -> sqlite3.Connection:
+    """Connection to an existing file, or to what it holds up to an interval.
+
+    Raises
+    ------
+    LedgerError
+        There is no file, or it is not a ledger.
+    """
     if not path.is_file():
         raise LedgerError(f"{path}: there is no ledger; name the ledger.sqlite of a run")
     mode = "ro" if read_only else "rw"
@@ -83,6 +91,9 @@ def open_file(path: Path, *, read_only: bool) -> sqlite3.Connection:
     try:
         with translated(path):
             connection.execute("SELECT id FROM run").fetchone()
+            for table in () if until is None else ("interval", "entry"):
+                # It stands before the table of its name for this connection alone.
+                connection.execute(_UNTIL.format(table, until))
             if not read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")

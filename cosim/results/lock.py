@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ import msgspec
 from cosim.results.arrow import ResultsError
 
 LOCK = "run.lock"
+_LOOKS = 3
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -38,6 +41,7 @@ class DirectoryLock:
 
     def _taken(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        looks = count()
         while True:
             descriptor = os.open(self.path, flags, 0o644)
             try:
@@ -51,6 +55,10 @@ class DirectoryLock:
                     return descriptor
             except BlockingIOError:
                 os.close(descriptor)
+                if next(looks) < _LOOKS:
+                    # Whoever only looks whether a run goes on has the lock for less than that.
+                    time.sleep(0.01)
+                    continue
                 raise _held(self.path, _owner(self.path)) from None
             except BaseException:
                 os.close(descriptor)
@@ -75,6 +83,15 @@ class DirectoryLock:
             self.path.unlink()
         os.close(self._descriptor)
         self._descriptor = None
+
+
+def is_living(directory: Path) -> bool:
+    """Whether a run that goes on, here or on another host, owns a directory."""
+    try:
+        refuse_living(directory)
+    except ResultsError:
+        return True
+    return False
 
 
 def refuse_living(directory: Path) -> None:

@@ -15,7 +15,9 @@ from cosim.results.arrow import ResultsError, frame, translated
 from cosim.results.directory import EVENTS, FEEDER_MAP, LEDGER, SCENARIO, SUMMARY, FeederMap, run_directory
 from cosim.results.entries import KINDS, MICRO
 from cosim.results.ledger import Ledger
+from cosim.results.summarising import build_summary
 from cosim.results.summary import Summary, read_summary
+from cosim.results.unfinished import SoFar, so_far
 from sharegrid.text import closest
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ class _Event(msgspec.Struct, frozen=True):
 class Run:
     """A run directory, read on demand; tables are as docs/results.md describes them.
 
+    Of a run that was killed or goes on, tables, summary and ledger are of the intervals that were booked at
+    the first look at any of them; ``load`` anew looks anew.
+
     Those with a row for each interval have ``time`` beside the tick: its start, on the feeder's clocks.
     """
 
@@ -42,7 +47,16 @@ class Run:
 
     @cached_property
     def summary(self) -> Summary:
-        """The summary; raises ``ResultsError`` where it is missing, as after a kill, or lacks keys."""
+        """The summary, of what there is where the run is not over (``unfinished`` says so).
+
+        Raises
+        ------
+        ResultsError
+            It lacks keys, or was removed.
+        """
+        if self._so_far is not None:
+            record = self._so_far.record(self.intervals)
+            return build_summary(self.intervals, self.prosumers, record, self._so_far.state)
         with translated(self.path / SUMMARY):
             return read_summary(self._read(SUMMARY))
 
@@ -61,7 +75,7 @@ class Run:
     @cached_property
     def intervals(self) -> pd.DataFrame:
         """One row per interval."""
-        table = frame(self.path, "intervals")
+        table = self._table("intervals")
         table["time"] = table["time"].dt.tz_convert(self._zone)
         return table
 
@@ -107,8 +121,8 @@ class Run:
 
     @cached_property
     def prosumers(self) -> pd.DataFrame:
-        """One row per prosumer, once the run is over."""
-        return frame(self.path, "prosumers")
+        """One row per prosumer."""
+        return self._table("prosumers")
 
     @cached_property
     def faults(self) -> pd.DataFrame:
@@ -137,7 +151,21 @@ class Run:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, opened to read."""
-        return Ledger.open(self.path / LEDGER)
+        return self.open_ledger()
+
+    def open_ledger(self) -> Ledger:
+        """Open the ledger to read; of a run that is not over, up to the intervals that the tables have."""
+        until = None if self._so_far is None else self._so_far.until
+        return Ledger.open(self.path / LEDGER, until=until)
+
+    @cached_property
+    def _so_far(self) -> SoFar | None:
+        """How far the run is that is not over, at the first look; ``None`` for one that is."""
+        return None if (self.path / SUMMARY).exists() else so_far(self.path)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        rows = frame(self.path, name)
+        return rows if self._so_far is None else self._so_far.booked(name, rows)
 
     def statement(self, prosumer: str) -> pd.DataFrame:
         """What one prosumer traded, used and paid in each interval.
@@ -190,7 +218,7 @@ class Run:
 
     def _timed(self, name: str) -> pd.DataFrame:
         """A table, with the start of each interval on the feeder's clocks beside its tick."""
-        table = frame(self.path, name)
+        table = self._table(name)
         times = self.intervals.set_index("tick")["time"]
         table.insert(1, "time", times.reindex(table["tick"]).array)
         return table
@@ -201,7 +229,7 @@ class Run:
         settled = summary.intervals.settled
         self._check_count("intervals.parquet", "rows", len(self.intervals), settled)
         self._check_count("lams.parquet", "rows", len(self.lams), settled * summary.lams)
-        with Ledger.open(self.path / LEDGER) as ledger:
+        with self.open_ledger() as ledger:
             found = ledger.entries(), ledger.sum_micro()
         self._check_count(LEDGER, "entries", found[0], summary.settlement.entries)
         self._check_count(LEDGER, "µ$ in all", found[1], summary.settlement.sum_micro)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from cosim.results.figures import Number
+
+
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is that is not over; ``as_of`` is when it was looked at, ISO 8601 with offset."""
+
+    state: Literal["killed", "going on"]
+    as_of: str
 
 
 class MessageCounts(msgspec.Struct, frozen=True, kw_only=True):

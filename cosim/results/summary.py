@@ -33,6 +33,7 @@ from cosim.results.run_figures import (
     Provenance,
     Seconds,
     SetPointFigures,
+    Unfinished,
 )
 from market.analysis.indicators import Indicators
 
@@ -162,6 +163,24 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             "later than an interval"
         ),
     ]
+    unfinished: Annotated[
+        Unfinished | None,
+        _key(
+            "null in `summary.json`; of a run that is not over, as `sharegrid.load` finds it, its `state` "
+            "(`killed` or `going on`) and `as_of`, when that was looked at"
+        ),
+    ] = None
+
+    @property
+    def incomplete(self) -> str:
+        """What a reader has to know first of a run without all of its intervals; empty for any other."""
+        counts = self.intervals
+        of = f"{counts.settled:,} of {counts.planned:,} intervals"
+        if self.unfinished is None:
+            return "" if counts.settled >= counts.planned else f"not complete: ended after {of}"
+        if self.unfinished.state == "killed":
+            return f"not complete: killed, or failed, after {of}"
+        return f"not over: goes on, with {of} as of {self.unfinished.as_of[:19].replace('T', ' ')}"
 
 
 def read_summary(content: bytes) -> Summary:

@@ -7,7 +7,7 @@ whole interval even after a kill; closing turns it into Parquet. ``cosim.results
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ from cosim.results.arrow import (
     to_parquet,
     translated,
 )
+from cosim.results.beginning import BEGINNING, Beginning, write_beginning
 from cosim.results.columns import TABLES
 from cosim.results.directory import (
     EVENTS,
@@ -116,6 +117,8 @@ class RunWriter:
         with translated(writer.path):
             writer._lock = DirectoryLock(writer.path)
         with translated(writer.path), writer._released_on_error():
+            # It told of a run that was over, and this one is no more.
+            (writer.path / SUMMARY).unlink(missing_ok=True)
             events = writer.path / EVENTS
             if events.exists():
                 os.truncate(events, events.read_bytes().rfind(b"\n") + 1)
@@ -133,24 +136,34 @@ class RunWriter:
         return writer
 
     def _open(self, rows: Mapping[str, Iterator[pa.RecordBatch]]) -> None:
-        import pyarrow as pa
-
         self._streams: dict[str, tuple[BinaryIO, pa.RecordBatchStreamWriter]] = {}
         with ExitStack() as opened:
             self._events = opened.enter_context((self.path / EVENTS).open("ab"))
             for name, kept in rows.items():
-                fresh = self.path / f"{name}.new"
-                file = opened.enter_context(fresh_file(fresh, replace=True))
-                stream = pa.ipc.new_stream(file, schema(name))
-                # Without rows, the columns would not be in the file yet.
-                stream.write_batch(record_batch(name, dict.fromkeys(schema(name).names, ())))
-                for batch in kept:
-                    stream.write_batch(batch)
-                file.flush()
-                fresh.replace(self._stream(name))
-                (self.path / f"{name}.parquet").unlink(missing_ok=True)
-                self._streams[name] = (file, stream)
+                self._streams[name] = self._open_stream(name, kept, opened)
             opened.pop_all()
+
+    def _open_stream(
+        self, name: str, rows: Iterable[pa.RecordBatch], opened: ExitStack
+    ) -> tuple[BinaryIO, pa.RecordBatchStreamWriter]:
+        """New stream of a table with some rows, in the place of what there was of it."""
+        import pyarrow as pa
+
+        fresh = self.path / f"{name}.new"
+        file = opened.enter_context(fresh_file(fresh, replace=True))
+        stream = pa.ipc.new_stream(file, schema(name))
+        # Without rows, the columns would not be in the file yet.
+        stream.write_batch(record_batch(name, dict.fromkeys(schema(name).names, ())))
+        for batch in rows:
+            stream.write_batch(batch)
+        file.flush()
+        fresh.replace(self._stream(name))
+        (self.path / f"{name}.parquet").unlink(missing_ok=True)
+        return file, stream
+
+    def beginning(self, beginning: Beginning) -> None:
+        """Keep what is known of the run before its first interval."""
+        self._write(BEGINNING, write_beginning(beginning))
 
     def scenario(self, text: str) -> None:
         """Keep the resolved scenario [TOML]."""
@@ -182,6 +195,19 @@ class RunWriter:
         with translated(self.path):
             stream.write_batch(record_batch(table, columns))
             file.flush()
+
+    def replace(self, table: str, columns: Mapping[str, Any]) -> None:
+        """Put rows in the place of all that a table holds; a reader finds those before or these.
+
+        Takes and raises what ``append`` does.
+        """
+        file, _ = self._streams[table]
+        self._check(self._stream(table), file)
+        rows = record_batch(table, columns)
+        with translated(self.path), ExitStack() as opened:
+            self._streams[table] = self._open_stream(table, [rows], opened)
+            opened.pop_all()
+            file.close()
 
     def event(self, record: Mapping[str, Any]) -> None:
         """Add one line to the events: by convention ``tick``, ``kind``, ``source`` and ``detail``."""

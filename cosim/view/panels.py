@@ -27,6 +27,7 @@ class RunPanel(Panel):
 
     ``waiting`` names the services that have not reported in the open step; ``may_command`` says whether the
     view may stop devices and lead the run, ``refusal`` why nobody may lead it.
+    ``incomplete`` says what a past run lacks.
     """
 
     run: str
@@ -51,6 +52,7 @@ class RunPanel(Panel):
     is_paused: bool = False
     refusal: str = ""
     waiting: list[str] = []
+    incomplete: str = ""
 
 
 class MapLayout(Panel):

@@ -6,7 +6,7 @@ Tables are read an interval at a time, so that a year takes no more memory than 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from msgspec import structs
@@ -15,7 +15,7 @@ from cosim.results.arrow import ResultsError, batches, tick_rows
 from cosim.results.directory import LEDGER
 from cosim.results.entries import KINDS
 from cosim.results.flows import money_flows
-from cosim.results.reader import load
+from cosim.results.reader import Run, load
 from cosim.view.calendar import Calendar
 from cosim.view.devices import device_panel, find_rows
 from cosim.view.drawing import Drawing
@@ -64,9 +64,7 @@ class PastModel:
     def __init__(self, directory: Path) -> None:
         run = load(directory)
         self._path = run.path
-        self._intervals: dict[int, dict[str, Any]] = {
-            row["tick"]: row for batch in batches(run.path, "intervals") for row in batch.to_pylist()
-        }
+        self._intervals: dict[int, dict[str, Any]] = {row["tick"]: row for row in _rows(run)}
         if not self._intervals:
             raise ResultsError(f"{directory}: no interval of this run is complete; there is nothing to view")
         self._ticks = sorted(self._intervals)
@@ -93,6 +91,7 @@ class PastModel:
             intervals=self._ticks[-1] + 1,
             interval_s=interval_s,
             time_zone=scenario["run"]["time_zone"],
+            incomplete=_incomplete(run),
         )
         self._series = self._all_figures()
         self._panels: dict[str, Panel] = {
@@ -165,8 +164,22 @@ class PastModel:
         return series
 
 
+def _rows(run: Run) -> list[dict[str, Any]]:
+    """Rows of its intervals, ``None`` where a value is missing."""
+    table = run.intervals.astype(object)
+    return cast("list[dict[str, Any]]", table.where(table.notna(), None).to_dict("records"))
+
+
+def _incomplete(run: Run) -> str:
+    """What the run lacks, where its summary or what was written at its beginning can tell."""
+    try:
+        return run.summary.incomplete
+    except ResultsError:
+        return ""
+
+
 def _members(directory: Path) -> dict[str, tuple[str, str]]:
-    """What each prosumer is called and its LAM, by its id; nobody where the run did not come to its end."""
+    """What each prosumer is called and its LAM, by its id; nobody where an older run was killed."""
     return {
         row["prosumer"]: (row["name"] or "", row["lam"])
         for batch in batches(directory, "prosumers")

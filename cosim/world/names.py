@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from cosim.control.names import CLOCK as CLOCK
+from cosim.control.names import RECORDER as RECORDER
+
 
 class Role(StrEnum):
     """A group of services that one process of a run hosts."""
@@ -18,8 +21,6 @@ class Role(StrEnum):
 # Roles that every run has; emulators are a process of their own, beside the run, and so may the LAMs be.
 ROLES = (Role.MARKET, Role.FEEDER, Role.DEVICES)
 
-CLOCK = "clock"
-RECORDER = "recorder"
 POPULATION_HOST = "population-0"
 LIVE_HOST = "live-0"
 LAM_HOSTS = "lams"

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from cosim.control.pacing import Lag
-from cosim.recording.summary import RunRecord, build_summary
 from cosim.results.columns import INTERVALS
 from cosim.results.provenance import provenance
+from cosim.results.summarising import RunRecord, build_summary
 
 
 @pytest.fixture

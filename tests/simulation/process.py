@@ -10,7 +10,7 @@ from cosim.emergency import RECORD
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
 from cosim.options import RunOptions, RunPlan
-from cosim.recording.summary import record_of
+from cosim.recording.record import record_of
 from cosim.run_results import finish_results, open_results, record_traffic
 from cosim.run_setup import RunSetup
 from cosim.traffic.file import RECORD_MB
@@ -82,7 +82,7 @@ class Process:
         plan = RunPlan(options, simulation.town.scenario, Pacing(), RUN, out, "", None)
         async with AsyncExitStack() as stack:
             self.setup = RunSetup(simulation.town.world, RUN, "", simulation.owner)
-            writer, ledger = await open_results(plan, self.setup, stack)
+            writer, ledger, beginning = await open_results(plan, self.setup, "", stack)
             await record_traffic(plan, self.setup, stack, writer, ledger)
             clock, recorder = await stack.enter_async_context(
                 control(
@@ -96,15 +96,7 @@ class Process:
                 )
             )
             await perform([recorder.run, clock.run])
-            record = record_of(
-                simulation.town.world,
-                recorder.counts,
-                ledger,
-                run_id=RUN,
-                broker="",
-                lag=clock.lag,
-                total_s=1.0,
-            )
+            record = record_of(beginning, recorder.counts, ledger, lag=clock.lag, total_s=1.0)
             finish_results(writer, ledger, record)
 
     def kill(self):

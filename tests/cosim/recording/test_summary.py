@@ -12,13 +12,13 @@ from rich.console import Console
 
 from broker.messages import Traffic
 from cosim.control.pacing import Lag
-from cosim.recording.summary import RunRecord, build_summary
 from cosim.report.key_figures import key_figures
 from cosim.results.columns import INTERVALS
 from cosim.results.economics import cost_figures
 from cosim.results.figures import CERTIFICATE, CertificateCounts, VoltageRange
 from cosim.results.network import network_figures
 from cosim.results.provenance import provenance
+from cosim.results.summarising import RunRecord, build_summary
 from cosim.results.summary import Summary, meanings, read_summary, write_summary
 from cosim.results.summary_table import summary_table
 
@@ -276,7 +276,7 @@ def test_the_summary_has_all_figures_of_a_certificate():
     assert set(CertificateCounts.__struct_fields__) == {"intervals", "holds", *CERTIFICATE}
 
 
-@pytest.mark.parametrize("key", Summary.__struct_fields__)
+@pytest.mark.parametrize("key", [key for key in Summary.__struct_fields__ if key != "unfinished"])
 def test_a_summary_that_lacks_a_key_is_refused_by_its_name(key):
     content = json.loads(write_summary(summarised(three_intervals())))
     del content[key]

@@ -269,12 +269,12 @@ def test_a_run_that_did_nothing_still_has_a_report(tmp_path):
 
 def test_tables_with_holes_are_shown_as_holes(tmp_path):
     path = write_day(tmp_path / "run", intervals=4)
+    settled = json.loads((path / "summary.json").read_text())
     with RunWriter.resume(path, ticks=[0, 1]) as writer:
         writer.append(
             "intervals", {"tick": 2, "status": "held", "time": datetime(2024, 6, 20, 22, 30, tzinfo=UTC)}
         )
         writer.append("lams", {"tick": 2, "lam": ["2", "3", "4"]})
-    settled = json.loads((path / "summary.json").read_text())
     settled["intervals"]["settled"] = 3
     (path / "summary.json").write_text(json.dumps(settled))
     content = embedded(write_report(load(path)).read_text())

@@ -13,7 +13,9 @@ import pytest
 
 from broker.server.mosquitto import mosquitto
 from cosim.replay.replay import Recorded, replay
+from cosim.report import report_command
 from cosim.results import load
+from cosim.results.comparison import compare
 from cosim.results.ledger import Ledger
 from tests.integration.run.conftest import VILLAGE_INTERVALS as INTERVALS
 
@@ -54,6 +56,27 @@ def same_but_for_times_and_flags(run, other):
         assert one[kept].equals(two[kept]), name
 
 
+def is_told_so_far(out, whole, how, at_least):
+    """A run that is not over has the whole one's values, summary and ledger up to where it is."""
+    run = load(out)
+    count = run.summary.intervals.settled
+    assert at_least <= count < INTERVALS
+    assert run.summary.incomplete.startswith(f"{how} {count} of {INTERVALS} intervals")
+    run.check_whole()
+    for name in ("intervals", "lams", "nodes", "devices"):
+        ours, theirs = getattr(run, name), getattr(whole, name)
+        theirs = theirs[theirs["tick"] < count].reset_index(drop=True)
+        kept = [column for column in ours if not column.endswith("_s") and column != "flags"]
+        assert ours[kept].equals(theirs[kept]), name
+    assert run.prosumers["prosumer"].tolist() == whole.prosumers["prosumer"].tolist()
+    assert run.prosumers["saving_usd"].sum() == pytest.approx(run.intervals["saving_usd"].sum())
+    paid = run.paid.filter(like="prosumer/", axis=0)["energy_usd"].sum()
+    assert paid == pytest.approx(run.intervals["energy_usd"].sum(), abs=1e-5)
+    assert run.summary.messages.received > 0
+    assert f"This run is {how} {count} of" in report_command(out).read_text()
+    return run
+
+
 def plays_again(out):
     """Market and feeder compute again what they did before and behind each kill."""
     recorded = Recorded(out)
@@ -70,11 +93,17 @@ def test_a_run_that_is_killed_and_taken_up_again_has_the_same_bits(village, whol
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         wait_until_settled(out, 3, process)
+        is_told_so_far(out, whole, "not over: goes on, with", at_least=3)
     finally:
         process.kill()
         process.communicate()
     left = settled(out)
     assert 3 <= left < INTERVALS
+    killed = is_told_so_far(out, whole, "not complete: killed, or failed, after", at_least=left)
+    assert (killed.summary.intervals.settled, killed.summary.provenance.world) == (left, killed.ledger.world)
+    beside = compare(killed, whole)
+    assert beside.loc["incomplete"].tolist() == [killed.summary.incomplete, ""]
+    assert report_command(whole.path, out).read_text().count('class="incomplete"') == 1
     again = [*COMMAND, "run", "--resume", str(out)]
     done = subprocess.run(again, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr.decode()

@@ -81,7 +81,8 @@ def test_a_run_that_was_killed_is_a_past_one(browser, scenario, tmp_path):
     assert (out / "live.json").exists()
     with viewed(["view", str(out), "--port", "0"]) as (_, url):
         watched = Watched(browser, url)
-        watched.until("document.getElementById('state').textContent === 'past run'")
+        watched.until("document.getElementById('state').textContent === 'unfinished run'")
+        assert load(out).summary.incomplete in watched.text("#run-facts")
         assert int(watched.page.get_attribute("#slider", "max")) >= 1
         assert number(watched.page.evaluate(SNAPSHOT)["losses"]) > 0.0
         assert watched.wrong == []

@@ -63,7 +63,7 @@ const showRun = () => {
   const { run } = panels;
   document.title = run.label ? `${run.label} · ${run.run}` : run.run;
   text(byId("run-name"), run.run);
-  text(byId("run-facts"), run.feeder ? `${run.feeder} · ${number(run.prosumers, 0)} prosumers in ${number(run.lams, 0)} LAMs` : "waiting for what the run is");
+  text(byId("run-facts"), run.feeder ? `${run.feeder} · ${number(run.prosumers, 0)} prosumers in ${number(run.lams, 0)} LAMs${run.incomplete && ` · ${run.incomplete}`}` : "waiting for what the run is");
   text(byId("moment"), run.label || "–:–");
   text(byId("date"), run.date);
   const at = STEPS.indexOf(run.step);
@@ -91,7 +91,7 @@ const showClock = () => {
     if (run.waiting.length && now() - run.opened > 2) parts.push(`waiting ${seconds(now() - run.opened)} for ${run.waiting.slice(0, 2).join(", ")}`);
   }
   text(byId("countdown"), parts.filter(Boolean).join(" · "));
-  const [word, kind] = run.mode === "past" ? ["past run", ""]
+  const [word, kind] = run.mode === "past" ? [run.incomplete ? "unfinished run" : "past run", run.incomplete ? "warn" : ""]
     : run.is_over ? ["run is over", ""]
     : !view.isLinked || isQuiet ? ["no connection to the view's server", "alarm"]
     : !run.is_heard ? ["the broker is away", "alarm"]

@@ -1,16 +1,15 @@
-"""Figures of a whole run, from its tables and counts."""
+"""Figures of a run, from its tables and counts: of a whole one, and of what there is of one so far."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from broker.messages import Traffic
 from cosim.control.pacing import STEPS, Lag
-from cosim.recording.run_counts import RunCounts
+from cosim.results.beginning import Beginning
 from cosim.results.economics import (
     certificate_counts,
     cost_figures,
@@ -29,43 +28,28 @@ from cosim.results.figures import (
     Rounds,
     VoltageRange,
 )
-from cosim.results.ledger import Ledger
 from cosim.results.network import network_figures
-from cosim.results.provenance import provenance
 from cosim.results.run_figures import (
     FaultFigures,
     MessageCounts,
     ModbusCounts,
     PacingFigures,
-    Provenance,
     Seconds,
     SetPointFigures,
     Spread,
+    Unfinished,
 )
 from cosim.results.summary import Summary
-from cosim.results.writer import RunWriter
-from cosim.world.world import World
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """What a run's tables do not hold.
+class RunRecord(Beginning, frozen=True, kw_only=True):
+    """What a run's tables do not hold: its beginning, and what was counted since.
 
     Attributes
     ----------
-    run_id, feeder
-        Names.
-    prosumers, lams, live_devices, planned
-        Numbers of prosumers, LAMs, live devices, and intervals to run.
-    interval_h
-        Length of an interval [h].
-    voltage_limits_pu
-        Lowest lower and highest upper limit of any node [pu].
-    nodes
-        Number of nodes whose voltages count.
     entries, sum_micro
         Number of entries in the ledger, and their sum [µ$].
     traffic
@@ -78,22 +62,10 @@ class RunRecord:
         Wall time of the run [s].
     lag
         How far a paced run fell behind.
-    origin
-        What ``provenance`` gives.
     faults
         What became of injected faults; ``None`` where there were none.
     """
 
-    run_id: str
-    feeder: str
-    prosumers: int
-    lams: int
-    live_devices: int
-    planned: int
-    interval_h: float
-    bidding: str
-    voltage_limits_pu: tuple[float, float]
-    nodes: int
     entries: int
     sum_micro: int
     traffic: Sequence[Traffic]
@@ -102,70 +74,12 @@ class RunRecord:
     shown_s: Sequence[float] = ()
     total_s: float
     lag: Lag
-    origin: Provenance
     faults: FaultFigures | None = None
 
 
-def record_of(
-    world: World,
-    counts: RunCounts,
-    ledger: Ledger,
-    *,
-    run_id: str,
-    broker: str,
-    lag: Lag,
-    total_s: float,
-) -> RunRecord:
-    """What a run's tables do not hold, from the services that do.
-
-    Parameters
-    ----------
-    world, counts, ledger
-        The run's world, what its recorder counted, and where payments went.
-    run_id, broker
-        Names of the run and of the broker that carried its messages.
-    lag
-        How far its clock fell behind.
-    total_s
-        Wall time of the run [s].
-    """
-    live = world.population.live
-    devices = (world.population.pv_kwp[live] > 0).sum() + (world.population.battery_kw[live] > 0).sum()
-    return RunRecord(
-        run_id=run_id,
-        feeder=world.layout.name,
-        prosumers=world.population.size,
-        lams=len(world.roster.lams),
-        live_devices=int(devices),
-        planned=world.timeline.intervals,
-        interval_h=world.timeline.interval_h,
-        bidding=world.rules.bidding,
-        voltage_limits_pu=(
-            float(np.min(world.limits.voltage_min_pu)),
-            float(np.max(world.limits.voltage_max_pu)),
-        ),
-        nodes=len(world.layout.nodes),
-        entries=ledger.entries(),
-        sum_micro=ledger.sum_micro(),
-        traffic=list(counts.traffic.values()),
-        stops=counts.stops,
-        written_s=counts.written_s,
-        shown_s=counts.shown_s,
-        total_s=total_s,
-        lag=lag,
-        origin=provenance(
-            seed=world.scenario.run.seed, broker=broker, world=world.digest, inputs=world.inputs
-        ),
-        faults=counts.faults,
-    )
-
-
-def summarise(writer: RunWriter, record: RunRecord) -> Summary:
-    """Summary of a run that is over, from its tables and what they do not hold."""
-    return build_summary(writer.table("intervals"), writer.table("prosumers"), record)
-
-
-def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, record: RunRecord) -> Summary:
+def build_summary(
+    intervals: pd.DataFrame, prosumers: pd.DataFrame, record: RunRecord, unfinished: Unfinished | None = None
+) -> Summary:
     """Summary of a run.
 
     Parameters
@@ -174,9 +88,12 @@ def build_summary(intervals: pd.DataFrame, prosumers: pd.DataFrame, record: RunR
         The run's tables.
     record
         What they do not hold.
+    unfinished
+        How far the run is, where it is not over.
     """
     lower, upper = record.voltage_limits_pu
     return Summary(
+        unfinished=unfinished,
         run_id=record.run_id,
         feeder=record.feeder,
         prosumers=record.prosumers,
