@@ -7,11 +7,8 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, TextIO, cast
 
 import click
@@ -28,11 +25,11 @@ from cosim.narration import narrated, teller_of
 from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.processes import role_processes, view_process
-from cosim.progress import progress_bar
+from cosim.progress import Progress, shown_progress
 from cosim.recording.record import record_of
 from cosim.report import write_report
 from cosim.results.directory import BROKER_LOG, QUARANTINE
-from cosim.results.reader import Run, load
+from cosim.results.reader import load
 from cosim.results.summary_table import summary_table
 from cosim.run_results import finish_results, flag_what_is_left, open_results, record_traffic, with_fault_cost
 from cosim.run_setup import RunSetup
@@ -49,44 +46,12 @@ from sharegrid.errors import SharegridError
 INTERRUPTED = 130
 
 
-def run(scenario: str | Path | None = None, **options: Any) -> Run:
-    """Run a scenario from Python and load what it wrote, also where an event loop runs, as in a notebook.
+def run_command(options: RunOptions, on_progress: Callable[[Progress], object] | None = None) -> int:
+    """Run a scenario; returns the exit status: 0, or 130 when it was interrupted.
 
-    Parameters
-    ----------
-    scenario
-        A scenario file; without one the shipped summer day.
-    options
-        Fields of `RunOptions`: ``intervals``, ``start``, ``out``, ``pace``, ``broker``, ``seed`` and so on,
-        and ``changes`` of the scenario's keys: ``changes={"population.pv.share": 0.5}``.
-
-    Raises
-    ------
-    SharegridError
-        Whatever a user can put right, in one line.
+    What ``on_progress``, called after each interval, raises ends the run after it, and is raised at the end.
     """
-    given = RunOptions(scenario=None if scenario is None else Path(scenario), **options)
-    named = replace(given, run_id=given.name())
-    if _loop_runs():
-        # A run has an event loop of its own, and a thread can run only one.
-        with ThreadPoolExecutor(1) as threads:
-            threads.submit(run_command, named).result()
-    else:
-        run_command(named)
-    return load(named.directory())
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def run_command(options: RunOptions) -> int:
-    """Run a scenario; returns the exit status: 0, or 130 when it was interrupted."""
-    return _alone(partial(_run, options))
+    return _alone(partial(_run, options, on_progress or (lambda _: None)))
 
 
 def serve_command(options: RunOptions, roles: tuple[str, ...], *, is_spare: bool = False) -> int:
@@ -119,7 +84,7 @@ def _first(group: BaseExceptionGroup) -> BaseException:
     return leaf
 
 
-async def _run(options: RunOptions, ending: Ending) -> int:
+async def _run(options: RunOptions, on_progress: Callable[[Progress], object], ending: Ending) -> int:
     began = time.perf_counter()
     plan = plan_run(options)
     await _forget_stop(plan)
@@ -147,21 +112,24 @@ async def _run(options: RunOptions, ending: Ending) -> int:
         stack.enter_context(noted_address(plan.out, plan.run_id, setup.url))
         for line in await hardware_lines(setup):
             click.echo(line, err=True)
-        progress = stack.enter_context(progress_bar(console))
+        intervals = world.timeline.intervals
+        progress = stack.enter_context(
+            shown_progress(console, intervals, ledger.next_tick, plan.out, on_progress)
+        )
         teller = await stack.enter_async_context(teller_of(progress.console, world, plan.out))
-        bar = progress.add_task("intervals", total=world.timeline.intervals, completed=ledger.next_tick)
         clock, recorder = await stack.enter_async_context(
             control(
                 setup,
                 writer,
                 ledger,
                 plan.pacing,
-                lambda tick: progress.update(bar, completed=tick + 1),
+                progress.show,
                 is_resumed=options.resume is not None,
                 elsewhere=[role for role in Role if role not in here],
                 say=teller.say,
             )
         )
+        progress.end, recorder.on_booked = clock.stop, progress.tell
         await stack.enter_async_context(narrated(recorder.node, world, reporters(world), teller))
         failure: BaseExceptionGroup | None = None
         commands = options.arm and bool(world.placement.hardware)
@@ -186,6 +154,7 @@ async def _run(options: RunOptions, ending: Ending) -> int:
     click.echo(f"results: {plan.out}   report: {page}")
     if failure is not None:
         raise failure
+    progress.raise_error()
     if ending.signals:
         complete = summary.intervals.settled
         click.echo(f"interrupted: {complete} intervals are complete and saved in {plan.out}", err=True)

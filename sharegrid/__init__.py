@@ -17,6 +17,7 @@ _HOME = {
     "Grid": "market.model.case",
     "Network": "market.model.case",
     "Outcome": "market.solver.clearing",
+    "Progress": "cosim.progress",
     "Resources": "market.model.case",
     "Run": "cosim.results",
     "Scenario": "cosim.scenario",
@@ -28,7 +29,8 @@ _HOME = {
     "load_scenario": "cosim.scenario",
     "read_case": "market.files.case_file",
     "references": "market.analysis.reference",
-    "run": "cosim.run",
+    "run": "cosim.from_python",
+    "run_async": "cosim.from_python",
     "study": "cosim.market_studies.running",
     "sweep": "cosim.market_studies.sweep",
 }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quiet_run(scenario: str | Path | None = None, **options: Any) -> Iterator[Run]:
-    """A run to look at inside the block; options are those of `cosim.run.run`.
+    """A run to look at inside the block; options are those of `cosim.from_python.run`.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def quiet_run(scenario: str | Path | None = None, **options: Any) -> Iterator[Ru
     SharegridError
         As the run itself.
     """
-    from cosim.run import run
+    from cosim.from_python import run
 
     with tempfile.TemporaryDirectory(prefix="sharegrid-") as folder:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,10 @@ MOST_REJECTED = 10_000
 
 
 class Recorder:
-    """Service: ledger, tables and events of a run; ``begins_again`` says whether lost intervals do."""
+    """Service: ledger, tables and events of a run; ``begins_again`` says whether lost intervals do.
+
+    ``on_booked`` is called with each interval that is booked.
+    """
 
     def __init__(
         self, node: Node, world: World, writer: RunWriter, ledger: Ledger, *, begins_again: bool
@@ -75,6 +79,7 @@ class Recorder:
         self.writer = writer
         self.ledger = ledger
         self.begins_again = begins_again
+        self.on_booked: Callable[[int], None] = lambda _: None
         self.counts = RunCounts(*np.zeros((3, world.population.size)))
         self.counters = Counters.unread(world.population.size)
         others = [name for name in world.services if name != node.name]
@@ -218,6 +223,7 @@ class Recorder:
         self._row["ledger_digest"] = self.ledger.head
         settled = settled_fields(self._row, booking, world.population.size, len(world.roster.lams))
         await self.node.publish(self.node.topics.settled, Settled, tick, flags=flags, **settled)
+        self.on_booked(tick)
 
     async def _reports(self, step: Step) -> dict[str, Done]:
         """Reports of the other services at the end of the interval, with what they remember.

@@ -70,7 +70,8 @@ class SoFar:
 
         if "tick" in rows:
             rows = rows[rows["tick"].isin(self.ticks)].reset_index(drop=True)
-        if table == "intervals" and (row := self.remembered.get("row")) and row["tick"] > rows["tick"].max():
+        row = self.remembered.get("row")
+        if table == "intervals" and row and row["tick"] not in set(rows["tick"]):
             last = record_batch(table, {**row, "flags": len(self.remembered["flags"])}).to_pandas()
             # A table without rows has no types to keep.
             rows = pd.concat([rows, last], ignore_index=True) if len(rows) else last
