@@ -60,14 +60,14 @@ class OnDask:
                 elif failed is None:
                     failed = future.exception() or RuntimeError(f"a task ended as {future.status}")
         except (FutureCancelledError, CommClosedError, TimeoutError) as error:
-            raise StudyError("the scheduler is lost; go on with --resume once it answers") from error
+            raise StudyError("the scheduler is lost: start one again") from error
         finally:
             self._client.cancel(futures)
         if isinstance(failed, KilledWorker):
             raise StudyError("a task ended every worker that took it; give workers more memory") from failed
         if failed is not None:
             if "cancel" in type(failed).__name__.lower() or "cancel" in str(failed).lower():
-                raise StudyError("the scheduler is lost; go on with --resume once it answers") from failed
+                raise StudyError("the scheduler is lost: start one again") from failed
             raise failed
 
 
@@ -119,11 +119,15 @@ def open_engine(jobs: int | None, scheduler: str | None) -> Iterator[Engine]:
 
 
 def _be_silent() -> None:
-    """Let only this project's own lines be printed: Dask logs lost workers and connections itself."""
+    """Let only this project's own lines be printed: Dask logs lost workers and connections itself.
+
+    It gives some of its loggers levels of their own, so that their parents' levels say nothing.
+    """
     import logging
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    for name in [*logging.root.manager.loggerDict, "distributed", "tornado"]:
+        if name.split(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _connected(scheduler: str) -> Client:
