@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -111,9 +112,13 @@ class Dual:
         value = self.base + self.A @ kw
         return DualValues(y, mu, kw, slope, value, beyond_kw(value, *self.stairs.admissible(y)))
 
+    @cached_property
+    def _sizes(self) -> Floats:
+        return np.abs(self.A)
+
     def rounding_kw(self, now: DualValues) -> float:
         """What rounding of the prices alone, felt through the slopes, may leave of a residual."""
-        blur = np.abs(self.A) @ (now.slope * (np.abs(now.y) @ np.abs(self.A)))
+        blur = self._sizes @ (now.slope * (np.abs(now.y) @ self._sizes))
         return 4.0 * EPS * float(blur.max())
 
 

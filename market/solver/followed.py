@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from market.model.arrays import Floats
+from market.model.arrays import Floats, Ints
 from market.model.bisection import last_within
 from market.model.curves import NARROWEST, Curves
 
@@ -31,7 +31,15 @@ class Followed:
             self._move(left, price[left])
         return self._from_kw - self._slope * (price - self._from_price), self._slope
 
-    def _move(self, some: np.ndarray, price: Floats) -> None:
+    def some_at(self, some: Ints, price: Floats) -> tuple[Floats, Floats]:
+        """`at` of some of the curves, ``(m,)`` each."""
+        left = np.flatnonzero((price < self._low[some]) | (price >= self._high[some]))
+        if left.size:
+            self._move(some[left], price[left])
+        slope = self._slope[some]
+        return self._from_kw[some] - slope * (price - self._from_price[some]), slope
+
+    def _move(self, some: Ints, price: Floats) -> None:
         """Put some curves on the pieces that hold their prices."""
         curves, first, end = self._curves, self._curves.start[some], self._curves.start[some + 1]
         here = last_within(curves.price, first, end - first, price)

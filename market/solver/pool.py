@@ -15,10 +15,9 @@ import numpy as np
 from market.errors import NotConverged
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
-from market.model.curves import Curves, respond, shift
+from market.model.curves import Curves, respond
 from market.model.dlmp import DlmpParts, dlmp_parts
 from market.model.limits import MISSED_KW
-from market.solver.aggregation import aggregate
 from market.solver.elastic import Limits
 from market.solver.pool_limits import LimitedPool, PoolPoint
 from market.solver.pool_members import Divided, PoolMembers
@@ -33,11 +32,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PoolClearing:
-    """Clearing of the pool, what it leaves to the members of its LAMs, and the price of the head's limit."""
+    """Clearing of the pool of some members, and the price of the head's limit."""
 
     wam: WamClearing
-    local: Divided
+    members: PoolMembers
     head_price: float
+
+    @property
+    def local(self) -> Divided:
+        """What the clearing leaves to the members of its LAMs."""
+        wam, members = self.wam, self.members
+        charged = members.charged(wam.charge)
+        return charged.at(wam.price + members.lam_slope * wam.net_kw, wam.flow_kw)
 
 
 def clear_pool(
@@ -186,13 +192,14 @@ class _Pool:
             for price in (tariff.retail, tariff.feed_in)
         )
         alone_kw = self.offset_kw + max(short_kw, 0.0) + min(long_kw, 0.0)
-        free = self._free(grid.import_price if alone_kw >= 0 else grid.export_price, grid)
-        return self._near[2] if self._near is not None else alone_kw if free is None else free.wam.grid_kw
+        self._free(grid.import_price if alone_kw >= 0 else grid.export_price, grid)
+        return alone_kw if self._near is None else self._near[2]
 
     def clear(self, loss_price: float, grid: Grid) -> PoolClearing:
         """Equilibrium at a price of losses: without limits first, then with those that it would miss."""
-        free = self._free(loss_price, grid) if self._near is None else None
-        if free is not None:
+        if self._last is not None and self._last[:2] == (loss_price, grid):
+            return self._last[2]
+        if self._near is None and (free := self._free(loss_price, grid)) is not None:
             return free
         assert self._near is not None
         prices, member_kw, _ = self._near
@@ -202,51 +209,51 @@ class _Pool:
             prices.energy, limits.row_values(prices.row), member_kw
         )
         wam = self._outcome(found, limits, loss_price)
-        local = members.charged(wam.charge).divide(
-            wam.net_kw, wam.price + members.lam_slope * wam.net_kw, wam.flow_kw
-        )
         assert wam.limit_prices is not None
-        self._near = wam.limit_prices, local.flow_kw, wam.grid_kw
-        return PoolClearing(wam, local, float(found.limit_price[0]))
+        self._near = wam.limit_prices, found.member_kw, wam.grid_kw
+        return PoolClearing(wam, members, float(found.limit_price[0]))
 
     def _limits(self, grid: Grid) -> Limits:
         return Limits.of(self.members.flow_range, self.network, grid, self.balance, self.offset_kw)
 
     def _free(self, loss_price: float, grid: Grid) -> PoolClearing | None:
         """Equilibrium without limits, where it keeps them; otherwise what may be near is found."""
-        if self._last is not None and self._last[:2] == (loss_price, grid):
-            return self._last[2]
         members, fixed, limits = self.members, (self.balance - 1.0) * loss_price, self._limits(grid)
-        free = self._without_limits(fixed)
-        own_price = free.pool_price + fixed + members.lam_slope * free.net_kw
-        local = members.charged(fixed).divide(free.net_kw, own_price)
-        flow_kw = members.sums(local.flow_kw)
-        if limits.missed_kw(flow_kw) > limits.tolerance_kw:
-            prices, head_kw = self._without_utility(fixed, limits)
-            self._near = prices, local.flow_kw, head_kw
+        # Where the pool as a whole comes to a row, the members most often do: none are asked without it.
+        if limits.scale.size and (near := self._without_utility(fixed, limits))[0].row:
+            self._near = near
             return None
-        point = replace(free, flow_kw=flow_kw, limit_price=np.zeros(limits.base.size))
-        found = PoolClearing(self._outcome(point, limits, loss_price), local, 0.0)
+        free = self._without_limits(fixed)
+        if limits.missed_kw(free.flow_kw) > limits.tolerance_kw:
+            self._near = self._without_utility(fixed, limits)
+            return None
+        point = replace(free, limit_price=np.zeros(limits.base.size))
+        wam = self._outcome(point, limits, loss_price)
+        assert wam.limit_prices is not None
+        self._near = wam.limit_prices, free.member_kw, wam.grid_kw
+        found = PoolClearing(wam, members, 0.0)
         self._last = loss_price, grid, found
         return found
 
-    def _without_utility(self, fixed: Floats, limits: Limits) -> tuple[LimitPrices, float]:
-        """Prices and the head's power if the utility traded in the pool itself: near, and soon found.
+    def _without_utility(self, fixed: Floats, limits: Limits) -> tuple[LimitPrices, Floats, float]:
+        """Prices, members' flows and the head's power if the utility traded in the pool itself.
 
-        Rows that no flow can keep show here, before all members are asked.
+        They are near, and soon found. Rows that no flow can keep show here, before all members are asked.
         """
         members, tariff = self.members, self.members.tariff
-        inner = shift(members.supply, members.slope[members.lam_of])
-        curves = aggregate(inner, members.lam_of, members.lams)
+        curves = members.inner_total
         over = Curves(curves.price - np.repeat(fixed, np.diff(curves.start)), curves.kw, curves.start)
         whole = Grid(tariff.retail, tariff.feed_in, limits.power_kw, limits.power_kw)
         try:
             clear = clear_elastic if self._is_elastic else clear_wam
             found = clear(over, self.network, whole, np.ones(members.lams), 0.0, self.start)
         except NotConverged:
-            return LimitPrices(tariff.middle, {}), 0.0
-        assert found.limit_prices is not None
-        return found.limit_prices, self.offset_kw + float(self.balance @ found.net_kw)
+            near, head_kw = LimitPrices(tariff.middle, {}), 0.0
+        else:
+            assert found.limit_prices is not None
+            near, head_kw = found.limit_prices, self.offset_kw + float(self.balance @ found.net_kw)
+        charge = fixed + limits.row_values(near.row) @ limits.A[1:]
+        return near, members.charged(charge).at(near.energy + charge).flow_kw, head_kw
 
     def _without_limits(self, fixed: Floats) -> PoolPoint:
         """The pool alone, at charges for losses ``(M,)`` [$/kWh]."""
@@ -254,8 +261,16 @@ class _Pool:
         closed = Grid(tariff.retail, tariff.feed_in, 0.0, 0.0)
         curves = members.charged(fixed).over_pool_price()
         shared = clear_wam(curves, None, closed, np.ones(members.lams), 0.0)
+        own_price = shared.energy_price + fixed + members.lam_slope * shared.net_kw
+        member_kw = members.charged(fixed).at(own_price).flow_kw
         return PoolPoint(
-            shared.net_kw, shared.net_kw, shared.energy_price, np.zeros(0), shared.iterations, 0.0
+            shared.net_kw,
+            members.sums(member_kw),
+            member_kw,
+            shared.energy_price,
+            np.zeros(0),
+            shared.iterations,
+            0.0,
         )
 
     def _outcome(self, found: PoolPoint, limits: Limits, loss_price: float) -> WamClearing:

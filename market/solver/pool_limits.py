@@ -14,7 +14,8 @@ from market.model.limits import MISSED_KW
 from market.solver.dual import DualPoint, solve_dual
 from market.solver.dual_function import EPS
 from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
-from market.solver.pool_members import PoolAnswers, PoolMembers
+from market.solver.pool_answers import PoolAnswers
+from market.solver.pool_members import PoolMembers
 from market.solver.staircase import Staircases
 from market.solver.wam import CONVERGED_KW, PATIENCE, UNRESOLVED_KW
 
@@ -36,7 +37,7 @@ PROXIMAL_STEPS = 60
 REST = 1e-9
 """Part of the largest flow, and of 1 kW, by which flows at rest may still move."""
 
-EASE = 0.5
+EASE = 0.8
 """Part of the dual's slope at which a step ends: further along it answers cost more than they bring."""
 
 
@@ -48,12 +49,15 @@ class PoolPoint:
     ----------
     net_kw, flow_kw
         What LAMs buy of each other, and what flows to them, ``(M,)`` each [kW].
+    member_kw
+        What flows to each member, ``(n,)`` [kW].
     pool_price, limit_price
         Price of shared energy, and of the head's limit and the relevant rows, ``(1 + m,)`` [$/kWh].
     """
 
     net_kw: Floats
     flow_kw: Floats
+    member_kw: Floats
     pool_price: float
     limit_price: Floats
     iterations: int
@@ -97,18 +101,24 @@ class LimitedPool:
         stairs = self._stairs(ELASTIC * largest)
         y = np.concatenate([[pool_price, 0.0], row_price])
         y = np.clip(y, stairs.kink[:, 0], -stairs.kink[:, 0])
-        point = self._at(stairs, y, flow_kw)
+        point, member_kw = self._at(stairs, y, flow_kw)
         if not self.is_elastic and gives_way(stairs, point.y):
             kept = replace(self, limits=limits.kept(members.flow_range))
             stairs = kept._stairs(STIFF * largest)
-            point = kept._at(stairs, y, flow_kw)
+            point, member_kw = kept._at(stairs, y, flow_kw)
         gave_kw = 0.0 if self.is_elastic else missed_kw(stairs, point.value)
         left_kw = max(gave_kw, point.residual_kw)
         if left_kw > CONVERGED_KW:
             raise NotConverged(point.iterations, left_kw)
         own, traded, drawn = np.split(point.kw, 3)
         return PoolPoint(
-            own + traded, own + drawn, float(point.y[0]), point.y[1:], point.iterations, point.residual_kw
+            own + traded,
+            own + drawn,
+            member_kw,
+            float(point.y[0]),
+            point.y[1:],
+            point.iterations,
+            point.residual_kw,
         )
 
     def _stairs(self, cap: float) -> Staircases:
@@ -119,12 +129,20 @@ class LimitedPool:
         level = [-np.inf, 0.0, 0.0, 0.0, np.inf]
         return Staircases(np.concatenate([[kink], free.kink]), np.concatenate([[level], free.level]))
 
-    def _at(self, stairs: Staircases, y: Floats, flow_kw: Floats) -> DualPoint:
-        """Solve the dual; by proximal steps around flows where these jump, until they stay."""
+    def _at(self, stairs: Staircases, y: Floats, flow_kw: Floats) -> tuple[DualPoint, Floats]:
+        """Solve the dual; by proximal steps around flows where these jump, until they stay.
+
+        Returns
+        -------
+        point, flow_kw
+            The solution, and what flows to each member, ``(n,)`` [kW].
+        """
         members = self.members
         start = DualPoint(y, flow_kw, flow_kw, np.inf, 0)
         if not members.has_jumps:
-            return self._solved(PoolAnswers(members, members.supply, self.fixed), stairs, start)
+            answers = PoolAnswers(members, members.supply, self.fixed)
+            point = self._solved(answers, stairs, start)
+            return point, answers.flows(point.y @ self._over_answers)
         supply = members.supply
         reach = np.maximum(np.abs(supply.highest_kw), np.abs(supply.lowest_kw))
         size = PROXIMAL * max(abs(members.tariff.retail), abs(members.tariff.feed_in))
@@ -139,7 +157,7 @@ class LimitedPool:
             # Nor can flows rest closer than what the last bits of their prices move.
             blur = EPS * float((np.abs(point.y) @ np.abs(self._over_answers)).max())
             if moved_kw <= max(rest_kw, blur / float(slope.min())):
-                return point
+                return point, flow_kw
             if point.iterations >= PATIENCE:
                 break
             least = np.maximum(LEAST * first, np.minimum(blur / rest_kw, first))

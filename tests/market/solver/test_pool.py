@@ -12,7 +12,7 @@ from market.model.case import Grid, Network, Resources, Tariff
 from market.model.curves import respond, shift
 from market.model.response import supply_curves
 from market.solver.clearing import clear, pool_members
-from market.solver.pool_members import PoolAnswers
+from market.solver.pool_answers import PoolAnswers
 from tests.market.quantity import quantity_case
 
 GROUPS, CASES_PER_GROUP = 4, 25
