@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -17,6 +16,7 @@ from rich.console import Console
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, perform_watched, reporters, services
+from cosim.control.memory import lasting_spared
 from cosim.control.pacing import Pacing
 from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
@@ -101,9 +101,7 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
                 await claim_roles(stack, setup.url, plan.run_id, dict.fromkeys([*here, *parts], CLOCK))
             await stack.enter_async_context(role_processes(plan, setup.url, apart))
             jobs = await stack.enter_async_context(services(setup, here))
-            # What has been built stays: looked through again and again by the collector, it would stop the
-            # event loop for longer than anything else does.
-            gc.freeze()
+            stack.enter_context(lasting_spared())
         view = await stack.enter_async_context(view_process(options.view, setup.url, plan.run_id))
         if view:
             click.echo(f"view: {view}", err=True)
@@ -246,11 +244,11 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, en
             gateways=ending.gateways,
             metrics=metrics_of(options.metrics),
         )
-        gc.freeze()  # As in `_run`.
         await stack.enter_async_context(observed(setup.metrics, options.metrics))
         if is_spare and not await has_turn(stack, setup, spokesmen):
             return 0
         jobs = [] if serves_shares else await stack.enter_async_context(services(setup, roles))
+        stack.enter_context(lasting_spared())
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)
         for line in await hardware_lines(setup) if "devices" in roles else ():
             click.echo(line, err=True)

@@ -1,9 +1,12 @@
-"""Arrays of megabytes find the memory that the last ones left."""
+"""Arrays of megabytes find the memory that the last ones left, and the collector spares what lasts."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from cosim.control import memory
 
 FAULTS = """
 import resource, sys
@@ -29,3 +32,12 @@ def faults(how):
 
 def test_freed_memory_is_used_again():
     assert faults("keep") < 0.1 * faults("leave")
+
+
+def test_what_outlives_a_long_collection_is_looked_through_once(monkeypatch):
+    monkeypatch.setattr(memory, "LONG_S", 0.0)
+    with memory.lasting_spared():
+        many = [[] for _ in range(100_000)]
+        gc.collect()
+        assert gc.get_freeze_count() >= len(many)
+    assert gc.get_freeze_count() == 0
