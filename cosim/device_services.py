@@ -101,10 +101,11 @@ async def emulator_services(setup: RunSetup, stack: AsyncExitStack) -> list[Job]
         link = kinds["meter"].endpoint.link
         served = (await fleet.start(link.place, [link.port], only=[name]))[name]
         for kind, each in kinds.items():
-            if getattr(served, kind) != each.endpoint:
+            found = getattr(served, kind)
+            if found is None or (str(found), found.profile) != (str(each.endpoint), each.endpoint.profile):
                 raise NoEmulators(
-                    f"[[devices]] of {name}: {kind} would be {getattr(served, kind)} "
-                    f"as {getattr(served, kind).profile}; correct connect and profile"
+                    f"[[devices]] of {name}: {kind} would be {found} "
+                    f"as {found and found.profile}; correct connect and profile"
                 )
     return [await _device_host(setup, stack, EMULATORS, fleet)]
 

@@ -31,6 +31,8 @@ class Link(msgspec.Struct, frozen=True):
         TCP port.
     baud, parity, stop_bits
         Settings of a serial line.
+    at_once
+        Modbus requests that may be under way at once. Devices bear one; our own servers bear many.
     access, options
         ``user:password`` and what stands behind ``?``, for brokers and web servers; never shown.
     """
@@ -41,6 +43,7 @@ class Link(msgspec.Struct, frozen=True):
     baud: int = 9600
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
+    at_once: int = 1
     access: str = ""
     options: str = ""
 
@@ -81,9 +84,9 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{self.name} at {self.link}" if self.name else str(self.link)
 
 
-def tcp(host: str, port: int, unit: int, profile: str) -> Endpoint:
-    """Endpoint behind Modbus TCP."""
-    return Endpoint(Link("tcp", host, port), unit, profile)
+def tcp(host: str, port: int, unit: int, profile: str, at_once: int = 1) -> Endpoint:
+    """Endpoint behind Modbus TCP; ``at_once`` as `Link` has it."""
+    return Endpoint(Link("tcp", host, port, at_once=at_once), unit, profile)
 
 
 def parse_endpoint(text: str, profile: str) -> Endpoint:

@@ -1,9 +1,12 @@
-"""Modbus from the client's side: one connection for each link, one request at a time.
+"""Modbus from the client's side: one connection for each link, one request at a time where it bears no more.
 
 Whatever goes wrong becomes one of our own errors. After a time-out the connection is made anew, because a
 late answer would be taken for the next one. A connection that turns out dead when it is used again is made
 anew at once, and the request with it. A unit that stays silent is left alone for longer and longer, and a
 link on which nobody answers fails at once for a while, so that the dead do not hold up the living.
+
+Where the other side bears several requests at once, what waits goes out together. Of that only plain replies
+count; whatever else becomes of a request shows when it is made once more by itself.
 
 A unit with priority, as in an emergency stop, passes all of this: what is under way for others is broken off,
 and no pause holds it up but those without which the device would not hear.
@@ -12,12 +15,16 @@ and no pause holds it up but those without which the device would not hear.
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
+from devices.client.batch import Asked
 from devices.client.failures import failure, given_way, left_alone, name_of, refusal, unreachable
-from devices.client.frames import EXCEPTION, READ_BITS, READS, WRITE_MANY, read_pdu, write_pdu
+from devices.client.frames import EXCEPTION, READS, WRITE_MANY, read_pdu, registers_in, write_pdu
 from devices.client.habits import Habits
+from devices.client.line import Line
 from devices.client.pauses import Pauses
-from devices.client.wire import BrokenOff, Closed, Garbled, Silent, Wire, WireError, open_wire
+from devices.client.together import Together
+from devices.client.wire import Closed, Garbled, Silent, Wire, WireError
 from devices.counts import Counts
 from devices.endpoint import Link
 from devices.errors import DeviceError, MalformedReply
@@ -27,8 +34,6 @@ from devices.registers.schema import Access
 _PRIORITY_TIMEOUT_S = 0.4
 # A connection may have died unnoticed when nothing came in for so long [s].
 _IDLE_S = 5.0
-# How long after the last reply a connection is closed that devices do not keep [s].
-_LINGER_S = 0.2
 
 
 class Connection:
@@ -48,8 +53,8 @@ class Connection:
 
     Attributes
     ----------
-    connects
-        How often the connection was made.
+    link, counts
+        Where it goes, and requests and errors until now.
     """
 
     def __init__(
@@ -57,19 +62,27 @@ class Connection:
     ) -> None:
         self.link = link
         self.counts = Counts()
-        self.connects = 0
         self._timeout_s = timeout_s
         self._idle_s = idle_s
         self._habits = Habits.of(link)
-        self._wire: Wire | None = None
-        self._opening: asyncio.Task[Wire] | None = None
-        self._closing: asyncio.TimerHandle | None = None
+        self._line = Line(link)
         self._lock = asyncio.Lock()
         self._pauses = Pauses(retry_after_s)
         self._with_priority: set[int] = set()
         self._priority_waiting = 0
         self._serves_priority = False
         self._slowest_s: dict[int, float] = {}
+        self._together = Together(link.at_once, self._exchange_together)
+
+    @property
+    def connects(self) -> int:
+        """How often the connection was made."""
+        return self._line.connects
+
+    @property
+    def bears_many(self) -> bool:
+        """Whether several requests may be under way at once."""
+        return self.link.at_once > 1 and not self._habits.pause_s and self._habits.keeps_open
 
     def serve(self, access: Access) -> None:
         """Keep to what one more device on the link needs."""
@@ -109,15 +122,35 @@ class Connection:
             As `devices.errors` explains.
         """
         reply = await self._request(unit, read_pdu(function, address, count))
-        size = (count + 7) // 8 if function in READ_BITS else 2 * count
-        if len(reply) != 2 + size or reply[1] != size:
+        data = registers_in(reply, count, function)
+        if data is None:
             raise self._counted(
                 MalformedReply(
                     f"{name_of(unit, self.link)} sent {len(reply) - 2} bytes for {count} registers; "
                     "check its profile"
                 )
             )
-        return _bits(reply[2:], count) if function in READ_BITS else reply[2:]
+        return data
+
+    async def read_many(self, reads: Sequence[tuple[int, int, int, int]]) -> list[bytes | None]:
+        """Read from several units at once, where the link bears that.
+
+        Parameters
+        ----------
+        reads
+            Unit id, first register, number of registers and function of each, as in `read`.
+
+        Returns
+        -------
+        list
+            What `read` returns; ``None`` for what has to be read by itself, which may raise an error.
+        """
+        asked = [(unit, read_pdu(function, address, count)) for unit, address, count, function in reads]
+        replies = await self._together.ask(asked)
+        return [
+            None if reply is None else registers_in(reply, count, function)
+            for reply, (_, _, count, function) in zip(replies, reads, strict=True)
+        ]
 
     async def write(self, unit: int, address: int, words: Sequence[int], function: int = WRITE_MANY) -> None:
         """Write holding registers, all at once or with function 6 one by one; errors as in `read`.
@@ -148,12 +181,16 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connection; a later request opens it again."""
-        self._drop()
+        self._line.drop()
         await asyncio.sleep(0)
 
     async def _request(self, unit: int, pdu: bytes) -> bytes:
         """Make one request when its turn comes; those of units with priority come first."""
         has_priority = unit in self._with_priority
+        if self.bears_many and not has_priority:
+            (reply,) = await self._together.ask([(unit, pdu)])
+            if reply is not None:
+                return reply
         self._priority_waiting += has_priority
         if has_priority:
             self._break_off()
@@ -166,32 +203,54 @@ class Connection:
         finally:
             self._priority_waiting -= has_priority
 
+    async def _exchange_together(self, asked: Sequence[Asked]) -> list[bytes | None]:
+        """Make several requests at once; ``None`` for what has to be made alone."""
+        replies: list[bytes | None] = [None] * len(asked)
+        async with self._lock:
+            if self._priority_waiting or self._pauses.is_link_paused:
+                return replies
+            wire = self._line.open_wire
+            with suppress(DeviceError, WireError):
+                wire = wire or await self._opened(self._timeout_s)
+            if wire is None:
+                return replies
+            # Who was silent would hold up the others.
+            places = [place for place, (unit, _) in enumerate(asked) if not self.silent(unit)]
+            reads = sum(asked[place][1][0] in READS for place in places)
+            self.counts.reads += reads
+            self.counts.writes += len(places) - reads
+            together = await wire.ask_together([asked[place] for place in places], self._timeout_s)
+        for place, reply in zip(places, together, strict=True):
+            replies[place] = reply
+        return replies
+
     async def _exchange(self, unit: int, pdu: bytes, *, has_priority: bool) -> bytes:
         """Ask a unit; where a connection that was open before is dead, ask again on a new one."""
-        self._keep_open()
+        self._line.keep()
         if not has_priority:
             self._keep_pauses(unit)
         patience_s = self._patience_s(unit, has_priority=has_priority)
         began = time.monotonic()
         try:
             reply = None
-            if self._wire is not None and self._wire.is_open:
-                reply = await self._ask_again(self._wire, unit, pdu, patience_s)
+            if (wire := self._line.open_wire) is not None:
+                reply = await self._ask_again(wire, unit, pdu, patience_s)
             if reply is None:
                 wire = await self._opened(patience_s)
                 began = time.monotonic()
                 reply = await self._ask(wire, unit, pdu, patience_s)
         except WireError as error:
-            self._drop()
+            self._line.drop()
             if isinstance(error, Silent) and error.heard is None:
                 self._pauses.silent(unit)
             raise self._counted(failure(error, self.link, unit, patience_s)) from None
         except asyncio.CancelledError:
-            self._drop()
+            self._line.drop()
             raise
         self._slowest_s[unit] = max(self._slowest_s.get(unit, 0.0), time.monotonic() - began)
         self._pauses.answered(unit)
-        self._close_later()
+        if not self._habits.keeps_open:
+            self._line.close_later()
         if reply[0] & EXCEPTION:
             raise self._counted(refusal(reply[1], self.link, unit))
         return reply
@@ -207,7 +266,7 @@ class Connection:
             # A unit that was silent before is rather dead itself, and a serial line cannot be.
             if not is_old or error.heard is not None or self.link.scheme == "rtu" or self.silent(unit):
                 raise
-        self._drop()
+        self._line.drop()
         return None
 
     async def _ask(self, wire: Wire, unit: int, pdu: bytes, patience_s: float) -> bytes:
@@ -226,26 +285,11 @@ class Connection:
 
     async def _opened(self, patience_s: float) -> Wire:
         """A connection made just now."""
-        self._drop()
-        self._opening = asyncio.create_task(open_wire(self.link))
         try:
-            async with asyncio.timeout(patience_s):
-                wire = await self._opening
+            return await self._line.open(patience_s, self._habits.connect_delay_s)
         except (OSError, ValueError):
             self._pauses.pause_link()
             raise self._counted(unreachable(self.link)) from None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise BrokenOff from None
-        finally:
-            self._opening = None
-        self._wire = wire
-        self.connects += 1
-        if self._habits.connect_delay_s:
-            await asyncio.sleep(self._habits.connect_delay_s)
-        return wire
 
     def _patience_s(self, unit: int, *, has_priority: bool) -> float:
         """How long to wait for a connection, and for an answer [s]."""
@@ -255,28 +299,8 @@ class Connection:
 
     def _break_off(self) -> None:
         """End the request under way, unless it is one with priority itself."""
-        if self._serves_priority or not self._lock.locked():
-            return
-        if self._opening is not None:
-            self._opening.cancel()
-        elif self._wire is not None:
-            self._wire.break_off()
-
-    def _close_later(self) -> None:
-        """Close a connection that devices do not keep, once nothing is asked any more."""
-        if not self._habits.keeps_open:
-            self._closing = asyncio.get_running_loop().call_later(_LINGER_S, self._drop)
-
-    def _keep_open(self) -> None:
-        if self._closing is not None:
-            self._closing.cancel()
-            self._closing = None
-
-    def _drop(self) -> None:
-        self._keep_open()
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+        if not self._serves_priority and self._lock.locked():
+            self._line.break_off()
 
     def _keep_pauses(self, unit: int) -> None:
         """Refuse a request to what is left alone for now."""
@@ -289,8 +313,3 @@ class Connection:
         name = type(error).__name__
         self.counts.errors[name] = self.counts.errors.get(name, 0) + 1
         return error
-
-
-def _bits(data: bytes, count: int) -> bytes:
-    """Bits, the lowest of each byte first, as a register each."""
-    return b"".join(((data[k // 8] >> k % 8) & 1).to_bytes(2, "big") for k in range(count))

@@ -5,6 +5,7 @@ Meters give power positive on import; inverters positive on generation or discha
 
 import math
 import time
+from collections.abc import Mapping
 
 import msgspec
 
@@ -59,7 +60,11 @@ class Meter:
 
     async def values(self) -> MeterValues:
         """Read the meter once; raises `DeviceError`."""
-        get = (await self.port.state()).get
+        return self.values_of(await self.port.state())
+
+    def values_of(self, state: Mapping[str, float | None]) -> MeterValues:
+        """What a reading of its quantities says."""
+        get = state.get
         voltages = tuple(v for name in _VOLTAGES if (v := get(name)) is not None and v > 0.0)
         return MeterValues(
             get("p_kw"),
@@ -101,8 +106,12 @@ class Inverter:
 
     async def pv_values(self) -> InverterValues:
         """Generation and what it can be limited to: zero to the rating, sun permitting."""
-        rating_kw = (await self.ratings()).power_kw
-        p_kw = (await self.port.state()).get("p_kw")
+        ratings = await self.ratings()
+        return self.pv_values_of(ratings, await self.port.state())
+
+    def pv_values_of(self, ratings: Ratings, state: Mapping[str, float | None]) -> InverterValues:
+        """`pv_values` of a reading."""
+        rating_kw, p_kw = ratings.power_kw, state.get("p_kw")
         return InverterValues(p_kw, None if rating_kw is None else 0.0, rating_kw)
 
     async def battery_values(self, efficiency: float, horizon_s: float) -> InverterValues:
@@ -116,7 +125,12 @@ class Inverter:
             Length of the interval for which a set-point will hold [s].
         """
         ratings = await self.ratings()
-        state = await self.port.state()
+        return self.battery_values_of(ratings, await self.port.state(), efficiency, horizon_s)
+
+    def battery_values_of(
+        self, ratings: Ratings, state: Mapping[str, float | None], efficiency: float, horizon_s: float
+    ) -> InverterValues:
+        """`battery_values` of a reading."""
         p_kw, soc = state.get("p_kw"), state.get("soc")
         capacity = ratings.capacity_kwh
         if soc is None or not capacity or not ratings.charge_kw or not ratings.discharge_kw:

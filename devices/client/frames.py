@@ -62,6 +62,19 @@ def read_pdu(function: int, address: int, count: int) -> bytes:
     return struct.pack(">BHH", function, address, count)
 
 
+def registers_in(reply: bytes, count: int, function: int) -> bytes | None:
+    """Registers, or bits as a register each, in the reply to `read_pdu`; ``None`` for another number."""
+    size = (count + 7) // 8 if function in READ_BITS else 2 * count
+    if len(reply) != 2 + size or reply[1] != size:
+        return None
+    return _bits(reply[2:], count) if function in READ_BITS else reply[2:]
+
+
+def _bits(data: bytes, count: int) -> bytes:
+    """Bits, the lowest of each byte first, as a register each."""
+    return b"".join(((data[k // 8] >> k % 8) & 1).to_bytes(2, "big") for k in range(count))
+
+
 def write_pdu(function: int, address: int, words: Sequence[int]) -> bytes:
     """Request to write holding registers, one by function 6 and up to 123 by function 16, or a coil by 5."""
     if function == WRITE_COIL:
@@ -72,20 +85,26 @@ def write_pdu(function: int, address: int, words: Sequence[int]) -> bytes:
 
 
 class TcpFrames:
-    """Frames of Modbus TCP; one that answers an earlier request is passed over."""
+    """Frames of Modbus TCP; one that answers an earlier request is passed over.
+
+    Attributes
+    ----------
+    transaction
+        Number of the last request.
+    """
 
     def __init__(self) -> None:
         self.heard: int | None = None
         self.noise = 0
-        self._transaction = 0
+        self.transaction = 0
         self._unit = 0
         self._pending = b""
 
     def request(self, unit: int, pdu: bytes) -> bytes:
         """Bytes of a request, as `Frames` has it."""
-        self._transaction = self._transaction % 0xFFFF + 1
+        self.transaction = self.transaction % 0xFFFF + 1
         self._unit, self._pending, self.heard, self.noise = unit, b"", None, 0
-        return struct.pack(">HHHB", self._transaction, 0, len(pdu) + 1, unit) + pdu
+        return struct.pack(">HHHB", self.transaction, 0, len(pdu) + 1, unit) + pdu
 
     def take(self, data: bytes) -> bytes | None:
         """PDU of the reply, as `Frames` has it."""
@@ -99,7 +118,7 @@ class TcpFrames:
                 break
             frame, pending = pending[_HEADER:end], pending[end:]
             # Some devices answer with transaction 0, whatever they were asked with.
-            if transaction not in (self._transaction, 0):
+            if transaction not in (self.transaction, 0):
                 self.noise += end
                 continue
             if unit != self._unit and self._unit not in _ANY_UNIT:

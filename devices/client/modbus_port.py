@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
+from devices.client.connection import Connection
 from devices.client.quantities import Quantities
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint
@@ -12,6 +13,7 @@ from devices.errors import IncompleteReading, LayoutChanged, ReadBackMismatch
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
+from devices.registers.point_map import Plan
 from devices.registers.points import TIMES
 from devices.registers.ratings import Ratings
 from devices.registers.schema import QUANTITIES, Profile
@@ -34,6 +36,7 @@ class ModbusPort:
         self.unit = unit
         self._real = real
         self._wanted = [q for q in QUANTITIES[unit.profile.kind] if q not in _RATINGS]
+        self._required = [name for name in unit.profile.required if name in self._wanted]
         self._state = Quantities(unit, self._wanted)
         self._plate = self._new_plate()
         self._ratings: Ratings | None = None
@@ -60,14 +63,42 @@ class ModbusPort:
             The device does not tell what its profile requires, as one that is asleep.
         """
         found = await self._state.read()
-        lacking = [
-            name for name in self.unit.profile.required if name in self._wanted and found.get(name) is None
-        ]
-        if lacking:
+        if lacking := self._lacking(found):
             raise IncompleteReading(
                 f"{self.endpoint} does not tell {', '.join(lacking)}: asleep, or check its profile"
             )
         return found
+
+    @property
+    def together(self) -> Connection | None:
+        """Where it may be read together with others; ``None`` where one is read after the other."""
+        return self.unit.connection if self.unit.connection.bears_many else None
+
+    def plain_plan(self) -> Plan | None:
+        """Requests that bring its state in; ``None`` where more has to be asked for, or found out."""
+        return self._state.plain_plan()
+
+    def state_of(self, plan: Plan, replies: Sequence[bytes]) -> Mapping[str, float | None] | None:
+        """Its state from the replies to `plain_plan`; ``None`` where that takes `state` to tell."""
+        found = self._state.taken(plan, replies)
+        return None if found is None or self._lacking(found) else found
+
+    def _lacking(self, found: Mapping[str, float | None]) -> list[str]:
+        """Quantities that its profile requires and that it does not tell."""
+        return [name for name in self._required if found.get(name) is None]
+
+    @property
+    def known_ratings(self) -> Ratings | None:
+        """Ratings that need not be read again; ``None`` where they have to be."""
+        return None if self._are_old(CONSTANT_S) else self._ratings
+
+    def _are_old(self, fresh_s: float) -> bool:
+        at, walks, connects = self._rated
+        is_old = time.monotonic() - at >= fresh_s or (walks, connects) != (
+            self.unit.walks,
+            self.unit.connects,
+        )
+        return is_old or self._ratings is None or (self._real and not self._is_rated(self._ratings))
 
     async def ratings(self, fresh_s: float = CONSTANT_S) -> Ratings:
         """Ratings, read again when they are older, after each reconnect and when the device was located anew.
@@ -82,12 +113,7 @@ class ModbusPort:
         DeviceError
             The device cannot be read.
         """
-        at, walks, connects = self._rated
-        is_old = time.monotonic() - at >= fresh_s or (walks, connects) != (
-            self.unit.walks,
-            self.unit.connects,
-        )
-        if self._ratings is None or is_old or (self._real and not self._is_rated(self._ratings)):
+        if self._ratings is None or self._are_old(fresh_s):
             # Hardware that wakes up may tell a better one of its points later than others.
             plate = await (self._new_plate() if self._real else self._plate).read(fresh_s)
             self._ratings = Ratings.of(plate)

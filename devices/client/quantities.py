@@ -1,11 +1,12 @@
 """Quantities of one device over Modbus, in as few requests as may be."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from devices.client.unit import Unit
 from devices.ports import CONSTANT_S
+from devices.registers.point_map import Plan
 from devices.registers.profiles import load_profile
 from devices.registers.quantities import Term, first_values, point_names, terms_of
 
@@ -42,6 +43,15 @@ class Quantities:
                 (*(term for term, _ in values), *(term for term in self._terms if term.quantity not in found))
             )
         return found
+
+    def plain_plan(self) -> Plan | None:
+        """Requests that bring them in; ``None`` where more has to be asked for, or found out."""
+        return self._unit.plain_plan(self._names) if self._walks == self._unit.walks else None
+
+    def taken(self, plan: Plan, replies: Sequence[bytes]) -> dict[str, float | None] | None:
+        """What `read` returns, of the replies to `plain_plan`; ``None`` where they show another layout."""
+        read = self._unit.taken(plan, replies)
+        return None if read is None else {t.quantity: value for t, value in first_values(self._terms, read)}
 
     def _ask_for(self, terms: tuple[Term, ...]) -> None:
         self._terms, self._names = terms, point_names(terms)

@@ -123,6 +123,11 @@ class RegisterAccess:
         self._way = 0
 
     @property
+    def has_learned(self) -> bool:
+        """Whether the unit is asked otherwise than its profile says."""
+        return bool(self._way or self.absent or self._read_functions)
+
+    @property
     def _is_last(self) -> bool:
         return self._way == len(self._ways) - 1
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devices.client.connection import Connection
@@ -41,6 +41,8 @@ class Unit:
 
     Attributes
     ----------
+    connection
+        The link that it is on.
     profile, folder
         What it speaks, and where that may lie.
     walks
@@ -57,7 +59,7 @@ class Unit:
         self.endpoint = endpoint
         self.profile = load_profile(endpoint.profile, folder)
         self.walks = 0
-        self._connection = connection
+        self.connection = connection
         self.folder = folder
         self._chains = chains or Chains()
         self._search = Search()
@@ -70,20 +72,20 @@ class Unit:
     @property
     def connects(self) -> int:
         """How often the connection was made; constants may be others after each time."""
-        return self._connection.connects
+        return self.connection.connects
 
     @property
     def silent_times(self) -> int:
         """How often in a row it gave no answer."""
-        return self._connection.silent(self.endpoint.unit)
+        return self.connection.silent(self.endpoint.unit)
 
     def begin_priority(self) -> None:
         """Let requests to this unit pass all others and every pause, until `end_priority`."""
-        self._connection.begin_priority(self.endpoint.unit)
+        self.connection.begin_priority(self.endpoint.unit)
 
     def end_priority(self) -> None:
         """End what `begin_priority` began."""
-        self._connection.end_priority(self.endpoint.unit)
+        self.connection.end_priority(self.endpoint.unit)
 
     async def map(self) -> PointMap:
         """Where its points stand; raises `DeviceError` where it cannot be asked."""
@@ -132,6 +134,19 @@ class Unit:
         """
         plan, replies = await self._replies(names, fresh_s)
         return self._decoded(plan, replies)
+
+    def plain_plan(self, names: tuple[str, ...]) -> Plan | None:
+        """How `read` would ask for points; ``None`` where it would have to find out or ask for more first."""
+        if self._map is None or self._access.has_learned:
+            return None
+        scales = self._map.plan(names).scales
+        if not all(self._is_known(field.name, CONSTANT_S) for field in scales):
+            return None
+        return self._map.plan(names, constants=False)
+
+    def taken(self, plan: Plan, replies: Sequence[bytes]) -> dict[str, float | None] | None:
+        """What `read` returns, of the replies to a plan; ``None`` where its models stand elsewhere now."""
+        return None if plan.moved(replies) else self._decoded(plan, replies)
 
     async def command(self, command: Command, fresh_s: float = CONSTANT_S) -> dict[str, float | None]:
         """Write points and read them back; what holds already and needs no renewal is not written.
@@ -261,7 +276,7 @@ class Unit:
             self._map = None
         raise LayoutChanged(f"{self.endpoint} moves its SunSpec {model} about; see that nobody restarts it")
 
-    def _decoded(self, plan: Plan, replies: list[bytes]) -> dict[str, float | None]:
+    def _decoded(self, plan: Plan, replies: Sequence[bytes]) -> dict[str, float | None]:
         values = plan.decode(replies, self._scale_factors)
         read = time.monotonic(), self.connects
         self._scales_read.update({field.name: read for field in plan.scales})
@@ -277,13 +292,13 @@ class Unit:
         return connects == self.connects and time.monotonic() - at < fresh_s
 
     async def _words(self, address: int, count: int) -> list[int]:
-        data = await self._connection.read(self.endpoint.unit, address, count)
+        data = await self.connection.read(self.endpoint.unit, address, count)
         return [int.from_bytes(data[k : k + 2], "big") for k in range(0, len(data), 2)]
 
     async def _searched(self, address: int, count: int) -> list[int]:
         """Registers at a place where the device may well be silent, which tells nothing of the next place."""
         if not self._search.ends_with_silence():
-            self._connection.let_through(self.endpoint.unit)
+            self.connection.let_through(self.endpoint.unit)
         return await self._words(address, count)
 
 

@@ -1,10 +1,15 @@
-"""One open connection to a link: a request goes out, its reply comes in, or it is said why not."""
+"""One open connection to a link: a request goes out, its reply comes in, or it is said why not.
+
+Where the other side bears several requests at once, they go out together as a `devices.client.batch.Batch`.
+"""
 
 import asyncio
+from collections.abc import Sequence
 from typing import cast
 
 from pymodbus.transport.serialtransport import create_serial_connection
 
+from devices.client.batch import Asked, Batch
 from devices.client.frames import Frames, NotModbus, OtherUnit, SerialFrames, TcpFrames
 from devices.endpoint import Link
 
@@ -58,7 +63,9 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
         self._reply: asyncio.Future[bytes] | None = None
+        self._batch: Batch | None = None
         self._gives_up_s = 0.0
+        self._patience_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -73,7 +80,7 @@ class Wire(asyncio.Protocol):
         if self._reply is None or self._reply.done():
             return
         try:
-            pdu = self._frames.take(data)
+            pdu = self._frames.take(data) if self._batch is None else self._taken(self._batch, data)
         except NotModbus:
             self._reply.set_exception(Garbled())
         except OtherUnit as other:
@@ -109,17 +116,57 @@ class Wire(asyncio.Protocol):
         WireError
             What became of it instead.
         """
+        return await self._answered(self._frames.request(unit, pdu), timeout_s)
+
+    async def _answered(self, request: bytes, timeout_s: float) -> bytes:
+        """Send bytes, and wait until what they ask for has come in."""
         if self._transport is None or not self.is_open:
             raise Closed
         self._reply = self._loop.create_future()
+        self._patience_s = timeout_s
         self._give_up_at(self._loop.time() + timeout_s)
-        self._transport.write(self._frames.request(unit, pdu))
+        self._transport.write(request)
         try:
             reply = await self._reply
         finally:
             self._reply = None
         self.used_s = self._loop.time()
         return reply
+
+    async def ask_together(self, asked: Sequence[Asked], timeout_s: float) -> list[bytes | None]:
+        """Make several requests at once, of a link over TCP that bears them.
+
+        Parameters
+        ----------
+        asked
+            Unit id and PDU of each.
+        timeout_s
+            How long to wait after each reply for the next one [s].
+
+        Returns
+        -------
+        list
+            PDU of each reply; ``None`` for what has to be asked by itself to learn what becomes of it.
+        """
+        assert isinstance(self._frames, TcpFrames)
+        batch = self._batch = Batch(asked, self._frames.transaction)
+        self._frames.transaction = batch.last
+        try:
+            await self._answered(batch.request(), timeout_s)
+        except WireError:
+            # Each that is open will be asked by itself on another connection, which tells what becomes of it.
+            self.close()
+        finally:
+            self._batch = None
+        return batch.replies
+
+    def _taken(self, batch: Batch, data: bytes) -> bytes | None:
+        """Take a part of a batch in; something once all of it is in."""
+        batch.take(data)
+        if batch.is_over:
+            return b"all"
+        self._give_up_at(self._loop.time() + self._patience_s)
+        return None
 
     def break_off(self) -> None:
         """End the request under way."""

@@ -9,6 +9,9 @@ from devices.emulation.tcp_server import TcpServer
 from devices.endpoint import LiveProsumer, tcp
 from devices.faults.proxy import FaultProxy
 
+AT_ONCE = 64
+"""Requests that a gateway may have under way at one of these servers."""
+
 
 class FleetServers:
     """Servers that run, by what they serve; none before `start`."""
@@ -38,7 +41,13 @@ class FleetServers:
             numbers = {role: unit for (role, _), (_, unit) in zip(group, at, strict=True)}
             self._numbers |= {(prosumer.id, role): unit for role, unit in numbers.items()}
             found = {
-                role: tcp(host, port, unit, prosumer.meter if role == "meter" else f"sunspec-{role}")
+                role: tcp(
+                    host,
+                    port,
+                    unit,
+                    prosumer.meter if role == "meter" else f"sunspec-{role}",
+                    1 if k in alone else AT_ONCE,
+                )
                 for role, unit in numbers.items()
             }
             live[prosumer.id] = LiveProsumer(

@@ -10,10 +10,14 @@ from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.gateway.actuator import Actuator
 from devices.gateway.hardware_record import HardwareRecord
 from devices.gateway.links import Links
-from devices.gateway.polling import (
+from devices.gateway.poll_items import (
     PollItem,
     PollResult,
+    State,
     check_written,
+    note_battery,
+    note_meter,
+    note_pv,
     poll_battery,
     poll_ev,
     poll_load,
@@ -22,6 +26,7 @@ from devices.gateway.polling import (
 )
 from devices.limits import SetPointLimits
 from devices.ports import MeterPort
+from devices.registers.ratings import Ratings
 
 
 class Equipment:
@@ -65,17 +70,22 @@ class Equipment:
         meter = Meter(self._links.meter(prosumer.meter))
         self.meters[prosumer.id] = meter
         read_meter = partial(poll_meter, prosumer.id, meter)
-        item = PollItem(prosumer.id, meter.port, is_meter=True, read=read_meter, insists=prosumer.real_meter)
+        note = partial(note_meter, prosumer.id, meter)
+        item = PollItem(prosumer.id, meter.port, True, read_meter, prosumer.real_meter, note)
         self.queues[meter.port.endpoint.link].append(item)
         if prosumer.pv is not None:
             pv = self._inverter(prosumer.pv, "pv", prosumer.pv_limits)
             devices["pv"] = self._actuator(pv, "pv", prosumer.id)
-            self._enqueue(prosumer.id, pv.port, partial(poll_pv, prosumer.id, pv))
+            self._enqueue(
+                prosumer.id, pv.port, partial(poll_pv, prosumer.id, pv), partial(note_pv, prosumer.id, pv)
+            )
         if prosumer.battery is not None:
             battery = self._inverter(prosumer.battery, "battery", prosumer.battery_limits)
             devices["battery"] = self._actuator(battery, "battery", prosumer.id)
-            read = partial(poll_battery, prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
-            self._enqueue(prosumer.id, battery.port, read)
+            about = (prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
+            self._enqueue(
+                prosumer.id, battery.port, partial(poll_battery, *about), partial(note_battery, *about)
+            )
         if prosumer.ev is not None:
             charger = self._inverter(prosumer.ev, "ev", prosumer.ev_limits)
             devices["ev"] = self._actuator(charger, "ev", prosumer.id)
@@ -95,5 +105,11 @@ class Equipment:
     def _actuator(self, inverter: Inverter, device: CommandedDevice, prosumer: str) -> Actuator:
         return Actuator(inverter, device, self._now, prosumer, self._record)
 
-    def _enqueue(self, prosumer: str, port: MeterPort, read: Callable[[PollResult], Awaitable[None]]) -> None:
-        self.queues[port.endpoint.link].append(PollItem(prosumer, port, is_meter=False, read=read))
+    def _enqueue(
+        self,
+        prosumer: str,
+        port: MeterPort,
+        read: Callable[[PollResult], Awaitable[None]],
+        note: Callable[[Ratings, State, PollResult], None] | None = None,
+    ) -> None:
+        self.queues[port.endpoint.link].append(PollItem(prosumer, port, is_meter=False, read=read, note=note))

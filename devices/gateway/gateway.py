@@ -21,7 +21,8 @@ from devices.gateway.attempt import attempt
 from devices.gateway.equipment import Equipment
 from devices.gateway.hardware_record import HardwareRecord
 from devices.gateway.links import Links
-from devices.gateway.polling import Memory, PollProgress, PollResult, poll_link
+from devices.gateway.poll_items import PollResult
+from devices.gateway.polling import Memory, PollProgress, poll_link
 from devices.gateway.reading import Outcome, Reading, reading_of, state_of
 
 

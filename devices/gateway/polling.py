@@ -3,79 +3,22 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-import msgspec
-
-from broker.messages import CommandedDevice, Quality
+from broker.messages import Quality
 from broker.snapshot import Values, typed
-from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
-from devices.endpoint import ChargingWish, Link
+from devices.endpoint import Link
 from devices.errors import DeviceError
-from devices.gateway.actuator import Actuator
-from devices.ports import MeterPort
+from devices.gateway.poll_items import PollItem, PollResult
+from devices.gateway.together import read_together
 
 V = TypeVar("V")
 
 # A meter on which settlement rests is asked once more after this [s], by when a unit that was silent is no
 # longer left alone.
 _AGAIN_AFTER_S = 2.1
-
-
-class PollResult(msgspec.Struct):
-    """What one poll has brought in so far; one line for each device that failed, or that others wrote to."""
-
-    meters: dict[str, MeterValues] = {}
-    inverters: dict[tuple[str, CommandedDevice], InverterValues] = {}
-    problems: list[str] = []
-    overwritten: list[str] = []
-
-
-class PollItem(msgspec.Struct, frozen=True):
-    """One device to be read in a poll: whose, whether a meter, how it is asked, and whether twice at need."""
-
-    prosumer: str
-    port: MeterPort
-    is_meter: bool
-    read: Callable[[PollResult], Awaitable[None]]
-    insists: bool = False
-
-
-async def poll_meter(prosumer: str, meter: Meter, result: PollResult) -> None:
-    """Read a meter."""
-    result.meters[prosumer] = await meter.values()
-
-
-async def poll_pv(prosumer: str, pv: Inverter, result: PollResult) -> None:
-    """Read a PV inverter."""
-    result.inverters[prosumer, "pv"] = await pv.pv_values()
-
-
-async def poll_battery(
-    prosumer: str, battery: Inverter, efficiency: float, horizon_s: float, result: PollResult
-) -> None:
-    """Read a battery; ``horizon_s`` is for how long it must be able to hold what it offers [s]."""
-    result.inverters[prosumer, "battery"] = await battery.battery_values(efficiency, horizon_s)
-
-
-async def poll_ev(
-    prosumer: str, charger: Inverter, wish: ChargingWish, horizon_s: float, result: PollResult
-) -> None:
-    """Read a charger; ``horizon_s`` is how long a set-point will hold [s]."""
-    result.inverters[prosumer, "ev"] = await charger.ev_values(wish, horizon_s)
-
-
-async def poll_load(prosumer: str, load: Inverter, result: PollResult) -> None:
-    """Read a flexible load."""
-    result.inverters[prosumer, "load"] = await load.load_values()
-
-
-async def check_written(actuator: Actuator, result: PollResult) -> None:
-    """See whether a device still holds what was written to it."""
-    if found := await actuator.overwritten():
-        result.overwritten.append(found)
 
 
 class PollProgress:
@@ -127,7 +70,7 @@ async def poll_link(
     inverters: bool,
     limit_s: float,
 ) -> None:
-    """Read the devices on one link one after another.
+    """Read the devices on one link: together where it bears that, else one after another.
 
     Meters come first, because settlement rests on them; devices that were silent last, for they cost time.
     What insists and failed, but was well before, is read once more when the others were.
@@ -153,6 +96,7 @@ async def poll_link(
     failed: list[tuple[PollItem, str]] = []
     try:
         async with asyncio.timeout(limit_s):
+            wanted = await read_together(wanted, result, finish)
             for item in wanted:
                 try:
                     await item.read(result)

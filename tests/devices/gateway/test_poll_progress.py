@@ -1,6 +1,7 @@
 """Which prosumers a poll is done with, while others are still read."""
 
-from devices.gateway.polling import PollItem, PollProgress
+from devices.gateway.poll_items import PollItem
+from devices.gateway.polling import PollProgress
 
 
 async def nothing(result):
