@@ -195,12 +195,15 @@ class Door:
         if isinstance(message, Step):
             self._check_step(message)
         elif not entry.declaration.always or message.tick >= 0:
-            self._check_tick(message.tick)
+            self._check_tick(message)
 
-    def _check_tick(self, tick: int) -> None:
-        last = self._bounds.ticks
+    def _check_tick(self, message: Message) -> None:
+        tick, last = message.tick, self._bounds.ticks
         if last is not None and tick > last:
             raise Refused(f"tick {tick} is behind the run's end")
+        # What a service remembers of a new epoch may be of any tick, as the restore that goes before it.
+        if isinstance(message, Snapshot) and message.epoch > self.epoch:
+            return
         # A neighbour may have heard the clock open the next tick before this service does.
         if 0 <= self.tick < tick - 1:
             raise Refused(f"tick {tick} is ahead of the clock's {self.tick}")

@@ -9,6 +9,7 @@ from broker.messages import (
     Done,
     LamBid,
     Rejected,
+    Snapshot,
     Step,
     Stop,
     Telemetry,
@@ -141,6 +142,18 @@ def test_a_message_far_ahead_of_the_clock_is_refused_and_a_past_one_is_late(door
     late = let_in(door, AWARD, award(1, 1))
     assert late.message is None
     assert late.late == 1
+
+
+def snapshot(tick, epoch):
+    return messages.encode(Snapshot(run=RUN, tick=tick, sender="recorder", seq=0, epoch=epoch, content=b""))
+
+
+def test_what_the_recorder_keeps_for_a_new_epoch_counts_for_who_missed_ticks(door):
+    follow(door, 0, 0)
+    topic = TOPICS.snapshot("wam")
+    assert let_in(door, topic, snapshot(5, 1)).message.tick == 5
+    assert "ahead of the clock's 0" in refusal(door, topic, snapshot(5, 0))
+    assert "behind the run's end" in refusal(door, topic, snapshot(97, 1))
 
 
 def test_the_clock_s_word_is_taken_from_the_clock_alone(door):

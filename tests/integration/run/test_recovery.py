@@ -11,12 +11,15 @@ from contextlib import closing
 
 import pytest
 
+from broker import messages
 from broker.server.mosquitto import mosquitto
 from cosim.replay.replay import Recorded, replay
 from cosim.report import report_command
 from cosim.results import load
 from cosim.results.comparison import compare
 from cosim.results.ledger import Ledger
+from cosim.traffic.entries import EntryKind
+from cosim.traffic.file import TrafficReader, TrafficWriter
 from tests.integration.run.conftest import VILLAGE_INTERVALS as INTERVALS
 
 COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
@@ -77,14 +80,30 @@ def is_told_so_far(out, whole, how, at_least):
     return run
 
 
-def plays_again(out):
-    """Market and feeder compute again what they did before and behind each kill."""
-    recorded = Recorded(out)
-    account = replay(recorded)
+def plays_again(out, next_tick):
+    """Market and feeder compute again what they did before a kill, and from ``next_tick`` on behind it."""
+    account = replay(Recorded(out))
     assert [str(each) for each in account.differences] == []
+    assert account.remarks[0] == f"the run was taken up again with interval {next_tick}"
     # A control that is killed takes the last words with it that it recorded.
-    assert INTERVALS - 1 <= len(account.intervals) <= INTERVALS, account.remarks
-    assert account.remarks[0].startswith("the run was taken up again with interval ")
+    unplayed = sorted(set(range(INTERVALS)) - set(account.intervals))
+    assert unplayed == list(range(next_tick - len(unplayed), next_tick)), account.remarks
+    return unplayed
+
+
+def forget_from(out, tick):
+    """Cut off what the first session of a record has from a tick on, as a kill does with what waits."""
+    path = out / "traffic.record"
+    entries = list(TrafficReader(path))
+    path.unlink()
+    sessions, is_lost = 0, False
+    with TrafficWriter(path, 2**30) as writer:
+        for entry in entries:
+            sessions += entry.kind is EntryKind.SESSION
+            if entry.topic.endswith("/clock/step"):
+                is_lost = is_lost or messages.decode(entry.body).tick >= tick
+            if sessions > 1 or not is_lost:
+                writer.add(entry)
 
 
 def test_a_run_that_is_killed_and_taken_up_again_has_the_same_bits(village, whole, tmp_path):
@@ -116,7 +135,10 @@ def test_a_run_that_is_killed_and_taken_up_again_has_the_same_bits(village, whol
     refused = subprocess.run(again, capture_output=True, timeout=60)
     assert refused.returncode == 2
     assert b"that run is complete" in refused.stderr
-    plays_again(out)
+    plays_again(out, left)
+    # However much of the record is lost, what goes on behind it plays.
+    forget_from(out, left - 2)
+    assert plays_again(out, left) == [left - 2, left - 1]
 
 
 class Processes:
@@ -168,6 +190,7 @@ def test_each_process_is_killed_in_turn_and_no_bit_changes(processes, whole):
         processes.start(role)
     wait_until_settled(out, settled(out) + 2, processes.running["control"])
     processes.kill("control")
+    left = settled(out)
     processes.control("--resume", str(out), "--broker", processes.url)
     _, said = processes.running["control"].communicate(timeout=120)
     assert processes.running["control"].returncode == 0, said.decode()
@@ -179,7 +202,7 @@ def test_each_process_is_killed_in_turn_and_no_bit_changes(processes, whole):
     assert 1 <= flagged <= 4
     with Ledger.open(out / "ledger.sqlite") as ledger:
         assert ledger.head == whole.ledger.head
-    plays_again(out)
+    plays_again(out, left)
 
 
 @pytest.mark.skipif(shutil.which("mosquitto") is None, reason="needs Mosquitto")
