@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from broker.messages import Alive, Availability
 from broker.participant.node import Node
+from broker.participant.serving import ALIVE_EVERY_S
 
 # Who is said to be offline, or to be another process, and is not, says so itself within this time [s].
 DOUBT_S = 0.5
+# A sign of life of another process is contradicted by the next one of this, or none comes any more.
+_SIGN_DOUBT_S = 3 * ALIVE_EVERY_S
 
 QUIET_S = 2.0
 """A process elsewhere that says nothing for so long is named [s]."""
@@ -138,18 +141,19 @@ class Presence:
             self._quiet.discard(name)
         else:
             self._own_heard = time.monotonic()
-        is_news = name not in self.online or alive.instance != known
+        if alive.instance == known and alive.world == self.node.world and name in self.online:
+            # Whoever says otherwise of it is wrong.
+            self._settle_doubt(name)
         # A sign may have been on its way for longer than its process lived.
-        if is_news and alive.instance not in self._past and name not in self._doubts:
-            self._hear(Word(name, True, alive.world, alive.instance))
+        elif alive.instance not in self._past and name not in self._doubts:
+            self._hear(Word(name, True, alive.world, alive.instance), _SIGN_DOUBT_S)
 
     def _take_availability(self, message: Availability) -> None:
-        self._hear(Word(message.sender, message.online, message.world, message.instance))
+        self._hear(Word(message.sender, message.online, message.world, message.instance), DOUBT_S)
 
-    def _hear(self, word: Word) -> None:
+    def _hear(self, word: Word, doubt_s: float) -> None:
         name = word.name
-        if doubt := self._doubts.pop(name, None):
-            doubt.cancel()
+        self._settle_doubt(name)
         known = self._instances.get(name)
         is_same = known in (None, word.instance)
         if word.online and word.world == self.node.world and (is_same or name not in self.online):
@@ -157,8 +161,20 @@ class Presence:
                 self._note_loss(name, "was started anew")
             self._come(name, word.instance)
         else:
-            loop = asyncio.get_running_loop()
-            self._doubts[name] = loop.call_later(DOUBT_S, self._believe, word)
+            self._doubt(word, doubt_s / 2.0)
+
+    def _doubt(self, word: Word, half_s: float) -> None:
+        """Wait for a contradiction, in two halves: what came while this process was held up counts."""
+        loop = asyncio.get_running_loop()
+
+        def wait_on() -> None:
+            self._doubts[word.name] = loop.call_later(half_s, self._believe, word)
+
+        self._doubts[word.name] = loop.call_later(half_s, wait_on)
+
+    def _settle_doubt(self, name: str) -> None:
+        if doubt := self._doubts.pop(name, None):
+            doubt.cancel()
 
     def _believe(self, word: Word) -> None:
         """Take a service as gone, started anew, or a part of another run; it has not contradicted."""

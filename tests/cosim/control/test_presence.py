@@ -1,32 +1,77 @@
 """Who is there, as the clock believes it."""
 
 import asyncio
+import time
+from contextlib import asynccontextmanager
 
 import pytest
 
 from broker.client.memory import MemoryBroker
 from broker.messages import Alive
+from broker.participant.availability import offline_will
 from broker.participant.node import Node
-from cosim.control.presence import Presence
+from cosim.control.presence import DOUBT_S, Presence
 
 
-@pytest.mark.parametrize("elsewhere", [[], ["wam"]])
-async def test_who_was_back_at_the_broker_before_the_clock_is_seen_by_its_next_sign(elsewhere):
+@asynccontextmanager
+async def clock_and_wam(elsewhere=("wam",)):
+    """A clock's view of who is there, with ``wam`` there, and what speaks for it."""
     broker = MemoryBroker()
     async with broker.connect("clock") as bus, broker.connect("wam") as other:
         node, wam = Node(bus, "r1", "clock"), Node(other, "r1", "wam")
+        lost = []
         presence = Presence(
-            node, elsewhere, on_change=lambda: None, on_quiet=lambda *_: None, on_lost=lambda: None
+            node, elsewhere, on_change=lambda: None, on_quiet=lambda *_: None, on_lost=lambda: lost.append(1)
         )
         await node.open()
         pump = asyncio.create_task(node.pump())
         await wam.open()
         await asyncio.sleep(0.01)
+        yield presence, wam, lost
+        presence.close()
+        pump.cancel()
+
+
+async def say_alive(wam, **of):
+    told = {"world": wam.world, "instance": wam.availability.instance} | of
+    await wam.publish(wam.topics.alive("wam"), Alive, -1, **told)
+    await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("elsewhere", [[], ["wam"]])
+async def test_who_was_back_at_the_broker_before_the_clock_is_seen_by_its_next_sign(elsewhere):
+    async with clock_and_wam(elsewhere) as (presence, wam, _):
         assert "wam" in presence.online
         # Its word for it came before; the clock has just lost the broker and believes nobody.
         presence.begin_anew()
         assert presence.online == set()
-        await wam.publish(wam.topics.alive("wam"), Alive, -1, instance=wam.availability.instance)
+        await say_alive(wam)
+        assert "wam" in presence.online
+
+
+@pytest.mark.parametrize("forged", [{"world": "another"}, {"instance": "another"}])
+async def test_a_sign_of_another_process_is_contradicted_by_the_next_genuine_one(forged, monkeypatch):
+    monkeypatch.setattr("cosim.control.presence._SIGN_DOUBT_S", 0.2)
+    async with clock_and_wam() as (presence, wam, lost):
+        for _ in range(4):
+            await say_alive(wam, **forged)
+            await asyncio.sleep(0.1)
+            await say_alive(wam)
+        assert "wam" in presence.online
+        assert lost == []
+        # Of a process that really is another one nobody says otherwise.
+        await say_alive(wam, **forged)
+        await asyncio.sleep(0.3)
+        assert lost == [1]
+
+
+async def test_a_contradiction_that_waited_while_the_clock_was_held_up_counts():
+    async with clock_and_wam() as (presence, wam, lost):
+        gone = offline_will("r1", "wam")
+        await wam.bus.publish(gone.topic, gone.payload)
         await asyncio.sleep(0.01)
-        pump.cancel()
-    assert "wam" in presence.online
+        time.sleep(DOUBT_S + 0.1)  # noqa: ASYNC251
+        await wam.availability.announce()
+        await asyncio.sleep(DOUBT_S)
+        assert "wam" in presence.online
+        assert lost == []
