@@ -112,6 +112,8 @@ def test_a_run_that_is_killed_and_taken_up_again_has_the_same_bits(village, whol
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         wait_until_settled(out, 3, process)
+        # It is there, and does not get on while it is looked at.
+        process.send_signal(signal.SIGSTOP)
         is_told_so_far(out, whole, "not over: goes on, with", at_least=3)
     finally:
         process.kill()
