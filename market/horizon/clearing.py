@@ -32,6 +32,9 @@ from market.solver.wam import LimitPrices, WamClearing
 BLURS = tuple(0.4**power for power in range(10))
 """Blurs of members' answers, each a start for the next."""
 
+RESTS = 1e-7
+"""Part of the largest net purchase that is none."""
+
 
 def clear_horizon(case: HorizonCase, start: Sequence[Near] | None = None) -> HorizonOutcome:
     """Equilibrium of both layers over a horizon.
@@ -113,7 +116,10 @@ def _near(case: HorizonCase, limits: FeederLimits, start: Sequence[Near]) -> Poi
             for interval, near in zip(case.intervals, start, strict=True)
         ]
     )
-    side = np.stack([np.sign(near.net_kw) for near in start], axis=1).astype(np.intp)
+    net_kw = np.stack([near.net_kw for near in start], axis=1)
+    # A LAM that rests buys nothing but rounding.
+    rests = np.abs(net_kw) <= RESTS * np.abs(net_kw).max()
+    side = np.where(rests, 0, np.sign(net_kw)).astype(np.intp)
     return Point(np.stack([near.price for near in start], axis=1), y * limits.scale, side)
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.horizon.case import HorizonCase
-from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices, reply
+from market.horizon.lam import LamMembers
+from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices
 from market.horizon.stores import Stores
-from market.model.arrays import Floats, Ints
+from market.model.arrays import Floats
 from market.model.case import Case
-from market.model.curves import Curves, answer, join, respond, shift, take
+from market.model.curves import Curves, join, respond, shift, take
 from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.aggregation import aggregate
 
@@ -58,6 +59,8 @@ class Members:
         its trade whose centre the caller moves until it makes no difference.
     least_slope
         The least price slope of all, with what was added.
+    swing
+        All power of each LAM's members over the prices, ``(M,)`` [kW per $/kWh].
     """
 
     def __init__(self, case: HorizonCase, blur: float = 0.0) -> None:
@@ -69,7 +72,9 @@ class Members:
         lam_of_store = first.lam_of[case.stores.owner]
         self._stores_of = [np.flatnonzero(lam_of_store == i) for i in range(self._lams)]
         true = np.stack([interval.slope for interval in case.intervals], axis=1)
-        flattest = FLATTEST * price_size(case) / np.maximum(lam_reach(case), 1e-9)
+        reach = lam_reach(case)
+        self.swing = np.maximum(reach, 1e-9 * max(float(reach.max()), 1e-9)) / price_size(case)
+        flattest = FLATTEST * price_size(case) / np.maximum(reach, 1e-9)
         mean = blur / FLATTEST * flattest * np.maximum(first.members, 1)
         self._slope = np.maximum(np.where(true > 0, true, flattest[:, None]), mean[:, None])
         self._fee = np.stack([interval.fee for interval in case.intervals], axis=1)
@@ -79,32 +84,17 @@ class Members:
             prepared = list(cores.map(self._prepare, range(self._T)))
         self._supplies = [supply for supply, _, _ in prepared]
         self._curves = [curves for _, curves, _ in prepared]
-        self._totals = join([total for _, _, total in prepared])
+        totals = join([total for _, _, total in prepared])
+        self._totals = Vertices(totals.start, totals.price, totals.kw)
         self._own = self._curves_of_stores()
 
-    def at(self, price: Floats) -> Answers:
-        """What members answer to prices ``(M, T)``."""
-        shape = self._lams, self._T
-        plain, slope = answer(self._totals, price.T.ravel())
-        kw = np.ascontiguousarray(plain.reshape(self._T, self._lams).T)
-        fall = np.zeros((*shape, self._T))
-        fall[:, np.arange(self._T), np.arange(self._T)] = slope.reshape(self._T, self._lams).T
-        S = len(self._case.stores)
-        plans = PlanColumns(*(np.zeros((S, self._T)) for _ in range(5)))
-
-        def plan(lam: int) -> None:
-            mine = self._stores_of[lam]
-            if mine.size:
-                self._reply(lam, mine, price[lam], plans, fall[lam])
-                kw[lam] += plans.trade_kw[mine].sum(axis=0)
-
-        with ThreadPoolExecutor(os.cpu_count()) as cores:
-            list(cores.map(plan, range(self._lams)))
-        return Answers(price, kw, fall, plans)
-
-    def _reply(self, lam: int, mine: Ints, price: Floats, plans: PlanColumns, fall: Floats) -> None:
-        terms = PriceTerms(price, self._slope[lam], self._fee[lam])
-        reply(mine, self._own, terms, self._case.hours, self._columns, plans, fall)
+    def of_lam(self, lam: int, offset: Floats) -> tuple[LamMembers, PriceTerms]:
+        """Members of one LAM and what they face, with an offset ``(T,)`` of their price, and no price yet."""
+        members = LamMembers(
+            lam, self._lams, self._totals, self._stores_of[lam], self._own, self._columns, self._case.hours,
+            offset, float(self.swing[lam]),
+        )  # fmt: skip
+        return members, PriceTerms(np.empty(self._T), self._slope[lam], self._fee[lam])
 
     def trades(self, t: int, answers: Answers) -> Floats:
         """Everybody's trades in interval t, ``(N,)`` [kW]."""

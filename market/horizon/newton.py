@@ -1,24 +1,24 @@
 """Newton's method on the dual of a market over a horizon.
 
-Where a party's answer would jump at a price, as that of a lone member or of a LAM that takes prices as given,
-a small slope is added around a centre (a proximal step); the centre moves until it makes no difference.
+At each point LAMs stand at their equilibria at the locational prices that the limits' prices make, so that
+one LAM whose members answer unlike their model holds up nobody else. Far from the solution this is rough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from market.errors import NotConverged
 from market.horizon.case import HorizonCase
 from market.horizon.feeder import FeederLimits
-from market.horizon.members import FLATTEST, Answers, Members, lam_reach, price_size
+from market.horizon.lams import Lams, Settled
+from market.horizon.members import Answers, Members, lam_reach, price_size
 from market.horizon.search import Way, best_part, between
 from market.horizon.start import Near
-from market.horizon.step import Point, Target, WamTerms, model_equilibrium
-from market.model.arrays import Floats
+from market.horizon.step import Point, Target, model_equilibrium
 
 STEPS = 80
 """Steps after which a search is given up, or begun anew with blurred answers."""
@@ -35,8 +35,8 @@ SETTLED = 1e-10
 EXACT = 1e-10
 """Part of the largest LAM's power by which answers may miss the model's at the end."""
 
-ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
-"""Part of a price that its sums may lose."""
+ROUGH, CLOSER = 1e-2, 0.05
+"""Part of the largest LAM's power, and of the last miss, by which LAMs may miss their equilibria."""
 
 FIRST_RIDGE, LEAST_RIDGE = 10.0, 1e-5
 """Slope added to each LAM's answers in the model, in terms of its whole power over the prices: at first, and
@@ -62,16 +62,10 @@ class Newton:
     """
 
     def __init__(self, case: HorizonCase, members: Members, limits: FeederLimits) -> None:
-        self._members, self._limits = members, limits
-        self._size, reach = price_size(case), lam_reach(case)
-        most = max(float(reach.max()), 1e-9)
-        true = np.stack([interval.wam_slope for interval in case.intervals], axis=1)
-        slope = np.where(true > 0, true, FLATTEST * self._size / most)
-        fee = np.stack([interval.wam_fee for interval in case.intervals], axis=1)
-        self._terms = WamTerms(slope, fee, np.zeros_like(fee))
-        self._added, self._offset, self._least_slope = slope - true, np.zeros_like(fee), float(slope.min())
-        self._swing = np.maximum(reach, 1e-9 * most)[:, None] / self._size
-        self._tolerance = EXACT * most
+        self._lams, self._limits = Lams(case, members), limits
+        self._size = price_size(case)
+        self._most = max(float(lam_reach(case).max()), 1e-9)
+        self._tolerance = EXACT * self._most
         self._ridge, self._trust = FIRST_RIDGE, 0.1
         self._far: list[float] = []
 
@@ -86,20 +80,32 @@ class Newton:
             Prices did not settle.
         """
         if start is not None:
-            self._recentre(np.stack([near.net_kw for near in start], axis=1))
+            self._lams.recentre(np.stack([near.net_kw for near in start], axis=1))
             self._ridge = 0.0
-        answers, missed = self._answer(now), np.inf
+        rough = ROUGH * self._most
+        here = self._settled(now, rough)
+        missed = np.inf
         for step in range(1, STEPS + 1):
-            target = self._target(now, answers)
-            part, answers = self._go(now, target, answers)
-            now = between(now, target.point, part)
-            missed = float(np.abs(target.kw - answers.kw).max()) if part == 1.0 else np.inf
+            target = self._target(here)
+            part, here = self._go(here, target, rough)
+            missed = np.inf
+            if part == 1.0:
+                missed = max(float(np.abs(target.kw - here.answers.kw).max()), here.missed_kw)
+                rough = min(rough, CLOSER * missed)
             self._learn(part)
-            if missed <= self._tolerance + self._rounding_kw(now):
-                if roughly or self._recentre(answers.kw) <= SETTLED * self._size:
-                    return Found(now, answers, step)
-                answers = self._answer(now)
-        raise NotConverged(STEPS, missed, self._what_rises(now))
+            if missed <= self._enough(here.point):
+                if roughly or self._lams.recentre(here.answers.kw) <= SETTLED * self._size:
+                    return Found(here.point, here.answers, step)
+                here = self._settled(here.point, 0.0)
+        raise NotConverged(STEPS, missed, self._what_rises(here.point))
+
+    def _enough(self, point: Point) -> float:
+        """How far answers may be off at the end [kW]."""
+        return self._tolerance + self._lams.rounding_kw(point.price)
+
+    def _settled(self, guess: Point, tolerance: float) -> Settled:
+        """LAMs at the prices of limits of a point, off by ``tolerance`` or what is enough at the end."""
+        return self._lams.at(guess, self._limits.prices(guess.y), max(tolerance, self._enough(guess)))
 
     def _what_rises(self, now: Point) -> str:
         """The limit whose price is far beyond all others, in words; nothing where none is."""
@@ -113,34 +119,31 @@ class Newton:
             f"the price of {name} in interval {t} rises without end, so that no trade may meet it; widen it"
         )
 
-    def _answer(self, point: Point) -> Answers:
-        return self._members.at(point.price + self._offset)
-
-    def _target(self, now: Point, answers: Answers) -> Target:
+    def _target(self, here: Settled) -> Target:
         """Equilibrium of the model at a point."""
-        fall = answers.fall
+        fall, terms = here.answers.fall, self._lams.terms
         if self._ridge:
             each = np.arange(fall.shape[1])
             fall = fall.copy()
-            fall[:, each, each] += self._ridge * self._swing
-        return model_equilibrium(self._limits, self._terms, now, answers.kw, fall, 0.1 * self._tolerance)
-
-    def _go(self, now: Point, target: Target, answers: Answers) -> tuple[float, Answers]:
-        """How far to go to the target, and what members answer there."""
-        far = max(
-            np.abs(target.point.price - now.price).max(), np.abs(target.point.y - now.y).max(initial=0.0)
+            fall[:, each, each] += self._ridge * self._lams.swing[:, None]
+        return model_equilibrium(
+            self._limits, terms, here.point, here.answers.kw, fall, 0.1 * self._tolerance
         )
+
+    def _go(self, here: Settled, target: Target, rough: float) -> tuple[float, Settled]:
+        """How far to go to the target, and LAMs there."""
+        now, end = here.point, target.point
+        far = max(np.abs(end.price - now.price).max(), np.abs(end.y - now.y).max(initial=0.0))
         if far <= 1e-13 * self._size:
             # Only rounding is left, of which the dual's slope along the way would be made.
-            return 1.0, self._answer(target.point)
-        way = Way(self._limits, self._terms, now, target.point)
+            return 1.0, self._settled(end, 0.0)
         self._far.append(far)
-        return best_part(
-            way,
-            answers.kw,
-            lambda part: self._answer(between(now, target.point, part)),
-            careful=self._is_stuck,
-        )
+
+        def settled(part: float, exactly: bool) -> Settled:
+            return self._settled(between(now, end, part), CLOSER * rough if exactly else rough)
+
+        way = Way(self._limits, now.y, end.y)
+        return best_part(way, here.answers.kw, settled, careful=self._is_stuck)
 
     @property
     def _is_stuck(self) -> bool:
@@ -155,14 +158,3 @@ class Newton:
         else:
             self._ridge = self._trust * self._ridge if self._ridge > LEAST_RIDGE else 0.0
             self._trust = max(0.1, 0.3 * self._trust)
-
-    def _rounding_kw(self, now: Point) -> float:
-        """What rounding of prices alone may make of answers [kW]."""
-        return ROUNDING * float(np.abs(now.price).max()) / min(self._members.least_slope, self._least_slope)
-
-    def _recentre(self, kw: Floats) -> float:
-        """Move the centres to net purchases ``(M, T)``; the most that this changes a price [$/kWh]."""
-        own, wide = -self._members.added * kw, -self._added * kw
-        changed = max(np.abs(own - self._offset).max(), np.abs(wide - self._terms.offset).max())
-        self._offset, self._terms = own, replace(self._terms, offset=wide)
-        return float(changed)

@@ -12,11 +12,9 @@ import numpy as np
 
 from market.horizon.feeder import FeederLimits
 from market.horizon.gram import gram_of
+from market.horizon.lam import CHANGES
 from market.horizon.rows import meet
 from market.model.arrays import Bools, Floats, Ints
-
-CHANGES = 12
-"""Changes of who buys, sells or rests in one model."""
 
 GATHERINGS = 12
 """Times that rows which turn out violated are taken in."""
@@ -56,11 +54,6 @@ class WamTerms:
     slope: Floats
     fee: Floats
     offset: Floats
-
-    def wanted_kw(self, gap: Floats) -> Floats:
-        """Net purchases at which local prices stand by ``gap`` above locational ones, ``(M, T)`` [kW]."""
-        over = gap - self.offset
-        return np.asarray((over - np.clip(over, -self.fee, self.fee)) / self.slope)
 
 
 @dataclass(frozen=True)

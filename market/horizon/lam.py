@@ -1,0 +1,240 @@
+"""One LAM over the horizon at given locational prices: Newton's method on its local prices alone.
+
+A LAM wants a net purchase for what its local price stands above the locational one, and its members answer
+the local price with another; where both agree in all intervals, it is at its equilibrium. Both are slopes of
+one concave function, along which each step goes until its slope has fallen.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from market.horizon.compiled import compiled
+from market.horizon.linear import solve
+from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices, reply
+from market.model.arrays import Floats, Ints
+from market.model.curves import NARROWEST
+
+STEPS = 20
+"""Steps after which a LAM is left as it is."""
+
+CHANGES = 12
+"""Changes of who buys, sells or rests in one model."""
+
+NEAR = 0.6
+"""A step may stop where the slope along it has fallen to this part."""
+
+TRIES = 12
+
+CUT, FIRST_RIDGE, LEAST_RIDGE = 0.9, 1e-3, 1e-5
+"""Steps cut to less than this part add slope to the model, in terms of the members' whole power over the
+prices: so much at first, and none below the last."""
+
+
+class LamMembers(NamedTuple):
+    """Members of LAM number ``lam`` of ``lams``.
+
+    Attributes
+    ----------
+    plain
+        Summed curves over the local price of those without a store, interval by interval those of all LAMs.
+    mine, own, columns
+        Positions of its stores; their members' curves, and columns, as `market.horizon.replies` takes them.
+    hours
+        Length of an interval [h].
+    offset
+        Added to the price for its members, ``(T,)`` [$/kWh].
+    swing
+        All its members' power over the prices [kW per $/kWh].
+    """
+
+    lam: int
+    lams: int
+    plain: Vertices
+    mine: Ints
+    own: Vertices
+    columns: StoreColumns
+    hours: float
+    offset: Floats
+    swing: float
+
+
+class WideTerms(NamedTuple):
+    """What a LAM's price is beside its locational one: fee sign(Q) + slope Q + offset, ``(T,)`` each."""
+
+    slope: Floats
+    fee: Floats
+    offset: Floats
+
+
+class Found(NamedTuple):
+    """What a LAM's search writes: its prices, sides and net purchases ``(T,)``, and their fall ``(T, T)``."""
+
+    price: Floats
+    side: Ints
+    kw: Floats
+    fall: Floats
+
+
+@compiled
+def plain_answer(curve: int, plain: Vertices, at: float) -> tuple[float, float]:
+    """Power of a curve at a price, and how steeply it falls just above."""
+    begin, end = plain.first[curve], plain.first[curve + 1]
+    low, high = begin, end
+    while low < high:
+        middle = (low + high) // 2
+        if plain.value[middle] <= at:
+            low = middle + 1
+        else:
+            high = middle
+    if low == begin:
+        return plain.kw[begin], 0.0
+    if low == end:
+        return plain.kw[end - 1], 0.0
+    width, drop = plain.value[low] - plain.value[low - 1], plain.kw[low - 1] - plain.kw[low]
+    kw = plain.kw[low - 1] - drop * ((at - plain.value[low - 1]) / width)
+    return kw, drop / width if width > NARROWEST else 0.0
+
+
+@compiled
+def answer(members: LamMembers, terms: PriceTerms, found: Found, plans: PlanColumns) -> None:
+    """Fill in net purchases and their fall at the prices found; those of ``terms`` are written over."""
+    T = found.kw.size
+    found.fall[:] = 0.0
+    for t in range(T):
+        terms.price[t] = found.price[t] + members.offset[t]
+        curve = t * members.lams + members.lam
+        found.kw[t], found.fall[t, t] = plain_answer(curve, members.plain, terms.price[t])
+    reply(members.mine, members.own, terms, members.hours, members.columns, plans, found.fall)
+    for s in members.mine:
+        for t in range(T):
+            found.kw[t] += plans.trade_kw[s, t]
+
+
+@compiled
+def wanted(wide: WideTerms, t: int, gap: float) -> float:
+    """Net purchase at which the local price stands by ``gap`` above the locational one [kW]."""
+    over, fee = float(gap - wide.offset[t]), float(wide.fee[t])
+    if abs(over) <= fee:
+        return 0.0
+    return (over - fee if over > 0.0 else over + fee) / float(wide.slope[t])
+
+
+@compiled
+def missed_kw(wide: WideTerms, wam_price: Floats, found: Found) -> float:
+    """How far answers are from what the LAM wants [kW]."""
+    most = 0.0
+    for t in range(found.kw.size):
+        most = max(most, abs(wanted(wide, t, found.price[t] - wam_price[t]) - found.kw[t]))
+    return most
+
+
+@compiled
+def slope_along(wide: WideTerms, wam_price: Floats, step: Floats, found: Found) -> float:
+    """Slope of the negative dual along a step of prices, which never falls on the way [kW $/kWh]."""
+    total = 0.0
+    for t in range(step.size):
+        total += step[t] * (wanted(wide, t, found.price[t] - wam_price[t]) - found.kw[t])
+    return total
+
+
+@compiled
+def model_step(
+    wide: WideTerms, wam_price: Floats, ridge: float, tolerance: float, found: Found, step: Floats
+) -> None:
+    """Fill in the step of prices to where answers, taken as linear, are what is wanted; sides follow."""
+    kw, fall, side, price = found.kw, found.fall, found.side, found.price
+    T, steepest = kw.size, 1e-9
+    system = np.empty((T, T))
+    for t in range(T):
+        steepest = max(steepest, fall[t, t])
+    for _ in range(CHANGES):
+        for t in range(T):
+            trades = side[t] != 0 or wide.fee[t] == 0.0
+            weight = wide.slope[t] if trades else 1.0 / steepest
+            system[t] = weight * fall[t]
+            system[t, t] += weight * ridge + (1.0 if trades else 1e-10)
+            step[t] = weight * kw[t]
+            if trades:
+                step[t] += side[t] * wide.fee[t] + wide.offset[t] + wam_price[t] - price[t]
+        solve(system, step)
+        changed = False
+        for t in range(T):
+            net = kw[t] - ridge * step[t]
+            for u in range(T):
+                net -= fall[t, u] * step[u]
+            gap = price[t] + step[t] - wam_price[t] - wide.offset[t]
+            if side[t] != 0 and side[t] * net < -tolerance and wide.fee[t] > 0.0:
+                side[t], changed = 0, True
+            elif side[t] == 0 and abs(gap) > wide.fee[t] * (1.0 + 1e-12):
+                side[t], changed = (1 if gap > 0.0 else -1), True
+        if not changed:
+            break
+
+
+@compiled
+def go(
+    members: LamMembers, terms: PriceTerms, wide: WideTerms, wam_price: Floats, step: Floats, found: Found,
+    plans: PlanColumns,
+) -> float:  # fmt: skip
+    """Go along a step until the slope has fallen, and answer there; the part that was gone."""
+    begin = found.price.copy()
+    first = slope_along(wide, wam_price, step, found)
+    enough, part = NEAR * abs(first), 1.0
+    low, low_value, high, high_value = 0.0, first, 1.0, 0.0
+    for k in range(TRIES):
+        found.price[:] = begin + part * step
+        answer(members, terms, found, plans)
+        value = slope_along(wide, wam_price, step, found)
+        if first >= 0.0 or (value <= enough and (k == 0 or value >= -enough)):
+            break
+        # An end that stays while the bracket hardly shrinks would hold all later lines: it counts half.
+        if value > 0.0:
+            low_value *= 0.5 if k > 0 and part - low > 0.5 * (high - low) else 1.0
+            high, high_value = part, value
+        else:
+            high_value *= 0.5 if high - part > 0.5 * (high - low) else 1.0
+            low, low_value = part, value
+        part = low + low_value / (low_value - high_value) * (high - low)
+        if not low < part < high:
+            part = 0.5 * (low + high)
+    return part
+
+
+@compiled
+def settle(
+    members: LamMembers, terms: PriceTerms, wide: WideTerms, wam_price: Floats, tolerance: float,
+    found: Found, plans: PlanColumns,
+) -> float:  # fmt: skip
+    """Bring a LAM to its equilibrium at locational prices ``(T,)``.
+
+    Parameters
+    ----------
+    members, terms, wide
+        Its members, what they and what the LAM face; prices of ``terms`` are written over.
+    tolerance
+        How far answers may be off [kW].
+    found
+        Prices and sides to begin with; all are filled with those found.
+    plans
+        Filled with the plans of its stores.
+
+    Returns
+    -------
+    float
+        How far answers are off [kW].
+    """
+    answer(members, terms, found, plans)
+    step, ridge = np.empty(found.kw.size), 0.0
+    missed = missed_kw(wide, wam_price, found)
+    for _ in range(STEPS):
+        if missed <= tolerance:
+            break
+        model_step(wide, wam_price, ridge * members.swing, 0.1 * tolerance, found, step)
+        part = go(members, terms, wide, wam_price, step, found, plans)
+        ridge = max(4.0 * ridge, FIRST_RIDGE) if part < CUT else 0.1 * ridge
+        ridge = ridge if ridge > LEAST_RIDGE else 0.0
+        missed = missed_kw(wide, wam_price, found)
+    return missed
