@@ -95,11 +95,19 @@ class FeederUnderEvents:
             for name, was, is_fed in zip(self.layout.lams, before, self.fed(), strict=True)
             if is_fed > was
         ]
-        dark = self.unserved()
+        dark = [
+            name
+            for name, was, is_fed in zip(self.layout.lams, before, self.fed(), strict=True)
+            if is_fed < was
+        ]
+        others = len(self.unserved()) - len(dark)
         words = f"; {len(again)} LAMs are fed again: {', '.join(again)}" if again else ""
         newly = [bus for bus in self._fed_newly() if bus not in newly_before]
         words += f"; fed outside the market: {', '.join(newly)}" if newly else ""
-        return words + (f"; no source feeds {len(dark)} LAMs: {', '.join(dark)}" if dark else "")
+        if not dark:
+            return words
+        more, in_all = (" more", f"; {len(dark) + others} in all") if others else ("", "")
+        return f"{words}; no source feeds {len(dark)}{more} LAMs: {', '.join(dark)}{in_all}"
 
     def _change(self, what: str, commands: tuple[str, ...]) -> None:
         """Open the circuit anew with one change more, or less; controls stay where they stand."""

@@ -70,6 +70,17 @@ def test_an_outage_leaves_lams_without_source_and_a_repair_brings_everything_bac
     assert feeder.unserved() == []
 
 
+def test_an_event_names_the_lams_that_it_darkened_itself(feeder):
+    feeder.apply(event("line-outage", element="l67"))
+    assert len(feeder.unserved()) == 19
+    told = feeder.apply(event("line-outage", element="l114"))
+    dark = "35, 37, 38, 39, 41, 42, 43, 45, 46, 47, 48, 49, 50, 51"
+    assert told == f"line l114 is out; no source feeds 14 more LAMs: {dark}; 33 in all"
+    assert feeder.apply(event("capacitor-off", element="c83")) == "capacitor c83 is off"
+    told = feeder.apply(event("line-repair", element="l114"))
+    assert told == f"line l114 is in service; 14 LAMs are fed again: {dark}"
+
+
 def test_a_tie_switch_takes_over_what_an_outage_left(feeder):
     kw, kvar = spot(feeder, 0.4)
     feeder.apply(event("line-outage", element="sw4"))
