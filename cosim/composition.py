@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from broker.messages import StepName
 from broker.participant.node import Node
 from cosim.control.clock import Clock
+from cosim.control.coupling import Coupling
 from cosim.control.pacing import Pacing, Schedule
 from cosim.control.recovery import Recovery
 from cosim.control_watch import watch_control
@@ -103,6 +104,7 @@ async def control(
     is_resumed: bool = False,
     elsewhere: Collection[Role] = (),
     say: Callable[[str], None] = lambda _: None,
+    coupling: Coupling | None = None,
 ) -> AsyncIterator[tuple[Clock, Recorder]]:
     """Clock and recorder, for the one process that owns them; both have a ``run`` to perform.
 
@@ -116,6 +118,8 @@ async def control(
         Roles that other processes host.
     say
         Tells the user something.
+    coupling
+        Others whose time the run keeps step with.
     """
     policy = setup.world.scenario.recovery
     async with setup.node(RECORDER) as recorder_node, setup.node(CLOCK) as clock_node:
@@ -139,12 +143,20 @@ async def control(
             ),
             elsewhere={role: setup.world.services_of(role) for role in elsewhere},
             say=say,
-            refusal="hardware lives in real time" if setup.world.placement.hardware else "",
+            refusal=_no_lead(setup.world, coupling),
+            coupling=coupling,
         )
         yield (
             clock,
             Recorder(recorder_node, setup.world, writer, ledger, begins_again=clock.begins_again),
         )
+
+
+def _no_lead(world: World, coupling: Coupling | None) -> str:
+    """Why no operator may lead a run; empty where one may."""
+    if world.placement.hardware:
+        return "hardware lives in real time"
+    return "" if coupling is None else "a federation leads this run"
 
 
 def _step_limit_s(world: World) -> float:

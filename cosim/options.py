@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 import tomllib
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from broker.address import parse_address
 from broker.topics import topic_safe
+from cosim.control.coupling import Coupling
 from cosim.control.pacing import Pacing
 from cosim.results.comparison import same_but_for_faults
 from cosim.results.directory import LEDGER, SCENARIO, replaceable_files, run_directory
@@ -57,6 +61,7 @@ class RunOptions:
     spares: bool = False
     view: int | None = None
     record: int | None = None
+    couple: Callable[[Any], AbstractAsyncContextManager[Coupling]] | None = None
 
     def load(self) -> Scenario:
         """The scenario with these overrides."""

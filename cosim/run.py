@@ -17,7 +17,6 @@ from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, perform_watched, reporters, services
 from cosim.control.memory import lasting_spared
-from cosim.control.pacing import Pacing
 from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
@@ -102,6 +101,10 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
             await stack.enter_async_context(role_processes(plan, setup.url, apart))
             jobs = await stack.enter_async_context(services(setup, here))
             stack.enter_context(lasting_spared())
+            coupling = None
+            if options.couple is not None:
+                console.print("waiting for the federation")
+                coupling = await stack.enter_async_context(options.couple(setup))
         view = await stack.enter_async_context(view_process(options.view, setup.url, plan.run_id))
         if view:
             click.echo(f"view: {view}", err=True)
@@ -125,6 +128,7 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
                 is_resumed=options.resume is not None,
                 elsewhere=[role for role in Role if role not in here],
                 say=teller.say,
+                coupling=coupling,
             )
         )
         progress.end, recorder.on_booked = clock.stop, progress.tell
@@ -163,7 +167,7 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack, ending: Ending) -> tuple
     """World and broker of a run."""
     owner = await stack.enter_async_context(_feeder(plan.scenario))
     world = build_world(plan.scenario, owner.layout)
-    _check_hardware(world, plan.pacing)
+    _check_hardware(world, plan)
     log = plan.out / BROKER_LOG if plan.options.secure else None
     port = plan.scenario.broker.port
     broker = await open_run_broker(stack, plan.broker, port, world, plan.run_id, log)
@@ -185,10 +189,14 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack, ending: Ending) -> tuple
     return setup, broker
 
 
-def _check_hardware(world: World, pacing: Pacing) -> None:
+def _check_hardware(world: World, plan: RunPlan) -> None:
     hardware = world.placement.hardware
-    if hardware and pacing.factor != 1.0:
-        names = ", ".join(str(each.endpoint) for each in hardware[:3])
+    names = ", ".join(str(each.endpoint) for each in hardware[:3])
+    if hardware and plan.options.couple is not None:
+        raise RunError(
+            f"hardware ({names}) lives in real time and cannot wait for a federation: leave it out"
+        )
+    if hardware and plan.pacing.factor != 1.0:
         raise RunError(f'hardware ({names}) lives in real time: add --pace real, or set clock = "run"')
 
 

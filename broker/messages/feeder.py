@@ -9,7 +9,7 @@ import msgspec
 
 from broker.messages.columns import Column
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Duration, NetKvar, NetKw, RowKind, Values
+from broker.messages.fields import Count, Duration, NetKvar, NetKw, Pu, RowKind, Values
 from broker.messages.header import Message
 
 
@@ -114,6 +114,8 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     Powers are means of the interval; voltages, loading and violations are those with which it ends, once
     controls have acted. A node or LAM without source has voltage 0. ``under_pu_h`` to ``node_h`` weigh by
     time: pu h below and above the limits, kVA h above ratings, node-hours outside the voltage limits.
+    ``outside_kw`` and ``outside_kvar`` are loads outside the market, of events and of a co-simulation, and
+    ``set_pu`` is the source's voltage that a co-simulation set.
     """
 
     solved: bool
@@ -138,6 +140,9 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     record: FeederRecord | None = None
     unbalance_pct: float | None = None
     neutral_v: float | None = None
+    outside_kw: Annotated[Column, Values("net_kw", "lams", empty=True)] = b""
+    outside_kvar: Annotated[Column, Values("net_kvar", "lams", empty=True)] = b""
+    set_pu: Pu | None = None
 
     def check(self, sizes: Mapping[str, int]) -> None:
         """Raise ``ValueError`` where a solved state does not tell all voltages and loadings."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from broker.messages.declaration import SERVICES, message
-from broker.messages.fields import Count, NetKvar, NetKw, Opaque, Pu, Seconds
+from broker.messages.fields import Count, NetKvar, NetKw, Opaque, Pu, Seconds, Values
 from broker.messages.header import Command, Message
 
 StepName = Literal["restore", "measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
@@ -45,13 +45,26 @@ class FeederEvent(msgspec.Struct, frozen=True, kw_only=True):
     kvar: NetKvar = 0.0
 
 
+class BoundaryValues(msgspec.Struct, frozen=True, kw_only=True):
+    """What a co-simulation sets from outside for one interval, in place of what it set before.
+
+    ``source_pu`` is the voltage of the source; ``load_kw`` and ``load_kvar`` are loads outside the market at
+    each LAM, + draws, and empty where there are none.
+    """
+
+    source_pu: Pu | None = None
+    load_kw: Annotated[list[float], Values("net_kw", "lams", empty=True)] = []
+    load_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
+
+
 @message("clock/step", sender="clock", receivers=SERVICES)
 class Step(Message, frozen=True, tag="step"):
     """The clock opens a step; ``opened`` and ``deadline`` are wall time [s since epoch].
 
     ``lag_s`` says how late the interval opened against its absolute deadline; 0 where nothing paces the run.
     ``pace`` is simulated seconds per wall second: 1 in real time, ``None`` where nothing paces the run.
-    ``events`` are what operators let happen at the opening of the interval; each step of it tells them.
+    ``events`` are what operators let happen at the opening of the interval, ``boundary`` what a co-simulation
+    sets for it; each step of it tells them.
     """
 
     step: StepName
@@ -61,6 +74,7 @@ class Step(Message, frozen=True, tag="step"):
     lag_s: Seconds = 0.0
     pace: Seconds | None = None
     events: list[FeederEvent] = []
+    boundary: BoundaryValues | None = None
 
 
 @message("lead/{sender}", sender="operator", receivers="clock", writer="sender", always=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from broker.messages import FeederEvent, Step, StepName
 from broker.participant.node import Node
 from cosim.control.assembly import Assembly
+from cosim.control.coupling import Coupled, Coupling
 from cosim.control.leading import Leading
 from cosim.control.losses import GoBack, Losses, ServiceLost
 from cosim.control.pacing import STEPS, Lag, Schedule
@@ -52,6 +53,8 @@ class Clock:
         Tells the user something.
     refusal
         Why no operator may pause the run or change its pace; empty where one may.
+    coupling
+        Others whose time the run keeps step with.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Clock:
         elsewhere: Mapping[str, Collection[str]] | None = None,
         say: Callable[[str], None] = lambda _: None,
         refusal: str = "",
+        coupling: Coupling | None = None,
     ) -> None:
         self.node = node
         self.schedule = schedule
@@ -79,6 +83,7 @@ class Clock:
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._events: dict[int, list[FeederEvent]] = {}
+        self._coupled = Coupled(coupling, node.flag)
         self._leading = Leading(node, schedule.pacing, refusal, self._changed)
         roles = elsewhere or {}
         self._presence = Presence(
@@ -155,11 +160,14 @@ class Clock:
                 break
             # An interval that begins again has what it had.
             self._events.setdefault(tick, []).extend(self._leading.take_events())
+            if not await self._coupled.may_begin(tick, self._stop):
+                break
             try:
                 await self._interval(tick, started)
             except GoBack as why:
                 tick = await self._begin_anew(str(why))
                 continue
+            await self._coupled.ended(tick)
             tick += 1
             if not self._losses.can_go_back and (back := self._presence.came_back()):
                 # They do not know what they missed; at the end of an interval all others stand there, too.
@@ -280,4 +288,5 @@ class Clock:
             lag_s=self.lag.now_s,
             pace=self._leading.pacing.factor,
             events=self._events.get(tick, []),
+            boundary=self._coupled.boundaries.get(tick),
         )

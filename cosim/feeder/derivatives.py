@@ -225,6 +225,19 @@ def _at(places: Ints, values: np.ndarray) -> np.ndarray:
     return found
 
 
+def places_of(whole: tuple[str, ...], part: tuple[str, ...]) -> np.ndarray:
+    """Place in ``part`` of each name of ``whole``, -1 where it has none."""
+    at = {name: place for place, name in enumerate(part)}
+    return np.array([at.get(name, -1) for name in whole], dtype=np.intp)
+
+
+def spread_out(values: np.ndarray, places: np.ndarray, otherwise: float) -> np.ndarray:
+    """Values at their places, along the first axis."""
+    full = np.full((len(places), *values.shape[1:]), otherwise, dtype=values.dtype)
+    full[places >= 0] = values[places[places >= 0]]
+    return full
+
+
 def joined_places(nodes: Ints, neutrals: Ints) -> Ints:
     """Place of each voltage and neutral of a whole among those of its part, one after the other."""
     return np.concatenate([nodes, np.where(neutrals >= 0, neutrals + nodes.max(initial=-1) + 1, -1)])

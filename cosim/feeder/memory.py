@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cosim.feeder.boundary import FREE, Boundary
 from cosim.feeder.controls import Positions
 from cosim.feeder.settings import Event
 
@@ -21,9 +22,12 @@ class Memory:
         Whether they have come to rest once.
     asked
         Events that operators asked for and what ends them, by tick, past and to come.
+    boundary
+        What others set last, from outside.
     """
 
     opened: int = -1
     where: Positions | None = None
     at_rest: bool = False
     asked: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
+    boundary: Boundary = FREE

@@ -12,10 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from cosim.feeder import voltvar
+from cosim.feeder.boundary import Boundary
 from cosim.feeder.circuit import AcState, FeederError, Floats, PowerFlowError
 from cosim.feeder.controls import ControlRun, Positions, hunting_flags
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
-from cosim.feeder.events import EventSchedule
+from cosim.feeder.happenings import Happenings
 from cosim.feeder.judgement import Judgement, check
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.memory import Memory
@@ -37,6 +38,11 @@ class Operation:
     ----------
     rules
         What binds it.
+
+    Attributes
+    ----------
+    happenings
+        What happens at the opening of intervals, and what others set from outside.
     """
 
     def __init__(self, rules: OperatingRules) -> None:
@@ -46,10 +52,18 @@ class Operation:
         self._models: TickModels | None = None
         self._at_rest = False
         self._stood: Positions | None = None
-        self._events = EventSchedule(rules.events, rules.interval_s / 60.0)
+        self.happenings = Happenings(rules)
 
-    def open(self, feeder: Feeder, tick: int, asked: Sequence[Event] = ()) -> tuple[list[str], list[str]]:
+    def outside(self, feeder: Feeder) -> tuple[Floats, Floats]:
+        """Loads outside the market, of events and as others set them, each ``(M,)`` [kW, kvar]."""
+        return self._under_events(feeder).outside()
+
+    def open(
+        self, feeder: Feeder, tick: int, asked: Sequence[Event] = (), boundary: Boundary | None = None
+    ) -> tuple[list[str], list[str]]:
         """Let the events of a tick happen: the scenario's, then those that operators have ``asked`` for.
+
+        A ``boundary`` takes the place of the one before, once they have happened.
 
         Returns
         -------
@@ -57,15 +71,7 @@ class Operation:
             What happened, in words, and the names of the LAMs that no source feeds from now on.
         """
         now = self._under_events(feeder)
-        happened = self._events.ask(tick, asked, now.layout)
-        for event in self._events.at(tick):
-            try:
-                happened.append(now.apply(event))
-            except (FeederError, PowerFlowError) as error:
-                happened.append(
-                    f"{event.kind} of {event.element} could not happen, the feeder stays: {error}"
-                )
-        return happened, now.unserved()
+        return self.happenings.open(now, tick, asked, boundary), now.unserved()
 
     def resume(self, feeder: Feeder, memory: Memory) -> list[str]:
         """Go on from what was remembered: events happen again, then controls stand where they stood.
@@ -89,16 +95,15 @@ class Operation:
         feeder.put(start)
         self._feeder = FeederUnderEvents(feeder)
         self._tick, self._models = -1, None
-        self._events.asked = dict(memory.asked)
-        for tick in self._events.until(memory.opened):
-            self.open(feeder, tick)
+        self.happenings.again(self._feeder, memory)
         self._feeder.put(where)
         self._at_rest = memory.at_rest
         return self._feeder.unserved()
 
     def memory(self, feeder: Feeder, opened: int) -> Memory:
         """What the operation remembers from one interval to the next, ``opened`` being the last tick."""
-        return Memory(opened, self._under_events(feeder).positions(), self._at_rest, dict(self._events.asked))
+        where = self._under_events(feeder).positions()
+        return Memory(opened, where, self._at_rest, self.happenings.asked, self.happenings.boundary)
 
     def judge(self, feeder: Feeder, proposal: Proposal) -> Answer:
         """Solve a proposal and judge it by the models of its tick; linearise where it is not confirmed.

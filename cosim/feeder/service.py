@@ -30,6 +30,7 @@ from broker.messages import (
 from broker.messages.batches import read_metered
 from broker.participant.node import Node
 from broker.snapshot import Values, array_of, typed
+from cosim.feeder.boundary import Boundary
 from cosim.feeder.circuit import FeederError, PowerFlowError
 from cosim.feeder.controls import Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
@@ -37,7 +38,7 @@ from cosim.feeder.memory import Memory
 from cosim.feeder.operation import Operation
 from cosim.feeder.settings import Event, event_of
 from cosim.feeder.thread import FeederOwner
-from cosim.feeder.wire import model_message, physics_fields
+from cosim.feeder.wire import boundary_of, model_message, physics_fields
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,7 +99,7 @@ class FeederService:
         self.last_kwh = np.zeros(len(roster.prosumers))
         self.last_kvarh = np.zeros(len(roster.prosumers))
         self._opened = -1
-        self._asked: tuple[int, list[Event]] = -1, []
+        self._asked: tuple[int, list[Event], Boundary | None] = -1, [], None
         self._happened: list[str] = []
         self._unserved: list[str] = []
         self._set_kvar = np.zeros(len(roster.lams))
@@ -113,8 +114,9 @@ class FeederService:
 
     async def on_step(self, step: Step) -> None:
         """Hear what operators let happen, and solve what was metered once everyone has reported it."""
-        if step.events and self._asked[0] != step.tick:
-            self._asked = step.tick, [*self._readable(step.events)]
+        if (step.events or step.boundary) and self._asked[0] != step.tick:
+            boundary = None if step.boundary is None else boundary_of(step.boundary)
+            self._asked = step.tick, [*self._readable(step.events)], boundary
         if step.step == "meter":
             await self._solve_metered(step)
 
@@ -129,6 +131,7 @@ class FeederService:
             "last_kvarh": self.last_kvarh,
             "set_kvar": self._set_kvar,
             "asked": msgspec.to_builtins(memory.asked),
+            "boundary": msgspec.to_builtins(memory.boundary),
         }
 
     async def restore(self, values: Values) -> None:
@@ -141,20 +144,21 @@ class FeederService:
             typed(values, "where", Positions),
             typed(values, "at_rest", bool),
             typed(values, "asked", dict[int, tuple[Event, ...]]),
+            typed(values, "boundary", Boundary),
         )
         try:
             self._unserved = await self.owner.perform(self.operation.resume, memory)
         except FeederError as error:
             raise ValueError(str(error)) from None
-        self._opened, self._happened, self._asked = memory.opened, [], (-1, [])
+        self._opened, self._happened, self._asked = memory.opened, [], (-1, [], None)
         self.last_kwh, self.last_kvarh, self._set_kvar = last_kwh, last_kvarh, set_kvar
 
     async def _open(self, tick: int) -> None:
         """Let the events of a tick happen, once, before anything of it is solved."""
         if tick > self._opened:
             self._opened = tick
-            asked = self._asked[1] if self._asked[0] == tick else ()
-            self._happened, self._unserved = await self.owner.perform(self.operation.open, tick, asked)
+            asked = self._asked[1:] if self._asked[0] == tick else ((), None)
+            self._happened, self._unserved = await self.owner.perform(self.operation.open, tick, *asked)
 
     def _readable(self, events: list[FeederEvent]) -> Iterator[Event]:
         """Events as the scenario would have them; one that is none is flagged."""
@@ -256,6 +260,7 @@ class FeederService:
     async def _publish_state(
         self, step: Step, physics: Physics | None, lam_kw: Floats, lam_kvar: Floats, estimated: list[str]
     ) -> None:
+        outside_kw, outside_kvar = await self.owner.perform(self.operation.outside)
         await self.node.publish(
             self.node.topics.feeder_state,
             FeederState,
@@ -265,6 +270,9 @@ class FeederService:
             estimated=estimated,
             events=self._happened,
             unserved=self._unserved,
+            outside_kw=columns.pack(outside_kw),
+            outside_kvar=columns.pack(outside_kvar),
+            set_pu=self.operation.happenings.boundary.source_pu,
             **physics_fields(physics, self.rules.limits, self.owner.layout),
         )
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from cosim.feeder.changes import change_of
+from cosim.feeder.boundary import FREE, Boundary
+from cosim.feeder.changes import Commands, change_of
 from cosim.feeder.circuit import AcState, FeederError, Floats, NothingFed
 from cosim.feeder.controls import ControlRun, Positions
-from cosim.feeder.derivatives import Nothing, Spread, joined_places
+from cosim.feeder.derivatives import Nothing, Spread, joined_places, places_of, spread_out
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.record import Connections, StateRecord
@@ -32,7 +33,8 @@ class FeederUnderEvents:
         self.layout = feeder.widest.layout
         self._base = feeder
         self._stood = feeder.positions()
-        self._changes: dict[str, tuple[str, ...]] = {}
+        self._changes: dict[str, Commands] = {}
+        self._boundary = FREE
         lams = len(feeder.layout.lams)
         self._extra_kw, self._extra_kvar = np.zeros(lams), np.zeros(lams)
         self._now: Feeder | None
@@ -71,6 +73,28 @@ class FeederUnderEvents:
         self._change(change.of, change.commands)
         return f"{before}{change.words}{self._service_in_words(served, newly)}"
 
+    def stand_at(self, boundary: Boundary) -> None:
+        """Let others set the source's voltage and loads outside the market, in place of what they set before.
+
+        Raises
+        ------
+        FeederError, PowerFlowError
+            It cannot; the feeder stays as it was.
+        """
+        before, self._boundary = self._boundary, boundary
+        if boundary.source_pu == before.source_pu:
+            return
+        try:
+            self._reopen(self._changes)
+        except BaseException:
+            self._boundary = before
+            raise
+
+    def outside(self) -> tuple[Floats, Floats]:
+        """Loads outside the market, of events and as others set them, each ``(M,)`` [kW, kvar]."""
+        kw, kvar = self._boundary.load_kw or 0.0, self._boundary.load_kvar or 0.0
+        return self._extra_kw + kw, self._extra_kvar + kvar
+
     def _put_tap(self, regulator: str, tap: int) -> str:
         if self._now is None:
             raise FeederError(f"regulator '{regulator}' has no voltage: no source feeds any load")
@@ -80,7 +104,8 @@ class FeederUnderEvents:
 
     def _fault_in_words(self, event: Event) -> str:
         line = event.element.lower()
-        return f"a fault on line {line} draws {self._base.fault_current_a(line, self._commands()):,.0f} A"
+        current_a = self._base.fault_current_a(line, self._commands(self._changes))
+        return f"a fault on line {line} draws {current_a:,.0f} A"
 
     def _fed_newly(self) -> list[str]:
         """Buses with voltage that had none at the start: no LAM stands there."""
@@ -109,12 +134,15 @@ class FeederUnderEvents:
         more, in_all = (" more", f"; {len(dark) + others} in all") if others else ("", "")
         return f"{words}; no source feeds {len(dark)}{more} LAMs: {', '.join(dark)}{in_all}"
 
-    def _change(self, what: str, commands: tuple[str, ...]) -> None:
-        """Open the circuit anew with one change more, or less; controls stay where they stand."""
-        changes = {**self._changes, what: commands}
+    def _change(self, what: str, commands: Commands) -> None:
+        """Open the circuit anew with one change more, or less."""
+        self._reopen({**self._changes, what: commands})
+
+    def _reopen(self, changes: dict[str, Commands]) -> None:
+        """Open the circuit anew with its changes; controls stay where they stand."""
         before = self.positions()
         try:
-            fresh = self._base.widest.changed([text for each in changes.values() for text in each])
+            fresh = self._base.widest.changed(self._commands(changes))
         except NothingFed:
             fresh = None
         if fresh is not None:
@@ -131,9 +159,9 @@ class FeederUnderEvents:
         layout, now = self.layout, fresh.layout
         place = {name: at for at, name in enumerate(layout.lams)}
         self._lams = np.array([place[name] for name in now.lams], dtype=np.intp)
-        self._nodes = _places(layout.nodes, now.nodes)
-        self._branches = _places(layout.branches, now.branches)
-        self._neutrals = _places(layout.neutrals, now.neutrals)
+        self._nodes = places_of(layout.nodes, now.nodes)
+        self._branches = places_of(layout.branches, now.branches)
+        self._neutrals = places_of(layout.neutrals, now.neutrals)
         self._whole = (
             layout.lams == now.lams
             and layout.nodes == now.nodes
@@ -153,12 +181,12 @@ class FeederUnderEvents:
             state,
             net_kw=net_kw * fed,
             net_kvar=net_kvar * fed,
-            v_pu=_spread(state.v_pu, self._nodes, np.nan),
-            angle_deg=_spread(state.angle_deg, self._nodes, np.nan),
-            current_a=_spread(state.current_a, self._branches, 0.0),
+            v_pu=spread_out(state.v_pu, self._nodes, np.nan),
+            angle_deg=spread_out(state.angle_deg, self._nodes, np.nan),
+            current_a=spread_out(state.current_a, self._branches, 0.0),
             nodes=self.layout.nodes,
             branches=self.layout.branches,
-            neutral_v=_spread(state.neutral_v, self._neutrals, np.nan),
+            neutral_v=spread_out(state.neutral_v, self._neutrals, np.nan),
         )
 
     def linearise(self, net_kw: Floats, net_kvar: Floats) -> Linearisation:
@@ -175,8 +203,8 @@ class FeederUnderEvents:
             model,
             net_kw=net_kw * fed,
             net_kvar=net_kvar * fed,
-            v_pu=_spread(model.v_pu, self._nodes, np.nan),
-            current_a=_spread(model.current_a, self._branches, 0.0),
+            v_pu=spread_out(model.v_pu, self._nodes, np.nan),
+            current_a=spread_out(model.current_a, self._branches, 0.0),
             derivatives=Spread(
                 model.derivatives, self._nodes, self._branches, self._neutrals, self._lams, lams
             ),
@@ -184,7 +212,7 @@ class FeederUnderEvents:
             dp0_kvar=dp0_kvar,
             nodes=self.layout.nodes,
             branches=self.layout.branches,
-            phasors=_spread(model.phasors, joined_places(self._nodes, self._neutrals), np.nan),
+            phasors=spread_out(model.phasors, joined_places(self._nodes, self._neutrals), np.nan),
         )
 
     def act(self, solve: Callable[[], AcState], window_s: float) -> ControlRun:
@@ -197,7 +225,7 @@ class FeederUnderEvents:
         """What the present state can be rebuilt from, at metered and cleared powers ``(M,)`` [kW, kvar]."""
         if self._now is None:
             nothing = Connections((), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.complex128))
-            return StateRecord({}, tuple(self._commands()), nothing, nothing.kva)
+            return StateRecord({}, tuple(self._commands(self._changes)), nothing, nothing.kva)
         drawn = self._now.connections(*self._inside(*metered))
         return StateRecord(
             positions=self._positions(),
@@ -206,8 +234,10 @@ class FeederUnderEvents:
             cleared_kva=self._now.connections(*self._inside(*cleared)).kva,
         )
 
-    def _commands(self) -> list[str]:
-        return [text for each in self._changes.values() for text in each]
+    def _commands(self, changes: dict[str, Commands]) -> list[str]:
+        pu = self._boundary.source_pu
+        last = [] if pu is None else [f"edit vsource.source pu={pu!r}"]
+        return [*(text for each in changes.values() for text in each), *last]
 
     def _positions(self) -> dict[str, str]:
         """Taps, steps and switches by device."""
@@ -269,18 +299,6 @@ class FeederUnderEvents:
         )
 
     def _inside(self, net_kw: Floats, net_kvar: Floats) -> tuple[Floats, Floats]:
-        kw, kvar = net_kw + self._extra_kw, net_kvar + self._extra_kvar
+        more_kw, more_kvar = self.outside()
+        kw, kvar = net_kw + more_kw, net_kvar + more_kvar
         return (kw, kvar) if self._whole else (kw[self._lams], kvar[self._lams])
-
-
-def _places(whole: tuple[str, ...], part: tuple[str, ...]) -> np.ndarray:
-    """Place in ``part`` of each name of ``whole``, -1 where it has none."""
-    at = {name: place for place, name in enumerate(part)}
-    return np.array([at.get(name, -1) for name in whole], dtype=np.intp)
-
-
-def _spread(values: np.ndarray, places: np.ndarray, otherwise: float) -> np.ndarray:
-    """Values at their places, along the first axis."""
-    full = np.full((len(places), *values.shape[1:]), otherwise, dtype=values.dtype)
-    full[places >= 0] = values[places[places >= 0]]
-    return full

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from broker.messages import FeederRecord, NetworkModel, ReactiveModel, columns
+from broker.messages import BoundaryValues, FeederRecord, NetworkModel, ReactiveModel, columns
+from cosim.feeder.boundary import Boundary
 from cosim.feeder.circuit import FeederLayout, Floats
 from cosim.feeder.dispatch import Model, Physics
 from cosim.feeder.linear import Limits
@@ -71,6 +72,11 @@ def record_message(record: StateRecord) -> FeederRecord:
         metered_kw=columns.pack(metered.real),
         metered_kvar=columns.pack(metered.imag),
     )
+
+
+def boundary_of(told: BoundaryValues) -> Boundary:
+    """Boundary conditions that the clock tells."""
+    return Boundary(source_pu=told.source_pu, load_kw=tuple(told.load_kw), load_kvar=tuple(told.load_kvar))
 
 
 def model_message(model: Model, unserved: list[int]) -> NetworkModel:

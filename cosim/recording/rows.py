@@ -107,8 +107,10 @@ def _audited(audit: Audit | None) -> dict[str, Any]:
 
 
 def _physics(state: FeederState | None) -> dict[str, Any]:
-    if state is None or not state.solved:
+    if state is None:
         return {}
+    if not state.solved:
+        return {"set_pu": state.set_pu}
     v_pu, loading = columns.unpack(state.v_pu), columns.unpack(state.loading)
     fed_pu = v_pu[v_pu > 0]
     return {
@@ -119,6 +121,7 @@ def _physics(state: FeederState | None) -> dict[str, Any]:
         "violations": len(state.violations),
         "grid_kvar": state.source_kvar,
         "unserved_lams": len(state.unserved),
+        "set_pu": state.set_pu,
     }
 
 
@@ -166,9 +169,16 @@ def lam_columns(
         "metered_kw": None if state is None else columns.unpack(state.lam_kw),
         "v_pu": columns.unpack(state.lam_v_pu) if state is not None and state.solved else None,
         "kvar": None if state is None else columns.unpack(state.lam_kvar),
+        **_outside(state),
         **_reactive(outcome),
         **({} if outcome is None else copied(LAMS, "outcome", outcome)),
     }
+
+
+def _outside(state: FeederState | None) -> dict[str, Any]:
+    names = ("outside_kw", "outside_kvar")
+    told = {name: getattr(state, name) if state else b"" for name in names}
+    return {name: columns.unpack(column) if column else None for name, column in told.items()}
 
 
 def _reactive(outcome: WamOutcome | None) -> dict[str, Any]:

@@ -57,6 +57,7 @@ INTERVALS = (
     ),
     Column("binding_rows", "integer", "", "limits of the network that bind in the clearing"),
     Column("violations", "integer", "", "limits that the AC solution of the interval breaks"),
+    Column("set_pu", "number", "pu", "voltage of the source that a co-simulation set; missing without"),
     Column("tap_changes", "integer", "", "steps that regulators took in the interval", "state"),
     Column("capacitor_switchings", "integer", "", "capacitor steps switched in the interval", "state"),
     Column("under_pu_h", "number", "pu h", "voltage below the limits, over nodes and time", "state"),
@@ -194,6 +195,8 @@ LAMS = (
     Column("metered_kw", "number", "kW", "mean metered net load of the members"),
     Column("v_pu", "number", "pu", "voltage at the LAM's connection, mean of its phases; 0 without source"),
     Column("kvar", "number", "kvar", "mean reactive power of members and their inverters, + import"),
+    Column("outside_kw", "number", "kW", "load outside the market there, of events and co-simulation"),
+    Column("outside_kvar", "number", "kvar", "its reactive power"),
     Column(
         "inverter_kvar", "number", "kvar", "reactive set-point that the WAM gave the inverters, + absorbs"
     ),

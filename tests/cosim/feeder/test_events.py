@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from broker.snapshot import pack, unpack
+from cosim.feeder.boundary import Boundary
 from cosim.feeder.events import EventSchedule
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
@@ -61,7 +62,8 @@ def test_what_was_asked_for_outlives_a_restart(feeder):
     rules = rules_for(feeder)
     before = Operation(rules)
     outage = event_of({"kind": "line-outage", "element": "l100", "for_min": 45.0})
-    happened, unserved = before.open(feeder, 1, [outage])
+    lower = Boundary(source_pu=0.99, load_kw=(1.0,) * len(feeder.layout.lams))
+    happened, unserved = before.open(feeder, 1, [outage], lower)
     assert "line l100 is out" in happened[0]
     assert unserved
     kept = before.memory(feeder, 1)
@@ -70,6 +72,8 @@ def test_what_was_asked_for_outlives_a_restart(feeder):
     after = Operation(rules)
     fresh = Feeder()
     assert after.resume(fresh, kept) == unserved
+    assert after.memory(fresh, 1) == kept
+    assert after.outside(fresh)[0].sum() == len(feeder.layout.lams)
     happened, dark = after.open(fresh, 4)
     assert "line l100 is in service" in happened[0]
     assert dark == []

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cosim.feeder.boundary import FREE, Boundary
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.settings import Event
@@ -140,6 +141,29 @@ def test_the_source_sags_and_a_load_steps_in(feeder, base):
     np.testing.assert_array_equal(model.net_kw, kw)
     assert model.p0_kw == pytest.approx(loaded.source_kw)
     feeder.apply(event("load-step", lam="47"))
+    np.testing.assert_allclose(feeder.solve(kw, kvar).v_pu, before.v_pu, atol=1e-9)
+
+
+def test_a_boundary_stands_over_events_and_beside_their_loads(feeder, base):
+    kw, kvar = spot(feeder)
+    before, at = feeder.solve(kw, kvar), feeder.layout.lams.index("47")
+    feeder.apply(event("load-step", lam="47", kw=40.0, kvar=10.0))
+    more_kw, more_kvar = np.zeros_like(kw), np.zeros_like(kw)
+    more_kw[at], more_kvar[at] = 60.0, 20.0
+    load = Boundary(load_kw=tuple(more_kw), load_kvar=tuple(more_kvar))
+    feeder.stand_at(load)
+    np.testing.assert_array_equal(feeder.outside()[0][at], 100.0)
+    expected = base.solve(kw + more_kw / 0.6, kvar + 1.5 * more_kvar)
+    np.testing.assert_allclose(feeder.solve(kw, kvar).v_pu, expected.v_pu, atol=1e-9)
+    feeder.apply(event("load-step", lam="47"))
+    feeder.stand_at(Boundary(source_pu=0.98))
+    feeder.apply(event("source-voltage", pu=1.03))
+    assert feeder.record((kw, kvar), (kw, kvar)).changes[-1] == "edit vsource.source pu=0.98"
+    low = feeder.solve(kw, kvar).v_pu
+    feeder.apply(event("source-restored"))
+    np.testing.assert_allclose(feeder.solve(kw, kvar).v_pu, low, atol=1e-9)
+    assert low.max() < before.v_pu.max() - 0.015
+    feeder.stand_at(FREE)
     np.testing.assert_allclose(feeder.solve(kw, kvar).v_pu, before.v_pu, atol=1e-9)
 
 
