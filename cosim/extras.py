@@ -7,6 +7,8 @@ EXTRA_OF = {
     "cryptography": "security",
     "opendssdirect": "cosim",
     "influxdb_client": "influx",
+    "helics": "helics",
+    "pythonfmu": "fmi",
     "numba": "horizon",
     "matplotlib": "pictures",
     "distributed": "studies",

@@ -55,6 +55,7 @@ def addresses():
             "192.168.1.20:1502/71": f"{found[1]}/1",
             "192.168.1.20": found[1],
             ":METER": f":{free_port()}",
+            "127.0.0.1:23404": f"127.0.0.1:{free_port()}",
         }
         mosquitto.terminate()
         inverter.terminate()

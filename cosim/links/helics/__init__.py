@@ -1,0 +1,1 @@
+"""A run as a federate of a HELICS federation: ``sharegrid helics``."""

@@ -1,0 +1,93 @@
+"""What a run takes from a federation: names and units, and what may be believed of the values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from broker.messages import BoundaryValues
+from sharegrid.text import closest
+
+SOURCE = "source_pu"
+LOADS = {"load_kw": "kW", "load_kvar": "kVAR"}
+_LOW_PU, _HIGH_PU, _MOST_KW = 0.5, 1.5, 1e6
+
+
+def keys(lams: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Key and unit of every input: ``source_pu``, and ``load_kw/LAM`` and ``load_kvar/LAM``."""
+    yield SOURCE, "pu"
+    for name, unit in LOADS.items():
+        for lam in lams:
+            yield f"{name}/{lam}", unit
+
+
+def parse_takes(texts: Sequence[str], lams: Sequence[str]) -> dict[str, str]:
+    """Publication by key of the input that takes it, from ``KEY=PUBLICATION``.
+
+    Raises
+    ------
+    ValueError
+        In one line: no ``=``, a key that is none, or twice the same.
+    """
+    known, found = [key for key, _ in keys(lams)], dict[str, str]()
+    for text in texts:
+        key, has_both, publication = (part.strip() for part in text.partition("="))
+        if not has_both or not publication:
+            raise ValueError(f"{text}: write KEY=PUBLICATION, such as {SOURCE}=transmission/v_pu")
+        if key not in known:
+            hint = closest(key, known) or f"inputs are {SOURCE}, load_kw/LAM and load_kvar/LAM"
+            raise ValueError(f"{text}: no input {key!r}; {hint}")
+        if key in found:
+            raise ValueError(f"{text}: {key} takes {found[key]} already; leave one of them out")
+        found[key] = publication
+    return found
+
+
+class Inputs:
+    """What others have told so far, and what of it was refused.
+
+    Parameters
+    ----------
+    lams
+        Names of the LAMs.
+    """
+
+    def __init__(self, lams: Sequence[str]) -> None:
+        self._lams = lams
+        self._values: dict[str, float] = {}
+
+    def take(self, told: Mapping[str, float]) -> list[str]:
+        """Take new values in; why some were refused, in words. What was told before then stands."""
+        refused = []
+        for key, value in told.items():
+            if wrong := _wrong(key, value):
+                refused.append(
+                    f"{key} = {value:g} of the federation refused: {wrong}; the value before stands"
+                )
+            else:
+                self._values[key] = value
+        return refused
+
+    def boundary(self) -> BoundaryValues | None:
+        """What stands outside by all that was told; ``None`` where nothing was."""
+        if not self._values:
+            return None
+        return BoundaryValues(
+            source_pu=self._values.get(SOURCE),
+            load_kw=self._loads("load_kw"),
+            load_kvar=self._loads("load_kvar"),
+        )
+
+    def _loads(self, name: str) -> list[float]:
+        found = [self._values.get(f"{name}/{lam}", 0.0) for lam in self._lams]
+        return found if any(found) else []
+
+
+def _wrong(key: str, value: float) -> str:
+    if not math.isfinite(value):
+        return "it is no number"
+    if key == SOURCE and not _LOW_PU < value < _HIGH_PU:
+        return f"a source has {_LOW_PU:g} to {_HIGH_PU:g} pu"
+    if key != SOURCE and abs(value) > _MOST_KW:
+        return f"it is beyond {_MOST_KW:,.0f}"
+    return ""
