@@ -27,6 +27,7 @@ from cosim.command_options import (
 from cosim.control.memory import keep_freed_memory
 from cosim.getting_started.commands import doctor, examples, init
 from cosim.importing.commands import import_group
+from cosim.links.fmi.command import fmi
 from cosim.links.helics.command import helics
 from cosim.market_studies.commands import study as market_study
 from cosim.market_studies.commands import sweep
@@ -268,6 +269,7 @@ main.add_command(import_group)
 main.add_command(broker_group)
 main.add_command(replay_command)
 main.add_command(helics)
+main.add_command(fmi)
 
 
 @main.command()

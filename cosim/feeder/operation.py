@@ -58,6 +58,11 @@ class Operation:
         """Loads outside the market, of events and as others set them, each ``(M,)`` [kW, kvar]."""
         return self._under_events(feeder).outside()
 
+    def stand_at(self, feeder: Feeder, boundary: Boundary) -> None:
+        """Let others set the source's voltage and loads outside the market; raises as `FeederUnderEvents`."""
+        self._under_events(feeder).stand_at(boundary)
+        self.happenings.boundary = boundary
+
     def open(
         self, feeder: Feeder, tick: int, asked: Sequence[Event] = (), boundary: Boundary | None = None
     ) -> tuple[list[str], list[str]]:

@@ -55,10 +55,13 @@ class MasterFile(NamedTuple):
         Commands and options that were not carried out.
     digest
         Hash of what it and all files that it reads hold.
+    files
+        These files, the master file first.
     """
 
     left_out: tuple[str, ...]
     digest: str
+    files: tuple[Path, ...]
 
 
 @dataclass
@@ -72,19 +75,25 @@ class _Reading:
     folder: Path = field(default_factory=Path)
     at_once: bool = True
     content: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    files: dict[Path, None] = field(default_factory=dict)
 
     def file(self, path: Path, shown: str, depth: int = 0) -> None:
         self.enter(path.parent)
         in_comment = False
-        read = path.read_bytes()
-        self.content.update(read)
-        text = read.decode("utf-8-sig", errors="replace")
+        text = self.take(path).decode("utf-8-sig", errors="replace")
         for number, line in enumerate(text.splitlines(), start=1):
             in_comment = in_comment or line.lstrip().startswith("/*")
             if in_comment:
                 in_comment = "*/" not in line
             elif line.strip() and not line.lstrip().startswith(("!", "//")):
                 self.line(line, shown, number, depth)
+
+    def take(self, path: Path) -> bytes:
+        """Let a file count as part of the description; what it holds."""
+        read = path.read_bytes()
+        self.content.update(read)
+        self.files[path] = None
+        return read
 
     def line(self, line: str, shown: str, number: int, depth: int) -> None:
         where = f"feeder file '{shown}', line {number}"
@@ -143,14 +152,14 @@ class _Reading:
             self.left_out[f"{name} '{asked}', which is not there"] = None
         else:
             command(self.dss, f'{name} "{path}"', where)
-            self.content.update(path.read_bytes())
+            self.take(path)
 
     def note_data(self, line: str) -> None:
         """Let what a command read from other files count as part of the description."""
         for names in _DATA.findall(line):
             path = _existing(self.folder, "".join(names))
             if path is not None:
-                self.content.update(path.read_bytes())
+                self.take(path)
 
     def follow(self, name: str, rest: str, shown: str, where: str, depth: int) -> None:
         asked = _path(rest)
@@ -191,7 +200,7 @@ def run_master_file(dss: OpenDss, path: Path, shown: str) -> MasterFile:
         _names(dss.Executive.NumOptions(), dss.Executive.Option),
     )
     reading.file(path, shown)
-    return MasterFile(tuple(reading.left_out), reading.content.hexdigest())
+    return MasterFile(tuple(reading.left_out), reading.content.hexdigest(), tuple(reading.files))
 
 
 def _names(count: int, name: Callable[[int], str]) -> tuple[str, ...]:

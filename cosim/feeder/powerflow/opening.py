@@ -37,13 +37,15 @@ _MULTIPHASE = 0
 class OpenCircuit:
     """A context that holds a feeder as described, and sentences on what was left out or took long.
 
-    ``digest`` is a hash of all files that describe it; empty for the shipped feeder.
+    ``digest`` is a hash of all ``files`` that describe it, the master file first; both are empty for the
+    shipped feeder.
     """
 
     dss: OpenDss
     notes: tuple[str, ...] = ()
     is_shipped: bool = False
     digest: str = ""
+    files: tuple[Path, ...] = ()
 
 
 def open_circuit(master: str | Path | None) -> OpenCircuit:
@@ -61,7 +63,7 @@ def open_circuit(master: str | Path | None) -> OpenCircuit:
     """
     dss = new_context()
     notes: list[str] = []
-    digest = ""
+    digest, files = "", tuple[Path, ...]()
     dss.Basic.AllowChangeDir(False)
     dss.Basic.AllowForms(False)
     dss.Basic.AllowEditor(False)
@@ -75,10 +77,11 @@ def open_circuit(master: str | Path | None) -> OpenCircuit:
             raise FeederError(f"feeder file '{master}' is a directory; give the OpenDSS master file in it")
         if not path.is_file():
             raise FeederError(f"feeder file '{master}' not found; give the path of an OpenDSS master file")
-        left_out, digest = run_master_file(dss, path, str(master))
-        if left_out:
+        read = run_master_file(dss, path, str(master))
+        digest, files = read.digest, read.files
+        if read.left_out:
             notes.append(
-                f"the file's commands that write or show something ({', '.join(left_out)}): left out"
+                f"the file's commands that write or show something ({', '.join(read.left_out)}): left out"
             )
         if dss.Basic.NumCircuits() == 0:
             raise FeederError(f"feeder file '{master}' defines no circuit; give an OpenDSS master file")
@@ -95,7 +98,7 @@ def open_circuit(master: str | Path | None) -> OpenCircuit:
         command(dss, "set controlmode=off")
     notes += [*_leave_out_undefined(dss), *derive_bases(dss), *_given_time(dss), *check_frequency(dss)]
     _keep_disabled_ties(dss)
-    return OpenCircuit(dss, tuple(notes), is_shipped=not master, digest=digest)
+    return OpenCircuit(dss, tuple(notes), is_shipped=not master, digest=digest, files=files)
 
 
 def _leave_out_undefined(dss: OpenDss) -> list[str]:
