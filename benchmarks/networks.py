@@ -91,8 +91,15 @@ def tight_limits(feeder: Feeder, case: Case, loose: Limits) -> Limits:
     )
 
 
-def confirmed_interval(feeder: Feeder, case: Case, limits: Limits, *, controls_act: bool) -> dict[str, Any]:
-    """One interval between market and feeder, from bids to a confirmed outcome."""
+def confirmed_interval(
+    feeder: Feeder,
+    case: Case,
+    limits: Limits,
+    *,
+    controls_act: bool,
+    on_model: Callable[[NetworkModel], None] = lambda _: None,
+) -> dict[str, Any]:
+    """One interval between market and feeder, from bids to a confirmed outcome, and its models."""
     layout = feeder.layout
     terms, still = Terms(case.grid, case.tariff), np.zeros(len(layout.lams))
     operation = Operation(OperatingRules(limits, _INTERVAL_S, still, controls_act=controls_act))
@@ -111,7 +118,9 @@ def confirmed_interval(feeder: Feeder, case: Case, limits: Limits, *, controls_a
         if answers[-1].confirmed or is_least_violation(relaxed, answers[-1].linear_error_pu):
             break
         assert answers[-1].model is not None
-        wire = msgspec.json.encode(model_message(answers[-1].model, []))
+        told = model_message(answers[-1].model, [])
+        on_model(told)
+        wire = msgspec.json.encode(told)
         clearing = clear_model(bids, decoder.decode(wire), terms, prices)
         net_kw, prices, relaxed = clearing.net_kw, clearing.limit_prices, clearing.relaxed
         largest = max(largest, len(wire))
