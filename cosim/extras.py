@@ -23,5 +23,6 @@ EXTRA_OF = {
 
 def remedy(library: str) -> str:
     """What to do where a library is missing."""
-    extra = EXTRA_OF.get(library.partition(".")[0], "cosim")
-    return f"{library} is not installed: pip install 'sharegrid[{extra}]'"
+    package = library.partition(".")[0]
+    extra = EXTRA_OF.get(package, "cosim")
+    return f"{package} is not installed: pip install 'sharegrid[{extra}]'"

@@ -1,8 +1,13 @@
 """Exported units in FMPy: what they tell is what the engines compute, wherever the unit was carried to."""
 
+import os
 import shutil
+import subprocess
+import sys
+import sysconfig
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import fmpy
 import numpy as np
@@ -166,6 +171,36 @@ def test_a_market_unit_is_the_market(tmp_path):
         unit.put({"import_price": -1.0})
         with pytest.raises(FMICallException):
             unit.step()
+
+
+def test_a_unit_runs_in_a_simulator_that_is_no_python(tmp_path):
+    compiler, name = shutil.which("cc"), sysconfig.get_config_var("LDLIBRARY") or ""
+    library = Path(sysconfig.get_config_var("LIBDIR") or "", name)
+    if compiler is None or ".so" not in name or not library.exists():
+        pytest.skip("needs a C compiler and Python as a shared library")
+    path, folder, host = tmp_path / "grid.fmu", tmp_path / "unit", tmp_path / "host"
+    exported("feeder", "--out", path)
+    fmpy.extract(str(path), str(folder))
+    description = fmpy.read_model_description(str(path))
+    head = next(each for each in description.modelVariables if each.name == "head_kw")
+    source = Path(__file__).with_name("host.c")
+    subprocess.run([compiler, "-o", host, source, "-ldl"], check=True)
+    done = subprocess.run(
+        [host, folder / "binaries/linux64/grid.so", description.guid, (folder / "resources").as_uri(),
+         str(head.valueReference)],
+        capture_output=True,
+        text=True,
+        env={
+            "LD_PRELOAD": str(library),
+            "PYTHONHOME": sys.base_prefix,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")]),
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    feeder = Feeder()
+    kw, kvar = feeder.layout.spot_kw, feeder.layout.spot_kw * feeder.layout.tan_phi
+    own = [feeder.act(lambda: feeder.solve(kw, kvar), STEP_S).last.source_kw for _ in range(3)]
+    np.testing.assert_allclose([float(line) for line in done.stdout.splitlines()], own, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
