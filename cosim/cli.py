@@ -39,7 +39,7 @@ from cosim.study.studies import STUDIES
 from cosim.study.through_time import run as through_time
 from cosim.world.names import ROLES, Role
 from devices.program.command import device
-from sharegrid.numbers import FiniteRange
+from sharegrid.numbers import FiniteRange, WholeRange
 
 if TYPE_CHECKING:
     from cosim.observation.logs import LogForm
@@ -105,7 +105,7 @@ def main(log: LogForm | None, log_level: str) -> None:
 )
 @click.option(
     "--lams",
-    type=click.IntRange(1, 64),
+    type=WholeRange(1, 64),
     help="Operate the LAMs in so many shares, with --processes in a process each.",
 )
 @click.option("--secure", is_flag=True, help="Encrypt, and let each party say only what is its own.")
@@ -115,7 +115,7 @@ def main(log: LogForm | None, log_level: str) -> None:
     "--view",
     is_flag=False,
     flag_value=8050,
-    type=click.IntRange(0, 65_535),
+    type=WholeRange(0, 65_535),
     metavar="[PORT]",
     help="Show the run in a browser of this computer, at port 8050 or PORT.",
 )
@@ -124,7 +124,7 @@ def main(log: LogForm | None, log_level: str) -> None:
     envvar="SHAREGRID_RECORD",
     is_flag=False,
     flag_value=4096,
-    type=click.IntRange(1),
+    type=WholeRange(1),
     metavar="[MB]",
     help="Record what is said on the bus, for `sharegrid replay`: at most 4096 MB, or MB.",
 )
@@ -244,9 +244,7 @@ def influx(directory: Path | None, broker: str | None, run_id: str | None, to: s
 
 @main.command()
 @of_a_run
-@click.option(
-    "--port", default=8050, show_default=True, type=click.IntRange(0, 65_535), help="Or a free one."
-)
+@click.option("--port", default=8050, show_default=True, type=WholeRange(0, 65_535), help="Or a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need a token.")
 @click.option("--token", envvar="SHAREGRID_VIEW_TOKEN", default="", help="That token. Default: a new one.")
 @click.option("--look-only", is_flag=True, help="No emergency stop, and nothing else that commands.")

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from sharegrid.numbers import WholeRange
+
 _Command = Callable[..., None]
 
 
@@ -58,13 +60,13 @@ broker_option = click.option(
     help="Message broker; auto takes Mosquitto where it is installed. Default: what the scenario says.",
 )
 intervals_option = click.option(
-    "--intervals", envvar="SHAREGRID_INTERVALS", type=click.IntRange(1), help="How many intervals to run."
+    "--intervals", envvar="SHAREGRID_INTERVALS", type=WholeRange(1), help="How many intervals to run."
 )
 start_option = click.option(
     "--start", envvar="SHAREGRID_START", metavar="HH:MM", help="Local time of the first interval."
 )
 seed_option = click.option(
-    "--seed", envvar="SHAREGRID_SEED", type=click.IntRange(0), help="Seed of everything random."
+    "--seed", envvar="SHAREGRID_SEED", type=WholeRange(0), help="Seed of everything random."
 )
 metrics_option = click.option(
     "--metrics", envvar="SHAREGRID_METRICS", metavar="HOST:PORT", help="Serve /metrics and /health there."

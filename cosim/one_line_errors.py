@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -18,6 +18,17 @@ USER_ERROR = 2
 class OneLineErrors(click.Group):
     """A command group that turns the project's errors into one line and exit code 2."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As `click.Group.make_context`; a wrong option before the command is one line, too."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            _refuse_usage(error, info_name or "sharegrid")
+
     def invoke(self, ctx: click.Context) -> object:
         """As `click.Group.invoke`; what ends in an error ends the process."""
         try:
@@ -26,9 +37,7 @@ class OneLineErrors(click.Group):
         except SharegridError as error:
             _refuse(str(error))
         except click.UsageError as error:
-            path = ctx.command_path if error.ctx is None else error.ctx.command_path
-            reason = " ".join(error.format_message().split()).rstrip(".")
-            _refuse(f"{reason}; see `{path} -h`")
+            _refuse_usage(error, ctx.command_path)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in PACKAGES:
                 raise
@@ -45,6 +54,12 @@ class OneLineErrors(click.Group):
 def _no_empty_arguments(ctx: click.Context) -> None:
     if "" in ctx.args:
         raise click.UsageError("one argument is empty, as from a variable that is not set", ctx)
+
+
+def _refuse_usage(error: click.UsageError, command: str) -> NoReturn:
+    path = command if error.ctx is None else error.ctx.command_path
+    reason = " ".join(error.format_message().split()).rstrip(".")
+    _refuse(f"{reason}; see `{path} -h`")
 
 
 def _refuse(why: str) -> NoReturn:

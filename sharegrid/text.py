@@ -15,6 +15,13 @@ def in_one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
+def unreadable(error: Exception) -> str:
+    """Why a file cannot be read, in words."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1:,} is no UTF-8"
+    return str(error.strerror or error) if isinstance(error, OSError) else str(error)
+
+
 def entry(key: str, index: int) -> str:
     """Key of one entry of a list in words, counted from 1: ``prosumers.id, entry 3``."""
     return f"{key}, entry {index + 1}"

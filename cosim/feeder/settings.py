@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert
 from msgspec.structs import fields
 
+from sharegrid.expected import explained
+
 _PU: dict[str, Any] = {"unit": "pu"}
 
 EventKind = Literal[
@@ -137,7 +139,8 @@ def event_of(fields: Mapping[str, Any]) -> Event:
     try:
         event = convert({"at": 0, **fields}, Event)
     except ValidationError as error:
-        raise ValueError(str(error)) from None
+        key, remedy = explained(error)
+        raise ValueError(f"{key}: {remedy}" if key else remedy) from None
     if wrong := misfit(event):
         raise ValueError(f"{wrong[0]}: {wrong[1]}")
     return event

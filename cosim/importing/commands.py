@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from sharegrid.numbers import WholeRange
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -50,11 +52,11 @@ def import_group() -> None:
 @click.option("--unit", type=click.Choice(["W", "kW", "MW", "Wh", "kWh", "MWh"]), help="Unit of all values.")
 @click.option("--as", "quantity", type=click.Choice(["load", "pv"]), default="load", show_default=True,
               help="What columns are that do not say it.")  # fmt: skip
-@click.option("--step", "step_min", type=click.IntRange(1, 60), default=15, show_default=True,
+@click.option("--step", "step_min", type=WholeRange(1, 60), default=15, show_default=True,
               help="Minutes of a row, as run.interval_min.")  # fmt: skip
 @click.option("--by-end", is_flag=True, help="A time is that of the end of its step.")
 @click.option("--fill", is_flag=True, help="Fill missing values in by straight lines.")
-@click.option("--year", type=click.IntRange(1990, 2100), help="Move to this year, by whole weeks.")
+@click.option("--year", type=WholeRange(1990, 2100), help="Move to this year, by whole weeks.")
 def profiles(
     files: Sequence[Path],
     out: Path,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sharegrid.numbers import WholeRange
+
 if TYPE_CHECKING:
     from cosim.market_studies.running import Progress
 
@@ -18,7 +20,7 @@ _Command = Callable[..., None]
 
 def engine_options(command: _Command) -> _Command:
     """Let a command take where tasks run and what becomes of a folder that has some."""
-    jobs = click.option("--jobs", type=click.IntRange(1), help="Local processes. Default: one a processor.")
+    jobs = click.option("--jobs", type=WholeRange(1), help="Local processes. Default: one a processor.")
     scheduler = click.option(
         "--scheduler", metavar="tcp://HOST:PORT", help="A Dask scheduler in place of local processes."
     )
@@ -135,7 +137,7 @@ def _grid(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) 
     "--set", "grid", multiple=True, metavar="KEY=VALUE,VALUE,...|KEY=FIRST..LAST", callback=_grid,
     help="Values of a key to try, as in population.pv.share=0.2,0.5 or run.seed=1..10; may be repeated.",
 )  # fmt: skip
-@click.option("--intervals", type=click.IntRange(1), help="How many intervals each run has.")
+@click.option("--intervals", type=WholeRange(1), help="How many intervals each run has.")
 @click.option("--start", metavar="HH:MM", help="Local time of the first interval of each run.")
 @click.option("--quick", is_flag=True, help="Small sizes of a study.")
 @click.option(

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from sharegrid.errors import SharegridError
+from sharegrid.expected import explained, shown
 from sharegrid.text import closest
 
 TIMING = "timing"
@@ -202,11 +203,11 @@ class Study:
 
 def _in_words(error: msgspec.ValidationError, values: Mapping[str, object]) -> str:
     """A key that cannot take its value, in one line."""
-    expected, _, place = str(error).partition(" - at `$.")
-    key = place.rstrip("`")
-    given = values.get(key.partition("[")[0])
-    wanted = expected.partition(", got")[0].removeprefix("Expected ").replace("`", "")
-    return f"--set {key}: {given!r} cannot be used; give {wanted}"
+    place, remedy = explained(error)
+    key = place.partition("[")[0]
+    value = values.get(key)
+    text = str(value) if isinstance(value, list | tuple) else shown(value)
+    return f"--set {key}: {text} cannot be used; {remedy}"
 
 
 def meanings(settings: type[Settings]) -> dict[str, str]:

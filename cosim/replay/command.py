@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from sharegrid.errors import SharegridError
+from sharegrid.numbers import WholeRange
 
 if TYPE_CHECKING:
     from cosim.replay.account import Account
@@ -21,7 +22,7 @@ class NoTerminal(SharegridError):
 
 @click.command(name="replay")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--until", type=click.IntRange(0), metavar="INTERVAL", help="The last interval to play.")
+@click.option("--until", type=WholeRange(0), metavar="INTERVAL", help="The last interval to play.")
 @click.option(
     "--step",
     is_flag=False,

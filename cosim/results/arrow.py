@@ -16,6 +16,7 @@ import numpy as np
 
 from cosim.results.columns import TABLES
 from sharegrid.errors import SharegridError
+from sharegrid.expected import explained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,6 +208,9 @@ def translated(path: Path) -> Iterator[None]:
         raise ResultsError(
             f"{error.filename or path}: {reason}; check the path, rights and free space"
         ) from error
+    except msgspec.ValidationError as error:
+        key, remedy = explained(error)
+        raise ResultsError(f"{path}: {key or 'the whole'}: {remedy}; the file was changed") from error
     except (ValueError, msgspec.DecodeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ResultsError(f"{path}: {reason}; the file was changed or cut off") from error

@@ -18,7 +18,8 @@ from cosim.scenario.extension import Extension
 from cosim.scenario.scenario import Scenario, ScenarioError
 from cosim.scenario.sections import Run
 from cosim.scenario.timeline import intervals_to_midnight
-from sharegrid.text import closest, in_words
+from sharegrid.expected import explained, refused
+from sharegrid.text import closest, in_words, unreadable
 
 
 def load_scenario(
@@ -107,7 +108,9 @@ def _read(path: str | Path | None) -> tuple[str, str, Path]:
             f"{path}: no such file; {hint or 'give the path of a scenario in TOML'}"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path}: cannot be read ({error}); give a scenario in TOML") from None
+        raise ScenarioError(
+            f"{path}: cannot be read ({unreadable(error)}); give a scenario in TOML"
+        ) from None
 
 
 def _start(text: str, raw: dict[str, Any]) -> datetime:
@@ -133,22 +136,15 @@ def _numbers(raw: object, at: str = "") -> list[tuple[str, float]]:
 
 
 def _explain(error: msgspec.ValidationError, raw: dict[str, Any]) -> tuple[str, str]:
-    """Key and remedy out of a validation error of the form "Expected X, got Y - at `$.key`"."""
-    expected, _, place = str(error).partition(" - at `$.")
-    key = place.rstrip("`")
-    expected = expected.split(", got ")[0].replace("`", "")
-    if expected.startswith("Invalid enum value"):
-        return (
-            key.replace("[...]", ""),
-            f"{expected[19:]} cannot be used; give one of {', '.join(map(str, choices(key, Scenario)))}",
-        )
-    if not expected.startswith("Expected "):
-        return key, f"{expected[:1].lower()}{expected[1:]}; see docs/scenario.md"
+    """Key and remedy out of a validation error."""
+    place, remedy = explained(error, lambda key: choices(key.replace("[...]", ""), Scenario))
+    key = place.replace("[...]", "")
+    if not remedy.startswith("give "):
+        return key, f"{remedy}; see docs/scenario.md"
     value: object = raw
-    for part in key.split("."):
+    for part in place.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    given = "" if value is None or isinstance(value, dict | list) else f"{value!r} cannot be used; "
-    return key.replace("[...]", ""), f"{given}give {expected.removeprefix('Expected ')}"
+    return key, remedy if value is None or isinstance(value, dict | list) else refused(value, remedy)
 
 
 def _resolved(scenario: Scenario, folder: Path) -> Scenario:

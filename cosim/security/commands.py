@@ -15,6 +15,7 @@ from broker.topics import topic_safe
 from cosim.command_options import scenario_options
 from cosim.world.names import ROLES, Role
 from sharegrid.errors import SharegridError
+from sharegrid.numbers import WholeRange
 
 if TYPE_CHECKING:
     from broker.security.files import Written
@@ -41,7 +42,7 @@ def broker_group() -> None:
 @click.option(
     "--host", "hosts", multiple=True, help="Name or address by which the broker is reached; may be repeated."
 )
-@click.option("--port", default=MQTTS_PORT, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--port", default=MQTTS_PORT, show_default=True, type=WholeRange(1, 65_535))
 @click.option("--device", "devices", multiple=True, help="A `sharegrid device --name NAME`; may be repeated.")
 @click.option(
     "--bridge",
@@ -51,8 +52,8 @@ def broker_group() -> None:
     help="Whose site has a broker of its own.",
 )
 @click.option("--run-id", help="Let parties speak in this run alone. Default: in every run.")
-@click.option("--days", default=397, show_default=True, type=click.IntRange(1, 3650), help="Of certificates.")
-@click.option("--connections", default=1000, show_default=True, type=click.IntRange(1), help="At a time.")
+@click.option("--days", default=397, show_default=True, type=WholeRange(1, 3650), help="Of certificates.")
+@click.option("--connections", default=1000, show_default=True, type=WholeRange(1), help="At a time.")
 @click.option(
     "--seen-at", type=click.Path(path_type=Path), help="Where the broker finds OUT/broker, as in a container."
 )

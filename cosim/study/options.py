@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sharegrid.numbers import FiniteNumber, FiniteRange
+from sharegrid.numbers import FiniteNumber, FiniteRange, WholeRange
 
 if TYPE_CHECKING:
     from cosim.feeder.linear import Limits
@@ -84,7 +84,7 @@ start_option = click.option(
 )
 steps_option = click.option(
     "--steps",
-    type=click.IntRange(1, 10_000_000),
+    type=WholeRange(1, 10_000_000),
     help="Number of steps. Default: the shape's rows, or a year.",
 )
 step_option = click.option(

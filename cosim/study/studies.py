@@ -21,7 +21,7 @@ from cosim.study.options import (
     through_time_options,
 )
 from cosim.study.output import figures, write_tables
-from sharegrid.numbers import FiniteRange
+from sharegrid.numbers import FiniteNumber, FiniteRange
 
 if TYPE_CHECKING:
     from cosim.study.ageing import Ageing
@@ -36,8 +36,16 @@ _SHOWN = 10
 @master_argument
 @lams_option
 @lams_at_option
-@click.option("--load", default=0.3, show_default=True, help="Part of its own load that each LAM draws.")
-@click.option("--most", default=5000.0, show_default=True, help="Bound of the search [kW].")
+@click.option(
+    "--load",
+    default=0.3,
+    show_default=True,
+    type=FiniteRange(0.0),
+    help="Part of its own load that each LAM draws.",
+)
+@click.option(
+    "--most", default=5000.0, show_default=True, type=FiniteRange(0.0), help="Bound of the search [kW]."
+)
 @click.option(
     "--bus", "buses", multiple=True, help="LAM to look at; several times for several. Default: all."
 )
@@ -139,8 +147,14 @@ def losses(master: Path | None, lams: Path | None, lams_at: str, load: float, ou
 
 @click.command()
 @through_time_options
-@click.option("--growth", default=1.0, show_default=True, help="Factor on all loads.")
-@click.option("--ambient", default=20.0, show_default=True, help="Temperature around transformers [degC].")
+@click.option("--growth", default=1.0, show_default=True, type=FiniteRange(0.0), help="Factor on all loads.")
+@click.option(
+    "--ambient",
+    default=20.0,
+    show_default=True,
+    type=FiniteNumber(),
+    help="Temperature around transformers [degC].",
+)
 @out_option
 def ageing(
     master: Path | None,

@@ -18,6 +18,7 @@ from cosim.study.options import (
     through_time_options,
 )
 from cosim.study.output import Kind, figures, summary_lines, write_series
+from sharegrid.numbers import WholeRange
 
 if TYPE_CHECKING:
     from cosim.feeder.circuit import FeederLayout
@@ -36,7 +37,7 @@ _DAY_MIN = 1440
 @click.option("--picture", is_flag=True, help="Also draw voltages and loading over the time.")
 @click.option("--format", "kind", default="parquet", show_default=True, type=click.Choice(["parquet", "csv"]))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 1000), help="Processes.")
+@click.option("--jobs", default=1, show_default=True, type=WholeRange(1, 1000), help="Processes.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @click.option("--force", is_flag=True, help="Replace results, or a run that was interrupted.")
 def run(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import click
 
 from devices.program.probe_command import probe
-from sharegrid.numbers import FiniteNumber, FiniteRange
+from sharegrid.numbers import FiniteNumber, FiniteRange, WholeRange
 
 
 class DeviceCommand(click.Command):
@@ -42,11 +42,11 @@ _PROFILES = {"meter": "sdm630", "inverter": "sunspec-pv", "battery": "sunspec-ba
 )
 @click.option("--tcp", metavar="HOST:PORT", help="Serve Modbus TCP; port 0 takes a free one.")
 @click.option("--rtu", metavar="/dev/ttyX", help="Serve Modbus RTU on a serial port.")
-@click.option("--baud", default=9600, show_default=True, type=click.IntRange(300), help="Of the serial port.")
+@click.option("--baud", default=9600, show_default=True, type=WholeRange(300), help="Of the serial port.")
 @click.option("--parity", default="N", show_default=True, type=click.Choice(["N", "E", "O"]))
 @click.option("--stop-bits", default="1", show_default=True, type=click.Choice(["1", "2"]))
-@click.option("--unit", default=1, show_default=True, type=click.IntRange(1, 247), help="Modbus unit id.")
-@click.option("--meter-unit", type=click.IntRange(1, 247), help="Serve the meter that it lies behind, too.")
+@click.option("--unit", default=1, show_default=True, type=WholeRange(1, 247), help="Modbus unit id.")
+@click.option("--meter-unit", type=WholeRange(1, 247), help="Serve the meter that it lies behind, too.")
 @click.option("--load", default=0.0, type=FiniteNumber(), metavar="KW", help="Load behind that meter.")
 @click.option(
     "--mqtt",

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from pathlib import Path
 
 from devices.errors import PowerFileError
+from sharegrid.text import unreadable
 
 _DAY_S = 86_400.0
 
@@ -57,7 +58,9 @@ class PowerFile:
             with self.path.open(newline="", encoding="utf-8") as file:
                 return [[cell.strip() for cell in row] for row in csv.reader(file)]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise PowerFileError(f"{self.path}: cannot be read ({error}); give a CSV file") from None
+            raise PowerFileError(
+                f"{self.path}: cannot be read ({unreadable(error)}); give a CSV file"
+            ) from None
 
     def _row(self, number: int, row: list[str]) -> tuple[float, float, bool] | None:
         try:

@@ -17,6 +17,8 @@ from devices.registers.checks import first_mistake
 from devices.registers.models import model_ids
 from devices.registers.points import Point, word_count
 from devices.registers.schema import Profile
+from sharegrid.expected import explained
+from sharegrid.text import in_words
 
 _MOST_ANCESTORS = 5
 _RANGE = re.compile(r"(?<![\w.])(\d+)-(\d+)(?=\.)")
@@ -46,7 +48,9 @@ def load_profile(name: str, folder: Path | None = None) -> Profile:
     try:
         profile = _finished(msgspec.convert(table, Profile))
     except msgspec.ValidationError as error:
-        raise MapError(f"{path} is no usable map: {error}; compare it with a shipped one") from None
+        key, remedy = explained(error)
+        words = f"{in_words(key)}: {remedy}" if key else remedy
+        raise MapError(f"{path} is no usable map: {words}; compare it with a shipped one") from None
     wrong = first_mistake(profile)
     if wrong is not None:
         raise MapError(f"{path}: {wrong}")

@@ -33,6 +33,7 @@ from market.files.case_schema import (
     WamTable,
 )
 from market.model.case import Case, Grid, Network, Resources, Tariff
+from sharegrid.expected import explained
 from sharegrid.text import entry, in_words
 
 T = TypeVar("T")
@@ -80,8 +81,8 @@ def decode_document(data: bytes) -> CaseDocument:
     try:
         return msgspec.json.decode(data, type=CaseDocument)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$.")
-        words = " ".join(f"{in_words(where.rstrip('`')) or 'case'}: {what}".split())
+        where, remedy = explained(error)
+        words = " ".join(f"{in_words(where) or 'case'}: {remedy}".split())
         raise CaseError(f"{words}; see docs/case-format.md") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if place := _not_finite(data):

@@ -66,7 +66,7 @@ def _given(key: str, value: T | UnsetType) -> T:
     """A parameter that the rule needs."""
     if value is UNSET:
         table, name = key.split(".")
-        raise CaseError(f"{table}: Object missing required field `{name}`; see docs/case-format.md")
+        raise CaseError(f"{table}: {name} is missing; give it; see docs/case-format.md")
     assert not isinstance(value, UnsetType)
     return value
 

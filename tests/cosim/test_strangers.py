@@ -59,7 +59,7 @@ def test_a_malformed_case_names_its_file_and_the_entry_from_one(folder):
     case["prosumers"]["demand_kw"][1] = "much"
     (folder / "c.json").write_text(json.dumps(case))
     line = refused("clear", "c.json", "--out", "r.json")
-    assert line.startswith("sharegrid: c.json: prosumers.demand_kw, entry 2: Expected `float`")
+    assert line.startswith("sharegrid: c.json: prosumers.demand_kw, entry 2: give a number")
     assert "docs/case-format.md" in line
 
 
@@ -127,10 +127,13 @@ def test_runs_of_two_feeders_are_not_put_beside_each_other(tmp_path):
         (["feeder", "check", "--voltage-min", "1.1"], "1.05 is not above --voltage-min 1.1"),
         (["feeder", "solve", "--voltage-max", "0.9"], "0.9 is not above --voltage-min 0.95"),
         (["device", "inverter", "--tcp", "127.0.0.1:0", "--load", "2"], "add --meter-unit"),
-        (["device", "meter", "--power", "nan"], "nan is not finite"),
-        (["stop", "--broker", "mqtt://127.0.0.1:1", "--run-id", "x", "--wait", "nan"], "nan is not finite"),
-        (["check", "--timeout", "nan"], "nan is not finite"),
-        (["device", "probe", "tcp://127.0.0.1:1", "--timeout", "nan"], "nan is not finite"),
+        (["device", "meter", "--power", "nan"], "nan cannot be used; give a number"),
+        (
+            ["stop", "--broker", "mqtt://127.0.0.1:1", "--run-id", "x", "--wait", "nan"],
+            "nan cannot be used; give a number",
+        ),
+        (["check", "--timeout", "nan"], "nan cannot be used; give a number"),
+        (["device", "probe", "tcp://127.0.0.1:1", "--timeout", "nan"], "nan cannot be used; give a number"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(arguments, says):

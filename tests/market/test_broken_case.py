@@ -160,7 +160,7 @@ def missing(draw, document):
     keys = [key for key in at(document, table) if f"{table}.{key}".lstrip(".") not in OPTIONAL]
     key = draw(st.sampled_from(keys))
     del at(document, table)[key]
-    return f"{table or 'case'}: Object missing required field `{key}`"
+    return f"{table or 'case'}: {key} is missing; give it"
 
 
 def unknown_key(draw, document):
@@ -168,7 +168,7 @@ def unknown_key(draw, document):
         st.sampled_from(["", "prosumers", "resources", "lams", "wam", "wam.network", "grid", "tariff"])
     )
     at(document, table)["colour"] = 1
-    return f"{table or 'case'}: Object contains unknown field `colour`"
+    return f"{table or 'case'}: no key colour; leave it out"
 
 
 def other_format(draw, document):

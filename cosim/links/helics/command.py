@@ -16,7 +16,7 @@ from cosim.command_options import (
     seed_option,
     start_option,
 )
-from sharegrid.numbers import FiniteRange
+from sharegrid.numbers import FiniteRange, WholeRange
 
 
 def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -39,7 +39,7 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     "--record",
     is_flag=False,
     flag_value=4096,
-    type=click.IntRange(1),
+    type=WholeRange(1),
     metavar="[MB]",
     help="Record what is said on the bus, for `sharegrid replay`: at most 4096 MB, or MB.",
 )

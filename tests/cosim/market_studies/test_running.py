@@ -29,8 +29,11 @@ def refused(*words, into):
         (("convergense",), "study convergense: no such study; did you mean 'convergence'?"),
         (("nothing",), "choose from convergence, prices,"),
         (("prices", "--set", "member=3"), "--set member: no such key; did you mean 'members'?"),
-        (("prices", "--set", "members=many"), "--set members: 'many' cannot be used; give int"),
-        (("prices", "--set", "members=1"), "--set members: 1 cannot be used; give `int` >= 2"),
+        (("prices", "--set", "members=many"), "--set members: 'many' cannot be used; give a whole number"),
+        (
+            ("prices", "--set", "members=1"),
+            "--set members: 1 cannot be used; give a whole number of at least 2",
+        ),
         (("scale", "--set", "slopes=[0.1]"), "--set slopes: [0.1] cannot be used"),
         (("prices", "--set", "members"), "give KEY=VALUE"),
         (("all", "--set", "members=3"), "--set is for one study"),

@@ -132,8 +132,8 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
             "[[population.pv.orientations]]\nname='a'\nazimut_deg=1\n",
             "unknown key; did you mean 'azimuth_deg'?",
         ),
-        ("[run]\nseed = 'a'\n", "case.toml:2: run.seed: 'a' cannot be used; give int"),
-        ("[run]\nseed = -1\n", "run.seed: -1 cannot be used; give int >= 0"),
+        ("[run]\nseed = 'a'\n", "case.toml:2: run.seed: 'a' cannot be used; give a whole number"),
+        ("[run]\nseed = -1\n", "run.seed: -1 cannot be used; give a whole number of at least 0"),
         (
             "[run]\ninterval_min = 7\n",
             "case.toml:2: run.interval_min: 7 cannot be used; give one of 5, 10, 15",
@@ -153,7 +153,7 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
         ("[run]\nstart = 2024-06-21T00:00:00Z\n", "case.toml:2: run.start"),
         (
             "[population.pv]\nshare = 1.5\n",
-            "case.toml:2: population.pv.share: 1.5 cannot be used; give float <= 1.0",
+            "case.toml:2: population.pv.share: 1.5 cannot be used; give a number of at most 1",
         ),
         ("[population.pv]\nshare = nan\n", "population.pv.share: nan is not a finite number"),
         ("[market.grid]\nexport_limit_kw = inf\n", "market.grid.export_limit_kw: inf is not a finite number"),
@@ -163,7 +163,7 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
         ),
         (
             "[market.grid]\nimport_price = [0.1, 0.2]\n",
-            "case.toml:2: market.grid.import_price: give array of length >= 24",
+            "case.toml:2: market.grid.import_price: give a list of at least 24 entries",
         ),
         (
             "[population.pv]\nkwp_min = 5.0\n",
@@ -194,8 +194,8 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
             "0.095 $/kWh is above market.grid.import_price = 0.09 in hour 12",
         ),
         ("[broker]\nuse = 'rabbit'\n", "case.toml:2: broker.use"),
-        ("population = 3\n", "population: 3 cannot be used; give object"),
-        ("run = 3\n", "run: 3 cannot be used; give object"),
+        ("population = 3\n", "population: 3 cannot be used; give a table of keys"),
+        ("run = 3\n", "run: 3 cannot be used; give a table of keys"),
         ("[run\n", "case.toml: not valid TOML"),
     ],
 )
@@ -234,7 +234,7 @@ def test_day_in_quotes_also_takes_a_bare_start_time(tmp_path):
         ({"start": "25:00"}, "--start: '25:00' is no local time; give HH:MM"),
         ({"start": "02:30"}, "--start: 2024-03-31T02:30 is skipped"),
         ({"start": "12:05"}, "--start: 12:05:00 is not a multiple"),
-        ({"seed": -3}, "--seed: -3 cannot be used; give int >= 0"),
+        ({"seed": -3}, "--seed: -3 cannot be used; give a whole number of at least 0"),
         ({"intervals": -1}, "--intervals: -1 cannot be used"),
     ],
 )
