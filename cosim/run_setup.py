@@ -121,6 +121,8 @@ class RunSetup:
                     decoded=self.decoded,
                 )
             )
+            if name in self.world.price_takers:
+                nodes[0].on(nodes[0].topics.step, self.world.told_prices.take)
             if self.metrics is not None and isinstance(bus, MqttBus):
                 self.metrics.watch(nodes[0], bus)
             try:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from broker.messages.declaration import SERVICES, message
-from broker.messages.fields import Count, NetKvar, NetKw, Opaque, Pu, Seconds, Values
+from broker.messages.fields import Count, NetKvar, NetKw, Opaque, Price, Pu, Seconds, Values
 from broker.messages.header import Command, Message
 
 StepName = Literal["restore", "measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
@@ -49,12 +49,15 @@ class BoundaryValues(msgspec.Struct, frozen=True, kw_only=True):
     """What a co-simulation sets from outside for one interval, in place of what it set before.
 
     ``source_pu`` is the voltage of the source; ``load_kw`` and ``load_kvar`` are loads outside the market at
-    each LAM, + draws, and empty where there are none.
+    each LAM, + draws, and empty where there are none. ``import_price`` and ``export_price`` are what the grid
+    asks and pays at the feeder head; ``None`` leaves them to the scenario.
     """
 
     source_pu: Pu | None = None
     load_kw: Annotated[list[float], Values("net_kw", "lams", empty=True)] = []
     load_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
+    import_price: Price | None = None
+    export_price: Price | None = None
 
 
 @message("clock/step", sender="clock", receivers=SERVICES)

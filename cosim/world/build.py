@@ -22,6 +22,7 @@ from cosim.scenario import Extension, Scenario
 from cosim.scenario.timeline import timeline_of
 from cosim.world.extensions import source_hash
 from cosim.world.market import market_roster, market_rules
+from cosim.world.told_prices import ToldPrices
 from cosim.world.world import World
 
 
@@ -38,6 +39,7 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
     timeline = timeline_of(scenario.run)
     placement = place_devices(scenario, population)
     fleet = fleet_of(scenario, population)
+    told = ToldPrices()
     return World(
         scenario=scenario,
         digest=digest_of(scenario, layout),
@@ -48,7 +50,8 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
         population=population,
         profiles=build_profiles(scenario, population, len(layout.lams)),
         roster=market_roster(layout, population, placement, fleet, scenario.market.lam_shares),
-        rules=market_rules(scenario, timeline, population, layout.lams),
+        rules=market_rules(scenario, timeline, population, layout.lams, told),
+        told_prices=told,
         reactive_ratio=layout.tan_phi[population.lam],
         events=schedule(scenario.events, layout, timeline),
         placement=placement,

@@ -14,6 +14,7 @@ from cosim.population.prices import prices_ahead, prices_at
 from cosim.scenario import Scenario
 from cosim.scenario.timeline import Timeline
 from cosim.world.names import LAM_HOSTS, POPULATION_HOST
+from cosim.world.told_prices import ToldPrices
 from market.model.case import Case, Grid, Resources, Tariff
 from market.model.rule import DemandFunctionBidding, QuantityBidding
 from market.participants.roster import HorizonRules, Roster, Rules, Terms
@@ -53,24 +54,22 @@ def market_roster(
 
 
 def market_rules(
-    scenario: Scenario, timeline: Timeline, population: Population, lams: tuple[str, ...]
+    scenario: Scenario, timeline: Timeline, population: Population, lams: tuple[str, ...], told: ToldPrices
 ) -> Rules:
-    """Rules of a scenario's market, and its prices by tick."""
+    """Rules of a scenario's market, and its prices by tick, those that were ``told`` for it included."""
     market = scenario.market
     ones = np.ones(len(lams))
     members = np.maximum(np.bincount(population.lam, minlength=len(lams)), 1)
 
     def terms(tick: int) -> Terms:
         prices = prices_at(market, timeline, tick)
-        return Terms(
-            Grid(
-                prices.import_price,
-                prices.export_price,
-                market.grid.import_limit_kw,
-                market.grid.export_limit_kw,
-            ),
-            Tariff(prices.retail_price, prices.feed_in_price),
+        grid = Grid(
+            prices.import_price,
+            prices.export_price,
+            market.grid.import_limit_kw,
+            market.grid.export_limit_kw,
         )
+        return Terms(told.over(tick, grid), Tariff(prices.retail_price, prices.feed_in_price))
 
     nothing = np.zeros(0)
     case = Case(
@@ -97,7 +96,7 @@ def market_rules(
         prices = prices_ahead(market, timeline, scenario.run.seed, tick, ahead)
         now = terms(tick + ahead)
         grid = replace(now.grid, import_price=prices.import_price, export_price=prices.export_price)
-        return Terms(grid, now.tariff)
+        return Terms(told.over(tick + ahead, grid), now.tariff)
 
     horizon = HorizonRules(market.horizon, timeline.interval_h, expected) if market.horizon else None
     return Rules(case, terms, market.bidding, horizon)

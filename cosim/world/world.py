@@ -33,6 +33,7 @@ from cosim.world.names import (
     WAM,
     Role,
 )
+from cosim.world.told_prices import ToldPrices
 from devices.faults.fault import Fault
 from market.model.strategy import StrategyChoice, Truthful
 from market.participants.roster import Roster, Rules
@@ -58,6 +59,8 @@ class World:
         Vehicles, heat pumps and appliances of prosumers without hardware.
     faults
         What goes wrong at emulated devices, and when.
+    told_prices
+        Prices that a co-simulation sets as the run goes on: the one part that is not known from the start.
     """
 
     scenario: Scenario
@@ -72,6 +75,7 @@ class World:
     reactive_ratio: npt.NDArray[np.float64]
     placement: DevicePlacement
     fleet: Fleet
+    told_prices: ToldPrices = field(default_factory=ToldPrices)
     inputs: Mapping[str, str] = field(default_factory=dict)
     events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
@@ -166,6 +170,12 @@ class World:
             Role.DEVICES: [GATEWAY, DEVICE_HOST] if live else [],
             Role.EMULATORS: [name for name in self.device_hosts if name == EMULATORS],
         }[role]
+
+    @property
+    def price_takers(self) -> frozenset[str]:
+        """Names of the services that go by the grid's prices."""
+        roster = self.roster
+        return frozenset({*roster.hosts, *roster.lam_hosts, LIVE_HOST, WAM, AUDITOR, RECORDER})
 
     @property
     def services(self) -> list[str]:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from msgspec import structs
+
 from broker.messages import BoundaryValues
+from market.model.case import Grid
 from sharegrid.text import closest
 
 SOURCE = "source_pu"
 LOADS = {"load_kw": "kW", "load_kvar": "kVAR"}
-_LOW_PU, _HIGH_PU, _MOST_KW = 0.5, 1.5, 1e6
+PRICES = ("import_price", "export_price")
+_LOW_PU, _HIGH_PU, _MOST_KW, _MOST_PRICE = 0.5, 1.5, 1e6, 1e3
 
 
 def keys(lams: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Key and unit of every input: ``source_pu``, and ``load_kw/LAM`` and ``load_kvar/LAM``."""
+    """Key and unit of every input: ``source_pu``, prices, and ``load_kw/LAM`` and ``load_kvar/LAM``."""
     yield SOURCE, "pu"
+    for name in PRICES:
+        yield name, "$/kWh"
     for name, unit in LOADS.items():
         for lam in lams:
             yield f"{name}/{lam}", unit
@@ -35,7 +41,10 @@ def parse_takes(texts: Sequence[str], lams: Sequence[str]) -> dict[str, str]:
         if not has_both or not publication:
             raise ValueError(f"{text}: write KEY=PUBLICATION, such as {SOURCE}=transmission/v_pu")
         if key not in known:
-            hint = closest(key, known) or f"inputs are {SOURCE}, load_kw/LAM and load_kvar/LAM"
+            hint = (
+                closest(key, known)
+                or f"inputs are {SOURCE}, {', '.join(PRICES)}, load_kw/LAM and load_kvar/LAM"
+            )
             raise ValueError(f"{text}: no input {key!r}; {hint}")
         if key in found:
             raise ValueError(f"{text}: {key} takes {found[key]} already; leave one of them out")
@@ -68,15 +77,24 @@ class Inputs:
                 self._values[key] = value
         return refused
 
-    def boundary(self) -> BoundaryValues | None:
-        """What stands outside by all that was told; ``None`` where nothing was."""
+    def boundary(self, grid: Grid) -> tuple[BoundaryValues | None, list[str]]:
+        """What stands outside by all that was told, ``None`` where nothing was; and what of it is refused.
+
+        Prices with which the ``grid`` would pay more than it asks leave the scenario's in force.
+        """
         if not self._values:
-            return None
-        return BoundaryValues(
-            source_pu=self._values.get(SOURCE),
-            load_kw=self._loads("load_kw"),
-            load_kvar=self._loads("load_kvar"),
+            return None, []
+        kw, kvar = (self._loads(name) for name in LOADS)
+        told = BoundaryValues(source_pu=self._values.get(SOURCE), load_kw=kw, load_kvar=kvar)
+        bought, sold = (self._values.get(name) for name in PRICES)
+        asks, pays = (
+            getattr(grid, name) if price is None else price
+            for name, price in zip(PRICES, (bought, sold), strict=True)
         )
+        if pays > asks:
+            wrong = f"prices of the federation refused: the grid would ask {asks:g} and pay {pays:g} $/kWh"
+            return told, [f"{wrong}; the scenario's stand"]
+        return structs.replace(told, import_price=bought, export_price=sold), []
 
     def _loads(self, name: str) -> list[float]:
         found = [self._values.get(f"{name}/{lam}", 0.0) for lam in self._lams]
@@ -88,6 +106,7 @@ def _wrong(key: str, value: float) -> str:
         return "it is no number"
     if key == SOURCE and not _LOW_PU < value < _HIGH_PU:
         return f"a source has {_LOW_PU:g} to {_HIGH_PU:g} pu"
-    if key != SOURCE and abs(value) > _MOST_KW:
-        return f"it is beyond {_MOST_KW:,.0f}"
+    most = _MOST_PRICE if key in PRICES else _MOST_KW
+    if key != SOURCE and abs(value) > most:
+        return f"it is beyond {most:,.0f}"
     return ""

@@ -65,7 +65,8 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     "takes",
     multiple=True,
     metavar="KEY=PUBLICATION",
-    help="Take source_pu, load_kw/LAM or load_kvar/LAM from another's publication; may be repeated.",
+    help="Take source_pu, import_price, export_price, load_kw/LAM or load_kvar/LAM from what another "
+    "federate publishes; may be repeated.",
 )
 @click.option(
     "--patience",
@@ -94,8 +95,9 @@ def helics(
 ) -> None:
     """Run SCENARIO as a federate of a HELICS federation, one step of its time for each interval.
 
-    Before each interval it takes the source's voltage and loads outside the market; after it, it tells head
-    power, losses, voltages by node, prices and power by LAM, and trades. Not for runs with hardware.
+    Before each interval it takes the source's voltage, prices of the grid and loads outside the market;
+    after it, it tells head power, losses, voltages by node, prices and power by LAM, and trades. Not for runs
+    with hardware.
     """
     from cosim.links.helics.coupling import federation
     from cosim.links.helics.federate import FederateOptions

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from broker.messages import BoundaryValues
 from cosim.control.waiting import wait_within
@@ -12,6 +13,7 @@ from cosim.links.helics import boundary, figures
 from cosim.links.helics.federate import Federate, FederateOptions, FederationError, join
 from cosim.observation.listening import hearing
 from cosim.run_setup import RunSetup
+from market.model.case import Grid
 
 _HEARING_S = 10.0
 
@@ -25,6 +27,8 @@ class Federation:
         This run to the others.
     inputs, told
         What is taken, and what is told.
+    grid_at
+        The grid and its prices of an interval by the scenario.
     interval_s
         Length of an interval [s]; interval k begins at time ``k * interval_s`` of the federation.
     takes
@@ -38,6 +42,7 @@ class Federation:
         federate: Federate,
         inputs: boundary.Inputs,
         told: figures.Figures,
+        grid_at: Callable[[int], Grid],
         *,
         interval_s: float,
         takes: frozenset[str],
@@ -46,6 +51,7 @@ class Federation:
         self._federate = federate
         self._inputs = inputs
         self._told = told
+        self._grid_at = grid_at
         self._interval_s = interval_s
         self._takes = takes
         self._holds = holds
@@ -55,13 +61,14 @@ class Federation:
 
     async def before(self, tick: int) -> tuple[BoundaryValues | None, list[str]]:
         """See `Coupling.before`."""
+        boundary = partial(self._inputs.boundary, self._grid_at(tick))
         if self._is_lost:
-            return self._inputs.boundary(), ["without the federation: what it told last stands"]
+            return boundary()[0], ["without the federation: what it told last stands"]
         try:
             if tick:
                 await self._federate.request(tick * self._interval_s)
         except FederationError as error:
-            return self._inputs.boundary(), [self._lose(error)]
+            return boundary()[0], [self._lose(error)]
         news = self._federate.told()
         flags = self._inputs.take(news)
         silent = self._takes - news.keys()
@@ -70,7 +77,8 @@ class Federation:
             for key in sorted(silent - self._silent)
         ]
         self._silent = set(silent)
-        return self._inputs.boundary(), flags
+        told, refused = boundary()
+        return told, flags + refused
 
     async def after(self, tick: int) -> list[str]:
         """See `Coupling.after`."""
@@ -120,6 +128,7 @@ async def federation(options: FederateOptions, setup: RunSetup) -> AsyncIterator
             federate,
             boundary.Inputs(lams),
             figures.Figures(nodes, lams),
+            lambda tick: setup.world.rules.terms(tick).grid,
             interval_s=setup.world.timeline.interval_h * 3600.0,
             takes=frozenset(takes),
             holds=options.on_loss == "hold",

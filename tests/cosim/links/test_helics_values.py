@@ -5,8 +5,10 @@ import pytest
 from broker.messages import BoundaryValues
 from cosim.links.helics.boundary import Inputs, parse_takes
 from cosim.links.helics.figures import keys
+from market.model.case import Grid
 
 LAMS = ("a", "b.1")
+GRID = Grid(0.2, 0.1, 100.0, 100.0)
 
 
 @pytest.mark.parametrize(
@@ -31,12 +33,26 @@ def test_takes_name_inputs_and_publications_of_any_form():
 
 def test_what_cannot_be_is_refused_and_what_was_before_stands():
     inputs = Inputs(LAMS)
-    assert inputs.boundary() is None
+    assert inputs.boundary(GRID) == (None, [])
     assert inputs.take({"source_pu": 1.02, "load_kw/a": -5.0}) == []
-    assert inputs.boundary() == BoundaryValues(source_pu=1.02, load_kw=[-5.0, 0.0])
+    assert inputs.boundary(GRID) == (BoundaryValues(source_pu=1.02, load_kw=[-5.0, 0.0]), [])
     refused = inputs.take({"source_pu": 0.4, "load_kw/a": float("inf"), "load_kvar/b.1": 2e6})
     assert [each.partition(" = ")[0] for each in refused] == ["source_pu", "load_kw/a", "load_kvar/b.1"]
-    assert inputs.boundary() == BoundaryValues(source_pu=1.02, load_kw=[-5.0, 0.0])
+    assert inputs.boundary(GRID) == (BoundaryValues(source_pu=1.02, load_kw=[-5.0, 0.0]), [])
+
+
+def test_a_grid_never_pays_more_than_it_asks():
+    inputs = Inputs(LAMS)
+    assert inputs.take({"import_price": 0.3}) == []
+    assert inputs.boundary(GRID) == (BoundaryValues(import_price=0.3), [])
+    inputs.take({"import_price": 0.05})
+    told, refused = inputs.boundary(GRID)
+    assert told == BoundaryValues()
+    assert refused == [
+        "prices of the federation refused: the grid would ask 0.05 and pay 0.1 $/kWh; the scenario's stand"
+    ]
+    inputs.take({"export_price": -0.02})
+    assert inputs.boundary(GRID) == (BoundaryValues(import_price=0.05, export_price=-0.02), [])
 
 
 def test_every_node_and_lam_has_its_publications():

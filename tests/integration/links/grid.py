@@ -25,6 +25,7 @@ def main(address, intervals, vanishes_at):
     voltage = h.helicsFederateRegisterGlobalTypePublication(federate, "grid/v_pu", "double", "pu")
     # HELICS turns MW into the kW that are taken.
     load = h.helicsFederateRegisterGlobalTypePublication(federate, "grid/load", "double", "MW")
+    price = h.helicsFederateRegisterGlobalTypePublication(federate, "grid/price", "double", "$/MWh")
     told = {key: h.helicsFederateRegisterSubscription(federate, f"feeder/{key}", "") for key in TOLD}
     h.helicsFederateEnterInitializingMode(federate)
     h.helicsPublicationPublishDouble(voltage, 1.0)
@@ -37,6 +38,7 @@ def main(address, intervals, vanishes_at):
         if interval == vanishes_at:
             os._exit(0)
         h.helicsPublicationPublishDouble(voltage, 1.0 - 1e-3 * heard["head_kw"])
+        h.helicsPublicationPublishDouble(price, 250.0 + 10.0 * interval)
         # The second is none that a source can have: it is refused.
         h.helicsPublicationPublishDouble(load, 0.001 * interval if interval != 2 else float("nan"))
     h.helicsFederateDisconnect(federate)

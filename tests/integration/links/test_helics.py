@@ -19,7 +19,7 @@ from tests.integration.links.grid import TOLD
 pytest.importorskip("helics")
 ROOT = Path(__file__).resolve().parents[3]
 SHAREGRID = [sys.executable, "-m", "sharegrid"]
-TAKES = ("source_pu=grid/v_pu", "load_kw/homes=grid/load")
+TAKES = ("source_pu=grid/v_pu", "load_kw/homes=grid/load", "import_price=grid/price")
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,11 @@ def federated(scenario, out, address, *options, takes=TAKES):
     return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=120)
 
 
+@pytest.mark.slow
 def test_a_run_and_a_grid_answer_each_other_interval_by_interval(scenario, tmp_path, unused_tcp_port_factory):
     out = tmp_path / "run"
     with federation(unused_tcp_port_factory(), intervals=4) as (address, grid):
-        done = federated(scenario, out, address)
+        done = federated(scenario, out, address, "--record")
         assert done.returncode == 0, done.stderr
         heard = [json.loads(line) for line in grid.communicate(timeout=20)[0].splitlines()]
     run = load(out)
@@ -94,12 +95,20 @@ def test_a_run_and_a_grid_answer_each_other_interval_by_interval(scenario, tmp_p
     # NaN was refused, and what was before it stood.
     np.testing.assert_allclose(homes["outside_kw"], [0.0, 1.0, 1.0, 3.0], rtol=1e-12)
     assert (farm["outside_kw"] == 0.0).all()
+    by_scenario = run.intervals["import_price"][0]
+    np.testing.assert_allclose(run.intervals["import_price"], [by_scenario, 0.26, 0.27, 0.28], rtol=1e-12)
+    assert by_scenario not in (0.26, 0.27, 0.28)
+    assert run.intervals["certified"].all()
     flags = [each["detail"] for each in run.events if each["kind"] == "flag"]
     assert flags == [
+        "the federation tells no import_price for this interval: what it told last stands",
         "the federation tells no load_kw/homes for this interval: what it told last stands",
         "load_kw/homes = nan of the federation refused: it is no number; the value before stands",
     ]
     assert max(each.pu for each in differences(run)) < 1e-8
+    played = CliRunner().invoke(main, ["replay", str(out)])
+    assert played.exit_code == 0
+    assert "nothing differs" in played.output
 
 
 @pytest.mark.slow
