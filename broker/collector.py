@@ -48,8 +48,31 @@ class Collector(Generic[T]):
 
     def begin_anew(self) -> None:
         """Forget everything: ticks that were waited for come again."""
-        self._closed = (-1, 0)
+        self._closed, self._over = (-1, 0), -1
+        self._moved: tuple[float, float, float] | None = None
         self._have: dict[tuple[int, int], dict[str, T]] = defaultdict(dict)
+
+    def end_before(self, tick: int) -> None:
+        """Wait no longer for anything of earlier ticks, which are over."""
+        self._over = max(self._over, tick)
+        self._changed.set()
+
+    def move_gates(self, opened: float, deadline: float, now_opened: float, now_deadline: float) -> None:
+        """Move the gates of a step from its planned window to where it has opened, if that is earlier [s]."""
+        scale = (now_deadline - now_opened) / max(deadline - opened, 1e-9)
+        self._moved = opened, now_opened, scale
+        self._changed.set()
+
+    def keep_gates(self) -> None:
+        """Take gates as they are given from now on: the next step has begun."""
+        self._moved = None
+
+    def _gate(self, deadline: float) -> float:
+        """Where a gate is now."""
+        if self._moved is None or deadline <= self._moved[0]:
+            return deadline
+        opened, now_opened, scale = self._moved
+        return min(deadline, now_opened + scale * (deadline - opened))
 
     def add(self, key: str, tick: int, item: T, round_: int = 0) -> None:
         """Take an item in.
@@ -80,15 +103,18 @@ class Collector(Generic[T]):
         """
         wanted = self.expected if among is None else tuple(key for key in self.expected if key in among)
         here = self._have[tick, round_]
-        left_s = max(0.0, deadline - wall_time.now())
+        left_s = max(0.0, self._gate(deadline) - wall_time.now())
         pause_s = min(ASK_AFTER_S, left_s / 4.0)
         loop = asyncio.get_running_loop()
         ask_at = loop.time() + pause_s if self._ask is not None else math.inf
         ask_by, seen = loop.time() + _ASK_WITHIN * left_s, len(here)
         # Lengths first: thousands of senders wake this wait one by one.
-        while len(here) < len(wanted) or any(key not in here for key in wanted):
+        while tick >= self._over and (len(here) < len(wanted) or any(key not in here for key in wanted)):
             self._changed.clear()
-            left_s, until_ask_s = max(0.0, deadline - wall_time.now()), max(0.0, ask_at - loop.time())
+            left_s, until_ask_s = (
+                max(0.0, self._gate(deadline) - wall_time.now()),
+                max(0.0, ask_at - loop.time()),
+            )
             try:
                 async with asyncio.timeout(min(left_s, until_ask_s)):
                     await self._changed.wait()

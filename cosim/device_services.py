@@ -82,7 +82,9 @@ async def _gateway(
         if actuator.limits.real and actuator.limits.armed:
             endpoint = actuator.inverter.port.endpoint
             await stack.enter_async_context(claimed(setup.url, setup.run_id, endpoint, identity=GATEWAY))
-    service = GatewayService(gate, gateway, plausibility(world), setup.stop_record, setup.commands)
+    service = GatewayService(
+        gate, gateway, plausibility(world), setup.stop_record, setup.commands, world.device_hosts
+    )
     stack.push_async_callback(service.leave)
     return service
 
@@ -120,7 +122,9 @@ async def _device_host(
     )
     node = await stack.enter_async_context(setup.node(name))
     lams = tuple(int(lam) for lam in world.roster.lam[members])
-    service = DeviceHostService(node, fleet, environment, lams, injector=injector, members=members.tolist())
+    service = DeviceHostService(
+        node, fleet, environment, lams, injector=injector, members=members.tolist(), gateways=(GATEWAY,)
+    )
     return job_of(node, service)
 
 

@@ -8,7 +8,6 @@ tick, number and plausible content is taken, and shows as a conflict when the tr
 
 from __future__ import annotations
 
-import typing
 from dataclasses import dataclass
 
 import msgspec
@@ -30,7 +29,6 @@ from broker.messages import (
     Repeat,
     Snapshot,
     Step,
-    StepName,
     Stop,
     Telemetry,
 )
@@ -40,7 +38,6 @@ from broker.topics import Topics
 _KNOWN_TOPICS = 100_000
 # What counts whatever its number.
 _UNNUMBERED = (Alive, Availability, Facts, Lead, PacingState, Repeat, Stop)
-_ORDER: dict[StepName, int] = {step: place for place, step in enumerate(typing.get_args(StepName))}
 
 
 class Refused(Exception):
@@ -128,7 +125,7 @@ class Door:
         """Believe that the clock goes back to the beginning of a tick; what was said before is void."""
         self.epoch, self.tick = step.epoch, step.tick
         self._was_away, self._doubted = False, None
-        self._opened = _place(step)
+        self._opened = step.place
 
     def admit(self, received: Received) -> Admitted:
         """Let a message in; raises `Refused`."""
@@ -211,6 +208,7 @@ class Door:
     def _check_step(self, step: Step) -> None:
         """Hold the clock's word against its last; a far one is believed once another follows it."""
         last = self._bounds.ticks
+        _check_ahead(step)
         # Behind the last interval a run ends, and before that may go back to there.
         if last is not None and step.tick >= last + (step.step in ("end", "restore")):
             raise Refused(f"tick {step.tick} is behind the run's end")
@@ -231,7 +229,7 @@ class Door:
             stream = Stream()
         is_past = (message.epoch, message.tick) < (self.epoch, self.tick)
         if isinstance(message, Step):
-            is_past = _place(message) <= self._opened
+            is_past = message.place <= self._opened
             self._check_follows(message, stream, is_past=is_past)
         if message.epoch > self.epoch:
             # Its sender heard of a new epoch before this receiver could believe it, and will say it again.
@@ -248,7 +246,7 @@ class Door:
             return Admitted(None, duplicates=1)
         if isinstance(message, Step) and not is_past:
             self._was_away, self._doubted = False, None
-            self._opened = _place(message)
+            self._opened = message.place
         if arrival is Arrival.LATE:
             return Admitted(None if is_past else message, (f"late message on {topic}",), late=1)
         flags = []
@@ -276,9 +274,12 @@ class Door:
             raise Refused("an end must follow the clock's last step")
 
 
-def _place(step: Step) -> tuple[int, int, int]:
-    """Where a step stands in the order of the run."""
-    return step.epoch, step.tick, _ORDER[step.step]
+def _check_ahead(step: Step) -> None:
+    """Steps ahead are those behind a step of an interval, in their order."""
+    order = [step.order, *(each.order for each in step.ahead)]
+    is_of_run = step.step == "restore" or any(each.step == "end" for each in step.ahead)
+    if step.ahead and (is_of_run or sorted(set(order)) != order):
+        raise Refused(f"what it says of the steps behind {step.step} is not in their order")
 
 
 def _follows(step: Step, before: Step) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -11,6 +11,7 @@ from broker.messages.fields import Count, NetKvar, NetKw, Opaque, Price, Pu, Sec
 from broker.messages.header import Command, Message
 
 StepName = Literal["restore", "measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
+_ORDER: dict[StepName, int] = {step: place for place, step in enumerate(get_args(StepName))}
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,19 @@ class BoundaryValues(msgspec.Struct, frozen=True, kw_only=True):
     export_price: Price | None = None
 
 
+class StepAhead(msgspec.Struct, frozen=True, kw_only=True):
+    """A later step of an interval, and the wall time that it has [s since epoch]."""
+
+    step: StepName
+    opened: float
+    deadline: float
+
+    @property
+    def order(self) -> int:
+        """Place of the step in its interval."""
+        return _ORDER[self.step]
+
+
 @message("clock/step", sender="clock", receivers=SERVICES)
 class Step(Message, frozen=True, tag="step"):
     """The clock opens a step; ``opened`` and ``deadline`` are wall time [s since epoch].
@@ -68,6 +82,8 @@ class Step(Message, frozen=True, tag="step"):
     ``pace`` is simulated seconds per wall second: 1 in real time, ``None`` where nothing paces the run.
     ``events`` are what operators let happen at the opening of the interval, ``boundary`` what a co-simulation
     sets for it; each step of it tells them.
+    ``ahead`` are the steps behind it into which a service goes on by itself, as soon as others have said what
+    it needs there; the clock still opens each of them when the one before is over.
     """
 
     step: StepName
@@ -78,6 +94,17 @@ class Step(Message, frozen=True, tag="step"):
     pace: Seconds | None = None
     events: list[FeederEvent] = []
     boundary: BoundaryValues | None = None
+    ahead: list[StepAhead] = []
+
+    @property
+    def order(self) -> int:
+        """Place of the step in its interval."""
+        return _ORDER[self.step]
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where the step stands in the order of the run."""
+        return self.epoch, self.tick, self.order
 
 
 @message("lead/{sender}", sender="operator", receivers="clock", writer="sender", always=True)
@@ -102,10 +129,17 @@ class PacingState(Message, frozen=True, tag="pacing"):
     refusal: str = ""
 
 
-@message("done/{service}", sender=SERVICES, receivers=("clock", "recorder"), writer="service", size="batch")
+@message(
+    "done/{service}",
+    sender=SERVICES,
+    receivers=("clock", "recorder", "device host", "gateway"),
+    writer="service",
+    size="batch",
+)
 class Done(Message, frozen=True, tag="done"):
     """A service has finished its part of a step; ``flags`` say what went wrong in it.
 
+    Emulated devices let the interval pass once the gateway has, and it reads them once they have.
     At the end of an interval ``snapshot`` holds what the service remembers (`broker.snapshot`).
     """
 

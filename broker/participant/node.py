@@ -147,6 +147,8 @@ class Node:
         """
 
         def ask(tick: int, keys: Collection[str]) -> None:
+            if self._steps.is_ahead:
+                return  # Those that it waits for are still at an earlier step.
             self._repeats.ask(tick, [topics[key] for key in keys], question)
 
         made: Collector[Any] = Collector(topics, ask)
@@ -254,9 +256,20 @@ class Node:
             count=count,
         )
 
-    def steps(self) -> AsyncIterator[Step]:
+    def go_with_clock(self) -> None:
+        """Begin each step when the clock opens it, none ahead."""
+        self._steps.goes_ahead = False
+
+    def is_open(self, step: Step) -> bool:
+        """Whether the clock has opened a step, into which a service may have gone by itself."""
+        return self._steps.is_open(step)
+
+    async def steps(self) -> AsyncIterator[Step]:
         """Steps in the clock's order, until the run ends."""
-        return self._steps.in_order()
+        async for step in self._steps.in_order():
+            for each in self._collectors:
+                each.keep_gates()
+            yield step
 
     async def pump(self) -> None:
         """Take messages off the bus until it closes."""
@@ -286,8 +299,12 @@ class Node:
             return
         if step.tick > self.tick:
             self._repeats.begin_interval()
+            for each in self._collectors:
+                each.end_before(step.tick)
         self._door.tick = max(self.tick, step.tick)
-        self._steps.add(step)
+        if (planned := self._steps.add(step)) is not None:
+            for each in self._collectors:
+                each.move_gates(planned.opened, planned.deadline, step.opened, step.deadline)
 
     def go_back(self, step: Step) -> None:
         """Drop what is under way and everything that was heard, and begin with a step of a new epoch."""

@@ -42,7 +42,7 @@ class Repeats:
         self._counts = counts
         self._sent: dict[str, tuple[int, bytes]] = {}
         self._refused: set[str] = set()
-        self._reported: tuple[str, tuple[int, StepName]] | None = None
+        self._reports: dict[tuple[int, StepName], tuple[str, bytes]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     def keep(self, topic: str, tick: int, payload: bytes) -> None:
@@ -51,7 +51,7 @@ class Repeats:
 
     def note_report(self, topic: str, tick: int, step: StepName) -> None:
         """Note the step of which the service's last report, sent on a topic, was."""
-        self._reported = topic, (tick, step)
+        self._reports[tick, step] = topic, self._sent[topic][1]
 
     def note_refused(self, topic: str) -> None:
         """Note that what came on a topic was refused: it would be refused again."""
@@ -59,13 +59,14 @@ class Repeats:
             self._refused.add(topic)
 
     def begin_interval(self) -> None:
-        """Forget what was refused."""
+        """Forget what was refused, and what was reported before."""
         self._refused.clear()
+        self._reports.clear()
 
     def begin_anew(self) -> None:
         """Forget what was sent: in a new epoch it counts no more."""
         self._sent.clear()
-        self._reported = None
+        self._reports.clear()
 
     def ask(self, tick: int, topics: list[str], question: str = "") -> None:
         """Ask for messages of a tick that may be lost, and ask the question again that they answer."""
@@ -88,10 +89,9 @@ class Repeats:
 
     def report_again(self, heard: tuple[int, StepName] | None) -> None:
         """The clock opens a step again because it misses a report: give it once more, if it was given."""
-        if self._reported is not None and self._reported[1] == heard:
-            topic = self._reported[0]
+        if heard in self._reports:
             self._counts.repeated += 1
-            self._start(partial(self._bus.publish, topic, self._sent[topic][1]))
+            self._start(partial(self._bus.publish, *self._reports[heard]))
 
     def _start(self, work: Work) -> None:
         """Send something beside what is under way; a bus that is closed meanwhile has nobody to hear it."""

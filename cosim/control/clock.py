@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from broker.messages import FeederEvent, Step, StepName
+from broker.messages import FeederEvent, Step, StepAhead, StepName
 from broker.participant.node import Node
 from cosim.control.assembly import Assembly
 from cosim.control.coupling import Coupled, Coupling
 from cosim.control.leading import Leading
 from cosim.control.losses import GoBack, Losses, ServiceLost
-from cosim.control.pacing import STEPS, Lag, Schedule
+from cosim.control.pacing import STEPS, Lag, Schedule, steps_ahead
 from cosim.control.presence import Presence
 from cosim.control.recovery import Recovery, StepTimes
 from cosim.control.step_reports import StepReports
@@ -196,20 +196,28 @@ class Clock:
         waiting = self.required.get(step, frozenset())
         self._losses.look(tick)
         missing = self.services - self._presence.online
-        limit_s = self.schedule.step_limit_s
-        is_unpaced = self._leading.pacing.factor is None
-        if missing or (is_unpaced and self._losses.stands_in):
-            # Who waits for a service that is lost within the step does not know of it.
-            limit_s = self._times.limit_s(step, limit_s)
         opened = time.time()
-        deadline = self._leading.pacing.deadline(step, due, opened, limit_s)
-        laggards = await self._reports.ask(self._step(step, tick, deadline), waiting)
+        deadline = self._deadline(step, due, opened, is_whole=not missing)
+        ahead: list[StepAhead] = []
+        for each in () if missing else steps_ahead(step, is_paced=due is not None):
+            begins = ahead[-1].deadline if ahead else deadline
+            ends = self._deadline(each, due, begins, is_whole=True)
+            ahead.append(StepAhead(step=each, opened=begins, deadline=ends))
+        laggards = await self._reports.ask(self._step(step, tick, deadline, ahead), waiting)
         self._losses.look(tick)
         if not laggards and not missing:
             self._times.note(step, time.time() - opened)
         for name in sorted(laggards):
             state = "" if name in self._presence.online else ", it is offline"
             self.node.flag(f"{name} did not finish {step} of tick {tick} in time{state}")
+
+    def _deadline(self, step: StepName, due: float | None, opened: float, *, is_whole: bool) -> float:
+        """Wall time by which a step must be over that opens at another, where all are there or not."""
+        limit_s, pacing = self.schedule.step_limit_s, self._leading.pacing
+        if not is_whole or (pacing.factor is None and self._losses.stands_in):
+            # Who waits for a service that is lost within the step does not know of it.
+            limit_s = self._times.limit_s(step, limit_s)
+        return pacing.deadline(step, due, opened, limit_s)
 
     async def _begin_anew(self, why: str) -> int:
         """Let everybody go on from the end of the last settled interval; the tick that begins then.
@@ -276,7 +284,7 @@ class Clock:
         if lag_s is not None:
             self.node.flag(f"interval {tick} opened {lag_s:.1f} s late")
 
-    def _step(self, step: StepName, tick: int, deadline: float) -> Step:
+    def _step(self, step: StepName, tick: int, deadline: float, ahead: Sequence[StepAhead] = ()) -> Step:
         return self.node.stamp(
             self.node.topics.step,
             Step,
@@ -289,4 +297,5 @@ class Clock:
             pace=self._leading.pacing.factor,
             events=self._events.get(tick, []),
             boundary=self._coupled.boundaries.get(tick),
+            ahead=[*ahead],
         )

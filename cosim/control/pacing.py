@@ -15,6 +15,17 @@ STEPS: tuple[StepName, ...] = tuple(step for step in get_args(StepName) if step 
 LEAST_STEP_S = 5.0
 
 
+def steps_ahead(step: StepName, *, is_paced: bool) -> tuple[StepName, ...]:
+    """Steps behind one that need no word of the clock: what they wait for is said by the services.
+
+    A paced interval passes until it is due, so services wait for the clock before ``act``.
+    """
+    last: dict[StepName, StepName] = (
+        {"act": "settle", "measure": "dispatch"} if is_paced else {"measure": "settle"}
+    )
+    return STEPS[STEPS.index(step) + 1 : STEPS.index(last.get(step, step)) + 1]
+
+
 class PacingError(SharegridError):
     """A pacing that is neither ``fast``, ``real`` nor a positive factor, or services that never came."""
 

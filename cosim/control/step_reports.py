@@ -40,7 +40,7 @@ class StepReports:
         self._presence = presence
         self._changed = changed
         self._ends_step = ends_step
-        self._reported: set[str] = set()
+        self._reported: dict[tuple[int, int, StepName], set[str]] = {}
         node.on(node.topics.done("+"), self._note_done)
 
     async def ask(self, step: Step, waiting: frozenset[str]) -> set[str]:
@@ -50,9 +50,9 @@ class StepReports:
         await self._node.publish_message(self._node.topics.step, step)
         while True:
             again = min(step.deadline, time.time() + _AGAIN_AFTER_S)
-            await wait_until(self._changed, lambda: self._is_over(waiting), again)
-            if self._is_over(waiting) or time.time() >= step.deadline:
-                return set(waiting - self._reported)
+            await wait_until(self._changed, lambda: self._is_over(step, waiting), again)
+            if self._is_over(step, waiting) or time.time() >= step.deadline:
+                return set(waiting - self._done(step))
             await self._node.bus.publish(self._node.topics.step, payload)
 
     async def end(self, step: Step, services: frozenset[str]) -> None:
@@ -60,19 +60,28 @@ class StepReports:
         self._open(step)
         for _ in range(_ENDS):
             await self._node.publish_message(self._node.topics.step, step)
-            have_all = lambda: services <= self._reported  # noqa: E731
+            have_all = lambda: services <= self._done(step)  # noqa: E731
             if await wait_within(self._changed, have_all, _AGAIN_AFTER_S):
                 return
 
     def _open(self, step: Step) -> None:
-        self.present, self._reported = (step.tick, step.step), set()
+        self.present = (step.tick, step.step)
+        # Some of those that go on by themselves may have done the step before it opens.
+        here = (step.epoch, step.tick)
+        self._reported = {key: who for key, who in self._reported.items() if key[:2] == here}
+        for name in (step.step, *(each.step for each in step.ahead)):
+            self._reported.setdefault((*here, name), set())
 
-    def _is_over(self, waiting: frozenset[str]) -> bool:
+    def _done(self, step: Step) -> set[str]:
+        """Who has reported a step."""
+        return self._reported[step.epoch, step.tick, step.step]
+
+    def _is_over(self, step: Step, waiting: frozenset[str]) -> bool:
         """Whether nobody is waited for any more; one that went offline is not."""
-        return self._ends_step() or not (waiting - self._reported) & self._presence.online
+        return self._ends_step() or not (waiting - self._done(step)) & self._presence.online
 
     def _note_done(self, message: Done) -> None:
-        # What comes after its step, from a service that was too slow, changes nothing any more.
-        if (message.tick, message.step) == self.present:
-            self._reported.add(message.sender)
+        # What belongs to no step of the interval that may be done yet changes nothing.
+        if (reported := self._reported.get((message.epoch, message.tick, message.step))) is not None:
+            reported.add(message.sender)
             self._changed.set()

@@ -36,7 +36,7 @@ class ProcessMetrics:
         self._registry.register(self)
         self._nodes: dict[str, tuple[Node, MqttBus]] = {}
         self._standing_by: MqttBus | None = None
-        self._opened: dict[str, tuple[int, str, float]] = {}
+        self._opened: dict[str, dict[tuple[int, str], float]] = {}
         self._lags: deque[float] = deque([0.0], maxlen=_LAG_KEPT)
         self._steps = Histogram(
             "sharegrid_step_seconds",
@@ -131,7 +131,13 @@ class ProcessMetrics:
 
     def _note_step(self, name: str) -> Callable[[Step], None]:
         def note(step: Step) -> None:
-            self._opened[name] = (step.tick, step.step, time.perf_counter())
+            now = time.perf_counter()
+            opened = {key: at for key, at in self._opened.get(name, {}).items() if key[0] == step.tick}
+            # Into these the service may go before the clock opens them.
+            for each in step.ahead:
+                opened.setdefault((step.tick, each.step), now)
+            opened[step.tick, step.step] = now
+            self._opened[name] = opened
 
         return note
 
@@ -140,6 +146,9 @@ class ProcessMetrics:
             self._readings.labels(message.quality).inc()
         elif isinstance(message, Done):
             self._flags.labels(message.sender).inc(len(message.flags))
-            tick, step, opened = self._opened.get(message.sender, (-1, "", 0.0))
-            if (tick, step) == (message.tick, message.step):
-                self._steps.labels(message.sender, step).observe(time.perf_counter() - opened)
+            opened = self._opened.get(message.sender, {})
+            now = time.perf_counter()
+            if (began := opened.get((message.tick, message.step))) is not None:
+                self._steps.labels(message.sender, message.step).observe(now - began)
+                # What comes behind it begins here, unless the clock opens it later.
+                self._opened[message.sender] = dict.fromkeys(opened, now)

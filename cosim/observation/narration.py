@@ -50,7 +50,7 @@ class Narrator:
         self._waiting_to_be_told: list[Incident] = []
         self._timer: asyncio.TimerHandle | None = None
         self._online: set[str] = set()
-        self._reported: set[str] = set()
+        self._reported: set[tuple[StepName, str]] = set()
         self._open: Step | None = None
         self._opened_s = 0.0
         self._next_s = _FIRST_WAIT_S
@@ -84,8 +84,8 @@ class Narrator:
         if isinstance(message, Step):
             self._begin(message, time.monotonic())
         elif isinstance(message, Done):
-            if self._open is not None and (message.tick, message.step) == (self._open.tick, self._open.step):
-                self._reported.add(message.sender)
+            if self._open is not None and message.tick == self._open.tick:
+                self._reported.add((message.step, message.sender))
         elif isinstance(message, Availability):
             (self._online.add if message.online else self._online.discard)(message.sender)
 
@@ -95,14 +95,17 @@ class Narrator:
             self._open.tick,
             self._open.step,
         ):
+            # Of the present interval some steps may be done before the clock opens them.
+            if self._open is None or (step.epoch, step.tick) != (self._open.epoch, self._open.tick):
+                self._reported.clear()
             self._open, self._opened_s, self._next_s = step, now_s, _FIRST_WAIT_S
-            self._reported.clear()
 
     def _look(self, now_s: float) -> None:
         """Say whom the open step waits for, at first after a while, then ever more rarely."""
         if self._open is None or now_s - self._opened_s < self._next_s:
             return
-        waits_for = set(self._required.get(self._open.step, ())) - self._reported
+        step = self._open.step
+        waits_for = {name for name in self._required.get(step, ()) if (step, name) not in self._reported}
         if waits_for:
             absent = [f"{name} (offline)" if name not in self._online else name for name in sorted(waits_for)]
             seconds = now_s - self._opened_s

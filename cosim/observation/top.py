@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,12 +22,13 @@ _COUNTED = ("sent", "received", "gaps", "late", "rejected", "quarantined")
 
 @dataclass
 class ServiceView:
-    """What was heard of one service: whether it is there, its last report and how long its steps take [s]."""
+    """What was heard of one service: whether it is there, its last report, when and how long it took [s]."""
 
     online: bool = False
     tick: int = -1
     step: str = ""
     step_s: float | None = None
+    done_s: float = -math.inf
     flags: int = 0
     traffic: Traffic = field(default_factory=Traffic)
 
@@ -40,13 +42,18 @@ class RunView:
         self.qualities: dict[str, int] = {}
         self.tick, self.step = -1, ""
         self.is_over = False
-        self._opened_s: float | None = None
+        self._opened_s: dict[str, float] = {}
         self._clock = clock
 
     def take(self, message: Message) -> None:
         """Take a message in."""
         if isinstance(message, Step):
-            self.tick, self.step, self._opened_s = message.tick, message.step, self._clock()
+            if message.tick != self.tick:
+                self._opened_s.clear()
+            self.tick, self.step = message.tick, message.step
+            self._opened_s[self.step] = now_s = self._clock()
+            for each in message.ahead:
+                self._opened_s.setdefault(each.step, now_s)
             self.is_over = message.step == "end"
             if message.step == "measure":
                 self.qualities = {}
@@ -58,8 +65,9 @@ class RunView:
             view = self._view(message.sender)
             view.tick, view.step, view.traffic = message.tick, message.step, message.traffic
             view.flags += len(message.flags)
-            if self._opened_s is not None and (message.tick, message.step) == (self.tick, self.step):
-                view.step_s = self._clock() - self._opened_s
+            if message.tick == self.tick and message.step in self._opened_s:
+                began_s, view.done_s = max(self._opened_s[message.step], view.done_s), self._clock()
+                view.step_s = view.done_s - began_s
 
     def table(self) -> Table:
         """The run as it stands."""

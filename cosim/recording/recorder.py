@@ -99,6 +99,8 @@ class Recorder:
         self._start = b""
         self._written = writer.last_tick("intervals")
         self._wall = WallClock()
+        # What is flagged before the clock opens the step is booked with its interval.
+        node.go_with_clock()
         # The clock, which shares this ledger, has begun a new epoch in it before it says so.
         node.believe = lambda step: step.epoch == ledger.epoch
         node.on(node.topics.done("+"), self._take_done)

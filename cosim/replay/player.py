@@ -209,15 +209,15 @@ class Player:
         """Let services go back as they did while nobody recorded, to what they remembered."""
         self._begin_blind()
         self._book.begin_epoch(step.epoch)
-        restore = replace(step, step="restore", seq=0)
-        self.broker.deliver(Received(self._topics.step, encode(restore), retained=False))
+        restore = replace(step, step="restore", seq=0, ahead=[])
+        self.broker.deliver(Received(str(self._topics.step), encode(restore), retained=False))
         kept = self._book.snapshots()
         for name in sorted(self.services - {RECORDER}):
             content = kept.get(name, b"")
             told = Snapshot(
                 run=step.run, tick=step.tick, sender=RECORDER, seq=0, epoch=step.epoch, content=content
             )
-            self.broker.deliver(Received(self._topics.snapshot(name), encode(told), retained=False))
+            self.broker.deliver(Received(str(self._topics.snapshot(name)), encode(told), retained=False))
 
     def _note_availability(self, said: Availability) -> None:
         """A service that had gone neither heard nor said anything until it was back."""
@@ -234,7 +234,7 @@ class Player:
         back = Availability(run=message.run, tick=-1, sender=message.sender, seq=0, online=True)
         self._note_availability(back)
         topic = self._topics.availability(message.sender)
-        self.broker.deliver(Received(topic, encode(back), retained=False), but=(message.sender,))
+        self.broker.deliver(Received(str(topic), encode(back), retained=False), but=(message.sender,))
 
     def _is_again(self, entry: Entry) -> bool:
         """Whether a message was said before, for somebody who had missed it."""

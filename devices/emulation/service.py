@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from broker.messages import Step, TruthBatch, WamOutcome, columns
 from broker.participant.node import Node
+from broker.participant.others import reports
 from broker.participant.voltages import FeederVoltages
 from broker.snapshot import Values, part
 from devices.emulation.fault_injector import Injector
@@ -59,6 +60,8 @@ class DeviceHostService:
         Faults to put into the fleet; then what really flowed is published for the record.
     members
         Index of each prosumer in the population, ``(m,)``; needed with faults.
+    gateways
+        Services that set the devices: the interval passes once they have.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class DeviceHostService:
         first_tick: int = 0,
         injector: Injector | None = None,
         members: Sequence[int] = (),
+        gateways: Sequence[str] = (),
     ) -> None:
         self.node = node
         self.fleet = fleet
@@ -77,6 +81,7 @@ class DeviceHostService:
         self.injector = injector
         self.members = np.array(members, dtype=np.intp)
         self.lams = np.array(lams, dtype=np.intp)
+        self.set = reports(node, gateways, "dispatch")
         self.voltages = FeederVoltages(node, self._take_voltages)
         load_kw, load_kvar, pv_kw, _ = environment.substeps(first_tick)
         fleet.begin(load_kw[0], load_kvar[0], pv_kw[0])
@@ -88,6 +93,7 @@ class DeviceHostService:
     async def on_step(self, step: Step) -> None:
         """Let the interval pass in ``act``; take over the feeder's voltages in ``settle``."""
         if step.step == "act":
+            await self.set.wait(step)
             await self._act(step)
             await self.node.done(step.step, step.tick)
         elif step.step == "settle":

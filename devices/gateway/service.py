@@ -10,6 +10,7 @@ from typing import Any
 from broker.collector import Collector
 from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop
 from broker.participant.node import Node
+from broker.participant.others import reports
 from broker.participant.serving import serve
 from broker.signing import CommandKey
 from broker.snapshot import Values, part
@@ -40,6 +41,8 @@ class GatewayService:
         File in which an emergency stop is written down, and looked for at the start.
     commands
         Key of the run's commands; where there is one, no device obeys a command without its signature.
+    device_hosts
+        Services that let emulated devices act: meters are read for the interval once they have.
 
     Attributes
     ----------
@@ -54,6 +57,7 @@ class GatewayService:
         plausibility: Plausibility | None = None,
         record: Path | None = None,
         commands: CommandKey | None = None,
+        device_hosts: Sequence[str] = (),
     ) -> None:
         self.node = node
         self.gateway = gateway
@@ -61,6 +65,7 @@ class GatewayService:
         self._commanded_by = commands
         self.responses = Responses()
         self._telemetry = DeviceTelemetry(node, gateway, plausibility, self.responses)
+        self._acted = reports(node, device_hosts, "act")
         self._failing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._carrying_out: set[asyncio.Task[None]] = set()
@@ -145,6 +150,7 @@ class GatewayService:
         elif step.step == "dispatch":
             await self._dispatch(step)
         elif step.step == "meter":
+            await self._acted.wait(step)
             await self._telemetry.meter(step)
         else:
             return

@@ -26,6 +26,7 @@ from broker.messages import (
 )
 from broker.messages.batches import read_metered
 from broker.participant.node import Node
+from broker.participant.others import Heard
 from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.participants.gates import late_gate, skip_step
@@ -50,15 +51,17 @@ class LamHost:
         self.outcomes: Collector[WamOutcome] = node.collector({"wam": topics.wam_outcome})
         self._interval_h = 0.0
         self._bid_tick = -1
+        self._metered = Heard(node, [*self.participants.live, *roster.hosts])
         metered = topics.telemetry("meter", "+")
         for name, place in self.participants.live.items():
-            node.on(topics.telemetry("meter", name), partial(self._take_telemetry, place), through=metered)
+            take = partial(self._take_telemetry, name, place)
+            node.on(topics.telemetry("meter", name), take, through=metered)
         for host in roster.hosts:
             node.on(topics.metered(host), partial(self._take_metered, host))
         node.on(topics.wam_outcome, self._take_outcome)
 
     async def on_step(self, step: Step) -> None:
-        """Gather bids and bid into the WAM in the bid step, allocate in the clear step."""
+        """Gather bids, bid into the WAM, allocate what it clears; an interval ends with what was metered."""
         self._interval_h = step.interval_s / 3600.0
         if step.step == "bid":
             self._bid_tick = step.tick
@@ -67,6 +70,8 @@ class LamHost:
             await skip_step(self.node, step)
         elif step.step == "clear":
             await self._clear(step)
+        elif step.step == "settle":
+            await self._metered.wait(step)
 
     async def snapshot(self) -> Values:
         """What was metered last, and what the form of bidding remembers."""
@@ -159,14 +164,16 @@ class LamHost:
             raise ValueError(f"an outcome must hold {len(self.roster.lams)} nets and prices")
         self.outcomes.add("wam", outcome.tick, outcome)
 
-    def _take_telemetry(self, place: int, telemetry: Telemetry) -> None:
+    def _take_telemetry(self, name: str, place: int, telemetry: Telemetry) -> None:
         if telemetry.phase == "meter" and telemetry.quality == "good" and telemetry.p_kw is not None:
             self.participants.last_kw[place] = telemetry.p_kw
             self.participants.last_kvar[place] = telemetry.q_kvar or 0.0
+        self._metered.note(name, telemetry)
 
     def _take_metered(self, host: str, metered: MeteredBatch) -> None:
         prosumer = self.roster.hosts[host]
         energy_kwh, reactive_kvarh = read_metered(metered, prosumer)
+        self._metered.note(host, metered)
         if self._interval_h == 0.0:
             return  # Started anew behind the last step: the interval's length is not known yet.
         mine, places = self.participants.places_of(prosumer)

@@ -13,7 +13,7 @@ from market.participants.network_model import inverters_of, network_of
 from market.participants.wam.bidding import WamBidding
 from market.solver.wam import WamClearing
 
-_FEEDER = "feeder"
+FEEDER = "feeder"
 
 
 class FeederSilent(Exception):
@@ -56,7 +56,7 @@ class FeederRequests:
         self._lams = lams
         self._awaited_round = -1
         self._replies: Collector[FeederReply] = node.collector(
-            {_FEEDER: node.topics.feeder_reply}, node.topics.feeder_request
+            {FEEDER: node.topics.feeder_reply}, node.topics.feeder_request
         )
         node.on(node.topics.feeder_reply, self._take_reply)
 
@@ -89,13 +89,13 @@ class FeederRequests:
         self._awaited_round = -1
         if not replies:
             raise FeederSilent(f"the feeder did not answer round {round_} in time")
-        return replies[_FEEDER]
+        return replies[FEEDER]
 
     def _take_reply(self, reply: FeederReply) -> None:
         if reply.round == self._awaited_round:
             if reply.model is not None:
                 self._check_model(reply.model)
-            self._replies.add(_FEEDER, reply.tick, reply, reply.round)
+            self._replies.add(FEEDER, reply.tick, reply, reply.round)
 
     def _check_model(self, model: NetworkModel) -> None:
         """Refuse a model that cannot be read, or that is of another number of LAMs."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from broker.messages import FeederReply, FeederState, NetworkModel, Step, WamOutcome, columns
 from broker.participant.node import Node
+from broker.participant.others import Heard
 from broker.snapshot import Values, array_of, optional_array
 from market.errors import Infeasible, NotConverged
 from market.model.arrays import Floats
@@ -27,7 +28,7 @@ from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered, WamBidding
 from market.participants.wam.clear_model import is_least_violation, outcome_fields, relaxation_flags
 from market.participants.wam.curve_bidding import WamCurveBidding
-from market.participants.wam.feeder_requests import Dispatch, FeederRequests, FeederSilent
+from market.participants.wam.feeder_requests import FEEDER, Dispatch, FeederRequests, FeederSilent
 from market.participants.wam.round_bidding import WamRoundBidding
 from market.solver.wam import LimitPrices, WamClearing
 
@@ -104,10 +105,11 @@ class WamOperator:
         self.price: Floats | None = None
         self.inverter_kvar = np.zeros(0)
         self._bid_tick = -1
+        self._states = Heard(node, [FEEDER])
         node.on(node.topics.feeder_state, self._take_state)
 
     async def on_step(self, step: Step) -> None:
-        """Gather LAM bids, then clear and confirm."""
+        """Gather LAM bids, then clear and confirm; the interval ends with what was metered."""
         if step.step == "bid":
             if self.horizon is not None:
                 await self.horizon.clear(step)
@@ -118,6 +120,8 @@ class WamOperator:
             await skip_step(self.node, step)
         elif step.step == "clear":
             await self._clear(step)
+        elif step.step == "settle":
+            await self._states.wait(step)
 
     async def snapshot(self) -> Values:
         """Last prices, reactive set-points and metered loads."""
@@ -273,6 +277,7 @@ class WamOperator:
     def _take_state(self, state: FeederState) -> None:
         self.last_metered.kw[:] = columns.unpack(state.lam_kw, self.count)
         self.last_metered.kvar[:] = columns.unpack(state.lam_kvar, self.count)
+        self._states.note(FEEDER, state)
 
 
 def _is_final(dispatch: Dispatch, reply: FeederReply) -> bool:

@@ -11,6 +11,7 @@ from broker.messages import (
     Rejected,
     Snapshot,
     Step,
+    StepAhead,
     Stop,
     Telemetry,
     columns,
@@ -34,6 +35,10 @@ def award(seq=0, tick=0, sender="north", **body):
 def step(seq, tick, name="measure", sender="clock", **body):
     times = {"opened": 0.0, "deadline": 1.0, "interval_s": 900.0}
     return messages.encode(Step(run=RUN, tick=tick, sender=sender, seq=seq, step=name, **(times | body)))
+
+
+def ahead(*names):
+    return [StepAhead(step=name, opened=1.0, deadline=2.0) for name in names]
 
 
 def let_in(door, topic, payload):
@@ -202,6 +207,17 @@ def test_a_step_is_not_opened_twice(door):
     assert "opened before" in refusal(door, TOPICS.step, step(2, 0, "bid"))
     assert "opened before" in refusal(door, TOPICS.step, step(2, 0, "measure"))
     assert follow(door, 2, 0, "clear").message is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "behind"),
+    [("bid", ["bid"]), ("bid", ["clear", "measure"]), ("act", ["end"]), ("restore", ["measure"])],
+)
+def test_steps_ahead_are_those_behind_a_step_in_their_order(door, name, behind):
+    follow(door, 0, 0, "measure")
+    opened = step(1, 0, name, epoch=int(name == "restore"), ahead=ahead(*behind))
+    assert "not in their order" in refusal(door, TOPICS.step, opened)
+    assert let_in(door, TOPICS.step, step(1, 0, "bid", ahead=ahead("clear", "settle"))).message is not None
 
 
 def test_an_end_follows_the_clock_s_last_step(door):

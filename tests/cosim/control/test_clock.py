@@ -94,6 +94,44 @@ async def test_paced_intervals_keep_absolute_deadlines():
     assert clock.lag.worst_s < 0.1
 
 
+@pytest.mark.parametrize(
+    ("pace", "behind"),
+    [
+        ("fast", {"measure": ["bid", "clear", "dispatch", "act", "meter", "settle"]}),
+        ("9000", {"measure": ["bid", "clear", "dispatch"], "act": ["meter", "settle"]}),
+    ],
+)
+async def test_services_go_ahead_but_not_where_somebody_is_missing(monkeypatch, pace, behind):
+    monkeypatch.setattr("cosim.control.presence.DOUBT_S", 0.05)
+    broker, heard = MemoryBroker(), []
+    async with (
+        broker.connect("w") as w,
+        worker(broker, "wam", []),
+        broker.connect("feeder", offline_will("r1", "feeder")) as bus,
+    ):
+        watcher, feeder = Node(w, "r1", "watcher"), Node(bus, "r1", "feeder")
+
+        def hear(step):
+            heard.append(step)
+            if (step.tick, step.step) == (0, "settle"):
+                broker.kill("feeder")
+
+        watcher.on(watcher.topics.step, hear)
+        await watcher.open()
+        await feeder.open()
+        pump = asyncio.create_task(watcher.pump())
+        await run_clock(broker, services=["wam", "feeder"], required={"settle": ["wam", "feeder"]}, pace=pace)
+        await asyncio.sleep(0.01)
+        pump.cancel()
+    assert heard[-1].step == "end"
+    told = {(step.tick, step.step): [each.step for each in step.ahead] for step in heard}
+    assert {step: ahead for (tick, step), ahead in told.items() if tick == 0 and ahead} == behind
+    assert [ahead for (tick, _), ahead in told.items() if tick == 1 and ahead] == []
+    for step in heard:
+        times = [step.deadline, *(time for each in step.ahead for time in (each.opened, each.deadline))]
+        assert times == sorted(times)
+
+
 async def test_stop_ends_a_paced_wait_at_once():
     broker, trace = MemoryBroker(), []
     async with broker.connect("clock") as bus, worker(broker, "wam", trace):
