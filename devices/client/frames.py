@@ -7,6 +7,7 @@ code and what belongs to that.
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 EXCEPTION = 0x80
@@ -57,6 +58,7 @@ class Frames(Protocol):
         """PDU of the reply once it is complete; raises `NotModbus` or `OtherUnit`."""
 
 
+@lru_cache(maxsize=10_000)
 def read_pdu(function: int, address: int, count: int) -> bytes:
     """Request for registers by function 3 or 4, or for bits by function 1 or 2."""
     return struct.pack(">BHH", function, address, count)

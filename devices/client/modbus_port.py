@@ -13,7 +13,7 @@ from devices.errors import IncompleteReading, LayoutChanged, ReadBackMismatch
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
-from devices.registers.point_map import Plan
+from devices.registers.plan import Place, Plan
 from devices.registers.points import TIMES
 from devices.registers.ratings import Ratings
 from devices.registers.schema import QUANTITIES, Profile
@@ -41,6 +41,7 @@ class ModbusPort:
         self._plate = self._new_plate()
         self._ratings: Ratings | None = None
         self._rated = (0.0, 0, 0)
+        self._released: tuple[Mapping[str, Place], Command] | None = None
         # Not where an earlier gateway began: a device waits for another number than it was sent last.
         self._beat = int(time.time())
 
@@ -133,15 +134,20 @@ class ModbusPort:
     async def release(self, fresh_s: float) -> None:
         """See `devices.ports.InverterPort`."""
         for fresh in (fresh_s, 0.0):
-            has = await self.unit.places()
             try:
-                await self.unit.command(release(self.unit.profile, has, str(self.endpoint)), fresh)
+                await self.unit.command(self._release(await self.unit.places()), fresh)
             except LayoutChanged:
                 if fresh == 0.0:
                     raise
             else:
                 break
         self.unit.forget()
+
+    def _release(self, has: Mapping[str, Place]) -> Command:
+        """What gives control back to it while it has these points."""
+        if self._released is None or self._released[0] is not has:
+            self._released = has, release(self.unit.profile, has, str(self.endpoint))
+        return self._released[1]
 
     async def overwritten(self) -> list[str]:
         """Points that hold other values than were left there; raises `DeviceError`."""

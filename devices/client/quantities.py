@@ -6,9 +6,9 @@ from pathlib import Path
 
 from devices.client.unit import Unit
 from devices.ports import CONSTANT_S
-from devices.registers.point_map import Plan
+from devices.registers.plan import Plan
 from devices.registers.profiles import load_profile
-from devices.registers.quantities import Term, first_values, point_names, terms_of
+from devices.registers.quantities import Term, first_values, point_names, single_points, terms_of
 
 
 @lru_cache(maxsize=1000)
@@ -51,10 +51,19 @@ class Quantities:
     def taken(self, plan: Plan, replies: Sequence[bytes]) -> dict[str, float | None] | None:
         """What `read` returns, of the replies to `plain_plan`; ``None`` where they show another layout."""
         read = self._unit.taken(plan, replies)
-        return None if read is None else {t.quantity: value for t, value in first_values(self._terms, read)}
+        if read is None:
+            return None
+        if self._single is None:
+            return {term.quantity: value for term, value in first_values(self._terms, read)}
+        return {
+            quantity: factor * value
+            for quantity, name, factor in self._single
+            if (value := read.get(name)) is not None
+        }
 
     def _ask_for(self, terms: tuple[Term, ...]) -> None:
         self._terms, self._names = terms, point_names(terms)
+        self._single = single_points(terms)
 
     def _all_terms(self) -> tuple[Term, ...]:
         return _terms(self._unit.endpoint.profile, self._unit.folder, self._wanted)

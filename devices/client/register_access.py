@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from devices.client.connection import Connection
 from devices.client.frames import WRITE_COIL, WRITE_MANY, WRITE_ONE
 from devices.errors import DeviceError, IllegalAddress, IllegalFunction, IllegalValue
-from devices.registers.point_map import Blocks, Plan, PointMap, Request
+from devices.registers.plan import Plan, Request
+from devices.registers.point_map import Blocks, PointMap
 from devices.registers.schema import Access
 
 # Functions that do the same.

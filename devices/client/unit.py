@@ -15,7 +15,8 @@ from devices.registers.chain import Chain
 from devices.registers.commands import Command, command_words
 from devices.registers.discovery import Chains, Search, expect_meter
 from devices.registers.labels import Labels, read_labels
-from devices.registers.point_map import Place, Plan, PointMap, point_map
+from devices.registers.plan import Place, Plan
+from devices.registers.point_map import PointMap, point_map
 from devices.registers.points import TIMES, decode_bytes
 from devices.registers.profiles import load_profile
 
@@ -139,10 +140,8 @@ class Unit:
         """How `read` would ask for points; ``None`` where it would have to find out or ask for more first."""
         if self._map is None or self._access.has_learned:
             return None
-        scales = self._map.plan(names).scales
-        if not all(self._is_known(field.name, CONSTANT_S) for field in scales):
-            return None
-        return self._map.plan(names, constants=False)
+        scales, plan = self._map.plain_plan(names)
+        return plan if all(self._is_known(field.name, CONSTANT_S) for field in scales) else None
 
     def taken(self, plan: Plan, replies: Sequence[bytes]) -> dict[str, float | None] | None:
         """What `read` returns, of the replies to a plan; ``None`` where its models stand elsewhere now."""
@@ -179,7 +178,7 @@ class Unit:
         walks = self.walks
         if missing := command.values.keys() - places.keys():
             raise MissingControl(f"{self.endpoint} has no point {min(missing)}; check its profile")
-        names = tuple(name for name in command.values if name not in command.unread)
+        names = command.read
         if not command.renew or any(not self._is_known(places[name].scale, fresh_s) for name in names):
             plan, replies = await self._replies(names, fresh_s)
             self._check_layout(names, walks)
@@ -278,8 +277,9 @@ class Unit:
 
     def _decoded(self, plan: Plan, replies: Sequence[bytes]) -> dict[str, float | None]:
         values = plan.decode(replies, self._scale_factors)
-        read = time.monotonic(), self.connects
-        self._scales_read.update({field.name: read for field in plan.scales})
+        if plan.scales:
+            read = time.monotonic(), self.connects
+            self._scales_read.update({field.name: read for field in plan.scales})
         return values
 
     def _is_known(self, scale: str | None, fresh_s: float) -> bool:

@@ -118,7 +118,8 @@ class Actuator:
         """
         self._check_may_be_commanded()
         # Outside the lock, so that a stop need not wait.
-        await asyncio.sleep(self._times.wait_s)
+        if wait_s := self._times.wait_s:
+            await asyncio.sleep(wait_s)
         async with self._at_work():
             target_kw = await self._admitted(power_kw)
             self._check_may_be_commanded()

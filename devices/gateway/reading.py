@@ -54,10 +54,16 @@ def reading_of(
     return Reading(
         prosumer=prosumer.id,
         quality=quality,
+        p_kw=meter.p_kw,
+        q_kvar=meter.q_kvar,
         v_pu=v_pu,
+        v_v=meter.v_v,
+        import_kwh=meter.import_kwh,
+        export_kwh=meter.export_kwh,
+        import_kvarh=meter.import_kvarh,
+        export_kvarh=meter.export_kvarh,
         devices=devices,
         read_at=read_at,
-        **{name: value for name, value in msgspec.structs.asdict(meter).items() if name != "age_s"},
     )
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 from devices.client.connection import Connection
 from devices.client.modbus_port import ModbusPort
 from devices.gateway.poll_items import PollItem, PollResult
-from devices.registers.point_map import Plan
+from devices.registers.plan import Plan
 from devices.registers.ratings import Ratings
 
 _NONE = Ratings(None)

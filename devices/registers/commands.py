@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -18,7 +19,7 @@ LONGEST_REVERT_S = 0xFFFF_FFFE
 _FALLBACKS: tuple[Argument, ...] = ("fallback power", "fallback percent of rating", "fallback enable")
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, dict=True):
     """Registers to write and to read back.
 
     Attributes
@@ -55,10 +56,15 @@ class Command(msgspec.Struct, frozen=True):
     unverified: frozenset[str] = frozenset()
     pause_s: float = 0.0
 
-    @property
+    @cached_property
     def values(self) -> dict[str, float]:
         """All points and values."""
         return {name: value for batch in self.writes for name, value in batch.items()}
+
+    @cached_property
+    def read(self) -> tuple[str, ...]:
+        """Points that are read back."""
+        return tuple(name for name in self.values if name not in self.unread)
 
 
 def set_power(
@@ -190,8 +196,7 @@ def choose(
 ) -> Recipe:
     """First recipe for a power, or for any, whose points a device has; raises `MissingControl`."""
     for recipe in recipes:
-        names = (name for batch in recipe.writes for name in batch)
-        if recipe.is_for(power_kw) and all(name in has or name in recipe.optional for name in names):
+        if recipe.is_for(power_kw) and all(map(has.__contains__, recipe.needed)):
             return recipe
     raise MissingControl(f"{where} has no registers through which it could be commanded; check its profile")
 

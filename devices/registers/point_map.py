@@ -11,7 +11,8 @@ from pathlib import Path
 
 from devices.registers.chain import Chain, Span, meters_in
 from devices.registers.labels import Labels, matching
-from devices.registers.points import Point, decode_bytes, word_count
+from devices.registers.plan import Field, Place, Plan, Request
+from devices.registers.points import Point, word_count
 from devices.registers.profiles import load_profile
 from devices.registers.schema import Profile
 from devices.registers.spans import merge_spans
@@ -24,24 +25,6 @@ _HEADER = Point(at=0, type="uint32", rw=True, markers=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A point and its address; ``scale`` names the point that holds its scale factor."""
-
-    address: int
-    point: Point
-    scale: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One block of registers to be read."""
-
-    function: int
-    address: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class Blocks:
     """How registers are read together: at most ``most`` of them, over gaps of at most ``gap``.
 
@@ -50,69 +33,6 @@ class Blocks:
 
     most: int
     gap: int
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A point within the replies to a plan's requests."""
-
-    name: str
-    place: Place
-    request: int
-    begin: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Requests that bring in some points.
-
-    Attributes
-    ----------
-    requests
-        Blocks of registers.
-    scales, fields
-        Scale factors, and the points themselves, within the replies.
-    headers
-        ID and length of each SunSpec model that is read from, as one number of 32 bits.
-    sums
-        Points that are all those with some label together.
-    """
-
-    requests: tuple[Request, ...]
-    scales: tuple[Field, ...]
-    fields: tuple[Field, ...]
-    headers: tuple[tuple[Field, bytes], ...] = ()
-    sums: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    def moved(self, replies: Sequence[bytes]) -> str | None:
-        """Name of a model whose header is not where it was; ``None`` where all are."""
-        for field, header in self.headers:
-            if replies[field.request][field.begin : field.end] != header:
-                return field.name
-        return None
-
-    def decode(
-        self, replies: Sequence[bytes], scale_factors: dict[str, int | None]
-    ) -> dict[str, float | None]:
-        """Values by name; what the replies say of scale factors goes into ``scale_factors``."""
-        for field in self.scales:
-            sf = decode_bytes(field.place.point, replies[field.request][field.begin : field.end])
-            scale_factors[field.name] = int(sf) if isinstance(sf, int) else None
-        values: dict[str, float | None] = {}
-        for field in self.fields:
-            point, scale = field.place.point, field.place.scale
-            power = scale_factors.get(scale) if scale is not None else point.sf or 0
-            value = decode_bytes(point, replies[field.request][field.begin : field.end], power)  # type: ignore[arg-type]
-            values[field.name] = None if isinstance(value, str) else value
-        for name, parts in self.sums:
-            known = [value for part in parts if (value := values.get(part)) is not None]
-            values[name] = sum(known) if known else None
-        return values
-
-    def words(self, replies: Sequence[bytes]) -> dict[str, bytes]:
-        """Bytes of each point as they are."""
-        return {field.name: replies[field.request][field.begin : field.end] for field in self.fields}
 
 
 class PointMap:
@@ -134,6 +54,7 @@ class PointMap:
         self._spans = _spans_of(chain, profile.nth)
         self._blocks = Blocks(profile.modbus.max_registers, profile.modbus.max_gap)
         self._plans: dict[tuple[tuple[str, ...], bool, Blocks], Plan] = {}
+        self._plain: dict[tuple[str, ...], tuple[tuple[Field, ...], Plan]] = {}
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -166,6 +87,12 @@ class PointMap:
         if key not in self._plans:
             self._plans[key] = self._plan(*key)
         return self._plans[key]
+
+    def plain_plan(self, names: tuple[str, ...]) -> tuple[tuple[Field, ...], Plan]:
+        """Scale factors of some points that have to be known, and how the points are read where they are."""
+        if names not in self._plain:
+            self._plain[names] = self.plan(names).scales, self.plan(names, constants=False)
+        return self._plain[names]
 
     def runs(self, words: Mapping[str, Sequence[int]]) -> list[tuple[int, list[int]]]:
         """Address and words of each run of registers that touch."""

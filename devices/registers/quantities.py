@@ -4,7 +4,7 @@ A profile names several points for a quantity, in order of preference. The first
 of a sum, the points that are not implemented are left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -51,6 +51,16 @@ def terms_of(profile: Profile, wanted: Iterable[str]) -> tuple[Term, ...]:
 def point_names(terms: Iterable[Term]) -> tuple[str, ...]:
     """Names of all points in terms, each once."""
     return tuple(dict.fromkeys(name for term in terms for name in term.names))
+
+
+def single_points(terms: Sequence[Term]) -> tuple[tuple[str, str, float], ...] | None:
+    """Quantity, point and factor of each term, where each quantity is one point; ``None`` where one is not.
+
+    Then its value is the point's times the factor, as `first_values` finds it.
+    """
+    if len({term.quantity for term in terms}) < len(terms) or any(len(term.points) > 1 for term in terms):
+        return None
+    return tuple((term.quantity, term.points[0][0], term.points[0][1] * term.factor) for term in terms)
 
 
 def first_values(terms: Iterable[Term], read: Mapping[str, float | None]) -> list[tuple[Term, float]]:

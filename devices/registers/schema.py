@@ -4,7 +4,7 @@ A profile maps quantities that the gateway knows (in kW, kWh, V) to points, and 
 that carry them out. Points stand at fixed addresses in the profile itself, or in SunSpec models.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal, get_args
 
 import msgspec
@@ -117,7 +117,7 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_open: bool = True
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Registers that carry out one command, where a device has them.
 
     Attributes
@@ -145,7 +145,13 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pause_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.0
     reverts_after_s: Annotated[float, Meta(gt=0.0)] | None = None
 
-    @property
+    @cached_property
+    def needed(self) -> tuple[str, ...]:
+        """Points without which a device cannot carry it out."""
+        names = dict.fromkeys(name for batch in self.writes for name in batch)
+        return tuple(name for name in names if name not in self.optional)
+
+    @cached_property
     def revert(self) -> str | None:
         """Point that holds the revert time, if there is one."""
         return next((name for batch in self.writes for name, what in batch.items() if what == "revert"), None)
