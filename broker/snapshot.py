@@ -1,12 +1,14 @@
 """What a service remembers from one interval to the next, as bytes in which arrays keep their bits.
 
 A snapshot is a map of names to numbers, texts, lists, maps and numpy arrays. It travels as one field of a
-message and rests in the ledger's file, so nothing in it is ever executed.
+message and rests in the ledger's file, so nothing in it is ever executed. Large ones are compressed: what
+stands in the registers of 11,250 meters is 9 MB and hardly differs from one to the other.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +19,11 @@ import numpy.typing as npt
 Values = Mapping[str, Any]
 
 _ARRAY = 1
+_LARGE = 64 * 2**10
+# No map begins with it, which is what a snapshot is.
+_COMPRESSED = b"\x78"
+_FASTEST = 1
+_MOST_BYTES = 2**30
 _DTYPES = frozenset({"<f8", "<i8", "<u8", "<u2", "|b1"})
 
 T = TypeVar("T", bound=np.generic)
@@ -45,14 +52,17 @@ class _Array(msgspec.Struct, array_like=True):
 
 def pack(values: Values) -> bytes:
     """Bytes of a snapshot."""
-    return msgspec.msgpack.encode(values, enc_hook=_packed)
+    content = msgspec.msgpack.encode(values, enc_hook=_packed)
+    return content if len(content) < _LARGE else zlib.compress(content, _FASTEST)
 
 
 def unpack(content: bytes) -> dict[str, Any]:
     """Snapshot from its bytes; raises ``ValueError`` where they are none."""
     try:
+        if content.startswith(_COMPRESSED):
+            content = zlib.decompressobj().decompress(content, _MOST_BYTES)
         return msgspec.msgpack.decode(content, type=dict[str, Any], ext_hook=_unpacked)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, zlib.error) as error:
         raise ValueError(f"a snapshot cannot be read: {error}") from None
 
 

@@ -12,6 +12,14 @@ ARRAYS = {
     "none": np.zeros(0),
 }
 
+IMAGE = np.random.default_rng(1).integers(0, 3, (500, 100), dtype=np.int64)
+LARGE = pack({"image": IMAGE})
+
+
+def test_large_ones_are_compressed_and_keep_their_bits():
+    assert len(LARGE) < IMAGE.nbytes / 4
+    assert unpack(LARGE)["image"].tobytes() == IMAGE.tobytes()
+
 
 def test_arrays_keep_their_bits_and_may_be_written_to():
     again = unpack(pack({**ARRAYS, "part": {"price": np.float64(0.25), "names": ["a", "b"]}}))
@@ -59,6 +67,9 @@ def extension(code, dtype, shape, content):
         (extension(1, "|O8", [1], bytes(8)), "an array of"),
         (extension(1, "<f8", [-1], bytes(8)), "an array of"),
         (extension(1, "<f8", [2], bytes(8)), "is cut off"),
+        (LARGE[:-9], "a snapshot cannot be read"),
+        (LARGE[:2] + b"\xff" + LARGE[3:], "a snapshot cannot be read"),
+        (b"\x78", "a snapshot cannot be read"),
     ],
 )
 def test_bytes_of_something_else_are_refused(content, says):
