@@ -16,7 +16,7 @@ LONG_S = 0.05
 """What outlives a full collection that takes longer is not looked through again [s]."""
 
 # Containers that are made before the youngest are looked through, and how often before the older ones are.
-_THRESHOLDS = 2_000, 10, 50
+_THRESHOLDS = 50_000, 10, 50
 
 
 def keep_freed_memory() -> bool:

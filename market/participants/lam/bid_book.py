@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import ge, le
 
 import numpy as np
@@ -82,8 +83,8 @@ def collect_bids(
         places = np.array([place for place, _ in bids])
         pieces.append(
             Curves(
-                np.array([each for _, bid in bids for each in bid.price]),
-                np.array([each for _, bid in bids for each in bid.kw]),
+                np.fromiter(chain.from_iterable(bid.price for _, bid in bids), np.float64),
+                np.fromiter(chain.from_iterable(bid.kw for _, bid in bids), np.float64),
                 starts(np.array([len(bid.price) for _, bid in bids])),
             )
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -117,30 +117,36 @@ class LiveHost:
             worth = await self.ahead.worth(step, prospect)
         position = self.portfolio.position(step.tick, telemetry, worth)
         bids = self.bidder.bids(step.tick, position)
-        bid = self._curve_bid if self.bidder.bids_curves else self._range_bid
-        await self.node.publish_all(
-            bid(step.tick, place, bids, float(position.reactive_kvar[place]))
-            for place in range(len(self.names))
-        )
+        bid = self._curve_bids if self.bidder.bids_curves else self._range_bids
+        await self.node.publish_all(bid(step.tick, bids, position.reactive_kvar.tolist()))
 
-    def _curve_bid(self, tick: int, place: int, bids: Curves, reactive_kvar: float) -> tuple[str, Message]:
-        vertices = slice(bids.start[place], bids.start[place + 1])
-        topic = self.node.topics.bid(self.lams[place], self.names[place])
-        return topic, self.node.stamp(
-            topic,
-            CurveBid,
-            tick,
-            price=columns.column_list(bids.price[vertices]),
-            kw=columns.column_list(bids.kw[vertices]),
-            reactive_kvar=reactive_kvar,
-        )
+    def _curve_bids(
+        self, tick: int, bids: Curves, reactive_kvar: Sequence[float]
+    ) -> Iterator[tuple[str, Message]]:
+        price, kw, start = columns.column_list(bids.price), columns.column_list(bids.kw), bids.start.tolist()
+        for place, (lam, name) in enumerate(zip(self.lams, self.names, strict=True)):
+            topic, vertices = self.node.topics.bid(lam, name), slice(start[place], start[place + 1])
+            yield (
+                topic,
+                self.node.stamp(
+                    topic,
+                    CurveBid,
+                    tick,
+                    price=price[vertices],
+                    kw=kw[vertices],
+                    reactive_kvar=reactive_kvar[place],
+                ),
+            )
 
-    def _range_bid(self, tick: int, place: int, bids: Curves, reactive_kvar: float) -> tuple[str, Message]:
-        topic = self.node.topics.opening(self.lams[place], self.names[place])
-        low_kw, high_kw = float(bids.lowest_kw[place]), float(bids.highest_kw[place])
-        return topic, self.node.stamp(
-            topic, Opening, tick, low_kw=low_kw, high_kw=high_kw, reactive_kvar=reactive_kvar
-        )
+    def _range_bids(
+        self, tick: int, bids: Curves, reactive_kvar: Sequence[float]
+    ) -> Iterator[tuple[str, Message]]:
+        low_kw, high_kw = bids.lowest_kw.tolist(), bids.highest_kw.tolist()
+        for lam, name, low, high, kvar in zip(
+            self.lams, self.names, low_kw, high_kw, reactive_kvar, strict=True
+        ):
+            topic = self.node.topics.opening(lam, name)
+            yield topic, self.node.stamp(topic, Opening, tick, low_kw=low, high_kw=high, reactive_kvar=kvar)
 
     async def _bid_at_prices(self, lam_host: str, announced: LamPrice) -> None:
         """Bid at the prices that a LAM host announces."""
