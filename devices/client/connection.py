@@ -187,7 +187,8 @@ class Connection:
     async def _request(self, unit: int, pdu: bytes) -> bytes:
         """Make one request when its turn comes; those of units with priority come first."""
         has_priority = unit in self._with_priority
-        if self.bears_many and not has_priority:
+        # Who is alone need not wait for others to go with.
+        if self._lock.locked() and self.bears_many and not has_priority:
             (reply,) = await self._together.ask([(unit, pdu)])
             if reply is not None:
                 return reply

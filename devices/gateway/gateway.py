@@ -1,7 +1,8 @@
 """Gateway between prosumers' devices and the rest: polls their meters and inverters, carries out set-points.
 
 It knows endpoints and profiles only, so emulated and real devices are the same to it. Different links are
-polled at once, the units on one link one after another, those that were silent last.
+polled at once, the units on one link together where it bears that, else one after another, those that were
+silent last.
 """
 
 import asyncio

@@ -119,17 +119,20 @@ async def test_a_refusal_and_a_silence_are_those_of_one_unit():
         assert asyncio.get_running_loop().time() - began < 0.25
 
 
-@pytest.mark.parametrize("how", ["closed", "garbage"])
-async def test_what_is_lost_on_the_way_is_asked_for_on_another_connection(how):
+async def test_what_a_closed_connection_loses_is_asked_for_on_another_one():
     async with connected() as (link, connection):
-        if how == "closed":
-            link.answers_per_connection = 4
-        else:
-            link.in_place = b"\x00\x01\x12\x34\x00\x05\x01\x03\x02\x00\x01"
-            asyncio.get_running_loop().call_later(0.1, setattr, link, "in_place", None)
-            link.delay_s = 0.05
+        link.answers_per_connection = 4
         assert await read_one_by_one(connection, UNITS[:6]) == [1000 + unit for unit in UNITS[:6]]
         assert connection.connects >= 2
+
+
+async def test_behind_garbage_nothing_is_believed_and_the_connection_is_made_anew():
+    async with connected() as (link, connection):
+        link.in_place = b"\x00\x01\x12\x34\x00\x05\x01\x03\x02\x00\x01"
+        assert await connection.read_many([(unit, 0, 1, 3) for unit in UNITS[:6]]) == [None] * 6
+        link.in_place = None
+        assert await read_one_by_one(connection, UNITS[:6]) == [1000 + unit for unit in UNITS[:6]]
+        assert connection.connects == 2
 
 
 async def test_a_unit_with_priority_passes_all_that_waits():
