@@ -16,8 +16,8 @@ import numpy as np
 from market.errors import CaseError, Infeasible, NotConverged
 from market.horizon.case import HorizonCase, check
 from market.horizon.feeder import FeederLimits
-from market.horizon.members import Answers, Members, price_size
-from market.horizon.newton import Newton
+from market.horizon.members import Members, price_size
+from market.horizon.newton import Found, Newton
 from market.horizon.outcome import HorizonOutcome
 from market.horizon.start import Near
 from market.horizon.step import Point
@@ -75,14 +75,11 @@ def clear_horizon(case: HorizonCase, start: Sequence[Near] | None = None) -> Hor
     except NotConverged:
         near = _from_blurred(case, limits, _middle(case, limits))
         found = Newton(case, members, limits).solve(near, None)
-    intervals = []
-    for t in range(len(case.intervals)):
-        one = _interval(case, t, members, limits, found.point, found.answers)
-        intervals.append(replace(one, iterations=found.steps))
+    intervals = _intervals(case, members, limits, found)
     _refuse_what_gave_way(case, limits, found.point, intervals)
     plans = found.answers.plans
     return HorizonOutcome(
-        intervals=tuple(intervals),
+        intervals=intervals,
         power_kw=plans.power_kw,
         state_kwh=np.concatenate([stores.initial_kwh[:, None], plans.state_kwh], axis=1),
         spilled_kwh=plans.spilled_kwh,
@@ -131,23 +128,44 @@ def _limit_prices(case: Case, known: LimitPrices | None) -> Floats:
     return np.array([known.energy, *(known.row.get(name, 0.0) for name in names)])
 
 
-def _interval(
-    case: HorizonCase, t: int, members: Members, limits: FeederLimits, point: Point, answers: Answers
-) -> Outcome:
-    """Outcome of one interval."""
-    interval, mine = case.intervals[t], limits.interval == t
-    price = point.price[:, t]
-    trade_kw = members.trades(t, answers)
-    output_kw = members.outputs(t, trade_kw, answers)
-    net_kw = interval.net_kw(trade_kw)
+def _intervals(
+    case: HorizonCase, members: Members, limits: FeederLimits, found: Found
+) -> tuple[Outcome, ...]:
+    """Outcomes of all intervals."""
+    trade_kw = [members.trades(t, found.answers) for t in range(len(case.intervals))]
+    nets = [interval.net_kw(trade) for interval, trade in zip(case.intervals, trade_kw, strict=True)]
+    beyond_kw = np.abs(limits.beyond(np.stack(nets, axis=1), found.point.y))
+    outcomes = []
+    for t, (trade, net_kw) in enumerate(zip(trade_kw, nets, strict=True)):
+        output_kw = members.outputs(t, trade, found.answers)
+        wam = _wam(case.intervals[t], t, limits, found.point, net_kw)
+        wam = replace(wam, residual_kw=float(beyond_kw[limits.interval == t].max()))
+        outcomes.append(
+            Outcome(
+                trade_kw=trade,
+                utility_kw=np.zeros(trade.size),
+                output_kw=output_kw,
+                price=found.point.price[:, t],
+                wam=wam,
+                social_cost=case.intervals[t].resource_cost(output_kw)
+                + case.intervals[t].grid.cost(wam.grid_kw),
+                iterations=found.steps,
+                seconds=0.0,
+            )
+        )
+    return tuple(outcomes)
+
+
+def _wam(interval: Case, t: int, limits: FeederLimits, point: Point, net_kw: Floats) -> WamClearing:
+    """What the WAM's clearing of one interval comes to; how far it misses limits is not told."""
+    mine = limits.interval == t
     network = interval.network or _no_rows(net_kw.size)
     dual = point.y[mine] / limits.scale[mine]
     energy, row_dual = float(dual[0]), dual[1:]
     parts = dlmp_parts(network, interval.balance, energy, row_dual)
     grid_kw = _on_level(interval.grid_kw(net_kw), limits.stairs.level[limits.head[t]])
-    beyond = limits.beyond(np.repeat(net_kw[:, None], point.price.shape[1], axis=1), point.y)[mine]
     binding = {network.row_name(int(row)): float(row_dual[row]) for row in np.flatnonzero(row_dual)}
-    wam = WamClearing(
+    return WamClearing(
         net_kw=net_kw,
         price=parts.price,
         parts=parts,
@@ -156,21 +174,10 @@ def _interval(
         row_value=network.base + network.matrix @ net_kw,
         row_dual=row_dual,
         iterations=0,
-        residual_kw=float(np.abs(beyond).max()),
+        residual_kw=0.0,
         flow_kw=net_kw,
         charge=np.zeros(net_kw.size),
         limit_prices=LimitPrices(energy, binding),
-    )
-    cost = interval.resource_cost(output_kw) + interval.grid.cost(grid_kw)
-    return Outcome(
-        trade_kw=trade_kw,
-        utility_kw=np.zeros(trade_kw.size),
-        output_kw=output_kw,
-        price=price,
-        wam=wam,
-        social_cost=cost,
-        iterations=0,
-        seconds=0.0,
     )
 
 
