@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.errors import CaseError
-from market.horizon.stores import Stores
+from market.horizon.stores import Stores, at_rest
 from market.model.arrays import Bools, Floats
 from market.model.case import Case
 
@@ -71,12 +71,27 @@ def check(case: HorizonCase) -> None:
     if stores.intervals != T:
         raise CaseError(f"stores: {stores.intervals} intervals where the case has {T}; give as many of both")
     _check_owners(case)
+    for store, what in first_faults(stores).items():
+        raise CaseError(f"store of {first.prosumer_id[int(stores.owner[store])]}: {what}")
+
+
+def first_faults(stores: Stores) -> dict[int, str]:
+    """What is wrong with each faulty store, and the remedy, in words."""
+    found: dict[int, str] = {}
     for what, wrong, remedy in _faults(stores):
-        if wrong.any():
-            place = np.argwhere(wrong)[0]
+        for place in np.argwhere(wrong):
             at = "" if place.size == 1 else f" at {int(place[1])}"
-            name = first.prosumer_id[int(stores.owner[place[0]])]
-            raise CaseError(f"store of {name}: {what}{at}; {remedy}")
+            found.setdefault(int(place[0]), f"{what}{at}; {remedy}")
+    return found
+
+
+def resting_where_faulty(stores: Stores) -> tuple[Stores, dict[int, str]]:
+    """Stores of which faulty ones do nothing, and what is wrong with these.
+
+    An owner's mistake so costs nobody else the horizon. Its energy is worth what it says of the end.
+    """
+    faults = first_faults(stores)
+    return at_rest(stores, np.array(sorted(faults), dtype=np.intp)), faults
 
 
 def _check_owners(case: HorizonCase) -> None:

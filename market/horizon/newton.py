@@ -29,6 +29,9 @@ PATIENCE = 8
 BEYOND = 50.0
 """Prices of limits beyond the grid's by this factor tell that a limit may not be met."""
 
+DOUBTS = 8
+"""Models with prices of limits beyond that factor that are not believed."""
+
 SETTLED = 1e-10
 """Part of the prices that moving centres may still change."""
 
@@ -68,6 +71,7 @@ class Newton:
         self._tolerance = EXACT * self._most
         self._ridge, self._trust = FIRST_RIDGE, 0.1
         self._far: list[float] = []
+        self._doubts = DOUBTS
 
     def solve(self, now: Point, start: Sequence[Near] | None, *, roughly: bool = False) -> Found:
         """Search from a point; ``start`` has the net purchases there, where they are known.
@@ -120,15 +124,26 @@ class Newton:
         )
 
     def _target(self, here: Settled) -> Target:
-        """Equilibrium of the model at a point."""
+        """Equilibrium of the model at a point.
+
+        Where hardly anybody's answer seems to fall, limits' prices in it go far beyond any price; more fall
+        is then added, a few times, before such prices are believed.
+        """
         fall, terms = here.answers.fall, self._lams.terms
-        if self._ridge:
-            each = np.arange(fall.shape[1])
-            fall = fall.copy()
-            fall[:, each, each] += self._ridge * self._lams.swing[:, None]
-        return model_equilibrium(
-            self._limits, terms, here.point, here.answers.kw, fall, 0.1 * self._tolerance
-        )
+        each = np.arange(fall.shape[1])
+        while True:
+            model = fall
+            if self._ridge:
+                model = fall.copy()
+                model[:, each, each] += self._ridge * self._lams.swing[:, None]
+            far = BEYOND * self._size if self._doubts else np.inf
+            target = model_equilibrium(
+                self._limits, terms, here.point, here.answers.kw, model, 0.1 * self._tolerance, far
+            )
+            if np.abs(target.point.y).max(initial=0.0) <= far:
+                return target
+            self._doubts -= 1
+            self._ridge, self._trust = min(max(10.0 * self._ridge, 1e-2), FIRST_RIDGE), 0.5
 
     def _go(self, here: Settled, target: Target, rough: float) -> tuple[float, Settled]:
         """How far to go to the target, and LAMs there."""

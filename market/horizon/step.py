@@ -65,8 +65,9 @@ class Target:
 
 
 def model_equilibrium(
-    limits: FeederLimits, terms: WamTerms, now: Point, kw: Floats, fall: Floats, tolerance: float
-) -> Target:
+    limits: FeederLimits, terms: WamTerms, now: Point, kw: Floats, fall: Floats, tolerance: float,
+    far: float = np.inf,
+) -> Target:  # fmt: skip
     """Equilibrium of the linear model.
 
     Parameters
@@ -81,11 +82,13 @@ def model_equilibrium(
         What a LAM reckons with beside its locational price.
     tolerance
         How far limits may be missed in the model [kW].
+    far
+        Price of a limit beyond which no more limits are sought [$/kWh].
     """
     side, y = now.side, now.y
     response = _Response(now.price, kw, fall, terms, side)
     for _ in range(CHANGES):
-        y = _limits_met(limits, response, y, tolerance)
+        y = _limits_met(limits, response, y, tolerance, far)
         wam_price = limits.prices(y)
         price = response.price(wam_price)
         net_kw = kw - times(fall, price - now.price)
@@ -160,8 +163,11 @@ def times(matrices: Floats, vectors: Floats) -> Floats:
     return np.asarray(np.matmul(matrices, vectors[:, :, None])[:, :, 0])
 
 
-def _limits_met(limits: FeederLimits, response: _Response, y: Floats, tolerance: float) -> Floats:
-    """Prices of limits at which the responses meet them all: those that matter, found as they are missed."""
+def _limits_met(limits: FeederLimits, response: _Response, y: Floats, tolerance: float, far: float) -> Floats:
+    """Prices of limits at which the responses meet them all: those that matter, found as they are missed.
+
+    Once one is beyond ``far``, no more are sought.
+    """
     fall = np.ascontiguousarray(response.fall.transpose(1, 2, 0))
     fall = 0.5 * (fall + fall.transpose(1, 0, 2))
     rows = np.flatnonzero(y != 0.0)
@@ -181,4 +187,6 @@ def _limits_met(limits: FeederLimits, response: _Response, y: Floats, tolerance:
         value = limits.values(net_kw)[rows]
         y = y.copy()
         y[rows] = meet(limits.stairs.take(rows), gram, limits.interval[rows], y[rows], value, 0.1 * tolerance)
+        if np.abs(y).max() > far:
+            break
     return y

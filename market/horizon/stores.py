@@ -113,6 +113,15 @@ def no_stores(intervals: int) -> Stores:
     return Stores(owner, none, longer, longer, wide, wide, wide, wide, none, wide, none, none, none)
 
 
+def at_rest(stores: Stores, some: Ints) -> Stores:
+    """The same stores, of which some hold nothing and can do nothing; what their energy is worth stays."""
+    held = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0, "retention": 1.0}
+    columns = {each.name: getattr(stores, each.name).copy() for each in fields(Stores)}
+    for name in columns.keys() - {"owner", "end_value"}:
+        columns[name][some] = held.get(name, 0.0)
+    return Stores(**columns)
+
+
 def within_reach(stores: Stores, hours: float) -> tuple[Stores, Floats]:
     """Bounds that can be kept: those that cannot give way by as little as they must.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,12 +23,12 @@ from broker.messages import EnergyValue, HorizonBid, HorizonProof, NetworkModel,
 from broker.participant.node import Node
 from broker.snapshot import Values, optional_array, typed
 from market.errors import Infeasible, MarketError, NotConverged
-from market.horizon.case import HorizonCase
+from market.horizon.case import HorizonCase, resting_where_faulty
 from market.horizon.clearing import clear_horizon
 from market.horizon.outcome import HorizonOutcome
 from market.horizon.proof import HorizonCertificate, beyond_tolerance, certify_horizon
 from market.horizon.start import Near, later
-from market.horizon.stores import within_reach
+from market.horizon.stores import Stores, within_reach
 from market.model.arrays import Ints
 from market.participants.gates import horizon_gate, late_gate
 from market.participants.horizon_bids import Prospect, read_bid
@@ -148,6 +148,9 @@ class HorizonMarket:
         """Clear and certify; limits of the feeder that cannot be met in some interval are left out of all."""
         asked, T = self.horizon.intervals, prospect.intervals
         notes = [f"a horizon of {T} intervals in place of {asked}: the data end there"] if asked > T else []
+        stores, faults = resting_where_faulty(prospect.stores)
+        prospect = replace(prospect, stores=stores)
+        notes += self._faulty(stores, faults)
         case = horizon_case(self.rules, prospect, self._model, expected, self.horizon.hours)
         start = self._start[:T] if len(self._start) >= T else None
         try:
@@ -163,6 +166,15 @@ class HorizonMarket:
             outcome = clear_horizon(case)
         case = HorizonCase(case.intervals, within_reach(case.stores, case.hours)[0], case.hours)
         return Cleared(case, outcome, notes)
+
+    def _faulty(self, stores: Stores, faults: Mapping[int, str]) -> list[str]:
+        """Which stores rest in the horizon because of what is said of them; one stands for many."""
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        names = self.roster.prosumers
+        return [
+            f"the store of {names[int(stores.owner[store])]} rests in the horizon: {what}{more}"
+            for store, what in list(faults.items())[:1]
+        ]
 
     async def _publish_worth(self, step: Step, host: str, value: bytes) -> None:
         await self.node.publish(self.node.topics.energy_value(host), EnergyValue, step.tick, value=value)

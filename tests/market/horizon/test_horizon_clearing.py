@@ -55,6 +55,16 @@ def test_a_start_saves_steps_and_changes_nothing():
     assert shifted.trade_kw == pytest.approx(cold.trade_kw, abs=1e-8)
 
 
+@pytest.mark.parametrize("seed", [3, 5, 8])
+def test_a_start_that_knew_no_limits_comes_to_the_same(seed):
+    case = town(seed, T=12, lams=3, members=6, rows=2)
+    free = replace(case, intervals=tuple(replace(one, network=None) for one in case.intervals))
+    before = [Near.of(outcome) for outcome in clear_horizon(free).intervals]
+    cold, warm = clear_horizon(case), clear_horizon(case, before)
+    assert warm.trade_kw == pytest.approx(cold.trade_kw, abs=1e-8)
+    assert warm.price == pytest.approx(cold.price, abs=1e-9)
+
+
 def test_one_vehicle_that_cannot_be_charged_in_time_makes_nobody_else_infeasible():
     case = town(4, T=6, stores=0.0)
     store = battery(6, kwh=20.0, kw=1.0, initial=0.0, efficiency=1.0)

@@ -91,6 +91,28 @@ async def test_without_a_bid_of_a_host_its_prosumers_go_by_their_own_outlook(tow
         assert np.isfinite(town.trades(0)).all()
 
 
+async def test_a_store_of_which_nonsense_is_said_rests_and_the_others_have_their_horizon(
+    town_of, monkeypatch
+):
+    sound = storing.Storing.prospect
+
+    def prospect(self, *asked):
+        made = sound(self, *asked)
+        stores = replace(made.stores, charge_efficiency=made.stores.charge_efficiency.copy())
+        stores.charge_efficiency[:1] = 1.2
+        return replace(made, stores=stores)
+
+    monkeypatch.setattr(storing.Storing, "prospect", prospect)
+    async with town_of(horizon=T) as town:
+        await town.interval(0)
+        told = town.last(town.topics.outlook, 0)
+        assert told.ahead == T
+        assert "rests in the horizon: gains energy by charging and discharging" in told.notes[0]
+        assert told.notes[0] in town.flags(0)["wam"]
+        assert told.beyond == []
+        assert np.isfinite(town.trades(0)).all()
+
+
 async def test_a_horizon_that_lacks_the_feeders_limits_is_said_to(town_of):
     async with town_of(horizon=T) as town:
         started(town)
