@@ -1,108 +1,133 @@
-"""What the report's map shows: every bus at its place, coloured by voltage or price, interval by interval."""
+"""What the report's map shows: the same as the live view's, in each interval of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
+import msgspec
 
+from cosim.map.drawing import Drawing
+from cosim.map.frames import differences
+from cosim.map.past import Rows, map_panel
 from cosim.report.condense import stride_of
-from cosim.report.plotting import values
-from cosim.results import FeederMap
+from cosim.results.reader import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_FRAMES = 200
-_DIVERGING = [[0.0, "#B35806"], [0.25, "#F1A340"], [0.5, "#E6E6E3"], [0.75, "#8073AC"], [1.0, "#3B1C7A"]]
-_LAYERS = {
-    "wam_price": ("DLMP", "$/kWh", 5),
-    "price": ("local price", "$/kWh", 5),
-    "net_kw": ("net purchase", "kW", 1),
-}
+MOST_VALUES = 400_000
+"""Voltages that a report holds; a larger feeder has fewer intervals on its map."""
+
+_STATE = {"worst": 0, "side": 0, "node_v_pu": 4, "loading": 3}
+_PRICES = {"wam_price": 6, "over": 6, "voltage": 5, "congestion": 5, "net_kw": 1}
+_OTHERS = ("positions", "unserved", "v_min_pu", "v_max_pu", "max_loading")
+"""By name the digits that are kept of what changes with the interval, and what is kept as it is."""
 
 
-def map_data(
-    drawing: FeederMap,
-    intervals: pd.DataFrame,
-    lams: pd.DataFrame,
-    nodes: pd.DataFrame,
-    labels: Mapping[int, str],
-    limits: Sequence[float],
-) -> dict[str, Any] | None:
+def map_data(run: Run, labels: Mapping[int, str], limits: Sequence[float]) -> dict[str, Any] | None:
     """Content of the map, JSON-ready.
 
     Parameters
     ----------
-    drawing
-        Buses and segments; what has no coordinates is left out.
-    intervals, lams, nodes
-        A run's tables.
+    run
+        The run; a feeder without coordinates is drawn from its head to the right.
     labels
         What to call an interval, by tick.
     limits
-        Lower and upper voltage [pu]; outside them a bus is marked.
+        Lower and upper voltage [pu], to choose the interval that is shown first.
 
     Returns
     -------
     dict or None
-        Buses, segments, and values for every frame, ``start`` being the one with the voltage furthest out;
-        ``None`` where nothing has coordinates.
+        The layout, and of each interval what the live view's panels would have; ``start`` is the one with the
+        voltage furthest out. ``None`` where there is nothing to draw.
     """
-    buses = {bus: at for at, bus in enumerate(drawing.buses)}
-    if not buses or intervals.empty:
+    intervals, lams = run.intervals, run.lams
+    names = lams["lam"].drop_duplicates().tolist()
+    counts = run.prosumers["lam"].value_counts()
+    drawing = Drawing(run.feeder_map, names, [int(counts.get(name, 0)) for name in names])
+    if not drawing.layout.bus or intervals.empty:
         return None
-    ticks = intervals["tick"].tolist()[:: stride_of(len(intervals), MOST_FRAMES)]
-    voltage = intervals.set_index("tick").loc[ticks, ["v_min_pu", "v_max_pu"]].astype(float)
-    below, above = limits[0] - voltage["v_min_pu"], voltage["v_max_pu"] - limits[1]
-    excess = below.where(~(above > below), above)
+    most = max(1, min(MOST_FRAMES, MOST_VALUES // max(1, len(drawing.nodes))))
+    ticks = intervals["tick"].tolist()[:: stride_of(len(intervals), most)]
+    shown = intervals.set_index("tick", drop=False).loc[ticks]
+    tables = {
+        name: _by_tick(table, ticks)
+        for name, table in (
+            ("nodes", run.nodes),
+            ("currents", run.currents),
+            ("positions", run.positions),
+            ("lams", lams),
+        )
+    }
+    rows = [{name: table[tick] for name, table in tables.items()} for tick in ticks]
+    panels = [
+        msgspec.to_builtins(map_panel(drawing, interval, each))
+        for interval, each in zip(_rows(shown), rows, strict=True)
+    ]
+    cleared = [
+        {**each["lams"], "over": list(map(_over, each["lams"]["price"], each["lams"]["wam_price"]))}
+        for each in rows
+    ]
+    beside = _nodes_by_bus(drawing)
+    for panel in panels:
+        panel["worst"] = (
+            [_worst(panel, bus, nodes) for bus, nodes in enumerate(beside)] if panel["v_pu"] else []
+        )
     return {
-        "bus": list(buses),
-        "x": [x for x, _ in drawing.buses.values()],
-        "y": [y for _, y in drawing.buses.values()],
-        "segments": [[buses[a], buses[b]] for a, b in drawing.segments if a in buses and b in buses],
+        "layout": msgspec.to_builtins(drawing.layout),
         "frames": [labels[tick] for tick in ticks],
-        "start": ticks.index(excess.idxmax()) if excess.notna().any() else 0,
-        "limits": list(limits),
-        "voltage": _voltages(nodes, ticks, buses),
-        "layers": [_layer(lams, column, ticks, drawing, buses) for column in _LAYERS],
-        "diverging": _DIVERGING,
+        "start": _furthest_out(shown, limits),
+        "limits_pu": drawing.limits_pu,
+        "energy": [next(iter(each["energy"]), None) for each in cleared],
+        "state": {name: differences([each[name] for each in panels], of) for name, of in _STATE.items()},
+        "prices": {name: differences([each[name] for each in cleared], of) for name, of in _PRICES.items()},
+        "others": [{name: each[name] for name in _OTHERS} for each in panels],
     }
 
 
-def _voltages(nodes: pd.DataFrame, ticks: Sequence[int], buses: Mapping[str, int]) -> dict[str, Any]:
-    table = nodes.pivot_table(index="tick", columns="node", values="v_pu", observed=True).reindex(list(ticks))
-    places = {node: node.rpartition(".") for node in table.columns}
-    shown = [node for node, (bus, _, _) in places.items() if bus in buses]
-    return {
-        "bus": [buses[places[node][0]] for node in shown],
-        "phase": [places[node][2] for node in shown],
-        "frames": [values(row, digits=4) for _, row in table[shown].iterrows()],
-    }
+def _over(price: float | None, wam_price: float | None) -> float | None:
+    """What a local price is above its DLMP [$/kWh]: few digits, for members' LAMs add little."""
+    return None if price is None or wam_price is None else price - wam_price
 
 
-def _layer(
-    lams: pd.DataFrame, column: str, ticks: Sequence[int], drawing: FeederMap, buses: Mapping[str, int]
-) -> dict[str, Any]:
-    """Values over the LAMs; prices by what they differ from the energy price, which shows where they do."""
-    name, unit, digits = _LAYERS[column]
-    base = "energy" if unit == "$/kWh" else None
-    shown = lams if base is None else lams.assign(**{column: lams[column] - lams[base]})
-    table = shown.pivot_table(index="tick", columns="lam", values=column, sort=False, observed=True)
-    placed = dict(zip(lams["lam"].drop_duplicates(), drawing.lams, strict=False))
-    names = [lam for lam in table.columns if placed.get(lam) in buses]
-    table = table[names].reindex(list(ticks))
-    known = table.to_numpy(dtype=float)
-    known = known[np.isfinite(known)]
-    reach = float(np.quantile(np.abs(known), 0.99)) if known.size else 0.0
-    return {
-        "name": name,
-        "unit": unit,
-        "digits": digits,
-        "reach": reach or 1.0,
-        "base": None if base is None else values(lams.groupby("tick")[base].first().reindex(list(ticks))),
-        "lam": names,
-        "bus": [buses[placed[lam]] for lam in names],
-        "frames": [values(row, digits=digits) for _, row in table.iterrows()],
-    }
+def _nodes_by_bus(drawing: Drawing) -> list[list[int]]:
+    beside: list[list[int]] = [[] for _ in drawing.layout.bus]
+    for node, bus in enumerate(drawing.layout.node_bus):
+        if bus >= 0:
+            beside[bus].append(node)
+    return beside
+
+
+def _worst(panel: Mapping[str, Any], bus: int, nodes: Sequence[int]) -> int | None:
+    """Which of a bus's nodes has the voltage that the map shows; a small number, where that is a long one."""
+    shown = panel["v_pu"][bus]
+    return next((at for at, node in enumerate(nodes) if panel["node_v_pu"][node] == shown is not None), None)
+
+
+def _by_tick(table: pd.DataFrame, ticks: Sequence[int]) -> dict[int, Rows]:
+    """Rows of some intervals by column, ``None`` where a value is missing."""
+    kept = _known(table[table["tick"].isin(ticks)])
+    groups: dict[Any, pd.DataFrame] = dict(iter(kept.groupby("tick")))
+    none = kept.iloc[:0]
+    return {tick: cast("Rows", groups.get(tick, none).to_dict("list")) for tick in ticks}
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", _known(table).to_dict("records"))
+
+
+def _known(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with ``None`` where a value is missing."""
+    plain = table.astype(object)
+    return plain.where(plain.notna(), None)
+
+
+def _furthest_out(shown: pd.DataFrame, limits: Sequence[float]) -> int:
+    """Place of the interval whose voltage is furthest beyond its limits, or nearest to them."""
+    voltage = shown[["v_min_pu", "v_max_pu"]].astype(float).reset_index(drop=True)
+    below, above = limits[0] - voltage["v_min_pu"], voltage["v_max_pu"] - limits[1]
+    excess = below.where(~(above > below), above).fillna(-1.0)
+    return int(excess.to_numpy().argmax())

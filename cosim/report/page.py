@@ -76,7 +76,7 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
     summary = run.summary
     labels = _labels(run.intervals, summary.time.first)
     settlement, payments = money_tables(run)
-    drawing = map_data(run.feeder_map, run.intervals, run.lams, run.nodes, labels, _limits(summary))
+    drawing = map_data(run, labels, _limits(summary))
     comparison = None if other is None else compare(run, other, MOST_POINTS)
     devices = device_lines(run.devices)
     drawn = _figures(run) | ({} if comparison is None else comparison.figures)

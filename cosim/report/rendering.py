@@ -11,6 +11,8 @@ from base64 import b85encode
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
+from cosim.map.pages import script, styles
+
 
 def render(template: str, figures: Mapping[str, Any], drawing: Any = None, **values: Any) -> str:
     """Text of a page.
@@ -35,10 +37,12 @@ def render(template: str, figures: Mapping[str, Any], drawing: Any = None, **val
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    data = json.dumps({"figures": figures, "map": drawing}, allow_nan=False, separators=(",", ":"))
+    parts = {"plotly": get_plotlyjs()} | ({} if drawing is None else {"drawing": script()})
+    parts["data"] = json.dumps({"figures": figures, "map": drawing}, allow_nan=False, separators=(",", ":"))
     return environment.get_template(template).render(
         **values,
-        packed={"plotly": Packed.of(get_plotlyjs()), "data": Packed.of(data)},
+        map_styles=styles(),
+        packed={name: Packed.of(text) for name, text in parts.items()},
     )
 
 

@@ -32,10 +32,10 @@ from broker.messages import (
     WamPrice,
     unpacked_facts,
 )
+from cosim.map.drawing import drawing_of, feeder_panel
 from cosim.observation.incidents import Incident, Incidents
 from cosim.view.calendar import Calendar
 from cosim.view.devices import Devices
-from cosim.view.drawing import drawing_of, feeder_panel
 from cosim.view.figures import COLUMNS, energy_figures, feeder_figures, price_figures, series_panel
 from cosim.view.flags import flag_panel
 from cosim.view.market import Market

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012 - msgspec copies these defaults
 """What the live view shows, as plain data: the same panels from a run's messages and from its results.
 
 Numbers keep their units, ``None`` is not known; lists over LAMs, nodes and so on are in the run's order.
@@ -10,16 +11,14 @@ from typing import Literal
 import msgspec
 
 from broker.messages import DeviceStop
-
-Number = float | None
-Numbers = list[Number]
+from cosim.map.panels import MapLayout as MapLayout
+from cosim.map.panels import MapPanel as MapPanel
+from cosim.map.panels import Number as Number
+from cosim.map.panels import Numbers as Numbers
+from cosim.map.panels import Panel as Panel
 
 MOST_DEVICES = 200
 """Devices that are shown at once; others are found by name."""
-
-
-class Panel(msgspec.Struct, kw_only=True):
-    """Part of the view that changes as a whole."""
 
 
 class RunPanel(Panel):
@@ -53,48 +52,6 @@ class RunPanel(Panel):
     refusal: str = ""
     waiting: list[str] = []
     incomplete: str = ""
-
-
-class MapLayout(Panel):
-    """What of the map does not change: buses and segments, and of which bus and segment each value is.
-
-    ``node_bus`` and ``branch_segment`` are -1 where the map has no such place.
-    """
-
-    bus: list[str]
-    x: list[float]
-    y: list[float]
-    segments: list[tuple[int, int]]
-    elements: list[str]
-    source: int
-    lam: list[str]
-    lam_bus: list[int]
-    members: list[int]
-    nodes: list[str]
-    node_bus: list[int]
-
-
-class MapPanel(Panel):
-    """The feeder as AC power flow has it: the worst voltage of each bus, the highest loading of each segment.
-
-    ``side`` is -1 below, 1 above, 0 within its limits. ``positions`` tells where regulators, capacitors and
-    switches stand.
-    """
-
-    tick: int = -1
-    v_pu: Numbers = []
-    side: list[int] = []
-    node_v_pu: Numbers = []
-    loading: Numbers = []
-    positions: dict[str, str] = {}
-    violations: list[str] = []
-    unserved: list[str] = []
-    limits_pu: tuple[Number, Number] = (None, None)
-    v_min_pu: Number = None
-    v_max_pu: Number = None
-    max_loading: Number = None
-    losses_kw: Number = None
-    source_kw: Number = None
 
 
 class Limit(msgspec.Struct, kw_only=True):

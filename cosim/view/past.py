@@ -11,6 +11,8 @@ from typing import Any, cast
 import numpy as np
 from msgspec import structs
 
+from cosim.map.drawing import Drawing
+from cosim.map.past import map_panel
 from cosim.results.arrow import ResultsError, batches, tick_rows
 from cosim.results.directory import LEDGER
 from cosim.results.entries import KINDS
@@ -18,7 +20,6 @@ from cosim.results.flows import money_flows
 from cosim.results.reader import Run, load
 from cosim.view.calendar import Calendar
 from cosim.view.devices import device_panel, find_rows
-from cosim.view.drawing import Drawing
 from cosim.view.figures import COLUMNS, series_panel
 from cosim.view.flags import MOST_FLAGS
 from cosim.view.market import GROUPS
@@ -38,7 +39,6 @@ from cosim.view.past_panels import (
     interval_figures,
     lam_figures,
     live_rows,
-    map_panel,
     price_panel,
 )
 from cosim.view.series import Series

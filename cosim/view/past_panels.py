@@ -10,7 +10,6 @@ import numpy as np
 
 from cosim.results.arrow import batches
 from cosim.view.calendar import Calendar
-from cosim.view.drawing import Drawing, state_fields
 from cosim.view.figures import COLUMNS, rounded
 from cosim.view.panels import (
     ClearingPanel,
@@ -19,7 +18,6 @@ from cosim.view.panels import (
     FlagRow,
     Limit,
     LiveRow,
-    MapPanel,
     Number,
     PricePanel,
     Round,
@@ -85,29 +83,6 @@ def clearing_panel(interval: Row) -> ClearingPanel:
 def energy_panel(interval: Row) -> EnergyPanel:
     """What was booked."""
     return EnergyPanel(**{name: interval[name] for name in EnergyPanel.__struct_fields__})
-
-
-def map_panel(drawing: Drawing, interval: Row, rows: Mapping[str, Rows]) -> MapPanel:
-    """The feeder; loadings are known where they were high enough to be kept."""
-    nodes, currents, positions, lams = (rows[name] for name in ("nodes", "currents", "positions", "lams"))
-    known = dict(zip(nodes["node"], nodes["v_pu"], strict=True))
-    v_pu = np.array([known.get(node) or 0.0 for node in drawing.nodes], dtype=np.float64)
-    kept = dict(zip(currents["branch"], currents["loading"], strict=True))
-    loading = np.array([kept.get(branch, np.nan) for branch in drawing.branches], dtype=np.float64)
-    stands = zip(positions["device"], positions["position"], strict=True)
-    shown = state_fields(drawing, v_pu, loading) if known else {}
-    return MapPanel(
-        **shown
-        | {
-            "tick": interval["tick"],
-            "positions": {device: position for device, position in stands if device != "command"},
-            "limits_pu": drawing.limits_pu,
-            "losses_kw": interval["losses_kw"],
-            "source_kw": interval["grid_actual_kw"],
-            "max_loading": interval["max_loading"],
-            "unserved": [lam for lam, v in zip(lams["lam"], lams["v_pu"], strict=True) if v == 0],
-        }
-    )
 
 
 def live_rows(devices: Rows, lam_of: Mapping[str, tuple[str, str]]) -> list[LiveRow]:

@@ -99,7 +99,7 @@ class Pages:
             Route("/stop", self.stop_page, methods=["GET"]),
             Route("/stop", self.stop, methods=["POST"]),
             Route("/lead", self.lead, methods=["POST"]),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Mount("/static", StaticFiles(directory=STATIC, packages=[("cosim.map", "static")])),
         ]
 
     async def page(self, _: Request) -> Response:

@@ -24,7 +24,7 @@
   // Colours of figures are written for light paper; in the dark these stand for them.
   const night = {
     "#1B2733": "#E4E9EE", "#1b2733": "#e4e9ee", "#ECEFF2": "#28313A", "#B8BEC6": "#55616D", "#b8bec6": "#55616d",
-    "#6b7580": "#9aa4ae", "#0072B2": "#4BA3DB", "#E6E6E3": "#5A6068", "#3B1C7A": "#B9A6F0", "#fff": "#12171C",
+    "#6b7580": "#9aa4ae", "#0072B2": "#4BA3DB", "#E6E6E3": "#5A6068", "#3B1C7A": "#B9A6F0", "#fff": "#161E26",
     "#000": "#ffffff",
   };
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -60,129 +60,46 @@
   addEventListener("beforeprint", () => { printing = true; drawAll(); });
   addEventListener("afterprint", () => { printing = false; drawAll(); });
 
-  const map = content.map;
-  if (map === null) return;
-  const root = document.getElementById("map");
-  const place = root.querySelector(".plot");
+  const laid = content.map;
+  if (laid === null) return;
+  const root = document.getElementById("map-figure");
   const slider = root.querySelector("input");
   const moment = root.querySelector("output");
   const play = root.querySelector(".play");
-  const buttons = root.querySelector(".layers");
-  const carriesLam = new Set(map.layers[0].bus);
-
-  const [lower, upper] = map.limits;
-  const reach = Math.max(upper - 1, 1 - lower);
-  const voltage = {
-    name: "voltage",
-    title: "voltage, pu",
-    range: [1 - reach, 1 + reach],
-    at(frame) {
-      const values = map.voltage.frames[frame];
-      const worst = map.bus.map(() => null);
-      const phases = map.bus.map(() => []);
-      values.forEach((value, node) => {
-        if (value === null) return;
-        const bus = map.voltage.bus[node];
-        phases[bus].push(`phase ${map.voltage.phase[node]}: ${value.toFixed(4)} pu`);
-        if (worst[bus] === null || Math.abs(value - 1) > Math.abs(worst[bus] - 1)) worst[bus] = value;
-      });
-      const buses = map.bus.map((_, bus) => bus).filter((bus) => worst[bus] !== null);
-      return {
-        buses,
-        colour: buses.map((bus) => worst[bus]),
-        ring: buses.map((bus) => worst[bus] < lower - 1e-4 || worst[bus] > upper + 1e-4),
-        text: buses.map((bus) => `<b>bus ${map.bus[bus]}</b><br>${phases[bus].join("<br>")}`),
-      };
-    },
+  // Each value stands as what it differs from the one of the interval before.
+  const unrolled = ({ digits, steps }) => {
+    const last = [];
+    return steps.map((row) => row.map((step, at) => {
+      if (step === null) return null;
+      last[at] = (last[at] ?? 0) + step;
+      return last[at] / 10 ** digits;
+    }));
   };
-  const signed = (value, digits) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
-  const layers = [voltage, ...map.layers.map((layer) => ({
-    name: layer.name,
-    title: layer.base === null ? `${layer.name}, ${layer.unit}` : `${layer.name} less energy price, ${layer.unit}`,
-    range: [-layer.reach, layer.reach],
-    at(frame) {
-      const values = layer.frames[frame];
-      const base = layer.base === null ? null : layer.base[frame];
-      const say = (value) => {
-        if (value === null) return "not known";
-        if (base === null) return `${signed(value, layer.digits)} ${layer.unit}`;
-        return `${(base + value).toFixed(layer.digits)} ${layer.unit} (${signed(value, layer.digits)} to energy price)`;
-      };
-      return {
-        buses: layer.bus,
-        colour: values,
-        ring: layer.bus.map(() => false),
-        text: values.map((value, lam) => `<b>LAM ${layer.lam[lam]}</b><br>${layer.name}: ${say(value)}`),
-      };
-    },
-  }))];
-
-  const wires = {
-    type: "scatter", mode: "lines", hoverinfo: "skip",
-    x: map.segments.flatMap(([from, to]) => [map.x[from], map.x[to], null]),
-    y: map.segments.flatMap(([from, to]) => [map.y[from], map.y[to], null]),
-    line: { color: "#b8bec6", width: 1.6 },
-  };
-  const joints = {
-    type: "scatter", mode: "markers", hoverinfo: "skip", x: map.x, y: map.y,
-    marker: { size: 4, color: "#b8bec6" },
-  };
-  const axis = { visible: false, fixedrange: false };
-  let shown = layers[0];
-  let frame = map.start;
-
+  const FeederMap = new Function(`${await unpacked("drawing")}; return FeederMap;`)();
+  const unrolledAll = (parts) => Object.entries(parts).map(([name, part]) => [name, unrolled(part)]);
+  const [state, prices] = [unrolledAll(laid.state), unrolledAll(laid.prices)];
+  const at = (parts, frame) => Object.fromEntries(parts.map(([name, frames]) => [name, frames[frame]]));
+  const feeder = new FeederMap();
+  feeder.lay(laid.layout);
+  let frame = laid.start;
   const draw = () => {
-    const state = shown.at(frame);
-    const dots = {
-      type: "scatter", mode: "markers", hovertemplate: "%{text}<extra></extra>",
-      x: state.buses.map((bus) => map.x[bus]),
-      y: state.buses.map((bus) => map.y[bus]),
-      text: state.text,
-      marker: {
-        opacity: 1,
-        size: state.buses.map((bus) => (carriesLam.has(bus) ? 14 : 8)),
-        color: state.colour, colorscale: map.diverging, cmin: shown.range[0], cmax: shown.range[1],
-        line: {
-          width: state.ring.map((outside) => (outside ? 2.6 : 0.8)),
-          color: state.ring.map((outside) => (outside ? "#000" : "#6b7580")),
-        },
-        colorbar: { title: { text: shown.title, side: "right" }, thickness: 12, len: 0.9, outlinewidth: 0 },
-      },
-    };
-    const layout = {
-      ...common,
-      margin: { l: 0, r: 0, t: 6, b: 6 },
-      showlegend: false,
-      hovermode: "closest",
-      uirevision: "map",
-      xaxis: axis,
-      yaxis: { ...axis, scaleanchor: "x", scaleratio: 1 },
-    };
-    const drawn = themed({ data: [wires, joints, dots], layout });
-    Plotly.react(place, drawn.data, drawn.layout, { ...config, scrollZoom: true });
+    const [now, cleared] = [at(state, frame), at(prices, frame)];
+    now.v_pu = now.worst.map((node, bus) => (node === null ? null : now.node_v_pu[feeder.nodes[bus][node]]));
+    cleared.price = cleared.wam_price.map((price, lam) => (cleared.over[lam] === null ? null : price + cleared.over[lam]));
+    cleared.loss = cleared.wam_price.map((price, lam) => price - laid.energy[frame] - cleared.voltage[lam] - cleared.congestion[lam]);
+    feeder.show({ ...laid.others[frame], ...now, limits_pu: laid.limits_pu, violations: [] }, cleared);
     slider.value = frame;
-    moment.value = map.frames[frame];
+    moment.value = laid.frames[frame];
   };
-
-  for (const layer of layers) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = layer.name;
-    button.setAttribute("aria-pressed", String(layer === shown));
-    button.addEventListener("click", () => {
-      shown = layer;
-      for (const each of buttons.children) each.setAttribute("aria-pressed", String(each === button));
-      draw();
-    });
-    buttons.append(button);
-  }
-  slider.max = map.frames.length - 1;
+  addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; feeder.colour(); });
+  addEventListener("afterprint", () => { delete document.documentElement.dataset.theme; feeder.colour(); });
+  slider.max = laid.frames.length - 1;
   slider.addEventListener("input", () => { frame = Number(slider.value); draw(); });
 
   let timer = null;
   play.addEventListener("click", () => {
     if (timer === null) {
-      timer = setInterval(() => { frame = (frame + 1) % map.frames.length; draw(); }, 250);
+      timer = setInterval(() => { frame = (frame + 1) % laid.frames.length; draw(); }, 250);
     } else {
       clearInterval(timer);
       timer = null;
@@ -190,6 +107,5 @@
     play.textContent = timer === null ? "▶" : "❚❚";
     play.setAttribute("aria-label", timer === null ? "Play" : "Pause");
   });
-  drawings.push(draw);
   draw();
 })();

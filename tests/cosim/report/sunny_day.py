@@ -23,6 +23,8 @@ SMALL = FeederMap(
     buses={"1": (0.0, 0.0), "2": (1.0, 0.4), "3": (2.0, 0.1), "4": (2.0, 1.3)},
     segments=[("1", "2"), ("2", "3"), ("2", "4"), ("4", "nowhere")],
     lams=["2", "3", "4"],
+    base_kv={f"{bus}.{phase}": 2.4 for bus in "1234" for phase in "123"},
+    limits_pu=[(0.95, 1.05)] * 12,
 )
 
 
@@ -44,7 +46,7 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
     lam = np.repeat(np.arange(size), prosumers_per_lam)
     names = [f"p{at:05d}" for at in range(lam.size)]
     writer = RunWriter(path)
-    writer.scenario('[run]\nseed = 5\ntime_zone = "Europe/Berlin"\n')
+    writer.scenario('[run]\nseed = 5\ninterval_min = 15\ntime_zone = "Europe/Berlin"\n')
     writer.feeder_map(drawing)
     ledger = Ledger.create(path / "ledger.sqlite", account_names(names, lams), run="sunny-day")
     first = datetime(2024, 6, 21, tzinfo=LOCAL)
@@ -152,7 +154,10 @@ def write_day(path, drawing=SMALL, *, intervals=96, phases=("1", "2", "3"), seed
         if bad:
             detail = f"voltage {nodes[-1]}: 1.0507 pu above 1.05 <b>pu</b>"
             writer.event({"tick": tick, "kind": "flag", "source": "wam", "detail": detail})
-    writer.append("prosumers", {"prosumer": names, "saving_usd": draw.gamma(2.0, 0.4, lam.size)})
+    writer.append(
+        "prosumers",
+        {"prosumer": names, "lam": [lams[at] for at in lam], "saving_usd": draw.gamma(2.0, 0.4, lam.size)},
+    )
     record = RunRecord(
         run_id="sunny-day",
         feeder="IEEE 123-node feeder",

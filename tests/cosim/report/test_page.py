@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from cosim.map.pages import STATIC
 from cosim.report.comparison import compare
 from cosim.report.details import (
     Binding,
@@ -24,11 +25,11 @@ from cosim.report.details import (
     incidents,
 )
 from cosim.report.key_figures import key_figures
-from cosim.report.map import map_data
 from cosim.report.page import happened, report_command, write_report
 from cosim.report.rendering import Packed
 from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.ledger import Ledger
+from cosim.view.past import PastModel
 from tests.cosim.report.sunny_day import embedded, write_day
 
 LOCAL = timezone(timedelta(hours=2))
@@ -87,24 +88,58 @@ def test_figures_show_the_tables(day, page):
     assert levels == [0.95, 1.05]
 
 
-def test_the_map_shows_every_bus_and_interval(day, page):
+def unrolled(series):
+    """Values by interval of what the map holds as differences, as the page's script adds them up."""
+    last, rows = {}, []
+    for steps in series["steps"]:
+        for at, step in enumerate(steps):
+            last[at] = last.get(at, 0) + (step or 0)
+        rows.append(
+            [None if step is None else last[at] / 10 ** series["digits"] for at, step in enumerate(steps)]
+        )
+    return rows
+
+
+def test_the_map_shows_every_bus_and_interval_as_the_view_does(day, page):
     shown = embedded(page)["map"]
-    assert shown["bus"] == ["1", "2", "3", "4"]
-    assert shown["segments"] == [[0, 1], [1, 2], [1, 3]]
+    layout = shown["layout"]
+    assert layout["bus"] == ["1", "2", "3", "4"]
+    assert layout["segments"] == [[0, 1], [1, 2], [1, 3]]
+    assert [layout["bus"][at] for at in layout["lam_bus"]] == layout["lam"] == ["2", "3", "4"]
+    assert layout["members"] == [4, 4, 4]
     assert len(shown["frames"]) == 96
     excess = np.maximum(0.95 - day.intervals["v_min_pu"], day.intervals["v_max_pu"] - 1.05)
     assert shown["start"] == int(excess.argmax())
-    nodes = day.nodes[day.nodes["tick"] == 40].set_index("node")["v_pu"]
-    for bus, phase, value in zip(
-        shown["voltage"]["bus"], shown["voltage"]["phase"], shown["voltage"]["frames"][40], strict=True
-    ):
-        assert value == pytest.approx(nodes[f"{shown['bus'][bus]}.{phase}"], abs=6e-5)
-    dlmp = shown["layers"][0]
-    assert [shown["bus"][at] for at in dlmp["bus"]] == dlmp["lam"] == ["2", "3", "4"]
-    lams = day.lams[day.lams["tick"] == 40]
-    assert dlmp["frames"][40] == pytest.approx((lams["wam_price"] - lams["energy"]).tolist(), abs=6e-6)
-    assert dlmp["base"][40] == pytest.approx(lams["energy"].iloc[0], abs=1e-6)
-    assert shown["layers"][2]["frames"][40] == pytest.approx(lams["net_kw"].tolist(), abs=0.06)
+    rows = {
+        name: day_table[day_table["tick"] == 40]
+        for name, day_table in {"nodes": day.nodes, "lams": day.lams}.items()
+    }
+    volts = dict(zip(rows["nodes"]["node"], rows["nodes"]["v_pu"], strict=True))
+    nodes = unrolled(shown["state"]["node_v_pu"])[40]
+    assert nodes == pytest.approx([volts[node] for node in layout["nodes"]], abs=6e-5)
+    past = PastModel(day.path).at(40)
+    side = [int(each) for each in unrolled(shown["state"]["side"])[40]]
+    assert side == past["map"].side
+    worst = unrolled(shown["state"]["worst"])[40]
+    for bus, (at, value) in enumerate(zip(worst, past["map"].v_pu, strict=True)):
+        beside = [node for node, of in enumerate(layout["node_bus"]) if of == bus]
+        assert nodes[beside[int(at)]] == pytest.approx(value, abs=6e-5)
+    for name in ("wam_price", "net_kw"):
+        panel = getattr(past["prices"], name)
+        assert unrolled(shown["prices"][name])[40] == pytest.approx(
+            panel, abs=0.06 if name == "net_kw" else 6e-6
+        )
+    assert shown["energy"][40] == rows["lams"]["energy"].iloc[0]
+
+
+def test_colours_styles_and_script_of_the_map_are_the_views_own(page):
+    for name in ("palette.css", "map.css"):
+        assert (STATIC / name).read_text() in page
+    packed = re.search(r'id="drawing" data-size="(\d+)">(.*?)</script>', page)
+    text = zlib.decompress(b85decode(packed[2].replace(",", "<"))[: int(packed[1])]).decode()
+    for name in ("map.js", "scales.js"):
+        body = (STATIC / name).read_text().partition('"use strict";')[2].replace("export ", "")
+        assert body[body.index("const ") :] in text
 
 
 def test_what_went_wrong_is_on_the_page_and_escaped(page):
@@ -254,9 +289,14 @@ def test_a_long_run_is_condensed(day, tmp_path, monkeypatch):
     assert len(content["map"]["frames"]) == 20
 
 
-def test_a_feeder_without_coordinates_has_no_map(day):
-    nowhere = FeederMap(buses={}, segments=[("1", "2")], lams=["2", "3", "4"])
-    assert map_data(nowhere, day.intervals, day.lams, day.nodes, {}, [0.95, 1.05]) is None
+def test_a_feeder_without_coordinates_is_drawn_from_its_head(tmp_path):
+    path = write_day(tmp_path / "tree", intervals=2)
+    nowhere = FeederMap(buses={}, segments=[("1", "2"), ("2", "3")], lams=["2", "3", "4"], source="1")
+    (path / "feeder_map.json").write_bytes(msgspec.json.encode(nowhere))
+    drawn = embedded(report_command(path).read_text())["map"]["layout"]
+    assert dict(zip(drawn["bus"], drawn["x"], strict=True)) == {"1": 0.0, "2": 1.0, "3": 2.0}
+    (path / "feeder_map.json").write_bytes(msgspec.json.encode(FeederMap(buses={}, segments=[], lams=[])))
+    assert "There is no map" in text_of(report_command(path).read_text())
 
 
 def test_a_run_that_did_nothing_still_has_a_report(tmp_path):
@@ -283,8 +323,8 @@ def test_tables_with_holes_are_shown_as_holes(tmp_path):
     assert curves["DLMPs, lowest"]["y"][2] is None
     saved = {trace["name"]: trace for trace in content["figures"]["savings"]["data"]}
     assert [saved["market"]["y"][at] is None for at in (1, 2)] == [False, True]
-    assert set(content["map"]["voltage"]["frames"][2]) == {None}
-    assert content["map"]["layers"][0]["frames"][2] == [None, None, None]
+    assert set(content["map"]["state"]["node_v_pu"]["steps"][2]) <= {None}
+    assert content["map"]["prices"]["wam_price"]["steps"][2] == [None, None, None]
 
 
 def test_a_run_without_summary_says_so(tmp_path):

@@ -29,10 +29,10 @@ from broker.messages import (
     WamPrice,
     columns,
 )
-from cosim.view.drawing import Drawing
+from cosim.map.drawing import Drawing
+from cosim.map.tree import tree_places
 from cosim.view.live import LiveModel
 from cosim.view.panels import MOST_DEVICES
-from cosim.view.tree import tree_places
 
 MAP = FeederMap(
     buses={"head": (0.0, 0.0), "mid": (1.0, 0.0), "end": (2.0, 0.0)},

@@ -89,6 +89,43 @@ def test_a_run_that_was_killed_is_a_past_one(browser, scenario, tmp_path):
         watched.context.close()
 
 
+FILLS = """() => Object.fromEntries([...document.querySelectorAll("#map circle.dot")].map(
+    dot => [`${dot.dataset.bus} ${dot.getAttribute("class")}`,
+        (dot.style.fill.match(/\\d+/g) ?? []).map(Number)]))"""
+
+
+def test_the_report_shows_the_map_as_the_view_does(browser, past):
+    slide = """() => { const slider = document.querySelector("input[type=range]");
+        slider.value = 1; slider.dispatchEvent(new Event("input")); }"""
+    shown = []
+    with viewed(["view", str(past), "--port", "0"]) as (_, url):
+        for address, ready in (
+            (url, "document.getElementById('figures').dataset.metered === '1'"),
+            ((past / "report.html").as_uri(), "document.querySelector('output').value.endsWith('12:15')"),
+        ):
+            watched = Watched(browser, address, viewport={"width": 390, "height": 844})
+            watched.until("document.querySelectorAll('#map circle.dot').length > 0")
+            watched.page.evaluate(slide)
+            watched.until(ready)
+            layers = {}
+            for layer in ("voltage", "loading", "wam_price", "price"):
+                watched.page.click(f"#layers button[data-layer={layer}]")
+                layers[layer] = watched.page.evaluate(FILLS) | {"scale": watched.text("#legend .scale")}
+            shown.append(layers | {"mark": watched.page.inner_html("#map g:nth-child(3) text")})
+            assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
+            assert watched.wrong == []
+            watched.context.close()
+    view, report = shown
+    assert view.pop("mark") == report.pop("mark") == "Substation"
+    for layer, colours in view.items():
+        assert report[layer].pop("scale") == colours.pop("scale")
+        # The report keeps a digit less.
+        assert report[layer].keys() == colours.keys()
+        for dot, colour in colours.items():
+            assert report[layer][dot] == pytest.approx(colour, abs=2)
+    assert view["voltage"] != view["wam_price"]
+
+
 def test_it_fits_a_phone(browser, past):
     with viewed(["view", str(past), "--port", "0"]) as (_, url):
         watched = Watched(browser, url, viewport={"width": 390, "height": 844})

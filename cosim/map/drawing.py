@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from broker.messages import FeederMap, FeederState, RunFacts, columns
 from cosim.feeder.linear import VOLTAGE_TOLERANCE_PU
-from cosim.view.panels import MapLayout, MapPanel, Number, Numbers
-from cosim.view.tree import tree_places
+from cosim.map.panels import MapLayout, MapPanel, Number, Numbers
+from cosim.map.tree import tree_places
 
 Floats = npt.NDArray[np.float64]
 _DIGITS = 5
