@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from market.errors import CaseError
 from market.model.case import Case
 from market.model.response import Supply, disaggregate, supply_curves
-from market.rounds import CurveResponse, Loop, Negotiation, Round, Tally, negotiate
+from market.rounds import CurveResponse, FlowResponse, Loop, Round, Tally, negotiate, negotiate_pool
 from market.solver.clearing import Outcome, clear, member_curves
+from market.solver.pool_members import Divided
 from market.solver.responses import Responses
+from market.solver.wam import WamClearing
 
 Method = Literal["exact", "plain", "slope", "curve", "monolithic"]
 
@@ -42,7 +41,7 @@ def solve(
         ``"exact"``: both layers as one program. ``"plain"``, ``"slope"``, ``"curve"``: by bids of that form
         alone. ``"monolithic"``: all prosumers in one program, by cvxpy.
     loop
-        How rounds of plain and slope bids are nested.
+        How rounds of plain and slope bids are nested; those of a pool never are.
     on_round
         Called after each round of the members, where bids are exchanged.
 
@@ -68,28 +67,29 @@ def solve(
         return Solved(monolithic.clear(case))
     if method == "curve":
         return _by_curve_bids(case, on_round)
-    if case.rule.has_utility:
-        raise CaseError(
-            f"method {method!r}: rounds of bids are not for quantity bidding; take exact or curve"
-        )
     began = time.perf_counter()
     supply = supply_curves(case.demand_kw, case.resources)
+    if case.rule.has_utility:
+        response = FlowResponse(member_curves(case, supply), case.slope[case.lam_of])
+        pool = negotiate_pool(case, method, response, on_round=on_round)
+        return Solved(_outcome(case, supply, pool.local, pool.wam, began), pool.tally)
     members = CurveResponse(member_curves(case, supply))
     found = negotiate(case, method, members, loop=loop, on_round=on_round)
-    return Solved(_outcome(case, supply, found, began), found.tally)
+    local = Divided(found.price, found.trade_kw, found.trade_kw)
+    return Solved(_outcome(case, supply, local, found.wam, began), found.tally)
 
 
-def _outcome(case: Case, supply: Supply, found: Negotiation, began: float) -> Outcome:
+def _outcome(case: Case, supply: Supply, local: Divided, wam: WamClearing, began: float) -> Outcome:
     """Outcome of the rounds, with the outputs of resources that keep members to their awards."""
-    output_kw = disaggregate(supply, found.trade_kw)
+    output_kw = disaggregate(supply, local.flow_kw)
     return Outcome(
-        trade_kw=found.trade_kw,
-        utility_kw=np.zeros(found.trade_kw.size),
+        trade_kw=local.trade_kw,
+        utility_kw=local.flow_kw - local.trade_kw,
         output_kw=output_kw,
-        price=found.price,
-        wam=found.wam,
-        social_cost=case.resource_cost(output_kw) + case.grid.cost(found.wam.grid_kw),
-        iterations=found.wam.iterations,
+        price=local.price,
+        wam=wam,
+        social_cost=case.resource_cost(output_kw) + case.grid.cost(wam.grid_kw),
+        iterations=wam.iterations,
         seconds=time.perf_counter() - began,
     )
 
@@ -111,5 +111,6 @@ def _by_curve_bids(case: Case, on_round: OnRound | None) -> Solved:
     tally.count(1, 2 * lams)
     tally.count(members, 2)
     if on_round is not None:
-        on_round(Round(1, 1, outcome.price, outcome.wam.price, outcome.trade_kw))
+        flow_kw = outcome.trade_kw + outcome.utility_kw
+        on_round(Round(1, 1, outcome.price, outcome.wam.price, outcome.trade_kw, flow_kw))
     return Solved(outcome, tally)

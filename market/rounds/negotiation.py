@@ -33,8 +33,9 @@ class Round:
         Numbers of the WAM's round and of the members' rounds so far.
     price, wam_price
         Prices asked: local ``(M,)`` and wide-area ``(M,)`` [$/kWh].
-    trade_kw
-        Members' answers, ``(n,)`` [kW].
+    trade_kw, flow_kw
+        Members' answers, and what flows to them, which is more where they deal with the utility besides,
+        ``(n,)`` each [kW].
     """
 
     wam: int
@@ -42,6 +43,7 @@ class Round:
     price: Floats
     wam_price: Floats
     trade_kw: Floats
+    flow_kw: Floats
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,9 @@ class _Rounds:
         self.tally.count(question.lam.size, 1)
         self.tally.count(int(self.members[question.lam].sum()), self.numbers)
         if self.on_round is not None:
-            self.on_round(Round(self.tally.wam, self.tally.lam, price, wam_price, self.trade_kw))
+            self.on_round(
+                Round(self.tally.wam, self.tally.lam, price, wam_price, self.trade_kw, self.trade_kw)
+            )
         return Answers(case.net_kw(kw)[question.lam], case.net_kw(slope)[question.lam])
 
     def _award(self, wam: WamClearing) -> Negotiation:

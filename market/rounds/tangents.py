@@ -22,7 +22,7 @@ Vertices = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True)
-class _Answered:
+class Answered:
     """Answers sorted by sender and price, ``(m,)`` each: who gave it, at which price, its power and slope."""
 
     who: Ints
@@ -31,16 +31,18 @@ class _Answered:
     slope: Floats
 
     @classmethod
-    def nothing(cls) -> _Answered:
+    def nothing(cls) -> Answered:
+        """No answers."""
         return cls(np.zeros(0, dtype=np.intp), np.zeros(0), np.zeros(0), np.zeros(0))
 
-    def take(self, index: Ints | Bools) -> _Answered:
-        return _Answered(self.who[index], self.price[index], self.kw[index], self.slope[index])
+    def take(self, index: Ints | Bools) -> Answered:
+        """Some of the answers."""
+        return Answered(self.who[index], self.price[index], self.kw[index], self.slope[index])
 
-    def followed_by(self, other: _Answered) -> _Answered:
+    def followed_by(self, other: Answered) -> Answered:
         """Both, this one's first."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return _Answered(*(np.concatenate(pair) for pair in pairs))
+        return Answered(*(np.concatenate(pair) for pair in pairs))
 
     def starts(self, n: int) -> Ints:
         """Where the answers of each of n senders begin, and their end, ``(n+1,)``."""
@@ -69,7 +71,7 @@ class Tangents:
         self._fallback = slope
         self._start = price
         self.low_kw, self.high_kw = low_kw.copy(), high_kw.copy()
-        self._answered = _Answered.nothing()
+        self._answered = Answered.nothing()
         self._lowest_asked, self._highest_asked = np.full(slope.size, np.inf), np.full(slope.size, -np.inf)
 
     @property
@@ -81,7 +83,7 @@ class Tangents:
         """Keep answers, sorted by sender and price; an answer to a price asked before is the same answer."""
         self._lowest_asked[who] = np.minimum(self._lowest_asked[who], price)
         self._highest_asked[who] = np.maximum(self._highest_asked[who], price)
-        answered = self._answered.followed_by(_Answered(who, price, kw, slope))
+        answered = self._answered.followed_by(Answered(who, price, kw, slope))
         answered = answered.take(np.lexsort((answered.price, answered.who)))
         again = np.zeros(answered.who.size, dtype=bool)
         again[1:] = (np.diff(answered.who) == 0) & (np.diff(answered.price) == 0)
@@ -91,7 +93,7 @@ class Tangents:
             np.minimum.accumulate(answered.kw[begin:end], out=answered.kw[begin:end])
         self._answered = answered
 
-    def _beyond_an_end(self, answered: _Answered) -> Bools:
+    def _beyond_an_end(self, answered: Answered) -> Bools:
         """Answers that repeat an end of the range further out than another one; they tell nothing.
 
         Were they kept, the belief would reach beyond them anew, and prices would drift away round by round.
@@ -109,6 +111,18 @@ class Tangents:
         self.low_kw[who], self.high_kw[who] = low_kw, high_kw
         self._answered = self._answered.take(~np.isin(self._answered.who, who))
         self._lowest_asked[who], self._highest_asked[who] = np.inf, -np.inf
+
+    def around(self, kw: Floats) -> tuple[Answered, Answered]:
+        """Each sender's last answer of no less, and first of no more than ``kw``, ``(n,)``; NaN for none."""
+        n, answered = self._fallback.size, self._answered
+        start = answered.starts(n)
+        before = np.bincount(answered.who[answered.kw >= kw[answered.who]], minlength=n)
+        upto = np.bincount(answered.who[answered.kw > kw[answered.who]], minlength=n)
+        left = np.where(before > 0, start[:-1] + before - 1, -1)
+        right = np.where(start[:-1] + upto < start[1:], start[:-1] + upto, -1)
+        unknown = Answered(np.array([-1]), *np.full((3, 1), np.nan))
+        padded = answered.followed_by(unknown)
+        return padded.take(left), padded.take(right)
 
     @property
     def curves(self) -> Curves:
@@ -138,16 +152,16 @@ class Tangents:
             ],
         )
 
-    def _with_silent(self) -> _Answered:
+    def _with_silent(self) -> Answered:
         """Answers of all senders; one without any is in the middle of its range at the first price."""
         silent = np.flatnonzero(np.diff(self._answered.starts(self._fallback.size)) == 0)
         middle_kw = 0.5 * (self.low_kw + self.high_kw)
-        stand_ins = _Answered(silent, self._start[silent], middle_kw[silent], np.zeros(silent.size))
+        stand_ins = Answered(silent, self._start[silent], middle_kw[silent], np.zeros(silent.size))
         both = self._answered.followed_by(stand_ins)
         return both.take(np.argsort(both.who, kind="stable"))
 
     def _reach(
-        self, outermost: _Answered, end_kw: Floats, asked: Floats, side: float
+        self, outermost: Answered, end_kw: Floats, asked: Floats, side: float
     ) -> tuple[Vertices, Vertices]:
         """Two vertices beyond the outermost answers, the second at ``end_kw``; side +1 is higher prices.
 
@@ -173,7 +187,7 @@ def _curves_of(n: int, parts: list[tuple[Ints, Ints, Vertices]]) -> Curves:
     return Curves(price[order], kw[order], starts(np.bincount(who, minlength=n)))
 
 
-def _fill(before: _Answered, behind: _Answered) -> tuple[Vertices, Vertices]:
+def _fill(before: Answered, behind: Answered) -> tuple[Vertices, Vertices]:
     """Two vertices in each gap between the answers ``before`` it and ``behind`` it, of one sender each."""
     p, q, high, low = before.price, behind.price, before.kw, behind.kw
     from_left, from_right = before.slope, behind.slope

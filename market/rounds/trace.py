@@ -76,7 +76,7 @@ class Trace:
             TraceRow(
                 round=state.lam,
                 wam_round=state.wam,
-                cost_error=abs(_cost(self._case, self._supply, state.trade_kw) - exact.social_cost)
+                cost_error=abs(_cost(self._case, self._supply, state.flow_kw) - exact.social_cost)
                 / self._scale,
                 price_error=float(error.max()),
                 mean_price_error=float(error.mean()),
@@ -95,10 +95,10 @@ def trace_csv(rows: Sequence[TraceRow]) -> str:
     return text.getvalue()
 
 
-def _cost(case: Case, supply: Supply, trade_kw: Floats) -> float:
-    """Social cost of trades, whatever they add up to [$/h]."""
-    output_kw = disaggregate(supply, trade_kw)
-    return case.resource_cost(output_kw) + case.grid.cost(case.grid_kw(case.net_kw(trade_kw)))
+def _cost(case: Case, supply: Supply, flow_kw: Floats) -> float:
+    """Social cost of flows, whatever they add up to [$/h]."""
+    output_kw = disaggregate(supply, flow_kw)
+    return case.resource_cost(output_kw) + case.grid.cost(case.grid_kw(case.net_kw(flow_kw)))
 
 
 def _turnover(case: Case, exact: Outcome) -> float:

@@ -133,7 +133,12 @@ def at_loss_price(
 
     low, high = grid.export_price, grid.import_price
     ends = Bracket(low, beyond(low), high, beyond(high))
-    return found[narrow(beyond, ends, NO_PRICE).low]
+    price = narrow(beyond, ends, NO_PRICE).low
+    if abs(head_price(found[price])) > NO_PRICE:
+        # The head's price is a range, of which another part was met, if nothing flows there without a limit.
+        free = clear(price, grid)
+        return free if abs(head_kw(free)) <= MISSED_KW else found[price]
+    return found[price]
 
 
 def pool_parts(

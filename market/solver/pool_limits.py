@@ -162,6 +162,8 @@ class LimitedPool:
                 break
             least = np.maximum(LEAST * first, np.minimum(blur / rest_kw, first))
             slope = np.maximum(SHRINK * slope, least)
+        if moved_kw <= 0.1 * MISSED_KW:
+            return point, flow_kw
         raise NotConverged(point.iterations, moved_kw, "flows of members do not come to rest within limits")
 
     def _solved(self, answers: PoolAnswers, stairs: Staircases, start: DualPoint) -> DualPoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -24,18 +24,19 @@ from cosim.market_studies.declaration import (
     Tables,
     Task,
 )
-from cosim.market_studies.pool_rounds import PoolErrors, PoolTrace, pool_as_case
 from market.errors import NotConverged
 from market.methods import Method, solve
 from market.model.case import Case
-from market.model.response import supply_curves
 from market.model.rule import DemandFunctionBidding
-from market.rounds import CurveResponse, Form, Loop, Round, Tally, negotiate
-from market.rounds.trace import Trace, TraceRow
-from market.solver.clearing import clear, member_curves
+from market.rounds import Form, Loop, Round
+from market.rounds.trace import Trace
+from market.solver.clearing import clear
 
 SHOWN_LAMS = 4
 FORMS: tuple[Form, ...] = ("plain", "slope")
+LOOPS: dict[str, tuple[Loop, ...]] = {"demand-function": ("nested", "single"), "quantity": ("single",)}
+"""How rounds are nested under each rule: at a locational price a pool's members have nothing to agree on."""
+
 CLOSE = 1e-6
 """A relative cost error below this counts as converged."""
 
@@ -58,9 +59,9 @@ def tasks(settings: ConvergenceSettings) -> list[Task]:
     """One for each rule, form and loop."""
     return [
         {"rule": rule, "form": form, "loop": loop, **asdict(settings)}
-        for rule in ("demand-function", "quantity")
+        for rule in LOOPS
         for form, loop in (
-            *((form, loop) for form in FORMS for loop in ("nested", "single")),
+            *((form, loop) for form in FORMS for loop in LOOPS[rule]),
             ("curve", "single"),
         )
     ]
@@ -80,7 +81,7 @@ def measure(
     """Errors and prices by round of one way to bid."""
     case = _case_of(rule, prosumers, start, lams, members, price_span)
     exact = clear(case)
-    trace = Trace(case, exact) if rule == "demand-function" else PoolTrace(case, exact)
+    trace = Trace(case, exact)
     seen: list[Round] = []
 
     def on_round(state: Round) -> None:
@@ -88,10 +89,10 @@ def measure(
         trace(state)
 
     try:
-        tally = _negotiated(case, rule, form, loop, on_round)
+        tally = solve(case, form, loop=loop, on_round=on_round).tally
     except NotConverged:
         tally = None
-    errors: Sequence[TraceRow | PoolErrors] = trace.rows
+    errors = trace.rows
     last, key = seen[-1], {"rule": rule, "form": form, "loop": loop}
     return {
         "rounds": [
@@ -123,26 +124,13 @@ def measure(
 
 
 def _case_of(rule: str, prosumers: int, start: str, lams: int, members: int, price_span: float) -> Case:
-    """An interval of the paper's scenario, or a small market; by quantity without network and losses."""
+    """An interval of the paper's scenario with its limits and losses, or a small market without."""
     if prosumers:
         case = interval(start, example="paper", changes=sized(prosumers)).case
     else:
         case = communities(1, lams, members)
     case = replace(case, rule=DemandFunctionBidding())
-    if rule == "quantity":
-        return by_quantity(replace(case, network=None, balance=np.ones(len(case.lam_id))), price_span)
-    return case
-
-
-def _negotiated(
-    case: Case, rule: str, form: Method, loop: Loop, on_round: Callable[[Round], None]
-) -> Tally | None:
-    """What rounds of one way to bid took; raises ``NotConverged``."""
-    if form == "curve":
-        return solve(case, form, on_round=on_round).tally
-    asked, response = (case, _members(case)) if rule == "demand-function" else pool_as_case(case)
-    bids: Form = "plain" if form == "plain" else "slope"
-    return negotiate(asked, bids, response, loop=loop, on_round=on_round).tally
+    return by_quantity(case, price_span) if rule == "quantity" else case
 
 
 def _price_rows(case: Case, seen: Sequence[Round]) -> Iterator[Row]:
@@ -160,10 +148,6 @@ def _price_rows(case: Case, seen: Sequence[Round]) -> Iterator[Row]:
             }
 
 
-def _members(case: Case) -> CurveResponse:
-    return CurveResponse(member_curves(case, supply_curves(case.demand_kw, case.resources)))
-
-
 def figures(tables: Tables) -> list[Figure]:
     """Figures 4 and 5 of the paper: errors and prices by round."""
     rounds, prices = tables["rounds"], tables["prices"]
@@ -177,13 +161,11 @@ def figures(tables: Tables) -> list[Figure]:
                 np.maximum(some.numbers("cost_error"), 1e-16).tolist(),
             )
             for form in FORMS
-            for loop in ("nested", "single")
+            for loop in LOOPS[str(rule)]
             if len(some := of_rule.where(form=form, loop=loop))
         ]
-        last = [
-            prices.where(rule=rule, form=FORMS[0], loop="nested"),
-            prices.where(rule=rule, form=FORMS[1], loop="nested"),
-        ]
+        loop = LOOPS[str(rule)][0]
+        last = [prices.where(rule=rule, form=form, loop=loop) for form in FORMS]
         panels = [Panel("rounds of the members", "relative error of cost", errors, "both layers", log_y=True)]
         for form, some in zip(FORMS, last, strict=True):
             ends = [_last_of_wam_rounds(some.where(lam=lam)) for lam in some.different("lam")]
@@ -240,8 +222,7 @@ def claims(tables: Tables) -> list[Claim]:
                 f"rounds of bids converge to the equilibrium ({rule})",
                 f"rounds of WAM / members: {rounds}; last relative error of cost at most {worst:.1e}",
                 "yes" if all_ended and worst < CLOSE else "in part" if worst < 1e-3 else "no",
-                "prices and costs are held against the exact clearing"
-                + ("" if rule == "demand-function" else "; without limits of the network and losses"),
+                "prices and costs are held against the exact clearing, limits and losses included",
             )
         )
     return found
