@@ -76,10 +76,15 @@ class LamOpening(Message, frozen=True, tag="lam-opening"):
 
 @message("wam/price", sender="WAM", receivers="LAM host", size="batch")
 class WamPrice(Message, frozen=True, tag="wam-price"):
-    """Wide-area prices of all LAMs [$/kWh]: each is to bid what it would buy there."""
+    """Wide-area prices of all LAMs [$/kWh]: each is to bid what it would buy there.
+
+    In a pool they come with the charges in them for what flows to each LAM, and with what is to flow [kW].
+    """
 
     round: Count
     price: Annotated[list[float], Values("price", "lams")]
+    charge: Annotated[list[float], Values("price", "lams", empty=True)] = []
+    flow_kw: Annotated[list[float], Values("net_kw", "lams", empty=True)] = []
 
 
 @message(
@@ -90,11 +95,15 @@ class WamPrice(Message, frozen=True, tag="wam-price"):
     size="batch",
 )
 class LamPrice(Message, frozen=True, tag="lam-price"):
-    """Local prices of some LAMs [$/kWh]: their members are to bid what they would buy there."""
+    """Local prices of some LAMs [$/kWh]: their members are to bid what they would buy there.
+
+    Members who may deal with the utility besides also hear the charge for what flows, and bid their flow.
+    """
 
     round: Count
     lam: Annotated[Index, Values(size="lam", of="lam")]
     price: Annotated[Column, Values("price", "lam")]
+    charge: Annotated[Column, Values("price", "lam", empty=True)] = b""
 
 
 @message("round-bid/{lam}/{prosumer}", sender="live host", receivers="LAM host", reader="lam")
@@ -139,4 +148,23 @@ class LamRoundBid(Message, frozen=True, tag="lam-round-bid"):
     slope: Annotated[Column, Values("dual", "lam", empty=True)]
     low_kw: Annotated[Column, Values("net_kw", "lam", empty=True)] = b""
     high_kw: Annotated[Column, Values("net_kw", "lam", empty=True)] = b""
+    fallbacks: list[str] = []
+
+
+@message("lam-beliefs/{lam_host}", sender="LAM host", receivers="WAM", writer="lam_host", size="batch")
+class LamBeliefs(Message, frozen=True, tag="lam-beliefs"):
+    """What one host believes that its members' flows would be over their local prices: a curve of each.
+
+    Round 0 comes before any prices, and rests on ranges alone. ``at_odds`` are LAMs whose members would not
+    take what was cleared at the prices of the round, ``fallbacks`` members who fell silent in it.
+    """
+
+    round: Count
+    prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
+    count: Annotated[Index, Values("count", "prosumer", sums="vertex")]
+    price: Annotated[Column, Values("price", "vertex")]
+    kw: Annotated[Column, Values("kw", "vertex")]
+    lam: Annotated[Index, Values(size="lam", of="lam")]
+    reactive_kvar: Annotated[Column, Values("net_kvar", "lam")]
+    at_odds: Annotated[Index, Values(size="odd", of="lam")] = b""
     fallbacks: list[str] = []

@@ -180,8 +180,6 @@ def _rule(scenario: Scenario) -> tuple[str, str] | None:
     for name in ("lam_fee", "wam_fee"):
         if getattr(market, name):
             return f"market.{name}", 'rule = "quantity" has no fees, the tariff parts its prices; set it to 0'
-    if market.bidding != "curve":
-        return "market.bidding", 'rule = "quantity" takes whole curves; set it to "curve"'
     if market.horizon:
         return "market.horizon", 'rule = "quantity" has no horizon; set it to 0'
     if scenario.feeder.reactive == "market":

@@ -168,4 +168,7 @@ def no_steeper(curves: Curves, slope: Floats) -> Curves:
     middle, tenth = 0.5 * (low + high), 0.1 * np.maximum(high - low, 0.0)
     for one, end, at in ((left, left - 1, middle - tenth), (left + 1, left + 2, middle + tenth)):
         price[one], kw[one] = at - k * kw[end], kw[end]
+    # Rounding must not put a guess beyond the answers on either side.
+    price[left] = np.clip(price[left], price[left - 1], price[left + 2])
+    price[left + 1] = np.clip(price[left + 1], price[left], price[left + 2])
     return Curves(price, kw, curves.start)

@@ -33,6 +33,7 @@ from market.participants.gates import late_gate, skip_step
 from market.participants.lam.bidding import LamAllocation, LamBidding, without_unserved
 from market.participants.lam.curve_bidding import LamCurveBidding
 from market.participants.lam.participants import Participants
+from market.participants.lam.pool_rounds import LamPoolRounds
 from market.participants.lam.round_bidding import LamRoundBidding
 from market.participants.roster import Roster, Rules
 
@@ -45,7 +46,8 @@ class LamHost:
         self.roster = roster
         self.rules = rules
         self.participants = Participants.of(roster, node.name)
-        by_form = LamCurveBidding if rules.bidding == "curve" else LamRoundBidding
+        in_rounds = LamPoolRounds if rules.case.rule.has_utility else LamRoundBidding
+        by_form = LamCurveBidding if rules.bidding == "curve" else in_rounds
         self.bidding: LamBidding = by_form(node, roster, rules, self.participants)
         topics = node.topics
         self.outcomes: Collector[WamOutcome] = node.collector({"wam": topics.wam_outcome})

@@ -13,27 +13,19 @@ from typing import TypeVar
 
 import numpy as np
 
-from broker.messages import Exchange, LamOpening, LamPrice, LamRoundBid, Step, WamOutcome, WamPrice, columns
+from broker.messages import Exchange, LamOpening, LamRoundBid, Step, WamOutcome, WamPrice, columns
 from broker.participant.node import Node
 from broker.snapshot import Values, array_of
 from market.errors import NotConverged
-from market.model.arrays import Bools, Floats
+from market.model.arrays import Floats
 from market.participants.exchange import exchange_of
-from market.participants.gates import (
-    MEMBERS_ROUND,
-    GateClosed,
-    bidding_gate,
-    final_gate,
-    late_gate,
-    round_gate,
-)
+from market.participants.gates import GateClosed, bidding_gate, final_gate
 from market.participants.lam.bidding import LamAllocation, accepted_net_kw
+from market.participants.lam.member_rounds import MemberRounds
 from market.participants.lam.participants import Participants
-from market.participants.lam.round_bids import RoundRequest
-from market.participants.lam.round_inbox import RoundInbox
-from market.participants.roster import Roster, Rules, Terms, first_of
+from market.participants.roster import Roster, Rules, Terms
 from market.participants.tariffs import tariff_price
-from market.rounds import Answers, LamLevel, Question, Tally, drive_async, estimate_for, share_rest
+from market.rounds import Answers, LamLevel, Question, drive_async, estimate_for, share_rest
 
 R = TypeVar("R")
 
@@ -43,12 +35,6 @@ class LamRoundBidding:
 
     Attributes
     ----------
-    low_kw, high_kw
-        Range of each member's trade in this interval, ``(n,)`` [kW].
-    trade_kw, slope
-        Each member's last answer, ``(n,)`` [kW, kW per $/kWh].
-    is_bidding
-        Members who answer prices; the others are inflexible, ``(n,)``.
     local_price
         Local prices of the last interval, ``(M,)`` [$/kWh]; NaN before the first.
     """
@@ -58,68 +44,47 @@ class LamRoundBidding:
         self.roster = roster
         self.rules = rules
         self.participants = participants
-        self.inbox = RoundInbox(node, roster, participants)
-        self._numbers_per_bid = 2 if rules.bidding == "slope" else 1
-        n, lams = participants.members.size, participants.lams
-        self.low_kw, self.high_kw, self.trade_kw, self.slope = np.zeros((4, n))
-        self.is_bidding = np.zeros(n, dtype=bool)
-        self.local_price = np.full(lams.size, np.nan)
-        self._sensitivity = rules.case.sensitivity[lams]
-        self._newly_silent: list[str] = []
-        self._tally = Tally()
+        self.rounds = MemberRounds(node, roster, rules, participants)
+        self.local_price = np.full(participants.lams.size, np.nan)
 
     @property
     def missing(self) -> list[str]:
         """Members who sent no range, or fell silent in a round."""
-        return self.participants.names_where(~self.is_bidding)
+        return self.rounds.missing
 
     @property
     def refused(self) -> list[str]:
         """Members whose range or bid was refused."""
-        return self.inbox.refused
+        return self.rounds.inbox.refused
 
     async def gather_bids(self, step: Step) -> None:
         """Gather members' ranges until the gate, and send their sums to the WAM."""
-        gate, participants, node = late_gate(step), self.participants, self.node
-        ranges = await self.inbox.ranges(step.tick, gate)
-        self.low_kw, self.high_kw = participants.last_kw.copy(), participants.last_kw.copy()
-        reactive_kvar = participants.last_kvar.copy()
-        self.is_bidding = np.zeros(participants.members.size, dtype=bool)
-        for each in ranges:
-            mine, places = participants.places_of(each.prosumer)
-            mine, places = mine[each.valid[mine]], places[each.valid[mine]]
-            self.low_kw[places], self.high_kw[places] = each.low_kw[mine], each.high_kw[mine]
-            reactive_kvar[places] = each.reactive_kvar[mine]
-            self.is_bidding[places] = True
-        if self.missing:
-            node.flag(f"{len(self.missing)} bids missing at the gate of {node.name}")
+        participants, node, rounds = self.participants, self.node, self.rounds
+        await rounds.gather(step)
         self._begin(step.tick)
         await node.publish(
             node.topics.lam_opening(node.name),
             LamOpening,
             step.tick,
             lam=columns.pack_index(participants.lams),
-            low_kw=columns.pack(participants.sum_by_lam(self.low_kw)),
-            high_kw=columns.pack(participants.sum_by_lam(self.high_kw)),
-            reactive_kvar=columns.pack(participants.sum_by_lam(reactive_kvar)),
+            low_kw=columns.pack(participants.sum_by_lam(rounds.low_kw)),
+            high_kw=columns.pack(participants.sum_by_lam(rounds.high_kw)),
+            reactive_kvar=columns.pack(participants.sum_by_lam(rounds.reactive_kvar)),
             fallbacks=self.missing,
         )
 
     def _begin(self, tick: int) -> None:
         """Begin an interval, in which the members' ranges and last prices are all that is known of them."""
-        case, participants = self.rules.case, self.participants
-        self._newly_silent, self._tally = [], Tally(numbers=2 * participants.members.size)
-        self.trade_kw = np.clip(participants.last_kw, self.low_kw, self.high_kw)
-        self.slope = np.zeros(participants.members.size)
+        case, participants, rounds = self.rules.case, self.participants, self.rounds
         members = np.bincount(participants.group, minlength=participants.lams.size)
         start = np.where(
             np.isnan(self.local_price), self.rules.terms(tick).grid.middle_price, self.local_price
         )
         estimate = estimate_for(
             self.rules.bidding,
-            self._sensitivity * members,
-            participants.sum_by_lam(self.low_kw),
-            participants.sum_by_lam(self.high_kw),
+            rounds.line_slope * members,
+            participants.sum_by_lam(rounds.low_kw),
+            participants.sum_by_lam(rounds.high_kw),
             start,
         )
         self.level = LamLevel(estimate, case.wam_slope[participants.lams], case.wam_fee[participants.lams])
@@ -127,7 +92,7 @@ class LamRoundBidding:
     async def answer_wam(self, step: Step) -> None:
         """Bid at each price that the WAM announces, as soon as the members have answered for it."""
         while True:
-            announced = await self.inbox.wam_price()
+            announced = await self.rounds.inbox.wam_price()
             if announced.tick == step.tick:
                 await self._bid_at_prices(step, announced)
 
@@ -143,8 +108,9 @@ class LamRoundBidding:
         except NotConverged as problem:
             node.flag(f"{node.name} did not agree with its members: {problem}")
             return
-        newly_silent, self._newly_silent = self._newly_silent, []
-        self._tally.count(participants.lams.size, self._numbers_per_bid)
+        rounds = self.rounds
+        newly_silent = rounds.newly_silent()
+        rounds.tally.count(participants.lams.size, rounds.numbers)
         await node.publish(
             node.topics.lam_round_bid(node.name),
             LamRoundBid,
@@ -152,68 +118,26 @@ class LamRoundBidding:
             round=announced.round,
             lam=columns.pack_index(participants.lams),
             intercept_kw=columns.pack(answers.kw + case.wam_sensitivity * wam_price),
-            slope=columns.pack(answers.slope if self._numbers_per_bid == 2 else []),
-            low_kw=columns.pack(participants.sum_by_lam(self.low_kw) if newly_silent else []),
-            high_kw=columns.pack(participants.sum_by_lam(self.high_kw) if newly_silent else []),
+            slope=columns.pack(answers.slope if rounds.with_slope else []),
+            low_kw=columns.pack(participants.sum_by_lam(rounds.low_kw) if newly_silent else []),
+            high_kw=columns.pack(participants.sum_by_lam(rounds.high_kw) if newly_silent else []),
             fallbacks=newly_silent,
         )
 
     async def _ask(self, step: Step, until: float, question: Question) -> Answers:
         """Announce local prices to the members of some LAMs, and add up their answers by LAM."""
-        participants, node = self.participants, self.node
-        gate, is_full = round_gate(step, MEMBERS_ROUND, until)
-        self._tally.lam += 1
-        price_of_lam = np.full(participants.lams.size, np.nan)
-        price_of_lam[question.lam] = question.price
-        price = price_of_lam[participants.group]
-        asked = self.is_bidding & np.isfinite(price)
-        request = RoundRequest(
-            price=np.where(asked, price, np.nan),
-            sensitivity=self._sensitivity[participants.group],
-            low_kw=self.low_kw,
-            high_kw=self.high_kw,
-            with_slope=self._numbers_per_bid == 2,
-        )
-        self.inbox.expect(step.tick, self._tally.lam, request)
-        await node.publish(
-            node.topics.lam_price(node.name),
-            LamPrice,
-            step.tick,
-            round=self._tally.lam,
-            lam=columns.pack_index(participants.lams[question.lam]),
-            price=columns.pack(question.price),
-        )
-        answered = np.zeros(asked.size, dtype=bool)
-        for bid in await self.inbox.answers(gate):
-            self.trade_kw[bid.place], self.slope[bid.place] = bid.kw, bid.slope
-            answered[bid.place] = True
-        silent = asked & ~answered
-        if silent.any() and not is_full:
-            raise GateClosed
-        self._tally.count(question.lam.size, 1)
-        self._tally.count(int(asked.sum()), self._numbers_per_bid)
+        participants, rounds = self.participants, self.rounds
+        silent = await rounds.ask(step, until, question.lam, question.price)
         if silent.any():
-            self._take_as_inflexible(silent)
+            # What was learnt of their LAMs is forgotten.
+            lams = np.unique(participants.group[silent])
+            low_kw, high_kw = (
+                participants.sum_by_lam(each)[lams] for each in (rounds.low_kw, rounds.high_kw)
+            )
+            self.level.begin_anew(lams, low_kw, high_kw)
         return Answers(
-            participants.sum_by_lam(self.trade_kw)[question.lam],
-            participants.sum_by_lam(self.slope)[question.lam],
-        )
-
-    def _take_as_inflexible(self, silent: Bools) -> None:
-        """Fix members at their last metered power; what was learnt of their LAMs is forgotten."""
-        participants = self.participants
-        self.is_bidding &= ~silent
-        for values in (self.low_kw, self.high_kw, self.trade_kw):
-            values[silent] = participants.last_kw[silent]
-        self.slope[silent] = 0.0
-        names = participants.names_where(silent)
-        self._newly_silent += names
-        self.node.flag(
-            f"{len(names)} bids missing in round {self._tally.lam} of {self.node.name}: {first_of(names)}"
-        )
-        lams = np.unique(participants.group[silent])
-        self.level.begin_anew(
-            lams, participants.sum_by_lam(self.low_kw)[lams], participants.sum_by_lam(self.high_kw)[lams]
+            participants.sum_by_lam(rounds.kw)[question.lam],
+            participants.sum_by_lam(rounds.slope)[question.lam],
         )
 
     async def allocate(self, step: Step, outcome: WamOutcome | None) -> LamAllocation:
@@ -226,9 +150,10 @@ class LamRoundBidding:
         else:
             net_kw, wam_price = await self._cleared(step, outcome)
         # An award each ends the rounds.
-        self._tally.count(self.participants.members.size, 2)
+        rounds = self.rounds
+        rounds.tally.count(self.participants.members.size, 2)
         self.local_price = np.where(np.isnan(self.level.record.price), wam_price, self.level.record.price)
-        trade_kw = share_rest(self.trade_kw, self.low_kw, self.high_kw, self.participants.group, net_kw)
+        trade_kw = share_rest(rounds.kw, rounds.low_kw, rounds.high_kw, self.participants.group, net_kw)
         nothing = np.zeros(trade_kw.size)
         return LamAllocation(
             net_kw, wam_price, self.local_price.copy(), trade_kw, nothing, np.zeros(net_kw.size)
@@ -237,7 +162,8 @@ class LamRoundBidding:
     async def _cleared(self, step: Step, outcome: WamOutcome) -> tuple[Floats, Floats]:
         """Net purchases ``(M,)`` [kW] and their prices [$/kWh] as cleared, once the members were asked."""
         participants, wam_price = self.participants, np.array(outcome.price)[self.participants.lams]
-        low_kw, high_kw = participants.sum_by_lam(self.low_kw), participants.sum_by_lam(self.high_kw)
+        low_kw = participants.sum_by_lam(self.rounds.low_kw)
+        high_kw = participants.sum_by_lam(self.rounds.high_kw)
         net_kw = accepted_net_kw(self.node, self.roster, participants, outcome, low_kw, high_kw)
         await self._ask_to_the_end(step, self.level.find_prices(net_kw, wam_price))
         return net_kw, wam_price
@@ -269,8 +195,8 @@ class LamRoundBidding:
     def restore(self, values: Values) -> None:
         """Let the next rounds begin at these prices; raises ``ValueError`` where they are another's."""
         self.local_price = array_of(values, "local_price", self.local_price)
-        self.inbox.begin_anew()
+        self.rounds.inbox.begin_anew()
 
     def exchange(self) -> Exchange:
         """Rounds with the members and what they carried."""
-        return exchange_of(self._tally, self._tally.lam)
+        return exchange_of(self.rounds.tally, self.rounds.tally.lam)

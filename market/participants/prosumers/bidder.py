@@ -16,7 +16,7 @@ from market.model.strategy import StrategyChoice, View, bids_of
 from market.participants.prosumers.portfolio import Position
 from market.participants.roster import Roster, Rules, first_of
 from market.participants.tariffs import trade_against_tariff
-from market.rounds import CurveResponse
+from market.rounds import CurveResponse, FlowResponse
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Bidder:
         self._names = tuple(roster.prosumers[member] for member in members)
         self._rating_kw = roster.rating_kw[members]
         lam = self._lam = roster.lam[members]
-        self._sensitivity = rules.case.sensitivity[lam]
+        self._line_slope = rules.case.rule.line_slope(rules.case)[lam]
         self._slope = rules.case.slope[lam]
         self._fee = rules.case.fee[lam]
         self._strategy = choice.strategy
@@ -92,6 +92,7 @@ class Bidder:
                 f" {bids.reason}"
             )
         self._response = CurveResponse(bids.curves)
+        self._flows = FlowResponse(bids.curves, self._slope) if self.rules.case.rule.has_utility else None
         return bids.curves
 
     def round_bids(self, announced: LamPrice, lam_host: str) -> RoundBids:
@@ -109,12 +110,20 @@ class Bidder:
         price_of_lam[lam] = columns.unpack(announced.price, lam.size)
         price = price_of_lam[self._lam]
         place = np.flatnonzero(np.isfinite(price))
-        kw, slope = self._response.at(np.nan_to_num(price))
+        kw, slope = self._answers(announced, lam, np.nan_to_num(price))
         return RoundBids(
             place=place,
-            intercept_kw=kw[place] + self._sensitivity[place] * price[place],
+            intercept_kw=kw[place] + self._line_slope[place] * price[place],
             slope=slope[place] if self.rules.bidding == "slope" else np.zeros(0),
         )
+
+    def _answers(self, announced: LamPrice, lam: Ints, price: Floats) -> tuple[Floats, Floats]:
+        """What all members want at local prices ``(n,)``, and how steeply that falls, ``(n,)`` each."""
+        if self._flows is None:
+            return self._response.at(price)
+        charge_of_lam = np.zeros(len(self.roster.lams))
+        charge_of_lam[lam] = columns.unpack(announced.charge, lam.size)
+        return self._flows.at(price, charge_of_lam[self._lam], self.rules.terms(announced.tick).tariff)
 
     def snapshot(self) -> Values:
         """Price and trade of the last awards."""

@@ -29,6 +29,7 @@ from market.participants.wam.bidding import LastMetered, WamBidding
 from market.participants.wam.clear_model import is_least_violation, outcome_fields, relaxation_flags
 from market.participants.wam.curve_bidding import WamCurveBidding
 from market.participants.wam.feeder_requests import FEEDER, Dispatch, FeederRequests, FeederSilent
+from market.participants.wam.pool_rounds import WamPoolRounds
 from market.participants.wam.round_bidding import WamRoundBidding
 from market.solver.wam import LimitPrices, WamClearing
 
@@ -98,7 +99,8 @@ class WamOperator:
         self.rounds = rounds
         self.count = len(roster.lams)
         self.last_metered = LastMetered.unknown(self.count)
-        by_form = WamCurveBidding if rules.bidding == "curve" else WamRoundBidding
+        in_rounds = WamPoolRounds if rules.case.rule.has_utility else WamRoundBidding
+        by_form = WamCurveBidding if rules.bidding == "curve" else in_rounds
         self.bidding: WamBidding = by_form(node, roster, rules, self.last_metered)
         self.feeder = FeederRequests(node, self.count)
         self.horizon = horizon

@@ -172,6 +172,9 @@ def forging(broker, forge):
     return decide
 
 
+BY_QUANTITY = {"market.rule": "quantity", "market.lam_fee": 0.0, "market.wam_fee": 0.0}
+
+
 def written_scenario(folder, *, intervals=2, bidding="curve", horizon=0):
     """Write the small scenario into a folder; its file."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,6 +193,7 @@ async def play(
     intervals=2,
     bidding="curve",
     horizon=0,
+    quantity=False,
     keeps_identity=True,
     instead=0.0,
     forge=None,
@@ -198,7 +202,7 @@ async def play(
 ):
     """Run the small scenario, with mutants thrown in; what came of it."""
     written = written_scenario(folder, intervals=intervals, bidding=bidding, horizon=horizon)
-    scenario = load_scenario(written)
+    scenario = load_scenario(written, changes=BY_QUANTITY if quantity else None)
     broker = MemoryBroker()
     thrower = Thrower(broker, mutations, per_message, keeps_identity=keeps_identity, instead=instead)
     if mutations is not None:

@@ -18,6 +18,8 @@ TICKS = [0, 1]
 MESSAGES = 120
 AHEAD = {"horizon-bid", "energy-value", "outlook"}
 CURVES = {"bid", "bid-batch", "lam-bid"}
+POOL_ROUNDS = {"lam-beliefs"}
+OF_LAMS = {"lam-opening", "lam-round-bid"}
 ROUNDS = {"opening", "opening-batch", "lam-opening", "wam-price", "lam-price"} | {
     "round-bid",
     "round-bid-batch",
@@ -32,11 +34,20 @@ def mutations(seed, lies=0.1):
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("bidding", "others"), [("curve", ROUNDS | AHEAD), ("slope", CURVES)])
-async def test_mutants_behind_the_genuine_messages_change_nothing(tmp_path, bidding, others, monkeypatch):
+@pytest.mark.parametrize(
+    ("bidding", "quantity", "others"),
+    [
+        ("curve", False, ROUNDS | AHEAD | POOL_ROUNDS),
+        ("slope", False, CURVES | POOL_ROUNDS),
+        ("slope", True, CURVES | AHEAD | OF_LAMS),
+    ],
+)
+async def test_mutants_behind_the_genuine_messages_change_nothing(
+    tmp_path, bidding, quantity, others, monkeypatch
+):
     # No gate closes, however long the mutants take.
     monkeypatch.setattr("cosim.composition.STEP_LIMIT_S", 3600.0)
-    rules = {"bidding": bidding, "horizon": 0 if others & AHEAD else 3}
+    rules = {"bidding": bidding, "quantity": quantity, "horizon": 0 if others & AHEAD else 3}
     clean = await play(tmp_path / "clean", **rules)
     hostile = await play(tmp_path / "hostile", mutations(1), MUTANTS // MESSAGES, **rules)
     assert hostile.mutants > 0.8 * MUTANTS

@@ -25,7 +25,6 @@ def test_the_paper_s_scenario_is_right():
     ("changes", "says"),
     [
         ({"market.lam_fee": 0.1}, '--set market.lam_fee: rule = "quantity" has no fees'),
-        ({"market.bidding": "slope"}, '--set market.bidding: rule = "quantity" takes whole curves'),
         (
             {"feeder.reactive": "market"},
             '--set feeder.reactive: rule = "quantity" has no market for reactive',

@@ -8,6 +8,7 @@ from market.analysis.tolerance import exceeds
 from market.errors import NotConverged
 from market.methods import solve
 from market.model.case import Tariff
+from market.model.curve_checks import find_faults
 from market.model.curves import from_points
 from market.model.response import supply_curves
 from market.rounds import FlowBeliefs, FlowResponse, negotiate_pool
@@ -76,3 +77,24 @@ def test_two_answers_beside_a_jump_tell_of_all_flows_within():
         told.append(float(flow_kw[0]))
     assert told == pytest.approx([-2.0, 4.0])
     assert beliefs.agree(within, price, np.zeros(1), tariff, 1e-6)[0]
+
+
+def test_what_is_believed_is_always_a_response():
+    """Whatever was answered: prices ascend, flows fall, and no more steeply than by 1 / k."""
+    rng = np.random.default_rng(7)
+    for seed in range(30):
+        case = quantity_case(seed)
+        members = pool_members(case, supply_curves(case.demand_kw, case.resources))
+        slope, n = case.slope[case.lam_of], case.demand_kw.size
+        response = FlowResponse(members.inner, slope)
+        beliefs = FlowBeliefs("slope", slope, response.lowest_kw, response.highest_kw, np.full(n, 0.18))
+        for _ in range(12):
+            price, charge = rng.choice([0.05, 0.1, 0.2, 0.3]) + rng.normal(0.0, 1e-7, (2, n))
+            flow_kw, fall = response.at(price, charge - 0.18, case.tariff)
+            beliefs.learn(np.arange(n), price, charge - 0.18, flow_kw, fall, case.tariff)
+            curves = beliefs.curves
+            assert find_faults(curves.price, curves.kw, curves.start, np.full(n, np.inf)).none.all()
+            value = curves.price + np.repeat(slope, np.diff(curves.start)) * curves.kw
+            falls = np.diff(value)
+            falls[curves.start[1:-1] - 1] = 0.0
+            assert falls.min() > -1e-9
