@@ -24,7 +24,7 @@ from cosim.command_options import (
     seed_option,
     start_option,
 )
-from cosim.control.memory import keep_freed_memory
+from cosim.control.memory import keep_freed_memory, loading
 from cosim.getting_started.commands import doctor, examples, init
 from cosim.importing.commands import import_group
 from cosim.links.fmi.command import fmi
@@ -155,8 +155,9 @@ def run(lams: int | None, changes: dict[str, object], **options: Any) -> None:
     """Run SCENARIO (default: the shipped summer day) and write a run directory."""
     if lams is not None:
         changes = {**changes, "market.lam_shares": lams}
-    from cosim.options import RunOptions
-    from cosim.run import run_command
+    with loading():
+        from cosim.options import RunOptions
+        from cosim.run import run_command
 
     sys.exit(run_command(RunOptions(changes=changes, **options)))
 
@@ -178,8 +179,9 @@ def run(lams: int | None, changes: dict[str, object], **options: Any) -> None:
 @click.option("--spare", is_flag=True, help="Stand ready, and serve once nobody else does.")
 def serve(roles: tuple[str, ...], spare: bool, **options: Any) -> None:
     """Serve ROLEs (market, lam, feeder, devices, emulators) of a run whose clock is elsewhere."""
-    from cosim.options import RunOptions
-    from cosim.run import serve_command
+    with loading():
+        from cosim.options import RunOptions
+        from cosim.run import serve_command
 
     sys.exit(serve_command(RunOptions(**options), roles, is_spare=spare))
 

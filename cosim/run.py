@@ -16,7 +16,7 @@ from rich.console import Console
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, perform_watched, reporters, services
-from cosim.control.memory import lasting_spared
+from cosim.control.memory import lasting_spared, loading
 from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
@@ -165,8 +165,9 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
 
 async def _set_up(plan: RunPlan, stack: AsyncExitStack, ending: Ending) -> tuple[RunSetup, BrokerHandle]:
     """World and broker of a run."""
-    owner = await stack.enter_async_context(_feeder(plan.scenario))
-    world = build_world(plan.scenario, owner.layout)
+    with loading():
+        owner = await stack.enter_async_context(_feeder(plan.scenario))
+        world = build_world(plan.scenario, owner.layout)
     _check_hardware(world, plan)
     log = plan.out / BROKER_LOG if plan.options.secure else None
     port = plan.scenario.broker.port
@@ -231,8 +232,9 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, en
     if "://" not in choice:
         raise RunError("serve needs the broker of the run: add --broker mqtt://HOST:PORT")
     async with AsyncExitStack() as stack:
-        owner = await stack.enter_async_context(_feeder(scenario))
-        world = build_world(scenario, owner.layout)
+        with loading():
+            owner = await stack.enter_async_context(_feeder(scenario))
+            world = build_world(scenario, owner.layout)
         if serves_shares := Role.LAM in roles:
             check_shares(world, roles, is_spare=is_spare)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))

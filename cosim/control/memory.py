@@ -35,6 +35,18 @@ def keep_freed_memory() -> bool:
 
 
 @contextmanager
+def loading() -> Iterator[None]:
+    """Look for no cycles during a ``with`` block that loads libraries or builds a world: it all stays."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
 def lasting_spared() -> Iterator[None]:
     """Keep the collector of cycles from looking through what stays with the process, during a ``with`` block.
 

@@ -84,5 +84,11 @@ def _year_of_h0(year: int) -> NDArray[np.float64]:
         # demandlib turns warnings into errors for the whole process.
         from demandlib.bdew import ElecSlp
 
-        share = ElecSlp(year).get_profiles("h0_dyn")["h0_dyn"].to_numpy(dtype=np.float64)
+        class Households(ElecSlp):  # type: ignore[misc]
+            """Households alone, in half the time of all eleven profiles, to the bit."""
+
+            def all_load_profiles(self, time_df: object, holidays: object = None) -> object:
+                return self.create_bdew_load_profiles(time_df, ["h0"], holidays=holidays)
+
+        share = Households(year).get_profiles("h0_dyn")["h0_dyn"].to_numpy(dtype=np.float64)
     return np.asarray(share / share.sum() * (60.0 / STEP_MIN), dtype=np.float64)

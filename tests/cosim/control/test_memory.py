@@ -41,3 +41,12 @@ def test_what_outlives_a_long_collection_is_looked_through_once(monkeypatch):
         gc.collect()
         assert gc.get_freeze_count() >= len(many)
     assert gc.get_freeze_count() == 0
+
+
+def test_nothing_is_collected_while_a_process_loads_and_the_collector_is_left_as_it_was():
+    for leave in (gc.enable, gc.disable, gc.enable):
+        leave()
+        was = gc.isenabled()
+        with memory.loading(), memory.loading():
+            assert not gc.isenabled()
+        assert gc.isenabled() == was
