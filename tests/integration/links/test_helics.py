@@ -1,9 +1,11 @@
 """Runs in a real HELICS federation: broker, another federate, and what both make of each other."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -42,19 +44,23 @@ def federation(port, intervals, vanishes_at=0):
              "--loglevel=no_print"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         ),
         subprocess.Popen(
             [sys.executable, Path(__file__).parent / "grid.py", address, str(intervals), str(vanishes_at)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,
         ),
     ]  # fmt: skip
     try:
         yield address, beside[1]
     finally:
         for process in beside:
-            process.kill()
+            # HELICS's command of the broker is a script that starts the broker itself.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
 
 
