@@ -101,7 +101,7 @@ class Federate:
             They are not there in time, or something that is taken of them is not.
         """
         helics.helicsFederateEnterExecutingModeAsync(self._handle)
-        waited = f"not all federates came to {self._options.address} within {self._options.patience_s:g} s"
+        waited = f"not all federates began at {self._options.address} within {self._options.patience_s:g} s"
         await self._completed(f"{waited}: start them, or give a longer --patience")
         self._call(helics.helicsFederateEnterExecutingModeComplete, self._handle)
 
