@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from broker.topics import topic_safe
 from cosim.scenario.scenario import ScenarioError
+from sharegrid.text import unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,8 +192,9 @@ def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
                     float_precision="round_trip",
                 )
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        reason = " ".join(str(error).split())
-        raise ScenarioError(f"{file.name}: cannot be read: {reason}; correct or replace the file") from None
+        raise ScenarioError(
+            f"{file.name}: cannot be read: {_why(error)}; correct or replace the file"
+        ) from None
     if file.suffix == ".csv":
         frame = _without_nothing(file, frame)
     table = TableFile(file, frame)
@@ -222,3 +224,16 @@ def _assert_commas(file: Path) -> None:
                 f"{file.name}, line 1: cells are divided by {name}; write commas and decimal points, or let "
                 "`sharegrid import` do it"
             )
+
+
+def _why(error: Exception) -> str:
+    """Why pandas cannot read a table, in people's words."""
+    import pandas as pd
+
+    if isinstance(error, pd.errors.EmptyDataError):
+        return "it is empty"
+    if isinstance(error, pd.errors.ParserWarning):
+        return "a row has more cells than the header"
+    if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
+        return f"line {found[2]} has {found[3]} cells, the header {found[1]}"
+    return " ".join(unreadable(error).split())

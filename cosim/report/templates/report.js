@@ -86,7 +86,7 @@
     const [now, cleared] = [at(state, frame), at(prices, frame)];
     now.v_pu = now.worst.map((node, bus) => (node === null ? null : now.node_v_pu[feeder.nodes[bus][node]]));
     cleared.price = cleared.wam_price.map((price, lam) => (cleared.over[lam] === null ? null : price + cleared.over[lam]));
-    cleared.loss = cleared.wam_price.map((price, lam) => price - laid.energy[frame] - cleared.voltage[lam] - cleared.congestion[lam]);
+    cleared.loss = cleared.wam_price.map((price, lam) => (price === null ? null : price - laid.energy[frame] - cleared.voltage[lam] - cleared.congestion[lam]));
     feeder.show({ ...laid.others[frame], ...now, limits_pu: laid.limits_pu, violations: [] }, cleared);
     slider.value = frame;
     moment.value = laid.frames[frame];

@@ -167,10 +167,13 @@ def test_live_column_decides(tmp_path):
             "id,bus,annual_kwh,pv_kwp,live,flexible_fraction\na,mill,1,1,true,0.1\nb,47,1,0,false,0\n",
             "column flexible_fraction, line 2: a live prosumer cannot have flexible load",
         ),
-        ("id,bus,annual_kwh\na,mill,1,7\n", "p.csv: cannot be read: Length of header"),
-        ("id,bus,annual_kwh\na,mill,1\nb,47,1,2,3\n", "p.csv: cannot be read: Error tokenizing data"),
+        ("id,bus,annual_kwh\na,mill,1,7\n", "p.csv: cannot be read: a row has more cells than the header"),
+        (
+            "id,bus,annual_kwh\na,mill,1\nb,47,1,2,3\n",
+            "cannot be read: line 3 has 5 cells, the header 3",
+        ),
         ("id,bus,annual_kwh\n", "p.csv: the table has no rows"),
-        ("", "p.csv: cannot be read: No columns"),
+        ("", "p.csv: cannot be read: it is empty"),
     ],
 )
 def test_what_is_wrong_with_prosumers_is_named_by_file_column_and_row(text, says, tmp_path):
