@@ -38,8 +38,9 @@ SETTLED = 1e-10
 EXACT = 1e-10
 """Part of the largest LAM's power by which answers may miss the model's at the end."""
 
-ROUGH, CLOSER = 1e-2, 0.05
-"""Part of the largest LAM's power, and of the last miss, by which LAMs may miss their equilibria."""
+ROUGH, NEARER, CLOSER = 0.1, 1e-2, 0.05
+"""Parts of the largest LAM's power by which LAMs may miss their equilibria, the first without a start,
+and part of the last miss."""
 
 FIRST_RIDGE, LEAST_RIDGE = 10.0, 1e-5
 """Slope added to each LAM's answers in the model, in terms of its whole power over the prices: at first, and
@@ -86,7 +87,7 @@ class Newton:
         if start is not None:
             self._lams.recentre(np.stack([near.net_kw for near in start], axis=1))
             self._ridge = 0.0
-        rough = ROUGH * self._most
+        rough = (ROUGH if start is None else NEARER) * self._most
         here = self._settled(now, rough)
         missed = np.inf
         for step in range(1, STEPS + 1):
