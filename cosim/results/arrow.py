@@ -138,7 +138,7 @@ def frame(directory: Path, table: str) -> pd.DataFrame:
         raise ResultsError(f"{files[-1]}: is missing; it was removed")
     with translated(found):
         try:
-            rows: pd.DataFrame = pa.Table.from_batches(batches(directory, table), schema(table)).to_pandas()
+            rows: pd.DataFrame = _whole(found, table).to_pandas()
         except (pa.ArrowException, OSError) as error:
             # A checksum that does not fit is an OSError too, but none of the system's.
             if isinstance(error, OSError) and error.errno is not None:
@@ -147,6 +147,21 @@ def frame(directory: Path, table: str) -> pd.DataFrame:
         if "tick" in rows and (rows["tick"].isna().any() or not rows["tick"].is_monotonic_increasing):
             raise ValueError("its ticks do not rise")
     return rows
+
+
+def _whole(file: Path, table: str) -> pa.Table:
+    """Table in a file with the columns that this version has; raises ``ResultsError`` for others."""
+    import pyarrow as pa
+
+    wanted, found = schema(table), list(batches(file.parent, table))
+    there = set(found[0].schema.names) if found else set(wanted.names)
+    if other := sorted(there.symmetric_difference(wanted.names)):
+        is_older = other[0] in wanted.names
+        raise ResultsError(
+            f"{file}: has {'no' if is_older else 'a'} column {other[0]}: another version of "
+            "sharegrid made this run, or the file was changed; open it with that version"
+        )
+    return pa.Table.from_batches(found, wanted)
 
 
 def tick_rows(directory: Path, table: str, tick: int) -> dict[str, list[Any]]:

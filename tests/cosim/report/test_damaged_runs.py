@@ -119,7 +119,14 @@ DAMAGES = {
     "a byte of the intervals": (flipped("intervals.parquet"), "intervals.parquet: .*changed or cut"),
     "a byte of the nodes": (flipped("nodes.parquet"), "nodes.parquet: .*changed or cut"),
     "a stream of junk": (written("intervals.arrows", b"junk" * 99), "intervals.arrows: "),
-    "a column missing": (table("lams", lambda t: t.drop(["price"])), "lams.parquet: "),
+    "a column missing": (
+        table("lams", lambda t: t.drop(["price"])),
+        "lams.parquet: has no column price: another version of sharegrid made this run, or the file was",
+    ),
+    "a column more": (
+        table("lams", lambda t: t.append_column("aim", t["price"])),
+        "lams.parquet: has a column aim: another version of sharegrid made this run, or the file was changed",
+    ),
     "a column of text": (
         table("nodes", lambda t: t.set_column(2, "v_pu", pa.array(["high"] * len(t)))),
         "nodes.parquet: ",

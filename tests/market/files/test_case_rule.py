@@ -56,7 +56,7 @@ def test_the_anchor_decides_what_lifts_a_local_price():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["lams", "price_slope"], None, r"^lams: Object missing required field `price_slope`"),
+        (["lams", "price_slope"], None, r"^lams: price_slope is missing; give it; "),
         (["lams", "price_slope"], [0.01], r"^lams\.price_slope: 1 entries where 2"),
         (["lams", "price_slope"], [0.01, 0.0], r"^lams\.price_slope, entry 2: 0\.0 is below 1e-06; "),
         (["lams", "sensitivity"], [1.0, 1.0], r"^lams\.sensitivity: no parameter of the rule 'quantity'"),
