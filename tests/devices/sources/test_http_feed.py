@@ -96,7 +96,7 @@ def shelly(**changed):
 
 async def read_once(address, profile="shelly-3em-http", **options):
     endpoint = parse_endpoint(address, profile)
-    gateway = Gateway([LiveProsumer(id="home", meter=endpoint)], **{"timeout_s": 0.5} | options)
+    gateway = Gateway([LiveProsumer(id="home", meter=endpoint)], **{"timeout_s": 5.0} | options)
     try:
         (reading,) = await gateway.poll()
         return reading, gateway.problems
