@@ -54,6 +54,8 @@ class Matching:
         Number of the message of the record that is played.
     is_blind
         Whether nothing counts for now, as the record may lack messages.
+    epoch
+        What belongs to an earlier one is void, and counts as little.
     judged
         How many messages were held against the record.
     """
@@ -61,6 +63,7 @@ class Matching:
     def __init__(self, is_judged: Callable[[str], bool], root: str) -> None:
         self.place = 0
         self.is_blind = False
+        self.epoch = 0
         self.judged = 0
         self._is_judged = is_judged
         self._root = root
@@ -77,6 +80,8 @@ class Matching:
         self._last[topic] = body
         message = decoded(body)
         assert message is not None
+        if message.epoch < self.epoch:
+            return None
         if self._owed[topic]:
             place, there = self._owed[topic].popleft()
             self._compare(place, topic, message, there)
@@ -91,6 +96,8 @@ class Matching:
 
     def hear(self, topic: str, there: Message) -> str:
         """Take what the record shows of a service; how that differs, in words, as far as it is known."""
+        if there.epoch < self.epoch:
+            return ""
         self.judged += not self.is_blind
         if self._said[topic]:
             said = self._said[topic].popleft()

@@ -83,7 +83,6 @@ class Player:
         self._places: dict[str, tuple[bool, frozenset[str]]] = {}
         self._seen: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
         self.tick = -1
-        self._epoch = 0
         self._is_over = False
         self._had_gap = False
         self._gone: set[str] = set()
@@ -200,9 +199,9 @@ class Player:
             self._matching.discard()
             self._matching.is_blind = False
             self._book.begin_epoch(step.epoch)
-        elif step.epoch > self._epoch:
+        elif step.epoch > self._matching.epoch:
             self._go_back_unheard(step)
-        self._epoch = step.epoch
+        self._matching.epoch = step.epoch
         self.tick = step.tick
 
     def _go_back_unheard(self, step: Step) -> None:
