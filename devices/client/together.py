@@ -46,6 +46,8 @@ class Together:
 
     async def ask(self, asked: Sequence[Asked]) -> Replies:
         """Replies to some requests; ``None`` for those that have to be made one by one."""
+        if not asked:
+            return []
         question = _Question(asked, asyncio.get_running_loop().create_future())
         self._waiting.extend((question, place) for place in range(len(asked)))
         if self._sending is None:

@@ -52,7 +52,7 @@ async def _read_part(
         for _, port, plan, _ in planned
         for request in plan.requests
     ]
-    replies = iter(await way.read_many(reads) if reads else ())
+    replies = iter(await way.read_many(reads))
     done: set[int] = set()
     for item, port, plan, ratings in planned:
         came = [reply for reply in islice(replies, len(plan.requests)) if reply is not None]
