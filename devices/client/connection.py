@@ -208,15 +208,16 @@ class Connection:
         """Make several requests at once; ``None`` for what has to be made alone."""
         replies: list[bytes | None] = [None] * len(asked)
         async with self._lock:
-            if self._priority_waiting or self._pauses.is_link_paused:
+            self._serves_priority = False
+            # Who was silent would hold up the others.
+            places = [place for place, (unit, _) in enumerate(asked) if not self.silent(unit)]
+            if not places or self._priority_waiting or self._pauses.is_link_paused:
                 return replies
             wire = self._line.open_wire
             with suppress(DeviceError, WireError):
                 wire = wire or await self._opened(self._timeout_s)
-            if wire is None:
+            if wire is None or self._priority_waiting:
                 return replies
-            # Who was silent would hold up the others.
-            places = [place for place, (unit, _) in enumerate(asked) if not self.silent(unit)]
             reads = sum(asked[place][1][0] in READS for place in places)
             self.counts.reads += reads
             self.counts.writes += len(places) - reads

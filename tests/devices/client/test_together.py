@@ -11,6 +11,7 @@ from devices.client.connection import Connection
 from devices.client.frames import NotModbus, read_pdu
 from devices.endpoint import Link
 from devices.errors import DeviceError, DeviceTimeout, IllegalAddress
+from devices.registers.schema import Access
 from tests.devices.link_faults import faulty_link
 from tests.integration.plain_modbus import Registers
 
@@ -119,6 +120,19 @@ async def test_a_refusal_and_a_silence_are_those_of_one_unit():
         assert asyncio.get_running_loop().time() - began < 0.25
 
 
+async def test_units_that_are_silent_cost_the_others_neither_time_nor_the_connection():
+    async with connected() as (_, connection):
+        with pytest.raises(DeviceTimeout):
+            await connection.read(ABSENT, 0, 1)
+        await connection.read(1, 0, 1)
+        connects = connection.connects
+        began = asyncio.get_running_loop().time()
+        assert await connection.read_many([(ABSENT, 0, 1, 3)] * 2) == [None, None]
+        assert await connection.read_many([]) == []
+        assert asyncio.get_running_loop().time() - began < 0.25
+        assert connection.connects == connects
+
+
 async def test_what_a_closed_connection_loses_is_asked_for_on_another_one():
     async with connected() as (link, connection):
         link.answers_per_connection = 4
@@ -148,6 +162,37 @@ async def test_a_unit_with_priority_passes_all_that_waits():
         assert link.registers.units[1][0] == 7
         link.delay_s = 0.0
         assert all(isinstance(each, bytes | DeviceError) for each in await others)
+
+
+async def test_a_unit_with_priority_passes_what_goes_out_after_another_had_it():
+    async with connected(timeout_s=5.0) as (link, connection):
+        connection.begin_priority(1)
+        await connection.write(1, 0, [7])
+        connection.end_priority(1)
+        link.delay_s = 0.1
+        others = asyncio.create_task(connection.read_many([(3, 0, 1, 3)] * 8))
+        await asyncio.sleep(0.05)
+        began = asyncio.get_running_loop().time()
+        connection.begin_priority(2)
+        await connection.write(2, 0, [8])
+        assert asyncio.get_running_loop().time() - began < 0.5
+        assert link.registers.units[2][0] == 8
+        assert None in await others
+
+
+async def test_a_unit_with_priority_passes_what_waits_for_a_device_to_be_ready():
+    async with connected(timeout_s=5.0) as (link, connection):
+        connection.serve(Access(connect_delay_s=0.1))
+        link.close_connections()
+        await asyncio.sleep(0.01)
+        others = asyncio.create_task(connection.read_many([(3, 0, 1, 3)] * 8))
+        await asyncio.sleep(0.05)
+        connection.begin_priority(2)
+        write = asyncio.create_task(connection.write(2, 0, [8]))
+        assert await others == [None] * 8
+        await write
+        assert link.registers.units[2][0] == 8
+        assert connection.counts.reads == 1
 
 
 async def test_a_write_that_nobody_waits_for_any_more_never_goes_out():
