@@ -6,6 +6,7 @@ Meters give power positive on import; inverters positive on generation or discha
 import math
 import time
 from collections.abc import Mapping
+from typing import Self
 
 import msgspec
 
@@ -14,11 +15,14 @@ from devices.kinds import DeviceKind
 from devices.limits import FREE, SetPointLimits, may_leave, released_kw
 from devices.physics import battery
 from devices.physics.charging import charging_range
-from devices.ports import CONSTANT_S, Applied, InverterPort, MeterPort
+from devices.ports import CONSTANT_S, Applied, InverterPort
 from devices.registers.ratings import Ratings
 
 _DAY_S = 86_400.0
 _VOLTAGES = ("v_l1_v", "v_l2_v", "v_l3_v")
+
+State = Mapping[str, float | None]
+"""Quantities that change, those that a device tells, as `devices.ports.MeterPort.state` has them."""
 
 
 class MeterValues(msgspec.Struct, frozen=True):
@@ -37,6 +41,22 @@ class MeterValues(msgspec.Struct, frozen=True):
     export_kvarh: float | None
     age_s: float = 0.0
 
+    @classmethod
+    def of(cls, state: State) -> Self:
+        """What a meter tells."""
+        get = state.get
+        voltages = tuple(v for name in _VOLTAGES if (v := get(name)) is not None and v > 0.0)
+        return cls(
+            get("p_kw"),
+            get("q_kvar"),
+            voltages,
+            get("import_kwh"),
+            get("export_kwh"),
+            get("import_kvarh"),
+            get("export_kvarh"),
+            get("age_s") or 0.0,
+        )
+
 
 class InverterValues(msgspec.Struct, frozen=True):
     """One reading of an inverter: power [kW], feasible range [kW] and state of charge [0..1].
@@ -51,31 +71,37 @@ class InverterValues(msgspec.Struct, frozen=True):
     needs_kwh: float | None = None
     left_s: float | None = None
 
+    @classmethod
+    def of_pv(cls, ratings: Ratings, state: State) -> Self:
+        """Generation and what it can be limited to: zero to the rating, sun permitting."""
+        rating_kw = ratings.power_kw
+        return cls(state.get("p_kw"), None if rating_kw is None else 0.0, rating_kw)
 
-class Meter:
-    """Client of a meter."""
+    @classmethod
+    def of_battery(cls, ratings: Ratings, state: State, efficiency: float, horizon_s: float) -> Self:
+        """Power, state of charge and the power that could be held for ``horizon_s`` seconds.
 
-    def __init__(self, port: MeterPort) -> None:
-        self.port = port
-
-    async def values(self) -> MeterValues:
-        """Read the meter once; raises `DeviceError`."""
-        return self.values_of(await self.port.state())
-
-    def values_of(self, state: Mapping[str, float | None]) -> MeterValues:
-        """What a reading of its quantities says."""
-        get = state.get
-        voltages = tuple(v for name in _VOLTAGES if (v := get(name)) is not None and v > 0.0)
-        return MeterValues(
-            get("p_kw"),
-            get("q_kvar"),
-            voltages,
-            get("import_kwh"),
-            get("export_kwh"),
-            get("import_kvarh"),
-            get("export_kvarh"),
-            get("age_s") or 0.0,
+        Parameters
+        ----------
+        ratings, state
+            What the battery tells.
+        efficiency
+            Its one-way efficiency.
+        horizon_s
+            Length of the interval for which a set-point will hold [s].
+        """
+        p_kw, soc = state.get("p_kw"), state.get("soc")
+        capacity = ratings.capacity_kwh
+        if soc is None or not capacity or not ratings.charge_kw or not ratings.discharge_kw:
+            return cls(p_kw, None, None, soc)
+        charge_kw, discharge_kw = battery.limits_kw(
+            soc,
+            capacity,
+            [ratings.charge_kw, ratings.discharge_kw],
+            efficiency,
+            horizon_s / 3600.0,
         )
+        return cls(p_kw, -float(charge_kw[0]), float(discharge_kw[1]), soc)
 
 
 class Inverter:
@@ -103,46 +129,6 @@ class Inverter:
     async def power_kw(self) -> float | None:
         """Power now [kW], + generation or discharge; ``None`` where not shown. Raises `DeviceError`."""
         return (await self.port.state()).get("p_kw")
-
-    async def pv_values(self) -> InverterValues:
-        """Generation and what it can be limited to: zero to the rating, sun permitting."""
-        ratings = await self.ratings()
-        return self.pv_values_of(ratings, await self.port.state())
-
-    def pv_values_of(self, ratings: Ratings, state: Mapping[str, float | None]) -> InverterValues:
-        """`pv_values` of a reading."""
-        rating_kw, p_kw = ratings.power_kw, state.get("p_kw")
-        return InverterValues(p_kw, None if rating_kw is None else 0.0, rating_kw)
-
-    async def battery_values(self, efficiency: float, horizon_s: float) -> InverterValues:
-        """Power, state of charge and the power that could be held for ``horizon_s`` seconds.
-
-        Parameters
-        ----------
-        efficiency
-            One-way efficiency of the battery.
-        horizon_s
-            Length of the interval for which a set-point will hold [s].
-        """
-        ratings = await self.ratings()
-        return self.battery_values_of(ratings, await self.port.state(), efficiency, horizon_s)
-
-    def battery_values_of(
-        self, ratings: Ratings, state: Mapping[str, float | None], efficiency: float, horizon_s: float
-    ) -> InverterValues:
-        """`battery_values` of a reading."""
-        p_kw, soc = state.get("p_kw"), state.get("soc")
-        capacity = ratings.capacity_kwh
-        if soc is None or not capacity or not ratings.charge_kw or not ratings.discharge_kw:
-            return InverterValues(p_kw, None, None, soc)
-        charge_kw, discharge_kw = battery.limits_kw(
-            soc,
-            capacity,
-            [ratings.charge_kw, ratings.discharge_kw],
-            efficiency,
-            horizon_s / 3600.0,
-        )
-        return InverterValues(p_kw, -float(charge_kw[0]), float(discharge_kw[1]), soc)
 
     async def load_values(self) -> InverterValues:
         """What a flexible load draws, and could draw: up to its rating or, without one, its envelope."""

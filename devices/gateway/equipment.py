@@ -5,28 +5,26 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from broker.messages import CommandedDevice
-from devices.client.drivers import Inverter, Meter
+from devices.client.drivers import Inverter
 from devices.endpoint import Endpoint, Link, LiveProsumer
 from devices.gateway.actuator import Actuator
 from devices.gateway.hardware_record import HardwareRecord
 from devices.gateway.links import Links
 from devices.gateway.poll_items import (
+    Note,
     PollItem,
     PollResult,
-    State,
     check_written,
     note_battery,
     note_meter,
     note_pv,
-    poll_battery,
     poll_ev,
+    poll_inverter,
     poll_load,
     poll_meter,
-    poll_pv,
 )
 from devices.limits import SetPointLimits
 from devices.ports import MeterPort
-from devices.registers.ratings import Ratings
 
 
 class Equipment:
@@ -50,7 +48,7 @@ class Equipment:
     devices
         Actuators of each prosumer.
     meters
-        Meter of each prosumer.
+        Port of each prosumer's meter.
     """
 
     def __init__(
@@ -58,7 +56,7 @@ class Equipment:
     ) -> None:
         self.queues: defaultdict[Link, list[PollItem]] = defaultdict(list)
         self.devices: dict[str, dict[CommandedDevice, Actuator]] = {}
-        self.meters: dict[str, Meter] = {}
+        self.meters: dict[str, MeterPort] = {}
         self._links = links
         self._interval_s = interval_s
         self._now = now
@@ -67,30 +65,27 @@ class Equipment:
     def add(self, prosumer: LiveProsumer) -> None:
         """Take a prosumer's devices in."""
         devices = self.devices[prosumer.id] = {}
-        meter = Meter(self._links.meter(prosumer.meter))
-        self.meters[prosumer.id] = meter
-        read_meter = partial(poll_meter, prosumer.id, meter)
-        note = partial(note_meter, prosumer.id, meter)
-        item = PollItem(prosumer.id, meter.port, True, read_meter, prosumer.real_meter, note)
-        self.queues[meter.port.endpoint.link].append(item)
+        meter = self.meters[prosumer.id] = self._links.meter(prosumer.meter)
+        note: Note = partial(note_meter, prosumer.id)
+        read = partial(poll_meter, meter, note)
+        self.queues[meter.endpoint.link].append(
+            PollItem(prosumer.id, meter, is_meter=True, read=read, insists=prosumer.real_meter, note=note)
+        )
         if prosumer.pv is not None:
             pv = self._inverter(prosumer.pv, "pv", prosumer.pv_limits)
             devices["pv"] = self._actuator(pv, "pv", prosumer.id)
-            self._enqueue(
-                prosumer.id, pv.port, partial(poll_pv, prosumer.id, pv), partial(note_pv, prosumer.id, pv)
-            )
+            note = partial(note_pv, prosumer.id)
+            self._enqueue(prosumer.id, pv.port, partial(poll_inverter, pv.port, note), note)
         if prosumer.battery is not None:
             battery = self._inverter(prosumer.battery, "battery", prosumer.battery_limits)
             devices["battery"] = self._actuator(battery, "battery", prosumer.id)
-            about = (prosumer.id, battery, prosumer.battery_efficiency, self._interval_s)
-            self._enqueue(
-                prosumer.id, battery.port, partial(poll_battery, *about), partial(note_battery, *about)
-            )
+            note = partial(note_battery, prosumer.id, prosumer.battery_efficiency, self._interval_s)
+            self._enqueue(prosumer.id, battery.port, partial(poll_inverter, battery.port, note), note)
         if prosumer.ev is not None:
             charger = self._inverter(prosumer.ev, "ev", prosumer.ev_limits)
             devices["ev"] = self._actuator(charger, "ev", prosumer.id)
-            read = partial(poll_ev, prosumer.id, charger, prosumer.session, self._interval_s)
-            self._enqueue(prosumer.id, charger.port, read)
+            read_ev = partial(poll_ev, prosumer.id, charger, prosumer.session, self._interval_s)
+            self._enqueue(prosumer.id, charger.port, read_ev)
         if prosumer.load is not None:
             load = self._inverter(prosumer.load, "load", prosumer.load_limits)
             devices["load"] = self._actuator(load, "load", prosumer.id)
@@ -110,6 +105,6 @@ class Equipment:
         prosumer: str,
         port: MeterPort,
         read: Callable[[PollResult], Awaitable[None]],
-        note: Callable[[Ratings, State, PollResult], None] | None = None,
+        note: Note | None = None,
     ) -> None:
         self.queues[port.endpoint.link].append(PollItem(prosumer, port, is_meter=False, read=read, note=note))

@@ -169,7 +169,7 @@ class Gateway:
 
     async def meter_kw(self, prosumer: str) -> float | None:
         """Power at a prosumer's meter now [kW], + import; raises `DeviceError`."""
-        return (await self._readers[prosumer].values()).p_kw
+        return (await self._readers[prosumer].state()).get("p_kw")
 
     async def command(
         self, prosumer: str, set_points: Sequence[DeviceSetPoint], valid_s: float = 0.0

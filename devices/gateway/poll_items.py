@@ -1,17 +1,18 @@
 """What a poll asks of each device, and what it has brought in so far."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from broker.messages import CommandedDevice
-from devices.client.drivers import Inverter, InverterValues, Meter, MeterValues
+from devices.client.drivers import Inverter, InverterValues, MeterValues, State
 from devices.endpoint import ChargingWish
 from devices.gateway.actuator import Actuator
-from devices.ports import MeterPort
+from devices.ports import InverterPort, MeterPort
 from devices.registers.ratings import Ratings
 
-State = Mapping[str, float | None]
+NO_RATINGS = Ratings(None)
+"""In place of a meter's, which has none."""
 
 
 class PollResult(msgspec.Struct):
@@ -21,6 +22,10 @@ class PollResult(msgspec.Struct):
     inverters: dict[tuple[str, CommandedDevice], InverterValues] = {}
     problems: list[str] = []
     overwritten: list[str] = []
+
+
+Note = Callable[[Ratings, State, PollResult], None]
+"""Takes in what a device tells."""
 
 
 class PollItem(msgspec.Struct, frozen=True):
@@ -34,47 +39,35 @@ class PollItem(msgspec.Struct, frozen=True):
     is_meter: bool
     read: Callable[[PollResult], Awaitable[None]]
     insists: bool = False
-    note: Callable[[Ratings, State, PollResult], None] | None = None
+    note: Note | None = None
 
 
-async def poll_meter(prosumer: str, meter: Meter, result: PollResult) -> None:
-    """Read a meter."""
-    result.meters[prosumer] = await meter.values()
+async def poll_meter(port: MeterPort, note: Note, result: PollResult) -> None:
+    """Read a meter by itself."""
+    note(NO_RATINGS, await port.state(), result)
 
 
-def note_meter(prosumer: str, meter: Meter, _: Ratings, state: State, result: PollResult) -> None:
+async def poll_inverter(port: InverterPort, note: Note, result: PollResult) -> None:
+    """Read an inverter by itself, whose ratings and state tell all."""
+    ratings = await port.ratings()
+    note(ratings, await port.state(), result)
+
+
+def note_meter(prosumer: str, _: Ratings, state: State, result: PollResult) -> None:
     """Take the state of a meter."""
-    result.meters[prosumer] = meter.values_of(state)
+    result.meters[prosumer] = MeterValues.of(state)
 
 
-async def poll_pv(prosumer: str, pv: Inverter, result: PollResult) -> None:
-    """Read a PV inverter."""
-    result.inverters[prosumer, "pv"] = await pv.pv_values()
-
-
-def note_pv(prosumer: str, pv: Inverter, ratings: Ratings, state: State, result: PollResult) -> None:
+def note_pv(prosumer: str, ratings: Ratings, state: State, result: PollResult) -> None:
     """Take the state of a PV inverter."""
-    result.inverters[prosumer, "pv"] = pv.pv_values_of(ratings, state)
-
-
-async def poll_battery(
-    prosumer: str, battery: Inverter, efficiency: float, horizon_s: float, result: PollResult
-) -> None:
-    """Read a battery; ``horizon_s`` is for how long it must be able to hold what it offers [s]."""
-    result.inverters[prosumer, "battery"] = await battery.battery_values(efficiency, horizon_s)
+    result.inverters[prosumer, "pv"] = InverterValues.of_pv(ratings, state)
 
 
 def note_battery(
-    prosumer: str,
-    battery: Inverter,
-    efficiency: float,
-    horizon_s: float,
-    ratings: Ratings,
-    state: State,
-    result: PollResult,
+    prosumer: str, efficiency: float, horizon_s: float, ratings: Ratings, state: State, result: PollResult
 ) -> None:
-    """Take the state of a battery."""
-    values = battery.battery_values_of(ratings, state, efficiency, horizon_s)
+    """Take the state of a battery; ``horizon_s`` is for how long it must hold what it offers [s]."""
+    values = InverterValues.of_battery(ratings, state, efficiency, horizon_s)
     result.inverters[prosumer, "battery"] = values
 
 

@@ -5,11 +5,9 @@ from itertools import islice
 
 from devices.client.connection import Connection
 from devices.client.modbus_port import ModbusPort
-from devices.gateway.poll_items import PollItem, PollResult
+from devices.gateway.poll_items import NO_RATINGS, PollItem, PollResult
 from devices.registers.plan import Plan
 from devices.registers.ratings import Ratings
-
-_NONE = Ratings(None)
 
 
 async def read_together(
@@ -32,7 +30,7 @@ async def read_together(
         Devices that have to be read one by one, in their order: where the link bears no more, where more has
         to be found out or asked for than the plain reading, and where that did not come in as it should.
     """
-    ways = [item.port.together for item in items if isinstance(item.port, ModbusPort)]
+    ways = (item.port.together for item in items if isinstance(item.port, ModbusPort))
     way = next((each for each in ways if each is not None), None)
     if way is None:
         return list(items)
@@ -70,5 +68,5 @@ def _planned(item: PollItem) -> tuple[PollItem, ModbusPort, Plan, Ratings] | Non
     if item.note is None or not isinstance(port, ModbusPort):
         return None
     plan = port.plain_plan()
-    ratings = _NONE if item.is_meter else port.known_ratings
+    ratings = NO_RATINGS if item.is_meter else port.known_ratings
     return None if plan is None or ratings is None else (item, port, plan, ratings)
