@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,14 @@ from cosim.clear_command import clear
 from cosim.command_options import (
     arm_option,
     broker_option,
+    force_option,
     intervals_option,
     metrics_option,
     observe_option,
+    of_a_run,
+    out_option,
+    record_option,
+    run_id_option,
     scenario_options,
     seed_option,
     start_option,
@@ -47,19 +52,6 @@ if TYPE_CHECKING:
 # The matrices here are small: a second BLAS thread costs more in waiting than it saves (a linear model of the
 # IEEE 123-node feeder takes 3 ms with one thread, 40 ms with two on two busy cores). Set before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
-def of_a_run(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that say which run a command is about, wherever it goes on."""
-    broker = click.option(
-        "--broker",
-        envvar="SHAREGRID_BROKER",
-        metavar="mqtt://HOST:PORT",
-        help="Broker of a run whose directory is elsewhere.",
-    )
-    run_id = click.option("--run-id", help="Name of that run.")
-    directory = click.argument("directory", required=False, type=click.Path(path_type=Path))
-    return directory(broker(run_id(command)))
 
 
 def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
@@ -94,7 +86,7 @@ def main(log: LogForm | None, log_level: str) -> None:
 @scenario_options
 @intervals_option
 @start_option
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory. Default: runs/RUN_ID.")
+@out_option
 @click.option(
     "--pace", envvar="SHAREGRID_PACE", default="fast", show_default=True, metavar="fast|real|FACTOR"
 )
@@ -119,17 +111,9 @@ def main(log: LogForm | None, log_level: str) -> None:
     metavar="[PORT]",
     help="Show the run in a browser of this computer, at port 8050 or PORT.",
 )
-@click.option(
-    "--record",
-    envvar="SHAREGRID_RECORD",
-    is_flag=False,
-    flag_value=4096,
-    type=WholeRange(1),
-    metavar="[MB]",
-    help="Record what is said on the bus, for `sharegrid replay`: at most 4096 MB, or MB.",
-)
-@click.option("--force", is_flag=True, help="Replace a run that the directory holds.")
-@click.option("--run-id", help="Name of the run. Default: made from the scenario and the time.")
+@record_option
+@force_option
+@run_id_option
 @click.option(
     "--elsewhere",
     default="",

@@ -53,6 +53,19 @@ def scenario_options(command: _Command) -> _Command:
     return _scenario_argument(_example_option(_set_option(with_scenario)))
 
 
+def of_a_run(command: _Command) -> _Command:
+    """Options that say which run a command is about, wherever it goes on."""
+    broker = click.option(
+        "--broker",
+        envvar="SHAREGRID_BROKER",
+        metavar="mqtt://HOST:PORT",
+        help="Broker of a run whose directory is elsewhere.",
+    )
+    run_id = click.option("--run-id", help="Name of that run.")
+    directory = click.argument("directory", required=False, type=click.Path(path_type=Path))
+    return directory(broker(run_id(command)))
+
+
 broker_option = click.option(
     "--broker",
     envvar="SHAREGRID_BROKER",
@@ -76,4 +89,20 @@ arm_option = click.option(
 )
 observe_option = click.option(
     "--observe", envvar="SHAREGRID_OBSERVE", is_flag=True, help="Read all devices, write none."
+)
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path), help="Run directory. Default: runs/RUN_ID."
+)
+force_option = click.option("--force", is_flag=True, help="Replace a run that the directory holds.")
+run_id_option = click.option(
+    "--run-id", help="Name of the run. Default: made from the scenario and the time."
+)
+record_option = click.option(
+    "--record",
+    envvar="SHAREGRID_RECORD",
+    is_flag=False,
+    flag_value=4096,
+    type=WholeRange(1),
+    metavar="[MB]",
+    help="Record what is said on the bus, for `sharegrid replay`: at most 4096 MB, or MB.",
 )

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
 
 from cosim.command_options import (
     broker_option,
+    force_option,
     intervals_option,
+    out_option,
+    record_option,
+    run_id_option,
     scenario_options,
     seed_option,
     start_option,
 )
-from sharegrid.numbers import FiniteRange, WholeRange
+from cosim.control.memory import loading
+from sharegrid.numbers import FiniteRange
 
 
 def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -32,17 +36,10 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @start_option
 @seed_option
 @broker_option
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory. Default: runs/RUN_ID.")
-@click.option("--force", is_flag=True, help="Replace a run that the directory holds.")
-@click.option("--run-id", help="Name of the run. Default: made from the scenario and the time.")
-@click.option(
-    "--record",
-    is_flag=False,
-    flag_value=4096,
-    type=WholeRange(1),
-    metavar="[MB]",
-    help="Record what is said on the bus, for `sharegrid replay`: at most 4096 MB, or MB.",
-)
+@out_option
+@force_option
+@run_id_option
+@record_option
 @click.option(
     "--federation",
     "address",
@@ -99,10 +96,11 @@ def helics(
     after it, it tells head power, losses, voltages by node, prices and power by LAM, and trades. Not for runs
     with hardware.
     """
-    from cosim.links.helics.coupling import federation
-    from cosim.links.helics.federate import FederateOptions
-    from cosim.options import RunOptions
-    from cosim.run import run_command
+    with loading():
+        from cosim.links.helics.coupling import federation
+        from cosim.links.helics.federate import FederateOptions
+        from cosim.options import RunOptions
+        from cosim.run import run_command
 
     joined = FederateOptions(name, address, core, takes, patience_s, on_loss)
     sys.exit(run_command(RunOptions(couple=partial(federation, joined), **options)))
