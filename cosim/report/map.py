@@ -11,6 +11,7 @@ from cosim.map.drawing import Drawing
 from cosim.map.frames import differences
 from cosim.map.past import Rows, map_panel
 from cosim.report.condense import stride_of
+from cosim.results.plain import rows_of, with_none
 from cosim.results.reader import Run
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def map_data(run: Run, labels: Mapping[int, str], limits: Sequence[float]) -> di
     rows = [{name: table[tick] for name, table in tables.items()} for tick in ticks]
     panels = [
         msgspec.to_builtins(map_panel(drawing, interval, each))
-        for interval, each in zip(_rows(shown), rows, strict=True)
+        for interval, each in zip(rows_of(shown), rows, strict=True)
     ]
     cleared = [
         {**each["lams"], "over": list(map(_over, each["lams"]["price"], each["lams"]["wam_price"]))}
@@ -109,20 +110,10 @@ def _worst(panel: Mapping[str, Any], bus: int, nodes: Sequence[int]) -> int | No
 
 def _by_tick(table: pd.DataFrame, ticks: Sequence[int]) -> dict[int, Rows]:
     """Rows of some intervals by column, ``None`` where a value is missing."""
-    kept = _known(table[table["tick"].isin(ticks)])
+    kept = with_none(table[table["tick"].isin(ticks)])
     groups: dict[Any, pd.DataFrame] = dict(iter(kept.groupby("tick")))
     none = kept.iloc[:0]
     return {tick: cast("Rows", groups.get(tick, none).to_dict("list")) for tick in ticks}
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", _known(table).to_dict("records"))
-
-
-def _known(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with ``None`` where a value is missing."""
-    plain = table.astype(object)
-    return plain.where(plain.notna(), None)
 
 
 def _furthest_out(shown: pd.DataFrame, limits: Sequence[float]) -> int:

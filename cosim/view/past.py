@@ -6,7 +6,7 @@ Tables are read an interval at a time, so that a year takes no more memory than 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from msgspec import structs
@@ -17,6 +17,7 @@ from cosim.results.arrow import ResultsError, batches, tick_rows
 from cosim.results.directory import LEDGER
 from cosim.results.entries import KINDS
 from cosim.results.flows import money_flows
+from cosim.results.plain import rows_of
 from cosim.results.reader import Run, load
 from cosim.view.calendar import Calendar
 from cosim.view.devices import device_panel, find_rows
@@ -64,7 +65,7 @@ class PastModel:
     def __init__(self, directory: Path) -> None:
         run = load(directory)
         self._path = run.path
-        self._intervals: dict[int, dict[str, Any]] = {row["tick"]: row for row in _rows(run)}
+        self._intervals: dict[int, dict[str, Any]] = {row["tick"]: row for row in rows_of(run.intervals)}
         if not self._intervals:
             raise ResultsError(f"{directory}: no interval of this run is complete; there is nothing to view")
         self._ticks = sorted(self._intervals)
@@ -162,12 +163,6 @@ class PastModel:
         for tick in self._ticks:
             series.put(tick, interval_figures(self._intervals[tick]) | over_lams.get(tick, {}))
         return series
-
-
-def _rows(run: Run) -> list[dict[str, Any]]:
-    """Rows of its intervals, ``None`` where a value is missing."""
-    table = run.intervals.astype(object)
-    return cast("list[dict[str, Any]]", table.where(table.notna(), None).to_dict("records"))
 
 
 def _incomplete(run: Run) -> str:
