@@ -4,6 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from cosim.feeder.settings import LEAST_SOURCE_PU, MOST_SOURCE_PU
+
 
 class Boundary(Struct, frozen=True, kw_only=True):
     """Boundary conditions of an interval, in place of those before.
@@ -17,7 +19,7 @@ class Boundary(Struct, frozen=True, kw_only=True):
         for none.
     """
 
-    source_pu: Annotated[float, Meta(gt=0.5, lt=1.5)] | None = None
+    source_pu: Annotated[float, Meta(gt=LEAST_SOURCE_PU, lt=MOST_SOURCE_PU)] | None = None
     load_kw: tuple[float, ...] = ()
     load_kvar: tuple[float, ...] = ()
 

@@ -10,6 +10,9 @@ from sharegrid.expected import explained
 
 _PU: dict[str, Any] = {"unit": "pu"}
 
+LEAST_SOURCE_PU, MOST_SOURCE_PU = 0.5, 1.5
+"""Between these a source's voltage can be set [pu]."""
+
 EventKind = Literal[
     "line-outage",
     "line-repair",
@@ -93,7 +96,12 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tap: Annotated[int, Meta(description="regulator-tap: the tap at which it is put.")] = 0
     pu: Annotated[
         float,
-        Meta(gt=0.5, lt=1.5, description="source-voltage: voltage of the source from then on.", extra=_PU),
+        Meta(
+            gt=LEAST_SOURCE_PU,
+            lt=MOST_SOURCE_PU,
+            description="source-voltage: voltage of the source from then on.",
+            extra=_PU,
+        ),
     ] = 1.0
     lam: Annotated[str, Meta(description="load-step: LAM at whose bus the load is.")] = ""
     kw: Annotated[

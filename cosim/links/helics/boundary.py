@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import structs
 
 from broker.messages import BoundaryValues
+from cosim.feeder.settings import LEAST_SOURCE_PU, MOST_SOURCE_PU
 from market.model.case import Grid
 from sharegrid.text import closest
 
 SOURCE = "source_pu"
 LOADS = {"load_kw": "kW", "load_kvar": "kVAR"}
 PRICES = ("import_price", "export_price")
-_LOW_PU, _HIGH_PU, _MOST_KW, _MOST_PRICE = 0.5, 1.5, 1e6, 1e3
+_MOST_KW, _MOST_PRICE = 1e6, 1e3
 
 
 def keys(lams: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -104,8 +105,8 @@ class Inputs:
 def _wrong(key: str, value: float) -> str:
     if not math.isfinite(value):
         return "it is no number"
-    if key == SOURCE and not _LOW_PU < value < _HIGH_PU:
-        return f"a source has {_LOW_PU:g} to {_HIGH_PU:g} pu"
+    if key == SOURCE and not LEAST_SOURCE_PU < value < MOST_SOURCE_PU:
+        return f"a source has {LEAST_SOURCE_PU:g} to {MOST_SOURCE_PU:g} pu"
     most = _MOST_PRICE if key in PRICES else _MOST_KW
     if key != SOURCE and abs(value) > most:
         return f"it is beyond {most:,.0f}"
