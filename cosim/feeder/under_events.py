@@ -115,23 +115,16 @@ class FeederUnderEvents:
         return list(dict.fromkeys(node.partition(".")[0] for node in now if node not in start))
 
     def _service_in_words(self, before: Floats, newly_before: list[str]) -> str:
-        again = [
-            name
-            for name, was, is_fed in zip(self.layout.lams, before, self.fed(), strict=True)
-            if is_fed > was
-        ]
-        dark = [
-            name
-            for name, was, is_fed in zip(self.layout.lams, before, self.fed(), strict=True)
-            if is_fed < was
-        ]
-        others = len(self.unserved()) - len(dark)
+        change = dict(zip(self.layout.lams, self.fed() - before, strict=True))
+        again = [name for name, by in change.items() if by > 0]
+        dark = [name for name, by in change.items() if by < 0]
         words = f"; {len(again)} LAMs are fed again: {', '.join(again)}" if again else ""
         newly = [bus for bus in self._fed_newly() if bus not in newly_before]
         words += f"; fed outside the market: {', '.join(newly)}" if newly else ""
         if not dark:
             return words
-        more, in_all = (" more", f"; {len(dark) + others} in all") if others else ("", "")
+        all_dark = len(self.unserved())
+        more, in_all = (" more", f"; {all_dark} in all") if all_dark > len(dark) else ("", "")
         return f"{words}; no source feeds {len(dark)}{more} LAMs: {', '.join(dark)}{in_all}"
 
     def _change(self, what: str, commands: Commands) -> None:

@@ -22,7 +22,9 @@ class ToldPrices:
 
     def over(self, tick: int, grid: Grid) -> Grid:
         """The grid of an interval, with the prices that were told for it."""
-        bought, sold = self._by_tick.get(tick, (None, None))
+        if tick not in self._by_tick:
+            return grid
+        bought, sold = self._by_tick[tick]
         return replace(
             grid,
             import_price=grid.import_price if bought is None else bought,

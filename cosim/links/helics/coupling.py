@@ -56,19 +56,19 @@ class Federation:
         self._takes = takes
         self._holds = holds
         self._is_lost = False
-        self._silent: set[str] = set()
+        self._silent: frozenset[str] = frozenset()
         self._heard = asyncio.Event()
 
     async def before(self, tick: int) -> tuple[BoundaryValues | None, list[str]]:
         """See `Coupling.before`."""
-        boundary = partial(self._inputs.boundary, self._grid_at(tick))
+        known = partial(self._inputs.boundary, self._grid_at(tick))
         if self._is_lost:
-            return boundary()[0], ["without the federation: what it told last stands"]
+            return known()[0], ["without the federation: what it told last stands"]
         try:
             if tick:
                 await self._federate.request(tick * self._interval_s)
         except FederationError as error:
-            return boundary()[0], [self._lose(error)]
+            return known()[0], [self._lose(error)]
         news = self._federate.told()
         flags = self._inputs.take(news)
         silent = self._takes - news.keys()
@@ -76,8 +76,8 @@ class Federation:
             f"the federation tells no {key} for this interval: what it told last stands"
             for key in sorted(silent - self._silent)
         ]
-        self._silent = set(silent)
-        told, refused = boundary()
+        self._silent = silent
+        told, refused = known()
         return told, flags + refused
 
     async def after(self, tick: int) -> list[str]:
