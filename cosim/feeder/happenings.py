@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cosim.feeder.boundary import FREE, Boundary
+from cosim.feeder.boundary import Boundary
 from cosim.feeder.circuit import FeederError, PowerFlowError
 from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.events import EventSchedule
@@ -18,15 +18,9 @@ class Happenings:
     ----------
     rules
         The scenario's events, and how long an interval is.
-
-    Attributes
-    ----------
-    boundary
-        What others set last, from outside.
     """
 
     def __init__(self, rules: OperatingRules) -> None:
-        self.boundary = FREE
         self._events = EventSchedule(rules.events, rules.interval_s / 60.0)
 
     @property
@@ -49,7 +43,6 @@ class Happenings:
         if boundary is not None:
             try:
                 now.stand_at(boundary)
-                self.boundary = boundary
             except (FeederError, PowerFlowError) as error:
                 happened.append(f"boundary conditions could not be set, the feeder stays: {error}")
         return happened
@@ -60,4 +53,3 @@ class Happenings:
         for tick in self._events.until(memory.opened):
             self.open(now, tick, (), None)
         now.stand_at(memory.boundary)
-        self.boundary = memory.boundary

@@ -38,11 +38,6 @@ class Operation:
     ----------
     rules
         What binds it.
-
-    Attributes
-    ----------
-    happenings
-        What happens at the opening of intervals, and what others set from outside.
     """
 
     def __init__(self, rules: OperatingRules) -> None:
@@ -52,16 +47,16 @@ class Operation:
         self._models: TickModels | None = None
         self._at_rest = False
         self._stood: Positions | None = None
-        self.happenings = Happenings(rules)
+        self._happenings = Happenings(rules)
 
-    def outside(self, feeder: Feeder) -> tuple[Floats, Floats]:
-        """Loads outside the market, of events and as others set them, each ``(M,)`` [kW, kvar]."""
-        return self._under_events(feeder).outside()
+    def outside(self, feeder: Feeder) -> tuple[Floats, Floats, float | None]:
+        """Loads outside the market ``(M,)`` [kW, kvar], and the source's voltage as others set it [pu]."""
+        now = self._under_events(feeder)
+        return *now.outside(), now.boundary.source_pu
 
     def stand_at(self, feeder: Feeder, boundary: Boundary) -> None:
         """Let others set the source's voltage and loads outside the market; raises as `FeederUnderEvents`."""
         self._under_events(feeder).stand_at(boundary)
-        self.happenings.boundary = boundary
 
     def open(
         self, feeder: Feeder, tick: int, asked: Sequence[Event] = (), boundary: Boundary | None = None
@@ -76,7 +71,7 @@ class Operation:
             What happened, in words, and the names of the LAMs that no source feeds from now on.
         """
         now = self._under_events(feeder)
-        return self.happenings.open(now, tick, asked, boundary), now.unserved()
+        return self._happenings.open(now, tick, asked, boundary), now.unserved()
 
     def resume(self, feeder: Feeder, memory: Memory) -> list[str]:
         """Go on from what was remembered: events happen again, then controls stand where they stood.
@@ -100,15 +95,15 @@ class Operation:
         feeder.put(start)
         self._feeder = FeederUnderEvents(feeder)
         self._tick, self._models = -1, None
-        self.happenings.again(self._feeder, memory)
+        self._happenings.again(self._feeder, memory)
         self._feeder.put(where)
         self._at_rest = memory.at_rest
         return self._feeder.unserved()
 
     def memory(self, feeder: Feeder, opened: int) -> Memory:
         """What the operation remembers from one interval to the next, ``opened`` being the last tick."""
-        where = self._under_events(feeder).positions()
-        return Memory(opened, where, self._at_rest, self.happenings.asked, self.happenings.boundary)
+        now = self._under_events(feeder)
+        return Memory(opened, now.positions(), self._at_rest, self._happenings.asked, now.boundary)
 
     def judge(self, feeder: Feeder, proposal: Proposal) -> Answer:
         """Solve a proposal and judge it by the models of its tick; linearise where it is not confirmed.

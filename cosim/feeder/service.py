@@ -260,7 +260,7 @@ class FeederService:
     async def _publish_state(
         self, step: Step, physics: Physics | None, lam_kw: Floats, lam_kvar: Floats, estimated: list[str]
     ) -> None:
-        outside_kw, outside_kvar = await self.owner.perform(self.operation.outside)
+        outside_kw, outside_kvar, set_pu = await self.owner.perform(self.operation.outside)
         await self.node.publish(
             self.node.topics.feeder_state,
             FeederState,
@@ -272,7 +272,7 @@ class FeederService:
             unserved=self._unserved,
             outside_kw=columns.pack(outside_kw),
             outside_kvar=columns.pack(outside_kvar),
-            set_pu=self.operation.happenings.boundary.source_pu,
+            set_pu=set_pu,
             **physics_fields(physics, self.rules.limits, self.owner.layout),
         )
 

@@ -27,6 +27,13 @@ class FeederUnderEvents:
     ----------
     feeder
         The feeder as it is at the start.
+
+    Attributes
+    ----------
+    layout
+        Of the feeder, with all that events may feed.
+    boundary
+        What others set last, from outside.
     """
 
     def __init__(self, feeder: Feeder) -> None:
@@ -34,7 +41,7 @@ class FeederUnderEvents:
         self._base = feeder
         self._stood = feeder.positions()
         self._changes: dict[str, Commands] = {}
-        self._boundary = FREE
+        self.boundary = FREE
         lams = len(feeder.layout.lams)
         self._extra_kw, self._extra_kvar = np.zeros(lams), np.zeros(lams)
         self._now: Feeder | None
@@ -81,18 +88,18 @@ class FeederUnderEvents:
         FeederError, PowerFlowError
             It cannot; the feeder stays as it was.
         """
-        before, self._boundary = self._boundary, boundary
+        before, self.boundary = self.boundary, boundary
         if boundary.source_pu == before.source_pu:
             return
         try:
             self._reopen(self._changes)
         except BaseException:
-            self._boundary = before
+            self.boundary = before
             raise
 
     def outside(self) -> tuple[Floats, Floats]:
         """Loads outside the market, of events and as others set them, each ``(M,)`` [kW, kvar]."""
-        kw, kvar = self._boundary.load_kw or 0.0, self._boundary.load_kvar or 0.0
+        kw, kvar = self.boundary.load_kw or 0.0, self.boundary.load_kvar or 0.0
         return self._extra_kw + kw, self._extra_kvar + kvar
 
     def _put_tap(self, regulator: str, tap: int) -> str:
@@ -228,7 +235,7 @@ class FeederUnderEvents:
         )
 
     def _commands(self, changes: dict[str, Commands]) -> list[str]:
-        pu = self._boundary.source_pu
+        pu = self.boundary.source_pu
         last = [] if pu is None else [f"edit vsource.source pu={pu!r}"]
         return [*(text for each in changes.values() for text in each), *last]
 

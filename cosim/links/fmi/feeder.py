@@ -81,9 +81,7 @@ class FeederModel:
 
     def _solve(self, step_s: float, *, controls_act: bool) -> None:
         self._operation.rules = replace(self._rules, interval_s=step_s, controls_act=controls_act)
-        boundary = Boundary(source_pu=self.inputs[SOURCE] or None)
-        if boundary != self._operation.happenings.boundary:
-            self._operation.stand_at(self._feeder, boundary)
+        self._operation.stand_at(self._feeder, Boundary(source_pu=self.inputs[SOURCE] or None))
         net_kw, net_kvar = (self._loads(name) for name in ("net_kw", "net_kvar"))
         self._tell(self._operation.meter(self._feeder, net_kw, net_kvar))
 
