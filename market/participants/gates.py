@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from broker import wall_time
-from broker.messages import Step
+from broker.collector import Late
+from broker.messages import LamBeliefs, LamRoundBid, RoundBid, RoundBidBatch, Step
 from broker.participant.node import Node
 
 MEMBERS_ROUND = 0.05
@@ -77,6 +78,25 @@ def round_gate(step: Step, share: float, until: float) -> tuple[float, bool]:
         raise GateClosed
     gate = now + share * (step.deadline - step.opened)
     return min(gate, until), gate <= until
+
+
+def check_round(
+    answer: RoundBid | RoundBidBatch | LamRoundBid | LamBeliefs, asked: tuple[int, int], what: str = "bid"
+) -> None:
+    """Hold an answer against the tick and round that were asked last.
+
+    Raises
+    ------
+    ValueError
+        Its round was not asked.
+    Late
+        It is over.
+    """
+    answers = (answer.tick, answer.round)
+    if answers > asked:
+        raise ValueError(f"round {answer.round} of tick {answer.tick} was not asked")
+    if answers < asked:
+        raise Late(f"{what} of round {answer.round} came after round {asked[1]} was asked")
 
 
 async def skip_step(node: Node, step: Step) -> None:

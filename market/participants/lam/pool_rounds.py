@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from broker.messages import Exchange, LamBeliefs, Step, WamOutcome, WamPrice, columns
+from broker.messages import LamBeliefs, Step, WamOutcome, WamPrice, columns
 from broker.participant.node import Node
-from broker.snapshot import Values, array_of
 from market.model.arrays import Ints
 from market.model.curves import respond, shift
-from market.participants.exchange import exchange_of
 from market.participants.gates import GateClosed, bidding_gate
 from market.participants.lam.bidding import LamAllocation, accepted_net_kw
-from market.participants.lam.member_rounds import MemberRounds
+from market.participants.lam.by_rounds import LamBiddingByRounds
 from market.participants.lam.participants import Participants
 from market.participants.roster import Roster, Rules
 from market.participants.tariffs import tariff_price
@@ -25,36 +23,15 @@ from market.rounds.lam_level import SAME_KW
 from market.solver.lam_members import LamMembers, lam_members, members_as_bid
 
 
-class LamPoolRounds:
-    """`market.participants.lam.bidding.LamBidding` of a pool, by bids in rounds.
-
-    Attributes
-    ----------
-    local_price
-        Local prices of the last interval, ``(M,)`` [$/kWh]; NaN before the first.
-    """
+class LamPoolRounds(LamBiddingByRounds):
+    """`market.participants.lam.bidding.LamBidding` of a pool, by bids in rounds."""
 
     beliefs: FlowBeliefs
 
     def __init__(self, node: Node, roster: Roster, rules: Rules, participants: Participants) -> None:
-        self.node = node
-        self.roster = roster
-        self.rules = rules
-        self.participants = participants
-        self.rounds = MemberRounds(node, roster, rules, participants)
-        self.local_price = np.full(participants.lams.size, np.nan)
+        super().__init__(node, roster, rules, participants)
         self._slope = rules.case.slope[participants.lams]
         self._aside, self._last_charge = np.zeros((2, participants.lams.size))
-
-    @property
-    def missing(self) -> list[str]:
-        """See `LamBidding`."""
-        return self.rounds.missing
-
-    @property
-    def refused(self) -> list[str]:
-        """See `LamBidding`."""
-        return self.rounds.inbox.refused
 
     async def gather_bids(self, step: Step) -> None:
         """Gather members' ranges until the gate, and tell the WAM of them."""
@@ -147,16 +124,3 @@ class LamPoolRounds:
         return LamAllocation(
             net_kw, wam_price, local.price, local.trade_kw, local.flow_kw - local.trade_kw, charge
         )
-
-    def snapshot(self) -> Values:
-        """Local prices, around which the next interval's members are believed to be at first."""
-        return {"local_price": self.local_price}
-
-    def restore(self, values: Values) -> None:
-        """Let the next rounds begin there; raises ``ValueError`` where they are another's."""
-        self.local_price = array_of(values, "local_price", self.local_price)
-        self.rounds.inbox.begin_anew()
-
-    def exchange(self) -> Exchange:
-        """Rounds with the members and what they carried."""
-        return exchange_of(self.rounds.tally, self.rounds.tally.lam)

@@ -13,49 +13,21 @@ from typing import TypeVar
 
 import numpy as np
 
-from broker.messages import Exchange, LamOpening, LamRoundBid, Step, WamOutcome, WamPrice, columns
-from broker.participant.node import Node
-from broker.snapshot import Values, array_of
+from broker.messages import LamOpening, LamRoundBid, Step, WamOutcome, WamPrice, columns
 from market.errors import NotConverged
 from market.model.arrays import Floats
-from market.participants.exchange import exchange_of
 from market.participants.gates import GateClosed, bidding_gate, final_gate
 from market.participants.lam.bidding import LamAllocation, accepted_net_kw
-from market.participants.lam.member_rounds import MemberRounds
-from market.participants.lam.participants import Participants
-from market.participants.roster import Roster, Rules, Terms
+from market.participants.lam.by_rounds import LamBiddingByRounds
+from market.participants.roster import Terms
 from market.participants.tariffs import tariff_price
 from market.rounds import Answers, LamLevel, Question, drive_async, estimate_for, share_rest
 
 R = TypeVar("R")
 
 
-class LamRoundBidding:
-    """`market.participants.lam.bidding.LamBidding` by bids in rounds.
-
-    Attributes
-    ----------
-    local_price
-        Local prices of the last interval, ``(M,)`` [$/kWh]; NaN before the first.
-    """
-
-    def __init__(self, node: Node, roster: Roster, rules: Rules, participants: Participants) -> None:
-        self.node = node
-        self.roster = roster
-        self.rules = rules
-        self.participants = participants
-        self.rounds = MemberRounds(node, roster, rules, participants)
-        self.local_price = np.full(participants.lams.size, np.nan)
-
-    @property
-    def missing(self) -> list[str]:
-        """Members who sent no range, or fell silent in a round."""
-        return self.rounds.missing
-
-    @property
-    def refused(self) -> list[str]:
-        """Members whose range or bid was refused."""
-        return self.rounds.inbox.refused
+class LamRoundBidding(LamBiddingByRounds):
+    """`market.participants.lam.bidding.LamBidding` by bids in rounds."""
 
     async def gather_bids(self, step: Step) -> None:
         """Gather members' ranges until the gate, and send their sums to the WAM."""
@@ -187,16 +159,3 @@ class LamRoundBidding:
         except (GateClosed, NotConverged):
             self.node.flag(f"{self.node.name} shares out what was cleared before its members agreed")
             return None
-
-    def snapshot(self) -> Values:
-        """Local prices, at which the next interval's rounds begin."""
-        return {"local_price": self.local_price}
-
-    def restore(self, values: Values) -> None:
-        """Let the next rounds begin at these prices; raises ``ValueError`` where they are another's."""
-        self.local_price = array_of(values, "local_price", self.local_price)
-        self.rounds.inbox.begin_anew()
-
-    def exchange(self) -> Exchange:
-        """Rounds with the members and what they carried."""
-        return exchange_of(self.rounds.tally, self.rounds.tally.lam)

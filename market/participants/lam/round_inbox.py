@@ -7,10 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from broker.collector import Collector, Late
+from broker.collector import Collector
 from broker.messages import Opening, OpeningBatch, RoundBid, RoundBidBatch, WamPrice, columns
 from broker.participant.node import Node
 from market.participants.batches import read_values
+from market.participants.gates import check_round
 from market.participants.lam.participants import Participants
 from market.participants.lam.round_bids import BidRanges, RoundAnswers, RoundRequest, read_range, read_ranges
 from market.participants.roster import Roster, first_of
@@ -147,20 +148,9 @@ class RoundInbox:
         self._refuse([self.participants.names[one] for one in place[~valid]], UNFIT)
 
     def _request_of(self, bid: RoundBid | RoundBidBatch) -> RoundRequest:
-        """What a bid answers.
-
-        Raises
-        ------
-        ValueError
-            The bid's round was not asked.
-        Late
-            It is over.
-        """
-        answers = (bid.tick, bid.round)
-        if answers > self._round or self._request is None:
-            raise ValueError(f"round {bid.round} of tick {bid.tick} was not asked")
-        if answers < self._round:
-            raise Late(f"bid of round {bid.round} came after round {self._round[1]} was asked")
+        """What a bid answers; raises as `market.participants.gates.check_round`."""
+        check_round(bid, self._round)
+        assert self._request is not None
         return self._request
 
     def _refuse(self, names: list[str], reason: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from broker.messages import Exchange, NetworkModel, Step
+from broker.participant.node import Node
 from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.participants.roster import Terms
@@ -83,3 +85,9 @@ class WamBidding(Protocol):
     def exchange(self) -> Exchange:
         """Rounds and messages that the interval's bidding took."""
         ...
+
+
+def flag_silence(node: Node, lams: Sequence[str]) -> None:
+    """Flag each LAM that did not bid and is fixed at its `LastMetered`."""
+    for lam in lams:
+        node.flag(f"LAM {lam} was silent: its last metered net load stands in")

@@ -15,7 +15,7 @@ from market.model.curve_checks import check_curve
 from market.model.curves import Curves, join, starts
 from market.participants.exchange import exchange_of
 from market.participants.roster import Roster, Rules, Terms
-from market.participants.wam.bidding import LastMetered
+from market.participants.wam.bidding import LastMetered, flag_silence
 from market.participants.wam.clear_model import clear_model
 from market.rounds import Tally
 from market.solver.aggregation import part
@@ -53,7 +53,7 @@ class WamCurveBidding:
         for place, lam in enumerate(self.roster.lams):
             bid = have.get(lam)
             if bid is None:
-                self.node.flag(f"LAM {lam} was silent: its last metered net load stands in")
+                flag_silence(self.node, [lam])
                 self.fallbacks.append(lam)
                 silent_kw[place] = float(self.last_metered.kw[place])
             else:

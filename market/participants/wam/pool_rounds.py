@@ -11,19 +11,19 @@ from functools import partial
 
 import numpy as np
 
-from broker.collector import Collector, Late
-from broker.messages import Exchange, LamBeliefs, NetworkModel, Step, WamPrice, columns
+from broker.collector import Collector
+from broker.messages import Exchange, LamBeliefs, NetworkModel, Step, columns
 from broker.participant.node import Node
 from broker.snapshot import Values, optional_array
 from market.errors import NotConverged
 from market.model.arrays import Floats
 from market.model.curve_checks import find_faults
 from market.model.curves import Curves, join, starts
-from market.participants.exchange import exchange_of
-from market.participants.gates import LAMS_ROUND, GateClosed, bidding_gate, round_gate
+from market.participants.gates import GateClosed
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered
 from market.participants.wam.clear_model import clear_model
+from market.participants.wam.host_rounds import HostRounds
 from market.rounds import Tally
 from market.rounds.wam_level import WAM_ROUNDS
 from market.solver.lam_bids import LamBids, lam_bids
@@ -35,7 +35,6 @@ class WamPoolRounds:
 
     bids: LamBids
     reactive_kvar: Floats
-    fallbacks: list[str]
 
     def __init__(self, node: Node, roster: Roster, rules: Rules, last_metered: LastMetered) -> None:
         self.node = node
@@ -45,28 +44,30 @@ class WamPoolRounds:
         self._members = {
             host: np.flatnonzero(np.isin(roster.lam, lams)) for host, lams in roster.lam_hosts.items()
         }
-        self._answering: set[str] = set()
-        self._tick, self._round = -1, 0
-        self._tally = Tally()
         self._charge: Floats | None = None
         topics = {host: node.topics.lam_beliefs(host) for host in roster.lam_hosts}
         self.openings: Collector[LamBeliefs] = node.collector(topics)
-        self.inbox: Collector[LamBeliefs] = node.collector(topics, node.topics.wam_price)
+        self.rounds = HostRounds[LamBeliefs](node, roster, topics)
         for host, topic in topics.items():
             node.on(topic, partial(self._take, host))
 
+    @property
+    def fallbacks(self) -> list[str]:
+        """Names of members and LAMs that are taken as inflexible."""
+        return self.rounds.fallbacks
+
     async def gather_bids(self, step: Step) -> None:
         """Gather members' ranges from all hosts; a silent one's LAMs are fixed at their last metered load."""
-        self._tick, self._round, self._tally = step.tick, 0, Tally()
+        self.rounds.begin(step.tick, Tally())
         have = await self.openings.wait(step.tick, step.deadline)
-        self.fallbacks, self._answering = [], set(have)
+        self.rounds.answering = set(have)
         self.reactive_kvar = self.last_metered.kvar.copy()
         for host, told in have.items():
             lams = self.roster.lam_hosts[host]
             self.reactive_kvar[lams] = columns.unpack(told.reactive_kvar, lams.size)
         for host in self.roster.lam_hosts:
             if host not in have:
-                self._flag_silence(host)
+                self.rounds.fall_back(host)
         self._believe(step, have)
 
     async def net_purchases(self, step: Step, price: Floats) -> Floats:
@@ -86,7 +87,9 @@ class WamPoolRounds:
             try:
                 at_odds = await self._ask(step, found.price, found.charge, found.flow_kw)
             except GateClosed:
-                self.node.flag(f"the gate closed after {self._round} rounds of bids, before members agreed")
+                self.node.flag(
+                    f"the gate closed after {self.rounds.number} rounds of bids, before members agreed"
+                )
                 return found
             if not at_odds - set(model.unserved):
                 return found
@@ -94,25 +97,13 @@ class WamPoolRounds:
 
     async def _ask(self, step: Step, price: Floats, charge: Floats, flow_kw: Floats) -> set[int]:
         """Announce what was cleared and wait for what is believed then; LAMs that are at odds with it."""
-        gate, is_full = round_gate(step, LAMS_ROUND, bidding_gate(step))
-        self._round += 1
-        await self.node.publish(
-            self.node.topics.wam_price,
-            WamPrice,
-            step.tick,
-            round=self._round,
-            price=columns.column_list(price),
+        have, _ = await self.rounds.ask(
+            step,
+            price,
             charge=columns.column_list(charge),
             flow_kw=columns.column_list(flow_kw),
         )
-        have = await self.inbox.wait(step.tick, gate, self._round, self._answering)
-        silent = sorted(self._answering - set(have))
-        if silent and not is_full:
-            raise GateClosed
-        for host in silent:
-            self._answering.discard(host)
-            self._flag_silence(host)
-        self._tally.count(1, 3 * price.size)
+        self.rounds.tally.count(1, 3 * price.size)
         self._believe(step, have)
         return {int(lam) for told in have.values() for lam in columns.unpack_index(told.at_odds)}
 
@@ -125,18 +116,12 @@ class WamPoolRounds:
                 continue
             pieces.append(_curves_of(have[host]))
             group.append(self.roster.lam[self._members[host]])
-            self.fallbacks += have[host].fallbacks
-            self._tally.messages += 1
-            self._tally.numbers += 2 * pieces[-1].price.size
+            self.rounds.fallbacks += have[host].fallbacks
+            self.rounds.tally.messages += 1
+            self.rounds.tally.numbers += 2 * pieces[-1].price.size
         curves = join(pieces) if pieces else Curves(np.zeros(0), np.zeros(0), np.zeros(1, dtype=np.intp))
         of_curve = np.concatenate([np.zeros(0, dtype=np.intp), *group])
         self.bids = lam_bids(self.rules.case, curves, of_curve, silent_kw, self.rules.terms(step.tick).tariff)
-
-    def _flag_silence(self, host: str) -> None:
-        for lam in self.roster.lam_hosts[host]:
-            name = self.roster.lams[lam]
-            self.node.flag(f"LAM {name} was silent: its last metered net load stands in")
-            self.fallbacks.append(name)
 
     def snapshot(self) -> Values:
         """Charges, at which the next interval's rounds begin."""
@@ -145,25 +130,23 @@ class WamPoolRounds:
     def restore(self, values: Values) -> None:
         """Let the next rounds begin at these charges; raises ``ValueError`` where they are another's."""
         self._charge = optional_array(values, "round_charge", np.zeros(len(self.roster.lams)))
-        self._tick, self._round = -1, 0
+        self.rounds.begin_anew()
 
     def exchange(self) -> Exchange:
         """Rounds with the LAMs and what they carried."""
-        return exchange_of(self._tally, self._round)
+        return self.rounds.exchange()
 
     def _take(self, host: str, told: LamBeliefs) -> None:
         if told.sender != host:
             raise ValueError(f"{told.sender} must not tell of the members of {host}")
         if not np.array_equal(columns.unpack_index(told.prosumer), self._members[host]):
             raise ValueError(f"{host} must tell of all members of its LAMs, in order")
-        if told.round and (told.tick, told.round) > (self._tick, self._round):
-            raise ValueError(f"round {told.round} of tick {told.tick} was not asked")
-        if told.round and (told.tick, told.round) < (self._tick, self._round):
-            raise Late(f"beliefs of round {told.round} came after round {self._round} was asked")
+        if told.round:
+            self.rounds.check(told, "beliefs")
         curves = _curves_of(told)
         if not find_faults(curves.price, curves.kw, curves.start, np.full(len(curves), np.inf)).none.all():
             raise ValueError("curves must be finite, with ascending prices, and must not rise")
-        (self.inbox if told.round else self.openings).add(host, told.tick, told, told.round)
+        (self.rounds.inbox if told.round else self.openings).add(host, told.tick, told, told.round)
 
 
 def _curves_of(told: LamBeliefs) -> Curves:

@@ -11,17 +11,17 @@ from functools import partial
 
 import numpy as np
 
-from broker.collector import Collector, Late
-from broker.messages import Exchange, LamOpening, LamRoundBid, NetworkModel, Step, WamPrice, columns
+from broker.collector import Collector
+from broker.messages import Exchange, LamOpening, LamRoundBid, NetworkModel, Step, columns
 from broker.participant.node import Node
 from broker.snapshot import Values, optional_array
 from market.model.arrays import Floats, Ints
 from market.model.curves import Curves
-from market.participants.exchange import exchange_of
-from market.participants.gates import LAMS_ROUND, GateClosed, bidding_gate, round_gate
+from market.participants.gates import GateClosed
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered
 from market.participants.wam.clear_model import clear_model
+from market.participants.wam.host_rounds import HostRounds
 from market.rounds import Answers, Tally, WamLevel, drive_async, estimate_for
 from market.solver.lam_bids import GridBids
 from market.solver.wam import LimitPrices, WamClearing
@@ -52,7 +52,6 @@ class WamRoundBidding:
     """`market.participants.wam.bidding.WamBidding` by bids in rounds."""
 
     reactive_kvar: Floats
-    fallbacks: list[str]
 
     def __init__(self, node: Node, roster: Roster, rules: Rules, last_metered: LastMetered) -> None:
         self.node = node
@@ -62,17 +61,12 @@ class WamRoundBidding:
         self.count = len(roster.lams)
         self.price: Floats | None = None
         self._with_slope = rules.bidding == "slope"
-        self._tally = Tally()
-        self._round = 0
-        self._tick = -1
         self._unserved: list[int] = []
-        self._announced = np.zeros(self.count)
-        self._answering: set[str] = set()
         topics = node.topics
         openings = {host: topics.lam_opening(host) for host in roster.lam_hosts}
         bids = {host: topics.lam_round_bid(host) for host in roster.lam_hosts}
         self.ranges: Collector[LamOpening] = node.collector(openings)
-        self.inbox: Collector[_HostBid] = node.collector(bids, topics.wam_price)
+        self.rounds = HostRounds[_HostBid](node, roster, bids)
         for host in roster.lam_hosts:
             node.on(openings[host], partial(self._take_range, host))
             node.on(bids[host], partial(self._take_bid, host))
@@ -82,22 +76,27 @@ class WamRoundBidding:
         """Net purchase of each LAM over its wide-area price, as learnt so far."""
         return GridBids(self.level.curves)
 
+    @property
+    def fallbacks(self) -> list[str]:
+        """Names of members and LAMs that are taken as inflexible."""
+        return self.rounds.fallbacks
+
     async def gather_bids(self, step: Step) -> None:
         """Gather all LAMs' ranges until the deadline; a silent LAM is fixed at its last metered net load."""
         have = await self.ranges.wait(step.tick, step.deadline)
         low_kw, high_kw = self.last_metered.kw.copy(), self.last_metered.kw.copy()
         self.reactive_kvar = self.last_metered.kvar.copy()
-        self.fallbacks = []
+        self.rounds.begin(step.tick, Tally(numbers=2 * self.count))
+        self.rounds.answering = set(have)
         for host, lams in self.roster.lam_hosts.items():
             if host in have:
                 opened = have[host]
                 low_kw[lams] = columns.unpack(opened.low_kw, lams.size)
                 high_kw[lams] = columns.unpack(opened.high_kw, lams.size)
                 self.reactive_kvar[lams] = columns.unpack(opened.reactive_kvar, lams.size)
-                self.fallbacks += opened.fallbacks
+                self.rounds.fallbacks += opened.fallbacks
             else:
-                self._flag_silence(host)
-        self._answering = set(have)
+                self.rounds.fall_back(host)
         middle = np.full(self.count, self.rules.terms(step.tick).grid.middle_price)
         estimate = estimate_for(
             self.rules.bidding,
@@ -107,9 +106,7 @@ class WamRoundBidding:
             middle if self.price is None else self.price,
         )
         self.level = WamLevel(estimate, self.count)
-        self._tick, self._round = step.tick, 0
         self._unserved = []
-        self._tally = Tally(numbers=2 * self.count)
 
     async def net_purchases(self, step: Step, price: Floats) -> Floats:
         """Ask all LAMs once, ``(M,)`` [kW]; where the time is over, estimate from what was learnt."""
@@ -145,7 +142,8 @@ class WamRoundBidding:
             assert outcome is not None
             left_kw = float(np.nanmax(np.abs(self.level.record.kw - outcome.net_kw), initial=0.0))
             self.node.flag(
-                f"the gate closed after {self._round} rounds of bids, LAMs {left_kw:.3g} kW from agreement"
+                f"the gate closed after {self.rounds.number} rounds of bids, "
+                f"LAMs {left_kw:.3g} kW from agreement"
             )
         self.price = outcome.price
         return outcome
@@ -157,55 +155,31 @@ class WamRoundBidding:
     def restore(self, values: Values) -> None:
         """Let the next rounds begin at these prices; raises ``ValueError`` where they are another's."""
         self.price = optional_array(values, "round_price", np.zeros(self.count))
-        self._tick, self._round = -1, 0
+        self.rounds.begin_anew()
 
     def exchange(self) -> Exchange:
         """Rounds with the LAMs and what they carried."""
-        return exchange_of(self._tally, self._round)
+        return self.rounds.exchange()
 
     async def _ask(self, step: Step, price: Floats) -> Answers:
         """Announce wide-area prices and wait for what each LAM would buy."""
-        gate, is_full = round_gate(step, LAMS_ROUND, bidding_gate(step))
-        self._round += 1
-        self._announced = price
-        await self.node.publish(
-            self.node.topics.wam_price,
-            WamPrice,
-            step.tick,
-            round=self._round,
-            price=columns.column_list(price),
-        )
-        have = await self.inbox.wait(step.tick, gate, self._round, self._answering)
-        silent = sorted(self._answering - set(have))
-        if silent and not is_full:
-            raise GateClosed
+        have, silent = await self.rounds.ask(step, price)
         for host in silent:
-            self._take_as_inflexible(host)
+            # What was learnt of its LAMs is forgotten.
+            metered_kw = self.last_metered.kw[self.roster.lam_hosts[host]]
+            self.level.begin_anew(self.roster.lam_hosts[host], metered_kw, metered_kw)
         kw, slope = self.last_metered.kw.copy(), np.zeros(self.count)
         for host, bid in have.items():
             lams = self.roster.lam_hosts[host]
             kw[lams], slope[lams] = bid.kw, bid.slope
-            self.fallbacks += bid.fallbacks
+            self.rounds.fallbacks += bid.fallbacks
             if bid.low_kw.size:
                 self.level.begin_anew(lams, bid.low_kw, bid.high_kw)
         # Whatever they bid, LAMs that no source feeds get nothing.
         kw[self._unserved] = slope[self._unserved] = 0.0
-        self._tally.count(1, self.count)
-        self._tally.count(self.count, 2 if self._with_slope else 1)
+        self.rounds.tally.count(1, self.count)
+        self.rounds.tally.count(self.count, 2 if self._with_slope else 1)
         return Answers(kw, slope)
-
-    def _take_as_inflexible(self, host: str) -> None:
-        """Fix a host's LAMs at their last metered net load; what was learnt of them is forgotten."""
-        self._answering.discard(host)
-        self._flag_silence(host)
-        lams = self.roster.lam_hosts[host]
-        self.level.begin_anew(lams, self.last_metered.kw[lams], self.last_metered.kw[lams])
-
-    def _flag_silence(self, host: str) -> None:
-        for lam in self.roster.lam_hosts[host]:
-            name = self.roster.lams[lam]
-            self.node.flag(f"LAM {name} was silent: its last metered net load stands in")
-            self.fallbacks.append(name)
 
     def _take_range(self, host: str, message: LamOpening) -> None:
         size = self._check_sender(host, message).size
@@ -217,20 +191,17 @@ class WamRoundBidding:
 
     def _take_bid(self, host: str, bid: LamRoundBid) -> None:
         lams = self._check_sender(host, bid)
-        if (bid.tick, bid.round) > (self._tick, self._round):
-            raise ValueError(f"round {bid.round} of tick {bid.tick} was not asked")
-        if (bid.tick, bid.round) < (self._tick, self._round):
-            raise Late(f"bid of round {bid.round} came after round {self._round} was asked")
+        self.rounds.check(bid)
         kw = (
             columns.unpack(bid.intercept_kw, lams.size)
-            - self.rules.case.wam_sensitivity * self._announced[lams]
+            - self.rules.case.wam_sensitivity * self.rounds.price[lams]
         )
         slope = columns.unpack(bid.slope, lams.size) if self._with_slope else np.zeros(lams.size)
         size = lams.size if bid.fallbacks else 0
         low_kw, high_kw = columns.unpack(bid.low_kw, size), columns.unpack(bid.high_kw, size)
         if (slope < 0).any() or (low_kw > high_kw).any():
             raise ValueError("slopes must not be negative, and ranges must ascend")
-        self.inbox.add(host, bid.tick, _HostBid(kw, slope, low_kw, high_kw, bid.fallbacks), bid.round)
+        self.rounds.inbox.add(host, bid.tick, _HostBid(kw, slope, low_kw, high_kw, bid.fallbacks), bid.round)
 
     def _check_sender(self, host: str, message: LamOpening | LamRoundBid) -> Ints:
         """Refuse a message that is not of this host or not about its LAMs; their indices."""
