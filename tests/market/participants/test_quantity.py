@@ -10,6 +10,7 @@ from cosim.results.entries import KINDS, UTILITY, account_names
 from market.model.response import supply_curves
 from market.solver.clearing import clear, pool_members
 from tests.market.participants import stand_ins, world
+from tests.market.participants.pool import assert_exact_pool
 
 
 @pytest.fixture
@@ -35,24 +36,7 @@ def booked(town, tick, kind):
 async def test_what_is_cleared_is_the_exact_pool(pool_town, tick):
     for each in range(tick + 1):
         await pool_town.interval(each)
-    wanted = clear(world.by_quantity(world.case(tick)))
-    outcome, told = pool_town.outcome(tick), told_of(pool_town, tick)
-    assert np.abs(wanted.utility_kw).max() > 0.1
-    assert np.count_nonzero(wanted.wam.row_dual) == 1
-    assert outcome.status == "confirmed"
-    for said, due in (
-        (outcome.price, wanted.wam.price),
-        (outcome.net_kw, wanted.wam.net_kw),
-        (outcome.flow_kw, wanted.wam.flow_kw),
-        (outcome.charge, wanted.wam.charge),
-        (columns.unpack(told.price), wanted.price),
-        (columns.unpack(told.utility_kw), wanted.utility_kw),
-        (pool_town.trades(tick), wanted.trade_kw),
-    ):
-        np.testing.assert_allclose(said, due, rtol=0, atol=1e-7)
-    (audit,) = pool_town.said(pool_town.topics.audit, tick)
-    assert (audit.beyond, audit.notes) == ([], [])
-    assert pool_town.flags(tick) == {}
+    assert_exact_pool(pool_town, tick, atol=1e-7)
 
 
 async def test_meters_show_what_is_shared_and_bought_together(pool_town):

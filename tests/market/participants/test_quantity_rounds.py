@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from broker import messages
 from broker.client.memory import Delivery
-from broker.messages import columns
 from market.solver.clearing import clear
 from tests.market.participants import world
+from tests.market.participants.pool import assert_exact_pool
 
 
 @pytest.fixture(params=["plain", "slope"])
@@ -20,24 +19,8 @@ async def town(town_of, request):
 async def test_rounds_come_to_the_exact_pool(town, tick):
     for each in range(tick + 1):
         await town.interval(each)
-    wanted = clear(world.by_quantity(world.case(tick)))
-    assert np.abs(wanted.utility_kw).max() > 0.1
-    assert np.count_nonzero(wanted.wam.row_dual) == 1
-    outcome, told = town.outcome(tick), town.last(town.topics.lam_outcome("lams"), tick)
-    assert outcome.status == "confirmed"
-    for said, due in (
-        (outcome.price, wanted.wam.price),
-        (outcome.flow_kw, wanted.wam.flow_kw),
-        (outcome.charge, wanted.wam.charge),
-        (columns.unpack(told.price), wanted.price),
-        (columns.unpack(told.utility_kw), wanted.utility_kw),
-        (town.trades(tick), wanted.trade_kw),
-    ):
-        np.testing.assert_allclose(said, due, rtol=0, atol=1e-5)
-    (audit,) = town.said(town.topics.audit, tick)
-    assert (audit.beyond, audit.notes) == ([], [])
-    assert town.flags(tick) == {}
-    assert outcome.exchange.rounds >= 2
+    assert_exact_pool(town, tick, atol=1e-5)
+    assert town.outcome(tick).exchange.rounds >= 2
 
 
 async def test_several_hosts_tell_of_their_members_apart(town_of):
@@ -75,15 +58,7 @@ async def test_a_silent_member_counts_as_inflexible_and_the_others_go_on(town_of
 async def test_who_falls_silent_in_a_round_is_inflexible_from_then_on(town_of, first_round):
     async with town_of(quantity=True, bidding="slope") as town:
         await town.interval(0)
-        right = town.topics.round_bid("B", "p3")
-
-        def mute(received):
-            if received.topic != right:
-                return Delivery.DELIVER
-            bid = messages.decode(received.payload)
-            return Delivery.DROP if bid.tick == 1 and bid.round >= first_round else Delivery.DELIVER
-
-        town.broker.delivery = mute
+        town.lose(town.topics.round_bid("B", "p3"), tick=1, first_round=first_round)
         await town.interval(1)
         outcome = town.outcome(1)
         assert outcome.status == "confirmed"

@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from broker import messages
 from broker.client.memory import Delivery
 from broker.messages import columns
 from market.model.response import supply_curves
@@ -105,15 +104,7 @@ async def test_who_falls_silent_in_a_round_is_inflexible_from_then_on(town_of, f
     """It costs one short wait, and nobody else anything."""
     async with town_of(bidding=form) as town:
         await town.interval(0)
-        right = town.topics.round_bid("B", "p3")
-
-        def mute(received):
-            if received.topic != right:
-                return Delivery.DELIVER
-            bid = messages.decode(received.payload)
-            return Delivery.DROP if bid.tick == 1 and bid.round >= first_round else Delivery.DELIVER
-
-        town.broker.delivery = mute
+        town.lose(town.topics.round_bid("B", "p3"), tick=1, first_round=first_round)
         await town.interval(1)
         assert_equilibrium(town, 1, fixed(town, 1, [3]))
         assert town.outcome(1).status == "confirmed"

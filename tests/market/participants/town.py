@@ -227,17 +227,20 @@ class Town:
                 trade_kw[columns.unpack_index(told.prosumer)] = columns.unpack(told.trade_kw)
         return trade_kw
 
-    def let(self, delivery, *topics, tick):
-        """Give the messages on these topics in an interval this delivery; the others are delivered."""
+    def let(self, delivery, *topics, tick, first_round=0):
+        """Give the messages on these topics in an interval this delivery, or of rounds from one on."""
 
         def decide(received):
-            is_met = received.topic in topics and messages.decode(received.payload).tick == tick
+            if received.topic not in topics:
+                return Delivery.DELIVER
+            message = messages.decode(received.payload)
+            is_met = message.tick == tick and (not first_round or message.round >= first_round)
             return delivery if is_met else Delivery.DELIVER
 
         self.broker.delivery = decide
 
-    def lose(self, *topics, tick):
-        self.let(Delivery.DROP, *topics, tick=tick)
+    def lose(self, *topics, tick, first_round=0):
+        self.let(Delivery.DROP, *topics, tick=tick, first_round=first_round)
 
     def rewrite(self, topic, change, *, tick):
         """Let ``change`` turn the fields of the message on a topic into others, or into raw bytes."""
