@@ -155,8 +155,15 @@ class Newton:
             return 1.0, self._settled(end, 0.0)
         self._far.append(far)
 
+        known = {0.0: now, 1.0: end}
+
         def settled(part: float, exactly: bool) -> Settled:
-            return self._settled(between(now, end, part), CLOSER * rough if exactly else rough)
+            # LAMs are sought between where they stood at the nearest parts.
+            low, high = max(one for one in known if one <= part), min(one for one in known if one >= part)
+            guess = between(known[low], known[high], (part - low) / ((high - low) or 1.0))
+            there = self._settled(guess, CLOSER * rough if exactly else rough)
+            known[part] = there.point
+            return there
 
         way = Way(self._limits, now.y, end.y)
         return best_part(way, here.answers.kw, settled, careful=self._is_stuck)
