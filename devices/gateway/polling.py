@@ -94,10 +94,15 @@ async def poll_link(
     wanted.sort(key=lambda item: (item.port.silent_times, not item.is_meter))
     reached = 0
     failed: list[tuple[PollItem, str]] = []
+
+    def finish_together(item: PollItem) -> None:
+        nonlocal reached
+        reached += 1
+        finish(item)
+
     try:
         async with asyncio.timeout(limit_s):
-            wanted = await read_together(wanted, result, finish)
-            for item in wanted:
+            for item in await read_together(wanted, result, finish_together):
                 try:
                     await item.read(result)
                 except DeviceError as error:
