@@ -54,29 +54,13 @@ def map_data(run: Run, labels: Mapping[int, str], limits: Sequence[float]) -> di
     most = max(1, min(MOST_FRAMES, MOST_VALUES // max(1, len(drawing.nodes))))
     ticks = intervals["tick"].tolist()[:: stride_of(len(intervals), most)]
     shown = intervals.set_index("tick", drop=False).loc[ticks]
-    tables = {
-        name: _by_tick(table, ticks)
-        for name, table in (
-            ("nodes", run.nodes),
-            ("currents", run.currents),
-            ("positions", run.positions),
-            ("lams", lams),
-        )
-    }
-    rows = [{name: table[tick] for name, table in tables.items()} for tick in ticks]
-    panels = [
-        msgspec.to_builtins(map_panel(drawing, interval, each))
-        for interval, each in zip(rows_of(shown), rows, strict=True)
-    ]
+    rows = _rows_by_table(run, ticks)
+    beside = _nodes_by_bus(drawing)
+    panels = [_panel(drawing, beside, *each) for each in zip(rows_of(shown), rows, strict=True)]
     cleared = [
         {**each["lams"], "over": list(map(_over, each["lams"]["price"], each["lams"]["wam_price"]))}
         for each in rows
     ]
-    beside = _nodes_by_bus(drawing)
-    for panel in panels:
-        panel["worst"] = (
-            [_worst(panel, bus, nodes) for bus, nodes in enumerate(beside)] if panel["v_pu"] else []
-        )
     return {
         "layout": msgspec.to_builtins(drawing.layout),
         "frames": [labels[tick] for tick in ticks],
@@ -87,6 +71,22 @@ def map_data(run: Run, labels: Mapping[int, str], limits: Sequence[float]) -> di
         "prices": {name: differences([each[name] for each in cleared], of) for name, of in _PRICES.items()},
         "others": [{name: each[name] for name in _OTHERS} for each in panels],
     }
+
+
+def _rows_by_table(run: Run, ticks: Sequence[int]) -> list[dict[str, Rows]]:
+    """Of each interval the rows of the tables that the map is drawn from."""
+    tables = {"nodes": run.nodes, "currents": run.currents, "positions": run.positions, "lams": run.lams}
+    found = {name: _by_tick(table, ticks) for name, table in tables.items()}
+    return [{name: rows[tick] for name, rows in found.items()} for tick in ticks]
+
+
+def _panel(
+    drawing: Drawing, beside: Sequence[Sequence[int]], interval: Mapping[str, Any], rows: Mapping[str, Rows]
+) -> dict[str, Any]:
+    """The live view's panel, with the one of the nodes ``beside`` each bus whose voltage is shown."""
+    panel: dict[str, Any] = msgspec.to_builtins(map_panel(drawing, interval, rows))
+    panel["worst"] = [_worst(panel, bus, nodes) for bus, nodes in enumerate(beside if panel["v_pu"] else ())]
+    return panel
 
 
 def _over(price: float | None, wam_price: float | None) -> float | None:

@@ -11,7 +11,6 @@ from typing import Literal
 import msgspec
 
 from broker.messages import DeviceStop
-from cosim.map.panels import MapLayout as MapLayout
 from cosim.map.panels import MapPanel as MapPanel
 from cosim.map.panels import Number as Number
 from cosim.map.panels import Numbers as Numbers
