@@ -91,15 +91,16 @@ class ModbusPort:
     @property
     def known_ratings(self) -> Ratings | None:
         """Ratings that need not be read again; ``None`` where they have to be."""
-        return None if self._are_old(CONSTANT_S) else self._ratings
+        return self._believed(CONSTANT_S)
 
-    def _are_old(self, fresh_s: float) -> bool:
-        at, walks, connects = self._rated
+    def _believed(self, fresh_s: float) -> Ratings | None:
+        """Ratings that are no older [s], nor than the connection; ``None`` where there are none."""
+        found, (at, walks, connects) = self._ratings, self._rated
         is_old = time.monotonic() - at >= fresh_s or (walks, connects) != (
             self.unit.walks,
             self.unit.connects,
         )
-        return is_old or self._ratings is None or (self._real and not self._is_rated(self._ratings))
+        return None if is_old or found is None or (self._real and not self._is_rated(found)) else found
 
     async def ratings(self, fresh_s: float = CONSTANT_S) -> Ratings:
         """Ratings, read again when they are older, after each reconnect and when the device was located anew.
@@ -114,12 +115,13 @@ class ModbusPort:
         DeviceError
             The device cannot be read.
         """
-        if self._ratings is None or self._are_old(fresh_s):
+        found = self._believed(fresh_s)
+        if found is None:
             # Hardware that wakes up may tell a better one of its points later than others.
             plate = await (self._new_plate() if self._real else self._plate).read(fresh_s)
-            self._ratings = Ratings.of(plate)
+            found = self._ratings = Ratings.of(plate)
             self._rated = time.monotonic(), self.unit.walks, self.unit.connects
-        return self._ratings
+        return found
 
     async def set_power(
         self, power_kw: float, valid_s: float, limits: SetPointLimits, fresh_s: float
