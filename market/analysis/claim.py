@@ -114,8 +114,7 @@ class Claim:
         """What a kWh of the utility brings and costs each prosumer, charges included, ``(n,)`` [$/kWh]."""
         if self.pool is None:
             return None
-        tariff, charge = self.case.tariff, self.charge[self.case.lam_of]
-        return tariff.feed_in + charge, tariff.retail + charge
+        return self.case.tariff.with_charge(self.charge[self.case.lam_of])
 
     @cached_property
     def utility_cost(self) -> Floats:

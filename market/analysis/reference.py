@@ -119,7 +119,7 @@ def lam_only(case: Case, supply: Supply | None = None) -> Benchmark:
     members = shift(supply.curves, case.slope[case.lam_of], case.fee[case.lam_of])
     total = aggregate(members, case.lam_of, len(case.lam_id))
     net_kw = _alone(total, case)
-    middle = np.full(net_kw.size, 0.5 * (case.tariff.retail + case.tariff.feed_in))
+    middle = np.full(net_kw.size, case.tariff.middle)
     local = clear_lams(members, case.lam_of, total, net_kw, middle, case.lam_id)
     return _benchmark(case, supply, local.trade_kw)
 

@@ -123,6 +123,10 @@ class Tariff:
         """How far both prices are from the middle [$/kWh]."""
         return 0.5 * (self.retail - self.feed_in)
 
+    def with_charge(self, charge: Floats) -> tuple[Floats, Floats]:
+        """What a kWh sold to the utility brings and a bought one costs, charges included [$/kWh]."""
+        return self.feed_in + charge, self.retail + charge
+
     def bill(self, power_kw: Floats) -> Floats:
         """What powers bought of the utility cost, same shape [$/h]; sold ones are negative."""
         return np.asarray(np.where(power_kw > 0, self.retail, self.feed_in) * power_kw)

@@ -58,7 +58,7 @@ class FlowResponse:
         k = self._slope
         trade_kw, trade_slope = self._inner.at(price)
         value = price + k * trade_kw
-        bound = np.clip(value, tariff.feed_in + charge, tariff.retail + charge)
+        bound = np.clip(value, *tariff.with_charge(charge))
         flow_kw, supply_slope = self._supply.at(bound)
         deals = bound != value
         # Who sells to the utility flows no more than it shares, and who buys no less, also where flows jump.
@@ -73,7 +73,7 @@ def price_without_utility(
     flow_kw: Floats, price: Floats, charge: Floats, slope: Floats, tariff: Tariff
 ) -> Floats:
     """Local prices at which members would trade so if they could not deal with the utility, ``(n,)``."""
-    low, high = tariff.feed_in + charge, tariff.retail + charge
+    low, high = tariff.with_charge(charge)
     return np.clip(price, low - slope * flow_kw, high - slope * flow_kw)
 
 
@@ -120,7 +120,7 @@ class FlowBeliefs:
         k = self._slope
         near_kw = tolerance_kw * self._estimate.fineness
         known_kw = FlowResponse(self.curves, k).at(price, charge, tariff)[0]
-        value = np.clip(price + k * flow_kw, tariff.feed_in + charge, tariff.retail + charge)
+        value = np.clip(price + k * flow_kw, *tariff.with_charge(charge))
         jumps = np.ones(flow_kw.size, dtype=bool)
         for side in self._estimate.around(flow_kw):
             # A comparison with a side that is not known is never true.

@@ -90,8 +90,8 @@ def negotiate_pool(
         tally.count(lams, 2)
         tally.count(lam_of.size, numbers)
         if on_round is not None:
-            low, high = ((bound + charge - price) / slope for bound in (tariff.feed_in, tariff.retail))
-            shared_kw = np.clip(answered_kw, low, high)
+            low, high = tariff.with_charge(charge)
+            shared_kw = np.clip(answered_kw, (low - price) / slope, (high - price) / slope)
             on_round(Round(tally.wam, tally.lam, local.price, wam.price, shared_kw, answered_kw))
         beliefs.learn(every, price, charge + aside, answered_kw, slopes, tariff)
         agree = beliefs.agree(local.flow_kw, price, charge, tariff, tolerance_kw)

@@ -36,8 +36,7 @@ class PoolAnswers:
 
     def __init__(self, members: PoolMembers, supply: Curves, fixed: Floats) -> None:
         self._members, self._fixed = members, fixed
-        self._k = members.slope[members.lam_of]
-        inner = shift(supply, self._k)
+        inner = shift(supply, members.slope[members.lam_of])
         self._inner, self._supply = Followed(inner), Followed(supply)
         span = np.maximum(inner.price[inner.start[1:] - 1] - inner.price[inner.start[:-1]], 1e-6)
         own = members.sums((inner.highest_kw - inner.lowest_kw) / span)
@@ -84,8 +83,8 @@ class PoolAnswers:
         """Members' answers to local prices and charges, ``(M,)`` each."""
         members, lam, tariff = self._members, self._members.lam_of, self._members.tariff
         trade, trade_slope = self._inner.at(local[lam])
-        most = ((tariff.retail + charge - local) / members.slope)[lam]
-        least = ((tariff.feed_in + charge - local) / members.slope)[lam]
+        low, high = tariff.with_charge(charge)
+        least, most = ((low - local) / members.slope)[lam], ((high - local) / members.slope)[lam]
         buys = trade > most
         outside = np.flatnonzero(buys | (trade < least))
         if not outside.size:

@@ -114,10 +114,8 @@ class Charged:
     def __init__(self, members: PoolMembers, charge: Floats) -> None:
         self._members = members
         self.charge = charge
-        tariff, of_member = members.tariff, charge[members.lam_of]
-        self._outside = Outside(
-            members.supply, UtilityPrices(tariff.feed_in + of_member, tariff.retail + of_member)
-        )
+        prices = UtilityPrices(*members.tariff.with_charge(charge[members.lam_of]))
+        self._outside = Outside(members.supply, prices)
 
     @cached_property
     def trades(self) -> Curves:
@@ -157,10 +155,9 @@ class Charged:
 
     def at(self, price: Floats, flow_kw: Floats | None = None) -> Divided:
         """`divide` where the local prices ``(M,)`` [$/kWh] are known that balance the LAMs."""
-        members, tariff = self._members, self._members.tariff
-        most = (tariff.retail + self.charge - price) / members.slope
-        least = (tariff.feed_in + self.charge - price) / members.slope
-        lam = members.lam_of
+        members, lam = self._members, self._members.lam_of
+        low, high = members.tariff.with_charge(self.charge)
+        least, most = (low - price) / members.slope, (high - price) / members.slope
         trade_kw = np.minimum(np.maximum(respond(members.inner, price[lam]), least[lam]), most[lam])
         return self._beside(price, trade_kw, flow_kw)
 
