@@ -61,8 +61,16 @@ class LamMembers(NamedTuple):
     swing: float
 
 
-class WideTerms(NamedTuple):
-    """What a LAM's price is beside its locational one: fee sign(Q) + slope Q + offset, ``(T,)`` each."""
+class WamTerms(NamedTuple):
+    """What a LAM's local price is beside its locational one: fee sign(Q) + slope Q + offset.
+
+    Attributes
+    ----------
+    slope
+        Of the price with the net purchase, > 0; ``(T,)`` of one LAM, or ``(M, T)`` of all [$/kWh per kW].
+    fee, offset
+        The WAM's fees, and a term that moves the centre of the slope, as large each [$/kWh].
+    """
 
     slope: Floats
     fee: Floats
@@ -114,7 +122,7 @@ def answer(members: LamMembers, terms: PriceTerms, found: Found, plans: PlanColu
 
 
 @compiled
-def wanted(wide: WideTerms, t: int, gap: float) -> float:
+def wanted(wide: WamTerms, t: int, gap: float) -> float:
     """Net purchase at which the local price stands by ``gap`` above the locational one [kW]."""
     over, fee = float(gap - wide.offset[t]), float(wide.fee[t])
     if abs(over) <= fee:
@@ -123,7 +131,7 @@ def wanted(wide: WideTerms, t: int, gap: float) -> float:
 
 
 @compiled
-def missed_kw(wide: WideTerms, wam_price: Floats, found: Found) -> float:
+def missed_kw(wide: WamTerms, wam_price: Floats, found: Found) -> float:
     """How far answers are from what the LAM wants [kW]."""
     most = 0.0
     for t in range(found.kw.size):
@@ -132,7 +140,7 @@ def missed_kw(wide: WideTerms, wam_price: Floats, found: Found) -> float:
 
 
 @compiled
-def slope_along(wide: WideTerms, wam_price: Floats, step: Floats, found: Found) -> float:
+def slope_along(wide: WamTerms, wam_price: Floats, step: Floats, found: Found) -> float:
     """Slope of the negative dual along a step of prices, which never falls on the way [kW $/kWh]."""
     total = 0.0
     for t in range(step.size):
@@ -142,7 +150,7 @@ def slope_along(wide: WideTerms, wam_price: Floats, step: Floats, found: Found) 
 
 @compiled
 def model_step(
-    wide: WideTerms, wam_price: Floats, ridge: float, tolerance: float, found: Found, step: Floats
+    wide: WamTerms, wam_price: Floats, ridge: float, tolerance: float, found: Found, step: Floats
 ) -> None:
     """Fill in the step of prices to where answers, taken as linear, are what is wanted; sides follow."""
     kw, fall, side, price = found.kw, found.fall, found.side, found.price
@@ -176,7 +184,7 @@ def model_step(
 
 @compiled
 def go(
-    members: LamMembers, terms: PriceTerms, wide: WideTerms, wam_price: Floats, step: Floats, found: Found,
+    members: LamMembers, terms: PriceTerms, wide: WamTerms, wam_price: Floats, step: Floats, found: Found,
     plans: PlanColumns,
 ) -> float:  # fmt: skip
     """Go along a step until the slope has fallen, and answer there; the part that was gone."""
@@ -205,7 +213,7 @@ def go(
 
 @compiled
 def settle(
-    members: LamMembers, terms: PriceTerms, wide: WideTerms, wam_price: Floats, tolerance: float,
+    members: LamMembers, terms: PriceTerms, wide: WamTerms, wam_price: Floats, tolerance: float,
     found: Found, plans: PlanColumns,
 ) -> float:  # fmt: skip
     """Bring a LAM to its equilibrium at locational prices ``(T,)``.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from market.horizon.case import HorizonCase
-from market.horizon.lam import Found, WideTerms, settle
+from market.horizon.lam import Found, WamTerms, settle
 from market.horizon.members import FLATTEST, Answers, Members, lam_reach, price_size
 from market.horizon.replies import PlanColumns
-from market.horizon.step import Point, WamTerms
+from market.horizon.step import Point
 from market.model.arrays import Floats
 
 ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
@@ -68,7 +68,7 @@ class Lams:
 
         def one(lam: int) -> float:
             mine = Found(*(column[lam] for column in found))
-            wide = WideTerms(terms.slope[lam], terms.fee[lam], terms.offset[lam])
+            wide = WamTerms(*(column[lam] for column in terms))
             members, prices = self._members.of_lam(lam, self._offset[lam])
             return float(settle(members, prices, wide, wam_price[lam], tolerance, mine, plans))
 
@@ -81,7 +81,7 @@ class Lams:
         """Move the centres to net purchases ``(M, T)``; the most that this changes a price [$/kWh]."""
         own, wide = -self._members.added * kw, -self._added * kw
         changed = max(np.abs(own - self._offset).max(), np.abs(wide - self.terms.offset).max())
-        self._offset, self.terms = own, replace(self.terms, offset=wide)
+        self._offset, self.terms = own, self.terms._replace(offset=wide)
         return float(changed)
 
     def rounding_kw(self, price: Floats) -> float:

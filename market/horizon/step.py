@@ -12,7 +12,7 @@ import numpy as np
 
 from market.horizon.feeder import FeederLimits
 from market.horizon.gram import gram_of
-from market.horizon.lam import CHANGES
+from market.horizon.lam import CHANGES, WamTerms
 from market.horizon.rows import meet
 from market.model.arrays import Bools, Floats, Ints
 
@@ -37,23 +37,6 @@ class Point:
     price: Floats
     y: Floats
     side: Ints
-
-
-@dataclass(frozen=True)
-class WamTerms:
-    """What a LAM's local price is beside its locational one: fee sign(Q) + slope Q + offset.
-
-    Attributes
-    ----------
-    slope
-        Of the price with the net purchase, > 0, ``(M, T)`` [$/kWh per kW].
-    fee, offset
-        The WAM's fees, and a term that moves the centre of the slope, ``(M, T)`` each [$/kWh].
-    """
-
-    slope: Floats
-    fee: Floats
-    offset: Floats
 
 
 @dataclass(frozen=True)
