@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from market.model.case import Case
-from market.model.response import Supply, disaggregate, supply_curves
+from market.model.response import supply_curves
 from market.rounds import CurveResponse, FlowResponse, Loop, Round, Tally, negotiate, negotiate_pool
-from market.solver.clearing import Outcome, clear, member_curves
+from market.solver.clearing import Outcome, clear, member_curves, outcome_of
 from market.solver.pool_members import Divided
 from market.solver.responses import Responses
-from market.solver.wam import WamClearing
 
 Method = Literal["exact", "plain", "slope", "curve", "monolithic"]
 
@@ -72,26 +71,11 @@ def solve(
     if case.rule.has_utility:
         response = FlowResponse(member_curves(case, supply), case.slope[case.lam_of])
         pool = negotiate_pool(case, method, response, on_round=on_round)
-        return Solved(_outcome(case, supply, pool.local, pool.wam, began), pool.tally)
+        return Solved(outcome_of(case, supply, pool.local, pool.wam, began), pool.tally)
     members = CurveResponse(member_curves(case, supply))
     found = negotiate(case, method, members, loop=loop, on_round=on_round)
     local = Divided(found.price, found.trade_kw, found.trade_kw)
-    return Solved(_outcome(case, supply, local, found.wam, began), found.tally)
-
-
-def _outcome(case: Case, supply: Supply, local: Divided, wam: WamClearing, began: float) -> Outcome:
-    """Outcome of the rounds, with the outputs of resources that keep members to their awards."""
-    output_kw = disaggregate(supply, local.flow_kw)
-    return Outcome(
-        trade_kw=local.trade_kw,
-        utility_kw=local.flow_kw - local.trade_kw,
-        output_kw=output_kw,
-        price=local.price,
-        wam=wam,
-        social_cost=case.resource_cost(output_kw) + case.grid.cost(wam.grid_kw),
-        iterations=wam.iterations,
-        seconds=time.perf_counter() - began,
-    )
+    return Solved(outcome_of(case, supply, local, found.wam, began), found.tally)
 
 
 def _by_curve_bids(case: Case, on_round: OnRound | None) -> Solved:

@@ -12,7 +12,7 @@ from market.model.case import Case
 from market.model.curves import Curves, shift
 from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.pool import clear_pool
-from market.solver.pool_members import PoolMembers
+from market.solver.pool_members import Divided, PoolMembers
 from market.solver.responses import Responses
 from market.solver.wam import LimitPrices, WamClearing, clear_wam
 
@@ -117,7 +117,19 @@ def _clear_pool(case: Case, start: LimitPrices | None) -> Outcome:
     supply = supply_curves(case.demand_kw, case.resources)
     members = pool_members(case, supply)
     found = clear_pool(members, case.network, case.grid, case.balance, case.offset_kw, start)
-    wam, local = found.wam, found.local
+    return outcome_of(case, supply, found.local, found.wam, began)
+
+
+def outcome_of(case: Case, supply: Supply, local: Divided, wam: WamClearing, began: float) -> Outcome:
+    """Outcome of a clearing and what it leaves to members, whose resources keep them to it most cheaply.
+
+    Parameters
+    ----------
+    supply
+        Members' supply curves.
+    began
+        When the work on it began, by `time.perf_counter` [s].
+    """
     output_kw = disaggregate(supply, local.flow_kw)
     return Outcome(
         trade_kw=local.trade_kw,
