@@ -205,7 +205,7 @@ async def test_a_unit_with_priority_does_not_wait_for_the_others():
         began = time.monotonic()
         connection.begin_priority(1)
         assert await first(connection) == 1005
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 0.1
         with pytest.raises(DeviceTimeout, match="gave way"):
             await slow
 
@@ -227,6 +227,6 @@ async def test_a_unit_with_priority_is_not_held_up_by_an_attempt_to_connect(monk
         began = time.monotonic()
         connection.begin_priority(1)
         assert await first(connection) == 1005
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 0.1
         with pytest.raises(DeviceTimeout, match="gave way"):
             await slow

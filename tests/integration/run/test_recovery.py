@@ -80,11 +80,6 @@ def is_told_so_far(out, whole, how, at_least):
     return run
 
 
-def is_flagged_in_few_intervals(run, losses=1):
-    """Each loss shows; on a busy computer a step may be opened again, which is flagged as well."""
-    return losses <= run.intervals["flags"].gt(0).sum() <= losses + 3
-
-
 def plays_again(out, next_tick):
     """Market and feeder compute again what they did before a kill, and from ``next_tick`` on behind it."""
     account = replay(Recorded(out))
@@ -137,7 +132,7 @@ def test_a_run_that_is_killed_and_taken_up_again_has_the_same_bits(village, whol
     assert run.ledger.ticks() == list(range(INTERVALS))
     assert bookings(run) == bookings(whole)
     same_but_for_times_and_flags(run, whole)
-    assert is_flagged_in_few_intervals(run)
+    assert run.intervals["flags"].gt(0).sum() == 1
     assert run.intervals.set_index("tick")["flags"][left] > 0
     refused = subprocess.run(again, capture_output=True, timeout=60)
     assert refused.returncode == 2
@@ -205,7 +200,8 @@ def test_each_process_is_killed_in_turn_and_no_bit_changes(processes, whole):
     run = load(out)
     assert bookings(run) == bookings(whole)
     same_but_for_times_and_flags(run, whole)
-    assert is_flagged_in_few_intervals(run)
+    flagged = run.intervals["flags"].gt(0).sum()
+    assert 1 <= flagged <= 4
     with Ledger.open(out / "ledger.sqlite") as ledger:
         assert ledger.head == whole.ledger.head
     plays_again(out, left)
@@ -227,7 +223,7 @@ def test_a_spare_takes_the_place_of_a_process_that_is_killed_and_no_bit_changes(
     assert [processes.running[name].wait(30) for name in ("spare", "feeder", "devices")] == [0, 0, 0]
     run = load(out)
     assert bookings(run) == bookings(whole)
-    assert is_flagged_in_few_intervals(run)
+    assert run.intervals["flags"].gt(0).sum() == 1
 
 
 def test_an_emergency_stop_stays_in_force_over_a_run_that_is_taken_up_again(village, tmp_path):
