@@ -5,12 +5,13 @@
 Days of the default scenario with other weather, season and share of PV, without a feeder between the LAMs and
 with forecasts that come true. What batteries save is what the day's social cost falls by against batteries
 that rest, with energy that is left valued at the mean import price; 100 % is the equilibrium over the day
-(`market.horizon`). Owners without a horizon value energy by a forecast of prices:
+(`market.horizon`). Owners without a horizon value energy by what they expect of the feeder
+(`population.outlook.prices`):
 
-- linear: the scenario's own, linear in the expected net load;
-- once: prices of an earlier pass over the same day, in which they went by the linear one;
-- cleared: the scenario's other one, of a market at one node (`population.outlook.prices = "cleared"`);
-- mean: the mean of those and of the prices of a second pass, in which they went by those.
+- linear: prices that are linear in the expected net load, of usual weather;
+- cleared: the net load itself, with all batteries as one store in a market at one node.
+
+With `--least` it fails where owners who go by the second keep less than that part of the saving.
 """
 
 from __future__ import annotations
@@ -66,14 +67,11 @@ def world_of(changes: dict[str, object], prosumers: int) -> World:
     return build_world(scenario, feeder_of(scenario).layout)
 
 
-def people_of(world: World, outlook: Floats | None = None) -> VirtualPortfolio:
-    """Everybody, who goes by another forecast of prices where one is given, ``(T,)`` [$/kWh]."""
-    profiles = world.profiles
-    if outlook is not None:
-        days = -(-profiles.outlook.size // T)
-        profiles = replace(profiles, outlook=np.tile(outlook, days)[: profiles.outlook.size])
+def people_of(world: World) -> VirtualPortfolio:
+    """Everybody, as one host's prosumers."""
     members = np.arange(world.population.size)
-    return VirtualPortfolio(ProfileCache(profiles), members, world.reactive_ratio, world.voltage_response())
+    cache = ProfileCache(world.profiles)
+    return VirtualPortfolio(cache, members, world.reactive_ratio, world.voltage_response())
 
 
 def left_value(world: World, kwh: Floats) -> float:
@@ -92,9 +90,9 @@ def without_horizon(
     world: World,
     people: VirtualPortfolio,
     change: Callable[[VirtualPortfolio, Resources], Resources] = lambda _, resources: resources,
-) -> tuple[float, Floats]:
-    """Cost of the day with energy valued [$], and its prices, each interval cleared by itself."""
-    cost, price = 0.0, []
+) -> float:
+    """Cost of the day with energy valued [$], each interval cleared by itself."""
+    cost = 0.0
     wear = world.scenario.population.battery.wear_price
     for tick in range(T):
         position = people.position(tick)
@@ -116,8 +114,7 @@ def without_horizon(
             resources.cost(output_kw)[~is_battery].sum() + terms.grid.cost(outcome.wam.grid_kw)
         )
         cost += 0.25 * wear * float(np.abs(output_kw[is_battery]).sum())
-        price.append(outcome.wam.energy_price)
-    return cost - left_value(world, people.soc * world.population.battery_kwh), np.array(price)
+    return cost - left_value(world, people.soc * world.population.battery_kwh)
 
 
 def with_horizon(world: World) -> float:
@@ -135,27 +132,28 @@ def with_horizon(world: World) -> float:
 def captured(changes: dict[str, object], prosumers: int) -> dict[str, Any]:
     """What batteries save on a day, and which part of it without a horizon."""
     world = world_of(dict(changes), prosumers)
-    idle, _ = without_horizon(world, people_of(world), resting)
+    idle = without_horizon(world, people_of(world), resting)
     best = with_horizon(world)
-    linear, first = without_horizon(world, people_of(world))
-    once, second = without_horizon(world, people_of(world, first))
-    mean, _ = without_horizon(world, people_of(world, 0.5 * (first + second)))
     other = world_of({**changes, "population.outlook.prices": "cleared"}, prosumers)
-    cleared, _ = without_horizon(other, people_of(other))
-    costs = {"linear": linear, "cleared": cleared, "once": once, "mean": mean}
-    part = {name: (idle - cost) / (idle - best) for name, cost in costs.items()}
-    return {"saving": idle - best, **part}
+    costs = {
+        name: without_horizon(each, people_of(each)) for name, each in (("linear", world), ("cleared", other))
+    }
+    return {"saving": idle - best} | {name: (idle - cost) / (idle - best) for name, cost in costs.items()}
 
 
 @click.command()
 @click.option("--prosumers", default=5000, show_default=True, help="Size of the population.")
-def main(prosumers: int) -> None:
+@click.option("--least", default=0.0, help="Least part of the saving, 0 to 1.")
+def main(prosumers: int, least: float) -> None:
     """Print a line for each day."""
-    click.echo(f"{'day':12}{'saving $':>10}{'linear':>10}{'cleared':>10}{'once':>10}{'mean':>10}")
+    click.echo(f"{'day':12}{'saving $':>10}{'linear':>10}{'cleared':>10}")
     for name, changes in DAYS.items():
         row = captured(changes, prosumers)
-        parts = "".join(f"{row[key]:>10.1%}" for key in ("linear", "cleared", "once", "mean"))
-        click.echo(f"{name:12}{row['saving']:>10.3f}{parts}")
+        click.echo(f"{name:12}{row['saving']:>10.3f}{row['linear']:>10.1%}{row['cleared']:>10.1%}")
+        if row["cleared"] < least:
+            raise click.ClickException(
+                f"{name}: {row['cleared']:.1%} of the saving where {least:.0%} is wanted"
+            )
 
 
 if __name__ == "__main__":

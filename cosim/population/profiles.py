@@ -9,19 +9,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.population.cleared_outlook import cleared_prices, fleets_of
+from cosim.population.feeder_outlook import FeederOutlook
 from cosim.population.household import household_shape
 from cosim.population.members import Population
 from cosim.population.noise import generator
 from cosim.population.prices import expected_prices, grid_prices, opinions_of
 from cosim.population.source import Source, Synthetic
-from cosim.population.stored_value import value_at, value_curves
+from cosim.population.stored_value import CELLS, value_at, value_curves
 from cosim.population.sun import clear_sky_kw_per_kwp, mean_cloud_factor
 from cosim.scenario import Scenario
 from cosim.scenario.arrays import Floats
 from cosim.scenario.timeline import Timeline, timeline_of
 
 VALUE_STEP_MIN = 60
+"""Intervals that owners take together when they value energy by a path of prices."""
+
+CLEARED_STEP_MIN, CLEARED_CELLS = 15, 192
+"""The same where they go by the feeder's net load, and in how many cells they divide a battery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Profiles:
     outlook
         Expected market price of each tick and of the horizon after the last [$/kWh], ``(intervals +
         horizon,)``.
+    feeder
+        What owners expect of the feeder as a whole, where they go by that instead.
     """
 
     scenario: Scenario
@@ -60,6 +66,7 @@ class Profiles:
     timeline: Timeline
     source: Source
     outlook: Floats
+    feeder: FeederOutlook | None
     battery: NDArray[np.intp]
     battery_group: NDArray[np.intp]
     group_opinion: NDArray[np.intp]
@@ -161,20 +168,44 @@ class Profiles:
         value = np.zeros(self.population.size)
         if len(self.battery) == 0:
             return value
-        step = max(1, VALUE_STEP_MIN // self.timeline.interval_min)
-        price = self.price_forecast(tick)
-        blocks = max(1, price.shape[1] // step)
-        price = price[:, : blocks * step].reshape(len(price), blocks, -1).mean(axis=2)
-        curves = value_curves(
-            price[self.group_opinion],
-            self.group_rate_per_h,
-            self.group_efficiency,
-            self.scenario.population.battery.wear_price,
-            step * self.timeline.interval_h,
-        )
+        curves = self._curves_by_price(tick) if self.feeder is None else self._curves_by_net_load(tick)
         mine = value_at(curves, self.battery_group, np.asarray(soc, dtype=np.float64)[self.battery])
         value[self.battery] = mine * self.population.value_factor[self.battery]
         return value
+
+    def _curves_by_price(self, tick: int) -> Floats:
+        """Value of stored energy of each group by a path of prices, ``(g, cells)``."""
+        step = max(1, VALUE_STEP_MIN // self.timeline.interval_min)
+        price = _by_blocks(self.price_forecast(tick), step)[self.group_opinion]
+        return self._curves(price, price, np.zeros(price.shape[1]), step)
+
+    def _curves_by_net_load(self, tick: int) -> Floats:
+        """The same with all batteries as one store, by what the feeder lacks and has too much of."""
+        assert self.feeder is not None
+        section, timeline = self.scenario.population.outlook, self.timeline
+        step = max(1, CLEARED_STEP_MIN // timeline.interval_min)
+        low, high, net_kw = self.feeder.after(tick, self.horizon)
+        index = timeline.start_epoch_min // timeline.interval_min + tick + 1
+
+        def believed(price: Floats) -> Floats:
+            seed, error = self.scenario.run.seed, section.price_error
+            opinions = opinions_of(price, seed, index, section.opinions, error)
+            return _by_blocks(opinions, step)[self.group_opinion]
+
+        capacity = float(self.population.battery_kwh[self.battery].sum())
+        net = _by_blocks(net_kw[None, :], step)[0] * step * timeline.interval_h / capacity
+        return self._curves(believed(low), believed(high), net, step, CLEARED_CELLS)
+
+    def _curves(self, low: Floats, high: Floats, net: Floats, step: int, cells: int = CELLS) -> Floats:
+        wear = self.scenario.population.battery.wear_price
+        rate, efficiency = self.group_rate_per_h, self.group_efficiency
+        return value_curves(low, high, net, rate, efficiency, wear, step * self.timeline.interval_h, cells)
+
+
+def _by_blocks(rows: Floats, step: int) -> Floats:
+    """Means of ``step`` ticks each, ``(r, blocks)``; what is left at the end is left out."""
+    blocks = max(1, rows.shape[1] // step)
+    return np.asarray(rows[:, : blocks * step].reshape(len(rows), blocks, -1).mean(axis=2))
 
 
 def build_profiles(scenario: Scenario, population: Population, sites: int) -> Profiles:
@@ -201,7 +232,8 @@ def build_profiles(scenario: Scenario, population: Population, sites: int) -> Pr
     """
     timeline = timeline_of(scenario.run)
     horizon = max(1, round(scenario.population.outlook.horizon_h / timeline.interval_h))
-    known = timeline.intervals + max(scenario.market.horizon - 1, 0)
+    is_cleared = scenario.population.outlook.prices == "cleared"
+    known = timeline.intervals + max(scenario.market.horizon - 1, horizon if is_cleared else 0)
     ticks = max(timeline.intervals + horizon, known) + 1
     shape = household_shape(timeline, ticks - timeline.intervals)
     offset_min = timeline.wall_offset_min(0, ticks)
@@ -232,13 +264,12 @@ def build_profiles(scenario: Scenario, population: Population, sites: int) -> Pr
         clear.reshape(ticks, timeline.substeps, -1).mean(axis=1) @ kwp * mean_cloud_factor(scenario.weather)
     )
     outlook = expected_prices(scenario.market, middle_min, load_kw - sun_kw)
-    if scenario.population.outlook.prices == "cleared":
+    feeder = None
+    if is_cleared:
         low, high = grid_prices(scenario.market, middle_min)
-        fleets = fleets_of(population, scenario.population.battery.wear_price)
-        step = max(1, VALUE_STEP_MIN // timeline.interval_min)
-        outlook = cleared_prices(outlook, load_kw - sun_kw, low, high, fleets, timeline.interval_h, step)
+        feeder = FeederOutlook(scenario, timeline, source, load_kw, sun_kw, low, high)
     return Profiles(
-        scenario, population, timeline, source, outlook[: ticks - 1], *_battery_groups(population)
+        scenario, population, timeline, source, outlook[: ticks - 1], feeder, *_battery_groups(population)
     )
 
 

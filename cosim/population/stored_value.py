@@ -1,8 +1,13 @@
-"""What a stored kilowatt-hour is worth to its owner, by backward induction on a price forecast.
+"""What a stored kilowatt-hour is worth to its owner, by backward induction on a forecast.
 
 The marginal value of stored energy falls with the state of charge: the next kilowatt-hour goes to the best
 use that is still free before the horizon. Batteries so charge at noon and discharge in the evening by
 themselves.
+
+A forecast may be a path of prices. Owners who all go by one path act together where it is best, and their
+energy is more than that moment's price bears. So a forecast may also say how much is bought or sold at which
+price: then each curve is that of all batteries as one store in a market at one node, of which every owner
+takes the value at its own state of charge.
 """
 
 import numpy as np
@@ -13,19 +18,33 @@ from cosim.scenario.arrays import Floats
 CELLS = 48
 
 
-def value_curves(price: Floats, c_rate_per_h: Floats, efficiency: Floats, wear: float, dt_h: float) -> Floats:
+def value_curves(
+    low: Floats,
+    high: Floats,
+    net: Floats,
+    c_rate_per_h: Floats,
+    efficiency: Floats,
+    wear: float,
+    dt_h: float,
+    cells: int = CELLS,
+) -> Floats:
     """Marginal value of stored energy against the state of charge, at the start of a forecast.
 
     Between two steps the owner may sell (a stored kWh brings ``efficiency (price - wear)``) or buy (it costs
-    ``(price + wear) / efficiency``), each up to the converter's rating. The value function stays concave, and
-    the Bellman step is a sup-convolution of two concave functions: their marginal values are merged in
-    falling order and the part between empty and full is kept. After the horizon stored energy is worth
-    nothing.
+    ``(price + wear) / efficiency``), each up to the converter's rating. As much as is short is sold at the
+    high price and the rest at the low one; as much as is left over is bought at the low price and the rest at
+    the high one. The value function stays concave, and the Bellman step is a sup-convolution of two concave
+    functions: their marginal values are merged in falling order and the part between empty and full is kept.
+    After the horizon stored energy is worth nothing.
 
     Parameters
     ----------
-    price
-        Forecast of each of ``g`` groups [$/kWh], ``(g, t)``.
+    low, high
+        Prices for surplus and for what is short, of each of ``g`` groups [$/kWh], ``(g, t)`` each; the same
+        for a forecast of prices alone.
+    net
+        What is short in each step, - left over, in terms of the batteries' capacity [kWh/kWh], ``(t,)``;
+        batteries of several groups share it by capacity.
     c_rate_per_h
         Rating per capacity [1/h], ``(g,)``.
     efficiency
@@ -34,29 +53,36 @@ def value_curves(price: Floats, c_rate_per_h: Floats, efficiency: Floats, wear: 
         Cost of wear through the terminals [$/kWh].
     dt_h
         Length of a step [h].
+    cells
+        In how many the state of charge is divided.
 
     Returns
     -------
     NDArray
-        Value of a further stored kWh [$/kWh] in each of ``CELLS`` equal cells of state of charge from empty
-        to full, ``(g, CELLS)``, not increasing.
+        Value of a further stored kWh [$/kWh] in each of ``cells`` equal cells of state of charge from empty
+        to full, ``(g, cells)``, not increasing.
     """
-    groups, steps = price.shape
-    per_step = c_rate_per_h * dt_h * CELLS
-    sold = np.clip(np.rint(per_step / efficiency), 1, CELLS).astype(np.intp)
-    bought = np.clip(np.rint(per_step * efficiency), 1, CELLS).astype(np.intp)
-    curve = np.zeros((groups, CELLS))
+    groups, steps = low.shape
+    per_step = c_rate_per_h * dt_h * cells
+    eta = efficiency[:, None]
+    sold = np.clip(np.rint(per_step / efficiency), 1, cells).astype(np.intp)
+    bought = np.clip(np.rint(per_step * efficiency), 1, cells).astype(np.intp)
+    curve = np.zeros((groups, cells))
     # Groups differ in how many cells a step moves; unused places sort to the ends, outside the part kept.
-    may_sell = np.arange(sold.max()) < sold[:, None]
-    may_buy = np.arange(bought.max()) < bought[:, None]
+    each_sold, each_bought = np.arange(sold.max()), np.arange(bought.max())
+    may_sell, may_buy = each_sold < sold[:, None], each_bought < bought[:, None]
     above = bought.max()
     for t in range(steps - 1, -1, -1):
-        sell = efficiency * np.maximum(price[:, t] - wear, 0.0)
-        buy = np.maximum(price[:, t] + wear, 0.0) / efficiency
-        actions = np.where(may_sell, sell[:, None], -np.inf)
-        supplies = np.where(may_buy, buy[:, None], np.inf)
+        cheap, dear = low[:, t, None], high[:, t, None]
+        # Part of each cell for which there is somebody who is short, or who has surplus.
+        wanted = np.clip(max(net[t], 0.0) * cells / eta - each_sold, 0.0, 1.0)
+        spare = np.clip(max(-net[t], 0.0) * cells * eta - each_bought, 0.0, 1.0)
+        sell = eta * np.maximum(cheap + wanted * (dear - cheap) - wear, 0.0)
+        buy = np.maximum(dear - spare * (dear - cheap) + wear, 0.0) / eta
+        actions = np.where(may_sell, sell, -np.inf)
+        supplies = np.where(may_buy, buy, np.inf)
         merged = -np.sort(-np.concatenate([curve, actions, supplies], axis=1), axis=1)
-        curve = merged[:, above : above + CELLS]
+        curve = merged[:, above : above + cells]
     return curve
 
 
@@ -66,7 +92,7 @@ def value_at(curves: Floats, group: NDArray[np.intp], soc: Floats) -> Floats:
     Parameters
     ----------
     curves
-        From `value_curves`, ``(g, CELLS)``.
+        From `value_curves`, ``(g, cells)``.
     group
         Group of each battery, ``(n,)``.
     soc

@@ -131,7 +131,7 @@ class Flexible(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Outlook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[population.outlook]: the price forecast from which batteries value what they store."""
+    """[population.outlook]: the forecast from which batteries value what they store."""
 
     horizon_h: Annotated[
         float, Meta(ge=1.0, le=168.0, description="How far ahead owners look.", extra=HOUR)
@@ -139,9 +139,9 @@ class Outlook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     prices: Annotated[
         Literal["linear", "cleared"],
         Meta(
-            description="What the forecast is. linear: between the grid's prices, linear in the expected net "
-            "load. cleared: what a market of the whole feeder at one node would come to with its batteries; "
-            "better where the feeder is always short."
+            description="What the forecast is. linear: prices between the grid's, linear in the net load of "
+            "a usual day. cleared: the feeder's net load, as well as `market.ahead` knows it, with all "
+            "batteries as one store in a market at one node: owners know how much energy a price bears."
         ),
     ] = "linear"
     price_error: Annotated[
