@@ -25,28 +25,29 @@ class HorizonBid(Message, frozen=True, tag="horizon-bid"):
     Columns are over prosumers, resources or stores. Those that change from interval to interval have
     ``ahead`` values of each, one prosumer after the other; where nothing changes there is one value of each.
     Fields of stores are those of `market.horizon.stores.Stores`, bounds of energy those at intervals' ends.
+    What cannot be meant costs its own member the horizon; a bid that is longer than what is asked for is cut.
     """
 
     ahead: Annotated[int, Values("count", sums="ahead")]
     prosumer: Annotated[Index, Values(size="prosumer", of="prosumer")]
-    demand_kw: Annotated[Column, Values("kw", "prosumer*ahead", steady=True)]
+    demand_kw: Annotated[Column, Values("kw", "prosumer*ahead", steady=True, apart=True)]
     owner: Annotated[Index, Values(size="resource", of="prosumer")]
-    max_kw: Annotated[Column, Values("kw", "resource*ahead", steady=True)]
-    cost_linear: Annotated[Column, Values("price", "resource")]
-    cost_quadratic: Annotated[Column, Values("price", "resource")]
+    max_kw: Annotated[Column, Values("kw", "resource*ahead", steady=True, apart=True)]
+    cost_linear: Annotated[Column, Values("price", "resource", apart=True)]
+    cost_quadratic: Annotated[Column, Values("price", "resource", apart=True)]
     store: Annotated[Index, Values(size="store", of="prosumer")]
-    initial_kwh: Annotated[Column, Values("kwh", "store")]
-    lower_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True)]
-    upper_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True)]
-    charge_kw: Annotated[Column, Values("kw", "store*ahead", steady=True)]
-    discharge_kw: Annotated[Column, Values("kw", "store*ahead", steady=True)]
-    charge_efficiency: Annotated[Column, Values("any", "store*ahead", steady=True)]
-    discharge_efficiency: Annotated[Column, Values("any", "store*ahead", steady=True)]
-    retention: Annotated[Column, Values("share", "store")]
-    drift_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True)]
-    charge_wear: Annotated[Column, Values("price", "store")]
-    discharge_wear: Annotated[Column, Values("price", "store")]
-    end_value: Annotated[Column, Values("price", "store")]
+    initial_kwh: Annotated[Column, Values("kwh", "store", apart=True)]
+    lower_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True, apart=True)]
+    upper_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True, apart=True)]
+    charge_kw: Annotated[Column, Values("kw", "store*ahead", steady=True, apart=True)]
+    discharge_kw: Annotated[Column, Values("kw", "store*ahead", steady=True, apart=True)]
+    charge_efficiency: Annotated[Column, Values("any", "store*ahead", steady=True, apart=True)]
+    discharge_efficiency: Annotated[Column, Values("any", "store*ahead", steady=True, apart=True)]
+    retention: Annotated[Column, Values("share", "store", apart=True)]
+    drift_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True, apart=True)]
+    charge_wear: Annotated[Column, Values("price", "store", apart=True)]
+    discharge_wear: Annotated[Column, Values("price", "store", apart=True)]
+    end_value: Annotated[Column, Values("price", "store", apart=True)]
 
 
 @message(
@@ -59,10 +60,11 @@ class HorizonBid(Message, frozen=True, tag="horizon-bid"):
 class EnergyValue(Message, frozen=True, tag="energy-value"):
     """What a kWh more is worth at the end of this interval to each store of a host [$/kWh], as it named them.
 
-    Nothing where no horizon was cleared: its prosumers then bid by their own outlook.
+    Nothing where no horizon was cleared: its prosumers then bid by their own outlook. So does who has
+    infinity: what was said of its horizon could not be meant.
     """
 
-    value: Annotated[Column, Values("price", "store")]
+    value: Annotated[Column, Values("price", "store", infinite=True)]
 
 
 class HorizonProof(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,12 +51,13 @@ class FleetState:
         Parameters
         ----------
         worth
-            What a kWh more is worth to each at the end of the tick, ``(S,)`` [$/kWh]. Without it a kWh in an
-            empty store is worth the retail price, in a full one the feed-in price.
+            What a kWh more is worth to each at the end of the tick, ``(S,)`` [$/kWh]. Without it, or where it
+            is infinite, a kWh in an empty store is worth the retail price, in a full one the feed-in price.
         """
         path = self.path(tick)
         least, most = power_range(self.energy_kwh, path, self.fleet.timeline.interval_h)
-        value = self._own_worth(tick, path) if worth is None else worth
+        own = self._own_worth(tick, path)
+        value = own if worth is None else np.where(np.isfinite(worth), worth, own)
         none = np.zeros(self.fleet.size)
         return Resources(
             owner=np.concatenate([self.owner, self.owner]),

@@ -97,7 +97,8 @@ def resources_at(
     forecast
         Load and PV that prosumers expect.
     value
-        What a kWh more is worth at the end of the tick, ``(n,)`` [$/kWh]; by owners' own outlook without.
+        What a kWh more is worth at the end of the tick, ``(n,)`` [$/kWh]; by owners' own outlook without, and
+        where it is infinite.
 
     Returns
     -------
@@ -110,6 +111,8 @@ def resources_at(
     wear = profiles.scenario.population.battery.wear_price
     if value is None:
         value = profiles.stored_energy_value(tick, soc)
+    elif not np.isfinite(value).all():
+        value = np.where(np.isfinite(value), value, profiles.stored_energy_value(tick, soc))
     efficiency = people.battery_efficiency
     charge_kw, discharge_kw = limits_kw(
         soc, people.battery_kwh, people.battery_kw, efficiency, profiles.timeline.interval_h

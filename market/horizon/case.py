@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.errors import CaseError
-from market.horizon.stores import Stores, at_rest
+from market.horizon.stores import Stores
 from market.model.arrays import Bools, Floats
 from market.model.case import Case
 
@@ -83,15 +83,6 @@ def first_faults(stores: Stores) -> dict[int, str]:
             at = "" if place.size == 1 else f" at {int(place[1])}"
             found.setdefault(int(place[0]), f"{what}{at}; {remedy}")
     return found
-
-
-def resting_where_faulty(stores: Stores) -> tuple[Stores, dict[int, str]]:
-    """Stores of which faulty ones do nothing, and what is wrong with these.
-
-    An owner's mistake so costs nobody else the horizon. Its energy is worth what it says of the end.
-    """
-    faults = first_faults(stores)
-    return at_rest(stores, np.array(sorted(faults), dtype=np.intp)), faults
 
 
 def _check_owners(case: HorizonCase) -> None:

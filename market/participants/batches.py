@@ -1,4 +1,4 @@
-"""Columns of bids in a population host's messages."""
+"""Columns of bids in a host's messages, whose receiver judges them one by one."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def read_values(column: bytes, length: int) -> Floats:
     if values.size != length:
         raise ValueError(f"a column has {values.size} values where {length} belong")
     return values
+
+
+def pack_values(values: Floats) -> bytes:
+    """Column of values, finite or not: who receives them judges them."""
+    return np.ascontiguousarray(values, dtype="<f8").tobytes()

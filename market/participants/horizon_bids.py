@@ -10,6 +10,7 @@ import numpy as np
 from broker.messages import HorizonBid, columns
 from market.horizon.stores import Stores
 from market.model.arrays import Floats, Ints
+from market.participants.batches import pack_values, read_values
 
 _CHANGING = ("charge_kw", "discharge_kw", "charge_efficiency", "discharge_efficiency", "drift_kwh")
 _BOUNDS = ("lower_kwh", "upper_kwh")
@@ -49,15 +50,15 @@ def bid_fields(prospect: Prospect, members: Ints) -> dict[str, Any]:
     stores = prospect.stores
     changing = {name: _pack(getattr(stores, name)) for name in _CHANGING}
     bounds = {name: _pack(getattr(stores, name)[:, 1:]) for name in _BOUNDS}
-    fixed = {name: columns.pack(getattr(stores, name)) for name in _FIXED}
+    fixed = {name: pack_values(getattr(stores, name)) for name in _FIXED}
     return {
         "ahead": prospect.intervals,
         "prosumer": columns.pack_index(members),
         "demand_kw": _pack(prospect.demand_kw),
         "owner": columns.pack_index(members[prospect.owner]),
         "max_kw": _pack(prospect.max_kw),
-        "cost_linear": columns.pack(prospect.cost_linear),
-        "cost_quadratic": columns.pack(prospect.cost_quadratic),
+        "cost_linear": pack_values(prospect.cost_linear),
+        "cost_quadratic": pack_values(prospect.cost_quadratic),
         "store": columns.pack_index(members[stores.owner]),
         **changing,
         **bounds,
@@ -65,33 +66,35 @@ def bid_fields(prospect: Prospect, members: Ints) -> dict[str, Any]:
     }
 
 
-def read_bid(bid: HorizonBid, members: Ints) -> Prospect:
-    """What a bid says of its host's prosumers, ``(n,)`` indices.
+def read_bid(bid: HorizonBid, members: Ints, most: int) -> Prospect:
+    """What a bid says of its host's prosumers, ``(n,)`` indices, over ``most`` intervals at most.
+
+    Its numbers may be any, NaN too: `market.participants.wam.horizon_checks` judges them member by member.
 
     Raises
     ------
     ValueError
         The bid is about other prosumers, or a column is not as long as it must be.
     """
-    T = bid.ahead
+    said, T = bid.ahead, min(bid.ahead, most)
     if T < 1:
         raise ValueError("a horizon has one interval at least")
     if not np.array_equal(columns.unpack_index(bid.prosumer), members):
         raise ValueError(f"{bid.sender} must tell of its own prosumers, all and in order")
     owner, store = (columns.unpack_index(which) for which in (bid.owner, bid.store))
-    S, initial = store.size, columns.unpack(bid.initial_kwh, store.size)
+    S, initial = store.size, read_values(bid.initial_kwh, store.size)
     stores = Stores(
         owner=np.searchsorted(members, store),
-        **{name: np.column_stack([initial, _unpack(getattr(bid, name), S, T)]) for name in _BOUNDS},
-        **{name: _unpack(getattr(bid, name), S, T) for name in _CHANGING},
-        **{name: columns.unpack(getattr(bid, name), S) for name in _FIXED},
+        **{name: np.column_stack([initial, _unpack(getattr(bid, name), S, said, T)]) for name in _BOUNDS},
+        **{name: _unpack(getattr(bid, name), S, said, T) for name in _CHANGING},
+        **{name: read_values(getattr(bid, name), S) for name in _FIXED},
     )
     return Prospect(
-        demand_kw=_unpack(bid.demand_kw, members.size, T),
+        demand_kw=_unpack(bid.demand_kw, members.size, said, T),
         owner=np.searchsorted(members, owner),
-        max_kw=_unpack(bid.max_kw, owner.size, T),
-        cost_linear=columns.unpack(bid.cost_linear, owner.size),
-        cost_quadratic=columns.unpack(bid.cost_quadratic, owner.size),
+        max_kw=_unpack(bid.max_kw, owner.size, said, T),
+        cost_linear=read_values(bid.cost_linear, owner.size),
+        cost_quadratic=read_values(bid.cost_quadratic, owner.size),
         stores=stores,
     )
 
@@ -100,13 +103,13 @@ def _pack(rows: Floats) -> bytes:
     """Rows one after the other, or the first value of each where none of them changes."""
     if rows.size and (rows == rows[:, :1]).all():
         rows = rows[:, 0]
-    return columns.pack(rows)
+    return pack_values(rows)
 
 
-def _unpack(column: bytes, rows: int, length: int) -> Floats:
-    values = columns.unpack(column)
-    if values.size == rows:
-        return np.repeat(values[:, None], length, axis=1)
-    if values.size != rows * length:
-        raise ValueError(f"a column has {values.size} values where {rows} or {rows * length} belong")
-    return values.reshape(rows, length)
+def _unpack(column: bytes, rows: int, said: int, kept: int) -> Floats:
+    """The first ``kept`` of the values that were ``said`` in each row, ``(rows, kept)``."""
+    if len(column) == 8 * rows:
+        return np.repeat(read_values(column, rows)[:, None], kept, axis=1)
+    if len(column) != 8 * rows * said:
+        raise ValueError(f"a column has {len(column) // 8} values where {rows} or {rows * said} belong")
+    return read_values(column, rows * said).reshape(rows, said)[:, :kept]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from broker.collector import Collector
 from broker.messages import EnergyValue, HorizonBid, Step, columns
 from broker.participant.node import Node
@@ -30,6 +28,7 @@ class HorizonBidding:
         """What a kWh more is worth to each store at the end of the interval, ``(S,)`` [$/kWh].
 
         ``None`` where no horizon was cleared in time; the WAM flags that, or the host where it is silent.
+        Infinity where a store's owner goes by its own outlook.
         """
         topic, stores = self.node.topics.horizon_bid(self.node.name), len(prospect.stores)
         await self.node.publish(topic, HorizonBid, step.tick, **bid_fields(prospect, self.members))
@@ -38,7 +37,6 @@ class HorizonBidding:
             name = self.node.name
             self.node.flag(f"{name} heard of no horizon in time: its prosumers go by their own outlook")
             return None
-        value = columns.unpack(came.value)
-        if value.size != stores or not stores:
+        if len(came.value) != 8 * stores or not stores:
             return None
-        return np.asarray(value)
+        return columns.unpack_open(came.value, stores)

@@ -47,7 +47,7 @@ class Portfolio(Protocol):
         """Position that is expected at gate closure.
 
         ``worth`` is what a kWh more is worth at the end of the interval to each store of the last prospect,
-        ``(S,)`` [$/kWh]; without it owners go by their own outlook.
+        ``(S,)`` [$/kWh]; without it, or where it is infinite, owners go by their own outlook.
         """
         ...
 

@@ -34,7 +34,7 @@ class Bids:
 
 
 def join_bids(roster: Roster, bids: Mapping[str, tuple[Ints, Prospect]]) -> Bids:
-    """Bids of all hosts together, over as many intervals as each of them knows.
+    """Bids of all hosts together, over as many intervals as each of them tells of.
 
     Parameters
     ----------
@@ -62,6 +62,11 @@ def join_bids(roster: Roster, bids: Mapping[str, tuple[Ints, Prospect]]) -> Bids
     return Bids(joined, stores_of)
 
 
+def further_stores(owner: Ints) -> Ints:
+    """Places of stores that are not the first of their owner, ``owner`` being whose each is, ``(S,)``."""
+    return np.setdiff1d(np.arange(owner.size), np.unique(owner, return_index=True)[1])
+
+
 def horizon_case(
     rules: Rules, prospect: Prospect, model: NetworkModel | None, expected: Sequence[Terms], hours: float
 ) -> HorizonCase:
@@ -81,8 +86,7 @@ def horizon_case(
         Prices and limits of each interval, ``(T,)``.
     """
     case, stores = rules.case, prospect.stores
-    seen = np.unique(stores.owner, return_index=True)[1]
-    more = np.setdiff1d(np.arange(len(stores)), seen)
+    more = further_stores(stores.owner)
     n = len(case.prosumer_id)
     owner = stores.owner.copy()
     owner[more] = n + np.arange(more.size)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,19 +21,21 @@ from broker import wall_time
 from broker.collector import Collector
 from broker.messages import EnergyValue, HorizonBid, HorizonProof, NetworkModel, Outlook, Step, columns
 from broker.participant.node import Node
-from broker.snapshot import Values, optional_array, typed
+from broker.snapshot import Values, optional_array, part, typed
 from market.errors import Infeasible, MarketError, NotConverged
-from market.horizon.case import HorizonCase, resting_where_faulty
+from market.horizon.case import HorizonCase
 from market.horizon.clearing import clear_horizon
 from market.horizon.outcome import HorizonOutcome
 from market.horizon.proof import HorizonCertificate, beyond_tolerance, certify_horizon
 from market.horizon.start import Near, later
-from market.horizon.stores import Stores, within_reach
-from market.model.arrays import Ints
+from market.horizon.stores import within_reach
+from market.model.arrays import Floats, Ints
 from market.participants.gates import horizon_gate, late_gate
 from market.participants.horizon_bids import Prospect, read_bid
 from market.participants.roster import HorizonRules, Roster, Rules, Terms, first_of
+from market.participants.wam.horizon_absent import AbsentHosts, unmoved
 from market.participants.wam.horizon_case import horizon_case, join_bids
+from market.participants.wam.horizon_checks import judged
 from market.solver.wam import LimitPrices
 
 Work = Callable[..., Awaitable[Any]]
@@ -41,11 +43,31 @@ Work = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Cleared:
-    """What came of a clearing over a horizon; notes say what is not as it was asked for."""
+    """What came of a clearing over a horizon.
 
+    Attributes
+    ----------
+    tick
+        The interval with which it begins.
+    owner
+        Prosumers of the stores, ``(S,)``; in the case further stores of one have owners of their own.
+    out
+        Prosumers who have no horizon, ``(k,)``.
+    notes
+        What is not as it was asked for.
+    """
+
+    tick: int
     case: HorizonCase
+    owner: Ints
     outcome: HorizonOutcome
+    out: Ints
     notes: list[str]
+
+    @property
+    def worth(self) -> Floats:
+        """What a kWh more is worth at the end of the first interval, ``(S,)``; infinite without a horizon."""
+        return np.where(np.isin(self.owner, self.out), np.inf, self.outcome.energy_value[:, 0])
 
 
 class HorizonMarket:
@@ -80,6 +102,7 @@ class HorizonMarket:
         for host in members:
             node.on(node.topics.horizon_bid(host), partial(self._take_bid, host))
         self._model: NetworkModel | None = None
+        self._absent = AbsentHosts(roster, members)
         self._start: tuple[Near, ...] = ()
         self._late: asyncio.Future[Cleared] | None = None
         self._proving: asyncio.Task[None] | None = None
@@ -92,20 +115,23 @@ class HorizonMarket:
         """Clear the horizon that begins with the step's interval, and tell hosts and the record of it."""
         await self.proved()
         prospects = await self.bids.wait(step.tick, horizon_gate(step))
-        missing = self.bids.missing(prospects)
-        if missing:
+        T = max((prospect.intervals for prospect in prospects.values()), default=0)
+        told = {host: prospect for host, prospect in prospects.items() if prospect.intervals == T}
+        missing = [host for host in self.members if host not in told]
+        stand_ins = self._stand_ins(step.tick, missing, T)
+        if stand_ins is None:
             await self._tell_nothing(step, f"no horizon: no bid over it came from {first_of(missing)}")
             return
-        bids = join_bids(
-            self.roster, {host: (self.members[host], prospect) for host, prospect in prospects.items()}
-        )
-        T = bids.prospect.intervals
+        for host in missing:
+            self.node.flag(f"the horizon goes without {host}, of which no bid over {T} intervals came")
+        known = told | stand_ins
+        bids = join_bids(self.roster, {host: (self.members[host], known[host]) for host in self.members})
         expected = [self.horizon.expected(step.tick, ahead) for ahead in range(T)]
         cleared: Cleared | None = None
         try:
             # One that came too late is what this one starts from, and does not take its processors.
             if await self._is_free(step):
-                self._late = asyncio.ensure_future(self.work(self._clear, bids.prospect, expected))
+                self._late = asyncio.ensure_future(self.work(self._clear, step.tick, bids.prospect, expected))
                 cleared = await self._in_time(step)
         except (MarketError, ValueError) as problem:
             await self._tell_nothing(step, f"no horizon: {problem}")
@@ -114,7 +140,8 @@ class HorizonMarket:
             await self._tell_nothing(step, f"no horizon: clearing {T} intervals took too long")
             return
         for host, stores in bids.stores_of.items():
-            await self._publish_worth(step, host, columns.pack(cleared.outcome.energy_value[stores, 0]))
+            worth = columns.pack_open(cleared.worth[stores]) if host in told else b""
+            await self._publish_worth(step, host, worth)
         # Nobody's bid waits for the certificate.
         self._proving = asyncio.create_task(self._prove(step, cleared), name="certificate of a horizon")
 
@@ -142,15 +169,30 @@ class HorizonMarket:
         made, self._late = self._late, None
         cleared = made.result()
         self._start = later(cleared.outcome.intervals)
+        self._absent.remember(cleared.tick, cleared.case, cleared.owner, cleared.outcome)
         return cleared
 
-    def _clear(self, prospect: Prospect, expected: Sequence[Terms]) -> Cleared:
+    def _stand_ins(self, tick: int, missing: Sequence[str], intervals: int) -> dict[str, Prospect] | None:
+        """What stands in for hosts without a bid: the last horizon, or nothing where they are the fewer.
+
+        ``None`` where nothing is known of most prosumers: prices of the few would say nothing to them.
+        """
+        found = {host: self._absent.prospect(host, tick, intervals) for host in missing}
+        unknown = sum(self.members[host].size for host, prospect in found.items() if prospect is None)
+        if not intervals or 2 * unknown > len(self.roster.prosumers):
+            return None
+        return {
+            host: prospect or unmoved(np.zeros((self.members[host].size, intervals)))
+            for host, prospect in found.items()
+        }
+
+    def _clear(self, tick: int, prospect: Prospect, expected: Sequence[Terms]) -> Cleared:
         """Clear and certify; limits of the feeder that cannot be met in some interval are left out of all."""
         asked, T = self.horizon.intervals, prospect.intervals
         notes = [f"a horizon of {T} intervals in place of {asked}: the data end there"] if asked > T else []
-        stores, faults = resting_where_faulty(prospect.stores)
-        prospect = replace(prospect, stores=stores)
-        notes += self._faulty(stores, faults)
+        sound = judged(prospect, self.roster.rating_kw)
+        prospect, owner = sound.prospect, prospect.stores.owner
+        notes += self._without(sound.out)
         case = horizon_case(self.rules, prospect, self._model, expected, self.horizon.hours)
         start = self._start[:T] if len(self._start) >= T else None
         try:
@@ -165,16 +207,13 @@ class HorizonMarket:
             case = horizon_case(self.rules, prospect, unlimited, expected, self.horizon.hours)
             outcome = clear_horizon(case)
         case = HorizonCase(case.intervals, within_reach(case.stores, case.hours)[0], case.hours)
-        return Cleared(case, outcome, notes)
+        return Cleared(tick, case, owner, outcome, np.array(sorted(sound.out), dtype=np.intp), notes)
 
-    def _faulty(self, stores: Stores, faults: Mapping[int, str]) -> list[str]:
-        """Which stores rest in the horizon because of what is said of them; one stands for many."""
-        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+    def _without(self, out: Mapping[int, str]) -> list[str]:
+        """Who has no horizon because of what is said of them; one stands for many."""
+        more = f"; so for {len(out) - 1} more" if len(out) > 1 else ""
         names = self.roster.prosumers
-        return [
-            f"the store of {names[int(stores.owner[store])]} rests in the horizon: {what}{more}"
-            for store, what in list(faults.items())[:1]
-        ]
+        return [f"{names[who]} has no horizon: {what}{more}" for who, what in list(out.items())[:1]]
 
     async def _publish_worth(self, step: Step, host: str, value: bytes) -> None:
         await self.node.publish(self.node.topics.energy_value(host), EnergyValue, step.tick, value=value)
@@ -201,6 +240,7 @@ class HorizonMarket:
         """The feeder's last model, and prices and nets of the last horizon."""
         start = self._start
         return {
+            "horizon_hosts": self._absent.snapshot(),
             "horizon_model": b"" if self._model is None else msgspec.msgpack.encode(self._model),
             "horizon_price": np.stack([near.price for near in start]) if start else None,
             "horizon_net_kw": np.stack([near.net_kw for near in start]) if start else None,
@@ -211,6 +251,7 @@ class HorizonMarket:
         """Go on from a snapshot; raises ``ValueError`` where it is another's."""
         model = typed(values, "horizon_model", bytes)
         self._model = msgspec.msgpack.decode(model, type=NetworkModel) if model else None
+        self._absent.restore(part(values, "horizon_hosts"))
         limits = typed(values, "horizon_limits", list[tuple[float, dict[str, float]]])
         shape = np.zeros((len(limits), len(self.roster.lams)))
         price = optional_array(values, "horizon_price", shape)
@@ -224,11 +265,7 @@ class HorizonMarket:
         )
 
     def _take_bid(self, host: str, bid: HorizonBid) -> None:
-        if bid.ahead > self.horizon.intervals:
-            raise ValueError(
-                f"it is about {bid.ahead} intervals where {self.horizon.intervals} are asked for"
-            )
-        self.bids.add(host, bid.tick, read_bid(bid, self.members[host]))
+        self.bids.add(host, bid.tick, read_bid(bid, self.members[host], self.horizon.intervals))
 
 
 def _told(limits: LimitPrices | None) -> tuple[float, dict[str, float]]:

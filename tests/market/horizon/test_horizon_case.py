@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from market.errors import CaseError
-from market.horizon.case import HorizonCase, check, resting_where_faulty
-from market.horizon.clearing import clear_horizon
-from market.horizon.proof import beyond_tolerance, certify_horizon
-from market.horizon.stores import joined_stores
+from market.horizon.case import HorizonCase, check
 from market.model.rule import QuantityBidding
 from tests.market.horizon.town import battery, town
 
@@ -43,26 +40,6 @@ def test_a_sound_case_passes(case):
 def test_wrong_columns_of_a_store_are_named(case, columns, says):
     with pytest.raises(CaseError, match=says):
         check(with_battery(case, **columns))
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"drift_kwh": np.array([[0, np.nan, 0, 0]])},
-        {"retention": np.array([1.2])},
-        {"lower_kwh": np.full((1, 5), 5.0)},
-    ],
-)
-def test_a_faulty_store_rests_and_changes_nothing_for_the_others(case, columns):
-    faulty, sound = replace(battery(4, end_value=0.1), **columns), battery(4, owner=1, end_value=0.2)
-    stores, faults = resting_where_faulty(joined_stores([faulty, sound]))
-    assert list(faults) == [0]
-    both = HorizonCase(case.intervals, stores, case.hours)
-    alone = clear_horizon(HorizonCase(case.intervals, sound, case.hours))
-    outcome = clear_horizon(both)
-    assert outcome.trade_kw == pytest.approx(alone.trade_kw, abs=1e-8)
-    assert outcome.energy_value[0] == pytest.approx(faulty.end_value[0])
-    assert beyond_tolerance(certify_horizon(both, outcome.claim(both)), both) == []
 
 
 def test_a_second_store_is_refused(case):

@@ -69,7 +69,7 @@ class Storing:
 
     def position(self, tick, *telemetry_and_worth):
         worth = telemetry_and_worth[-1]
-        worth = np.full(self.owner.size, 0.1) if worth is None else worth
+        worth = np.full(self.owner.size, 0.1) if worth is None else np.where(np.isinf(worth), 0.1, worth)
         none, room = np.zeros(self.owner.size), (KWH - self.kwh) / EFFICIENCY / world.DT_H
         stored = self.kwh * EFFICIENCY / world.DT_H
         demand = world.case(tick).demand_kw[self.members]

@@ -79,37 +79,124 @@ async def test_rounds_of_bids_take_the_same_worth_of_energy(town_of):
         assert town.trades(0) == pytest.approx(best.trade_kw[:, 0], abs=1e-4)
 
 
-async def test_without_a_bid_of_a_host_its_prosumers_go_by_their_own_outlook(town_of):
+async def test_a_host_without_a_bid_goes_by_its_own_outlook_and_the_others_keep_their_horizon(town_of):
     async with town_of(horizon=T) as town:
         await town.stop("live")
         await town.interval(0)
         told = town.last(town.topics.outlook, 0)
-        assert told.ahead == 0
-        assert told.proof is None
-        assert "no bid over it came from live" in told.notes[0]
-        assert any("no horizon" in flag for flag in town.flags(0)["wam"])
+        assert (told.ahead, told.beyond) == (T, [])
+        assert told.proof is not None
+        assert any("the horizon goes without live" in flag for flag in town.flags(0)["wam"])
+        worth = columns.unpack_open(town.last(town.topics.energy_value(world.HOST), 0).value, 3)
+        assert np.isfinite(worth).all()
         assert np.isfinite(town.trades(0)).all()
 
 
-async def test_a_store_of_which_nonsense_is_said_rests_and_the_others_have_their_horizon(
-    town_of, monkeypatch
-):
+async def test_where_most_are_not_known_there_is_no_horizon(town_of):
+    async with town_of(horizon=T) as town:
+        await town.stop(world.HOST)
+        await town.interval(0)
+        told = town.last(town.topics.outlook, 0)
+        assert (told.ahead, told.proof) == (0, None)
+        assert f"no bid over it came from {world.HOST}" in told.notes[0]
+        assert any("no horizon" in flag for flag in town.flags(0)["wam"])
+
+
+async def test_a_host_whose_bid_is_refused_has_what_the_last_horizon_expects_of_it(town_of, monkeypatch):
+    """Too many values in a column of the many: the few go by prices that know of them nevertheless."""
+    async with town_of(horizon=T) as town:
+        await town.interval(0)
+        before = columns.unpack(town.last(town.topics.outlook, 0).price).reshape(3, T)
+        made = bid_fields
+
+        def too_long(prospect, members):
+            fields = made(prospect, members)
+            return fields | ({"demand_kw": bytes(24)} if members.size > 3 else {})
+
+        monkeypatch.setattr("market.participants.prosumers.horizon_bidding.bid_fields", too_long)
+        await town.interval(1)
+        told = town.last(town.topics.outlook, 1)
+        assert (told.ahead, told.beyond) == (T - 1, []), (told.notes, town.flags(1))
+        price = columns.unpack(told.price).reshape(3, T - 1)
+        assert price == pytest.approx(before[:, 1:], abs=1e-6)
+        assert town.last(town.topics.energy_value(world.HOST), 1).value == b""
+        flags = town.flags(1)["wam"]
+        assert any("refused a message" in flag and "values where" in flag for flag in flags)
+        assert any(f"goes without {world.HOST}" in flag for flag in flags)
+        assert np.isfinite(town.trades(1)).all()
+
+
+async def test_a_bid_over_too_many_intervals_is_cut(town_of, monkeypatch):
+    async with town_of(horizon=3) as town:
+        sound = storing.Storing.prospect
+        monkeypatch.setattr(
+            storing.Storing, "prospect", lambda self, tick, *_: sound(self, tick, T if tick == 0 else 3)
+        )
+        await town.interval(0)
+        cut = town.last(town.topics.outlook, 0)
+    async with town_of(horizon=3) as town:
+        monkeypatch.setattr(storing.Storing, "prospect", sound)
+        await town.interval(0)
+        asked = town.last(town.topics.outlook, 0)
+    assert (cut.ahead, cut.price, cut.notes) == (asked.ahead, asked.price, [])
+
+
+FAULTS = {
+    "a forecast with a hole": ({"demand_kw": np.nan}, "demand at 2 is not finite; give a forecast"),
+    "a demand beyond its connection": ({"demand_kw": 1e5}, "demand at 2 is 100000 kW, beyond its conn"),
+    "sun that is no number": ({"max_kw": np.inf}, "a resource's power or cost is not finite"),
+    "a cost out of range": ({"cost_linear": 1e9}, "a resource's power or cost is not finite"),
+    "a store that gains energy": (
+        {"charge_efficiency": 1.2},
+        "of its store: gains energy by charging and disch",
+    ),
+    "energy that is no number": ({"initial_kwh": np.nan}, "of its store: initial_kwh is not finite"),
+    "energy out of range": ({"upper_kwh": 1e9}, "of its store: a value is beyond"),
+    "a state outside its bounds": (
+        {"initial_kwh": 9.0},
+        "of its store: initial_kwh is above all of its bounds",
+    ),
+    "a worth that is no number": ({"end_value": np.nan}, "of its store: end_value is not finite"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_what_cannot_be_meant_costs_its_own_member_the_horizon_alone(town_of, monkeypatch, fault):
+    """One member says nonsense of a later interval, its sun or its store: it bids by its own outlook."""
+    columns_of, says = FAULTS[fault]
     sound = storing.Storing.prospect
 
     def prospect(self, *asked):
         made = sound(self, *asked)
-        stores = replace(made.stores, charge_efficiency=made.stores.charge_efficiency.copy())
-        stores.charge_efficiency[:1] = 1.2
-        return replace(made, stores=stores)
+        if self.members.size < 4:
+            return made
+        for name, value in columns_of.items():
+            of = made.stores if hasattr(made.stores, name) else made
+            column = getattr(of, name).copy()
+            row = 0
+            column[(row, 2) if column.ndim == 2 else row] = value
+            if name == "charge_efficiency":
+                column[row] = value
+            if of is made:
+                made = replace(made, **{name: column})
+            else:
+                made = replace(made, stores=replace(of, **{name: column}))
+        return made
 
     monkeypatch.setattr(storing.Storing, "prospect", prospect)
     async with town_of(horizon=T) as town:
+        started(town)
         await town.interval(0)
         told = town.last(town.topics.outlook, 0)
-        assert told.ahead == T
-        assert "rests in the horizon: gains energy by charging and discharging" in told.notes[0]
+        assert (told.ahead, told.beyond) == (T, [])
+        assert "has no horizon" in told.notes[0]
+        assert says in told.notes[0]
         assert told.notes[0] in town.flags(0)["wam"]
-        assert told.beyond == []
+        stores = town.services[world.HOST].portfolio.owner
+        worth = columns.unpack_open(town.last(town.topics.energy_value(world.HOST), 0).value, stores.size)
+        name = told.notes[0].split(" ", 1)[0]
+        its = world.NAMES.index(name) == town.roster.hosts[world.HOST][stores]
+        assert (np.isinf(worth) == its).all()
         assert np.isfinite(town.trades(0)).all()
 
 
@@ -196,15 +283,18 @@ def test_a_bid_keeps_its_numbers_and_says_them_once_where_they_stay():
     assert len(fields["charge_kw"]) == 8 * people.owner.size
     assert len(fields["demand_kw"]) == 8 * T * people.members.size
     bid = HorizonBid(run="r", tick=0, sender=world.HOST, seq=0, **fields)
-    again = read_bid(decode(encode(bid)), people.members)
+    again = read_bid(decode(encode(bid)), people.members, T)
     assert (again.demand_kw == prospect.demand_kw).all()
     assert (again.max_kw == prospect.max_kw).all()
     for name, column in vars(prospect.stores).items():
         if name not in ("lower_kwh", "upper_kwh"):
             assert (getattr(again.stores, name) == column).all()
     assert (again.stores.upper_kwh[:, 1:] == prospect.stores.upper_kwh[:, 1:]).all()
+    short = read_bid(bid, people.members, 2)
+    assert (short.demand_kw == prospect.demand_kw[:, :2]).all()
+    assert (short.stores.upper_kwh[:, 1:] == prospect.stores.upper_kwh[:, 1:3]).all()
     with pytest.raises(ValueError, match="its own prosumers"):
-        read_bid(bid, people.members[:-1])
+        read_bid(bid, people.members[:-1], T)
     cut = msgspec.structs.replace(bid, demand_kw=bid.demand_kw[:-8])
     with pytest.raises(ValueError, match="values where"):
-        read_bid(cut, people.members)
+        read_bid(cut, people.members, T)
