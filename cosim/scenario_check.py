@@ -153,9 +153,10 @@ def _prosumers(world: World, found: Findings) -> None:
     if fleet.size:
         found.say(
             "stores",
-            f"{fleet.vehicles.kw.size:,} vehicles, {fleet.pumps.kw.size:,} heat pumps, "
+            f"{fleet.vehicles.kw.size + fleet.stays.kw.size:,} vehicles, {fleet.pumps.kw.size:,} heat pumps, "
             f"{fleet.appliances.kw.size:,} appliances that can wait: up to {fleet.most_kw.sum():,.4g} kW",
         )
+    found.doubts += fleet.stays.lacking(people.id)
     if world.rules.horizon is not None and find_spec("numba") is None:
         found.doubts.append(f"market.horizon = {world.rules.horizon.intervals}: {remedy('numba')}")
     alone = [world.layout.lams[k] for k in np.flatnonzero(each == 1)]

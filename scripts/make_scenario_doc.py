@@ -6,6 +6,7 @@ docs/scenario.md is this text; a test compares them; ``python -m scripts.make_sc
 from pathlib import Path
 
 from cosim.population.profile_table import QUANTITIES
+from cosim.population.stays import COLUMNS as STAYS
 from cosim.population.tables import COLUMNS
 from cosim.scenario.keys import Section, sections
 
@@ -49,13 +50,25 @@ no column gives stays synthetic.
 |---|---|
 """
 
+VEHICLES = """
+### Vehicles
+
+One row per stay of a vehicle at its charger. It charges in intervals that lie wholly within the stay, and
+never gives back. What cannot be charged in time is named by `sharegrid check` and when the vehicle leaves;
+nobody else is harmed.
+
+| column | meaning |
+|---|---|
+"""
+
 
 def scenario_reference() -> str:
     """Text of docs/scenario.md: every key with unit, range, default and meaning, and the tables' columns."""
     rows = (f"| `{name}` | {c.unit} | {c.otherwise} | {c.meaning} |" for name, c in COLUMNS.items())
     quantities = (f"| `{name}.PROFILE` | {meaning} |" for name, meaning in QUANTITIES.items())
     parts = [HEAD, *map(_section, sections()), TABLES, "\n".join(rows), "\n", PROFILES]
-    return "".join([*parts, "\n".join(quantities), "\n"])
+    stays = (f"| `{name}` | {meaning} |" for name, meaning in STAYS.items())
+    return "".join([*parts, "\n".join(quantities), "\n", VEHICLES, "\n".join(stays), "\n"])
 
 
 def _section(section: Section) -> str:

@@ -1,6 +1,7 @@
 """Vehicles, heat pumps and appliances of prosumers without hardware: who owns which, and their paths.
 
 Each kind is drawn from the scenario's seed with streams of its own, so that owning one changes nothing else.
+Vehicles may also be those of a user's table, beside the others.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 
 from cosim.population.members import Population
 from cosim.population.noise import generator
+from cosim.population.stays import Stays, no_stays, read_stays
 from cosim.scenario import Scenario
 from cosim.scenario.arrays import Floats, Indices
 from cosim.scenario.timeline import Timeline, timeline_of
@@ -56,10 +58,14 @@ class Appliances:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Stores of prosumers without hardware but batteries: vehicles first, then heat pumps, then appliances.
+    """Stores of prosumers without hardware but batteries, one kind after the other.
+
+    Vehicles come first, then heat pumps, then appliances, then vehicles of a user's table.
 
     Attributes
     ----------
+    names
+        Ids of all prosumers, ``(n,)``.
     owner
         Index of each one's owner in the population, ``(S,)``; who may have one of each kind.
     start_kwh
@@ -70,10 +76,12 @@ class Fleet:
 
     scenario: Scenario
     timeline: Timeline
+    names: tuple[str, ...]
     owner: Indices
     vehicles: Vehicles
     pumps: HeatPumps
     appliances: Appliances
+    stays: Stays
     start_kwh: Floats
     worth_left: Floats
 
@@ -85,7 +93,7 @@ class Fleet:
     @property
     def most_kw(self) -> Floats:
         """Most that each can draw, ``(S,)`` [kW]."""
-        return np.concatenate([self.vehicles.kw, self.pumps.kw, self.appliances.kw])
+        return np.concatenate([self.vehicles.kw, self.pumps.kw, self.appliances.kw, self.stays.kw])
 
     def path(self, tick: int, intervals: int) -> StorePath:
         """What they may do in so many intervals from a tick on."""
@@ -99,7 +107,14 @@ class Fleet:
             vehicle_path(hour, dt_h, **vars(self.vehicles)),
             heated_path(outside_c, dt_h, **vars(self.pumps)),
             appliance_path(hour, dt_h, **vars(self.appliances)),
+            self.stays.path(tick, intervals),
         )
+
+    def lacking(self, tick: int, energy_kwh: Floats) -> Floats:
+        """What each store lacks of the energy that it wants at the end of a tick, ``(S,)`` [kWh]."""
+        lacks = np.maximum(self.path(tick, 1).lower_kwh[:, 0] - energy_kwh, 0.0)
+        lacks[self.size - self.stays.owner.size :] += self.stays.lacking_at(tick + 1)
+        return np.asarray(lacks)
 
 
 def joined(*paths: StorePath) -> StorePath:
@@ -109,7 +124,15 @@ def joined(*paths: StorePath) -> StorePath:
 
 
 def fleet_of(scenario: Scenario, population: Population) -> Fleet:
-    """Stores that a scenario's shares give to prosumers without hardware."""
+    """Stores that a scenario's shares and table give to prosumers without hardware.
+
+    Raises
+    ------
+    ScenarioError
+        The table of vehicles cannot be used.
+    """
+    timeline = timeline_of(scenario.run)
+    stays = read_stays(scenario, population, timeline) if scenario.tables.vehicles else no_stays()
     section, seed, n = scenario.population, scenario.run.seed, population.size
     ev, heat, wash = section.ev, section.heat_pump, section.appliance
 
@@ -121,7 +144,7 @@ def fleet_of(scenario: Scenario, population: Population) -> Fleet:
         return generator(seed, f"population.{name}").uniform(low, high, n)[owner]
 
     driver, heated, washing = (
-        owners("ev", ev.share),
+        np.setdiff1d(owners("ev", ev.share), stays.owner),
         owners("heat_pump", heat.share),
         owners("appliance", wash.share),
     )
@@ -158,11 +181,17 @@ def fleet_of(scenario: Scenario, population: Population) -> Fleet:
     half = 0.5 * pumps.kwh_per_k * (pumps.high_c - pumps.low_c)
     return Fleet(
         scenario=scenario,
-        timeline=timeline_of(scenario.run),
-        owner=np.concatenate([driver, heated, washing]),
+        timeline=timeline,
+        names=population.id,
+        owner=np.concatenate([driver, heated, washing, stays.owner]),
         vehicles=vehicles,
         pumps=pumps,
         appliances=appliances,
-        start_kwh=np.concatenate([np.maximum(kwh - trip, 0.5 * kwh), half, np.zeros(work.size)]),
-        worth_left=np.concatenate([ones, warm / heat.performance, np.zeros(work.size)]),
+        stays=stays,
+        start_kwh=np.concatenate(
+            [np.maximum(kwh - trip, 0.5 * kwh), half, np.zeros(work.size + stays.owner.size)]
+        ),
+        worth_left=np.concatenate(
+            [ones, warm / heat.performance, np.zeros(work.size), np.ones(stays.owner.size)]
+        ),
     )

@@ -16,6 +16,9 @@ from market.model.case import Resources
 LOOK_AHEAD_H = 24.0
 """How far ahead a store sees what will be wanted of it [h]."""
 
+_LACKS_KWH = 1e-3
+"""Less than this is not worth a word."""
+
 
 class FleetState:
     """Stores of a host's prosumers beside their batteries.
@@ -31,6 +34,8 @@ class FleetState:
     ----------
     energy_kwh
         Energy now, ``(S,)``.
+    lacks_kwh
+        What each lacked of what it wanted by now, ``(S,)`` [kWh].
     """
 
     def __init__(self, fleet: Fleet, members: Indices) -> None:
@@ -38,6 +43,7 @@ class FleetState:
         self.members = members.size
         self.owner = np.searchsorted(members, fleet.owner)
         self.energy_kwh = fleet.start_kwh.copy()
+        self.lacks_kwh = np.zeros(fleet.size)
 
     def path(self, tick: int) -> StorePath:
         """What the stores may do from a tick on, as far as they look ahead."""
@@ -94,7 +100,17 @@ class FleetState:
         self.energy_kwh = advance_energy(
             self.energy_kwh, drawn_kw, self.fleet.path(tick, 1), self.fleet.timeline.interval_h
         )
+        self.lacks_kwh = self.fleet.lacking(tick, self.energy_kwh)
         return np.asarray(np.bincount(self.owner, drawn_kw, minlength=self.members), dtype=np.float64)
+
+    def notes(self) -> tuple[str, ...]:
+        """A line on what was wanted by now and is not there, if anything."""
+        short = np.flatnonzero(self.lacks_kwh > _LACKS_KWH)
+        if not short.size:
+            return ()
+        most = int(short[np.argmax(self.lacks_kwh[short])])
+        name, lacks_kwh = self.fleet.names[int(self.fleet.owner[most])], float(self.lacks_kwh[short].sum())
+        return (f"{lacks_kwh:.3g} kWh that stores wanted by now are missing, at {short.size} ({name}, ...)",)
 
     def _own_worth(self, tick: int, path: StorePath) -> Floats:
         prices = prices_at(self.fleet.scenario.market, self.fleet.timeline, tick)
@@ -104,9 +120,10 @@ class FleetState:
         return np.asarray(prices.feed_in_price + (prices.retail_price - prices.feed_in_price) * urgency)
 
     def snapshot(self) -> Values:
-        """Energy of each."""
-        return {"energy": self.energy_kwh}
+        """Energy of each, and what it lacks."""
+        return {"energy": self.energy_kwh, "lacks": self.lacks_kwh}
 
     def restore(self, values: Values) -> None:
         """Put the energy back; raises ``ValueError`` where it is another fleet's."""
         self.energy_kwh = array_of(values, "energy", self.energy_kwh)
+        self.lacks_kwh = array_of(values, "lacks", self.lacks_kwh)

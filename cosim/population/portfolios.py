@@ -180,7 +180,8 @@ class VirtualPortfolio:
             more = self.fleet.offers(tick, None if worth is None else worth[batteries:])
             resources = joined_resources(resources, more)
         load_kw = forecast.load_kw[self.members]
-        return Position(load_kw, self.tan_phi * load_kw, resources, self.cache.notes(tick))
+        notes = self.cache.notes(tick) + (() if self.fleet is None else self.fleet.notes())
+        return Position(load_kw, self.tan_phi * load_kw, resources, notes)
 
     def prospect(self, tick: int, intervals: int) -> Prospect:
         """What is expected of its prosumers from a tick on."""

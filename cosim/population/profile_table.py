@@ -177,6 +177,33 @@ def _joined(parts: list[tuple[NDArray[np.intp], int, Floats]]) -> Assigned:
     )
 
 
+def instants_of(table: TableFile, column: str) -> NDArray[np.int64]:
+    """Times of a column [s since 1970 UTC], ``(rows,)``.
+
+    Raises
+    ------
+    ScenarioError
+        A time without UTC offset, or one that is none.
+    """
+    import pandas as pd
+
+    cells = table.frame[column]
+    if isinstance(cells.dtype, pd.DatetimeTZDtype):
+        instants = cells.dt.tz_convert("UTC")
+    elif pd.api.types.is_datetime64_any_dtype(cells.dtype):
+        raise table.refusal("times have no UTC offset; store them with a time zone", column)
+    else:
+        texts = table.text(column)
+        for index, text in enumerate(texts):
+            if not OFFSET.search(text):
+                what = f"{text!r} has no UTC offset; write 2024-06-21T00:00+02:00"
+                raise table.refusal(what, column, index)
+        instants = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601", errors="coerce")
+    for bad in np.flatnonzero(instants.isna().to_numpy()):
+        raise table.refusal("this is no time; write 2024-06-21T00:00+02:00", column, int(bad))
+    return np.asarray(instants.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64))
+
+
 def row_times(table: TableFile) -> NDArray[np.int64]:
     """Start of each row of a table with times [s since 1970 UTC], rising ``(rows,)``.
 
@@ -185,25 +212,7 @@ def row_times(table: TableFile) -> NDArray[np.int64]:
     ScenarioError
         A time without UTC offset, one that is none, or one that does not rise.
     """
-    import pandas as pd
-
-    column = table.frame["time"]
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        instants = column.dt.tz_convert("UTC")
-    elif pd.api.types.is_datetime64_any_dtype(column.dtype):
-        raise table.refusal("times have no UTC offset; store them with a time zone", "time")
-    else:
-        texts = table.text("time")
-        for index, text in enumerate(texts):
-            if not OFFSET.search(text):
-                what = f"{text!r} has no UTC offset; write 2024-06-21T00:00+02:00"
-                raise table.refusal(what, "time", index)
-        instants = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601", errors="coerce")
-    for bad in np.flatnonzero(instants.isna().to_numpy()):
-        raise table.refusal("this is no time; write 2024-06-21T00:00+02:00", "time", int(bad))
-    epoch_s: NDArray[np.int64] = (
-        instants.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
-    )
+    epoch_s = instants_of(table, "time")
     for bad in np.flatnonzero(np.diff(epoch_s) <= 0):
         what = "repeats the row above" if epoch_s[bad + 1] == epoch_s[bad] else "lies before the row above"
         raise table.refusal(f"the time {what}; sort the rows and keep one of each", "time", int(bad) + 1)

@@ -7,7 +7,14 @@ from typing import Any
 
 from cosim.scenario.scenario import ScenarioError
 
-PATHS = ("feeder.master", "live.profiles", "tables.lams", "tables.prosumers", "tables.profiles")
+PATHS = (
+    "feeder.master",
+    "live.profiles",
+    "tables.lams",
+    "tables.prosumers",
+    "tables.profiles",
+    "tables.vehicles",
+)
 """Keys that name a file or folder."""
 
 Changes = Mapping[str, object]

@@ -170,5 +170,6 @@ def _resolved(scenario: Scenario, folder: Path) -> Scenario:
             lams=absolute(scenario.tables.lams),
             prosumers=absolute(scenario.tables.prosumers),
             profiles=absolute(scenario.tables.profiles),
+            vehicles=absolute(scenario.tables.vehicles),
         ),
     )

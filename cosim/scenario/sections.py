@@ -230,6 +230,13 @@ class Tables(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         str,
         Meta(description="CSV or Parquet file of load and PV in time, likewise; empty for none."),
     ] = ""
+    vehicles: Annotated[
+        str,
+        Meta(
+            description="CSV or Parquet file of vehicles' stays, likewise; their owners have these in place "
+            "of a vehicle by `population.ev`. Empty for none."
+        ),
+    ] = ""
 
 
 class RecoverySection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
