@@ -7,7 +7,8 @@ import math
 import click
 
 from broker.client.mqtt import connect
-from broker.door.admission import Door, Refused
+from broker.door.admission import Door
+from broker.door.refusal import Refused
 from broker.messages import Availability, Step
 from broker.topics import Topics
 from cosim.run_setup import RunSetup

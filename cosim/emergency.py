@@ -23,7 +23,8 @@ from broker import messages
 from broker.claims import probe
 from broker.client.bus import Bus
 from broker.client.mqtt import connect
-from broker.door.admission import Door, Refused
+from broker.door.admission import Door
+from broker.door.refusal import Refused
 from broker.messages import Stop, Stopped
 from broker.security.grants import OPERATOR
 from broker.signing import command_key_of

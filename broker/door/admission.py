@@ -15,8 +15,10 @@ import msgspec
 from broker.client.bus import Received
 from broker.door import payload
 from broker.door.bounds import Bounds
+from broker.door.clock_steps import ClockSteps
 from broker.door.content import check_content
 from broker.door.decoded import Decoded
+from broker.door.refusal import Refused
 from broker.door.stream import Arrival, Stream
 from broker.messages import (
     Alive,
@@ -38,10 +40,6 @@ from broker.topics import Topics
 _KNOWN_TOPICS = 100_000
 # What counts whatever its number.
 _UNNUMBERED = (Alive, Availability, Facts, Lead, PacingState, Repeat, Stop)
-
-
-class Refused(Exception):
-    """A message that is not let in; the text says why."""
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -87,13 +85,6 @@ class Door:
         Key that commands must be signed with; without one none is checked.
     decoded
         What others who go by the same bounds have let in; without one nothing is shared.
-
-    Attributes
-    ----------
-    tick
-        The clock's tick, as far as it is known; -1 before the first step.
-    epoch
-        The clock's epoch, as far as it was heard.
     """
 
     def __init__(
@@ -103,29 +94,41 @@ class Door:
         commands: CommandKey | None = None,
         decoded: Decoded | None = None,
     ) -> None:
-        self.tick = -1
         self._decoded = decoded
         self._commands = commands
-        self.epoch = 0
         self._run = run
         self._topics = Topics(run)
         self._bounds = bounds or Bounds()
         self._entries: dict[str, _Entry] = {}
         self._decoders: dict[str, msgspec.json.Decoder[Message]] = {}
         self._streams: dict[str, Stream] = {}
-        self._was_away = True
-        self._doubted: Step | None = None
-        self._opened = (0, -1, 0)
+        self._clock = ClockSteps(self._bounds.ticks)
+
+    @property
+    def tick(self) -> int:
+        """The clock's tick, as far as it is known; -1 before the first step."""
+        return self._clock.tick
+
+    @tick.setter
+    def tick(self, tick: int) -> None:
+        self._clock.tick = tick
+
+    @property
+    def epoch(self) -> int:
+        """The clock's epoch, as far as it was heard."""
+        return self._clock.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._clock.epoch = epoch
 
     def came_back(self) -> None:
         """After a lost connection the clock may be anywhere: believe its next step."""
-        self._was_away = True
+        self._clock.came_back()
 
     def begin_epoch(self, step: Step) -> None:
         """Believe that the clock goes back to the beginning of a tick; what was said before is void."""
-        self.epoch, self.tick = step.epoch, step.tick
-        self._was_away, self._doubted = False, None
-        self._opened = step.place
+        self._clock.begin_epoch(step)
 
     def admit(self, received: Received) -> Admitted:
         """Let a message in; raises `Refused`."""
@@ -190,7 +193,7 @@ class Door:
         if message.tick < 0 and not entry.declaration.always:
             raise Refused("it belongs to no interval")
         if isinstance(message, Step):
-            self._check_step(message)
+            self._clock.check(message)
         elif not entry.declaration.always or message.tick >= 0:
             self._check_tick(message)
 
@@ -205,23 +208,6 @@ class Door:
         if 0 <= self.tick < tick - 1:
             raise Refused(f"tick {tick} is ahead of the clock's {self.tick}")
 
-    def _check_step(self, step: Step) -> None:
-        """Hold the clock's word against its last; a far one is believed once another follows it."""
-        last = self._bounds.ticks
-        _check_ahead(step)
-        # Behind the last interval a run ends, and before that may go back to there.
-        if last is not None and step.tick >= last + (step.step in ("end", "restore")):
-            raise Refused(f"tick {step.tick} is behind the run's end")
-        if step.epoch > self.epoch:
-            if step.step != "restore":
-                raise Refused(f"epoch {step.epoch} was not opened by a restore")
-            return
-        if self._was_away or step.tick <= self.tick + 1:
-            return
-        before, self._doubted = self._doubted, step
-        if before is None or not _follows(step, before):
-            raise Refused(f"step {step.step} of tick {step.tick} is far ahead of the clock's {self.tick}")
-
     def _number(self, message: Message, received: Received) -> Admitted:
         topic = received.topic
         stream = self._streams.get(topic)
@@ -229,8 +215,8 @@ class Door:
             stream = Stream()
         is_past = (message.epoch, message.tick) < (self.epoch, self.tick)
         if isinstance(message, Step):
-            is_past = message.place <= self._opened
-            self._check_follows(message, stream, is_past=is_past)
+            is_past = self._clock.is_past(message)
+            self._clock.check_number(message, stream)
         if message.epoch > self.epoch:
             # Its sender heard of a new epoch before this receiver could believe it, and will say it again.
             raise Refused(f"epoch {message.epoch} is ahead of the clock's {self.epoch}")
@@ -245,8 +231,7 @@ class Door:
         if arrival is Arrival.DUPLICATE:
             return Admitted(None, duplicates=1)
         if isinstance(message, Step) and not is_past:
-            self._was_away, self._doubted = False, None
-            self._opened = message.place
+            self._clock.note(message)
         if arrival is Arrival.LATE:
             return Admitted(None if is_past else message, (f"late message on {topic}",), late=1)
         flags = []
@@ -257,33 +242,3 @@ class Door:
         if is_past and message.epoch == self.epoch:
             flags.append(f"message of tick {message.tick} came late on {topic}")
         return Admitted(None if is_past else message, tuple(flags), gaps=skips, late=int(is_past))
-
-    def _check_follows(self, step: Step, stream: Stream, *, is_past: bool) -> None:
-        """Hold a step against the last one: none opens twice, an end comes right behind it or is repeated."""
-        if step.epoch > stream.epoch:
-            return  # Maybe of a clock that was started anew.
-        if step.seq < stream.expected:
-            if step.tick > stream.tick:
-                # A clock that was started anew could not go on with this run.
-                raise Refused(f"number {step.seq} is one of an earlier tick")
-            return
-        if is_past:
-            raise Refused(f"step {step.step} of tick {step.tick} was opened before")
-        if step.step == "end" and step.seq > stream.expected and not self._was_away and self._doubted != step:
-            self._doubted = step
-            raise Refused("an end must follow the clock's last step")
-
-
-def _check_ahead(step: Step) -> None:
-    """Steps ahead are those behind a step of an interval, in their order."""
-    order = [step.order, *(each.order for each in step.ahead)]
-    is_of_run = step.step == "restore" or any(each.step == "end" for each in step.ahead)
-    if step.ahead and (is_of_run or sorted(set(order)) != order):
-        raise Refused(f"what it says of the steps behind {step.step} is not in their order")
-
-
-def _follows(step: Step, before: Step) -> bool:
-    """Whether a step has the number and a tick that come behind another's, or is an end said again."""
-    if step.step == "end" and step == before:
-        return True
-    return step.seq == before.seq + 1 and 0 <= step.tick - before.tick <= 1

@@ -84,6 +84,8 @@ class Step(Message, frozen=True, tag="step"):
     sets for it; each step of it tells them.
     ``ahead`` are the steps behind it into which a service goes on by itself, as soon as others have said what
     it needs there; the clock still opens each of them when the one before is over.
+    ``end_digest`` is the SHA-256 digest of the ``end_secret`` that only an end tells: so nobody but the clock
+    whose steps a service has followed can end the run.
     """
 
     step: StepName
@@ -95,6 +97,8 @@ class Step(Message, frozen=True, tag="step"):
     events: list[FeederEvent] = []
     boundary: BoundaryValues | None = None
     ahead: list[StepAhead] = []
+    end_digest: str = ""
+    end_secret: str = ""
 
     @property
     def order(self) -> int:

@@ -15,10 +15,11 @@ from broker import messages
 from broker.client.bundles import bundled
 from broker.client.bus import Bus, Received
 from broker.collector import Collector
-from broker.door.admission import Door, Refused
+from broker.door.admission import Door
 from broker.door.bounds import Bounds
 from broker.door.decoded import Decoded
 from broker.door.quarantine import Quarantine
+from broker.door.refusal import Refused
 from broker.messages import Availability, Done, Message, Rejected, Repeat, Step, StepName, Traffic
 from broker.participant.availability import OwnAvailability
 from broker.participant.delivery import Delivery

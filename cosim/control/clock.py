@@ -11,6 +11,8 @@ on without, the others stand in.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -104,6 +106,8 @@ class Clock:
         self._reports = StepReports(
             node, self._presence, self._changed, ends_step=lambda: self._losses.ends_step
         )
+        self._end_secret = secrets.token_hex(16)
+        self._end_digest = hashlib.sha256(self._end_secret.encode()).hexdigest()
         self._here = self.services.difference(*roles.values())
         self._assembly = Assembly(self._presence, self._needed, self._changed, self._stop, say=say)
         node.on_back.append(self._note_back)
@@ -298,4 +302,6 @@ class Clock:
             events=self._events.get(tick, []),
             boundary=self._coupled.boundaries.get(tick),
             ahead=[*ahead],
+            end_digest=self._end_digest,
+            end_secret=self._end_secret if step == "end" else "",
         )

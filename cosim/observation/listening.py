@@ -12,7 +12,8 @@ from broker import messages
 from broker.client.bus import Received
 from broker.client.mqtt import connect
 from broker.client.mqtt_bus import MqttBus
-from broker.door.admission import Door, Refused
+from broker.door.admission import Door
+from broker.door.refusal import Refused
 from broker.messages import Facts, Message, Step
 from broker.security.grants import OBSERVER
 from broker.topics import Topics

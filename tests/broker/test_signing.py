@@ -6,7 +6,8 @@ import pytest
 from broker import messages
 from broker.client.bus import Received
 from broker.client.memory import MemoryBroker
-from broker.door.admission import Door, Refused
+from broker.door.admission import Door
+from broker.door.refusal import Refused
 from broker.messages import DeviceSetPoint, SetPoint, Stop
 from broker.participant.node import Node
 from broker.signing import CommandKey

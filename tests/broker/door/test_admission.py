@@ -1,7 +1,10 @@
+import hashlib
+
 import pytest
 
 from broker import messages
-from broker.door.admission import Door, Refused
+from broker.door.admission import Door
+from broker.door.refusal import Refused
 from broker.messages import (
     Acknowledgement,
     Availability,
@@ -254,3 +257,38 @@ def test_what_may_be_said_at_any_time_needs_no_interval(door):
     assert let_in(door, TOPICS.rejected("wam"), messages.encode(said)).message == said
     answer = Acknowledgement(run=RUN, tick=-1, sender="gateway", seq=0, ok=True)
     assert "no interval" in refusal(door, TOPICS.acknowledgement("p0"), messages.encode(answer))
+
+
+def of_clock(secret, number, tick, name="measure", **body):
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    told = secret if name == "end" else ""
+    return step(number, tick, name, **({"end_digest": digest, "end_secret": told} | body))
+
+
+def test_only_the_clock_that_was_followed_can_end_the_run(door):
+    let_in(door, TOPICS.step, of_clock("secret", 0, 0))
+    forged = of_clock("secret", 1, 1, "end", end_secret="guessed")
+    for _ in range(3):
+        assert "must tell the secret" in refusal(door, TOPICS.step, forged)
+    assert "not of the clock" in refusal(door, TOPICS.step, of_clock("guessed", 1, 1, "end"))
+    assert "not of the clock" in refusal(door, TOPICS.step, step(1, 0, "bid"))
+    assert let_in(door, TOPICS.step, of_clock("secret", 1, 1, "end")).message.step == "end"
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_an_end_that_tells_the_secret_is_believed_at_once(door, back):
+    let_in(door, TOPICS.step, of_clock("secret", 0, 0))
+    if back:
+        door.came_back()
+        assert "must tell the secret" in refusal(
+            door, TOPICS.step, of_clock("secret", 670, 96, "end", end_secret="")
+        )
+    assert let_in(door, TOPICS.step, of_clock("secret", 670, 96, "end")).message.step == "end"
+
+
+def test_a_clock_that_was_started_anew_has_another_secret(door):
+    let_in(door, TOPICS.step, of_clock("secret", 5, 3))
+    restore = messages.decode(of_clock("another", 0, 3, "restore", epoch=1))
+    door.begin_epoch(restore)
+    assert "not of the clock" in refusal(door, TOPICS.step, of_clock("secret", 1, 4, "end", epoch=1))
+    assert let_in(door, TOPICS.step, of_clock("another", 1, 4, "end", epoch=1)).message.step == "end"

@@ -6,9 +6,10 @@ import pytest
 
 from broker import messages
 from broker.client.bus import Received
-from broker.door.admission import Door, Refused
+from broker.door.admission import Door
 from broker.door.bounds import Bounds
 from broker.door.decoded import KEPT, LONGEST_BYTES, Decoded
+from broker.door.refusal import Refused
 from broker.messages import DECLARED, Telemetry
 from broker.topics import Topics
 
