@@ -20,13 +20,25 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 CommandedDevice = Literal["pv", "battery", "ev", "load"]
 
 
+class HeatStore(msgspec.Struct, frozen=True, kw_only=True):
+    """What a heated room or tank can hold, in terms of the energy that its heat pump draws for it.
+
+    From the lower end of its band to the upper one [kWh]; what it loses, and the most that is drawn [kW].
+    """
+
+    capacity_kwh: float
+    loss_kw: float
+    rating_kw: float
+
+
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """One controllable device: measured power (+ generates) and what it can do in the next interval [kW].
 
     ``obeys`` is false where no set-point reaches it: it is only observed, was stopped, or has had its writes
     of the day. ``read_at`` says when it was last read [s since epoch], ``writes`` how often hardware was
-    written to since its day of writes began. A vehicle at its charger still wants ``needs_kwh`` within
-    ``left_s`` seconds; ``max_kw`` below 0 is what it has to draw now, to get that in time.
+    written to since its day of writes began. A vehicle at its charger, or work that can wait, still wants
+    ``needs_kwh`` within ``left_s`` seconds; ``max_kw`` below 0 is what it has to draw now, to get that in
+    time. Of what ``heat`` can be held there is ``soc``.
     """
 
     device: CommandedDevice
@@ -40,6 +52,7 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     writes: Count | None = None
     needs_kwh: float | None = None
     left_s: float | None = None
+    heat: HeatStore | None = None
 
 
 @message(

@@ -1,11 +1,13 @@
 """Chargers and flexible loads of live prosumers as resources: what telemetry says that they could draw.
 
-They are outputs of 0 or less. A load is worth to its owner what the scenario says. A vehicle is worth that
-much where it would have to charge at full power until it leaves, the feed-in price where it has all the time,
-and in between in proportion.
+They are outputs of 0 or less. A load is worth to its owner what the scenario says. A vehicle, or work that
+can wait, is worth that much where it would have to draw full power until its time is up, the feed-in price
+where it has all the time, and in between in proportion; heat that much where there is none, the feed-in price
+where a room or tank is full. Where a market over a horizon has said what their energy is worth, that counts.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +16,7 @@ from broker.messages import DeviceState
 from cosim.population.resources import Kind
 from cosim.scenario.arrays import Floats
 
+NOTHING_TOLD: Mapping[tuple[int, str], float] = MappingProxyType({})
 KINDS = {"ev": Kind.EV, "load": Kind.LOAD}
 
 
@@ -36,6 +39,7 @@ def consumer_offers(
     worth: Sequence[Mapping[str, float]],
     retail: float,
     feed_in: float,
+    told: Mapping[tuple[int, str], float] = NOTHING_TOLD,
 ) -> ConsumerOffers:
     """Offers of one interval.
 
@@ -48,6 +52,8 @@ def consumer_offers(
         price.
     retail, feed_in
         Prices of the utility now [$/kWh].
+    told
+        What the market says that a kWh is worth, by owner and kind [$/kWh].
     """
     offers = ConsumerOffers([], [], [], [], [], np.zeros(len(states)))
     for owner, (devices, owned) in enumerate(zip(states, worth, strict=True)):
@@ -63,7 +69,8 @@ def consumer_offers(
             offers.kind.append(KINDS[name])
             offers.min_kw.append(min(state.min_kw, 0.0))
             offers.max_kw.append(min(max(state.max_kw or 0.0, state.min_kw), 0.0))
-            offers.worth.append(_worth(state, own_worth or retail, feed_in))
+            own = _worth(state, own_worth or retail, feed_in)
+            offers.worth.append(told.get((owner, name), own))
     return offers
 
 
@@ -73,7 +80,9 @@ def is_offered(state: DeviceState) -> bool:
 
 
 def _worth(state: DeviceState, worth: float, feed_in: float) -> float:
-    if state.device == "load" or state.needs_kwh is None or not state.min_kw:
+    if state.heat is not None and state.soc is not None:
+        return feed_in + (worth - feed_in) * (1.0 - min(max(state.soc, 0.0), 1.0))
+    if state.needs_kwh is None or not state.min_kw:
         return worth
     if state.left_s is None:
         return min(worth, feed_in)

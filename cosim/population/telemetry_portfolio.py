@@ -8,13 +8,15 @@ import numpy as np
 
 from broker.messages import DeviceSetPoint, DeviceState, Telemetry
 from broker.snapshot import Values, array_of, part
-from cosim.population.ahead import as_seen, energy_values, expected, prospect_of
+from cosim.population.ahead import as_seen, energy_values, expected, owners, prospect_of
+from cosim.population.consumer_stores import Ahead, with_consumers
 from cosim.population.consumers import KINDS, consumer_offers
 from cosim.population.portfolios import CURTAILED_KW, Offers, ProfileCache, offers_of
 from cosim.population.prices import prices_at
 from cosim.population.resources import Kind, inventory_of
 from cosim.population.voltage_response import VoltageResponse
 from cosim.scenario.arrays import Floats, Indices
+from cosim.scenario.checks import hourly
 from market.model.case import Resources
 from market.participants.horizon_bids import Prospect
 from market.participants.prosumers.portfolio import Position
@@ -49,12 +51,14 @@ class TelemetryPortfolio:
         self.worth = [(worth or {}).get(name, {}) for name in self.names]
         self.inventory = inventory_of(cache.profiles.population)
         self.soc = cache.profiles.population.soc_start.copy()
+        self._stored: list[tuple[int, str]] = []
 
     def position(self, tick: int, telemetry: dict[str, Telemetry], worth: Floats | None = None) -> Position:
         """Expected position: load and sun by forecast, what devices can do by telemetry."""
         forecast = self.response.expected(self.cache.forecast(tick))
         states, profiles = self._seen(telemetry), self.cache.profiles
-        value = None if worth is None else energy_values(profiles, self.members, worth)
+        batteries = owners(profiles, self.members).size
+        value = None if worth is None else energy_values(profiles, self.members, worth[:batteries])
         offers = offers_of(profiles, self.inventory, self.members, tick, self.soc, forecast, value)
         low, high = offers.resources.min_kw.copy(), offers.resources.max_kw.copy()
         demand_kw = forecast.load_kw[self.members].copy()
@@ -69,7 +73,9 @@ class TelemetryPortfolio:
         self.offers = Offers(offers.kind, offers.owner, resources)
         self.expected_pv_kw = self.offers.total(high, self.members.size, Kind.PV)
         if any(self.worth):
-            demand_kw += self._add_consumers(tick, telemetry)
+            told = () if worth is None else zip(self._stored, worth[batteries:].tolist(), strict=True)
+            known = {whose: kwh for whose, kwh in told if np.isfinite(kwh)}
+            demand_kw += self._add_consumers(tick, telemetry, known)
         reactive_kvar = self.tan_phi * forecast.load_kw[self.members]
         if self.metered_reactive:
             for place, name in enumerate(self.names):
@@ -82,7 +88,27 @@ class TelemetryPortfolio:
         """What is expected from a tick on; energy, and which devices are counted on, by telemetry."""
         states, profiles = self._seen(telemetry), self.cache.profiles
         days = [self.response.expected(each) for each in expected(self.cache, tick, intervals)]
-        return as_seen(prospect_of(profiles, self.members, days, self.soc), states)
+        prospect = as_seen(prospect_of(profiles, self.members, days, self.soc), states)
+        if not any(self.worth):
+            return prospect
+        market = profiles.scenario.market
+        prices = prices_at(market, profiles.timeline, tick)
+        ahead = Ahead(
+            intervals=prospect.intervals,
+            hours=profiles.timeline.interval_h,
+            price=float(np.mean(hourly(market.grid.import_price))),
+            retail=prices.retail_price,
+            feed_in=prices.feed_in_price,
+        )
+        prospect, self._stored = with_consumers(prospect, self._told(telemetry), self.worth, ahead)
+        return prospect
+
+    def _told(self, telemetry: dict[str, Telemetry]) -> list[dict[str, DeviceState]]:
+        """States of each prosumer's devices, whether they can be counted on or not."""
+        return [
+            {state.device: state for state in telemetry[name].devices} if name in telemetry else {}
+            for name in self.names
+        ]
 
     def _seen(self, telemetry: dict[str, Telemetry]) -> list[dict[str, DeviceState]]:
         """States of each prosumer's devices that can be counted on; batteries' charge is kept."""
@@ -93,15 +119,14 @@ class TelemetryPortfolio:
                 self.soc[member] = battery.soc
         return states
 
-    def _add_consumers(self, tick: int, telemetry: dict[str, Telemetry]) -> Floats:
+    def _add_consumers(
+        self, tick: int, telemetry: dict[str, Telemetry], told: Mapping[tuple[int, str], float]
+    ) -> Floats:
         """Offer chargers and loads too; returns what draws without a command, ``(n,)`` [kW]."""
         profiles, offers = self.cache.profiles, self.offers
         prices = prices_at(profiles.scenario.market, profiles.timeline, tick)
-        states: list[dict[str, DeviceState]] = [
-            {state.device: state for state in telemetry[name].devices} if name in telemetry else {}
-            for name in self.names
-        ]
-        more = consumer_offers(states, self.worth, prices.retail_price, prices.feed_in_price)
+        states = self._told(telemetry)
+        more = consumer_offers(states, self.worth, prices.retail_price, prices.feed_in_price, told)
         owner = np.concatenate([offers.owner, np.array(more.owner, dtype=np.intp)])
         order = np.argsort(owner, kind="stable")
         old = offers.resources

@@ -10,6 +10,7 @@ from typing import Self
 
 import msgspec
 
+from broker.messages import HeatStore
 from devices.endpoint import ChargingWish
 from devices.kinds import DeviceKind
 from devices.limits import FREE, SetPointLimits, may_leave, released_kw
@@ -61,7 +62,8 @@ class MeterValues(msgspec.Struct, frozen=True):
 class InverterValues(msgspec.Struct, frozen=True):
     """One reading of an inverter: power [kW], feasible range [kW] and state of charge [0..1].
 
-    A vehicle still wants ``needs_kwh`` within ``left_s`` seconds.
+    A vehicle, or work that can wait, still wants ``needs_kwh`` within ``left_s`` seconds; ``heat`` is what a
+    heated room or tank can hold.
     """
 
     p_kw: float | None
@@ -70,6 +72,7 @@ class InverterValues(msgspec.Struct, frozen=True):
     soc: float | None = None
     needs_kwh: float | None = None
     left_s: float | None = None
+    heat: HeatStore | None = None
 
     @classmethod
     def of_pv(cls, ratings: Ratings, state: State) -> Self:
@@ -130,9 +133,35 @@ class Inverter:
         """Power now [kW], + generation or discharge; ``None`` where not shown. Raises `DeviceError`."""
         return (await self.port.state()).get("p_kw")
 
-    async def load_values(self) -> InverterValues:
-        """What a flexible load draws, and could draw: up to its rating or, without one, its envelope."""
-        return InverterValues((await self.port.state()).get("p_kw"), await self._least_kw(), 0.0)
+    async def load_values(self, horizon_s: float) -> InverterValues:
+        """What a flexible load draws, and what it could and has to draw in the next interval.
+
+        Work that can wait tells how much energy it still wants and until when; a heated room or tank how full
+        of heat it is. What tells neither may draw up to its rating or, without one, its envelope.
+
+        Parameters
+        ----------
+        horizon_s
+            Length of the interval [s].
+        """
+        state, ratings = await self.port.state(), await self.port.ratings()
+        p_kw, soc, hours = state.get("p_kw"), state.get("soc"), horizon_s / 3600.0
+        least_kw = await self._least_kw()
+        if least_kw is None:
+            return InverterValues(p_kw, None, 0.0, soc)
+        wanted_kwh, done_kwh = state.get("wanted_kwh"), state.get("session_kwh")
+        if wanted_kwh is not None and done_kwh is not None:
+            needs_kwh = max(wanted_kwh - done_kwh, 0.0)
+            return _wanting(p_kw, least_kw, soc, needs_kwh, state.get("left_s"), hours)
+        if soc is None or not ratings.capacity_kwh:
+            return InverterValues(p_kw, least_kw, 0.0, soc)
+        heat = HeatStore(
+            capacity_kwh=ratings.capacity_kwh, loss_kw=state.get("loss_kw") or 0.0, rating_kw=-least_kw
+        )
+        missing_kw = (1.0 - soc) * heat.capacity_kwh / hours + heat.loss_kw
+        most_kw = min(max(missing_kw, 0.0), heat.rating_kw)
+        has_to_kw = min(max(heat.loss_kw - soc * heat.capacity_kwh / hours, 0.0), most_kw)
+        return InverterValues(p_kw, -most_kw, -has_to_kw, soc, heat=heat)
 
     async def ev_values(self, wish: ChargingWish, horizon_s: float) -> InverterValues:
         """What a charger draws, and what it could and has to draw in the next interval.
@@ -157,9 +186,7 @@ class Inverter:
         if left_s is None:
             left_s = seconds_until(wish.departs_min)
         needs_kwh = max(wanted_kwh - drawn_kwh, 0.0)
-        left_h = math.inf if left_s is None else left_s / 3600.0
-        wanted = charging_range(needs_kwh, left_h, -least_kw, horizon_s / 3600.0)
-        return InverterValues(p_kw, -float(wanted.most_kw), -float(wanted.least_kw), soc, needs_kwh, left_s)
+        return _wanting(p_kw, least_kw, soc, needs_kwh, left_s, horizon_s / 3600.0)
 
     async def _least_kw(self) -> float | None:
         """The most that a charger or load can draw, as a power below 0 [kW]; ``None`` where nobody knows."""
@@ -212,6 +239,20 @@ class Inverter:
         if not self.limits.has_envelope or not may_leave(self.limits, *ratings.range_kw(self.kind)):
             return True
         return await self.port.holds_fallback()
+
+
+def _wanting(
+    p_kw: float | None,
+    least_kw: float,
+    soc: float | None,
+    needs_kwh: float,
+    left_s: float | None,
+    hours: float,
+) -> InverterValues:
+    """What a vehicle, or work that can wait, could and has to draw in the next interval."""
+    left_h = math.inf if left_s is None else left_s / 3600.0
+    wanted = charging_range(needs_kwh, left_h, -least_kw, hours)
+    return InverterValues(p_kw, -float(wanted.most_kw), -float(wanted.least_kw), soc, needs_kwh, left_s)
 
 
 def seconds_until(minutes: float | None) -> float | None:

@@ -89,7 +89,7 @@ class Equipment:
         if prosumer.load is not None:
             load = self._inverter(prosumer.load, "load", prosumer.load_limits)
             devices["load"] = self._actuator(load, "load", prosumer.id)
-            self._enqueue(prosumer.id, load.port, partial(poll_load, prosumer.id, load))
+            self._enqueue(prosumer.id, load.port, partial(poll_load, prosumer.id, load, self._interval_s))
         for actuator in devices.values():
             if actuator.limits.real and actuator.limits.armed:
                 self._enqueue(prosumer.id, actuator.inverter.port, partial(check_written, actuator))

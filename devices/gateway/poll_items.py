@@ -78,9 +78,9 @@ async def poll_ev(
     result.inverters[prosumer, "ev"] = await charger.ev_values(wish, horizon_s)
 
 
-async def poll_load(prosumer: str, load: Inverter, result: PollResult) -> None:
-    """Read a flexible load."""
-    result.inverters[prosumer, "load"] = await load.load_values()
+async def poll_load(prosumer: str, load: Inverter, horizon_s: float, result: PollResult) -> None:
+    """Read a flexible load; ``horizon_s`` is how long a set-point will hold [s]."""
+    result.inverters[prosumer, "load"] = await load.load_values(horizon_s)
 
 
 async def check_written(actuator: Actuator, result: PollResult) -> None:

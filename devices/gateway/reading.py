@@ -88,6 +88,7 @@ def state_of(
         writes=actuator.delivery.budget.used if limits.real else None,
         needs_kwh=values.needs_kwh,
         left_s=values.left_s,
+        heat=values.heat,
         read_at=read_at,
     )
 

@@ -64,7 +64,16 @@ QUANTITIES: dict[DeviceKind, dict[str, str]] = {
         "left_s": "1",
         "soc": "1",
     },
-    "load": {"p_kw": "kW", "rating_kw": "kW"},
+    "load": {
+        "p_kw": "kW",
+        "rating_kw": "kW",
+        "session_kwh": "kWh",
+        "wanted_kwh": "kWh",
+        "left_s": "1",
+        "soc": "1",
+        "capacity_kwh": "kWh",
+        "loss_kw": "kW",
+    },
 }
 REQUIRED: dict[DeviceKind, tuple[str, ...]] = {
     "meter": ("p_kw", "import_kwh"),

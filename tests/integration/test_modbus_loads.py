@@ -1,4 +1,4 @@
-"""A heat pump behind Modbus that takes the most that it may draw, through the gateway."""
+"""Flexible loads behind Modbus that take the most that they may draw, and tell their state."""
 
 from contextlib import asynccontextmanager
 
@@ -34,10 +34,33 @@ writes = [{ enable = 0 }]
 """
 
 
+HEAT = """
+soc = "filled"
+capacity_kwh = "holds"
+loss_kw = "loses"
+
+[points]
+filled = { at = 30, type = "uint16", unit = "%" }
+holds = { at = 31, type = "uint16", unit = "Wh", refresh = "once" }
+loses = { at = 32, type = "uint16", unit = "W" }
+"""
+WORK = """
+wanted_kwh = "wanted"
+session_kwh = "done"
+left_s = "left"
+
+[points]
+wanted = { at = 30, type = "uint16", unit = "Wh" }
+done = { at = 31, type = "uint16", unit = "Wh" }
+left = { at = 32, type = "uint16" }
+"""
+
+
 @asynccontextmanager
-async def heat_pump(tmp_path, **limits):
-    (tmp_path / "pump.toml").write_text(HEAT_PUMP)
-    cells = {10: 1800, 13: 4000, 20: 0, 21: 0, 22: 0}
+async def heat_pump(tmp_path, states="", words=(), **limits):
+    told = HEAT_PUMP.replace("\n[points]\n", states) if states else HEAT_PUMP
+    (tmp_path / "pump.toml").write_text(told)
+    cells = {10: 1800, 13: 4000, 20: 0, 21: 0, 22: 0} | dict(enumerate(words, 30))
     async with plain.tcp_server(plain.Registers({1: cells})) as port:
         home = LiveProsumer(
             id="home",
@@ -84,3 +107,32 @@ async def test_with_an_envelope_as_wide_as_its_rating_it_is_free_again(tmp_path)
         assert (await command(gateway, -1.0)).ok
         assert (await gateway.hand_back()) == []
         assert cells[21] == 0
+
+
+async def test_heat_is_read_with_what_it_may_and_has_to_draw_in_an_interval(tmp_path):
+    async with heat_pump(tmp_path, HEAT, (25, 3000, 400), min_kw=-4.0, max_kw=0.0) as (gateway, cells):
+        (load,) = (await gateway.poll())[0].devices
+        assert (load.soc, load.heat.capacity_kwh, load.heat.loss_kw, load.heat.rating_kw) == (
+            0.25,
+            3.0,
+            0.4,
+            4.0,
+        )
+        # The gateway's interval is a quarter of an hour: 2.25 kWh of room are more than 4 kW fill.
+        assert (load.min_kw, load.max_kw, load.needs_kwh) == (-4.0, 0.0, None)
+        cells[30] = 95
+        (load,) = (await gateway.poll())[0].devices
+        assert load.min_kw == pytest.approx(-(0.15 / 0.25 + 0.4))
+        cells[30], cells[32] = 1, 500
+        (load,) = (await gateway.poll())[0].devices
+        assert load.max_kw == pytest.approx(-(0.5 - 0.03 / 0.25))
+
+
+async def test_work_that_can_wait_is_read_with_what_is_still_wanted_and_until_when(tmp_path):
+    async with heat_pump(tmp_path, WORK, (2000, 500, 3600), min_kw=-4.0, max_kw=0.0) as (gateway, cells):
+        (load,) = (await gateway.poll())[0].devices
+        assert (load.needs_kwh, load.left_s, load.heat) == (1.5, 3600.0, None)
+        assert (load.min_kw, load.max_kw) == (-4.0, 0.0)
+        cells[32] = 1200  # 1.3 kWh at most
+        (load,) = (await gateway.poll())[0].devices
+        assert load.max_kw == -4.0, "more than there is time for"

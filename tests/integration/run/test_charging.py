@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from broker.messages import DeviceState, Telemetry
+from broker.messages import DeviceState, HeatStore, Telemetry
 from cosim.population.portfolios import ProfileCache
 from cosim.population.resources import Kind
 from cosim.population.telemetry_portfolio import TelemetryPortfolio
@@ -58,3 +58,46 @@ def test_a_charger_is_offered_beside_all_else_and_told_what_was_cleared(small_ru
     assert position.demand_kw[1] == before.demand_kw[1] + 11.0
     limits = with_charger.set_points(np.zeros(position.resources.owner.size))[1]
     assert [each.power_kw for each in limits if each.device == "ev"] == [None]
+
+
+def test_over_a_horizon_its_state_comes_from_the_meter_and_its_worth_from_the_market(small_run):
+    _, world = small_run
+    members = world.roster.live_members
+    cache = ProfileCache(world.profiles, world.expectation())
+    names = [world.roster.prosumers[member] for member in members]
+    portfolio = TelemetryPortfolio(
+        cache,
+        members,
+        world.reactive_ratio,
+        world.voltage_response(),
+        worth={names[0]: {"load": 0.0}, names[1]: {"ev": 0.0}},
+    )
+    pump = DeviceState(
+        device="load",
+        p_kw=-1.0,
+        min_kw=-2.0,
+        max_kw=0.0,
+        soc=0.5,
+        heat=HeatStore(capacity_kwh=3.0, loss_kw=0.3, rating_kw=2.0),
+    )
+    heard = {name: telemetry() for name in names}
+    heard |= {names[0]: telemetry(pump), names[1]: telemetry(CHARGER)}
+    prospect = portfolio.prospect(0, heard, 2)
+    stores = prospect.stores
+    assert (stores.owner[-2:] == [0, 1]).all()
+    assert stores.initial_kwh[-2:].tolist() == [1.5, 0.0]
+    assert (stores.upper_kwh[-1, 1:] == 14.8).all()
+
+    worth = np.full(len(stores), 0.1)
+    worth[-2:] = [0.21, np.inf]
+    resources = portfolio.position(0, heard, worth).resources
+    is_load, is_ev = (portfolio.offers.kind == kind for kind in (Kind.LOAD, Kind.EV))
+    assert resources.cost_linear[is_load].tolist() == [0.21]
+    own = portfolio.position(0, heard).resources.cost_linear
+    assert resources.cost_linear[is_ev] == own[is_ev], "its own outlook, for what was told is no worth"
+    assert own[is_load] != 0.21
+
+    # Where telemetry is silent later, it is not counted on.
+    silent = portfolio.prospect(1, {name: telemetry() for name in names}, 1)
+    assert len(silent.stores) == len(stores) - 2
+    assert np.isfinite(portfolio.position(1, {}, np.full(len(silent.stores), 0.1)).demand_kw).all()
