@@ -3,7 +3,10 @@
 The library itself tells none. A call with an argument sets what the same call without it gets.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Basic(Protocol):
@@ -90,7 +93,6 @@ class Loads(Protocol):
     def CVRvars(self) -> float: ...
     def CVRwatts(self) -> float: ...
     def Count(self) -> int: ...
-    def Idx(self, number: int = ..., /) -> int: ...
     def IsDelta(self) -> bool: ...
     def Model(self) -> int: ...
     def Name(self, name: str, /) -> object: ...
@@ -211,9 +213,31 @@ class Memory(Protocol):
     def buffer(self, pointer: object, size: int, /) -> bytes: ...
 
 
+class ArrayLibrary(Protocol):
+    """Functions of OpenDSS's C library on arrays, in one context, with pointers of `ArrayInterface.ffi`."""
+
+    def Batch_CreateByClassS(self, found: Any, count: Any, name: bytes, /) -> None: ...
+    def Batch_Dispose(self, batch: Any, /) -> None: ...
+    def Batch_Float64ArrayS(
+        self, batch: Any, count: int, name: bytes, operation: int, values: Any, flags: int, /
+    ) -> None: ...
+    def Obj_GetName(self, element: Any, /) -> Any: ...
+    def PDElements_Get_AllCurrents_GR(self) -> None: ...
+
+
+class ArrayInterface(Protocol):
+    """Arrays to and from OpenDSS, without the lists of the rest of its interface."""
+
+    ffi: Any
+    lib: ArrayLibrary
+
+    def get_float64_gr_array(self) -> NDArray[np.float64]: ...
+
+
 class OpenDss(Protocol):
     """An OpenDSS context: one circuit, apart from those of other contexts."""
 
+    _api_util: ArrayInterface
     dss_ffi: Memory
     ActiveClass: ActiveClass
     Basic: Basic

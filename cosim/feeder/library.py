@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from cosim.feeder.api import OpenDss
+from cosim.feeder.api import ArrayInterface, OpenDss
 
 
 def pin_environment() -> "ctypes.Array[ctypes.c_void_p] | None":
@@ -43,3 +43,13 @@ def new_context() -> OpenDss:
     if Path.cwd() != folder:
         os.chdir(folder)
     return context
+
+
+def array_interface(context: OpenDss) -> ArrayInterface:
+    """The part of a context's interface that takes and gives whole arrays.
+
+    What it sets is checked for errors by the next call of any other part.
+    """
+    # OpenDSSDirect.py offers no public way to it; the package that does has a class for each kind of element.
+    interface: ArrayInterface = context._api_util
+    return interface

@@ -18,9 +18,8 @@ from sharegrid.text import closest
 
 @dataclass(frozen=True)
 class SpotLoad:
-    """A load of the circuit: its number there, bus, nodes in the solution vector, published power."""
+    """A load of the circuit: its bus, nodes in the solution vector, published power."""
 
-    number: int
     name: str
     bus: str
     nodes: Ints

@@ -7,6 +7,7 @@ import numpy as np
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState, Complexes, FeederStopped, Floats, PowerFlowError
+from cosim.feeder.powerflow.arrays import LoadPowers, all_currents
 from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
 
@@ -45,7 +46,7 @@ class Solver:
         self._attachment = circuit.attachment
         self._ends = circuit.attachment.winding_ends.T
         self._winding_base_v = 1e3 * survey.base_kv[circuit.attachment.winding_ends].max(axis=1)
-        self._load_numbers = [load.number for load in circuit.loads]
+        self._powers = LoadPowers(dss, [load.name for load in circuit.loads])
         self._voltages = circuit.voltages
         self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
         self._names = survey.node_names
@@ -67,13 +68,7 @@ class Solver:
         for values in (net_kw, net_kvar):
             if np.shape(values) != (count,) or not np.all(np.isfinite(values)):
                 raise ValueError(f"net powers must be {count} finite numbers, one for each LAM")
-        kw = self._attachment.load_kw(net_kw).tolist()
-        kvar = self._attachment.load_kvar(net_kvar).tolist()
-        loads = self._dss.Loads
-        for number, p, q in zip(self._load_numbers, kw, kvar, strict=True):
-            loads.Idx(number)
-            loads.kW(p)  # moves kvar along at constant power factor, so kvar comes after
-            loads.kvar(q)
+        self._powers.set(self._attachment.load_kw(net_kw), self._attachment.load_kvar(net_kvar))
         if len(self._start):
             # OpenDSS would start where it ended last, and the bits would tell of the past.
             solution_vector(self._dss)[:] = self._start
@@ -190,7 +185,7 @@ class Solver:
             net_kvar=np.array(net_kvar, dtype=np.float64),
             v_pu=v_pu,
             angle_deg=np.degrees(np.angle(volts)),
-            current_a=np.array(dss.PDElements.AllCurrents()).view(np.complex128)[self._current_at],
+            current_a=all_currents(dss)[self._current_at],
             source_kw=-head_kw,
             source_kvar=-head_kvar,
             losses_kw=dss.Circuit.Losses()[0] / 1e3,

@@ -111,7 +111,6 @@ def spot_loads(dss: OpenDss) -> tuple[SpotLoad, ...]:
         multiplier *= growth.get(name.lower(), 1.0)
         loads.append(
             SpotLoad(
-                number=dss.Loads.Idx(),
                 name=name.lower(),
                 bus=bus_of(dss.CktElement.BusNames()[0]),
                 nodes=np.array(dss.CktElement.NodeRef(), dtype=np.intp),

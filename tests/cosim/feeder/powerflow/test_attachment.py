@@ -20,7 +20,7 @@ def spot(
     delta: bool = False,
     phases: int = 1,
 ):
-    return SpotLoad(1, name, bus, np.array(nodes), tuple(range(1, phases + 1)), delta, kw, kvar)
+    return SpotLoad(name, bus, np.array(nodes), tuple(range(1, phases + 1)), delta, kw, kvar)
 
 
 LOADS = (
