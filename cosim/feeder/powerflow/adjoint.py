@@ -30,12 +30,12 @@ class AdjointRows:
 
     def __init__(self, state: FactorisedState, directions: sparse.csc_array, base_v: Floats) -> None:
         self._state = state
-        given = state.given_a(directions)
-        self._given = sparse.vstack([given.real, given.imag]).T.tocsr()
-        self._volts = _voltage_rows(state, base_v)
+        self._directions = directions
+        self._across_directions = directions.T.tocsr()
         self._base_v = base_v
         self._found_v: dict[int, Floats] = {}
         self._found_a: dict[int, Complexes] = {}
+        self._along: tuple[Floats, tuple[Floats, Complexes]] | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -45,12 +45,12 @@ class AdjointRows:
     def volts(self, nodes: Ints) -> Floats:
         """Changes of some voltages ``(k, D)`` [pu]; found once."""
         new = np.array([node for node in nodes.tolist() if node not in self._found_v], dtype=np.intp)
-        self._found_v.update(zip(new.tolist(), self._answers(self._volts[new]), strict=True))
+        self._found_v.update(zip(new.tolist(), self._answers(self._voltage_rows(new)), strict=True))
         return np.array([self._found_v[node] for node in nodes.tolist()]).reshape(len(nodes), self._count)
 
     def seen(self, weights: sparse.csr_array) -> Floats:
         """Changes of weighted sums of voltages ``(k, D)`` [pu] for weights ``(k, v)``."""
-        return self._answers(weights @ self._volts)
+        return self._answers(weights @ self._voltage_rows(np.arange(len(self._base_v))))
 
     def phasors(self, weights: sparse.csr_array) -> Complexes:
         """Changes of weighted sums of complex voltages ``(k, D)``: of interest [pu], then neutrals [V].
@@ -68,25 +68,25 @@ class AdjointRows:
 
     @property
     def _count(self) -> int:
-        return int(self._given.shape[0])
+        return int(self._directions.shape[1])
 
     def source_w(self) -> Floats:
         """Change of the power from the sources ``(D,)`` [W]."""
         state, n = self._state, self._state.branches.shape[1]
-        into = sparse.coo_array(
-            (state.source_a, (np.zeros(len(state.source_a), dtype=np.intp), state.source_place)),
-            shape=(1, n + 1),
-        ).tocsr()[:, :n]
-        fed = sparse.csr_array((np.conj(state.source_v) @ state.sources)[None, :])
-        row = -sparse.hstack([into.real + fed.real, into.imag - fed.imag]).tocsr()
-        answer: Floats = self._answers(row)[0]
+        into = np.zeros(n + 1, dtype=np.complex128)
+        np.add.at(into, state.source_place, state.source_a)
+        fed = np.conj(state.source_v) @ state.sources
+        row = -np.concatenate([into[:n].real + fed.real, into[:n].imag - fed.imag])
+        answer: Floats = self._answers(sparse.csr_array(row[None, :]))[0]
         return answer
 
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """Change of all voltages ``(v,)`` [pu] and currents ``(b,)`` [A] along a mixture of directions."""
-        moved = self._state.factors.solve(self._given.T @ change)
-        half = len(moved) // 2
-        return self._volts @ moved, self._state.branches @ (moved[:half] + 1j * moved[half:])
+        # Models are asked more than once what they expect of a dispatch.
+        if self._along is None or not np.array_equal(change, self._along[0]):
+            self._along = change.copy(), self._state.along_one(self._directions @ change)
+        volts, current = self._along[1]
+        return volts / self._base_v, current
 
     def _complex_answers(self, rows: sparse.csr_array) -> Complexes:
         """Changes of linear functions of the complex node voltages ``(k, n)`` along all directions."""
@@ -94,27 +94,27 @@ class AdjointRows:
         imaginary = self._answers(sparse.hstack([rows.imag, rows.real]).tocsr())
         return real + 1j * imaginary
 
+    def _voltage_rows(self, nodes: Ints) -> sparse.csr_array:
+        """Rows that turn changes of the real unknowns into those of voltage magnitudes ``(k, 2 n)`` [pu]."""
+        state = self._state
+        n, place = state.branches.shape[1], np.arange(len(nodes))
+        at = (np.concatenate([place, place]), state.monitored[nodes].T.ravel())
+        along = state.along[nodes] / self._base_v[nodes]
+        parts = []
+        for each in (along.real, along.imag):
+            values = np.concatenate([each, -each])
+            # Ground has no unknown: its column is the last, and is left out.
+            parts.append(sparse.coo_array((values, at), shape=(len(nodes), n + 1)).tocsr()[:, :n])
+        return sparse.hstack(parts).tocsr()
+
     def _answers(self, rows: sparse.csr_array) -> Floats:
         """Changes of linear functions of the real unknowns ``(k, 2 n)`` along all directions ``(k, D)``."""
-        found = np.empty((rows.shape[0], self._given.shape[0]))
+        found = np.empty((rows.shape[0], self._count))
         for start in range(0, len(found), _BLOCK):
             block = slice(start, start + _BLOCK)
-            adjoint = self._state.factors.solve(rows[block].T.toarray(order="F"), "T")
-            found[block] = (self._given @ adjoint).T
+            adjoint = self._state.factors.solve_transposed(rows[block].T.toarray(order="F"))
+            found[block] = (self._across_directions @ self._state.given_to(adjoint)).real.T
         return found
-
-
-def _voltage_rows(state: FactorisedState, base_v: Floats) -> sparse.csr_array:
-    """Rows that turn changes of the real unknowns into those of voltage magnitudes ``(v, 2 n)`` [pu]."""
-    n, count = state.branches.shape[1], len(state.along)
-    place = np.arange(count)
-    at = (np.concatenate([place, place]), state.monitored.T.ravel())
-    parts = []
-    for along in (state.along.real / base_v, state.along.imag / base_v):
-        values = np.concatenate([along, -along])
-        # Ground has no unknown: its column is the last, and is left out.
-        parts.append(sparse.coo_array((values, at), shape=(count, n + 1)).tocsr()[:, :n])
-    return sparse.hstack(parts).tocsr()
 
 
 def _phasor_rows(state: FactorisedState, base_v: Floats) -> sparse.csr_array:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse import linalg
 
 from cosim.feeder.circuit import Complexes, Floats
+from cosim.feeder.powerflow.factors import Factors, Indices, Pattern
 
 Ints = NDArray[np.intp]
 
@@ -76,9 +76,11 @@ class PowerFlowEquations:
     ----------
     network
         The network.
+    before
+        Equations of the network as it stood before: what is known of their pattern serves these as well.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, before: "PowerFlowEquations | None" = None) -> None:
         self._network = network
         fed = np.flatnonzero(network.fed)
         self._size = len(fed)
@@ -93,16 +95,22 @@ class PowerFlowEquations:
             ),
             shape=(self._size + 1, count),
         ).tocsr()[: self._size]
+        self._ends = self._place[network.winding_ends]
         self._monitored = self._place[network.monitored]
         self._neutrals = self._place[network.neutrals]
         self._branches = network.branch_rows[:, fed]
         self._sources = network.source_rows[:, fed]
-        self._lay_out(network.y[fed][:, fed].tocoo())
+        indices, pointers = self._lay_out(network.y[fed][:, fed].tocoo())
+        self._pattern: Pattern
+        if before is not None and before._pattern.is_of(indices, pointers):
+            self._pattern = before._pattern
+        else:
+            self._pattern = Pattern(indices, pointers)
 
-    def _lay_out(self, y: sparse.coo_array) -> None:
+    def _lay_out(self, y: sparse.coo_array) -> tuple[Indices, Indices]:
         """Places of all entries in the real matrix; those of the network are filled in for good."""
         n = self._size
-        first, second = self._place[self._network.winding_ends].T
+        first, second = self._ends.T
         row = np.concatenate([first, second, first, second])
         column = np.concatenate([first, second, second, first])
         there = np.flatnonzero((row < n) & (column < n))
@@ -113,20 +121,26 @@ class PowerFlowEquations:
         values = np.concatenate([y.data.real, -y.data.imag, y.data.imag, y.data.real])
         self._network_values = np.bincount(places[: len(values)], values, minlength=len(keys))
         self._load_places = places[len(values) :]
-        self._indices = (keys % (2 * n)).astype(np.int32)
-        self._pointers = np.searchsorted(keys, 2 * n * np.arange(2 * n + 1)).astype(np.int32)
+        pointers = np.searchsorted(keys, 2 * n * np.arange(2 * n + 1)).astype(np.int32)
+        return (keys % (2 * n)).astype(np.int32), pointers
 
-    def _matrix(self, a: Complexes, b: Complexes) -> sparse.csc_array:
-        """The equations with Y dV + C A C' dV - C B C' conj(dV) on their left, ``a`` and ``b`` ``(L,)``."""
+    def _entries(self, a: Complexes, b: Complexes) -> Floats:
+        """Of the matrix of Y dV + C A C' dV - C B C' conj(dV), with ``a`` and ``b`` ``(L,)``."""
         own, conj = (np.concatenate([each, each, -each, -each])[self._loads[2]] for each in (a, b))
         values = np.concatenate(
             [own.real - conj.real, -own.imag - conj.imag, own.imag - conj.imag, own.real + conj.real]
         )
-        data = self._network_values + np.bincount(self._load_places, values, minlength=len(self._indices))
-        return sparse.csc_array((data, self._indices, self._pointers), shape=(2 * self._size, 2 * self._size))
+        of_loads = np.bincount(self._load_places, values, minlength=len(self._network_values))
+        return np.asarray(self._network_values + of_loads, dtype=np.float64)
 
     def factorised(
-        self, volts: Complexes, source_a: Complexes, winding_va: Complexes, slope_va: Complexes
+        self,
+        volts: Complexes,
+        source_a: Complexes,
+        winding_va: Complexes,
+        slope_va: Complexes,
+        *,
+        for_rows: bool = False,
     ) -> "FactorisedState":
         """The equations around a state, ready for any direction and any quantity.
 
@@ -141,6 +155,8 @@ class PowerFlowEquations:
         slope_va
             Its change per relative change of the voltage across the winding ``(L,)`` [VA], 0 where it draws
             constant power.
+        for_rows
+            Whether rows of the derivatives will be asked for, not columns.
 
         Raises
         ------
@@ -151,12 +167,12 @@ class PowerFlowEquations:
         ends = network.winding_ends
         across = volts[ends[:, 0]] - volts[ends[:, 1]]
         half = np.asarray(np.conj(0.5 * slope_va / across**2), dtype=np.complex128)
-        matrix = self._matrix(
+        entries = self._entries(
             half * np.conj(across) / across,
             np.asarray(np.conj(winding_va / across**2), dtype=np.complex128) - half,
         )
         try:
-            factors = linalg.splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+            factors = self._pattern.rows(entries) if for_rows else self._pattern.columns(entries)
         except RuntimeError as error:
             raise np.linalg.LinAlgError("the power flow equations are singular") from error
         one, other = network.monitored.T
@@ -164,6 +180,7 @@ class PowerFlowEquations:
         return FactorisedState(
             factors=factors,
             incidence=self._incidence,
+            ends=self._ends,
             across=across,
             monitored=self._monitored,
             along=monitored_v / np.abs(monitored_v),
@@ -184,8 +201,8 @@ class FactorisedState:
     ----------
     factors
         Of the real equations ``(2 n, 2 n)``.
-    incidence, across
-        The load windings' incidence ``(n, L)`` and the voltages across them ``(L,)`` [V].
+    incidence, ends, across
+        The load windings' incidence ``(n, L)``, their ends ``(L, 2)`` and voltages across them ``(L,)`` [V].
     monitored, along
         Ends of the voltages of interest ``(v, 2)`` and their directions ``(v,)``, complex of size 1.
     neutrals
@@ -197,8 +214,9 @@ class FactorisedState:
         admittance ``(s, n)`` [S].
     """
 
-    factors: linalg.SuperLU
+    factors: Factors
     incidence: sparse.csr_array
+    ends: Ints
     across: Complexes
     monitored: Ints
     along: Complexes
@@ -212,6 +230,32 @@ class FactorisedState:
     def given_a(self, dva: sparse.csc_array) -> sparse.csc_array:
         """Currents that nodes are given when the windings' powers change ``(L, M)`` [VA], ``(n, M)`` [A]."""
         return (-self.incidence @ (sparse.diags_array(1.0 / self.across) @ dva).conj()).tocsc()
+
+    def given_to(self, worth: Floats) -> Complexes:
+        """Worth of a change of each winding's power ``(L, k)`` [1/VA], from that of currents given to nodes.
+
+        The transpose of `given_a`: what nodes are given has the worth ``worth`` ``(2 n, k)`` [1/A], in real
+        and imaginary parts one below the other; a winding's has the real part of its power times the result.
+        """
+        n = self.branches.shape[1]
+        there = np.zeros((n + 1, worth.shape[1]), dtype=np.complex128)
+        there.real[:n], there.imag[:n] = worth[:n], worth[n:]
+        one, other = self.ends.T
+        found: Complexes = (there[other] - there[one]) / self.across[:, None]
+        return found
+
+    def along_one(self, dva: Complexes) -> tuple[Floats, Complexes]:
+        """Changes of voltage magnitudes ``(v,)`` [V] and branch currents ``(b,)`` [A] along one direction.
+
+        Change of the windings' powers ``(L,)`` [VA].
+        """
+        given = -self.incidence @ np.conj(dva / self.across)
+        moved = self.factors.solve(np.concatenate([given.real, given.imag]))
+        n = len(given)
+        change = np.zeros(n + 1, dtype=np.complex128)
+        change.real[:n], change.imag[:n] = moved[:n], moved[n:]
+        at = change[self.monitored[:, 0]] - change[self.monitored[:, 1]]
+        return self.along.real * at.real + self.along.imag * at.imag, self.branches @ change[:n]
 
     def follow(self, dva: sparse.csc_array) -> Changes:
         """Changes of all quantities along directions, one back substitution for each.

@@ -62,13 +62,15 @@ class ExactModel:
         numpy.linalg.LinAlgError
             The circuit's equations are singular.
         """
-        state, lams = self._factorised(here, where), len(here.net_kw)
+        lams = len(here.net_kw)
+        whole = whole or 2 * lams * (len(here.nodes) + 2 * len(here.branches)) <= WHOLE_VALUES
+        state = self._factorised(here, where, for_rows=not whole)
 
         def rows() -> AdjointRows:
             return AdjointRows(state, self._directions, self._base_v)
 
         derivatives: Derivatives
-        if whole or 2 * lams * (len(here.nodes) + 2 * len(here.branches)) <= WHOLE_VALUES:
+        if whole:
             change = self._in_pu(state.follow(self._directions))
             derivatives = WholeDerivatives(
                 change.volts, change.current, lambda weights: rows().phasors(weights)
@@ -107,7 +109,7 @@ class ExactModel:
         still = np.zeros_like(size)
         probes = np.array([[*size, *still], [*still, *size]]).T
         try:
-            state = self._factorised(here, where)
+            state = self._factorised(here, where, for_rows=False)
         except np.linalg.LinAlgError:
             return False
         change = self._in_pu(state.follow(sparse.csc_array(self._directions @ probes)))
@@ -126,16 +128,18 @@ class ExactModel:
         change.volts[:] /= self._base_v[:, None]
         return change
 
-    def _factorised(self, here: AcState, where: Hashable) -> FactorisedState:
+    def _factorised(self, here: AcState, where: Hashable, *, for_rows: bool) -> FactorisedState:
         dss = self._dss
         volts = node_voltages(dss)
         # Controls may have been elsewhere meanwhile, and back.
         if self._equations is None or self._read_at != where:
-            self._equations, self._read_at = PowerFlowEquations(self._network()), where
+            self._equations = PowerFlowEquations(self._network(), self._equations)
+            self._read_at = where
         return self._equations.factorised(
             volts,
             source_currents(dss, self._circuit.survey),
             *self._circuit.drawn(here.net_kw, here.net_kvar, volts),
+            for_rows=for_rows,
         )
 
     def _network(self) -> Network:

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from cosim.feeder.powerflow.factors import Pattern
+
+
+@pytest.fixture
+def matrix():
+    """Equations like a feeder's: a random tree, its entries in both directions, no symmetry of values."""
+    rng, size = np.random.default_rng(7), 300
+    child = np.arange(1, size)
+    parent = np.array([rng.integers(0, each) for each in child])
+    row, column = np.concatenate([child, parent]), np.concatenate([parent, child])
+    tree = sparse.coo_array((rng.normal(size=len(row)), (row, column)), shape=(size, size))
+    found = (tree + sparse.diags_array(4.0 + rng.random(size))).tocsc()
+    found.sort_indices()
+    return found
+
+
+def agree(found, right):
+    np.testing.assert_allclose(found, right, rtol=0, atol=1e-12 * np.abs(right).max())
+
+
+@pytest.mark.parametrize("shape", [(300,), (300, 1), (300, 20)])
+def test_both_ways_of_factorising_solve_equations_and_their_transpose(matrix, shape):
+    pattern, given = Pattern(matrix.indices, matrix.indptr), np.random.default_rng(1).normal(size=shape)
+    for factors in (pattern.columns(matrix.data), pattern.rows(matrix.data)):
+        agree(matrix @ factors.solve(given), given)
+        agree(matrix.T @ factors.solve_transposed(given), given)
+
+
+def test_an_order_that_is_known_gives_the_bits_that_a_new_one_gives(matrix):
+    pattern, given = Pattern(matrix.indices, matrix.indptr), np.ones(300)
+    other = matrix.data * np.random.default_rng(2).uniform(0.5, 1.5, matrix.nnz)
+    pattern.rows(other)
+    known = pattern.rows(matrix.data).solve_transposed(given)
+    new = Pattern(matrix.indices, matrix.indptr).rows(matrix.data).solve_transposed(given)
+    np.testing.assert_array_equal(known, new)
+
+
+def test_a_pattern_is_of_its_own_entries_alone(matrix):
+    pattern, other = Pattern(matrix.indices, matrix.indptr), matrix.T.tolil()
+    other[0, 299] = 1.0
+    other = other.tocsc()
+    assert pattern.is_of(matrix.indices.copy(), matrix.indptr.copy())
+    assert not pattern.is_of(other.indices, other.indptr)
+
+
+@pytest.mark.parametrize("way", ["columns", "rows"])
+def test_singular_equations_are_said(matrix, way):
+    data = np.where(matrix.indices == 17, 0.0, matrix.data)
+    with pytest.raises(RuntimeError, match="singular"):
+        getattr(Pattern(matrix.indices, matrix.indptr), way)(data)
