@@ -175,20 +175,17 @@ def _nearest(room: Floats, near: float, order: Ints, times: int) -> Ints:
 
 def _order(places: list[tuple[str, str]], rank: dict[str, int]) -> Ints:
     """Indices sorted by phase and then along the feeder, given buses and phases."""
-    _, phases = np.unique([phase for _, phase in places], return_inverse=True)
+    number = {phase: at for at, phase in enumerate(sorted({phase for _, phase in places}))}
+    phases = np.array([number[phase] for _, phase in places], dtype=np.intp)
     along = np.array([rank.get(bus, len(rank)) for bus, _ in places], dtype=np.intp)
     return np.lexsort((along, phases))
 
 
 def _along_the_feeder(layout: FeederLayout) -> dict[str, int]:
     """Rank of each bus, such that buses behind each other follow each other."""
-    number: dict[str, int] = {}
-    for segment in layout.segments:
-        for bus in (segment.from_bus, segment.to_bus):
-            number.setdefault(bus, len(number))
-    ends = np.array(
-        [[number[segment.from_bus], number[segment.to_bus]] for segment in layout.segments], dtype=np.intp
-    ).reshape(-1, 2)
+    at_ends = [bus for segment in layout.segments for bus in (segment.from_bus, segment.to_bus)]
+    number = {bus: at for at, bus in enumerate(dict.fromkeys(at_ends))}
+    ends = np.array([number[bus] for bus in at_ends], dtype=np.intp).reshape(-1, 2)
     graph = sparse.coo_array((np.ones(len(ends)), ends.T), shape=(len(number), len(number))).tocsr()
     _, island = sparse.csgraph.connected_components(graph, directed=False)
     roots = np.unique(island, return_index=True)[1]
