@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
 from cosim.feeder.service import model_message
+from market.model.arrays import Floats
 from market.model.case import Case
 from market.participants.roster import Terms
 from market.participants.wam.clear_model import clear_model, is_least_violation
@@ -51,6 +53,7 @@ from market.solver.wam import LimitPrices
 MEMBERS = 5
 MOST_ROUNDS = 60
 _INTERVAL_S = 900.0
+_LATER = 0.05
 COLUMNS = {
     "nodes": "nodes",
     "LAMs": "LAMs",
@@ -61,6 +64,8 @@ COLUMNS = {
     "interval [s]": "interval [s]",
     "interval by the clock [s]": "by clock [s]",
     "rounds": "rounds",
+    "next interval [s]": "next [s]",
+    "its rounds": "its rounds",
     "rows, binding": "rows, binding",
     "model [MB]": "model [MB]",
     "peak memory [MB]": "peak [MB]",
@@ -80,7 +85,7 @@ def tight_limits(feeder: Feeder, case: Case, loose: Limits) -> Limits:
     free = Limits(0.5, 1.5, np.full_like(loose.rating_a, np.inf))
     spot_kw, start = feeder.layout.spot_kw, feeder.positions()
     own = feeder.solve(spot_kw, spot_kw * feeder.layout.tan_phi)
-    net_kw = confirmed_interval(feeder, case, free, controls_act=False)["net_kw"]
+    net_kw = confirmed_interval(feeder, case, operation_within(feeder, free, controls_act=False))["net_kw"]
     far = feeder.solve(net_kw, spot_kw * feeder.layout.tan_phi)
     feeder.put(start)
     low, high = float(own.v_pu.min()), float(own.v_pu.max())
@@ -91,24 +96,34 @@ def tight_limits(feeder: Feeder, case: Case, loose: Limits) -> Limits:
     )
 
 
+def operation_within(feeder: Feeder, limits: Limits, *, controls_act: bool) -> Operation:
+    """The operation of a feeder, which lasts from interval to interval."""
+    still = np.zeros(len(feeder.layout.lams))
+    return Operation(OperatingRules(limits, _INTERVAL_S, still, controls_act=controls_act))
+
+
 def confirmed_interval(
     feeder: Feeder,
     case: Case,
-    limits: Limits,
+    operation: Operation,
     *,
-    controls_act: bool,
+    last_price: Floats | None = None,
     on_model: Callable[[NetworkModel], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """One interval between market and feeder, from bids to a confirmed outcome, and its models."""
+    """One interval between market and feeder, from bids to a confirmed outcome, and its models.
+
+    It begins at the circuit's own loads, or at what LAMs would buy at the last interval's prices ``(M,)``.
+    """
     layout = feeder.layout
     terms, still = Terms(case.grid, case.tariff), np.zeros(len(layout.lams))
-    operation = Operation(OperatingRules(limits, _INTERVAL_S, still, controls_act=controls_act))
     kvar = layout.spot_kw * layout.tan_phi
     decoder = msgspec.json.Decoder(NetworkModel)
     began, began_cpu = time.perf_counter(), time.process_time()
-    bids, net_kw = GridBids(seen_by_wam(case)), layout.spot_kw
+    bids = GridBids(seen_by_wam(case))
+    net_kw = layout.spot_kw if last_price is None else bids.flows(last_price)
     answers: list[Answer] = []
     largest, binding, rows = 0, 0, 0
+    price = last_price
     prices: LimitPrices | None = None
     relaxed: Mapping[str, float] = {}
     while len(answers) < MOST_ROUNDS:
@@ -122,7 +137,8 @@ def confirmed_interval(
         on_model(told)
         wire = msgspec.json.encode(told)
         clearing = clear_model(bids, decoder.decode(wire), terms, prices)
-        net_kw, prices, relaxed = clearing.net_kw, clearing.limit_prices, clearing.relaxed
+        net_kw, price = clearing.net_kw, clearing.price
+        prices, relaxed = clearing.limit_prices, clearing.relaxed
         largest = max(largest, len(wire))
         rows, binding = len(clearing.row_dual), int(np.count_nonzero(clearing.row_dual))
     return {
@@ -134,6 +150,7 @@ def confirmed_interval(
         "confirmed": answers[-1].confirmed,
         "relaxed": len(relaxed),
         "net_kw": net_kw,
+        "price": price,
     }
 
 
@@ -160,12 +177,22 @@ def measure(
     if tight:
         limits = tight_limits(feeder, case, limits)
     start = feeder.positions()
+    operation = operation_within(feeder, limits, controls_act=controls_act)
     runs = []
-    for _ in range(repeat):
+    # The first interval finds out what lasts for a whole run.
+    for _ in range(1 + repeat):
         feeder.put(start)
-        runs.append(confirmed_interval(feeder, case, limits, controls_act=controls_act))
+        runs.append(confirmed_interval(feeder, case, operation))
+    del runs[0]
     found |= sorted(runs, key=lambda each: each["interval [s]"])[len(runs) // 2]
     del found["net_kw"]
+    later, price = otherwise(np.random.default_rng(3), case, _LATER), found.pop("price")
+    after = []
+    for _ in range(repeat):
+        feeder.put(start)
+        after.append(confirmed_interval(feeder, later, operation, last_price=price))
+    found["next interval [s]"] = statistics.median(each["interval [s]"] for each in after)
+    found["its rounds"] = after[0]["rounds"]
     found["peak memory [MB]"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     model = feeder.linearise(layout.spot_kw, kvar)
     if not model.derivatives.is_whole:
@@ -176,6 +203,14 @@ def measure(
         point = layout.spot_kw, kvar
         found["all rows [s]"] = median_s(lambda: feeder.linearise(*point, whole=True), 1)
     return found
+
+
+def otherwise(rng: np.random.Generator, case: Case, part: float) -> Case:
+    """The same households an interval later: what each draws and can do has changed by about such a part."""
+    demand_kw = case.demand_kw * (1.0 + part * rng.standard_normal(len(case.demand_kw)))
+    own, change = case.resources, 1.0 + part * rng.standard_normal(len(case.resources.owner))
+    resources = replace(own, min_kw=own.min_kw * change, max_kw=own.max_kw * change)
+    return replace(case, demand_kw=demand_kw, resources=resources)
 
 
 def median_s(work: Callable[[], object], repeat: int) -> float:
@@ -203,7 +238,7 @@ def show(figures: dict[str, dict[str, Any]]) -> None:
         table.add_row(name + _not_confirmed(each), *shown)
     Console(width=180).print(table)
     if len(figures) > 2:
-        for name in ("power flow [ms]", "interval [s]"):
+        for name in ("power flow [ms]", "interval [s]", "next interval [s]"):
             print(f"{name.partition(' [')[0]}: grows with nodes to the power of {growth(figures, name):.2f}")
 
 

@@ -21,7 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.cases import households, seen_by_wam
-from benchmarks.networks import MEMBERS, confirmed_interval, limits_of, median_s, tight_limits
+from benchmarks.networks import (
+    MEMBERS,
+    confirmed_interval,
+    limits_of,
+    median_s,
+    operation_within,
+    tight_limits,
+)
 from broker.messages import NetworkModel, columns
 from cosim.feeder.opendss import Feeder
 from market.solver.lam_bids import GridBids
@@ -96,7 +103,8 @@ def main(master: Path, tight: bool) -> None:
     if tight:
         limits = tight_limits(feeder, case, limits)
     models: list[NetworkModel] = []
-    found = confirmed_interval(feeder, case, limits, controls_act=False, on_model=models.append)
+    operation = operation_within(feeder, limits, controls_act=False)
+    found = confirmed_interval(feeder, case, operation, on_model=models.append)
     print(f"{master.parent.name}: {found['rounds']}, interval {found['interval [s]']:.2f} s of the processor")
     bids = GridBids(seen_by_wam(case))
     figures(max(models, key=lambda each: len(each.name)), bids.highest_kw - bids.lowest_kw)
