@@ -47,7 +47,8 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     which no trade can keep, gave way: upper +, lower -, in row units; the feeder head's own is named ``head``
     and in kW. Where members have a utility beside the market, ``flow_kw`` tells what flows to each LAM, net
     purchase and utility together, and ``charge`` the part of its price that all of this pays; both are empty
-    where net purchases are all that flows.
+    where net purchases are all that flows. ``balance`` is head power per kW of each LAM at what was cleared;
+    empty where it is the linear model's.
     """
 
     status: Literal["confirmed", "unconfirmed", "held"]
@@ -72,6 +73,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     exchange: Exchange
     flow_kw: Annotated[list[float], Values("net_kw", "lams", empty=True)] = []
     charge: Annotated[list[float], Values("price", "lams", empty=True)] = []
+    balance: Annotated[list[float], Values("any", "lams", empty=True)] = []
     inverter_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
     inverter_price: Annotated[list[float], Values("price", "lams", empty=True)] = []
     unserved: Annotated[list[int], Values(of="lam")] = []

@@ -54,8 +54,11 @@ class LamBids(Protocol):
         offset_kw: float,
         inverters: Inverters | None,
         start: LimitPrices | None,
+        around_kw: Floats | None = None,
     ) -> WamClearing:
         """Clear over a linear model; limits that no bid can keep give way, and are named in ``relaxed``.
+
+        ``around_kw`` are the flows that the last clearing of the interval came to, if there was one.
 
         Raises
         ------
@@ -136,6 +139,7 @@ class GridBids:
         offset_kw: float,
         inverters: Inverters | None,
         start: LimitPrices | None,
+        around_kw: Floats | None = None,  # noqa: ARG002 - fees and slopes hold trades here
     ) -> WamClearing:
         """See `LamBids`."""
         if inverters is None:
@@ -195,6 +199,7 @@ class PoolBids:
         offset_kw: float,
         inverters: Inverters | None,
         start: LimitPrices | None,
+        around_kw: Floats | None = None,
     ) -> WamClearing:
         """See `LamBids`; nobody sets inverters here."""
         assert inverters is None
@@ -203,7 +208,16 @@ class PoolBids:
         offset_kw += float(balance @ fixed)
 
         def clear(network: Network, grid: Grid, start: LimitPrices | None) -> WamClearing:
-            return clear_pool(self.members, network, grid, balance, offset_kw, start, is_elastic=True).wam
+            return clear_pool(
+                self.members,
+                network,
+                grid,
+                balance,
+                offset_kw,
+                start,
+                is_elastic=True,
+                around_kw=None if around_kw is None else around_kw - fixed,
+            ).wam
 
         found = relax(clear, network, grid, start, room=ROOM)
         return replace(found, flow_kw=found.flow_kw + fixed)

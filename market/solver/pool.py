@@ -18,11 +18,15 @@ from market.model.case import Grid, Network
 from market.model.curves import Curves, respond
 from market.model.dlmp import DlmpParts, dlmp_parts
 from market.model.limits import MISSED_KW
+from market.solver.damped_answers import Damping
 from market.solver.elastic import Limits
 from market.solver.pool_limits import LimitedPool, PoolPoint
 from market.solver.pool_members import Divided, PoolMembers
 from market.solver.root import Bracket, narrow
 from market.solver.wam import LimitPrices, WamClearing, clear_elastic, clear_wam
+
+DAMPING = 0.1
+"""Rise of a LAM's loss factor over its whole range of flows, around those of the clearing before."""
 
 NO_PRICE = 1e-10
 """A price of the head's limit below this is none [$/kWh]."""
@@ -55,6 +59,7 @@ def clear_pool(
     start: LimitPrices | None = None,
     *,
     is_elastic: bool = False,
+    around_kw: Floats | None = None,
 ) -> PoolClearing:
     """Equilibrium of the closed pool over the feeder.
 
@@ -66,6 +71,9 @@ def clear_pool(
         As for `market.solver.wam.clear_wam`, over what flows to the LAMs.
     is_elastic
         Whether limits give way at a price, as in `market.solver.wam.clear_elastic`.
+    around_kw
+        Flows of the last round, ``(M,)`` [kW], around which limits damp what charges for losses make of
+        flows (market.md, (7.6a)); without them losses are linear.
 
     Returns
     -------
@@ -78,9 +86,8 @@ def clear_pool(
     """
     lams = members.lams
     network = network or Network(np.zeros((0, lams)), np.zeros(0), np.zeros(0), np.zeros(0))
-    pool = _Pool(
-        members, network, np.asarray(balance, dtype=np.float64), offset_kw, start, is_elastic=is_elastic
-    )
+    balance = np.asarray(balance, dtype=np.float64)
+    pool = _Pool(members, network, balance, offset_kw, start, is_elastic=is_elastic, around_kw=around_kw)
     return at_loss_price(
         grid,
         pool.clear,
@@ -176,8 +183,9 @@ class _Pool:
         start: LimitPrices | None,
         *,
         is_elastic: bool,
+        around_kw: Floats | None,
     ) -> None:
-        self._is_elastic = is_elastic
+        self._is_elastic, self._around_kw = is_elastic, around_kw
         self.members, self.network, self.start = members, network, start
         self.balance, self.offset_kw = balance, offset_kw
         self._near: tuple[LimitPrices, Floats, float] | None = None
@@ -209,14 +217,23 @@ class _Pool:
         assert self._near is not None
         prices, member_kw, _ = self._near
         members, fixed = self.members, (self.balance - 1.0) * loss_price
-        limits = self._limits(grid)
-        found = LimitedPool(members, limits, fixed, self._is_elastic).solve(
+        limits, damping = self._limits(grid), self._damping(loss_price)
+        found = LimitedPool(members, limits, fixed, self._is_elastic, damping).solve(
             prices.energy, limits.row_values(prices.row), member_kw
         )
-        wam = self._outcome(found, limits, loss_price)
+        wam = self._outcome(found, limits, loss_price, damping)
         assert wam.limit_prices is not None
         self._near = wam.limit_prices, found.member_kw, wam.grid_kw
         return PoolClearing(wam, members, float(found.limit_price[0]))
+
+    def _damping(self, loss_price: float) -> Damping | None:
+        """How charges for losses rise at a price; ``None`` where they do not."""
+        if self._around_kw is None or not self.has_losses:
+            return None
+        ends = self.members.flow_range
+        span = ends.highest_kw - ends.lowest_kw
+        rise = DAMPING * abs(loss_price)
+        return Damping(np.divide(rise, span, out=np.zeros(span.size), where=span > 0.0), self._around_kw)
 
     def _limits(self, grid: Grid) -> Limits:
         return Limits.of(self.members.flow_range, self.network, grid, self.balance, self.offset_kw)
@@ -278,7 +295,9 @@ class _Pool:
             0.0,
         )
 
-    def _outcome(self, found: PoolPoint, limits: Limits, loss_price: float) -> WamClearing:
+    def _outcome(
+        self, found: PoolPoint, limits: Limits, loss_price: float, damping: Damping | None = None
+    ) -> WamClearing:
         """Locational prices by cause, and what the feeder carries."""
         network, head = self.network, float(found.limit_price[0])
         eta = np.zeros(network.base.size)
@@ -286,7 +305,10 @@ class _Pool:
         grid_kw = self.offset_kw + float(self.balance @ found.flow_kw)
         if not self.has_losses:
             loss_price = limits.grid.marginal_price(grid_kw)
-        parts = pool_parts(network, self.balance, found.pool_price, loss_price, head, eta)
+        balance = self.balance
+        if damping is not None and loss_price + head:
+            balance = balance + damping.rise(found.flow_kw) / (loss_price + head)
+        parts = pool_parts(network, balance, found.pool_price, loss_price, head, eta)
         binding = {network.row_name(int(row)): float(eta[row]) for row in np.flatnonzero(eta)}
         return WamClearing(
             net_kw=found.net_kw,
@@ -301,4 +323,5 @@ class _Pool:
             residual_kw=found.residual_kw,
             flow_kw=found.flow_kw,
             charge=parts.price - found.pool_price,
+            balance=balance if damping is not None else np.zeros(0),
         )

@@ -9,8 +9,9 @@ import numpy as np
 
 from market.errors import NotConverged
 from market.model.arrays import Floats
-from market.model.curves import shift
+from market.model.curves import Curves, shift
 from market.model.limits import MISSED_KW
+from market.solver.damped_answers import DampedAnswers, Damping
 from market.solver.dual import DualPoint, solve_dual
 from market.solver.dual_function import EPS
 from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
@@ -74,12 +75,15 @@ class LimitedPool:
         Charge for losses, ``(M,)`` [$/kWh].
     is_elastic
         Whether limits give way where they would cost more than ``ELASTIC`` times the largest price.
+    damping
+        How charges rise with what flows, if they do.
     """
 
     members: PoolMembers
     limits: Limits
     fixed: Floats
     is_elastic: bool = False
+    damping: Damping | None = None
 
     def solve(self, pool_price: float, row_price: Floats, flow_kw: Floats) -> PoolPoint:
         """Prices and quantities, from the pool's price and flows without limits.
@@ -140,7 +144,7 @@ class LimitedPool:
         members = self.members
         start = DualPoint(y, flow_kw, flow_kw, np.inf, 0)
         if not members.has_jumps:
-            answers = PoolAnswers(members, members.supply, self.fixed)
+            answers = self._answers(members.supply)
             point = self._solved(answers, stairs, start)
             return point, answers.flows(point.y @ self._over_answers)
         supply = members.supply
@@ -149,7 +153,7 @@ class LimitedPool:
         first = size / np.where(reach > 0, reach, 1.0)
         point, slope = start, first
         for _ in range(PROXIMAL_STEPS):
-            answers = PoolAnswers(members, shift(supply, slope, 0.0, flow_kw), self.fixed)
+            answers = self._answers(shift(supply, slope, 0.0, flow_kw))
             point = self._solved(answers, stairs, point)
             last, flow_kw = flow_kw, answers.flows(point.y @ self._over_answers)
             moved_kw = float(np.abs(flow_kw - last).max())
@@ -166,7 +170,13 @@ class LimitedPool:
             return point, flow_kw
         raise NotConverged(point.iterations, moved_kw, "flows of members do not come to rest within limits")
 
-    def _solved(self, answers: PoolAnswers, stairs: Staircases, start: DualPoint) -> DualPoint:
+    def _answers(self, supply: Curves) -> PoolAnswers | DampedAnswers:
+        answers = PoolAnswers(self.members, supply, self.fixed)
+        return answers if self.damping is None else DampedAnswers(answers, self.damping)
+
+    def _solved(
+        self, answers: PoolAnswers | DampedAnswers, stairs: Staircases, start: DualPoint
+    ) -> DualPoint:
         """Solve the dual from prices near the solution, or from further away where these lead nowhere."""
         base = np.concatenate([[0.0], self.limits.base])
         tolerance = self.limits.tolerance_kw

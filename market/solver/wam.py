@@ -79,6 +79,8 @@ class WamClearing:
         kW]; empty where all can be kept (`market.solver.relaxation`).
     limit_prices
         Prices of the limits that bind, from which the next clearing may start.
+    balance
+        Head power per kW of each LAM's flow at what was cleared, ``(M,)``; empty where it is the model's.
     """
 
     net_kw: Floats
@@ -96,6 +98,7 @@ class WamClearing:
     inverter_price: Floats = field(default_factory=lambda: np.zeros(0))
     relaxed: Mapping[str, float] = field(default_factory=dict)
     limit_prices: LimitPrices | None = None
+    balance: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
     def pool_price(self) -> float:

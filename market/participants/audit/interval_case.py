@@ -120,15 +120,22 @@ def case_of(
 
 
 def as_cleared(case: Case, model: NetworkModel, outcome: WamOutcome) -> Case:
-    """The case as the WAM cleared it: with inverters at their set-points, and limits relaxed as it says."""
+    """The case as the WAM cleared it: with inverters at their set-points, and limits relaxed as it says.
+
+    Where charges for losses rose with what flows, losses are linear around what was cleared.
+    """
     network, offset_kw = case.network, case.offset_kw
     assert network is not None
     inverters = inverters_of(model)
     if inverters is not None:
         network, offset_kw = inverters.held(network, offset_kw, np.array(outcome.inverter_kvar))
+    balance = case.balance
+    if outcome.balance:
+        balance = np.array(outcome.balance)
+        offset_kw += float((case.balance - balance) @ np.array(outcome.flow_kw))
     by = dict(zip(outcome.relaxed_name, outcome.relaxed_by, strict=True))
     network, grid = give_way(network, case.grid, by)
-    return replace(case, network=network, offset_kw=offset_kw, grid=grid)
+    return replace(case, network=network, balance=balance, offset_kw=offset_kw, grid=grid)
 
 
 def members_without_bid(roster: Roster, outcomes: Iterable[LamOutcome]) -> Bools:

@@ -14,7 +14,7 @@ from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.participants.roster import Terms
 from market.solver.lam_bids import LamBids
-from market.solver.wam import LimitPrices, WamClearing
+from market.solver.wam import WamClearing
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class WamBidding(Protocol):
         ...
 
     async def clear(
-        self, step: Step, model: NetworkModel, terms: Terms, start: LimitPrices | None
+        self, step: Step, model: NetworkModel, terms: Terms, last: WamClearing | None
     ) -> WamClearing:
-        """Clear over a linear model, from the prices that the interval's last clearing came to.
+        """Clear over a linear model, from where the interval's last clearing came to, if there was one.
 
         Raises
         ------

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.messages import NetworkModel, columns
+from market.model.arrays import Floats
 from market.participants.network_model import dlmp_fields, inverters_of, network_of
 from market.participants.roster import Terms
 from market.solver.lam_bids import LamBids
@@ -20,7 +21,11 @@ _UNIT = {HEAD: " kW"}
 
 
 def clear_model(
-    bids: LamBids, model: NetworkModel, terms: Terms, start: LimitPrices | None = None
+    bids: LamBids,
+    model: NetworkModel,
+    terms: Terms,
+    start: LimitPrices | None = None,
+    around_kw: Floats | None = None,
 ) -> WamClearing:
     """Clear the WAM over a linear model, with set-points of inverters where it has any.
 
@@ -37,6 +42,8 @@ def clear_model(
         Prices and limits at the feeder head.
     start
         Prices that the last round of the same interval came to.
+    around_kw
+        Flows that the last clearing before this model came to, ``(M,)`` [kW].
 
     Raises
     ------
@@ -47,7 +54,7 @@ def clear_model(
     """
     bids = bids.without(model.unserved)
     network, balance = network_of(model), np.array(model.balance)
-    return bids.clear(network, terms.grid, balance, model.offset_kw, inverters_of(model), start)
+    return bids.clear(network, terms.grid, balance, model.offset_kw, inverters_of(model), start, around_kw)
 
 
 def relaxation_flags(relaxed: Mapping[str, float], round_: int) -> list[str]:
@@ -87,6 +94,7 @@ def outcome_fields(clearing: WamClearing, model: NetworkModel | None) -> dict[st
         **dlmp_fields(clearing.parts),
         "energy_price": clearing.energy_price,
         "grid_kw": clearing.grid_kw,
+        "balance": columns.column_list(clearing.balance),
         "row_dual": columns.column_list(clearing.row_dual[binding]),
         **rows,
         "inverter_kvar": columns.column_list(clearing.inverter_kvar),

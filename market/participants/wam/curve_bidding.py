@@ -20,7 +20,7 @@ from market.participants.wam.clear_model import clear_model
 from market.rounds import Tally
 from market.solver.aggregation import part
 from market.solver.lam_bids import LamBids, lam_bids
-from market.solver.wam import LimitPrices, WamClearing
+from market.solver.wam import WamClearing
 
 
 class WamCurveBidding:
@@ -74,10 +74,12 @@ class WamCurveBidding:
         step: Step,  # noqa: ARG002
         model: NetworkModel,
         terms: Terms,
-        start: LimitPrices | None,
+        last: WamClearing | None,
     ) -> WamClearing:
         """Clear once: with whole curves there is nothing left to ask."""
-        return clear_model(self.bids, model, terms, start)
+        if last is None:
+            return clear_model(self.bids, model, terms)
+        return clear_model(self.bids, model, terms, last.limit_prices, last.flow_kw)
 
     def snapshot(self) -> Values:
         """Nothing: every interval begins with whole curves."""

@@ -31,7 +31,7 @@ from market.participants.wam.curve_bidding import WamCurveBidding
 from market.participants.wam.feeder_requests import FEEDER, Dispatch, FeederRequests, FeederSilent
 from market.participants.wam.pool_rounds import WamPoolRounds
 from market.participants.wam.round_bidding import WamRoundBidding
-from market.solver.wam import LimitPrices, WamClearing
+from market.solver.wam import WamClearing
 
 if TYPE_CHECKING:
     # It needs numba, which only runs with a horizon have to have.
@@ -71,7 +71,7 @@ class ConfirmRounds:
     clear_s: float = 0.0
     confirm_s: float = 0.0
     unserved: list[int] = field(default_factory=list)
-    limit_prices: LimitPrices | None = None
+    last: WamClearing | None = None
 
 
 class WamOperator:
@@ -222,14 +222,14 @@ class WamOperator:
         found.unserved = model.unserved
         began = time.perf_counter()
         try:
-            clearing = await self.bidding.clear(step, model, terms, found.limit_prices)
+            clearing = await self.bidding.clear(step, model, terms, found.last)
         except (Infeasible, NotConverged) as problem:
             found.flags.append(f"clearing of round {round_}: {problem}")
             return None
         finally:
             found.clear_s += time.perf_counter() - began
         found.flags += relaxation_flags(clearing.relaxed, round_)
-        found.limit_prices = clearing.limit_prices
+        found.last = clearing
         return clearing
 
     async def _chosen(

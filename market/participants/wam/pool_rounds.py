@@ -27,7 +27,7 @@ from market.participants.wam.host_rounds import HostRounds
 from market.rounds import Tally
 from market.rounds.wam_level import WAM_ROUNDS
 from market.solver.lam_bids import LamBids, lam_bids
-from market.solver.wam import LimitPrices, WamClearing
+from market.solver.wam import WamClearing
 
 
 class WamPoolRounds:
@@ -78,11 +78,12 @@ class WamPoolRounds:
         return self.bids.flows(price)
 
     async def clear(
-        self, step: Step, model: NetworkModel, terms: Terms, start: LimitPrices | None
+        self, step: Step, model: NetworkModel, terms: Terms, last: WamClearing | None
     ) -> WamClearing:
         """Clear and ask in turn until all members would take what was cleared for them."""
+        start, around_kw = (None, None) if last is None else (last.limit_prices, last.flow_kw)
         for _ in range(WAM_ROUNDS):
-            found = clear_model(self.bids, model, terms, start)
+            found = clear_model(self.bids, model, terms, start, around_kw)
             start, self._charge = found.limit_prices, found.charge
             try:
                 at_odds = await self._ask(step, found.price, found.charge, found.flow_kw)

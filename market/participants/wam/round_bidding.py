@@ -24,7 +24,7 @@ from market.participants.wam.clear_model import clear_model
 from market.participants.wam.host_rounds import HostRounds
 from market.rounds import Answers, Tally, WamLevel, drive_async, estimate_for
 from market.solver.lam_bids import GridBids
-from market.solver.wam import LimitPrices, WamClearing
+from market.solver.wam import WamClearing
 
 
 @dataclass(frozen=True)
@@ -118,22 +118,22 @@ class WamRoundBidding:
         return answers.kw
 
     async def clear(
-        self, step: Step, model: NetworkModel, terms: Terms, start: LimitPrices | None
+        self, step: Step, model: NetworkModel, terms: Terms, last: WamClearing | None
     ) -> WamClearing:
         """Clear and ask in turn until all LAMs would buy what was cleared for them."""
-        outcome: WamClearing | None = None
+        outcome, near = None, last
         if model.unserved != self._unserved:
             self._unserved = model.unserved
             nothing = np.zeros(len(model.unserved))
             self.level.begin_anew(np.array(model.unserved, dtype=np.intp), nothing, nothing)
 
         def clear(curves: Curves) -> WamClearing:
-            near = start if outcome is None else outcome.limit_prices
-            return clear_model(GridBids(curves), model, terms, near)
+            start = None if near is None else near.limit_prices
+            return clear_model(GridBids(curves), model, terms, start)
 
         async def ask(cleared: WamClearing) -> Answers:
-            nonlocal outcome
-            outcome = cleared
+            nonlocal outcome, near
+            outcome = near = cleared
             return await self._ask(step, cleared.price)
 
         try:
