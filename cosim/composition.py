@@ -185,7 +185,7 @@ async def _prosumers(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:
             world.reactive_ratio,
             world.voltage_response(),
             metered_reactive=world.scenario.live.emulation.volt_var,
-            worth=world.placement.worth,
+            worth=world.consumer_worth,
         )
         valid_s = world.scenario.live.command_validity_intervals * world.timeline.interval_h * 3600.0
         take = live.response.take if follow_voltage else None

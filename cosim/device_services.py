@@ -123,7 +123,14 @@ async def _device_host(
     node = await stack.enter_async_context(setup.node(name))
     lams = tuple(int(lam) for lam in world.roster.lam[members])
     service = DeviceHostService(
-        node, fleet, environment, lams, injector=injector, members=members.tolist(), gateways=(GATEWAY,)
+        node,
+        fleet,
+        environment,
+        lams,
+        injector=injector,
+        members=members.tolist(),
+        gateways=(GATEWAY,),
+        stores=world.live_stores.conditions,
     )
     return job_of(node, service)
 
@@ -151,6 +158,7 @@ def emulated_fleet(world: World) -> Fleet:
 def emulated_prosumers(world: World) -> list[EmulatedProsumer]:
     """Emulated devices of the live prosumers: what each owns, on its bus's phases."""
     people, emulation = world.population, world.scenario.live.emulation
+    rated = world.live_stores.rating_and_energy
     return [
         EmulatedProsumer(
             id=people.id[member],
@@ -165,6 +173,10 @@ def emulated_prosumers(world: World) -> list[EmulatedProsumer]:
             battery_efficiency=float(people.battery_efficiency[member]),
             battery_soc=float(people.soc_start[member]),
             battery_ramp_pct_s=emulation.ramp_percent_per_s,
+            ev_kw=rated("ev", member)[0],
+            ev_kwh=rated("ev", member)[1],
+            flexible_kw=rated("load", member)[0],
+            flexible_kwh=rated("load", member)[1],
         )
         for member in world.roster.live_members
     ]

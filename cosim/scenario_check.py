@@ -149,14 +149,17 @@ def _prosumers(world: World, found: Findings) -> None:
         f"batteries {people.battery_kwh.sum():,.4g} kWh and {people.battery_kw.sum():,.4g} kW "
         f"at {battery.sum():,}",
     )
-    fleet = world.fleet
-    if fleet.size:
+    fleets = (world.fleet, world.live_stores.fleet)
+    if any(each.size for each in fleets):
+        vehicles = sum(each.vehicles.kw.size + each.stays.kw.size for each in fleets)
         found.say(
             "stores",
-            f"{fleet.vehicles.kw.size + fleet.stays.kw.size:,} vehicles, {fleet.pumps.kw.size:,} heat pumps, "
-            f"{fleet.appliances.kw.size:,} appliances that can wait: up to {fleet.most_kw.sum():,.4g} kW",
+            f"{vehicles:,} vehicles, {sum(each.pumps.kw.size for each in fleets):,} heat pumps, "
+            f"{sum(each.appliances.kw.size for each in fleets):,} appliances that can wait: "
+            f"up to {sum(float(each.most_kw.sum()) for each in fleets):,.4g} kW",
         )
-    found.doubts += fleet.stays.lacking(people.id)
+    for fleet in fleets:
+        found.doubts += fleet.stays.lacking(people.id)
     if world.rules.horizon is not None and find_spec("numba") is None:
         found.doubts.append(f"market.horizon = {world.rules.horizon.intervals}: {remedy('numba')}")
     alone = [world.layout.lams[k] for k in np.flatnonzero(each == 1)]

@@ -1,4 +1,4 @@
-"""Vehicles, heat pumps and appliances of prosumers without hardware: who owns which, and their paths.
+"""Vehicles, heat pumps and appliances of prosumers: who owns which, and their paths.
 
 Each kind is drawn from the scenario's seed with streams of its own, so that owning one changes nothing else.
 Vehicles may also be those of a user's table, beside the others.
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.population.members import Population
+from cosim.population.members import Bools, Population
 from cosim.population.noise import generator
-from cosim.population.stays import Stays, no_stays, read_stays
+from cosim.population.stays import Stays
 from cosim.scenario import Scenario
 from cosim.scenario.arrays import Floats, Indices
 from cosim.scenario.timeline import Timeline, timeline_of
@@ -58,7 +58,7 @@ class Appliances:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Stores of prosumers without hardware but batteries, one kind after the other.
+    """Stores of prosumers but batteries, one kind after the other.
 
     Vehicles come first, then heat pumps, then appliances, then vehicles of a user's table.
 
@@ -123,31 +123,38 @@ def joined(*paths: StorePath) -> StorePath:
     return StorePath(**{name: np.concatenate([getattr(path, name) for path in paths]) for name in names})
 
 
-def fleet_of(scenario: Scenario, population: Population) -> Fleet:
-    """Stores that a scenario's shares and table give to prosumers without hardware.
+def fleet_of(
+    scenario: Scenario, population: Population, stays: Stays, who: Bools, *, one_load: bool = False
+) -> Fleet:
+    """Stores that a scenario's shares and table give to some prosumers.
 
-    Raises
-    ------
-    ScenarioError
-        The table of vehicles cannot be used.
+    Parameters
+    ----------
+    stays
+        Vehicles of the table; their owners have no others.
+    who
+        Prosumers that may have some, ``(n,)``.
+    one_load
+        Whether who has a heat pump has no appliance besides.
     """
-    timeline = timeline_of(scenario.run)
-    stays = read_stays(scenario, population, timeline) if scenario.tables.vehicles else no_stays()
+    named, stays = stays.owner, stays.of(who)
     section, seed, n = scenario.population, scenario.run.seed, population.size
     ev, heat, wash = section.ev, section.heat_pump, section.appliance
 
     def owners(name: str, share: float) -> Indices:
         draw = generator(seed, f"population.{name}.owner").random(n)
-        return np.flatnonzero((draw < share) & ~population.live)
+        return np.flatnonzero((draw < share) & who)
 
     def drawn(name: str, owner: Indices, low: float, high: float) -> Floats:
         return generator(seed, f"population.{name}").uniform(low, high, n)[owner]
 
     driver, heated, washing = (
-        np.setdiff1d(owners("ev", ev.share), stays.owner),
+        np.setdiff1d(owners("ev", ev.share), named),
         owners("heat_pump", heat.share),
         owners("appliance", wash.share),
     )
+    if one_load:
+        washing = np.setdiff1d(washing, heated)
     shift = np.clip(generator(seed, "population.ev.hours").standard_normal((2, n)), -2.0, 2.0)[:, driver]
     ones, warm = np.ones(driver.size), np.ones(heated.size)
     kwh = drawn("ev.kwh", driver, ev.kwh_min, ev.kwh_max)
@@ -181,7 +188,7 @@ def fleet_of(scenario: Scenario, population: Population) -> Fleet:
     half = 0.5 * pumps.kwh_per_k * (pumps.high_c - pumps.low_c)
     return Fleet(
         scenario=scenario,
-        timeline=timeline,
+        timeline=timeline_of(scenario.run),
         names=population.id,
         owner=np.concatenate([driver, heated, washing, stays.owner]),
         vehicles=vehicles,

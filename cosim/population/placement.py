@@ -137,10 +137,10 @@ class DevicePlacement:
             pv_limits=pv.limits(arm=arm) if pv else emulated.pv_limits,
             battery=battery.endpoint if battery else emulated.battery,
             battery_limits=battery.limits(arm=arm) if battery else emulated.battery_limits,
-            ev=ev.endpoint if ev else None,
+            ev=ev.endpoint if ev else emulated.ev,
             ev_limits=ev.limits(arm=arm) if ev else emulated.ev_limits,
             session=ev.wish if ev else emulated.session,
-            load=load.endpoint if load else None,
+            load=load.endpoint if load else emulated.load,
             load_limits=load.limits(arm=arm) if load else emulated.load_limits,
         )
         return msgspec.structs.replace(changed, **_observed(changed)) if observe else changed

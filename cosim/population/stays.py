@@ -5,12 +5,13 @@ One row per stay, from a CSV or Parquet file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
-from cosim.population.members import Population
+from cosim.population.members import Bools, Population
 from cosim.population.profile_table import instants_of
 from cosim.scenario import Scenario
 from cosim.scenario.arrays import Floats, Indices
@@ -20,7 +21,7 @@ from devices.physics.storage import StorePath
 from sharegrid.text import closest
 
 COLUMNS = {
-    "prosumer": "Whose vehicle it is: an id of the population, without live devices.",
+    "prosumer": "Whose vehicle it is: an id of the population; who is live has an emulated charger.",
     "arrives": "When it comes, with UTC offset: `2024-06-21T17:40+02:00`.",
     "leaves": "When it leaves, likewise.",
     "wants_kwh": "Energy that it wants to take along, stored [kWh].",
@@ -86,6 +87,20 @@ class Stays:
             lower, upper, draw, np.zeros((V, intervals)), self.efficiency * ones, ones, ones, drift
         )
 
+    def of(self, who: Bools) -> Stays:
+        """Stays of vehicles whose owners are among some, ``(n,)``."""
+        kept = who[self.owner]
+        some = kept[self.vehicle]
+        place = np.cumsum(kept) - 1
+        columns = ("first", "end", "rating_kw", "wants_kwh", "lacks_kwh")
+        return replace(
+            self,
+            owner=self.owner[kept],
+            kw=self.kw[kept],
+            vehicle=place[self.vehicle[some]],
+            **{name: getattr(self, name)[some] for name in columns},
+        )
+
     def lacking_at(self, tick: int) -> Floats:
         """What vehicles that leave as a tick begins could not be given in time, ``(V,)`` [kWh]."""
         leaves = self.end == tick
@@ -117,19 +132,27 @@ def no_stays() -> Stays:
     return Stays(nobody, none, nobody, nobody, nobody, none, none, none, 1.0)
 
 
-def read_stays(scenario: Scenario, population: Population, timeline: Timeline) -> Stays:
+def read_stays(
+    scenario: Scenario, population: Population, timeline: Timeline, hardware: Collection[str] = ()
+) -> Stays:
     """Stays of a user's table that touch the run (columns: `COLUMNS`).
+
+    Parameters
+    ----------
+    hardware
+        Prosumers whose devices are outside the run, so that no charger of theirs is emulated.
 
     Raises
     ------
     ScenarioError
         One line that names file, column and row: a column unknown or missing, a prosumer that nobody is or
-        that is live, a time that is none or without UTC offset, a departure that is not after the arrival, a
-        stay that begins before the vehicle's last one ends, a number out of range, no stay within the run.
+        whose devices are outside the run, a time that is none or without UTC offset, a departure that is not
+        after the arrival, a stay that begins before the vehicle's last one ends, a number out of range, no
+        stay within the run.
     """
     table = read_table(scenario.tables.vehicles, ("prosumer", "arrives", "leaves"))
     _check_columns(table)
-    owner = _owners(table, population)
+    owner = _owners(table, population, hardware)
     arrives, leaves = instants_of(table, "arrives"), instants_of(table, "leaves")
     for bad in np.flatnonzero(leaves <= arrives):
         raise table.refusal("it leaves before it comes; correct one of both times", "leaves", int(bad))
@@ -177,7 +200,7 @@ def _check_columns(table: TableFile) -> None:
             raise table.refusal("the column is missing; add it", name)
 
 
-def _owners(table: TableFile, population: Population) -> Indices:
+def _owners(table: TableFile, population: Population, hardware: Collection[str]) -> Indices:
     """Index of each row's prosumer."""
     place = {name: index for index, name in enumerate(population.id)}
     found = []
@@ -185,8 +208,8 @@ def _owners(table: TableFile, population: Population) -> Indices:
         if name not in place:
             hint = closest(name, list(place)) or f"the first is {population.id[0]}"
             raise table.refusal(f"there is no prosumer {name!r}; {hint}", "prosumer", index)
-        if population.live[place[name]]:
-            what = f"{name} is live: its charger is a device of the scenario; take the row out"
+        if name in hardware:
+            what = f"the devices of {name} are outside the run; name its charger among them, not here"
             raise table.refusal(what, "prosumer", index)
         found.append(place[name])
     return np.array(found, dtype=np.intp)

@@ -1,4 +1,4 @@
-"""Sections of the stores that prosumers without hardware own beside batteries."""
+"""Sections of the stores that prosumers own beside batteries."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ DEG_C = {"unit": "degC"}
 
 
 class Ev(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[population.ev]: vehicles that charge at home and make a trip a day, without live devices."""
+    """[population.ev]: vehicles that charge at home and make a trip a day; emulated where live."""
 
     share: Annotated[Share, Meta(description="Share of prosumers with a vehicle.", extra=ONE)] = 0.0
     kwh_min: Annotated[
@@ -46,7 +46,7 @@ class Ev(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class HeatPump(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[population.heat_pump]: houses kept within a band of temperatures, without live devices."""
+    """[population.heat_pump]: houses kept within a band of temperatures; emulated where live."""
 
     share: Annotated[Share, Meta(description="Share of prosumers with a heat pump.", extra=ONE)] = 0.0
     low_c: Annotated[Celsius, Meta(description="Lower end of the comfort band.", extra=DEG_C)] = 20.0
@@ -65,7 +65,7 @@ class HeatPump(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Appliance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """[population.appliance]: a day's work that may wait and be done in parts, without live devices."""
+    """[population.appliance]: a day's work that may wait and be done in parts; emulated where live."""
 
     share: Annotated[Share, Meta(description="Share of prosumers with such work.", extra=ONE)] = 0.0
     kwh_min: Annotated[

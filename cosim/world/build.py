@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from cosim.feeder.circuit import FeederLayout
 from cosim.feeder.limits import limits_of
@@ -15,9 +16,11 @@ from cosim.feeder_setup.schedule import schedule
 from cosim.population.build import build_population
 from cosim.population.fault_plan import plan_faults
 from cosim.population.fleet import fleet_of
+from cosim.population.live_stores import LiveStores
 from cosim.population.members import LamSites
 from cosim.population.placement import place_devices, profile_of
 from cosim.population.profiles import build_profiles
+from cosim.population.stays import no_stays, read_stays
 from cosim.scenario import Extension, Scenario
 from cosim.scenario.timeline import timeline_of
 from cosim.world.extensions import source_hash
@@ -38,7 +41,11 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
     population = build_population(scenario, sites)
     timeline = timeline_of(scenario.run)
     placement = place_devices(scenario, population)
-    fleet = fleet_of(scenario, population)
+    table = scenario.tables.vehicles
+    stays = read_stays(scenario, population, timeline, placement.external) if table else no_stays()
+    emulated = population.live & np.array([name not in placement.external for name in population.id])
+    fleet = fleet_of(scenario, population, stays, ~population.live)
+    live_fleet = fleet_of(scenario, population, stays, emulated, one_load=True)
     told = ToldPrices()
     return World(
         scenario=scenario,
@@ -49,13 +56,14 @@ def build_world(scenario: Scenario, layout: FeederLayout) -> World:
         timeline=timeline,
         population=population,
         profiles=build_profiles(scenario, population, len(layout.lams)),
-        roster=market_roster(layout, population, placement, fleet, scenario.market.lam_shares),
+        roster=market_roster(layout, population, placement, (fleet, live_fleet), scenario.market.lam_shares),
         rules=market_rules(scenario, timeline, population, layout.lams, told),
         told_prices=told,
         reactive_ratio=layout.tan_phi[population.lam],
         events=schedule(scenario.events, layout, timeline),
         placement=placement,
         fleet=fleet,
+        live_stores=LiveStores(live_fleet),
         faults=plan_faults(scenario, population, timeline.intervals, placement.external),
     )
 

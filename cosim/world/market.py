@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +28,7 @@ def market_roster(
     layout: FeederLayout,
     population: Population,
     placement: DevicePlacement,
-    fleet: Fleet,
+    fleets: Sequence[Fleet],
     shares: int,
 ) -> Roster:
     """Prosumers and LAMs of a feeder, their connections' ratings, and the services that act for them.
@@ -47,7 +48,7 @@ def market_roster(
             2.0 * (population.pv_kwp + population.battery_kw) + population.annual_kwh / 200.0,
         )
         + np.array([placement.drawn_kw(name) for name in population.id])
-        + np.bincount(fleet.owner, fleet.most_kw, minlength=population.size),
+        + sum(np.bincount(each.owner, each.most_kw, minlength=population.size) for each in fleets),
         hosts={POPULATION_HOST: virtual} if virtual.size else {},
         lam_hosts={f"{LAM_HOSTS}-{place}": part for place, part in enumerate(parts)},
     )

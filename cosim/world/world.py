@@ -14,6 +14,7 @@ from cosim.feeder.linear import Limits
 from cosim.feeder.settings import Event
 from cosim.population.expectation import Expectation
 from cosim.population.fleet import Fleet
+from cosim.population.live_stores import LiveStores
 from cosim.population.members import Population
 from cosim.population.noise import generator
 from cosim.population.placement import DevicePlacement
@@ -57,6 +58,8 @@ class World:
         Devices outside the run.
     fleet
         Vehicles, heat pumps and appliances of prosumers without hardware.
+    live_stores
+        The same of live prosumers, whose chargers and loads are emulated.
     faults
         What goes wrong at emulated devices, and when.
     told_prices
@@ -75,6 +78,7 @@ class World:
     reactive_ratio: npt.NDArray[np.float64]
     placement: DevicePlacement
     fleet: Fleet
+    live_stores: LiveStores
     told_prices: ToldPrices = field(default_factory=ToldPrices)
     inputs: Mapping[str, str] = field(default_factory=dict)
     events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
@@ -141,6 +145,16 @@ class World:
         draw = generator(self.scenario.run.seed, purpose).random(self.population.size)
         drawn: npt.NDArray[np.bool_] = draw < named.share
         return drawn
+
+    @property
+    def consumer_worth(self) -> dict[str, dict[str, float]]:
+        """Chargers and loads of live prosumers by kind, and what a kWh is worth to each; 0 for retail."""
+        stores, names = self.live_stores, self.population.id
+        emulated = {
+            names[owner]: {str(kind): 0.0 for kind in stores.kinds_of(owner)}
+            for owner in np.unique(stores.fleet.owner).tolist()
+        }
+        return self.placement.worth | emulated
 
     @property
     def device_hosts(self) -> list[str]:

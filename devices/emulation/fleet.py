@@ -15,6 +15,7 @@ from broker.snapshot import Values, array_of, part, typed
 from devices.emulation.answers import Unit
 from devices.emulation.battery import BatteryUnits
 from devices.emulation.battery_face import BatteryModels
+from devices.emulation.fleet_consumers import NO_STORES, FleetConsumers, Stores
 from devices.emulation.fleet_servers import FleetServers
 from devices.emulation.meter import Accuracy, MeterUnits
 from devices.emulation.meter_face import MeterModel
@@ -69,6 +70,8 @@ class Fleet:
         Frequency of the grid now, from the next step on.
     meters, pv, battery
         The devices; ``pv_at`` and ``battery_at`` say whose the inverters are.
+    consumers
+        Chargers and flexible loads.
     servers
         Where they are served.
     """
@@ -103,6 +106,7 @@ class Fleet:
         self.battery = BatteryUnits(
             [self.prosumers[k] for k in self.battery_at], frequency_hz, battery_models, place
         )
+        self.consumers = FleetConsumers(self.prosumers)
         self._index = {p.id: k for k, p in enumerate(self.prosumers)}
         self.servers = FleetServers()
         self._show()
@@ -163,8 +167,10 @@ class Fleet:
             self.meters.restart(k)
         elif role == "pv":
             self.pv.restart(int(np.searchsorted(self.pv_at, k)))
-        else:
+        elif role == "battery":
             self.battery.restart(int(np.searchsorted(self.battery_at, k)))
+        else:
+            self.consumers.restart(role, k)
         self._show()
 
     @asynccontextmanager
@@ -185,7 +191,12 @@ class Fleet:
         self._show()
 
     def advance(
-        self, load_kw: ArrayLike, load_kvar: ArrayLike, pv_available_kw: ArrayLike, dt_s: float
+        self,
+        load_kw: ArrayLike,
+        load_kvar: ArrayLike,
+        pv_available_kw: ArrayLike,
+        dt_s: float,
+        stores: Stores = NO_STORES,
     ) -> None:
         """Let simulated time pass with the set-points now in the registers.
 
@@ -197,6 +208,8 @@ class Fleet:
             What the PV modules could deliver in each sub-step [kW], ``(s, m)``; ignored without PV.
         dt_s
             Length of a sub-step [s], positive.
+        stores
+            What chargers and flexible loads may do in this time, where there are such.
 
         Raises
         ------
@@ -212,15 +225,19 @@ class Fleet:
         ):
             raise ValueError("a load or the sun of an emulated prosumer is not finite")
         total_kw, total_kvar = np.zeros((2, shape[1]))
+        hours = len(load) * dt_s / 3600.0
+        self.consumers.begin(stores, hours)
         terminals = Terminals.of(self.v_pu[self.pv_at], self.connected[self.pv_at])
         for load_now, kvar_now, sun_now in zip(load, kvar, sun, strict=True):
             net_kw, net_kvar = load_now.copy(), kvar_now.copy()
             net_kw[self.pv_at] -= self.pv.step(sun_now[self.pv_at], terminals, self.frequency_hz, dt_s)
             net_kvar[self.pv_at] -= self.pv.mean_kvar
             net_kw[self.battery_at] -= self.battery.step(dt_s)
+            self.consumers.step(net_kw, dt_s)
             self.meters.count(net_kw, net_kvar, dt_s / 3600.0)
             total_kw += net_kw
             total_kvar += net_kvar
+        self.consumers.end(stores, hours)
         self.mean_kw, self.mean_kvar = total_kw / len(load), total_kvar / len(load)
         self._set_power(load[-1], kvar[-1])
         self._show()
@@ -232,6 +249,7 @@ class Fleet:
             "meters": self.meters.snapshot(),
             "pv": self.pv.snapshot(),
             "battery": self.battery.snapshot(),
+            "consumers": self.consumers.snapshot(),
             **{name: getattr(self, name) for name in _REMEMBERED},
         }
 
@@ -240,6 +258,7 @@ class Fleet:
         self.meters.restore(part(values, "meters"))
         self.pv.restore(part(values, "pv"))
         self.battery.restore(part(values, "battery"))
+        self.consumers.restore(part(values, "consumers"))
         self.frequency_hz = typed(values, "frequency_hz", float)
         for name in _REMEMBERED:
             setattr(self, name, array_of(values, name, getattr(self, name)))
@@ -257,11 +276,11 @@ class Fleet:
         self._show()
 
     def roles(self, prosumer: str) -> tuple[str, ...]:
-        """Devices that a prosumer has, of ``meter``, ``pv`` and ``battery``."""
+        """Devices that a prosumer has, of ``meter``, ``pv``, ``battery``, ``ev`` and ``load``."""
         return tuple(role for role, _ in self._units(self._index[prosumer]))
 
     def unit(self, prosumer: str, role: str) -> Unit:
-        """Registers behind one device (``meter``, ``pv`` or ``battery``), to let it fail or lose writes."""
+        """Registers behind one device, one of `roles`, to let it fail or lose writes."""
         return dict(self._units(self._index[prosumer]))[role]
 
     def _units(self, k: int) -> list[tuple[str, Unit]]:
@@ -273,12 +292,13 @@ class Fleet:
         ):
             if k in at:
                 units.append((role, Unit(bank, int(np.searchsorted(at, k)))))
-        return units
+        return [*units, *self.consumers.of(k)]
 
     def _set_power(self, load_kw: Array, load_kvar: Array) -> None:
         self.p_kw, self.q_kvar = load_kw.copy(), load_kvar.copy()
         self.p_kw[self.pv_at] -= self.pv.p_kw
         self.p_kw[self.battery_at] -= self.battery.p_kw
+        self.consumers.add_power(self.p_kw)
         self.q_kvar[self.pv_at] -= self.pv.q_kvar
 
     def _show(self) -> None:

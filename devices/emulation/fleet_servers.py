@@ -12,6 +12,9 @@ from devices.faults.proxy import FaultProxy
 AT_ONCE = 64
 """Requests that a gateway may have under way at one of these servers."""
 
+_MAKERS = {"ev": "sharegrid", "load": "sharegrid"}
+"""Whose profile a device has that SunSpec has no models for."""
+
 
 class FleetServers:
     """Servers that run, by what they serve; none before `start`."""
@@ -45,7 +48,7 @@ class FleetServers:
                     host,
                     port,
                     unit,
-                    prosumer.meter if role == "meter" else f"sunspec-{role}",
+                    prosumer.meter if role == "meter" else f"{_MAKERS.get(role, 'sunspec')}-{role}",
                     1 if k in alone else AT_ONCE,
                 )
                 for role, unit in numbers.items()
@@ -55,6 +58,8 @@ class FleetServers:
                 meter=found["meter"],
                 pv=found.get("pv"),
                 battery=found.get("battery"),
+                ev=found.get("ev"),
+                load=found.get("load"),
                 nominal_v=prosumer.nominal_v,
                 battery_efficiency=prosumer.battery_efficiency,
             )

@@ -4,7 +4,7 @@ import msgspec
 
 
 class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
-    """One emulated prosumer: a meter, and the inverters whose rating is not zero.
+    """One emulated prosumer: a meter, and the other devices whose rating is not zero.
 
     Attributes
     ----------
@@ -23,6 +23,11 @@ class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
     battery_kw, battery_kwh, battery_efficiency, battery_soc, battery_ramp_pct_s
         Rating [kW], usable capacity [kWh], one-way efficiency, state of charge at the start [0..1] and
         ramp [% of the rating per second].
+    ev_kw, ev_kwh
+        Rating of the charger at the meter [kW], and what its vehicle has at the start [kWh].
+    flexible_kw, flexible_kwh
+        The same of a heat pump with its heat above the lower end of its band, or of an appliance with the
+        work that is done.
     """
 
     id: str
@@ -39,3 +44,7 @@ class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
     battery_efficiency: float = 0.95
     battery_soc: float = 0.5
     battery_ramp_pct_s: float = 50.0
+    ev_kw: float = 0.0
+    ev_kwh: float = 0.0
+    flexible_kw: float = 0.0
+    flexible_kwh: float = 0.0

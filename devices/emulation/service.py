@@ -4,7 +4,7 @@ It shares nothing with the gateway, which reaches the devices over Modbus alone;
 wanted of them from their registers alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from broker.participant.voltages import FeederVoltages
 from broker.snapshot import Values, part
 from devices.emulation.fault_injector import Injector
 from devices.emulation.fleet import Fleet
+from devices.emulation.fleet_consumers import NO_STORES, Stores
 
 Array = NDArray[np.float64]
 
@@ -62,6 +63,8 @@ class DeviceHostService:
         Index of each prosumer in the population, ``(m,)``; needed with faults.
     gateways
         Services that set the devices: the interval passes once they have.
+    stores
+        Says what chargers and flexible loads are up to in a tick, where the fleet has such.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class DeviceHostService:
         injector: Injector | None = None,
         members: Sequence[int] = (),
         gateways: Sequence[str] = (),
+        stores: Callable[[int], Stores] = lambda _: NO_STORES,
     ) -> None:
         self.node = node
         self.fleet = fleet
@@ -83,8 +87,10 @@ class DeviceHostService:
         self.lams = np.array(lams, dtype=np.intp)
         self.set = reports(node, gateways, "dispatch")
         self.voltages = FeederVoltages(node, self._take_voltages)
-        load_kw, load_kvar, pv_kw, _ = environment.substeps(first_tick)
+        self.stores = stores
+        load_kw, load_kvar, pv_kw, dt_s = environment.substeps(first_tick)
         fleet.begin(load_kw[0], load_kvar[0], pv_kw[0])
+        fleet.consumers.show(stores(first_tick), len(load_kw) * dt_s / 3600.0)
         if injector is not None:
             injector.begin(first_tick)
         self._outcome: WamOutcome | None = None
@@ -123,7 +129,8 @@ class DeviceHostService:
             self.injector.strike(step.tick)
         load_kw, load_kvar, pv_kw, dt_s = self.environment.substeps(step.tick)
         fed = self._fed(step.tick)
-        self.fleet.advance(load_kw * fed, load_kvar * fed, pv_kw * fed, dt_s)
+        self.fleet.advance(load_kw * fed, load_kvar * fed, pv_kw * fed, dt_s, self.stores(step.tick))
+        self.fleet.consumers.show(self.stores(step.tick + 1), len(load_kw) * dt_s / 3600.0)
         if self.injector is not None:
             await self.node.publish(
                 self.node.topics.truth(self.node.name),

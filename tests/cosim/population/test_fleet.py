@@ -11,6 +11,7 @@ from cosim.population.fleet_state import FleetState
 from cosim.population.members import LamSites, draw_population
 from cosim.population.portfolios import ProfileCache, VirtualPortfolio
 from cosim.population.profiles import build_profiles
+from cosim.population.stays import no_stays
 from cosim.population.voltage_response import VoltageResponse
 from cosim.scenario import load_scenario
 from market.horizon.stores import within_reach
@@ -45,17 +46,17 @@ def portfolio(made):
     scenario, population, profiles = made
     members = np.flatnonzero(~population.live)
     response = VoltageResponse(scenario.population.voltage_dependence, population.lam, 2, np.ones(60, bool))
-    fleet = fleet_of(scenario, population)
+    fleet = fleet_of(scenario, population, no_stays(), ~population.live)
     return VirtualPortfolio(ProfileCache(profiles), members, np.full(60, 0.3), response, fleet)
 
 
 def test_each_kind_is_drawn_by_itself_and_nobody_live_has_one(made):
     scenario, population, _ = made
-    whole = fleet_of(scenario, population)
+    whole = fleet_of(scenario, population, no_stays(), ~population.live)
     assert 20 < whole.vehicles.kw.size < 40
     assert not population.live[whole.owner].any()
     without = replace_section(scenario, heat_pump=type(scenario.population.heat_pump)())
-    fewer = fleet_of(without, population)
+    fewer = fleet_of(without, population, no_stays(), ~population.live)
     assert fewer.pumps.kw.size == 0
     for name, column in vars(whole.vehicles).items():
         assert (getattr(fewer.vehicles, name) == column).all()
@@ -127,7 +128,7 @@ def test_energy_is_put_back(made):
 
 def test_a_fleet_of_another_size_is_not_put_back(made):
     scenario, population, _ = made
-    fleet = fleet_of(scenario, population)
+    fleet = fleet_of(scenario, population, no_stays(), ~population.live)
     state = FleetState(fleet, np.arange(60))
     with pytest.raises(ValueError, match="energy"):
         state.restore({"energy": np.zeros(fleet.size + 1)})

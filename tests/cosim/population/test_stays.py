@@ -6,8 +6,11 @@ import pytest
 
 from cosim.population.fleet import fleet_of
 from cosim.population.fleet_state import FleetState
+from cosim.population.live_stores import LiveStores
 from cosim.population.members import LamSites, draw_population
+from cosim.population.stays import no_stays, read_stays
 from cosim.scenario import ScenarioError, load_scenario
+from cosim.scenario.timeline import timeline_of
 from market.horizon.stores import within_reach
 
 LAMS = LamSites(("a", "b"), np.array([1.0, 2.0]), np.array([0.3, 0.3]))
@@ -31,7 +34,9 @@ def fleet(tmp_path, rows=GOOD, *, columns=HEAD, suffix="csv", zone=None, **chang
     given = {"population.prosumers": 30, "tables.vehicles": str(file), **changes}
     scenario = load_scenario(None, start="2024-06-21T08:00:00", intervals=24, changes=given)
     population = draw_population(scenario.population, scenario.run.seed, 0, LAMS)
-    return fleet_of(scenario, population)
+    timeline = timeline_of(scenario.run)
+    stays = read_stays(scenario, population, timeline) if scenario.tables.vehicles else no_stays()
+    return fleet_of(scenario, population, stays, ~population.live)
 
 
 def changed(row, **values):
@@ -157,12 +162,30 @@ def test_columns_and_the_run_must_fit(tmp_path):
     ]
     with pytest.raises(ScenarioError, match="no stay lies within the run, 2024-06-21T08:00 to"):
         fleet(tmp_path, past)
-    with pytest.raises(ScenarioError, match="p00003 is live: its charger is a device of the scenario"):
-        fleet_live(tmp_path)
+    with pytest.raises(ScenarioError, match="line 2: the devices of p00003 are outside the run"):
+        live(tmp_path, hardware=("p00003",))
 
 
-def fleet_live(tmp_path):
+def live(tmp_path, hardware=()):
+    """Stays of the table where everybody is live."""
     pd.DataFrame(GOOD, columns=HEAD).to_csv(tmp_path / "s.csv", index=False)
     given = {"population.prosumers": 30, "tables.vehicles": str(tmp_path / "s.csv")}
     scenario = load_scenario(None, start="2024-06-21T08:00:00", intervals=24, changes=given)
-    return fleet_of(scenario, draw_population(scenario.population, scenario.run.seed, None, LAMS))
+    population = draw_population(scenario.population, scenario.run.seed, None, LAMS)
+    return scenario, population, read_stays(scenario, population, timeline_of(scenario.run), hardware)
+
+
+def test_a_live_owner_has_an_emulated_charger_in_its_place(tmp_path):
+    scenario, population, stays = live(tmp_path)
+    nobody = fleet_of(scenario, population, stays, ~population.live)
+    assert nobody.size == 0
+    assert nobody.path(0, 4).draw_kw.shape == (0, 4)
+    stores = LiveStores(fleet_of(scenario, population, stays, population.live, one_load=True))
+    owner = population.id.index("p00003")
+    assert stores.kinds_of(owner) == ["ev"]
+    assert stores.rating_and_energy("ev", owner) == (4.0, 0.0)
+    assert stores.rating_and_energy("load", owner) == (0.0, 0.0)
+    here = stores.conditions(4)["ev"]
+    # It leaves at 10:40; what can be charged ends at 10:30, six intervals after nine.
+    assert (here.wanted_kwh[0], here.left_s[0], here.path.draw_kw[0, 0]) == (3.0, 6 * 900.0, 4.0)
+    assert stores.conditions(12)["ev"].path.draw_kw[0, 0] == 0.0
