@@ -46,7 +46,8 @@ from cosim.feeder.service import model_message
 from market.model.arrays import Floats
 from market.model.case import Case
 from market.participants.roster import Terms
-from market.participants.wam.clear_model import clear_model, is_least_violation
+from market.participants.wam.clear_model import clear_model
+from market.participants.wam.least_violation import Swinging, is_least_violation
 from market.solver.lam_bids import GridBids
 from market.solver.wam import LimitPrices
 
@@ -122,6 +123,7 @@ def confirmed_interval(
     bids = GridBids(seen_by_wam(case))
     net_kw = layout.spot_kw if last_price is None else bids.flows(last_price)
     answers: list[Answer] = []
+    swinging = Swinging()
     largest, binding, rows = 0, 0, 0
     price = last_price
     prices: LimitPrices | None = None
@@ -136,7 +138,11 @@ def confirmed_interval(
         told = model_message(answers[-1].model, [])
         on_model(told)
         wire = msgspec.json.encode(told)
-        clearing = clear_model(bids, decoder.decode(wire), terms, prices)
+        model = decoder.decode(wire)
+        clearing = clear_model(bids, model, terms, prices)
+        swinging.judged(answers[-1].linear_error_pu)
+        if not answers[-1].unwatched and swinging.gains_nothing(net_kw, clearing, model, terms.grid):
+            break
         net_kw, price = clearing.net_kw, clearing.price
         prices, relaxed = clearing.limit_prices, clearing.relaxed
         largest = max(largest, len(wire))

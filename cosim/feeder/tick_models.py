@@ -11,15 +11,13 @@ from cosim.feeder.linear import Limits, Linearisation
 from cosim.feeder.network_rows import network_rows
 from cosim.feeder.rows import NetworkRows, join_rows
 from cosim.feeder.watched import NOTHING, THOROUGH, LimitWatch, Watched
+from sharegrid.tolerances import LESS_ERROR
 
 MOST_SCREENINGS = 12
 """Clearings over one linear model, each with more of its limits, until AC power flow judges the dispatch."""
 
 MOST_VALUES = 4_000_000
 """Most numbers of all rows together, so that a model fits into a message."""
-
-# A model whose error is not below this part of that of the one before swings.
-_NOT_LESS = 0.8
 
 
 class Screening(NamedTuple):
@@ -107,7 +105,7 @@ class TickModels:
         """Whether a model's error [pu] was ever not much less than that of the model before it."""
         if error_pu is None:
             return False
-        if error_pu > _NOT_LESS * self._errors.get(where, np.inf):
+        if error_pu > LESS_ERROR * self._errors.get(where, np.inf):
             self._swinging.add(where)
         self._errors[where] = error_pu
         return where in self._swinging

@@ -15,7 +15,6 @@ from market.participants.roster import Terms
 from market.solver.lam_bids import LamBids
 from market.solver.relaxation import HEAD
 from market.solver.wam import LimitPrices, WamClearing
-from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 _UNIT = {HEAD: " kW"}
 
@@ -68,19 +67,6 @@ def relaxation_flags(relaxed: Mapping[str, float], round_: int) -> list[str]:
     )
     others = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
     return [f"clearing of round {round_}: no trade keeps the {named}{others}; the least violation is cleared"]
-
-
-def is_least_violation(relaxed: Mapping[str, float], linear_error_pu: float | None) -> bool:
-    """Whether no clearing can violate the limits less: no trade keeps them, and the model saying so is true.
-
-    Parameters
-    ----------
-    relaxed
-        Limits that were relaxed.
-    linear_error_pu
-        Distance of the linear model from AC power flow [pu]; ``None`` where it is not known.
-    """
-    return bool(relaxed) and linear_error_pu is not None and linear_error_pu <= LINEAR_TOLERANCE_PU
 
 
 def outcome_fields(clearing: WamClearing, model: NetworkModel | None) -> dict[str, Any]:

@@ -26,9 +26,10 @@ from market.participants.gates import skip_step
 from market.participants.network_model import dlmp_fields
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered, WamBidding
-from market.participants.wam.clear_model import is_least_violation, outcome_fields, relaxation_flags
+from market.participants.wam.clear_model import outcome_fields, relaxation_flags
 from market.participants.wam.curve_bidding import WamCurveBidding
 from market.participants.wam.feeder_requests import FEEDER, Dispatch, FeederRequests, FeederSilent
+from market.participants.wam.least_violation import Swinging, is_least_violation
 from market.participants.wam.pool_rounds import WamPoolRounds
 from market.participants.wam.round_bidding import WamRoundBidding
 from market.solver.wam import WamClearing
@@ -179,7 +180,7 @@ class WamOperator:
 
     async def _clear_and_confirm(self, step: Step, terms: Terms) -> ConfirmRounds:
         """Clear and ask the feeder in turn until AC power flow confirms, within the bound on rounds."""
-        found = ConfirmRounds()
+        found, swinging = ConfirmRounds(), Swinging()
         net_kw = await self.bidding.net_purchases(step, self._last_prices(terms))
         dispatch = Dispatch(net_kw, self.inverter_kvar)
         for round_ in count():
@@ -191,6 +192,12 @@ class WamOperator:
                 break
             clearing = await self._cleared(step, terms, reply.model, found)
             if clearing is None:
+                break
+            swinging.judged(reply.linear_error_pu)
+            if not reply.unwatched and swinging.gains_nothing(
+                dispatch.net_kw, clearing, reply.model, terms.grid
+            ):
+                found.flags.append(f"rounds end at {round_}: the next would violate limits hardly less")
                 break
             dispatch = Dispatch(clearing.flow_kw, clearing.inverter_kvar, clearing, reply.model)
         return found
