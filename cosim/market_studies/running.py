@@ -117,12 +117,13 @@ def run_study(
     values = msgspec.to_builtins(settings)
     store = Store(folder, study.name, values, resume=options.resume, force=options.force)
     parts = run_tasks(study.name, study.measure, study.tasks(settings), store, engine, progress)
-    tables = store.write_tables(parts)
-    figures, claims = study.figures(tables), study.claims(tables)
-    for figure in figures:
-        save(figure, folder)
-    result = Result(study, settings, folder.absolute(), tables, figures, claims)
-    replace_file(folder / REPORT, result.text.encode())
+    with _told(lambda: len(parts), len(parts), folder):
+        tables = store.write_tables(parts)
+        figures, claims = study.figures(tables), study.claims(tables)
+        for figure in figures:
+            save(figure, folder)
+        result = Result(study, settings, folder.absolute(), tables, figures, claims)
+        replace_file(folder / REPORT, result.text.encode())
     return result
 
 

@@ -181,9 +181,12 @@ def _rule(scenario: Scenario) -> tuple[str, str] | None:
         if getattr(market, name):
             return f"market.{name}", 'rule = "quantity" has no fees, the tariff parts its prices; set it to 0'
     if market.horizon:
-        return "market.horizon", 'rule = "quantity" has no horizon; set it to 0'
+        return "market.horizon", 'rule = "quantity" clears each interval by itself; set it to 0'
     if scenario.feeder.reactive == "market":
-        return "feeder.reactive", 'rule = "quantity" has no market for reactive power; choose another way'
+        return (
+            "feeder.reactive",
+            'rule = "quantity" has no market for reactive power; set it to "volt-var" or "unity"',
+        )
     tariff = market.tariff
     for hour, (retail, feed_in) in enumerate(
         zip(hourly(tariff.retail_price), hourly(tariff.feed_in_price), strict=True)

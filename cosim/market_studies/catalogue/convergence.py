@@ -173,7 +173,10 @@ def figures(tables: Tables) -> list[Figure]:
                 Panel(
                     "rounds of the WAM",
                     "price of the WAM [$/kWh]",
-                    [Series(str(lam), x, y) for lam, (x, y) in zip(some.different("lam"), ends, strict=True)],
+                    [
+                        Series(f"LAM {lam}", x, y)
+                        for lam, (x, y) in zip(some.different("lam"), ends, strict=True)
+                    ],
                     f"WAM, {form} bids",
                 )
             )
@@ -183,7 +186,7 @@ def figures(tables: Tables) -> list[Figure]:
                 "rounds of the members",
                 "sharing price of the LAM [$/kWh]",
                 [
-                    Series(str(lam), one.values("round"), one.values("price_usd_per_kwh"))
+                    Series(f"LAM {lam}", one.values("round"), one.values("price_usd_per_kwh"))
                     for lam in some.different("lam")
                     if len(one := some.where(lam=lam))
                 ],

@@ -164,8 +164,8 @@ def claims(tables: Tables) -> list[Claim]:
     return [
         Claim(
             "price discrimination W+ > W- is what makes sharing worth while",
-            f"possible saving {saving[0]:.3g} $/h at a spread of {places[0]:g} $/kWh and {saving[-1]:.3g} at "
-            f"{places[-1]:g}",
+            f"possible saving {round(saving[0], 6) + 0.0:.3g} $/h at a spread of {places[0]:g} $/kWh and "
+            f"{saving[-1]:.3g} at {places[-1]:g}",
             "yes" if rises else "no",
             "shared energy earns the spread that the utility would keep",
         ),

@@ -1,5 +1,6 @@
 """What is refused, what an interruption leaves, and how a study goes on."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -122,6 +123,18 @@ def test_a_full_disk_is_one_line_and_what_is_done_is_kept(tmp_path):
     assert "File too large" in line
     kept = len(list(out.glob("parts/*")))
     assert f"; {kept} of 8 tasks are done and kept in {out}, --resume goes on" in line
+
+
+def test_a_disk_that_is_full_when_figures_are_drawn_keeps_what_was_measured(monkeypatch, tmp_path):
+    def full(_figure, folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "prices.png"))
+
+    with monkeypatch.context() as disk:
+        disk.setattr("cosim.market_studies.running.save", full)
+        line = refused("prices", "--quick", into=tmp_path)
+    assert "prices.png: No space left on device; 1 of 1 tasks are done and kept in" in line
+    assert "--resume goes on" in line
+    assert study("prices", out=tmp_path, quick=True, jobs=1, resume=True).figures
 
 
 def test_a_task_that_fails_is_named(tmp_path):

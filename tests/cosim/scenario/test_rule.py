@@ -29,6 +29,7 @@ def test_the_paper_s_scenario_is_right():
             {"feeder.reactive": "market"},
             '--set feeder.reactive: rule = "quantity" has no market for reactive',
         ),
+        ({"market.horizon": 4}, '--set market.horizon: rule = "quantity" clears each interval by itself'),
         ({"market.tariff.retail_price": 0.01}, "market.tariff.retail_price"),
     ],
 )
@@ -37,6 +38,10 @@ def test_what_does_not_go_with_the_rule_is_named(changes, says):
         load_scenario(PAPER, changes=changes)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_droop_of_the_voltage_goes_with_the_rule():
+    assert load_scenario(PAPER, changes={"feeder.reactive": "volt-var"}).feeder.reactive == "volt-var"
 
 
 @pytest.mark.parametrize("changes", [{}, {"market.network": False}])
