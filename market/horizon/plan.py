@@ -31,21 +31,46 @@ def value_between(worth: Floats, level: Floats, i: int, count: int, at: float) -
 
 @compiled
 def add(
-    worth: Floats, level: Floats, count: int, more_worth: Floats, more: Floats, more_count: int,
-    new_worth: Floats, new_level: Floats,
+    worth: Floats, level: Floats, count: int, more_worth: Floats, more: Floats, begin: int, end: int,
+    constant: float, new_worth: Floats, new_level: Floats,
 ) -> int:  # fmt: skip
-    """Sum of two functions by their vertices, each with at least one; returns the number of vertices."""
-    i, j, found = 0, 0, 0
-    while i < count or j < more_count:
-        if j == more_count or (i < count and worth[i] <= more_worth[j]):
-            at = worth[i]
-            new_level[found] = level[i] + value_between(more_worth, more, j, more_count, at)
-            i += 1
-        else:
-            at = more_worth[j]
-            new_level[found] = more[j] + value_between(worth, level, i, count, at)
-            j += 1
+    """Sum of two functions by their vertices and a constant; returns the number of vertices.
+
+    Parameters
+    ----------
+    worth, level, count
+        One function, of at least one vertex.
+    more_worth, more, begin, end
+        The other, of the vertices from ``begin`` up to ``end``, at least one.
+    constant
+        Added to all levels.
+    new_worth, new_level
+        Filled with the sum.
+    """
+    i, found = 0, 0
+    rise = constant + more[begin]
+    while i < count and worth[i] <= more_worth[begin]:
+        new_worth[found], new_level[found] = worth[i], level[i] + rise
+        i += 1
+        found += 1
+    for j in range(begin, end):
+        at = more_worth[j]
         new_worth[found] = at
+        new_level[found] = value_between(worth, level, i, count, at) + more[j] + constant
+        found += 1
+        if j + 1 == end:
+            break
+        width, step = more_worth[j + 1] - at, more[j + 1] - more[j]
+        slope = step / width if width > 0.0 else 0.0
+        while i < count and worth[i] <= more_worth[j + 1]:
+            new_worth[found] = worth[i]
+            new_level[found] = level[i] + min((worth[i] - at) * slope, step) + more[j] + constant
+            i += 1
+            found += 1
+    rise = constant + more[end - 1]
+    while i < count:
+        new_worth[found], new_level[found] = worth[i], level[i] + rise
+        i += 1
         found += 1
     return found
 
@@ -113,30 +138,31 @@ def values_of_energy(
     begin, count = 0, 0
     constant = initial
     for t in range(T):
-        more = start[t + 1] - start[t]
-        if count == 0 and more > 0:
-            for i in range(more):
-                buffer[here, i] = worth[start[t] + i]
-                buffer[here + 1, i] = constant + gain[start[t] + i]
-            begin, count = 0, more
-        elif count > 0 and more > 0:
+        first, last = start[t], start[t + 1]
+        if count == 0 and last > first:
+            for i in range(first, last):
+                buffer[here, i - first] = worth[i]
+                buffer[here + 1, i - first] = constant + gain[i] + drift[t]
+            begin, count = 0, last - first
+        elif count > 0 and last > first:
             count = add(
-                buffer[here, begin:], buffer[here + 1, begin:], count - begin, worth[start[t] :],
-                gain[start[t] :], more, buffer[there], buffer[there + 1],
+                buffer[here, begin:], buffer[here + 1, begin:], count - begin, worth, gain, first, last,
+                drift[t], buffer[there], buffer[there + 1],
             )  # fmt: skip
             begin = 0
             here, there = there, here
+        else:
+            for i in range(begin, count):
+                buffer[here + 1, i] += drift[t]
         if count == 0:
             enter[t], leave[t] = -np.inf, np.inf
             constant = min(max(constant + drift[t], lower[t]), upper[t])
             continue
-        for i in range(begin, count):
-            buffer[here + 1, i] += drift[t]
         if least[t] > buffer[here, begin]:
             count = spill(buffer[here, begin:], buffer[here + 1, begin:], count - begin, least[t], lower[t])
             count += begin
-        first, enter[t] = cut_below(buffer[here, begin:], buffer[here + 1, begin:], count - begin, lower[t])
-        begin += first
+        gone, enter[t] = cut_below(buffer[here, begin:], buffer[here + 1, begin:], count - begin, lower[t])
+        begin += gone
         count, leave[t] = cut_above(buffer[here], buffer[here + 1], begin, count, upper[t])
         if buffer[here + 1, begin] == buffer[here + 1, count - 1]:
             constant, begin, count = buffer[here + 1, begin], 0, 0

@@ -29,34 +29,34 @@ def trade_at(nu: float, price: float, slope: float, fee: float) -> float:
 
 @compiled
 def free_power(
-    value: Floats, kw: Floats, price: float, slope: float, fee: float, least: float, most: float, nu: Floats,
-    power: Floats,
+    value: Floats, kw: Floats, first: int, last: int, price: float, slope: float, fee: float, least: float,
+    most: float, nu: Floats, power: Floats, begin: int,
 ) -> int:  # fmt: skip
     """Vertices of P(nu) from power ``most`` down to ``least``, or beyond.
 
     Parameters
     ----------
     value, kw
-        Vertices of N(nu), ``(V,)``.
+        Vertices of N(nu), those from ``first`` up to ``last``.
     price, slope, fee
         The member's local price, slope > 0 and fee.
     least, most
         Range of power that must be covered [kW].
     nu, power
-        Filled with the vertices, ascending in nu.
+        Filled with the vertices from ``begin`` on, ascending in nu.
 
     Returns
     -------
     int
         How many there are, at most V + 4.
     """
-    count, at, low_band, high_band = 1, 0, price - fee, price + fee
+    to, at, low_band, high_band = begin + 1, first, price - fee, price + fee
     left_low = True
     left_high = fee > 0.0
-    while at < value.size or left_low or left_high:
+    while at < last or left_low or left_high:
         here = np.inf
         which = 0
-        if at < value.size:
+        if at < last:
             here = value[at]
         if left_low and low_band < here:
             here, which = low_band, 1
@@ -68,66 +68,59 @@ def free_power(
         else:
             left_low = left_low and which != 1
             left_high = left_high and which != 2
-            if at == 0:
-                static = kw[0]
-            elif at == value.size:
-                static = kw[at - 1]
+            if at == first:
+                static = kw[first]
+            elif at == last:
+                static = kw[last - 1]
             else:
                 part = (here - value[at - 1]) / (value[at] - value[at - 1])
                 static = kw[at - 1] + part * (kw[at] - kw[at - 1])
-        nu[count] = here
-        power[count] = static - trade_at(here, price, slope, fee)
-        if count > 1 and power[count] > power[count - 1]:
-            power[count] = power[count - 1]
-        count += 1
+        nu[to] = here
+        power[to] = static - trade_at(here, price, slope, fee)
+        if to > begin + 1 and power[to] > power[to - 1]:
+            power[to] = power[to - 1]
+        to += 1
     # Beyond all vertices only the trade moves.
-    nu[0] = nu[1] - slope * max(most - power[1], 0.0)
-    power[0] = max(most, power[1])
-    nu[count] = nu[count - 1] + slope * max(power[count - 1] - least, 0.0)
-    power[count] = min(least, power[count - 1])
-    return count + 1
+    nu[begin] = nu[begin + 1] - slope * max(most - power[begin + 1], 0.0)
+    power[begin] = max(most, power[begin + 1])
+    nu[to] = nu[to - 1] + slope * max(power[to - 1] - least, 0.0)
+    power[to] = min(least, power[to - 1])
+    return to + 1 - begin
 
 
 @compiled
-def last_at(nu: Floats, power: Floats, count: int, level: float) -> float:
-    """Last marginal value at which the power is ``level``."""
-    for i in range(count - 2, -1, -1):
+def last_at(nu: Floats, power: Floats, begin: int, end: int, level: float) -> float:
+    """Last marginal value at which the power is ``level``, over the vertices ``begin`` up to ``end``."""
+    for i in range(end - 2, begin - 1, -1):
         if power[i] >= level:
             drop = power[i] - power[i + 1]
             if drop <= 0.0:
                 return nu[i + 1]
             return nu[i] + (power[i] - level) / drop * (nu[i + 1] - nu[i])
-    return nu[0]
+    return nu[begin]
 
 
 @compiled
-def first_at(nu: Floats, power: Floats, count: int, level: float) -> float:
-    """First marginal value at which the power is ``level``."""
-    for i in range(1, count):
+def first_at(nu: Floats, power: Floats, begin: int, end: int, level: float) -> tuple[float, float]:
+    """First marginal value at which the power is ``level``, and how steeply it falls to there.
+
+    Infinitely steep within a jump; over the vertices ``begin`` up to ``end``.
+    """
+    for i in range(begin + 1, end):
         if power[i] <= level:
-            drop = power[i - 1] - power[i]
+            drop, width = power[i - 1] - power[i], nu[i] - nu[i - 1]
+            steep = drop / width if width > 0.0 else np.inf
             if drop <= 0.0:
-                return nu[i - 1]
-            return nu[i - 1] + (power[i - 1] - level) / drop * (nu[i] - nu[i - 1])
-    return nu[count - 1]
-
-
-@compiled
-def steepness_at(nu: Floats, power: Floats, count: int, level: float) -> float:
-    """How steeply the power falls where it first is ``level``; infinite within a jump."""
-    for i in range(1, count):
-        if power[i] <= level:
-            width = nu[i] - nu[i - 1]
-            if width <= 0.0:
-                return np.inf
-            return (power[i - 1] - power[i]) / width
-    return 0.0
+                return nu[i - 1], steep
+            return nu[i - 1] + (power[i - 1] - level) / drop * width, steep
+    return nu[end - 1], 0.0
 
 
 @compiled
 def energy_response(
-    nu: Floats, power: Floats, count: int, charge_kw: float, discharge_kw: float, into: float, out: float,
-    charge_wear: float, discharge_wear: float, least: float, worth: Floats, energy: Floats,
+    nu: Floats, power: Floats, begin: int, end: int, charge_kw: float, discharge_kw: float, into: float,
+    out: float, charge_wear: float, discharge_wear: float, least: float, worth: Floats, energy: Floats,
+    here: int,
 ) -> int:  # fmt: skip
     """Vertices of the energy gained per hour over the value of stored energy, both ascending.
 
@@ -135,62 +128,62 @@ def energy_response(
 
     Parameters
     ----------
-    nu, power, count
-        As `free_power` gave them.
+    nu, power, begin, end
+        Vertices, as `free_power` gave them.
     charge_kw, discharge_kw, into, out, charge_wear, discharge_wear, least
         The store's limits, efficiencies, wear and least value of energy.
     worth, energy
-        Filled with the vertices: value [$/kWh], energy per hour [kW].
+        Filled with the vertices from ``here`` on: value [$/kWh], energy per hour [kW].
 
     Returns
     -------
     int
         How many there are: none for a store that can do nothing.
     """
-    found = 0
+    found = here
     if discharge_kw > 0.0:
-        worth[0] = out * (last_at(nu, power, count, discharge_kw) - discharge_wear)
-        energy[0] = -discharge_kw / out
-        found = 1
-        for i in range(count):
+        worth[found] = out * (last_at(nu, power, begin, end, discharge_kw) - discharge_wear)
+        energy[found] = -discharge_kw / out
+        found += 1
+        for i in range(begin, end):
             if 0.0 < power[i] < discharge_kw:
                 worth[found], energy[found] = out * (nu[i] - discharge_wear), -power[i] / out
                 found += 1
-        worth[found] = out * (first_at(nu, power, count, 0.0) - discharge_wear)
+        worth[found] = out * (first_at(nu, power, begin, end, 0.0)[0] - discharge_wear)
         energy[found] = 0.0
         found += 1
     first = found
     if charge_kw > 0.0:
-        worth[found] = (last_at(nu, power, count, 0.0) + charge_wear) / into
+        worth[found] = (last_at(nu, power, begin, end, 0.0) + charge_wear) / into
         energy[found] = 0.0
         found += 1
-        for i in range(count):
+        for i in range(begin, end):
             if -charge_kw < power[i] < 0.0:
                 worth[found], energy[found] = (nu[i] + charge_wear) / into, -power[i] * into
                 found += 1
-        worth[found] = (first_at(nu, power, count, -charge_kw) + charge_wear) / into
+        worth[found] = (first_at(nu, power, begin, end, -charge_kw)[0] + charge_wear) / into
         energy[found] = charge_kw * into
         found += 1
-    if 0 < first < found and worth[first] < worth[first - 1] and worth[first] < least:
-        found = begin_at(least, worth, energy, first, found)
+    if here < first < found and worth[first] < worth[first - 1] and worth[first] < least:
+        found = begin_at(least, worth, energy, here, first, found)
     # Rounding must not turn the order.
-    for i in range(1, found):
+    for i in range(here + 1, found):
         if worth[i] < worth[i - 1]:
             worth[i] = worth[i - 1]
-    return found
+    return found - here
 
 
 @compiled
-def begin_at(least: float, worth: Floats, energy: Floats, first: int, count: int) -> int:
-    """Let the vertices from ``first`` on begin at a value, without those before; how many are left."""
+def begin_at(least: float, worth: Floats, energy: Floats, here: int, first: int, end: int) -> int:
+    """Let vertices ``first`` up to ``end`` begin at a value and stand at ``here``; where they end then."""
     i = first
-    while i < count and worth[i] < least:
+    while i < end and worth[i] < least:
         i += 1
-    at = energy[count - 1]
-    if i < count:
+    at = energy[end - 1]
+    if i < end:
         part = (least - worth[i - 1]) / (worth[i] - worth[i - 1])
         at = energy[i - 1] + part * (energy[i] - energy[i - 1])
-    worth[0], energy[0] = least, at
-    for k in range(i, count):
-        worth[1 + k - i], energy[1 + k - i] = worth[k], energy[k]
-    return 1 + count - i
+    worth[here], energy[here] = least, at
+    for k in range(i, end):
+        worth[here + 1 + k - i], energy[here + 1 + k - i] = worth[k], energy[k]
+    return here + 1 + end - i

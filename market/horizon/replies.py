@@ -9,7 +9,7 @@ import numpy as np
 from market.horizon.compiled import compiled
 from market.horizon.energy import gains
 from market.horizon.plan import values_of_energy
-from market.horizon.power import BEYOND, energy_response, first_at, free_power, steepness_at, trade_at
+from market.horizon.power import BEYOND, energy_response, first_at, free_power, trade_at
 from market.model.arrays import Floats, Ints
 
 INSIDE = 1e-12
@@ -67,38 +67,47 @@ class PriceTerms(NamedTuple):
     fee: Floats
 
 
+class Points(NamedTuple):
+    """Power of one store over the marginal value, interval t's vertices from ``first[t]`` up to the next."""
+
+    first: Ints
+    nu: Floats
+    power: Floats
+
+
 @compiled
 def responses(
-    s: int, own: Vertices, terms: PriceTerms, hours: float, stores: StoreColumns, nu: Floats, p: Floats,
+    s: int, own: Vertices, terms: PriceTerms, hours: float, stores: StoreColumns, points: Points,
     start: Ints, worth: Floats, gain: Floats,
 ) -> None:  # fmt: skip
-    """Fill in a store's responses of energy in all intervals, one after the other, in scaled units."""
+    """Fill in a store's power and responses of energy in all intervals, the latter in scaled units."""
     T = terms.price.size
     kept = 1.0
+    points.first[0] = 0
     for t in range(T):
         kept *= stores.retention[s]
-        count = 0
-        if stores.charge_kw[s, t] > 0.0 or stores.discharge_kw[s, t] > 0.0:
-            a, b = own.first[s * T + t], own.first[s * T + t + 1]
-            points = free_power(
-                own.value[a:b], own.kw[a:b], terms.price[t], terms.slope[t], terms.fee[t],
-                -stores.charge_kw[s, t], stores.discharge_kw[s, t], nu, p,
-            )  # fmt: skip
-            count = energy_response(
-                nu, p, points, stores.charge_kw[s, t], stores.discharge_kw[s, t], stores.into[s, t],
+        begin, here = points.first[t], start[t]
+        charge_kw, discharge_kw = stores.charge_kw[s, t], stores.discharge_kw[s, t]
+        end = begin + free_power(
+            own.value, own.kw, own.first[s * T + t], own.first[s * T + t + 1], terms.price[t],
+            terms.slope[t], terms.fee[t], -charge_kw, discharge_kw, points.nu, points.power, begin,
+        )  # fmt: skip
+        points.first[t + 1], start[t + 1] = end, here
+        if charge_kw > 0.0 or discharge_kw > 0.0:
+            start[t + 1] += energy_response(
+                points.nu, points.power, begin, end, charge_kw, discharge_kw, stores.into[s, t],
                 stores.out[s, t], stores.charge_wear[s], stores.discharge_wear[s], stores.least[s, t],
-                worth[start[t] :], gain[start[t] :],
+                worth, gain, here,
             )  # fmt: skip
-        for i in range(start[t], start[t] + count):
+        for i in range(here, start[t + 1]):
             worth[i] *= kept
             gain[i] *= hours / kept
-        start[t + 1] = start[t] + count
 
 
 @compiled
 def settle(
-    s: int, t: int, gained: float, own: Vertices, terms: PriceTerms, stores: StoreColumns,
-    plans: PlanColumns, nu: Floats, p: Floats,
+    s: int, t: int, gained: float, points: Points, terms: PriceTerms, stores: StoreColumns,
+    plans: PlanColumns,
 ) -> tuple[float, float]:  # fmt: skip
     """Fill in a store's power and its member's trade in one interval, where energy is worth what it is.
 
@@ -108,7 +117,6 @@ def settle(
         How the trade falls with the price while energy's worth stays, and how it rises with that where the
         store's power is free, zero where it is at a limit [kW per $/kWh].
     """
-    T = terms.price.size
     slope, fee, price = terms.slope[t], terms.fee[t], terms.price[t]
     if gained >= 0.0:
         most, factor = stores.charge_kw[s, t], stores.into[s, t]
@@ -123,11 +131,9 @@ def settle(
     steep = 0.0
     is_free = INSIDE * most < moved < (1.0 - INSIDE) * most
     if not is_free:
-        a, b = own.first[s * T + t], own.first[s * T + t + 1]
-        power = plans.power_kw[s, t]
-        points = free_power(own.value[a:b], own.kw[a:b], price, slope, fee, power, power, nu, p)
-        at = first_at(nu, p, points, power)
-        steep = steepness_at(nu, p, points, power)
+        at, steep = first_at(
+            points.nu, points.power, points.first[t], points.first[t + 1], plans.power_kw[s, t]
+        )
     plans.trade_kw[s, t] = trade_at(at, price, slope, fee)
     if price - fee <= at <= price + fee:
         return 0.0, 0.0
@@ -169,8 +175,9 @@ def couple(u: Floats, end: float, split: Ints, rise: Floats, pull: Floats, fall:
         if total > 0.0 and not pinned:
             for i in range(t, last + 1):
                 if pull[i] != 0.0:
+                    part = pull[i] / total
                     for k in range(t, last + 1):
-                        fall[i, k] -= pull[i] * pull[k] / total
+                        fall[i, k] -= part * pull[k]
         t = last + 1
 
 
@@ -199,14 +206,15 @@ def reply(
     for s in mine:
         longest = max(longest, own.first[s * T + T] - own.first[s * T])
     room = longest + (BEYOND + 2) * T + 16
-    nu, p, worth, gain = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
+    points = Points(np.zeros(T + 1, dtype=np.intp), np.empty(room), np.empty(room))
+    worth, gain = np.empty(room), np.empty(room)
     buffer = np.empty((4, room + 4 * T))
     start = np.zeros(T + 1, dtype=np.intp)
     scale, low, high, drift, least = np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty(T)
     u, gained, rise, gone, state = np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty(T)
     split, pull = np.empty(T, dtype=np.intp), np.empty(T)
     for s in mine:
-        responses(s, own, terms, hours, stores, nu, p, start, worth, gain)
+        responses(s, own, terms, hours, stores, points, start, worth, gain)
         kept = 1.0
         for t in range(T):
             kept *= stores.retention[s]
@@ -221,9 +229,7 @@ def reply(
         for t in range(T):
             plans.value[s, t] = u[t] / scale[t]
             plans.state_kwh[s, t], plans.spilled_kwh[s, t] = state[t] * scale[t], gone[t] * scale[t]
-            own_fall, pull[t] = settle(
-                s, t, gained[t] * scale[t] / hours, own, terms, stores, plans, nu, p
-            )  # fmt: skip
+            own_fall, pull[t] = settle(s, t, gained[t] * scale[t] / hours, points, terms, stores, plans)
             fall[t, t] += own_fall
             # Per hour, and per value at the beginning.
             rise[t] /= hours
