@@ -82,6 +82,33 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     unwatched: Count = 0
 
 
+@message("feeder/ahead", sender="WAM", receivers="feeder", size="batch")
+class AheadRequest(Message, frozen=True, tag="ahead-request"):
+    """Tell a linear model for intervals to come, in which these LAM nets are expected.
+
+    ``place`` counts the requests of an interval; the other fields are those of `FeederRequest`.
+    """
+
+    place: Count
+    net_kw: Annotated[list[float], Values("net_kw", "lams")]
+    reactive_kvar: Annotated[list[float], Values("net_kvar", "lams")]
+    low_kw: Annotated[list[float], Values("net_kw", "lams")]
+    high_kw: Annotated[list[float], Values("net_kw", "lams")]
+    inverter_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
+
+
+@message("feeder/model-ahead", sender="feeder", receivers="WAM", size="model")
+class AheadReply(Message, frozen=True, tag="ahead-reply"):
+    """Linear model at the powers of a request, with regulators and capacitors where these bring them.
+
+    None where AC power flow has no solution there.
+    """
+
+    place: Count
+    model: NetworkModel | None
+    seconds: Duration
+
+
 class FeederRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a metered state can be rebuilt from, beside the feeder's file.
 

@@ -30,6 +30,9 @@ from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 _OVER_LAMS = ("net_kw", "load_kvar", "inverter_kvar", "low_kw", "high_kw")
 
+_REST_S = 3600.0
+# Time in which controls come to rest.
+
 
 class Operation:
     """Judges proposals and solves what was metered, interval by interval.
@@ -114,8 +117,7 @@ class Operation:
             It has no power flow.
         """
         now = self._under_events(feeder)
-        fed = now.fed()
-        proposal = replace(proposal, **{name: getattr(proposal, name) * fed for name in _OVER_LAMS})
+        proposal = _fed(proposal, now.fed())
         models, set_powers = self._models_of(now), (proposal.net_kw, self._market_kvar(proposal))
         if proposal.round == 0 or proposal.tick != self._tick:
             self._tick = proposal.tick
@@ -161,6 +163,33 @@ class Operation:
             model=model,
             unwatched=unwatched,
         )
+
+    def ahead(self, feeder: Feeder, proposal: Proposal) -> Model:
+        """Linear model where powers of a later interval are expected, with controls where these bring them.
+
+        Nothing is judged, and the controls stand afterwards where they stood.
+
+        Raises
+        ------
+        PowerFlowError
+            There is no power flow.
+        """
+        now = self._under_events(feeder)
+        proposal = _fed(proposal, now.fed())
+        start = now.positions()
+        models = TickModels(now.layout, self.rules.limits)
+        try:
+            if self.rules.controls_act:
+                state = now.act(lambda: self._solve(now, proposal), _REST_S).last
+            else:
+                state = self._solve(now, proposal)
+            where = now.positions()
+            models.see(where, state, proposal.net_kw, self._market_kvar(proposal))
+            models.renew(where, self._linearise(now, proposal, None))
+            return self._joined(models, proposal, where)
+        finally:
+            if now.positions() != start:
+                now.put(start)
 
     def meter(
         self,
@@ -225,7 +254,7 @@ class Operation:
         first = self._check(self._solve(feeder, proposal), proposal, None)
         if not first.congestion_violation_pct:
             self._at_rest = True
-            feeder.act(lambda: self._solve(feeder, proposal), 3600.0)
+            feeder.act(lambda: self._solve(feeder, proposal), _REST_S)
 
     def _solve(self, feeder: FeederUnderEvents, proposal: Proposal) -> AcState:
         kvar = proposal.load_kvar
@@ -304,3 +333,8 @@ class Operation:
         if not self.rules.network:
             rows = none_of(rows)
         return Model(balance, offset_kw, rows, limit_kvar, proposal.inverter_kvar)
+
+
+def _fed(proposal: Proposal, fed: Floats) -> Proposal:
+    """A proposal without the powers of LAMs that no source feeds."""
+    return replace(proposal, **{name: getattr(proposal, name) * fed for name in _OVER_LAMS})

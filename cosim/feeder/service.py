@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from broker.collector import Collector
 from broker.messages import (
+    AheadReply,
+    AheadRequest,
     FeederEvent,
     FeederReply,
     FeederRequest,
@@ -106,6 +108,7 @@ class FeederService:
         self._cleared_kw, self._load_kvar = np.zeros((2, len(roster.lams)))
         node.on(topics.wam_outcome, self._take_outcome)
         node.on(topics.feeder_request, self._answer)
+        node.on(topics.ahead_request, self._look_ahead)
         metered = topics.telemetry("meter", "+")
         for name in self.live:
             node.on(topics.telemetry("meter", name), partial(self._take_telemetry, name), through=metered)
@@ -172,17 +175,8 @@ class FeederService:
         """Solve a proposed dispatch, judge it by the last model, and linearise there unless confirmed."""
         began = time.perf_counter()
         await self._open(request.tick)
-        net_kw = np.array(request.net_kw)
         self._load_kvar = np.array(request.reactive_kvar)
-        proposal = Proposal(
-            tick=request.tick,
-            round=request.round,
-            net_kw=net_kw,
-            load_kvar=np.array(request.reactive_kvar),
-            inverter_kvar=np.array(request.inverter_kvar) if request.inverter_kvar else np.zeros_like(net_kw),
-            low_kw=np.array(request.low_kw),
-            high_kw=np.array(request.high_kw),
-        )
+        proposal = _proposal(request, request.round)
         try:
             answer = await self.owner.perform(self.operation.judge, proposal)
         except PowerFlowError as error:
@@ -209,6 +203,25 @@ class FeederService:
             violations=violations,
             model=None if answer is None or answer.model is None else self._message(answer.model),
             unwatched=0 if answer is None else answer.unwatched,
+            seconds=time.perf_counter() - began,
+        )
+
+    async def _look_ahead(self, request: AheadRequest) -> None:
+        """Linearise where later intervals are expected, on the feeder as it is in this one."""
+        began = time.perf_counter()
+        await self._open(request.tick)
+        model: NetworkModel | None = None
+        try:
+            found = await self.owner.perform(self.operation.ahead, _proposal(request, request.place))
+            model = self._message(found)
+        except PowerFlowError as error:
+            self.node.flag(f"no linear model of intervals to come: {error}")
+        await self.node.publish(
+            self.node.topics.ahead_reply,
+            AheadReply,
+            request.tick,
+            place=request.place,
+            model=model,
             seconds=time.perf_counter() - began,
         )
 
@@ -296,3 +309,17 @@ class FeederService:
 
 
 _ROUNDING_KVAR = 1e-6
+
+
+def _proposal(request: FeederRequest | AheadRequest, round_: int) -> Proposal:
+    """What a request asks about, as arrays."""
+    net_kw = np.array(request.net_kw)
+    return Proposal(
+        tick=request.tick,
+        round=round_,
+        net_kw=net_kw,
+        load_kvar=np.array(request.reactive_kvar),
+        inverter_kvar=np.array(request.inverter_kvar) if request.inverter_kvar else np.zeros_like(net_kw),
+        low_kw=np.array(request.low_kw),
+        high_kw=np.array(request.high_kw),
+    )

@@ -29,6 +29,14 @@ def network_of(model: NetworkModel) -> Network:
     )
 
 
+def check_model(model: NetworkModel, lams: int) -> None:
+    """Refuse a model that cannot be read, or that is of another number of LAMs, by ``ValueError``."""
+    if len(model.balance) != lams:
+        raise ValueError(f"the model has {len(model.balance)} LAMs where there are {lams}")
+    network_of(model)
+    inverters_of(model)
+
+
 def dlmp_fields(parts: DlmpParts) -> dict[str, list[float]]:
     """Fields of a `WamOutcome` that tell the parts of its prices."""
     return {name: columns.column_list(getattr(parts, name)) for name in DLMP_PARTS}

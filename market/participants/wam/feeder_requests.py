@@ -9,7 +9,7 @@ from broker.messages import FeederReply, FeederRequest, NetworkModel, Step, colu
 from broker.participant.node import Node
 from market.model.arrays import Floats
 from market.participants.gates import early_gate
-from market.participants.network_model import inverters_of, network_of
+from market.participants.network_model import check_model
 from market.participants.wam.bidding import WamBidding
 from market.solver.wam import WamClearing
 
@@ -94,12 +94,5 @@ class FeederRequests:
     def _take_reply(self, reply: FeederReply) -> None:
         if reply.round == self._awaited_round:
             if reply.model is not None:
-                self._check_model(reply.model)
+                check_model(reply.model, self._lams)
             self._replies.add(FEEDER, reply.tick, reply, reply.round)
-
-    def _check_model(self, model: NetworkModel) -> None:
-        """Refuse a model that cannot be read, or that is of another number of LAMs."""
-        if len(model.balance) != self._lams:
-            raise ValueError(f"the model has {len(model.balance)} LAMs where there are {self._lams}")
-        network_of(model)
-        inverters_of(model)

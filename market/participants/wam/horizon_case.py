@@ -68,7 +68,11 @@ def further_stores(owner: Ints) -> Ints:
 
 
 def horizon_case(
-    rules: Rules, prospect: Prospect, model: NetworkModel | None, expected: Sequence[Terms], hours: float
+    rules: Rules,
+    prospect: Prospect,
+    models: Sequence[NetworkModel | None],
+    expected: Sequence[Terms],
+    hours: float,
 ) -> HorizonCase:
     """Case over T intervals.
 
@@ -80,8 +84,8 @@ def horizon_case(
     ----------
     prospect
         What all N prosumers expect; owners of stores in any number.
-    model
-        Linear model of the feeder, taken for all intervals; without one there are neither losses nor limits.
+    models
+        Linear model of the feeder in each, ``(T,)``; without one there are neither losses nor limits.
     expected
         Prices and limits of each interval, ``(T,)``.
     """
@@ -91,28 +95,35 @@ def horizon_case(
     owner = stores.owner.copy()
     owner[more] = n + np.arange(more.size)
     of = stores.owner[more]
-    network, offset_kw = _network(model)
     first = replace(
         case,
         prosumer_id=(*case.prosumer_id, *(f"{case.prosumer_id[j]}+{k}" for k, j in enumerate(of, 1))),
         lam_of=np.concatenate([case.lam_of, case.lam_of[of]]),
-        balance=case.balance if model is None else np.array(model.balance),
-        offset_kw=offset_kw,
-        network=network,
     )
     demand_kw = np.concatenate([prospect.demand_kw, np.zeros((more.size, prospect.intervals))])
-    intervals = tuple(_interval(first, prospect, demand_kw, t, terms) for t, terms in enumerate(expected))
+    over: dict[int, Case] = {}
+    for model in models:
+        if id(model) not in over:
+            over[id(model)] = _over(first, model)
+    intervals = tuple(
+        _interval(over[id(models[t])], prospect, demand_kw, t, terms) for t, terms in enumerate(expected)
+    )
     return HorizonCase(intervals, replace(stores, owner=owner), hours)
 
 
-def _interval(first: Case, prospect: Prospect, demand_kw: Floats, t: int, terms: Terms) -> Case:
+def _interval(over: Case, prospect: Prospect, demand_kw: Floats, t: int, terms: Terms) -> Case:
     max_kw = prospect.max_kw[:, t]
     resources = Resources(
         prospect.owner, np.zeros(max_kw.size), max_kw, prospect.cost_linear, prospect.cost_quadratic
     )
-    return replace(
-        first, demand_kw=demand_kw[:, t], resources=resources, grid=terms.grid, tariff=terms.tariff
-    )
+    return replace(over, demand_kw=demand_kw[:, t], resources=resources, grid=terms.grid, tariff=terms.tariff)
+
+
+def _over(case: Case, model: NetworkModel | None) -> Case:
+    """A case over a linear model of the feeder."""
+    network, offset_kw = _network(model)
+    balance = case.balance if model is None else np.array(model.balance)
+    return replace(case, balance=balance, offset_kw=offset_kw, network=network)
 
 
 def _network(model: NetworkModel | None) -> tuple[Network | None, float]:

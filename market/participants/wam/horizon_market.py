@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from broker import wall_time
@@ -36,6 +35,7 @@ from market.participants.roster import HorizonRules, Roster, Rules, Terms, first
 from market.participants.wam.horizon_absent import AbsentHosts, unmoved
 from market.participants.wam.horizon_case import horizon_case, join_bids
 from market.participants.wam.horizon_checks import judged
+from market.participants.wam.models_ahead import ModelsAhead, without_rows
 from market.solver.wam import LimitPrices
 
 Work = Callable[..., Awaitable[Any]]
@@ -101,7 +101,7 @@ class HorizonMarket:
         )
         for host in members:
             node.on(node.topics.horizon_bid(host), partial(self._take_bid, host))
-        self._model: NetworkModel | None = None
+        self._ahead = ModelsAhead(node, roster)
         self._absent = AbsentHosts(roster, members)
         self._start: tuple[Near, ...] = ()
         self._late: asyncio.Future[Cleared] | None = None
@@ -109,7 +109,11 @@ class HorizonMarket:
 
     def take_model(self, model: NetworkModel | None) -> None:
         """Keep the feeder's latest linear model for the next horizon."""
-        self._model = model or self._model
+        self._ahead.latest = model or self._ahead.latest
+
+    def take_reactive(self, reactive_kvar: Floats) -> None:
+        """Keep what reactive power LAMs' loads have now, ``(M,)`` [kvar]."""
+        self._ahead.reactive_kvar = reactive_kvar
 
     async def clear(self, step: Step) -> None:
         """Clear the horizon that begins with the step's interval, and tell hosts and the record of it."""
@@ -127,11 +131,14 @@ class HorizonMarket:
         known = told | stand_ins
         bids = join_bids(self.roster, {host: (self.members[host], known[host]) for host in self.members})
         expected = [self.horizon.expected(step.tick, ahead) for ahead in range(T)]
+        models, notes = await self._ahead.over(step, bids.prospect, self._start)
         cleared: Cleared | None = None
         try:
             # One that came too late is what this one starts from, and does not take its processors.
             if await self._is_free(step):
-                self._late = asyncio.ensure_future(self.work(self._clear, step.tick, bids.prospect, expected))
+                self._late = asyncio.ensure_future(
+                    self.work(self._clear, step.tick, bids.prospect, models, expected)
+                )
                 cleared = await self._in_time(step)
         except (MarketError, ValueError) as problem:
             await self._tell_nothing(step, f"no horizon: {problem}")
@@ -139,6 +146,7 @@ class HorizonMarket:
         if cleared is None:
             await self._tell_nothing(step, f"no horizon: clearing {T} intervals took too long")
             return
+        cleared.notes.extend(notes)
         for host, stores in bids.stores_of.items():
             worth = columns.pack_open(cleared.worth[stores]) if host in told else b""
             await self._publish_worth(step, host, worth)
@@ -186,24 +194,28 @@ class HorizonMarket:
             for host, prospect in found.items()
         }
 
-    def _clear(self, tick: int, prospect: Prospect, expected: Sequence[Terms]) -> Cleared:
+    def _clear(
+        self,
+        tick: int,
+        prospect: Prospect,
+        models: Sequence[NetworkModel | None],
+        expected: Sequence[Terms],
+    ) -> Cleared:
         """Clear and certify; limits of the feeder that cannot be met in some interval are left out of all."""
         asked, T = self.horizon.intervals, prospect.intervals
         notes = [f"a horizon of {T} intervals in place of {asked}: the data end there"] if asked > T else []
         sound = judged(prospect, self.roster.rating_kw)
         prospect, owner = sound.prospect, prospect.stores.owner
         notes += self._without(sound.out)
-        case = horizon_case(self.rules, prospect, self._model, expected, self.horizon.hours)
+        case = horizon_case(self.rules, prospect, models, expected, self.horizon.hours)
         start = self._start[:T] if len(self._start) >= T else None
         try:
             outcome = clear_horizon(case, start)
         except (Infeasible, NotConverged) as problem:
-            if self._model is None or not self._model.name:
+            if not any(model is not None and model.name for model in models):
                 raise
             notes.append(f"a horizon without the feeder's limits: {problem}")
-            unlimited = msgspec.structs.replace(
-                self._model, name=[], row_kind=[], matrix=b"", base=b"", lower=b"", upper=b"", reactive=None
-            )
+            unlimited = [without_rows(model) for model in models]
             case = horizon_case(self.rules, prospect, unlimited, expected, self.horizon.hours)
             outcome = clear_horizon(case)
         case = HorizonCase(case.intervals, within_reach(case.stores, case.hours)[0], case.hours)
@@ -241,7 +253,7 @@ class HorizonMarket:
         start = self._start
         return {
             "horizon_hosts": self._absent.snapshot(),
-            "horizon_model": b"" if self._model is None else msgspec.msgpack.encode(self._model),
+            **self._ahead.snapshot(),
             "horizon_price": np.stack([near.price for near in start]) if start else None,
             "horizon_net_kw": np.stack([near.net_kw for near in start]) if start else None,
             "horizon_limits": [_told(near.limit_prices) for near in start],
@@ -249,8 +261,7 @@ class HorizonMarket:
 
     def restore(self, values: Values) -> None:
         """Go on from a snapshot; raises ``ValueError`` where it is another's."""
-        model = typed(values, "horizon_model", bytes)
-        self._model = msgspec.msgpack.decode(model, type=NetworkModel) if model else None
+        self._ahead.restore(values)
         self._absent.restore(part(values, "horizon_hosts"))
         limits = typed(values, "horizon_limits", list[tuple[float, dict[str, float]]])
         shape = np.zeros((len(limits), len(self.roster.lams)))

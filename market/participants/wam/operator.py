@@ -117,6 +117,8 @@ class WamOperator:
             if self.horizon is not None:
                 await self.horizon.clear(step)
             await self.bidding.gather_bids(step)
+            if self.horizon is not None:
+                self.horizon.take_reactive(self.bidding.reactive_kvar)
             self._bid_tick = step.tick
             await self.node.done(step.step, step.tick)
         elif step.step == "clear" and self._bid_tick != step.tick:

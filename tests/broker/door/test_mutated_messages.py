@@ -16,7 +16,7 @@ MUTANTS = int(os.environ.get("SHAREGRID_MUTANTS", "4000"))
 TICKS = [0, 1]
 # Genuine messages that mutants follow, roughly.
 MESSAGES = 120
-AHEAD = {"horizon-bid", "energy-value", "outlook"}
+AHEAD = {"horizon-bid", "energy-value", "outlook", "ahead-request", "ahead-reply"}
 CURVES = {"bid", "bid-batch", "lam-bid"}
 POOL_ROUNDS = {"lam-beliefs"}
 OF_LAMS = {"lam-opening", "lam-round-bid"}

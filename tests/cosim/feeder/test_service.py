@@ -10,7 +10,7 @@ import pytest
 
 from broker import messages
 from broker.client.memory import MemoryBroker
-from broker.messages import FeederRequest, MeteredBatch, Step, Telemetry, columns
+from broker.messages import AheadRequest, FeederRequest, MeteredBatch, Step, Telemetry, columns
 from broker.participant.node import Node
 from broker.participant.serving import serve
 from cosim.feeder.dispatch import OperatingRules
@@ -61,6 +61,21 @@ class Bench:
             high_kw=(2.0 * self.spot_kw).tolist(),
         )
         return await self.until(self.topics.feeder_reply, count)
+
+    async def look_ahead(self, share, *, place, tick=0):
+        """The model for intervals to come at a share of the spot loads."""
+        count = len(self.heard[self.topics.ahead_reply]) + 1
+        await self.node.publish(
+            self.topics.ahead_request,
+            AheadRequest,
+            tick,
+            place=place,
+            net_kw=(share * self.spot_kw).tolist(),
+            reactive_kvar=(share * self.spot_kvar).tolist(),
+            low_kw=(-self.spot_kw).tolist(),
+            high_kw=(2.0 * self.spot_kw).tolist(),
+        )
+        return (await self.until(self.topics.ahead_reply, count)).model
 
     async def batch(self, share, *, tick=0, **changes):
         body = {
@@ -299,3 +314,33 @@ async def test_a_metered_state_without_power_flow_is_flagged_and_said_to_be_unso
     assert state.v_pu == b""
     assert "no power flow of the metered state" in done.flags[0]
     np.testing.assert_allclose(columns.unpack(state.lam_kw)[2:], 6.0 * bench.spot_kw[2:], rtol=1e-12)
+
+
+async def test_a_model_of_intervals_to_come_has_regulators_where_their_powers_bring_them(bench_of):
+    bench = await bench_of(regulators_act=True, voltage_min_pu=0.95, voltage_max_pu=1.05)
+    now = (await bench.ask(0.2, round_=0)).model
+    stood = await bench.owner.perform(bench.service.operation.memory, 0)
+    heavy = [await bench.look_ahead(1.2, place=place) for place in range(2)]
+    assert heavy[0] == heavy[1]
+    assert await bench.owner.perform(bench.service.operation.memory, 0) == stood, "as if not asked"
+
+    later = (await bench.ask(0.2, round_=0, tick=1)).model
+    assert columns.unpack(later.base) == pytest.approx(columns.unpack(now.base), abs=1e-9)
+
+    await report_all(bench, 1.2, (0.0, 0.0), tick=1)
+    state, _ = await bench.meter(tick=1)
+    assert state.tap_changes > 0
+    v_pu = dict(zip(bench.owner.layout.nodes, columns.unpack(state.v_pu), strict=True))
+
+    def off(model):
+        matrix = columns.unpack(model.matrix, len(model.name) * LAMS).reshape(-1, LAMS)
+        told = columns.unpack(model.base, len(model.name)) + matrix @ (1.2 * bench.spot_kw)
+        return max(abs(v_pu[name] - v) for name, v in zip(model.name, told, strict=True) if name in v_pu)
+
+    assert off(heavy[0]) < 1e-4
+    assert off(now) > 0.01
+
+
+async def test_powers_without_power_flow_have_no_model(bench_of):
+    bench = await bench_of()
+    assert await bench.look_ahead(1e4, place=0) is None

@@ -7,6 +7,7 @@ import numpy as np
 from broker.collector import Collector
 from broker.messages import (
     Acknowledgement,
+    AheadReply,
     FeederReply,
     FeederState,
     NetworkModel,
@@ -30,11 +31,13 @@ class LinearFeeder:
         self.node = node
         self.roster = roster
         self.temper = lambda reply: reply
-        self.requests = []
+        self.requests, self.asked_ahead = [], []
+        self.model_ahead = model
         self.lam_kw = np.zeros(3)
         self.metered = Collector(roster.hosts)
         self.live = Collector([roster.prosumers[member] for member in roster.live_members])
         node.on(node.topics.feeder_request, self._answer)
+        node.on(node.topics.ahead_request, self._look_ahead)
         node.on(node.topics.metered("+"), lambda m: self.metered.add(m.sender, m.tick, m))
         for name in self.live.expected:
             node.on(node.topics.telemetry("meter", name), partial(self._take_telemetry, name))
@@ -58,6 +61,11 @@ class LinearFeeder:
         fields = self.temper(fields)
         if fields is not None:
             await self.node.publish(self.node.topics.feeder_reply, FeederReply, request.tick, **fields)
+
+    async def _look_ahead(self, request):
+        self.asked_ahead.append(request)
+        fields = {"place": request.place, "model": self.model_ahead(), "seconds": 0.0}
+        await self.node.publish(self.node.topics.ahead_reply, AheadReply, request.tick, **fields)
 
     async def on_step(self, step):
         if step.step != "meter":

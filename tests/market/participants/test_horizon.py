@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from broker.messages import HorizonBid, columns, decode, encode
 from market.horizon.clearing import clear_horizon
 from market.horizon.proof import beyond_tolerance, certify_horizon
+from market.horizon.start import Near
 from market.horizon.stores import joined_stores, within_reach
 from market.participants.horizon_bids import bid_fields, read_bid
 from market.participants.wam.horizon_case import horizon_case, join_bids
+from market.participants.wam.models_ahead import BLOCKS, blocks_of
 from tests.market.participants import storing, world
 from tests.market.participants.stand_ins import model
 from tests.market.participants.town import at_once
@@ -36,6 +39,7 @@ def started(town):
             "model": feeder() if reply["model"] is not None else None,
         }
     )
+    town.feeder.model_ahead = feeder
     town.services["wam"].horizon.take_model(feeder())
 
 
@@ -45,7 +49,7 @@ def one_shot(rules, roster):
     bids = {host: (members, storing.Storing(members).prospect(0, T)) for host, members in hosts.items()}
     expected = [rules.horizon.expected(0, t) for t in range(T)]
     everybody = join_bids(roster, bids).prospect
-    return clear_horizon(horizon_case(rules, everybody, feeder(), expected, world.DT_H))
+    return clear_horizon(horizon_case(rules, everybody, [feeder()] * T, expected, world.DT_H))
 
 
 async def test_interval_by_interval_it_comes_to_what_one_clearing_of_all_does(town_of):
@@ -265,7 +269,7 @@ def test_a_members_second_store_stands_for_a_member_of_its_own():
     bids = {world.HOST: (people.members, doubled), "live": (live.members, live.prospect(0, T))}
     expected = [town_rules.horizon.expected(0, t) for t in range(T)]
     joined = join_bids(roster, bids)
-    case = horizon_case(town_rules, joined.prospect, feeder(), expected, world.DT_H)
+    case = horizon_case(town_rules, joined.prospect, [feeder()] * T, expected, world.DT_H)
     owned = roster.hosts[world.HOST][people.owner]
     assert case.first.prosumer_id[8:] == tuple(f"{world.NAMES[j]}+{k}" for k, j in enumerate(owned, 1))
     assert (case.first.lam_of[8:] == world.LAM_OF[owned]).all()
@@ -298,3 +302,57 @@ def test_a_bid_keeps_its_numbers_and_says_them_once_where_they_stay():
     cut = msgspec.structs.replace(bid, demand_kw=bid.demand_kw[:-8])
     with pytest.raises(ValueError, match="values where"):
         read_bid(cut, people.members, T)
+
+
+async def test_intervals_to_come_are_cleared_over_models_of_their_own(town_of):
+    async with town_of(horizon=T) as town:
+        started(town)
+        await town.interval(0)
+        assert town.feeder.asked_ahead == [], "nothing is known of where they will be"
+        expected = columns.unpack(town.last(town.topics.outlook, 0).net_kw).reshape(3, T)
+        town.feeder.model_ahead = lambda: feeder(lowest_pu=LEAST_PU + 0.004)
+        await town.interval(1)
+        asked = town.feeder.asked_ahead
+        assert [request.place for request in asked] == list(range(T - 2))
+        assert [request.net_kw for request in asked] == [pytest.approx(expected[:, t]) for t in range(2, T)]
+        told = town.last(town.topics.outlook, 1)
+        assert told.beyond == []
+        voltage = np.abs(columns.unpack(told.voltage).reshape(3, T - 1)).max(axis=0)
+        assert voltage[1:].max() > 0.0
+
+
+async def test_the_last_model_stands_for_intervals_that_the_feeder_says_nothing_of(town_of):
+    async with town_of(horizon=T) as town:
+        started(town)
+        town.feeder.model_ahead = lambda: None
+        for tick in range(2):
+            await town.interval(tick)
+        told = town.last(town.topics.outlook, 1)
+        assert told.ahead == T - 1
+        note = told.notes[-1]
+        assert f"the feeder's last model stands for {T - 2} intervals" in note
+        assert note in town.flags(1)["wam"]
+        assert told.beyond == []
+
+
+def test_reactive_power_of_intervals_to_come_follows_the_loads():
+    people = storing.Storing(np.flatnonzero(~world.LIVE))
+    prospect = people.prospect(0, T)
+    lam_of = world.LAM_OF[people.members]
+    near = [Near(np.zeros(3), np.full(3, float(t)), None) for t in range(T)]
+    blocks = blocks_of(prospect, lam_of, near, np.array([1.0, 2.0, 0.0]))
+    assert [(block.first, block.end) for block in blocks] == [(t, t + 1) for t in range(1, T)]
+    demand = np.stack([np.bincount(lam_of, column, minlength=3) for column in prospect.demand_kw.T], axis=1)
+    for block in blocks:
+        ratio = demand[:, block.first] / demand[:, 0]
+        assert block.reactive_kvar == pytest.approx(np.array([1.0, 2.0, 0.0]) * ratio)
+        assert (block.net_kw == block.first).all()
+        assert (block.low_kw <= demand[:, block.first]).all()
+        assert (block.high_kw >= demand[:, block.first]).all()
+    many = replace(prospect, demand_kw=np.tile(prospect.demand_kw, 10), max_kw=np.tile(prospect.max_kw, 10))
+    wide = {name: np.tile(getattr(prospect.stores, name), 10) for name in ("charge_kw", "discharge_kw")}
+    many = replace(many, stores=replace(prospect.stores, **wide))
+    long = blocks_of(many, lam_of, near * 10, np.ones(3))
+    assert len(long) == BLOCKS
+    assert (long[0].first, long[-1].end) == (1, 10 * T)
+    assert all(one.end == after.first for one, after in pairwise(long))
