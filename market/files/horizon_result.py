@@ -64,6 +64,13 @@ class HorizonCertificateResult(msgspec.Struct, frozen=True):
     store_gain: float
 
 
+class HorizonBenchmarkResult(msgspec.Struct, frozen=True):
+    """What other rules come to over the horizon: social cost [$], and how many limits they violate."""
+
+    social_cost: float
+    violations: int
+
+
 class HorizonResult(msgspec.Struct, frozen=True, kw_only=True):
     """One solved case over a horizon.
 
@@ -78,6 +85,7 @@ class HorizonResult(msgspec.Struct, frozen=True, kw_only=True):
     intervals: list[IntervalResult]
     stores: StoresResult
     social_cost: float
+    benchmarks: dict[str, HorizonBenchmarkResult]
     certificate: HorizonCertificateResult
     iterations: int
     seconds: float
@@ -99,6 +107,8 @@ def solve_horizon_case(case: HorizonCase) -> HorizonResult | Refusal:
 
 def _describe(case: HorizonCase, outcome: HorizonOutcome) -> HorizonResult | Refusal:
     """Result of an outcome with its certificate; refused where that is beyond tolerance."""
+    from market.horizon.reference import horizon_references
+
     stores, _ = within_reach(case.stores, case.hours)
     kept = HorizonCase(case.intervals, stores, case.hours)
     claim = outcome.claim(kept)
@@ -110,6 +120,7 @@ def _describe(case: HorizonCase, outcome: HorizonOutcome) -> HorizonResult | Ref
         return Refusal(status="not_converged", method="exact", reason=reason)
     wear = float(stores.wear(outcome.power_kw).sum())
     rate = sum(found.social_cost for found in outcome.intervals) + wear
+    benchmarks, _ = horizon_references(kept)
     parts = zip(case.intervals, outcome.intervals, claim.intervals, strict=True)
     return HorizonResult(
         method="exact",
@@ -124,6 +135,10 @@ def _describe(case: HorizonCase, outcome: HorizonOutcome) -> HorizonResult | Ref
             outcome.shortfall_kwh.tolist(),
         ),
         social_cost=case.hours * rate - float(stores.end_value @ outcome.state_kwh[:, -1]),
+        benchmarks={
+            name: HorizonBenchmarkResult(each.social_cost, each.violations)
+            for name, each in benchmarks.items()
+        },
         certificate=HorizonCertificateResult(
             **{name: getattr(proof, name) for name in HorizonCertificateResult.__struct_fields__}
         ),
