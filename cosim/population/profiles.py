@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.population.bidding_rule import price_slopes
 from cosim.population.feeder_outlook import FeederOutlook
 from cosim.population.household import household_shape
 from cosim.population.members import Population
@@ -72,6 +73,7 @@ class Profiles:
     group_opinion: NDArray[np.intp]
     group_rate_per_h: Floats
     group_efficiency: Floats
+    group_slope: Floats
 
     @property
     def ticks(self) -> int:
@@ -177,7 +179,7 @@ class Profiles:
         """Value of stored energy of each group by a path of prices, ``(g, cells)``."""
         step = max(1, VALUE_STEP_MIN // self.timeline.interval_min)
         price = _by_blocks(self.price_forecast(tick), step)[self.group_opinion]
-        return self._curves(price, price, np.zeros(price.shape[1]), step)
+        return self._curves(price, price, np.zeros(price.shape[1]), step, CELLS, None)
 
     def _curves_by_net_load(self, tick: int) -> Floats:
         """The same with all batteries as one store, by what the feeder lacks and has too much of."""
@@ -194,12 +196,14 @@ class Profiles:
 
         capacity = float(self.population.battery_kwh[self.battery].sum())
         net = _by_blocks(net_kw[None, :], step)[0] * step * timeline.interval_h / capacity
-        return self._curves(believed(low), believed(high), net, step, CLEARED_CELLS)
+        return self._curves(believed(low), believed(high), net, step, CLEARED_CELLS, self.group_slope)
 
-    def _curves(self, low: Floats, high: Floats, net: Floats, step: int, cells: int = CELLS) -> Floats:
-        wear = self.scenario.population.battery.wear_price
+    def _curves(
+        self, low: Floats, high: Floats, net: Floats, step: int, cells: int, slope: Floats | None
+    ) -> Floats:
+        wear, dt_h = self.scenario.population.battery.wear_price, step * self.timeline.interval_h
         rate, efficiency = self.group_rate_per_h, self.group_efficiency
-        return value_curves(low, high, net, rate, efficiency, wear, step * self.timeline.interval_h, cells)
+        return value_curves(low, high, net, rate, efficiency, wear, dt_h, cells, slope)
 
 
 def _by_blocks(rows: Floats, step: int) -> Floats:
@@ -268,15 +272,18 @@ def build_profiles(scenario: Scenario, population: Population, sites: int) -> Pr
     if is_cleared:
         low, high = grid_prices(scenario.market, middle_min)
         feeder = FeederOutlook(scenario, timeline, source, load_kw, sun_kw, low, high)
-    return Profiles(
-        scenario, population, timeline, source, outlook[: ticks - 1], feeder, *_battery_groups(population)
-    )
+    slopes = price_slopes(scenario.market, np.maximum(np.bincount(population.lam, minlength=sites), 1))
+    groups = _battery_groups(population, slopes[population.lam])
+    return Profiles(scenario, population, timeline, source, outlook[: ticks - 1], feeder, *groups)
 
 
 def _battery_groups(
-    population: Population,
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Floats, Floats]:
-    """Owners of batteries, and groups of them that share opinion, duration (within 20 %) and efficiency."""
+    population: Population, slope: Floats
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Floats, Floats, Floats]:
+    """Owners of batteries, and groups of them that share opinion, duration (within 20 %) and efficiency.
+
+    ``slope`` is the rise of each prosumer's price with its own trade, ``(n,)``.
+    """
     owner = np.flatnonzero((population.battery_kwh > 0.0) & (population.battery_kw > 0.0))
     rate = population.battery_kw[owner] / population.battery_kwh[owner]
     efficiency = population.battery_efficiency[owner]
@@ -286,4 +293,5 @@ def _battery_groups(
     members = np.maximum(np.bincount(group, minlength=groups.shape[1]), 1)
     mean_rate = np.bincount(group, rate, groups.shape[1]) / members
     mean_efficiency = np.bincount(group, efficiency, groups.shape[1]) / members
-    return owner, group, groups[0].astype(np.intp), mean_rate, mean_efficiency
+    mean_slope = np.bincount(group, (slope * population.battery_kwh)[owner], groups.shape[1]) / members
+    return owner, group, groups[0].astype(np.intp), mean_rate, mean_efficiency, mean_slope

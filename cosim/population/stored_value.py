@@ -27,13 +27,15 @@ def value_curves(
     wear: float,
     dt_h: float,
     cells: int = CELLS,
+    slope: Floats | None = None,
 ) -> Floats:
     """Marginal value of stored energy against the state of charge, at the start of a forecast.
 
     Between two steps the owner may sell (a stored kWh brings ``efficiency (price - wear)``) or buy (it costs
     ``(price + wear) / efficiency``), each up to the converter's rating. As much as is short is sold at the
     high price and the rest at the low one; as much as is left over is bought at the low price and the rest at
-    the high one. The value function stays concave, and the Bellman step is a sup-convolution of two concave
+    the high one. Where its own power moves its price, an owner sells each further kWh for less and buys it
+    for more. The value function stays concave, and the Bellman step is a sup-convolution of two concave
     functions: their marginal values are merged in falling order and the part between empty and full is kept.
     After the horizon stored energy is worth nothing.
 
@@ -55,6 +57,9 @@ def value_curves(
         Length of a step [h].
     cells
         In how many the state of charge is divided.
+    slope
+        Rise of an owner's price with the power that it buys, in terms of its battery's capacity
+        [$/kWh per kW/kWh], ``(g,)``; none when left out.
 
     Returns
     -------
@@ -72,13 +77,17 @@ def value_curves(
     each_sold, each_bought = np.arange(sold.max()), np.arange(bought.max())
     may_sell, may_buy = each_sold < sold[:, None], each_bought < bought[:, None]
     above = bought.max()
+    own = np.zeros(groups) if slope is None else slope
+    # What a cell more moves the price by: power is its energy at the terminals over a step.
+    sold_off = own[:, None] * (each_sold + 0.5) * eta / (cells * dt_h)
+    bought_off = own[:, None] * (each_bought + 0.5) / eta / (cells * dt_h)
     for t in range(steps - 1, -1, -1):
         cheap, dear = low[:, t, None], high[:, t, None]
         # Part of each cell for which there is somebody who is short, or who has surplus.
         wanted = np.clip(max(net[t], 0.0) * cells / eta - each_sold, 0.0, 1.0)
         spare = np.clip(max(-net[t], 0.0) * cells * eta - each_bought, 0.0, 1.0)
-        sell = eta * np.maximum(cheap + wanted * (dear - cheap) - wear, 0.0)
-        buy = np.maximum(dear - spare * (dear - cheap) + wear, 0.0) / eta
+        sell = eta * np.maximum(cheap + wanted * (dear - cheap) - wear - sold_off, 0.0)
+        buy = np.maximum(dear - spare * (dear - cheap) + wear + bought_off, 0.0) / eta
         actions = np.where(may_sell, sell, -np.inf)
         supplies = np.where(may_buy, buy, np.inf)
         merged = -np.sort(-np.concatenate([curve, actions, supplies], axis=1), axis=1)

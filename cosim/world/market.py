@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from cosim.feeder.circuit import FeederLayout
+from cosim.population.bidding_rule import bidding_rule
 from cosim.population.fleet import Fleet
 from cosim.population.members import Population
 from cosim.population.placement import DevicePlacement
@@ -17,7 +18,6 @@ from cosim.scenario.timeline import Timeline
 from cosim.world.names import LAM_HOSTS, POPULATION_HOST
 from cosim.world.told_prices import ToldPrices
 from market.model.case import Case, Grid, Resources, Tariff
-from market.model.rule import DemandFunctionBidding, QuantityBidding
 from market.participants.roster import HorizonRules, Roster, Rules, Terms
 
 # A connection carries at least this much, whatever its owner's devices and consumption are [kW].
@@ -88,9 +88,7 @@ def market_rules(
         network=None,
         grid=terms(0).grid,
         tariff=terms(0).tariff,
-        rule=QuantityBidding(market.price_span / members, market.anchor)
-        if market.rule == "quantity"
-        else DemandFunctionBidding(market.conjecture),
+        rule=bidding_rule(market, members),
     )
 
     def expected(tick: int, ahead: int) -> Terms:

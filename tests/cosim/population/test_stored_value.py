@@ -96,6 +96,14 @@ def test_what_is_left_over_is_bought_cheaply_before_it_is_needed():
     assert curve[0, CELLS // 4 :] == pytest.approx(0.05)
 
 
+def test_where_its_own_power_moves_its_price_it_sells_a_part_in_each_hour():
+    """Two hours alike: half of what is stored goes in each, and brings less the more it is."""
+    price, ones = np.full((1, 2), 0.3), np.ones(1)
+    curve = value_curves(price, price, np.zeros(2), ones, ones, 0.0, 1.0, slope=np.array([0.1]))
+    stored = (np.arange(CELLS) + 0.5) / CELLS
+    assert curve[0] == pytest.approx(0.3 - 0.1 * stored / 2.0, abs=0.1 / CELLS)
+
+
 def one_node_cost(net, low, high, power):
     """Cost of a step at one node where batteries discharge so much, all in units of their capacity."""
     grid = net - power
