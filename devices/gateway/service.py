@@ -1,6 +1,7 @@
 """The gateway on the bus: publishes what meters and inverters say, and carries out set-points."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine, Sequence
 from functools import partial
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.collector import Collector
+from broker.errors import BusClosed
 from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop
 from broker.participant.node import Node
 from broker.participant.others import reports
@@ -235,7 +237,8 @@ class GatewayService:
             seconds=seconds if outcome.ok else None,
         )
         if self._acks is None:
-            await self.node.publish_message(topic, ack)
+            with contextlib.suppress(BusClosed):  # A run that has ended hears no answer any more.
+                await self.node.publish_message(topic, ack)
         else:
             self._acks.append((topic, ack))
 

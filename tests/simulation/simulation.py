@@ -164,6 +164,11 @@ class Simulation:
 
         return write
 
+    def note_unheard(self, loop, context):
+        """Handler of what nobody else hears of: a task that failed, and that no one waits for."""
+        if not isinstance(context.get("exception"), Killed):
+            self.wrong.append(f"nobody heard of: {context['message']}: {context.get('exception')!r}")
+
     def _note_message(self, number, topic, payload):
         self.devices.hear(topic, payload)
         if topic.endswith("/clock/step"):
@@ -202,6 +207,7 @@ def played(plan, loses=None, *, records=False):
         virtual_time(draw, UNTIL_S) as loop,
     ):
         simulation = Simulation(plan, Path(folder), loop, draw, loses, records=records)
+        loop.set_exception_handler(simulation.note_unheard)
         with simulation.around():
             try:
                 loop.run_until_complete(simulation.run())
