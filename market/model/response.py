@@ -6,16 +6,21 @@ and the fee of the prosumer's market; ``disaggregate`` turns a trade back into o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from market.model.arrays import Bools, Floats, Ints
+from market.model.arrays import Floats, Ints
 from market.model.case import Resources
 from market.model.curves import Curves, starts
 
 STEP_WIDTH = 1e-12
 """A resource whose ramp is narrower than this [$/kWh] steps instead: rounding would distort the ramp."""
+
+NETWORK = 4
+"""Resources of a prosumer up to whose number their vertices are sorted by exchanges of whole rows."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,9 @@ class Group:
     prosumer
         Indices of the prosumers, ``(g,)``.
     resource
-        Indices of their resources, ``(g, R)``.
+        Indices of their resources, ``(R, g)``.
     price
         Marginal values at which a resource starts or ends its ramp, ascending, ``(2R, g)``.
-    ends
-        Whether a vertex is the end of a ramp rather than its start, ``(2R, g)``.
     total_kw
         Output of all resources at the vertices, non-decreasing, ``(2R, g)`` [kW].
     """
@@ -39,7 +42,6 @@ class Group:
     prosumer: Ints
     resource: Ints
     price: Floats
-    ends: Bools
     total_kw: Floats
 
 
@@ -80,88 +82,116 @@ def supply_curves(demand_kw: Floats, resources: Resources) -> Supply:
         All resources, in any order.
     """
     demand_kw = np.asarray(demand_kw, dtype=np.float64)
-    groups = _groups(demand_kw.size, resources)
-    count = np.ones(demand_kw.size, dtype=np.intp)
-    for group in groups:
-        count[group.prosumer] = group.price.shape[0]
-    start = starts(count)
-    price = np.zeros(start[-1])
-    kw = np.repeat(demand_kw, count)
+    count = np.bincount(resources.owner, minlength=demand_kw.size)
+    start = starts(np.maximum(2 * count, 1))
+    price, kw = np.zeros(start[-1]), np.empty(start[-1])
+    idle = np.flatnonzero(count == 0)
+    kw[start[idle]] = demand_kw[idle]
+    groups = tuple(_groups(count, resources))
     for group in groups:
         place = start[group.prosumer] + np.arange(group.price.shape[0])[:, None]
         price[place] = group.price
-        kw[place] -= group.total_kw
+        kw[place] = demand_kw[group.prosumer] - group.total_kw
     return Supply(demand_kw, resources, groups, Curves(price, kw, start))
 
 
-def _groups(prosumers: int, resources: Resources) -> tuple[Group, ...]:
-    """Prosumers by number of resources, with the sorted vertices of their supply."""
-    count = np.bincount(resources.owner, minlength=prosumers)
+def _groups(count: Ints, resources: Resources) -> Iterator[Group]:
+    """Prosumers by their number of resources ``(n,)``, with the sorted vertices of their supply."""
     by_owner = np.argsort(resources.owner, kind="stable")
-    first = np.cumsum(count) - count
-    groups = []
-    for size in np.unique(count[count > 0]):
+    first = starts(count)
+    for size in np.flatnonzero(np.bincount(count)[1:]) + 1:
         prosumer = np.flatnonzero(count == size)
-        groups.append(_group(resources, prosumer, by_owner[first[prosumer][:, None] + np.arange(size)]))
-    return tuple(groups)
+        resource = by_owner[first[prosumer] + np.arange(size)[:, None]]
+        ramps = _Ramps.of(resources, resource)
+        price = _sorted_pairs(ramps.start, ramps.end)
+        total_kw = np.zeros_like(price)
+        for output_kw in ramps.outputs(price, _following(price)):
+            total_kw += output_kw
+        yield Group(prosumer, resource, price, total_kw)
 
 
-def _group(resources: Resources, prosumer: Ints, resource: Ints) -> Group:
-    """Prosumers ``(g,)`` whose resources are ``(g, R)``, with the sorted vertices of their supply."""
-    size = resource.shape[1]
-    ramps = [_ramp(resources, resource[:, r]) for r in range(size)]
-    unsorted = np.stack([ramp.start for ramp in ramps] + [ramp.end for ramp in ramps], axis=1)
-    # Stable: at one price, starts come before ends, and a step's two vertices stay in order.
-    order = np.argsort(unsorted, axis=1, kind="stable")
-    order = np.ascontiguousarray(order.T)
-    price = unsorted.ravel()[order + np.arange(0, unsorted.size, 2 * size)]
-    ends = order >= size
-    total_kw = np.zeros_like(price)
-    for ramp in ramps:
-        total_kw += ramp.output(price, ends)
-    return Group(prosumer, resource, price, ends, total_kw)
+def _sorted_pairs(low: Floats, high: Floats) -> Floats:
+    """Values of R pairs, each low <= high, sorted for each of g columns: ``(R, g)`` each to ``(2R, g)``."""
+    if len(low) > NETWORK:
+        return np.sort(np.concatenate([low, high]), axis=0)
+    rows = [row for pair in zip(low, high, strict=True) for row in pair]
+    for i, j in _exchanges(len(rows)):
+        rows[i], rows[j] = np.minimum(rows[i], rows[j]), np.maximum(rows[i], rows[j])
+    return np.stack(rows)
+
+
+@cache
+def _exchanges(count: int) -> list[tuple[int, int]]:
+    """Exchanges that sort ``count`` values whose consecutive pairs are sorted: Batcher's merge sort."""
+    found, reach = [], 2
+    while reach < count:
+        step = reach
+        while step:
+            for i in range(step % reach, count - step):
+                in_turn = (i - step % reach) // step % 2 == 0
+                if in_turn and i // (2 * reach) == (i + step) // (2 * reach):
+                    found.append((i, i + step))
+            step //= 2
+        reach *= 2
+    return found
+
+
+def _following(price: Floats) -> Floats:
+    """Price of the vertex behind each, infinite behind the last one, ``(2R, g)``."""
+    return np.concatenate([price[1:], np.full((1, price.shape[1]), np.inf)])
 
 
 @dataclass(frozen=True)
-class _Ramp:
-    """One resource of each of g prosumers, ``(g,)``: from ``low`` at ``start`` to ``high`` at ``end``."""
+class _Ramps:
+    """R resources of each of g prosumers, ``(R, g)`` each: from ``low`` at ``start`` to ``high`` at ``end``.
+
+    ``rate`` is how fast they rise in between, any number where both ends are one.
+    """
 
     low: Floats
     high: Floats
     start: Floats
     end: Floats
+    rate: Floats
 
-    def output(self, price: Floats, ends: Bools) -> Floats:
-        """Output at vertices of the same prosumers, ``(w, g)`` [kW]; non-decreasing in them to the last bit.
+    @classmethod
+    def of(cls, resources: Resources, index: Ints) -> _Ramps:
+        """Ramps of the resources at ``index``; one that is too narrow becomes a step at its middle."""
+        low, high = resources.min_kw[index], resources.max_kw[index]
+        e, c = resources.cost_linear[index], resources.cost_quadratic[index]
+        start, end, rise = e + c * low, e + c * high, high - low
+        step = np.flatnonzero(c * rise < STEP_WIDTH)
+        start_at, end_at = start.reshape(-1), end.reshape(-1)
+        start_at[step] = end_at[step] = 0.5 * (start_at[step] + end_at[step])
+        width = end - start
+        width[width == 0] = 1.0
+        return cls(low, high, start, end, rise / width)
+
+    def outputs(self, price: Floats, following: Floats) -> Iterator[Floats]:
+        """Output of one resource after the other at vertices; non-decreasing in them to the last bit.
 
         It is exact at the ramp's own vertices. Elsewhere each ramp is evaluated by itself, for sums of slopes
         would lose digits.
+
+        Parameters
+        ----------
+        price, following
+            Some vertices of each prosumer, and the vertices behind them, ``(w, g)`` each.
+
+        Yields
+        ------
+        Floats
+            Output, ``(w, g)`` [kW].
         """
-        step = np.flatnonzero(self.start == self.end)
-        width = self.end - self.start
-        width[step] = 1.0
-        x = price - self.start
-        np.maximum(x, 0.0, out=x)
-        x *= (self.high - self.low) / width
-        x += self.low
-        np.minimum(x, self.high, out=x)
-        x = np.where(price >= self.end, self.high, x)
-        if step.size:
-            # At a step's own price, vertices that start ramps stand before it, others behind.
-            at, value = self.start[step], price[:, step]
-            before = (value < at) | ((value == at) & ~ends[:, step])
-            x[:, step] = np.where(before, self.low[step], self.high[step])
-        return x
-
-
-def _ramp(resources: Resources, index: Ints) -> _Ramp:
-    """Ramps of the resources at ``index``; one that is too narrow becomes a step at its middle."""
-    low, high = resources.min_kw[index], resources.max_kw[index]
-    e, c = resources.cost_linear[index], resources.cost_quadratic[index]
-    step = c * (high - low) < STEP_WIDTH
-    start, end = e + c * low, e + c * high
-    middle = 0.5 * (start + end)
-    return _Ramp(low, high, np.where(step, middle, start), np.where(step, middle, end))
+        for low, high, start, end, rate in zip(*vars(self).values(), strict=True):
+            x = price - start
+            np.maximum(x, 0.0, out=x)
+            x *= rate
+            x += low
+            np.minimum(x, high, out=x)
+            x = np.where(price >= end, high, x)
+            # All vertices at a step's price stand before it but the last.
+            yield np.where(following <= start, low, x)
 
 
 def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
@@ -185,25 +215,15 @@ def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
     result = np.zeros(supply.resources.owner.size)
     for group in supply.groups:
         output_kw = supply.demand_kw[group.prosumer] - trade_kw[group.prosumer]
-        for index, kw in zip(
-            group.resource.T, _resource_outputs(supply.resources, group, output_kw), strict=True
-        ):
-            result[index] = kw
+        left = (group.total_kw <= output_kw).sum(axis=0) - 1
+        left = np.minimum(np.maximum(left, 0), len(group.total_kw) - 2)
+        both = np.stack([left, left + 1]) * left.size + np.arange(left.size)
+        low, high = group.total_kw.ravel()[both]
+        rise = high - low
+        rise[rise == 0] = np.inf
+        fraction = np.minimum(np.maximum((output_kw - low) / rise, 0.0), 1.0)
+        prices = group.price.ravel()[both], _following(group.price).ravel()[both]
+        ramps = _Ramps.of(supply.resources, group.resource)
+        for index, (from_kw, to_kw) in zip(group.resource, ramps.outputs(*prices), strict=True):
+            result[index] = from_kw + fraction * (to_kw - from_kw)
     return result
-
-
-def _resource_outputs(resources: Resources, group: Group, output_kw: Floats) -> list[Floats]:
-    """Outputs of a group's resources, R arrays ``(g,)`` [kW], that add up to ``output_kw``, ``(g,)``."""
-    left = np.count_nonzero(group.total_kw <= output_kw, axis=0) - 1
-    left = np.clip(left, 0, group.total_kw.shape[0] - 2)
-    both, column = np.stack([left, left + 1]), np.arange(left.size)
-    low, high = group.total_kw[both, column]
-    rise = high - low
-    fraction = np.divide(output_kw - low, rise, out=np.zeros_like(low), where=rise > 0)
-    fraction = np.clip(fraction, 0.0, 1.0)
-    price, ends = group.price[both, column], group.ends[both, column]
-    parts = []
-    for index in group.resource.T:
-        from_kw, to_kw = _ramp(resources, index).output(price, ends)
-        parts.append(from_kw + fraction * (to_kw - from_kw))
-    return parts
