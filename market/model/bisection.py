@@ -17,9 +17,18 @@ def last_not_above(ascending: Floats, start: Ints, target: Floats) -> Ints:
 
 def last_within(ascending: Floats, first: Ints, count: Ints, target: Floats) -> Ints:
     """`last_not_above` of runs that begin at ``first`` and are ``count`` long, wherever they lie."""
+    return _bisected(ascending, first, count, target, np.less_equal)
+
+
+def last_not_below(descending: Floats, first: Ints, count: Ints, target: Floats) -> Ints:
+    """`last_within` where values descend: per run, the last whose value is >= target."""
+    return _bisected(descending, first, count, target, np.greater_equal)
+
+
+def _bisected(values: Floats, first: Ints, count: Ints, target: Floats, is_before: np.ufunc) -> Ints:
     at, left = first.copy(), count.copy()
     for _ in range(int(left.max(initial=1)).bit_length()):
         half = left >> 1
-        at += half * (ascending[at + half] <= target)
+        at += half * is_before(values[at + half], target)
         left -= half
     return at

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.model.arrays import Bools, Floats, Ints
-from market.model.bisection import last_not_above
+from market.model.arrays import Floats, Ints
+from market.model.bisection import last_not_above, last_not_below
 from market.model.curve_checks import check_curve
 
 NARROWEST = 1e-200
@@ -104,15 +104,41 @@ def take(curves: Curves, index: Ints) -> Curves:
     return Curves(curves.price[vertex], curves.kw[vertex], start)
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """How curves with V vertices fall behind each vertex.
+
+    Attributes
+    ----------
+    slope
+        Slope -dkw/dprice right of each vertex, ``(V,)`` [kW per $/kWh]; 0 at a curve's end and on jumps.
+    jumping
+        Vertices at which the curve jumps down to the next one, ascending, ``(j,)``.
+    jump_kw
+        By how much, ``(j,)`` > 0 [kW].
+    """
+
+    slope: Floats
+    jumping: Ints
+    jump_kw: Floats
+
+
+def pieces(curves: Curves) -> Pieces:
+    """Slopes and jumps of all curves."""
+    width, drop = np.empty_like(curves.price), np.zeros_like(curves.kw)
+    np.subtract(curves.price[1:], curves.price[:-1], out=width[:-1])
+    np.subtract(curves.kw[:-1], curves.kw[1:], out=drop[:-1])
+    # Over an endless width nothing has a slope.
+    width[curves.start[1:] - 1] = np.inf
+    narrow = np.flatnonzero(width <= NARROWEST)
+    width[narrow] = np.inf
+    jumping = narrow[drop[narrow] > 0]
+    return Pieces(drop / width, jumping, drop[jumping])
+
+
 def fall(curves: Curves) -> Floats:
     """Slope -dkw/dprice right of each vertex, ``(V,)`` [kW per $/kWh]; 0 at a curve's end and on jumps."""
-    slope = np.zeros_like(curves.price)
-    if slope.size > 1:
-        width = np.diff(curves.price)
-        inner = width > NARROWEST
-        inner[curves.start[1:-1] - 1] = False
-        np.divide(-np.diff(curves.kw), width, out=slope[:-1], where=inner)
-    return slope
+    return pieces(curves).slope
 
 
 def respond(curves: Curves, price: Floats) -> Floats:
@@ -143,15 +169,14 @@ def answer(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
     """
     here = last_not_above(curves.price, curves.start, price)
     after = np.minimum(here + 1, curves.start[1:] - 1)
-    low, high = curves.price[here], curves.price[after]
-    width, ahead = high - low, price - low
+    low, from_kw = curves.price[here], curves.kw[here]
+    width, ahead, fall_kw = curves.price[after] - low, price - low, from_kw - curves.kw[after]
     # A price below the first vertex has ahead < 0; at one above the last, after == here.
-    inside = (width > 0) & (ahead >= 0)
-    from_kw = curves.kw[here]
-    fall_kw = from_kw - curves.kw[after]
-    slope = np.divide(fall_kw, width, out=np.zeros_like(low), where=inside & (width > NARROWEST))
-    fraction = np.divide(ahead, width, out=np.zeros_like(low), where=inside)
-    return from_kw - fraction * fall_kw, slope
+    outside = np.flatnonzero((width <= 0) | (ahead < 0))
+    width[outside], ahead[outside], fall_kw[outside] = 1.0, 0.0, 0.0
+    slope = fall_kw / width
+    slope[width <= NARROWEST] = 0.0
+    return from_kw - ahead / width * fall_kw, slope
 
 
 def respond_range(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
@@ -179,10 +204,10 @@ def price_range(curves: Curves, kw: Floats) -> tuple[Floats, Floats]:
     """
     first, end = curves.start[:-1], curves.start[1:]
     target = np.minimum(np.maximum(kw, curves.lowest_kw), curves.highest_kw)
-    falling = -curves.kw
-    below = last_not_above(falling, curves.start, np.nextafter(-target, -np.inf))
-    reach = last_not_above(falling, curves.start, -target)
     # ``below`` is the last vertex with more power than the target, ``reach`` the last with at least as much.
+    ends = np.concatenate([np.nextafter(target, np.inf), target])
+    both = last_not_below(curves.kw, np.tile(first, 2), np.tile(end - first, 2), ends)
+    below, reach = both[: target.size], both[target.size :]
     above_target = curves.kw[below] > target
     enter = np.where(above_target, below + 1, first)
     flat = curves.kw[reach] == target
@@ -220,50 +245,58 @@ def shift(
     Curves
         ``n`` curves over the price.
     """
-    slope_of, fee_of, centre_of = (
-        np.broadcast_to(np.asarray(value, dtype=np.float64), (len(curves),)) for value in (slope, fee, centre)
-    )
-    count = np.diff(curves.start)
-    price = curves.price - np.repeat(slope_of, count) * (curves.kw - np.repeat(centre_of, count))
+    count, n = np.diff(curves.start), len(curves)
+    price = curves.price - _spread(slope, count) * (curves.kw - _spread(centre, count))
+    fee_of = np.broadcast_to(np.asarray(fee, dtype=np.float64), n)
     if not fee_of.any():
         return Curves(price, curves.kw, curves.start)
-    shifted = Curves(price - np.repeat(fee_of, count) * np.sign(curves.kw), curves.kw, curves.start)
-    crosses = (fee_of > 0) & (curves.highest_kw >= 0) & (curves.lowest_kw <= 0)
-    if not crosses.any():
-        return shifted
-    return _with_dead_bands(curves, shifted, crosses, slope_of * centre_of, fee_of)
+    price -= _spread(fee, count) * np.sign(curves.kw)
+    crosses = np.flatnonzero((fee_of > 0) & (curves.highest_kw >= 0) & (curves.lowest_kw <= 0))
+    if not crosses.size:
+        return Curves(price, curves.kw, curves.start)
+    offset = np.broadcast_to(np.asarray(slope, dtype=np.float64) * centre, n)[crosses]
+    return _with_dead_bands(curves, price, crosses, offset, fee_of[crosses])
 
 
-def _with_dead_bands(curves: Curves, shifted: Curves, crosses: Bools, offset: Floats, fee: Floats) -> Curves:
+def _spread(values: Floats | float, count: Ints) -> Floats | float:
+    """Each curve's value for all of its ``count`` vertices; one value for all curves stays one."""
+    return values if np.ndim(values) == 0 else np.repeat(values, count)
+
+
+def _with_dead_bands(curves: Curves, shifted: Floats, some: Ints, offset: Floats, fee: Floats) -> Curves:
     """Shifted curves with two more vertices at zero power, between which a fee leaves no trade worth it.
 
     Parameters
     ----------
     curves, shifted
-        ``n`` curves over the marginal value, and over the price.
-    crosses
-        Curves that get the two vertices, for they reach zero power, ``(n,)``.
+        ``n`` curves over the marginal value, and their vertices' prices after the shift, ``(V,)``.
+    some
+        Curves that get the two vertices, for they reach zero power, ascending, ``(m,)``.
     offset, fee
-        What the slope's term adds at zero power, and the fee, ``(n,)`` [$/kWh].
+        What the slope's term adds at zero power of each, and its fee, ``(m,)`` [$/kWh].
     """
-    start, some = curves.start, np.flatnonzero(crosses)
-    positive = np.add.reduceat(curves.kw > 0, start[:-1], dtype=np.intp)[some]
-    not_negative = np.add.reduceat(curves.kw >= 0, start[:-1], dtype=np.intp)[some]
+    start = curves.start
+    above = np.zeros(curves.kw.size + 1, dtype=np.intp)
+    np.cumsum(curves.kw > 0, out=above[1:])
+    positive = above[start[some + 1]] - above[start[some]]
+    at_zero = np.searchsorted(start, np.flatnonzero(curves.kw == 0), side="right") - 1
+    not_negative = positive + np.bincount(at_zero, minlength=len(curves))[some]
     enter, leave = _zero_crossing(curves, some, positive, not_negative)
-
-    new_start = start + 2 * starts(crosses.astype(np.intp))
-    count = np.diff(start)
-    place = np.arange(curves.price.size) + np.repeat(new_start[:-1] - start[:-1], count)
-    place += np.repeat(crosses, count) * ((curves.kw <= 0).astype(np.intp) + (curves.kw < 0))
-    new_price, new_kw = np.empty(new_start[-1]), np.zeros(new_start[-1])
-    new_price[place], new_kw[place] = shifted.price, curves.kw
+    more = np.zeros(len(curves), dtype=np.intp)
+    more[some] = 2
+    new_start = start + starts(more)
     first, last = new_start[some] + positive, new_start[some] + not_negative + 1
+    is_old = np.ones(new_start[-1], dtype=bool)
+    is_old[first] = is_old[last] = False
+    place = np.flatnonzero(is_old)
+    new_price, new_kw = np.empty(new_start[-1]), np.zeros(new_start[-1])
+    new_price[place], new_kw[place] = shifted, curves.kw
     # Rounding of the centre's term must not push the dead band past its neighbours.
     lowest = np.where(positive > 0, new_price[np.maximum(first - 1, 0)], -np.inf)
-    behind = new_price[np.minimum(last + 1, place[-1])]
+    behind = new_price[np.minimum(last + 1, new_price.size - 1)]
     highest = np.where(last < new_start[some + 1] - 1, behind, np.inf)
-    new_price[first] = np.maximum(enter + offset[some] - fee[some], lowest)
-    new_price[last] = np.minimum(leave + offset[some] + fee[some], highest)
+    new_price[first] = np.maximum(enter + offset - fee, lowest)
+    new_price[last] = np.minimum(leave + offset + fee, highest)
     return Curves(new_price, new_kw, new_start)
 
 
@@ -273,14 +306,14 @@ def _zero_crossing(curves: Curves, some: Ints, positive: Ints, not_negative: Int
     ``positive`` and ``not_negative`` count each one's vertices with power > 0 and >= 0.
     """
     first = curves.start[some]
-    last = curves.start[some + 1] - 1
-    has_zero = not_negative > positive
-    before = np.clip(first + positive - 1, first, last)
-    after = np.clip(first + positive, first, last)
-    drop = curves.kw[before] - curves.kw[after]
-    fraction = np.divide(curves.kw[before], drop, out=np.zeros_like(drop), where=drop > 0)
-    cross = curves.price[before] + fraction * (curves.price[after] - curves.price[before])
-    cross = np.clip(cross, curves.price[before], curves.price[after])
-    enter = np.where(has_zero, curves.price[after], cross)
-    leave = np.where(has_zero, curves.price[np.clip(first + not_negative - 1, first, last)], cross)
+    after = first + positive
+    before = np.maximum(after - 1, first)
+    low, high, from_kw = curves.price[before], curves.price[after], curves.kw[before]
+    drop = from_kw - curves.kw[after]
+    drop[drop <= 0] = np.inf
+    enter = np.minimum(np.maximum(low + from_kw / drop * (high - low), low), high)
+    leave = enter.copy()
+    # Where vertices stand at zero power, these are the ends.
+    zero = np.flatnonzero(not_negative > positive)
+    enter[zero], leave[zero] = high[zero], curves.price[first[zero] + not_negative[zero] - 1]
     return enter, leave

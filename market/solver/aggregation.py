@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from market.model.arrays import Bools, Floats, Ints
-from market.model.curves import (
-    NARROWEST,
-    Curves,
-    fall,
-    join,
-    starts,
-    take,
-)
+from market.model.curves import NARROWEST, Curves, join, pieces, starts, take
 
-BLOCK = 1 << 13
+BLOCK = 1 << 14
 """Vertices that are summed at once: few enough for the processor's cache."""
 
 
@@ -78,63 +71,63 @@ def _sum_runs(curves: Curves, members: Ints) -> Curves:
     """Sums of consecutive runs of curves, ``members`` of them each, at least one."""
     first = starts(members)
     vertex = curves.start[first]
-    order = _sorted_within(curves.price, vertex)
-    price = curves.price[order]
+    size = np.diff(vertex)
+    order, price = _sorted_within(curves.price, vertex)
+    own = pieces(curves)
     # Every curve's slope ends at zero, so one running sum over all LAMs begins anew with each of them.
-    slopes = _Counts.of(fall(curves), vertex, members)
-    slope = slopes.values(np.cumsum(np.diff(slopes.count, prepend=0)[order]))
+    unit = _unit(own.slope, vertex, members)
+    count = _counted(own.slope, unit, size)
+    count[1:] -= count[:-1].copy()
+    steepness = np.cumsum(count[order]) * _spread(unit, size)
     drop = np.zeros_like(price)
-    drop[1:] = slope[:-1] * (price[1:] - price[:-1])
-    jump = jumps_of(curves)
+    np.subtract(price[1:], price[:-1], out=drop[1:])
+    drop[1:] *= steepness[:-1]
     keep: Bools | None = None
-    if jump.any():
+    if own.jumping.size:
         # Two points per vertex, before and after its jump; the first is left out where nothing jumps.
+        jump = np.zeros_like(price)
+        jump[own.jumping] = own.jump_kw
         steps = np.stack([drop, jump[order]], axis=1)
         keep = np.stack([steps[:, 1] > 0, np.ones(price.size, dtype=bool)], axis=1).ravel()
-        price, drop, vertex = np.repeat(price, 2), steps.ravel(), 2 * vertex
-    size = np.diff(vertex)
-    drops = _Counts.of(drop, vertex, size)
-    fallen = np.cumsum(drops.count)
-    fallen -= np.repeat(fallen[vertex[:-1]] - drops.count[vertex[:-1]], size)
-    kw = np.repeat(np.add.reduceat(curves.highest_kw, first[:-1]), size) - drops.values(fallen)
+        price, drop, vertex, size = np.repeat(price, 2), steps.ravel(), 2 * vertex, 2 * size
+    unit = _unit(drop, vertex, size)
+    count = _counted(drop, unit, size)
+    fallen = np.cumsum(count)
+    fallen -= _spread(fallen[vertex[:-1]] - count[vertex[:-1]], size)
+    fallen_kw = fallen * _spread(unit, size)
+    kw = np.subtract(_spread(np.add.reduceat(curves.highest_kw, first[:-1]), size), fallen_kw, out=fallen_kw)
     if keep is None:
         return Curves(price, kw, vertex)
     return Curves(price[keep], kw[keep], starts(np.add.reduceat(keep, vertex[:-1], dtype=np.intp)))
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """Numbers >= 0 in runs, as whole multiples of a unit that is so fine that the sums of a run just fit.
+def _unit(values: Floats, start: Ints, terms: Ints) -> Floats:
+    """Power of two for each run, so fine that sums of its values in whole units just fit, ``(runs,)``.
 
     Sums of whole numbers are exact: adding and later subtracting slopes of very different size leaves nothing
     behind, and a sum does not depend on what is summed beside it.
 
-    Attributes
+    Parameters
     ----------
-    count
-        Whole numbers, ``(V,)``.
-    unit
-        What one counts for, a power of two for each run, ``(runs,)``.
-    size
-        Length of each run, ``(runs,)``.
+    values, start
+        Values >= 0 and where each run of them starts.
+    terms
+        How many of them a running sum of a run has at most, ``(runs,)``.
     """
+    bound = terms * np.maximum.reduceat(values, start[:-1])
+    _, exponent = np.frexp(np.maximum(bound, 1e-280))
+    return np.asarray(np.ldexp(1.0, exponent - 61))
 
-    count: NDArray[np.int64]
-    unit: Floats
-    size: Ints
 
-    @classmethod
-    def of(cls, values: Floats, start: Ints, terms: Ints) -> _Counts:
-        """Count values whose running sums in a run never have more than ``terms`` of them at once."""
-        size = np.diff(start)
-        bound = terms * np.maximum.reduceat(values, start[:-1])
-        _, exponent = np.frexp(np.maximum(bound, 1e-280))
-        unit = np.ldexp(1.0, exponent - 61)
-        return cls(np.rint(values / np.repeat(unit, size)).astype(np.int64), unit, size)
+def _counted(values: Floats, unit: Floats, size: Ints) -> NDArray[np.int64]:
+    """Values in whole units of their runs, which are ``size`` long."""
+    count = values * _spread(1.0 / unit, size)
+    return np.asarray(np.rint(count, out=count), dtype=np.int64)
 
-    def values(self, count: NDArray[np.int64]) -> Floats:
-        """Values of counts in the same runs, ``(V,)``."""
-        return np.asarray(count * np.repeat(self.unit, self.size))
+
+def _spread(values: Floats | NDArray[np.int64], size: Ints) -> Any:
+    """Each run's value for all of the run's items; of one run alone, its value."""
+    return values if size.size == 1 else np.repeat(values, size)
 
 
 def _with_zeros(curves: Curves) -> Curves:
@@ -145,20 +138,31 @@ def _with_zeros(curves: Curves) -> Curves:
     return Curves(np.insert(curves.price, place, 0.0), np.insert(curves.kw, place, 0.0), starts(count))
 
 
-def _sorted_within(values: Floats, start: Ints) -> Ints:
-    """Order that sorts each run of values by itself, ``(V,)``."""
-    order = np.empty(values.size, dtype=np.intp)
-    for begin, end in itertools.pairwise(start.tolist()):
-        order[begin:end] = np.argsort(values[begin:end])
-        order[begin:end] += begin
-    return order
+def _sorted_within(values: Floats, start: Ints) -> tuple[Ints, Floats]:
+    """Order that sorts each run of values by itself, equal ones as they stand, and the sorted values.
 
-
-def jumps_of(curves: Curves) -> Floats:
-    """Drop of each curve at a vertex that shares its price with the next, ``(V,)`` [kW]."""
-    jump = np.zeros_like(curves.kw)
-    if jump.size > 1:
-        at = np.diff(curves.price) <= NARROWEST
-        at[curves.start[1:-1] - 1] = False
-        jump[:-1][at] = -np.diff(curves.kw)[at]
-    return jump
+    Whole numbers are sorted, made of the run, of how far up a value is between the lowest and the highest of
+    all, and of its place. That takes a third of the time of a sort by the values themselves. Values too near
+    each other to be told apart so are put right afterwards.
+    """
+    size = np.diff(start)
+    place_bits, run_bits = int(values.size).bit_length(), int(size.size - 1).bit_length()
+    height_bits = 62 - place_bits - run_bits
+    low, high = float(values.min()), float(values.max())
+    scale = (2.0**height_bits - 1.0) / (high - low) if high - low > NARROWEST else 0.0
+    height = values - low
+    height *= scale
+    key = height.astype(np.int64)
+    key <<= place_bits
+    key |= np.arange(values.size)
+    key += _spread(np.arange(size.size) << (place_bits + height_bits), size)
+    key.sort()
+    key &= (1 << place_bits) - 1
+    ordered = values[key]
+    rise = ordered[1:] - ordered[:-1]
+    rise[start[1:-1] - 1] = 0.0
+    if rise.min(initial=0.0) < 0.0:
+        run = np.repeat(np.arange(size.size), size)
+        key = key[np.lexsort((ordered, run))]
+        ordered = values[key]
+    return key, ordered

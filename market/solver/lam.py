@@ -11,10 +11,10 @@ from market.model.arrays import Floats, Ints
 from market.model.curves import (
     Curves,
     answer,
+    pieces,
     price_range,
     respond_range,
 )
-from market.solver.aggregation import jumps_of
 
 EXACT = 1e-12
 """Sum of trades against net purchase, relative to the LAM's turnover."""
@@ -89,10 +89,9 @@ def clear_lams(
             f"net purchase {net_kw[worst]:.6g} kW of LAM {name}", float(excess[worst]), index=worst
         )
     price = _nearest(total, net_kw, near, 4.0 * tolerance + ROUNDED_KW * np.abs(net_kw))
-    jumps = jumps_of(curves)
-    price = _balance(curves, group, price, net_kw, tolerance, hold=bool(jumps.any()))
-    trade, weight = answer(curves, price[group])
-    if jumps.any():
+    jumps = pieces(curves).jumping.size > 0
+    price, trade, weight = _balance(curves, group, price, net_kw, tolerance, hold=jumps)
+    if jumps:
         trade = _share_jumps(curves, group, price, trade, net_kw)
     missing = net_kw - _total(trade, group, lams)
     # A lone member takes all there is; elsewhere those on a slope take what rounding leaves.
@@ -111,10 +110,12 @@ def _nearest(total: Curves, net_kw: Floats, near: Floats, slack_kw: Floats) -> F
     """
     low, high = price_range(total, net_kw)
     price = np.minimum(np.maximum(near, low), high)
+    far = np.abs(price - near) > ROUNDED_PRICE * (np.abs(price) + np.abs(near))
+    if not far.any():
+        return price
     low, _ = price_range(total, net_kw + slack_kw)
     _, high = price_range(total, net_kw - slack_kw)
     nearer = np.minimum(np.maximum(near, low), high)
-    far = np.abs(price - near) > ROUNDED_PRICE * (np.abs(price) + np.abs(near))
     return np.where(far, nearer, price)
 
 
@@ -130,10 +131,15 @@ def _turnover(curves: Curves, group: Ints, lams: int) -> Floats:
 
 def _balance(
     curves: Curves, group: Ints, price: Floats, net_kw: Floats, tolerance: Floats, *, hold: bool
-) -> Floats:
+) -> tuple[Floats, Floats, Floats]:
     """Move each LAM's price until its members' trades add up: Newton steps inside a bracket.
 
     With ``hold``, a LAM whose members jump across the wanted sum at its price stays there.
+
+    Returns
+    -------
+    price, trade, slope
+        Of the LAMs ``(M,)``, and what their members answer there, as `answer` has it, ``(n,)`` each.
     """
     lams = price.size
     done = np.bincount(group, minlength=lams) <= 1
@@ -141,8 +147,8 @@ def _balance(
         least, most = respond_range(curves, price[group])
         done |= (_total(least, group, lams) <= net_kw) & (net_kw <= _total(most, group, lams))
     below, above = np.full(lams, -np.inf), np.full(lams, np.inf)
+    trade, slope = answer(curves, price[group])
     for _ in range(ROUNDS):
-        trade, slope = answer(curves, price[group])
         missing = net_kw - _total(trade, group, lams)
         misses = (np.abs(missing) > tolerance) & ~done
         if not misses.any():
@@ -160,7 +166,8 @@ def _balance(
         if (moved == price).all():
             break
         price = moved
-    return price
+        trade, slope = answer(curves, price[group])
+    return price, trade, slope
 
 
 def _share_jumps(curves: Curves, group: Ints, price: Floats, trade_kw: Floats, net_kw: Floats) -> Floats:

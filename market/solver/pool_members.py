@@ -13,9 +13,9 @@ import numpy as np
 
 from market.model.arrays import Floats, Ints
 from market.model.case import Tariff
-from market.model.curves import Curves, respond, shift
+from market.model.curves import Curves, pieces, respond, shift
 from market.model.outside import Outside, UtilityPrices
-from market.solver.aggregation import aggregate, jumps_of
+from market.solver.aggregation import aggregate
 from market.solver.lam import clear_lams
 
 
@@ -97,7 +97,7 @@ class PoolMembers:
     @cached_property
     def has_jumps(self) -> bool:
         """Whether any flow jumps at a marginal value."""
-        return bool(jumps_of(self.supply).any())
+        return pieces(self.supply).jumping.size > 0
 
 
 class Charged:
