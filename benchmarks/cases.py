@@ -140,8 +140,4 @@ def within_reach(case: Case) -> Case:
     value = network.base + network.matrix @ (0.5 * (answers.highest_kw + answers.lowest_kw))
     span = np.abs(network.matrix) @ (0.5 * (answers.highest_kw - answers.lowest_kw))
     some = (value + span > network.upper) | (value - span < network.lower)
-    voltage = None if network.voltage is None else network.voltage[some]
-    rows = Network(
-        network.matrix[some], network.base[some], network.lower[some], network.upper[some], voltage
-    )
-    return replace(case, network=rows)
+    return replace(case, network=network.take(some))

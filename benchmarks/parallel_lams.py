@@ -20,7 +20,8 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from cosim.market_studies.cases import by_quantity, communities
-from market.model.curves import Curves, fall, respond
+from market.model.curves import Curves, respond
+from market.model.pieces import fall
 from market.model.response import supply_curves
 from market.solver.clearing import pool_members
 

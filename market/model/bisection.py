@@ -32,3 +32,35 @@ def _bisected(values: Floats, first: Ints, count: Ints, target: Floats, is_befor
         at += half * is_before(values[at + half], target)
         left -= half
     return at
+
+
+class Places:
+    """`last_not_above` of the same few runs, asked for again and again.
+
+    All runs are laid end to end, each lifted above the one before, so that one search finds all places.
+
+    Parameters
+    ----------
+    ascending, start
+        The runs, as `last_not_above` has them.
+    """
+
+    def __init__(self, ascending: Floats, start: Ints) -> None:
+        self._ascending, self._first = ascending, start[:-1]
+        low, high = float(ascending.min(initial=0.0)), float(ascending.max(initial=0.0))
+        reach = max(high - low, 1.0)
+        self._low, self._high = low - reach, high + reach
+        self._lift = 4.0 * reach * np.arange(start.size - 1)
+        self._lifted = ascending + np.repeat(self._lift, np.diff(start))
+
+    def last_not_above(self, target: Floats) -> Ints:
+        """Last place of each run whose value is <= target; the first where there is none, ``(n,)``."""
+        within = np.minimum(np.maximum(target, self._low), self._high)
+        behind = np.searchsorted(self._lifted, within + self._lift, side="right")
+        at: Ints = np.maximum(behind - 1, self._first)
+        # What was lifted has been rounded: places may be too far up, never too far down.
+        over = np.flatnonzero((self._ascending[at] > target) & (at > self._first))
+        if over.size:
+            first = self._first[over]
+            at[over] = last_within(self._ascending, first, at[over] - first + 1, target[over])
+        return at

@@ -100,6 +100,11 @@ class Network:
         """Name of a row for messages."""
         return self.name[row] if self.name else str(row)
 
+    def take(self, rows: Bools) -> Network:
+        """The rows that are meant, ``(r,)``, without names."""
+        voltage = None if self.voltage is None else self.voltage[rows]
+        return Network(self.matrix[rows], self.base[rows], self.lower[rows], self.upper[rows], voltage)
+
     @property
     def is_voltage(self) -> Bools:
         """Rows that are voltages, ``(r,)``."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.model.arrays import Floats, Ints
-from market.model.bisection import last_not_above, last_not_below
+from market.model.bisection import last_not_above, last_not_below, last_within
 from market.model.curve_checks import check_curve
 
 NARROWEST = 1e-200
@@ -104,43 +104,6 @@ def take(curves: Curves, index: Ints) -> Curves:
     return Curves(curves.price[vertex], curves.kw[vertex], start)
 
 
-@dataclass(frozen=True)
-class Pieces:
-    """How curves with V vertices fall behind each vertex.
-
-    Attributes
-    ----------
-    slope
-        Slope -dkw/dprice right of each vertex, ``(V,)`` [kW per $/kWh]; 0 at a curve's end and on jumps.
-    jumping
-        Vertices at which the curve jumps down to the next one, ascending, ``(j,)``.
-    jump_kw
-        By how much, ``(j,)`` > 0 [kW].
-    """
-
-    slope: Floats
-    jumping: Ints
-    jump_kw: Floats
-
-
-def pieces(curves: Curves) -> Pieces:
-    """Slopes and jumps of all curves."""
-    width, drop = np.empty_like(curves.price), np.zeros_like(curves.kw)
-    np.subtract(curves.price[1:], curves.price[:-1], out=width[:-1])
-    np.subtract(curves.kw[:-1], curves.kw[1:], out=drop[:-1])
-    # Over an endless width nothing has a slope.
-    width[curves.start[1:] - 1] = np.inf
-    narrow = np.flatnonzero(width <= NARROWEST)
-    width[narrow] = np.inf
-    jumping = narrow[drop[narrow] > 0]
-    return Pieces(drop / width, jumping, drop[jumping])
-
-
-def fall(curves: Curves) -> Floats:
-    """Slope -dkw/dprice right of each vertex, ``(V,)`` [kW per $/kWh]; 0 at a curve's end and on jumps."""
-    return pieces(curves).slope
-
-
 def respond(curves: Curves, price: Floats) -> Floats:
     """Power of each curve at its price; at a jump, the value just above the price.
 
@@ -168,7 +131,28 @@ def answer(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
         Power [kW] and slope -dkw/dprice [kW per $/kWh], 0 outside a curve's vertices, ``(n,)`` each.
     """
     here = last_not_above(curves.price, curves.start, price)
-    after = np.minimum(here + 1, curves.start[1:] - 1)
+    return answer_behind(curves, here, curves.start[1:] - 1, price)
+
+
+def answer_of(curves: Curves, some: Ints, price: Floats) -> tuple[Floats, Floats]:
+    """`answer` of the curves at some indices, ``(m,)`` each."""
+    first, end = curves.start[some], curves.start[some + 1]
+    return answer_behind(curves, last_within(curves.price, first, end - first, price), end - 1, price)
+
+
+def answer_behind(curves: Curves, here: Ints, last: Ints, price: Floats) -> tuple[Floats, Floats]:
+    """`answer` where each curve's last vertex not above the price is known; the first where there is none.
+
+    Parameters
+    ----------
+    curves
+        All curves.
+    here, last
+        That vertex and the curve's last one, of those that are asked, ``(m,)`` each.
+    price
+        Their prices, ``(m,)`` [$/kWh].
+    """
+    after = np.minimum(here + 1, last)
     low, from_kw = curves.price[here], curves.kw[here]
     width, ahead, fall_kw = curves.price[after] - low, price - low, from_kw - curves.kw[after]
     # A price below the first vertex has ahead < 0; at one above the last, after == here.

@@ -8,7 +8,8 @@ import numpy as np
 
 from market.model.arrays import Floats
 from market.model.bisection import last_not_above
-from market.model.curves import Curves, fall
+from market.model.curves import Curves
+from market.model.pieces import fall
 
 
 class Response(Protocol):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.model.arrays import Bools, Floats, Ints
-from market.model.curves import NARROWEST, Curves, join, pieces, starts, take
+from market.model.curves import NARROWEST, Curves, join, starts, take
+from market.model.pieces import pieces
 
 BLOCK = 1 << 14
 """Vertices that are summed at once: few enough for the processor's cache."""

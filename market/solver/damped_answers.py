@@ -57,6 +57,10 @@ class DampedAnswers:
         _, kw, slope = self._at(price)
         return kw, slope
 
+    def powers(self, price: Floats) -> Floats:
+        """See `market.solver.dual_function.Answers.powers`."""
+        return self.at(price)[0]
+
     def flows(self, price: Floats) -> Floats:
         """Members' flows at these prices, ``(n,)`` [kW]."""
         risen, _, _ = self._at(price)

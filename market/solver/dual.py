@@ -78,7 +78,7 @@ def solve_dual(
     most = NEAR_ITERATIONS if near else ITERATIONS
     for iteration in range(most + 1):
         now = dual.at(y)
-        is_met = now.residual_kw <= tolerance + dual.rounding_kw(now)
+        is_met = now.residual_kw <= tolerance or now.residual_kw <= tolerance + dual.rounding_kw(now)
         if is_met or idleness.lasts or iteration == most:
             break
         slope = slopes.over(now.slope)

@@ -9,10 +9,14 @@ from typing import Protocol
 import numpy as np
 
 from market.model.arrays import Floats
-from market.model.curves import Curves, answer
+from market.model.bisection import Places
+from market.model.curves import Curves, answer, answer_behind
 from market.solver.staircase import Staircases
 
 EPS = float(np.finfo(np.float64).eps)
+
+FEW = 1000
+"""Curves up to which a search through all at once finds their places soonest."""
 
 
 class Answers(Protocol):
@@ -37,6 +41,10 @@ class Answers(Protocol):
         """Powers at prices ``(K,)``, and how steeply they fall there, ``(K,)`` each."""
         ...
 
+    def powers(self, price: Floats) -> Floats:
+        """Powers at prices ``(K,)`` alone."""
+        ...
+
 
 class CurveAnswers:
     """`Answers` of variables that each follow a curve of their own.
@@ -49,13 +57,21 @@ class CurveAnswers:
 
     def __init__(self, curves: Curves) -> None:
         self._curves = curves
+        self._places = Places(curves.price, curves.start) if len(curves) <= FEW else None
         self.lowest_kw, self.highest_kw = curves.lowest_kw, curves.highest_kw
         span = np.maximum(curves.price[curves.start[1:] - 1] - curves.price[curves.start[:-1]], 1e-6)
         self.whole_slope: Floats = (curves.highest_kw - curves.lowest_kw) / span
 
     def at(self, price: Floats) -> tuple[Floats, Floats]:
         """See `Answers.at`."""
-        return answer(self._curves, price)
+        if self._places is None:
+            return answer(self._curves, price)
+        here = self._places.last_not_above(price)
+        return answer_behind(self._curves, here, self._curves.start[1:] - 1, price)
+
+    def powers(self, price: Floats) -> Floats:
+        """See `Answers.powers`."""
+        return self.at(price)[0]
 
 
 @dataclass(frozen=True)
@@ -148,15 +164,17 @@ class SlopeAlong:
         self._row = np.arange(moving.size)
         self._fixed = float(dual.base[moving] @ self._speed)
         self._up = (self._speed > 0)[:, None]
+        self._answered = {0.0: float(along @ now.kw)}
 
     def __call__(self, t: float, *, before: bool = False) -> float:
         """Slope just behind (or before) step length t."""
         at = (self._start + t * self._speed)[:, None]
-        passed = np.count_nonzero((self._kink < at) | ((self._kink == at) & (self._up != before)), axis=1)
-        now = self._now
-        answered = self._answers.at(now.mu + t * self._along)[0] if t else now.kw
+        passed = ((self._kink < at) | ((self._kink == at) & (self._up != before))).sum(axis=1)
+        if t not in self._answered:
+            answered = self._answers.powers(self._now.mu + t * self._along)
+            self._answered[t] = float(self._along @ answered)
         stairs = float(self._level[self._row, passed] @ self._speed)
-        return stairs - self._fixed - float(self._along @ answered)
+        return stairs - self._fixed - self._answered[t]
 
     def kinks_between(self, low: float, high: float) -> Floats:
         """Step lengths between two at which a price comes to a kink, ascending."""

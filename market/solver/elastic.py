@@ -63,9 +63,10 @@ class Limits:
         centre = network.base + network.matrix @ middle
         span = np.abs(network.matrix) @ half
         relevant = np.asarray((centre + span > network.upper) | (centre - span < network.lower))
-        scale = row_scale(network)[relevant]
-        A = np.concatenate([balance[None, :], network.matrix[relevant] / scale[:, None]])
-        base = np.concatenate([[offset_kw], network.base[relevant] / scale])
+        kept = network.take(relevant)
+        scale = row_scale(kept)
+        A = np.concatenate([balance[None, :], kept.matrix / scale[:, None]])
+        base = np.concatenate([[offset_kw], kept.base / scale])
         reach = np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw))
         power_kw = float(np.abs(A).max(axis=0) @ reach + np.abs(base).max())
         return cls(network, grid, relevant, scale, A, base, power_kw)
@@ -85,7 +86,8 @@ class Limits:
     def largest_price(self, curves: Curves) -> float:
         """The largest price that the grid or a curve names, at least 1 [$/kWh]."""
         grid = self.grid
-        return max(1.0, abs(grid.import_price), abs(grid.export_price), float(np.abs(curves.price).max()))
+        low, high = float(curves.price.min()), float(curves.price.max())
+        return max(1.0, abs(grid.import_price), abs(grid.export_price), -low, high)
 
     def row_values(self, price: Mapping[str, float]) -> Floats:
         """Prices of the relevant rows, ``(m,)`` [$/kWh], from those of rows by name [$/h per row unit]."""

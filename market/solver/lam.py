@@ -11,10 +11,11 @@ from market.model.arrays import Floats, Ints
 from market.model.curves import (
     Curves,
     answer,
-    pieces,
+    answer_of,
     price_range,
     respond_range,
 )
+from market.model.pieces import has_jumps
 
 EXACT = 1e-12
 """Sum of trades against net purchase, relative to the LAM's turnover."""
@@ -89,7 +90,7 @@ def clear_lams(
             f"net purchase {net_kw[worst]:.6g} kW of LAM {name}", float(excess[worst]), index=worst
         )
     price = _nearest(total, net_kw, near, 4.0 * tolerance + ROUNDED_KW * np.abs(net_kw))
-    jumps = pieces(curves).jumping.size > 0
+    jumps = has_jumps(curves)
     price, trade, weight = _balance(curves, group, price, net_kw, tolerance, hold=jumps)
     if jumps:
         trade = _share_jumps(curves, group, price, trade, net_kw)
@@ -166,7 +167,8 @@ def _balance(
         if (moved == price).all():
             break
         price = moved
-        trade, slope = answer(curves, price[group])
+        some = np.flatnonzero(misses[group])
+        trade[some], slope[some] = answer_of(curves, some, price[group[some]])
     return price, trade, slope
 
 

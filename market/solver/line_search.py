@@ -45,11 +45,16 @@ def step_length(slope: SlopeAlong, near: float = NEAR) -> float:
 
 
 def _bracket(slope: SlopeAlong, first: float, enough: float) -> Bracket:
-    """Go four times as far each time, from the model's own step, until the slope has turned or is small."""
+    """Go four times as far each time, from the model's own step, until the slope has turned or is small.
+
+    A slope that turns in a jump where a step ends is the usual case: the model's own ends on kinks.
+    """
     low, low_value = 0.0, first
     high = 1.0
     high_value = slope(high, before=True)
     while high_value < -enough and high < FARTHEST:
+        if slope(high) >= 0.0:
+            return Bracket(high, 0.0, high, 0.0)
         low, low_value = high, high_value
         high *= 4.0
         high_value = slope(high, before=True)

@@ -65,6 +65,18 @@ class PoolAnswers:
         slope[2 * lams :] = drawn_slope + members.lam_slope * own_slope * traded_slope / rises
         return np.concatenate([own, traded, drawn]), slope
 
+    def powers(self, price: Floats) -> Floats:
+        """See `Answers.powers`."""
+        members, lams = self._members, self._members.lams
+        there = self._at(price)
+        lam, trade_kw = members.lam_of[there.outside], there.trade_kw
+        traded = np.bincount(lam, trade_kw[there.outside], minlength=lams)
+        drawn = np.bincount(lam, there.flow_kw, minlength=lams)
+        if there.outside.size:
+            trade_kw = trade_kw.copy()
+            trade_kw[there.outside] = 0.0
+        return np.concatenate([*members.sums_of(trade_kw), traded, drawn])
+
     def flows(self, price: Floats) -> Floats:
         """Members' flows at these prices, ``(n,)`` [kW]."""
         there = self._at(price)

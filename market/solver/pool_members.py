@@ -13,8 +13,9 @@ import numpy as np
 
 from market.model.arrays import Floats, Ints
 from market.model.case import Tariff
-from market.model.curves import Curves, pieces, respond, shift
+from market.model.curves import Curves, respond, shift
 from market.model.outside import Outside, UtilityPrices
+from market.model.pieces import has_jumps
 from market.solver.aggregation import aggregate
 from market.solver.lam import clear_lams
 
@@ -97,7 +98,7 @@ class PoolMembers:
     @cached_property
     def has_jumps(self) -> bool:
         """Whether any flow jumps at a marginal value."""
-        return pieces(self.supply).jumping.size > 0
+        return has_jumps(self.supply)
 
 
 class Charged:

@@ -9,6 +9,7 @@ price make every limit elastic, so that a dual always has an optimum and an infe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,11 +37,16 @@ class Staircases:
 
     def below(self, y: Floats) -> Ints:
         """Number of kinks strictly below each price, ``(n,)``."""
-        return np.asarray(np.count_nonzero(self.kink < y[:, None], axis=1), dtype=np.intp)
+        return np.asarray((self._kinks < y).sum(axis=0))
 
     def upto(self, y: Floats) -> Ints:
         """Number of kinks at or below each price, ``(n,)``."""
-        return np.asarray(np.count_nonzero(self.kink <= y[:, None], axis=1), dtype=np.intp)
+        return np.asarray((self._kinks <= y).sum(axis=0))
+
+    @cached_property
+    def _kinks(self) -> Floats:
+        """Kinks of all staircases by their order, ``(k, n)``."""
+        return np.ascontiguousarray(self.kink.T)
 
     def admissible(self, y: Floats) -> tuple[Floats, Floats]:
         """Lowest and highest value at each price, ``(n,)`` each; they differ at kinks only."""

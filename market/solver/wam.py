@@ -232,12 +232,16 @@ def _proximal(
 
 def _is_steep(curves: Curves, around: float) -> bool:
     """Whether any curve jumps, or is as good as that among its own powers and prices ``around``."""
-    price, count = curves.price[:-1], np.diff(curves.start)
-    reach = np.repeat(np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw)), count)[:-1]
-    fall_kw = -np.diff(curves.kw)
-    fall_kw[curves.start[1:-1] - 1] = 0.0
-    narrow = NARROW * np.maximum(np.abs(price), around) * fall_kw
-    return bool(((fall_kw > 0) & (np.diff(curves.price) * reach <= narrow)).any())
+    width = curves.price[1:] - curves.price[:-1]
+    width[curves.start[1:-1] - 1] = np.inf
+    # No power of a curve falls by more than twice its reach.
+    largest = max(-float(curves.price.min()), float(curves.price.max()), around)
+    at = np.flatnonzero(width <= 2.0 * NARROW * largest)
+    curve = np.searchsorted(curves.start, at, side="right") - 1
+    reach = np.maximum(np.abs(curves.highest_kw), np.abs(curves.lowest_kw))[curve]
+    fall_kw = curves.kw[at] - curves.kw[at + 1]
+    narrow = NARROW * np.maximum(np.abs(curves.price[at]), around) * fall_kw
+    return bool(((fall_kw > 0) & (width[at] * reach <= narrow)).any())
 
 
 def _central_price(curves: Curves, A: Floats, stairs: Staircases, point: DualPoint, grid: Grid) -> float:

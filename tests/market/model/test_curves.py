@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from market.model.curves import (
     Curves,
-    fall,
     from_points,
     join,
     price_range,
@@ -118,11 +117,6 @@ def test_shifted_curves_stay_monotone(seed):
     inner[shifted.start[1:-1] - 1] = False
     assert (np.diff(shifted.price)[inner] >= 0).all()
     assert (np.diff(shifted.kw)[inner] <= 0).all()
-
-
-def test_fall_is_zero_on_jumps_and_at_ends():
-    curves = from_points([(np.array([0.0, 0.5, 0.5]), np.array([2.0, 1.0, 0.0])), (np.zeros(1), np.ones(1))])
-    assert fall(curves).tolist() == [2.0, 0.0, 0.0, 0.0]
 
 
 @given(SEEDS)

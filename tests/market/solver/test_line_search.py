@@ -42,6 +42,17 @@ def test_a_step_ends_at_a_kink_where_the_slope_jumps_over_zero():
     assert slope(t, before=True) < 0.0 < slope(t)
 
 
+def test_a_slope_that_jumps_where_the_model_ends_is_asked_once(monkeypatch):
+    # From y = -1 the model leads to zero, where the row is free up to its limit.
+    slope = one_row(LINE, 5.0, y=-1.0)
+    asked = []
+    monkeypatch.setattr(
+        CurveAnswers, "powers", lambda answers, price: asked.append(price) or answers.at(price)[0]
+    )
+    assert step_length(slope) == 1.0
+    assert len(asked) == 1
+
+
 def test_a_limit_out_of_reach_is_followed_to_where_it_gives_way():
     flat = (np.array([0.0, 4.0]), np.array([4.0, 4.0]))
     assert step_length(one_row(flat, 3.0)) == CAP
