@@ -35,7 +35,10 @@ class Resources:
 
     def cost(self, output_kw: Floats) -> Floats:
         """Cost of each resource's output, ``(r,)`` [$/h]."""
-        return np.asarray((0.5 * self.cost_quadratic * output_kw + self.cost_linear) * output_kw)
+        cost = np.asarray(0.5 * self.cost_quadratic * output_kw)
+        cost += self.cost_linear
+        cost *= output_kw
+        return cost
 
 
 def joined_resources(*parts: Resources) -> Resources:

@@ -96,6 +96,13 @@ def starts(count: Ints) -> Ints:
     return start
 
 
+def part(curves: Curves, begin: int, end: int) -> Curves:
+    """The curves ``begin`` to ``end`` without copying them."""
+    start = curves.start[begin : end + 1]
+    inside = slice(start[0], start[-1])
+    return Curves(curves.price[inside], curves.kw[inside], start - start[0])
+
+
 def take(curves: Curves, index: Ints) -> Curves:
     """Curves at the indices ``index``, in that order; one may be taken several times."""
     count = np.diff(curves.start)[index]

@@ -7,7 +7,7 @@ and the fee of the prosumer's market; ``disaggregate`` turns a trade back into o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -31,8 +31,8 @@ class Group:
     ----------
     prosumer
         Indices of the prosumers, ``(g,)``.
-    resource
-        Indices of their resources, ``(R, g)``.
+    first
+        Place of each one's first resource among all resources by their owners, ``(g,)``; the others follow.
     price
         Marginal values at which a resource starts or ends its ramp, ascending, ``(2R, g)``.
     total_kw
@@ -40,7 +40,7 @@ class Group:
     """
 
     prosumer: Ints
-    resource: Ints
+    first: Ints
     price: Floats
     total_kw: Floats
 
@@ -55,6 +55,8 @@ class Supply:
         Inflexible net demand d_j, ``(n,)`` [kW].
     resources
         Their resources, in any order.
+    by_owner
+        Order of the resources by their owners, ``(r,)``; None where they stand in it.
     groups
         The vertices of every prosumer's supply X_j(nu), by number of resources.
     curves
@@ -64,8 +66,15 @@ class Supply:
 
     demand_kw: Floats
     resources: Resources
+    by_owner: Ints | None
     groups: tuple[Group, ...]
     curves: Curves
+
+    def without_curves(self) -> Supply:
+        """What `disaggregate` needs, in a third of the memory less."""
+        none = np.zeros(0, dtype=np.intp)
+        resources = replace(self.resources, owner=none)
+        return replace(self, resources=resources, curves=Curves(np.zeros(0), np.zeros(0), starts(none)))
 
 
 def supply_curves(demand_kw: Floats, resources: Resources) -> Supply:
@@ -87,27 +96,33 @@ def supply_curves(demand_kw: Floats, resources: Resources) -> Supply:
     price, kw = np.zeros(start[-1]), np.empty(start[-1])
     idle = np.flatnonzero(count == 0)
     kw[start[idle]] = demand_kw[idle]
-    groups = tuple(_groups(count, resources))
+    owner = resources.owner
+    by_owner = np.argsort(owner, kind="stable") if (owner[1:] < owner[:-1]).any() else None
+    groups = tuple(_groups(count, resources, by_owner))
     for group in groups:
         place = start[group.prosumer] + np.arange(group.price.shape[0])[:, None]
         price[place] = group.price
         kw[place] = demand_kw[group.prosumer] - group.total_kw
-    return Supply(demand_kw, resources, groups, Curves(price, kw, start))
+    return Supply(demand_kw, resources, by_owner, groups, Curves(price, kw, start))
 
 
-def _groups(count: Ints, resources: Resources) -> Iterator[Group]:
+def _resource(first: Ints, size: int, by_owner: Ints | None) -> Ints:
+    """Indices of resources ``(size, g)`` whose first ones have these places by owner, ``(g,)``."""
+    place = first + np.arange(size)[:, None]
+    return place if by_owner is None else by_owner[place]
+
+
+def _groups(count: Ints, resources: Resources, by_owner: Ints | None) -> Iterator[Group]:
     """Prosumers by their number of resources ``(n,)``, with the sorted vertices of their supply."""
-    by_owner = np.argsort(resources.owner, kind="stable")
     first = starts(count)
-    for size in np.flatnonzero(np.bincount(count)[1:]) + 1:
+    for size in (np.flatnonzero(np.bincount(count)[1:]) + 1).tolist():
         prosumer = np.flatnonzero(count == size)
-        resource = by_owner[first[prosumer] + np.arange(size)[:, None]]
-        ramps = _Ramps.of(resources, resource)
+        ramps = _Ramps.of(resources, _resource(first[prosumer], size, by_owner))
         price = _sorted_pairs(ramps.start, ramps.end)
         total_kw = np.zeros_like(price)
         for output_kw in ramps.outputs(price, _following(price)):
             total_kw += output_kw
-        yield Group(prosumer, resource, price, total_kw)
+        yield Group(prosumer, first[prosumer], price, total_kw)
 
 
 def _sorted_pairs(low: Floats, high: Floats) -> Floats:
@@ -212,7 +227,7 @@ def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
     Floats
         Outputs in the resources' order, ``(r,)`` [kW].
     """
-    result = np.zeros(supply.resources.owner.size)
+    result = np.zeros(supply.resources.min_kw.size)
     for group in supply.groups:
         output_kw = supply.demand_kw[group.prosumer] - trade_kw[group.prosumer]
         left = (group.total_kw <= output_kw).sum(axis=0) - 1
@@ -223,7 +238,8 @@ def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
         rise[rise == 0] = np.inf
         fraction = np.minimum(np.maximum((output_kw - low) / rise, 0.0), 1.0)
         prices = group.price.ravel()[both], _following(group.price).ravel()[both]
-        ramps = _Ramps.of(supply.resources, group.resource)
-        for index, (from_kw, to_kw) in zip(group.resource, ramps.outputs(*prices), strict=True):
+        resource = _resource(group.first, len(group.price) // 2, supply.by_owner)
+        ramps = _Ramps.of(supply.resources, resource)
+        for index, (from_kw, to_kw) in zip(resource, ramps.outputs(*prices), strict=True):
             result[index] = from_kw + fraction * (to_kw - from_kw)
     return result

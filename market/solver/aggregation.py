@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.model.arrays import Bools, Floats, Ints
-from market.model.curves import NARROWEST, Curves, join, starts, take
+from market.model.curves import NARROWEST, Curves, join, part, starts, take
 from market.model.pieces import pieces
 
 BLOCK = 1 << 14
@@ -50,13 +50,6 @@ def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
     count = np.zeros(lams, dtype=np.intp)
     count[filled] = np.diff(summed.start)
     return _with_zeros(Curves(summed.price, summed.kw, starts(count)))
-
-
-def part(curves: Curves, begin: int, end: int) -> Curves:
-    """The curves ``begin`` to ``end`` without copying them."""
-    start = curves.start[begin : end + 1]
-    inside = slice(start[0], start[-1])
-    return Curves(curves.price[inside], curves.kw[inside], start - start[0])
 
 
 def borders(start: Ints, most: int) -> list[int]:

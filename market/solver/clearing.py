@@ -90,7 +90,7 @@ def clear(case: Case, responses: Responses | None = None, start: LimitPrices | N
     began = time.perf_counter()
     responses = responses or Responses(case)
     wam = clear_wam(
-        shift(responses.total, case.wam_slope, case.wam_fee),
+        responses.seen(case.wam_slope, case.wam_fee),
         case.network,
         case.grid,
         case.balance,

@@ -17,12 +17,13 @@ import numpy as np
 
 from market.model.arrays import Floats, Ints
 from market.model.case import Case, Resources
-from market.model.curves import Curves, join, shift, starts
+from market.model.curves import Curves, part, shift, starts
 from market.model.response import Supply, disaggregate, supply_curves
-from market.solver.aggregation import aggregate, borders, part
+from market.solver.aggregation import aggregate, borders
 from market.solver.lam import clear_lams
+from market.solver.room import Room
 
-BLOCK = 1 << 15
+BLOCK = 1 << 14
 """Members that are worked on at once."""
 
 KEPT = 2_000_000
@@ -41,14 +42,23 @@ class _Block:
         Positions of the LAMs.
     members, resources
         Positions of members and resources in the case.
-    owner
-        Owners of the resources among the members.
+    rank
+        Owners of the resources by the members' order.
+    first, size
+        Which place in that order the first member has, and how many they are.
     """
 
     lams: slice
     members: Ints | slice
     resources: Ints | slice
-    owner: Ints
+    rank: Ints
+    first: int
+    size: int
+
+    @property
+    def vertices(self) -> int:
+        """Vertices that the LAMs' responses have at most where no member's jumps."""
+        return 2 * self.rank.size + 3 * self.size + int(self.lams.stop - self.lams.start)
 
 
 @dataclass(frozen=True)
@@ -81,9 +91,23 @@ class Responses:
         self._slope, self._fee = case.slope, case.fee
         self._blocks = list(_blocks(case))
         self._kept: dict[int, tuple[Supply, Curves]] = {}
-        first = self._each(self._first_pass)
-        self.total = join([total for total, _ in first])
-        self.vertices = sum(vertices for _, vertices in first)
+        room = Room([block.vertices for block in self._blocks])
+        self.vertices = sum(self._each(lambda place: self._first_pass(place, room)))
+        self.total = room.curves()
+
+    def seen(self, slope: Floats, fee: Floats) -> Curves:
+        """Each LAM's response over its locational price, M curves, as the wide-area market sees it.
+
+        Parameters
+        ----------
+        slope, fee
+            What it turns them by (`shift`), ``(M,)`` each.
+        """
+        lams = [block.lams for block in self._blocks]
+        parts = [part(self.total, each.start, each.stop) for each in lams]
+        room = Room([each.price.size + 2 * len(each) for each in parts])
+        self._each(lambda at: room.put(at, shift(parts[at], slope[lams[at]], fee[lams[at]])))
+        return room.curves()
 
     def clear(self, net_kw: Floats, near: Floats) -> LocalClearing:
         """Equilibria of all LAMs for their net purchases, and the cheapest outputs that keep to them.
@@ -121,13 +145,14 @@ class Responses:
         self._each(clear_block)
         return found
 
-    def _first_pass(self, place: int) -> tuple[Curves, int]:
-        """Sums of a block's responses, and the number of the responses' vertices."""
+    def _first_pass(self, place: int, room: Room) -> int:
+        """Sum a block's responses; how many vertices these have."""
         block, (supply, curves) = self._blocks[place], self._of_members(place)
         if self._case.demand_kw.size <= KEPT:
-            self._kept[place] = supply, curves
+            self._kept[place] = supply.without_curves(), curves
         lam = self._case.lam_of[block.members] - block.lams.start
-        return aggregate(curves, lam, block.lams.stop - block.lams.start), curves.price.size
+        room.put(place, aggregate(curves, lam, block.lams.stop - block.lams.start))
+        return curves.price.size
 
     def _of_members(self, place: int) -> tuple[Supply, Curves]:
         """Supply of a block's members and their responses over the local price, as kept or anew."""
@@ -136,7 +161,11 @@ class Responses:
         case, block = self._case, self._blocks[place]
         of, pick = case.resources, block.resources
         resources = Resources(
-            block.owner, of.min_kw[pick], of.max_kw[pick], of.cost_linear[pick], of.cost_quadratic[pick]
+            block.rank - block.first,
+            of.min_kw[pick],
+            of.max_kw[pick],
+            of.cost_linear[pick],
+            of.cost_quadratic[pick],
         )
         lam = case.lam_of[block.members]
         supply = supply_curves(case.demand_kw[block.members], resources)
@@ -170,10 +199,12 @@ def _blocks(case: Case) -> Iterator[_Block]:
             slice(begin, end),
             slice(low, high) if members is None else members[low:high],
             slice(from_, to) if resources is None else resources[from_:to],
-            rank[from_:to] - low,
+            rank[from_:to],
+            low,
+            high - low,
         )
 
 
 def _order(key: Ints) -> Ints | None:
     """Stable order that sorts a key; ``None`` where it is sorted."""
-    return np.argsort(key, kind="stable") if (np.diff(key) < 0).any() else None
+    return np.argsort(key, kind="stable") if (key[1:] < key[:-1]).any() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -10,9 +11,10 @@ import numpy as np
 from market.errors import NotConverged
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
-from market.model.curves import Curves, price_range, shift
+from market.model.curves import Curves, part, price_range, shift
 from market.model.dlmp import DlmpParts, dlmp_parts
 from market.model.limits import MISSED_KW
+from market.solver.aggregation import borders
 from market.solver.dual import NEAR_ITERATIONS, DualPoint, solve_dual
 from market.solver.dual_function import CurveAnswers
 from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
@@ -23,6 +25,9 @@ NARROW = 1e-9
 
 PROXIMAL = 1e-6
 """Part of the price by which a proximal step slopes a LAM's whole range around its last quantity."""
+
+AT_ONCE = 1 << 17
+"""Vertices that are looked through at once."""
 
 PATIENCE = 300
 """Newton steps after which no further proximal step is begun."""
@@ -232,6 +237,14 @@ def _proximal(
 
 def _is_steep(curves: Curves, around: float) -> bool:
     """Whether any curve jumps, or is as good as that among its own powers and prices ``around``."""
+    return any(
+        _has_steep(part(curves, begin, end), around)
+        for begin, end in itertools.pairwise(borders(curves.start, AT_ONCE))
+    )
+
+
+def _has_steep(curves: Curves, around: float) -> bool:
+    """`_is_steep` of some of the curves."""
     width = curves.price[1:] - curves.price[:-1]
     width[curves.start[1:-1] - 1] = np.inf
     # No power of a curve falls by more than twice its reach.

@@ -10,7 +10,7 @@ from broker.collector import Collector
 from broker.messages import BidBatch, CurveBid, Exchange, LamBid, Message, Step, WamOutcome, columns
 from broker.participant.node import Node
 from broker.snapshot import Values
-from market.model.curves import Curves, starts
+from market.model.curves import Curves, part, starts
 from market.participants.exchange import exchange_of
 from market.participants.gates import late_gate
 from market.participants.lam.bid_book import BatchBids, BidBook, check_bid, collect_bids, read_batch
@@ -19,7 +19,6 @@ from market.participants.lam.participants import Participants
 from market.participants.roster import Roster, Rules, first_of
 from market.participants.tariffs import tariff_price
 from market.rounds import Tally
-from market.solver.aggregation import part
 from market.solver.lam_members import LamMembers, lam_members
 
 

@@ -12,13 +12,12 @@ from broker.participant.node import Node
 from broker.snapshot import Values
 from market.model.arrays import Floats
 from market.model.curve_checks import check_curve
-from market.model.curves import Curves, join, starts
+from market.model.curves import Curves, join, part, starts
 from market.participants.exchange import exchange_of
 from market.participants.roster import Roster, Rules, Terms
 from market.participants.wam.bidding import LastMetered, flag_silence
 from market.participants.wam.clear_model import clear_model
 from market.rounds import Tally
-from market.solver.aggregation import part
 from market.solver.lam_bids import LamBids, lam_bids
 from market.solver.wam import WamClearing
 
