@@ -14,9 +14,6 @@ import os
 # Matrices here are small: threads of a BLAS on busy cores cost more than they bring.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import click
@@ -25,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cases import ieee123_case, radial_case
+from benchmarks.clearing import processor_ms
 from cosim.feeder.opendss import Feeder
 from cosim.market_studies.cases import by_quantity, default_day_case
 from market.analysis.certify_outcome import certify_outcome
@@ -41,16 +39,6 @@ UNIT_KW = 1e-6
 def at_full_span(case: Case) -> Case:
     """The same members under the other rule, whose local prices may go from feed-in to retail."""
     return by_quantity(case, case.grid.import_price - case.grid.export_price)
-
-
-def processor_ms(run: Callable[[], object], repeat: int) -> float:
-    """Median processor time [ms]."""
-    times = []
-    for _ in range(repeat):
-        began = time.process_time()
-        run()
-        times.append(time.process_time() - began)
-    return 1e3 * statistics.median(times)
 
 
 def cases() -> dict[str, Case]:

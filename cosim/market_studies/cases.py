@@ -240,10 +240,19 @@ def around(feeder: Feeder, net_kw: Floats) -> Linearisation:
     return feeder.linearise(net_kw, feeder.layout.spot_kw * feeder.layout.tan_phi)
 
 
-def with_model(case: Case, limits: Limits, point: Linearisation) -> Case:
-    """The case over a linear model of its feeder, with all of its rows."""
+def with_model(
+    case: Case, limits: Limits, point: Linearisation, reach_kw: tuple[Floats, Floats] | None = None
+) -> Case:
+    """The case over a linear model of its feeder.
+
+    Parameters
+    ----------
+    reach_kw
+        Least and most that each LAM may draw, ``(M,)`` each: rows that nothing in between brings to a limit
+        are left out, as the feeder's service does. All rows by default.
+    """
     everything = np.full(len(case.lam_id), 1e6)
-    rows = network_rows(point, limits, -everything, everything)
+    rows = network_rows(point, limits, *(reach_kw or (-everything, everything)))
     balance, offset_kw = point.balance
     is_voltage = np.array([kind == "voltage" for kind in rows.kind])
     network = Network(rows.matrix, rows.base, rows.lower, rows.upper, is_voltage, rows.name)

@@ -89,14 +89,23 @@ def clear(case: Case, responses: Responses | None = None, start: LimitPrices | N
         return _clear_pool(case, start)
     began = time.perf_counter()
     responses = responses or Responses(case)
-    wam = clear_wam(
-        responses.seen(case.wam_slope, case.wam_fee),
-        case.network,
-        case.grid,
-        case.balance,
-        case.offset_kw,
-        start,
-    )
+    seen = responses.seen(case.wam_slope, case.wam_fee)
+    wam = clear_wam(seen, case.network, case.grid, case.balance, case.offset_kw, start)
+    return divided(case, responses, wam, began)
+
+
+def divided(case: Case, responses: Responses, wam: WamClearing, began: float) -> Outcome:
+    """Outcome of a clearing of the wide-area market by demand functions, shared out by the LAMs.
+
+    Parameters
+    ----------
+    responses
+        Those of the case's members.
+    wam
+        What was cleared.
+    began
+        When the work on it began, by `time.perf_counter` [s].
+    """
     own_price = wam.price + case.wam_fee * np.sign(wam.net_kw) + case.wam_slope * wam.net_kw
     local = responses.clear(wam.net_kw, own_price)
     return Outcome(
