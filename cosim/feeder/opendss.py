@@ -22,7 +22,7 @@ from cosim.feeder.controls import ControlRun, Positions, controls_of
 from cosim.feeder.held_controls import HeldControls
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.differences import difference_model
-from cosim.feeder.powerflow.engine import node_voltages, translated
+from cosim.feeder.powerflow.engine import clear, node_voltages, translated
 from cosim.feeder.powerflow.exact import ExactModel
 from cosim.feeder.powerflow.fault import fault_current_a
 from cosim.feeder.powerflow.islands import closing, rewire
@@ -270,7 +270,15 @@ class Feeder:
     @translated(FeederError, "feeder")
     def fault_current_a(self, line: str, changes: Sequence[str] = ()) -> float:
         """As `cosim.feeder.powerflow.fault.fault_current_a`, on this feeder as some changes leave it."""
-        return fault_current_a(open_circuit(self._master).dss, line, changes)
+        dss = open_circuit(self._master).dss
+        try:
+            return fault_current_a(dss, line, changes)
+        finally:
+            clear(dss)
+
+    def close(self) -> None:
+        """Let go of the circuit, once nobody asks this feeder anything more; its states and models stay."""
+        clear(self._dss)
 
     def connections(self, net_kw: Floats, net_kvar: Floats) -> Connections:
         """Where and what the loads draw at net powers of the LAMs ``(M,)`` [kW, kvar].

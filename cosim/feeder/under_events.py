@@ -148,7 +148,10 @@ class FeederUnderEvents:
         if fresh is not None:
             fresh.put(before)
         self._changes, self._stood = changes, before
+        left = self._now
         self._take(fresh)
+        if left is not None and left not in (self._base, self._base.widest):
+            left.close()
 
     def _take(self, fresh: Feeder | None) -> None:
         """Go on with a circuit, and find its parts in what is shown to the outside."""

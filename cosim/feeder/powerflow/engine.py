@@ -101,6 +101,11 @@ def begin_iteration(dss: OpenDss) -> None:
         raise PowerFlowError(f"power flow failed: {_one_line(error)}") from error
 
 
+def clear(dss: OpenDss) -> None:
+    """Free a circuit's memory; OpenDSS's interface keeps each context for as long as the process lives."""
+    command(dss, "clear")
+
+
 def solution_vector(dss: OpenDss) -> Complexes:
     """Node voltages, ground first ``(N,)`` [V]: a view that is good until OpenDSS rebuilds its matrices."""
     size = 16 * (dss.Circuit.NumNodes() + 1)

@@ -144,6 +144,21 @@ def test_the_source_sags_and_a_load_steps_in(feeder, base):
     np.testing.assert_allclose(feeder.solve(kw, kvar).v_pu, before.v_pu, atol=1e-9)
 
 
+def test_circuits_that_were_left_are_let_go_of(base):
+    """A co-simulation moves the source in every interval, and each circuit is megabytes."""
+    feeder, left = FeederUnderEvents(base), []
+    kw, kvar = spot(feeder)
+    for source_pu in (1.01, 1.02, 0.99):
+        feeder.stand_at(Boundary(source_pu=source_pu))
+        left.append(feeder._now)
+        model = feeder.linearise(kw, kvar)
+    assert [each._dss.Basic.NumCircuits() for each in left] == [0, 0, 1]
+    feeder.stand_at(Boundary())
+    assert base._dss.Basic.NumCircuits() == 1
+    np.testing.assert_array_equal(feeder.solve(kw, kvar).v_pu, base.solve(kw, kvar).v_pu)
+    assert np.isfinite(model.dv).all()
+
+
 def test_a_boundary_stands_over_events_and_beside_their_loads(feeder, base):
     kw, kvar = spot(feeder)
     before, at = feeder.solve(kw, kvar), feeder.layout.lams.index("47")
