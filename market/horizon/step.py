@@ -6,6 +6,8 @@ grid and the rows are in the model as they are.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,8 @@ from market.horizon.gram import gram_of
 from market.horizon.lam import CHANGES, WamTerms
 from market.horizon.rows import meet
 from market.model.arrays import Bools, Floats, Ints
+
+CORES = os.cpu_count() or 1
 
 GATHERINGS = 12
 """Times that rows which turn out violated are taken in."""
@@ -118,7 +122,11 @@ class _Response:
         self._solve(changed)
 
     def _solve(self, lams: Ints) -> None:
-        """Work out the functions of some LAMs."""
+        """Work out the functions of some LAMs, on all cores."""
+        with ThreadPoolExecutor(CORES) as cores:
+            list(cores.map(self._solve_some, np.array_split(lams, min(CORES, max(lams.size, 1)))))
+
+    def _solve_some(self, lams: Ints) -> None:
         terms, side, fall, kw = self._terms, self._side[lams], self._own_fall[lams], self._kw[lams]
         fee, slope = terms.fee[lams], terms.slope[lams]
         trades: Bools = np.asarray((side != 0) | (fee == 0))
@@ -151,8 +159,6 @@ def _limits_met(limits: FeederLimits, response: _Response, y: Floats, tolerance:
 
     Once one is beyond ``far``, no more are sought.
     """
-    fall = np.ascontiguousarray(response.fall.transpose(1, 2, 0))
-    fall = 0.5 * (fall + fall.transpose(1, 0, 2))
     rows = np.flatnonzero(y != 0.0)
     rows = np.concatenate([limits.head, np.setdiff1d(rows, limits.head)])
     gram = np.zeros((0, 0))
@@ -166,7 +172,7 @@ def _limits_met(limits: FeederLimits, response: _Response, y: Floats, tolerance:
         if not more.size and gram.shape[0]:
             break
         rows = np.concatenate([rows, np.setdiff1d(more, rows)])
-        gram = gram_of(limits.A[rows], limits.interval[rows], fall, gram)
+        gram = gram_of(limits.A[rows], limits.interval[rows], response.fall, gram)
         value = limits.values(net_kw)[rows]
         y = y.copy()
         y[rows] = meet(limits.stairs.take(rows), gram, limits.interval[rows], y[rows], value, 0.1 * tolerance)
