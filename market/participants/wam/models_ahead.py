@@ -27,7 +27,7 @@ from market.participants.network_model import check_model
 from market.participants.roster import Roster
 
 BLOCKS = 12
-"""Models beside the present interval's."""
+"""Models beside the present interval's, and one more where the first block has begun."""
 
 MOST_GROWTH = 4.0
 """Most that reactive power is expected to grow by; a net demand near none says nothing of it."""
@@ -47,11 +47,18 @@ class Block:
     high_kw: Floats
 
 
-def blocks_of(prospect: Prospect, lam_of: Ints, start: Sequence[Near], reactive_kvar: Floats) -> list[Block]:
+def blocks_of(
+    tick: int, prospect: Prospect, lam_of: Ints, start: Sequence[Near], reactive_kvar: Floats
+) -> list[Block]:
     """Blocks of the intervals after the present one.
+
+    They begin and end at the same times whatever the present interval is, so that an interval's model stays
+    much the same from one horizon to the next.
 
     Parameters
     ----------
+    tick
+        The present interval.
     prospect
         What all N prosumers expect over T intervals.
     lam_of
@@ -73,7 +80,8 @@ def blocks_of(prospect: Prospect, lam_of: Ints, start: Sequence[Near], reactive_
     low = demand - by_lam(prospect.owner, prospect.max_kw) - by_lam(stores.owner, stores.discharge_kw)
     high = demand + by_lam(stores.owner, stores.charge_kw)
     net_kw = np.stack([near.net_kw for near in start], axis=1)
-    ends = np.linspace(1, T, min(BLOCKS, T - 1) + 1).round().astype(int).tolist() if T > 1 else []
+    width = -(-T // BLOCKS)
+    ends = [1, *(t for t in range(2, T) if (tick + t) % width == 0), T] if T > 1 else []
     found = []
     for first, end in pairwise(ends):
         then, now = demand[:, first:end].mean(axis=1), demand[:, 0]
@@ -130,7 +138,7 @@ class ModelsAhead:
         models = [latest] * T
         if latest is None or len(start) < T:
             return models, []
-        blocks = blocks_of(prospect, self._roster.lam, start[:T], self.reactive_kvar)
+        blocks = blocks_of(step.tick, prospect, self._roster.lam, start[:T], self.reactive_kvar)
         found = await self.ask(step, blocks, [] if latest.reactive is None else latest.reactive.present_kvar)
         lacking = 0
         for block, model in zip(blocks, found, strict=True):

@@ -340,7 +340,7 @@ def test_reactive_power_of_intervals_to_come_follows_the_loads():
     prospect = people.prospect(0, T)
     lam_of = world.LAM_OF[people.members]
     near = [Near(np.zeros(3), np.full(3, float(t)), None) for t in range(T)]
-    blocks = blocks_of(prospect, lam_of, near, np.array([1.0, 2.0, 0.0]))
+    blocks = blocks_of(0, prospect, lam_of, near, np.array([1.0, 2.0, 0.0]))
     assert [(block.first, block.end) for block in blocks] == [(t, t + 1) for t in range(1, T)]
     demand = np.stack([np.bincount(lam_of, column, minlength=3) for column in prospect.demand_kw.T], axis=1)
     for block in blocks:
@@ -352,7 +352,9 @@ def test_reactive_power_of_intervals_to_come_follows_the_loads():
     many = replace(prospect, demand_kw=np.tile(prospect.demand_kw, 10), max_kw=np.tile(prospect.max_kw, 10))
     wide = {name: np.tile(getattr(prospect.stores, name), 10) for name in ("charge_kw", "discharge_kw")}
     many = replace(many, stores=replace(prospect.stores, **wide))
-    long = blocks_of(many, lam_of, near * 10, np.ones(3))
-    assert len(long) == BLOCKS
-    assert (long[0].first, long[-1].end) == (1, 10 * T)
-    assert all(one.end == after.first for one, after in pairwise(long))
+    for tick in range(6):
+        long = blocks_of(tick, many, lam_of, near * 10, np.ones(3))
+        assert len(long) <= BLOCKS + 1
+        assert (long[0].first, long[-1].end) == (1, 10 * T)
+        assert all(one.end == after.first for one, after in pairwise(long))
+        assert all((tick + one.end) % 5 == 0 for one in long[:-1]), "at the same times at every tick"
