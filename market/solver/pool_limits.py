@@ -35,6 +35,9 @@ LEAST = 1e-3
 PROXIMAL_STEPS = 60
 """Bound on proximal steps; some ten are usual."""
 
+COARSE = 1e3
+"""By how much more of a slope steps begin again where the first ones lead nowhere."""
+
 REST = 1e-9
 """Part of the largest flow, and of 1 kW, by which flows at rest may still move."""
 
@@ -149,9 +152,18 @@ class LimitedPool:
             return point, answers.flows(point.y @ self._over_answers)
         supply = members.supply
         reach = np.maximum(np.abs(supply.highest_kw), np.abs(supply.lowest_kw))
-        size = PROXIMAL * max(abs(members.tariff.retail), abs(members.tariff.feed_in))
-        first = size / np.where(reach > 0, reach, 1.0)
-        point, slope = start, first
+        price = max(abs(members.tariff.retail), abs(members.tariff.feed_in))
+        first = PROXIMAL * price / np.where(reach > 0, reach, 1.0)
+        try:
+            return self._at_rest(stairs, start, first, first)
+        except NotConverged:
+            return self._at_rest(stairs, start, first, COARSE * first)
+
+    def _at_rest(
+        self, stairs: Staircases, start: DualPoint, first: Floats, slope: Floats
+    ) -> tuple[DualPoint, Floats]:
+        """Take proximal steps until flows stay, from a slope on; those at ``first`` are fine enough."""
+        supply, point, flow_kw = self.members.supply, start, start.kw
         for _ in range(PROXIMAL_STEPS):
             answers = self._answers(shift(supply, slope, 0.0, flow_kw))
             point = self._solved(answers, stairs, point)

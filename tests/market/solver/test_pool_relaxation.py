@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosim.market_studies.cases import interval, sized
+from cosim.market_studies.cases import around, interval, sized, with_model
 from market.analysis.certify_outcome import certify_outcome
 from market.analysis.tolerance import exceeds
 from market.errors import Infeasible
@@ -72,6 +72,19 @@ def test_a_feeder_overloaded_by_photovoltaics_is_cleared():
     outcome = clear(wider)
     assert np.count_nonzero(outcome.wam.row_dual) > 10
     assert exceeds(certify_outcome(wider, outcome), wider) == []
+
+
+@pytest.mark.slow
+def test_flows_far_from_where_they_come_to_rest_get_there():
+    """Around a model of no load the first proximal steps lead nowhere; coarser ones do."""
+    roofs = {"population.pv.kwp_min": 108.0, "population.pv.kwp_max": 540.0, "weather.cloud_cover": 0.1}
+    hour = interval("12:30", example="paper", changes=sized(250) | roofs)
+    case = with_model(hour.case, hour.limits, around(hour.feeder, np.zeros(len(hour.case.lam_id))))
+    wam = relaxed(case)
+    assert wam.relaxed
+    network, grid = give_way(case.network, case.grid, wam.relaxed)
+    wider = replace(case, network=network, grid=grid)
+    assert exceeds(certify_outcome(wider, clear(wider, start=wam.limit_prices)), wider) == []
 
 
 def test_flows_that_are_worth_nearly_the_same_come_to_rest():
