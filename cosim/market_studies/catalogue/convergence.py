@@ -148,6 +148,11 @@ def _price_rows(case: Case, seen: Sequence[Round]) -> Iterator[Row]:
             }
 
 
+def _name(lam: object) -> str:
+    """A LAM in a legend; the feeder's are named by their bus, those of a small market ``lam0`` and so on."""
+    return f"LAM {str(lam).removeprefix('lam')}"
+
+
 def figures(tables: Tables) -> list[Figure]:
     """Figures 4 and 5 of the paper: errors and prices by round."""
     rounds, prices = tables["rounds"], tables["prices"]
@@ -174,7 +179,7 @@ def figures(tables: Tables) -> list[Figure]:
                     "rounds of the WAM",
                     "price of the WAM [$/kWh]",
                     [
-                        Series(f"LAM {lam}", x, y)
+                        Series(_name(lam), x, y)
                         for lam, (x, y) in zip(some.different("lam"), ends, strict=True)
                     ],
                     f"WAM, {form} bids",
@@ -186,7 +191,7 @@ def figures(tables: Tables) -> list[Figure]:
                 "rounds of the members",
                 "sharing price of the LAM [$/kWh]",
                 [
-                    Series(f"LAM {lam}", one.values("round"), one.values("price_usd_per_kwh"))
+                    Series(_name(lam), one.values("round"), one.values("price_usd_per_kwh"))
                     for lam in some.different("lam")
                     if len(one := some.where(lam=lam))
                 ],
