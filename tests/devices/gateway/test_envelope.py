@@ -37,6 +37,8 @@ KINDS = {
     "sma-battery": ("sma-battery", "battery", ()),
     "solaredge-pv": ("solaredge-pv", "pv", (1, 103, 120, 121)),
     "solaredge-battery": ("solaredge-battery", "battery", ()),
+    "sharegrid-ev": ("sharegrid-ev", "ev", ()),
+    "sharegrid-load": ("sharegrid-load", "load", ()),
 }
 # Points that carry a power: which rating [kW] is their whole, or W; and the sign of generation in them.
 POWERS = {
@@ -56,7 +58,9 @@ POWERS = {
 }
 # Times, enables and modes, which carry none.
 OTHERS = ("RvrtTms", "WinTms", "RmpTms", "Ena", "EnaRvrt", "Mod", "ChaGriSet")
-OTHERS += ("period", "timeout", "mode", "target", "control")
+OTHERS += ("period", "timeout", "mode", "target", "control", "enable", "seconds")
+# Where a point of that name carries something else: watts, of which the profile turns the sign.
+OWN_POWERS = {profile: {"limit": ("W", 1)} for profile in ("sharegrid-ev", "sharegrid-load")}
 # Points at fixed addresses that tell what a device can do, and those that say that it obeys.
 RATINGS = ("rating", "charge_most", "discharge_most")
 OBEYS = {"solaredge-pv": {"control": 1}, "solaredge-battery": {"control": 4}}
@@ -141,12 +145,13 @@ class Registers:
         pass
 
 
-def decoded_kw(name, value, rating_kw, charge_kw):
+def decoded_kw(kind, name, value, rating_kw, charge_kw):
     """Power that a written value stands for, exactly; ``None`` where it stands for none."""
-    if name not in POWERS:
+    powers = POWERS | OWN_POWERS.get(kind, {})
+    if name not in powers:
         assert name.endswith(OTHERS), name
         return None
-    whole, sign = POWERS[name]
+    whole, sign = powers[name]
     number = Fraction(repr(float(value)))
     if whole == "W":
         return sign * number / 1000
@@ -241,7 +246,7 @@ async def play(kind, bounds, sequence, scale):
 @settings(max_examples=100, deadline=None)
 def test_every_written_value_decodes_to_within_the_envelope(kind, bounds, sequence, scale):
     for name, value, rating_kw in asyncio.run(play(kind, bounds, sequence, scale)):
-        power_kw = decoded_kw(name, value, rating_kw, rating_kw)
+        power_kw = decoded_kw(kind, name, value, rating_kw, rating_kw)
         if power_kw is not None:
             low_kw, high_kw = exact(bounds.min_kw), exact(bounds.max_kw)
             assert low_kw is None or low_kw <= power_kw, (name, value)
@@ -252,7 +257,7 @@ def test_every_written_value_decodes_to_within_the_envelope(kind, bounds, sequen
 def test_something_is_written_at_all(kind):
     bounds = SetPointLimits(min_kw=-2.0, max_kw=3.0)
     seen = asyncio.run(play(kind, bounds, [("set", 1.5, 900.0)], -2))
-    powers_kw = {name: decoded_kw(name, value, rating, rating) for name, value, rating in seen}
+    powers_kw = {name: decoded_kw(kind, name, value, rating, rating) for name, value, rating in seen}
     assert Fraction(3, 2) in powers_kw.values()
 
 
