@@ -165,8 +165,7 @@ def answer_behind(curves: Curves, here: Ints, last: Ints, price: Floats) -> tupl
     # A price below the first vertex has ahead < 0; at one above the last, after == here.
     outside = np.flatnonzero((width <= 0) | (ahead < 0))
     width[outside], ahead[outside], fall_kw[outside] = 1.0, 0.0, 0.0
-    slope = fall_kw / width
-    slope[width <= NARROWEST] = 0.0
+    slope = np.divide(fall_kw, width, out=np.zeros_like(width), where=width > NARROWEST)
     return from_kw - ahead / width * fall_kw, slope
 
 

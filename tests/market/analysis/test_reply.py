@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from market.analysis import reply
@@ -46,6 +46,7 @@ def population(rng, n=6):
     st.sampled_from([0.0, 0.01, 0.05]),
     st.sampled_from([-0.1, 0.0, 0.1, 0.17, 1e3]),
 )
+@example(seed=3277701, curvature=1e-320, fee=0.0, price=0.0)
 def test_the_bound_is_the_cost_of_the_best_reply_whatever_reply_is_shown(seed, curvature, fee, price):
     rng = np.random.default_rng(seed)
     demand_kw, resources = population(rng)
