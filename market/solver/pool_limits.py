@@ -35,8 +35,8 @@ LEAST = 1e-3
 PROXIMAL_STEPS = 60
 """Bound on proximal steps; some ten are usual."""
 
-COARSE = 1e3
-"""By how much more of a slope steps begin again where the first ones lead nowhere."""
+COARSER = (1.0, 1e5, 1e3)
+"""Times of the slope with which steps begin, each where those before lead nowhere."""
 
 REST = 1e-9
 """Part of the largest flow, and of 1 kW, by which flows at rest may still move."""
@@ -154,10 +154,12 @@ class LimitedPool:
         reach = np.maximum(np.abs(supply.highest_kw), np.abs(supply.lowest_kw))
         price = max(abs(members.tariff.retail), abs(members.tariff.feed_in))
         first = PROXIMAL * price / np.where(reach > 0, reach, 1.0)
-        try:
-            return self._at_rest(stairs, start, first, first)
-        except NotConverged:
-            return self._at_rest(stairs, start, first, COARSE * first)
+        for times in COARSER:
+            try:
+                return self._at_rest(stairs, start, first, times * first)
+            except NotConverged as failure:
+                last = failure
+        raise last
 
     def _at_rest(
         self, stairs: Staircases, start: DualPoint, first: Floats, slope: Floats
