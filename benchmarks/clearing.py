@@ -205,7 +205,7 @@ def start_up(repeat: int) -> float:
         file = Path(folder) / "case.json"
         file.write_bytes(encode_case(radial_case(40, 5, 4, seed=1)))
         command = [sys.executable, "-c", "from cosim.cli import main; main()", "clear", str(file)]
-        command += ["--out", str(Path(folder) / "result.json")]
+        command += ["--out", str(Path(folder) / "result.json"), "--force"]
         return median_s(partial(subprocess.run, command, check=True, capture_output=True), repeat)
 
 
