@@ -115,10 +115,11 @@ class ClockSteps:
             raise Refused("an end must follow the clock's last step")
 
     def _tells_secret(self, step: Step) -> bool:
-        return bool(self._end_digest) and _digest(step.end_secret) == self._end_digest
+        return bool(self._end_digest) and end_digest_of(step.end_secret) == self._end_digest
 
 
-def _digest(secret: str) -> str:
+def end_digest_of(secret: str) -> str:
+    """What a clock's steps tell of the secret that its end will tell."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

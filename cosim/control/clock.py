@@ -11,11 +11,11 @@ on without, the others stand in.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from broker.door.clock_steps import end_digest_of
 from broker.messages import FeederEvent, Step, StepAhead, StepName
 from broker.participant.node import Node
 from cosim.control.assembly import Assembly
@@ -107,7 +107,7 @@ class Clock:
             node, self._presence, self._changed, ends_step=lambda: self._losses.ends_step
         )
         self._end_secret = secrets.token_hex(16)
-        self._end_digest = hashlib.sha256(self._end_secret.encode()).hexdigest()
+        self._end_digest = end_digest_of(self._end_secret)
         self._here = self.services.difference(*roles.values())
         self._assembly = Assembly(self._presence, self._needed, self._changed, self._stop, say=say)
         node.on_back.append(self._note_back)
