@@ -47,6 +47,15 @@ class Bench:
                 await self.news.wait()
         return self.heard[topic][count - 1]
 
+    def powers(self, share):
+        """Fields of a request about a share of the spot loads."""
+        return {
+            "net_kw": (share * self.spot_kw).tolist(),
+            "reactive_kvar": (share * self.spot_kvar).tolist(),
+            "low_kw": (-self.spot_kw).tolist(),
+            "high_kw": (2.0 * self.spot_kw).tolist(),
+        }
+
     async def ask(self, share, *, round_, tick=0):
         """The reply to a dispatch at a share of the spot loads."""
         count = len(self.heard[self.topics.feeder_reply]) + 1
@@ -55,10 +64,7 @@ class Bench:
             FeederRequest,
             tick,
             round=round_,
-            net_kw=(share * self.spot_kw).tolist(),
-            reactive_kvar=(share * self.spot_kvar).tolist(),
-            low_kw=(-self.spot_kw).tolist(),
-            high_kw=(2.0 * self.spot_kw).tolist(),
+            **self.powers(share),
         )
         return await self.until(self.topics.feeder_reply, count)
 
@@ -70,10 +76,7 @@ class Bench:
             AheadRequest,
             tick,
             place=place,
-            net_kw=(share * self.spot_kw).tolist(),
-            reactive_kvar=(share * self.spot_kvar).tolist(),
-            low_kw=(-self.spot_kw).tolist(),
-            high_kw=(2.0 * self.spot_kw).tolist(),
+            **self.powers(share),
         )
         return (await self.until(self.topics.ahead_reply, count)).model
 
