@@ -40,6 +40,7 @@ _ADDED_PARTS = dict(
         strict=True,
     )
 )
+_BEFORE = ((BLUE, "solid"), (ORANGE, "dash"), (PURPLE, "dot"))
 _STEP_COLOURS = (GREY, SKY, BLUE, GREEN, ORANGE, PURPLE, PALE)
 
 
@@ -64,6 +65,29 @@ def prices(x: Sequence[str], points: pd.DataFrame, spread: Mapping[str, pd.DataF
         y_title="$/kWh",
         hover=".4f",
     )
+
+
+def expected_prices(x: Sequence[str], points: pd.DataFrame, expected: pd.DataFrame) -> Figure:
+    """Energy price as cleared, and as clearings over a horizon expected it some hours before.
+
+    Parameters
+    ----------
+    x, points
+        Times and condensed intervals.
+    expected
+        A column of prices for each number of hours before [$/kWh], by point.
+    """
+    plot = figure(
+        line(x, points["energy_price"], "cleared", INK, width=2.2),
+        *(
+            line(x, expected[hours], f"{hours:g} h before", colour, dash=dash)
+            for hours, (colour, dash) in zip(expected.columns, _BEFORE, strict=False)
+        ),
+        y_title="$/kWh",
+        hover=".4f",
+    )
+    plot["layout"]["yaxis"]["rangemode"] = "tozero"
+    return plot
 
 
 def price_parts(x: Sequence[str], parts: pd.DataFrame) -> Figure:

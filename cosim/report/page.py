@@ -14,6 +14,7 @@ from cosim.report import figures
 from cosim.report.comparison import Comparison, compare
 from cosim.report.condense import condense, local_times, means, spread, stride_of
 from cosim.report.details import binding_limits, changed_keys, device_lines, incidents
+from cosim.report.horizon import expected_prices, horizon_lines
 from cosim.report.key_figures import key_figures
 from cosim.report.map import map_data
 from cosim.report.rendering import render
@@ -79,7 +80,9 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
     drawing = map_data(run, labels, _limits(summary))
     comparison = None if other is None else compare(run, other, MOST_POINTS)
     devices = device_lines(run.devices)
-    drawn = _figures(run) | ({} if comparison is None else comparison.figures)
+    expected = expected_prices(run.path, run.intervals, summary.time.interval_min / 60.0)
+    horizon = horizon_lines(run.horizons, run.intervals, expected)
+    drawn = _figures(run, expected if horizon else None) | ({} if comparison is None else comparison.figures)
     page = render(
         "report.html.j2",
         drawn,
@@ -102,6 +105,7 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
         kept=kept(summary.settlement),
         indicators=indicators(summary),
         certificate=worst_figures(summary.certificate),
+        horizon=horizon,
         network=network_lines(summary.network),
         kinds=KINDS,
         comparison=comparison,
@@ -127,14 +131,15 @@ def _contents(summary: Summary, comparison: Comparison | None, *, has_devices: b
     return [(anchor, name) for anchor, name in sections.items() if name]
 
 
-def _figures(run: Run) -> dict[str, Any]:
+def _figures(run: Run, expected: pd.DataFrame | None) -> dict[str, Any]:
+    """Figures by name; with what a horizon ``expected`` of prices where there is one."""
     summary = run.summary
     stride = stride_of(len(run.intervals), MOST_POINTS)
     points = condense(run.intervals, stride)
     x = local_times(points, summary.time.first)
     hours = stride * summary.time.interval_min / 60.0
     ranges = {name: spread(run.lams, name, points.index, stride) for name in ("price", "wam_price")}
-    return {
+    drawn = {
         "prices": figures.prices(x, points, ranges),
         "parts": figures.price_parts(x, means(run.lams, ADDED_PARTS, points.index, stride)),
         "by_lam": figures.parts_by_lam(run.lams),
@@ -153,6 +158,10 @@ def _figures(run: Run) -> dict[str, Any]:
         "error": figures.linear_error(x, points, LINEAR_TOLERANCE_PU),
         "durations": figures.durations(x, points),
     }
+    if expected is not None:
+        before = means(expected, list(expected.columns.drop("tick")), points.index, stride)
+        drawn["expected"] = figures.expected_prices(x, points, before)
+    return drawn
 
 
 def happened(events: list[dict[str, Any]], times: Mapping[int, str], stride: int) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from broker.messages import (
     FeederState,
     LamOutcome,
     Message,
+    Outlook,
     PacingState,
     RunFacts,
     SetPoint,
@@ -34,12 +35,14 @@ from broker.messages import (
 )
 from cosim.map.drawing import drawing_of, feeder_panel
 from cosim.observation.incidents import Incident, Incidents
+from cosim.recording.outlook_rows import outlook_tables
+from cosim.view.ahead import ahead_panel
 from cosim.view.calendar import Calendar
 from cosim.view.devices import Devices
 from cosim.view.figures import COLUMNS, energy_figures, feeder_figures, price_figures, series_panel
 from cosim.view.flags import flag_panel
 from cosim.view.market import Market
-from cosim.view.panels import LiveRow, MapPanel, Panel, RunPanel
+from cosim.view.panels import AheadPanel, LiveRow, MapPanel, Panel, RunPanel
 from cosim.view.series import Series
 from cosim.view.services import Services
 from cosim.view.stopping import StopState
@@ -144,6 +147,7 @@ class LiveModel:
             "money": lambda: self._market.money,
             "stop": lambda: self._stop.panel,
             "series": lambda: series_panel(self._series, self._calendar),
+            "ahead": lambda: self._ahead,
         }
 
     @singledispatchmethod
@@ -168,6 +172,7 @@ class LiveModel:
         self._devices = Devices(facts)
         self._market = Market(len(facts.lams), self._calendar)
         self._series = Series(COLUMNS)
+        self._ahead = AheadPanel()
         self._where = RunPanel(
             run=self.run,
             mode="live",
@@ -224,6 +229,14 @@ class LiveModel:
         self._market.clear(outcome)
         self._series.put(outcome.tick, price_figures(self._market.prices) | {"rounds": float(outcome.rounds)})
         self._changed |= {"clearing", "prices", "series"}
+
+    @_on.register
+    def _(self, outlook: Outlook, party: str) -> None:  # noqa: ARG002
+        if self.facts is None:
+            return
+        tables = outlook_tables(tuple(self.facts.lams), outlook)
+        self._ahead = ahead_panel(tables["horizons"], tables.get("outlook", {}), self._calendar)
+        self._changed.add("ahead")
 
     @_on.register
     def _(self, outcome: LamOutcome, party: str) -> None:  # noqa: ARG002

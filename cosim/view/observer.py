@@ -47,6 +47,7 @@ def watched_topics(topics: Topics) -> tuple[str, ...]:
         topics.wam_price,
         topics.wam_outcome,
         topics.lam_outcome,
+        topics.outlook,
         topics.feeder_reply,
         topics.feeder_state,
         topics.stop,

@@ -247,3 +247,15 @@ class SeriesPanel(Panel):
     dates: list[str] = []
     stride: int = 1
     values: dict[str, Numbers] = {}
+
+
+class AheadPanel(SeriesPanel):
+    """Figures over the intervals to come, as the market over a horizon has them; none where it has none.
+
+    ``tick`` is the interval in which they were cleared, with which they begin.
+    """
+
+    tick: int = -1
+    stores: int = 0
+    certified: bool | None = None
+    note: str = ""

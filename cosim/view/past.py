@@ -19,6 +19,7 @@ from cosim.results.entries import KINDS
 from cosim.results.flows import money_flows
 from cosim.results.plain import rows_of
 from cosim.results.reader import Run, load
+from cosim.view.ahead import ahead_panel
 from cosim.view.calendar import Calendar
 from cosim.view.devices import device_panel, find_rows
 from cosim.view.figures import COLUMNS, series_panel
@@ -45,7 +46,7 @@ from cosim.view.past_panels import (
 from cosim.view.series import Series
 
 _PARTIES = ("prosumer", "lam", *GROUPS[2:])
-_OF_INTERVAL = ("lams", "limits", "nodes", "currents", "positions", "devices")
+_OF_INTERVAL = ("lams", "limits", "nodes", "currents", "positions", "devices", "outlook")
 
 
 class PastModel:
@@ -81,6 +82,7 @@ class PastModel:
             counts[lam] = counts.get(lam, 0) + 1
         self._drawing = Drawing(run.feeder_map, lams, [counts.get(lam, 0) for lam in lams] if counts else [])
         self._flags = flag_rows(run.events, self._calendar)
+        self._horizons = {row["tick"]: row for row in rows_of(run.horizons)}
         self._money = money_flows(run.path / LEDGER, _PARTIES)
         self._live: list[LiveRow] = []
         self._where = RunPanel(
@@ -138,6 +140,7 @@ class PastModel:
             "devices": device_panel(self._live),
             "flags": self._flag_panel(tick),
             "money": self._money_panel(tick),
+            "ahead": ahead_panel(self._horizons.get(tick, {}), rows["outlook"], self._calendar),
         }
 
     def _flag_panel(self, tick: int) -> FlagPanel:

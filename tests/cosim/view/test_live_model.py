@@ -16,8 +16,10 @@ from broker.messages import (
     FeederMap,
     FeederReply,
     FeederState,
+    HorizonProof,
     LiveDevice,
     LiveProsumerFacts,
+    Outlook,
     PacingState,
     RunFacts,
     SetPoint,
@@ -228,3 +230,43 @@ def test_buses_without_coordinates_are_drawn_as_a_tree():
     assert drawing.layout.bus == ["head", "mid", "end", "gone"]
     worst, _ = drawing.voltages(np.array([1.0, 1.0, 0.9, 1.0]))
     assert worst == [1.0, 0.9, 1.0, None]
+
+
+def test_intervals_to_come_are_those_of_the_clearing_over_the_horizon(model):
+    assert model.panel("ahead").tick == -1
+    model.changed()
+    price = [[0.10, 0.20, 0.30], [0.12, 0.18, 0.36]]
+    fields = {"loss": [[1e-3] * 3, [3e-3] * 3], "voltage": [[0.0] * 3] * 2, "congestion": [[0.0] * 3] * 2}
+    fields |= {"price": price, "net_kw": [[1.0] * 3] * 2}
+    outlook = Outlook(
+        **header("market", 95),
+        ahead=3,
+        energy_price=[0.11, 0.19, 0.33],
+        grid_kw=[2.0, 3.0, 4.0],
+        **{name: columns.pack(np.array(values)) for name, values in fields.items()},
+        stores=7,
+        stored_kwh=[5.0, 6.0, 7.0, 8.0],
+        shortfall_kwh=0.0,
+        proof=HorizonProof(energy_kwh=0.0, value_error=0.0, store_gain=0.0, duality_gap=0.0),
+        beyond=[],
+        notes=["a horizon of 3 intervals in place of 9: the data end there"],
+        iterations=4,
+        seconds=0.1,
+    )
+    model.take(outlook, "outlook")
+    panel = model.changed()["ahead"]
+    assert (panel.tick, panel.ticks, panel.labels) == (95, [95, 96, 97], ["23:45", "00:00", "00:15"])
+    assert panel.dates[1:] == ["Sat 22 June 2024"] * 2
+    assert panel.values["energy_price"] == [0.11, 0.19, 0.33]
+    assert (panel.values["price_least"], panel.values["price_most"]) == (
+        [0.10, 0.18, 0.30],
+        [0.12, 0.20, 0.36],
+    )
+    assert panel.values["loss"] == [2e-3] * 3
+    assert (panel.values["grid_kw"], panel.values["stored_kwh"]) == ([2.0, 3.0, 4.0], [5.0, 6.0, 7.0])
+    assert (panel.stores, panel.certified, panel.note) == (7, True, outlook.notes[0])
+    empty = dict.fromkeys(fields, b"") | {"energy_price": [], "grid_kw": [], "stored_kwh": []}
+    nothing = msgspec.structs.replace(outlook, tick=96, ahead=0, proof=None, notes=["no horizon"], **empty)
+    model.take(nothing, "outlook")
+    panel = model.panel("ahead")
+    assert (panel.tick, panel.ticks, panel.certified, panel.note) == (96, [], None, "no horizon")

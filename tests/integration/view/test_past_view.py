@@ -32,9 +32,23 @@ def settled(out):
 @pytest.fixture(scope="module")
 def past(scenario, tmp_path_factory):
     out = tmp_path_factory.mktemp("past") / "run"
-    words = ["run", str(scenario), "--out", str(out), "--intervals", "4"]
+    words = ["run", str(scenario), "--out", str(out), "--intervals", "4", "--set", "market.horizon=3"]
     subprocess.run([*COMMAND, *words], check=True, capture_output=True, timeout=90)
     return out
+
+
+ALL_BELOW_ZERO = """async () => {
+    const { Chart } = await import("/static/chart.js");
+    const place = document.getElementById("chart-parts").cloneNode();
+    document.querySelector(".prices").append(place);
+    const parts = [{ name: "a", colour: "blue", kind: "bar", values: "a" }];
+    const chart = new Chart(place, { say: (value) => String(value), zero: true, parts });
+    const times = { ticks: [0, 1], labels: ["00:00", "00:15"], dates: ["d", "d"] };
+    chart.show({ ...times, values: { a: [-0.001, -0.002] } });
+    const axis = [...place.querySelectorAll("text[text-anchor=end]")].map(label => Number(label.textContent));
+    place.remove();
+    return axis;
+}"""
 
 
 def test_a_past_run_slides(browser, past):
@@ -58,11 +72,23 @@ def test_a_past_run_slides(browser, past):
             assert watched.text("#moment") == row["time_local"][11:16]
             dead = page.eval_on_selector_all("line.wire.dead", ELEMENTS)
             assert dead == (["line.m"] if tick >= 2 else [])
+            horizon = run.horizons.set_index("tick").loc[tick]
+            ahead = run.outlook[run.outlook["tick"] == tick].groupby("ahead")["energy_price"].first()
+            assert watched.text("#ahead-facts").startswith(
+                f"{horizon['intervals']} from {row['time_local'][11:16]} · "
+            )
+            page.focus("#chart-ahead-prices svg")
+            page.keyboard.press("ArrowRight")
+            there = watched.text("#chart-ahead-prices [data-figure=energy_price]")
+            assert number(there) == pytest.approx(ahead.iloc[1], abs=5e-5)
         page.focus("#slider")
         page.keyboard.press("ArrowLeft")
         watched.until("document.getElementById('figures').dataset.metered === '2'")
         paid = page.eval_on_selector_all("#money tr.total td", "cells => cells.map(cell => cell.textContent)")
         assert sum(map(number, paid)) == pytest.approx(0.0, abs=0.05)
+        axis = page.evaluate(ALL_BELOW_ZERO)
+        assert len(axis) > 2
+        assert (max(axis), min(axis) >= -0.0025) == (0.0, True)
         assert httpx.post(f"{url}stop").status_code == 403
         assert (watched.wrong, watched.foreign()) == ([], [])
         watched.context.close()
@@ -115,6 +141,7 @@ def test_the_report_shows_the_map_as_the_view_does(browser, past):
             assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
             assert watched.wrong == []
             watched.context.close()
+    assert "<h3>Horizon</h3>" in (past / "report.html").read_text()
     view, report = shown
     assert view.pop("mark") == report.pop("mark") == "Substation"
     for layer, colours in view.items():

@@ -2,8 +2,21 @@
 "use strict";
 import { make, svg } from "./format.js";
 
-const charts = new Set();
-let cursor = null;
+// The interval that all charts over the same intervals point at.
+export class Cursor {
+  at = null;
+  charts = new Set();
+
+  // rest: of how many intervals legends tell which, while nothing is pointed at.
+  constructor(rest = (count) => count - 1) { this.rest = rest; }
+
+  set(at) {
+    if (at === this.at) return;
+    this.at = at;
+    for (const chart of this.charts) { chart.drawKey(); chart.moveCursor(); }
+  }
+}
+const shared = new Cursor();
 
 // Round steps of an axis, about `wanted` of them.
 const ticksOf = (low, high, wanted) => {
@@ -20,17 +33,18 @@ const isKnown = (value) => value !== null && value !== undefined;
 export class Chart {
   // parts: [{name, colour, kind: "line" | "band" | "bar", values: name or [low, high], thin, loose}], say: number to
   // text. A loose line is drawn where it fits and does not stretch the scale.
-  constructor(place, { parts, say, levels = [], zero = false, least = 0, unit = "" }) {
-    Object.assign(this, { place, parts, say, levels, zero, least, unit, data: null });
+  // Charts of other intervals than the run's have a cursor of their own.
+  constructor(place, { parts, say, levels = [], zero = false, least = 0, unit = "", cursor = shared }) {
+    Object.assign(this, { place, parts, say, levels, zero, least, unit, cursor, data: null });
     this.key = make("div", { class: "key" });
     this.drawing = svg("svg", { role: "img", tabindex: "0" });
     place.replaceChildren(this.key, this.drawing);
     this.drawing.addEventListener("pointermove", (event) => this.point(event));
-    this.drawing.addEventListener("pointerleave", () => setCursor(null));
+    this.drawing.addEventListener("pointerleave", () => this.cursor.set(null));
     this.drawing.addEventListener("keydown", (event) => this.press(event));
-    this.drawing.addEventListener("blur", () => setCursor(null));
+    this.drawing.addEventListener("blur", () => this.cursor.set(null));
     new ResizeObserver(() => this.draw()).observe(place);
-    charts.add(this);
+    cursor.charts.add(this);
   }
 
   show(series) {
@@ -98,7 +112,9 @@ export class Chart {
     let low = known[0], high = known[0];
     for (const value of known) { if (value < low) low = value; if (value > high) high = value; }
     const spare = Math.max(0.06 * (high - low), this.least, 1e-9 * Math.abs(high));
-    return [this.zero && low === 0 ? 0 : low - spare, (this.zero && high === 0 ? 0 : high + spare) || 1];
+    const bottom = this.zero && low === 0 ? 0 : low - spare;
+    const top = this.zero && high === 0 ? 0 : high + spare;
+    return [bottom, top > bottom ? top : bottom + 1];
   }
 
   times(box, count) {
@@ -156,7 +172,7 @@ export class Chart {
   // The legend tells the values at the pointer, or else the latest.
   drawKey() {
     const count = this.data?.ticks.length ?? 0;
-    const at = cursor === null ? count - 1 : Math.min(cursor, count - 1);
+    const at = this.cursor.at === null ? this.cursor.rest(count) : Math.min(this.cursor.at, count - 1);
     const entries = this.parts.map((part) => {
       const [low, high] = [part.values].flat().map((name) => (this.data ? this.latest(name, at) : null));
       const value = part.kind === "band" ? `${this.say(low)} – ${this.say(high)}` : this.say(low);
@@ -164,14 +180,14 @@ export class Chart {
       const shown = make("b", { "data-figure": [part.values].flat().join(" ") }, value);
       return make("span", {}, make("i", { class: `swatch${kind} c-${part.colour}` }), part.name, shown);
     });
-    if (count && cursor !== null) entries.unshift(make("span", {}, make("b", {}, this.data.labels[at])));
+    if (count && this.cursor.at !== null) entries.unshift(make("span", {}, make("b", {}, this.data.labels[at])));
     this.key.replaceChildren(...entries);
     this.drawing.setAttribute("aria-label", entries.map((each) => each.textContent).join("; ") + (this.unit ? ` ${this.unit}` : ""));
   }
 
   latest(name, at) {
     const values = this.values(name);
-    if (cursor !== null) return values[at] ?? null;
+    if (this.cursor.at !== null) return values[at] ?? null;
     for (let back = at; back >= Math.max(0, at - 1); back -= 1) if (isKnown(values[back])) return values[back];
     return null;
   }
@@ -179,7 +195,7 @@ export class Chart {
   point(event) {
     if (!this.x) return;
     const at = Math.round((event.clientX - this.drawing.getBoundingClientRect().left - this.left) / this.slot - 0.5);
-    setCursor(Math.max(0, Math.min(this.data.ticks.length - 1, at)));
+    this.cursor.set(Math.max(0, Math.min(this.data.ticks.length - 1, at)));
   }
 
   press(event) {
@@ -187,20 +203,17 @@ export class Chart {
     if (by === undefined || !this.data) return;
     event.preventDefault();
     const last = this.data.ticks.length - 1;
-    setCursor(Math.max(0, Math.min(last, (cursor ?? last) + by)));
+    this.cursor.set(Math.max(0, Math.min(last, (this.cursor.at ?? this.cursor.rest(last + 1)) + by)));
   }
 
   moveCursor() {
     if (!this.cross) return;
-    const isShown = cursor !== null && this.data && cursor < this.data.ticks.length;
+    const { at } = this.cursor;
+    const isShown = at !== null && this.data && at < this.data.ticks.length;
     this.cross.setAttribute("visibility", isShown ? "visible" : "hidden");
-    if (isShown) { this.cross.setAttribute("x1", this.x(cursor)); this.cross.setAttribute("x2", this.x(cursor)); }
+    if (isShown) { this.cross.setAttribute("x1", this.x(at)); this.cross.setAttribute("x2", this.x(at)); }
   }
 }
 
-// All charts show the same interval.
-export const setCursor = (at) => {
-  if (at === cursor) return;
-  cursor = at;
-  for (const chart of charts) { chart.drawKey(); chart.moveCursor(); }
-};
+// All charts over the run's intervals show the same one.
+export const setCursor = (at) => shared.set(at);

@@ -1,5 +1,6 @@
 // The page: takes panels from the server and shows each where it belongs.
 "use strict";
+import { AheadView } from "./ahead.js";
 import { Chart } from "./chart.js";
 import { initPacing, initStop, initTheme, showPacing, showStop } from "./controls.js";
 import { EventForm } from "./events.js";
@@ -53,6 +54,7 @@ const charts = {
     ],
   }),
 };
+const ahead = new AheadView();
 const map = new FeederMap();
 const happen = new EventForm(map);
 
@@ -118,6 +120,7 @@ const SHOW = {
   services: [() => showServices(panels.services)],
   money: [() => showMoney(panels.money, view.money)],
   stop: [() => showStop(panels.stop)],
+  ahead: [() => ahead.show(panels.ahead)],
   series: [() => Object.values(charts).forEach((chart) => chart.show(panels.series))],
 };
 
@@ -168,7 +171,7 @@ const listen = () => {
 
 initStop();
 initPacing();
-initTheme(() => { if (panels.series) take({ series: panels.series, map: panels.map }); });
+initTheme(() => { if (panels.series) take({ series: panels.series, map: panels.map, ahead: panels.ahead }); });
 byId("find").addEventListener("input", (event) => find(event.target.value.trim()));
 for (const button of document.querySelectorAll("[data-money]")) {
   button.addEventListener("click", () => {
