@@ -6,6 +6,12 @@ Heavy libraries are imported inside the commands that need them, so that ``share
 from __future__ import annotations
 
 import os
+
+# The matrices here are small: a second BLAS thread costs more in waiting than it saves (a linear model of the
+# IEEE 123-node feeder takes 3 ms with one thread, 40 ms with two on two busy cores). Set before numpy loads,
+# which some of the modules below need.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,10 +54,6 @@ from sharegrid.numbers import FiniteRange, WholeRange
 
 if TYPE_CHECKING:
     from cosim.observation.logs import LogForm
-
-# The matrices here are small: a second BLAS thread costs more in waiting than it saves (a linear model of the
-# IEEE 123-node feeder takes 3 ms with one thread, 40 ms with two on two busy cores). Set before numpy loads.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _roles(_ctx: click.Context, param: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The package that users import: its names, what it loads, and what it says of files that hide ours."""
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,26 @@ def test_importing_it_loads_nothing_else() -> None:
     loaded = set(done.stdout.split())
     assert "sharegrid" in loaded
     assert not loaded & {"broker", "cosim", "devices", "market", "numpy", "pandas", "msgspec", "click"}
+
+
+def test_the_command_has_asked_for_one_blas_thread_when_numpy_loads() -> None:
+    watch = """
+import os, sys
+
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "numpy":
+            print(os.environ.get("OPENBLAS_NUM_THREADS"))
+
+sys.meta_path.insert(0, Watch())
+import cosim.cli
+import numpy
+"""
+    without = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", watch], cwd=ROOT, env=without, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1\n"
 
 
 def test_it_is_a_command_too() -> None:
