@@ -6,6 +6,7 @@ carries no current and moves nothing. Inside, the circuit is opened anew wheneve
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -249,11 +250,15 @@ class FeederUnderEvents:
         for name, states in where.capacitors.items():
             found[f"capacitor.{name}"] = " ".join(map(str, states))
         for name in self.layout.switches:
-            closing = self._base.closing(name)
-            commands = self._changes.get(f"line.{name}", None if closing else ())
+            commands = self._changes.get(f"line.{name}", None if name in self._described_open else ())
             is_open = commands is None or any("enabled=no" in text for text in commands)
             found[f"switch.{name}"] = "open" if is_open else "closed"
         return found
+
+    @cached_property
+    def _described_open(self) -> frozenset[str]:
+        """Switches that the feeder's description has open."""
+        return frozenset(name for name in self.layout.switches if self._base.closing(name))
 
     def positions(self) -> Positions:
         """`Feeder.positions`."""

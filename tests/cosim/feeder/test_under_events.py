@@ -144,6 +144,18 @@ def test_the_source_sags_and_a_load_steps_in(feeder, base):
     np.testing.assert_allclose(feeder.solve(kw, kvar).v_pu, before.v_pu, atol=1e-9)
 
 
+def test_what_the_description_has_open_is_asked_once_for_all_intervals(feeder, base, monkeypatch):
+    kw, kvar = spot(feeder)
+    asked, closing = [], base.closing
+    monkeypatch.setattr(base, "closing", lambda name: asked.append(name) or closing(name))
+    feeder.solve(kw, kvar)
+    positions = [feeder.record((kw, kvar), (kw, kvar)).positions for _ in range(3)]
+    assert positions[0] == positions[2]
+    assert positions[0]["switch.sw7"] == "open"
+    assert positions[0]["switch.sw1"] == "closed"
+    assert sorted(asked) == sorted(feeder.layout.switches)
+
+
 def test_circuits_that_were_left_are_let_go_of(base):
     """A co-simulation moves the source in every interval, and each circuit is megabytes."""
     feeder, left = FeederUnderEvents(base), []
