@@ -17,7 +17,7 @@ from market.errors import CaseError, Infeasible, NotConverged
 from market.horizon.case import HorizonCase, check
 from market.horizon.feeder import FeederLimits
 from market.horizon.members import Members, price_size
-from market.horizon.newton import Found, Newton
+from market.horizon.newton import EXACT, FIRST_RIDGE, Found, Newton
 from market.horizon.outcome import HorizonOutcome
 from market.horizon.start import Near
 from market.horizon.step import Point
@@ -31,6 +31,14 @@ from market.solver.wam import LimitPrices, WamClearing
 
 BLURS = tuple(0.4**power for power in range(10))
 """Blurs of members' answers, each a start for the next."""
+
+FEW = (4, 16)
+"""Stores of a LAM that stand for all of its stores where a search begins from nowhere: first so many, then
+more, and then all of them."""
+
+FROM_FEW = 0.01
+"""Part of the largest LAM's power by which answers of a few stores may miss their model's at the end, and the
+slope added at first in the search that begins from their prices (`market.horizon.newton.FIRST_RIDGE`)."""
 
 RESTS = 1e-7
 """Part of the largest net purchase that is none."""
@@ -69,9 +77,11 @@ def clear_horizon(case: HorizonCase, start: Sequence[Near] | None = None) -> Hor
     case = replace(case, stores=stores)
     members = Members(case)
     limits = FeederLimits.of(case, price_size(case))
-    begin = _middle(case, limits) if start is None else _near(case, limits, start)
     try:
-        found = Newton(case, members, limits).solve(begin, start)
+        if start is None:
+            found = _from_few(case, members, limits)
+        else:
+            found = Newton(case, members, limits).solve(_near(case, limits, start), start)
     except NotConverged:
         near = _from_blurred(case, limits, _middle(case, limits))
         found = Newton(case, members, limits).solve(near, None)
@@ -90,10 +100,29 @@ def clear_horizon(case: HorizonCase, start: Sequence[Near] | None = None) -> Hor
     )
 
 
+def _from_few(case: HorizonCase, members: Members, limits: FeederLimits) -> Found:
+    """Where a search ends that begins with a few stores of each LAM in place of all.
+
+    Most steps only bring prices into their order, which needs nobody's exact answer.
+    """
+    begin, ridge, steps = _middle(case, limits), FIRST_RIDGE, 0
+    for some in (members.sample(most) for most in FEW):
+        if 2 * some.stores > members.stores:
+            break
+        try:
+            found = Newton(case, some, limits).solve(begin, None, roughly=FROM_FEW, ridge=ridge)
+        except NotConverged:
+            begin, ridge = _middle(case, limits), FIRST_RIDGE
+            break
+        begin, ridge, steps = found.point, FROM_FEW, steps + found.steps
+    found = Newton(case, members, limits).solve(begin, None, ridge=ridge)
+    return replace(found, steps=steps + found.steps)
+
+
 def _from_blurred(case: HorizonCase, limits: FeederLimits, point: Point) -> Point:
     """A point near the solution, by less and less blurred answers, where true ones are too steep."""
     for blur in BLURS:
-        point = Newton(case, Members(case, blur), limits).solve(point, None, roughly=True).point
+        point = Newton(case, Members(case, blur), limits).solve(point, None, roughly=EXACT).point
     return point
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from market.horizon.compiled import compiled
+from market.horizon.compiled import compiled, inlined
 from market.model.arrays import Floats, Ints
 
 
-@compiled
+@inlined
 def range_at(worth: Floats, gain: Floats, at: float) -> tuple[float, float, float]:
     """Lowest and highest gain at a value, which differ where the response jumps, and its slope there."""
     count = worth.size

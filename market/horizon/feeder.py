@@ -30,6 +30,8 @@ class FeederLimits:
         n staircases, elastic.
     head
         Positions of the heads, ``(T,)``.
+    alike
+        Intervals whose limits are equal but for their base, one array for each kind.
     """
 
     interval: Ints
@@ -38,6 +40,7 @@ class FeederLimits:
     scale: Floats
     stairs: Staircases
     head: Ints
+    alike: tuple[Ints, ...]
 
     @classmethod
     def of(cls, case: HorizonCase, price_size: float) -> FeederLimits:
@@ -47,23 +50,28 @@ class FeederLimits:
         size = np.array([part[0].shape[0] for part in parts])
         interval = np.repeat(np.arange(len(parts)), size)
         A, base, scale, kink, level = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return cls(interval, A, base, scale, Staircases(kink, level), np.cumsum(size) - size)
+        stairs = Staircases(kink, level)
+        return cls(interval, A, base, scale, stairs, np.cumsum(size) - size, _alike(case))
 
     def values(self, net_kw: Floats) -> Floats:
         """Values at net purchases ``(M, T)``, ``(n,)`` [kW]."""
-        end = [*self.head[1:].tolist(), self.base.size]
-        parts = [
-            self.A[begin:until] @ net_kw[:, t]
-            for t, (begin, until) in enumerate(zip(self.head.tolist(), end, strict=True))
-        ]
-        return np.asarray(self.base + np.concatenate(parts))
+        found = np.empty(self.base.size)
+        for some in self.alike:
+            begin = int(self.head[some[0]])
+            rows = int(np.searchsorted(self.interval, some[0], side="right")) - begin
+            each = self.head[some] + np.arange(rows)[:, None]
+            found[each] = self.A[begin : begin + rows] @ net_kw[:, some]
+        return np.asarray(self.base + found)
 
     def prices(self, y: Floats) -> Floats:
         """Locational prices that limits' prices make, ``(M, T)`` [$/kWh]."""
-        found = np.zeros((self.A.shape[1], self.head.size))
+        found = np.zeros((self.head.size, self.A.shape[1]))
         some = np.flatnonzero(y)
-        np.add.at(found.T, self.interval[some], self.A[some] * y[some, None])
-        return found
+        if some.size:
+            here = self.interval[some]
+            first = np.flatnonzero(np.diff(here, prepend=-1))
+            found[here[first]] = np.add.reduceat(self.A[some] * y[some, None], first)
+        return np.ascontiguousarray(found.T)
 
     def gave_way(self, y: Floats) -> Bools:
         """Limits whose prices are as high as they go, ``(n,)``."""
@@ -74,6 +82,14 @@ class FeederLimits:
         value = self.values(net_kw)
         low, high = self.stairs.admissible(y)
         return np.asarray(np.maximum(value - high, 0.0) - np.maximum(low - value, 0.0))
+
+
+def _alike(case: HorizonCase) -> tuple[Ints, ...]:
+    """Intervals of the same network and balance, one array for each."""
+    found: dict[tuple[int, bytes], list[int]] = {}
+    for t, one in enumerate(case.intervals):
+        found.setdefault((id(one.network), one.balance.tobytes()), []).append(t)
+    return tuple(np.array(some) for some in found.values())
 
 
 def _interval(case: HorizonCase, t: int, cap: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from market.horizon.compiled import compiled
+from market.horizon.compiled import compiled, inlined
 from market.horizon.linear import solve
 from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices, reply
 from market.model.arrays import Floats, Ints
@@ -48,6 +48,8 @@ class LamMembers(NamedTuple):
         Added to the price for its members, ``(T,)`` [$/kWh].
     swing
         All its members' power over the prices [kW per $/kWh].
+    weight
+        How many stores each of its stores stands for.
     """
 
     lam: int
@@ -59,6 +61,7 @@ class LamMembers(NamedTuple):
     hours: float
     offset: Floats
     swing: float
+    weight: float
 
 
 class WamTerms(NamedTuple):
@@ -86,7 +89,7 @@ class Found(NamedTuple):
     fall: Floats
 
 
-@compiled
+@inlined
 def plain_answer(curve: int, plain: Vertices, at: float) -> tuple[float, float]:
     """Power of a curve at a price, and how steeply it falls just above."""
     begin, end = plain.first[curve], plain.first[curve + 1]
@@ -109,19 +112,24 @@ def plain_answer(curve: int, plain: Vertices, at: float) -> tuple[float, float]:
 @compiled
 def answer(members: LamMembers, terms: PriceTerms, found: Found, plans: PlanColumns) -> None:
     """Fill in net purchases and their fall at the prices found; those of ``terms`` are written over."""
-    T = found.kw.size
-    found.fall[:] = 0.0
+    T, weight = found.kw.size, members.weight
     for t in range(T):
         terms.price[t] = found.price[t] + members.offset[t]
-        curve = t * members.lams + members.lam
-        found.kw[t], found.fall[t, t] = plain_answer(curve, members.plain, terms.price[t])
+    found.kw[:], found.fall[:] = 0.0, 0.0
     reply(members.mine, members.own, terms, members.hours, members.columns, plans, found.fall)
     for s in members.mine:
         for t in range(T):
             found.kw[t] += plans.trade_kw[s, t]
+    if weight != 1.0:
+        found.kw[:] *= weight
+        found.fall[:] *= weight
+    for t in range(T):
+        kw, fall = plain_answer(t * members.lams + members.lam, members.plain, terms.price[t])
+        found.kw[t] += kw
+        found.fall[t, t] += fall
 
 
-@compiled
+@inlined
 def wanted(wide: WamTerms, t: int, gap: float) -> float:
     """Net purchase at which the local price stands by ``gap`` above the locational one [kW]."""
     over, fee = float(gap - wide.offset[t]), float(wide.fee[t])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from market.horizon.case import HorizonCase
 from market.horizon.lam import LamMembers
 from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices
 from market.horizon.stores import Stores
-from market.model.arrays import Floats
+from market.model.arrays import Bools, Floats
 from market.model.case import Case
 from market.model.curves import Curves, join, respond, shift, take
 from market.model.response import Supply, disaggregate, supply_curves
@@ -71,6 +72,7 @@ class Members:
         self._columns = _columns(case.stores)
         lam_of_store = first.lam_of[case.stores.owner]
         self._stores_of = [np.flatnonzero(lam_of_store == i) for i in range(self._lams)]
+        self._weight = np.ones(self._lams)
         true = np.stack([interval.slope for interval in case.intervals], axis=1)
         reach = lam_reach(case)
         self.swing = np.maximum(reach, 1e-9 * max(float(reach.max()), 1e-9)) / price_size(case)
@@ -88,11 +90,35 @@ class Members:
         self._totals = Vertices(totals.start, totals.price, totals.kw)
         self._own = self._curves_of_stores()
 
+    @property
+    def stores(self) -> int:
+        """How many stores answer."""
+        return sum(mine.size for mine in self._stores_of)
+
+    def sample(self, most: int) -> Members:
+        """These members, but of each LAM's stores no more than about ``most``, which stand for all of them.
+
+        They are taken at equal distances from all, those that never discharge first and by their size, and
+        their answers are multiplied to the power of all.
+        """
+        some, stores = copy(self), self._case.stores
+        power = np.maximum(stores.charge_kw, stores.discharge_kw).max(axis=1, initial=0.0)
+        gives: Bools = np.asarray((stores.discharge_kw > 0).any(axis=1))
+        size = stores.upper_kwh.max(axis=1)
+        some._stores_of, some._weight = [], np.ones(self._lams)
+        for lam, mine in enumerate(self._stores_of):
+            every = max(-(-mine.size // most), 1)
+            few = np.sort(mine[np.lexsort((size[mine], gives[mine]))][every // 2 :: every])
+            some._stores_of.append(few)
+            if power[few].any():
+                some._weight[lam] = power[mine].sum() / power[few].sum()
+        return some
+
     def of_lam(self, lam: int, offset: Floats) -> tuple[LamMembers, PriceTerms]:
         """Members of one LAM and what they face, with an offset ``(T,)`` of their price, and no price yet."""
         members = LamMembers(
             lam, self._lams, self._totals, self._stores_of[lam], self._own, self._columns, self._case.hours,
-            offset, float(self.swing[lam]),
+            offset, float(self.swing[lam]), float(self._weight[lam]),
         )  # fmt: skip
         return members, PriceTerms(np.empty(self._T), self._slope[lam], self._fee[lam])
 

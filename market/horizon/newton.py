@@ -42,6 +42,10 @@ ROUGH, NEARER, CLOSER = 0.1, 1e-2, 0.05
 """Parts of the largest LAM's power by which LAMs may miss their equilibria, the first without a start,
 and part of the last miss."""
 
+LOOSE, EXACT_FROM = 0.03, 1e-4
+"""A model may be missed by the first part of what LAMs may miss, until that is below the second part of the
+largest LAM's power."""
+
 FIRST_RIDGE, LEAST_RIDGE = 10.0, 1e-5
 """Slope added to each LAM's answers in the model, in terms of its whole power over the prices: at first, and
 below which it is left out. Answers that are saturated where the search begins say nothing of those nearby."""
@@ -70,20 +74,36 @@ class Newton:
         self._size = price_size(case)
         self._most = max(float(lam_reach(case).max()), 1e-9)
         self._tolerance = EXACT * self._most
-        self._ridge, self._trust = FIRST_RIDGE, 0.1
+        self._ridge, self._trust = 0.0, 0.1
         self._far: list[float] = []
         self._doubts = DOUBTS
 
-    def solve(self, now: Point, start: Sequence[Near] | None, *, roughly: bool = False) -> Found:
-        """Search from a point; ``start`` has the net purchases there, where they are known.
+    def solve(
+        self, now: Point, start: Sequence[Near] | None, *, roughly: float | None = None,
+        ridge: float = FIRST_RIDGE,
+    ) -> Found:  # fmt: skip
+        """Search from a point.
 
-        Searching ``roughly`` leaves centres where they are.
+        Parameters
+        ----------
+        now
+            The point.
+        start
+            What is known near the solution, from which the point was made: its net purchases are a centre.
+        roughly
+            Part of the largest LAM's power by which answers may miss the model's at the end, where that is
+            not as exactly as can be; centres then stay where they are.
+        ridge
+            Slope added at first where there is no start, as `FIRST_RIDGE`.
 
         Raises
         ------
         NotConverged
             Prices did not settle.
         """
+        self._ridge = ridge
+        if roughly is not None:
+            self._tolerance = roughly * self._most
         if start is not None:
             self._lams.recentre(np.stack([near.net_kw for near in start], axis=1))
             self._ridge = 0.0
@@ -91,15 +111,17 @@ class Newton:
         here = self._settled(now, rough)
         missed = np.inf
         for step in range(1, STEPS + 1):
-            target = self._target(here)
+            within = 0.1 * self._tolerance
+            is_exact = rough <= max(EXACT_FROM * self._most, self._tolerance)
+            target = self._target(here, within if is_exact else max(within, LOOSE * rough))
             part, here = self._go(here, target, rough)
             missed = np.inf
             if part == 1.0:
                 missed = max(float(np.abs(target.kw - here.answers.kw).max()), here.missed_kw)
                 rough = min(rough, CLOSER * missed)
             self._learn(part)
-            if missed <= self._enough(here.point):
-                if roughly or self._lams.recentre(here.answers.kw) <= SETTLED * self._size:
+            if is_exact and missed <= self._enough(here.point):
+                if roughly is not None or self._lams.recentre(here.answers.kw) <= SETTLED * self._size:
                     return Found(here.point, here.answers, step)
                 here = self._settled(here.point, 0.0)
         raise NotConverged(STEPS, missed, self._what_rises(here.point))
@@ -124,8 +146,8 @@ class Newton:
             f"the price of {name} in interval {t} rises without end, so that no trade may meet it; widen it"
         )
 
-    def _target(self, here: Settled) -> Target:
-        """Equilibrium of the model at a point.
+    def _target(self, here: Settled, within: float) -> Target:
+        """Equilibrium of the model at a point, missed by no more than ``within`` [kW].
 
         Where hardly anybody's answer seems to fall, limits' prices in it go far beyond any price; more fall
         is then added, a few times, before such prices are believed.
@@ -138,9 +160,7 @@ class Newton:
                 model = fall.copy()
                 model[:, each, each] += self._ridge * self._lams.swing[:, None]
             far = BEYOND * self._size if self._doubts else np.inf
-            target = model_equilibrium(
-                self._limits, terms, here.point, here.answers.kw, model, 0.1 * self._tolerance, far
-            )
+            target = model_equilibrium(self._limits, terms, here.point, here.answers.kw, model, within, far)
             if np.abs(target.point.y).max(initial=0.0) <= far:
                 return target
             self._doubts -= 1

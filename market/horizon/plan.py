@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from market.horizon.compiled import compiled
+from market.horizon.compiled import compiled, inlined
 from market.model.arrays import Floats, Ints
 
 
-@compiled
+@inlined
 def value_between(worth: Floats, level: Floats, i: int, count: int, at: float) -> float:
     """Level at a value before vertex ``i``, the first that is not below ``at``; constant beyond the ends."""
     if i == 0:
@@ -29,7 +29,7 @@ def value_between(worth: Floats, level: Floats, i: int, count: int, at: float) -
     return level[i - 1] + (at - worth[i - 1]) / width * (level[i] - level[i - 1])
 
 
-@compiled
+@inlined
 def add(
     worth: Floats, level: Floats, count: int, more_worth: Floats, more: Floats, begin: int, end: int,
     constant: float, new_worth: Floats, new_level: Floats,
@@ -75,7 +75,7 @@ def add(
     return found
 
 
-@compiled
+@inlined
 def cut_below(worth: Floats, level: Floats, count: int, floor: float) -> tuple[int, float]:
     """Let no level be below ``floor``: the first vertex left, and the value where levels leave it."""
     if level[0] >= floor:
@@ -93,7 +93,7 @@ def cut_below(worth: Floats, level: Floats, count: int, floor: float) -> tuple[i
     return i - 1, at
 
 
-@compiled
+@inlined
 def cut_above(worth: Floats, level: Floats, begin: int, count: int, roof: float) -> tuple[int, float]:
     """Let no level be above ``roof``: the number of vertices left, and the value where levels reach it."""
     if level[count - 1] <= roof:
@@ -172,7 +172,7 @@ def values_of_energy(
         value[t] = now
 
 
-@compiled
+@inlined
 def spill(worth: Floats, level: Floats, count: int, least: float, lower: float) -> int:
     """Let energy go where it is worth less than ``least``: the number of vertices left, at most one more."""
     i = 0

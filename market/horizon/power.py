@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from market.horizon.compiled import compiled
+from market.horizon.compiled import inlined
 from market.model.arrays import Floats
 
 BEYOND = 8
 """Vertices that a store's response may have more than its member's curve over the marginal value."""
 
 
-@compiled
+@inlined
 def trade_at(nu: float, price: float, slope: float, fee: float) -> float:
     """Trade at which (2.4) holds for a marginal value [kW]."""
     if nu > price + fee:
@@ -27,7 +27,7 @@ def trade_at(nu: float, price: float, slope: float, fee: float) -> float:
     return 0.0
 
 
-@compiled
+@inlined
 def free_power(
     value: Floats, kw: Floats, first: int, last: int, price: float, slope: float, fee: float, least: float,
     most: float, nu: Floats, power: Floats, begin: int,
@@ -88,7 +88,7 @@ def free_power(
     return to + 1 - begin
 
 
-@compiled
+@inlined
 def last_at(nu: Floats, power: Floats, begin: int, end: int, level: float) -> float:
     """Last marginal value at which the power is ``level``, over the vertices ``begin`` up to ``end``."""
     for i in range(end - 2, begin - 1, -1):
@@ -100,7 +100,7 @@ def last_at(nu: Floats, power: Floats, begin: int, end: int, level: float) -> fl
     return nu[begin]
 
 
-@compiled
+@inlined
 def first_at(nu: Floats, power: Floats, begin: int, end: int, level: float) -> tuple[float, float]:
     """First marginal value at which the power is ``level``, and how steeply it falls to there.
 
@@ -116,7 +116,7 @@ def first_at(nu: Floats, power: Floats, begin: int, end: int, level: float) -> t
     return nu[end - 1], 0.0
 
 
-@compiled
+@inlined
 def energy_response(
     nu: Floats, power: Floats, begin: int, end: int, charge_kw: float, discharge_kw: float, into: float,
     out: float, charge_wear: float, discharge_wear: float, least: float, worth: Floats, energy: Floats,
@@ -173,7 +173,7 @@ def energy_response(
     return found - here
 
 
-@compiled
+@inlined
 def begin_at(least: float, worth: Floats, energy: Floats, here: int, first: int, end: int) -> int:
     """Let vertices ``first`` up to ``end`` begin at a value and stand at ``here``; where they end then."""
     i = first

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from market.horizon.compiled import compiled
+from market.horizon.compiled import compiled, inlined
 from market.horizon.energy import gains
 from market.horizon.plan import values_of_energy
 from market.horizon.power import BEYOND, energy_response, first_at, free_power, trade_at
@@ -75,7 +75,7 @@ class Points(NamedTuple):
     power: Floats
 
 
-@compiled
+@inlined
 def responses(
     s: int, own: Vertices, terms: PriceTerms, hours: float, stores: StoreColumns, points: Points,
     start: Ints, worth: Floats, gain: Floats,
@@ -104,7 +104,7 @@ def responses(
             gain[i] *= hours / kept
 
 
-@compiled
+@inlined
 def settle(
     s: int, t: int, gained: float, points: Points, terms: PriceTerms, stores: StoreColumns,
     plans: PlanColumns,
@@ -143,7 +143,7 @@ def settle(
     return max(1.0 - 1.0 / (slope * max(steep, 1.0 / slope)), 0.0) / slope, 0.0
 
 
-@compiled
+@inlined
 def couple(u: Floats, end: float, split: Ints, rise: Floats, pull: Floats, fall: Floats) -> None:
     """Take from the fall of trades what intervals give to each other.
 
@@ -239,7 +239,7 @@ def reply(
         couple(u, end, split, rise, pull, fall)
 
 
-@compiled
+@inlined
 def has_room(s: int, t: int, stores: StoreColumns, plans: PlanColumns) -> bool:
     """Whether a store's power is neither none nor at its limit."""
     power = plans.power_kw[s, t]

@@ -10,6 +10,8 @@ from market.errors import CaseError, Infeasible, NotConverged
 from market.horizon import clearing
 from market.horizon.case import HorizonCase
 from market.horizon.clearing import clear_horizon
+from market.horizon.lams import Lams
+from market.horizon.newton import Newton
 from market.horizon.proof import beyond_tolerance, certify_horizon
 from market.horizon.start import Near, later
 from market.horizon.stores import no_stores, within_reach
@@ -127,3 +129,38 @@ def test_a_start_of_another_length_is_refused():
     outcome = clear_horizon(case)
     with pytest.raises(CaseError, match="start: 2 of them for 3 intervals; give one for each"):
         clear_horizon(case, outcome.intervals[:2])
+
+
+def test_a_beginning_with_few_stores_changes_nothing(monkeypatch):
+    case = town(7, T=12, lams=2, members=60, rows=2, stores=0.9)
+    asked = []
+    at = Lams.at
+
+    def counted(self, *where):
+        asked.append(self._members.stores)
+        return at(self, *where)
+
+    monkeypatch.setattr(Lams, "at", counted)
+    found = clear_horizon(case)
+    few = [count for count in asked if count < len(case.stores)]
+    assert few
+    assert max(few) <= 2 * max(clearing.FEW)
+    monkeypatch.setattr(clearing, "FEW", ())
+    other = clear_horizon(case)
+    assert found.trade_kw == pytest.approx(other.trade_kw, abs=1e-7)
+    assert found.price == pytest.approx(other.price, abs=1e-9)
+    assert found.power_kw == pytest.approx(other.power_kw, abs=1e-7)
+
+
+def test_few_stores_that_mislead_are_done_without(monkeypatch):
+    case = town(7, T=6, lams=2, members=60, rows=2, stores=0.9)
+    right = clear_horizon(case)
+    solve = Newton.solve
+
+    def misled(self, now, start, **how):
+        if how.get("roughly") is not None:
+            raise NotConverged(1, 1.0, "")
+        return solve(self, now, start, **how)
+
+    monkeypatch.setattr(Newton, "solve", misled)
+    assert clear_horizon(case).trade_kw == pytest.approx(right.trade_kw, abs=1e-8)

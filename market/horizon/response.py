@@ -1,0 +1,139 @@
+"""What LAMs buy at given locational prices where their members' answers are linear.
+
+A LAM that trades in an interval has the price ``wam price + side fee + slope net + offset``; one that rests
+buys nothing, whatever its price is. With what local prices differ by from where the model is exact, ``x``,
+and members' answers ``net = kw - fall x``, both say ``(fall + E) x = b``: ``E`` is one over the slope of who
+trades, and next to nothing of who rests. A change of who trades changes one entry of ``E`` and so the
+inverse by a matrix of rank one.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from market.horizon.compiled import compiled
+from market.horizon.lam import WamTerms
+from market.model.arrays import Bools, Floats, Ints
+
+CORES = os.cpu_count() or 1
+
+RESTING = 1e-10
+"""``E`` of who rests, as a part of the largest fall of the LAM."""
+
+LEAST_PIVOT = 1e-6
+"""Pivot below which a change would lose digits, so that the LAM's inverse is worked out anew."""
+
+
+class Response:
+    """Net purchases and local prices as linear functions of the locational prices, with sides held.
+
+    Parameters
+    ----------
+    price, kw, fall
+        Where the model is exact, net purchases there, ``(M, T)`` each, and their fall ``(M, T, T)``.
+    terms
+        What a LAM reckons with beside its locational price.
+    side
+        Who buys, sells or rests, ``(M, T)``.
+
+    Attributes
+    ----------
+    inverse
+        Of ``fall + E``, ``(M, T, T)`` [$/kWh per kW].
+    trades
+        Where `E` is one over the slope, ``(M, T)``.
+    ease
+        ``E``, ``(M, T)`` [kW per $/kWh].
+    """
+
+    def __init__(self, price: Floats, kw: Floats, fall: Floats, terms: WamTerms, side: Ints) -> None:
+        self._now, self._kw, self._fall, self._terms = price, kw, fall, terms
+        steepest = np.maximum(np.diagonal(fall, axis1=1, axis2=2).max(axis=1), 1e-9)
+        self._resting, self._trading = RESTING * steepest[:, None], 1.0 / terms.slope
+        self._side, self.trades = side, self._who_trades(side)
+        self.ease = np.where(self.trades, self._trading, self._resting)
+        self.inverse = np.empty_like(fall)
+        with ThreadPoolExecutor(CORES) as cores:
+            list(cores.map(self._invert, np.array_split(np.arange(len(kw)), min(CORES, len(kw)))))
+
+    def turn(self, side: Ints) -> None:
+        """Hold other sides."""
+        self._side, self.trades = side, self._who_trades(side)
+        ease = np.where(self.trades, self._trading, self._resting)
+        lams = np.flatnonzero((ease != self.ease).any(axis=1))
+        with ThreadPoolExecutor(CORES) as cores:
+            parts = np.array_split(lams, min(CORES, max(lams.size, 1)))
+            unsure = list(cores.map(lambda some: change(some, self.inverse, self.ease, ease), parts))
+        self.ease = ease
+        anew = lams[np.concatenate(unsure)]
+        if anew.size:
+            self._invert(anew)
+
+    def _who_trades(self, side: Ints) -> Bools:
+        return np.asarray((side != 0) | (self._terms.fee == 0))
+
+    def _invert(self, lams: Ints) -> None:
+        """Work out the inverses of some LAMs from their beginning."""
+        system, each = self._fall[lams], np.arange(self._kw.shape[1])
+        system[:, each, each] += self.ease[lams]
+        self.inverse[lams] = np.linalg.inv(system)
+
+    def at(self, wam_price: Floats) -> tuple[Floats, Floats]:
+        """Local prices and net purchases, ``(M, T)`` each, at locational prices ``(M, T)``."""
+        moved, _ = self._moved(wam_price)
+        return self._now + moved, self._kw - times(self._fall, moved)
+
+    def net_kw(self, wam_price: Floats) -> Floats:
+        """Net purchases alone, less exact by the last digits of prices over the slopes; in half the time."""
+        moved, pulled = self._moved(wam_price)
+        return self._kw - pulled + self.ease * moved
+
+    def _moved(self, wam_price: Floats) -> tuple[Floats, Floats]:
+        """What local prices differ by from where the model is exact, and ``b``."""
+        terms = self._terms
+        rise = wam_price + self._side * terms.fee + terms.slope * self._kw + terms.offset - self._now
+        pulled = np.where(self.trades, self.ease * rise, self._kw)
+        return times(self.inverse, pulled), pulled
+
+
+def times(matrices: Floats, vectors: Floats) -> Floats:
+    """Matrices ``(M, T, T)`` times vectors ``(M, T)``, one by one."""
+    return np.asarray(np.matmul(matrices, vectors[:, :, None])[:, :, 0])
+
+
+@compiled
+def change(lams: Ints, inverse: Floats, ease: Floats, wanted: Floats) -> Bools:
+    """Bring the inverses of some LAMs to other values of ``E``; where this loses digits.
+
+    Parameters
+    ----------
+    lams
+        Which LAMs.
+    inverse
+        Of all, ``(M, T, T)``; written over.
+    ease, wanted
+        ``E`` as it is in the inverses, and as it is to be, ``(M, T)`` each.
+    """
+    T = ease.shape[1]
+    unsure = np.zeros(lams.size, dtype=np.bool_)
+    row = np.empty(T)
+    for k in range(lams.size):
+        lam = lams[k]
+        mine = inverse[lam]
+        for t in range(T):
+            more = wanted[lam, t] - ease[lam, t]
+            if more == 0.0:
+                continue
+            pivot = 1.0 + more * mine[t, t]
+            if not pivot > LEAST_PIVOT:
+                unsure[k] = True
+                break
+            row[:] = mine[t]
+            for i in range(T):
+                part = more / pivot * mine[i, t]
+                for j in range(T):
+                    mine[i, j] -= part * row[j]
+    return unsure
