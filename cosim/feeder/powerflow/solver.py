@@ -9,11 +9,15 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState, Complexes, FeederStopped, Floats, PowerFlowError
 from cosim.feeder.powerflow.arrays import LoadPowers, all_currents
 from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
+from cosim.feeder.powerflow.extrapolation import Extrapolation
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
 
 # Voltages across loads are at rest when an iteration moves them by less [pu].
 _AT_REST_PU = 1e-11
 _ITERATIONS, _MOST_ITERATIONS = 200, 5000
+# An iteration by which the pace is known, more iterations to come that make it a slow one, and so many
+# extrapolated ones without a lower move that lead nowhere.
+_PACED, _SLOW, _IDLE = 6, 12, 10
 # Loads draw constant power well beyond this band; a voltage outside it means that the feeder collapsed [pu].
 _LOWEST_PU = 0.5
 _HIGHEST_PU = 1.5
@@ -137,31 +141,43 @@ class Solver:
 
         Nothing but the loads' currents changes between iterations. OpenDSS itself looks at all voltages to
         ground, also where nothing but rounding defines them (a delta side without ground), and then never
-        ends.
+        ends. Where it is slow, each iteration begins where the last few are heading; the end is the same.
         """
         begin_iteration(self._dss)
         matrix = self._dss.YMatrix
         volts = solution_vector(self._dss)
         one, other = self._ends
-        before = np.abs(volts[one] - volts[other])
-        moves = [np.inf]
+        across = volts[one] - volts[other]
+        size, moves = np.abs(across), [np.inf]
+        heading: Extrapolation | None = None
         for iteration in range(2, _MOST_ITERATIONS + 1):
             matrix.ZeroInjCurr()
             matrix.GetSourceInjCurrents()
             matrix.GetPCInjCurr()
             matrix.SolveSystem()
-            now = np.abs(volts[one] - volts[other])
-            move = np.abs(now - before) / self._winding_base_v
+            before, across = across, volts[one] - volts[other]
+            size_before, size = size, np.abs(across)
+            move = np.abs(size - size_before) / self._winding_base_v
             moves.append(float(np.max(move)))
             if moves[-1] < _AT_REST_PU:
                 return iteration
-            if not np.isfinite(moves[-1]) or (iteration % _ITERATIONS == 0 and _is_hopeless(moves)):
+            if heading is not None and _leads_nowhere(moves):
+                volts[:], heading = heading.began, None
+                across = volts[one] - volts[other]
+                size = np.abs(across)
+                del moves[_PACED:]
+            elif not np.isfinite(moves[-1]) or (iteration % _ITERATIONS == 0 and _is_hopeless(moves)):
                 break
-            before = now
+            elif iteration == _PACED and _to_come(moves, 2) > _SLOW:
+                heading = Extrapolation(volts, len(across))
+            if heading is not None:
+                heading.step(volts, (across - before) / self._winding_base_v)
+                across = volts[one] - volts[other]
+                size = np.abs(across)
         most = int(np.argmax(np.nan_to_num(move, nan=np.inf)))
         raise PowerFlowError(
             f"power flow did not converge in {iteration} iterations, least across the load at "
-            f"'{self._names[one[most]]}' ({now[most] / self._winding_base_v[most]:.3f} pu); "
+            f"'{self._names[one[most]]}' ({size[most] / self._winding_base_v[most]:.3f} pu); "
             "reduce the LAMs' power, or look for a cause with sharegrid feeder check"
         )
 
@@ -199,9 +215,19 @@ class Solver:
 
 def _is_hopeless(moves: list[float]) -> bool:
     """Whether voltages that have moved like this come to no rest within the most iterations."""
-    half = len(moves) // 2
-    pace = (moves[-1] / moves[half]) ** (1.0 / (len(moves) - half))
-    return pace >= 1.0 or math.log(_AT_REST_PU / moves[-1]) / math.log(pace) > _MOST_ITERATIONS - len(moves)
+    return _to_come(moves, len(moves) - len(moves) // 2) > _MOST_ITERATIONS - len(moves)
+
+
+def _to_come(moves: list[float], over: int) -> float:
+    """Iterations until voltages rest, at the pace of the last ``over`` moves; infinite where it is none."""
+    pace = (moves[-1] / moves[-1 - over]) ** (1.0 / over)
+    return math.log(_AT_REST_PU / moves[-1]) / math.log(pace) if pace < 1.0 else math.inf
+
+
+def _leads_nowhere(moves: list[float]) -> bool:
+    """Whether the last extrapolated iterations brought voltages no nearer to rest."""
+    late, early = moves[_PACED:][-_IDLE:], moves[:-_IDLE]
+    return not np.isfinite(moves[-1]) or (len(moves) >= _PACED + _IDLE and min(late) >= min(early))
 
 
 def _remedy(v_pu: float) -> str:
