@@ -75,7 +75,9 @@ class TickModels:
                 expected = point.predict(net_kw, net_kvar)
                 are_kept &= self._watch.keeps(*expected, self._watched[where])
                 missed += self._watch.missed(*expected, self._watched[where])
-                self._watched[where] = self._watch.widened(*expected, self._watched[where])
+                self._watched[where] = self._watch.widened(
+                    *expected, self._watched[where], start=(point.v_pu, point.current_a)
+                )
         is_enough = not missed or not are_kept or self._screenings >= MOST_SCREENINGS
         self._screenings = 0 if is_enough else self._screenings + 1
         return Screening(missed, is_enough)
@@ -91,7 +93,8 @@ class TickModels:
         before, point = self._watched.get(where, NOTHING), self.points.get(where)
         seen, is_whole = (state.v_pu, state.current_a), point is None or point.derivatives.is_whole
         missed = 0 if is_whole else self._watch.missed(*seen, before)
-        now = self._watch.widened(*seen, before, THOROUGH if missed else 1)
+        start = None if point is None else (point.v_pu, point.current_a)
+        now = self._watch.widened(*seen, before, THOROUGH if missed else 1, start)
         now, missed_quality = self._watch.quality(state.phasors, now)
         missed += 0 if is_whole else missed_quality
         self._keep |= missed > 0

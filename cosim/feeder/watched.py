@@ -2,7 +2,9 @@
 
 The other limits have no rows in the linear model. A dispatch that breaks one of them is not confirmed, and
 the next model watches it, too; so a confirmed clearing is that of all limits. Where a state breaks thousands,
-neighbours are broken together: the worst of each neighbourhood is watched first.
+those come first that the straight way there from the model's own state meets first, for a clearing that
+knew them would have gone no farther; and neighbours are broken together, so that the first of each
+neighbourhood stands for them.
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederLayout, Floats
-from cosim.feeder.linear import Limits
+from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Limits
 
 Ints = NDArray[np.intp]
 
@@ -128,18 +130,39 @@ class LimitWatch:
         nodes = watched.nodes[room_pu[watched.nodes] < NEAR_PU]
         return Watched(nodes, branches, np.intersect1d(branches, watched.turned), watched.quality)
 
-    def widened(self, v_pu: Floats, current_a: Complexes, watched: Watched, times: int = 1) -> Watched:
-        """What is watched once a state ``(n,)`` [pu], ``(b,)`` [A] was seen: more of what it is near to.
+    def widened(
+        self,
+        v_pu: Floats,
+        current_a: Complexes,
+        watched: Watched,
+        times: int = 1,
+        start: tuple[Floats, Complexes] | None = None,
+    ) -> Watched:
+        """What is watched once a state was seen: more of what it is near to.
 
-        ``times`` as many as the nearest few of each neighbourhood.
+        Parameters
+        ----------
+        v_pu, current_a
+            The state ``(n,)`` [pu], ``(b,)`` [A].
+        watched
+            What was watched before.
+        times
+            So many times the nearest few of each neighbourhood.
+        start
+            Voltages and currents of the state from which a model led there.
         """
         room_pu, loading = self._room(v_pu, current_a)
-        room_pu[watched.nodes] = np.inf
         turned = watched.branches[loading[watched.branches] > 1.0 + CORNER]
-        loading[watched.branches] = 0.0
+        room = 1.0 - loading
+        if start is not None:
+            room_pu = _on_the_way(room_pu, v_pu - start[0], VOLTAGE_TOLERANCE_PU)
+            moved = np.abs(current_a - start[1]) / self._limits.rating_a
+            room = _on_the_way(room, moved, CURRENT_TOLERANCE_PCT / 100.0)
+        room_pu[watched.nodes] = np.inf
+        room[watched.branches] = np.inf
         return watched | Watched(
             _nearest(room_pu, NEAR_PU, self._nodes, times),
-            _nearest(1.0 - loading, 1.0 - NEAR_LOADING, self._branches, times),
+            _nearest(room, 1.0 - NEAR_LOADING, self._branches, times),
             turned,
         )
 
@@ -163,6 +186,15 @@ class LimitWatch:
         loading = np.where(np.isfinite(limits.rating_a), limits.loading(current_a), 0.0)
         # What no source feeds has no voltage, and compares with nothing.
         return np.where(np.isnan(room_pu), np.inf, room_pu), loading
+
+
+def _on_the_way(room: Floats, moved: Floats, least: float) -> Floats:
+    """Room to limits; of broken ones the part of the way beyond them instead, negative.
+
+    A way ``moved`` that is shorter than ``least`` counts as that long, so that what was broken before comes
+    first.
+    """
+    return np.where(room < 0.0, room / np.maximum(np.abs(moved), least), room)
 
 
 def _nearest(room: Floats, near: float, order: Ints, times: int) -> Ints:

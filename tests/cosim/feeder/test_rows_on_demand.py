@@ -14,7 +14,7 @@ from cosim.feeder.settings import Event
 from cosim.feeder.tick_models import TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.voltvar import Droop, seen_by_lams, with_droop
-from cosim.feeder.watched import LimitWatch, Watched
+from cosim.feeder.watched import NEIGHBOURHOODS, NOTHING, WORST, LimitWatch, Watched
 from market.model.case import Grid, Network
 from market.model.curves import Curves
 from market.solver.wam import clear_wam
@@ -122,6 +122,27 @@ def test_of_too_many_watched_limits_the_nearest_stay(feeder):
     left = np.setdiff1d(all_of_them.nodes, few.nodes)
     assert room_pu[few.nodes].max() <= room_pu[left].min()
     assert layout.branches.index("line.l115.1") in few.branches
+
+
+def test_of_many_broken_limits_those_come_first_that_are_met_first_on_the_way(feeder):
+    layout, rng = feeder.layout, np.random.default_rng(4)
+    watch = LimitWatch(layout, Limits(0.95, 1.05, layout.rating_a))
+    currents = np.zeros(len(layout.branches), dtype=np.complex128)
+    start = rng.uniform(0.96, 1.04, len(layout.nodes))
+    v_pu = rng.uniform(0.80, 0.94, len(layout.nodes))
+    # Here a voltage crosses the whole band before it meets its limit: the way counts, not the room at first.
+    start[7], v_pu[7] = 1.0499, 0.949
+    met_at = (start - 0.95) / (start - v_pu)
+    found = watch.widened(v_pu, currents, NOTHING, start=(start, currents))
+    assert set(np.argsort(met_at)[:WORST]) <= set(found.nodes)
+    assert 7 not in found.nodes
+    assert len(found.nodes) <= WORST + NEIGHBOURHOODS
+    without = watch.widened(v_pu, currents, NOTHING)
+    assert set(np.argsort(v_pu)[:WORST]) <= set(without.nodes)
+    assert not set(np.argsort(met_at)[:WORST]) <= set(without.nodes)
+    # What was broken before and has hardly moved comes first of all.
+    start[9], v_pu[9] = 0.9489, 0.949
+    assert 9 in watch.widened(v_pu, currents, NOTHING, start=(start, currents)).nodes
 
 
 def test_watched_limits_lead_to_the_clearing_of_all(feeder, monkeypatch):
