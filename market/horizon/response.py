@@ -14,17 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from market.horizon.compiled import compiled
 from market.horizon.lam import WamTerms
+from market.horizon.turn import change
 from market.model.arrays import Bools, Floats, Ints
 
 CORES = os.cpu_count() or 1
 
 RESTING = 1e-10
 """``E`` of who rests, as a part of the largest fall of the LAM."""
-
-LEAST_PIVOT = 1e-6
-"""Pivot below which a change would lose digits, so that the LAM's inverse is worked out anew."""
 
 
 class Response:
@@ -102,38 +99,3 @@ class Response:
 def times(matrices: Floats, vectors: Floats) -> Floats:
     """Matrices ``(M, T, T)`` times vectors ``(M, T)``, one by one."""
     return np.asarray(np.matmul(matrices, vectors[:, :, None])[:, :, 0])
-
-
-@compiled
-def change(lams: Ints, inverse: Floats, ease: Floats, wanted: Floats) -> Bools:
-    """Bring the inverses of some LAMs to other values of ``E``; where this loses digits.
-
-    Parameters
-    ----------
-    lams
-        Which LAMs.
-    inverse
-        Of all, ``(M, T, T)``; written over.
-    ease, wanted
-        ``E`` as it is in the inverses, and as it is to be, ``(M, T)`` each.
-    """
-    T = ease.shape[1]
-    unsure = np.zeros(lams.size, dtype=np.bool_)
-    row = np.empty(T)
-    for k in range(lams.size):
-        lam = lams[k]
-        mine = inverse[lam]
-        for t in range(T):
-            more = wanted[lam, t] - ease[lam, t]
-            if more == 0.0:
-                continue
-            pivot = 1.0 + more * mine[t, t]
-            if not pivot > LEAST_PIVOT:
-                unsure[k] = True
-                break
-            row[:] = mine[t]
-            for i in range(T):
-                part = more / pivot * mine[i, t]
-                for j in range(T):
-                    mine[i, j] -= part * row[j]
-    return unsure
