@@ -171,6 +171,7 @@ def emulated_prosumers(world: World) -> list[EmulatedProsumer]:
             battery_kw=float(people.battery_kw[member]),
             battery_kwh=float(people.battery_kwh[member]),
             battery_efficiency=float(people.battery_efficiency[member]),
+            battery_self_discharge=world.scenario.population.battery.self_discharge,
             battery_soc=float(people.soc_start[member]),
             battery_ramp_pct_s=emulation.ramp_percent_per_s,
             ev_kw=rated("ev", member)[0],

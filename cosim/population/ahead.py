@@ -98,7 +98,7 @@ def battery_stores(profiles: Profiles, members: Indices, soc: Floats, intervals:
         discharge_kw=np.outer(people.battery_kw[who], over),
         charge_efficiency=np.outer(people.battery_efficiency[who], over),
         discharge_efficiency=np.outer(people.battery_efficiency[who], over),
-        retention=np.ones(S),
+        retention=np.full(S, profiles.battery_retention),
         drift_kwh=np.zeros((S, intervals)),
         charge_wear=wear,
         discharge_wear=wear,

@@ -215,6 +215,7 @@ class VirtualPortfolio:
             people.battery_kwh[members],
             people.battery_efficiency[members],
             dt_h,
+            self.cache.profiles.battery_retention,
         )
         reactive_kvar = self.tan_phi * load_kw.mean(axis=0)
         return Metered(net_kw.mean(axis=0) * dt_h, reactive_kvar * dt_h)

@@ -21,6 +21,7 @@ from cosim.population.sun import clear_sky_kw_per_kwp, mean_cloud_factor
 from cosim.scenario import Scenario
 from cosim.scenario.arrays import Floats
 from cosim.scenario.timeline import Timeline, timeline_of
+from devices.physics.battery import retention
 
 VALUE_STEP_MIN = 60
 """Intervals that owners take together when they value energy by a path of prices."""
@@ -152,6 +153,14 @@ class Profiles:
         expected = self.outlook[tick + 1 : tick + 1 + count]
         return opinions_of(expected, self.scenario.run.seed, index, section.opinions, section.price_error)
 
+    @property
+    def battery_retention(self) -> float:
+        """Part of its energy that a battery at rest has left after an interval."""
+        return self._retention(self.timeline.interval_h)
+
+    def _retention(self, hours: float) -> float:
+        return float(retention(self.scenario.population.battery.self_discharge, hours))
+
     def stored_energy_value(self, tick: int, soc: Floats) -> Floats:
         """What a further stored kWh is worth to each owner at the end of a tick.
 
@@ -203,7 +212,7 @@ class Profiles:
     ) -> Floats:
         wear, dt_h = self.scenario.population.battery.wear_price, step * self.timeline.interval_h
         rate, efficiency = self.group_rate_per_h, self.group_efficiency
-        return value_curves(low, high, net, rate, efficiency, wear, dt_h, cells, slope)
+        return value_curves(low, high, net, rate, efficiency, wear, dt_h, cells, slope, self._retention(dt_h))
 
 
 def _by_blocks(rows: Floats, step: int) -> Floats:

@@ -28,6 +28,7 @@ def value_curves(
     dt_h: float,
     cells: int = CELLS,
     slope: Floats | None = None,
+    kept: float = 1.0,
 ) -> Floats:
     """Marginal value of stored energy against the state of charge, at the start of a forecast.
 
@@ -60,6 +61,8 @@ def value_curves(
     slope
         Rise of an owner's price with the power that it buys, in terms of its battery's capacity
         [$/kWh per kW/kWh], ``(g,)``; none when left out.
+    kept
+        Part of the energy that is left after a step without power.
 
     Returns
     -------
@@ -92,6 +95,9 @@ def value_curves(
         supplies = np.where(may_buy, buy, np.inf)
         merged = -np.sort(-np.concatenate([curve, actions, supplies], axis=1), axis=1)
         curve = merged[:, above : above + cells]
+        if kept < 1.0:
+            # Of a kWh more at a step's beginning so much is left, where the battery is then less full.
+            curve = kept * _between_cells(curve, kept * (np.arange(cells) + 0.5) / cells)
     return curve
 
 
@@ -113,8 +119,18 @@ def value_at(curves: Floats, group: NDArray[np.intp], soc: Floats) -> Floats:
         ``(n,)`` [$/kWh], interpolated between the middles of cells and so not increasing in the state of
         charge.
     """
-    cells = curves.shape[1]
+    left, part = _cells_beside(soc, curves.shape[1])
+    return np.asarray((1.0 - part) * curves[group, left] + part * curves[group, left + 1], dtype=np.float64)
+
+
+def _between_cells(curves: Floats, soc: Floats) -> Floats:
+    """Each curve at states of charge ``(m,)``, ``(g, m)``."""
+    left, part = _cells_beside(soc, curves.shape[1])
+    return np.asarray((1.0 - part) * curves[:, left] + part * curves[:, left + 1], dtype=np.float64)
+
+
+def _cells_beside(soc: Floats, cells: int) -> tuple[NDArray[np.intp], Floats]:
+    """Of the two cells whose middles are next to a state of charge the lower one, and the other's weight."""
     at = np.clip(soc * cells - 0.5, 0.0, cells - 1.0)
     left = np.minimum(at.astype(np.intp), cells - 2)
-    part = at - left
-    return np.asarray((1.0 - part) * curves[group, left] + part * curves[group, left + 1], dtype=np.float64)
+    return left, at - left

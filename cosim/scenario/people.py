@@ -89,6 +89,15 @@ class Battery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         float,
         Meta(gt=0.5, le=1.0, description="One-way efficiency; the round trip is its square.", extra=ONE),
     ] = 0.95
+    self_discharge: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            lt=1.0,
+            description="Part of the stored energy that is lost in a day at rest.",
+            extra=ONE,
+        ),
+    ] = 0.0
     soc_start_min: Annotated[
         Share,
         Meta(description="Lowest state of charge at the start; uniform up to `soc_start_max`.", extra=ONE),

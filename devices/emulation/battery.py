@@ -60,6 +60,7 @@ class BatteryUnits:
         self.rating_kw = np.array([p.battery_kw for p in prosumers])
         self.capacity_kwh = np.array([p.battery_kwh for p in prosumers])
         self.efficiency = np.array([p.battery_efficiency for p in prosumers])
+        self.self_discharge = np.array([p.battery_self_discharge for p in prosumers])
         self.soc = np.array([p.battery_soc for p in prosumers])
         self.p_kw = np.zeros(len(ids))
         self.discharged_kwh = np.zeros(len(ids))
@@ -152,6 +153,7 @@ class BatteryUnits:
 
     def _store(self, up_kw: Array, down_kw: Array, end_kw: Array, dt_h: float) -> Array:
         """Take the energy from or to the cells; what they cannot give or take does not happen."""
+        self.soc = self.soc * battery.retention(self.self_discharge, dt_h)
         charge_max, discharge_max = battery.limits_kw(
             self.soc, self.capacity_kwh, self.rating_kw, self.efficiency, dt_h
         )

@@ -20,9 +20,9 @@ class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
         Counters at the start [kWh].
     pv_kw, pv_ramp_pct_s, pv_efficiency
         Rating of the PV inverter [kW], its ramp [% of the rating per second] and AC over DC power.
-    battery_kw, battery_kwh, battery_efficiency, battery_soc, battery_ramp_pct_s
-        Rating [kW], usable capacity [kWh], one-way efficiency, state of charge at the start [0..1] and
-        ramp [% of the rating per second].
+    battery_kw, battery_kwh, battery_efficiency, battery_self_discharge, battery_soc, battery_ramp_pct_s
+        Rating [kW], usable capacity [kWh], one-way efficiency, part of the stored energy that is lost in a
+        day, state of charge at the start [0..1] and ramp [% of the rating per second].
     ev_kw, ev_kwh
         Rating of the charger at the meter [kW], and what its vehicle has at the start [kWh].
     flexible_kw, flexible_kwh
@@ -42,6 +42,7 @@ class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
     battery_kw: float = 0.0
     battery_kwh: float = 0.0
     battery_efficiency: float = 0.95
+    battery_self_discharge: float = 0.0
     battery_soc: float = 0.5
     battery_ramp_pct_s: float = 50.0
     ev_kw: float = 0.0

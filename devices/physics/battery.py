@@ -1,16 +1,34 @@
 """Battery physics as array functions: what a battery can do in the next step, and what a step leaves in it.
 
-Emulated devices and the virtual population use the same two functions, so that a bid never promises what
-the device would refuse. Power is positive when it discharges; efficiency is one-way (the round trip is its
-square).
+Emulated devices and the virtual population use the same functions, so that a bid never promises what the
+device would refuse. Power is positive when it discharges; efficiency is one-way (the round trip is its
+square). Self-discharge takes its part of the energy with which a step begins.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
+def retention(self_discharge: ArrayLike, dt_h: float) -> NDArray[np.float64]:
+    """Part of the stored energy that is left after a step without power.
+
+    Parameters
+    ----------
+    self_discharge
+        Part that is lost in a day, [0..1).
+    dt_h
+        Length of the step [h].
+    """
+    return np.asarray((1.0 - np.asarray(self_discharge, dtype=float)) ** (dt_h / 24.0))
+
+
 def limits_kw(
-    soc: ArrayLike, kwh: ArrayLike, kw: ArrayLike, efficiency: ArrayLike, dt_h: float
+    soc: ArrayLike,
+    kwh: ArrayLike,
+    kw: ArrayLike,
+    efficiency: ArrayLike,
+    dt_h: float,
+    kept: ArrayLike = 1.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Largest charging and discharging power that can be held for a whole step.
 
@@ -30,20 +48,28 @@ def limits_kw(
         One-way efficiency (0..1], ``(n,)``.
     dt_h
         Length of the step [h], positive.
+    kept
+        Its `retention` over the step.
 
     Returns
     -------
     charge_max_kw, discharge_max_kw
         Both as non-negative magnitudes at the terminals [kW], ``(n,)``.
     """
-    soc, kwh, kw, efficiency = (np.asarray(a, dtype=float) for a in (soc, kwh, kw, efficiency))
-    room_kwh = np.clip(1.0 - soc, 0.0, 1.0) * kwh
-    stored_kwh = np.clip(soc, 0.0, 1.0) * kwh
+    kwh, kw, efficiency = (np.asarray(a, dtype=float) for a in (kwh, kw, efficiency))
+    left = np.asarray(soc, dtype=float) * np.asarray(kept, dtype=float)
+    room_kwh = np.clip(1.0 - left, 0.0, 1.0) * kwh
+    stored_kwh = np.clip(left, 0.0, 1.0) * kwh
     return np.minimum(kw, room_kwh / (efficiency * dt_h)), np.minimum(kw, stored_kwh * efficiency / dt_h)
 
 
 def advance(
-    soc: ArrayLike, power_kw: ArrayLike, kwh: ArrayLike, efficiency: ArrayLike, dt_h: float
+    soc: ArrayLike,
+    power_kw: ArrayLike,
+    kwh: ArrayLike,
+    efficiency: ArrayLike,
+    dt_h: float,
+    kept: ArrayLike = 1.0,
 ) -> NDArray[np.float64]:
     """State of charge after a step at constant power.
 
@@ -54,19 +80,22 @@ def advance(
     power_kw
         Power at the terminals [kW], ``(n,)``, + discharging, - charging, within `limits_kw`.
     kwh
-        Usable capacity [kWh], ``(n,)``; where it is zero the state of charge stays as it is.
+        Usable capacity [kWh], ``(n,)``; where it is zero no power moves the state of charge.
     efficiency
         One-way efficiency (0..1], ``(n,)``.
     dt_h
         Length of the step [h].
+    kept
+        Its `retention` over the step.
 
     Returns
     -------
     NDArray
         State of charge at the end, ``(n,)``, clipped to [0, 1] against rounding.
     """
-    soc, power_kw, kwh, efficiency = (np.asarray(a, dtype=float) for a in (soc, power_kw, kwh, efficiency))
+    power_kw, kwh, efficiency = (np.asarray(a, dtype=float) for a in (power_kw, kwh, efficiency))
+    left = np.asarray(soc, dtype=float) * np.asarray(kept, dtype=float)
     drawn_kwh = np.where(power_kw > 0.0, power_kw / efficiency, power_kw * efficiency) * dt_h
     used = np.divide(drawn_kwh, kwh, out=np.zeros(np.broadcast(drawn_kwh, kwh).shape), where=kwh > 0.0)
-    end: NDArray[np.float64] = np.clip(soc - used, 0.0, 1.0)
+    end: NDArray[np.float64] = np.clip(left - used, 0.0, 1.0)
     return end

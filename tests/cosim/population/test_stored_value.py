@@ -115,8 +115,9 @@ def one_node_cost(net, low, high, power):
     net=arrays(float, 24, elements=st.floats(-0.5, 0.5)),
     high=arrays(float, 24, elements=st.floats(0.08, 0.3)),
     start=st.floats(0.0, 1.0),
+    kept=st.sampled_from([1.0, 0.98]),
 )
-def test_batteries_that_go_by_it_do_what_is_best_for_all(net, high, start):
+def test_batteries_that_go_by_it_do_what_is_best_for_all(net, high, start, kept):
     low, rate, eta, wear, cells = np.full(24, 0.05), 0.4, 0.95, 0.01, 192
     moves = np.linspace(-rate, rate, 161)
     stored_moves = np.where(moves > 0.0, -moves / eta, -moves * eta)
@@ -127,7 +128,7 @@ def test_batteries_that_go_by_it_do_what_is_best_for_all(net, high, start):
         for t in range(24):
             curve = curve_at(t)
             worth = np.concatenate([[0.0], np.cumsum(curve) / cells])
-            after = stored + stored_moves
+            after = kept * stored + stored_moves
             own = one_node_cost(net[t], low[t], high[t], moves) + wear * np.abs(moves)
             total = own - np.interp(after, np.linspace(0.0, 1.0, cells + 1), worth)
             total[(after < -1e-12) | (after > 1.0 + 1e-12)] = np.inf
@@ -137,28 +138,29 @@ def test_batteries_that_go_by_it_do_what_is_best_for_all(net, high, start):
 
     def curve_at(t):
         rows = slice(t + 1, None)
-        return value_curves(
-            low[None, rows], high[None, rows], net[rows], np.array([rate]), np.array([eta]), wear, 1.0, cells
-        )[0]
+        prices = low[None, rows], high[None, rows], net[rows]
+        return value_curves(*prices, np.array([rate]), np.array([eta]), wear, 1.0, cells, kept=kept)[0]
 
-    assert day(curve_at) == pytest.approx(best_cost(net, low, high, start, rate, eta, wear), abs=5e-3)
+    assert day(curve_at) == pytest.approx(best_cost(net, low, high, start, rate, eta, wear, kept), abs=5e-3)
 
 
-def best_cost(net, low, high, start, rate, eta, wear):
+def best_cost(net, low, high, start, rate, eta, wear, kept):
     """Least cost of the day, all steps decided at once by a linear program."""
     from scipy.optimize import linprog
 
     T = net.size
     # Columns: bought of the grid, sold to it, discharged, charged.
     c = np.concatenate([high, -low, np.full(2 * T, wear)])
-    eye, sums = np.eye(T), np.tril(np.ones((T, T)))
+    steps = np.arange(T)
+    eye, sums = np.eye(T), np.tril(kept ** np.maximum(steps[:, None] - steps, 0))
+    left = start * kept ** (steps + 1)
     balance = np.hstack([eye, -eye, eye, -eye])
     drawn = np.hstack([np.zeros((T, 2 * T)), sums / eta, -sums * eta])
     bounds = [(0.0, None)] * (2 * T) + [(0.0, rate)] * (2 * T)
     found = linprog(
         c,
         A_ub=np.vstack([drawn, -drawn]),
-        b_ub=np.concatenate([np.full(T, start), np.full(T, 1.0 - start)]),
+        b_ub=np.concatenate([left, 1.0 - left]),
         A_eq=balance,
         b_eq=net,
         bounds=bounds,

@@ -144,6 +144,15 @@ def test_battery_loses_energy_both_ways():
     assert fleet.battery.discharged_kwh[0] > 0.1
 
 
+def test_battery_at_rest_loses_what_it_loses_in_a_day():
+    leaky = EmulatedProsumer(id="leaky", battery_kw=4.0, battery_kwh=8.0, battery_self_discharge=0.1)
+    for steps in (24, 96):
+        fleet = begun(leaky)
+        advance(fleet, dt_s=86400.0 / steps, steps=steps)
+        assert fleet.battery.soc[0] == pytest.approx(0.5 * 0.9)
+        assert fleet.energy_kwh.sum() == 0.0
+
+
 def test_empty_battery_gives_what_it_has_and_stands_still():
     fleet = begun(IDEAL)
     write(fleet, "ideal", "battery", m704_WSet=4000.0, m704_WSetEna=1)

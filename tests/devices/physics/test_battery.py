@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.physics.battery import advance, limits_kw
+from devices.physics.battery import advance, limits_kw, retention
 
 CELL = {
     "soc": st.floats(0.0, 1.0),
@@ -24,17 +24,25 @@ def test_limits_by_hand():
 def test_step_by_hand():
     soc = advance([0.5, 0.5, 0.5], [3.6, -4.0, 1.0], [10, 10, 0], [0.9, 0.9, 0.9], 0.25)
     assert soc == pytest.approx([0.5 - 0.1, 0.5 + 0.09, 0.5])
+    assert advance(0.5, -4.0, 10.0, 0.9, 0.25, 0.98) == pytest.approx(0.49 + 0.09)
+    assert limits_kw(0.1, 10.0, 5.0, 0.9, 0.25, 0.5)[1] == pytest.approx(0.05 * 10 * 0.9 / 0.25)
 
 
-@given(**CELL)
-def test_power_at_a_limit_ends_within_the_battery(soc, kwh, kw, efficiency, dt_h):
-    charge, discharge = limits_kw(soc, kwh, kw, efficiency, dt_h)
+def test_steps_of_a_day_lose_together_what_a_day_loses():
+    assert retention(0.0, 0.25) == 1.0
+    assert retention(0.03, 24.0) == pytest.approx(0.97)
+    assert retention(0.03, 0.25) ** 96 == pytest.approx(0.97)
+
+
+@given(**CELL, kept=st.floats(0.01, 1.0))
+def test_power_at_a_limit_ends_within_the_battery(soc, kwh, kw, efficiency, dt_h, kept):
+    charge, discharge = limits_kw(soc, kwh, kw, efficiency, dt_h, kept)
     assert 0.0 <= charge <= kw
     assert 0.0 <= discharge <= kw
-    full = advance(soc, -charge, kwh, efficiency, dt_h)
-    empty = advance(soc, discharge, kwh, efficiency, dt_h)
-    assert empty <= soc + 1e-12
-    assert full >= soc - 1e-12
+    full = advance(soc, -charge, kwh, efficiency, dt_h, kept)
+    empty = advance(soc, discharge, kwh, efficiency, dt_h, kept)
+    assert empty <= kept * soc + 1e-12
+    assert full >= kept * soc - 1e-12
     assert charge == pytest.approx(kw) or full == pytest.approx(1.0)
     assert discharge == pytest.approx(kw) or empty == pytest.approx(0.0, abs=1e-12)
 
