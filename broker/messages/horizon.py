@@ -85,7 +85,9 @@ class Outlook(Message, frozen=True, tag="outlook"):
     """Prices of the intervals to come, this one first, as the clearing over the horizon has them.
 
     Of LAM i in interval t: local ``price``, and the parts of the wide-area price but the energy's, which is
-    the same for all; columns hold one LAM after the other. ``beyond`` names figures of the certificate that
+    the same for all; columns hold one LAM after the other. Of each store, by its owner: its energy at the end
+    of the present interval, what a kWh more is worth there, and the most that its owner could gain by another
+    plan over all intervals [$]. ``beyond`` names figures of the certificate that
     are beyond their tolerance; ``shortfall_kwh`` is energy that stores cannot have in time. Nothing but notes
     where no horizon was cleared.
     """
@@ -98,7 +100,10 @@ class Outlook(Message, frozen=True, tag="outlook"):
     voltage: Annotated[Column, Values("dual", "lams*ahead")]
     congestion: Annotated[Column, Values("dual", "lams*ahead")]
     net_kw: Annotated[Column, Values("net_kw", "lams*ahead")]
-    stores: Count
+    store: Annotated[Index, Values(size="store", of="prosumer")]
+    state_kwh: Annotated[Column, Values("kwh", "store")]
+    energy_value: Annotated[Column, Values("dual", "store")]
+    store_gain: Annotated[Column, Values("any", "store")]
     stored_kwh: Annotated[list[float], Values("any")]
     shortfall_kwh: float
     proof: HorizonProof | None

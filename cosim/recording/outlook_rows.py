@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,19 @@ import numpy as np
 from broker.messages import HorizonProof, Outlook, columns
 
 
-def outlook_tables(lams: tuple[str, ...], outlook: Outlook | None) -> dict[str, dict[str, Any]]:
+def outlook_tables(
+    lams: Sequence[str], prosumers: Sequence[str], outlook: Outlook | None
+) -> dict[str, dict[str, Any]]:
     """Rows of an outlook by their table; none where there is no market over a horizon."""
     if outlook is None:
         return {}
-    row = {"horizons": _horizon_row(outlook)}
-    return row | {"outlook": _outlook_columns(lams, outlook)} if outlook.ahead else row
+    tables = {"horizons": horizon_row(outlook)}
+    if outlook.ahead:
+        tables |= {"outlook": outlook_columns(lams, outlook), "stores": _store_columns(prosumers, outlook)}
+    return tables
 
 
-def _outlook_columns(lams: tuple[str, ...], outlook: Outlook) -> dict[str, Any]:
+def outlook_columns(lams: Sequence[str], outlook: Outlook) -> dict[str, Any]:
     """Rows of prices to come: one for each LAM and interval."""
     M, T = len(lams), outlook.ahead
     return {
@@ -34,14 +39,27 @@ def _outlook_columns(lams: tuple[str, ...], outlook: Outlook) -> dict[str, Any]:
     }
 
 
-def _horizon_row(outlook: Outlook) -> dict[str, Any]:
+def _store_columns(prosumers: Sequence[str], outlook: Outlook) -> dict[str, Any]:
+    """Rows of stores."""
+    owner = columns.unpack_index(outlook.store)
+    return {
+        "tick": outlook.tick,
+        "prosumer": np.asarray(prosumers)[owner],
+        **{
+            name: columns.unpack(getattr(outlook, name), owner.size)
+            for name in ("state_kwh", "energy_value", "store_gain")
+        },
+    }
+
+
+def horizon_row(outlook: Outlook) -> dict[str, Any]:
     """Row of one clearing over a horizon: its size and certificate."""
     proof = outlook.proof
     figures = {} if proof is None else {name: getattr(proof, name) for name in HorizonProof.__struct_fields__}
     return {
         "tick": outlook.tick,
         "intervals": outlook.ahead,
-        "stores": outlook.stores,
+        "stores": columns.unpack_index(outlook.store).size,
         "shortfall_kwh": outlook.shortfall_kwh,
         "certified": None if proof is None else not outlook.beyond,
         **figures,

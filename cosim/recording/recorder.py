@@ -257,7 +257,9 @@ class Recorder:
             self.writer.append("limits", limit_columns(messages.outcome))
         if world.has_live:
             self.writer.append("devices", device_columns(messages.tick, messages))
-        for table, rows in outlook_tables(world.roster.lams, messages.outlook).items():
+        for table, rows in outlook_tables(
+            world.roster.lams, world.roster.prosumers, messages.outlook
+        ).items():
             self.writer.append(table, rows)
 
     def _note_feeder(self, state: FeederState) -> None:

@@ -11,7 +11,7 @@ from cosim.results.column import TICK as _TICK
 from cosim.results.column import Column
 from cosim.results.column import copied as copied
 from cosim.results.feeder_columns import CONNECTIONS, CURRENTS, LIMITS, NODES, POSITIONS
-from cosim.results.horizon_columns import HORIZONS, OUTLOOK
+from cosim.results.horizon_columns import HORIZONS, OUTLOOK, STORES
 
 INTERVALS = (
     _TICK,
@@ -289,5 +289,6 @@ TABLES = {
     "prosumers": PROSUMERS,
     "faults": FAULTS,
     "outlook": OUTLOOK,
+    "stores": STORES,
     "horizons": HORIZONS,
 }

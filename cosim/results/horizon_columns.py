@@ -18,6 +18,16 @@ OUTLOOK = (
     Column("stored_kwh", "number", "kWh", "energy in all stores at its beginning, the same for all LAMs"),
 )
 
+STORES = (
+    TICK,
+    Column("prosumer", "text", "", "id of the owner; one row for each of its stores"),
+    Column(
+        "state_kwh", "number", "kWh", "energy at the end of the interval, as the horizon's clearing has it"
+    ),
+    Column("energy_value", "number", "$/kWh", "what a kWh more is worth to it there"),
+    Column("store_gain", "number", "$", "certificate: most that its owner gains by another plan"),
+)
+
 HORIZONS = (
     TICK,
     Column("intervals", "integer", "", "intervals that were cleared at once; 0 where none were"),

@@ -135,6 +135,11 @@ class Run:
         return self._timed("outlook")
 
     @cached_property
+    def stores(self) -> pd.DataFrame:
+        """One row per interval and store; none where the market has no horizon."""
+        return self._timed("stores")
+
+    @cached_property
     def horizons(self) -> pd.DataFrame:
         """One row per interval where the market has a horizon."""
         return self._timed("horizons")

@@ -35,7 +35,7 @@ from broker.messages import (
 )
 from cosim.map.drawing import drawing_of, feeder_panel
 from cosim.observation.incidents import Incident, Incidents
-from cosim.recording.outlook_rows import outlook_tables
+from cosim.recording.outlook_rows import horizon_row, outlook_columns
 from cosim.view.ahead import ahead_panel
 from cosim.view.calendar import Calendar
 from cosim.view.devices import Devices
@@ -234,8 +234,8 @@ class LiveModel:
     def _(self, outlook: Outlook, party: str) -> None:  # noqa: ARG002
         if self.facts is None:
             return
-        tables = outlook_tables(tuple(self.facts.lams), outlook)
-        self._ahead = ahead_panel(tables["horizons"], tables.get("outlook", {}), self._calendar)
+        rows = outlook_columns(self.facts.lams, outlook) if outlook.ahead else {}
+        self._ahead = ahead_panel(horizon_row(outlook), rows, self._calendar)
         self._changed.add("ahead")
 
     @_on.register

@@ -238,7 +238,7 @@ class HorizonMarket:
         for clause in beyond[:1]:
             more = f", and {len(beyond) - 1} more" if len(beyond) > 1 else ""
             self.node.flag(f"the horizon's certificate does not hold: {clause}{more}")
-        fields = _fields(cleared) | {"proof": _figures(proof), "beyond": beyond[:20]}
+        fields = _fields(cleared, proof) | {"proof": _figures(proof), "beyond": beyond[:20]}
         await self.node.publish(self.node.topics.outlook, Outlook, step.tick, **fields)
 
     async def _tell_nothing(self, step: Step, note: str) -> None:
@@ -299,7 +299,7 @@ def _figures(proof: HorizonCertificate) -> HorizonProof:
     )
 
 
-def _fields(cleared: Cleared) -> dict[str, Any]:
+def _fields(cleared: Cleared, proof: HorizonCertificate) -> dict[str, Any]:
     """Fields of the outlook that tell a clearing."""
     outcome = cleared.outcome
     wam = [one.wam for one in outcome.intervals]
@@ -315,7 +315,10 @@ def _fields(cleared: Cleared) -> dict[str, Any]:
         "energy_price": [each.energy_price for each in wam],
         "grid_kw": [each.grid_kw for each in wam],
         **{name: columns.pack(np.stack(values, axis=1)) for name, values in by_lam.items()},
-        "stores": len(cleared.case.stores),
+        "store": columns.pack_index(cleared.owner),
+        "state_kwh": columns.pack(outcome.state_kwh[:, 1]),
+        "energy_value": columns.pack(outcome.energy_value[:, 0]),
+        "store_gain": columns.pack(proof.store_gains.miss[cleared.case.stores.owner]),
         "stored_kwh": columns.column_list(outcome.state_kwh.sum(axis=0)),
         "shortfall_kwh": float(np.maximum(outcome.shortfall_kwh, 0.0).sum()),
         "notes": cleared.notes,
@@ -326,7 +329,9 @@ def _fields(cleared: Cleared) -> dict[str, Any]:
 
 def _no_fields(note: str) -> dict[str, Any]:
     """Fields of the outlook where there is none."""
-    nothing: dict[str, Any] = dict.fromkeys(("price", "loss", "voltage", "congestion", "net_kw"), b"")
-    zero = dict.fromkeys(("ahead", "stores", "iterations"), 0) | {"shortfall_kwh": 0.0, "seconds": 0.0}
+    by_lam = ("price", "loss", "voltage", "congestion", "net_kw")
+    by_store = ("store", "state_kwh", "energy_value", "store_gain")
+    nothing: dict[str, Any] = dict.fromkeys(by_lam + by_store, b"")
+    zero = dict.fromkeys(("ahead", "iterations"), 0) | {"shortfall_kwh": 0.0, "seconds": 0.0}
     lists: dict[str, Any] = {"energy_price": [], "grid_kw": [], "stored_kwh": [], "beyond": []}
     return {**nothing, **zero, **lists, "proof": None, "notes": [note]}

@@ -89,6 +89,7 @@ def test_a_finished_run_loads_back(run_dir, idle_summary):
         "positions.parquet",
         "prosumers.parquet",
         "scenario.toml",
+        "stores.parquet",
         "summary.json",
     ]
 

@@ -238,13 +238,15 @@ def test_intervals_to_come_are_those_of_the_clearing_over_the_horizon(model):
     price = [[0.10, 0.20, 0.30], [0.12, 0.18, 0.36]]
     fields = {"loss": [[1e-3] * 3, [3e-3] * 3], "voltage": [[0.0] * 3] * 2, "congestion": [[0.0] * 3] * 2}
     fields |= {"price": price, "net_kw": [[1.0] * 3] * 2}
+    by_store = ("state_kwh", "energy_value", "store_gain")
     outlook = Outlook(
         **header("market", 95),
         ahead=3,
         energy_price=[0.11, 0.19, 0.33],
         grid_kw=[2.0, 3.0, 4.0],
         **{name: columns.pack(np.array(values)) for name, values in fields.items()},
-        stores=7,
+        store=columns.pack_index([0, 2, 2]),
+        **{name: columns.pack(np.ones(3)) for name in by_store},
         stored_kwh=[5.0, 6.0, 7.0, 8.0],
         shortfall_kwh=0.0,
         proof=HorizonProof(energy_kwh=0.0, value_error=0.0, store_gain=0.0, duality_gap=0.0),
@@ -264,8 +266,12 @@ def test_intervals_to_come_are_those_of_the_clearing_over_the_horizon(model):
     )
     assert panel.values["loss"] == [2e-3] * 3
     assert (panel.values["grid_kw"], panel.values["stored_kwh"]) == ([2.0, 3.0, 4.0], [5.0, 6.0, 7.0])
-    assert (panel.stores, panel.certified, panel.note) == (7, True, outlook.notes[0])
-    empty = dict.fromkeys(fields, b"") | {"energy_price": [], "grid_kw": [], "stored_kwh": []}
+    assert (panel.stores, panel.certified, panel.note) == (3, True, outlook.notes[0])
+    empty = dict.fromkeys((*fields, "store", *by_store), b"") | {
+        "energy_price": [],
+        "grid_kw": [],
+        "stored_kwh": [],
+    }
     nothing = msgspec.structs.replace(outlook, tick=96, ahead=0, proof=None, notes=["no horizon"], **empty)
     model.take(nothing, "outlook")
     panel = model.panel("ahead")

@@ -68,6 +68,10 @@ async def test_interval_by_interval_it_comes_to_what_one_clearing_of_all_does(to
             assert told.beyond == []
             price = columns.unpack(told.price).reshape(3, T - tick)
             assert price == pytest.approx(best.price[:, tick:], abs=1e-6)
+            mine = np.isin(columns.unpack_index(told.store), people.members)
+            assert columns.unpack(told.state_kwh)[mine] == pytest.approx(people.kwh, abs=1e-5)
+            gain = columns.unpack(told.store_gain)
+            assert (gain.size, gain.max()) == (mine.size, told.proof.store_gain)
     assert pytest.approx(best.trade_kw, abs=1e-5) == np.array(traded).T
     assert pytest.approx(best.state_kwh, abs=1e-5) == np.array(stored).T
     assert np.ptp(stored, axis=0).max() > 1.0, "batteries moved"
