@@ -45,7 +45,8 @@ class AdjointRows:
     def volts(self, nodes: Ints) -> Floats:
         """Changes of some voltages ``(k, D)`` [pu]; found once."""
         new = np.array([node for node in nodes.tolist() if node not in self._found_v], dtype=np.intp)
-        self._found_v.update(zip(new.tolist(), self._answers(self._voltage_rows(new)), strict=True))
+        if len(new):
+            self._found_v.update(zip(new.tolist(), self._answers(self._voltage_rows(new)), strict=True))
         return np.array([self._found_v[node] for node in nodes.tolist()]).reshape(len(nodes), self._count)
 
     def seen(self, weights: sparse.csr_array) -> Floats:
@@ -90,9 +91,11 @@ class AdjointRows:
 
     def _complex_answers(self, rows: sparse.csr_array) -> Complexes:
         """Changes of linear functions of the complex node voltages ``(k, n)`` along all directions."""
-        real = self._answers(sparse.hstack([rows.real, -rows.imag]).tocsr())
-        imaginary = self._answers(sparse.hstack([rows.imag, rows.real]).tocsr())
-        return real + 1j * imaginary
+        if not rows.shape[0]:
+            return np.zeros((0, self._count), dtype=np.complex128)
+        parts = [[rows.real, -rows.imag], [rows.imag, rows.real]]
+        both = self._answers(sparse.block_array(parts).tocsr())
+        return both[: rows.shape[0]] + 1j * both[rows.shape[0] :]
 
     def _voltage_rows(self, nodes: Ints) -> sparse.csr_array:
         """Rows that turn changes of the real unknowns into those of voltage magnitudes ``(k, 2 n)`` [pu]."""
@@ -109,11 +112,11 @@ class AdjointRows:
 
     def _answers(self, rows: sparse.csr_array) -> Floats:
         """Changes of linear functions of the real unknowns ``(k, 2 n)`` along all directions ``(k, D)``."""
+        rows.sum_duplicates()
         found = np.empty((rows.shape[0], self._count))
         for start in range(0, len(found), _BLOCK):
             block = slice(start, start + _BLOCK)
-            adjoint = self._state.factors.solve_transposed(rows[block].T.toarray(order="F"))
-            found[block] = (self._across_directions @ self._state.given_to(adjoint)).real.T
+            found[block] = (self._across_directions @ self._state.given_to(rows[block])).real.T
         return found
 
 

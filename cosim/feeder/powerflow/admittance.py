@@ -96,6 +96,7 @@ class PowerFlowEquations:
             shape=(self._size + 1, count),
         ).tocsr()[: self._size]
         self._ends = self._place[network.winding_ends]
+        self._drawn = np.setdiff1d(self._ends, self._size)
         self._monitored = self._place[network.monitored]
         self._neutrals = self._place[network.neutrals]
         self._branches = network.branch_rows[:, fed]
@@ -181,6 +182,7 @@ class PowerFlowEquations:
             factors=factors,
             incidence=self._incidence,
             ends=self._ends,
+            drawn=self._drawn,
             across=across,
             monitored=self._monitored,
             along=monitored_v / np.abs(monitored_v),
@@ -201,8 +203,9 @@ class FactorisedState:
     ----------
     factors
         Of the real equations ``(2 n, 2 n)``.
-    incidence, ends, across
-        The load windings' incidence ``(n, L)``, their ends ``(L, 2)`` and voltages across them ``(L,)`` [V].
+    incidence, ends, drawn, across
+        The load windings' incidence ``(n, L)``, their ends ``(L, 2)``, the nodes among these, ascending, and
+        voltages across them ``(L,)`` [V].
     monitored, along
         Ends of the voltages of interest ``(v, 2)`` and their directions ``(v,)``, complex of size 1.
     neutrals
@@ -217,6 +220,7 @@ class FactorisedState:
     factors: Factors
     incidence: sparse.csr_array
     ends: Ints
+    drawn: Ints
     across: Complexes
     monitored: Ints
     along: Complexes
@@ -231,15 +235,17 @@ class FactorisedState:
         """Currents that nodes are given when the windings' powers change ``(L, M)`` [VA], ``(n, M)`` [A]."""
         return (-self.incidence @ (sparse.diags_array(1.0 / self.across) @ dva).conj()).tocsc()
 
-    def given_to(self, worth: Floats) -> Complexes:
-        """Worth of a change of each winding's power ``(L, k)`` [1/VA], from that of currents given to nodes.
+    def given_to(self, rows: sparse.csr_array) -> Complexes:
+        """What a change of each winding's power does to functions of the unknowns ``(L, k)`` [1/VA].
 
-        The transpose of `given_a`: what nodes are given has the worth ``worth`` ``(2 n, k)`` [1/A], in real
-        and imaginary parts one below the other; a winding's has the real part of its power times the result.
+        The functions are rows ``(k, 2 n)`` over real and imaginary parts of the node voltages, each place
+        of a row given once. A winding's share is the real part of its power times the result: the
+        transpose of `given_a` after the inverse of the equations.
         """
-        n = self.branches.shape[1]
-        there = np.zeros((n + 1, worth.shape[1]), dtype=np.complex128)
-        there.real[:n], there.imag[:n] = worth[:n], worth[n:]
+        n, nodes = self.branches.shape[1], self.drawn
+        worth = self.factors.solve_transposed(rows, np.concatenate([nodes, n + nodes]))
+        there = np.zeros((n + 1, rows.shape[0]), dtype=np.complex128)
+        there.real[nodes], there.imag[nodes] = worth[: len(nodes)], worth[len(nodes) :]
         one, other = self.ends.T
         found: Complexes = (there[other] - there[one]) / self.across[:, None]
         return found

@@ -1,7 +1,7 @@
 """Sparse real equations, factorised: for changes one after the other, or for many rows of their inverse."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,8 @@ class Factors(Protocol):
         """Solutions x of ``A x = given``, ``(n,)`` or ``(n, k)``."""
         ...
 
-    def solve_transposed(self, given: Floats) -> Floats:
-        """Solutions x of ``A' x = given``, as above."""
+    def solve_transposed(self, rows: sparse.csr_array, wanted: Ints) -> Floats:
+        """Some unknowns ``(w,)`` of the solutions of ``A' x = row`` for each row ``(k, n)``, ``(w, k)``."""
         ...
 
 
@@ -43,9 +43,9 @@ class Columns:
         answer: Floats = self.lu.solve(given)
         return answer
 
-    def solve_transposed(self, given: Floats) -> Floats:
+    def solve_transposed(self, rows: sparse.csr_array, wanted: Ints) -> Floats:
         """See `Factors`."""
-        answer: Floats = self.lu.solve(given, "T")
+        answer: Floats = self.lu.solve(rows.T.toarray(order="F"), "T")[wanted]
         return answer
 
 
@@ -68,16 +68,18 @@ class Rows:
 
     def solve(self, given: Floats) -> Floats:
         """See `Factors`."""
-        return self._solved(given, "T")
-
-    def solve_transposed(self, given: Floats) -> Floats:
-        """See `Factors`."""
-        return self._solved(given, "N")
-
-    def _solved(self, given: Floats, trans: Literal["N", "T"]) -> Floats:
         in_order = np.empty(given.shape, order="F")
         in_order[self.place] = given
-        answer: Floats = self.lu.solve(in_order, trans)[self.place]
+        answer: Floats = self.lu.solve(in_order, "T")[self.place]
+        return answer
+
+    def solve_transposed(self, rows: sparse.csr_array, wanted: Ints) -> Floats:
+        """See `Factors`."""
+        in_order = np.zeros(rows.shape[::-1], order="F")
+        in_order[self.place[rows.indices], np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))] = (
+            rows.data
+        )
+        answer: Floats = self.lu.solve(in_order)[self.place[wanted]]
         return answer
 
 

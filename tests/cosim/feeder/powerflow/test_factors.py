@@ -27,15 +27,29 @@ def test_both_ways_of_factorising_solve_equations_and_their_transpose(matrix, sh
     pattern, given = Pattern(matrix.indices, matrix.indptr), np.random.default_rng(1).normal(size=shape)
     for factors in (pattern.columns(matrix.data), pattern.rows(matrix.data)):
         agree(matrix @ factors.solve(given), given)
-        agree(matrix.T @ factors.solve_transposed(given), given)
+        columns = given.reshape(300, -1)
+        solved = factors.solve_transposed(sparse.csr_array(columns.T), np.arange(300))
+        agree(matrix.T @ solved, columns)
+
+
+@pytest.mark.parametrize("way", ["columns", "rows"])
+def test_of_a_transpose_some_unknowns_are_given_for_rows_with_few_entries(matrix, way):
+    factors = getattr(Pattern(matrix.indices, matrix.indptr), way)(matrix.data)
+    rows = sparse.random_array((5, 300), density=0.02, rng=np.random.default_rng(4)).tocsr()
+    wanted = np.array([7, 3, 299, 120])
+    expected = np.linalg.solve(matrix.T.toarray(), rows.toarray().T)[wanted]
+    agree(factors.solve_transposed(rows, wanted), expected)
 
 
 def test_an_order_that_is_known_gives_the_bits_that_a_new_one_gives(matrix):
-    pattern, given = Pattern(matrix.indices, matrix.indptr), np.ones(300)
+    pattern, given = (
+        Pattern(matrix.indices, matrix.indptr),
+        (sparse.csr_array(np.ones((1, 300))), np.arange(300)),
+    )
     other = matrix.data * np.random.default_rng(2).uniform(0.5, 1.5, matrix.nnz)
     pattern.rows(other)
-    known = pattern.rows(matrix.data).solve_transposed(given)
-    new = Pattern(matrix.indices, matrix.indptr).rows(matrix.data).solve_transposed(given)
+    known = pattern.rows(matrix.data).solve_transposed(*given)
+    new = Pattern(matrix.indices, matrix.indptr).rows(matrix.data).solve_transposed(*given)
     np.testing.assert_array_equal(known, new)
 
 
