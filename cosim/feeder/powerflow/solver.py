@@ -11,6 +11,7 @@ from cosim.feeder.powerflow.arrays import LoadPowers, all_currents
 from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
 from cosim.feeder.powerflow.extrapolation import Extrapolation
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
+from cosim.feeder.powerflow.losses import CircuitLosses
 
 # Voltages across loads are at rest when an iteration moves them by less [pu].
 _AT_REST_PU = 1e-11
@@ -53,6 +54,7 @@ class Solver:
         self._powers = LoadPowers(dss, [load.name for load in circuit.loads])
         self._voltages = circuit.voltages
         self._current_at = np.array([branch.current_at for branch in survey.branches], dtype=np.intp)
+        self._losses = CircuitLosses(dss, survey)
         self._names = survey.node_names
         self._start = np.zeros(0, dtype=np.complex128)
         self._last: tuple[AcState, Complexes] | None = None
@@ -196,15 +198,16 @@ class Solver:
                 f"with LAMs drawing {np.sum(net_kw):.0f} kW; {_remedy(float(v_pu[worst]))}"
             )
         head_kw, head_kvar = dss.Circuit.TotalPower()
+        current_a = all_currents(dss)
         return AcState(
             net_kw=np.array(net_kw, dtype=np.float64),
             net_kvar=np.array(net_kvar, dtype=np.float64),
             v_pu=v_pu,
             angle_deg=np.degrees(np.angle(volts)),
-            current_a=all_currents(dss)[self._current_at],
+            current_a=current_a[self._current_at],
             source_kw=-head_kw,
             source_kvar=-head_kvar,
-            losses_kw=dss.Circuit.Losses()[0] / 1e3,
+            losses_kw=self._losses.kw(current_a),
             taps=taps,
             iterations=iterations,
             nodes=self.nodes,
