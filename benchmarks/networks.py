@@ -126,11 +126,11 @@ def confirmed_interval(
     answers: list[Answer] = []
     swinging = Swinging()
     largest, binding, rows = 0, 0, 0
-    price = last_price
+    price, tick = last_price, 0 if last_price is None else 1
     prices: LimitPrices | None = None
     relaxed: Mapping[str, float] = {}
     while len(answers) < MOST_ROUNDS:
-        proposal = Proposal(0, len(answers), net_kw, kvar, still, bids.lowest_kw, bids.highest_kw)
+        proposal = Proposal(tick, len(answers), net_kw, kvar, still, bids.lowest_kw, bids.highest_kw)
         answers.append(operation.judge(feeder, proposal))
         # The operator of the wide-area market ends here as well, and flags what gave way.
         if answers[-1].confirmed or is_least_violation(relaxed, answers[-1].linear_error_pu):

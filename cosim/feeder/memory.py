@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from cosim.feeder.boundary import FREE, Boundary
 from cosim.feeder.controls import Positions
 from cosim.feeder.settings import Event
+from cosim.feeder.watched import LimitNames
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Memory:
         Events that operators asked for and what ends them, by tick, past and to come.
     boundary
         What others set last, from outside.
+    near
+        Limits that the last interval ended at, of a feeder whose models do not hold all of them.
     """
 
     opened: int = -1
@@ -31,3 +34,4 @@ class Memory:
     at_rest: bool = False
     asked: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
     boundary: Boundary = FREE
+    near: LimitNames = field(default_factory=LimitNames)

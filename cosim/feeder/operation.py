@@ -26,6 +26,7 @@ from cosim.feeder.settings import Event
 from cosim.feeder.tick_models import Screening, TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.violation_hours import violation_hours
+from cosim.feeder.watched import LimitNames
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 _OVER_LAMS = ("net_kw", "load_kvar", "inverter_kvar", "low_kw", "high_kw")
@@ -87,7 +88,7 @@ class Operation:
         Raises
         ------
         FeederError
-            The feeder has other controls.
+            The feeder has other controls, or other limits.
         """
         start = self._start(feeder)
         where, known = memory.where or start, feeder.widest.positions()
@@ -95,9 +96,11 @@ class Operation:
             where.taps.keys() <= known.taps.keys() and where.capacitors.keys() <= known.capacitors.keys()
         ):
             raise FeederError("the snapshot has other regulators or capacitors than this feeder")
+        layout, limits = feeder.widest.layout, self.rules.limits
+        models = TickModels(layout, limits, memory.near.on(layout))
         feeder.put(start)
         self._feeder = FeederUnderEvents(feeder)
-        self._tick, self._models = -1, None
+        self._tick, self._models = -1, models
         self._happenings.again(self._feeder, memory)
         self._feeder.put(where)
         self._at_rest = memory.at_rest
@@ -106,7 +109,8 @@ class Operation:
     def memory(self, feeder: Feeder, opened: int) -> Memory:
         """What the operation remembers from one interval to the next, ``opened`` being the last tick."""
         now = self._under_events(feeder)
-        return Memory(opened, now.positions(), self._at_rest, self._happenings.asked, now.boundary)
+        near = LimitNames.of(self._models_of(now).carried(), now.layout)
+        return Memory(opened, now.positions(), self._at_rest, self._happenings.asked, now.boundary, near)
 
     def judge(self, feeder: Feeder, proposal: Proposal) -> Answer:
         """Solve a proposal and judge it by the models of its tick; linearise where it is not confirmed.
@@ -121,7 +125,7 @@ class Operation:
         models, set_powers = self._models_of(now), (proposal.net_kw, self._market_kvar(proposal))
         if proposal.round == 0 or proposal.tick != self._tick:
             self._tick = proposal.tick
-            models.begin()
+            models.begin(proposal.tick)
         self._come_to_rest(now, proposal)
         start = now.positions()
         screening = models.screen(*set_powers) if self.rules.network else Screening(0, is_enough=True)

@@ -40,6 +40,7 @@ from cosim.feeder.memory import Memory
 from cosim.feeder.operation import Operation
 from cosim.feeder.settings import Event, event_of
 from cosim.feeder.thread import FeederOwner
+from cosim.feeder.watched import LimitNames
 from cosim.feeder.wire import boundary_of, model_message, physics_fields
 
 Floats = npt.NDArray[np.float64]
@@ -124,7 +125,7 @@ class FeederService:
             await self._solve_metered(step)
 
     async def snapshot(self) -> Values:
-        """Controls, events and what was metered last."""
+        """Controls, events, limits that were near and what was metered last."""
         memory = await self.owner.perform(self.operation.memory, self._opened)
         return {
             "opened": memory.opened,
@@ -135,6 +136,7 @@ class FeederService:
             "set_kvar": self._set_kvar,
             "asked": msgspec.to_builtins(memory.asked),
             "boundary": msgspec.to_builtins(memory.boundary),
+            "near": [list(names) for names in memory.near],
         }
 
     async def restore(self, values: Values) -> None:
@@ -148,6 +150,7 @@ class FeederService:
             typed(values, "at_rest", bool),
             typed(values, "asked", dict[int, tuple[Event, ...]]),
             typed(values, "boundary", Boundary),
+            typed({"near": (), **values}, "near", LimitNames),
         )
         try:
             self._unserved = await self.owner.perform(self.operation.resume, memory)

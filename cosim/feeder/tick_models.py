@@ -42,6 +42,8 @@ class TickModels:
     ----------
     layout, limits
         The feeder and its limits.
+    carried
+        Limits that the last interval ended at.
 
     Attributes
     ----------
@@ -49,7 +51,7 @@ class TickModels:
         The models, by where the controls stand.
     """
 
-    def __init__(self, layout: FeederLayout, limits: Limits) -> None:
+    def __init__(self, layout: FeederLayout, limits: Limits, carried: Watched = NOTHING) -> None:
         self.points: dict[Positions, Linearisation] = {}
         self._limits = limits
         self._watch = LimitWatch(layout, limits)
@@ -57,15 +59,31 @@ class TickModels:
         self._near: dict[Positions, Watched] = {}
         self._errors: dict[Positions, float] = {}
         self._swinging: set[Positions] = set()
+        self._tick = -1
+        self._carried = carried
+        self._reached: dict[Positions, Watched] = {}
         # Where limits without rows were broken, those forgotten would be broken again.
         self._keep = False
         self._screenings = 0
 
-    def begin(self) -> None:
-        """Forget the models of the last interval."""
+    def begin(self, tick: int) -> None:
+        """Forget the models of the last interval, but for the limits that it ended at.
+
+        An interval that begins again knows what it knew the first time.
+        """
+        if tick != self._tick:
+            self._tick, self._carried = tick, self.carried()
+        self._reached = {}
         self.points, self._watched, self._near = {}, {}, {}
         self._errors, self._swinging = {}, set()
         self._keep, self._screenings = False, 0
+
+    def carried(self) -> Watched:
+        """Limits that the interval's last states are near to: those of the next one are often the same."""
+        carried = NOTHING if self._reached else self._carried
+        for reached in self._reached.values():
+            carried = carried | reached
+        return carried
 
     def screen(self, net_kw: Floats, net_kvar: Floats) -> Screening:
         """Hold net powers ``(M,)`` against the limits that the models do not hold; from now on they do."""
@@ -90,7 +108,7 @@ class TickModels:
         int
             How many limits it breaks that its model did not hold.
         """
-        before, point = self._watched.get(where, NOTHING), self.points.get(where)
+        before, point = self._watched.get(where, self._carried), self.points.get(where)
         seen, is_whole = (state.v_pu, state.current_a), point is None or point.derivatives.is_whole
         missed = 0 if is_whole else self._watch.missed(*seen, before)
         start = None if point is None else (point.v_pu, point.current_a)
@@ -98,10 +116,14 @@ class TickModels:
         now, missed_quality = self._watch.quality(state.phasors, now)
         missed += 0 if is_whole else missed_quality
         self._keep |= missed > 0
-        self._watched[where], self._near[where] = now, now if self._keep else self._watch.near(*seen, now)
-        if point is not None and not (is_whole or self._keep):
+        near = self._watch.near(*seen, now)
+        if point is None:
+            near = near | self._carried
+        elif not is_whole:
             # What binds in the model may not be near in a state that the model misses.
-            self._near[where] |= self._watch.near(*point.predict(net_kw, net_kvar), now)
+            near = near | self._watch.near(*point.predict(net_kw, net_kvar), now)
+            self._reached[where] = replace(near, quality=NOTHING.quality)
+        self._watched[where], self._near[where] = now, now if self._keep else near
         return missed
 
     def swings(self, where: Positions, error_pu: float | None) -> bool:

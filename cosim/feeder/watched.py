@@ -8,12 +8,14 @@ neighbourhood stands for them.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cosim.feeder.circuit import Complexes, FeederLayout, Floats
+from cosim.feeder.circuit import Complexes, FeederError, FeederLayout, Floats
+from cosim.feeder.derivatives import places_of
 from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Limits
 
 Ints = NDArray[np.intp]
@@ -69,6 +71,33 @@ class Watched:
 
 _NONE = np.zeros(0, dtype=np.intp)
 NOTHING = Watched(_NONE, _NONE, _NONE)
+
+
+class LimitNames(NamedTuple):
+    """Watched voltages and branches by name, and those of the branches that have all rows."""
+
+    nodes: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+    turned: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, watched: Watched, layout: FeederLayout) -> "LimitNames":
+        """The names of watched limits, those on unbalance and neutrals apart."""
+        return cls(
+            tuple(layout.nodes[node] for node in watched.nodes),
+            tuple(layout.branches[branch] for branch in watched.branches),
+            tuple(layout.branches[branch] for branch in watched.turned),
+        )
+
+    def on(self, layout: FeederLayout) -> Watched:
+        """The limits on a feeder; raises ``FeederError`` where it has others."""
+        places = [
+            places_of(names, known)
+            for names, known in zip(self, (layout.nodes, layout.branches, layout.branches), strict=True)
+        ]
+        if any((each < 0).any() for each in places):
+            raise FeederError("the snapshot watches limits that this feeder does not have")
+        return Watched(*(np.unique(each).astype(np.intp) for each in places))
 
 
 class LimitWatch:

@@ -1,9 +1,13 @@
 """Derivatives row by row, by the adjoint method: the same as all of them at once, on IEEE 123."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
+from broker.snapshot import pack, typed, unpack
+from cosim.feeder.circuit import FeederError
 from cosim.feeder.dispatch import OperatingRules, Proposal
 from cosim.feeder.linear import Limits
 from cosim.feeder.network_rows import network_rows
@@ -14,7 +18,7 @@ from cosim.feeder.settings import Event
 from cosim.feeder.tick_models import TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 from cosim.feeder.voltvar import Droop, seen_by_lams, with_droop
-from cosim.feeder.watched import NEIGHBOURHOODS, NOTHING, WORST, LimitWatch, Watched
+from cosim.feeder.watched import NEIGHBOURHOODS, NOTHING, WORST, LimitNames, LimitWatch, Watched
 from market.model.case import Grid, Network
 from market.model.curves import Curves
 from market.solver.wam import clear_wam
@@ -145,34 +149,79 @@ def test_of_many_broken_limits_those_come_first_that_are_met_first_on_the_way(fe
     assert 9 in watch.widened(v_pu, currents, NOTHING, start=(start, currents)).nodes
 
 
+def interval(feeder, operation, tick=0, part=1.0):
+    """An interval with much PV between market and feeder, all of its powers times a part."""
+    lams, spot_kw, rounds = len(feeder.layout.lams), part * feeder.layout.spot_kw, []
+    low_kw, high_kw = -3.0 * spot_kw, 1.0 * spot_kw
+    price = np.tile([0.02, 0.30], lams)
+    curves = Curves(price, np.stack([high_kw, low_kw], axis=1).ravel(), 2 * np.arange(lams + 1))
+    grid = Grid(import_price=0.25, export_price=0.22, import_limit_kw=2e4, export_limit_kw=2e4)
+    net_kw, outcome = feeder.layout.spot_kw, None
+    kvar = net_kw * feeder.layout.tan_phi
+    while not rounds or not rounds[-1].confirmed:
+        proposal = Proposal(tick, len(rounds), net_kw, kvar, np.zeros(lams), low_kw, high_kw)
+        rounds.append(operation.judge(feeder, proposal))
+        assert len(rounds) < 20
+        model = rounds[-1].model
+        if model is not None:
+            rows = model.rows
+            network = Network(rows.matrix, rows.base, rows.lower, rows.upper)
+            outcome = clear_wam(curves, network, grid, model.balance, model.offset_kw)
+            net_kw = outcome.net_kw
+    return outcome, rounds
+
+
+def operation_of(feeder):
+    limits = Limits(0.95, 1.07, 2.0 * feeder.layout.rating_a)
+    return Operation(OperatingRules(limits, 900.0, np.zeros(len(feeder.layout.lams))))
+
+
+def test_an_interval_begins_with_the_limits_that_the_last_one_ended_at(feeder, monkeypatch):
+    monkeypatch.setattr(exact, "WHOLE_VALUES", 0)
+    operation = operation_of(feeder)
+    first, rounds = interval(feeder, operation)
+    binding = {name for name, dual in zip(rounds[-2].model.rows.name, first.row_dual, strict=True) if dual}
+    assert binding
+    kept = operation.memory(feeder, 0)
+    assert {name.split()[0] for name in binding} <= {*kept.near.nodes, *kept.near.branches}
+    later, later_rounds = interval(feeder, operation, tick=1, part=0.97)
+    assert binding <= set(later_rounds[0].model.rows.name)
+    assert len(later_rounds) < len(interval(feeder, operation_of(feeder), part=0.97)[1])
+
+    # Whether it begins again, or another process takes over, the bits are those of the first time.
+    other = operation_of(feeder)
+    other.resume(feeder, unpacked(kept))
+    for again in (operation, other):
+        outcome, its_rounds = interval(feeder, again, tick=1, part=0.97)
+        assert outcome.price.tolist() == later.price.tolist()
+        assert [each.model and each.model.rows.name for each in its_rounds] == [
+            each.model and each.model.rows.name for each in later_rounds
+        ]
+        assert again.memory(feeder, 1) == operation.memory(feeder, 1)
+
+
+def unpacked(memory):
+    near = unpack(pack({"near": [list(names) for names in memory.near]}))
+    return replace(memory, near=typed(near, "near", LimitNames))
+
+
+def test_limits_that_a_feeder_does_not_have_are_refused_in_a_snapshot(feeder):
+    kept = replace(operation_of(feeder).memory(feeder, 0), near=LimitNames(("1.1", "nowhere.1")))
+    with pytest.raises(FeederError, match="limits that this feeder does not have"):
+        operation_of(feeder).resume(feeder, kept)
+
+
+def test_a_model_of_all_limits_carries_none(feeder):
+    operation = operation_of(feeder)
+    interval(feeder, operation)
+    assert operation.memory(feeder, 0).near == LimitNames()
+
+
 def test_watched_limits_lead_to_the_clearing_of_all(feeder, monkeypatch):
     """Much PV on IEEE 123: few rows, asked for as limits are broken, and the same prices."""
-    lams = len(feeder.layout.lams)
-    limits = Limits(0.95, 1.07, 2.0 * feeder.layout.rating_a)
-
-    def cleared():
-        operation, rounds = Operation(OperatingRules(limits, 900.0, np.zeros(lams))), []
-        low_kw, high_kw = -3.0 * feeder.layout.spot_kw, 1.0 * feeder.layout.spot_kw
-        price = np.tile([0.02, 0.30], lams)
-        curves = Curves(price, np.stack([high_kw, low_kw], axis=1).ravel(), 2 * np.arange(lams + 1))
-        grid = Grid(import_price=0.25, export_price=0.22, import_limit_kw=2e4, export_limit_kw=2e4)
-        net_kw, outcome = feeder.layout.spot_kw, None
-        kvar = net_kw * feeder.layout.tan_phi
-        while not rounds or not rounds[-1].confirmed:
-            proposal = Proposal(0, len(rounds), net_kw, kvar, np.zeros(lams), low_kw, high_kw)
-            rounds.append(operation.judge(feeder, proposal))
-            assert len(rounds) < 20
-            model = rounds[-1].model
-            if model is not None:
-                rows = model.rows
-                network = Network(rows.matrix, rows.base, rows.lower, rows.upper)
-                outcome = clear_wam(curves, network, grid, model.balance, model.offset_kw)
-                net_kw = outcome.net_kw
-        return outcome, rounds
-
-    whole, whole_rounds = cleared()
+    whole, whole_rounds = interval(feeder, operation_of(feeder))
     monkeypatch.setattr(exact, "WHOLE_VALUES", 0)
-    few, rounds = cleared()
+    few, rounds = interval(feeder, operation_of(feeder))
     assert np.count_nonzero(whole.row_dual) >= 2
     np.testing.assert_allclose(few.price, whole.price, atol=1e-5)
     np.testing.assert_allclose(few.net_kw, whole.net_kw, atol=0.05)
@@ -206,5 +255,5 @@ def test_models_whose_error_does_not_fall_swing(feeder):
     tick, where = TickModels(feeder.layout, Limits(0.9, 1.1, feeder.layout.rating_a)), feeder.positions()
     errors = [None, 0.02, 0.011, 0.010, 0.001]
     assert [tick.swings(where, error) for error in errors] == [False, False, False, True, True]
-    tick.begin()
+    tick.begin(1)
     assert not tick.swings(where, 0.02)
