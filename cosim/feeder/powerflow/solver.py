@@ -19,6 +19,9 @@ _ITERATIONS, _MOST_ITERATIONS = 200, 5000
 # An iteration by which the pace is known, more iterations to come that make it a slow one, and so many
 # extrapolated ones without a lower move that lead nowhere.
 _PACED, _SLOW, _IDLE = 6, 12, 10
+# Below this part of the voltages at first there may be solutions at which no feeder stays. OpenDSS's
+# iteration leaves those, extrapolation need not.
+_SURE = 0.85
 # Loads draw constant power well beyond this band; a voltage outside it means that the feeder collapsed [pu].
 _LOWEST_PU = 0.5
 _HIGHEST_PU = 1.5
@@ -144,11 +147,14 @@ class Solver:
         Nothing but the loads' currents changes between iterations. OpenDSS itself looks at all voltages to
         ground, also where nothing but rounding defines them (a delta side without ground), and then never
         ends. Where it is slow, each iteration begins where the last few are heading; the end is the same.
+        Where that leads nowhere or to low voltages, it goes on as it was before.
         """
+        one, other = self._ends
+        volts = solution_vector(self._dss)
+        sure = _SURE * np.abs(volts[one] - volts[other])
         begin_iteration(self._dss)
         matrix = self._dss.YMatrix
         volts = solution_vector(self._dss)
-        one, other = self._ends
         across = volts[one] - volts[other]
         size, moves = np.abs(across), [np.inf]
         heading: Extrapolation | None = None
@@ -161,9 +167,10 @@ class Solver:
             size_before, size = size, np.abs(across)
             move = np.abs(size - size_before) / self._winding_base_v
             moves.append(float(np.max(move)))
-            if moves[-1] < _AT_REST_PU:
+            is_at_rest = moves[-1] < _AT_REST_PU
+            if is_at_rest and (heading is None or (size > sure).all()):
                 return iteration
-            if heading is not None and _leads_nowhere(moves):
+            if heading is not None and (is_at_rest or _leads_nowhere(moves)):
                 volts[:], heading = heading.began, None
                 across = volts[one] - volts[other]
                 size = np.abs(across)
