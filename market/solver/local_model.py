@@ -49,7 +49,7 @@ def local_minimum(
     moved = np.zeros(A.shape[1])
     released = -1
     for _ in range(STEPS):
-        free = np.flatnonzero(position.free)
+        free = position.free.nonzero()[0]
         if free.size:
             step, along = model.step(position, free, moved)
             if not np.isfinite(step).all():
@@ -99,7 +99,7 @@ class _Model:
         """Change of the ``free`` rows' prices that brings all onto their treads, and of the variables'."""
         self._gather(free[self._place[free] < 0])
         place, count = self._place[free], self._count
-        gram = self._gram[np.ix_(place, place)]
+        gram = self._gram[place[:, None], place]
         gram.flat[:: free.size + 1] += max(self._ridge, 1e-13 * float(gram.max(initial=0.0)))
         along = (self._weighted_rows[:count] @ moved)[place]
         now = self._value[free] - along - self._ridge * (position.price[free] - self._y[free])
@@ -150,6 +150,9 @@ class _Position:
         self._row = np.arange(y.size)
         beyond = np.full((y.size, 1), np.inf)
         self._edge = np.concatenate([-beyond, stairs.kink, beyond], axis=1)
+        # Ends of held rows' risers; a free row is never off them.
+        self._lowest = np.where(self.free, -np.inf, stairs.level[self._row, self._tread])
+        self._highest = np.where(self.free, np.inf, stairs.level[self._row, self._upper])
 
     def tread_level(self, rows: Ints) -> Floats:
         """Values that free rows have on their treads."""
@@ -184,17 +187,18 @@ class _Position:
         kinks = self._stairs.kink[row]
         self._tread[row] = np.count_nonzero(kinks < kink)
         self._upper[row] = np.count_nonzero(kinks <= kink)
+        levels = self._stairs.level[row]
+        self._lowest[row], self._highest[row] = levels[self._tread[row]], levels[self._upper[row]]
 
     def furthest_off(self, value: Floats) -> tuple[int, float]:
         """The held row whose value ``(n,)`` is furthest off its riser, and by how much."""
-        level = self._stairs.level
-        lowest, highest = level[self._row, self._tread], level[self._row, self._upper]
-        off = np.where(self.free, 0.0, np.maximum(value - highest, lowest - value))
-        worst = int(np.argmax(off))
-        return worst, float(off[worst])
+        off = np.maximum(value - self._highest, self._lowest - value)
+        worst = int(off.argmax())
+        return worst, max(float(off[worst]), 0.0)
 
     def release(self, row: int, value: float) -> None:
         """Set a held row free, on the tread at the end of its riser that its value is beyond."""
         self.free[row] = True
-        if value > self._stairs.level[row, self._upper[row]]:
+        if value > self._highest[row]:
             self._tread[row] = self._upper[row]
+        self._lowest[row], self._highest[row] = -np.inf, np.inf
