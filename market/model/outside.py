@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.model.arrays import Floats
-from market.model.curves import Curves, respond, starts
+from market.model.arrays import Floats, Ints
+from market.model.curves import Curves, answer_of, respond, starts
 
 ROUNDED_PRICE = 1e-11
 """Part of the utility's prices by which rounding may part one from a resource's cost that it meets."""
@@ -40,17 +40,19 @@ class Outside:
         Flow over the marginal value of energy, n curves.
     prices
         The utility's.
+    some
+        Members that are asked for, where not all are; the utility's prices and all that follows are theirs.
     """
 
-    def __init__(self, supply: Curves, prices: UtilityPrices) -> None:
-        self._supply, self._prices = supply, prices
+    def __init__(self, supply: Curves, prices: UtilityPrices, some: Ints | None = None) -> None:
+        self._supply, self._prices, self._some = supply, prices, some
         # A resource that jumps at a price of the utility may miss it by rounding: both its ends count.
         self._slack = ROUNDED_PRICE * (np.abs(prices.low) + np.abs(prices.high))
-        self._buying = respond(supply, prices.high + self._slack)
-        self._selling = respond(supply, prices.low - self._slack)
+        self._buying = self._respond(prices.high + self._slack)
+        self._selling = self._respond(prices.low - self._slack)
 
     def trades(self) -> Curves:
-        """Trade in the market over the marginal value, n curves.
+        """Trade in the market over the marginal value, n curves; of all members.
 
         Between the utility's prices the trade is the flow. At the higher price a buyer takes the rest of its
         flow of the utility, so that its trade may be anything down to none; at the lower one a seller's
@@ -86,11 +88,10 @@ class Outside:
 
         They differ only where a resource jumps at a price of the utility.
         """
-        supply, low, high = self._supply, self._prices.low, self._prices.high
+        low, high, slack = self._prices.low, self._prices.high, self._slack
         nearest = self.flows(trade_kw)
-        slack = self._slack
-        least_buying, most_buying = respond(supply, high + slack), respond(supply, high - slack)
-        least_selling, most_selling = respond(supply, low + slack), respond(supply, low - slack)
+        least_buying, most_buying = self._buying, self._respond(high - slack)
+        least_selling, most_selling = self._respond(low + slack), self._selling
         buys, sells = trade_kw <= most_buying, trade_kw >= least_selling
         least = np.where(buys, np.maximum(trade_kw, least_buying), nearest)
         most = np.where(sells, np.minimum(trade_kw, most_selling), nearest)
@@ -98,3 +99,9 @@ class Outside:
             np.minimum(np.where(sells, least_selling, least), nearest),
             np.maximum(np.where(buys, most_buying, most), nearest),
         )
+
+    def _respond(self, price: Floats) -> Floats:
+        """Flows at marginal values of those who are asked for [kW]."""
+        if self._some is None:
+            return respond(self._supply, price)
+        return answer_of(self._supply, self._some, price)[0]

@@ -24,7 +24,8 @@ from market.oracles.modelling import TOLERANCES, incidence
 from market.oracles.pool_program import PoolSolution, solve_pool
 from market.oracles.refusal import no_rows, reach, refuse
 from market.solver.clearing import Outcome
-from market.solver.pool import at_loss_price, pool_parts
+from market.solver.loss_price import at_loss_price
+from market.solver.pool import pool_parts
 from market.solver.wam import WamClearing
 
 Rules = Name | Literal["market"]
@@ -159,6 +160,7 @@ def _clear_pool(case: Case, began: float) -> Outcome:
         lambda each: each.head_price,
         near_kw=0.0,
         has_losses=has_losses,
+        tries=0,
     )
     network = case.network or no_rows(len(case.lam_id))
     net_kw = case.net_kw(found.trade_kw)

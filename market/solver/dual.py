@@ -46,6 +46,7 @@ def solve_dual(
     *,
     near: bool = False,
     ease: float = NEAR,
+    is_kept: bool = False,
 ) -> DualPoint:
     """Prices y with ``base + A q(A' y)`` on the staircases at y.
 
@@ -67,6 +68,9 @@ def solve_dual(
         Whether the prices to start from are near the solution.
     ease
         ``near`` of `market.solver.line_search.step_length`: the larger, the fewer answers a step asks for.
+    is_kept
+        Whether a step begins with what was answered where the one before ended. Rounding parts it from what
+        these prices have as answers, so that the end is always asked for anew.
 
     Returns
     -------
@@ -76,10 +80,14 @@ def solve_dual(
     dual = Dual(answers, A, base, stairs)
     slopes, ridge, idleness = ModelSlopes(answers, near=near), Ridge(answers), Idleness()
     most = NEAR_ITERATIONS if near else ITERATIONS
+    now, is_asked = dual.at(y), True
     for iteration in range(most + 1):
-        now = dual.at(y)
         is_met = now.residual_kw <= tolerance or now.residual_kw <= tolerance + dual.rounding_kw(now)
-        if is_met or idleness.lasts or iteration == most:
+        is_over = is_met or idleness.lasts or iteration == most
+        if is_over and not is_asked:
+            now, is_asked = dual.at(y), True
+            is_over = now.residual_kw <= tolerance + dual.rounding_kw(now) or not is_met
+        if is_over:
             break
         slope = slopes.over(now.slope)
         target = local_minimum(stairs, A, slope, ridge.weight, y, now.value, 0.1 * tolerance)
@@ -89,11 +97,15 @@ def solve_dual(
             idleness.no_step()
             continue
         along = direction @ A
-        t = step_length(SlopeAlong(dual, now, direction, along), ease)
-        slopes.learn(now, along, t)
+        line = SlopeAlong(dual, now, direction, along, is_kept=is_kept)
+        t = step_length(line, ease)
+        whole, end = line.kept(1.0), line.kept(t)
+        slopes.learn(now, along, t, None if whole is None else whole[0])
         ridge.learn(t)
         idleness.learn(now.residual_kw)
         y = target if t == 1.0 else snap(stairs, y + t * direction)
+        now = dual.at(y) if end is None else dual.given(y, now.mu + t * along, *end)
+        is_asked = end is None
     point = DualPoint(y, now.kw, now.value, now.residual_kw, iteration)
     return point if now.residual_kw <= tolerance else _refined(dual, point, now.slope)
 

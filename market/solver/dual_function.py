@@ -124,7 +124,10 @@ class Dual:
     def at(self, y: Floats) -> DualValues:
         """The market at prices ``(n,)`` of the limits."""
         mu = y @ self.A
-        kw, slope = self.answers.at(mu)
+        return self.given(y, mu, *self.answers.at(mu))
+
+    def given(self, y: Floats, mu: Floats, kw: Floats, slope: Floats) -> DualValues:
+        """The market at prices ``(n,)`` of the limits where the variables' prices and answers are known."""
         value = self.base + self.A @ kw
         return DualValues(y, mu, kw, slope, value, beyond_kw(value, *self.stairs.admissible(y)))
 
@@ -154,9 +157,13 @@ class SlopeAlong:
         Of the limits' prices, ``(n,)``.
     along
         The same for the variables' prices, ``(K,)``.
+    is_kept
+        Whether answers are kept with their slopes.
     """
 
-    def __init__(self, dual: Dual, now: DualValues, direction: Floats, along: Floats) -> None:
+    def __init__(
+        self, dual: Dual, now: DualValues, direction: Floats, along: Floats, *, is_kept: bool = False
+    ) -> None:
         moving = np.flatnonzero(direction)
         self._answers, self._now, self._along = dual.answers, now, along
         self._start, self._speed = now.y[moving], direction[moving]
@@ -165,16 +172,26 @@ class SlopeAlong:
         self._fixed = float(dual.base[moving] @ self._speed)
         self._up = (self._speed > 0)[:, None]
         self._answered = {0.0: float(along @ now.kw)}
+        self._is_kept = is_kept
+        self._kept: dict[float, tuple[Floats, Floats]] = {}
 
     def __call__(self, t: float, *, before: bool = False) -> float:
         """Slope just behind (or before) step length t."""
         at = (self._start + t * self._speed)[:, None]
         passed = ((self._kink < at) | ((self._kink == at) & (self._up != before))).sum(axis=1)
         if t not in self._answered:
-            answered = self._answers.powers(self._now.mu + t * self._along)
+            mu = self._now.mu + t * self._along
+            if self._is_kept:
+                answered, _ = self._kept[t] = self._answers.at(mu)
+            else:
+                answered = self._answers.powers(mu)
             self._answered[t] = float(self._along @ answered)
         stairs = float(self._level[self._row, passed] @ self._speed)
         return stairs - self._fixed - self._answered[t]
+
+    def kept(self, t: float) -> tuple[Floats, Floats] | None:
+        """What the variables answered at step length t, and how steeply that falls, if it was kept."""
+        return self._kept.get(t)
 
     def kinks_between(self, low: float, high: float) -> Floats:
         """Step lengths between two at which a price comes to a kink, ascending."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from market.model.arrays import Bools, Floats
+from market.model.arrays import Bools, Floats, Ints
 from market.model.case import Grid, Network
 from market.model.curves import Curves
 from market.model.limits import MISSED_KW, explain, grid_excess, row_scale
@@ -76,12 +77,29 @@ class Limits:
         """What rounding leaves of sums of this size [kW]."""
         return 1e-12 * min(1.0, self.power_kw) + SUM * self.power_kw
 
-    def missed_kw(self, kw: Floats) -> float:
-        """Most by which powers ``(M,)`` miss the head's limits or a relevant row [kW]."""
+    def beyond_kw(self, kw: Floats) -> Floats:
+        """How far powers ``(M,)`` are beyond the head's limits and the relevant rows, ``(1 + m,)`` [kW].
+
+        Negative within limits.
+        """
         value = self.base + self.A @ kw
-        lower = np.append(-self.grid.export_limit_kw, self.network.lower[self.relevant] / self.scale)
-        upper = np.append(self.grid.import_limit_kw, self.network.upper[self.relevant] / self.scale)
-        return float(np.maximum(value - upper, lower - value).max())
+        lower, upper = self._rows
+        beyond = np.empty(value.size)
+        beyond[0] = max(value[0] - self.grid.import_limit_kw, -self.grid.export_limit_kw - value[0])
+        np.maximum(value[1:] - upper, lower - value[1:], out=beyond[1:])
+        return beyond
+
+    @cached_property
+    def _rows(self) -> tuple[Floats, Floats]:
+        """Lower and upper limits of the relevant rows, ``(m,)`` each [kW]."""
+        return self.network.lower[self.relevant] / self.scale, self.network.upper[self.relevant] / self.scale
+
+    def only(self, rows: Ints) -> Limits:
+        """The head's limits and some of the relevant rows, ascending, ``(k,)``."""
+        relevant = np.zeros_like(self.relevant)
+        relevant[np.flatnonzero(self.relevant)[rows]] = True
+        kept = np.append(0, 1 + rows)
+        return replace(self, relevant=relevant, scale=self.scale[rows], A=self.A[kept], base=self.base[kept])
 
     def largest_price(self, curves: Curves) -> float:
         """The largest price that the grid or a curve names, at least 1 [$/kWh]."""
@@ -119,8 +137,7 @@ class Limits:
 
         With ``felt`` False, a kW beyond the head's limit counts as much as one beyond a row's.
         """
-        lower = self.network.lower[self.relevant] / self.scale
-        upper = self.network.upper[self.relevant] / self.scale
+        lower, upper = self._rows
         ones = np.ones(lower.size)
         kink = np.stack([-cap * ones, 0 * ones, cap * ones, np.inf * ones], axis=1)
         level = np.stack([-np.inf * ones, lower, upper, np.inf * ones, np.inf * ones], axis=1)

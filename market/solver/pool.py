@@ -6,9 +6,8 @@ charge for losses and for limits that bind, so that the whole market is one conv
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import cached_property
 
 import numpy as np
 
@@ -17,21 +16,17 @@ from market.model.arrays import Floats
 from market.model.case import Grid, Network
 from market.model.curves import Curves, respond
 from market.model.dlmp import DlmpParts, dlmp_parts
-from market.model.limits import MISSED_KW
 from market.solver.damped_answers import Damping
 from market.solver.elastic import Limits
+from market.solver.free_pool import FreePool
+from market.solver.loss_price import at_loss_price
+from market.solver.pool_answers import PoolAnswers
 from market.solver.pool_limits import LimitedPool, PoolPoint
 from market.solver.pool_members import Divided, PoolMembers
-from market.solver.root import Bracket, narrow
 from market.solver.wam import LimitPrices, WamClearing, clear_elastic, clear_wam
 
 DAMPING = 0.1
 """Rise of a LAM's loss factor over its whole range of flows, around those of the clearing before."""
-
-NO_PRICE = 1e-10
-"""A price of the head's limit below this is none [$/kWh]."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -98,56 +93,6 @@ def clear_pool(
     )
 
 
-def at_loss_price(
-    grid: Grid,
-    clear: Callable[[float, Grid], T],
-    head_kw: Callable[[T], float],
-    head_price: Callable[[T], float],
-    *,
-    near_kw: float,
-    has_losses: bool,
-) -> T:
-    """What a market comes to when losses cost what the grid takes for the last kWh at the feeder head.
-
-    That is the import price where the head imports and the export price where it exports. Where it does
-    neither at the other's price, it carries nothing, at a price between.
-
-    Parameters
-    ----------
-    grid
-        The grid's prices and limits.
-    clear
-        Clears at a price of losses [$/kWh] and limits of the grid.
-    head_kw, head_price
-        Power at the feeder head that a clearing came to [kW], and the price of the head's limit [$/kWh].
-    near_kw
-        What that may come to; it saves a clearing.
-    has_losses
-        Whether the price of losses makes a difference.
-    """
-    found = {}
-    for price in sorted((grid.import_price, grid.export_price), reverse=near_kw >= 0.0):
-        found[price] = clear(price, grid)
-        beyond_kw = head_kw(found[price]) if price == grid.export_price else -head_kw(found[price])
-        if not has_losses or beyond_kw <= MISSED_KW or grid.import_price == grid.export_price:
-            return found[price]
-    # The head carries nothing, at the price where that needs no price of its own.
-    closed = replace(grid, import_limit_kw=0.0, export_limit_kw=0.0)
-
-    def beyond(price: float) -> float:
-        found[price] = clear(price, closed)
-        return -head_price(found[price])
-
-    low, high = grid.export_price, grid.import_price
-    ends = Bracket(low, beyond(low), high, beyond(high))
-    price = narrow(beyond, ends, NO_PRICE).low
-    if abs(head_price(found[price])) > NO_PRICE:
-        # The head's price is a range, of which another part was met, if nothing flows there without a limit.
-        free = clear(price, grid)
-        return free if abs(head_kw(free)) <= MISSED_KW else found[price]
-    return found[price]
-
-
 def pool_parts(
     network: Network,
     balance: Floats,
@@ -190,6 +135,8 @@ class _Pool:
         self.balance, self.offset_kw = balance, offset_kw
         self._near: tuple[LimitPrices, Floats, float] | None = None
         self._last: tuple[float, Grid, PoolClearing] | None = None
+        self._exact = PoolAnswers(members, members.supply, np.zeros(members.lams))
+        self._free_pool = FreePool(members, self._exact)
 
     @property
     def has_losses(self) -> bool:
@@ -200,11 +147,10 @@ class _Pool:
         if not self.has_losses:
             return 0.0
         supply, tariff = self.members.supply, self.members.tariff
-        short_kw, long_kw = (
-            float(respond(supply, np.full(len(supply), price)).sum())
-            for price in (tariff.retail, tariff.feed_in)
-        )
-        alone_kw = self.offset_kw + max(short_kw, 0.0) + min(long_kw, 0.0)
+        alone_kw = float(respond(supply, np.full(len(supply), tariff.retail)).sum())
+        if alone_kw < 0.0:
+            alone_kw = min(float(respond(supply, np.full(len(supply), tariff.feed_in)).sum()), 0.0)
+        alone_kw += self.offset_kw
         self._free(grid.import_price if alone_kw >= 0 else grid.export_price, grid)
         return alone_kw if self._near is None else self._near[2]
 
@@ -212,13 +158,14 @@ class _Pool:
         """Equilibrium at a price of losses: without limits first, then with those that it would miss."""
         if self._last is not None and self._last[:2] == (loss_price, grid):
             return self._last[2]
-        if self._near is None and (free := self._free(loss_price, grid)) is not None:
+        limits = self._limits(grid)
+        is_free = self._near is None or not limits.scale.size
+        if is_free and (free := self._free(loss_price, grid)) is not None:
             return free
         assert self._near is not None
         prices, member_kw, _ = self._near
-        members, fixed = self.members, (self.balance - 1.0) * loss_price
-        limits, damping = self._limits(grid), self._damping(loss_price)
-        found = LimitedPool(members, limits, fixed, self._is_elastic, damping).solve(
+        members, fixed, damping = self.members, (self.balance - 1.0) * loss_price, self._damping(loss_price)
+        found = LimitedPool(members, limits, fixed, self._exact, self._is_elastic, damping).solve(
             prices.energy, limits.row_values(prices.row), member_kw
         )
         wam = self._outcome(found, limits, loss_price, damping)
@@ -236,7 +183,13 @@ class _Pool:
         return Damping(np.divide(rise, span, out=np.zeros(span.size), where=span > 0.0), self._around_kw)
 
     def _limits(self, grid: Grid) -> Limits:
-        return Limits.of(self.members.flow_range, self.network, grid, self.balance, self.offset_kw)
+        return replace(self._of_members, grid=grid)
+
+    @cached_property
+    def _of_members(self) -> Limits:
+        """Limits that members can come to, of any grid."""
+        free = Grid(0.0, 0.0, np.inf, np.inf)
+        return Limits.of(self.members.flow_range, self.network, free, self.balance, self.offset_kw)
 
     def _free(self, loss_price: float, grid: Grid) -> PoolClearing | None:
         """Equilibrium without limits, where it keeps them; otherwise what may be near is found."""
@@ -245,9 +198,9 @@ class _Pool:
         if limits.scale.size and (near := self._without_utility(fixed, limits))[0].row:
             self._near = near
             return None
-        free = self._without_limits(fixed)
-        if limits.missed_kw(free.flow_kw) > limits.tolerance_kw:
-            self._near = self._without_utility(fixed, limits)
+        free = self._without_limits(fixed, limits.tolerance_kw)
+        if float(limits.beyond_kw(free.flow_kw).max()) > limits.tolerance_kw:
+            self._near = self._near or self._without_utility(fixed, limits)
             return None
         point = replace(free, limit_price=np.zeros(limits.base.size))
         wam = self._outcome(point, limits, loss_price)
@@ -275,11 +228,19 @@ class _Pool:
             assert found.limit_prices is not None
             near, head_kw = found.limit_prices, self.offset_kw + float(self.balance @ found.net_kw)
         charge = fixed + limits.row_values(near.row) @ limits.A[1:]
-        return near, members.charged(charge).at(near.energy + charge).flow_kw, head_kw
+        pool_price = np.full(members.lams, near.energy)
+        prices = np.concatenate([pool_price + charge, pool_price, charge])
+        return near, self._exact.least_flows(prices), head_kw
 
-    def _without_limits(self, fixed: Floats) -> PoolPoint:
+    def _without_limits(self, fixed: Floats, tolerance_kw: float) -> PoolPoint:
         """The pool alone, at charges for losses ``(M,)`` [$/kWh]."""
         members, tariff = self.members, self.members.tariff
+        free = self._free_pool.at(fixed, tolerance_kw)
+        if free is not None:
+            net_kw, member_kw, none = free.net_kw, free.member_kw, np.zeros(0)
+            flow_kw = members.sums(member_kw)
+            return PoolPoint(net_kw, flow_kw, member_kw, free.price, none, free.iterations, free.residual_kw)
+        # A range of prices balances it, of which the one nearest the middle of the utility's counts.
         closed = Grid(tariff.retail, tariff.feed_in, 0.0, 0.0)
         curves = members.charged(fixed).over_pool_price()
         shared = clear_wam(curves, None, closed, np.ones(members.lams), 0.0)

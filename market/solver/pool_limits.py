@@ -13,12 +13,14 @@ from market.model.curves import Curves, shift
 from market.model.limits import MISSED_KW
 from market.solver.damped_answers import DampedAnswers, Damping
 from market.solver.dual import DualPoint, solve_dual
-from market.solver.dual_function import EPS
+from market.solver.dual_function import EPS, Dual
 from market.solver.elastic import ELASTIC, STIFF, Limits, gives_way, missed_kw
+from market.solver.exact_pool import exact_point
 from market.solver.pool_answers import PoolAnswers
-from market.solver.pool_members import PoolMembers
+from market.solver.pool_members import EDGE, PoolMembers
 from market.solver.staircase import Staircases
 from market.solver.wam import CONVERGED_KW, PATIENCE, UNRESOLVED_KW
+from market.solver.watched import among_all, watched, watched_too
 
 PROXIMAL = 1e-4
 """Part of the utility's price by which a proximal step slopes a member's whole flow around its last one.
@@ -76,6 +78,8 @@ class LimitedPool:
     ----------
     fixed
         Charge for losses, ``(M,)`` [$/kWh].
+    exact
+        What members answer, as they were asked last.
     is_elastic
         Whether limits give way where they would cost more than ``ELASTIC`` times the largest price.
     damping
@@ -85,6 +89,7 @@ class LimitedPool:
     members: PoolMembers
     limits: Limits
     fixed: Floats
+    exact: PoolAnswers
     is_elastic: bool = False
     damping: Damping | None = None
 
@@ -101,19 +106,60 @@ class LimitedPool:
         Infeasible, NotConverged
             As `clear_pool`.
         """
-        members, limits = self.members, self.limits
+        limits, rows = self.limits, watched(self.limits, row_price, self.members.sums(flow_kw))
         if because := limits.unresolved(UNRESOLVED_KW):
             raise NotConverged(0, limits.tolerance_kw, because)
-        largest = max(1.0, abs(members.tariff.retail), float(np.abs(members.supply.price).max()))
-        stairs = self._stairs(ELASTIC * largest)
-        y = np.concatenate([[pool_price, 0.0], row_price])
-        y = np.clip(y, stairs.kink[:, 0], -stairs.kink[:, 0])
+        iterations = 0
+        while rows.size < row_price.size:
+            few = replace(self, limits=limits.only(rows))
+            found = few._among(pool_price, row_price[rows], flow_kw)
+            if found is None:
+                break
+            iterations += found.iterations
+            limit_price = among_all(rows, found.limit_price, row_price.size)
+            more = watched_too(limits, rows, found.flow_kw)
+            if more is None:
+                return replace(found, limit_price=limit_price, iterations=iterations)
+            pool_price, row_price, flow_kw, rows = found.pool_price, limit_price[1:], found.member_kw, more
+        return self._all(pool_price, row_price, flow_kw, iterations)
+
+    def _among(self, pool_price: float, row_price: Floats, flow_kw: Floats) -> PoolPoint | None:
+        """Prices and quantities if limits are kept, or may give way; ``None`` where none are soon found."""
+        stairs = self._stairs(ELASTIC * self._largest_price)
+        try:
+            point, member_kw = self._at(stairs, self._start(stairs, pool_price, row_price), flow_kw)
+        except NotConverged:
+            return None
+        if point.residual_kw > MISSED_KW or (not self.is_elastic and gives_way(stairs, point.y)):
+            return None
+        return self._point(point, member_kw, 0.0)
+
+    def _all(self, pool_price: float, row_price: Floats, flow_kw: Floats, iterations: int) -> PoolPoint:
+        """Prices and quantities within all limits, as these can be kept or give way."""
+        stairs = self._stairs(ELASTIC * self._largest_price)
+        y = self._start(stairs, pool_price, row_price)
         point, member_kw = self._at(stairs, y, flow_kw)
         if not self.is_elastic and gives_way(stairs, point.y):
-            kept = replace(self, limits=limits.kept(members.flow_range))
-            stairs = kept._stairs(STIFF * largest)
+            kept = replace(self, limits=self.limits.kept(self.members.flow_range))
+            stairs = kept._stairs(STIFF * self._largest_price)
             point, member_kw = kept._at(stairs, y, flow_kw)
         gave_kw = 0.0 if self.is_elastic else missed_kw(stairs, point.value)
+        point = replace(point, iterations=iterations + point.iterations)
+        return self._point(point, member_kw, gave_kw)
+
+    @property
+    def _largest_price(self) -> float:
+        """The largest price that the utility or a member names, at least 1 [$/kWh]."""
+        members = self.members
+        return max(1.0, abs(members.tariff.retail), float(np.abs(members.supply.price).max()))
+
+    def _start(self, stairs: Staircases, pool_price: float, row_price: Floats) -> Floats:
+        """Prices to start from, ``(2 + m,)``."""
+        y = np.concatenate([[pool_price, 0.0], row_price])
+        return np.asarray(np.clip(y, stairs.kink[:, 0], -stairs.kink[:, 0]))
+
+    def _point(self, point: DualPoint, member_kw: Floats, gave_kw: float) -> PoolPoint:
+        """What a solution of the dual stands for, where limits gave way by so much."""
         left_kw = max(gave_kw, point.residual_kw)
         if left_kw > CONVERGED_KW:
             raise NotConverged(point.iterations, left_kw)
@@ -169,6 +215,8 @@ class LimitedPool:
         for _ in range(PROXIMAL_STEPS):
             answers = self._answers(shift(supply, slope, 0.0, flow_kw))
             point = self._solved(answers, stairs, point)
+            if (found := self._exact_near(answers, stairs, point)) is not None:
+                return found, answers.flows(found.y @ self._over_answers)
             last, flow_kw = flow_kw, answers.flows(point.y @ self._over_answers)
             moved_kw = float(np.abs(flow_kw - last).max())
             rest_kw = REST * (1.0 + float(np.abs(flow_kw).max()))
@@ -184,22 +232,39 @@ class LimitedPool:
             return point, flow_kw
         raise NotConverged(point.iterations, moved_kw, "flows of members do not come to rest within limits")
 
+    def _exact_near(
+        self, answers: PoolAnswers | DampedAnswers, stairs: Staircases, point: DualPoint
+    ) -> DualPoint | None:
+        """The solution itself, where a proximal step has come near enough."""
+        if isinstance(answers, DampedAnswers):
+            return None
+        exact = self.exact.with_fixed(self.fixed, EDGE)
+        dual = Dual(exact, self._over_answers, self._base, stairs)
+        return exact_point(dual, exact, answers, point, self.limits.tolerance_kw)
+
     def _answers(self, supply: Curves) -> PoolAnswers | DampedAnswers:
-        answers = PoolAnswers(self.members, supply, self.fixed)
+        answers = PoolAnswers(self.members, supply, self.fixed, self.exact)
         return answers if self.damping is None else DampedAnswers(answers, self.damping)
 
     def _solved(
         self, answers: PoolAnswers | DampedAnswers, stairs: Staircases, start: DualPoint
     ) -> DualPoint:
         """Solve the dual from prices near the solution, or from further away where these lead nowhere."""
-        base = np.concatenate([[0.0], self.limits.base])
-        tolerance = self.limits.tolerance_kw
-        point = solve_dual(
-            answers, self._over_answers, base, stairs, start.y, tolerance, near=True, ease=EASE
-        )
+
+        def solved(*, near: bool) -> DualPoint:
+            limits = self._over_answers, self._base, stairs
+            tolerance = self.limits.tolerance_kw
+            return solve_dual(answers, *limits, start.y, tolerance, near=near, ease=EASE, is_kept=True)
+
+        point = solved(near=True)
         if point.residual_kw > MISSED_KW:
-            point = solve_dual(answers, self._over_answers, base, stairs, start.y, tolerance, ease=EASE)
+            point = solved(near=False)
         return replace(point, iterations=start.iterations + point.iterations)
+
+    @cached_property
+    def _base(self) -> Floats:
+        """Values of the limits at zero, ``(2 + m,)`` [kW]."""
+        return np.concatenate([[0.0], self.limits.base])
 
     @cached_property
     def _over_answers(self) -> Floats:

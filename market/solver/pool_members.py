@@ -14,10 +14,17 @@ import numpy as np
 from market.model.arrays import Floats, Ints
 from market.model.case import Tariff
 from market.model.curves import Curves, respond, shift
-from market.model.outside import Outside, UtilityPrices
+from market.model.outside import ROUNDED_PRICE, Outside, UtilityPrices
 from market.model.pieces import has_jumps
 from market.solver.aggregation import aggregate
+from market.solver.dual_function import EPS
 from market.solver.lam import clear_lams
+
+EDGE = 4.0 * ROUNDED_PRICE
+"""Part of the utility's prices within which members whose flows may jump there count as dealing with it."""
+
+ROUNDED_KW = 16.0 * EPS
+"""Part of a LAM's flows that rounding leaves of their sum."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +58,25 @@ class PoolMembers:
 
     def sums(self, values: Floats) -> Floats:
         """Sum of members' values by LAM, in members' order, ``(M,)``."""
+        if self._is_sorted:
+            return np.asarray(np.add.reduceat(values, self._first), dtype=np.float64)
         return np.asarray(np.bincount(self.lam_of, values, minlength=self.lams), dtype=np.float64)
 
-    def sums_of(self, *values: Floats) -> list[Floats]:
-        """`sums` of several values at once; every LAM has a member, and LAMs' members lie together."""
+    def sums_of(self, some: Ints, values: Floats) -> Floats:
+        """`sums` of the values of some members, ``(m,)``, where others have none."""
         if not self._is_sorted:
-            return [self.sums(each) for each in values]
-        return [np.add.reduceat(each, self._first) for each in values]
+            return np.asarray(np.bincount(self.lam_of[some], values, minlength=self.lams), dtype=np.float64)
+        every = np.zeros(self.lam_of.size)
+        every[some] = values
+        return self.sums(every)
+
+    def spread(self, values: Floats) -> Floats:
+        """Each member's value of its LAM's, ``(M,)`` to ``(n,)``."""
+        return np.repeat(values, self._count) if self._is_sorted else values[self.lam_of]
+
+    @cached_property
+    def _count(self) -> Ints:
+        return np.bincount(self.lam_of, minlength=self.lams)
 
     @cached_property
     def _first(self) -> Ints:
@@ -65,13 +84,13 @@ class PoolMembers:
 
     @cached_property
     def _is_sorted(self) -> bool:
-        filled = np.bincount(self.lam_of, minlength=self.lams) > 0
-        return bool(filled.all() and (np.diff(self.lam_of) >= 0).all())
+        """Whether every LAM has a member, and LAMs' members lie together in order."""
+        return bool(self._count.all() and (self.lam_of[1:] >= self.lam_of[:-1]).all())
 
     @cached_property
     def inner(self) -> Curves:
         """Trades over the local price if nobody dealt with the utility, n curves; none jumps."""
-        return shift(self.supply, self.slope[self.lam_of])
+        return shift(self.supply, self.spread(self.slope))
 
     @cached_property
     def inner_total(self) -> Curves:
@@ -115,8 +134,17 @@ class Charged:
     def __init__(self, members: PoolMembers, charge: Floats) -> None:
         self._members = members
         self.charge = charge
-        prices = UtilityPrices(*members.tariff.with_charge(charge[members.lam_of]))
-        self._outside = Outside(members.supply, prices)
+
+    @cached_property
+    def _outside(self) -> Outside:
+        """All members with the utility behind them."""
+        return self._outside_of(None)
+
+    def _outside_of(self, some: Ints | None) -> Outside:
+        """Some members with the utility behind them."""
+        members = self._members
+        charge = self.charge[members.lam_of if some is None else members.lam_of[some]]
+        return Outside(members.supply, UtilityPrices(*members.tariff.with_charge(charge)), some)
 
     @cached_property
     def trades(self) -> Curves:
@@ -152,27 +180,37 @@ class Charged:
             where resources jump at a price of the utility: members share it in proportion to their jumps.
         """
         local = clear_lams(self.trades, self._members.lam_of, self.total, net_kw, near)
-        return self._beside(local.price, local.trade_kw, flow_kw)
+        return self._beside(local.price, local.trade_kw, np.arange(local.trade_kw.size), flow_kw)
 
     def at(self, price: Floats, flow_kw: Floats | None = None) -> Divided:
         """`divide` where the local prices ``(M,)`` [$/kWh] are known that balance the LAMs."""
-        members, lam = self._members, self._members.lam_of
-        low, high = members.tariff.with_charge(self.charge)
-        least, most = (low - price) / members.slope, (high - price) / members.slope
-        trade_kw = np.minimum(np.maximum(respond(members.inner, price[lam]), least[lam]), most[lam])
-        return self._beside(price, trade_kw, flow_kw)
-
-    def _beside(self, price: Floats, trade_kw: Floats, flow_kw: Floats | None) -> Divided:
-        """Members' flows beside their trades."""
         members = self._members
-        flow = self.flows(trade_kw)
-        missing = np.zeros(price.size) if flow_kw is None else flow_kw - members.sums(flow)
-        if missing.any():
-            least, most = self._outside.flow_ends(trade_kw)
-            room = np.where((missing > 0)[members.lam_of], most, least) - flow
-            whole = members.sums(np.abs(room))
+        low, high = members.tariff.with_charge(self.charge)
+        edge = EDGE * (np.abs(low) + np.abs(high))
+        least_kw, most_kw = (low - price) / members.slope, (high - price) / members.slope
+        own_kw, edge_kw = respond(members.inner, members.spread(price)), members.spread(edge / members.slope)
+        least_kw, most_kw = members.spread(least_kw), members.spread(most_kw)
+        # Only those at a price of the utility can draw other than what they trade.
+        beside = np.flatnonzero((own_kw > most_kw - edge_kw) | (own_kw < least_kw + edge_kw))
+        return self._beside(price, np.minimum(np.maximum(own_kw, least_kw), most_kw), beside, flow_kw)
+
+    def _beside(self, price: Floats, trade_kw: Floats, some: Ints, flow_kw: Floats | None) -> Divided:
+        """Members' flows beside their trades, which they are but for some of them."""
+        members = self._members
+        flow = trade_kw.copy()
+        flow[some] = self._outside_of(some).flows(trade_kw[some])
+        if flow_kw is None:
+            return Divided(price, trade_kw, flow)
+        missing = flow_kw - members.sums(flow)
+        misses = np.abs(missing) > ROUNDED_KW * members.sums(np.abs(flow))
+        some = some[misses[members.lam_of[some]]]
+        if some.size:
+            lam = members.lam_of[some]
+            least, most = self._outside_of(some).flow_ends(trade_kw[some])
+            room = np.where((missing > 0)[lam], most, least) - flow[some]
+            whole = np.bincount(lam, np.abs(room), minlength=members.lams)
             part = np.divide(np.abs(missing), whole, out=np.zeros(whole.size), where=whole > 0)
-            flow = flow + np.minimum(part, 1.0)[members.lam_of] * room
+            flow[some] += np.minimum(part, 1.0)[lam] * room
         return Divided(price, trade_kw, flow)
 
 

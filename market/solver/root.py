@@ -44,7 +44,9 @@ class Bracket:
         return Bracket(x, value, self.high, self.high_value * weight)
 
 
-def narrow(function: Callable[[float], float], bracket: Bracket, enough: float) -> Bracket:
+def narrow(
+    function: Callable[[float], float], bracket: Bracket, enough: float, most: int = NARROWINGS
+) -> Bracket:
     """Shrink a bracket around the zero of a rising function.
 
     Parameters
@@ -55,13 +57,15 @@ def narrow(function: Callable[[float], float], bracket: Bracket, enough: float) 
         Two arguments with the zero between them, and the values there.
     enough
         Size of a value that counts as zero.
+    most
+        Bound on evaluations.
 
     Returns
     -------
     Bracket
         Both ends at the argument found, or the last two numbers around a jump.
     """
-    for _ in range(NARROWINGS):
+    for _ in range(most):
         x = bracket.inside
         if x is None:
             break

@@ -38,15 +38,18 @@ class ModelSlopes:
         """Slopes for a model, from the tangents ``(K,)`` where it is made."""
         return np.maximum(tangent, self._chord)
 
-    def learn(self, now: DualValues, along: Floats, t: float) -> None:
+    def learn(self, now: DualValues, along: Floats, t: float, far: Floats | None = None) -> None:
         """After a step of length ``t`` along price changes ``along``, ``(K,)``, tell the next model of it.
+
+        ``far`` are the answers at a step of length 1, ``(K,)``, where they are known.
 
         A step near the model's own shows that its slopes were right. After another, the next model knows how
         far the answers really go over the distance that this one meant to go.
         """
         self._chord = np.zeros(along.size)
         if not 0.5 < t < 2.0:
-            far, _ = self._answers.at(now.mu + along)
+            if far is None:
+                far, _ = self._answers.at(now.mu + along)
             np.divide(np.abs(far - now.kw), np.abs(along), out=self._chord, where=along != 0)
 
 

@@ -74,7 +74,6 @@ def test_a_feeder_overloaded_by_photovoltaics_is_cleared():
     assert exceeds(certify_outcome(wider, outcome), wider) == []
 
 
-@pytest.mark.slow
 def test_flows_far_from_where_they_come_to_rest_get_there():
     """Around a model of no load the first proximal steps lead nowhere; coarser ones do."""
     roofs = {"population.pv.kwp_min": 108.0, "population.pv.kwp_max": 540.0, "weather.cloud_cover": 0.1}
