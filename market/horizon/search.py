@@ -15,6 +15,9 @@ from market.solver.root import Bracket
 
 TRIES = 8
 
+PLAINLY = 4.0
+"""A slope at the end that is beyond what is allowed by this factor is beyond it however exactly LAMs answer."""
+
 
 def between(start: Point, end: Point, part: float) -> Point:
     """Point on the way from one to another, on the sides of the end."""
@@ -75,14 +78,17 @@ def best_part(
         last = way.slope(1.0, there.answers.kw)
         if first >= 0.0 or last <= most:
             return 1.0, there
+        if last > PLAINLY * enough:
+            break
     bracket = Bracket(0.0, first, 1.0, last)
     before: tuple[float, Settled] | None = None
     part = 1.0
-    for _ in range(tries):
+    for k in range(tries):
         inside = bracket.inside
         if inside is None:
             break
-        part = inside
+        # Where the slope stays for long and then rises suddenly, lines hardly move and halves do.
+        part = inside if k % 2 == 0 else 0.5 * (bracket.low + bracket.high)
         there = settled(part, True)
         value = way.slope(part, there.answers.kw)
         if -enough <= value <= most:
