@@ -52,7 +52,7 @@ soak: $(STAMP)
 	$(VENV)/bin/python -m tests.soak.simulation $(ARGS)
 
 soak-mutants: $(STAMP)
-	SHAREGRID_MUTANTS=100000 SHAREGRID_FILE_MUTANTS=500 $(VENV)/bin/python -m pytest --timeout 7200 \
+	SHAREGRID_MUTANTS=20000 SHAREGRID_FILE_MUTANTS=500 $(VENV)/bin/python -m pytest --timeout 7200 \
 	  tests/broker/door/test_mutated_messages.py tests/integration/test_file_inputs.py $(ARGS)
 
 soak-links: $(STAMP)
