@@ -6,6 +6,7 @@ matrix each; those of a feeder with thousands of LAMs would fill the memory, and
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -76,6 +77,63 @@ class WholeDerivatives:
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """See `Derivatives`."""
         return self.dv @ change, self.di @ change
+
+
+@dataclass(frozen=True)
+class PerKw:
+    """`Derivatives` per kW as matrices, ``dv`` ``(n, M)`` and ``di`` ``(b, M)``; few ask for any per kvar."""
+
+    dv: Floats
+    di: Complexes
+    find_whole: Callable[[], WholeDerivatives]
+    find_phasors: Callable[[sparse.csr_array], Complexes]
+
+    @property
+    def is_whole(self) -> bool:
+        """All are at hand, or soon are."""
+        return True
+
+    @cached_property
+    def whole(self) -> WholeDerivatives:
+        """Those per kW and per kvar."""
+        return self.find_whole()
+
+    def volts(self, nodes: Ints) -> Floats:
+        """See `Derivatives`."""
+        return self.whole.volts(nodes)
+
+    def seen(self, weights: sparse.csr_array) -> Floats:
+        """See `Derivatives`."""
+        return self.whole.seen(weights)
+
+    def phasors(self, weights: sparse.csr_array) -> Complexes:
+        """See `Derivatives`."""
+        return self.find_phasors(weights)
+
+    def currents(self, branches: Ints) -> Complexes:
+        """See `Derivatives`."""
+        return self.whole.currents(branches)
+
+    def along(self, change: Floats) -> tuple[Floats, Complexes]:
+        """See `Derivatives`."""
+        lams = self.dv.shape[1]
+        if change[lams:].any():
+            return self.whole.along(change)
+        return self.dv @ change[:lams], self.di @ change[:lams]
+
+
+def volts_along(of: Derivatives, nodes: Ints, count: int) -> Floats:
+    """Rows of some voltages along the first directions, ``(k, count)``."""
+    if isinstance(of, PerKw) and count <= of.dv.shape[1]:
+        return of.dv[nodes, :count]
+    return of.volts(nodes)[:, :count]
+
+
+def currents_along(of: Derivatives, branches: Ints, count: int) -> Complexes:
+    """Rows of some currents along the first directions, ``(k, count)``."""
+    if isinstance(of, PerKw) and count <= of.di.shape[1]:
+        return of.di[branches, :count]
+    return of.currents(branches)[:, :count]
 
 
 @dataclass(frozen=True)

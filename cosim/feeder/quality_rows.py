@@ -87,7 +87,7 @@ def _deviation_rows(of: _Quality, buses: NDArray[np.intp]) -> NetworkRows:
     )
     most = np.full(3 * len(buses), of.limits.unbalance_pct)
     return of.box.rows(
-        name=[f"{of.lin.nodes[place]} from mean" for place in places.ravel()],
+        name=lambda row: f"{of.lin.nodes[places.flat[row]]} from mean",
         kind="unbalance",
         value=(100.0 * (sizes / mean - 1.0)).ravel(),
         change=of.lin.derivatives.seen(chosen)[:, : len(of.box.at)],

@@ -1,6 +1,6 @@
 """Rows of a clearing and how they are made of linear quantities, complex ones within circles among them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,21 +72,25 @@ class Box:
 
     def reaches(self, value: Floats, change: Floats, lower: Floats, upper: Floats) -> NDArray[np.bool_]:
         """Which rows ``value + change @ (net - at)`` can leave their limits somewhere in the box."""
-        down, up = self.low - self.at, self.high - self.at
-        positive, negative = np.maximum(change, 0.0), np.minimum(change, 0.0)
-        highest = value + positive @ up + negative @ down
-        lowest = value + positive @ down + negative @ up
-        return (highest > upper - _SCREENING_MARGIN) | (lowest < lower + _SCREENING_MARGIN)
+        middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
+        centre, span = value + change @ (middle - self.at), np.abs(change) @ half
+        return (centre + span > upper - _SCREENING_MARGIN) | (centre - span < lower + _SCREENING_MARGIN)
 
     def rows(
-        self, name: Sequence[str], kind: Kind, value: Floats, change: Floats, lower: Floats, upper: Floats
+        self,
+        name: Callable[[int], str],
+        kind: Kind,
+        value: Floats,
+        change: Floats,
+        lower: Floats,
+        upper: Floats,
     ) -> NetworkRows:
         """Rows of those of k real quantities that can leave their limits.
 
         Parameters
         ----------
         name, kind
-            What they are.
+            What they are, each by its place.
         value, change
             Their values at the point ``(k,)``, and change along the box's directions ``(k, D)``.
         lower, upper
@@ -95,7 +99,7 @@ class Box:
         reached = np.flatnonzero(self.reaches(value, change, lower, upper))
         matrix = change[reached]
         return NetworkRows(
-            name=tuple(name[row] for row in reached.tolist()),
+            name=tuple(name(row) for row in reached.tolist()),
             kind=tuple(kind for _ in reached),
             matrix=matrix,
             base=value[reached] - matrix @ self.at,
@@ -141,8 +145,11 @@ class Circles:
         along = np.real(turn[:, :, None] * change[:, None, :]).reshape(len(value), change.shape[1])
         full = np.repeat(limit, len(angles))
         degrees = np.degrees(angles)
-        names = [f"{self.name[place]} +{angle:g}" for place in near.tolist() for angle in degrees]
-        return box.rows(names, self.kind, value, along, -full, full)
+
+        def name(row: int) -> str:
+            return f"{self.name[near[row // len(angles)]]} +{degrees[row % len(angles)]:g}"
+
+        return box.rows(name, self.kind, value, along, -full, full)
 
     def _reachable(self, box: Box) -> NDArray[np.bool_]:
         """Which can come near their limits at all, whatever their direction."""

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState, Floats
-from cosim.feeder.derivatives import Derivatives, WholeDerivatives
+from cosim.feeder.derivatives import Derivatives, PerKw, WholeDerivatives
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.adjoint import AdjointRows
 from cosim.feeder.powerflow.admittance import Changes, FactorisedState, Network, PowerFlowEquations
@@ -40,6 +40,7 @@ class ExactModel:
         self._circuit = circuit
         self._base_v = base_v
         per_kw, per_kvar = circuit.attachment.winding_va_per_kw(), circuit.attachment.winding_va_per_kvar()
+        self._per_kw, self._per_kvar = per_kw.tocsc(), per_kvar.tocsc()
         self._directions = sparse.hstack([per_kw, per_kvar]).tocsc()
         self._assembly = Assembly(circuit.survey)
         self._equations: PowerFlowEquations | None = None
@@ -66,19 +67,22 @@ class ExactModel:
         whole = whole or 2 * lams * (len(here.nodes) + 2 * len(here.branches)) <= WHOLE_VALUES
         state = self._factorised(here, where, for_rows=not whole)
 
-        def rows() -> AdjointRows:
-            return AdjointRows(state, self._directions, self._base_v)
-
-        derivatives: Derivatives
+        on_demand = AdjointRows(state, self._directions, self._base_v)
+        derivatives: Derivatives = on_demand
+        source_w = on_demand.source_w()
         if whole:
-            change = self._in_pu(state.follow(self._directions))
-            derivatives = WholeDerivatives(
-                change.volts, change.current, lambda weights: rows().phasors(weights)
-            )
-            source_w = change.source_w
-        else:
-            on_demand = rows()
-            derivatives, source_w = on_demand, on_demand.source_w()
+            per_kw = self._in_pu(state.follow(self._per_kw))
+
+            def find_whole() -> WholeDerivatives:
+                per_kvar = self._in_pu(state.follow(self._per_kvar))
+                return WholeDerivatives(
+                    np.hstack([per_kw.volts, per_kvar.volts]),
+                    np.hstack([per_kw.current, per_kvar.current]),
+                    on_demand.phasors,
+                )
+
+            derivatives = PerKw(per_kw.volts, per_kw.current, find_whole, on_demand.phasors)
+            source_w[:lams] = per_kw.source_w
         return Linearisation(
             net_kw=here.net_kw,
             net_kvar=here.net_kvar,

@@ -59,6 +59,25 @@ def agree(whole, rows):
     np.testing.assert_allclose(rows.predict_v_pu(*there), whole.predict_v_pu(*there), atol=1e-10)
 
 
+def test_derivatives_per_kvar_are_found_where_they_are_asked_for(feeder, models):
+    model = models(feeder)[0]
+    lams, of = len(model.net_kw), model.derivatives
+    limits, box = Limits(0.99, 1.01, feeder.layout.rating_a), (0.0 * model.net_kw, 2.0 * model.net_kw)
+    before = network_rows(model, limits, *box)
+    step = np.concatenate([np.ones(lams), np.zeros(lams)])
+    along = of.along(step)
+    assert len(before.name) > 50
+    assert "whole" not in vars(of)
+    # Asked for all, the first half stays as it was.
+    every = of.volts(np.arange(len(model.nodes)))
+    np.testing.assert_array_equal(every[:, :lams], of.dv)
+    assert every[:, lams:].any()
+    for one, other in zip(along, of.whole.along(step), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    reactive = network_rows(model, limits, *(np.concatenate([end, end]) for end in box))
+    assert reactive.matrix.shape[1] == 2 * lams
+
+
 def test_rows_are_those_of_the_matrices(feeder, models):
     whole, rows = models(feeder)
     agree(whole, rows)
