@@ -1,8 +1,9 @@
 """What a service remembers from one interval to the next, as bytes in which arrays keep their bits.
 
 A snapshot is a map of names to numbers, texts, lists, maps and numpy arrays. It travels as one field of a
-message and rests in the ledger's file, so nothing in it is ever executed. Large ones are compressed: what
-stands in the registers of 11,250 meters is 9 MB and hardly differs from one to the other.
+message and rests in the ledger's file, so nothing in it is ever executed. Large ones are compressed where that
+makes them much smaller: what stands in the registers of 11,250 meters is 9 MB and hardly differs from one to
+the other, while the figures of prosumers lose a twentieth for ten times the work of sending them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _LARGE = 64 * 2**10
 # No map begins with it, which is what a snapshot is.
 _COMPRESSED = b"\x78"
 _FASTEST = 1
+_TRIED_BYTES = 8 * 2**10
+_WORTH = 0.5
 _MOST_BYTES = 2**30
 _DTYPES = frozenset({"<f8", "<i8", "<u8", "<u2", "|b1"})
 
@@ -53,7 +56,14 @@ class _Array(msgspec.Struct, array_like=True):
 def pack(values: Values) -> bytes:
     """Bytes of a snapshot."""
     content = msgspec.msgpack.encode(values, enc_hook=_packed)
-    return content if len(content) < _LARGE else zlib.compress(content, _FASTEST)
+    return zlib.compress(content, _FASTEST) if _is_worth_compressing(content) else content
+
+
+def _is_worth_compressing(content: bytes) -> bool:
+    """Whether it is large, and a piece out of its middle shrinks well."""
+    begin = len(content) // 2
+    tried = content[begin : begin + _TRIED_BYTES]
+    return len(content) >= _LARGE and len(zlib.compress(tried, _FASTEST)) < _WORTH * len(tried)
 
 
 def unpack(content: bytes) -> dict[str, Any]:

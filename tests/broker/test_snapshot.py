@@ -21,6 +21,13 @@ def test_large_ones_are_compressed_and_keep_their_bits():
     assert unpack(LARGE)["image"].tobytes() == IMAGE.tobytes()
 
 
+def test_figures_that_hardly_shrink_are_not_compressed():
+    figures = np.random.default_rng(2).uniform(0.0, 5.0, 20_000)
+    packed = pack({"figures": figures})
+    assert figures.tobytes() in packed
+    assert unpack(packed)["figures"].tobytes() == figures.tobytes()
+
+
 def test_arrays_keep_their_bits_and_may_be_written_to():
     again = unpack(pack({**ARRAYS, "part": {"price": np.float64(0.25), "names": ["a", "b"]}}))
     for name, array in ARRAYS.items():

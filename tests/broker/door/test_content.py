@@ -83,7 +83,16 @@ def raw(*values):
 
 
 @pytest.mark.parametrize(
-    "message", [state(), metered(), bids(), model(), bids(kw=raw(np.nan, 1e300, 1)), state(unserved=["A"])]
+    "message",
+    [
+        state(),
+        metered(),
+        metered(prosumer=columns.pack_index([2, 0])),
+        bids(),
+        model(),
+        bids(kw=raw(np.nan, 1e300, 1)),
+        state(unserved=["A"]),
+    ],
 )
 def test_what_fits_the_run_is_let_in(message):
     check_content(message, BOUNDS)
@@ -106,6 +115,7 @@ def test_what_fits_the_run_is_let_in(message):
         (metered(prosumer=columns.pack_index([1, 3])), "prosumer: an index is of no prosumer"),
         (metered(prosumer=columns.pack_index([1, -1])), "prosumer: an index is of no prosumer"),
         (metered(prosumer=columns.pack_index([1, 1])), "prosumer: a prosumer is named twice"),
+        (metered(prosumer=columns.pack_index([2, 0, 2])), "prosumer: a prosumer is named twice"),
         (metered(prosumer=b"12345"), "no whole number of indices"),
         (bids(count=columns.pack_index([1, 3])), "price: 3 values where 4 belong"),
         (bids(count=columns.pack_index([-1, 4])), "count: a count is below 0"),
