@@ -27,8 +27,8 @@ from cosim.scenario.secrets import masked, without_passwords
 from cosim.world.names import ROLES, Role
 from sharegrid.errors import SharegridError
 
-# So many emulated prosumers keep one processor busy.
-MANY_LIVE = 1000
+# Live prosumers times intervals, from which a process of the devices' own brings more than its start costs.
+MANY_READINGS = 2_000
 
 
 class RunError(SharegridError):
@@ -123,21 +123,23 @@ class RunPlan:
         apart = [Role.LAM] if self.scenario.market.lam_shares else []
         return [role for role in (*ROLES, *apart) if role not in self.options.elsewhere]
 
-    def apart(self, live: int, *, hardware: bool) -> list[Role]:
-        """Own roles that get processes: all with ``--processes``, else devices where very many are emulated.
+    def apart(self, readings: int, *, hardware: bool) -> list[Role]:
+        """Own roles that get processes: all with ``--processes``, else devices where much is emulated.
 
-        Hardware stays in the run's process, so that its key and signals need no other.
+        Hardware stays in the run's process, so that its key and signals need no other. So do devices where
+        somebody reads the process's metrics.
 
         Parameters
         ----------
-        live
-            Number of live prosumers.
+        readings
+            Number of live prosumers, times intervals.
         hardware
             Whether there are devices outside the run.
         """
         if self.options.processes:
             return self.own
-        are_apart = live >= MANY_LIVE and not hardware and not self.options.without_faults
+        stay = hardware or self.options.without_faults or self.options.metrics is not None
+        are_apart = readings >= MANY_READINGS and not stay
         return [role for role in self.own if are_apart and role is Role.DEVICES]
 
 

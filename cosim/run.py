@@ -93,7 +93,8 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
         with console.status("building feeder and population"):
             setup, broker = await _set_up(plan, stack, ending)
             world = setup.world
-            apart = plan.apart(len(world.roster.live_members), hardware=bool(world.placement.hardware))
+            readings = len(world.roster.live_members) * world.timeline.intervals
+            apart = plan.apart(readings, hardware=bool(world.placement.hardware))
             here = [role for role in plan.own if role not in apart]
             if "://" in plan.broker:  # Others may use it.
                 parts = [f"lam/{host}" for host in world.services_of(Role.LAM) if Role.LAM in here]

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from cosim import processes
 from cosim.cli import main
-from cosim.options import MANY_LIVE, RunOptions, plan_run
+from cosim.options import MANY_READINGS, RunOptions, plan_run
 from cosim.world.names import ROLES, Role
 from tests.broker.door.hostile_run import written_scenario
 
@@ -52,8 +52,8 @@ def test_devices_apart_and_messages_in_bundles_give_the_ledger_of_one(tmp_path, 
     monkeypatch.setattr(
         "cosim.processes.serve_words", lambda role, *rest: started.append(role) or start(role, *rest)
     )
-    for name, many, bundle_from in (("one", 1000, 0), ("apart", 1, 2)):
-        monkeypatch.setattr("cosim.options.MANY_LIVE", many)
+    for name, many, bundle_from in (("one", 2000, 0), ("apart", 1, 2)):
+        monkeypatch.setattr("cosim.options.MANY_READINGS", many)
         words = ["run", scenario, "--run-id", "same", "--broker", "mosquitto", "--out", tmp_path / name]
         changed = ["--set", f"broker.bundle_from={bundle_from}"]
         result = CliRunner().invoke(main, [*map(str, words), *changed])
@@ -64,21 +64,22 @@ def test_devices_apart_and_messages_in_bundles_give_the_ledger_of_one(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("live", "hardware", "options", "apart"),
+    ("readings", "hardware", "options", "apart"),
     [
-        (MANY_LIVE, False, {}, [Role.DEVICES]),
-        (MANY_LIVE - 1, False, {}, []),
-        (MANY_LIVE, True, {}, []),
-        (MANY_LIVE, False, {"without_faults": True}, []),
-        (MANY_LIVE, False, {"elsewhere": ("devices",), "broker": "mqtt://b:1"}, []),
+        (MANY_READINGS, False, {}, [Role.DEVICES]),
+        (MANY_READINGS - 1, False, {}, []),
+        (MANY_READINGS, True, {}, []),
+        (MANY_READINGS, False, {"without_faults": True}, []),
+        (MANY_READINGS, False, {"metrics": "127.0.0.1:0"}, []),
+        (MANY_READINGS, False, {"elsewhere": ("devices",), "broker": "mqtt://b:1"}, []),
         (1, True, {"processes": True}, list(ROLES)),
     ],
 )
 def test_very_many_emulated_devices_get_a_process_and_hardware_stays(
-    tmp_path, live, hardware, options, apart
+    tmp_path, readings, hardware, options, apart
 ):
     plan = plan_run(RunOptions(out=tmp_path / "run", **options))
-    assert plan.apart(live, hardware=hardware) == apart
+    assert plan.apart(readings, hardware=hardware) == apart
 
 
 @pytest.mark.slow
