@@ -1,9 +1,9 @@
 """What a service remembers from one interval to the next, as bytes in which arrays keep their bits.
 
 A snapshot is a map of names to numbers, texts, lists, maps and numpy arrays. It travels as one field of a
-message and rests in the ledger's file, so nothing in it is ever executed. Large ones are compressed where that
-makes them much smaller: what stands in the registers of 11,250 meters is 9 MB and hardly differs from one to
-the other, while the figures of prosumers lose a twentieth for ten times the work of sending them.
+message and rests in the ledger's file, so nothing in it is ever executed. Large ones are compressed where
+that makes them much smaller: what stands in the registers of 11,250 meters is 9 MB and hardly differs from
+one to the other, while figures of prosumers lose a twentieth, for more work than it takes to send them.
 """
 
 from __future__ import annotations
