@@ -16,7 +16,7 @@ from market.solver.root import Bracket
 TRIES = 8
 
 PLAINLY = 4.0
-"""A slope at the end that is beyond what is allowed by this factor is beyond it however exactly LAMs answer."""
+"""A slope at the end beyond what is allowed by this factor is beyond it however exactly LAMs answer."""
 
 
 def between(start: Point, end: Point, part: float) -> Point:
