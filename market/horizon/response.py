@@ -20,6 +20,9 @@ from market.model.arrays import Bools, Floats, Ints
 
 CORES = os.cpu_count() or 1
 
+CORRECTED = 1e-6
+"""Part of the largest net purchase below which an accuracy asks for all digits of the answers."""
+
 RESTING = 1e-10
 """``E`` of who rests, as a part of the largest fall of the LAM."""
 
@@ -35,6 +38,8 @@ class Response:
         What a LAM reckons with beside its locational price.
     side
         Who buys, sells or rests, ``(M, T)``.
+    tolerance
+        How far net purchases may be off [kW].
 
     Attributes
     ----------
@@ -46,7 +51,10 @@ class Response:
         ``E``, ``(M, T)`` [kW per $/kWh].
     """
 
-    def __init__(self, price: Floats, kw: Floats, fall: Floats, terms: WamTerms, side: Ints) -> None:
+    def __init__(
+        self, price: Floats, kw: Floats, fall: Floats, terms: WamTerms, side: Ints, tolerance: float
+    ) -> None:
+        self._corrects = tolerance < CORRECTED * float(np.abs(kw).max(initial=0.0))
         self._now, self._kw, self._fall, self._terms = price, kw, fall, terms
         steepest = np.maximum(np.diagonal(fall, axis1=1, axis2=2).max(axis=1), 1e-9)
         self._resting, self._trading = RESTING * steepest[:, None], 1.0 / terms.slope
@@ -84,16 +92,24 @@ class Response:
         return self._now + moved, self._kw - times(self._fall, moved)
 
     def net_kw(self, wam_price: Floats) -> Floats:
-        """Net purchases alone, less exact by the last digits of prices over the slopes; in half the time."""
+        """Net purchases alone, less exact by the last digits of prices over the slopes; in less time."""
         moved, pulled = self._moved(wam_price)
         return self._kw - pulled + self.ease * moved
 
     def _moved(self, wam_price: Floats) -> tuple[Floats, Floats]:
-        """What local prices differ by from where the model is exact, and ``b``."""
+        """What local prices differ by from where the model is exact, and ``b``.
+
+        Where little may be off, corrected once by what the first answer misses: digits that changes of sides
+        cost the inverse would else be missing from limits.
+        """
         terms = self._terms
         rise = wam_price + self._side * terms.fee + terms.slope * self._kw + terms.offset - self._now
         pulled = np.where(self.trades, self.ease * rise, self._kw)
-        return times(self.inverse, pulled), pulled
+        moved = times(self.inverse, pulled)
+        if not self._corrects:
+            return moved, pulled
+        missed = pulled - times(self._fall, moved) - self.ease * moved
+        return moved + times(self.inverse, missed), pulled
 
 
 def times(matrices: Floats, vectors: Floats) -> Floats:

@@ -70,7 +70,7 @@ def model_equilibrium(
         Price of a limit beyond which no more limits are sought [$/kWh].
     """
     side, y = now.side, now.y
-    response = Response(now.price, kw, fall, terms, side)
+    response = Response(now.price, kw, fall, terms, side, tolerance)
     for _ in range(CHANGES):
         y = _limits_met(limits, response, y, tolerance, far)
         wam_price = limits.prices(y)

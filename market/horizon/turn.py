@@ -7,8 +7,8 @@ import numpy as np
 from market.horizon.compiled import compiled
 from market.model.arrays import Bools, Floats, Ints
 
-LEAST_PIVOT = 1e-6
-"""Pivot below which a change would lose digits, so that the inverse has to be worked out anew."""
+LEAST_PIVOT = 1e-4
+"""Pivot below which, or above one over it, a change loses digits: the inverse is then worked out anew."""
 
 
 @compiled
@@ -35,7 +35,7 @@ def change(lams: Ints, inverse: Floats, ease: Floats, wanted: Floats) -> Bools:
             if more == 0.0:
                 continue
             pivot = 1.0 + more * mine[t, t]
-            if not pivot > LEAST_PIVOT:
+            if not LEAST_PIVOT < pivot < 1.0 / LEAST_PIVOT:
                 unsure[k] = True
                 break
             row[:] = mine[t]

@@ -27,7 +27,7 @@ def linear_market(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_who_trades_has_its_price_and_who_rests_buys_nothing(seed):
     rng, price, kw, fall, terms = linear_market(seed)
-    response = Response(price, kw, fall, terms, np.ones((M, T), dtype=np.intp))
+    response = Response(price, kw, fall, terms, np.ones((M, T), dtype=np.intp), 1e-9)
     for _ in range(6):
         side = rng.integers(-1, 2, (M, T))
         response.turn(side)
@@ -44,11 +44,11 @@ def test_who_trades_has_its_price_and_who_rests_buys_nothing(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_changed_sides_are_those_of_a_new_beginning(seed):
     rng, price, kw, fall, terms = linear_market(seed)
-    changed = Response(price, kw, fall, terms, np.ones((M, T), dtype=np.intp))
+    changed = Response(price, kw, fall, terms, np.ones((M, T), dtype=np.intp), 1e-9)
     for _ in range(6):
         side = rng.integers(-1, 2, (M, T))
         changed.turn(side)
-    anew = Response(price, kw, fall, terms, side)
+    anew = Response(price, kw, fall, terms, side, 1e-9)
     trades = side != 0
     rows = rng.normal(size=(3 * T, M))
     interval = np.repeat(np.arange(T), 3)
@@ -63,6 +63,21 @@ def test_changed_sides_are_those_of_a_new_beginning(seed):
     moved[:, 0] += 1e-3 * rows[0]
     fell = (anew.at(wam_price)[1] - anew.at(moved)[1])[:, interval]
     assert np.einsum("nm,mn->n", rows, fell) == pytest.approx(1e-3 * grams[1][:, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_hardly_anybody_answering_costs_no_digits(seed):
+    rng, price, kw, fall, terms = linear_market(seed)
+    fall *= 1e-5
+    response = Response(price, kw, fall, terms, np.ones((M, T), dtype=np.intp), 1e-9)
+    for _ in range(30):
+        side = rng.integers(-1, 2, (M, T))
+        response.turn(side)
+    wam_price = rng.uniform(0.1, 0.3, (M, T))
+    local, net_kw = response.at(wam_price)
+    gap = local - wam_price - side * terms.fee - terms.slope * net_kw
+    assert np.abs(gap[side != 0]).max() < 1e-14
+    assert response.net_kw(wam_price)[side != 0] == pytest.approx(net_kw[side != 0], abs=1e-12)
 
 
 def test_values_of_limits_are_those_of_each_interval_by_itself():
