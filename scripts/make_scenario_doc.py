@@ -19,7 +19,7 @@ refused in one line that names the file, the line and the key. The run stores th
 value written out.
 
 Prices marked "one or 24" are one number, or 24 by local hour from midnight. Paths are relative to the
-file. Power is in kW, energy in kWh, price in $/kWh throughout.
+file. No quantity is beyond 1e9. Power is in kW, energy in kWh, price in $/kWh throughout.
 """
 
 TABLES = """

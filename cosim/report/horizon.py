@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cosim.report.tables import Line
 from cosim.results.arrow import batches
 
@@ -72,15 +74,15 @@ def horizon_lines(horizons: pd.DataFrame, intervals: pd.DataFrame, expected: pd.
         Line("intervals", _range(cleared["intervals"]), "cleared at once"),
         Line("stores", _range(cleared["stores"]), "batteries, vehicles and others that took part"),
         Line("gain by another plan", f"{gain.max():.1e} $", "certificate: the most of a store's owner"),
-        Line("energy out of reach", f"{lacking_kwh.max():,.2f} kWh", "the most that stores want in vain"),
+        Line("energy out of reach", f"{lacking_kwh.max():,.2f} kWh", "wanted, and missed in the run"),
         Line("steps", _range(cleared["iterations"]), "of Newton's method"),
         Line("time", f"{seconds.median():.2f} s", f"median of a clearing; at most {seconds.max():.2f} s"),
     ]
     for hours in expected.columns.drop("tick"):
         off = (expected[hours] - intervals["energy_price"].astype("float64")).abs().mean()
-        lines.append(
-            Line(f"price {hours:g} h before", f"{off:.5f} $/kWh", "mean distance from the cleared one")
-        )
+        if np.isfinite(off):
+            name, value = f"price {hours:g} h before", f"{off:.5f} $/kWh"
+            lines.append(Line(name, value, "mean distance from the cleared one"))
     return lines
 
 

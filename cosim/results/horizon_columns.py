@@ -32,7 +32,12 @@ HORIZONS = (
     TICK,
     Column("intervals", "integer", "", "intervals that were cleared at once; 0 where none were"),
     Column("stores", "integer", "", "batteries, vehicles and other stores that took part"),
-    Column("shortfall_kwh", "number", "kWh", "energy that stores want by some time and cannot have"),
+    Column(
+        "shortfall_kwh",
+        "number",
+        "kWh",
+        "energy that stores miss of what could be had at first; what could not, `check` names",
+    ),
     Column("certified", "flag", "", "whether the outcome is an equilibrium by its certificate"),
     Column("energy_kwh", "number", "kWh", "certificate: largest miss of a store's balance or bound"),
     Column("value_error", "number", "$/kWh", "certificate: largest change of energy's worth without reason"),

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import inspect
 
 from cosim.scenario.scenario import Scenario
+from cosim.scenario.units import LARGEST
 
 
 class Key(NamedTuple):
@@ -97,7 +98,7 @@ def _range(annotated: inspect.Type) -> str:
         limits = [
             f"{sign} {getattr(kind, end):,.10g}"
             for end, sign in names.items()
-            if getattr(kind, end) is not None
+            if getattr(kind, end) not in (None, -LARGEST, LARGEST)
         ]
         whole = ["whole"] if isinstance(kind, inspect.IntType) else []
         return ", ".join([*whole, *limits])

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from cosim.feeder.settings import VoltageClass
-from cosim.scenario.units import DEG, MIN, ONE, PU, SECOND, Above, Share
+from cosim.scenario.units import DEG, MIN, ONE, PU, SECOND, Above, NotNegative, Share
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -116,9 +116,8 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         Above, Meta(description="Factor on every line and transformer rating.", extra=ONE)
     ] = 1.0
     unbalance_max_pct: Annotated[
-        float,
+        NotNegative,
         Meta(
-            ge=0.0,
             description="Largest voltage unbalance at a bus of three phases, a limit of the market as those "
             "on voltages are. 0 for no limit.",
             extra={"unit": "%"},
@@ -132,9 +131,8 @@ class FeederSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         ),
     ] = "vuf"
     neutral_max_v: Annotated[
-        float,
+        NotNegative,
         Meta(
-            ge=0.0,
             description="Largest voltage between a neutral conductor and earth; as `unbalance_max_pct`.",
             extra={"unit": "V"},
         ),
@@ -251,8 +249,8 @@ class RecoverySection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         ),
     ] = "wait"
     patience_s: Annotated[
-        float,
-        Meta(gt=0, description="How long to wait for a lost process before the run ends.", extra=SECOND),
+        Above,
+        Meta(description="How long to wait for a lost process before the run ends.", extra=SECOND),
     ] = 120.0
 
 

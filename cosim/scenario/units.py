@@ -4,10 +4,14 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-Above = Annotated[float, Meta(gt=0.0)]
-NotNegative = Annotated[float, Meta(ge=0.0)]
+LARGEST = 1e9
+"""Beyond this no quantity of a scenario can be meant."""
+
+Above = Annotated[float, Meta(gt=0.0, le=LARGEST)]
+NotNegative = Annotated[float, Meta(ge=0.0, le=LARGEST)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
-Hourly = float | Annotated[tuple[float, ...], Meta(min_length=24, max_length=24)]
+_Price = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Hourly = _Price | Annotated[tuple[_Price, ...], Meta(min_length=24, max_length=24)]
 
 USD_PER_KWH: dict[str, Any] = {"unit": "$/kWh"}
 KW: dict[str, Any] = {"unit": "kW"}

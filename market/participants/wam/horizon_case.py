@@ -12,6 +12,7 @@ from market.horizon.case import HorizonCase
 from market.horizon.stores import Stores, joined_stores
 from market.model.arrays import Floats, Ints
 from market.model.case import Case, Network, Resources
+from market.model.rule import DemandFunctionBidding, SteadySlopeBidding
 from market.participants.horizon_bids import Prospect
 from market.participants.network_model import inverters_of, network_of
 from market.participants.roster import Roster, Rules, Terms
@@ -78,7 +79,7 @@ def horizon_case(
 
     The first of a member's stores is behind its own meter. Any other one stands for a member of its own in
     the same LAM, with nothing else behind its meter: fees and the member's influence on the price then count
-    for it alone.
+    for it alone. Members reckon with the same price slopes as without it.
 
     Parameters
     ----------
@@ -99,6 +100,7 @@ def horizon_case(
         case,
         prosumer_id=(*case.prosumer_id, *(f"{case.prosumer_id[j]}+{k}" for k, j in enumerate(of, 1))),
         lam_of=np.concatenate([case.lam_of, case.lam_of[of]]),
+        rule=_same_slopes(case) if more.size else case.rule,
     )
     demand_kw = np.concatenate([prospect.demand_kw, np.zeros((more.size, prospect.intervals))])
     over: dict[int, Case] = {}
@@ -109,6 +111,12 @@ def horizon_case(
         _interval(over[id(models[t])], prospect, demand_kw, t, terms) for t, terms in enumerate(expected)
     )
     return HorizonCase(intervals, replace(stores, owner=owner), hours)
+
+
+def _same_slopes(case: Case) -> SteadySlopeBidding:
+    """A case's rule with its slopes, whoever else stands in it."""
+    assert isinstance(case.rule, DemandFunctionBidding), "other rules have no horizon"
+    return SteadySlopeBidding(conjecture=case.rule.conjecture, price_slope=case.slope)
 
 
 def _interval(over: Case, prospect: Prospect, demand_kw: Floats, t: int, terms: Terms) -> Case:

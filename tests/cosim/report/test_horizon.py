@@ -64,3 +64,5 @@ def test_lines_tell_how_clearings_did(run):
         "price 6 h before": "0.02400 $/kWh",
     }
     assert horizon_lines(run.horizons[:0], run.intervals, expected) == []
+    names = [line.name for line in horizon_lines(run.horizons, run.intervals[:4], expected[:4])]
+    assert not [name for name in names if name.startswith("price")]

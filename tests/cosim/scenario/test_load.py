@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -43,6 +44,25 @@ def test_default_file_leaves_no_key_out():
     text = (ROOT / "cosim/scenario/default.toml").read_text(encoding="utf-8")
     keys = {line.split("=")[0].strip() for line in resolved_toml(Scenario()).splitlines() if " = " in line}
     assert {key for key in keys if f"{key} = " not in text} == set()
+
+
+def quantities(section, above=""):
+    """Keys of all numbers that are not counts."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from quantities(value, f"{above}{name}.")
+        elif isinstance(value, float):
+            yield f"{above}{name}"
+
+
+def test_no_quantity_is_beyond_what_can_be_meant():
+    keys = list(quantities(tomllib.loads(resolved_toml(Scenario()))))
+    assert len(keys) > 70
+    for key in keys:
+        for size in (1e300, -1e300):
+            with pytest.raises(ScenarioError) as refused:
+                load_scenario(changes={key: size})
+            assert key.rpartition(".")[2] in str(refused.value), key
 
 
 @pytest.mark.parametrize("name", ["own-feeder", "own-tables", "strategies/village"])

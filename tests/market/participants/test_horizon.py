@@ -12,7 +12,7 @@ from broker.messages import HorizonBid, columns, decode, encode
 from market.horizon.clearing import clear_horizon
 from market.horizon.proof import beyond_tolerance, certify_horizon
 from market.horizon.start import Near
-from market.horizon.stores import joined_stores, within_reach
+from market.horizon.stores import at_rest, joined_stores, within_reach
 from market.participants.horizon_bids import bid_fields, read_bid
 from market.participants.wam.horizon_case import horizon_case, join_bids
 from market.participants.wam.models_ahead import BLOCKS, blocks_of
@@ -43,13 +43,37 @@ def started(town):
     town.services["wam"].horizon.take_model(feeder())
 
 
-def one_shot(rules, roster):
-    """All intervals cleared at once, with all that is known from the beginning."""
+def all_at_once(rules, roster):
+    """The case of all intervals, with all that is known from the beginning."""
     hosts = {world.HOST: roster.hosts[world.HOST], "live": roster.live_members}
     bids = {host: (members, storing.Storing(members).prospect(0, T)) for host, members in hosts.items()}
     expected = [rules.horizon.expected(0, t) for t in range(T)]
-    everybody = join_bids(roster, bids).prospect
+    return join_bids(roster, bids).prospect, expected
+
+
+def one_shot(rules, roster):
+    """All intervals cleared at once."""
+    everybody, expected = all_at_once(rules, roster)
     return clear_horizon(horizon_case(rules, everybody, [feeder()] * T, expected, world.DT_H))
+
+
+async def test_who_has_more_stores_moves_nobody_elses_slope(town_of):
+    async with town_of(horizon=T) as town:
+        rules, (everybody, expected) = town.rules, all_at_once(town.rules, town.roster)
+    stores = everybody.stores
+    idle = at_rest(stores, np.arange(len(stores)))
+    more = replace(everybody, stores=joined_stores([stores, idle]))
+    outcomes = []
+    for prospect in (everybody, more):
+        case = horizon_case(rules, prospect, [feeder()] * T, expected, world.DT_H)
+        assert case.first.slope == pytest.approx(rules.case.slope)
+        outcomes.append(clear_horizon(case))
+    without, with_idle = outcomes
+    n = len(rules.case.prosumer_id)
+    assert with_idle.trade_kw.shape[0] == n + len(stores)
+    assert with_idle.trade_kw[:n] == pytest.approx(without.trade_kw, abs=1e-7)
+    assert with_idle.trade_kw[n:] == pytest.approx(0.0, abs=1e-9)
+    assert with_idle.price == pytest.approx(without.price, abs=1e-9)
 
 
 async def test_interval_by_interval_it_comes_to_what_one_clearing_of_all_does(town_of):
