@@ -32,7 +32,7 @@ from cosim.results.reader import load
 from cosim.results.summary_table import summary_table
 from cosim.run_results import finish_results, flag_what_is_left, open_results, record_traffic, with_fault_cost
 from cosim.run_setup import RunSetup
-from cosim.safety import Ending, ends_on_signal, hardware_lines, stops_on_key
+from cosim.safety import Ending, arming_doubts, ends_on_signal, hardware_lines, stops_on_key
 from cosim.scenario import Scenario
 from cosim.security.opening import claim_roles, open_run_broker, warn_of
 from cosim.terminal import TerminalStream
@@ -170,6 +170,7 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack, ending: Ending) -> tuple
         owner = await stack.enter_async_context(_feeder(plan.scenario))
         world = build_world(plan.scenario, owner.layout)
     _check_hardware(world, plan)
+    _say_doubts(world, arm=plan.options.arm)
     log = plan.out / BROKER_LOG if plan.options.secure else None
     port = plan.scenario.broker.port
     broker = await open_run_broker(stack, plan.broker, port, world, plan.run_id, log)
@@ -200,6 +201,11 @@ def _check_hardware(world: World, plan: RunPlan) -> None:
         )
     if hardware and plan.pacing.factor != 1.0:
         raise RunError(f'hardware ({names}) lives in real time: add --pace real, or set clock = "run"')
+
+
+def _say_doubts(world: World, *, arm: bool) -> None:
+    for line in arming_doubts(world) if arm else ():
+        click.echo(line, err=True)
 
 
 async def _forget_stop(plan: RunPlan) -> None:
@@ -236,6 +242,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, en
         with loading():
             owner = await stack.enter_async_context(_feeder(scenario))
             world = build_world(scenario, owner.layout)
+        _say_doubts(world, arm=options.arm and Role.DEVICES in roles)
         if serves_shares := Role.LAM in roles:
             check_shares(world, roles, is_spare=is_spare)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))

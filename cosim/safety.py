@@ -16,10 +16,30 @@ from cosim.control.clock import Clock
 from cosim.emergency import KEY, RunAddress, on_key, stop_run, summary_line, takes_keys
 from cosim.run_setup import RunningGateway, RunSetup
 from cosim.terminal import watch_terminal
+from cosim.world.world import World
 from sharegrid.errors import SharegridError
+
+
+class ArmingError(SharegridError):
+    """Hardware that must not be armed as its scenario says."""
+
 
 _STOP_WAIT_S = 30.0
 _TELL_WITHIN_S = 2.0
+
+
+def arming_doubts(world: World) -> list[str]:
+    """What is doubtful of hardware that a run wants to arm, to be said before it does.
+
+    Raises
+    ------
+    ArmingError
+        An armed device's envelope is so far beyond its rating that its unit must be mistaken.
+    """
+    for doubt in world.envelope_doubts:
+        if doubt.forbids:
+            raise ArmingError(f"--arm: {doubt.line}")
+    return [f"DOUBTFUL: {doubt.line}" for doubt in world.envelope_doubts]
 
 
 async def hardware_lines(setup: RunSetup) -> list[str]:

@@ -30,6 +30,8 @@ from sharegrid.text import entry
 _SAMPLED = 96
 _NAMED = 12
 _SILENT = "no answer"
+# A battery that is empty sooner than in six minutes is none of a house [1/h].
+_FASTEST_PER_H = 10.0
 
 
 @dataclass
@@ -184,6 +186,7 @@ def _magnitudes(world: World, found: Findings) -> None:
     found.say("sun", f"up to {pv_kw.max():,.4g} kW in all of {people.pv_kwp.sum():,.4g} kWp")
     largest = float(load_kw.max())
     feeder_kw = float(world.layout.spot_kw.sum())
+    _ratings(world, found)
     if usual_kw and not usual_kw / 20.0 < load_kw.mean() < 20.0 * usual_kw:
         found.doubts.append(
             f"load is {load_kw.mean() / usual_kw:.3g} times the year's mean: check its unit and year"
@@ -192,17 +195,36 @@ def _magnitudes(world: World, found: Findings) -> None:
         found.doubts.append(f"load is {largest / feeder_kw:.3g} times that of the feeder's file: check both")
 
 
+def _ratings(world: World, found: Findings) -> None:
+    """Ratings of PV and batteries, beside the feeder's loads and the batteries' capacities."""
+    people, feeder_kw = world.population, float(world.layout.spot_kw.sum())
+    for what, each_kw in (("PV", people.pv_kwp), ("battery power", people.battery_kw)):
+        if feeder_kw and each_kw.sum() > 20.0 * feeder_kw:
+            found.doubts.append(
+                f"{what} is {each_kw.sum() / feeder_kw:.3g} times the loads of the feeder's file: "
+                "are these watts? Check both"
+            )
+    fast = np.flatnonzero(
+        (people.battery_kwh > 0.0) & (people.battery_kw > _FASTEST_PER_H * people.battery_kwh)
+    )
+    if fast.size:
+        found.doubts.append(
+            f"battery_kw is more than {_FASTEST_PER_H:g} times battery_kwh of "
+            f"{_some([people.id[k] for k in fast])}: are these watts?"
+        )
+
+
 def _live(world: World, found: Findings) -> None:
     people, placement = world.population, world.placement
     live = [people.id[k] for k in np.flatnonzero(people.live)]
     found.say("live", f"{len(live)}: {_some(live)}" if live else "nobody")
     for name, kinds in placement.external.items():
         for each in kinds.values():
-            state = "hardware" if each.is_real else "emulated elsewhere"
-            armed = ", may be armed" if each.is_real and each.entry.armed else ""
             found.say(
-                "device", f"{each.kind} of {name}: {each.endpoint} as {each.endpoint.profile}, {state}{armed}"
+                "device",
+                f"{each.kind} of {name}: {each.endpoint} as {each.endpoint.profile}, {each.authority}",
             )
+    found.doubts += [doubt.line for doubt in world.envelope_doubts]
 
 
 def _happenings(world: World, found: Findings) -> Iterator[str]:

@@ -51,6 +51,12 @@ class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
             raise RangeError(f"a ramp of {self.ramp_kw_per_s} kW/s cannot be kept; give 0 or more")
 
     @property
+    def words(self) -> str:
+        """What it may be set to, for people."""
+        ramp = f"at most {self.ramp_kw_per_s:g} kW/s" if math.isfinite(self.ramp_kw_per_s) else "any ramp"
+        return f"{self.min_kw:g} to {self.max_kw:g} kW, safe value {self.safe_kw:g} kW, {ramp}"
+
+    @property
     def has_envelope(self) -> bool:
         """Whether there are powers that no set-point may leave."""
         return math.isfinite(self.max_kw) or math.isfinite(self.min_kw)

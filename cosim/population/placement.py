@@ -53,6 +53,23 @@ class ExternalDevice:
             departs_min=60.0 * int(hours) + int(minutes) if minutes else None,
         )
 
+    @property
+    def envelope(self) -> str:
+        """From where to where it may be set, for people."""
+        return f"{self.entry.min_kw:g} to {self.entry.max_kw:g} kW"
+
+    @property
+    def authority(self) -> str:
+        """What a run may do with it, with its whole envelope, for people."""
+        if not self.is_real:
+            return "emulated elsewhere"
+        if self.kind == "meter":
+            return "hardware"
+        if not (self.entry.armed or self.entry.min_kw or self.entry.max_kw):
+            return "hardware, not armed"
+        may = "may be armed" if self.entry.armed else "not armed"
+        return f"hardware, {may}: {self.limits(arm=False).words}"
+
     def limits(self, *, arm: bool) -> SetPointLimits:
         """What no set-point to it may leave; ``arm`` says that the run may command hardware."""
         entry = self.entry

@@ -12,6 +12,7 @@ from cosim.feeder.circuit import FeederLayout
 from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.linear import Limits
 from cosim.feeder.settings import Event
+from cosim.population.envelopes import EnvelopeDoubt, envelope_doubts
 from cosim.population.expectation import Expectation
 from cosim.population.fleet import Fleet
 from cosim.population.live_stores import LiveStores
@@ -100,6 +101,11 @@ class World:
             curve_pu=feeder.volt_var_pu,
             events=self.events,
         )
+
+    @property
+    def envelope_doubts(self) -> list[EnvelopeDoubt]:
+        """What is likely not meant as it is written of the hardware's envelopes."""
+        return list(envelope_doubts(self.placement, self.population, self.live_stores))
 
     @property
     def has_live(self) -> bool:

@@ -112,8 +112,7 @@ async def _armed_line(actuator: Actuator) -> str:
         return f"{actuator}: only observed"
     per_day = limits.writes_per_day
     budget = f"at most {per_day} writes a day for set-points; " if per_day else ""
-    envelope = f"{limits.min_kw:g} to {limits.max_kw:g} kW"
-    line = f"{actuator}: armed, {envelope}, safe value {limits.safe_kw:g} kW; {budget}"
+    line = f"{actuator}: armed, {limits.words}; {budget}"
     try:
         stays = await actuator.inverter.port.holds_for_good()
         reverts = await actuator.inverter.revert_point()

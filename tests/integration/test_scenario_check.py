@@ -3,9 +3,14 @@ import shutil
 import socket
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
+from cosim.feeder_setup.lam_table import feeder_of
+from cosim.safety import arming_doubts
+from cosim.scenario import load_scenario
+from cosim.world.build import build_world
 from tests.integration.test_device_program import port_in, running
 
 VILLAGE = Path(__file__).parents[2] / "scenarios"
@@ -19,6 +24,20 @@ connect = "tcp://127.0.0.1:{meter}/1"
 prosumer = "church-4"
 profile = "sunspec-pv"
 connect = "tcp://127.0.0.1:{silent}/1"
+"""
+
+LIVE = ("--set", "live.per_lam=4")
+BATTERY = """
+[[devices]]
+prosumer = "mill-1"
+profile = "sdm630"
+connect = "tcp://127.0.0.1:1/1"
+
+[[devices]]
+prosumer = "mill-1"
+profile = "sunspec-battery"
+connect = "tcp://127.0.0.1:1/2"
+armed = true
 """
 
 
@@ -89,3 +108,75 @@ async def test_hardware_is_asked_and_named_where_it_is_silent(tmp_path: Path) ->
     assert "meter of church-4" in said
     assert "p_kw = 2.5" in said
     assert "DOUBTFUL: pv of church-4 does not answer" in said
+
+
+def battery(limits: str, more: str = "") -> str:
+    low, high = limits.split(",")
+    return BATTERY + f"min_kw = {low}\nmax_kw = {high}\n{more}"
+
+
+def test_the_envelope_of_hardware_is_said(tmp_path: Path) -> None:
+    status, said = checked(village(tmp_path, battery("-3,3", "ramp_kw_per_s = 0.5\n")), *LIVE)
+    assert status == 0
+    assert "sunspec-battery, hardware, may be armed: -3 to 3 kW, safe value 0 kW, at most 0.5 kW/s" in said
+
+
+@pytest.mark.parametrize(
+    ("limits", "more", "doubt"),
+    [
+        ("-3000,3000", "", "-3000 to 3000 kW, is 750 times its battery_kw of 4 kW: are these watts?"),
+        ("-9,3", "", "is 2.25 times its battery_kw of 4 kW"),
+        ("-3,3", "ramp_kw_per_s = 500\n", "a ramp of 500 kW/s crosses its envelope in less than 0.1 s"),
+        ("-3,3", "energy_kwh = 40000\n", "energy_kwh = 40000 is more than any vehicle holds: are these Wh?"),
+    ],
+)
+def test_an_envelope_beyond_its_hardware_is_doubtful(
+    tmp_path: Path, limits: str, more: str, doubt: str
+) -> None:
+    status, said = checked(village(tmp_path, battery(limits, more)), *LIVE)
+    assert status == 1
+    (line,) = [line for line in said.splitlines() if line.startswith("DOUBTFUL")]
+    assert "battery of mill-1: " in line
+    assert doubt in line
+
+
+def test_chargers_and_sun_have_envelopes_too(tmp_path: Path) -> None:
+    swapped = battery("-11000,0").replace("sunspec-battery", "sharegrid-ev")
+    _, said = checked(village(tmp_path, swapped), *LIVE)
+    assert "ev of mill-1: its envelope, -11000 to 0 kW, is beyond the 220 kW of any usual one" in said
+    file = tmp_path / "mine.toml"
+    swapped = battery("0,5000").replace("sunspec-battery", "sunspec-pv")
+    file.write_text((VILLAGE / "own-tables.toml").read_text() + swapped)
+    _, said = checked(str(file), *LIVE)
+    assert "pv of mill-1: its envelope, 0 to 5000 kW, is 962 times its pv_kwp of 5.2 kW" in said
+
+
+def test_ratings_in_watts_are_doubtful(tmp_path: Path) -> None:
+    file = village(tmp_path)
+    table = tmp_path / "village" / "prosumers.csv"
+    table.write_text(
+        table.read_text().replace("mill-1,mill,3200,5.2,south,8,4,", "mill-1,mill,3200,5.2,south,8,4000,")
+    )
+    status, said = checked(file)
+    assert status == 1
+    assert "battery_kw is more than 10 times battery_kwh of mill-1: are these watts?" in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["run", "--pace", "real"], ["serve", "devices", "--run-id", "x", "--broker", "mqtt://127.0.0.1:1"]],
+)
+def test_hardware_is_not_armed_far_beyond_its_rating(tmp_path: Path, command: list[str]) -> None:
+    file = village(tmp_path, battery("-3000,3000"))
+    done = CliRunner().invoke(main, [*command, file, "--arm", "--out", str(tmp_path / "out"), *LIVE])
+    assert done.exit_code == 2
+    assert "sharegrid: --arm: battery of mill-1: " in done.output
+    assert "is 750 times its battery_kw" in done.output
+
+
+def test_what_is_doubtful_is_said_before_it_is_armed(tmp_path: Path) -> None:
+    scenario = load_scenario(village(tmp_path, battery("-9,3")), changes={"live.per_lam": 4})
+    world = build_world(scenario, feeder_of(scenario).widest.layout)
+    assert arming_doubts(world)[0].startswith(
+        "DOUBTFUL: battery of mill-1: its envelope, -9 to 3 kW, is 2.25 times"
+    )
