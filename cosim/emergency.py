@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 import select
+import shlex
 import sys
 import threading
 import time
@@ -29,7 +30,8 @@ from broker.messages import Stop, Stopped
 from broker.security.grants import OPERATOR
 from broker.signing import command_key_of
 from broker.topics import Topics
-from cosim.results.directory import LIVE
+from cosim.results.directory import LIVE, RUNS
+from cosim.results.lock import is_living
 from sharegrid.errors import SharegridError
 
 KEY = "s"
@@ -68,9 +70,26 @@ def run_address(directory: Path) -> RunAddress:
     try:
         return msgspec.json.decode((directory / NOTE).read_bytes(), type=RunAddress)
     except (OSError, msgspec.DecodeError):
+        others = ", ".join(str(each) for each in _runs_near(directory))
         raise StopError(
-            f"{directory}: no run goes on here; give its directory, or --broker and --run-id"
+            f"{directory}: no run goes on here; "
+            + (f"those go on: {others}" if others else "give its directory, or --broker and --run-id")
         ) from None
+
+
+def _runs_near(directory: Path) -> list[Path]:
+    """Directories of runs that go on in it, beside it, or where runs are by default."""
+    notes = {
+        note.parent.resolve(): note.parent
+        for folder in (directory, directory.parent, Path(RUNS))
+        for note in sorted(folder.glob(f"*/{NOTE}"))
+    }
+    return [each for each in notes.values() if is_living(each)]
+
+
+def stop_words(directory: Path) -> str:
+    """The command that stops the run in a directory, as a shell takes it."""
+    return f"sharegrid stop {shlex.quote(str(directory))}"
 
 
 def address_of(command: str, directory: Path | None, broker: str | None, run_id: str | None) -> RunAddress:

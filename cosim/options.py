@@ -17,7 +17,7 @@ from broker.topics import topic_safe
 from cosim.control.coupling import Coupling
 from cosim.control.pacing import Pacing
 from cosim.results.comparison import same_but_for_faults
-from cosim.results.directory import LEDGER, SCENARIO, replaceable_files, run_directory
+from cosim.results.directory import LEDGER, RUNS, SCENARIO, replaceable_files, run_directory
 from cosim.results.ledger import Ledger
 from cosim.results.lock import refuse_living
 from cosim.results.reader import Run, load
@@ -90,7 +90,7 @@ class RunOptions:
         """Run directory: as given, or named after the run."""
         if self.resume is not None:
             return Path(self.resume)
-        return Path("runs") / self.name() if self.out is None else Path(self.out)
+        return Path(RUNS) / self.name() if self.out is None else Path(self.out)
 
 
 @dataclass(frozen=True)

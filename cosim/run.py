@@ -17,7 +17,7 @@ from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.composition import control, perform, perform_watched, reporters, services
 from cosim.control.memory import lasting_spared, loading
-from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address
+from cosim.emergency import HARDWARE, RECORD, kept_stop, noted_address, stop_words
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
 from cosim.narration import narrated, teller_of
@@ -92,6 +92,7 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
             setup, broker = await _set_up(plan, stack, ending)
+            click.echo(f"run {plan.run_id}: results go to {plan.out}", err=True)
             world = setup.world
             readings = len(world.roster.live_members) * world.timeline.intervals
             apart = plan.apart(readings, hardware=bool(world.placement.hardware))
@@ -112,6 +113,8 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
         writer, ledger, beginning = await open_results(plan, setup, broker.name, stack)
         await record_traffic(plan, setup, stack, writer, ledger)
         stack.enter_context(noted_address(plan.out, plan.run_id, setup.url))
+        if world.placement.hardware:
+            click.echo(f"stop it from another terminal: {stop_words(plan.out)}", err=True)
         for line in await hardware_lines(setup):
             click.echo(line, err=True)
         intervals = world.timeline.intervals

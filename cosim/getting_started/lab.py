@@ -8,14 +8,14 @@ from cosim.scenario import ScenarioError
 _FIRST = {
     "check {scenario}": "who lives where, what is to happen",
     "run {scenario} --intervals 8 --out {folder}/first": "two hours, as fast as they go",
-    "run {scenario} --pace 60": "a minute of the lab in a second",
-    "stop {folder}/first": "brings every device of a run to its safe value",
+    "run {scenario} --pace 60 --out {folder}/day": "a minute of the lab in a second",
 }
 _HARDWARE = {
     "device probe tcp://ADDRESS": "what is there, as an entry",
     "check {scenario} --devices": "whether it answers; nothing is written",
-    "run {scenario} --pace real": "reads it",
-    "run {scenario} --pace real --arm": "commands it, once its entry says armed = true",
+    "run {scenario} --pace real --out {folder}/read": "reads it",
+    "run {scenario} --pace real --arm --out {folder}/armed": "commands it, once its entry says armed = true",
+    "stop {folder}/armed": "in another terminal: brings every device of that run to its safe value",
 }
 
 

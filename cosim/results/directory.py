@@ -27,6 +27,7 @@ SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_
     "run.log",
     "traffic.record",
 )
+RUNS = "runs"
 MARKER = ".sharegrid-run"
 _MADE_BY = b"A run of sharegrid made this directory; `run --force` may replace its files.\n"
 FILES = (

@@ -74,6 +74,17 @@ def test_a_lab_can_be_checked_at_once_and_is_not_written_twice(tmp_path):
     assert {words.split()[1] for words in re.findall(r"^  (sharegrid .*?)  ", told, re.MULTILINE)} <= known
 
 
+def test_each_run_of_a_lab_has_its_directory_and_the_stop_is_that_of_the_armed_one(tmp_path):
+    _, told = invoke("init", str(tmp_path / "my-lab"))
+    runs = re.findall(r"^  sharegrid run (.*?)  ", told, re.MULTILINE)
+    assert len(runs) == 4
+    places = [run.partition(" --out ")[2] for run in runs]
+    assert len(set(places)) == 4
+    assert all(places)
+    (armed,) = [place for run, place in zip(runs, places, strict=True) if "--arm" in run]
+    assert re.findall(r"^  sharegrid stop (\S+)", told, re.MULTILINE) == [armed]
+
+
 def test_the_hardware_of_a_lab_is_right_once_its_marks_are_off(tmp_path):
     invoke("init", str(tmp_path / "lab"))
     file = tmp_path / "lab" / "scenario.toml"

@@ -301,8 +301,9 @@ async def test_a_stop_passes_every_pause_and_goes_on_twice_a_second(small_run, s
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 async def test_signals_to_a_run_that_has_the_gateway_do_so_too(small_run, small_scenario, here, number):
-    command = ("run", "--pace", "real")
+    command = ("run", "--pace", "real", "--out", "an armed run")
     async with laboratory(small_run, small_scenario, here, command=command) as lab:
+        assert "stop it from another terminal: sharegrid stop 'an armed run'\n" in lab.lines
         assert any("1 inverters armed in this process" in line for line in lab.lines)
         await asyncio.sleep(1.0)
         lab.process.send_signal(number)

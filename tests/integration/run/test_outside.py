@@ -124,6 +124,7 @@ def test_a_running_run_is_stopped(small_scenario, tmp_path, way):
         os.close(near)
         os.close(far)
     assert process.returncode == 0, errors.decode()
+    assert errors.decode().splitlines()[0].endswith(f": results go to {out}")
     assert not (out / "live.json").exists()
     run = load(out)
     assert run.summary.set_points.emergency_stops == 1
