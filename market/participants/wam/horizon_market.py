@@ -79,6 +79,12 @@ class HorizonMarket:
         Prosumers of each host that bids, indices.
     work
         Runs a long computation: in a thread, so that the bus is served meanwhile.
+
+    Attributes
+    ----------
+    price
+        What the last horizon has as locational prices of its first interval ``(M,)`` [$/kWh]; ``None``
+        where none was cleared.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class HorizonMarket:
             node.on(node.topics.horizon_bid(host), partial(self._take_bid, host))
         self._ahead = ModelsAhead(node, roster)
         self._absent = AbsentHosts(roster, members)
+        self.price: Floats | None = None
         self._start: tuple[Near, ...] = ()
         self._late: asyncio.Future[Cleared] | None = None
         self._proving: asyncio.Task[None] | None = None
@@ -118,6 +125,7 @@ class HorizonMarket:
     async def clear(self, step: Step) -> None:
         """Clear the horizon that begins with the step's interval, and tell hosts and the record of it."""
         await self.proved()
+        self.price = None
         prospects = await self.bids.wait(step.tick, horizon_gate(step))
         T = max((prospect.intervals for prospect in prospects.values()), default=0)
         told = {host: prospect for host, prospect in prospects.items() if prospect.intervals == T}
@@ -147,6 +155,7 @@ class HorizonMarket:
             await self._tell_nothing(step, f"no horizon: clearing {T} intervals took too long")
             return
         cleared.notes.extend(notes)
+        self.price = cleared.outcome.intervals[0].wam.price
         for host, stores in bids.stores_of.items():
             worth = columns.pack_open(cleared.worth[stores]) if host in told else b""
             await self._publish_worth(step, host, worth)

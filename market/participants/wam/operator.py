@@ -259,8 +259,15 @@ class WamOperator:
         return "held", await self._held(step, terms, best)
 
     def _last_prices(self, terms: Terms) -> Floats:
-        """Prices at which the feeder first linearises, and which stay where they are held, ``(M,)``."""
-        return np.full(self.count, terms.grid.middle_price) if self.price is None else self.price
+        """Prices at which the feeder first linearises, and which stay where they are held, ``(M,)``.
+
+        A run begins at those of its first horizon: at any other price all stores may charge at once, and
+        regulators stand where no trade keeps the limits.
+        """
+        if self.price is not None:
+            return self.price
+        ahead = None if self.horizon is None else self.horizon.price
+        return np.full(self.count, terms.grid.middle_price) if ahead is None else ahead
 
     async def _held(self, step: Step, terms: Terms, best: Candidate | None) -> dict[str, Any]:
         """Fields of an outcome in which the last prices stay, as near as each LAM's curve allows.
