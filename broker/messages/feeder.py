@@ -17,6 +17,9 @@ from broker.messages.header import Message
 class FeederRequest(Message, frozen=True, tag="feeder-request"):
     """Solve AC power flow at these LAM nets; judge it by the last model sent; linearise if not confirmed.
 
+    A confirmed one gets a model, too, where its clearing broke limits of controls' positions that it does not
+    bring about.
+
     ``inverter_kvar`` are reactive set-points of the LAMs' inverters, + absorbs, beside ``reactive_kvar`` of
     their loads; empty where the market sets none.
     """

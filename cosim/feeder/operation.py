@@ -115,6 +115,9 @@ class Operation:
     def judge(self, feeder: Feeder, proposal: Proposal) -> Answer:
         """Solve a proposal and judge it by the models of its tick; linearise where it is not confirmed.
 
+        A proposal that is confirmed although it breaks limits of another position of the controls comes from
+        a clearing that no trade could satisfy: there is a model without these for another one, once.
+
         Raises
         ------
         PowerFlowError
@@ -151,6 +154,8 @@ class Operation:
                 confirmed = not judged[there].violations and (point is None or judged[there].confirmed)
                 now.put(start)
         model = None if confirmed else self._remodel(now, models, proposal, start, judged)
+        if confirmed and models.forget_unmet(judged, *set_powers):
+            model = self._joined(models, proposal, start)
         errors = [each.linear_error_pu for each in judged.values() if each.linear_error_pu is not None]
         return Answer(
             source_kw=first.source_kw,

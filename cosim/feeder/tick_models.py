@@ -1,5 +1,6 @@
 """The linear models of one interval: one for each position of the controls, with the limits it watches."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from cosim.feeder.controls import Positions
 from cosim.feeder.linear import Limits, Linearisation
 from cosim.feeder.network_rows import network_rows
 from cosim.feeder.rows import NetworkRows, join_rows
-from cosim.feeder.watched import NOTHING, THOROUGH, LimitWatch, Watched
+from cosim.feeder.watched import NOTHING, THOROUGH, WITHIN_CORNER, LimitWatch, Watched
 from sharegrid.tolerances import LESS_ERROR
 
 MOST_SCREENINGS = 12
@@ -63,7 +64,7 @@ class TickModels:
         self._carried = carried
         self._reached: dict[Positions, Watched] = {}
         # Where limits without rows were broken, those forgotten would be broken again.
-        self._keep = False
+        self._keep = self._forgot = False
         self._screenings = 0
 
     def begin(self, tick: int) -> None:
@@ -76,7 +77,7 @@ class TickModels:
         self._reached = {}
         self.points, self._watched, self._near = {}, {}, {}
         self._errors, self._swinging = {}, set()
-        self._keep, self._screenings = False, 0
+        self._keep, self._forgot, self._screenings = False, False, 0
 
     def carried(self) -> Watched:
         """Limits that the interval's last states are near to: those of the next one are often the same."""
@@ -125,6 +126,31 @@ class TickModels:
             self._reached[where] = replace(near, quality=NOTHING.quality)
         self._watched[where], self._near[where] = now, now if self._keep else near
         return missed
+
+    def forget_unmet(self, met: Collection[Positions], net_kw: Floats, net_kvar: Floats) -> bool:
+        """Forget, once in an interval, limits of other positions of the controls that stand in the way.
+
+        Where net powers ``(M,)`` are confirmed and break limits of a position all the same, it is one that
+        they do not bring about: another dispatch did, and no trade keeps limits of both.
+
+        Parameters
+        ----------
+        met
+            Positions that the powers bring about.
+
+        Returns
+        -------
+        bool
+            Whether any model was forgotten.
+        """
+        if self._forgot:
+            return False
+        for where in self.points.keys() - set(met):
+            under, over, excess = self._limits.beyond(*self.points[where].predict(net_kw, net_kvar))
+            if under.any() or over.any() or (excess > WITHIN_CORNER).any():
+                del self.points[where]
+                self._forgot = True
+        return self._forgot
 
     def swings(self, where: Positions, error_pu: float | None) -> bool:
         """Whether a model's error [pu] was ever not much less than that of the model before it."""

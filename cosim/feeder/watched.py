@@ -37,7 +37,7 @@ THOROUGH = 4
 CORNER = 1.0 / np.cos(np.pi / 12.0) - 1.0
 """By this part of its rating a current may be above it within the polygon of its rows."""
 
-_WITHIN_CORNER = CORNER + 1e-3
+WITHIN_CORNER = CORNER + 1e-3
 _STRAIGHT_ROWS = 3
 
 
@@ -150,7 +150,7 @@ class LimitWatch:
         """Whether voltages ``(n,)`` [pu] and currents ``(b,)`` [A] keep the limits that have rows."""
         under, over, excess = self._limits.beyond(v_pu, current_a)
         beyond_pu = np.maximum(under, over)[watched.nodes]
-        return not beyond_pu.any() and not (excess[watched.turned] > _WITHIN_CORNER).any()
+        return not beyond_pu.any() and not (excess[watched.turned] > WITHIN_CORNER).any()
 
     def near(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> Watched:
         """What a state ``(n,)`` [pu], ``(b,)`` [A] is near to, of all that is watched."""

@@ -50,16 +50,19 @@ class Candidate:
     reply: FeederReply
 
     @property
-    def rank(self) -> tuple[bool, float, bool, float]:
+    def rank(self) -> tuple[bool, bool, float, bool, float]:
         """Sort key, the best first.
 
-        Confirmed clearings come first, then others by how far AC power flow is beyond its limits. Among
-        equals keeping the last prices comes last, and the truest linear model first.
+        Confirmed clearings come first, those that kept all limits of their model before the others, then
+        those that are not by how far AC power flow is beyond its limits. Among equals keeping the last prices
+        comes last, and the truest linear model first.
         """
         held, reply = self.dispatch.clearing is None, self.reply
         severity = np.inf if reply.severity is None else reply.severity
         error_pu = np.inf if reply.linear_error_pu is None else reply.linear_error_pu
-        return (held or not reply.confirmed, severity, held, error_pu)
+        clearing = self.dispatch.clearing
+        gave_way = reply.confirmed and clearing is not None and bool(clearing.relaxed)
+        return (held or not reply.confirmed, gave_way, severity, held, error_pu)
 
 
 @dataclass
@@ -182,7 +185,7 @@ class WamOperator:
 
     async def _clear_and_confirm(self, step: Step, terms: Terms) -> ConfirmRounds:
         """Clear and ask the feeder in turn until AC power flow confirms, within the bound on rounds."""
-        found, swinging = ConfirmRounds(), Swinging()
+        found, swinging, most = ConfirmRounds(), Swinging(), self.rounds
         net_kw = await self.bidding.net_purchases(step, self._last_prices(terms))
         dispatch = Dispatch(net_kw, self.inverter_kvar)
         for round_ in count():
@@ -190,7 +193,10 @@ class WamOperator:
             reply = await self._judged(step, round_, dispatch, found)
             if reply is None or reply.model is None or _is_final(dispatch, reply):
                 break
-            if len(found.candidates) > self.rounds or round_ == MOST_ROUNDS:
+            if reply.confirmed:
+                # Limits that stood in the way are gone: rounds begin anew.
+                most = len(found.candidates) + self.rounds
+            if len(found.candidates) > most or round_ == MOST_ROUNDS:
                 break
             clearing = await self._cleared(step, terms, reply.model, found)
             if clearing is None:
@@ -299,10 +305,15 @@ class WamOperator:
 
 
 def _is_final(dispatch: Dispatch, reply: FeederReply) -> bool:
-    """Whether a clearing is confirmed, or known to violate limits as little as any."""
+    """Whether a clearing is confirmed, or known to violate limits as little as any.
+
+    One that is confirmed with another model gave way to limits that it did not meet.
+    """
     clearing = dispatch.clearing
     if clearing is None:
         return False
     if reply.unwatched:
         return False
-    return reply.confirmed or is_least_violation(clearing.relaxed, reply.linear_error_pu)
+    if reply.confirmed:
+        return reply.model is None
+    return is_least_violation(clearing.relaxed, reply.linear_error_pu)

@@ -39,6 +39,28 @@ def proposal_for(feeder, share, *, round_, inverter_kvar=None, tick=0):
     )
 
 
+def test_limits_of_positions_that_a_confirmed_dispatch_does_not_meet_are_forgotten_once(feeder):
+    spot_kw, kvar = feeder.layout.spot_kw, 0.5 * feeder.layout.spot_kw * feeder.layout.tan_phi
+    feeder.act(lambda: feeder.solve(0.0 * spot_kw, kvar), 3600.0)
+    start, rest = feeder.positions(), feeder.solve(0.0 * spot_kw, kvar)
+    raised = feeder.act(lambda: feeder.solve(1.0 * spot_kw, kvar), 900.0).last
+    feeder.put(start)
+    assert raised.v_pu.max() > rest.v_pu.max() + 0.002
+    limits = Limits(0.8, 0.5 * (raised.v_pu.max() + rest.v_pu.max()), np.inf * feeder.layout.rating_a)
+    operation = Operation(rules_for(feeder, limits=limits, controls_act=True))
+    operation._at_rest = True  # keeps the taps of no load
+
+    def judged(share, round_):
+        answer = operation.judge(feeder, proposal_for(feeder, share, round_=round_))
+        names = () if answer.model is None else answer.model.rows.name
+        return answer.confirmed, answer.model is None, any("after taps" in name for name in names)
+
+    # Full load raises taps until limits are broken; without load they stay, but would break limits there.
+    assert [judged(1.0, round_) for round_ in (0, 1)] == [(False, False, False), (False, False, True)]
+    assert [judged(0.0, round_) for round_ in (2, 3)] == [(False, False, True), (True, False, False)]
+    assert judged(0.0, 4) == (True, True, False)
+
+
 def test_a_dispatch_must_keep_the_limits_once_regulators_have_answered_it(feeder):
     # At night all is well until regulators, set for full load, step down for the export that is proposed.
     spot_kw, kvar = feeder.layout.spot_kw, 0.5 * feeder.layout.spot_kw * feeder.layout.tan_phi

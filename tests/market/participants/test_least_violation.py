@@ -51,6 +51,32 @@ async def test_rounds_go_on_while_models_become_truer(town):
     assert not any("rounds end" in flag for flag in town.flags(0)["wam"])
 
 
+async def test_limits_that_stand_in_the_way_of_what_is_confirmed_make_no_price(town):
+    """Round 1 gives way to limits at taps where its dispatch does not bring the regulators."""
+    rounds = town.services["wam"].rounds
+
+    def temper(reply):
+        # What was confirmed first is the last of the rounds that an interval has.
+        met = reply["round"] > rounds
+        return (
+            reply
+            | {
+                "model": stand_ins.model(IMPOSSIBLE if reply["round"] < rounds else world.NETWORK),
+                "confirmed": reply["round"] >= rounds,
+                "severity": 0.0,
+                "linear_error_pu": None if reply["round"] == 0 else 0.02 * 0.5 ** reply["round"],
+            }
+            | ({"model": None} if met else {})
+        )
+
+    town.feeder.temper = temper
+    await town.interval(0)
+    outcome = town.outcome(0)
+    assert (outcome.status, outcome.round, outcome.relaxed_name) == ("confirmed", rounds + 1, [])
+    assert max(np.abs(outcome.price)) < 0.5
+    assert any("no trade keeps" in flag for flag in town.flags(0)["wam"])
+
+
 @pytest.fixture
 def swinging():
     found = Swinging()
