@@ -21,6 +21,8 @@ import click
 
 from cosim.clear_command import clear
 from cosim.command_options import (
+    NO_PORT,
+    PortOrNone,
     arm_option,
     broker_option,
     force_option,
@@ -108,10 +110,10 @@ def main(log: LogForm | None, log_level: str) -> None:
 @click.option(
     "--view",
     is_flag=False,
-    flag_value=8050,
-    type=WholeRange(0, 65_535),
+    flag_value=NO_PORT,
+    type=PortOrNone(0, 65_535),
     metavar="[PORT]",
-    help="Show the run in a browser of this computer, at port 8050 or PORT.",
+    help="Show the run in a browser of this computer, at PORT, or at 8050 or a free one.",
 )
 @record_option
 @force_option
@@ -232,7 +234,7 @@ def influx(directory: Path | None, broker: str | None, run_id: str | None, to: s
 
 @main.command()
 @of_a_run
-@click.option("--port", default=8050, show_default=True, type=WholeRange(0, 65_535), help="Or a free one.")
+@click.option("--port", type=WholeRange(0, 65_535), help="Where to listen. Default: 8050, or a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others need a token.")
 @click.option("--token", envvar="SHAREGRID_VIEW_TOKEN", default="", help="That token. Default: a new one.")
 @click.option("--look-only", is_flag=True, help="No emergency stop, and nothing else that commands.")

@@ -12,6 +12,16 @@ import click
 from sharegrid.numbers import WholeRange
 
 _Command = Callable[..., None]
+NO_PORT = -1
+"""In place of a port that was left out: one that suits is taken."""
+
+
+class PortOrNone(WholeRange):
+    """A port, or `NO_PORT` where the option stands without one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that an option's text stands for."""
+        return NO_PORT if value == NO_PORT else super().convert(value, param, ctx)
 
 
 def _changes(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> dict[str, object]:

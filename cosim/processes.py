@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -16,13 +17,14 @@ import click
 
 from broker.server.child import Child, ChildFailed, running, with_parent
 from broker.server.keeper import kept_running
+from cosim.command_options import NO_PORT
 from cosim.options import RunError, RunOptions, RunPlan
 from cosim.results.directory import SCENARIO
 from cosim.scenario.changes import change_words
 from cosim.world.names import Role
 
 _READY = re.compile(r"^(?:serving|ready to serve) .* of run .*$", re.MULTILINE)
-_VIEW_READY = re.compile(r"^view: (http\S+)$", re.MULTILINE)
+_VIEW_READY = re.compile(r"^view: (http\S+.*)$", re.MULTILINE)
 _PATIENCE_S = 300.0
 _HOME = str(Path(__file__).resolve().parent.parent)
 
@@ -89,14 +91,30 @@ def _has_ended_its_run(child: Child) -> bool:
     return child.status == 0
 
 
+def refuse_taken(port: int | None) -> None:
+    """Raise `RunError` where a view cannot have the port that it is given, before anything is built."""
+    if not port or port == NO_PORT:
+        return
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+            tried.listen()
+        except OSError as error:
+            raise RunError(
+                f"--view {port}: 127.0.0.1:{port}: {error.strerror or error}; "
+                "choose another port, or leave it out for a free one"
+            ) from None
+
+
 @asynccontextmanager
 async def view_process(port: int | None, url: str, run_id: str) -> AsyncIterator[str]:
-    """The live view of a run in a process of its own, so that neither holds up the other; its address.
+    """The live view of a run in a process of its own, so that neither holds up the other; where it is.
 
     Parameters
     ----------
     port
-        Where to serve it; ``None`` for no view, and no address.
+        Where to serve it, `NO_PORT` at the usual port or a free one; ``None`` for no view.
     url, run_id
         The run's broker and its name.
 
@@ -108,7 +126,8 @@ async def view_process(port: int | None, url: str, run_id: str) -> AsyncIterator
     if port is None:
         yield ""
         return
-    words = [sys.executable, "-P", "-m", "sharegrid", "view", "--run-id", run_id, "--port", str(port)]
+    words = [sys.executable, "-P", "-m", "sharegrid", "view", "--run-id", run_id]
+    words += [] if port == NO_PORT else ["--port", str(port)]
     child = running(with_parent(words, signal.SIGTERM), _VIEW_READY, env=_environment(url))
     async with AsyncExitStack() as stack:
         try:

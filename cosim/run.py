@@ -23,7 +23,7 @@ from cosim.feeder_setup.lam_table import feeder_of
 from cosim.narration import narrated, teller_of
 from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
-from cosim.processes import role_processes, view_process
+from cosim.processes import refuse_taken, role_processes, view_process
 from cosim.progress import Progress, shown_progress
 from cosim.recording.record import record_of
 from cosim.report import write_report
@@ -86,6 +86,7 @@ def _first(group: BaseExceptionGroup) -> BaseException:
 async def _run(options: RunOptions, on_progress: Callable[[Progress], object], ending: Ending) -> int:
     began = time.perf_counter()
     plan = plan_run(options)
+    refuse_taken(options.view)
     await _forget_stop(plan)
     # In a notebook rich would want widgets, and its thread dies without them.
     console = Console(file=cast("TextIO", TerminalStream(sys.stderr)), force_jupyter=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ from cosim.view.server import Pages, application
 from sharegrid.errors import SharegridError
 
 READY = "view: "
+_USUAL_PORT = 8050
 
 
 class ViewError(SharegridError):
@@ -43,7 +45,7 @@ class ViewOptions:
     broker, run_id
         Where a run is whose directory is elsewhere; without an id the one that the broker knows.
     port
-        Port; another one is taken where it is in use, 0 takes any.
+        Port, 0 for a free one; ``None`` for the usual one, or a free one where that is in use.
     host, token
         Address at which it listens, and what others than this computer have to bring.
     look_only
@@ -53,7 +55,7 @@ class ViewOptions:
     directory: Path | None = None
     broker: str | None = None
     run_id: str | None = None
-    port: int = 8050
+    port: int | None = None
     host: str = "127.0.0.1"
     token: str = ""
     look_only: bool = False
@@ -77,10 +79,10 @@ def view_command(options: ViewOptions) -> None:
         if directory is not None and not _goes_on(directory):
             past = PastModel(directory)
             hub = Hub(past)
-            _run(_server(Pages(past, hub, access), access, hub.run), access, listener)
+            _run(_server(Pages(past, hub, access), access, hub.run), access, listener, options.port)
             return
         at = asyncio.run(_address_of(options)) if directory is None else run_address(directory)
-        _serve_live(at, access, listener, look_only=options.look_only)
+        _serve_live(at, access, listener, options)
 
 
 def _goes_on(directory: Path) -> bool:
@@ -94,8 +96,8 @@ def _goes_on(directory: Path) -> bool:
     return False
 
 
-def _serve_live(at: RunAddress, access: Access, listener: socket.socket, *, look_only: bool) -> None:
-    is_operator = not look_only and may_command(at.broker)
+def _serve_live(at: RunAddress, access: Access, listener: socket.socket, options: ViewOptions) -> None:
+    is_operator = not options.look_only and may_command(at.broker)
     model = LiveModel(at.run, may_command=is_operator)
     hub = Hub(model)
     failed: list[SharegridError] = []
@@ -116,7 +118,7 @@ def _serve_live(at: RunAddress, access: Access, listener: socket.socket, *, look
     may = (stop, partial(lead_run, at)) if is_operator else ()
     pages = Pages(model, hub, access, *may)
     server = _server(pages, access, beside)
-    _run(server, access, listener)
+    _run(server, access, listener, options.port)
     if failed:
         raise failed[0]
 
@@ -136,8 +138,9 @@ def _server(pages: Pages, access: Access, beside: Callable[[], Awaitable[None]])
     )
 
 
-def _run(server: uvicorn.Server, access: Access, listener: socket.socket) -> None:
-    click.echo(f"{READY}{_address(access, listener)}", err=True)
+def _run(server: uvicorn.Server, access: Access, listener: socket.socket, given: int | None) -> None:
+    more = "" if given is not None or _port(listener) == _USUAL_PORT else f" (port {_USUAL_PORT} is in use)"
+    click.echo(f"{READY}{_address(access, listener)}{more}", err=True)
     server.run(sockets=[listener])
 
 
@@ -145,27 +148,40 @@ def _address(access: Access, listener: socket.socket) -> str:
     host = f"[{access.host}]" if ":" in access.host else access.host
     shown = socket.gethostname() if access.host in ("0.0.0.0", "::") else host  # noqa: S104
     token = f"?{TOKEN}={access.token}" if access.is_open else ""
-    return f"http://{shown}:{listener.getsockname()[1]}/{token}"
+    return f"http://{shown}:{_port(listener)}/{token}"
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    """Socket at a port, or at a free one where that is in use."""
-    remedy = "give an address of this computer"
+def _port(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+def _listener(host: str, port: int | None) -> socket.socket:
+    """Socket at a port; where none is given, at the usual one, or at a free one where that is in use."""
+    wanted = _USUAL_PORT if port is None else port
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        family = socket.getaddrinfo(host, wanted, type=socket.SOCK_STREAM)[0][0]
     except OSError as error:
-        raise ViewError(f"--host {host}: {error.strerror or error}; {remedy}") from None
+        raise _no_place(host, error) from None
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((host, port))
+        made.bind((host, wanted))
         made.listen()  # Whoever reads the address may come before the server takes the first one in.
     except OSError as error:
         made.close()
-        if port:
+        if error.errno == errno.EADDRNOTAVAIL or not wanted:
+            raise _no_place(host, error) from None
+        if port is None:
             return _listener(host, 0)
-        raise ViewError(f"--host {host}: {error.strerror or error}; {remedy}") from None
+        raise ViewError(
+            f"--port {port}: {host}:{port}: {error.strerror or error}; "
+            "choose another port, or leave it out for a free one"
+        ) from None
     return made
+
+
+def _no_place(host: str, error: OSError) -> ViewError:
+    return ViewError(f"--host {host}: {error.strerror or error}; give an address of this computer")
 
 
 async def _address_of(options: ViewOptions) -> RunAddress:
