@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -20,9 +19,9 @@ from cosim.observation.incidents import Incident
 from cosim.observation.narration import Narrator
 from cosim.results.directory import RUN_LOG
 from cosim.scenario.secrets import MASK
+from cosim.scenario.web import WEBHOOK, webhook_of
 from cosim.world.world import World
 
-WEBHOOK = "SHAREGRID_WEBHOOK"
 _STYLES = {"alarm": "bold red", "warning": "yellow", "note": ""}
 _MOST_LINES = 8
 
@@ -87,7 +86,7 @@ async def narrated(
 ) -> AsyncIterator[None]:
     """Let a service that is not open yet speak of the run, for the time of a ``with`` block."""
     wanted = world.scenario.alarms
-    webhook = os.environ.get(WEBHOOK, wanted.webhook)
+    webhook = webhook_of(world.scenario)
     if webhook.endswith(MASK):
         teller.say(f"alarms.webhook is masked in this scenario: set {WEBHOOK} to the whole address")
         webhook = ""

@@ -24,6 +24,7 @@ from cosim.results.reader import Run, load
 from cosim.scenario import Scenario, load_scenario, resolved_toml
 from cosim.scenario.changes import Changes
 from cosim.scenario.secrets import masked, without_passwords
+from cosim.scenario.web import webhook_of
 from cosim.world.names import ROLES, Role
 from sharegrid.errors import SharegridError
 
@@ -148,6 +149,7 @@ def plan_run(options: RunOptions) -> RunPlan:
     if options.resume is not None:
         _check_resume(options)
     scenario = options.load()
+    webhook_of(scenario)
     pacing = Pacing.parse(options.pace)
     run_id = options.name()
     out = replace(options, run_id=run_id).directory()

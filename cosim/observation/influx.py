@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 import click
 import httpx
@@ -14,6 +13,7 @@ from broker.messages import Step
 from broker.topics import Topics
 from cosim.observation.listening import hearing
 from cosim.observation.points import Points
+from cosim.scenario.web import is_web_address
 from sharegrid.errors import SharegridError
 
 _MOST_LINES = 200_000
@@ -43,7 +43,7 @@ class Database:
     """
 
     def __init__(self, url: str, token: str, say: Say) -> None:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
+        if not is_web_address(url):
             raise InfluxError(f"--to {url}: give an address such as http://127.0.0.1:8086/write?db=lab, or -")
         self._url, self._say = url, say
         self._headers = {"Authorization": f"Token {token}"} if token else {}

@@ -7,10 +7,13 @@ from typing import Any
 
 import msgspec
 
+from broker.address import parse_address
+from broker.errors import BrokerAddressError
 from cosim.feeder.settings import misfit
 from cosim.scenario.scenario import Scenario
 from cosim.scenario.timeline import tick_of, timeline_of
 from cosim.scenario.units import Hourly
+from cosim.scenario.web import webhook_wrong
 from sharegrid.text import closest
 
 
@@ -81,7 +84,26 @@ def _structs_in(annotation: Any) -> list[type[msgspec.Struct]]:
 
 def inconsistency(scenario: Scenario) -> tuple[str, str] | None:
     """First contradiction between keys: (dotted key, what and remedy), or None."""
-    return _time(scenario) or _ranges(scenario) or _prices(scenario) or _rule(scenario) or _network(scenario)
+    return (
+        _time(scenario)
+        or _ranges(scenario)
+        or _prices(scenario)
+        or _rule(scenario)
+        or _network(scenario)
+        or _addresses(scenario)
+    )
+
+
+def _addresses(scenario: Scenario) -> tuple[str, str] | None:
+    """Addresses to which nothing could ever be sent."""
+    if wrong := webhook_wrong(scenario.alarms.webhook):
+        return "alarms.webhook", wrong
+    if "://" in scenario.broker.use:
+        try:
+            parse_address(scenario.broker.use)
+        except BrokerAddressError as error:
+            return "broker.use", str(error)
+    return None
 
 
 def _time(scenario: Scenario) -> tuple[str, str] | None:
