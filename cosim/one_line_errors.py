@@ -11,6 +11,7 @@ import click
 from cosim.extras import remedy
 from sharegrid import PACKAGES
 from sharegrid.errors import SharegridError
+from sharegrid.text import cause
 
 USER_ERROR = 2
 
@@ -48,7 +49,7 @@ class OneLineErrors(click.Group):
             if error.errno in (None, errno.EPIPE):
                 raise
             file = f"{error.filename}: " if error.filename else ""
-            _refuse(f"{file}{error.strerror}; check the path, its rights and the free space")
+            _refuse(f"{file}{cause(error)}; check the path, its rights and the free space")
 
 
 def _no_empty_arguments(ctx: click.Context) -> None:

@@ -19,7 +19,22 @@ _KINDS = {
     "date": "a date such as 2024-06-21",
     "time": "a time such as 10:00:00",
 }
+_FORMS: dict[str, str] = {}
 _BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
+
+
+def form(pattern: str, words: str) -> str:
+    """A pattern for a key's type, and what it asks for in words, which a refusal then says in its place.
+
+    Parameters
+    ----------
+    pattern
+        Regular expression, returned as it is.
+    words
+        What a value should be, as in ``give ...``.
+    """
+    _FORMS[repr(pattern)] = words
+    return pattern
 
 
 def explained(error: Exception, choices: Callable[[str], Iterable[object]] | None = None) -> tuple[str, str]:
@@ -81,8 +96,8 @@ def _wanted(kinds: str, bound: str) -> str:
         return f"{words} of {least}{length[2]} {kind}"
     if limit := re.fullmatch(r"(>=|<=|>|<) ?(\S+)", bound):
         return f"{words} {_BOUNDS[limit[1]]} {float(limit[2]):.12g}"
-    if pattern := re.fullmatch(r"matching regex '(.*)'", bound):
-        return f"{words} of the form {pattern[1]}"
+    if pattern := re.fullmatch(r"matching regex (.*)", bound):
+        return _FORMS.get(pattern[1], f"{words} of the form {pattern[1][1:-1]}")
     return f"{words} {bound}".rstrip()
 
 

@@ -1,7 +1,10 @@
 """Words for messages to people."""
 
+import errno
+import os
 import re
 from difflib import get_close_matches
+from pathlib import Path
 
 
 def closest(name: str, known: list[str]) -> str:
@@ -15,11 +18,24 @@ def in_one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
+def file_above(path: str | os.PathLike[str]) -> Path | None:
+    """The file that stands where a path needs a folder, if one does."""
+    return next((each for each in Path(path).parents if each.exists() and not each.is_dir()), None)
+
+
+def cause(error: OSError, path: str | os.PathLike[str] | None = None) -> str:
+    """Why a file cannot be used, in words; ``path`` stands in where the error names none."""
+    named = error.filename or path
+    is_path = error.errno in (errno.ENOTDIR, errno.EEXIST) and isinstance(named, str | os.PathLike)
+    above = file_above(named) if is_path and named else None
+    return str(error.strerror or error) if above is None else f"{above} is a file"
+
+
 def unreadable(error: Exception) -> str:
     """Why a file cannot be read, in words."""
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start + 1:,} is no UTF-8"
-    return str(error.strerror or error) if isinstance(error, OSError) else str(error)
+    return cause(error) if isinstance(error, OSError) else str(error)
 
 
 def entry(key: str, index: int) -> str:

@@ -35,6 +35,14 @@ def _changes(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     return parse_changes(texts)
 
 
+def _say_new(folder: Path, *, resume: bool, below: str = "") -> None:
+    """Say that there is nothing to go on with, as where a folder's name is mistaken."""
+    from cosim.market_studies.store import RECORD
+
+    if resume and not any(folder.glob(f"{below}{RECORD}")):
+        click.echo(f"--resume: {folder} holds nothing to go on with; it is begun anew", err=True)
+
+
 class _WithStudies(click.Command):
     """A command whose help lists the studies."""
 
@@ -73,16 +81,18 @@ def study(name: str, out: Path | None, keys: bool, **options: Any) -> None:
         for key, meaning in meanings(known.settings).items():
             click.echo(f"{key} = {getattr(settings, key)}: {meaning}")
         return
+    folder = out or (Path("studies") if name == "all" else Path("studies") / name)
+    _say_new(folder, resume=given.resume, below="*/" if name == "all" else "")
     with _interruptible(), _shown() as progress:
         if name == "all":
-            results, pages = all_studies(out or Path("studies"), given, progress)
+            results, pages = all_studies(folder, given, progress)
             lines = [f"{result.folder}: {_counted(result)}" for result in results]
             lines.append(f"page: {pages[0]}   PDF: {pages[1]}")
         else:
             found = find_study(name)
             settings = found.settled(given.changes, quick=given.quick)
             with open_engine(given.jobs, given.scheduler) as engine:
-                result = run_study(found, settings, out or Path("studies") / name, given, engine, progress)
+                result = run_study(found, settings, folder, given, engine, progress)
             lines = [f"{each.agrees}: {each.claim}: {each.ours}" for each in result.claims]
             lines.append(f"results: {result.folder}   {_counted(result)}")
     for line in lines:
@@ -166,6 +176,7 @@ def sweep(
     file = scenario if example is None else file_of(example)
     given = StudyOptions(quick=quick, **options)
     asked = SweepOptions(grid, file, of_study, intervals, start, quick=quick)
+    _say_new(out, resume=given.resume)
     with _interruptible(), _shown() as progress, open_engine(given.jobs, given.scheduler) as engine:
         tables = run_sweep(asked, out, given, engine, progress)
     for name, table in tables.items():

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from sharegrid.errors import SharegridError
-from sharegrid.expected import explained, shown
+from sharegrid.expected import explained, form, shown
 from sharegrid.text import closest
 
 TIMING = "timing"
@@ -24,6 +24,9 @@ Measured = Mapping[str, Sequence[Row]]
 
 Task = Mapping[str, Any]
 """Arguments of one measurement, as JSON can hold them."""
+
+TIME_OF_DAY = form(r"^\d\d:\d\d$", 'a time of day as HH:MM, such as "13:00"')
+"""Pattern of a key that says when."""
 
 Verdict = Literal["yes", "no", "in part", "not comparable"]
 

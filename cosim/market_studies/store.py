@@ -12,6 +12,7 @@ import msgspec
 from cosim.market_studies.declaration import TIMING, Measured, Row, StudyError, Table, Task
 from cosim.market_studies.identity import difference, identity
 from cosim.results.arrow import replace_file
+from sharegrid.text import file_above
 
 RECORD = "study.json"
 PARTS = "parts"
@@ -53,6 +54,8 @@ class Store:
         file = folder / RECORD
         if folder.exists() and not folder.is_dir():
             raise StudyError(f"{folder}: is a file; choose a folder that can be written")
+        if (above := file_above(folder)) is not None:
+            raise StudyError(f"{folder}: {above} is a file; choose a folder that can be written")
         if file.exists():
             if force:
                 self._clear()

@@ -17,6 +17,7 @@ import numpy as np
 from cosim.results.columns import TABLES
 from sharegrid.errors import SharegridError
 from sharegrid.expected import explained
+from sharegrid.text import cause
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,7 +220,7 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = " ".join(str(error.strerror or error).split())
+        reason = " ".join(cause(error, path).split())
         raise ResultsError(
             f"{error.filename or path}: {reason}; check the path, rights and free space"
         ) from error

@@ -13,6 +13,7 @@ from cosim.results.arrow import ResultsError, fresh_file, replace_file, translat
 from cosim.results.beginning import BEGINNING
 from cosim.results.columns import TABLES
 from cosim.results.lock import refuse_living
+from sharegrid.text import file_above
 
 SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_LOG, RUN_LOG, TRAFFIC = (
     "scenario.toml",
@@ -74,6 +75,8 @@ def replaceable_files(path: Path, *, force: bool, is_own: bool = False) -> list[
         raise ResultsError(f"{path}: is a symbolic link; name the directory itself")
     if path.exists() and not path.is_dir():
         raise ResultsError(f"{path}: is a file; name a directory for the results")
+    if (above := file_above(path)) is not None:
+        raise ResultsError(f"{path}: {above} is a file; name a directory for the results")
     if not is_own:
         with translated(path):
             refuse_living(path)

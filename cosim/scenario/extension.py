@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from cosim.scenario.units import ONE, Share
+from sharegrid.expected import form
 
 
 class Extension(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -13,7 +14,10 @@ class Extension(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     use: Annotated[
         str,
         Meta(
-            pattern=r"^$|^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
+            pattern=form(
+                r"^$|^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
+                'a module and a name in it, such as "package.module:Name"',
+            ),
             description="The class, as `module:Class`; empty for the built-in one.",
         ),
     ] = ""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from cosim.scenario.units import KW, KWH, SECOND, USD_PER_KWH, NotNegative
+from sharegrid.expected import form
 
 
 class DeviceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,7 +81,7 @@ class DeviceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     departs: Annotated[
         str,
         Meta(
-            pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$",
+            pattern=form(r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$", 'a time of day as HH:MM, such as "17:30"'),
             description="Of a charger: when its vehicle leaves, as `HH:MM` of the local day, where it does "
             "not say itself; empty where nobody knows.",
         ),

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from cosim.feeder.settings import VoltageClass
 from cosim.scenario.units import DEG, MIN, ONE, PU, SECOND, Above, NotNegative, Share
+from sharegrid.expected import form
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -260,8 +261,9 @@ class AlarmSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     webhook: Annotated[
         str,
         Meta(
-            description="Web address that gets each alarm by POST as JSON; `SHAREGRID_WEBHOOK` of the "
-            "environment comes before it. In the run directory what stands behind its host is masked."
+            description="Web address (http or https) that gets each alarm by POST as JSON; "
+            "`SHAREGRID_WEBHOOK` of the environment comes before it. In the run "
+            "directory what stands behind its host is masked."
         ),
     ] = ""
     least: Annotated[
@@ -279,7 +281,10 @@ class BrokerSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     use: Annotated[
         str,
         Meta(
-            pattern="^(auto|embedded|mosquitto|mqtts?://.+)$",
+            pattern=form(
+                "^(auto|embedded|mosquitto|mqtts?://.+)$",
+                '"auto", "embedded", "mosquitto" or an address such as "mqtt://host:1883"',
+            ),
             description="auto (Mosquitto if installed, else embedded), embedded, mosquitto, or the address "
             "of a running one, mqtt://host:port or mqtts://host:port?credentials=DIR.",
         ),

@@ -171,3 +171,20 @@ def test_what_a_full_disk_does_not_take_leaves_nothing_behind(tmp_path, monkeypa
         replace_file(page, b"after")
     assert page.read_text() == "before"
     assert list(tmp_path.iterdir()) == [page]
+
+
+@pytest.mark.parametrize("words", [["run", "--out"], ["init"], ["study", "prices", "--out"], ["check"]])
+def test_a_file_in_place_of_a_folder_is_named(tmp_path, words):
+    (file := tmp_path / "afile").write_text("")
+    done = CliRunner().invoke(main, [*words, str(file / "x" / "y")])
+    assert done.exit_code == 2
+    assert f"{file} is a file" in done.output
+
+
+def test_an_address_for_alarms_out_of_the_environment_is_checked_before_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHAREGRID_WEBHOOK", "lab.example/a-secret")
+    done = CliRunner().invoke(main, ["run", "--out", str(tmp_path / "run")])
+    assert done.exit_code == 2
+    assert "SHAREGRID_WEBHOOK of the environment: this is no web address; give one with http" in done.output
+    assert "a-secret" not in done.output
+    assert not (tmp_path / "run").exists()

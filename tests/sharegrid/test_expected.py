@@ -10,17 +10,19 @@ import pytest
 
 from cosim.cli import main
 from cosim.feeder.settings import event_of
+from cosim.market_studies.catalogue import STUDIES
+from cosim.market_studies.declaration import StudyError
 from cosim.scenario import load_scenario
 from cosim.scenario.keys import sections
 from cosim.scenario.scenario import ScenarioError
 from devices.registers.profiles import MapError, load_profile
 from market.files.case_file import CaseError, decode_document
-from sharegrid.expected import explained
+from sharegrid.expected import explained, form
 from sharegrid.numbers import FiniteNumber, FiniteRange, WholeRange
 
 PYTHON = re.compile(
     r"\b(int|str|float|bool|dict|tuple|array|object|datetime|NoneType|None|True|False|null|enum|RFC\d+|"
-    r"Expected|Object|Invalid|codec|Errno)\b|`|<=|>=|x<|<x|\bclass\b|\[\.\.\.\]"
+    r"Expected|Object|Invalid|codec|Errno)\b|`|<=|>=|x<|<x|\bclass\b|\[\.\.\.\]|\^|\\d"
 )
 WRONG = ("many", -1e9, 1.5, True, [1, "a"], datetime.date(2024, 6, 21))
 KEYS = [f"{section.name}.{key.name}" for section in sections() if not section.is_list for key in section.keys]
@@ -96,6 +98,50 @@ def test_what_msgspec_says_is_said_in_words(given, key, remedy):
     with pytest.raises(msgspec.ValidationError) as error:
         msgspec.convert(given, Kinds)
     assert explained(error.value, lambda _: ("one", "two")) == (key, remedy)
+
+
+class Formed(msgspec.Struct):
+    """A key whose pattern has words."""
+
+    at: Annotated[str, msgspec.Meta(pattern=form(r"^\d\d'?$", "two digits"))] = "13"
+
+
+def test_a_pattern_with_words_is_never_shown():
+    with pytest.raises(msgspec.ValidationError) as error:
+        msgspec.convert({"at": "x"}, Formed)
+    assert explained(error.value) == ("at", "give two digits")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        (
+            "broker.use",
+            "rabbit",
+            'give "auto", "embedded", "mosquitto" or an address such as "mqtt://host:1883"',
+        ),
+        ("broker.use", "mqtt://:99", "no host; give mqtt://"),
+        ("broker.use", "mqtts://host/x", "unexpected text after the host; give mqtt://"),
+        ("market.strategy.use", "x", 'give a module and a name in it, such as "package.module:Name"'),
+        ("alarms.webhook", "notaurl", "no web address; give one with http or https and a host"),
+        ("alarms.webhook", "ftp://host/x", "no web address"),
+        ("alarms.webhook", "https:///path", "no web address"),
+        ("alarms.webhook", "http://host:99999/", "no web address"),
+        ("alarms.webhook", "http://a host/", "no web address"),
+    ],
+)
+def test_addresses_and_forms_are_asked_for_in_words(key, value, remedy):
+    line = refusal(key, value)
+    assert remedy in line
+    assert not PYTHON.search(line), line
+    assert refusal("alarms.webhook", "https://user:pw@lab.example:8443/hook?x=1") is None
+
+
+def test_studies_ask_for_times_in_words():
+    for study in STUDIES.values():
+        if "start" in study.settings.__struct_fields__:
+            with pytest.raises(StudyError, match='give a time of day as HH:MM, such as "13:00"'):
+                study.settled({"start": "1 pm"}, quick=True)
 
 
 def commands(group, path="sharegrid"):

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from cosim.market_studies.cases import sized
 from cosim.market_studies.declaration import (
+    TIME_OF_DAY,
     Claim,
     Figure,
     Measured,
@@ -29,9 +30,7 @@ class ClosedLoopSettings(Settings, frozen=True):
     """Keys of the study."""
 
     prosumers: Annotated[int, Meta(ge=170, le=100_000, description="Of the default scenario")] = 2_000
-    start: Annotated[str, Meta(pattern=r"^\d\d:\d\d$", description="Local time of the first interval")] = (
-        "11:00"
-    )
+    start: Annotated[str, Meta(pattern=TIME_OF_DAY, description="Local time of the first interval")] = "11:00"
     intervals: Annotated[int, Meta(ge=1, le=96, description="Of each run")] = 8
     cloud_cover: Annotated[
         tuple[Annotated[float, Meta(ge=0, le=1)], ...],

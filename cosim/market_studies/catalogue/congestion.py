@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from cosim.market_studies.cases import Interval, around, interval, sized, with_model
 from cosim.market_studies.declaration import (
+    TIME_OF_DAY,
     Claim,
     FeederMap,
     Figure,
@@ -34,7 +35,7 @@ ROUNDS = 4
 class CongestionSettings(Settings, frozen=True):
     """Keys of the study."""
 
-    start: Annotated[str, Meta(pattern=r"^\d\d:\d\d$", description="Local time of the interval")] = "13:00"
+    start: Annotated[str, Meta(pattern=TIME_OF_DAY, description="Local time of the interval")] = "13:00"
     prosumers: Annotated[int, Meta(ge=170, le=100_000, description="Of the scenario")] = 11_250
     pv_share: Annotated[float, Meta(ge=0, le=1, description="Part of them with PV")] = 0.5
     upper_pu: Annotated[

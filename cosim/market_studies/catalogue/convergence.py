@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 
 from cosim.market_studies.cases import by_quantity, communities, interval, sized
 from cosim.market_studies.declaration import (
+    TIME_OF_DAY,
     Claim,
     Figure,
     Measured,
@@ -47,7 +48,7 @@ class ConvergenceSettings(Settings, frozen=True):
     prosumers: Annotated[int, Meta(ge=0, le=100_000, description="Of the scenario; 0 for a small market")] = (
         11_250
     )
-    start: Annotated[str, Meta(pattern=r"^\d\d:\d\d$", description="Local time of the interval")] = "13:00"
+    start: Annotated[str, Meta(pattern=TIME_OF_DAY, description="Local time of the interval")] = "13:00"
     lams: Annotated[int, Meta(ge=2, le=1000, description="LAMs of the small market")] = 8
     members: Annotated[int, Meta(ge=2, le=1000, description="Members of each of them")] = 12
     price_span: Annotated[

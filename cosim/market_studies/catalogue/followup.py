@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from cosim.market_studies.cases import interval, sized
 from cosim.market_studies.declaration import (
+    TIME_OF_DAY,
     TIMING,
     Claim,
     Figure,
@@ -36,7 +37,7 @@ class FollowupSettings(Settings, frozen=True):
     """Keys of the study."""
 
     prosumers: Annotated[int, Meta(ge=170, le=1_000_000, description="Of the scenario")] = 12_300
-    start: Annotated[str, Meta(pattern=r"^\d\d:\d\d$", description="Local time of the interval")] = "13:00"
+    start: Annotated[str, Meta(pattern=TIME_OF_DAY, description="Local time of the interval")] = "13:00"
     upper_pu: Annotated[
         tuple[Annotated[float, Meta(ge=1.0, le=1.1)], ...],
         Meta(min_length=1, description="Upper voltage limits that are tried [pu]"),

@@ -49,6 +49,16 @@ def test_bad_words_are_refused_in_one_line(monkeypatch, tmp_path, words, said):
     assert not (tmp_path / "out").exists()
 
 
+def test_going_on_with_nothing_is_said(tmp_path):
+    words = ["sweep", "--set", "run.seed=x", "--jobs", "1", "--resume", "--out"]
+    none = tmp_path / "none"
+    done = CliRunner().invoke(main, [*words, str(none)])
+    assert f"--resume: {none} holds nothing to go on with; it is begun anew" in done.output
+    (none / "study").mkdir(parents=True)
+    (none / "study.json").write_text("{}")
+    assert "begun anew" not in CliRunner().invoke(main, [*words, str(none)]).output
+
+
 def test_results_are_replaced_or_gone_on_with_only_when_asked(tmp_path):
     words = ["study", "prices", "--jobs", "1", "--quick", "--out", str(tmp_path)]
     assert CliRunner().invoke(main, words).exit_code == 0

@@ -220,7 +220,9 @@ def test_errors_of_the_directory_are_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match="is a file; name a directory"):
         RunWriter(tmp_path / "file")
-    with pytest.raises(ResultsError, match="Not a directory; check the path, rights and free space"):
+    with pytest.raises(
+        ResultsError, match=f"run: {tmp_path}/file is a file; name a directory for the results"
+    ):
         RunWriter(tmp_path / "file" / "run")
     with pytest.raises(ResultsError, match="holds no run"):
         load(tmp_path / "nothing")
