@@ -301,4 +301,4 @@ class BrokerSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             "the last level alone go in few packets, which nobody hears who listens to single topics; 0 "
             "sends each by itself, as secured runs and those with `live.home_assistant` do.",
         ),
-    ] = 50
+    ] = 1000
