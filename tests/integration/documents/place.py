@@ -26,6 +26,7 @@ COMMAND = [sys.executable, "-m", "sharegrid"]
 PROSUMERS = 425
 SERVING = ("serve", "view")
 ENDS_WITHIN_S = 30.0
+_WITHIN_S = 120.0
 GIVEN = Path(__file__).parent / "given"
 METER = """
 [[devices]]
@@ -110,15 +111,24 @@ class Place:
     def _shell(self, line: str) -> None:
         # The line is the page's own text.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
+        with subprocess.Popen(
             ["bash", "-euc", line],
             cwd=self.folder,
             env={**os.environ, "PATH": path},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-        self.printed = done.stdout
+            start_new_session=True,
+        ) as process:
+            try:
+                printed, _ = process.communicate(timeout=_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                # What it began in the background may be what waits.
+                os.killpg(process.pid, signal.SIGKILL)
+                printed, _ = process.communicate()
+                raise AssertionError(f"{line}\nnot over after {_WITHIN_S} s\n{printed}") from None
+        assert process.returncode == 0, f"{line}\n{printed}"
+        self.printed = printed
 
     def _begin(self, words: list[str]) -> None:
         with (self.folder / f"said-{len(self.started)}").open("wb") as log:
