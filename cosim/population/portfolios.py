@@ -210,12 +210,11 @@ class VirtualPortfolio:
         if self.fleet is not None:
             net_kw = net_kw + self.fleet.act(tick, more_kw)
         self.soc[members] = advance(
-            self.soc[members],
+            self.soc[members] * self.cache.profiles.battery_retention,
             battery_kw,
             people.battery_kwh[members],
             people.battery_efficiency[members],
             dt_h,
-            self.cache.profiles.battery_retention,
         )
         reactive_kvar = self.tan_phi * load_kw.mean(axis=0)
         return Metered(net_kw.mean(axis=0) * dt_h, reactive_kvar * dt_h)

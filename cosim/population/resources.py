@@ -115,12 +115,11 @@ def resources_at(
         value = np.where(np.isfinite(value), value, profiles.stored_energy_value(tick, soc))
     efficiency = people.battery_efficiency
     charge_kw, discharge_kw = limits_kw(
-        soc,
+        soc * profiles.battery_retention,
         people.battery_kwh,
         people.battery_kw,
         efficiency,
         profiles.timeline.interval_h,
-        profiles.battery_retention,
     )
     flexible_kw = people.flexible_fraction * np.maximum(forecast.load_kw, 0.0)
     zero = np.zeros(people.size)

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 def retention(self_discharge: ArrayLike, dt_h: float) -> NDArray[np.float64]:
     """Part of the stored energy that is left after a step without power.
 
+    The state of charge with which a step begins, times it, is what `limits_kw` and `advance` take.
+
     Parameters
     ----------
     self_discharge
@@ -23,12 +25,7 @@ def retention(self_discharge: ArrayLike, dt_h: float) -> NDArray[np.float64]:
 
 
 def limits_kw(
-    soc: ArrayLike,
-    kwh: ArrayLike,
-    kw: ArrayLike,
-    efficiency: ArrayLike,
-    dt_h: float,
-    kept: ArrayLike = 1.0,
+    soc: ArrayLike, kwh: ArrayLike, kw: ArrayLike, efficiency: ArrayLike, dt_h: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Largest charging and discharging power that can be held for a whole step.
 
@@ -48,28 +45,20 @@ def limits_kw(
         One-way efficiency (0..1], ``(n,)``.
     dt_h
         Length of the step [h], positive.
-    kept
-        Its `retention` over the step.
 
     Returns
     -------
     charge_max_kw, discharge_max_kw
         Both as non-negative magnitudes at the terminals [kW], ``(n,)``.
     """
-    kwh, kw, efficiency = (np.asarray(a, dtype=float) for a in (kwh, kw, efficiency))
-    left = np.asarray(soc, dtype=float) * np.asarray(kept, dtype=float)
-    room_kwh = np.clip(1.0 - left, 0.0, 1.0) * kwh
-    stored_kwh = np.clip(left, 0.0, 1.0) * kwh
+    soc, kwh, kw, efficiency = (np.asarray(a, dtype=float) for a in (soc, kwh, kw, efficiency))
+    room_kwh = np.clip(1.0 - soc, 0.0, 1.0) * kwh
+    stored_kwh = np.clip(soc, 0.0, 1.0) * kwh
     return np.minimum(kw, room_kwh / (efficiency * dt_h)), np.minimum(kw, stored_kwh * efficiency / dt_h)
 
 
 def advance(
-    soc: ArrayLike,
-    power_kw: ArrayLike,
-    kwh: ArrayLike,
-    efficiency: ArrayLike,
-    dt_h: float,
-    kept: ArrayLike = 1.0,
+    soc: ArrayLike, power_kw: ArrayLike, kwh: ArrayLike, efficiency: ArrayLike, dt_h: float
 ) -> NDArray[np.float64]:
     """State of charge after a step at constant power.
 
@@ -80,22 +69,19 @@ def advance(
     power_kw
         Power at the terminals [kW], ``(n,)``, + discharging, - charging, within `limits_kw`.
     kwh
-        Usable capacity [kWh], ``(n,)``; where it is zero no power moves the state of charge.
+        Usable capacity [kWh], ``(n,)``; where it is zero the state of charge stays as it is.
     efficiency
         One-way efficiency (0..1], ``(n,)``.
     dt_h
         Length of the step [h].
-    kept
-        Its `retention` over the step.
 
     Returns
     -------
     NDArray
         State of charge at the end, ``(n,)``, clipped to [0, 1] against rounding.
     """
-    power_kw, kwh, efficiency = (np.asarray(a, dtype=float) for a in (power_kw, kwh, efficiency))
-    left = np.asarray(soc, dtype=float) * np.asarray(kept, dtype=float)
+    soc, power_kw, kwh, efficiency = (np.asarray(a, dtype=float) for a in (soc, power_kw, kwh, efficiency))
     drawn_kwh = np.where(power_kw > 0.0, power_kw / efficiency, power_kw * efficiency) * dt_h
     used = np.divide(drawn_kwh, kwh, out=np.zeros(np.broadcast(drawn_kwh, kwh).shape), where=kwh > 0.0)
-    end: NDArray[np.float64] = np.clip(left - used, 0.0, 1.0)
+    end: NDArray[np.float64] = np.clip(soc - used, 0.0, 1.0)
     return end

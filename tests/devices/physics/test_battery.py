@@ -24,8 +24,8 @@ def test_limits_by_hand():
 def test_step_by_hand():
     soc = advance([0.5, 0.5, 0.5], [3.6, -4.0, 1.0], [10, 10, 0], [0.9, 0.9, 0.9], 0.25)
     assert soc == pytest.approx([0.5 - 0.1, 0.5 + 0.09, 0.5])
-    assert advance(0.5, -4.0, 10.0, 0.9, 0.25, 0.98) == pytest.approx(0.49 + 0.09)
-    assert limits_kw(0.1, 10.0, 5.0, 0.9, 0.25, 0.5)[1] == pytest.approx(0.05 * 10 * 0.9 / 0.25)
+    assert advance(0.98 * 0.5, -4.0, 10.0, 0.9, 0.25) == pytest.approx(0.49 + 0.09)
+    assert limits_kw(0.5 * 0.1, 10.0, 5.0, 0.9, 0.25)[1] == pytest.approx(0.05 * 10 * 0.9 / 0.25)
 
 
 def test_steps_of_a_day_lose_together_what_a_day_loses():
@@ -36,11 +36,11 @@ def test_steps_of_a_day_lose_together_what_a_day_loses():
 
 @given(**CELL, kept=st.floats(0.01, 1.0))
 def test_power_at_a_limit_ends_within_the_battery(soc, kwh, kw, efficiency, dt_h, kept):
-    charge, discharge = limits_kw(soc, kwh, kw, efficiency, dt_h, kept)
+    charge, discharge = limits_kw(kept * soc, kwh, kw, efficiency, dt_h)
     assert 0.0 <= charge <= kw
     assert 0.0 <= discharge <= kw
-    full = advance(soc, -charge, kwh, efficiency, dt_h, kept)
-    empty = advance(soc, discharge, kwh, efficiency, dt_h, kept)
+    full = advance(kept * soc, -charge, kwh, efficiency, dt_h)
+    empty = advance(kept * soc, discharge, kwh, efficiency, dt_h)
     assert empty <= kept * soc + 1e-12
     assert full >= kept * soc - 1e-12
     assert charge == pytest.approx(kw) or full == pytest.approx(1.0)
