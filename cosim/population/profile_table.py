@@ -106,7 +106,7 @@ def read_profiles(scenario: Scenario, population: Population, timeline: Timeline
         One line that names file, column and row: a time without UTC offset, a wrong step, a hole, a repeated
         row, an empty or negative cell, a column that belongs to nobody.
     """
-    table = read_table(scenario.tables.profiles, ("time",))
+    table = read_table(scenario.tables.profiles, ("time",), "profiles")
     if "time" not in table.columns:
         raise table.refusal("the column is missing; add the start of each row with its UTC offset", "time")
     names = [name for name in table.columns if name != "time"]

@@ -93,6 +93,7 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
     table = read_table(
         scenario.tables.prosumers,
         tuple(name for name, column in COLUMNS.items() if column.unit in ("text", "true/false")),
+        "prosumers",
     )
     for name in table.columns:
         if name not in COLUMNS:

@@ -26,10 +26,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """A table as read, with the name and the row numbers that its user knows."""
+    """A table as read, with the name and the row numbers that its user knows.
+
+    ``imported_as`` is the command under ``sharegrid import`` that makes such tables of a lab's own, if any.
+    """
 
     path: Path
     frame: "pd.DataFrame"
+    imported_as: str = ""
 
     @property
     def columns(self) -> list[str]:
@@ -124,7 +128,7 @@ class TableFile:
             if pd.isna(cell) or not str(cell).strip():
                 raise self.refusal("the cell is empty; give a number", column, index)
             if _DECIMAL_COMMA.match(str(cell).strip()):
-                what = f"{str(cell)!r} has a decimal comma; write points, or let `sharegrid import` do it"
+                what = f"{str(cell)!r} has a decimal comma; write points{_or_import(self.imported_as)}"
                 raise self.refusal(what, column, index)
             if not np.isfinite(value):
                 raise self.refusal(f"{str(cell)!r} is no finite number; give one", column, index)
@@ -147,7 +151,7 @@ class TableFile:
         return np.array([known[cell.lower()] for cell in cells], dtype=np.bool_)
 
 
-def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
+def read_table(path: str | Path, text_columns: tuple[str, ...], imported_as: str = "") -> TableFile:
     """Table in a CSV or Parquet file.
 
     Parameters
@@ -156,6 +160,8 @@ def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
         File ending in ``.csv`` or ``.parquet``.
     text_columns
         Columns to keep as text, whatever they look like.
+    imported_as
+        Command under ``sharegrid import`` that makes such tables, if any.
 
     Returns
     -------
@@ -183,7 +189,7 @@ def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
             if file.suffix == ".parquet":
                 frame = pd.read_parquet(file)
             else:
-                _assert_commas(file)
+                _assert_commas(file, imported_as)
                 frame = pd.read_csv(
                     file,
                     dtype=dict.fromkeys(text_columns, str),
@@ -197,7 +203,7 @@ def read_table(path: str | Path, text_columns: tuple[str, ...]) -> TableFile:
         ) from None
     if file.suffix == ".csv":
         frame = _without_nothing(file, frame)
-    table = TableFile(file, frame)
+    table = TableFile(file, frame, imported_as)
     if len(frame) == 0:
         raise table.refusal("the table has no rows; add some or leave the file out of [tables]")
     return table
@@ -214,15 +220,19 @@ def _without_nothing(file: Path, frame: "pd.DataFrame") -> "pd.DataFrame":
     return frame[~is_empty].drop(columns=empty)
 
 
-def _assert_commas(file: Path) -> None:
+def _or_import(name: str) -> str:
+    return f", or let `sharegrid import {name}` do it" if name else ""
+
+
+def _assert_commas(file: Path, imported_as: str) -> None:
     """Refuse a file whose cells are divided by something else, before one of its cells is blamed."""
     with file.open(encoding="utf-8", errors="replace") as lines:
         header = lines.readline()
     for sign, name in ((";", "semicolons"), ("\t", "tabs")):
         if sign in header:
             raise ScenarioError(
-                f"{file.name}, line 1: cells are divided by {name}; write commas and decimal points, or let "
-                "`sharegrid import` do it"
+                f"{file.name}, line 1: cells are divided by {name}; write commas and decimal points"
+                f"{_or_import(imported_as)}"
             )
 
 

@@ -151,6 +151,14 @@ def test_each_fault_is_one_line_with_its_place(tmp_path, row, values, says):
     assert "\n" not in str(refused.value)
 
 
+def test_semicolons_are_not_sent_to_an_import_that_there_is_not(tmp_path):
+    (tmp_path / "s.csv").write_text(";".join(HEAD) + "\n")
+    scenario = load_scenario(None, changes={"tables.vehicles": str(tmp_path / "s.csv")})
+    population = draw_population(scenario.population, scenario.run.seed, 0, LAMS)
+    with pytest.raises(ScenarioError, match=r"divided by semicolons; write commas and decimal points$"):
+        read_stays(scenario, population, timeline_of(scenario.run))
+
+
 def test_columns_and_the_run_must_fit(tmp_path):
     with pytest.raises(ScenarioError, match="column leaves: the column is missing"):
         fleet(tmp_path, [(*row[:2], *row[3:]) for row in GOOD], columns=(*HEAD[:2], *HEAD[3:]))

@@ -133,7 +133,13 @@ def test_live_column_decides(tmp_path):
             "id,bus,annual_kwh\na,mill,1\n\nb,47,x\n",
             "p.csv, column annual_kwh, line 4: 'x' is no finite number",
         ),
-        ("id;bus;annual_kwh\na;mill;1\n", "p.csv, line 1: cells are divided by semicolons; write commas"),
+        (
+            "id;bus;annual_kwh\na;mill;1\n",
+            (
+                "p.csv, line 1: cells are divided by semicolons; write commas and "
+                "decimal points, or let `sharegrid import prosumers` do it"
+            ),
+        ),
         (
             'id,bus,annual_kwh\na,mill,"1,5"\nb,47,1\n',
             "p.csv, column annual_kwh, line 2: '1,5' has a decimal comma; write points",
