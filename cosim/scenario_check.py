@@ -30,6 +30,8 @@ from sharegrid.text import entry
 _SAMPLED = 96
 _NAMED = 12
 _SILENT = "no answer"
+# At the edge of a cloud PV gives up to a quarter more than its rating.
+_MOST_OF_PV = 1.5
 # A battery that is empty sooner than in six minutes is none of a house [1/h].
 _FASTEST_PER_H = 10.0
 
@@ -178,6 +180,7 @@ def _magnitudes(world: World, found: Findings) -> None:
     samples = [world.profiles.sample(int(tick)) for tick in ticks]
     load_kw = np.array([float(each.load_kw.mean(axis=0).sum()) for each in samples])
     pv_kw = np.array([float(each.pv_kw.mean(axis=0).sum()) for each in samples])
+    most_pv_kw = np.max([each.pv_kw.max(axis=0) for each in samples], axis=0)
     usual_kw = float(people.annual_kwh.sum()) / 8760.0
     found.say(
         "load",
@@ -186,6 +189,13 @@ def _magnitudes(world: World, found: Findings) -> None:
     found.say("sun", f"up to {pv_kw.max():,.4g} kW in all of {people.pv_kwp.sum():,.4g} kWp")
     largest = float(load_kw.max())
     feeder_kw = float(world.layout.spot_kw.sum())
+    beyond = np.flatnonzero(most_pv_kw > _MOST_OF_PV * people.pv_kwp)
+    if beyond.size:
+        k = beyond[0]
+        found.doubts.append(
+            f"PV of {_some([people.id[k] for k in beyond])} gives more than its pv_kwp, {people.id[k]} "
+            f"{most_pv_kw[k]:,.4g} kW of {people.pv_kwp[k]:,.4g} kWp: check both"
+        )
     _ratings(world, found)
     if usual_kw and not usual_kw / 20.0 < load_kw.mean() < 20.0 * usual_kw:
         found.doubts.append(

@@ -151,6 +151,20 @@ def test_chargers_and_sun_have_envelopes_too(tmp_path: Path) -> None:
     assert "pv of mill-1: its envelope, 0 to 5000 kW, is 962 times its pv_kwp of 5.2 kW" in said
 
 
+def test_profiles_of_pv_beyond_its_rating_are_doubtful(tmp_path: Path) -> None:
+    file = village(tmp_path)
+    for name, here, there in (
+        ("prosumers.csv", "mill-bakery,mill,21000,9.8,", "mill-bakery,mill,21000,0.4,"),
+        ("profiles.csv", "pv_kw_per_kwp.bakery", "pv_kw.bakery"),
+    ):
+        table = tmp_path / "village" / name
+        table.write_text(table.read_text().replace(here, there))
+    _, said = checked(file)
+    assert (
+        "DOUBTFUL: PV of mill-bakery gives more than its pv_kwp, mill-bakery 0.7943 kW of 0.4 kWp: check both"
+    ) in said
+
+
 def test_ratings_in_watts_are_doubtful(tmp_path: Path) -> None:
     file = village(tmp_path)
     table = tmp_path / "village" / "prosumers.csv"
