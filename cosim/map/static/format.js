@@ -3,13 +3,17 @@
 
 export const byId = (id) => document.getElementById(id);
 
-export const number = (value, digits = 2) =>
-  value === null || value === undefined || Number.isNaN(value)
-    ? "–"
-    : value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
+export const number = (value, digits = 2) => {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  const shown = value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  // What rounds to zero has no sign.
+  return /[1-9∞]/.test(shown) ? shown.replace("-", "−") : shown.replace("-", "");
+};
 
-export const signed = (value, digits = 2) =>
-  value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + number(value, digits);
+export const signed = (value, digits = 2) => {
+  const shown = number(value, digits);
+  return value > 0 && /[1-9∞]/.test(shown) ? `+${shown}` : shown;
+};
 
 export const price = (value) => number(value, 4);
 export const priceChange = (value) => signed(value, 5);

@@ -91,10 +91,11 @@ export class FeederMap {
       content.push(shape);
       this.marked.push([x - 8, y - 8, 16, 16]);
       if (!label) return;
-      const name = svg("text", { class: "mark-text", x: x + 7, y: below ? y + 18 : y - 8 });
+      const wide = 6.2 * label.length + 3, left = Math.min(x + 6, this.window.width - wide);
+      const name = svg("text", { class: "mark-text", x: left + 1, y: below ? y + 18 : y - 8 });
       name.textContent = label;
       content.push(name);
-      this.marked.push([x + 6, below ? y + 8 : y - 18, 6.2 * label.length + 3, 12]);
+      this.marked.push([left, below ? y + 8 : y - 18, wide, 12]);
     };
     if (source >= 0) {
       const [x, y] = this.at[source];
@@ -137,7 +138,7 @@ export class FeederMap {
       const [x, y] = this.at[at], wide = 5.7 * bus[at].length + 2;
       if (x < 0 || y < 0 || x > width || y > height || content.length > 400) continue;
       const places = [[x + near, y - near - 9], [x + near, y + near], [x - near - wide, y - near - 9], [x - near - wide, y + near]];
-      const place = places.find(([left, top]) => room.isFree([left, top, wide, 10]));
+      const place = places.find(([left, top]) => left >= 0 && left + wide <= width && room.isFree([left, top, wide, 10]));
       if (!place) continue;
       room.take([...place, wide, 10]);
       const name = svg("text", { class: "bus-text", x: place[0] + 1, y: place[1] + 9 });
