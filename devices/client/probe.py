@@ -39,6 +39,9 @@ UNITS = (1, 2, 3, 71, 126, 200, 240, 247)
 TCP_UNITS = (1, 0, 255, *UNITS[1:])
 """The same behind Modbus TCP, where a device may answer to these in its own name."""
 
+# Registers that are asked for to see whether somebody answers: address and function.
+_ASKED = ((40000, 3), (0, 4))
+
 # Servers that know their units say in less that there is no such one [s].
 _AT_ONCE_S = 0.25
 
@@ -76,6 +79,16 @@ class Found(msgspec.Struct, frozen=True):
     unconfirmed: str
 
 
+def usual_units(link: Link) -> tuple[int, ...]:
+    """Unit ids that are asked where none is given."""
+    return TCP_UNITS if link.scheme == "tcp" else UNITS
+
+
+def longest_silence_s(link: Link, timeout_s: float) -> float:
+    """How long nobody's answers are waited for where no unit id is given [s]."""
+    return len(usual_units(link)) * len(_ASKED) * timeout_s
+
+
 async def probe(
     link: Link, unit: int | None = None, folder: Path | None = None, timeout_s: float = 1.0
 ) -> list[Found]:
@@ -104,7 +117,7 @@ async def probe(
     UnknownDevice
         Somebody answers, and no profile fits.
     """
-    usual = TCP_UNITS if link.scheme == "tcp" else UNITS
+    usual = usual_units(link)
     connection = Connection(link, timeout_s, retry_after_s=0.0)
     found: list[Found] = []
     strangers: list[str] = []
@@ -271,7 +284,7 @@ async def _answers(connection: Connection, unit: int) -> bool | None:
 
     An exception of a gateway's own says that the unit is not there.
     """
-    for address, function in ((40000, 3), (0, 4)):
+    for address, function in _ASKED:
         connection.let_through(unit)
         try:
             await connection.read(unit, address, 2, function)

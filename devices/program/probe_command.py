@@ -26,10 +26,19 @@ if TYPE_CHECKING:
 )
 def probe(address: str, profiles: Path | None, prosumer: str, timeout: float) -> None:
     """Find out what answers at an address and print its [[devices]] entries. Nothing is written to it."""
+    from devices.client.probe import longest_silence_s, usual_units
     from devices.client.probe import probe as probe_link
     from devices.endpoint import parse_place
 
     link, unit = parse_place(address)
+    if unit is None:
+        units = ", ".join(map(str, usual_units(link)))
+        most_s = longest_silence_s(link, timeout)
+        click.echo(
+            f"asking {link} as unit {units}: up to {most_s:g} s where nobody answers; a unit in the address "
+            "is faster",
+            err=True,
+        )
     for found in asyncio.run(probe_link(link, unit, profiles, timeout)):
         click.echo(entry_of(found, prosumer))
 

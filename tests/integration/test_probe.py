@@ -1,5 +1,6 @@
 """`sharegrid device probe`: devices of all makers are recognised at real sockets, and nothing is written."""
 
+import asyncio
 import tomllib
 
 import pytest
@@ -211,3 +212,14 @@ def test_the_command_says_in_one_line_what_it_could_not_do():
     assert done.output.count("\n") == 1
     assert "no Modbus device answers at 127.0.0.1:1" in done.output
     assert CliRunner().invoke(main, ["device", "probe", "-h"]).output.startswith("Usage: main device probe")
+
+
+async def test_how_long_silence_may_last_is_said_before():
+    async with tcp_server(Registers({1: IMAGES["sdm630"]}, silent=set(range(256)) - {1})) as port:
+        command = ["device", "probe", f"tcp://127.0.0.1:{port}", "--timeout", "0.05"]
+        done = await asyncio.to_thread(CliRunner().invoke, main, command)
+    assert done.stderr.startswith(
+        f"asking 127.0.0.1:{port} as unit 1, 0, 255, 2, 3, 71, 126, 200, 240, 247: up to 1 s where nobody"
+    )
+    assert done.exit_code == 0
+    assert 'profile = "sdm630"' in done.stdout
