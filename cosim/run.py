@@ -27,7 +27,7 @@ from cosim.processes import refuse_taken, role_processes, view_process
 from cosim.progress import Progress, shown_progress
 from cosim.recording.record import record_of
 from cosim.report import write_report
-from cosim.results.directory import BROKER_LOG, QUARANTINE
+from cosim.results.directory import BROKER_LOG, QUARANTINE, count_others
 from cosim.results.reader import load
 from cosim.results.summary_table import summary_table
 from cosim.run_results import finish_results, flag_what_is_left, open_results, record_traffic, with_fault_cost
@@ -86,6 +86,7 @@ def _first(group: BaseExceptionGroup) -> BaseException:
 async def _run(options: RunOptions, on_progress: Callable[[Progress], object], ending: Ending) -> int:
     began = time.perf_counter()
     plan = plan_run(options)
+    others = count_others(plan.out)
     refuse_taken(options.view)
     await _forget_stop(plan)
     # In a notebook rich would want widgets, and its thread dies without them.
@@ -93,7 +94,8 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
     async with AsyncExitStack() as stack:
         with console.status("building feeder and population"):
             setup, broker = await _set_up(plan, stack, ending)
-            click.echo(f"run {plan.run_id}: results go to {plan.out}", err=True)
+            beside = f", beside {others} of other names there" if others else ""
+            click.echo(f"run {plan.run_id}: results go to {plan.out}{beside}", err=True)
             world = setup.world
             readings = len(world.roster.live_members) * world.timeline.intervals
             apart = plan.apart(readings, hardware=bool(world.placement.hardware))

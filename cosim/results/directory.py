@@ -95,6 +95,13 @@ def replaceable_files(path: Path, *, force: bool, is_own: bool = False) -> list[
     return held
 
 
+def count_others(path: Path) -> int:
+    """How much of somebody else lies in a directory that no run has made yet."""
+    if not path.is_dir() or os.path.lexists(path / MARKER):
+        return 0
+    return sum(1 for _ in path.iterdir())
+
+
 def claim(path: Path) -> None:
     """Mark a directory as one that a run made, so that a later run may replace what is in it."""
     with suppress(FileExistsError), fresh_file(path / MARKER) as marker:

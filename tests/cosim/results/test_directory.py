@@ -15,6 +15,7 @@ import pytest
 
 from cosim.results import FeederMap, ResultsError, RunWriter, load
 from cosim.results.columns import TABLES
+from cosim.results.directory import count_others
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from scripts.make_results_doc import INDICATORS, PAGES, with_tables
@@ -122,6 +123,15 @@ def test_force_replaces_the_run_and_nothing_else(run_dir, idle_summary):
     assert load(run_dir).intervals.empty
     assert not (run_dir / "summary.json").exists()
     assert (run_dir / "notes.md").read_text() == "mine"
+
+
+def test_other_files_count_only_where_no_run_was(run_dir):
+    assert count_others(run_dir) == 0
+    run_dir.mkdir()
+    (run_dir / "thesis.tex").touch()
+    assert count_others(run_dir) == 1
+    RunWriter(run_dir).close()
+    assert count_others(run_dir) == 0
 
 
 def test_an_interrupted_run_keeps_what_was_done(run_dir):
