@@ -122,15 +122,21 @@ def _shown() -> Iterator[Progress]:
 
     from cosim.progress import progress_bar
 
-    with progress_bar(Console(stderr=True)) as bars:
-        rows: dict[str, Any] = {}
+    bars = progress_bar(Console(stderr=True))
+    rows: dict[str, Any] = {}
 
-        def progress(name: str, done: int, of: int) -> None:
-            if name not in rows:
-                rows[name] = bars.add_task(name, total=of)
-            bars.update(rows[name], completed=done)
+    def progress(name: str, done: int, of: int) -> None:
+        # Outside a terminal bars print a line as they stop, also where there was none.
+        bars.start()
+        if name not in rows:
+            rows[name] = bars.add_task(name, total=of)
+        bars.update(rows[name], completed=done)
 
+    try:
         yield progress
+    finally:
+        if rows:
+            bars.stop()
 
 
 def _grid(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[object]]:
