@@ -97,6 +97,7 @@ def _economics(summary: Summary) -> list[_Line]:
         _certificate(summary.certificate),
         _Line("prosumers' savings", f"{_usd(summary.savings_usd.total)} against no sharing"),
         _indicators(summary.kpis),
+        *_loss(summary.kpis),
         _Line("ledger", f"{booked}; uplift {_usd(settlement.uplift_usd)}", settlement.sum_micro == 0),
     ]
 
@@ -112,6 +113,17 @@ def _certificate(certificate: CertificateCounts) -> _Line:
 def _indicators(kpis: Indicators) -> _Line:
     """Indicators as they are declared."""
     return _Line("indicators", ", ".join(f"{label} {value}" for label, value, _ in lines(kpis)))
+
+
+def _loss(kpis: Indicators) -> list[_Line]:
+    """Why a market may do worse than none, where it does."""
+    if kpis.efficiency is None or kpis.efficiency >= 0.0:
+        return []
+    why = (
+        "below 0, worse than no sharing: where few share a LAM, each holds back to move its price; a larger "
+        "market.lam_sensitivity and wam_sensitivity leave less to gain by it"
+    )
+    return [_Line("efficiency", why)]
 
 
 def _machinery(summary: Summary) -> list[_Line]:

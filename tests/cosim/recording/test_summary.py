@@ -207,6 +207,14 @@ def test_a_clean_run_shows_no_red():
     assert "600 entries sum to 0 µ$" in text
 
 
+@pytest.mark.parametrize(("efficiency", "is_said"), [(-15.8, True), (0.0, False), (None, False)])
+def test_a_market_that_does_worse_than_none_is_explained(efficiency, is_said):
+    summary = summarised(three_intervals())
+    kpis = msgspec.structs.replace(summary.kpis, efficiency=efficiency)
+    text = shown(msgspec.structs.replace(summary, kpis=kpis))
+    assert ("below 0, worse than no sharing" in text) is is_said
+
+
 def test_messages_that_a_service_failed_on_are_shown_with_the_other_faults():
     summary = summarised(three_intervals(), traffic=[Traffic(sent=5, received=5, late=1200, quarantined=2)])
     assert summary.messages.faults_in_words == "1,200 late, 2 quarantined"
