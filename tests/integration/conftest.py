@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from broker.server.mosquitto import find_mosquitto
+from tests.integration.circuits import HEAD, TAIL
 
 
 @pytest.fixture
@@ -21,6 +22,18 @@ def kind(request: pytest.FixtureRequest) -> str:
     if request.param == "mosquitto":
         request.getfixturevalue("mosquitto_installed")
     return request.param
+
+
+@pytest.fixture
+def circuit(tmp_path):
+    """Writes a master file of a text, or of the common head and tail around one."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "master.dss"
+        path.write_text(text if "clear" in text else HEAD + text + TAIL, encoding="utf-8")
+        return str(path)
+
+    return write
 
 
 def chromium():
