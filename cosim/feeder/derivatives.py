@@ -25,8 +25,8 @@ class Derivatives(Protocol):
     def is_whole(self) -> bool:
         """Whether all of them are at hand, so that rows cost nothing."""
 
-    def volts(self, nodes: Ints) -> Floats:
-        """Rows of some voltages ``(k, 2 M)``."""
+    def volts(self, nodes: Ints, count: int | None = None) -> Floats:
+        """Rows of some voltages along the first ``count`` directions ``(k, count)``; along all without."""
 
     def seen(self, weights: sparse.csr_array) -> Floats:
         """Rows of weighted sums of voltages ``(k, 2 M)``, for weights ``(k, n)``."""
@@ -37,8 +37,8 @@ class Derivatives(Protocol):
         Complex weights ``(k, n + z)``, as `cosim.feeder.circuit.AcState.phasors`.
         """
 
-    def currents(self, branches: Ints) -> Complexes:
-        """Rows of some currents ``(k, 2 M)``."""
+    def currents(self, branches: Ints, count: int | None = None) -> Complexes:
+        """The same of some currents."""
 
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """Change of all voltages ``(n,)`` and currents ``(b,)`` along a change of all powers ``(2 M,)``."""
@@ -57,9 +57,9 @@ class WholeDerivatives:
         """All are at hand."""
         return True
 
-    def volts(self, nodes: Ints) -> Floats:
+    def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""
-        return self.dv[nodes]
+        return self.dv[nodes][:, :count]
 
     def seen(self, weights: sparse.csr_array) -> Floats:
         """See `Derivatives`."""
@@ -70,9 +70,9 @@ class WholeDerivatives:
         """See `Derivatives`."""
         return self.find_phasors(weights)
 
-    def currents(self, branches: Ints) -> Complexes:
+    def currents(self, branches: Ints, count: int | None = None) -> Complexes:
         """See `Derivatives`."""
-        return self.di[branches]
+        return self.di[branches][:, :count]
 
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """See `Derivatives`."""
@@ -98,9 +98,11 @@ class PerKw:
         """Those per kW and per kvar."""
         return self.find_whole()
 
-    def volts(self, nodes: Ints) -> Floats:
+    def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""
-        return self.whole.volts(nodes)
+        if count is not None and count <= self.dv.shape[1]:
+            return self.dv[nodes, :count]
+        return self.whole.volts(nodes, count)
 
     def seen(self, weights: sparse.csr_array) -> Floats:
         """See `Derivatives`."""
@@ -110,9 +112,11 @@ class PerKw:
         """See `Derivatives`."""
         return self.find_phasors(weights)
 
-    def currents(self, branches: Ints) -> Complexes:
+    def currents(self, branches: Ints, count: int | None = None) -> Complexes:
         """See `Derivatives`."""
-        return self.whole.currents(branches)
+        if count is not None and count <= self.di.shape[1]:
+            return self.di[branches, :count]
+        return self.whole.currents(branches, count)
 
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """See `Derivatives`."""
@@ -120,20 +124,6 @@ class PerKw:
         if change[lams:].any():
             return self.whole.along(change)
         return self.dv @ change[:lams], self.di @ change[:lams]
-
-
-def volts_along(of: Derivatives, nodes: Ints, count: int) -> Floats:
-    """Rows of some voltages along the first directions, ``(k, count)``."""
-    if isinstance(of, PerKw) and count <= of.dv.shape[1]:
-        return of.dv[nodes, :count]
-    return of.volts(nodes)[:, :count]
-
-
-def currents_along(of: Derivatives, branches: Ints, count: int) -> Complexes:
-    """Rows of some currents along the first directions, ``(k, count)``."""
-    if isinstance(of, PerKw) and count <= of.di.shape[1]:
-        return of.di[branches, :count]
-    return of.currents(branches)[:, :count]
 
 
 @dataclass(frozen=True)
@@ -162,10 +152,11 @@ class Spread:
         """As of the part."""
         return self.part.is_whole
 
-    def volts(self, nodes: Ints) -> Floats:
+    def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""
         there = self.nodes[nodes] >= 0
-        return self._wide(self.part.volts(self.nodes[nodes][there]), there)
+        rows = self.part.volts(self.nodes[nodes][there], self._of_part(count))
+        return self._wide(rows, there)[:, :count]
 
     def seen(self, weights: sparse.csr_array) -> Floats:
         """See `Derivatives`."""
@@ -176,10 +167,11 @@ class Spread:
         inside = _inside(weights, joined_places(self.nodes, self.neutrals))
         return self._wide(self.part.phasors(inside), np.ones(weights.shape[0], dtype=bool))
 
-    def currents(self, branches: Ints) -> Complexes:
+    def currents(self, branches: Ints, count: int | None = None) -> Complexes:
         """See `Derivatives`."""
         there = self.branches[branches] >= 0
-        return self._wide(self.part.currents(self.branches[branches][there]), there)
+        rows = self.part.currents(self.branches[branches][there], self._of_part(count))
+        return self._wide(rows, there)[:, :count]
 
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """See `Derivatives`."""
@@ -190,9 +182,14 @@ class Spread:
     def _columns(self) -> Ints:
         return np.concatenate([self.lams, self.count + self.lams])
 
+    def _of_part(self, count: int | None) -> int | None:
+        """Directions of the part that the first ``count`` lie among: all kW, or all."""
+        return len(self.lams) if count is not None and count <= self.count else None
+
     def _wide(self, rows: np.ndarray, there: NDArray[np.bool_]) -> np.ndarray:
+        """Rows along as many of the part's directions as they have, along all of the feeder's."""
         wide = np.zeros((len(there), 2 * self.count), dtype=rows.dtype)
-        wide[np.ix_(there, self._columns)] = rows
+        wide[np.ix_(there, self._columns[: rows.shape[1]])] = rows
         return wide
 
 
@@ -216,9 +213,9 @@ class Following:
         """As of the feeder whose reactive power is held."""
         return self.held.is_whole
 
-    def volts(self, nodes: Ints) -> Floats:
+    def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""
-        return self._mixed(self.held.volts(nodes))
+        return self._mixed(self.held.volts(nodes), count)
 
     def seen(self, weights: sparse.csr_array) -> Floats:
         """See `Derivatives`."""
@@ -228,9 +225,9 @@ class Following:
         """See `Derivatives`."""
         return self._mixed(self.held.phasors(weights))
 
-    def currents(self, branches: Ints) -> Complexes:
+    def currents(self, branches: Ints, count: int | None = None) -> Complexes:
         """See `Derivatives`."""
-        return self._mixed(self.held.currents(branches))
+        return self._mixed(self.held.currents(branches), count)
 
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """See `Derivatives`."""
@@ -238,8 +235,8 @@ class Following:
         followed[len(self.follow) :] += self.follow @ change
         return self.held.along(followed)
 
-    def _mixed(self, rows: np.ndarray) -> np.ndarray:
-        return rows + rows[:, len(self.follow) :] @ self.follow
+    def _mixed(self, rows: np.ndarray, count: int | None = None) -> np.ndarray:
+        return (rows + rows[:, len(self.follow) :] @ self.follow)[:, :count]
 
 
 @dataclass(frozen=True)
@@ -255,9 +252,9 @@ class Nothing:
         """All are known."""
         return True
 
-    def volts(self, nodes: Ints) -> Floats:
+    def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""
-        return np.zeros((len(nodes), 2 * self.lams))
+        return np.zeros((len(nodes), 2 * self.lams))[:, :count]
 
     def seen(self, weights: sparse.csr_array) -> Floats:
         """See `Derivatives`."""
@@ -267,9 +264,9 @@ class Nothing:
         """See `Derivatives`."""
         return np.zeros((weights.shape[0], 2 * self.lams), dtype=np.complex128)
 
-    def currents(self, branches: Ints) -> Complexes:
+    def currents(self, branches: Ints, count: int | None = None) -> Complexes:
         """See `Derivatives`."""
-        return np.zeros((len(branches), 2 * self.lams), dtype=np.complex128)
+        return np.zeros((len(branches), 2 * self.lams), dtype=np.complex128)[:, :count]
 
     def along(self, change: Floats) -> tuple[Floats, Complexes]:  # noqa: ARG002
         """See `Derivatives`."""

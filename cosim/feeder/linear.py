@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from cosim.feeder.circuit import Complexes, Floats
-from cosim.feeder.derivatives import Derivatives, currents_along, volts_along
+from cosim.feeder.derivatives import Derivatives
 from cosim.feeder.power_quality import PowerQualityLimits
 
 VOLTAGE_TOLERANCE_PU = 1e-4
@@ -55,7 +55,7 @@ class Linearisation:
     @property
     def dv(self) -> Floats:
         """Change of all voltages per kW ``(n, M)`` [pu/kW]; slow on a large feeder, as are the next three."""
-        return volts_along(self.derivatives, np.arange(len(self.nodes)), len(self.net_kw))
+        return self.derivatives.volts(np.arange(len(self.nodes)), len(self.net_kw))
 
     @property
     def dv_kvar(self) -> Floats:
@@ -65,7 +65,7 @@ class Linearisation:
     @property
     def di(self) -> Complexes:
         """Change of all currents per kW ``(b, M)`` [A/kW]."""
-        return currents_along(self.derivatives, np.arange(len(self.branches)), len(self.net_kw))
+        return self.derivatives.currents(np.arange(len(self.branches)), len(self.net_kw))
 
     @property
     def di_kvar(self) -> Complexes:

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.feeder.circuit import Floats
-from cosim.feeder.derivatives import currents_along, volts_along
 from cosim.feeder.linear import Limits, Linearisation
 from cosim.feeder.quality_rows import quality_rows
 from cosim.feeder.rows import Box, Circles, NetworkRows, join_rows
@@ -71,7 +70,7 @@ def _voltage_rows(lin: Linearisation, limits: Limits, box: Box, watched: Watched
         name=lambda row: lin.nodes[nodes[row]],
         kind="voltage",
         value=lin.v_pu[nodes],
-        change=volts_along(lin.derivatives, nodes, len(box.at)),
+        change=lin.derivatives.volts(nodes, len(box.at)),
         lower=np.broadcast_to(limits.voltage_min_pu, lin.v_pu.shape)[nodes],
         upper=np.broadcast_to(limits.voltage_max_pu, lin.v_pu.shape)[nodes],
     )
@@ -100,7 +99,7 @@ def _currents(lin: Linearisation, limits: Limits, rated: NDArray[np.intp], box: 
         name=[lin.branches[branch] for branch in rated],
         kind="congestion",
         present=lin.current_a[rated],
-        change=currents_along(lin.derivatives, rated, len(box.at)),
+        change=lin.derivatives.currents(rated, len(box.at)),
         radius=limits.rating_a[rated],
         limit=100.0,
     )

@@ -42,12 +42,13 @@ class AdjointRows:
         """Each row costs a back substitution."""
         return False
 
-    def volts(self, nodes: Ints) -> Floats:
-        """Changes of some voltages ``(k, D)`` [pu]; found once."""
+    def volts(self, nodes: Ints, count: int | None = None) -> Floats:
+        """Changes of some voltages ``(k, D)`` [pu], or along the first ``count``; found once."""
         new = np.array([node for node in nodes.tolist() if node not in self._found_v], dtype=np.intp)
         if len(new):
             self._found_v.update(zip(new.tolist(), self._answers(self._voltage_rows(new)), strict=True))
-        return np.array([self._found_v[node] for node in nodes.tolist()]).reshape(len(nodes), self._count)
+        found = np.array([self._found_v[node] for node in nodes.tolist()]).reshape(len(nodes), self._count)
+        return found[:, :count]
 
     def seen(self, weights: sparse.csr_array) -> Floats:
         """Changes of weighted sums of voltages ``(k, D)`` [pu] for weights ``(k, v)``."""
@@ -60,12 +61,12 @@ class AdjointRows:
         """
         return self._complex_answers((weights @ _phasor_rows(self._state, self._base_v)).tocsr())
 
-    def currents(self, branches: Ints) -> Complexes:
-        """Changes of some branches' complex currents ``(k, D)`` [A]; found once."""
+    def currents(self, branches: Ints, count: int | None = None) -> Complexes:
+        """The same of some branches' complex currents [A]."""
         new = np.array([each for each in branches.tolist() if each not in self._found_a], dtype=np.intp)
         self._found_a.update(zip(new.tolist(), self._complex_answers(self._state.branches[new]), strict=True))
         found = np.array([self._found_a[each] for each in branches.tolist()], dtype=np.complex128)
-        return found.reshape(len(branches), self._count)
+        return found.reshape(len(branches), self._count)[:, :count]
 
     @property
     def _count(self) -> int:

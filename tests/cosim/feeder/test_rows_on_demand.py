@@ -99,6 +99,25 @@ def test_rows_of_a_feeder_with_an_outage_are_those_of_its_matrices(feeder, model
     np.testing.assert_allclose(rows.derivatives.seen(weights), seen, atol=1e-8 * np.abs(seen).max())
 
 
+def test_a_feeder_with_an_outage_is_asked_for_as_many_directions_as_are_wanted(feeder, models):
+    now = FeederUnderEvents(feeder)
+    now.apply(Event(at=0, kind="line-outage", element="l67"))
+    whole, rows = models(now)
+    lams, nodes, branches = len(whole.net_kw), np.array([250, 3, 17]), np.array([4, 200])
+    per_kw = whole.derivatives.volts(nodes, lams), whole.derivatives.currents(branches, lams)
+    network_rows(whole, Limits(0.99, 1.01, feeder.layout.rating_a), 0.0 * whole.net_kw, 2.0 * whole.net_kw)
+    assert "whole" not in vars(whole.derivatives.part)
+    for model in (whole, rows):
+        of = model.derivatives
+        for count in (5, lams, lams + 5, None):
+            np.testing.assert_array_equal(of.volts(nodes, count), of.volts(nodes)[:, :count])
+            np.testing.assert_array_equal(of.currents(branches, count), of.currents(branches)[:, :count])
+    np.testing.assert_array_equal(per_kw[0], whole.derivatives.volts(nodes)[:, :lams])
+    np.testing.assert_array_equal(per_kw[1], whole.derivatives.currents(branches)[:, :lams])
+    assert per_kw[0].any()
+    assert per_kw[1].any()
+
+
 def test_rows_with_droops_are_those_of_the_matrices(feeder, models):
     layout = feeder.layout
     droop = Droop(2.0 * layout.spot_kw, seen_by_lams(layout.lam_nodes, len(layout.nodes)))
