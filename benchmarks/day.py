@@ -23,7 +23,7 @@ from rich.table import Table
 
 from broker.server.mosquitto import find_mosquitto
 from cosim.control.pacing import STEPS
-from cosim.results import load
+from cosim.results.reader import load
 
 MEASURED = (*STEPS, "interval")
 

@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cosim.results import load
+from cosim.results.reader import load
 from cosim.study.audit import differences
 
 SCENARIOS = ("own-feeder", "outage", "stress-day")

@@ -28,8 +28,8 @@ from rich.table import Table
 
 from broker.server.configuration import open_listener
 from broker.server.mosquitto import find_mosquitto
-from cosim.results import load
 from cosim.results.ledger_check import check_ledger
+from cosim.results.reader import load
 from tests.broker.door.hostile_run import written_scenario
 from tests.integration.run.test_recovery import COMMAND, ROLES, Processes, bookings, settled
 

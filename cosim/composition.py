@@ -24,8 +24,8 @@ from cosim.feeder.service import FeederService
 from cosim.population.portfolios import ProfileCache, VirtualPortfolio
 from cosim.population.telemetry_portfolio import TelemetryPortfolio
 from cosim.recording.recorder import Recorder
-from cosim.results import RunWriter
 from cosim.results.ledger import Ledger
+from cosim.results.writer import RunWriter
 from cosim.run_setup import Job, RunSetup, job_of
 from cosim.world.names import (
     AUDITOR,

@@ -30,8 +30,8 @@ from broker.messages import Stop, Stopped
 from broker.security.grants import OPERATOR
 from broker.signing import command_key_of
 from broker.topics import Topics
-from cosim.results.directory import LIVE, RUNS
 from cosim.results.lock import is_living
+from cosim.results.names import LIVE, RUNS
 from sharegrid.errors import SharegridError
 
 KEY = "s"

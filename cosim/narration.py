@@ -17,7 +17,7 @@ from broker.participant.node import Node
 from cosim.observation.alarms import Alarms
 from cosim.observation.incidents import Incident
 from cosim.observation.narration import Narrator
-from cosim.results.directory import RUN_LOG
+from cosim.results.names import RUN_LOG
 from cosim.scenario.secrets import MASK
 from cosim.scenario.web import WEBHOOK, webhook_of
 from cosim.world.world import World

@@ -17,9 +17,10 @@ from broker.topics import topic_safe
 from cosim.control.coupling import Coupling
 from cosim.control.pacing import Pacing
 from cosim.results.comparison import same_but_for_faults
-from cosim.results.directory import LEDGER, RUNS, SCENARIO, replaceable_files, run_directory
+from cosim.results.directory import replaceable_files, run_directory
 from cosim.results.ledger import Ledger
 from cosim.results.lock import refuse_living
+from cosim.results.names import LEDGER, RUNS, SCENARIO
 from cosim.results.reader import Run, load
 from cosim.scenario import Scenario, load_scenario, resolved_toml
 from cosim.scenario.changes import Changes

@@ -19,7 +19,7 @@ from broker.server.child import Child, ChildFailed, running, with_parent
 from broker.server.keeper import kept_running
 from cosim.command_options import NO_PORT
 from cosim.options import RunError, RunOptions, RunPlan
-from cosim.results.directory import SCENARIO
+from cosim.results.names import SCENARIO
 from cosim.scenario.changes import change_words
 from cosim.world.names import Role
 

@@ -27,7 +27,8 @@ from cosim.processes import refuse_taken, role_processes, view_process
 from cosim.progress import Progress, shown_progress
 from cosim.recording.record import record_of
 from cosim.report import write_report
-from cosim.results.directory import BROKER_LOG, QUARANTINE, count_others
+from cosim.results.directory import count_others
+from cosim.results.names import BROKER_LOG, QUARANTINE
 from cosim.results.reader import load
 from cosim.results.summary_table import summary_table
 from cosim.run_results import finish_results, flag_what_is_left, open_results, record_traffic, with_fault_cost

@@ -19,9 +19,9 @@ from cosim.recording.record import beginning_of
 from cosim.recording.run_counts import RunCounts
 from cosim.results.beginning import Beginning
 from cosim.results.comparison import fault_cost
-from cosim.results.directory import LEDGER, TRAFFIC
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
+from cosim.results.names import LEDGER, TRAFFIC
 from cosim.results.summarising import RunRecord, build_summary
 from cosim.results.summary import Summary
 from cosim.results.writer import RunWriter

@@ -3,9 +3,9 @@ from cosim.from_python import run_async as run_async
 from cosim.market_studies.running import study as study
 from cosim.market_studies.sweep import sweep as sweep
 from cosim.progress import Progress as Progress
-from cosim.results import Run as Run
-from cosim.results import load as load
 from cosim.results.comparison import compare as compare
+from cosim.results.reader import Run as Run
+from cosim.results.reader import load as load
 from cosim.scenario import Scenario as Scenario
 from cosim.scenario import load_scenario as load_scenario
 from market.analysis.certificate import certify as certify

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosim.results.directory import FeederMap
+from broker.messages import FeederMap
 from cosim.world.world import World
 
 

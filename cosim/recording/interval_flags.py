@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from cosim.results import RunWriter
+from cosim.results.writer import RunWriter
 
 
 class IntervalFlags:

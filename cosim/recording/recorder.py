@@ -56,8 +56,8 @@ from cosim.recording.rows import (
 )
 from cosim.recording.run_counts import RunCounts
 from cosim.recording.run_facts import facts_content, run_facts, settled_fields
-from cosim.results import RunWriter
 from cosim.results.ledger import Ledger
+from cosim.results.writer import RunWriter
 from cosim.world.names import FEEDER
 from cosim.world.world import World
 

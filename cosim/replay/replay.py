@@ -22,9 +22,10 @@ from cosim.replay.outline import Outline, outline_of
 from cosim.replay.player import Player
 from cosim.replay.ports import Stopped, Watcher
 from cosim.replay.virtual_loop import VirtualLoop
-from cosim.results.directory import LEDGER, SCENARIO, TRAFFIC, run_directory
+from cosim.results.directory import run_directory
 from cosim.results.ledger import Ledger
 from cosim.results.lock import refuse_living
+from cosim.results.names import LEDGER, SCENARIO, TRAFFIC
 from cosim.results.writer import RunWriter
 from cosim.run_setup import RunSetup
 from cosim.scenario import Scenario, load_scenario

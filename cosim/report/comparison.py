@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from cosim.report.condense import condense, local_times, spread, stride_of
 from cosim.report.details import ChangedKey, changed_keys
 from cosim.report.plotting import BLUE, ORANGE, Figure, band, bars, figure, line
-from cosim.results.arrow import ResultsError
+from cosim.results.errors import ResultsError
 from cosim.results.reader import Run
 from cosim.results.summary import Summary
 

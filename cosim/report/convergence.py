@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cosim.report.plotting import BLUE, GREY, GRID, ORANGE, PALE, RED, SKY, Figure
 from cosim.report.rendering import render
-from cosim.results.arrow import translated
+from cosim.results.errors import translated
 from market.rounds.trace import TraceRow
 
 FLOOR = 1e-12

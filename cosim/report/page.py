@@ -27,10 +27,11 @@ from cosim.report.tables import (
     network_lines,
     worst_figures,
 )
-from cosim.results.arrow import replace_file, translated
+from cosim.results.arrow import replace_file
 from cosim.results.columns import ADDED_PARTS
-from cosim.results.directory import REPORT
 from cosim.results.entries import KINDS
+from cosim.results.errors import translated
+from cosim.results.names import REPORT
 from cosim.results.reader import Run, load
 from cosim.results.summary import Summary
 from cosim.scenario import load_scenario, resolved_toml

@@ -1,8 +1,1 @@
-"""What a run leaves behind: tables, ledger, summary; ``load(directory)`` reads it back."""
-
-from cosim.results.arrow import ResultsError
-from cosim.results.directory import FeederMap
-from cosim.results.reader import Run, load
-from cosim.results.writer import RunWriter
-
-__all__ = ["FeederMap", "ResultsError", "Run", "RunWriter", "load"]
+"""What a run leaves behind: tables, ledger, summary; ``cosim.results.reader.load`` reads it back."""

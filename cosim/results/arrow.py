@@ -7,27 +7,20 @@ is what people read. ``cosim.results.columns`` defines the tables.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import msgspec
 import numpy as np
 
 from cosim.results.columns import TABLES
-from sharegrid.errors import SharegridError
-from sharegrid.expected import explained
-from sharegrid.text import cause
+from cosim.results.errors import ResultsError, translated
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 _ROW_GROUP = 100_000
-
-
-class ResultsError(SharegridError):
-    """A run directory cannot be written or read, or a table got what it has no column for."""
 
 
 def record_batch(table: str, columns: Mapping[str, Any]) -> pa.RecordBatch:
@@ -212,21 +205,3 @@ def replace_file(path: Path, content: bytes) -> None:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn errors of files under ``path``, and of what they hold, into ``ResultsError``."""
-    try:
-        yield
-    except OSError as error:
-        reason = " ".join(cause(error, path).split())
-        raise ResultsError(
-            f"{error.filename or path}: {reason}; check the path, rights and free space"
-        ) from error
-    except msgspec.ValidationError as error:
-        key, remedy = explained(error)
-        raise ResultsError(f"{path}: {key or 'the whole'}: {remedy}; the file was changed") from error
-    except (ValueError, msgspec.DecodeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ResultsError(f"{path}: {reason}; the file was changed or cut off") from error

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from cosim.results.arrow import translated
+from cosim.results.errors import translated
+from cosim.results.names import BEGINNING
 from cosim.results.run_figures import Provenance
-
-BEGINNING = "beginning.json"
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cosim.results.directory import LEDGER
 from cosim.results.entries import MICRO
 from cosim.results.ledger import Ledger
+from cosim.results.names import LEDGER
 from cosim.results.reader import Run
 from cosim.results.run_figures import FaultCost
 

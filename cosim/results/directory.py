@@ -1,4 +1,4 @@
-"""What lies in a run directory: names of its files, and whether it holds a run."""
+"""What lies in a run directory, and whether it holds a run."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
-from broker.messages import FeederMap as FeederMap
-from cosim.results.arrow import ResultsError, fresh_file, replace_file, translated
-from cosim.results.beginning import BEGINNING
+from cosim.results.arrow import fresh_file, replace_file
 from cosim.results.columns import TABLES
+from cosim.results.errors import ResultsError, translated
 from cosim.results.lock import refuse_living
+from cosim.results.names import (
+    BEGINNING,
+    BROKER_LOG,
+    EVENTS,
+    FEEDER_MAP,
+    LEDGER,
+    LIVE,
+    MARKER,
+    QUARANTINE,
+    REPORT,
+    RUN_LOG,
+    SCENARIO,
+    SUMMARY,
+    TRAFFIC,
+)
 from sharegrid.text import file_above
 
-SCENARIO, SUMMARY, LEDGER, EVENTS, FEEDER_MAP, REPORT, LIVE, QUARANTINE, BROKER_LOG, RUN_LOG, TRAFFIC = (
-    "scenario.toml",
-    "summary.json",
-    "ledger.sqlite",
-    "events.jsonl",
-    "feeder_map.json",
-    "report.html",
-    "live.json",
-    "quarantine.jsonl",
-    "broker.log",
-    "run.log",
-    "traffic.record",
-)
-RUNS = "runs"
-MARKER = ".sharegrid-run"
 _MADE_BY = b"A run of sharegrid made this directory; `run --force` may replace its files.\n"
 FILES = (
     *(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from cosim.results.arrow import ResultsError
+from cosim.results.errors import ResultsError
 
 LOCK = "run.lock"
 _LOOKS = 3

@@ -11,10 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from cosim.results.arrow import ResultsError, frame, translated
-from cosim.results.directory import EVENTS, FEEDER_MAP, LEDGER, SCENARIO, SUMMARY, FeederMap, run_directory
+from broker.messages import FeederMap
+from cosim.results.arrow import frame
+from cosim.results.directory import run_directory
 from cosim.results.entries import KINDS, MICRO
+from cosim.results.errors import ResultsError, translated
 from cosim.results.ledger import Ledger
+from cosim.results.names import EVENTS, FEEDER_MAP, LEDGER, SCENARIO, SUMMARY
 from cosim.results.summarising import build_summary
 from cosim.results.summary import Summary, read_summary
 from cosim.results.unfinished import SoFar, so_far

@@ -20,11 +20,12 @@ from broker.messages import Traffic
 from broker.snapshot import part, typed, unpack
 from cosim.control.names import RECORDER
 from cosim.control.pacing import Lag, Pacing
-from cosim.results.arrow import record_batch, translated
+from cosim.results.arrow import record_batch
 from cosim.results.beginning import Beginning, read_beginning
-from cosim.results.directory import LEDGER
+from cosim.results.errors import translated
 from cosim.results.ledger import Ledger
 from cosim.results.lock import is_living
+from cosim.results.names import LEDGER
 from cosim.results.run_figures import Unfinished
 from cosim.results.summarising import RunRecord
 

@@ -15,31 +15,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import msgspec
 
-from cosim.results.arrow import (
-    batches,
-    frame,
-    fresh_file,
-    record_batch,
-    replace_file,
-    schema,
-    to_parquet,
-    translated,
-)
-from cosim.results.beginning import BEGINNING, Beginning, write_beginning
+from broker.messages import FeederMap
+from cosim.results.arrow import batches, frame, fresh_file, record_batch, replace_file, schema, to_parquet
+from cosim.results.beginning import Beginning, write_beginning
 from cosim.results.columns import TABLES
 from cosim.results.directory import (
-    EVENTS,
-    FEEDER_MAP,
-    SCENARIO,
-    SUMMARY,
-    FeederMap,
     claim,
     keep_changed_scenario,
     note_scenario,
     replaceable_files,
     run_directory,
 )
+from cosim.results.errors import translated
 from cosim.results.lock import DirectoryLock, is_same, vanished
+from cosim.results.names import BEGINNING, EVENTS, FEEDER_MAP, SCENARIO, SUMMARY
 from cosim.results.summary import Summary, write_summary
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cosim.feeder.powerflow.rebuild import RecordedState, across, solve_again
-from cosim.results.arrow import ResultsError
+from cosim.results.errors import ResultsError
 from cosim.results.reader import Run
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import click
 import uvicorn
 
 from cosim.emergency import RunAddress, run_address
-from cosim.results.arrow import ResultsError
-from cosim.results.directory import LIVE
+from cosim.results.errors import ResultsError
 from cosim.results.lock import refuse_living
+from cosim.results.names import LIVE
 from cosim.view.access import TOKEN, Access
 from cosim.view.hub import Hub
 from cosim.view.live import LiveModel

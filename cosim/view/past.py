@@ -13,10 +13,11 @@ from msgspec import structs
 
 from cosim.map.drawing import Drawing
 from cosim.map.past import map_panel
-from cosim.results.arrow import ResultsError, batches, tick_rows
-from cosim.results.directory import LEDGER
+from cosim.results.arrow import batches, tick_rows
 from cosim.results.entries import KINDS
+from cosim.results.errors import ResultsError
 from cosim.results.flows import money_flows
+from cosim.results.names import LEDGER
 from cosim.results.plain import rows_of
 from cosim.results.reader import Run, load
 from cosim.view.ahead import ahead_panel

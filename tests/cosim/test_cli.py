@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
-from cosim.results.directory import MARKER
+from cosim.results.names import MARKER
 from market import methods
 from market.errors import Infeasible, NotConverged
 

@@ -13,8 +13,9 @@ from cosim.cli import main
 from cosim.feeder.settings import Event
 from cosim.feeder_setup.schedule import after_the_end
 from cosim.report.page import report_command
-from cosim.results.arrow import ResultsError, replace_file
-from cosim.results.directory import FEEDER_MAP, SCENARIO
+from cosim.results.arrow import replace_file
+from cosim.results.errors import ResultsError
+from cosim.results.names import FEEDER_MAP, SCENARIO
 from cosim.results.writer import RunWriter
 from cosim.safety import hardware_lines
 from cosim.scenario.sections import Run

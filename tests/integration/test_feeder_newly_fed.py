@@ -14,7 +14,7 @@ from cosim.feeder.operation import Operation
 from cosim.feeder.reach import reaching
 from cosim.feeder.settings import Event
 from cosim.feeder.under_events import FeederUnderEvents
-from cosim.results import load
+from cosim.results.reader import load
 from cosim.study.audit import differences
 
 # Behind the switch: a thin line, a transformer and a regulator; behind them a second switch.

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from functools import cache
 
-from cosim.results import load
 from cosim.results.ledger import Ledger
 from cosim.results.ledger_check import check_ledger
+from cosim.results.reader import load
 from tests.simulation.plan import calm
 from tests.simulation.simulation import played
 

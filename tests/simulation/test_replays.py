@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from cosim.replay.replay import Recorded, replay
-from cosim.results import load
+from cosim.results.reader import load
 from tests.simulation.plan import plan_of
 from tests.simulation.simulation import played
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from broker.address import parse_address
 from broker.server.mosquitto import mosquitto
-from cosim.results import load
 from cosim.results.ledger_check import check_ledger
+from cosim.results.reader import load
 from tests.broker.door.hostile_run import LAMS, MASTER, SCENARIO
 from tests.integration.run.conftest import COMMAND
 from tests.integration.run.test_recovery import ROLES, Processes, bookings, settled

@@ -16,9 +16,9 @@ from cosim.composition import control, perform, services
 from cosim.control.pacing import Pacing
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
-from cosim.results import RunWriter
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
+from cosim.results.writer import RunWriter
 from cosim.run_setup import RunSetup
 from cosim.scenario import load_scenario
 from cosim.world.build import build_world

@@ -3,7 +3,7 @@
 import pytest
 
 from cosim.recording.interval_flags import IntervalFlags
-from cosim.results import RunWriter
+from cosim.results.writer import RunWriter
 
 
 @pytest.fixture

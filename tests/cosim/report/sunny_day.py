@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 
-from broker.messages import Traffic
+from broker.messages import FeederMap, Traffic
 from cosim.control.pacing import Lag
-from cosim.results import FeederMap, RunWriter
 from cosim.results.booking import book_interval
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
 from cosim.results.provenance import provenance
 from cosim.results.summarising import RunRecord, build_summary
 from cosim.results.trades import GridTrade, LamTrades, ProsumerTrades
+from cosim.results.writer import RunWriter
 
 LOCAL = timezone(timedelta(hours=2))
 SMALL = FeederMap(

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from cosim.report.convergence import cost_figure, price_figure, write_convergence
-from cosim.results.arrow import ResultsError
+from cosim.results.errors import ResultsError
 from market.rounds.trace import TraceRow
 from tests.cosim.report.sunny_day import embedded
 

@@ -7,7 +7,8 @@ import pytest
 
 from cosim.report.figures import expected_prices as figure
 from cosim.report.horizon import expected_prices, horizon_lines
-from cosim.results import RunWriter, load
+from cosim.results.reader import load
+from cosim.results.writer import RunWriter
 
 INTERVALS, AHEAD, START = 30, 26, datetime(2024, 6, 21, tzinfo=UTC)
 CLEARED = 0.10 + 0.01 * np.arange(INTERVALS + AHEAD)

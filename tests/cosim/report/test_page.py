@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from broker.messages import FeederMap
 from cosim.map.pages import STATIC
 from cosim.report.comparison import compare
 from cosim.report.details import (
@@ -27,8 +28,10 @@ from cosim.report.details import (
 from cosim.report.key_figures import key_figures
 from cosim.report.page import happened, report_command, write_report
 from cosim.report.rendering import Packed
-from cosim.results import FeederMap, ResultsError, RunWriter, load
+from cosim.results.errors import ResultsError
 from cosim.results.ledger import Ledger
+from cosim.results.reader import load
+from cosim.results.writer import RunWriter
 from cosim.view.past import PastModel
 from tests.cosim.report.sunny_day import embedded, write_day
 

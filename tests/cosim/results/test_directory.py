@@ -13,11 +13,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from cosim.results import FeederMap, ResultsError, RunWriter, load
+from broker.messages import FeederMap
 from cosim.results.columns import TABLES
 from cosim.results.directory import count_others
 from cosim.results.entries import account_names
+from cosim.results.errors import ResultsError
 from cosim.results.ledger import Ledger
+from cosim.results.reader import load
+from cosim.results.writer import RunWriter
 from scripts.make_results_doc import INDICATORS, PAGES, with_tables
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -161,7 +164,7 @@ def test_a_killed_run_keeps_what_was_done_and_goes_on(run_dir, idle_summary):
     story = textwrap.dedent(f"""
         import os, signal, sys
         sys.path[:0] = [{str(ROOT)!r}]
-        from cosim.results import RunWriter
+        from cosim.results.writer import RunWriter
         writer = RunWriter({str(run_dir)!r})
         for tick in range(3):
             writer.append("intervals", {{"tick": tick, "status": "confirmed"}})

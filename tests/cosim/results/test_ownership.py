@@ -11,13 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cosim.results import ResultsError, RunWriter, load
 from cosim.results.booking import book_interval
-from cosim.results.directory import FILES, MARKER
+from cosim.results.directory import FILES
 from cosim.results.entries import LedgerError, account_names
+from cosim.results.errors import ResultsError
 from cosim.results.ledger import Ledger
 from cosim.results.lock import LOCK, Owner
+from cosim.results.names import MARKER
+from cosim.results.reader import load
 from cosim.results.trades import GridTrade, LamTrades, ProsumerTrades
+from cosim.results.writer import RunWriter
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,7 +40,7 @@ def living(run_dir):
     story = textwrap.dedent(f"""
         import sys
         sys.path[:0] = [{str(ROOT)!r}]
-        from cosim.results import RunWriter
+        from cosim.results.writer import RunWriter
         writer = RunWriter({str(run_dir)!r})
         writer.append("intervals", {{"tick": 0, "status": "confirmed"}})
         print("ready", flush=True)

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from cosim.cli import main
 from cosim.getting_started.lab import write_lab
-from cosim.results.directory import LIVE
+from cosim.results.names import LIVE
 from cosim.scenario import load_scenario
 from cosim.scenario.examples import example
 from tests.integration.documents.blocks import ROOT, blocks_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cosim.results import load
+from cosim.results.reader import load
 
 nbformat = pytest.importorskip("nbformat", reason="the extra `docs` is not installed: pip install '.[docs]'")
 

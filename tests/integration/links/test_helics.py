@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
-from cosim.results import load
+from cosim.results.reader import load
 from cosim.study.audit import differences
 from tests.broker.door.hostile_run import LAMS, MASTER, SCENARIO
 from tests.integration.links.grid import TOLD

@@ -16,9 +16,10 @@ from cosim.control.pacing import Pacing
 from cosim.feeder.thread import FeederOwner
 from cosim.feeder_setup.lam_table import feeder_of
 from cosim.recording.feeder_map import feeder_map
-from cosim.results import Run, RunWriter, load
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
+from cosim.results.reader import Run, load
+from cosim.results.writer import RunWriter
 from cosim.run_setup import RunSetup
 from cosim.scenario import load_scenario, resolved_toml
 from cosim.world.build import build_world

@@ -4,7 +4,7 @@ from click.testing import CliRunner
 
 from broker.collector import ASK_AFTER_S
 from cosim.cli import main
-from cosim.results import load
+from cosim.results.reader import load
 from tests.broker.door.hostile_run import written_scenario
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from cosim.cli import main
 from cosim.report import write_report
-from cosim.results import load
+from cosim.results.reader import load
 
 SCENARIO = Path(__file__).resolve().parents[3] / "scenarios" / "faulty-devices.toml"
 FEWER = {"prosumers = 2000": "prosumers = 400", "per_lam = 3": "per_lam = 2", "= 0.4\n": "= 0.15\n"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cosim.results import load
+from cosim.results.reader import load
 from tests.integration.happenings import SILENT, happening_scenario
 
 DASHBOARD = Path(__file__).parents[3] / "docs/grafana/sharegrid.json"

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cosim.cli import main
 from cosim.feeder_setup.lam_table import feeder_of
-from cosim.results import load
+from cosim.results.reader import load
 from cosim.scenario import load_scenario
 from cosim.world.build import build_world
 from cosim.world.names import Role

@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from cosim.results import load
 from cosim.results.entries import LedgerError
 from cosim.results.ledger import Ledger
+from cosim.results.reader import load
 
 COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
 DEVICES = """
@@ -95,7 +95,7 @@ def test_hardware_is_refused_where_time_is_not_real(small_scenario, tmp_path, un
 def test_a_running_run_is_stopped(small_scenario, tmp_path, way):
     out = tmp_path / "run"
     near, far = os.openpty()
-    options = ["--intervals", "5", "--pace", "900", "--out", str(out)]
+    options = ["--intervals", "8", "--pace", "900", "--out", str(out)]
     process = subprocess.Popen(
         [*COMMAND, "run", str(small_scenario), *options],
         stdin=far,
@@ -130,7 +130,7 @@ def test_a_running_run_is_stopped(small_scenario, tmp_path, way):
     assert run.summary.set_points.emergency_stops == 1
     (event,) = [event for event in run.events if event["kind"] == "stop"]
     assert ("smoke" if way == "command" else "key s in the terminal") in event["detail"]
-    last = run.devices.query("phase == 'measure' and tick == 4")
+    last = run.devices.query("phase == 'measure' and tick == 7")
     assert last["battery_kw"].abs().max() < 1e-6
     assert last["pv_kw"].abs().max() < 1e-6
 

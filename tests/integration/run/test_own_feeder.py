@@ -8,7 +8,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from cosim.cli import main
-from cosim.results import load
+from cosim.results.reader import load
 from cosim.study.audit import differences
 from tests.integration.four_wire import FOUR_WIRE
 

@@ -9,8 +9,8 @@ from broker.client.mqtt import connect
 from broker.participant.availability import offline_will, say_offline
 from broker.participant.node import Node
 from broker.server.mosquitto import mosquitto
-from cosim.results import load
 from cosim.results.ledger_check import check_ledger
+from cosim.results.reader import load
 from tests.broker.door.hostile_run import written_scenario
 from tests.integration.run.test_hardware_safety import laboratory
 from tests.integration.run.test_recovery import ROLES, Processes, settled, wait_until_settled

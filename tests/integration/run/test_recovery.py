@@ -15,9 +15,9 @@ from broker import messages
 from broker.server.mosquitto import mosquitto
 from cosim.replay.replay import Recorded, replay
 from cosim.report import report_command
-from cosim.results import load
 from cosim.results.comparison import compare
 from cosim.results.ledger import Ledger
+from cosim.results.reader import load
 from cosim.traffic.entries import EntryKind
 from cosim.traffic.file import TrafficReader, TrafficWriter
 from tests.integration.run.conftest import VILLAGE_INTERVALS as INTERVALS

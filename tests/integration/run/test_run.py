@@ -11,10 +11,10 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from cosim.results import load
-from cosim.results.arrow import ResultsError
 from cosim.results.entries import MICRO
+from cosim.results.errors import ResultsError
 from cosim.results.ledger import Ledger
+from cosim.results.reader import load
 from devices.gateway.gateway import Gateway, Outcome
 
 COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]

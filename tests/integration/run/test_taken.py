@@ -12,8 +12,8 @@ import pytest
 from broker.server.configuration import open_listener
 from broker.server.mosquitto import find_mosquitto, mosquitto
 from cosim.options import RunError
-from cosim.results import load
 from cosim.results.ledger import Ledger
+from cosim.results.reader import load
 from cosim.security.opening import claim_roles
 from tests.integration.run.test_recovery import COMMAND, bookings, settled, wait_until_settled
 

@@ -5,8 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from cosim.cli import main
-from cosim.results import load
 from cosim.results.ledger_check import check_ledger
+from cosim.results.reader import load
 from cosim.study.audit import differences
 from devices.physics.demand import demand_factor
 from tests.broker.door.hostile_run import LAMS, MASTER

@@ -3,7 +3,7 @@
 import pytest
 from axe_core_python.sync_playwright import Axe
 
-from cosim.results import load
+from cosim.results.reader import load
 from tests.integration.happenings import INTERVALS, SILENT
 from tests.integration.view.conftest import Watched, viewed
 

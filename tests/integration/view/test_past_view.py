@@ -6,9 +6,9 @@ import time
 import httpx
 import pytest
 
-from cosim.results import load
 from cosim.results.entries import LedgerError
 from cosim.results.ledger import Ledger
+from cosim.results.reader import load
 from tests.integration.view.conftest import COMMAND, Watched, viewed
 from tests.integration.view.test_live_view import ELEMENTS, SNAPSHOT, number
 

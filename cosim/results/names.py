@@ -1,0 +1,18 @@
+"""Names of the files of a run directory."""
+
+SCENARIO = "scenario.toml"
+BEGINNING = "beginning.json"
+SUMMARY = "summary.json"
+LEDGER = "ledger.sqlite"
+EVENTS = "events.jsonl"
+FEEDER_MAP = "feeder_map.json"
+REPORT = "report.html"
+LIVE = "live.json"
+QUARANTINE = "quarantine.jsonl"
+BROKER_LOG = "broker.log"
+RUN_LOG = "run.log"
+TRAFFIC = "traffic.record"
+MARKER = ".sharegrid-run"
+
+RUNS = "runs"
+"""Folder of run directories where none is named."""
