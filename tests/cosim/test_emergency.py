@@ -66,5 +66,7 @@ def test_a_stop_that_misses_names_the_runs_that_go_on(tmp_path, monkeypatch, nam
 
 def test_a_stop_loads_nothing_that_delays_it():
     code = "import cosim.emergency, sys; print(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert not {"scipy", "pandas", "pyarrow", "numba", "market"} & set(done.stdout.split())

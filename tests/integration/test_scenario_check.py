@@ -11,7 +11,7 @@ from cosim.feeder_setup.lam_table import feeder_of
 from cosim.safety import arming_doubts
 from cosim.scenario import load_scenario
 from cosim.world.build import build_world
-from tests.integration.test_device_program import port_in, running
+from tests.integration.device_process import port_in, running
 
 VILLAGE = Path(__file__).parents[2] / "scenarios"
 DEVICES = """
