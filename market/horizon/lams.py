@@ -11,12 +11,9 @@ import numpy as np
 from market.horizon.case import HorizonCase
 from market.horizon.lam import Found, WamTerms, settle
 from market.horizon.members import FLATTEST, Answers, Members, lam_reach, price_size
-from market.horizon.replies import PlanColumns
+from market.horizon.replies import ROUNDING, PlanColumns
 from market.horizon.step import Point
 from market.model.arrays import Floats
-
-ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
-"""Part of a price that its sums may lose."""
 
 
 @dataclass(frozen=True)

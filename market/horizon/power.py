@@ -28,6 +28,22 @@ def trade_at(nu: float, price: float, slope: float, fee: float) -> float:
 
 
 @inlined
+def steady_at(value: Floats, kw: Floats, first: int, last: int, nu: float) -> float:
+    """What N(nu) is where it does not change around a marginal value [kW]; not a number where it does.
+
+    Vertices of N(nu) are those from ``first`` up to ``last``.
+    """
+    i = first
+    while i < last and value[i] < nu:
+        i += 1
+    if i == last:
+        return kw[last - 1]
+    if value[i] == nu or (i > first and kw[i - 1] != kw[i]):
+        return np.nan
+    return kw[i]
+
+
+@inlined
 def free_power(
     value: Floats, kw: Floats, first: int, last: int, price: float, slope: float, fee: float, least: float,
     most: float, nu: Floats, power: Floats, begin: int,

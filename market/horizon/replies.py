@@ -9,11 +9,14 @@ import numpy as np
 from market.horizon.compiled import compiled, inlined
 from market.horizon.energy import gains
 from market.horizon.plan import values_of_energy
-from market.horizon.power import BEYOND, energy_response, first_at, free_power, trade_at
+from market.horizon.power import BEYOND, energy_response, first_at, free_power, steady_at, trade_at
 from market.model.arrays import Floats, Ints
 
 INSIDE = 1e-12
 """Part of a limit within which a power counts as at the limit."""
+
+ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
+"""Part of a price that its sums may lose."""
 
 
 class StoreColumns(NamedTuple):
@@ -106,7 +109,7 @@ def responses(
 
 @inlined
 def settle(
-    s: int, t: int, gained: float, points: Points, terms: PriceTerms, stores: StoreColumns,
+    s: int, t: int, gained: float, own: Vertices, points: Points, terms: PriceTerms, stores: StoreColumns,
     plans: PlanColumns,
 ) -> tuple[float, float]:  # fmt: skip
     """Fill in a store's power and its member's trade in one interval, where energy is worth what it is.
@@ -117,7 +120,7 @@ def settle(
         How the trade falls with the price while energy's worth stays, and how it rises with that where the
         store's power is free, zero where it is at a limit [kW per $/kWh].
     """
-    slope, fee, price = terms.slope[t], terms.fee[t], terms.price[t]
+    slope, fee, price, T = terms.slope[t], terms.fee[t], terms.price[t], terms.price.size
     if gained >= 0.0:
         most, factor = stores.charge_kw[s, t], stores.into[s, t]
         moved = min(gained / factor, most)
@@ -134,9 +137,15 @@ def settle(
         at, steep = first_at(
             points.nu, points.power, points.first[t], points.first[t + 1], plans.power_kw[s, t]
         )
-    plans.trade_kw[s, t] = trade_at(at, price, slope, fee)
+    trade_kw = trade_at(at, price, slope, fee)
     if price - fee <= at <= price + fee:
+        plans.trade_kw[s, t] = 0.0
         return 0.0, 0.0
+    # Over a small slope a price's last digits are many of a trade, by which no resource is to run.
+    begin, end = own.first[s * T + t], own.first[s * T + t + 1]
+    exact_kw = steady_at(own.value, own.kw, begin, end, at) - plans.power_kw[s, t]
+    rounding_kw = ROUNDING * (abs(price) + fee + abs(at)) / slope
+    plans.trade_kw[s, t] = exact_kw if abs(exact_kw - trade_kw) <= rounding_kw else trade_kw
     if is_free:
         return 1.0 / slope, factor / slope
     # Of what falls with the marginal value, the trade itself is 1 / slope.
@@ -229,7 +238,7 @@ def reply(
         for t in range(T):
             plans.value[s, t] = u[t] / scale[t]
             plans.state_kwh[s, t], plans.spilled_kwh[s, t] = state[t] * scale[t], gone[t] * scale[t]
-            own_fall, pull[t] = settle(s, t, gained[t] * scale[t] / hours, points, terms, stores, plans)
+            own_fall, pull[t] = settle(s, t, gained[t] * scale[t] / hours, own, points, terms, stores, plans)
             fall[t, t] += own_fall
             # Per hour, and per value at the beginning.
             rise[t] /= hours

@@ -47,6 +47,14 @@ def test_a_battery_that_can_do_nothing_changes_nothing():
     assert found.trade_kw == pytest.approx(clear(case.first).trade_kw, abs=1e-8)
 
 
+def test_resources_at_their_limits_are_there_to_the_last_bits():
+    case = town(0, T=8, lams=2, members=300)
+    for one, found in zip(case.intervals, clear_horizon(case).intervals, strict=True):
+        low, high = one.resources.min_kw, one.resources.max_kw
+        off = np.minimum(np.abs(found.output_kw - low), np.abs(high - found.output_kw))
+        assert off[off < 1e-9].max() < 4e-15
+
+
 def test_a_start_saves_steps_and_changes_nothing():
     case = town(5, T=12, lams=3, members=6, rows=2)
     cold = clear_horizon(case)
