@@ -9,6 +9,7 @@ against.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -85,10 +86,12 @@ class Measure:
         total = float((np.sign(self.miss) * self._parts).sum())
         return np.inf if np.isnan(total) else abs(total) / float(np.sqrt(self.miss.size))
 
-    @property
+    @cached_property
     def _parts(self) -> Floats:
         """Misses without sign in units of their tolerances, ``(n,)``; without any tolerance, as many."""
         size = np.abs(self.miss)
+        if not size.any():
+            return size
         none = np.where(size == 0, 0.0, MANY)
         parts = np.divide(size, self.tolerance, out=none, where=self.tolerance > 0)
         return np.where(np.isnan(size), np.inf, parts)

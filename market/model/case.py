@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -184,17 +185,17 @@ class Case:
     tariff: Tariff
     rule: BiddingRule = GENERALISED_DEMAND
 
-    @property
+    @cached_property
     def members(self) -> Ints:
         """Number of prosumers in each LAM N_i, ``(M,)``."""
         return np.asarray(np.bincount(self.lam_of, minlength=len(self.lam_id)), dtype=np.intp)
 
-    @property
+    @cached_property
     def slope(self) -> Floats:
         """Price slope k_i that members anticipate, ``(M,)`` [$/kWh per kW]."""
         return self.rule.member_slope(self)
 
-    @property
+    @cached_property
     def wam_slope(self) -> Floats:
         """Slope K_i by which a LAM's local price differs from its locational one, ``(M,)`` [$/kWh per kW]."""
         return self.rule.lam_slope(self)
