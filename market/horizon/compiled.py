@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 
+from market.model import curves
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def digest_of(sources: Iterable[Path]) -> str:
+    """Digest of what files hold, of those that are there."""
+    held = [source.read_bytes() for source in sources if source.is_file()]
+    return hashlib.sha256(b"".join(held)).hexdigest()[:12]
+
+
+SOURCES = (*sorted(Path(__file__).parent.glob("*.py")), Path(curves.__file__))
+"""All that compiled functions are made of, those that are compiled into others among it."""
+
+DIGEST = digest_of(SOURCES)
+"""Part of the names under which compiled functions are kept: numba believes one that it has kept as long as
+the function's own file stays as it was, whatever became of what it calls."""
 
 
 def compiled(function: F) -> F:
@@ -28,6 +46,7 @@ def inlined(function: F) -> F:
 
 
 def _compiled(function: F, *, forceinline: bool) -> F:
+    function.__qualname__ += f"-{DIGEST}"
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": forceinline}
     try:
         return cast("F", numba.njit(cache=True, **options)(function))
