@@ -7,9 +7,9 @@ households in each at noon: opening it, an AC power flow with everything read, o
 the adjoint method, beside all rows at once if asked for, and the interval as market and feeder have it: bids
 added up, then clearings and judgements in turn until AC power flow confirms, each model through its message.
 Limits are 0.95 to 1.05 pu and the ratings, wider where the circuit's own loads come near them. The first
-interval begins at the circuit's own loads; the next one, in which households draw otherwise by some percent,
-at the first one's prices, as all intervals of a run but the first do. The least of a few repetitions, for
-others on the machine only add to it; time of the processor, and by the clock where said.
+interval begins as that of a run does, at the middle of the grid's prices; the next one, in which households
+draw otherwise by some percent, at the first one's prices, as all others of a run do. The least of a few
+repetitions, for others on the machine only add to it; time of the processor, and by the clock where said.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def confirmed_interval(
 ) -> dict[str, Any]:
     """One interval between market and feeder, from bids to a confirmed outcome, and its models.
 
-    It begins at the circuit's own loads, or at what LAMs would buy at the last interval's prices ``(M,)``.
+    It begins at what LAMs would buy at the last interval's prices ``(M,)``, or at the middle of the grid's.
     """
     layout = feeder.layout
     terms, still = Terms(case.grid, case.tariff), np.zeros(len(layout.lams))
@@ -122,7 +122,8 @@ def confirmed_interval(
     decoder = msgspec.json.Decoder(NetworkModel)
     began, began_cpu = time.perf_counter(), time.process_time()
     bids = GridBids(seen_by_wam(case))
-    net_kw = layout.spot_kw if last_price is None else bids.flows(last_price)
+    start = np.full(len(layout.lams), terms.grid.middle_price) if last_price is None else last_price
+    net_kw = bids.flows(start)
     answers: list[Answer] = []
     swinging = Swinging()
     largest, binding, rows = 0, 0, 0

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from cosim.feeder.circuit import Complexes, Floats
+from cosim.feeder.circuit import AcState, Complexes, Floats
 from cosim.feeder.derivatives import Derivatives
 from cosim.feeder.power_quality import PowerQualityLimits
 
@@ -137,6 +137,29 @@ class Limits:
         over = _beyond(v_pu - self.voltage_max_pu, VOLTAGE_TOLERANCE_PU)
         loading = np.where(np.isfinite(self.rating_a), self.loading(current_a), 0.0)
         return under, over, _beyond(loading - 1.0, CURRENT_TOLERANCE_PCT / 100.0)
+
+    def worst(self, v_pu: Floats, current_a: Complexes) -> float:
+        """The most that `beyond` comes to, in units of the tolerances."""
+        under, over, excess = self.beyond(v_pu, current_a)
+        most_pu = max(float(np.max(each, initial=0.0)) for each in (under, over))
+        most_pct = 100.0 * float(np.max(excess, initial=0.0))
+        return max(most_pu / VOLTAGE_TOLERANCE_PU, most_pct / CURRENT_TOLERANCE_PCT)
+
+    def part_within(self, start: AcState, end: AcState) -> float:
+        """The part of the straight way from one state to another that keeps the limits, at most 1.
+
+        0 where the first one does not. Of unbalance and neutrals nothing is asked.
+        """
+        if self.worst(start.v_pu, start.current_a) > 0.0:
+            return 0.0
+        moved = end.v_pu - start.v_pu
+        room = np.where(moved > 0.0, self.voltage_max_pu - start.v_pu, start.v_pu - self.voltage_min_pu)
+        load, room_a = np.abs(start.current_a), self.rating_a - np.abs(start.current_a)
+        moved = np.concatenate([np.abs(moved), np.abs(end.current_a) - load])
+        room = np.concatenate([room, room_a])
+        # What no source feeds has no voltage, and compares with nothing.
+        met = moved > room
+        return float(np.min(np.maximum(room[met], 0.0) / moved[met], initial=1.0))
 
 
 def _beyond(amount: Floats, tolerance: float) -> Floats:

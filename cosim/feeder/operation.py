@@ -31,6 +31,10 @@ from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 _OVER_LAMS = ("net_kw", "load_kvar", "inverter_kvar", "low_kw", "high_kw")
 
+_FAR, _EARLY = 100.0, 0.5
+"""A state leads far beyond the limits that breaks one by so many tolerances, if the way to it keeps them for
+less than this part."""
+
 _REST_S = 3600.0
 # Time in which controls come to rest.
 
@@ -141,6 +145,13 @@ class Operation:
         if first is None:
             return Answer(model=self._joined(models, proposal, start), unwatched=screening.missed)
         judged = {start: self._check(first, proposal, models.points.get(start))}
+        if not models.points and self.rules.network and self._begins_nearer(now, models, proposal, first):
+            return Answer(
+                source_kw=first.source_kw,
+                severity=judged[start].severity,
+                violations=tuple(map(str, judged[start].violations)),
+                model=self._joined(models, proposal, start),
+            )
         unwatched = models.see(start, first, *set_powers)
         confirmed, flags = judged[start].confirmed, []
         if confirmed and self.rules.controls_act:
@@ -284,6 +295,30 @@ class Operation:
     def _market_kvar(self, proposal: Proposal) -> Floats:
         """The kvar that the market sets ``(M,)``; all others move with the state, not with the clearing."""
         return proposal.inverter_kvar if self.rules.reactive == "market" else np.zeros_like(proposal.net_kw)
+
+    def _begins_nearer(
+        self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal, state: AcState
+    ) -> bool:
+        """Take an interval's first model at the LAMs' own loads, where its first proposal leads too far.
+
+        Prices that nobody has cleared may lead far beyond the limits, and a model there tells little of what
+        keeps them. Own loads are nearer to that if they keep the limits and the way from there leaves them
+        early. What the way meets first is watched.
+        """
+        if self.rules.limits.worst(state.v_pu, state.current_a) <= _FAR:
+            return False
+        own = replace(proposal, net_kw=feeder.layout.spot_kw * feeder.fed())
+        try:
+            there = self._solve(feeder, own)
+        except PowerFlowError:
+            return False
+        if not 0.0 < self.rules.limits.part_within(there, state) < _EARLY:
+            return False
+        where, set_kvar = feeder.positions(), self._market_kvar(proposal)
+        models.see(where, there, own.net_kw, set_kvar)
+        models.renew(where, self._linearise(feeder, own, None))
+        models.screen(proposal.net_kw, set_kvar)
+        return True
 
     def _check(self, state: AcState, proposal: Proposal, point: Linearisation | None) -> Judgement:
         seen = replace(state, net_kw=proposal.net_kw, net_kvar=self._market_kvar(proposal))

@@ -205,6 +205,26 @@ def test_violations_are_named_summed_and_ranked():
     assert str(judgement.violations[1]) == "current in line.a.1 is 2.0 % above its rating"
 
 
+def test_the_way_between_two_states_keeps_limits_for_a_part():
+    lin = model(0)
+    start = replace(
+        state_at(lin, lin.net_kw),
+        v_pu=np.array([1.0, 1.0, 1.0]),
+        current_a=np.array([50.0, 0.0, 900.0 + 0j]),
+    )
+    within = limits(100.0)
+    turned = np.array([-50.0, 0.0, 2000.0 + 0j])
+    assert within.part_within(start, replace(start, current_a=turned)) == 1.0
+    risen = replace(start, v_pu=np.array([1.2, np.nan, 0.9]))
+    assert within.part_within(start, risen) == pytest.approx(0.25)
+    loaded = replace(risen, current_a=np.array([0.0, 400.0j, 0.0]))
+    assert limits(80.0).part_within(start, loaded) == pytest.approx(0.2)
+    assert within.part_within(risen, start) == 0.0
+    assert within.worst(start.v_pu, start.current_a) == 0.0
+    assert within.worst(risen.v_pu, risen.current_a) == pytest.approx(1500.0)  # 0.15 pu, of 0.0001 pu each
+    assert within.worst(risen.v_pu, loaded.current_a) == pytest.approx(3000.0)  # 300 % above, of 0.1 % each
+
+
 def test_loading_is_zero_where_there_is_no_rating():
     np.testing.assert_allclose(limits().loading(np.array([75j, -300, 9e9])), [0.5, 2.0, 0.0])
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cosim.feeder.dispatch import OperatingRules, Proposal
+from cosim.feeder.judgement import check
 from cosim.feeder.limits import limits_of
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
@@ -229,3 +230,37 @@ def test_the_state_that_the_circuit_holds_is_not_solved_again(feeder):
     assert feeder.solve(spot_kw, kvar).v_pu.max() < first.v_pu.max()
     feeder.set_taps(taps)
     np.testing.assert_array_equal(feeder.solve(spot_kw, kvar).v_pu, first.v_pu)
+
+
+@pytest.mark.parametrize(
+    ("share", "lowest_pu", "highest_pu", "is_at_own_loads"),
+    [
+        (-3.0, 0.9, 1.08, True),  # 1.196 pu, and the way from own loads, 1.067 pu, leaves the limits early
+        (-3.0, 0.9, 1.15, False),  # the way leaves them late
+        (-0.5, 0.9, 1.12, False),  # 1.126 pu is hardly beyond them
+        (-3.0, 0.99, 1.01, False),  # own loads break them as well
+        (-3.0, 0.9, 1.2, False),  # within them
+    ],
+)
+def test_a_first_model_is_taken_at_own_loads_where_the_first_proposal_leads_far_beyond_the_limits(
+    feeder, share, lowest_pu, highest_pu, is_at_own_loads
+):
+    layout = feeder.layout
+    limits = Limits(lowest_pu, highest_pu, np.full_like(layout.rating_a, np.inf))
+    operation = Operation(rules_for(feeder, limits=limits))
+    proposal = proposal_for(feeder, share, round_=0)
+    answer = operation.judge(feeder, proposal)
+    state = feeder.solve(proposal.net_kw, proposal.load_kvar)
+    assert answer.source_kw == state.source_kw
+    assert len(answer.violations) == len(check(state, None, limits).violations)
+    assert not answer.confirmed
+    at_kw = layout.spot_kw if is_at_own_loads else proposal.net_kw
+    model = feeder.linearise(at_kw, proposal.load_kvar)
+    np.testing.assert_array_equal(answer.model.balance, model.dp0)
+    # From then on models are taken where they were asked for.
+    near = proposal_for(feeder, 0.6, round_=1)
+    after = operation.judge(feeder, near)
+    error = np.abs(model.predict_v_pu(near.net_kw) - feeder.solve(near.net_kw, near.load_kvar).v_pu).max()
+    assert after.linear_error_pu == pytest.approx(error, rel=1e-9)
+    if after.model is not None:
+        np.testing.assert_array_equal(after.model.balance, feeder.linearise(near.net_kw, near.load_kvar).dp0)
