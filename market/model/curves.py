@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.model.arrays import Floats, Ints
+from market.model.arrays import Bools, Floats, Ints
 from market.model.bisection import last_not_above, last_not_below, last_within
 from market.model.curve_checks import check_curve
 
@@ -81,6 +81,8 @@ def from_points(points: Sequence[tuple[Floats, Floats]]) -> Curves:
 
 def join(pieces: Sequence[Curves]) -> Curves:
     """Curves of several sets as one set, in the order given."""
+    if len(pieces) == 1:
+        return pieces[0]
     sizes = np.concatenate([np.zeros(0, dtype=np.intp), *(np.diff(piece.start) for piece in pieces)])
     return Curves(
         np.concatenate([np.zeros(0), *(piece.price for piece in pieces)]),
@@ -236,16 +238,25 @@ def shift(
         ``n`` curves over the price.
     """
     count, n = np.diff(curves.start), len(curves)
-    price = curves.price - _spread(slope, count) * (curves.kw - _spread(centre, count))
+    price = curves.kw - _spread(centre, count)
+    price *= _spread(slope, count)
+    np.subtract(curves.price, price, out=price)
     fee_of = np.broadcast_to(np.asarray(fee, dtype=np.float64), n)
     if not fee_of.any():
         return Curves(price, curves.kw, curves.start)
-    price -= _spread(fee, count) * np.sign(curves.kw)
-    crosses = np.flatnonzero((fee_of > 0) & (curves.highest_kw >= 0) & (curves.lowest_kw <= 0))
+    fees = np.sign(curves.kw)
+    fees *= _spread(fee, count)
+    price -= fees
+    crosses = dead_bands(curves, fee_of)
     if not crosses.size:
         return Curves(price, curves.kw, curves.start)
     offset = np.broadcast_to(np.asarray(slope, dtype=np.float64) * centre, n)[crosses]
     return _with_dead_bands(curves, price, crosses, offset, fee_of[crosses])
+
+
+def dead_bands(curves: Curves, fee: Floats) -> Ints:
+    """Curves that reach zero power, where ``shift`` with these fees ``(n,)`` gives them two vertices more."""
+    return np.flatnonzero((fee > 0) & (curves.highest_kw >= 0) & (curves.lowest_kw <= 0))
 
 
 def _spread(values: Floats | float, count: Ints) -> Floats | float:
@@ -266,11 +277,7 @@ def _with_dead_bands(curves: Curves, shifted: Floats, some: Ints, offset: Floats
         What the slope's term adds at zero power of each, and its fee, ``(m,)`` [$/kWh].
     """
     start = curves.start
-    above = np.zeros(curves.kw.size + 1, dtype=np.intp)
-    np.cumsum(curves.kw > 0, out=above[1:])
-    positive = above[start[some + 1]] - above[start[some]]
-    at_zero = np.searchsorted(start, np.flatnonzero(curves.kw == 0), side="right") - 1
-    not_negative = positive + np.bincount(at_zero, minlength=len(curves))[some]
+    positive, not_negative = _leading(curves.kw > 0, start)[some], _leading(curves.kw >= 0, start)[some]
     enter, leave = _zero_crossing(curves, some, positive, not_negative)
     more = np.zeros(len(curves), dtype=np.intp)
     more[some] = 2
@@ -282,12 +289,23 @@ def _with_dead_bands(curves: Curves, shifted: Floats, some: Ints, offset: Floats
     new_price, new_kw = np.empty(new_start[-1]), np.zeros(new_start[-1])
     new_price[place], new_kw[place] = shifted, curves.kw
     # Rounding of the centre's term must not push the dead band past its neighbours.
-    lowest = np.where(positive > 0, new_price[np.maximum(first - 1, 0)], -np.inf)
-    behind = new_price[np.minimum(last + 1, new_price.size - 1)]
-    highest = np.where(last < new_start[some + 1] - 1, behind, np.inf)
+    lowest, highest = new_price[np.maximum(first - 1, 0)], new_price[np.minimum(last + 1, new_price.size - 1)]
+    lowest[np.flatnonzero(positive == 0)] = -np.inf
+    highest[np.flatnonzero(last + 1 == new_start[some + 1])] = np.inf
     new_price[first] = np.maximum(enter + offset - fee, lowest)
     new_price[last] = np.minimum(leave + offset + fee, highest)
     return Curves(new_price, new_kw, new_start)
+
+
+def _leading(holds: Bools, start: Ints) -> Ints:
+    """How many vertices of each of n curves hold, ``(n,)``: its first ones, for with one all before it do."""
+    goes_on = np.zeros_like(holds)
+    goes_on[:-1] = holds[1:]
+    goes_on[start[1:] - 1] = False
+    begins = np.flatnonzero(holds[start[:-1]])
+    count = np.zeros(start.size - 1, dtype=np.intp)
+    count[begins] = np.flatnonzero(holds > goes_on) + 1 - start[begins]
+    return count
 
 
 def _zero_crossing(curves: Curves, some: Ints, positive: Ints, not_negative: Ints) -> tuple[Floats, Floats]:
