@@ -11,7 +11,7 @@ from cosim.feeder.opendss import Feeder
 from cosim.market_studies.cases import around, random_prosumers, with_model
 from market.model.arrays import Floats
 from market.model.case import Case, Grid, Network, Resources, Tariff
-from market.model.curves import Curves, respond, shift
+from market.model.curves import Curves, respond
 from market.solver.clearing import clear
 from market.solver.responses import Responses
 
@@ -102,7 +102,7 @@ def tree_rows(rng: np.random.Generator, lams: int, rows: int) -> tuple[Floats, n
 
 def seen_by_wam(case: Case) -> Curves:
     """Net purchase of each LAM over its price, as the wide-area market sees it."""
-    return shift(Responses(case).total, case.wam_slope, case.wam_fee)
+    return Responses(case).seen(case.wam_slope, case.wam_fee)
 
 
 def ieee123_case(feeder: Feeder, prosumers: int, seed: int) -> tuple[Case, Limits]:

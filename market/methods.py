@@ -86,8 +86,7 @@ def _by_curve_bids(case: Case, on_round: OnRound | None) -> Solved:
         vertices = 2 * told
     else:
         responses = Responses(case)
-        outcome = clear(case, responses)
-        vertices = responses.vertices + responses.total.price.size
+        outcome, vertices = clear(case, responses), responses.vertices
     members, lams = case.demand_kw.size, len(case.lam_id)
     tally = Tally(wam=1, lam=1)
     # A vertex is a price and a power.

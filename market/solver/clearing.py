@@ -89,8 +89,15 @@ def clear(case: Case, responses: Responses | None = None, start: LimitPrices | N
         return _clear_pool(case, start)
     began = time.perf_counter()
     responses = responses or Responses(case)
-    seen = responses.seen(case.wam_slope, case.wam_fee)
-    wam = clear_wam(seen, case.network, case.grid, case.balance, case.offset_kw, start)
+    # Held by no name: LAMs' curves are as large as all their members', and not needed again.
+    wam = clear_wam(
+        responses.seen(case.wam_slope, case.wam_fee),
+        case.network,
+        case.grid,
+        case.balance,
+        case.offset_kw,
+        start,
+    )
     return divided(case, responses, wam, began)
 
 

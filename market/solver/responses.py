@@ -17,14 +17,14 @@ import numpy as np
 
 from market.model.arrays import Floats, Ints
 from market.model.case import Case, Resources
-from market.model.curves import Curves, part, shift, starts
+from market.model.curves import Curves, dead_bands, shift, starts
 from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.aggregation import aggregate, borders
 from market.solver.lam import clear_lams
 from market.solver.room import Room
 
-BLOCK = 1 << 14
-"""Members that are worked on at once."""
+BLOCK = 1 << 15
+"""Members that are worked on at once: of fewer, cores would wait for each other between short operations."""
 
 KEPT = 2_000_000
 """Members up to whom responses are kept between the two passes; those of more are computed twice."""
@@ -44,8 +44,8 @@ class _Block:
         Positions of members and resources in the case.
     rank
         Owners of the resources by the members' order.
-    first, size
-        Which place in that order the first member has, and how many they are.
+    first
+        Which place in that order the first member has.
     """
 
     lams: slice
@@ -53,12 +53,6 @@ class _Block:
     resources: Ints | slice
     rank: Ints
     first: int
-    size: int
-
-    @property
-    def vertices(self) -> int:
-        """Vertices that the LAMs' responses have at most where no member's jumps."""
-        return 2 * self.rank.size + 3 * self.size + int(self.lams.stop - self.lams.start)
 
 
 @dataclass(frozen=True)
@@ -80,10 +74,8 @@ class Responses:
 
     Attributes
     ----------
-    total
-        Each LAM's response, net purchase over its local price, M curves.
     vertices
-        Vertices of all members' responses.
+        How many vertices the members' and the LAMs' responses have together.
     """
 
     def __init__(self, case: Case) -> None:
@@ -91,9 +83,10 @@ class Responses:
         self._slope, self._fee = case.slope, case.fee
         self._blocks = list(_blocks(case))
         self._kept: dict[int, tuple[Supply, Curves]] = {}
-        room = Room([block.vertices for block in self._blocks])
-        self.vertices = sum(self._each(lambda place: self._first_pass(place, room)))
-        self.total = room.curves()
+        summed = self._each(self._first_pass)
+        # LAMs' responses by block, net purchase over local price.
+        self._totals = [total for total, _ in summed]
+        self.vertices = sum(vertices + total.price.size for total, vertices in summed)
 
     def seen(self, slope: Floats, fee: Floats) -> Curves:
         """Each LAM's response over its locational price, M curves, as the wide-area market sees it.
@@ -104,9 +97,9 @@ class Responses:
             What it turns them by (`shift`), ``(M,)`` each.
         """
         lams = [block.lams for block in self._blocks]
-        parts = [part(self.total, each.start, each.stop) for each in lams]
-        room = Room([each.price.size + 2 * len(each) for each in parts])
-        self._each(lambda at: room.put(at, shift(parts[at], slope[lams[at]], fee[lams[at]])))
+        each_with = list(zip(self._totals, lams, strict=True))
+        room = Room([total.price.size + 2 * dead_bands(total, fee[of]).size for total, of in each_with])
+        self._each(lambda at: room.put(at, shift(self._totals[at], slope[lams[at]], fee[lams[at]])))
         return room.curves()
 
     def clear(self, net_kw: Floats, near: Floats) -> LocalClearing:
@@ -133,7 +126,7 @@ class Responses:
             local = clear_lams(
                 curves,
                 case.lam_of[block.members] - block.lams.start,
-                part(self.total, block.lams.start, block.lams.stop),
+                self._totals[place],
                 net_kw[block.lams],
                 near[block.lams],
                 case.lam_id[block.lams],
@@ -145,14 +138,13 @@ class Responses:
         self._each(clear_block)
         return found
 
-    def _first_pass(self, place: int, room: Room) -> int:
-        """Sum a block's responses; how many vertices these have."""
+    def _first_pass(self, place: int) -> tuple[Curves, int]:
+        """Sums of a block's responses, and how many vertices these have."""
         block, (supply, curves) = self._blocks[place], self._of_members(place)
         if self._case.demand_kw.size <= KEPT:
             self._kept[place] = supply.without_curves(), curves
         lam = self._case.lam_of[block.members] - block.lams.start
-        room.put(place, aggregate(curves, lam, block.lams.stop - block.lams.start))
-        return curves.price.size
+        return aggregate(curves, lam, block.lams.stop - block.lams.start), curves.price.size
 
     def _of_members(self, place: int) -> tuple[Supply, Curves]:
         """Supply of a block's members and their responses over the local price, as kept or anew."""
@@ -201,7 +193,6 @@ def _blocks(case: Case) -> Iterator[_Block]:
             slice(from_, to) if resources is None else resources[from_:to],
             rank[from_:to],
             low,
-            high - low,
         )
 
 

@@ -40,8 +40,9 @@ class Room:
         if any(each.price.base is not self._price for each in parts):
             return join(parts)
         end = 0
-        for each in parts:
+        for place, each in zip(self._place, parts, strict=False):
             begin, end = end, end + each.price.size
-            self._price[begin:end], self._kw[begin:end] = each.price, each.kw
+            if begin != place:
+                self._price[begin:end], self._kw[begin:end] = each.price, each.kw
         start = starts(np.concatenate([np.diff(each.start) for each in parts]))
         return Curves(self._price[:size], self._kw[:size], start)
