@@ -89,7 +89,7 @@ class FreePool:
             if moved is None or moved == price:
                 break
             price = moved
-        if not self._falls_beside(price, charge):
+        if not steepness > 0.0 or not self._falls_beside(price, charge):
             return None
         self._price = price
         member_kw = self._answers.least_flows(self._prices(price, charge))
