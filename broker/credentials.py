@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.errors import CredentialsError
+from broker.tls_socket import TlsSocket
 
 AUTHORITY = "ca.crt"
 COMMAND_KEY = "command.key"
@@ -20,10 +21,10 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class _Context(ssl.SSLContext):
-    """Settings of a connection that is closed where its handshake fails; paho would leave it open."""
+    """Settings of a connection whose records are gathered, and that is closed where its handshake fails."""
 
-    def wrap_socket(self, sock: socket.socket, *arguments: Any, **named: Any) -> ssl.SSLSocket:
-        """Encrypt a connected socket, handshake included.
+    def wrap_socket(self, sock: socket.socket, *_: Any, **named: Any) -> Any:
+        """Encrypt a connected socket, handshake included: a `TlsSocket` to ``server_hostname``.
 
         Raises
         ------
@@ -32,7 +33,7 @@ class _Context(ssl.SSLContext):
         OSError
             The handshake fails.
         """
-        made = super().wrap_socket(sock, *arguments, **named)
+        made = TlsSocket(sock, self, named["server_hostname"])
         try:
             made.do_handshake()
         except ssl.SSLCertVerificationError as error:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -173,8 +172,6 @@ async def open_link(
         keepalive=_KEEPALIVE_S,
         max_inflight_messages=PUBLISHES_UNDER_WAY,
         queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Hand, take)),
-        # Small messages answer each other here; waiting to fill a segment would cost 40 ms a time.
-        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     async with AsyncExitStack() as stack:
         try:

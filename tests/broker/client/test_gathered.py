@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 
 import pytest
 
@@ -90,12 +89,3 @@ async def test_a_burst_costs_few_writes_and_arrives_whole(monkeypatch):
                 if len(received) == len(bodies):
                     break
         assert received == bodies
-
-
-def test_an_encrypted_connection_counts_what_it_holds_itself():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    ours, theirs = socket.socketpair()
-    with theirs, context.wrap_socket(ours, do_handshake_on_connect=False) as encrypted:
-        assert GatheredSocket(encrypted).pending() == 0
