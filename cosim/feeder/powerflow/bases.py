@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from cosim.feeder.api import OpenDss
@@ -41,7 +42,7 @@ def node_bases(
     """
     of_bus = _bases_of_buses(dss, {bus_of(name) for name in node_names[1:]})
     base = np.array([1.0, *(of_bus[bus_of(name)] for name in node_names[1:])])
-    zone = _zones(elements, len(node_names))
+    zone = zones(elements, len(node_names))
     listed = np.array(_listed_bases(dss))
     levels: dict[int, set[float]] = {}
     for element in elements:
@@ -60,6 +61,35 @@ def node_bases(
         return base, ()
     buses = ", ".join(list(found.values())[:5]) + (", ..." if len(found) > 5 else "")
     return base, (f"base voltages between phases by the windings there, not by calcvoltagebases: {buses}",)
+
+
+def off_by_root_3(
+    dss: OpenDss, elements: Sequence[Element], node_names: Sequence[str], base_kv: Floats
+) -> NDArray[np.bool_]:
+    """Which nodes have a base that is off by the square root of 3 ``(N,)``, by what is rated in their zones.
+
+    Sources and transformers' windings are held against bases ``(N,)`` [kV]: a voltage may be off by as much
+    for many reasons.
+    """
+    zone = zones(elements, len(node_names))
+    wrong: set[int] = set()
+    for element in elements:
+        rated = [*rated_kv_to_ground(dss, element, base_kv), *_source_kv_to_ground(dss, element)]
+        for node, kv in rated:
+            off = kv / base_kv[node]
+            if min(abs(off / _ROOT_3 - 1.0), abs(off * _ROOT_3 - 1.0)) < _NEAR:
+                wrong.add(int(zone[node]))
+    return np.isin(zone, sorted(wrong)) & (np.arange(len(zone)) > 0)
+
+
+def _source_kv_to_ground(dss: OpenDss, element: Element) -> list[tuple[int, float]]:
+    """Nodes at a voltage source to ground, and its rated voltage there [kV]; none for anything else."""
+    live = element.nodes[: len(element.phases)]
+    if element.kind != "vsource" or len(element.phases) == 2 or (element.nodes[len(live) :] > 0).any():
+        return []
+    dss.Vsources.Name(element.name.partition(".")[2])
+    kv = dss.Vsources.BasekV() / (_ROOT_3 if len(live) > 1 else 1.0)
+    return [(node, kv) for node in live[live > 0].tolist()]
 
 
 def _level(kv: float, listed: Floats) -> float:
@@ -114,7 +144,7 @@ def _windings(dss: OpenDss, element: Element) -> list[tuple[float, bool]]:
     return []
 
 
-def _zones(elements: Sequence[Element], size: int) -> Ints:
+def zones(elements: Sequence[Element], size: int) -> Ints:
     """Number of the zone of each node ``(N,)``: what conductors join, without transformers."""
     pairs = [np.zeros((2, 0), dtype=np.intp)]
     pairs += [element.nodes[np.array(couplings(element))] for element in elements if is_series(element)]
@@ -136,6 +166,11 @@ def _bases_of_buses(dss: OpenDss, buses: set[str]) -> dict[str, float]:
         dss.Circuit.SetActiveBus(bus)
         base_kv[bus] = dss.Bus.kVBase()
         if not base_kv[bus] > 0:
+            if not np.isfinite(dss.Bus.Voltages()).all():
+                raise FeederError(
+                    f"bus '{bus}' has no voltage that is a number in the file's own solution, and so no base "
+                    "voltage; look for a value that is no number, and for what nothing ties to a source"
+                )
             raise FeederError(
                 f"bus '{bus}' has no base voltage; "
                 "end the feeder's file with 'set voltagebases=[...]' and 'calcvoltagebases'"

@@ -79,7 +79,10 @@ def is_enabled(dss: OpenDss, name: str) -> bool:
 def restless_node(dss: OpenDss) -> str:
     """Where the voltages of a circuit that does not converge move most, in words."""
     before = np.array(dss.Circuit.AllBusMagPu())
+    limit = dss.Solution.MaxIterations()
+    dss.Solution.MaxIterations(1)  # after many they may be where they were, and swing all the same
     dss.Solution.Solve()
+    dss.Solution.MaxIterations(limit)
     now = np.array(dss.Circuit.AllBusMagPu())
     most = int(np.argmax(np.nan_to_num(np.abs(now - before), nan=np.inf)))
     return f"voltages move most at node '{dss.Circuit.AllNodeNames()[most].lower()}' (now {now[most]:.3f} pu)"

@@ -1,7 +1,7 @@
 """What a feeder's description holds and what looks wrong in it, before anybody relies on it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError, Floats
-from cosim.feeder.powerflow.bases import rated_kv_to_ground
+from cosim.feeder.powerflow.bases import off_by_root_3, rated_kv_to_ground, zones
 from cosim.feeder.powerflow.described import objects
-from cosim.feeder.powerflow.engine import command, restless_node, solution_vector, translated
+from cosim.feeder.powerflow.engine import command, is_enabled, restless_node, solution_vector, translated
 from cosim.feeder.powerflow.generation import KINDS
 from cosim.feeder.powerflow.notes import listed
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, rated_kv
@@ -58,14 +58,15 @@ def inspect(opened: OpenCircuit, voltage_min_pu: float, voltage_max_pu: float) -
     if not opened.is_shipped and not bus_coordinates(dss):
         suspicious.append("no bus has coordinates: the report draws no map")
     if converged:
-        names, v_pu = _seen_by_customers(dss, survey)
+        names, v_pu, misbased = _seen_by_customers(dss, survey)
         alive = v_pu[v_pu > _DEAD_PU]
         extremes = f"{alive.min():.4f} to {alive.max():.4f} pu" if alive.size else "no voltage anywhere"
         source_kw, losses_kw = -dss.Circuit.TotalPower()[0], dss.Circuit.Losses()[0] / 1e3
         facts["its own solution"] = (
             f"{source_kw:,.1f} kW from the source, {losses_kw:,.1f} kW losses, {extremes}"
         )
-        suspicious += _voltages(names, v_pu, voltage_min_pu, voltage_max_pu)
+        suspicious += _sources(dss, voltage_min_pu, voltage_max_pu)
+        suspicious += _voltages(names, v_pu, misbased, voltage_min_pu, voltage_max_pu)
         suspicious += _overloads(dss, survey)
     else:
         facts["its own solution"] = "none: the power flow does not converge"
@@ -122,14 +123,24 @@ def _doubts(dss: OpenDss, survey: Survey) -> Iterator[str]:
     if unrated:
         yield f"{listed('line', unrated)} without rating: the current there is never limited"
     loads = spot_loads(dss)
-    odd = []
+    odd = {}
+    doubtful = off_by_root_3(dss, survey.elements, survey.node_names, base_kv)
+    # The base of a bus without voltage means nothing.
+    doubtful |= ~(np.abs(solution_vector(dss)) > 1e3 * _DEAD_PU * base_kv)
     for load in loads:
+        if doubtful[load.nodes[0]]:
+            continue
         dss.Loads.Name(load.name)
         own_kv = dss.Loads.kV()
-        if abs(own_kv / rated_kv(load, base_kv, own_kv) - 1.0) > 0.25:
-            odd.append(load.name)
+        bus_kv = rated_kv(load, base_kv, own_kv)
+        if abs(own_kv / bus_kv - 1.0) > 0.25:
+            drawn = f"draws {_kw(dss, f'load.{load.name}'):,.4g} of {load.kw:,.4g} kW"
+            odd[load.name] = f"{load.name}, rated {own_kv:.4g} kV at {bus_kv:.4g} kV, {drawn}"
     if odd:
-        yield f"{listed('load', odd)} rated for another voltage than the bus has"
+        yield (
+            f"{listed('load', odd)} rated for another voltage than the bus has: in the file's own solution "
+            f"{_some(odd.values())}; in the market all of it. Correct kv or bus"
+        )
     yield from _odd_generation(dss, base_kv)
     nothing = [load.name for load in loads if load.kw == 0 and load.kvar == 0]
     if nothing:
@@ -142,9 +153,9 @@ def _doubts(dss: OpenDss, survey: Survey) -> Iterator[str]:
 
 
 def _odd_generation(dss: OpenDss, base_kv: Floats) -> Iterator[str]:
-    """Generation whose stated or default ``kv`` is far from its bus's: it is an impedance of little power."""
+    """Generation whose stated or default ``kv`` is far from its bus's, where it is an impedance."""
     for kind in KINDS:
-        odd = []
+        odd = {}
         for each in objects(dss, kind):
             dss.Circuit.SetActiveElement(f"{kind}.{each['Name']}")
             if not dss.CktElement.Enabled():
@@ -152,42 +163,80 @@ def _odd_generation(dss: OpenDss, base_kv: Floats) -> Iterator[str]:
             nodes, rated = dss.CktElement.NodeRef(), float(dss.Properties.Value("kv"))
             meanings = float(base_kv[nodes[0]]) * np.array([1.0, 2.0, _ROOT_3])
             if np.abs(rated / meanings - 1.0).min() > 0.25:
-                odd.append(each["Name"].lower())
+                name = each["Name"].lower()
+                delivers = f"delivers {-_kw(dss, f'{kind}.{name}'):,.4g} kW"
+                odd[name] = f"{name}, rated {rated:.4g} kV at {meanings[2]:.4g} kV between phases, {delivers}"
         if odd:
             yield (
-                f"{listed(kind, odd)} rated for another voltage than the bus has: of little power in the "
-                "file's own solution; state its kv"
+                f"{listed(kind, odd)} rated for another voltage than the bus has: in the file's own solution "
+                f"{_some(odd.values())}, which it keeps in the market. State its kv"
             )
+
+
+def _kw(dss: OpenDss, name: str) -> float:
+    """What an element draws in the present solution [kW]."""
+    dss.Circuit.SetActiveElement(name)
+    return float(sum(dss.CktElement.Powers()[::2]))
+
+
+def _some(sentences: Iterable[str]) -> str:
+    every = list(sentences)
+    more = f"; and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+    return "; ".join(every[:_NAMED]) + more
 
 
 def _misbased(dss: OpenDss, survey: Survey) -> Iterator[str]:
     """Buses whose base voltage is not that of a transformer winding there, the first few."""
-    found: dict[str, str] = {}
+    base_kv, zone = survey.base_kv, zones(survey.elements, len(survey.node_names))
+    suits: dict[int, str] = {}
+    others: list[tuple[str, int, float]] = []
     for element in survey.elements:
-        for node, kv in rated_kv_to_ground(dss, element, survey.base_kv):
-            if abs(kv / survey.base_kv[node] - 1.0) > 0.25:
-                bus = bus_of(survey.node_names[node])
-                found[bus] = (
-                    f"bus {bus} has a base of {_ROOT_3 * survey.base_kv[node]:.4g} kV between phases, "
-                    f"{element.name} {_ROOT_3 * kv:.4g} kV there: complete 'set voltagebases'"
-                )
+        for node, kv in rated_kv_to_ground(dss, element, base_kv):
+            if abs(kv / base_kv[node] - 1.0) > 0.25:
+                others.append((element.name, node, kv))
+            else:
+                suits.setdefault(int(zone[node]), element.name)
+    found: dict[str, str] = {}
+    for name, node, kv in others:
+        bus, right = bus_of(survey.node_names[node]), suits.get(int(zone[node]))
+        base = f"bus {bus} has a base of {_ROOT_3 * base_kv[node]:.4g} kV between phases"
+        if right is None:
+            found[bus] = f"{base}, {name} {_ROOT_3 * kv:.4g} kV there: complete 'set voltagebases'"
+        else:
+            found[bus] = f"{base}, as {right} has, and {name} {_ROOT_3 * kv:.4g} kV: correct its kv or bus"
     yield from list(found.values())[:_NAMED]
 
 
-def _seen_by_customers(dss: OpenDss, survey: Survey) -> tuple[NDArray[np.str_], Floats]:
-    """Names and values [pu] of the voltages that are judged in the loop, dead ones among them."""
+def _seen_by_customers(dss: OpenDss, survey: Survey) -> tuple[NDArray[np.str_], Floats, NDArray[np.bool_]]:
+    """Names and values [pu] of the voltages that are judged in the loop, dead ones among them.
+
+    The last tells which have a base that is off by the square root of 3.
+    """
     anything = np.arange(len(survey.node_names)) > 0
     tied, volts = tied_nodes(survey, read_primitives(dss, survey)), solution_vector(dss)
     judged = judged_voltages(survey, anything, tied, spot_loads(dss), volts)
-    return np.array(judged.names), np.abs(judged.of(volts)) / (1e3 * judged.base_kv)
+    wrong = off_by_root_3(dss, survey.elements, survey.node_names, survey.base_kv)
+    v_pu = np.abs(judged.of(volts)) / (1e3 * judged.base_kv)
+    return np.array(judged.names), v_pu, np.asarray(wrong[judged.ends].any(axis=1))
 
 
-def _voltages(names: NDArray[np.str_], v_pu: Floats, lower: float, upper: float) -> list[str]:
+def _sources(dss: OpenDss, lower: float, upper: float) -> Iterator[str]:
+    """Sources that stand outside the limits by their own setting."""
+    for name in dss.Vsources.AllNames():
+        dss.Vsources.Name(name)
+        if is_enabled(dss, f"vsource.{name}") and not lower <= dss.Vsources.PU() <= upper:
+            yield f"vsource.{name} is set to {dss.Vsources.PU():g} pu of its basekv"
+
+
+def _voltages(
+    names: NDArray[np.str_], v_pu: Floats, misbased: NDArray[np.bool_], lower: float, upper: float
+) -> list[str]:
     found = []
     dead = np.flatnonzero(~(v_pu > _DEAD_PU))
     if dead.size:
         found.append(f"{listed('node', names[dead], whole=True)} without voltage")
-    base = np.flatnonzero((np.abs(v_pu / _ROOT_3 - 1) < 0.1) | (np.abs(v_pu * _ROOT_3 - 1) < 0.1))
+    is_off = (np.abs(v_pu / _ROOT_3 - 1) < 0.1) | (np.abs(v_pu * _ROOT_3 - 1) < 0.1)
+    base = np.flatnonzero(is_off & misbased)
     if base.size:
         found.append(
             f"{listed('node', names[base], whole=True)} off by the square root of 3: give 'set voltagebases' "

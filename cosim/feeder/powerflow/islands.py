@@ -11,6 +11,8 @@ from cosim.feeder.powerflow.primitives import read_primitives
 from cosim.feeder.powerflow.survey import survey_circuit
 from cosim.feeder.powerflow.topology import CutOff, Fed, Survey, bus_of, fed_nodes, unfed
 
+_LINKS = ("line.", "transformer.", "autotrans.", "reactor.")
+
 
 def rewire(dss: OpenDss, changes: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:
     """Carry out changes of a circuit and take out whatever no source feeds any more.
@@ -53,6 +55,15 @@ def disable_unfed(dss: OpenDss, survey: Survey, fed: Fed) -> tuple[str, ...]:
         command(dss, text)
     command(dss, "solve")
     return commands
+
+
+def out_of_service(dss: OpenDss) -> dict[str, set[str]]:
+    """Lines, transformers and reactors that are disabled, and their buses."""
+    found = {}
+    for name in dss.Circuit.AllElementNames():
+        if name.lower().startswith(_LINKS) and not is_enabled(dss, name):
+            found[name.lower()] = {bus_of(bus.lower()) for bus in dss.CktElement.BusNames()}
+    return found
 
 
 def closing(dss: OpenDss, line: str) -> tuple[str, ...]:

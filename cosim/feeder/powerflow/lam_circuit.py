@@ -22,7 +22,7 @@ from cosim.feeder.powerflow.generation import (
     replace_generation,
     still_in_service,
 )
-from cosim.feeder.powerflow.islands import cut_off_notes, disable_unfed
+from cosim.feeder.powerflow.islands import cut_off_notes, disable_unfed, out_of_service
 from cosim.feeder.powerflow.load_laws import Drawn, LoadLaws, laws_of
 from cosim.feeder.powerflow.notes import listed, notes_on
 from cosim.feeder.powerflow.opening import (
@@ -123,7 +123,7 @@ def attach_lams(
     survey = survey_circuit(dss)
     primitives = read_primitives(dss, survey)
     fed = fed_nodes(survey, primitives)
-    cut_off = cut_off_by(survey, primitives, fed)
+    cut_off = cut_off_by(survey, primitives, fed, out_of_service(dss))
     left_out: tuple[str, ...] = ()
     if cut_off:
         _refuse_sites_there(sites or (), cut_off)

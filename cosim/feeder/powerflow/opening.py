@@ -18,6 +18,7 @@ from cosim.feeder.powerflow.frequency import check_frequency
 from cosim.feeder.powerflow.load_laws import ZIP_MODEL
 from cosim.feeder.powerflow.master_file import run_master_file
 from cosim.feeder.powerflow.notes import listed
+from cosim.feeder.powerflow.numbers import check_numbers
 
 # A LAM draws constant power at any voltage that a feeder can have.
 _ANY_VOLTAGE = "status=fixed vminpu=0.3 vlowpu=0.2 vmaxpu=2.5"
@@ -96,6 +97,7 @@ def open_circuit(master: str | Path | None) -> OpenCircuit:
     if not solve_as_set(dss):
         notes.append("its controls do not come to rest in its own solution: they begin where they stand then")
         command(dss, "set controlmode=off")
+    check_numbers(dss)
     notes += [*_leave_out_undefined(dss), *derive_bases(dss), *_given_time(dss), *check_frequency(dss)]
     _keep_disabled_ties(dss)
     return OpenCircuit(dss, tuple(notes), is_shipped=not master, digest=digest, files=files)

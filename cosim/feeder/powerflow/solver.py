@@ -8,6 +8,7 @@ import numpy as np
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState, Complexes, FeederStopped, Floats, PowerFlowError
 from cosim.feeder.powerflow.arrays import LoadPowers, all_currents
+from cosim.feeder.powerflow.bases import off_by_root_3
 from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
 from cosim.feeder.powerflow.extrapolation import Extrapolation
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
@@ -48,7 +49,7 @@ class Solver:
     """
 
     def __init__(self, dss: OpenDss, circuit: LamCircuit, stopped: Event) -> None:
-        survey = circuit.survey
+        survey = self._survey = circuit.survey
         self._dss = dss
         self._stopped = stopped
         self._attachment = circuit.attachment
@@ -202,7 +203,7 @@ class Solver:
             worst = int(np.argmax(np.where(sound, 0.0, off)))
             raise PowerFlowError(
                 f"power flow found {v_pu[worst]:.3f} pu at node '{self.nodes[worst]}' "
-                f"with LAMs drawing {np.sum(net_kw):.0f} kW; {_remedy(float(v_pu[worst]))}"
+                f"with LAMs drawing {np.sum(net_kw):.0f} kW; {self._remedy(worst, float(v_pu[worst]))}"
             )
         head_kw, head_kvar = dss.Circuit.TotalPower()
         current_a = all_currents(dss)
@@ -222,6 +223,29 @@ class Solver:
             neutral_v=to_ground[self._voltages.neutrals],
         )
 
+    def _remedy(self, worst: int, v_pu: float) -> str:
+        survey = self._survey
+        if min(abs(v_pu * np.sqrt(3.0) - 1.0), abs(v_pu / np.sqrt(3.0) - 1.0)) < _ROOT_3_WITHIN:
+            wrong = off_by_root_3(self._dss, survey.elements, survey.node_names, survey.base_kv)
+            if wrong[self._voltages.ends[worst]].any():
+                return (
+                    "its base voltage is off by the square root of 3: give 'set voltagebases' voltages "
+                    "between phases, also where there is one phase"
+                )
+        if not self._is_sound_without_lams(worst):
+            return "it is no better while they draw nothing: see sources and transformers on the way there"
+        return "reduce their power, or look for a cause with sharegrid feeder check"
+
+    def _is_sound_without_lams(self, worst: int) -> bool:
+        nothing = np.zeros(len(self._attachment.spot_kw))
+        self.inject(nothing, nothing)
+        try:
+            self._iterate()
+        except PowerFlowError:
+            return False
+        volts = self._voltages.of(solution_vector(self._dss))[worst]
+        return bool(_LOWEST_PU < np.abs(volts) / self.base_v[worst] < _HIGHEST_PU)
+
 
 def _is_hopeless(moves: list[float]) -> bool:
     """Whether voltages that have moved like this come to no rest within the most iterations."""
@@ -238,12 +262,3 @@ def _leads_nowhere(moves: list[float]) -> bool:
     """Whether the last extrapolated iterations brought voltages no nearer to rest."""
     late, early = moves[_PACED:][-_IDLE:], moves[:-_IDLE]
     return not np.isfinite(moves[-1]) or (len(moves) >= _PACED + _IDLE and min(late) >= min(early))
-
-
-def _remedy(v_pu: float) -> str:
-    if min(abs(v_pu * np.sqrt(3.0) - 1.0), abs(v_pu / np.sqrt(3.0) - 1.0)) < _ROOT_3_WITHIN:
-        return (
-            "base voltages off by the square root of 3 look like that: give 'set voltagebases' voltages "
-            "between phases, also where there is one phase"
-        )
-    return "reduce their power, or look for a cause with sharegrid feeder check"

@@ -1,7 +1,8 @@
 """The elements of a circuit: what a source feeds, which nodes count as voltages, the map."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,23 +163,45 @@ class CutOff:
     barrier: str
 
 
-def cut_off_by(survey: Survey, primitives: Sequence[Complexes], fed: Fed) -> dict[str, CutOff]:
+def cut_off_by(
+    survey: Survey,
+    primitives: Sequence[Complexes],
+    fed: Fed,
+    out_of_service: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> dict[str, CutOff]:
     """What draws or feeds behind an open element, ``{element: where and behind what}``.
+
+    Parameters
+    ----------
+    survey, primitives, fed
+        The circuit, the admittances of its elements and the nodes that hang on a source.
+    out_of_service
+        Buses of elements that the circuit has and the survey leaves out.
 
     Raises
     ------
     FeederError
-        A load, capacitor or generator stands at a node that is not fed, and nothing on the way is open: a
-        mistyped bus name, of which OpenDSS silently makes a bus.
+        A load, capacitor or generator stands at a node that is not fed, and nothing on the way is open. What
+        is out of service there is named; else it is a mistyped bus name, of which OpenDSS makes a bus.
     """
     found = {}
     for element in survey.elements:
         dead = [node for node in element.nodes.tolist() if node > 0 and not fed[node]]
         if not dead or element.kind in _LINK_KINDS:
             continue
-        barrier = _barrier(survey, primitives, fed, dead[0])
+        barrier, behind = _barrier(survey, primitives, fed, dead[0])
         node = survey.node_names[dead[0]]
         if barrier is None:
+            beyond = {bus_of(survey.node_names[at]) for at in np.flatnonzero(fed).tolist()}
+            there = {bus_of(survey.node_names[at]) for at in behind}
+            missing = [
+                name for name, buses in out_of_service.items() if there & {*buses} and beyond & {*buses}
+            ]
+            if missing:
+                raise FeederError(
+                    f"{element.name} stands at '{node}', which nothing feeds: on the way there {missing[0]} "
+                    "is out of service (enabled=no); put it into service, or take out what stands behind it"
+                )
             raise FeederError(
                 f"{element.name} stands at '{node}', which no line or transformer feeds; "
                 "check the bus names there and upstream"
@@ -210,8 +233,10 @@ def _stands_dead(element: Element, fed: Fed) -> bool:
     return bool(not fed.any() if element.kind in _LINK_KINDS else not fed.all())
 
 
-def _barrier(survey: Survey, primitives: Sequence[Complexes], fed: Fed, dead: int) -> str | None:
-    """The first open element on a way from a dead node to one that is fed."""
+def _barrier(
+    survey: Survey, primitives: Sequence[Complexes], fed: Fed, dead: int
+) -> tuple[str | None, set[int]]:
+    """The first open element on a way from a dead node to one that is fed, and the nodes looked at."""
     ways: dict[int, list[tuple[int, str, bool]]] = {}
     for element, primitive in zip(survey.elements, primitives, strict=True):
         for one, other in zip(*couplings(element), strict=True):
@@ -225,12 +250,12 @@ def _barrier(survey: Survey, primitives: Sequence[Complexes], fed: Fed, dead: in
     while frontier:
         node, crossed = frontier.pop(0)
         if fed[node]:
-            return crossed
+            return crossed, seen
         for other, name, is_open in ways.get(node, ()):
             if other not in seen:
                 seen.add(other)
                 frontier.append((other, crossed or (name if is_open else None)))
-    return None
+    return None, seen
 
 
 def segments(survey: Survey) -> tuple[Segment, ...]:
