@@ -109,6 +109,16 @@ def switched_capacitors(dss: OpenDss) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def moved_elements(dss: OpenDss) -> frozenset[str]:
+    """Full names of the elements that controls move: transformers, autotransformers and capacitors."""
+    found = [f"capacitor.{name}" for name in switched_capacitors(dss)]
+    for name in dss.RegControls.AllNames():
+        dss.RegControls.Name(name)
+        moved = dss.RegControls.Transformer().lower().rpartition(".")[2]
+        found += [f"transformer.{moved}", f"autotrans.{moved}"]
+    return frozenset(found)
+
+
 def controls_of(dss: OpenDss, element: str) -> tuple[str, ...]:
     """Full names of the controls that move an element such as ``transformer.t1``."""
     kind, _, name = element.partition(".")

@@ -18,7 +18,7 @@ from cosim.feeder.circuit import (
     NothingFed,
     PowerFlowError,
 )
-from cosim.feeder.controls import ControlRun, Positions, controls_of
+from cosim.feeder.controls import ControlRun, Positions, controls_of, moved_elements
 from cosim.feeder.held_controls import HeldControls
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.differences import difference_model
@@ -128,7 +128,7 @@ class Feeder:
         spot_kvar = spot_kw * circuit.attachment.tan_phi
         self._solver = Solver(dss, circuit, self._stopped)
         self._controls = HeldControls(dss, self._solver.renew)
-        self._exact = ExactModel(dss, circuit, self._solver.base_v)
+        self._exact = ExactModel(dss, circuit, self._solver.base_v, moved_elements(dss))
         choose_tolerance(dss)
         self._solver.renew()
         # A circuit that was changed must hold at what its LAMs draw, not at their own loads.

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, Floats
-from cosim.feeder.powerflow.admittance import FactorisedState, Ints
+from cosim.feeder.powerflow.admittance import FactorisedState
+from cosim.feeder.powerflow.factors import Ints
 
 # Rows that are solved for at once, which bounds the memory that they take.
 _BLOCK = 64

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, Floats
-from cosim.feeder.powerflow.factors import Factors, Indices, Pattern
-
-Ints = NDArray[np.intp]
+from cosim.feeder.powerflow.entries import RealEntries
+from cosim.feeder.powerflow.factors import Factors, Ints
 
 # Directions that are solved for at once: bounds the memory between matrix and result. Of 4 to 64 the fastest.
 _BLOCK = 32
@@ -77,7 +76,7 @@ class PowerFlowEquations:
     network
         The network.
     before
-        Equations of the network as it stood before: what is known of their pattern serves these as well.
+        Equations of the network as it stood before: what is known of their entries serves these as well.
     """
 
     def __init__(self, network: Network, before: "PowerFlowEquations | None" = None) -> None:
@@ -101,38 +100,13 @@ class PowerFlowEquations:
         self._neutrals = self._place[network.neutrals]
         self._branches = network.branch_rows[:, fed]
         self._sources = network.source_rows[:, fed]
-        indices, pointers = self._lay_out(network.y[fed][:, fed].tocoo())
-        self._pattern: Pattern
-        if before is not None and before._pattern.is_of(indices, pointers):
-            self._pattern = before._pattern
+        y = network.y[fed][:, fed].tocoo()
+        self._entries: RealEntries
+        if before is not None and before._entries.are_of(y, self._ends):
+            self._entries = before._entries
         else:
-            self._pattern = Pattern(indices, pointers)
-
-    def _lay_out(self, y: sparse.coo_array) -> tuple[Indices, Indices]:
-        """Places of all entries in the real matrix; those of the network are filled in for good."""
-        n = self._size
-        first, second = self._ends.T
-        row = np.concatenate([first, second, first, second])
-        column = np.concatenate([first, second, second, first])
-        there = np.flatnonzero((row < n) & (column < n))
-        self._loads = (row[there], column[there], there)
-        rows = np.concatenate([*_quadrants(y.row, n)[0], *_quadrants(row[there], n)[0]])
-        columns = np.concatenate([*_quadrants(y.col, n)[1], *_quadrants(column[there], n)[1]])
-        keys, places = np.unique(columns * (2 * n) + rows, return_inverse=True)
-        values = np.concatenate([y.data.real, -y.data.imag, y.data.imag, y.data.real])
-        self._network_values = np.bincount(places[: len(values)], values, minlength=len(keys))
-        self._load_places = places[len(values) :]
-        pointers = np.searchsorted(keys, 2 * n * np.arange(2 * n + 1)).astype(np.int32)
-        return (keys % (2 * n)).astype(np.int32), pointers
-
-    def _entries(self, a: Complexes, b: Complexes) -> Floats:
-        """Of the matrix of Y dV + C A C' dV - C B C' conj(dV), with ``a`` and ``b`` ``(L,)``."""
-        own, conj = (np.concatenate([each, each, -each, -each])[self._loads[2]] for each in (a, b))
-        values = np.concatenate(
-            [own.real - conj.real, -own.imag - conj.imag, own.imag - conj.imag, own.real + conj.real]
-        )
-        of_loads = np.bincount(self._load_places, values, minlength=len(self._network_values))
-        return np.asarray(self._network_values + of_loads, dtype=np.float64)
+            self._entries = RealEntries(y, self._ends)
+        self._of_network = self._entries.of_network(y.data)
 
     def factorised(
         self,
@@ -168,12 +142,13 @@ class PowerFlowEquations:
         ends = network.winding_ends
         across = volts[ends[:, 0]] - volts[ends[:, 1]]
         half = np.asarray(np.conj(0.5 * slope_va / across**2), dtype=np.complex128)
-        entries = self._entries(
+        entries = self._of_network + self._entries.of_loads(
             half * np.conj(across) / across,
             np.asarray(np.conj(winding_va / across**2), dtype=np.complex128) - half,
         )
         try:
-            factors = self._pattern.rows(entries) if for_rows else self._pattern.columns(entries)
+            pattern = self._entries.pattern
+            factors = pattern.rows(entries) if for_rows else pattern.columns(entries)
         except RuntimeError as error:
             raise np.linalg.LinAlgError("the power flow equations are singular") from error
         one, other = network.monitored.T
@@ -294,8 +269,3 @@ class FactorisedState:
             into = np.conj(self.source_a) @ change[self.source_place]
             dp[block] = -(into + self.source_v @ np.conj(self.sources @ change[:n])).real
         return Changes(dv, di, dp)
-
-
-def _quadrants(at: Ints, n: int) -> tuple[list[Ints], list[Ints]]:
-    """Rows, and columns, of the four real entries that one complex entry makes."""
-    return [at, at, at + n, at + n], [at, at + n, at, at + n]

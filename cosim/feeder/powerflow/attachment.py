@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederError, Floats, LamSite
-from cosim.feeder.powerflow.admittance import Ints
+from cosim.feeder.powerflow.factors import Ints
 from sharegrid.text import closest
 
 

@@ -14,8 +14,8 @@ from scipy import sparse
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError, Floats
-from cosim.feeder.powerflow.admittance import Ints
 from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.factors import Ints
 from cosim.feeder.powerflow.topology import Element, bus_of, couplings, is_series
 
 _ROOT_3 = float(np.sqrt(3.0))

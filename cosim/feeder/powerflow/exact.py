@@ -1,6 +1,6 @@
 """The linear model of a solved circuit from its admittances, read once for as long as nothing switches."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 
 import numpy as np
 from scipy import sparse
@@ -14,7 +14,7 @@ from cosim.feeder.powerflow.admittance import Changes, FactorisedState, Network,
 from cosim.feeder.powerflow.differences import agrees_with_power_flow
 from cosim.feeder.powerflow.engine import node_voltages
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
-from cosim.feeder.powerflow.primitives import Assembly, read_primitives, source_currents
+from cosim.feeder.powerflow.primitives import Assembly, Primitives, source_currents
 
 WHOLE_VALUES = 2_000_000
 """Where all derivatives are more numbers, a linear model finds rows of them when they are asked for."""
@@ -33,9 +33,11 @@ class ExactModel:
         The context and what hangs on it.
     base_v
         Bases of the voltages that are judged ``(n,)`` [V].
+    moved
+        Names of the elements that controls move.
     """
 
-    def __init__(self, dss: OpenDss, circuit: LamCircuit, base_v: Floats) -> None:
+    def __init__(self, dss: OpenDss, circuit: LamCircuit, base_v: Floats, moved: Collection[str]) -> None:
         self._dss = dss
         self._circuit = circuit
         self._base_v = base_v
@@ -43,6 +45,7 @@ class ExactModel:
         self._per_kw, self._per_kvar = per_kw.tocsc(), per_kvar.tocsc()
         self._directions = sparse.hstack([per_kw, per_kvar]).tocsc()
         self._assembly = Assembly(circuit.survey)
+        self._primitives = Primitives(dss, circuit.survey, moved)
         self._equations: PowerFlowEquations | None = None
         self._read_at: Hashable = None
 
@@ -148,7 +151,7 @@ class ExactModel:
 
     def _network(self) -> Network:
         circuit = self._circuit
-        values = np.concatenate([each.ravel() for each in read_primitives(self._dss, circuit.survey)])
+        values = self._primitives.present()
         return Network(
             y=self._assembly.nodal(values),
             fed=circuit.fed,

@@ -97,10 +97,6 @@ class Pattern:
         self._shape = 2 * (len(pointers) - 1,)
         self._transposed: _InOrder | None = None
 
-    def is_of(self, indices: Indices, pointers: Indices) -> bool:
-        """Whether it is the pattern of matrices with these entries."""
-        return np.array_equal(indices, self._indices) and np.array_equal(pointers, self._pointers)
-
     def columns(self, data: Floats) -> Columns:
         """Factors of the matrix with entries ``data``; raises ``RuntimeError`` where it is singular."""
         matrix = sparse.csc_array((data, self._indices, self._pointers), shape=self._shape)

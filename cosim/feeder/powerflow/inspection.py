@@ -213,7 +213,7 @@ def _seen_by_customers(dss: OpenDss, survey: Survey) -> tuple[NDArray[np.str_], 
     The last tells which have a base that is off by the square root of 3.
     """
     anything = np.arange(len(survey.node_names)) > 0
-    tied, volts = tied_nodes(survey, read_primitives(dss, survey)), solution_vector(dss)
+    tied, volts = tied_nodes(survey, read_primitives(dss, survey.elements)), solution_vector(dss)
     judged = judged_voltages(survey, anything, tied, spot_loads(dss), volts)
     wrong = off_by_root_3(dss, survey.elements, survey.node_names, survey.base_kv)
     v_pu = np.abs(judged.of(volts)) / (1e3 * judged.base_kv)

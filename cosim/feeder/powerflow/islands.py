@@ -37,7 +37,7 @@ def rewire(dss: OpenDss, changes: Sequence[str]) -> tuple[set[str], tuple[str, .
     change_circuit(dss, changes)
     _solve_somehow(dss)
     survey = survey_circuit(dss)
-    taken_out = disable_unfed(dss, survey, fed_nodes(survey, read_primitives(dss, survey)))
+    taken_out = disable_unfed(dss, survey, fed_nodes(survey, read_primitives(dss, survey.elements)))
     return {bus_of(name) for name in dss.Circuit.AllNodeNames()}, (*changes, *taken_out)
 
 

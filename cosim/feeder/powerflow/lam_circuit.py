@@ -121,7 +121,7 @@ def attach_lams(
     replace_generation(dss, generation)
     still_switch_controls(dss)
     survey = survey_circuit(dss)
-    primitives = read_primitives(dss, survey)
+    primitives = read_primitives(dss, survey.elements)
     fed = fed_nodes(survey, primitives)
     cut_off = cut_off_by(survey, primitives, fed, out_of_service(dss))
     left_out: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ def attach_lams(
         if not described and not sites:
             raise FeederError(f"{cut_off_notes(cut_off)[0]}, and no load is left; close it")
         survey = survey_circuit(dss)
-        fed = fed_nodes(survey, read_primitives(dss, survey))
+        fed = fed_nodes(survey, read_primitives(dss, survey.elements))
     if by_phase:
         sites, own = chosen(split_by_phase(dss, described, survey.node_names), sites)
     else:
@@ -145,8 +145,8 @@ def attach_lams(
     if any(own):
         command(dss, "solve")
         survey = survey_circuit(dss)
-        fed = fed_nodes(survey, read_primitives(dss, survey))
-    floating = draw_between_phases(dss, survey, read_primitives(dss, survey), spot_loads(dss))
+        fed = fed_nodes(survey, read_primitives(dss, survey.elements))
+    floating = draw_between_phases(dss, survey, read_primitives(dss, survey.elements), spot_loads(dss))
     if floating:
         notes += floating
         survey = survey_circuit(dss)
@@ -162,7 +162,7 @@ def attach_lams(
     if before is not None:
         voltages = before.voltages.where_fed(before.survey.node_names, survey, fed)
     if voltages is None or wider:
-        tied = tied_nodes(survey, read_primitives(dss, survey))
+        tied = tied_nodes(survey, read_primitives(dss, survey.elements))
         found = judged_voltages(survey, fed, tied, loads, solution_vector(dss))
         voltages = found if voltages is None else voltages.with_more(found)
     return LamCircuit(

@@ -12,8 +12,8 @@ import numpy as np
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Complexes, FeederError, Floats
-from cosim.feeder.powerflow.admittance import Ints
 from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.factors import Ints
 
 _CONSTANT = (((1.0, 0.0, 0.0), (0.0, 0.0, 0.0)),) * 2
 _ZIP_EXPONENTS = (2.0, 1.0, 0.0)

@@ -1,13 +1,13 @@
 """Reads the admittances of a circuit's elements, and builds the network's sparse matrices from them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from scipy import sparse
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Complexes, FeederError
-from cosim.feeder.powerflow.admittance import Ints
+from cosim.feeder.powerflow.factors import Ints
 from cosim.feeder.powerflow.topology import Element, Survey
 
 
@@ -22,8 +22,8 @@ def primitive_of(dss: OpenDss, name: str) -> Complexes | None:
     return np.array(values).view(np.complex128).reshape(size, size).T
 
 
-def read_primitives(dss: OpenDss, survey: Survey) -> tuple[Complexes, ...]:
-    """Present admittances of a circuit's elements, in the order of the survey.
+def read_primitives(dss: OpenDss, elements: Iterable[Element]) -> tuple[Complexes, ...]:
+    """Present admittances of elements, one after the other.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def read_primitives(dss: OpenDss, survey: Survey) -> tuple[Complexes, ...]:
         An element was taken out of service behind the feeder's back.
     """
     found = []
-    for element in survey.elements:
+    for element in elements:
         primitive = primitive_of(dss, element.name)
         if primitive is None:
             raise FeederError(
@@ -39,6 +39,46 @@ def read_primitives(dss: OpenDss, survey: Survey) -> tuple[Complexes, ...]:
             )
         found.append(primitive)
     return tuple(found)
+
+
+class Primitives:
+    """Admittances of a circuit's elements, read once, and again of those that controls move.
+
+    Parameters
+    ----------
+    dss, survey
+        The context and its circuit.
+    moved
+        Names of the elements that move.
+    """
+
+    def __init__(self, dss: OpenDss, survey: Survey, moved: Collection[str]) -> None:
+        self._dss, self._survey = dss, survey
+        sizes = [len(element.nodes) ** 2 for element in survey.elements]
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
+        self._moved = [
+            (element, slice(start, start + size))
+            for element, start, size in zip(survey.elements, starts, sizes, strict=True)
+            if element.name in moved
+        ]
+        self._values: Complexes | None = None
+
+    def present(self) -> Complexes:
+        """All of them end to end, in the order of the survey, row by row; good until the next call.
+
+        Raises
+        ------
+        FeederError
+            As `read_primitives`.
+        """
+        if self._values is None:
+            found = read_primitives(self._dss, self._survey.elements)
+            self._values = np.concatenate([each.ravel() for each in found])
+        else:
+            found = read_primitives(self._dss, [element for element, _ in self._moved])
+            for (_, places), each in zip(self._moved, found, strict=True):
+                self._values[places] = each.ravel()
+        return self._values
 
 
 class Assembly:
@@ -80,7 +120,7 @@ class Assembly:
         Parameters
         ----------
         values
-            All primitives end to end, in the order of the survey, row by row.
+            As of `Primitives`.
         """
         shape = (self._nodes, self._nodes)
         return sparse.coo_array((values[self._network], self._network_at), shape=shape).tocsc()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederError, Floats, Segment
-from cosim.feeder.powerflow.admittance import Ints
+from cosim.feeder.powerflow.factors import Ints
 
 Fed = NDArray[np.bool_]
 

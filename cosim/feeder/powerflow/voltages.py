@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cosim.feeder.circuit import Complexes, Floats, ThreePhase
-from cosim.feeder.powerflow.admittance import Ints
 from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.factors import Ints
 from cosim.feeder.powerflow.topology import Fed, Survey, bus_of, dummy_buses
 
 # Below this part of its base a conductor beyond the third, or one to which loads return, is a neutral.

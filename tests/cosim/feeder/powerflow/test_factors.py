@@ -51,18 +51,3 @@ def test_an_order_that_is_known_gives_the_bits_that_a_new_one_gives(matrix):
     known = pattern.rows(matrix.data).solve_transposed(*given)
     new = Pattern(matrix.indices, matrix.indptr).rows(matrix.data).solve_transposed(*given)
     np.testing.assert_array_equal(known, new)
-
-
-def test_a_pattern_is_of_its_own_entries_alone(matrix):
-    pattern, other = Pattern(matrix.indices, matrix.indptr), matrix.T.tolil()
-    other[0, 299] = 1.0
-    other = other.tocsc()
-    assert pattern.is_of(matrix.indices.copy(), matrix.indptr.copy())
-    assert not pattern.is_of(other.indices, other.indptr)
-
-
-@pytest.mark.parametrize("way", ["columns", "rows"])
-def test_singular_equations_are_said(matrix, way):
-    data = np.where(matrix.indices == 17, 0.0, matrix.data)
-    with pytest.raises(RuntimeError, match="singular"):
-        getattr(Pattern(matrix.indices, matrix.indptr), way)(data)
