@@ -52,3 +52,15 @@ def test_a_body_of_a_run_s_largest_size_is_looked_through_in_little_time():
 @given(st.binary(max_size=300))
 def test_any_bytes_are_looked_through(body):
     assert isinstance(objection(body, 200, 20), str)
+
+
+@given(st.lists(st.sampled_from(["[", "]", "{", "}", ",", "0", '"x"', '"[,["', '"\\"[,"']), max_size=80))
+def test_a_long_text_in_a_body_changes_no_verdict(pieces):
+    body = "".join(pieces).encode()
+    assert objection(body + b'"' + b"A" * 5000 + b'"', 10**6, 30) == objection(body, 10**6, 30)
+
+
+def test_what_nests_deep_beside_long_texts_is_not_decoded():
+    body = b'"' + b"A" * 5000 + b'",' + nested(DEEPEST + 1)
+    assert "deep" in objection(body, 10**6, 4096)
+    assert "deep" in objection(body + b',"open', 10**6, 4096)
