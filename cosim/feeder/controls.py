@@ -136,23 +136,68 @@ def controls_of(dss: OpenDss, element: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def put(dss: OpenDss, where: Positions) -> None:
+class Taps:
+    """Puts the regulators of a circuit at taps, and leaves its list of buses alone.
+
+    A tap that OpenDSS is told by its number counts as an edit of a transformer, after which it processes all
+    buses anew. The ratio of a winding does not, so that of each number is found out once.
+
+    Parameters
+    ----------
+    dss
+        A context with a circuit; its regulators stay where they stand.
+    """
+
+    def __init__(self, dss: OpenDss) -> None:
+        self._dss = dss
+        self._ratios: dict[tuple[str, int], float] = {}
+        transformers = {name.lower() for name in dss.Transformers.AllNames()}
+        for name in dss.RegControls.AllNames():
+            dss.RegControls.Name(name)
+            if dss.RegControls.Transformer().lower() in transformers:
+                self._find_ratios(name.lower())
+
+    def _find_ratios(self, regulator: str) -> None:
+        self._take_winding(regulator)
+        stood, most = self._dss.Transformers.Tap(), self._dss.Transformers.NumTaps()
+        for tap in range(-most, most + 1):
+            self._dss.RegControls.TapNumber(tap)
+            if self._dss.RegControls.TapNumber() == tap:
+                self._ratios[regulator, tap] = self._dss.Transformers.Tap()
+        self._dss.Transformers.Tap(stood)
+
+    def _take_winding(self, regulator: str) -> None:
+        self._dss.RegControls.Name(regulator)
+        self._dss.Transformers.Name(self._dss.RegControls.Transformer())
+        self._dss.Transformers.Wdg(self._dss.RegControls.TapWinding())
+
+    def put(self, regulator: str, tap: int) -> None:
+        """Put one regulator at a tap; one that it does not have is left to OpenDSS."""
+        ratio = self._ratios.get((regulator, tap))
+        if ratio is None:
+            self._dss.RegControls.Name(regulator)
+            self._dss.RegControls.TapNumber(tap)
+        else:
+            self._take_winding(regulator)
+            self._dss.Transformers.Tap(ratio)
+
+
+def put(dss: OpenDss, taps: Taps, where: Positions) -> None:
     """Put controls where they are said to stand; whoever calls sees to it that matrices are renewed."""
     for name, tap in where.taps.items():
-        dss.RegControls.Name(name)
-        dss.RegControls.TapNumber(int(tap))
+        taps.put(name, int(tap))
     for name, states in where.capacitors.items():
         if states != _states(dss, name):
             dss.Capacitors.States(list(states))
 
 
-def act(dss: OpenDss, solve: Callable[[], AcState], window_s: float) -> ControlRun:
+def act(dss: OpenDss, taps: Taps, solve: Callable[[], AcState], window_s: float) -> ControlRun:
     """Let the controls of a circuit act for a span of time; they stay where they end.
 
     Parameters
     ----------
-    dss
-        The context, its controls held.
+    dss, taps
+        The context, its controls held, and what puts its regulators at taps.
     solve
         Solves the circuit at the powers of the span, with controls held, and gives the state.
     window_s
@@ -178,7 +223,7 @@ def act(dss: OpenDss, solve: Callable[[], AcState], window_s: float) -> ControlR
         if at_s is None:
             return ControlRun(window_s, tuple(states), tuple(actions))
         if at_s >= window_s:
-            put(dss, here)
+            put(dss, taps, here)
             break
         there = positions(dss)
         moved = _moves(at_s, here, there)

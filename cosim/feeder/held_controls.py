@@ -27,6 +27,7 @@ class HeldControls:
     def __init__(self, dss: OpenDss, renew: Callable[[], None]) -> None:
         self._dss = dss
         self._renew = renew
+        self._taps = controls.Taps(dss)
         self.at = controls.positions(dss)
 
     def note(self) -> None:
@@ -36,7 +37,7 @@ class HeldControls:
 
     def put(self, where: Positions) -> None:
         """Put them where they stood before."""
-        controls.put(self._dss, where)
+        controls.put(self._dss, self._taps, where)
         self.note()
 
     def act(self, solve: Callable[[], AcState], window_s: float) -> ControlRun:
@@ -52,7 +53,7 @@ class HeldControls:
             return solve()
 
         try:
-            return controls.act(self._dss, solve_here, window_s)
+            return controls.act(self._dss, self._taps, solve_here, window_s)
         finally:
             restate()
 
@@ -69,11 +70,11 @@ class HeldControls:
         if unknown:
             have = ", ".join(before.taps) or "none"
             raise FeederError(f"regulator '{unknown[0]}' is not on this feeder; it has {have}")
-        controls.put(self._dss, Positions(taps))
+        controls.put(self._dss, self._taps, Positions(taps))
         now = controls.positions(self._dss).taps
         refused = [name for name, tap in taps.items() if now[name] != tap]
         if refused:
-            controls.put(self._dss, before)
+            controls.put(self._dss, self._taps, before)
         self.note()
         if refused:
             raise FeederError(f"regulator '{refused[0]}' has no tap {taps[refused[0]]}; none was moved")
