@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -25,6 +26,7 @@ from devices.faults.fault import on_the_line
 from devices.gateway.claims import claimed
 from devices.gateway.gateway import Gateway
 from devices.gateway.hardware_record import HardwareRecord
+from devices.gateway.locks import Holder, locked
 from devices.gateway.plausibility import Plausibility
 from devices.gateway.service import GatewayService
 from devices.gateway.thread import GatewayThread
@@ -73,20 +75,32 @@ async def _gateway(
         profiles=world.placement.profiles,
         record=HardwareRecord(setup.hardware_record, gate.flag) if setup.hardware_record else None,
     )
+    armed = [
+        actuator.inverter.port.endpoint
+        for actuator in gateway.actuators
+        if actuator.limits.real and actuator.limits.armed
+    ]
+    # Before anything else, and given back after all else: no other run of this computer may command them.
+    await stack.enter_async_context(locked(armed, _holder(setup)))
     stack.push_async_callback(gateway.close)
     await gateway.open()
     if world.scenario.live.home_assistant:
         discovery = run_discovery(gate.topics, GATEWAY, gateway.prosumers)
         await stack.enter_async_context(presented(setup.url, discovery, identity=GATEWAY))
-    for actuator in gateway.actuators:
-        if actuator.limits.real and actuator.limits.armed:
-            endpoint = actuator.inverter.port.endpoint
-            await stack.enter_async_context(claimed(setup.url, setup.run_id, endpoint, identity=GATEWAY))
+    for endpoint in armed:
+        await stack.enter_async_context(claimed(setup.url, setup.run_id, endpoint, identity=GATEWAY))
     service = GatewayService(
         gate, gateway, plausibility(world), setup.stop_record, setup.commands, world.device_hosts
     )
     stack.push_async_callback(service.leave)
     return service
+
+
+def _holder(setup: RunSetup) -> Holder:
+    """Name the run to others on this computer that want its hardware."""
+    record = setup.hardware_record
+    directory = "" if record is None else str(record.parent.absolute())
+    return Holder(setup.run_id, directory, os.getpid(), setup.stop_by)
 
 
 async def emulator_services(setup: RunSetup, stack: AsyncExitStack) -> list[Job]:

@@ -35,6 +35,7 @@ from cosim.run_results import finish_results, flag_what_is_left, open_results, r
 from cosim.run_setup import RunSetup
 from cosim.safety import Ending, arming_doubts, ends_on_signal, hardware_lines, stops_on_key
 from cosim.scenario import Scenario
+from cosim.scenario.secrets import masked
 from cosim.security.opening import claim_roles, open_run_broker, warn_of
 from cosim.terminal import TerminalStream
 from cosim.turns import Shares, check_shares, has_turn
@@ -192,6 +193,7 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack, ending: Ending) -> tuple
         quarantine=plan.out / QUARANTINE,
         stop_record=plan.out / RECORD,
         hardware_record=plan.out / HARDWARE,
+        stop_by=(str(plan.out.absolute()),),
         gateways=ending.gateways,
         metrics=metrics_of(options.metrics),
     )
@@ -266,6 +268,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, en
             options.observe,
             stop_record=options.directory() / RECORD,
             hardware_record=options.directory() / HARDWARE,
+            stop_by=("--broker", masked(broker.url), "--run-id", run_id),
             gateways=ending.gateways,
             metrics=metrics_of(options.metrics),
         )

@@ -59,8 +59,9 @@ class RunSetup:
     ``arm`` lets its gateway command hardware that the scenario arms; with ``observe`` it commands nothing.
     Messages that a service failed on are kept in the file ``quarantine``, if there is one. ``stop_record`` is
     where its gateway writes an emergency stop down, ``hardware_record`` where it keeps what it must not
-    forget of hardware; ``gateways`` are those that it runs; ``metrics`` watch its services, if anybody wants
-    them; ``connect`` opens connections of its own kind in place of `broker.client.mqtt.connect`.
+    forget of hardware, ``stop_by`` the arguments of ``sharegrid stop`` that stop it; ``gateways`` are those
+    that it runs; ``metrics`` watch its services, if anybody wants them; ``connect`` opens connections of its
+    own kind in place of `broker.client.mqtt.connect`.
     """
 
     world: World
@@ -72,6 +73,7 @@ class RunSetup:
     quarantine: Path | None = None
     stop_record: Path | None = None
     hardware_record: Path | None = None
+    stop_by: tuple[str, ...] = ()
     gateways: list[RunningGateway] = field(default_factory=list)
     metrics: ProcessMetrics | None = None
     decoded: Decoded = field(default_factory=Decoded)

@@ -15,6 +15,7 @@ DeviceError              (a SharegridError)
 ├── BudgetSpent          a device was written to as often as may be in a day
 ├── NotReleased          a device neither takes a set-point nor is released
 ├── AlreadyClaimed       another run commands the device
+├── LockUnreadable       whether another run of this computer commands a device cannot be told
 ├── NotRealTime          hardware in a run that is not paced in real time
 ├── ServerError          an emulator could not open its port
 ├── DeviceUnreachable    nothing accepts the connection
@@ -95,6 +96,10 @@ class NotReleased(DeviceError):
 
 class AlreadyClaimed(DeviceError):
     """Another run commands the device."""
+
+
+class LockUnreadable(DeviceError):
+    """Whether another run of this computer commands a device cannot be told."""
 
 
 class NotRealTime(DeviceError):

@@ -343,3 +343,22 @@ async def test_the_second_run_of_a_device_is_refused(small_run, small_scenario, 
         assert second.returncode == 2
         assert "is commanded by another: run lab" in errors.decode()
         assert lab.device.writes == []
+
+
+async def test_the_second_run_of_a_device_is_refused_with_a_broker_of_its_own_too(
+    small_run, small_scenario, here
+):
+    command = ("run", "--pace", "real", "--out", "an armed run")
+    async with laboratory(small_run, small_scenario, here, command=command) as lab:
+        options = ["--run-id", "other", "--arm", "--pace", "real", "--broker", "mosquitto"]
+        second = await asyncio.create_subprocess_exec(
+            *COMMAND, "run", str(here / "lab.toml"), *options, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await asyncio.wait_for(second.communicate(), 60.0)
+        assert second.returncode == 2
+        directory, said = here / "an armed run", errors.decode()
+        assert f"is commanded by another: run lab (process {lab.process.pid}, in {directory})" in said
+        assert f"sharegrid stop '{directory}'" in said
+        # The first goes on; no safe value of the second's end came in between.
+        assert all(values[0] != 1000 for _, values in lab.device.writes)
+        assert not (here / "runs" / "other" / "ledger.sqlite").exists()
