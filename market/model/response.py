@@ -19,6 +19,9 @@ from market.model.curves import Curves, starts
 STEP_WIDTH = 1e-12
 """A resource whose ramp is narrower than this [$/kWh] steps instead: rounding would distort the ramp."""
 
+FAR_KW = 1e300
+"""Beyond any limit of a resource [kW]."""
+
 NETWORK = 4
 """Resources of a prosumer up to whose number their vertices are sorted by exchanges of whole rows."""
 
@@ -178,9 +181,6 @@ class _Ramps:
         step = np.flatnonzero(c * rise < STEP_WIDTH)
         start_at, end_at = start.reshape(-1), end.reshape(-1)
         start_at[step] = end_at[step] = 0.5 * (start_at[step] + end_at[step])
-        # Zero has one sign only, so that a difference of equal prices is never -0.
-        start += 0.0
-        end += 0.0
         width = end - start
         width.reshape(-1)[np.flatnonzero(width == 0)] = 1.0
         rise /= width
@@ -190,8 +190,8 @@ class _Ramps:
         """Output of one resource after the other at vertices; non-decreasing in them to the last bit.
 
         It is exact at the ramp's own vertices. Elsewhere each ramp is evaluated by itself, for sums of slopes
-        would lose digits. Bounds of infinite size choose between two numbers where a branch would be taken
-        about half of the time, which no processor foresees.
+        would lose digits. What is over is lifted to its limit: no processor would foresee a branch that is
+        taken about half of the time.
 
         Parameters
         ----------
@@ -203,21 +203,18 @@ class _Ramps:
         Floats
             Output, ``(w, g)`` [kW].
         """
-        bound = np.empty_like(price)
+        lift = np.empty_like(price)
         for low, high, start, end, rate in zip(*vars(self).values(), strict=True):
             x = price - start
             np.maximum(x, 0.0, out=x)
             x *= rate
             x += low
-            # From the ramp's end on it is at its limit, also where rounding has left less.
-            np.copysign(np.inf, np.subtract(price, end, out=bound), out=bound)
-            np.maximum(x, bound, out=x)
+            # From the ramp's end on it is at its limit, also where rounding has left less. All vertices at a
+            # step's price stand before it but the last.
+            is_over = price >= end
+            is_over &= following > start
+            x += np.multiply(is_over, FAR_KW, out=lift)
             np.minimum(x, high, out=x)
-            if (start == end).any():
-                # All vertices at a step's price stand before it but the last.
-                np.subtract(following, np.nextafter(start, np.inf), out=bound)
-                np.maximum(np.copysign(np.inf, bound, out=bound), low, out=bound)
-                np.minimum(x, bound, out=x)
             yield x
 
 
