@@ -277,7 +277,9 @@ def _with_dead_bands(curves: Curves, shifted: Floats, some: Ints, offset: Floats
         What the slope's term adds at zero power of each, and its fee, ``(m,)`` [$/kWh].
     """
     start = curves.start
-    positive, not_negative = _leading(curves.kw > 0, start)[some], _leading(curves.kw >= 0, start)[some]
+    positive = not_negative = _leading(curves.kw > 0, start)[some]
+    if (curves.kw == 0).any():
+        not_negative = _leading(curves.kw >= 0, start)[some]
     enter, leave = _zero_crossing(curves, some, positive, not_negative)
     more = np.zeros(len(curves), dtype=np.intp)
     more[some] = 2
