@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
-from market.model.arrays import Bools, Floats, Ints
+from market.model.arrays import Floats, Ints
 from market.solver.staircase import Staircases
 
 STEPS = 40
@@ -44,161 +47,223 @@ def local_minimum(
     Floats
         Prices z, ``(n,)``.
     """
-    model = _Model(A, slope, ridge, y, value)
-    position = _Position(stairs, y)
+    weighted = A * slope
+    held, free = _Held(stairs, ridge, y, value), _Free(A, weighted, ridge)
+    free.add(held.release_all())
     moved = np.zeros(A.shape[1])
     released = -1
     for _ in range(STEPS):
-        free = position.free.nonzero()[0]
-        if free.size:
-            step, along = model.step(position, free, moved)
-            if not np.isfinite(step).all():
+        if free.count:
+            step = free.step(moved)
+            if not math.isfinite(step.sum()):
                 break  # dependent rows under extreme slopes: what was found so far still points uphill
-            part, stopped = position.advance(free, step)
-            moved += part * along
+            part, along, stopped = free.advance(step)
+            moved += along
             if stopped is not None:
-                if stopped == released and part == 0.0:
+                held.hold(*stopped)
+                if stopped[0] == released and part == 0.0:
                     # Only rounding sends a released row straight back: what is left is below it.
                     break
                 continue
-        now = model.values(position.price, moved)
-        worst, off = position.furthest_off(now)
+        fallen = weighted @ moved
+        worst, off = held.furthest_off(fallen)
         if off <= tolerance:
             break
-        position.release(worst, float(now[worst]))
+        free.add(held.release(worst, fallen))
         released = worst
-    return position.price
+    return held.prices_with(free)
 
 
-class _Model:
-    """Values as linear functions of the rows' prices.
+class _Treads(NamedTuple):
+    """Rows that are set free, ``(k,)`` each, or one row.
 
-    Rows that were ever free lie together, with the products of each two of them, which change with no price.
+    ``low`` and ``high`` are the kinks at both ends of their treads, ``wanted`` is what the variables must
+    take off their values, less the ridge's part of their prices.
+    """
+
+    row: Ints | int
+    price: Floats | float
+    low: Floats | float
+    high: Floats | float
+    wanted: Floats | float
+
+
+class _Free:
+    """Free rows, each on a tread: its price lies between two kinks and moves, its value is the tread's.
+
+    They lie together in the order in which they were set free, with the products of each two of them.
 
     Parameters
     ----------
-    A, slope
-        Rows over the variables ``(n, M)`` and the variables' slopes ``(M,)``.
-    ridge, y, value
-        As `local_minimum` has them.
-    """
-
-    def __init__(self, A: Floats, slope: Floats, ridge: float, y: Floats, value: Floats) -> None:
-        self._a, self._ridge, self._y, self._value = A, ridge, y, value
-        self._weighted = A * slope
-        self._place = np.full(y.size, -1, dtype=np.intp)
-        self._count = 0
-        self._rows = self._weighted_rows = np.zeros((0, A.shape[1]))
-        self._gram = np.zeros((0, 0))
-
-    def values(self, price: Floats, moved: Floats) -> Floats:
-        """Values of the rows at their prices ``(n,)``, which moved the variables' by ``moved`` ``(M,)``."""
-        return self._value - self._weighted @ moved - self._ridge * (price - self._y)
-
-    def step(self, position: _Position, free: Ints, moved: Floats) -> tuple[Floats, Floats]:
-        """Change of the ``free`` rows' prices that brings all onto their treads, and of the variables'."""
-        self._gather(free[self._place[free] < 0])
-        place, count = self._place[free], self._count
-        gram = self._gram[place[:, None], place]
-        gram.flat[:: free.size + 1] += max(self._ridge, 1e-13 * float(gram.max(initial=0.0)))
-        along = (self._weighted_rows[:count] @ moved)[place]
-        now = self._value[free] - along - self._ridge * (position.price[free] - self._y[free])
-        step = np.asarray(np.linalg.solve(gram, now - position.tread_level(free)), dtype=np.float64)
-        every = np.zeros(count)
-        every[place] = step
-        return step, every @ self._rows[:count]
-
-    def _gather(self, new: Ints) -> None:
-        """Lay rows beside those that were free before."""
-        if not new.size:
-            return
-        before, after = self._count, self._count + new.size
-        if after > len(self._rows):
-            room = max(2 * after, 8)
-            self._rows, old = np.empty((room, self._a.shape[1])), self._rows
-            self._weighted_rows, weighted = np.empty_like(self._rows), self._weighted_rows
-            self._gram, gram = np.empty((room, room)), self._gram
-            self._rows[:before], self._weighted_rows[:before] = old[:before], weighted[:before]
-            self._gram[:before, :before] = gram[:before, :before]
-        self._rows[before:after], self._weighted_rows[before:after] = self._a[new], self._weighted[new]
-        products = self._weighted_rows[before:after] @ self._rows[:after].T
-        self._gram[before:after, :after] = products
-        self._gram[:before, before:after] = products[:, :before].T
-        self._place[new], self._count = np.arange(before, after), after
-
-
-class _Position:
-    """Where each of n rows stands on its staircase.
-
-    A free row is on a tread: its price lies between two kinks and moves, its value is the tread's. Any other
-    row is held at a kink: its value lies anywhere on the riser, between two treads.
+    A, weighted
+        Rows over the variables, as they are and times the variables' slopes, ``(n, M)`` each.
+    ridge
+        As `local_minimum` has it.
 
     Attributes
     ----------
-    price
-        Of each row, ``(n,)``.
-    free
-        Whether each row is on a tread, ``(n,)``.
+    count
+        How many they are.
     """
 
-    def __init__(self, stairs: Staircases, y: Floats) -> None:
-        self._stairs = stairs
-        self.price = y.copy()
-        # A free row's tread, or that below a held row's riser; and the one above the riser.
-        self._tread, self._upper = stairs.below(y), stairs.upto(y)
-        self.free: Bools = self._tread == self._upper
-        self._row = np.arange(y.size)
-        beyond = np.full((y.size, 1), np.inf)
-        self._edge = np.concatenate([-beyond, stairs.kink, beyond], axis=1)
-        # Ends of held rows' risers; a free row is never off them.
-        self._lowest = np.where(self.free, -np.inf, stairs.level[self._row, self._tread])
-        self._highest = np.where(self.free, np.inf, stairs.level[self._row, self._upper])
+    def __init__(self, A: Floats, weighted: Floats, ridge: float) -> None:
+        self._all, self._all_weighted, self._ridge = A, weighted, ridge
+        self.count = 0
+        self._row = np.zeros(0, dtype=np.intp)
+        # Their prices, both ends of their treads, and what is wanted of them.
+        self._price = self._low = self._high = self._wanted = np.zeros(0)
+        self._rows = self._weighted = np.zeros((0, A.shape[1]))
+        self._gram = np.zeros((0, 0))
 
-    def tread_level(self, rows: Ints) -> Floats:
-        """Values that free rows have on their treads."""
-        return np.asarray(self._stairs.level[rows, self._tread[rows]])
+    @property
+    def row(self) -> Ints:
+        """Which rows they are, ``(count,)``."""
+        return self._row[: self.count]
 
-    def advance(self, rows: Ints, step: Floats) -> tuple[float, int | None]:
-        """Move free rows' prices until the first of them comes to a kink, where it is held.
+    @property
+    def price(self) -> Floats:
+        """Their prices, ``(count,)``."""
+        return self._price[: self.count]
+
+    def add(self, new: _Treads) -> None:
+        """Lay rows beside those that are free."""
+        before, after = self.count, self.count + np.size(new.row)
+        if after > self._row.size:
+            self._grow(max(2 * after, 8))
+        place = slice(before, after)
+        self._row[place], self._price[place] = new.row, new.price
+        self._low[place], self._high[place], self._wanted[place] = new.low, new.high, new.wanted
+        self._rows[place], self._weighted[place] = self._all[new.row], self._all_weighted[new.row]
+        products = self._weighted[place] @ self._rows[:after].T
+        self._gram[place, :after] = products
+        self._gram[:before, place] = products[:, :before].T
+        self.count = after
+
+    def _grow(self, room: int) -> None:
+        count = self.count
+        for name in ("_row", "_price", "_low", "_high", "_wanted", "_rows", "_weighted"):
+            old = getattr(self, name)
+            new = np.empty((room, *old.shape[1:]), dtype=old.dtype)
+            new[:count] = old[:count]
+            setattr(self, name, new)
+        gram = np.empty((room, room))
+        gram[:count, :count] = self._gram[:count, :count]
+        self._gram = gram
+
+    def _remove(self, at: int) -> None:
+        """Close up behind a row that is free no more."""
+        end, self.count = self.count, self.count - 1
+        for values in (
+            self._row,
+            self._price,
+            self._low,
+            self._high,
+            self._wanted,
+            self._rows,
+            self._weighted,
+            self._gram,
+        ):
+            values[at : end - 1] = values[at + 1 : end]
+        self._gram[: end - 1, at : end - 1] = self._gram[: end - 1, at + 1 : end]
+
+    def step(self, moved: Floats) -> Floats:
+        """Changes of their prices that bring all onto their treads, ``(count,)``.
+
+        ``moved`` is how far the variables' prices have been moved so far, ``(M,)``.
+        """
+        some = slice(self.count)
+        gram = self._gram[some, some].copy()
+        gram.reshape(-1)[:: self.count + 1] += max(self._ridge, 1e-13 * float(gram.max()))
+        missing = self._wanted[some] - self._weighted[some] @ moved
+        missing -= self._ridge * self._price[some]
+        return np.asarray(np.linalg.solve(gram, missing), dtype=np.float64)
+
+    def advance(self, step: Floats) -> tuple[float, Floats, tuple[int, float] | None]:
+        """Move their prices until the first of them comes to a kink, where it is free no more.
 
         Returns
         -------
-        part, stopped
-            How much of the step was made, 1 for all of it, and the row that is held now, if any.
+        part, along, stopped
+            How much of the step was made, 1 for all of it; how far that moved the variables' prices,
+            ``(M,)``; and the row that has stopped and its kink, if any.
         """
-        price, tread = self.price[rows], self._tread[rows]
-        low, high = self._edge[rows, tread], self._edge[rows, tread + 1]
-        passes = ((step < 0) & (price + step < low)) | ((step > 0) & (price + step > high))
+        some = slice(self.count)
+        price, low, high = self._price[some], self._low[some], self._high[some]
+        along, ahead = step @ self._rows[some], price + step
+        passes = (ahead < low) | (ahead > high)
         if not passes.any():
-            self.price[rows] += step
-            return 1.0, None
-        kink = np.where(step < 0, low, high)
-        reach = np.where(passes, (kink - price) / np.where(passes, step, 1.0), np.inf)
+            price[:] = ahead
+            return 1.0, along, None
+        which = np.flatnonzero(passes)
+        kink = np.where(step[which] < 0, low[which], high[which])
+        reach = (kink - price[which]) / step[which]
         first = int(np.argmin(reach))
-        part = min(max(float(reach[first]), 0.0), 1.0)
-        self.price[rows] += part * step
-        self._hold(int(rows[first]), float(kink[first]))
-        return part, int(rows[first])
+        part, at = min(max(float(reach[first]), 0.0), 1.0), int(which[first])
+        price[:] = np.minimum(np.maximum(price + part * step, low), high)
+        stopped = int(self._row[at]), float(kink[first])
+        self._remove(at)
+        return part, part * along, stopped
 
-    def _hold(self, row: int, kink: float) -> None:
+
+class _Held:
+    """Rows held at kinks: a held row's value lies anywhere on its riser, between two treads.
+
+    Parameters
+    ----------
+    stairs, ridge, y, value
+        As `local_minimum` has them.
+    """
+
+    def __init__(self, stairs: Staircases, ridge: float, y: Floats, value: Floats) -> None:
+        self._stairs, self._ridge, self._y, self._value = stairs, ridge, y, value
+        self._price = y.copy()
+        # The treads below and above each row's riser, and its ends, beyond which no free row is.
+        self._tread, self._upper = stairs.below(y), stairs.upto(y)
+        row = np.arange(y.size)
+        self._lowest, self._highest = stairs.level[row, self._tread], stairs.level[row, self._upper]
+        # Values less what their own prices have moved them.
+        self._base = value.copy()
+
+    def release_all(self) -> _Treads:
+        """Set free the rows that stand on no kink."""
+        row = np.flatnonzero(self._tread == self._upper)
+        self._lowest[row], self._highest[row] = -np.inf, np.inf
+        tread, beyond = self._tread[row], np.full((row.size, 1), np.inf)
+        edge = np.concatenate([-beyond, self._stairs.kink[row], beyond], axis=1)
+        place = np.arange(row.size)
+        wanted = self._value[row] + self._ridge * self._y[row] - self._stairs.level[row, tread]
+        return _Treads(row, self._price[row], edge[place, tread], edge[place, tread + 1], wanted)
+
+    def release(self, row: int, fallen: Floats) -> _Treads:
+        """Set a row free, on the tread at the end of its riser that its value is beyond."""
+        if self._base[row] - fallen[row] > self._highest[row]:
+            self._tread[row] = self._upper[row]
+        self._lowest[row], self._highest[row] = -np.inf, np.inf
+        kinks, tread = self._stairs.kink[row], self._tread[row]
+        low = kinks[tread - 1] if tread > 0 else -np.inf
+        high = kinks[tread] if tread < kinks.size else np.inf
+        wanted = self._value[row] + self._ridge * self._y[row] - self._stairs.level[row, tread]
+        return _Treads(row, self._price[row], low, high, wanted)
+
+    def hold(self, row: int, kink: float) -> None:
         """Hold a row at a kink."""
-        self.price[row] = kink
-        self.free[row] = False
-        kinks = self._stairs.kink[row]
-        self._tread[row] = np.count_nonzero(kinks < kink)
-        self._upper[row] = np.count_nonzero(kinks <= kink)
-        levels = self._stairs.level[row]
+        kinks, levels = self._stairs.kink[row], self._stairs.level[row]
+        self._price[row] = kink
+        self._tread[row], self._upper[row] = np.count_nonzero(kinks < kink), np.count_nonzero(kinks <= kink)
         self._lowest[row], self._highest[row] = levels[self._tread[row]], levels[self._upper[row]]
+        self._base[row] = self._value[row] - self._ridge * (kink - self._y[row])
 
-    def furthest_off(self, value: Floats) -> tuple[int, float]:
-        """The held row whose value ``(n,)`` is furthest off its riser, and by how much."""
-        off = np.maximum(value - self._highest, self._lowest - value)
+    def furthest_off(self, fallen: Floats) -> tuple[int, float]:
+        """The row whose value is furthest off its riser, and by how much.
+
+        ``fallen`` is what the variables have taken off the values, ``(n,)``.
+        """
+        now = self._base - fallen
+        off = np.maximum(now - self._highest, self._lowest - now)
         worst = int(off.argmax())
         return worst, max(float(off[worst]), 0.0)
 
-    def release(self, row: int, value: float) -> None:
-        """Set a held row free, on the tread at the end of its riser that its value is beyond."""
-        self.free[row] = True
-        if value > self._highest[row]:
-            self._tread[row] = self._upper[row]
-        self._lowest[row], self._highest[row] = -np.inf, np.inf
+    def prices_with(self, free: _Free) -> Floats:
+        """Prices of all rows, ``(n,)``."""
+        self._price[free.row] = free.price
+        return self._price
