@@ -77,14 +77,17 @@ def _sum_runs(curves: Curves, members: Ints) -> Curves:
     np.subtract(price[1:], price[:-1], out=drop[1:])
     drop[1:] *= steepness[:-1]
     keep: Bools | None = None
+    terms = size
     if own.jumping.size:
         # Two points per vertex, before and after its jump; the first is left out where nothing jumps.
         jump = np.zeros_like(price)
         jump[own.jumping] = own.jump_kw
         steps = np.stack([drop, jump[order]], axis=1)
+        # Only where a LAM's own members jump are more terms summed than without.
+        terms = np.where(np.maximum.reduceat(jump, vertex[:-1]) > 0, 2 * size, size)
         keep = np.stack([steps[:, 1] > 0, np.ones(price.size, dtype=bool)], axis=1).ravel()
         price, drop, vertex, size = np.repeat(price, 2), steps.ravel(), 2 * vertex, 2 * size
-    unit = _unit(drop, vertex, size)
+    unit = _unit(drop, vertex, terms)
     count = _counted(drop, unit, size)
     fallen = np.cumsum(count)
     fallen -= _spread(fallen[vertex[:-1]] - count[vertex[:-1]], size)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.model.curves import starts
-from market.solver.aggregation import _sorted_within
+from market.model.curves import Curves, join, part, starts
+from market.solver.aggregation import _sorted_within, aggregate
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -40,3 +40,19 @@ def test_values_that_differ_by_their_last_bits_are_sorted_beside_far_ones(seed):
 def test_values_that_are_all_the_same_stay_as_they_stand(value):
     order, _ = _sorted_within(np.full(5, value), np.array([0, 2, 5]))
     assert order.tolist() == [0, 1, 2, 3, 4]
+
+
+@given(SEEDS)
+def test_a_lam_beside_one_whose_members_jump_has_the_bits_that_it_has_alone(seed):
+    rng = np.random.default_rng(seed)
+    size, members = 8, int(rng.integers(1, 40))
+    price = np.sort(rng.uniform(0.0, 0.3, (members, size)), axis=1)
+    kw = -np.sort(rng.normal(size=(members, size)), axis=1)
+    jump = Curves(np.full(2, 0.1), np.array([1.0, -1.0]), np.array([0, 2]))
+    alone = Curves(price.ravel(), kw.ravel(), size * np.arange(members + 1))
+    both = join([alone, jump])
+    own = aggregate(alone, np.zeros(members, dtype=np.intp), 1)
+    beside = aggregate(both, np.append(np.zeros(members, dtype=np.intp), 1), 2)
+    found = part(beside, 0, 1)
+    assert np.array_equal(found.price, own.price)
+    assert np.array_equal(found.kw, own.kw)
