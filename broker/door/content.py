@@ -51,6 +51,28 @@ def check_content(message: Message, bounds: Bounds) -> None:
     message.check(bounds.sizes)
 
 
+def implausible(struct: msgspec.Struct, bounds: Bounds) -> list[str]:
+    """Names of a struct's fields whose values would not pass in a message of a run, in their order.
+
+    Who passes on numbers from outside holds them against the same bounds as the door, before it sends them.
+    """
+    context = _Context(bounds, "", dict(bounds.sizes), bounds.ranges)
+    try:
+        _check_struct(struct, context)
+    except ValueError:
+        fields = _checks(type(struct))
+        return [name for name, _, check in fields if not _passes(check, getattr(struct, name), context)]
+    return []
+
+
+def _passes(check: Check, value: Any, context: _Context) -> bool:
+    try:
+        check(value, context)
+    except ValueError:
+        return False
+    return True
+
+
 def _check_struct(struct: msgspec.Struct, context: _Context) -> None:
     ranges = context.ranges
     for name, unit, check in _checks(type(struct)):

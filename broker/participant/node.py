@@ -76,7 +76,7 @@ class Node:
         self.on_publish: Callable[[Message], None] | None = None
         self._counts = Counts()
         self._next_seq: dict[str, int] = defaultdict(int)
-        bounds = bounds or Bounds()
+        self.bounds = bounds = bounds or Bounds()
         self._commands = commands
         self._door = Door(run, bounds, commands, decoded)
         self._handlers = Handlers()

@@ -4,6 +4,9 @@ A reading that fails a check of the meter becomes ``suspect``: it is published a
 was trusted last is the yardstick, so that one lie does not excuse the next. A device that does not follow its
 set-point becomes suspect itself, and for some intervals the market does not count on it.
 
+Before all others stands ``range`` (`devices.gateway.bounded`): a number that no message of the run may hold.
+It is missing from then on, and the meter or the device that told it suspect.
+
 Checks of a meter: ``rating`` (power beyond the connection's), ``voltage`` (far from nominal), ``counter``
 (a counter fell), ``energy`` (more than the connection carries, or far from what power says), ``frozen``
 (nothing moves although power flows), ``balance`` (more export than the devices make), ``drift`` (energy and
@@ -23,7 +26,7 @@ from broker.snapshot import Values, typed
 from devices.gateway.reading import Reading
 from devices.kinds import CONSUMERS
 
-Check = Literal["rating", "voltage", "counter", "energy", "frozen", "balance", "drift", "follow"]
+Check = Literal["range", "rating", "voltage", "counter", "energy", "frozen", "balance", "drift", "follow"]
 REMARKS: frozenset[Check] = frozenset({"drift", "follow"})
 
 # Tolerance on ratings; power that is too small to tell anything [kW].

@@ -3,6 +3,7 @@
 import msgspec
 
 from broker.messages import CommandedDevice, DeviceState, Quality
+from broker.messages.fields import CounterKwh, Kvar, Kw, Pu
 from devices.client.drivers import InverterValues, MeterValues
 from devices.endpoint import LiveProsumer
 from devices.gateway.actuator import Actuator
@@ -18,14 +19,14 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     prosumer: str
     quality: Quality
-    p_kw: float | None = None
-    q_kvar: float | None = None
-    v_pu: float | None = None
+    p_kw: Kw | None = None
+    q_kvar: Kvar | None = None
+    v_pu: Pu | None = None
     v_v: tuple[float, ...] = ()
-    import_kwh: float | None = None
-    export_kwh: float | None = None
-    import_kvarh: float | None = None
-    export_kvarh: float | None = None
+    import_kwh: CounterKwh | None = None
+    export_kwh: CounterKwh | None = None
+    import_kvarh: CounterKwh | None = None
+    export_kvarh: CounterKwh | None = None
     devices: tuple[DeviceState, ...] = ()
     read_at: float | None = None
 

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from broker.messages import Message, Step, Telemetry
 from broker.participant.node import Node
 from broker.snapshot import Values, part, typed
+from devices.gateway.bounded import bounded, bounded_energy
 from devices.gateway.gateway import Gateway
 from devices.gateway.interval_energy import IntervalEnergy
 from devices.gateway.plausibility import Check, Plausibility
@@ -25,7 +28,7 @@ class DeviceTelemetry:
     gateway
         Way to the devices.
     plausibility
-        Judge of the readings; without one all are believed.
+        Judge of the readings; without one all are believed whose numbers a message may hold.
     responses
         Times that set-points took until the meter showed them.
 
@@ -44,6 +47,7 @@ class DeviceTelemetry:
         self._plausibility = plausibility
         self._responses = responses
         self._checks: dict[str, tuple[Check, ...]] = {}
+        self._beyond: dict[str, list[str]] = {}
         self._energy = IntervalEnergy()
         self._names = [prosumer.id for prosumer in gateway.prosumers]
 
@@ -64,7 +68,7 @@ class DeviceTelemetry:
             kwh, kvarh = self._energy.end(reading, step.tick)
             response_s = self._responses.take(reading.prosumer, is_read=reading.quality == "good")
             energy = {"response_s": response_s, "interval_kwh": kwh, "interval_kvarh": kvarh}
-            return self._telemetry(step, reading, energy)
+            return self._bounded_energy(self._telemetry(step, reading, energy), reading.prosumer)
 
         await self._tell(step, told, inverters=False)
 
@@ -110,16 +114,34 @@ class DeviceTelemetry:
             self._node.flag(f"{len(problems) - _MOST_FLAGS} more devices could not be read")
         for name in self._names:
             if failed := self._checks.get(name):
-                self._node.flag(f"{name} is not plausible: {', '.join(failed)}")
+                beyond = f" ({', '.join(self._beyond[name])})" if name in self._beyond else ""
+                self._node.flag(f"{name} is not plausible: {', '.join(failed)}{beyond}")
 
     def _judged(self, step: Step, reading: Reading) -> Reading:
-        """A reading as it may be believed; what it failed is noted."""
-        if self._plausibility is None:
-            return reading
-        judge = self._plausibility.measure if step.step == "measure" else self._plausibility.meter
-        judged, failed = judge(reading, step.tick)
-        self._checks[reading.prosumer] = failed
-        return judged
+        """A reading as it may be believed and published; what it failed is noted."""
+        name = reading.prosumer
+        self._checks.pop(name, None)
+        self._beyond.pop(name, None)
+        reading, beyond = bounded(reading, self._node.bounds)
+        self._note_beyond(name, beyond)
+        if self._plausibility is not None:
+            judge = self._plausibility.measure if step.step == "measure" else self._plausibility.meter
+            reading, failed = judge(reading, step.tick)
+            self._checks[name] = (*self._checks.get(name, ()), *failed)
+        return reading
+
+    def _bounded_energy(self, telemetry: Telemetry, name: str) -> Telemetry:
+        """Telemetry without energy that two counters, each within bounds, cannot have counted."""
+        telemetry, beyond = bounded_energy(telemetry, self._node.bounds)
+        self._note_beyond(name, beyond)
+        if not beyond:
+            return telemetry
+        return msgspec.structs.replace(telemetry, checks=list(self._checks[name]))
+
+    def _note_beyond(self, name: str, beyond: list[str]) -> None:
+        if beyond:
+            self._beyond[name] = beyond
+            self._checks[name] = ("range", *self._checks.get(name, ()))
 
     def _telemetry(
         self, step: Step, reading: Reading, energy: dict[str, float | None] | None = None

@@ -94,3 +94,22 @@ def test_the_command_says_what_faults_cost(small_scenario, tmp_path):
     wrong = CliRunner().invoke(main, [*told, "--seed", "9", "--against", str(tmp_path / "sound")])
     assert wrong.exit_code == 2
     assert "another scenario" in wrong.output
+
+
+def test_an_absurd_spike_holds_nobody_up_and_is_noticed(tmp_path):
+    assert CliRunner().invoke(main, ["init", str(tmp_path / "lab")]).exit_code == 0
+    scenario = tmp_path / "lab" / "spike.toml"
+    order = '[[faults]]\nkind = "spike"\ndevice = "meter"\nprosumers = ["house"]\n'
+    when = "first_interval = 1\nintervals = 1\nsize = 1e9\n"
+    scenario.write_text((tmp_path / "lab" / "scenario.toml").read_text() + order + when)
+    out = tmp_path / "run"
+    told = ["run", str(scenario), "--intervals", "3", "--broker", "mosquitto", "--out", str(out)]
+    said = CliRunner().invoke(main, told)
+    assert said.exit_code == 0, said.output
+    assert "has waited" not in said.output
+    run = load(out)
+    assert run.summary.messages.rejected == 0
+    (fault,) = run.faults.to_dict("records")
+    assert (fault["noticed"], fault["checks"], fault["silent_kwh"]) == (1, "range", 0.0)
+    flags = [event["detail"] for event in run.events if event["kind"] == "flag" and event["tick"] == 1]
+    assert any(flag.startswith("house is not plausible: range (p_kw of ") for flag in flags)
