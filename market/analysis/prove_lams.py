@@ -114,7 +114,7 @@ def duality_gap(claim: Claim, replies: Replies, rent: float, rounding: float) ->
         # Of the charges only that for losses is a cost; the others price limits.
         primal += float(claim.loss_charge @ claim.flow_kw - claim.charge @ (claim.flow_kw - net_kw))
     miss = beyond(np.array([primal - dual]), float(replies.rounding.sum()) + rounding)
-    tolerance = RELATIVE * turnover(claim) + float(claim.member_slack_kw @ claim.member_price_size)
+    tolerance = RELATIVE * turnover(claim) + float((claim.member_slack_kw * claim.member_price_size).sum())
     return Measure("program", miss, np.array([tolerance]), "$/h")
 
 

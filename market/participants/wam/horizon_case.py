@@ -102,13 +102,16 @@ def horizon_case(
         lam_of=np.concatenate([case.lam_of, case.lam_of[of]]),
         rule=_same_slopes(case) if more.size else case.rule,
     )
-    demand_kw = np.concatenate([prospect.demand_kw, np.zeros((more.size, prospect.intervals))])
+    # Interval by interval: what looks at one of them then reads no memory of the others.
+    demand_kw = np.hstack([prospect.demand_kw.T, np.zeros((prospect.intervals, more.size))])
+    max_kw = np.ascontiguousarray(prospect.max_kw.T)
     over: dict[int, Case] = {}
     for model in models:
         if id(model) not in over:
             over[id(model)] = _over(first, model)
     intervals = tuple(
-        _interval(over[id(models[t])], prospect, demand_kw, t, terms) for t, terms in enumerate(expected)
+        _interval(over[id(models[t])], prospect, demand_kw[t], max_kw[t], terms)
+        for t, terms in enumerate(expected)
     )
     return HorizonCase(intervals, replace(stores, owner=owner), hours)
 
@@ -119,12 +122,12 @@ def _same_slopes(case: Case) -> SteadySlopeBidding:
     return SteadySlopeBidding(conjecture=case.rule.conjecture, price_slope=case.slope)
 
 
-def _interval(over: Case, prospect: Prospect, demand_kw: Floats, t: int, terms: Terms) -> Case:
-    max_kw = prospect.max_kw[:, t]
+def _interval(over: Case, prospect: Prospect, demand_kw: Floats, max_kw: Floats, terms: Terms) -> Case:
+    """A case over a linear model in one interval, with its demand ``(N,)`` and largest outputs ``(r,)``."""
     resources = Resources(
         prospect.owner, np.zeros(max_kw.size), max_kw, prospect.cost_linear, prospect.cost_quadratic
     )
-    return replace(over, demand_kw=demand_kw[:, t], resources=resources, grid=terms.grid, tariff=terms.tariff)
+    return replace(over, demand_kw=demand_kw, resources=resources, grid=terms.grid, tariff=terms.tariff)
 
 
 def _over(case: Case, model: NetworkModel | None) -> Case:
