@@ -122,7 +122,8 @@ def with_horizon(world: World) -> float:
     rules = world.rules
     assert rules.horizon is not None
     expected = [rules.horizon.expected(0, ahead) for ahead in range(T)]
-    case = horizon_case(rules, people_of(world).prospect(0, T), None, expected, rules.horizon.hours)
+    prospect = people_of(world).prospect(0, T)
+    case = horizon_case(rules, prospect, [None] * T, expected, rules.horizon.hours)
     outcome: HorizonOutcome = clear_horizon(case)
     wear = float(case.stores.wear(outcome.power_kw).sum())
     cost = 0.25 * (sum(one.social_cost for one in outcome.intervals) + wear)

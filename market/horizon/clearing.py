@@ -36,6 +36,9 @@ FEW = (4, 16)
 """Stores of a LAM that stand for all of its stores where a search begins from nowhere: first so many, then
 more, and then all of them."""
 
+FEW_RIDGES = (FIRST_RIDGE, 0.1)
+"""The slope added at first in each search with few (`market.horizon.newton.FIRST_RIDGE`)."""
+
 FROM_FEW = 0.01
 """Part of the largest LAM's power by which answers of a few stores may miss their model's at the end, and the
 slope added at first in the search that begins from their prices (`market.horizon.newton.FIRST_RIDGE`)."""
@@ -106,11 +109,12 @@ def _from_few(case: HorizonCase, members: Members, limits: FeederLimits) -> Foun
     Most steps only bring prices into their order, which needs nobody's exact answer.
     """
     begin, ridge, steps = _middle(case, limits), FIRST_RIDGE, 0
-    for some in (members.sample(most) for most in FEW):
+    for most, first in zip(FEW, FEW_RIDGES, strict=False):
+        some = members.sample(most)
         if 2 * some.stores > members.stores:
             break
         try:
-            found = Newton(case, some, limits).solve(begin, None, roughly=FROM_FEW, ridge=ridge)
+            found = Newton(case, some, limits).solve(begin, None, roughly=FROM_FEW, ridge=first)
         except NotConverged:
             begin, ridge = _middle(case, limits), FIRST_RIDGE
             break

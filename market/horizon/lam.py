@@ -28,6 +28,9 @@ NEAR = 0.6
 
 TRIES = 12
 
+RESTING = 1e-10
+"""Fall that is added where a LAM rests, as a part of its largest."""
+
 CUT, FIRST_RIDGE, LEAST_RIDGE = 0.9, 1e-3, 1e-5
 """Steps cut to less than this part add slope to the model, in terms of the members' whole power over the
 prices: so much at first, and none below the last."""
@@ -168,13 +171,15 @@ def model_step(
         steepest = max(steepest, fall[t, t])
     for _ in range(CHANGES):
         for t in range(T):
-            trades = side[t] != 0 or wide.fee[t] == 0.0
-            weight = wide.slope[t] if trades else 1.0 / steepest
-            system[t] = weight * fall[t]
-            system[t, t] += weight * ridge + (1.0 if trades else 1e-10)
-            step[t] = weight * kw[t]
-            if trades:
-                step[t] += side[t] * wide.fee[t] + wide.offset[t] + wam_price[t] - price[t]
+            system[t, t:] = fall[t, t:]
+            system[t, t] += ridge
+            step[t] = kw[t]
+            if side[t] != 0 or wide.fee[t] == 0.0:
+                asked = side[t] * wide.fee[t] + wide.offset[t] + wam_price[t] - price[t]
+                system[t, t] += 1.0 / wide.slope[t]
+                step[t] += asked / wide.slope[t]
+            else:
+                system[t, t] += RESTING * steepest
         solve(system, step)
         changed = False
         for t in range(T):

@@ -5,38 +5,43 @@ from __future__ import annotations
 from market.horizon.compiled import compiled
 from market.model.arrays import Floats
 
+LEAST_PIVOT = 1e-13
+"""Part of the largest diagonal entry below which rounding alone makes a pivot: it counts as so much."""
+
 
 @compiled
 def solve(system: Floats, right: Floats) -> None:
-    """Solve ``system x = right`` by elimination with row pivots; both are written over, ``right`` by x.
+    """Solve ``system x = right`` by symmetric elimination, two rows at a time; ``right`` becomes x.
 
     A library's threads for each of many small systems would wait for the cores that these use already.
 
     Parameters
     ----------
     system
-        ``(n, n)``, not singular.
+        ``(n, n)``, symmetric and positive definite; its upper half is read, and written over.
     right
         ``(n,)``.
     """
-    n = right.size
+    n, least = right.size, 0.0
     for k in range(n):
-        pivot = k
-        for i in range(k + 1, n):
-            if abs(system[i, k]) > abs(system[pivot, k]):
-                pivot = i
-        if pivot != k:
-            for j in range(k, n):
-                system[k, j], system[pivot, j] = system[pivot, j], system[k, j]
-            right[k], right[pivot] = right[pivot], right[k]
-        for i in range(k + 1, n):
-            part = system[i, k] / system[k, k]
-            if part != 0.0:
-                for j in range(k + 1, n):
-                    system[i, j] -= part * system[k, j]
-                right[i] -= part * right[k]
-    for k in range(n - 1, -1, -1):
-        total = right[k]
+        least = max(least, LEAST_PIVOT * system[k, k])
+    for k in range(0, n - 1, 2):
+        one, two = system[k], system[k + 1]
+        one[k] = max(one[k], least)
+        part = one[k + 1] / one[k]
         for j in range(k + 1, n):
-            total -= system[k, j] * right[j]
-        right[k] = total / system[k, k]
+            two[j] -= part * one[j]
+        right[k + 1] -= part * right[k]
+        two[k + 1] = max(two[k + 1], least)
+        for i in range(k + 2, n):
+            row, first, second = system[i], one[i] / one[k], two[i] / two[k + 1]
+            for j in range(i, n):
+                row[j] -= first * one[j] + second * two[j]
+            right[i] -= first * right[k] + second * right[k + 1]
+    if n % 2:
+        system[n - 1, n - 1] = max(system[n - 1, n - 1], least)
+    for k in range(n - 1, -1, -1):
+        row, total = system[k], right[k]
+        for j in range(k + 1, n):
+            total -= row[j] * right[j]
+        right[k] = total / row[k]

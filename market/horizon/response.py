@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from market.horizon.lam import WamTerms
+from market.horizon.lam import RESTING, WamTerms
 from market.horizon.turn import change
 from market.model.arrays import Bools, Floats, Ints
 
@@ -22,9 +22,6 @@ CORES = os.cpu_count() or 1
 
 CORRECTED = 1e-6
 """Part of the largest net purchase below which an accuracy asks for all digits of the answers."""
-
-RESTING = 1e-10
-"""``E`` of who rests, as a part of the largest fall of the LAM."""
 
 
 class Response:
@@ -48,7 +45,7 @@ class Response:
     trades
         Where `E` is one over the slope, ``(M, T)``.
     ease
-        ``E``, ``(M, T)`` [kW per $/kWh].
+        ``E``, ``(M, T)`` [kW per $/kWh]; of who rests `RESTING` times the largest fall.
     """
 
     def __init__(
