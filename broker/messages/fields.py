@@ -88,3 +88,5 @@ Duration = Annotated[float, Values("s", measured=True)]
 Count = Annotated[int, Values("count")]
 RowKind = Literal["voltage", "congestion", "unbalance", "neutral"]
 """What a row of a linear model limits."""
+StoreKind = Literal["battery", "vehicle", "heat pump", "appliance"]
+"""What a store of the market over a horizon is."""

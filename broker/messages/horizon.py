@@ -8,7 +8,7 @@ import msgspec
 
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Duration, Values
+from broker.messages.fields import Count, Duration, StoreKind, Values
 from broker.messages.header import Message
 
 
@@ -36,6 +36,7 @@ class HorizonBid(Message, frozen=True, tag="horizon-bid"):
     cost_linear: Annotated[Column, Values("price", "resource", apart=True)]
     cost_quadratic: Annotated[Column, Values("price", "resource", apart=True)]
     store: Annotated[Index, Values(size="store", of="prosumer")]
+    store_kind: Annotated[list[StoreKind], Values(size="store")]
     initial_kwh: Annotated[Column, Values("kwh", "store", apart=True)]
     lower_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True, apart=True)]
     upper_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True, apart=True)]
@@ -85,11 +86,11 @@ class Outlook(Message, frozen=True, tag="outlook"):
     """Prices of the intervals to come, this one first, as the clearing over the horizon has them.
 
     Of LAM i in interval t: local ``price``, and the parts of the wide-area price but the energy's, which is
-    the same for all; columns hold one LAM after the other. Of each store, by its owner: its energy at the end
-    of the present interval, what a kWh more is worth there, and the most that its owner could gain by another
-    plan over all intervals [$]. ``beyond`` names figures of the certificate that
-    are beyond their tolerance; ``shortfall_kwh`` is energy that stores cannot have in time. Nothing but notes
-    where no horizon was cleared.
+    the same for all; columns hold one LAM after the other. Of each store, by owner and kind: its energy at
+    the end of the present interval, what a kWh more is worth there, and the most that its owner could gain by
+    another plan over all intervals [$]. ``beyond`` names figures of the certificate that are beyond their
+    tolerance; ``shortfall_kwh`` is energy that stores cannot have in time. Nothing but notes where no horizon
+    was cleared.
     """
 
     ahead: Annotated[int, Values("count", sums="ahead")]
@@ -101,6 +102,7 @@ class Outlook(Message, frozen=True, tag="outlook"):
     congestion: Annotated[Column, Values("dual", "lams*ahead")]
     net_kw: Annotated[Column, Values("net_kw", "lams*ahead")]
     store: Annotated[Index, Values(size="store", of="prosumer")]
+    store_kind: Annotated[list[StoreKind], Values(size="store")]
     state_kwh: Annotated[Column, Values("kwh", "store")]
     energy_value: Annotated[Column, Values("dual", "store")]
     store_gain: Annotated[Column, Values("any", "store")]

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from broker.messages import DeviceState
+from broker.messages.fields import StoreKind
 from cosim.population.prices import error_ahead
 from cosim.population.profiles import Forecast, Profiles
 from cosim.scenario.arrays import Floats, Indices
@@ -68,13 +69,16 @@ def prospect_of(profiles: Profiles, members: Indices, forecasts: Sequence[Foreca
     sheds = np.flatnonzero(people.flexible_fraction[members] > 0.0)
     shed_kw = people.flexible_fraction[members[sheds], None] * np.maximum(load_kw[sheds], 0.0)
     none = np.zeros(sun.size)
+    stores = battery_stores(profiles, members, soc, T)
+    battery: StoreKind = "battery"
     return Prospect(
         demand_kw=load_kw,
         owner=np.concatenate([sun, sheds]),
         max_kw=np.concatenate([pv_kw[sun], shed_kw]),
         cost_linear=np.concatenate([none, people.flexible_cost_linear[members[sheds]]]),
         cost_quadratic=np.concatenate([none, people.flexible_cost_quadratic[members[sheds]]]),
-        stores=battery_stores(profiles, members, soc, T),
+        stores=stores,
+        kind=(battery,) * len(stores),
     )
 
 

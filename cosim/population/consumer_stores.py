@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from broker.messages import DeviceState
+from broker.messages.fields import StoreKind
 from cosim.population.consumers import is_offered
 from market.horizon.stores import Stores, joined_stores
 from market.model.arrays import Floats
@@ -57,6 +58,7 @@ def with_consumers(
     """
     demand_kw = prospect.demand_kw.copy()
     stores, stored = [prospect.stores], []
+    kinds: list[StoreKind] = list(prospect.kind)
     owner, kw, cost = [], [], []
     for place, (devices, owned) in enumerate(zip(states, worth, strict=True)):
         for name, own_worth in owned.items():
@@ -68,6 +70,7 @@ def with_consumers(
             elif (store := _store(place, state, own_worth or ahead.retail, ahead)) is not None:
                 stores.append(store)
                 stored.append((place, name))
+                kinds.append("vehicle" if name == "ev" else "heat pump" if state.heat else "appliance")
             else:
                 # A charger that tells no wish may be without a vehicle in the next interval.
                 known = ahead.intervals if name == "load" else 1
@@ -85,6 +88,7 @@ def with_consumers(
         cost_linear=np.concatenate([prospect.cost_linear, cost]),
         cost_quadratic=np.concatenate([prospect.cost_quadratic, np.zeros(len(cost))]),
         stores=joined_stores(stores),
+        kind=tuple(kinds),
     ), stored
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from broker.messages.fields import StoreKind
 from cosim.population.members import Bools, Population
 from cosim.population.noise import generator
 from cosim.population.stays import Stays
@@ -89,6 +90,17 @@ class Fleet:
     def size(self) -> int:
         """Number of stores."""
         return self.owner.size
+
+    @property
+    def kind(self) -> tuple[StoreKind, ...]:
+        """What each is."""
+        parts: list[tuple[StoreKind, int]] = [
+            ("vehicle", self.vehicles.kw.size),
+            ("heat pump", self.pumps.kw.size),
+            ("appliance", self.appliances.kw.size),
+            ("vehicle", self.stays.owner.size),
+        ]
+        return tuple(kind for kind, size in parts for _ in range(size))
 
     @property
     def most_kw(self) -> Floats:

@@ -190,7 +190,7 @@ class VirtualPortfolio:
         if self.fleet is None:
             return prospect
         stores = joined_stores([prospect.stores, self.fleet.stores(tick, prospect.intervals)])
-        return replace(prospect, stores=stores)
+        return replace(prospect, stores=stores, kind=prospect.kind + self.fleet.fleet.kind)
 
     def act(self, tick: int, output_kw: Floats) -> Metered:
         """Hold the set-points through the interval: curtailment is a limit, the sun decides below it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from broker.messages import HorizonProof, Outlook, columns
+from cosim.scenario.arrays import Indices
 
 
 def outlook_tables(
@@ -45,11 +47,23 @@ def _store_columns(prosumers: Sequence[str], outlook: Outlook) -> dict[str, Any]
     return {
         "tick": outlook.tick,
         "prosumer": np.asarray(prosumers)[owner],
+        "kind": outlook.store_kind,
+        "number": _numbers(owner, outlook.store_kind),
         **{
             name: columns.unpack(getattr(outlook, name), owner.size)
             for name in ("state_kwh", "energy_value", "store_gain")
         },
     }
+
+
+def _numbers(owner: Indices, kind: Sequence[str]) -> list[int]:
+    """Which of its owner's stores of its kind each one is, from 1."""
+    count: Counter[tuple[int, str]] = Counter()
+    numbers = []
+    for whose in zip(owner.tolist(), kind, strict=True):
+        count[whose] += 1
+        numbers.append(count[whose])
+    return numbers
 
 
 def horizon_row(outlook: Outlook) -> dict[str, Any]:

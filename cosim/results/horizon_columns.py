@@ -21,6 +21,8 @@ OUTLOOK = (
 STORES = (
     TICK,
     Column("prosumer", "text", "", "id of the owner; one row for each of its stores"),
+    Column("kind", "text", "", "battery, vehicle, heat pump or appliance"),
+    Column("number", "integer", "", "which of its owner's stores of that kind, from 1"),
     Column(
         "state_kwh", "number", "kWh", "energy at the end of the interval, as the horizon's clearing has it"
     ),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from broker.messages import HorizonBid, columns
+from broker.messages.fields import StoreKind
 from market.horizon.stores import Stores
 from market.model.arrays import Floats, Ints
 from market.participants.batches import pack_values, read_values
@@ -30,6 +31,8 @@ class Prospect:
         largest outputs ``(r, T)`` [kW], costs ``(r,)`` [$/kWh], [$/kWh per kW].
     stores
         What couples the intervals; owners as above, who may have several.
+    kind
+        What each store is, ``(S,)``.
     """
 
     demand_kw: Floats
@@ -38,6 +41,7 @@ class Prospect:
     cost_linear: Floats
     cost_quadratic: Floats
     stores: Stores
+    kind: tuple[StoreKind, ...]
 
     @property
     def intervals(self) -> int:
@@ -60,6 +64,7 @@ def bid_fields(prospect: Prospect, members: Ints) -> dict[str, Any]:
         "cost_linear": pack_values(prospect.cost_linear),
         "cost_quadratic": pack_values(prospect.cost_quadratic),
         "store": columns.pack_index(members[stores.owner]),
+        "store_kind": list(prospect.kind),
         **changing,
         **bounds,
         **fixed,
@@ -96,6 +101,7 @@ def read_bid(bid: HorizonBid, members: Ints, most: int) -> Prospect:
         cost_linear=read_values(bid.cost_linear, owner.size),
         cost_quadratic=read_values(bid.cost_quadratic, owner.size),
         stores=stores,
+        kind=tuple(bid.store_kind),
     )
 
 

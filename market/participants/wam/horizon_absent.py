@@ -74,4 +74,4 @@ def unmoved(demand_kw: Floats) -> Prospect:
     """A prospect of demand alone, ``(n, T)`` [kW]."""
     T = demand_kw.shape[1]
     none, empty = np.zeros(0), np.zeros(0, dtype=np.intp)
-    return Prospect(demand_kw, empty, np.zeros((0, T)), none, none, no_stores(T))
+    return Prospect(demand_kw, empty, np.zeros((0, T)), none, none, no_stores(T), ())

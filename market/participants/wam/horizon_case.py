@@ -59,6 +59,7 @@ def join_bids(roster: Roster, bids: Mapping[str, tuple[Ints, Prospect]]) -> Bids
         cost_linear=np.concatenate([prospect.cost_linear for prospect in all_of]),
         cost_quadratic=np.concatenate([prospect.cost_quadratic for prospect in all_of]),
         stores=joined_stores(stores),
+        kind=tuple(kind for prospect in all_of for kind in prospect.kind),
     )
     return Bids(joined, stores_of)
 

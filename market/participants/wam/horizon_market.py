@@ -19,6 +19,7 @@ import numpy as np
 from broker import wall_time
 from broker.collector import Collector
 from broker.messages import EnergyValue, HorizonBid, HorizonProof, NetworkModel, Outlook, Step, columns
+from broker.messages.fields import StoreKind
 from broker.participant.node import Node
 from broker.snapshot import Values, optional_array, part, typed
 from market.errors import Infeasible, MarketError, NotConverged
@@ -38,6 +39,9 @@ from market.participants.wam.horizon_checks import judged
 from market.participants.wam.models_ahead import ModelsAhead, without_rows
 from market.solver.wam import LimitPrices
 
+ROUNDED = 1e-12
+"""What is told of a horizon counts as none below so many kW, kWh, $/kWh or $."""
+
 Work = Callable[..., Awaitable[Any]]
 
 
@@ -49,8 +53,9 @@ class Cleared:
     ----------
     tick
         The interval with which it begins.
-    owner
-        Prosumers of the stores, ``(S,)``; in the case further stores of one have owners of their own.
+    owner, kind
+        Prosumers of the stores, ``(S,)``; in the case further stores of one have owners of their own. What
+        each store is, ``(S,)``.
     out
         Prosumers who have no horizon, ``(k,)``.
     notes
@@ -60,6 +65,7 @@ class Cleared:
     tick: int
     case: HorizonCase
     owner: Ints
+    kind: tuple[StoreKind, ...]
     outcome: HorizonOutcome
     out: Ints
     notes: list[str]
@@ -228,7 +234,9 @@ class HorizonMarket:
             case = horizon_case(self.rules, prospect, unlimited, expected, self.horizon.hours)
             outcome = clear_horizon(case)
         case = HorizonCase(case.intervals, within_reach(case.stores, case.hours)[0], case.hours)
-        return Cleared(tick, case, owner, outcome, np.array(sorted(sound.out), dtype=np.intp), notes)
+        return Cleared(
+            tick, case, owner, prospect.kind, outcome, np.array(sorted(sound.out), dtype=np.intp), notes
+        )
 
     def _without(self, out: Mapping[int, str]) -> list[str]:
         """Who has no horizon because of what is said of them; one stands for many."""
@@ -323,11 +331,12 @@ def _fields(cleared: Cleared, proof: HorizonCertificate) -> dict[str, Any]:
         "ahead": len(wam),
         "energy_price": [each.energy_price for each in wam],
         "grid_kw": [each.grid_kw for each in wam],
-        **{name: columns.pack(np.stack(values, axis=1)) for name, values in by_lam.items()},
+        **{name: columns.pack(_told_from_zero(np.stack(values, axis=1))) for name, values in by_lam.items()},
         "store": columns.pack_index(cleared.owner),
-        "state_kwh": columns.pack(outcome.state_kwh[:, 1]),
-        "energy_value": columns.pack(outcome.energy_value[:, 0]),
-        "store_gain": columns.pack(proof.store_gains.miss[cleared.case.stores.owner]),
+        "store_kind": list(cleared.kind),
+        "state_kwh": columns.pack(_told_from_zero(outcome.state_kwh[:, 1])),
+        "energy_value": columns.pack(_told_from_zero(outcome.energy_value[:, 0])),
+        "store_gain": columns.pack(_told_from_zero(proof.store_gains.miss[cleared.case.stores.owner])),
         "stored_kwh": columns.column_list(outcome.state_kwh.sum(axis=0)),
         "shortfall_kwh": float(np.maximum(outcome.shortfall_kwh, 0.0).sum()),
         "notes": cleared.notes,
@@ -336,11 +345,22 @@ def _fields(cleared: Cleared, proof: HorizonCertificate) -> dict[str, Any]:
     }
 
 
+def _told_from_zero(values: Floats) -> Floats:
+    """Values of which those are zero that differ from it by no more than sums of as many lose."""
+    return np.where(np.abs(values) <= ROUNDED, 0.0, values)
+
+
 def _no_fields(note: str) -> dict[str, Any]:
     """Fields of the outlook where there is none."""
     by_lam = ("price", "loss", "voltage", "congestion", "net_kw")
     by_store = ("store", "state_kwh", "energy_value", "store_gain")
     nothing: dict[str, Any] = dict.fromkeys(by_lam + by_store, b"")
     zero = dict.fromkeys(("ahead", "iterations"), 0) | {"shortfall_kwh": 0.0, "seconds": 0.0}
-    lists: dict[str, Any] = {"energy_price": [], "grid_kw": [], "stored_kwh": [], "beyond": []}
+    lists: dict[str, Any] = {
+        "energy_price": [],
+        "grid_kw": [],
+        "stored_kwh": [],
+        "store_kind": [],
+        "beyond": [],
+    }
     return {**nothing, **zero, **lists, "proof": None, "notes": [note]}

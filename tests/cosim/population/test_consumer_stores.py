@@ -24,6 +24,7 @@ def empty(n=2):
         cost_linear=none,
         cost_quadratic=none,
         stores=no_stores(T),
+        kind=(),
     )
 
 

@@ -246,6 +246,7 @@ def test_intervals_to_come_are_those_of_the_clearing_over_the_horizon(model):
         grid_kw=[2.0, 3.0, 4.0],
         **{name: columns.pack(np.array(values)) for name, values in fields.items()},
         store=columns.pack_index([0, 2, 2]),
+        store_kind=["battery", "battery", "vehicle"],
         **{name: columns.pack(np.ones(3)) for name in by_store},
         stored_kwh=[5.0, 6.0, 7.0, 8.0],
         shortfall_kwh=0.0,

@@ -63,3 +63,7 @@ async def test_state_goes_by_registers_to_the_market_and_limits_back(run_and_dri
         assert run.horizons["certified"].all()
         assert (run.horizons["stores"] >= 1 + len(pumps)).all()
         assert (run.horizons["shortfall_kwh"] == 0.0).all()
+        told = run.stores.groupby("prosumer")["kind"].unique()
+        assert "vehicle" in told[driver]
+        assert all("heat pump" in told[pump] for pump in pumps)
+        assert not run.stores.duplicated(["tick", "prosumer", "kind", "number"]).any()

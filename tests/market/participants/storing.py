@@ -65,6 +65,7 @@ class Storing:
                 discharge_wear=np.full(S, WEAR),
                 end_value=np.full(S, END_VALUE),
             ),
+            kind=("battery",) * S,
         )
 
     def position(self, tick, *telemetry_and_worth):
