@@ -25,6 +25,7 @@ from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.processes import refuse_taken, role_processes, view_process
 from cosim.progress import Progress, shown_progress
+from cosim.readiness import made_ready
 from cosim.recording.record import record_of
 from cosim.report import write_report
 from cosim.results.directory import count_others
@@ -106,6 +107,7 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
                 parts = [f"lam/{host}" for host in world.services_of(Role.LAM) if Role.LAM in here]
                 await claim_roles(stack, setup.url, plan.run_id, dict.fromkeys([*here, *parts], CLOCK))
             await stack.enter_async_context(role_processes(plan, setup.url, apart))
+            await made_ready(world, here, partial(click.echo, err=True))
             jobs = await stack.enter_async_context(services(setup, here))
             stack.enter_context(lasting_spared())
             coupling = None
@@ -275,6 +277,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, en
         await stack.enter_async_context(observed(setup.metrics, options.metrics))
         if is_spare and not await has_turn(stack, setup, spokesmen):
             return 0
+        await made_ready(world, roles, partial(click.echo, err=True))
         jobs = [] if serves_shares else await stack.enter_async_context(services(setup, roles))
         stack.enter_context(lasting_spared())
         click.echo(f"serving {', '.join(roles)} of run {run_id} at {broker.name}", err=True)

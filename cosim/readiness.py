@@ -1,0 +1,39 @@
+"""Making ready what a run needs that takes long the first time on a computer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from cosim.world.names import Role
+from cosim.world.world import World
+
+AT_ONCE_S = 3.0
+"""What takes longer is said to the user [s]."""
+
+COMPILING = (
+    "the clearing over a horizon is made ready: "
+    "the first time on a computer it is compiled, in about half a minute"
+)
+
+
+async def made_ready(world: World, roles: Collection[str], say: Callable[[str], object]) -> None:
+    """Have the clearing over a horizon compiled where some of the roles clear one.
+
+    Before the run, so that no gate of its first interval closes meanwhile.
+
+    Parameters
+    ----------
+    say
+        Told a line where it is not there at once.
+    """
+    if world.rules.horizon is None or Role.MARKET not in roles:
+        return
+    # Only runs with a horizon need numba.
+    from market.horizon.warm_up import warm_up
+
+    work = asyncio.ensure_future(asyncio.to_thread(warm_up))
+    done, _ = await asyncio.wait({work}, timeout=AT_ONCE_S)
+    if not done:
+        say(COMPILING)
+    await work
