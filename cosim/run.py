@@ -118,6 +118,7 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
         if view:
             click.echo(f"view: {view}", err=True)
         writer, ledger, beginning = await open_results(plan, setup, broker.name, stack)
+        first = ledger.next_tick
         await record_traffic(plan, setup, stack, writer, ledger)
         stack.enter_context(noted_address(plan.out, plan.run_id, setup.url))
         if world.placement.hardware:
@@ -160,7 +161,8 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
         # Whatever ended the run: what is complete is written down and said.
         counts = with_fault_cost(recorder.counts, plan, world, writer, ledger)
         total_s = time.perf_counter() - began
-        record = record_of(beginning, counts, ledger, lag=clock.lag, total_s=total_s)
+        table = writer.table("intervals")
+        record = record_of(beginning, counts, ledger, table, first=first, lag=clock.lag, total_s=total_s)
         summary = finish_results(writer, ledger, record)
     Console(force_jupyter=False).print(summary_table(summary))
     page = write_report(load(plan.out))

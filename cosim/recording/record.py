@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import numpy as np
 
@@ -11,7 +13,11 @@ from cosim.results.beginning import Beginning
 from cosim.results.ledger import Ledger
 from cosim.results.provenance import provenance
 from cosim.results.summarising import RunRecord
+from cosim.results.unfinished import lag_of
 from cosim.world.world import World
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def beginning_of(world: World, *, run_id: str, broker: str, pacing: Pacing) -> Beginning:
@@ -50,7 +56,14 @@ def beginning_of(world: World, *, run_id: str, broker: str, pacing: Pacing) -> B
 
 
 def record_of(
-    beginning: Beginning, counts: RunCounts, ledger: Ledger, *, lag: Lag, total_s: float
+    beginning: Beginning,
+    counts: RunCounts,
+    ledger: Ledger,
+    intervals: pd.DataFrame,
+    *,
+    first: int,
+    lag: Lag,
+    total_s: float,
 ) -> RunRecord:
     """What a run's tables do not hold once it is over.
 
@@ -58,20 +71,25 @@ def record_of(
     ----------
     beginning, counts, ledger
         How the run began, what its recorder counted, and where payments went.
+    intervals
+        Table of all its intervals.
+    first
+        The first of them that this process ran; before that others did.
     lag
-        How far its clock fell behind.
+        How far the clock of this process fell behind.
     total_s
-        Wall time of the run [s].
+        Wall time of this process [s]; of those before the time of their intervals counts.
     """
+    before = lag_of(earlier := intervals[intervals["tick"] < first], beginning)
     return RunRecord(
         **msgspec.structs.asdict(beginning),
         entries=ledger.entries(),
         sum_micro=ledger.sum_micro(),
-        traffic=list(counts.traffic.values()),
+        traffic=counts.traffic.totals,
         stops=counts.stops,
         written_s=counts.written_s,
         shown_s=counts.shown_s,
-        total_s=total_s,
-        lag=lag,
+        total_s=total_s + float(earlier["interval_s"].sum()),
+        lag=Lag(worst_s=max(lag.worst_s, before.worst_s), overruns=lag.overruns + before.overruns),
         faults=counts.faults,
     )

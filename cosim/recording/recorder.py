@@ -126,7 +126,7 @@ class Recorder:
             if self.world.faults:
                 self.writer.append("faults", self.faults.table())
                 self.counts.faults = self.faults.figures()
-            self.counts.traffic[self.node.name] = self.node.traffic()
+            self.counts.traffic.note(self.node.name, self.node.traffic())
 
     def _name_missing(self) -> None:
         """Flag each interval that is not in the ledger although the clock has gone on."""
@@ -159,6 +159,7 @@ class Recorder:
                 await self.node.publish(topic, Snapshot, step.tick, content=kept.get(name, b""))
 
     def _snapshot(self) -> dict[str, Any]:
+        self.counts.traffic.note(self.node.name, self.node.traffic())
         return {
             "counts": self.counts.snapshot(),
             "booked_kwh": self.counters.booked_kwh,
@@ -296,7 +297,7 @@ class Recorder:
 
     def _take_done(self, done: Done) -> None:
         self._flags.add(done.tick, done.flags)
-        self.counts.traffic[done.sender] = done.traffic
+        self.counts.traffic.take(done)
         if done.step == "settle" and done.sender in self.collector.settled.expected:
             self.collector.settled.add(done.sender, done.tick, done)
 

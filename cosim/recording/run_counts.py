@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from broker.messages import Traffic
-from broker.snapshot import Values, array_of, typed
+from broker.snapshot import Values, array_of, part, typed
 from cosim.recording.interval import Interval
 from cosim.recording.interval_messages import IntervalMessages
+from cosim.recording.traffic_sums import TrafficSums
 from cosim.results.run_figures import FaultFigures
 
 MOST_TIMES = 10_000
@@ -46,7 +46,7 @@ class RunCounts:
     stops: int = 0
     written_s: list[float] = field(default_factory=list)
     shown_s: list[float] = field(default_factory=list)
-    traffic: dict[str, Traffic] = field(default_factory=dict)
+    traffic: TrafficSums = field(default_factory=TrafficSums)
     step_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def time(self, step: str, seconds: float) -> None:
@@ -54,7 +54,7 @@ class RunCounts:
         self.step_s[step] = [*self.step_s[step][1 - MOST_TIMES :], seconds]
 
     def snapshot(self) -> Values:
-        """All that is counted; messages' counts only for readers, as services tell them since their start."""
+        """All that is counted."""
         return {
             "bought_kwh": self.bought_kwh,
             "sold_kwh": self.sold_kwh,
@@ -64,7 +64,8 @@ class RunCounts:
             "written_s": self.written_s,
             "shown_s": self.shown_s,
             "step_s": dict(self.step_s),
-            "traffic": [msgspec.to_builtins(each) for each in self.traffic.values()],
+            "traffic": [msgspec.to_builtins(each) for each in self.traffic.totals],
+            "traffic_by_process": self.traffic.snapshot(),
         }
 
     def restore(self, values: Values) -> None:
@@ -75,6 +76,7 @@ class RunCounts:
         self.written_s = typed(values, "written_s", list[float])
         self.shown_s = typed(values, "shown_s", list[float])
         self.step_s = defaultdict(list, typed(values, "step_s", dict[str, list[float]]))
+        self.traffic.restore(part(values, "traffic_by_process"))
 
     def add(self, interval: Interval, messages: IntervalMessages) -> None:
         """Take in an interval's trades, and how long its set-points took."""

@@ -85,8 +85,6 @@ class SoFar:
     def record(self, intervals: pd.DataFrame) -> RunRecord:
         """What the tables do not hold, with what a table of ``intervals`` says of times."""
         begun, counts = self.beginning, self.remembered.get("counts", {})
-        length_s = Pacing(begun.pace).wall_s(begun.interval_h * 3600.0)
-        late_s = intervals["lag_s"].fillna(0.0) if begun.pace else intervals["lag_s"].iloc[:0]
         return RunRecord(
             **msgspec.structs.asdict(begun),
             entries=self.entries,
@@ -96,10 +94,16 @@ class SoFar:
             written_s=counts.get("written_s", ()),
             shown_s=counts.get("shown_s", ()),
             total_s=float(intervals["interval_s"].sum()),
-            lag=Lag(
-                worst_s=float(late_s.max()) if len(late_s) else 0.0, overruns=int((late_s > length_s).sum())
-            ),
+            lag=lag_of(intervals, begun),
         )
+
+
+def lag_of(intervals: pd.DataFrame, begun: Beginning) -> Lag:
+    """How far the intervals of a table fell behind, whatever process they ran in."""
+    length_s = Pacing(begun.pace).wall_s(begun.interval_h * 3600.0)
+    late_s = intervals["lag_s"].fillna(0.0) if begun.pace else intervals["lag_s"].iloc[:0]
+    worst_s = float(late_s.max()) if len(late_s) else 0.0
+    return Lag(worst_s=worst_s, overruns=int((late_s > length_s).sum()))
 
 
 def so_far(directory: Path) -> SoFar | None:

@@ -186,8 +186,7 @@ class Actuator:
 
     def snapshot(self) -> Values:
         """What is in force at an emulated device."""
-        counts = {"measured_kw": self.measured_kw, "limited": self.limited, "renewals": self.renewals}
-        commands = {**counts, **self._state.snapshot()}
+        commands = {"measured_kw": self.measured_kw, **self._state.snapshot()}
         return {"commands": commands, "ramp": self._execution.snapshot(), "times": self._times.snapshot()}
 
     def restore(self, values: Values) -> None:
@@ -197,8 +196,6 @@ class Actuator:
         self._times.restore(part(values, "times"))
         known = commands.get("measured_kw") is not None
         self.measured_kw = typed(commands, "measured_kw", float) if known else None
-        self.limited = typed(commands, "limited", int)
-        self.renewals = typed(commands, "renewals", int)
         self._state.restore(commands)
 
     def is_due(self) -> bool:

@@ -83,6 +83,7 @@ class Process:
         async with AsyncExitStack() as stack:
             self.setup = RunSetup(simulation.town.world, RUN, "", simulation.owner)
             writer, ledger, beginning = await open_results(plan, self.setup, "", stack)
+            first = ledger.next_tick
             await record_traffic(plan, self.setup, stack, writer, ledger)
             clock, recorder = await stack.enter_async_context(
                 control(
@@ -96,7 +97,15 @@ class Process:
                 )
             )
             await perform([recorder.run, clock.run])
-            record = record_of(beginning, recorder.counts, ledger, lag=clock.lag, total_s=1.0)
+            record = record_of(
+                beginning,
+                recorder.counts,
+                ledger,
+                writer.table("intervals"),
+                first=first,
+                lag=clock.lag,
+                total_s=1.0,
+            )
             finish_results(writer, ledger, record)
 
     def kill(self):

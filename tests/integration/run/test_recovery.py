@@ -80,6 +80,16 @@ def is_told_so_far(out, whole, how, at_least):
     return run
 
 
+def counts_it_all(run, whole):
+    """The summary counts what all processes of the run did; some was done twice."""
+    ours, theirs = run.summary, whole.summary
+    assert theirs.messages.sent <= ours.messages.sent < 1.5 * theirs.messages.sent
+    assert theirs.modbus.reads <= ours.modbus.reads < 1.5 * theirs.modbus.reads
+    assert theirs.modbus.writes <= ours.modbus.writes
+    assert ours.set_points.limited >= theirs.set_points.limited
+    assert ours.seconds.total >= run.intervals["interval_s"].sum()
+
+
 def plays_again(out, next_tick):
     """Market and feeder compute again what they did before a kill, and from ``next_tick`` on behind it."""
     account = replay(Recorded(out))
@@ -132,6 +142,7 @@ def test_a_run_that_is_killed_and_taken_up_again_has_the_same_bits(village, whol
     assert run.ledger.ticks() == list(range(INTERVALS))
     assert bookings(run) == bookings(whole)
     same_but_for_times_and_flags(run, whole)
+    counts_it_all(run, whole)
     assert run.intervals["flags"].gt(0).sum() == 1
     assert run.intervals.set_index("tick")["flags"][left] > 0
     refused = subprocess.run(again, capture_output=True, timeout=60)
