@@ -145,12 +145,14 @@ class Done(Message, frozen=True, tag="done"):
 
     Emulated devices let the interval pass once the gateway has, and it reads them once they have.
     At the end of an interval ``snapshot`` holds what the service remembers (`broker.snapshot`).
+    With ``at_once`` a report is said once more, for flags that must not wait for the next one.
     """
 
     step: StepName
     flags: list[str] = []
     traffic: Traffic = Traffic()
     snapshot: Annotated[bytes, Opaque()] = b""
+    at_once: bool = False
 
 
 @message("snapshot/{service}", sender="recorder", receivers=SERVICES, reader="service", size="batch")

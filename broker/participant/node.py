@@ -85,6 +85,7 @@ class Node:
         )
         self._steps = Steps(name)
         self._flags = Flags(bounds.most_bytes("batch") // 2)
+        self._reported: tuple[StepName, int, int] = "restore", -1, -1
         self._refusals = Refusals()
         self.availability = OwnAvailability(name, world, publish=self._publish_online, flag=self.flag)
         repeat = self.topics.repeat(name)
@@ -221,6 +222,24 @@ class Node:
             snapshot=snapshot,
         )
         self._repeats.note_report(topic, tick, step)
+        self._reported = step, tick, self.epoch
+
+    async def tell_flags(self) -> None:
+        """Tell what is flagged at once, with the report of this interval's dispatch said once more.
+
+        Before and after that the next report is near, and takes them along.
+        """
+        step, tick, epoch = self._reported
+        if step == "dispatch" and (tick, epoch) == (self.tick, self.epoch) and self._flags:
+            await self.publish(
+                self.topics.done(self.name),
+                Done,
+                tick,
+                step=step,
+                flags=self._flags.take(),
+                traffic=self.traffic(),
+                at_once=True,
+            )
 
     def flag(self, text: str) -> None:
         """Remember something that went wrong; it travels with the next ``done``."""

@@ -30,9 +30,12 @@ class IntervalFlags:
         """Flags of an interval that are not among the events yet."""
         return list(self._waiting.get(tick, ()))
 
-    def add(self, tick: int, flags: Iterable[str]) -> None:
-        """Flag an interval."""
-        if tick > self._booked:
+    def add(self, tick: int, flags: Iterable[str], *, at_once: bool = False) -> None:
+        """Flag an interval.
+
+        What is told ``at_once`` is written at once, and stays where its interval begins again.
+        """
+        if tick > self._booked and not at_once:
             self._waiting[tick] += flags
             return
         for flag in flags:

@@ -296,7 +296,7 @@ class Recorder:
         self._written = row["tick"]
 
     def _take_done(self, done: Done) -> None:
-        self._flags.add(done.tick, done.flags)
+        self._flags.add(done.tick, done.flags, at_once=done.at_once)
         self.counts.traffic.take(done)
         if done.step == "settle" and done.sender in self.collector.settled.expected:
             self.collector.settled.add(done.sender, done.tick, done)

@@ -9,6 +9,13 @@ from devices.gateway.actuator import Actuator
 
 async def attempt(actuators: list[Actuator], act: Callable[[Actuator], Awaitable[None]]) -> list[str]:
     """Do something with several actuators at once; what failed, one line for each."""
+    return [line for line in (await outcomes(actuators, act)).values() if line]
+
+
+async def outcomes(
+    actuators: list[Actuator], act: Callable[[Actuator], Awaitable[None]]
+) -> dict[Actuator, str]:
+    """Do something with several actuators at once; what failed at each, empty where nothing did."""
 
     async def one(actuator: Actuator) -> str:
         try:
@@ -17,4 +24,4 @@ async def attempt(actuators: list[Actuator], act: Callable[[Actuator], Awaitable
             return f"{actuator.device}: {error}"
         return ""
 
-    return [line for line in await asyncio.gather(*map(one, actuators)) if line]
+    return dict(zip(actuators, await asyncio.gather(*map(one, actuators)), strict=True))

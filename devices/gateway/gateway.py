@@ -18,7 +18,7 @@ from devices.counts import Counts
 from devices.endpoint import LiveProsumer
 from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.gateway.actuator import Actuator
-from devices.gateway.attempt import attempt
+from devices.gateway.attempt import attempt, outcomes
 from devices.gateway.equipment import Equipment
 from devices.gateway.hardware_record import HardwareRecord
 from devices.gateway.links import Links
@@ -55,6 +55,8 @@ class Gateway:
         One line for each device that failed in the last poll.
     overwritten
         One line for each piece of hardware that the last poll found written to by another master.
+    tended
+        What failed at each device that was tended last, empty where nothing did.
     stopped
         Why all devices were stopped; empty while they may be commanded.
     actuators
@@ -79,6 +81,7 @@ class Gateway:
         self._place = {prosumer.id: place for place, prosumer in enumerate(self.prosumers)}
         self.problems: list[str] = []
         self.overwritten: list[str] = []
+        self.tended: dict[Actuator, str] = {}
         self.stopped = ""
         self.simulated_s: float | None = None
         self._poll_limit_s = poll_limit_s
@@ -233,8 +236,8 @@ class Gateway:
 
         Returns what failed, one line for each device.
         """
-        due = [actuator for actuator in self.actuators if actuator.is_due()]
-        return await attempt(due, Actuator.tend)
+        self.tended = await outcomes([each for each in self.actuators if each.is_due()], Actuator.tend)
+        return [line for line in self.tended.values() if line]
 
     async def stop(self, reason: str) -> list[str]:
         """Bring all devices to their safe values and command them no more; returns what failed.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.collector import Collector
-from broker.errors import BusClosed
+from broker.errors import BrokerError, BusClosed
 from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop
 from broker.participant.node import Node
 from broker.participant.others import reports
@@ -23,6 +23,7 @@ from devices.gateway.responses import Responses, expected_change_kw
 from devices.gateway.stop_answers import StopAnswers
 from devices.gateway.stopping import arming, call_in, hand_back, secure, to_its_end
 from devices.gateway.telemetry import DeviceTelemetry
+from devices.gateway.troubles import Troubles
 
 _TEND_EVERY_S = 0.5
 _SECURE_WITHIN_S = 2.5
@@ -68,7 +69,7 @@ class GatewayService:
         self.responses = Responses()
         self._telemetry = DeviceTelemetry(node, gateway, plausibility, self.responses)
         self._acted = reports(node, device_hosts, "act")
-        self._failing: set[str] = set()
+        self._troubles = Troubles()
         self._tasks: set[asyncio.Task[None]] = set()
         self._carrying_out: set[asyncio.Task[None]] = set()
         commanded = [prosumer.id for prosumer in gateway.prosumers if gateway.commands(prosumer.id)]
@@ -148,6 +149,8 @@ class GatewayService:
         """
         self._keep_time(step)
         if step.step == "measure":
+            for line in self._troubles.still():
+                self.node.flag(line)
             await self._measure(step)
         elif step.step == "dispatch":
             await self._dispatch(step)
@@ -180,7 +183,7 @@ class GatewayService:
             self._went_back = False
             await self._stops.enforce()
         if self.gateway.simulated_s is not None:
-            self._flag_new(await self.gateway.tend())
+            await self._tend()
         await self._telemetry.measure(step)
 
     async def _dispatch(self, step: Step) -> None:
@@ -264,15 +267,21 @@ class GatewayService:
     async def _keep_tending(self) -> None:
         while True:
             await asyncio.sleep(_TEND_EVERY_S)
-            if self.gateway.simulated_s is None or self.gateway.stopped:
-                self._flag_new(await self.gateway.tend())
+            if (self.gateway.simulated_s is None or self.gateway.stopped) and await self._tend():
+                # The next report may be a whole interval away; no device waits for a broker.
+                self._start(self._tell())
 
-    def _flag_new(self, failed: Sequence[str]) -> None:
-        """Flag what fails, but not again and again."""
-        for line in failed:
-            if line not in self._failing:
-                self.node.flag(f"set-point not kept: {line}")
-        self._failing = set(failed)
+    async def _tell(self) -> None:
+        with contextlib.suppress(BrokerError):
+            await self.node.tell_flags()
+
+    async def _tend(self) -> bool:
+        """Tend what is due, and flag what fails and what does no more; whether there was either."""
+        await self.gateway.tend()
+        lines = self._troubles.take(self.gateway.tended)
+        for line in lines:
+            self.node.flag(line)
+        return bool(lines)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = self._group.create_task(work)

@@ -406,3 +406,31 @@ async def test_a_stop_goes_on_and_is_answered_where_it_cannot_be_written_down(tm
         await asyncio.gather(serving, return_exceptions=True)
         await gateway.close()
     assert not (tmp_path / "stopped.json").exists()
+
+
+async def test_a_device_that_is_lost_and_back_within_an_interval_is_said_at_once_and_once():
+    limits = SetPointLimits(real=True, min_kw=-5.0, max_kw=5.0, revert_s=2.0)
+    async with stage(limits=limits) as (conductor, fleet):
+        await conductor.step("measure", 0, pace=1.0)
+        await conductor.ask("p0", 0, DeviceSetPoint(device="pv", power_kw=1.5))
+        await conductor.ask("p1", 0, DeviceSetPoint(device="battery", power_kw=-2.0))
+        await conductor.step("dispatch", 0, pace=1.0)
+
+        async def said(words):
+            async with asyncio.timeout(15.0), conductor.reported:
+                await conductor.reported.wait_for(lambda: any(words in flag for flag in conductor.flags()))
+
+        unit = fleet.unit("p0", "pv")
+        unit.bank.failing[unit.row] = 11
+        await said("set-point not kept: pv: ")
+        # It fails again and again, and is tried between in vain.
+        await asyncio.sleep(5.0)
+        unit.bank.failing.clear()
+        await said("set-point kept again: pv of p0 (")
+        told = [done for done in conductor.done if done.flags]
+        assert [len(done.flags) for done in told] == [1, 1]
+        assert all(done.at_once and done.step == "dispatch" for done in told)
+        attempts = int(told[-1].flags[0].partition("after ")[2].split()[0])
+        assert attempts > 1
+        await conductor.step("meter", 0, pace=1.0)
+        assert not conductor.done[-1].flags

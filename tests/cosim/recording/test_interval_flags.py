@@ -56,3 +56,15 @@ def test_what_an_interval_that_begins_again_was_flagged_with_is_forgotten(writer
     flags.add(1, ["as it came"])
     assert flags.finish(1) == 1
     assert flag_events(writer) == [(1, "as it came")]
+
+
+def test_what_is_told_at_once_is_there_before_its_interval_is_booked(writer):
+    flags = IntervalFlags(writer)
+    flags.add(0, ["a device is lost"], at_once=True)
+    flags.add(0, ["early"])
+    assert flag_events(writer) == [(0, "a device is lost")]
+    kept = flags[0]
+    flags.note_booked(0)
+    again = IntervalFlags(writer)
+    again.restore(0, kept)
+    assert again.finish(0) == flags.finish(0) == 2
