@@ -125,8 +125,13 @@ class Fleet:
     def lacking(self, tick: int, energy_kwh: Floats) -> Floats:
         """What each store lacks of the energy that it wants at the end of a tick, ``(S,)`` [kWh]."""
         lacks = np.maximum(self.path(tick, 1).lower_kwh[:, 0] - energy_kwh, 0.0)
-        lacks[self.size - self.stays.owner.size :] += self.stays.lacking_at(tick + 1)
-        return np.asarray(lacks)
+        return np.asarray(lacks + self.beyond(tick))
+
+    def beyond(self, tick: int) -> Floats:
+        """What each store wants at the end of a tick and could not be given in time, ``(S,)`` [kWh]."""
+        beyond = np.zeros(self.size)
+        beyond[self.size - self.stays.owner.size :] = self.stays.lacking_at(tick + 1)
+        return beyond
 
 
 def joined(*paths: StorePath) -> StorePath:

@@ -54,6 +54,7 @@ class LiveStores:
         none = ~is_wanted.any(axis=1)
         wanted = np.where(none, np.nan, path.lower_kwh[np.arange(self.fleet.size), first])
         left_s = np.where(none, np.nan, (first + 1.0) * timeline.interval_h * 3600.0)
+        beyond = self.fleet.beyond(tick)
         found: dict[ConsumerKind, Conditions] = {}
         for kind, rows in self.rows.items():
             parts: dict[str, Floats] = {
@@ -63,5 +64,5 @@ class LiveStores:
             # A vehicle that stays for longer wants as much as it takes.
             upper = parts["upper_kwh"][:, 0]
             mine = np.where(np.isnan(wanted[rows]) & (kind == "ev"), upper, wanted[rows])
-            found[kind] = Conditions(replace(path, **parts), mine, left_s[rows])
+            found[kind] = Conditions(replace(path, **parts), mine, left_s[rows], beyond[rows])
         return found

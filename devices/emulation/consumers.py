@@ -39,11 +39,14 @@ class Conditions:
     wanted_kwh, left_s
         Energy that each wants to have next, and how long until then from the beginning of the interval [s];
         NaN where it wants none by a time, ``(n,)``.
+    beyond_kwh
+        What each wants at the end of the interval and could not be given in time, ``(n,)`` [kWh].
     """
 
     path: StorePath
     wanted_kwh: Array
     left_s: Array
+    beyond_kwh: Array | float = 0.0
 
 
 class ConsumerUnits:
@@ -104,6 +107,10 @@ class ConsumerUnits:
     def end_interval(self, now: Conditions, hours: float) -> None:
         """End the interval that was begun."""
         self.energy_kwh = advance_energy(self.energy_kwh, self._drawn_kwh / hours, now.path, hours)
+
+    def lacking(self, now: Conditions) -> Array:
+        """What each lacks of what it wants at the end of the interval, which is over, ``(n,)`` [kWh]."""
+        return np.asarray(np.maximum(now.path.lower_kwh[:, 0] - self.energy_kwh, 0.0) + now.beyond_kwh)
 
     def show(self, upcoming: Conditions, hours: float) -> None:
         """Put what is so now, and in the interval that comes, into the registers."""

@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 Stores = Mapping[ConsumerKind, Conditions]
 """What chargers and loads are up to in an interval, by kind."""
 
+_LACKS_KWH = 1e-3
+
 NO_STORES: Stores = MappingProxyType({})
 
 
@@ -57,6 +59,15 @@ class FleetConsumers:
         """End the interval."""
         for kind, units in self.units.items():
             units.end_interval(now[kind], hours)
+
+    def lacking(self, now: Stores) -> list[tuple[ConsumerKind, int, float]]:
+        """Kind, owner and energy [kWh] of what devices want at the end of an interval and do not have."""
+        return [
+            (kind, int(self.at[kind][k]), float(lacks_kwh[k]))
+            for kind, units in self.units.items()
+            for lacks_kwh in [units.lacking(now[kind])]
+            for k in np.flatnonzero(lacks_kwh > _LACKS_KWH).tolist()
+        ]
 
     def show(self, upcoming: Stores, hours: float) -> None:
         """Put what is so now, and in the interval that comes, into the registers."""

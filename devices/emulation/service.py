@@ -20,6 +20,7 @@ from devices.emulation.fleet import Fleet
 from devices.emulation.fleet_consumers import NO_STORES, Stores
 
 Array = NDArray[np.float64]
+_MOST_FLAGS = 5
 
 
 class Environment(Protocol):
@@ -129,7 +130,9 @@ class DeviceHostService:
             self.injector.strike(step.tick)
         load_kw, load_kvar, pv_kw, dt_s = self.environment.substeps(step.tick)
         fed = self._fed(step.tick)
-        self.fleet.advance(load_kw * fed, load_kvar * fed, pv_kw * fed, dt_s, self.stores(step.tick))
+        stores = self.stores(step.tick)
+        self.fleet.advance(load_kw * fed, load_kvar * fed, pv_kw * fed, dt_s, stores)
+        self._flag_lacking(stores)
         self.fleet.consumers.show(self.stores(step.tick + 1), len(load_kw) * dt_s / 3600.0)
         if self.injector is not None:
             await self.node.publish(
@@ -139,6 +142,18 @@ class DeviceHostService:
                 prosumer=columns.pack_index(self.members),
                 energy_kwh=columns.pack(self.fleet.mean_kw * step.interval_s / 3600.0),
             )
+
+    def _flag_lacking(self, stores: Stores) -> None:
+        """Name who lacks energy that it wanted by the end of the interval, such as a vehicle that leaves."""
+        lacking = self.fleet.consumers.lacking(stores)
+        for kind, k, kwh in lacking[:_MOST_FLAGS]:
+            what = "vehicle" if kind == "ev" else "load"
+            self.node.flag(
+                f"{kwh:.3g} kWh that the {what} of {self.fleet.prosumers[k].id} wanted by now are missing"
+            )
+        if len(lacking) > _MOST_FLAGS:
+            rest = sum(kwh for *_, kwh in lacking[_MOST_FLAGS:])
+            self.node.flag(f"{rest:.3g} kWh that {len(lacking) - _MOST_FLAGS} more wanted by now are missing")
 
     def _take_outcome(self, outcome: WamOutcome) -> None:
         self._outcome = outcome

@@ -1,6 +1,7 @@
 """Emulated chargers and flexible loads behind Modbus: their state, and limits that they keep."""
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,3 +142,17 @@ async def test_what_they_remember_goes_on_after_a_restart():
         fleet.reboot("driver", "ev")
         pass_interval(fleet)
         assert fleet.mean_kw[0] == pytest.approx(7.9)
+
+
+async def test_who_lacks_what_it_wants_when_it_leaves_is_known():
+    leaves = conditions()
+    path = replace(leaves["ev"].path, lower_kwh=rows(9.2))
+    leaves["ev"] = replace(leaves["ev"], path=path, beyond_kwh=np.array([40.0]))
+    async with homes() as (fleet, gateway):
+        await command(gateway, "driver", "ev", -3.7)
+        pass_interval(fleet)
+        assert fleet.consumers.lacking(conditions()) == []
+        await command(gateway, "driver", "ev", -3.7)
+        pass_interval(fleet, now=leaves)
+        (found,) = fleet.consumers.lacking(leaves)
+        assert found == ("ev", 0, pytest.approx(9.2 - 1.84 - 2 * 3.7 * HOURS * 0.92 + 40.0))
