@@ -1,6 +1,6 @@
 """How long a market over a day takes to clear, cold, warm and beside an open solver, and how that grows.
 
-    python -m benchmarks.horizon [--solvers] [--json FILE]
+    python -m benchmarks.horizon [--solvers] [--seed NUMBER] [--json FILE]
 
 A radial feeder with a voltage row for each LAM, of whose prosumers 30 % have a battery and 18 % a vehicle:
 
@@ -75,15 +75,15 @@ def next_horizon(case: HorizonCase, outcome: HorizonOutcome, seed: int) -> Horiz
     return replace(case, intervals=intervals, stores=replace(stores, initial_kwh=initial_kwh, **columns))
 
 
-def one_size(prosumers: int, intervals: int) -> dict[str, float]:
+def one_size(prosumers: int, intervals: int, seed: int) -> dict[str, float]:
     """Cold, warm and certificate of one size."""
     clear_horizon(day(60, 3, 3, 6, 1))
-    case = day(prosumers, LAMS, LAMS, intervals, 1)
+    case = day(prosumers, LAMS, LAMS, intervals, seed)
     case = replace(case, stores=within_reach(case.stores, case.hours)[0])
     outcome, cold_s, cold_clock_s = timed(lambda: clear_horizon(case))
     claim = outcome.claim(case)
     proof, proof_s, proof_clock_s = timed(lambda: certify_horizon(case, claim))
-    following = next_horizon(case, outcome, 2)
+    following = next_horizon(case, outcome, seed + 1)
     warm, warm_s, warm_clock_s = timed(lambda: clear_horizon(following, later(outcome.intervals)))
     assert not beyond_tolerance(proof, case)
     return {
@@ -136,17 +136,18 @@ def growth(sizes: tuple[int, ...], seconds: list[float]) -> float:
 @click.command()
 @click.option("--solvers", is_flag=True, help="Also Clarabel on a tenth of the prosumers; slow.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Figures as a file, too.")
+@click.option("--seed", default=1, show_default=True, help="Of the region and its day.")
 @click.option("--one", nargs=2, type=int, hidden=True)
-def main(solvers: bool, path: Path | None, one: tuple[int, int] | None) -> None:
+def main(solvers: bool, path: Path | None, seed: int, one: tuple[int, int] | None) -> None:
     """Measure and print."""
     if one:
-        print(json.dumps(one_size(*one)))
+        print(json.dumps(one_size(*one, seed)))
         return
     figures: dict[str, dict[str, float]] = {}
     sizes = dict.fromkeys(
         [*((n, INTERVALS) for n in MORE_PROSUMERS), *((PROSUMERS, t) for t in MORE_INTERVALS)]
     )
-    found = {size: in_its_own_process("--one", *size) for size in sizes}
+    found = {size: in_its_own_process("--one", *size, "--seed", seed) for size in sizes}
     figures |= {f"{n:,} prosumers, {t} intervals": figure for (n, t), figure in found.items()}
     key = "cold [s of processor]"
     figures["growth"] = {
