@@ -1,6 +1,7 @@
 """The command ``sharegrid device probe``: what is at an address, as entries that a scenario takes."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from sharegrid.numbers import FiniteRange
 
 if TYPE_CHECKING:
     from devices.client.probe import Found
+    from devices.endpoint import Link
+
+_PATIENCE_S = 1.0
 
 
 @click.command("probe")
@@ -26,21 +30,28 @@ if TYPE_CHECKING:
 )
 def probe(address: str, profiles: Path | None, prosumer: str, timeout: float) -> None:
     """Find out what answers at an address and print its [[devices]] entries. Nothing is written to it."""
-    from devices.client.probe import longest_silence_s, usual_units
-    from devices.client.probe import probe as probe_link
     from devices.endpoint import parse_place
 
     link, unit = parse_place(address)
-    if unit is None:
-        units = ", ".join(map(str, usual_units(link)))
-        most_s = longest_silence_s(link, timeout)
-        click.echo(
-            f"asking {link} as unit {units}: up to {most_s:g} s where nobody answers; a unit in the address "
-            "is faster",
-            err=True,
-        )
-    for found in asyncio.run(probe_link(link, unit, profiles, timeout)):
+    for found in asyncio.run(_found(link, unit, profiles, timeout)):
         click.echo(entry_of(found, prosumer))
+
+
+async def _found(link: "Link", unit: int | None, profiles: Path | None, timeout_s: float) -> "list[Found]":
+    """Devices at a link; where that takes long, how long it may take is said."""
+    from devices.client.probe import longest_silence_s, probe, usual_units
+
+    units, most_s = ", ".join(map(str, usual_units(link))), longest_silence_s(link, timeout_s)
+    patience = (
+        f"asking {link} as unit {units}: up to {most_s:g} s where nobody answers; "
+        "a unit in the address is faster"
+    )
+    say = partial(click.echo, patience if unit is None else f"asking {link} as unit {unit}", err=True)
+    timer = asyncio.get_running_loop().call_later(_PATIENCE_S, say)
+    try:
+        return await probe(link, unit, profiles, timeout_s)
+    finally:
+        timer.cancel()
 
 
 def entry_of(found: "Found", prosumer: str) -> str:

@@ -216,10 +216,10 @@ def test_the_command_says_in_one_line_what_it_could_not_do():
 
 async def test_how_long_silence_may_last_is_said_before():
     async with tcp_server(Registers({1: IMAGES["sdm630"]}, silent=set(range(256)) - {1})) as port:
-        command = ["device", "probe", f"tcp://127.0.0.1:{port}", "--timeout", "0.05"]
+        command = ["device", "probe", f"tcp://127.0.0.1:{port}", "--timeout", "0.2"]
         done = await asyncio.to_thread(CliRunner().invoke, main, command)
     assert done.stderr.startswith(
-        f"asking 127.0.0.1:{port} as unit 1, 0, 255, 2, 3, 71, 126, 200, 240, 247: up to 1 s where nobody"
+        f"asking 127.0.0.1:{port} as unit 1, 0, 255, 2, 3, 71, 126, 200, 240, 247: up to 4 s where nobody"
     )
     assert done.exit_code == 0
     assert 'profile = "sdm630"' in done.stdout
