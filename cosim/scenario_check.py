@@ -25,11 +25,11 @@ from cosim.world.build import build_world
 from cosim.world.world import World
 from devices.errors import DeviceError
 from devices.gateway.links import Links
+from devices.registers.rating_trust import rating_doubt
 from sharegrid.text import entry
 
 _SAMPLED = 96
 _NAMED = 12
-_SILENT = "no answer"
 # At the edge of a cloud PV gives up to a quarter more than its rating.
 _MOST_OF_PV = 1.5
 # A battery that is empty sooner than in six minutes is none of a house [1/h].
@@ -70,8 +70,8 @@ def check_command(path: Path | None, changes: Changes | None = None, timeout_s: 
     found = look_at(world)
     if timeout_s is not None:
         answers = asyncio.run(ask_devices(world.placement, timeout_s))
-        found.lines += [("answer", f"{whose}: {line}") for whose, line in answers]
-        found.doubts += [f"{whose} does not answer" for whose, line in answers if line.startswith(_SILENT)]
+        found.lines += [("answer", f"{each.whose}: {each.line}") for each in answers]
+        found.doubts += [f"{each.whose} {each.doubt}" for each in answers if each.doubt]
         if not answers:
             found.doubts.append("--devices: the scenario names no hardware")
     width = max(len(what) for what, _ in found.lines)
@@ -97,26 +97,40 @@ def look_at(world: World) -> Findings:
     return found
 
 
-async def ask_devices(placement: DevicePlacement, timeout_s: float) -> list[tuple[str, str]]:
-    """Whose each piece of hardware is, and what it tells now or why it does not; nothing is written to it."""
+@dataclass(frozen=True)
+class Answer:
+    """Whose a piece of hardware is, what it tells now or why it does not, and what is doubtful of that."""
+
+    whose: str
+    line: str
+    doubt: str = ""
+
+
+async def ask_devices(placement: DevicePlacement, timeout_s: float) -> list[Answer]:
+    """What each piece of hardware tells; nothing is written to it."""
     links = Links(timeout_s, 0.0, placement.profiles)
     answers = []
     try:
         ports = [
-            (f"{each.kind} of {name}", links.meter(each.endpoint))
+            (f"{each.kind} of {name}", each, links.inverter(each.endpoint, real=True))
             for name, kinds in placement.external.items()
             for each in kinds.values()
             if each.is_real
         ]
         await links.open()
-        for whose, port in ports:
+        for whose, each, port in ports:
             try:
                 known = await port.state()
+                ratings = None if each.kind == "meter" else await port.ratings()
             except DeviceError as error:
-                answers.append((whose, f"{_SILENT}: {error}"))
-            else:
-                read = [f"{quantity} = {value:g}" for quantity, value in known.items() if value is not None]
-                answers.append((whose, f"{port.endpoint}: {', '.join(read) or 'nothing now'}"))
+                answers.append(Answer(whose, f"no answer: {error}", "does not answer"))
+                continue
+            read = [f"{quantity} = {value:g}" for quantity, value in known.items() if value is not None]
+            doubt = "" if ratings is None else rating_doubt(ratings, each.rated_kw, known.get("p_kw"))
+            soc = known.get("soc")
+            if soc is not None and not 0.0 <= soc <= 1.0:
+                doubt = doubt or f"tells a state of charge of {soc:g}: check its scale"
+            answers.append(Answer(whose, f"{port.endpoint}: {', '.join(read) or 'nothing now'}", doubt))
     finally:
         await links.close()
     return answers

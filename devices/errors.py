@@ -90,6 +90,14 @@ class BudgetSpent(DeviceError):
     """A device was written to as often as may be in a day."""
 
 
+class UntrustedRating(DeviceError):
+    """A device tells a rating that cannot be the whole of a share, so that it gets no set-point but 0."""
+
+
+class Overwritten(DeviceError):
+    """Another master has written to a device since this gateway did."""
+
+
 class NotReleased(DeviceError):
     """A device neither takes a set-point nor is released from the one before."""
 

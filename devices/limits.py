@@ -29,6 +29,8 @@ class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
         What an emergency stop sets [kW].
     writes_per_day
         Writes that set-points may use in a day, for devices whose memory wears; 0 for any number.
+    rated_kw
+        Rating that its owner states [kW], against which what the device tells is held; 0 for none.
     """
 
     real: bool = False
@@ -40,6 +42,7 @@ class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
     revert_s: float = math.inf
     safe_kw: float = 0.0
     writes_per_day: int = 0
+    rated_kw: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse limits that would let everything through, as those that are no numbers do."""

@@ -12,6 +12,7 @@ import msgspec
 
 from devices.endpoint import Endpoint
 from devices.limits import SetPointLimits
+from devices.registers.rating_trust import RatingTrust
 from devices.registers.ratings import Ratings
 
 CONSTANT_S = 60.0
@@ -58,7 +59,9 @@ class MeterPort(Protocol):
 
 
 class InverterPort(MeterPort, Protocol):
-    """A device that takes set-points."""
+    """A device that takes set-points; ``trust`` is what speaks against its ratings."""
+
+    trust: RatingTrust
 
     async def ratings(self, fresh_s: float = CONSTANT_S) -> Ratings:
         """What it can do; no older than ``fresh_s`` [s], nor than the connection."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from cosim.population.members import Population
 from cosim.scenario import Scenario, ScenarioError
@@ -30,7 +31,8 @@ _LEAST_CHARGER_KW = 22.0
 class ExternalDevice:
     """One device outside the run.
 
-    ``obeys`` says that its profile has commands, ``unconfirmed`` what of them rests on a single source.
+    ``obeys`` says that its profile has commands, ``unconfirmed`` what of them rests on a single source,
+    ``rated_kw`` the rating that its owner states [kW], 0 where nobody does.
     """
 
     entry: DeviceEntry
@@ -38,6 +40,7 @@ class ExternalDevice:
     endpoint: Endpoint
     obeys: bool
     unconfirmed: str = ""
+    rated_kw: float = 0.0
 
     @property
     def is_real(self) -> bool:
@@ -85,6 +88,7 @@ class ExternalDevice:
             revert_s=entry.revert_s or math.inf,
             safe_kw=entry.safe_kw,
             writes_per_day=entry.writes_per_day,
+            rated_kw=self.rated_kw,
         )
 
 
@@ -174,6 +178,10 @@ def place_devices(scenario: Scenario, people: Population) -> DevicePlacement:
     """
     folder = Path(scenario.live.profiles) if scenario.live.profiles else None
     owned = {people.id[k]: _owned(people, k) for k in range(people.size) if people.live[k]}
+    rated: dict[str, dict[DeviceKind, float]] = {
+        people.id[k]: {"pv": float(people.pv_kwp[k]), "battery": float(people.battery_kw[k])}
+        for k in np.flatnonzero(people.live)
+    }
     found: dict[str, dict[DeviceKind, ExternalDevice]] = defaultdict(dict)
     for number, entry in enumerate(scenario.devices, start=1):
         where = f"[[devices]] {number} ({entry.prosumer})"
@@ -184,7 +192,8 @@ def place_devices(scenario: Scenario, people: Population) -> DevicePlacement:
         wrong = _entry_wrong(external, owned, found) or _envelope_wrong(entry, external.kind)
         if wrong:
             raise ScenarioError(f"{where}: {wrong}")
-        found[entry.prosumer][external.kind] = external
+        rated_kw = rated[entry.prosumer].get(external.kind, 0.0)
+        found[entry.prosumer][external.kind] = replace(external, rated_kw=rated_kw)
     for name, kinds in found.items():
         if wrong := _group_wrong(kinds, owned[name]):
             raise ScenarioError(f"[[devices]] of {name}: {wrong}")

@@ -9,12 +9,13 @@ from devices.client.connection import Connection
 from devices.client.quantities import Quantities
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint
-from devices.errors import IncompleteReading, LayoutChanged, ReadBackMismatch
+from devices.errors import IncompleteReading, LayoutChanged, ReadBackMismatch, UntrustedRating
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
 from devices.registers.plan import Place, Plan
 from devices.registers.points import TIMES
+from devices.registers.rating_trust import RatingTrust
 from devices.registers.ratings import Ratings
 from devices.registers.schema import QUANTITIES, Profile
 
@@ -30,6 +31,11 @@ class ModbusPort:
         The device.
     real
         Whether it is hardware, which may tell more when it wakes up.
+
+    Attributes
+    ----------
+    trust
+        What speaks against its ratings.
     """
 
     def __init__(self, unit: Unit, *, real: bool = False) -> None:
@@ -40,6 +46,7 @@ class ModbusPort:
         self._state = Quantities(unit, self._wanted)
         self._plate = self._new_plate()
         self._ratings: Ratings | None = None
+        self.trust = RatingTrust()
         self._rated = (0.0, 0, 0)
         self._released: tuple[Mapping[str, Place], Command] | None = None
         # Not where an earlier gateway began: a device waits for another number than it was sent last.
@@ -64,6 +71,7 @@ class ModbusPort:
             The device does not tell what its profile requires, as one that is asleep.
         """
         found = await self._state.read()
+        self.trust.note(found.get("p_kw"))
         if lacking := self._lacking(found):
             raise IncompleteReading(
                 f"{self.endpoint} does not tell {', '.join(lacking)}: asleep, or check its profile"
@@ -82,6 +90,8 @@ class ModbusPort:
     def state_of(self, plan: Plan, replies: Sequence[bytes]) -> Mapping[str, float | None] | None:
         """Its state from the replies to `plain_plan`; ``None`` where that takes `state` to tell."""
         found = self._state.taken(plan, replies)
+        if found is not None:
+            self.trust.note(found.get("p_kw"))
         return None if found is None or self._lacking(found) else found
 
     def _lacking(self, found: Mapping[str, float | None]) -> list[str]:
@@ -215,6 +225,8 @@ class ModbusPort:
         has = await self.unit.places()
         self._beat += 1
         command = set_power(profile, has, ratings, power_kw, valid_s, where, limits, self._beat)
+        if limits.real and command.is_share and (doubt := self.trust.doubt(ratings, limits.rated_kw)):
+            raise UntrustedRating(f"{where} {doubt}; until then it gets no power but 0")
         shown = await self.unit.command(command, fresh_s)
         await self._check_needs()
         revert_s = _shown_revert_s(command, shown, profile)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from broker.messages import CommandedDevice
 from broker.snapshot import Values, part, typed
 from devices.client.drivers import Inverter
-from devices.errors import CommandBarred, NotReleased
+from devices.errors import CommandBarred, NotReleased, Overwritten
 from devices.gateway.delivery import Delivery
 from devices.gateway.execution import Execution
 from devices.gateway.hardware_record import HardwareMemory, HardwareRecord
@@ -140,6 +140,7 @@ class Actuator:
             elif not self._state.is_active:
                 await self._execution.let_go()
             elif self._now() < self._state.until_s:
+                await self._check_not_overwritten()
                 self.renewals += not self._state.is_behind
                 await self._execution.carry_out()
             else:
@@ -173,16 +174,24 @@ class Actuator:
         if self._lock.locked() or not self._stands():
             return ""
         async with self._lock:
-            found = await self.inverter.port.overwritten() if self._stands() else []
-            if not found:
-                return ""
-            self.inverter.port.forget()
-            self._state.held_kw = None
-            if self.stopped:
-                self._safe.doubt()
-            else:
-                self._state.is_overwritten, self._state.is_behind = True, False
+            return await self._found_overwritten()
+
+    async def _found_overwritten(self) -> str:
+        found = await self.inverter.port.overwritten() if self._stands() else []
+        if not found:
+            return ""
+        self.inverter.port.forget()
+        self._state.held_kw = None
+        if self.stopped:
+            self._safe.doubt()
+        else:
+            self._state.is_overwritten, self._state.is_behind = True, False
         return f"{self}: another master writes to it: {'; '.join(found)}"
+
+    async def _check_not_overwritten(self) -> None:
+        """Look before a renewal of hardware, which would write over what somebody had a reason to write."""
+        if self.limits.real and not self._state.is_behind and (found := await self._found_overwritten()):
+            raise Overwritten(found)
 
     def snapshot(self) -> Values:
         """What is in force at an emulated device."""

@@ -13,6 +13,7 @@ from devices.errors import (
     DeviceRefused,
     NotReleased,
     ReadBackMismatch,
+    UntrustedRating,
 )
 from devices.gateway.delivery import NO_ANSWER, Delivery
 from devices.gateway.ramp import Ramp, start_kw
@@ -108,7 +109,7 @@ class Execution:
 
         The set-point itself is tried again later, unless the budget of writes is spent.
         """
-        is_refused = isinstance(error, ReadBackMismatch | DeviceRefused)
+        is_refused = isinstance(error, ReadBackMismatch | DeviceRefused | UntrustedRating)
         # Of what went out unconfirmed, or before a restart, nothing is held, but it may stand there.
         is_unknown = isinstance(error, BudgetSpent) and self._state.is_active
         may_be_in_force = self._state.held_kw is not None or is_refused or is_unknown
@@ -119,5 +120,5 @@ class Execution:
         except DeviceError as again:
             raise NotReleased(f"{error}; nor was it released: {again}") from error
         self._state.held_kw, self._state.is_released = None, True
-        if isinstance(error, BudgetSpent):
+        if isinstance(error, BudgetSpent | UntrustedRating):
             self._state.is_active = self._state.is_behind = False

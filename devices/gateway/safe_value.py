@@ -4,7 +4,7 @@ import math
 import time
 
 from devices.client.drivers import Inverter
-from devices.errors import DeviceError
+from devices.errors import DeviceError, UntrustedRating
 from devices.gateway.delivery import Delivery
 
 # How often hardware that was stopped is looked at again [s]: it may have been restarted or written to.
@@ -60,7 +60,10 @@ class SafeValue:
         if self.stands:
             return
         if self._inverter.limits.armed:
-            await self._delivery.send(self._inverter.limits.safe_kw, 0.0)
+            try:
+                await self._delivery.send(self._inverter.limits.safe_kw, 0.0)
+            except UntrustedRating:
+                await self._delivery.send(0.0, 0.0)
             self._seen_s = time.monotonic()
             self._inverter.port.end_priority()
         self.stands = True

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from devices.errors import DeviceError
 from devices.gateway.actuator import Actuator
+from devices.registers.rating_trust import rating_doubt
 
 _STOP_EVERY_S = 0.5
 _HAND_BACK_ATTEMPTS = 3
@@ -113,12 +114,18 @@ async def _armed_line(actuator: Actuator) -> str:
     per_day = limits.writes_per_day
     budget = f"at most {per_day} writes a day for set-points; " if per_day else ""
     line = f"{actuator}: armed, {limits.words}; {budget}"
+    shown_kw: float | None = None
     try:
         stays = await actuator.inverter.port.holds_for_good()
         reverts = await actuator.inverter.revert_point()
         holds = await actuator.inverter.fallback_stays_within()
+        ratings = await actuator.inverter.ratings()
     except DeviceError as error:
         return f"{line}not reached yet, so it is not known whether it falls back by itself ({error})"
+    with suppress(DeviceError):  # One that is asleep shows nothing.
+        shown_kw = await actuator.inverter.power_kw()
+    if doubt := rating_doubt(ratings, limits.rated_kw, shown_kw):
+        line += f"DOUBTFUL, IT {doubt}; where power is a share of its rating it gets none but 0; "
     line += (
         "at the end it stays within, not free; "
         if stays or holds

@@ -15,6 +15,9 @@ from devices.registers.points import INTEGERS, TIMES, Point
 from devices.registers.ratings import Ratings, percent_of
 from devices.registers.schema import ARGUMENTS, Argument, Profile, Recipe, conversion
 
+_OF_RATING: frozenset[Argument] = frozenset(
+    {"percent of rating", "percent of charge", "percent of discharge", "discharge in percent of charge"}
+)
 LONGEST_REVERT_S = 0xFFFF_FFFE
 _FALLBACKS: tuple[Argument, ...] = ("fallback power", "fallback percent of rating", "fallback enable")
 
@@ -43,6 +46,8 @@ class Command(msgspec.Struct, frozen=True, dict=True):
         Points that cannot be read back, and those that may read back as anything.
     pause_s
         Time after each entry of ``writes`` [s].
+    is_share
+        Whether it says a power, other than none, as a share of a rating.
     """
 
     writes: list[dict[str, float]]
@@ -55,6 +60,7 @@ class Command(msgspec.Struct, frozen=True, dict=True):
     unread: frozenset[str] = frozenset()
     unverified: frozenset[str] = frozenset()
     pause_s: float = 0.0
+    is_share: bool = False
 
     @cached_property
     def values(self) -> dict[str, float]:
@@ -131,6 +137,7 @@ def set_power(
         _unread(profile, batches),
         frozenset(beats),
         recipe.pause_s,
+        bool(power_kw) and any(what in _OF_RATING for batch in recipe.writes for what in batch.values()),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from devices.endpoint import Endpoint
 from devices.errors import DeviceError
+from devices.registers.rating_trust import RatingTrust
 from devices.sources.giving_way import GivingWay
 
 
@@ -15,11 +16,17 @@ class MessagePort(ABC):
     ----------
     endpoint
         Where the device is.
+
+    Attributes
+    ----------
+    trust
+        What speaks against its ratings.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._silent_times = 0
+        self.trust = RatingTrust()
         self._work = GivingWay(endpoint)
 
     @property
@@ -40,6 +47,7 @@ class MessagePort(ABC):
             self._silent_times += 1
             raise
         self._silent_times = 0
+        self.trust.note(found.get("p_kw"))
         return found
 
     async def holds_for_good(self) -> bool:

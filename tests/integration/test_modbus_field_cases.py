@@ -38,9 +38,16 @@ async def ask(gateway, power_kw, valid_s=0.0):
 
 
 async def let_pass(gateway, seconds):
+    await told_by(gateway, seconds)
+
+
+async def told_by(gateway, seconds):
+    """What fails in so many seconds."""
+    lines = []
     for _ in range(seconds):
         gateway.simulated_s += 1.0
-        await gateway.tend()
+        lines += await gateway.tend()
+    return lines
 
 
 async def test_a_ramp_that_begins_outside_the_envelope_begins_at_its_edge():
@@ -230,6 +237,22 @@ async def test_what_another_master_writes_is_noticed_and_left_until_the_next_set
         await gateway.poll()
         assert gateway.overwritten == []
         assert device.at(123, LIMIT) == 9000
+        assert (await ask(gateway, 1.0, valid_s=900.0)).ok
+        assert device.at(123, LIMIT) == 2000
+
+
+async def test_what_another_master_writes_is_not_renewed_over():
+    device = Inverter(pv_image())
+    limits = SetPointLimits(real=True, min_kw=0.0, max_kw=5.0, revert_s=60.0)
+    async with connected(device, limits=limits) as gateway:
+        assert (await ask(gateway, 2.0, valid_s=900.0)).ok
+        assert await told_by(gateway, 40) == []
+        written = len(device.writes)
+        assert written > 1
+        device.put(123, LIMIT, 9000)
+        (line,) = await told_by(gateway, 59)
+        assert "another master writes to it: 123.WMaxLimPct shows 2328 where 0fa0 was written" in line
+        assert (device.at(123, LIMIT), len(device.writes)) == (9000, written)
         assert (await ask(gateway, 1.0, valid_s=900.0)).ok
         assert device.at(123, LIMIT) == 2000
 

@@ -12,6 +12,8 @@ from cosim.safety import arming_doubts
 from cosim.scenario import load_scenario
 from cosim.world.build import build_world
 from tests.integration.device_process import port_in, running
+from tests.integration.plain_modbus import tcp_server
+from tests.integration.sunspec_images import Inverter, pv_image
 
 VILLAGE = Path(__file__).parents[2] / "scenarios"
 DEVICES = """
@@ -108,6 +110,16 @@ async def test_hardware_is_asked_and_named_where_it_is_silent(tmp_path: Path) ->
     assert "meter of church-4" in said
     assert "p_kw = 2.5" in said
     assert "DOUBTFUL: pv of church-4 does not answer" in said
+
+
+async def test_ratings_that_cannot_be_true_are_named_before_anything_is_armed(tmp_path: Path) -> None:
+    async with (
+        running("meter", "--tcp", "127.0.0.1:0", "--power", "1") as (_, line),
+        tcp_server(Inverter(pv_image(rating_w=500))) as port,
+    ):
+        file = village(tmp_path, DEVICES.format(meter=port_in(line), silent=port))
+        _, said = await asyncio.to_thread(checked, file, "--devices", "--timeout", "2")
+    assert "DOUBTFUL: pv of church-4 tells a rating of 0.5 kW, and the scenario has it for " in said
 
 
 def battery(limits: str, more: str = "") -> str:
