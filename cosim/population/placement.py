@@ -178,9 +178,10 @@ def place_devices(scenario: Scenario, people: Population) -> DevicePlacement:
     """
     folder = Path(scenario.live.profiles) if scenario.live.profiles else None
     owned = {people.id[k]: _owned(people, k) for k in range(people.size) if people.live[k]}
+    # Ratings that were drawn say nothing of a lab's own device.
+    stated = np.flatnonzero(people.live) if scenario.tables.prosumers else ()
     rated: dict[str, dict[DeviceKind, float]] = {
-        people.id[k]: {"pv": float(people.pv_kwp[k]), "battery": float(people.battery_kw[k])}
-        for k in np.flatnonzero(people.live)
+        people.id[k]: {"pv": float(people.pv_kwp[k]), "battery": float(people.battery_kw[k])} for k in stated
     }
     found: dict[str, dict[DeviceKind, ExternalDevice]] = defaultdict(dict)
     for number, entry in enumerate(scenario.devices, start=1):
@@ -192,7 +193,7 @@ def place_devices(scenario: Scenario, people: Population) -> DevicePlacement:
         wrong = _entry_wrong(external, owned, found) or _envelope_wrong(entry, external.kind)
         if wrong:
             raise ScenarioError(f"{where}: {wrong}")
-        rated_kw = rated[entry.prosumer].get(external.kind, 0.0)
+        rated_kw = rated.get(entry.prosumer, {}).get(external.kind, 0.0)
         found[entry.prosumer][external.kind] = replace(external, rated_kw=rated_kw)
     for name, kinds in found.items():
         if wrong := _group_wrong(kinds, owned[name]):
