@@ -32,9 +32,24 @@ from cosim.results.directory import count_others
 from cosim.results.names import BROKER_LOG, QUARANTINE
 from cosim.results.reader import load
 from cosim.results.summary_table import summary_table
-from cosim.run_results import finish_results, flag_what_is_left, open_results, record_traffic, with_fault_cost
+from cosim.run_results import (
+    finish_results,
+    flag_what_is_left,
+    open_results,
+    record_traffic,
+    refuse_another_world,
+    scenario_file,
+    with_fault_cost,
+)
 from cosim.run_setup import RunSetup
-from cosim.safety import Ending, arming_doubts, ends_on_signal, hardware_lines, stops_on_key
+from cosim.safety import (
+    Ending,
+    arming_doubts,
+    ends_on_signal,
+    hardware_lines,
+    owners_changes,
+    stops_on_key,
+)
 from cosim.scenario import Scenario
 from cosim.scenario.secrets import masked
 from cosim.security.opening import claim_roles, open_run_broker, warn_of
@@ -181,8 +196,13 @@ async def _set_up(plan: RunPlan, stack: AsyncExitStack, ending: Ending) -> tuple
     with loading():
         owner = await stack.enter_async_context(_feeder(plan.scenario))
         world = build_world(plan.scenario, owner.layout)
+    if plan.options.resume is not None:
+        refuse_another_world(plan, world)
     _check_hardware(world, plan)
     _say_doubts(world, arm=plan.options.arm)
+    if plan.options.resume is not None and plan.options.arm and world.placement.hardware:
+        for line in owners_changes(plan.scenario, scenario_file(plan), plan.out):
+            click.echo(line, err=True)
     log = plan.out / BROKER_LOG if plan.options.secure else None
     port = plan.scenario.broker.port
     broker = await open_run_broker(stack, plan.broker, port, world, plan.run_id, log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 
 import click
 import msgspec
@@ -17,11 +18,12 @@ from cosim.options import RunError, RunPlan
 from cosim.recording.feeder_map import feeder_map
 from cosim.recording.record import beginning_of
 from cosim.recording.run_counts import RunCounts
-from cosim.results.beginning import Beginning
+from cosim.results.beginning import Beginning, read_beginning
 from cosim.results.comparison import fault_cost
+from cosim.results.directory import is_scenario_changed
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
-from cosim.results.names import LEDGER, TRAFFIC
+from cosim.results.names import LEDGER, SCENARIO, TRAFFIC
 from cosim.results.summarising import RunRecord, build_summary
 from cosim.results.summary import Summary
 from cosim.results.writer import RunWriter
@@ -42,7 +44,14 @@ async def open_results(
     ``broker`` is the name of the broker that carries it; ``stack`` closes them.
     """
     path, world = plan.out / LEDGER, setup.world
-    begins = partial(beginning_of, world, run_id=plan.run_id, broker=broker, pacing=plan.pacing)
+    begins = partial(
+        beginning_of,
+        world,
+        run_id=plan.run_id,
+        broker=broker,
+        pacing=plan.pacing,
+        scenario_file=scenario_file(plan),
+    )
     if plan.options.resume is None:
         writer = stack.enter_context(RunWriter(plan.out, force=plan.options.force))
         await _write_beginning(plan, setup, writer)
@@ -53,11 +62,8 @@ async def open_results(
             stack.enter_context(Ledger.create(path, accounts, plan.run_id, world.digest)),
             beginning,
         )
+    refuse_another_world(plan, world)
     with Ledger.open(path) as kept:
-        if kept.world != world.digest:
-            raise RunError(
-                f"--resume {plan.out}: the files that its scenario names, or sharegrid itself, changed since"
-            )
         ticks = kept.ticks()
     writer = stack.enter_context(RunWriter.resume(plan.out, ticks))
     writer.beginning(beginning := begins())
@@ -65,6 +71,41 @@ async def open_results(
     if (plan.out / RECORD).exists():
         click.echo("the emergency stop of this run is still in force", err=True)
     return writer, stack.enter_context(Ledger.open(path, read_only=False)), beginning
+
+
+def refuse_another_world(plan: RunPlan, world: World) -> None:
+    """Raise ``RunError`` where a run that is taken up again began with another world; says what changed."""
+    with Ledger.open(plan.out / LEDGER) as kept:
+        if kept.world != world.digest:
+            raise RunError(f"--resume {plan.out}: {_what_changed(plan, world)}")
+
+
+def scenario_file(plan: RunPlan) -> str:
+    """Path of the scenario that a run was started from; empty for the default one, and where nobody knows."""
+    if plan.options.resume is not None:
+        begun = read_beginning(plan.out)
+        return "" if begun is None else begun.scenario_file
+    return "" if plan.options.scenario is None else str(plan.options.scenario.absolute())
+
+
+def _what_changed(plan: RunPlan, world: World) -> str:
+    """Why a run cannot go on in its world, which is another by now, and what to do about it."""
+    or_new = "or start a new run"
+    if is_scenario_changed(plan.out):
+        return (
+            f"its {SCENARIO} was edited since it began, and a run goes on as it began: undo that, {or_new} "
+            f"with that file"
+        )
+    begun = read_beginning(plan.out)
+    kept = {} if begun is None else begun.origin.inputs
+    files = sorted(name for name in kept.keys() | world.inputs if kept.get(name) != world.inputs.get(name))
+    if files and begun is not None:
+        named = "file that its scenario names" if len(files) == 1 else "files that its scenario names"
+        return f"the {named} changed since it began ({', '.join(files)}): put back what was there, {or_new}"
+    was = "" if begun is None else begun.origin.versions.get("sharegrid", "")
+    if was and was != (now := version("sharegrid")):
+        return f"sharegrid is {now} by now and was {was} when it began: install that one, {or_new}"
+    return f"a profile or module of your own changed since it began: put back what was there, {or_new}"
 
 
 async def record_traffic(

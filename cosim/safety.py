@@ -10,11 +10,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from broker.messages import Stop
 from cosim.control.clock import Clock
 from cosim.emergency import KEY, RunAddress, on_key, stop_run, summary_line, takes_keys
+from cosim.results.names import SCENARIO
 from cosim.run_setup import RunningGateway, RunSetup
+from cosim.scenario import Scenario, ScenarioError, load_scenario
+from cosim.scenario.envelopes import envelope_changes
 from cosim.terminal import watch_terminal
 from cosim.world.world import World
 from sharegrid.errors import SharegridError
@@ -40,6 +44,45 @@ def arming_doubts(world: World) -> list[str]:
         if doubt.forbids:
             raise ArmingError(f"--arm: {doubt.line}")
     return [f"DOUBTFUL: {doubt.line}" for doubt in world.envelope_doubts]
+
+
+def owners_changes(scenario: Scenario, file: str, out: Path) -> list[str]:
+    """What the owner changed for hardware that a run is to be armed with again, to be said before it is.
+
+    A run goes on as it began, with the envelopes of then: its results are those of one world. So where the
+    owner's scenario lets it do less by now, it is not armed.
+
+    Parameters
+    ----------
+    scenario
+        Scenario as the run began.
+    file
+        Path of the scenario that it was started from; empty where that is not known.
+    out
+        Its directory.
+
+    Raises
+    ------
+    ArmingError
+        The owner's scenario lets it do less than the run's, or cannot be read.
+    """
+    if not file or not Path(file).exists():
+        return [
+            f"--arm: envelopes are those of {out / SCENARIO}; the one that it was started from is not there"
+        ]
+    remedy = "start a new run with it, or read the devices only: leave out --arm"
+    try:
+        changes = envelope_changes(scenario, load_scenario(file))
+    except ScenarioError as error:
+        raise ArmingError(f"--arm: {error}; whether it lets less be done by now cannot be told") from None
+    for change in changes:
+        if change.forbids:
+            raise ArmingError(
+                f"--arm: in {file} {change.line}; the run has what stands in {out / SCENARIO}: {remedy}"
+            )
+    return [
+        f"--arm: in {file} {change.line}; the run goes on with what was, which is less" for change in changes
+    ]
 
 
 async def hardware_lines(setup: RunSetup) -> list[str]:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def beginning_of(world: World, *, run_id: str, broker: str, pacing: Pacing) -> Beginning:
+def beginning_of(
+    world: World, *, run_id: str, broker: str, pacing: Pacing, scenario_file: str = ""
+) -> Beginning:
     """What is known of a run before its first interval.
 
     Parameters
@@ -31,6 +33,8 @@ def beginning_of(world: World, *, run_id: str, broker: str, pacing: Pacing) -> B
         Names of the run and of the broker that carries its messages.
     pacing
         How it follows wall time.
+    scenario_file
+        Path of the scenario that it was started from.
     """
     live = world.population.live
     devices = (world.population.pv_kwp[live] > 0).sum() + (world.population.battery_kw[live] > 0).sum()
@@ -52,6 +56,7 @@ def beginning_of(world: World, *, run_id: str, broker: str, pacing: Pacing) -> B
             seed=world.scenario.run.seed, broker=broker, world=world.digest, inputs=world.inputs
         ),
         pace=pacing.factor,
+        scenario_file=scenario_file,
     )
 
 

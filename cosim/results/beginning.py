@@ -32,6 +32,8 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
         What ``provenance`` gives.
     pace
         Simulated seconds per wall second; ``None`` where nothing paces the run.
+    scenario_file
+        Path of the scenario that it was started from; empty for the default one.
     """
 
     run_id: str
@@ -46,6 +48,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
     origin: Provenance
     pace: float | None = None
+    scenario_file: str = ""
 
 
 def read_beginning(directory: Path) -> Beginning | None:

@@ -114,12 +114,20 @@ def note_scenario(path: Path, text: bytes) -> None:
 
 def keep_changed_scenario(path: Path) -> Path | None:
     """Put a scenario that a user has changed since a run wrote it beside itself; its new path."""
-    scenario = path / SCENARIO
-    if not scenario.exists() or (path / MARKER).read_bytes().endswith(_digest_line(scenario.read_bytes())):
+    if not is_scenario_changed(path):
         return None
+    scenario = path / SCENARIO
     numbers = (f".bak{number}" if number else ".bak" for number in count())
     kept = next(each for end in numbers if not os.path.lexists(each := path / f"{SCENARIO}{end}"))
     return scenario.rename(kept)
+
+
+def is_scenario_changed(path: Path) -> bool:
+    """Whether a user has changed the scenario in a run directory since the run wrote it."""
+    scenario = path / SCENARIO
+    if not scenario.exists():
+        return False
+    return not (path / MARKER).read_bytes().endswith(_digest_line(scenario.read_bytes()))
 
 
 def _digest_line(text: bytes) -> bytes:
