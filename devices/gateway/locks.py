@@ -53,12 +53,22 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 def shared_folder() -> Path:
-    """Folder of the locks: the same for all users of a computer, none of whom may remove another's files."""
+    """Folder of the locks: the same for all users of a computer, none of whom may remove another's files.
+
+    Where there is none, as in a container that may write nearly nowhere, it is that of temporary files.
+    Raises `LockUnreadable` where there is none of these either.
+    """
     for folder in _SHARED:
         with suppress(FileNotFoundError):
-            if folder.stat().st_mode & 0o1777 == 0o1777:
+            if folder.stat().st_mode & 0o1777 == 0o1777 and os.access(folder, os.W_OK):
                 return folder
-    return Path(tempfile.gettempdir())
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise LockUnreadable(
+            f"whether another run of this computer commands the hardware cannot be told: {error.strerror}; "
+            "let /run/lock or /tmp be written to"
+        ) from None
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -185,6 +186,22 @@ async def test_what_a_foreign_file_says_does_not_reach_the_terminal_raw(tmp_path
                 pass
     assert str(refused.value).isprintable()
     assert str(refused.value).endswith("sharegrid stop '; rm -rf ~'")
+
+
+def test_where_the_folder_of_all_users_cannot_be_written_to_it_is_another(monkeypatch, tmp_path):
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "/run/lock" and real(path, mode))
+    assert str(shared_folder()) == "/tmp"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert shared_folder() == tmp_path
+
+    def nowhere():
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(LockUnreadable, match="let /run/lock or /tmp be written to"):
+        shared_folder()
 
 
 def test_all_users_look_in_one_folder(monkeypatch, tmp_path):
