@@ -155,7 +155,7 @@ def _feeder(world: World) -> str:
 def _prosumers(world: World, found: Findings) -> None:
     people = world.population
     each = np.bincount(people.lam, minlength=len(world.layout.lams))
-    pv, battery = people.pv_kwp > 0.0, people.battery_kwh > 0.0
+    pv, battery = people.pv_kwp > 0.0, people.has_battery
     found.say(
         "prosumers",
         f"{people.size:,}, {each.min()} to {each.max()} in a LAM; "
@@ -228,9 +228,7 @@ def _ratings(world: World, found: Findings) -> None:
                 f"{what} is {each_kw.sum() / feeder_kw:.3g} times the loads of the feeder's file: "
                 "are these watts? Check both"
             )
-    fast = np.flatnonzero(
-        (people.battery_kwh > 0.0) & (people.battery_kw > _FASTEST_PER_H * people.battery_kwh)
-    )
+    fast = np.flatnonzero(people.has_battery & (people.battery_kw > _FASTEST_PER_H * people.battery_kwh))
     if fast.size:
         found.doubts.append(
             f"battery_kw is more than {_FASTEST_PER_H:g} times battery_kwh of "

@@ -112,9 +112,7 @@ def battery_stores(profiles: Profiles, members: Indices, soc: Floats, intervals:
 
 def owners(profiles: Profiles, members: Indices) -> Indices:
     """Places among ``members`` of those with a battery."""
-    people = profiles.population
-    has = (people.battery_kwh[members] > 0.0) & (people.battery_kw[members] > 0.0)
-    return np.flatnonzero(has)
+    return np.flatnonzero(profiles.population.has_battery[members])
 
 
 def energy_values(profiles: Profiles, members: Indices, worth: Floats) -> Floats:

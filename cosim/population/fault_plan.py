@@ -13,8 +13,6 @@ from cosim.scenario.faults import FaultOrder
 from devices.faults.fault import SIZES, Fault, can_have
 from sharegrid.text import entry
 
-_HAS = {"pv": "pv_kwp", "battery": "battery_kwh"}
-
 
 def plan_faults(
     scenario: Scenario, population: Population, intervals: int, outside: Container[str] = ()
@@ -61,8 +59,10 @@ def _affected(
     rng: np.random.Generator,
 ) -> list[str]:
     has = population.live.copy()
-    if order.device in _HAS:
-        has &= getattr(population, _HAS[order.device]) > 0.0
+    if order.device == "pv":
+        has &= population.pv_kwp > 0.0
+    elif order.device == "battery":
+        has &= population.has_battery
     owners = [population.id[k] for k in np.flatnonzero(has) if population.id[k] not in outside]
     for prosumer in order.prosumers:
         if prosumer not in owners:

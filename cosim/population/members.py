@@ -13,6 +13,7 @@ from cosim.population.noise import generator
 from cosim.scenario import ScenarioError
 from cosim.scenario.arrays import Floats, Indices
 from cosim.scenario.people import PopulationSection
+from devices.physics.battery import exists
 
 Bools = NDArray[np.bool_]
 
@@ -97,6 +98,11 @@ class Population:
     def size(self) -> int:
         """Number of prosumers."""
         return len(self.id)
+
+    @property
+    def has_battery(self) -> Bools:
+        """Who has a battery, ``(n,)``."""
+        return exists(self.battery_kwh, self.battery_kw)
 
 
 def apportion(total: int, weights: Floats, minimum: int) -> Indices:

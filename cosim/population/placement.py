@@ -220,7 +220,7 @@ def _external(entry: DeviceEntry, folder: Path | None) -> ExternalDevice:
 def _owned(people: Population, k: int) -> set[DeviceKind]:
     owned: set[DeviceKind] = {"meter", *CONSUMERS}
     owned |= {"pv"} if people.pv_kwp[k] > 0.0 else set()
-    owned |= {"battery"} if people.battery_kwh[k] > 0.0 else set()
+    owned |= {"battery"} if people.has_battery[k] else set()
     return owned
 
 

@@ -293,7 +293,7 @@ def _battery_groups(
 
     ``slope`` is the rise of each prosumer's price with its own trade, ``(n,)``.
     """
-    owner = np.flatnonzero((population.battery_kwh > 0.0) & (population.battery_kw > 0.0))
+    owner = np.flatnonzero(population.has_battery)
     rate = population.battery_kw[owner] / population.battery_kwh[owner]
     efficiency = population.battery_efficiency[owner]
     alike = np.stack([population.opinion[owner], np.rint(4.0 * np.log2(rate)), np.rint(100.0 * efficiency)])

@@ -64,8 +64,8 @@ def inventory_of(population: Population) -> Inventory:
     """Resources that a population owns."""
     owners = {
         Kind.PV: population.pv_kwp > 0.0,
-        Kind.CHARGE: population.battery_kwh > 0.0,
-        Kind.DISCHARGE: population.battery_kwh > 0.0,
+        Kind.CHARGE: population.has_battery,
+        Kind.DISCHARGE: population.has_battery,
         Kind.FLEXIBLE: population.flexible_fraction > 0.0,
     }
     prosumer = np.concatenate([np.flatnonzero(owns) for owns in owners.values()])

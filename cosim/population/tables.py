@@ -15,6 +15,7 @@ from cosim.population.noise import generator
 from cosim.scenario import Scenario
 from cosim.scenario.arrays import Floats, Indices
 from cosim.scenario.table_file import TableFile, read_table
+from devices.physics.battery import exists
 from sharegrid.text import closest
 
 
@@ -120,7 +121,13 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
     pv_kwp = numbers("pv_kwp", 0.0)
     battery_kwh = numbers("battery_kwh", 0.0)
     flexible = numbers("flexible_fraction", 0.0)
-    owner = (pv_kwp > 0.0) | (battery_kwh > 0.0)
+    battery_kw = numbers("battery_kw", battery_kwh * section.battery.kw_per_kwh)
+    has_battery = exists(battery_kwh, battery_kw)
+    for index in np.flatnonzero(~has_battery & ((battery_kwh > 0.0) | (battery_kw > 0.0))):
+        lacks, has = ("battery_kw", "battery_kwh") if battery_kwh[index] else ("battery_kwh", "battery_kw")
+        what = f"is 0 although {has} is above 0; give a battery both, or 0 for both where there is none"
+        raise table.refusal(what, lacks, int(index))
+    owner = (pv_kwp > 0.0) | has_battery
     if scenario.live.everyone:
         live = np.ones(n, dtype=np.bool_)
         flexible = np.zeros(n)
@@ -148,7 +155,7 @@ def read_prosumers(scenario: Scenario, lams: LamSites) -> Population:
         pv_kwp=pv_kwp[order],
         orientation=_roofs(table, scenario, n)[order],
         battery_kwh=battery_kwh[order],
-        battery_kw=numbers("battery_kw", battery_kwh * section.battery.kw_per_kwh)[order],
+        battery_kw=battery_kw[order],
         battery_efficiency=numbers("battery_efficiency", section.battery.efficiency)[order],
         soc_start=numbers("soc_start", section.battery.soc_start_min)[order],
         flexible_fraction=flexible[order],

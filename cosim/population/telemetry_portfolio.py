@@ -149,6 +149,7 @@ class TelemetryPortfolio:
         Chargers and loads that are not offered get control back.
         """
         people, size = self.cache.profiles.population, self.members.size
+        has_battery = people.has_battery
         pv_kw = self.offers.total(output_kw, size, Kind.PV)
         battery_kw = self.offers.total(output_kw, size, Kind.CHARGE, Kind.DISCHARGE)
         commands: list[list[DeviceSetPoint]] = []
@@ -158,7 +159,7 @@ class TelemetryPortfolio:
                 curtailed = pv_kw[place] < self.expected_pv_kw[place] - CURTAILED_KW
                 limit_kw = float(pv_kw[place]) if curtailed else None
                 devices.append(DeviceSetPoint(device="pv", power_kw=limit_kw))
-            if people.battery_kwh[member] > 0.0:
+            if has_battery[member]:
                 devices.append(DeviceSetPoint(device="battery", power_kw=float(battery_kw[place])))
             devices += [self._limit(place, name, output_kw) for name in self.worth[place]]
             commands.append(devices)

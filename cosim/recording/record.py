@@ -37,7 +37,7 @@ def beginning_of(
         Path of the scenario that it was started from.
     """
     live = world.population.live
-    devices = (world.population.pv_kwp[live] > 0).sum() + (world.population.battery_kw[live] > 0).sum()
+    devices = (world.population.pv_kwp[live] > 0).sum() + world.population.has_battery[live].sum()
     return Beginning(
         run_id=run_id,
         feeder=world.layout.name,

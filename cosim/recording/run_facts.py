@@ -103,7 +103,7 @@ def _live(world: World, member: int) -> LiveProsumerFacts:
     people, external = world.population, world.placement.external.get(world.population.id[member], {})
     owned: dict[DeviceKind, bool] = {
         "pv": bool(people.pv_kwp[member] > 0.0),
-        "battery": bool(people.battery_kwh[member] > 0.0),
+        "battery": bool(people.has_battery[member]),
     }
     kinds = [kind for kind, has in owned.items() if has and kind not in external]
     return LiveProsumerFacts(

@@ -99,7 +99,7 @@ class Fleet:
         self.mean_kw, self.mean_kvar = np.zeros(count), np.zeros(count)
         self.v_pu = np.ones((count, 3))
         self.pv_at = np.flatnonzero([p.pv_kw > 0.0 for p in prosumers])
-        self.battery_at = np.flatnonzero([p.battery_kw > 0.0 for p in prosumers])
+        self.battery_at = np.flatnonzero([p.has_battery for p in prosumers])
         self.frequency_hz = frequency_hz
         self.meters = MeterUnits(self.prosumers, frequency_hz, accuracy, rng, profiles, meter_model, place)
         self.pv = PvUnits([self.prosumers[k] for k in self.pv_at], frequency_hz, support, pv_models, place)

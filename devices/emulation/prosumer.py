@@ -2,6 +2,8 @@
 
 import msgspec
 
+from devices.physics.battery import exists
+
 
 class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
     """One emulated prosumer: a meter, and the other devices whose rating is not zero.
@@ -21,8 +23,8 @@ class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
     pv_kw, pv_ramp_pct_s, pv_efficiency
         Rating of the PV inverter [kW], its ramp [% of the rating per second] and AC over DC power.
     battery_kw, battery_kwh, battery_efficiency, battery_self_discharge, battery_soc, battery_ramp_pct_s
-        Rating [kW], usable capacity [kWh], one-way efficiency, part of the stored energy that is lost in a
-        day, state of charge at the start [0..1] and ramp [% of the rating per second].
+        Rating [kW] and usable capacity [kWh], both 0 for none, one-way efficiency, part of the stored energy
+        that is lost in a day, state of charge at the start [0..1] and ramp [% of the rating per second].
     ev_kw, ev_kwh
         Rating of the charger at the meter [kW], and what its vehicle has at the start [kWh].
     flexible_kw, flexible_kwh
@@ -49,3 +51,8 @@ class EmulatedProsumer(msgspec.Struct, frozen=True, kw_only=True):
     ev_kwh: float = 0.0
     flexible_kw: float = 0.0
     flexible_kwh: float = 0.0
+
+    @property
+    def has_battery(self) -> bool:
+        """Whether it has a battery."""
+        return bool(exists(self.battery_kwh, self.battery_kw))

@@ -9,6 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
+def exists(kwh: ArrayLike, kw: ArrayLike) -> NDArray[np.bool_]:
+    """Whether there is a battery: one has a usable capacity [kWh] and a rating [kW], both above 0."""
+    return (np.asarray(kwh) > 0.0) & (np.asarray(kw) > 0.0)
+
+
 def retention(self_discharge: ArrayLike, dt_h: float) -> NDArray[np.float64]:
     """Part of the stored energy that is left after a step without power.
 

@@ -17,7 +17,7 @@ class People:
     id = tuple(f"p{k}" for k in range(40))
     live = np.arange(40) % 2 == 0
     pv_kwp = np.where(np.arange(40) % 2 == 0, 5.0, 0.0)
-    battery_kwh = np.where(np.arange(40) % 4 == 0, 5.0, 0.0)
+    has_battery = np.arange(40) % 4 == 0
 
 
 def plan(*orders, seed=1, intervals=48):

@@ -13,7 +13,7 @@ PEOPLE = SimpleNamespace(
     id=["both", "pv", "battery", "virtual"],
     live=np.array([True, True, True, False]),
     pv_kwp=np.array([5.0, 5.0, 0.0, 5.0]),
-    battery_kwh=np.array([8.0, 0.0, 8.0, 0.0]),
+    has_battery=np.array([True, False, True, False]),
     size=4,
 )
 METER = '[[devices]]\nprosumer = "both"\nprofile = "sdm630"\nconnect = "tcp://10.0.0.5/1"\n'

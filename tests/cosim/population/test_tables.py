@@ -170,6 +170,14 @@ def test_live_column_decides(tmp_path):
             "column live, line 2: has neither PV nor battery",
         ),
         (
+            "id,bus,annual_kwh,battery_kwh,battery_kw\na,mill,1,5,2\nb,47,1,0,3\n",
+            "column battery_kwh, line 3: is 0 although battery_kw is above 0; give a battery both, or",
+        ),
+        (
+            "id,bus,annual_kwh,battery_kwh,battery_kw\na,mill,1,5,0\nb,47,1,0,0\n",
+            "column battery_kw, line 2: is 0 although battery_kwh is above 0; give a battery both, or",
+        ),
+        (
             "id,bus,annual_kwh,pv_kwp,live,flexible_fraction\na,mill,1,1,true,0.1\nb,47,1,0,false,0\n",
             "column flexible_fraction, line 2: a live prosumer cannot have flexible load",
         ),

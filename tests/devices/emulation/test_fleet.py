@@ -271,3 +271,13 @@ def test_shapes_that_do_not_agree_are_refused():
 def test_ids_must_differ():
     with pytest.raises(ValueError, match="share an id"):
         Fleet([BOTH, BOTH])
+
+
+def test_a_battery_has_a_rating_and_a_capacity():
+    """The population goes by the same question (`devices.physics.battery.exists`)."""
+    homes = [
+        EmulatedProsumer(id=f"{kw:g} of {kwh:g}", battery_kw=kw, battery_kwh=kwh)
+        for kw, kwh in [(0.0, 0.0), (3.0, 0.0), (0.0, 5.0), (3.0, 5.0)]
+    ]
+    assert Fleet(homes).battery_at.tolist() == [3]
+    assert [home.has_battery for home in homes] == [False, False, False, True]
