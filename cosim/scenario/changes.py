@@ -10,6 +10,8 @@ from cosim.scenario.scenario import ScenarioError
 PATHS = (
     "feeder.master",
     "live.profiles",
+    "market.strategy.folder",
+    "population.forecast.folder",
     "tables.lams",
     "tables.prosumers",
     "tables.profiles",
@@ -43,7 +45,8 @@ def parse_changes(texts: Sequence[str]) -> dict[str, object]:
         if key in changes:
             raise ScenarioError(f"--set {key}: is given twice; leave one of them out")
         changes[key] = _value(value)
-        if key in PATHS and value:
+        # An empty one names nothing, in quotes or without.
+        if key in PATHS and changes[key] != "":
             changes[key] = str(Path(str(changes[key])).absolute())
     return changes
 

@@ -1,6 +1,8 @@
 """Changes of single keys, as text and as values."""
 
+import re
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from cosim.cli import main
 from cosim.options import RunOptions
 from cosim.processes import serve_words
 from cosim.scenario import ScenarioError, load_scenario
-from cosim.scenario.changes import change_words, parse_changes
+from cosim.scenario.changes import PATHS, change_words, parse_changes
 from cosim.world.names import Role
 
 VALUES = st.one_of(
@@ -54,6 +56,32 @@ def test_a_changed_path_is_relative_to_the_working_directory(tmp_path, monkeypat
         "tables.prosumers": str(tmp_path / "p.csv"),
         "tables.lams": "",
     }
+
+
+@pytest.mark.parametrize("key", PATHS)
+@pytest.mark.parametrize("empty", ["", '""', "''", ' "" '])
+def test_an_empty_path_names_nothing_however_it_is_written(key, empty):
+    assert parse_changes([f"{key}={empty}"]) == {key: ""}
+    words = change_words({key: ""})
+    assert parse_changes(words[1::2]) == {key: ""}
+
+
+@pytest.mark.parametrize("key", PATHS)
+def test_every_key_that_is_a_path_is_relative_to_the_working_directory(key, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "s.toml").write_text("")
+    monkeypatch.chdir(tmp_path / "here")
+    uses = {key.replace("folder", "use"): "module:Name"} if key.endswith("folder") else {}
+    changes = parse_changes([f"{key}=../here"])
+    scenario = load_scenario(tmp_path / "s.toml", changes={**changes, **uses})
+    assert attrgetter(key)(scenario) == str(tmp_path / "here")
+
+
+def test_no_other_key_is_a_path():
+    """What is relative to the scenario's file says so in its description."""
+    page = (Path(__file__).parents[3] / "docs" / "scenario.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| `(\w+)` .*(?:relative to the scenario file|likewise;)", page, re.MULTILINE)
+    assert sorted(described) == sorted(key.rpartition(".")[2] for key in PATHS)
 
 
 def test_changes_go_before_the_file_and_options_before_changes(tmp_path):
