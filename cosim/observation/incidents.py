@@ -186,5 +186,9 @@ class Incidents:
         elif reading.quality == "suspect":
             checks = ", ".join(reading.checks) or "not plausible"
             self.add("warning", reading.tick, DEVICES, f"{{}}: reading is suspect ({checks})", name)
-        elif before not in ("held", "missing"):
+        elif before in ("held", "missing"):
+            return
+        elif "incomplete" in reading.checks:
+            self.add("alarm", reading.tick, DEVICES, "{} answers without a reading", name)
+        else:
             self.add("alarm", reading.tick, DEVICES, "{} does not answer", name)

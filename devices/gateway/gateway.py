@@ -279,7 +279,8 @@ class Gateway:
         memory = self._meters[prosumer.id]
         values = result.meters.get(prosumer.id)
         quality, meter = memory.remember(values, 0.0 if values is None else values.age_s)
-        return reading_of(prosumer, meter, quality, memory.read_at, devices)
+        is_incomplete = values is None and prosumer.id in result.incomplete
+        return reading_of(prosumer, meter, quality, memory.read_at, devices, is_incomplete=is_incomplete)
 
     def _state(self, prosumer: str, device: CommandedDevice, values: InverterValues | None) -> DeviceState:
         actuator, memory = self._devices[prosumer][device], self._states[prosumer, device]

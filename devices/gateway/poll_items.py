@@ -16,12 +16,16 @@ NO_RATINGS = Ratings(None)
 
 
 class PollResult(msgspec.Struct):
-    """What one poll has brought in so far; one line for each device that failed, or that others wrote to."""
+    """What one poll has brought in so far; one line for each device that failed, or that others wrote to.
+
+    ``incomplete`` are prosumers whose meter answered, but did not tell what a reading needs.
+    """
 
     meters: dict[str, MeterValues] = {}
     inverters: dict[tuple[str, CommandedDevice], InverterValues] = {}
     problems: list[str] = []
     overwritten: list[str] = []
+    incomplete: set[str] = set()
 
 
 Note = Callable[[Ratings, State, PollResult], None]

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from broker.messages import Quality
 from broker.snapshot import Values, typed
 from devices.endpoint import Link
-from devices.errors import DeviceError
+from devices.errors import DeviceError, IncompleteReading
 from devices.gateway.poll_items import PollItem, PollResult
 from devices.gateway.together import read_together
 
@@ -107,6 +107,8 @@ async def poll_link(
                     await item.read(result)
                 except DeviceError as error:
                     result.problems.append(str(error))
+                    if item.is_meter and isinstance(error, IncompleteReading):
+                        result.incomplete.add(item.prosumer)
                     if item.insists:
                         failed.append((item, str(error)))
                     else:

@@ -14,7 +14,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     Power and counters are positive on import; ``v_pu`` is the mean over the connected phases, ``v_v``
     their voltages to neutral. Counters of a held reading are the last good ones. ``read_at`` says when the
-    meter was last read [s since epoch].
+    meter was last read [s since epoch]. ``is_incomplete`` where it answered
+    without what a reading needs.
     """
 
     prosumer: str
@@ -29,6 +30,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     export_kvarh: CounterKwh | None = None
     devices: tuple[DeviceState, ...] = ()
     read_at: float | None = None
+    is_incomplete: bool = False
 
     @property
     def net_kwh(self) -> float | None:
@@ -47,10 +49,18 @@ def reading_of(
     quality: Quality,
     read_at: float | None,
     devices: tuple[DeviceState, ...],
+    *,
+    is_incomplete: bool = False,
 ) -> Reading:
     """Reading of a prosumer from what counts of its meter, ``None`` where it is missing."""
     if meter is None:
-        return Reading(prosumer=prosumer.id, quality=quality, devices=devices, read_at=read_at)
+        return Reading(
+            prosumer=prosumer.id,
+            quality=quality,
+            devices=devices,
+            read_at=read_at,
+            is_incomplete=is_incomplete,
+        )
     v_pu = sum(meter.v_v) / len(meter.v_v) / prosumer.nominal_v if meter.v_v else None
     return Reading(
         prosumer=prosumer.id,
@@ -65,6 +75,7 @@ def reading_of(
         export_kvarh=meter.export_kvarh,
         devices=devices,
         read_at=read_at,
+        is_incomplete=is_incomplete,
     )
 
 

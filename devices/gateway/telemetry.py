@@ -159,7 +159,10 @@ class DeviceTelemetry:
             quality=reading.quality,
             devices=list(reading.devices),
             read_at=reading.read_at,
-            checks=list(self._checks.get(reading.prosumer, ())),
+            checks=[
+                *(["incomplete"] if reading.is_incomplete else ()),
+                *self._checks.get(reading.prosumer, ()),
+            ],
             **(energy or {}),
         )
 

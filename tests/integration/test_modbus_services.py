@@ -255,6 +255,17 @@ async def test_a_silent_meter_has_no_energy_and_none_is_counted_twice_when_it_is
         assert back.interval_kwh == pytest.approx(0.25 * fleet.mean_kw[1], abs=1e-4)
 
 
+async def test_a_meter_that_answers_with_no_number_is_incomplete_and_not_silent():
+    async with stage() as (conductor, fleet):
+        await interval(conductor, 0)
+        fleet.meters.gain[1] = np.nan
+        await interval(conductor, 1)
+        sound, bare = conductor.telemetry("meter", 1)
+        assert (sound.quality, sound.checks) == ("good", [])
+        assert (bare.quality, bare.checks, bare.interval_kwh) == ("held", ["incomplete"], None)
+        assert any("does not tell p_kw" in flag for flag in conductor.flags())
+
+
 async def test_a_refused_set_point_is_acknowledged_as_such():
     async with stage() as (conductor, fleet):
         unit = fleet.unit("p0", "pv")

@@ -85,6 +85,14 @@ def test_devices_that_do_not_answer_are_named_once_until_they_answer_again(heard
     assert heard.incidents.latest[0].line == "mill: reading is suspect (energy)"
 
 
+def test_a_meter_that_answers_without_a_reading_is_not_said_to_be_silent(heard):
+    heard(step(1))
+    for name in ("mill", "farm"):
+        heard(reading(1, "held", ["incomplete"]), party=name)
+    (incident,) = heard.incidents.latest
+    assert (incident.line, incident.weight) == ("mill, farm answer without a reading", "alarm")
+
+
 def test_a_service_that_goes_offline_is_an_alarm_and_its_return_a_note(heard):
     there, gone = (
         Availability(**HEADER, tick=-1, sender="feeder", online=online) for online in (True, False)
