@@ -1,6 +1,7 @@
 """Where a broker listens: the text a user gives, taken apart and checked."""
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlencode, urlsplit
@@ -9,6 +10,10 @@ from broker.errors import BrokerAddressError
 
 MQTT_PORT = 1883
 MQTTS_PORT = 8883
+_LONGEST_HOST = 253
+_HOST = re.compile(
+    r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
+)
 _FORM = "give mqtt://[user:password@]host[:port] or mqtts://host[:port]?credentials=DIR"
 
 
@@ -53,6 +58,15 @@ class Address:
             f"warning: {self} is neither encrypted nor does it know who speaks: whoever is on that network "
             "can read and forge everything; see `sharegrid broker files`"
         )
+
+
+def is_host(text: str) -> bool:
+    """Whether a text can be the name or address of a computer, or a pattern such as ``*.lab``."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return len(text) <= _LONGEST_HOST and _HOST.fullmatch(text) is not None
+    return True
 
 
 def secure_url(host: str, port: int, credentials: Path) -> str:

@@ -302,7 +302,8 @@ def check(directory: Path) -> None:
     wrong, head = check_ledger(directory)
     for line in wrong:
         click.echo(line)
-    click.echo(f"{len(wrong)} findings" if wrong else f"nothing is wrong; the chain ends in {head}")
+    count = f"{len(wrong)} finding{'s' if len(wrong) > 1 else ''}"
+    click.echo(count if wrong else f"nothing is wrong; the chain ends in {head}")
     sys.exit(1 if wrong else 0)
 
 

@@ -17,7 +17,7 @@ from broker.topics import topic_safe
 from cosim.control.coupling import Coupling
 from cosim.control.pacing import Pacing
 from cosim.results.comparison import same_but_for_faults
-from cosim.results.directory import replaceable_files, run_directory
+from cosim.results.directory import refuse_unwritable, replaceable_files, run_directory
 from cosim.results.ledger import Ledger
 from cosim.results.lock import refuse_living
 from cosim.results.names import LEDGER, RUNS, SCENARIO
@@ -165,6 +165,7 @@ def plan_run(options: RunOptions) -> RunPlan:
         raise RunError("--arm lets devices be written and --observe lets none: give one of them")
     if options.resume is None:
         replaceable_files(out, force=options.force)
+        refuse_unwritable(out)
     return RunPlan(options, scenario, pacing, run_id, out, broker, _fault_free_run(options, scenario))
 
 

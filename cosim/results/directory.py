@@ -7,6 +7,7 @@ from contextlib import suppress
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from cosim.results.arrow import fresh_file, replace_file
 from cosim.results.columns import TABLES
@@ -92,6 +93,24 @@ def replaceable_files(path: Path, *, force: bool, is_own: bool = False) -> list[
             f"{path}: holds a run already; choose another directory or replace it with --force"
         )
     return held
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a directory that cannot be made or written to; what was made to see that is gone again.
+
+    Raises
+    ------
+    ResultsError
+        With the system's reason.
+    """
+    new = [each for each in (path, *path.parents) if not each.exists()]
+    with translated(path):
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    with suppress(OSError):  # Somebody else may have begun to use it.
+        for each in new:
+            each.rmdir()
 
 
 def count_others(path: Path) -> int:

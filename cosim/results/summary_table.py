@@ -55,24 +55,24 @@ def _physics(summary: Summary) -> list[_Line]:
         _Line("violations", f"{summary.violations} of the network's limits", not summary.violations),
         _Line("voltage", f"{_pu(volts.min)} to {_pu(volts.max)} pu ({limits})", volts.is_within),
         *_network(summary.network),
-        _Line("linear model", f"at most {_short(ac.max_linear_error_pu)} pu from AC power flow"),
-        _Line("AC rounds", f"{_short(ac.rounds_p95)} in 95 % of intervals"),
+        _Line("linear model", f"at most {short(ac.max_linear_error_pu)} pu from AC power flow"),
+        _Line("AC rounds", f"{short(ac.rounds_p95)} in 95 % of intervals"),
         _bidding(summary.bidding),
     ]
 
 
 def _bidding(bidding: BiddingFigures) -> _Line:
     wam, lam = bidding.wam_rounds, bidding.lam_rounds
-    rounds = f"{_short(wam.max)} rounds of the WAM, {_short(lam.max)} of members at most"
+    rounds = f"{short(wam.max)} rounds of the WAM, {short(lam.max)} of members at most"
     size = f"{bidding.messages:,} messages, {bidding.bytes / 1e6:,.1f} MB"
     return _Line("bids", f"{bidding.form}: {rounds}; {size}")
 
 
 def _network(network: NetworkFigures) -> list[_Line]:
     """Violation-hours and what controls did, as docs/kpis.md defines them."""
-    voltage = f"{_short(network.under_pu_h)} pu h below, {_short(network.over_pu_h)} pu h above"
+    voltage = f"{short(network.under_pu_h)} pu h below, {short(network.over_pu_h)} pu h above"
     outside = f"{_percent(network.node_intervals_outside)} of node-intervals outside"
-    current = f"{_short(network.overload_kva_h)} kVA h over ratings"
+    current = f"{short(network.overload_kva_h)} kVA h over ratings"
     clean = not (network.node_h or network.overload_kva_h)
     acted = f"{network.tap_changes:,} tap steps, {network.capacitor_switchings:,} capacitor switchings"
     losses = f"losses {network.losses_kwh:,.0f} kWh"
@@ -106,7 +106,7 @@ def _certificate(certificate: CertificateCounts) -> _Line:
     judged, holds = certificate.intervals, certificate.holds
     gains = [gain for gain in (certificate.prosumer_gain, certificate.lam_gain) if gain is not None]
     gain = max(gains) if len(gains) == 2 else None
-    worst = f"duality gap {_short(certificate.duality_gap)}, gain by another bid {_short(gain)} $/h"
+    worst = f"duality gap {short(certificate.duality_gap)}, gain by another bid {short(gain)} $/h"
     return _Line("certificate", f"holds in {holds} of {judged} intervals; at most: {worst}", holds == judged)
 
 
@@ -132,7 +132,7 @@ def _machinery(summary: Summary) -> list[_Line]:
     sent = f"{messages.sent:,} sent, {messages.received:,} received"
     registers = f"{modbus.reads:,} reads, {modbus.writes:,} writes, {modbus.errors:,} errors"
     spread = seconds.interval
-    each = f"an interval {_short(spread.p50)} s (median), {_short(spread.p95)} s (95 %)"
+    each = f"an interval {short(spread.p50)} s (median), {short(spread.p95)} s (95 %)"
     return [
         *_faults(summary),
         _Line("broker", summary.provenance.broker),
@@ -147,8 +147,8 @@ def _set_points(figures: SetPointFigures) -> _Line:
     register, meter = figures.to_register_s, figures.to_meter_s
     stops = figures.emergency_stops
     text = (
-        f"read back in {_short(register.p50)} s (median), {_short(register.p95)} s (95 %); "
-        f"at the meter in {_short(meter.p50)} s, {_short(meter.p95)} s; {figures.limited:,} limited"
+        f"read back in {short(register.p50)} s (median), {short(register.p95)} s (95 %); "
+        f"at the meter in {short(meter.p50)} s, {short(meter.p95)} s; {figures.limited:,} limited"
     )
     if figures.budgets_spent:
         text += f"; {figures.budgets_spent} devices have had their writes of the day"
@@ -178,8 +178,11 @@ def _percent(value: float | None) -> str:
     return "?" if value is None else f"{value:.1%}"
 
 
-def _short(value: float | None) -> str:
-    return "?" if value is None else f"{value:.2g}"
+def short(value: float | None) -> str:
+    """A number in two digits, from 100 on in all before the point; ``?`` where it is not known."""
+    if value is None:
+        return "?"
+    return f"{value:,.0f}" if 100.0 <= abs(value) < 1e6 else f"{value:.2g}"
 
 
 def _usd(value: float | None) -> str:

@@ -103,6 +103,10 @@ def _read(path: str | Path | None) -> tuple[str, str, Path]:
     try:
         return file.read_text(encoding="utf-8"), str(path), file.parent
     except FileNotFoundError:
+        if file.is_symlink():
+            raise ScenarioError(
+                f"{path}: is a link to {file.readlink()}, which is not there; correct the link"
+            ) from None
         hint = closest(file.name, [other.name for other in file.parent.glob("*.toml")])
         raise ScenarioError(
             f"{path}: no such file; {hint or 'give the path of a scenario in TOML'}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from broker.address import MQTTS_PORT
+from broker.address import MQTTS_PORT, is_host
 from broker.topics import topic_safe
 from cosim.command_options import scenario_options
 from cosim.world.names import ROLES, Role
@@ -83,6 +83,11 @@ def files(
     for name in (*devices, *([run_id] if run_id else [])):
         if not topic_safe(name):
             raise SecurityError(f"{name!r}: use letters, digits, dot, dash, colon and underscore only")
+    for host in hosts:
+        if not is_host(host):
+            raise SecurityError(
+                f"--host {host!r}: give a name or an address, as in broker.lab or 192.168.0.7"
+            )
     world = _world(scenario, changes)
     granted = grants(bounds_of(world), run_id or ANY, devices)
     plan = Plan(

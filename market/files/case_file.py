@@ -81,13 +81,26 @@ def decode_document(data: bytes) -> CaseDocument:
     try:
         return msgspec.json.decode(data, type=CaseDocument)
     except msgspec.ValidationError as error:
+        _check_syntax(data)
         where, remedy = explained(error)
         words = " ".join(f"{in_words(where) or 'case'}: {remedy}".split())
         raise CaseError(f"{words}; see docs/case-format.md") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if place := _not_finite(data):
-            raise CaseError(f"{place} is not finite; give a number") from error
-        raise CaseError(f"case: not JSON ({error}); see docs/case-format.md") from error
+        raise _no_json(data, error) from error
+
+
+def _check_syntax(data: bytes) -> None:
+    """Refuse what is no JSON further on, as a file that was cut off; what a key should hold comes after."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_json(data, error) from error
+
+
+def _no_json(data: bytes, error: Exception) -> CaseError:
+    if place := _not_finite(data):
+        return CaseError(f"{place} is not finite; give a number")
+    return CaseError(f"case: not JSON ({error}); see docs/case-format.md")
 
 
 def case_of(file: CaseDocument) -> Case:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import Address, parse_address, secure_url
+from broker.address import Address, is_host, parse_address, secure_url
 from broker.errors import BrokerAddressError
 
 
@@ -64,3 +64,17 @@ def test_one_line_says_what_is_wrong(url: str, word: str) -> None:
         parse_address(url)
     assert "\n" not in str(caught.value)
     assert "mqtt://[user:password@]host[:port]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["lab", "broker.lab", "a-b.c_d", "*.lab", "192.168.0.7", "::1", "fe80::1", "lab."]
+)
+def test_names_and_addresses_of_computers(text):
+    assert is_host(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", "a/b", "mqtt://lab", "lab:1883", "-a", "a..b", "*", "\u00e4.lab", "a" * 254]
+)
+def test_what_no_computer_is_called(text):
+    assert not is_host(text)

@@ -189,3 +189,10 @@ def test_an_address_for_alarms_out_of_the_environment_is_checked_before_a_run(tm
     assert "SHAREGRID_WEBHOOK of the environment: this is no web address; give one with http" in done.output
     assert "a-secret" not in done.output
     assert not (tmp_path / "run").exists()
+
+
+def test_a_power_flow_without_end_is_told_in_few_digits():
+    done = CliRunner().invoke(main, ["feeder", "solve", "--load", "1000"])
+    assert done.exit_code == 2
+    assert "power flow did not converge" in done.output
+    assert len(done.output) < 250

@@ -187,7 +187,7 @@ class Solver:
         most = int(np.argmax(np.nan_to_num(move, nan=np.inf)))
         raise PowerFlowError(
             f"power flow did not converge in {iteration} iterations, least across the load at "
-            f"'{self._names[one[most]]}' ({size[most] / self._winding_base_v[most]:.3f} pu); "
+            f"'{self._names[one[most]]}' ({size[most] / self._winding_base_v[most]:.4g} pu); "
             "reduce the LAMs' power, or look for a cause with sharegrid feeder check"
         )
 

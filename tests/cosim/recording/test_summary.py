@@ -20,7 +20,7 @@ from cosim.results.network import network_figures
 from cosim.results.provenance import provenance
 from cosim.results.summarising import RunRecord, build_summary
 from cosim.results.summary import Summary, meanings, read_summary, write_summary
-from cosim.results.summary_table import summary_table
+from cosim.results.summary_table import short, summary_table
 
 
 def table(**columns):
@@ -198,6 +198,22 @@ def test_what_went_wrong_stands_first_and_in_red():
     assert "1 of the network's limits" in lines[2]
     assert "holds in 1 of 2 intervals" in lines[3]
     assert "1 gaps" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (299.6, "300"),
+        (2.61, "2.6"),
+        (0.0123, "0.012"),
+        (1234.5, "1,234"),
+        (99.0, "99"),
+        (None, "?"),
+        (3e-9, "3e-09"),
+    ],
+)
+def test_times_and_amounts_in_a_few_digits(value, shown):
+    assert short(value) == shown
 
 
 def test_a_clean_run_shows_no_red():

@@ -15,7 +15,7 @@ import pytest
 
 from broker.messages import FeederMap
 from cosim.results.columns import TABLES
-from cosim.results.directory import count_others
+from cosim.results.directory import count_others, refuse_unwritable
 from cosim.results.entries import account_names
 from cosim.results.errors import ResultsError
 from cosim.results.ledger import Ledger
@@ -271,3 +271,11 @@ def test_nothing_to_say_makes_no_row(run_dir):
         writer.append("devices", {})
         writer.append("devices", {"tick": 2, "prosumer": "b"})
     assert load(run_dir).devices["tick"].tolist() == [0, 2]
+
+
+def test_whether_a_directory_can_be_written_leaves_nothing_behind(tmp_path):
+    refuse_unwritable(tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
+    refuse_unwritable(tmp_path)
+    with pytest.raises(ResultsError, match=r"/proc/x: .*; check the path, rights and free space"):
+        refuse_unwritable(Path("/proc/x"))

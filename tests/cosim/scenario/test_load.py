@@ -235,6 +235,12 @@ def test_missing_file_suggests_a_neighbour(tmp_path):
         load_scenario(tmp_path / "casse.toml")
 
 
+def test_a_link_to_nothing_is_called_so(tmp_path):
+    (tmp_path / "lab.toml").symlink_to("gone.toml")
+    with pytest.raises(ScenarioError, match=r"lab\.toml: is a link to gone\.toml, which is not there"):
+        load_scenario(tmp_path / "lab.toml")
+
+
 def test_overrides_go_before_the_file(tmp_path):
     file = write(tmp_path, "[run]\nstart = 2024-03-31T00:00:00\nseed = 3\n")
     scenario = load_scenario(file, intervals=4, seed=0, start="18:30")

@@ -73,6 +73,8 @@ def test_check_says_until_when_certificates_hold(out, tmp_path, scenario):
     [
         (["--device", "a/b"], "'a/b': use letters"),
         (["--run-id", "+"], "'\\+': use letters"),
+        (["--host", "a b"], "--host 'a b': give a name or an address"),
+        (["--host", "lab", "--host", "a..b"], "--host 'a..b': give a name or an address"),
         (["--days", "0"], "--days"),
         (["--port", "0"], "--port"),
     ],

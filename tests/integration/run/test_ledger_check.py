@@ -57,7 +57,9 @@ def test_whatever_is_changed_is_found(copy, statements, finding):
     damage(copy, *statements)
     wrong, _ = check_ledger(copy)
     assert any(finding in line for line in wrong), wrong
-    assert CliRunner().invoke(main, ["ledger", "check", str(copy)]).exit_code == 1
+    said = CliRunner().invoke(main, ["ledger", "check", str(copy)])
+    assert said.exit_code == 1
+    assert said.output.endswith(f"{len(wrong)} finding{'' if len(wrong) == 1 else 's'}\n")
 
 
 def test_a_chain_that_was_computed_anew_still_does_not_fit_the_tables(copy, monkeypatch):

@@ -167,3 +167,9 @@ def test_a_price_that_only_a_wrong_unit_can_mean_is_refused():
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(CaseError, match=r"absent\.json: .*; give the path"):
         read_case(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("text", ['{"a":', '{"format": "1", "prosumers": {', '{"format": 1} x', '{"a": 1, }'])
+def test_what_is_no_json_is_called_so_before_its_first_keys(text):
+    with pytest.raises(CaseError, match=r"^case: not JSON \(.*\); see docs/case-format.md$"):
+        decode_case(text.encode())
