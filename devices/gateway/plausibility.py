@@ -10,8 +10,8 @@ It is missing from then on, and the meter or the device that told it suspect.
 Checks of a meter: ``rating`` (power beyond the connection's), ``voltage`` (far from nominal), ``counter``
 (a counter fell), ``energy`` (more than the connection carries, or far from what power says), ``frozen``
 (nothing moves although power flows), ``balance`` (more export than the devices make), ``drift`` (energy and
-power disagree over many intervals; a remark only, because the counter is what is sealed). Of a device:
-``follow``.
+power disagree over many intervals; a remark only, because the counter is what is sealed), ``reactive`` (more
+reactive energy than the connection carries; a remark, because none is settled). Of a device: ``follow``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,10 @@ from broker.snapshot import Values, typed
 from devices.gateway.reading import Reading
 from devices.kinds import CONSUMERS
 
-Check = Literal["range", "rating", "voltage", "counter", "energy", "frozen", "balance", "drift", "follow"]
-REMARKS: frozenset[Check] = frozenset({"drift", "follow"})
+Check = Literal[
+    "range", "rating", "voltage", "counter", "energy", "frozen", "balance", "drift", "reactive", "follow"
+]
+REMARKS: frozenset[Check] = frozenset({"drift", "reactive", "follow"})
 
 # Tolerance on ratings; power that is too small to tell anything [kW].
 _MARGIN, _LITTLE_KW = 1.05, 0.1
@@ -112,6 +114,11 @@ class Plausibility:
             known.set_kw = {one.device: one.power_kw for one in set_points}
             known.set_tick = tick
 
+    def carries(self, prosumer: str, kvarh: float) -> bool:
+        """Whether a connection can have carried reactive energy [kvarh] in an interval."""
+        rating_kw = self._rating_kw.get(prosumer)
+        return rating_kw is None or abs(kvarh) <= self._most_kwh(rating_kw, 1)
+
     def measure(self, reading: Reading, tick: int) -> tuple[Reading, tuple[Check, ...]]:
         """Judge what is read before interval ``tick``: the meter and its inverters.
 
@@ -186,8 +193,7 @@ class Plausibility:
         """Counters against those trusted last; a meter that started anew is believed the second time."""
         assert known.trusted is not None
         steps = now.since(known.trusted)
-        # Time passes between a reading at the end of an interval and the next one at its beginning, too.
-        most_kwh = _MARGIN * rating_kw * self._interval_h * (now.boundary - known.trusted.boundary + 0.2)
+        most_kwh = self._most_kwh(rating_kw, now.boundary - known.trusted.boundary)
         if min(steps) >= 0.0:
             return ["energy"] if sum(steps) > most_kwh else []
         restarted = now.sum_kwh <= _RESTARTED * known.trusted.sum_kwh
@@ -198,6 +204,10 @@ class Plausibility:
             return []
         known.restarted = restarted
         return ["counter"]
+
+    def _most_kwh(self, rating_kw: float, intervals: int) -> float:
+        # Time passes between a reading at the end of an interval and the next one at its beginning, too.
+        return _MARGIN * rating_kw * self._interval_h * (intervals + 0.2)
 
     def _dynamic(self, reading: Reading, known: _History, tick: int) -> list[Check]:
         """The counter's mean power against the power read, over this interval and over many."""

@@ -66,6 +66,7 @@ class DeviceTelemetry:
 
         def told(reading: Reading) -> Telemetry:
             kwh, kvarh = self._energy.end(reading, step.tick)
+            kvarh = self._reactive(reading.prosumer, kvarh)
             response_s = self._responses.take(reading.prosumer, is_read=reading.quality == "good")
             energy = {"response_s": response_s, "interval_kwh": kwh, "interval_kvarh": kvarh}
             return self._bounded_energy(self._telemetry(step, reading, energy), reading.prosumer)
@@ -129,6 +130,14 @@ class DeviceTelemetry:
             reading, failed = judge(reading, step.tick)
             self._checks[name] = (*self._checks.get(name, ()), *failed)
         return reading
+
+    def _reactive(self, name: str, kvarh: float | None) -> float | None:
+        """Reactive energy of an interval [kvarh], missing where the connection cannot have carried it."""
+        if kvarh is None or self._plausibility is None or self._plausibility.carries(name, kvarh):
+            return kvarh
+        self._checks[name] = (*self._checks.get(name, ()), "reactive")
+        self._beyond[name] = [f"{kvarh:g} kvarh"]
+        return None
 
     def _bounded_energy(self, telemetry: Telemetry, name: str) -> Telemetry:
         """Telemetry without energy that two counters, each within bounds, cannot have counted."""

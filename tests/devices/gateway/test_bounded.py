@@ -131,3 +131,15 @@ async def test_counters_that_are_possible_each_but_not_one_after_the_other_make_
     assert refused == 0
     assert [(message.quality, message.interval_kvarh) for message in heard][1] == ("suspect", None)
     assert flags == ["home is not plausible: range (interval_kvarh of 1.8e+09)"]
+
+
+async def test_reactive_energy_that_no_connection_carries_does_not_reach_the_feeder():
+    after = msgspec.structs.replace(SOUND, import_kwh=100.2, import_kvarh=5e8)
+    later = msgspec.structs.replace(after, import_kwh=100.4, import_kvarh=5e8 + 1.0)
+    heard, flags, refused = await told(SOUND, after, after, later)
+    assert refused == 0
+    assert [message.quality for message in heard] == ["good"] * 4
+    assert [message.interval_kvarh for message in heard] == [None, None, None, 1.0]
+    assert heard[1].interval_kwh == pytest.approx(0.2)
+    assert heard[1].checks == ["reactive"]
+    assert flags == ["home is not plausible: reactive (5e+08 kvarh)"]
