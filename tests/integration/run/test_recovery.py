@@ -81,9 +81,12 @@ def is_told_so_far(out, whole, how, at_least):
 
 
 def counts_it_all(run, whole):
-    """The summary counts what all processes of the run did; some was done twice."""
+    """The summary counts what all processes of the run did; some was done twice.
+
+    What a process sent behind the checkpoint that it left, as its interval ended, nobody can count.
+    """
     ours, theirs = run.summary, whole.summary
-    assert theirs.messages.sent <= ours.messages.sent < 1.5 * theirs.messages.sent
+    assert (1.0 - 1.0 / INTERVALS) * theirs.messages.sent <= ours.messages.sent < 1.5 * theirs.messages.sent
     assert theirs.modbus.reads <= ours.modbus.reads < 1.5 * theirs.modbus.reads
     assert theirs.modbus.writes <= ours.modbus.writes
     assert ours.set_points.limited >= theirs.set_points.limited
