@@ -175,7 +175,7 @@ def _sheet(path: Path) -> list[tuple[int, list[str]]]:
         raise ImportRefused(
             f"{path.name}: {error.name or 'a reader'} is not installed; pip install it"
         ) from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ImportRefused(f"{path.name}: cannot be read: {reason}; save it as CSV") from None
     rows = frame.itertuples(index=False, name=None)

@@ -197,7 +197,8 @@ def read_table(path: str | Path, text_columns: tuple[str, ...], imported_as: str
                     skip_blank_lines=False,
                     float_precision="round_trip",
                 )
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+    # What pandas has written beside the columns may be damaged, too, and lead it anywhere.
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, pd.errors.ParserWarning) as error:
         raise ScenarioError(
             f"{file.name}: cannot be read: {_why(error)}; correct or replace the file"
         ) from None

@@ -4,12 +4,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cosim.population.build import build_population
 from cosim.population.members import LamSites, Population
 from cosim.population.profiles import Profiles, build_profiles
 from cosim.scenario import Scenario, ScenarioError, load_scenario
+from cosim.scenario.table_file import read_table
 
 replace = msgspec.structs.replace
 SITES = LamSites(("mill", "47"), np.array([40.0, 20.0]), np.full(2, 0.5))
@@ -307,3 +310,13 @@ def test_example_with_own_tables_is_sound():
     load = [profiles.sample(tick).load_kw[:, bakery].mean() for tick in range(chosen.run.intervals)]
     assert 16 < np.argmax(load) < 26
     assert np.bincount(people.lam[people.live]).tolist() == [1, 1, 1]
+
+
+def test_a_parquet_file_with_damaged_notes_of_pandas_is_one_line(tmp_path):
+    file = tmp_path / "p.parquet"
+    table = pa.Table.from_pandas(pd.DataFrame({"id": ["a"], "bus": ["mill"], "annual_kwh": [1.0]}))
+    notes = table.schema.metadata[b"pandas"].replace(b"pandas_type", b"pandas_typo")
+    pq.write_table(table.replace_schema_metadata({b"pandas": notes}), file)
+    with pytest.raises(ScenarioError, match=r"cannot be read: .*pandas_type") as refused:
+        read_table(file, ("id", "bus"))
+    assert "\n" not in str(refused.value)
