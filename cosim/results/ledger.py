@@ -222,7 +222,10 @@ class Ledger:
             "SELECT tick, kind, account, micro FROM entry WHERE ? IN (tick, -1) ORDER BY tick, kind, account",
             -1 if tick is None else tick,
         )
-        return np.array(rows, dtype=np.int64).reshape(-1, 4)
+        try:
+            return np.array(rows, dtype=np.int64).reshape(-1, 4)
+        except (TypeError, ValueError, OverflowError):
+            raise LedgerError(f"{self.path}: has entries that are no numbers; the file was changed") from None
 
     def accounts(self) -> list[str]:
         """Names of the accounts, in the order of their numbers."""

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -362,3 +363,13 @@ def test_files_that_are_no_ledgers(path, tmp_path):
     with pytest.raises(LedgerError, match="UNIQUE"):
         Ledger.create(double, account_names(["p1", "p1"], LAMS))
     assert not double.exists()
+
+
+def test_entries_that_are_no_numbers_are_one_line(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    Ledger.create(path, ["wam", "grid"]).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO interval VALUES (0, 1)")
+        db.execute("INSERT INTO entry VALUES (0, 0, 0, 'much')")
+    with Ledger.open(path) as ledger, pytest.raises(LedgerError, match="entries that are no numbers"):
+        ledger.all_entries()
