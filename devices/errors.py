@@ -13,6 +13,8 @@ DeviceError              (a SharegridError)
 ├── MissingControl       a device has no model through which it could be commanded
 ├── CommandBarred        a device may not be commanded: it is not armed, or it was stopped
 ├── BudgetSpent          a device was written to as often as may be in a day
+├── UntrustedRating      a device tells a rating of which no share may be written
+├── Overwritten          another master has written to a device
 ├── NotReleased          a device neither takes a set-point nor is released
 ├── AlreadyClaimed       another run commands the device
 ├── LockUnreadable       whether another run of this computer commands a device cannot be told

@@ -222,7 +222,7 @@ class Inverter:
         fresh_s = 0.0 if self.limits.real else CONSTANT_S
         if power_kw is None and self.limits.has_envelope:
             ratings = await self.port.ratings(fresh_s)
-            if self._doubt(ratings):
+            if self.port.trust.doubt(ratings, self.limits):
                 # 0 is 0, whatever share of whatever rating it is.
                 power_kw, valid_s = 0.0, 0.0
             elif may_leave(self.limits, *ratings.range_kw(self.kind)):
@@ -239,14 +239,13 @@ class Inverter:
     async def fallback_stays_within(self) -> bool:
         """Whether what it falls back to lies within its envelope; raises `DeviceError`."""
         ratings = await self.port.ratings()
-        is_held = not self._doubt(ratings) and not may_leave(self.limits, *ratings.range_kw(self.kind))
-        if not self.limits.has_envelope or is_held:
+        if not self.limits.has_envelope:
             return True
-        return await self.port.holds_fallback()
-
-    def _doubt(self, ratings: Ratings) -> str:
-        """What speaks against the ratings of hardware."""
-        return self.port.trust.doubt(ratings, self.limits.rated_kw) if self.limits.real else ""
+        if self.port.trust.doubt(ratings, self.limits) or may_leave(
+            self.limits, *ratings.range_kw(self.kind)
+        ):
+            return await self.port.holds_fallback()
+        return True
 
 
 def _wanting(

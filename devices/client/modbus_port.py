@@ -9,7 +9,7 @@ from devices.client.connection import Connection
 from devices.client.quantities import Quantities
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint
-from devices.errors import IncompleteReading, LayoutChanged, ReadBackMismatch, UntrustedRating
+from devices.errors import IncompleteReading, LayoutChanged, ReadBackMismatch
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
@@ -225,8 +225,8 @@ class ModbusPort:
         has = await self.unit.places()
         self._beat += 1
         command = set_power(profile, has, ratings, power_kw, valid_s, where, limits, self._beat)
-        if limits.real and command.is_share and (doubt := self.trust.doubt(ratings, limits.rated_kw)):
-            raise UntrustedRating(f"{where} {doubt}; until then it gets no power but 0")
+        if command.is_share:
+            self.trust.check(ratings, limits, where)
         shown = await self.unit.command(command, fresh_s)
         await self._check_needs()
         revert_s = _shown_revert_s(command, shown, profile)

@@ -14,8 +14,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     Power and counters are positive on import; ``v_pu`` is the mean over the connected phases, ``v_v``
     their voltages to neutral. Counters of a held reading are the last good ones. ``read_at`` says when the
-    meter was last read [s since epoch]. ``is_incomplete`` where it answered
-    without what a reading needs.
+    meter was last read [s since epoch], ``is_incomplete`` whether it answered without what a reading needs.
     """
 
     prosumer: str

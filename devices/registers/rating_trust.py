@@ -6,6 +6,8 @@ of what it is obeys ten times what was meant. What is told is held against all e
 
 from __future__ import annotations
 
+from devices.errors import UntrustedRating
+from devices.limits import SetPointLimits
 from devices.registers.ratings import Ratings, is_usable
 
 _CHANGES = 1.25
@@ -51,17 +53,32 @@ class RatingTrust:
         """Note the power that the device shows [kW]; once alone it may be a false reading."""
         self._shown_kw = self._shown_kw[1], shown_kw
 
-    def doubt(self, ratings: Ratings, rated_kw: float) -> str:
-        """What speaks against its ratings, those among it that were told when it was first commanded.
+    def check(self, ratings: Ratings, limits: SetPointLimits, where: str) -> None:
+        """Refuse a share of ratings that something speaks against; ``where`` names the device.
+
+        Raises
+        ------
+        UntrustedRating
+            It does, and the device is hardware.
+        """
+        if found := self.doubt(ratings, limits):
+            raise UntrustedRating(f"{where} {found}; until then it gets no power but 0")
+
+    def doubt(self, ratings: Ratings, limits: SetPointLimits) -> str:
+        """What speaks against its ratings, those among it that were told first; nothing where it is emulated.
 
         Parameters
         ----------
-        ratings, rated_kw
-            As for `rating_doubt`.
+        ratings
+            What it tells.
+        limits
+            Whether it is hardware, and what the scenario says of it.
         """
+        if not limits.real:
+            return ""
         before_kw, now_kw = self._shown_kw
         least_kw = None if before_kw is None or now_kw is None else min(abs(before_kw), abs(now_kw))
-        if found := rating_doubt(ratings, rated_kw, least_kw):
+        if found := rating_doubt(ratings, limits.rated_kw, least_kw):
             return found
         told = _told(ratings)
         if not self._first:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from devices.endpoint import Endpoint
-from devices.errors import DeviceTimeout, DeviceUnreachable, MalformedReply, MissingControl, UntrustedRating
+from devices.errors import DeviceTimeout, DeviceUnreachable, MalformedReply, MissingControl
 from devices.limits import SetPointLimits, admissible_kw
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.ratings import Ratings
@@ -61,9 +61,8 @@ class SourcePort(MessagePort):
         commander = self._commanded()
         # A stop waits for nothing that the device has not told yet.
         ratings = self._rated if self._work.has_priority else await self.ratings(fresh_s)
-        is_share = commander.commands.unit == "%" and admissible_kw(limits, power_kw) != 0.0
-        if limits.real and is_share and (doubt := self.trust.doubt(ratings, limits.rated_kw)):
-            raise UntrustedRating(f"{self._endpoint} {doubt}; until then it gets no power but 0")
+        if commander.commands.unit == "%" and admissible_kw(limits, power_kw) != 0.0:
+            self.trust.check(ratings, limits, str(self._endpoint))
         revert_s = await self._work.do(commander.set_power(power_kw, valid_s, limits, ratings))
         return Applied(power_kw, revert_s)
 
