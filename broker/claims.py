@@ -34,9 +34,29 @@ _ANSWER_PAUSE_S = 0.1
 _LOOK_AGAIN_S = 2.0
 
 
+def of_run(run: str) -> str:
+    """Claim to the id of a run."""
+    return f"run/{run}"
+
+
+def of_role(run: str, party: str, role: str) -> str:
+    """Claim to a role of a run, in the name of the one party that may hold it: no other may write there."""
+    return f"role/{run}/{party}/{role}"
+
+
+def of_device(place: str) -> str:
+    """Claim to command a device at a place."""
+    return f"device/{place}"
+
+
+def topic_of(claim: str) -> str:
+    """Topic on which a claim is kept; whoever may hold it writes there and on one level below."""
+    return f"{ROOT}/{claim}"
+
+
 def probe(name: str) -> str:
     """Topic on which a client hears itself, and by then whatever the broker keeps: ``name`` is its own."""
-    return f"{ROOT}/probe/{name}"
+    return topic_of(f"probe/{name}")
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -76,7 +96,7 @@ async def claimed(url: str, run: str, name: str, *, identity: str = "") -> Async
     run
         Run that holds it.
     name
-        What is claimed, as levels of a topic.
+        What is claimed: `of_run`, `of_role` or `of_device`.
     identity
         Party whose certificate is shown to a broker that wants one.
 
@@ -87,7 +107,7 @@ async def claimed(url: str, run: str, name: str, *, identity: str = "") -> Async
     BrokerError
         The broker cannot be reached, or passes nothing on.
     """
-    topic = f"{ROOT}/{name}"
+    topic = topic_of(name)
     mine = Claim(run, f"{os.getpid()} on {socket.gethostname()}", secrets.token_hex(8))
     back = asyncio.Event()
     async with connect(
@@ -120,7 +140,7 @@ async def claimed_in_turn(url: str, run: str, name: str, *, identity: str = "") 
 
 async def until_free(url: str, run: str, name: str, identity: str) -> None:
     """Wait until nobody holds a claim, on a connection whose end clears nobody's; else as `claimed`."""
-    topic = f"{ROOT}/{name}"
+    topic = topic_of(name)
     probe = f"{topic}/{secrets.token_hex(8)}"
     async with connect(url, f"turn-{run}", identity=identity, patience_s=math.inf) as bus:
         await bus.subscribe(probe)

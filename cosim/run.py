@@ -56,7 +56,7 @@ from cosim.security.opening import claim_roles, open_run_broker, warn_of
 from cosim.terminal import TerminalStream
 from cosim.turns import Shares, check_shares, has_turn
 from cosim.world.build import build_world
-from cosim.world.names import CLOCK, FEEDER, Role
+from cosim.world.names import Role
 from cosim.world.world import World
 from sharegrid.errors import SharegridError
 
@@ -119,8 +119,7 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
             apart = plan.apart(readings, hardware=bool(world.placement.hardware))
             here = [role for role in plan.own if role not in apart]
             if "://" in plan.broker:  # Others may use it.
-                parts = [f"lam/{host}" for host in world.services_of(Role.LAM) if Role.LAM in here]
-                await claim_roles(stack, setup.url, plan.run_id, dict.fromkeys([*here, *parts], CLOCK))
+                await claim_roles(stack, setup.url, plan.run_id, world.speakers(here))
             await stack.enter_async_context(role_processes(plan, setup.url, apart))
             await made_ready(world, here, partial(click.echo, err=True))
             jobs = await stack.enter_async_context(services(setup, here))
@@ -280,9 +279,9 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, en
             check_shares(world, roles, is_spare=is_spare)
         broker = await stack.enter_async_context(open_broker(choice, port=scenario.broker.port))
         warn_of(broker.url)
-        spokesmen = {role: (world.services_of(Role(role)) or [FEEDER])[0] for role in roles}
+        speakers = world.speakers(map(Role, roles))
         if not (is_spare or serves_shares):
-            await claim_roles(stack, broker.url, run_id, spokesmen)
+            await claim_roles(stack, broker.url, run_id, speakers)
         setup = RunSetup(
             world,
             run_id,
@@ -297,7 +296,7 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, en
             metrics=metrics_of(options.metrics),
         )
         await stack.enter_async_context(observed(setup.metrics, options.metrics))
-        if is_spare and not await has_turn(stack, setup, spokesmen):
+        if is_spare and not await has_turn(stack, setup, speakers):
             return 0
         await made_ready(world, roles, partial(click.echo, err=True))
         jobs = [] if serves_shares else await stack.enter_async_context(services(setup, roles))
@@ -308,5 +307,5 @@ async def _serve(options: RunOptions, roles: tuple[str, ...], is_spare: bool, en
         if serves_shares:
             await Shares(setup).serve()
         else:
-            await perform_watched(jobs, setup, spokesmen[roles[0]])
+            await perform_watched(jobs, setup, speakers[0][1])
     return 0

@@ -6,12 +6,12 @@ A process of the role ``lam`` takes up shares of the LAMs, and those of others t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import click
 
-from broker.claims import Claimed, claimed, until_free
+from broker.claims import Claimed, claimed, of_role, until_free
 from cosim.control_watch import watch_control
 from cosim.options import RunError
 from cosim.run_setup import RunSetup, job_of
@@ -24,7 +24,7 @@ PAUSE_S = 3.0
 """A process leaves a free share to others for so long, times the shares that it has already [s]."""
 
 
-async def has_turn(stack: AsyncExitStack, setup: RunSetup, roles: Mapping[str, str]) -> bool:
+async def has_turn(stack: AsyncExitStack, setup: RunSetup, roles: Sequence[tuple[Role, str]]) -> bool:
     """Wait until no other process serves some roles, and claim them; whether that was before the run ended.
 
     Parameters
@@ -36,8 +36,9 @@ async def has_turn(stack: AsyncExitStack, setup: RunSetup, roles: Mapping[str, s
     roles
         As `cosim.security.opening.claim_roles` takes them.
     """
-    click.echo(f"ready to serve {', '.join(roles)} of run {setup.run_id} once nobody does", err=True)
-    watching = asyncio.create_task(watch_control(setup, next(iter(roles.values()))))
+    named = ", ".join(role for role, _ in roles)
+    click.echo(f"ready to serve {named} of run {setup.run_id} once nobody does", err=True)
+    watching = asyncio.create_task(watch_control(setup, roles[0][1]))
     claiming = asyncio.create_task(claim_roles_in_turn(stack, setup.url, setup.run_id, roles))
     try:
         done, _ = await asyncio.wait({watching, claiming}, return_when=asyncio.FIRST_COMPLETED)
@@ -48,11 +49,6 @@ async def has_turn(stack: AsyncExitStack, setup: RunSetup, roles: Mapping[str, s
         for task in (watching, claiming):
             task.cancel()
         await asyncio.gather(watching, claiming, return_exceptions=True)
-
-
-def share_claim(run_id: str, host: str) -> str:
-    """Name of the claim to a share: the operator host of its LAMs."""
-    return f"role/{run_id}/lam/{host}"
 
 
 def check_shares(world: World, roles: Sequence[str], *, is_spare: bool) -> None:
@@ -94,7 +90,7 @@ class Shares:
             await asyncio.gather(watching, *serving, return_exceptions=True)
 
     async def _share(self, host: str) -> None:
-        setup, claim = self._setup, share_claim(self._setup.run_id, host)
+        setup, claim = self._setup, of_role(self._setup.run_id, host, Role.LAM)
         while True:
             await until_free(setup.url, setup.run_id, claim, host)
             await self._taking.acquire()

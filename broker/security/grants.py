@@ -9,6 +9,7 @@ from typing import Literal
 from broker import claims
 from broker.door.bounds import Bounds
 from broker.errors import CredentialsError
+from broker.home_assistant import ALL_DISCOVERY, STATUS_TOPIC, discovery_topic
 from broker.messages import DECLARED, Command, Declaration, Role
 from broker.topics import ROOT, Topics
 
@@ -17,7 +18,6 @@ OBSERVER = "observer"
 ANY = "+"
 """Level of a topic that stands for all, also for all runs."""
 
-_HOME_ASSISTANT = "homeassistant"
 _DEVICES = f"{ROOT}/devices"
 
 Access = Literal["read", "write", "readwrite"]
@@ -78,7 +78,7 @@ def _services(bounds: Bounds, run: str) -> Iterator[tuple[str, list[Grant]]]:
     """Services with what their role sends and receives."""
     for role, names in (bounds.services or {}).items():
         for name in sorted(names):
-            yield name, [*_of_service(bounds, run, role, name), *_beside_messages(role)]
+            yield name, [*_of_service(bounds, run, role, name), *_beside_messages(run, role, name)]
 
 
 def _of_service(bounds: Bounds, run: str, role: Role, name: str) -> Iterator[Grant]:
@@ -137,15 +137,17 @@ def _of_device(name: str) -> list[Grant]:
     return [
         *(Grant("write", f"{_DEVICES}/{name}/{said}") for said in ("meas", "ack", "availability")),
         Grant("read", f"{_DEVICES}/{name}/set"),
-        *_discovery(),
+        *_discovery(discovery_topic(name)),
     ]
 
 
-def _beside_messages(role: Role) -> list[Grant]:
-    """What a role needs beside the run's messages: claims, and what Home Assistant is told."""
-    held = f"{claims.ROOT}/#" if role in ("clock", "gateway") else f"{claims.ROOT}/role/#"
-    claiming = [Grant("readwrite", held)]
-    return claiming + ([*_discovery(), *_devices()] if role == "gateway" else [])
+def _beside_messages(run: str, role: Role, name: str) -> list[Grant]:
+    """What a service needs beside the run's messages: claims of its own, and what Home Assistant is told."""
+    mine = [claims.of_run(run)] if role == "clock" else [claims.of_role(run, name, ANY)]
+    if role == "gateway":
+        mine.append(claims.of_device(ANY))
+    held = [Grant("readwrite", f"{claims.topic_of(each)}/#") for each in mine]
+    return held + ([*_discovery(ALL_DISCOVERY), *_devices()] if role == "gateway" else [])
 
 
 def _devices() -> list[Grant]:
@@ -154,8 +156,5 @@ def _devices() -> list[Grant]:
     return [*said, Grant("write", f"{_DEVICES}/+/set")]
 
 
-def _discovery() -> list[Grant]:
-    return [
-        Grant("write", f"{_HOME_ASSISTANT}/device/+/config"),
-        Grant("read", f"{_HOME_ASSISTANT}/status"),
-    ]
+def _discovery(topic: str) -> list[Grant]:
+    return [Grant("write", topic), Grant("read", STATUS_TOPIC)]

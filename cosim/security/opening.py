@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
 
 from broker.address import parse_address
-from broker.claims import Claimed, claimed, claimed_in_turn
+from broker.claims import Claimed, claimed, claimed_in_turn, of_role, of_run
 from broker.server.choose import open_broker
 from broker.server.handle import BrokerHandle
 from cosim.options import RunError
 from cosim.security.parties import own_security
-from cosim.world.names import CLOCK
+from cosim.world.names import CLOCK, Role
 from cosim.world.world import World
 
 
@@ -46,7 +46,7 @@ async def open_run_broker(
     broker = await stack.enter_async_context(open_broker(choice, port=port, secured=secured))
     warn_of(broker.url)
     if not is_ours:
-        claim = claimed(broker.url, run_id, f"run:{run_id}", identity=CLOCK)
+        claim = claimed(broker.url, run_id, of_run(run_id), identity=CLOCK)
         try:
             await stack.enter_async_context(claim)
         except Claimed as error:
@@ -60,23 +60,37 @@ def warn_of(url: str) -> None:
         click.echo(warning, err=True)
 
 
-async def claim_roles(stack: AsyncExitStack, url: str, run_id: str, roles: Mapping[str, str]) -> None:
-    """Hold each role for this process alone; ``roles`` names the party in whose name each is held.
+async def claim_roles(
+    stack: AsyncExitStack, url: str, run_id: str, roles: Sequence[tuple[Role, str]]
+) -> None:
+    """Hold each role for this process alone.
+
+    Parameters
+    ----------
+    stack
+        Holds the claims.
+    url, run_id
+        The run and its broker.
+    roles
+        Each with the party in whose name it is held, as `World.speakers` gives them.
 
     Raises
     ------
     RunError
         Another process serves one of them.
     """
-    for role, identity in roles.items():
+    for role, identity in roles:
         try:
-            await stack.enter_async_context(claimed(url, run_id, f"role/{run_id}/{role}", identity=identity))
+            claim = claimed(url, run_id, of_role(run_id, identity, role), identity=identity)
+            await stack.enter_async_context(claim)
         except Claimed as error:
             raise RunError(f"role {role} of run {run_id} is served already: {error}") from None
 
 
-async def claim_roles_in_turn(stack: AsyncExitStack, url: str, run_id: str, roles: Mapping[str, str]) -> None:
+async def claim_roles_in_turn(
+    stack: AsyncExitStack, url: str, run_id: str, roles: Sequence[tuple[Role, str]]
+) -> None:
     """Hold each role as `claim_roles` does, once no other process has it."""
-    for role, identity in roles.items():
-        held = claimed_in_turn(url, run_id, f"role/{run_id}/{role}", identity=identity)
+    for role, identity in roles:
+        held = claimed_in_turn(url, run_id, of_role(run_id, identity, role), identity=identity)
         await stack.enter_async_context(held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -190,6 +190,15 @@ class World:
             Role.DEVICES: [GATEWAY, DEVICE_HOST] if live else [],
             Role.EMULATORS: [name for name in self.device_hosts if name == EMULATORS],
         }[role]
+
+    def speakers(self, roles: Iterable[Role]) -> list[tuple[Role, str]]:
+        """Who holds each role, in whichever process it is served: one of its services, for LAMs each."""
+        found: list[tuple[Role, str]] = []
+        for role in roles:
+            # Devices that a scenario has none of are served by nobody; the feeder is always there.
+            services = self.services_of(role) or [FEEDER]
+            found += [(role, name) for name in (services if role is Role.LAM else services[:1])]
+        return found
 
     @property
     def price_takers(self) -> frozenset[str]:

@@ -33,9 +33,8 @@ async def claimed(url: str, run: str, endpoint: Endpoint, *, identity: str = "")
     """
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(
-                claims.claimed(url, run, await name_anywhere(endpoint), identity=identity)
-            )
+            claim = claims.of_device(await name_anywhere(endpoint))
+            await stack.enter_async_context(claims.claimed(url, run, claim, identity=identity))
         except claims.Claimed as error:
             raise AlreadyClaimed(f"{endpoint} is commanded by another: {error}") from None
         yield

@@ -9,8 +9,8 @@ from typing import Protocol
 import msgspec
 
 from broker.client.bus import Bus, Received, Will
+from broker.home_assistant import STATUS_TOPIC, discovery_topic
 from devices.errors import DeviceError
-from devices.mqtt.homeassistant import STATUS_TOPIC, discovery_topic
 from devices.mqtt.messages import OFFLINE, ONLINE, DeviceTopics, Measurement, Setting, SettingAck, refusal
 
 _REMEMBERED_IDS = 64

@@ -5,16 +5,13 @@ Keys are those of its documentation of MQTT discovery by device: ``dev`` who it 
 class are tested against a table (tests/devices/mqtt/test_homeassistant.py).
 """
 
-import re
 from collections.abc import Iterable
 from importlib.metadata import version
 from typing import NamedTuple
 
+from broker.home_assistant import object_id
 from devices.mqtt.messages import DeviceTopics
 
-PREFIX = "homeassistant"
-STATUS_TOPIC = f"{PREFIX}/status"
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 # A setting from a dashboard is good for half a minute on its way.
 _UNTIL = "now().timestamp() + 30"
 
@@ -53,16 +50,6 @@ class Control(NamedTuple):
     title: str
     min_kw: float
     max_kw: float
-
-
-def object_id(name: str) -> str:
-    """Name as Home Assistant allows it in a topic and in unique ids."""
-    return f"sharegrid_{_UNSAFE.sub('_', name)}"
-
-
-def discovery_topic(name: str) -> str:
-    """Where the message about a device is retained."""
-    return f"{PREFIX}/device/{object_id(name)}/config"
 
 
 def discovery(

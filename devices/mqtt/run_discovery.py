@@ -11,9 +11,10 @@ import msgspec
 
 from broker.client.bus import Bus
 from broker.client.mqtt import connect
+from broker.home_assistant import STATUS_TOPIC, discovery_topic
 from broker.topics import Topics
 from devices.endpoint import LiveProsumer
-from devices.mqtt.homeassistant import STATUS_TOPIC, about, discovery_topic, sensor_entity
+from devices.mqtt.homeassistant import about, sensor_entity
 from devices.mqtt.messages import ONLINE
 
 _METER = ("p_kw", "q_kvar", "import_kwh", "export_kwh")

@@ -5,17 +5,18 @@ import asyncio
 import pytest
 
 from broker.address import parse_address
-from broker.claims import Claimed, claimed
+from broker.claims import Claimed, claimed, of_role
 from broker.server.mosquitto import mosquitto
 from tests.soak.lossy_broker import lossy_broker
 
 pytestmark = pytest.mark.usefixtures("mosquitto_installed")
+CLAIM = of_role("r1", "wam", "market")
 
 
 async def hold(url, run, held, release):
     """Claim, and stand among those who ``held`` it, until ``release``."""
     try:
-        async with claimed(url, run, "role/r1/market"):
+        async with claimed(url, run, CLAIM):
             held.append(run)
             await release.wait()
     except Claimed:
@@ -27,9 +28,9 @@ async def test_a_claim_is_taken_and_seen_although_every_fifth_message_is_lost():
         port = parse_address(broker.url).port
         with lossy_broker(port, 0.2, seed=1) as (url, lossy):
             for turn in range(6):
-                async with claimed(url, "first", "role/r1/market"):
+                async with claimed(url, "first", CLAIM):
                     with pytest.raises(Claimed, match="run first"):
-                        async with claimed(url, f"second-{turn}", "role/r1/market"):
+                        async with claimed(url, f"second-{turn}", CLAIM):
                             pass
             assert lossy.lost
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from broker.claims import of_device, of_role, of_run, topic_of
 from broker.client.bus import Will
 from broker.client.mqtt import connect
 from broker.credentials import tls_context
 from broker.errors import BrokerError, BrokerUnreachable, CredentialsError
+from broker.home_assistant import discovery_topic
 from broker.messages import DECLARED, Stop, encode
 from broker.participant.availability import offline_will
 from broker.security.certificates import Authority
@@ -195,6 +197,7 @@ async def insiders(intruder: Intruder, mine: str, other: str) -> None:
             "sharegrid/v1/devices/other/meas",
             "sharegrid/v1/devices/other/availability",
             "sharegrid/v1/devices/pi/set",
+            discovery_topic("other"),
             TOPICS.telemetry("meter", mine),
         ],
         "operator": [TOPICS.step, TOPICS.set_point(mine), TOPICS.wam_outcome, TOPICS.availability("clock")],
@@ -202,11 +205,23 @@ async def insiders(intruder: Intruder, mine: str, other: str) -> None:
             TOPICS.step,
             TOPICS.done("wam"),
             TOPICS.set_point(mine),
-            "sharegrid/claims/v1/run:small",
+            topic_of(of_run(RUN)),
+        ],
+        "live-0": [
+            topic_of(of_role(RUN, "population-0", "market")),
+            topic_of(of_role(RUN, "gateway-0", "devices")),
+            topic_of(of_role(RUN, "feeder", "feeder")),
+            topic_of(of_device("127.0.0.1:502:1")),
         ],
         "feeder": [TOPICS.wam_outcome, TOPICS.set_point(mine), TOPICS.stop("feeder"), TOPICS.audit],
         "wam": [TOPICS.feeder_reply, TOPICS.set_point(mine), TOPICS.lam_outcome("lams-0"), TOPICS.step],
-        "gateway-0": [TOPICS.set_point(mine), TOPICS.award(lam, mine), TOPICS.stop("clock"), TOPICS.step],
+        "gateway-0": [
+            TOPICS.set_point(mine),
+            TOPICS.award(lam, mine),
+            TOPICS.stop("clock"),
+            TOPICS.step,
+            topic_of(of_run(RUN)),
+        ],
         "population-0": [TOPICS.bid(lam, mine), TOPICS.metered("population-1"), TOPICS.set_point(mine)],
     }
     for party, topics in forbidden.items():

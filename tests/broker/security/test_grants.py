@@ -6,13 +6,16 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from broker.claims import of_device, of_role, of_run, topic_of
 from broker.client.filters import matches
 from broker.door.bounds import Bounds
 from broker.errors import CredentialsError
+from broker.home_assistant import discovery_topic
 from broker.security.grants import OBSERVER, OPERATOR, grants
 from broker.topics import Topics
 from cosim.security.parties import groups
 from cosim.world.bounds import bounds_of
+from cosim.world.names import ROLES
 from tests.broker.door.hostile_run import RUN, play
 
 TOPICS = Topics(RUN)
@@ -24,7 +27,12 @@ def allowed(granted, access, topic):
 
 def small_bounds():
     return Bounds(
-        services={"live host": frozenset({"live-0"}), "LAM host": frozenset({"lams-0", "lams-1"})},
+        services={
+            "clock": frozenset({"clock"}),
+            "live host": frozenset({"live-0"}),
+            "LAM host": frozenset({"lams-0", "lams-1"}),
+            "gateway": frozenset({"gateway"}),
+        },
         prosumers=("a", "b", "c"),
         lams=("north", "south"),
         lam=np.array([0, 0, 1]),
@@ -82,6 +90,31 @@ def test_every_service_has_a_folder_of_credentials(played):
     assert folders["devices"].commands
 
 
+def test_nobody_may_write_a_claim_of_another():
+    granted = grants(small_bounds(), RUN, ["pi"])
+    claims = {
+        name: [of_role(RUN, name, role) for role in ("market", "lam", "devices")]
+        for name in ("live-0", "lams-0", "lams-1", "gateway")
+    }
+    claims["clock"], claims["gateway"] = [of_run(RUN)], [*claims["gateway"], of_device("10.0.0.7:502:1")]
+    for name, of_name in claims.items():
+        for topic in map(topic_of, of_name):
+            # Beside it whoever claims listens to itself.
+            for each in (topic, f"{topic}/0123456789abcdef"):
+                may = {party for party in granted if allowed(granted[party], "write", each)}
+                assert may == {name}, each
+            assert allowed(granted[name], "read", topic)
+
+
+def test_speakers_of_all_roles_may_claim_them(played):
+    _, _, world = played
+    granted = grants(bounds_of(world), RUN)
+    speakers = world.speakers(ROLES)
+    assert [role for role, _ in speakers] == list(ROLES)
+    for role, name in speakers:
+        assert allowed(granted[name], "write", topic_of(of_role(RUN, name, role)))
+
+
 def test_a_prosumer_is_confined_to_its_own():
     granted = grants(small_bounds(), RUN)["a"]
     may_write = ["bid/north/a", "opening/north/a", "round-bid/north/a", "telemetry/meter/a", "ack/a"]
@@ -120,6 +153,8 @@ def test_a_device_has_its_own_topics():
     assert allowed(granted, "read", "sharegrid/v1/devices/pi/set")
     assert not allowed(granted, "write", "sharegrid/v1/devices/pi/set")
     assert not allowed(granted, "write", "sharegrid/v1/devices/other/meas")
+    assert allowed(granted, "write", discovery_topic("pi"))
+    assert not allowed(granted, "write", discovery_topic("other"))
 
 
 @pytest.mark.parametrize("name", ["operator", "lams-0", "observer"])

@@ -10,10 +10,11 @@ import re
 
 import pytest
 
+from broker.home_assistant import discovery_topic, object_id
 from broker.messages import DeviceState, Telemetry, encode
 from broker.topics import Topics
 from devices.endpoint import LiveProsumer, tcp
-from devices.mqtt.homeassistant import SENSORS, Control, discovery, discovery_topic, object_id
+from devices.mqtt.homeassistant import SENSORS, Control, discovery
 from devices.mqtt.messages import DeviceTopics
 from devices.mqtt.run_discovery import run_discovery
 from devices.program.standalone import Nameplate, Standalone

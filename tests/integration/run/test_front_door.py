@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import sharegrid
-from broker.claims import claimed
+from broker.claims import claimed, of_run
 from broker.server.mosquitto import mosquitto
 
 
@@ -88,7 +88,7 @@ def test_an_option_that_a_run_does_not_have_is_a_type_error(small_scenario):
 
 
 async def test_a_run_id_is_taken_once_on_a_broker(small_scenario, tmp_path):
-    async with mosquitto() as broker, claimed(broker.url, "day1", "run:day1"):
+    async with mosquitto() as broker, claimed(broker.url, "day1", of_run("day1")):
         given = {"intervals": 1, "broker": broker.url, "run_id": "day1", "out": tmp_path / "mine"}
         with pytest.raises(sharegrid.SharegridError, match="--run-id day1 is taken on this broker: run day1"):
             await asyncio.to_thread(sharegrid.run, small_scenario, **given)

@@ -15,20 +15,22 @@ from cosim.options import RunError
 from cosim.results.ledger import Ledger
 from cosim.results.reader import load
 from cosim.security.opening import claim_roles
+from cosim.world.names import Role
 from tests.integration.run.test_recovery import COMMAND, bookings, settled, wait_until_settled
 
 pytestmark = pytest.mark.usefixtures("mosquitto_installed")
 AWAY_S = 3.0
+MARKET = [(Role.MARKET, "wam")]
 
 
 async def test_a_role_is_served_once():
     async with mosquitto() as broker, AsyncExitStack() as first, AsyncExitStack() as second:
-        await claim_roles(first, broker.url, "r1", {"market": "wam"})
-        await claim_roles(second, broker.url, "r2", {"market": "wam"})
+        await claim_roles(first, broker.url, "r1", MARKET)
+        await claim_roles(second, broker.url, "r2", MARKET)
         with pytest.raises(RunError, match="role market of run r1 is served already"):
-            await claim_roles(second, broker.url, "r1", {"market": "wam"})
+            await claim_roles(second, broker.url, "r1", MARKET)
         await first.aclose()
-        await claim_roles(second, broker.url, "r1", {"market": "wam"})
+        await claim_roles(second, broker.url, "r1", MARKET)
 
 
 @pytest.mark.slow
