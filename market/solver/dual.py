@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from market.model.arrays import Floats
+from market.model.limits import MISSED_KW
 from market.solver.dual_function import EPS, Answers, Dual, SlopeAlong, beyond_kw
 from market.solver.line_search import NEAR, step_length
 from market.solver.local_model import local_minimum
@@ -107,7 +108,9 @@ def solve_dual(
         now = dual.at(y) if end is None else dual.given(y, now.mu + t * along, *end)
         is_asked = end is None
     point = DualPoint(y, now.kw, now.value, now.residual_kw, iteration)
-    return point if now.residual_kw <= tolerance else _refined(dual, point, now.slope)
+    # One limit of a great size says what rounding leaves of all; others can be met better than that.
+    is_met = now.residual_kw <= min(tolerance, MISSED_KW)
+    return point if is_met else _refined(dual, point, now.slope)
 
 
 def _refined(dual: Dual, point: DualPoint, slope: Floats) -> DualPoint:

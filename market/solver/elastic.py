@@ -77,6 +77,11 @@ class Limits:
         """What rounding leaves of sums of this size [kW]."""
         return 1e-12 * min(1.0, self.power_kw) + SUM * self.power_kw
 
+    @property
+    def negligible_kw(self) -> float:
+        """What a limit may be missed by and still be kept [kW]."""
+        return MISSED_KW * min(1.0, self.power_kw)
+
     def beyond_kw(self, kw: Floats) -> Floats:
         """How far powers ``(M,)`` are beyond the head's limits and the relevant rows, ``(1 + m,)`` [kW].
 
@@ -157,8 +162,7 @@ class Limits:
             A limit cannot be met by any trade; names the one missed most at the least total violation.
         """
         least = self.least_violation(curves)
-        negligible_kw = MISSED_KW * min(1.0, self.power_kw)
-        refusal = explain(self.network, self.grid, least.kw, float(least.value[0]), negligible_kw)
+        refusal = explain(self.network, self.grid, least.kw, float(least.value[0]), self.negligible_kw)
         if refusal is not None:
             raise refusal
         return self._widened(least)
@@ -182,13 +186,15 @@ class Limits:
 
     def _widened(self, least: DualPoint) -> Limits:
         """Limits that those missed at the least violation give way to, and no others."""
-        network, slack = self.network, self.tolerance_kw * row_scale(self.network)
+        # One row of a great size says what rounding leaves of all; none may give way by more than counts.
+        slack_kw = min(self.tolerance_kw, 0.5 * self.negligible_kw)
+        network, slack = self.network, slack_kw * row_scale(self.network)
         value = network.base + network.matrix @ least.kw
         lower = np.where(value < network.lower, value - slack, network.lower)
         upper = np.where(value > network.upper, value + slack, network.upper)
         beyond = grid_excess(self.grid, float(least.value[0]))
-        import_kw = self.grid.import_limit_kw + (beyond + self.tolerance_kw if beyond > 0 else 0.0)
-        export_kw = self.grid.export_limit_kw + (self.tolerance_kw - beyond if beyond < 0 else 0.0)
+        import_kw = self.grid.import_limit_kw + (beyond + slack_kw if beyond > 0 else 0.0)
+        export_kw = self.grid.export_limit_kw + (slack_kw - beyond if beyond < 0 else 0.0)
         return replace(
             self,
             network=replace(network, lower=lower, upper=upper),

@@ -32,6 +32,11 @@ def test_large_jumps_are_met_at_prices_near_enough_to_certify(method, seed):
     assert failures(method, [seed]) == {}
 
 
+@pytest.mark.parametrize("seed", [829, 1012, 1257, 1544])
+def test_a_row_of_great_size_does_not_loosen_the_others(seed):
+    assert failures("exact", [seed]) == {}
+
+
 @pytest.mark.parametrize("method", ["slope", "plain"])
 def test_rounds_end_on_wild_cases(method):
     assert failures(method, range(CASES // 2)) == {}
