@@ -15,6 +15,10 @@ from market.model.pieces import pieces
 BLOCK = 1 << 17
 """Vertices that are summed at once: few enough for the processor's cache, and for long operations."""
 
+AT_ONCE = 256
+"""Values that are sorted at once, but whole runs: numpy parts more of them by an instruction that takes some
+processors (AMD's Zen 4) five times as long as the comparison."""
+
 
 def aggregate(curves: Curves, group: Ints, lams: int) -> Curves:
     """Each LAM's response: the sum of its members' responses.
@@ -135,12 +139,20 @@ def _with_zeros(curves: Curves) -> Curves:
     return Curves(np.insert(curves.price, place, 0.0), np.insert(curves.kw, place, 0.0), starts(count))
 
 
+def _few_runs(start: Ints) -> list[int]:
+    """Borders between runs, about ``AT_ONCE`` values from each other where no run is longer."""
+    first = start[:-1]
+    new = np.flatnonzero(np.diff(first // AT_ONCE))
+    return [0, *first[new + 1].tolist(), int(start[-1])]
+
+
 def _sorted_within(values: Floats, start: Ints) -> tuple[Ints, Floats]:
     """Order that sorts each run of values by itself, equal ones as they stand, and the sorted values.
 
     Whole numbers are sorted, made of the run, of how far up a value is between the lowest and the highest of
     all, and of its place. That takes a third of the time of a sort by the values themselves. Values too near
-    each other to be told apart so are put right afterwards.
+    each other to be told apart so are put right afterwards. Runs lie in their order already: a few of them
+    at a time are sorted by themselves.
     """
     size = np.diff(start)
     place_bits, run_bits = int(values.size).bit_length(), int(size.size - 1).bit_length()
@@ -153,7 +165,8 @@ def _sorted_within(values: Floats, start: Ints) -> tuple[Ints, Floats]:
     key <<= place_bits
     key |= np.arange(values.size)
     key += _spread(np.arange(size.size) << (place_bits + height_bits), size)
-    key.sort()
+    for begin, end in itertools.pairwise(_few_runs(start)):
+        key[begin:end].sort()
     key &= (1 << place_bits) - 1
     ordered = values[key]
     rise = ordered[1:] - ordered[:-1]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.model.curves import Curves, join, part, starts
-from market.solver.aggregation import _sorted_within, aggregate
+from market.solver.aggregation import AT_ONCE, _sorted_within, aggregate
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -20,6 +20,16 @@ def test_each_run_is_sorted_by_itself_and_equal_values_stay_as_they_stand(seed, 
     rng = np.random.default_rng(seed)
     start = starts(rng.integers(1, 30, runs))
     values = rng.choice([-0.25, 0.0, 0.1, rng.normal(), rng.normal()], start[-1])
+    order, ordered = _sorted_within(values, start)
+    assert np.array_equal(order, in_order(values, start))
+    assert np.array_equal(ordered, values[order])
+
+
+@pytest.mark.parametrize("longest", [5, 60, AT_ONCE, 5 * AT_ONCE])
+def test_runs_shorter_and_longer_than_what_is_sorted_at_once_are_sorted_alike(longest):
+    rng = np.random.default_rng(longest)
+    start = starts(rng.integers(1, longest + 1, 300))
+    values = rng.normal(size=start[-1])
     order, ordered = _sorted_within(values, start)
     assert np.array_equal(order, in_order(values, start))
     assert np.array_equal(ordered, values[order])
