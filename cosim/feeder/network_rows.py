@@ -66,8 +66,9 @@ def network_rows(
 
 def _voltage_rows(lin: Linearisation, limits: Limits, box: Box, watched: Watched | None) -> NetworkRows:
     nodes = np.arange(len(lin.nodes)) if watched is None else watched.nodes
+    names = [lin.nodes[node] for node in nodes.tolist()]
     return box.rows(
-        name=lambda row: lin.nodes[nodes[row]],
+        name=names.__getitem__,
         kind="voltage",
         value=lin.v_pu[nodes],
         change=lin.derivatives.volts(nodes, len(box.at)),
@@ -96,7 +97,7 @@ def _current_rows(
 
 def _currents(lin: Linearisation, limits: Limits, rated: NDArray[np.intp], box: Box) -> Circles:
     return Circles(
-        name=[lin.branches[branch] for branch in rated],
+        name=[lin.branches[branch] for branch in rated.tolist()],
         kind="congestion",
         present=lin.current_a[rated],
         change=lin.derivatives.currents(rated, len(box.at)),

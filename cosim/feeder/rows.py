@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,8 @@ def join_rows(parts: Sequence[NetworkRows]) -> NetworkRows:
     if len(parts) == 1:
         return parts[0]
     return NetworkRows(
-        name=tuple(name for part in parts for name in part.name),
-        kind=tuple(kind for part in parts for kind in part.kind),
+        name=tuple(chain.from_iterable(part.name for part in parts)),
+        kind=tuple(chain.from_iterable(part.kind for part in parts)),
         matrix=np.concatenate([part.matrix for part in parts]),
         base=np.concatenate([part.base for part in parts]),
         lower=np.concatenate([part.lower for part in parts]),
@@ -100,7 +101,7 @@ class Box:
         matrix = change[reached]
         return NetworkRows(
             name=tuple(name(row) for row in reached.tolist()),
-            kind=tuple(kind for _ in reached),
+            kind=(kind,) * reached.size,
             matrix=matrix,
             base=value[reached] - matrix @ self.at,
             lower=lower[reached],
@@ -144,10 +145,13 @@ class Circles:
         value = np.real(turn * present[:, None]).ravel()
         along = np.real(turn[:, :, None] * change[:, None, :]).reshape(len(value), change.shape[1])
         full = np.repeat(limit, len(angles))
-        degrees = np.degrees(angles)
+        # Of Python's own strings and numbers, which are ten times as quick to read one by one as an array's.
+        names = [self.name[at] for at in near.tolist()]
+        turns = [f" +{degrees:g}" for degrees in np.degrees(angles).tolist()]
 
         def name(row: int) -> str:
-            return f"{self.name[near[row // len(angles)]]} +{degrees[row % len(angles)]:g}"
+            quantity, turn = divmod(row, len(turns))
+            return names[quantity] + turns[turn]
 
         return box.rows(name, self.kind, value, along, -full, full)
 
