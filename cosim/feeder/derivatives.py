@@ -1,4 +1,4 @@
-"""How a feeder's voltages and currents change with the powers of its LAMs: all at once, or row by row.
+"""How a feeder's voltages, currents and head power change with its LAMs' powers: all at once, or row by row.
 
 Both hold the derivatives along all kW, then all kvar of M LAMs, ``2 M`` directions. A small feeder's are one
 matrix each; those of a feeder with thousands of LAMs would fill the memory, and a clearing asks for few rows.
@@ -19,7 +19,10 @@ Ints = NDArray[np.intp]
 
 
 class Derivatives(Protocol):
-    """Derivatives of n voltages [pu] and b complex branch currents [A] per kW and per kvar of M LAMs."""
+    """Derivatives of n voltages [pu], b complex branch currents [A] and the power from the sources [kW].
+
+    They are per kW and per kvar of M LAMs.
+    """
 
     @property
     def is_whole(self) -> bool:
@@ -40,16 +43,20 @@ class Derivatives(Protocol):
     def currents(self, branches: Ints, count: int | None = None) -> Complexes:
         """The same of some currents."""
 
+    def head(self, count: int | None = None) -> Floats:
+        """Change of the power from the sources along the first ``count`` directions ``(count,)`` [kW]."""
+
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """Change of all voltages ``(n,)`` and currents ``(b,)`` along a change of all powers ``(2 M,)``."""
 
 
 @dataclass(frozen=True)
 class WholeDerivatives:
-    """`Derivatives` as matrices: ``dv`` ``(n, 2 M)`` and ``di`` ``(b, 2 M)``; few ask for phasors."""
+    """`Derivatives` as ``dv`` ``(n, 2 M)``, ``di`` ``(b, 2 M)``, ``dp`` ``(2 M,)``; few ask for phasors."""
 
     dv: Floats
     di: Complexes
+    dp: Floats
     find_phasors: Callable[[sparse.csr_array], Complexes]
 
     @property
@@ -74,6 +81,10 @@ class WholeDerivatives:
         """See `Derivatives`."""
         return self.di[branches][:, :count]
 
+    def head(self, count: int | None = None) -> Floats:
+        """See `Derivatives`."""
+        return self.dp[:count]
+
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """See `Derivatives`."""
         return self.dv @ change, self.di @ change
@@ -81,12 +92,23 @@ class WholeDerivatives:
 
 @dataclass(frozen=True)
 class PerKw:
-    """`Derivatives` per kW as matrices, ``dv`` ``(n, M)`` and ``di`` ``(b, M)``; few ask for any per kvar."""
+    """`Derivatives` per kW as matrices; few ask for any per kvar.
+
+    Attributes
+    ----------
+    dv, di, dp
+        Of voltages ``(n, M)``, currents ``(b, M)`` and head power ``(M,)``.
+    find_whole
+        Finds all of them but those of the head power, per kW and per kvar.
+    rows
+        The same row by row.
+    """
 
     dv: Floats
     di: Complexes
-    find_whole: Callable[[], WholeDerivatives]
-    find_phasors: Callable[[sparse.csr_array], Complexes]
+    dp: Floats
+    find_whole: Callable[[], tuple[Floats, Complexes]]
+    rows: Derivatives
 
     @property
     def is_whole(self) -> bool:
@@ -96,7 +118,7 @@ class PerKw:
     @cached_property
     def whole(self) -> WholeDerivatives:
         """Those per kW and per kvar."""
-        return self.find_whole()
+        return WholeDerivatives(*self.find_whole(), self.head(), self.rows.phasors)
 
     def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""
@@ -110,7 +132,7 @@ class PerKw:
 
     def phasors(self, weights: sparse.csr_array) -> Complexes:
         """See `Derivatives`."""
-        return self.find_phasors(weights)
+        return self.rows.phasors(weights)
 
     def currents(self, branches: Ints, count: int | None = None) -> Complexes:
         """See `Derivatives`."""
@@ -118,79 +140,19 @@ class PerKw:
             return self.di[branches, :count]
         return self.whole.currents(branches, count)
 
+    def head(self, count: int | None = None) -> Floats:
+        """See `Derivatives`."""
+        lams = len(self.dp)
+        if count is not None and count <= lams:
+            return self.dp[:count]
+        return np.concatenate([self.dp, self.rows.head()[lams:]])[:count]
+
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """See `Derivatives`."""
         lams = self.dv.shape[1]
         if change[lams:].any():
             return self.whole.along(change)
         return self.dv @ change[:lams], self.di @ change[:lams]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Derivatives of a part of a feeder as those of the whole feeder, where the rest moves nothing.
-
-    Attributes
-    ----------
-    part
-        The derivatives of the part.
-    nodes, branches, neutrals
-        Places in the part of voltages ``(n,)``, branches ``(b,)``, neutrals ``(z,)``; -1 where it has none.
-    lams, count
-        Places of the part's LAMs among all M, and M.
-    """
-
-    part: Derivatives
-    nodes: Ints
-    branches: Ints
-    neutrals: Ints
-    lams: Ints
-    count: int
-
-    @property
-    def is_whole(self) -> bool:
-        """As of the part."""
-        return self.part.is_whole
-
-    def volts(self, nodes: Ints, count: int | None = None) -> Floats:
-        """See `Derivatives`."""
-        there = self.nodes[nodes] >= 0
-        rows = self.part.volts(self.nodes[nodes][there], self._of_part(count))
-        return self._wide(rows, there)[:, :count]
-
-    def seen(self, weights: sparse.csr_array) -> Floats:
-        """See `Derivatives`."""
-        return self._wide(self.part.seen(_inside(weights, self.nodes)), np.ones(weights.shape[0], dtype=bool))
-
-    def phasors(self, weights: sparse.csr_array) -> Complexes:
-        """See `Derivatives`."""
-        inside = _inside(weights, joined_places(self.nodes, self.neutrals))
-        return self._wide(self.part.phasors(inside), np.ones(weights.shape[0], dtype=bool))
-
-    def currents(self, branches: Ints, count: int | None = None) -> Complexes:
-        """See `Derivatives`."""
-        there = self.branches[branches] >= 0
-        rows = self.part.currents(self.branches[branches][there], self._of_part(count))
-        return self._wide(rows, there)[:, :count]
-
-    def along(self, change: Floats) -> tuple[Floats, Complexes]:
-        """See `Derivatives`."""
-        dv, di = self.part.along(change[self._columns])
-        return _at(self.nodes, dv), _at(self.branches, di)
-
-    @property
-    def _columns(self) -> Ints:
-        return np.concatenate([self.lams, self.count + self.lams])
-
-    def _of_part(self, count: int | None) -> int | None:
-        """Directions of the part that the first ``count`` lie among: all kW, or all."""
-        return len(self.lams) if count is not None and count <= self.count else None
-
-    def _wide(self, rows: np.ndarray, there: NDArray[np.bool_]) -> np.ndarray:
-        """Rows along as many of the part's directions as they have, along all of the feeder's."""
-        wide = np.zeros((len(there), 2 * self.count), dtype=rows.dtype)
-        wide[np.ix_(there, self._columns[: rows.shape[1]])] = rows
-        return wide
 
 
 @dataclass(frozen=True)
@@ -229,6 +191,13 @@ class Following:
         """See `Derivatives`."""
         return self._mixed(self.held.currents(branches), count)
 
+    def head(self, count: int | None = None) -> Floats:
+        """See `Derivatives`."""
+        head, lams = self.held.head(), len(self.follow)
+        kw, kvar = head[:lams], head[lams:]
+        ahead = kw + kvar @ self.follow[:, :lams], kvar + kvar @ self.follow[:, lams:]
+        return np.concatenate(ahead)[:count]
+
     def along(self, change: Floats) -> tuple[Floats, Complexes]:
         """See `Derivatives`."""
         followed = change.copy()
@@ -237,74 +206,3 @@ class Following:
 
     def _mixed(self, rows: np.ndarray, count: int | None = None) -> np.ndarray:
         return (rows + rows[:, len(self.follow) :] @ self.follow)[:, :count]
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """Derivatives of a feeder in which nothing is fed, all zero; how many there are of what."""
-
-    nodes: int
-    branches: int
-    lams: int
-
-    @property
-    def is_whole(self) -> bool:
-        """All are known."""
-        return True
-
-    def volts(self, nodes: Ints, count: int | None = None) -> Floats:
-        """See `Derivatives`."""
-        return np.zeros((len(nodes), 2 * self.lams))[:, :count]
-
-    def seen(self, weights: sparse.csr_array) -> Floats:
-        """See `Derivatives`."""
-        return np.zeros((weights.shape[0], 2 * self.lams))
-
-    def phasors(self, weights: sparse.csr_array) -> Complexes:
-        """See `Derivatives`."""
-        return np.zeros((weights.shape[0], 2 * self.lams), dtype=np.complex128)
-
-    def currents(self, branches: Ints, count: int | None = None) -> Complexes:
-        """See `Derivatives`."""
-        return np.zeros((len(branches), 2 * self.lams), dtype=np.complex128)[:, :count]
-
-    def along(self, change: Floats) -> tuple[Floats, Complexes]:  # noqa: ARG002
-        """See `Derivatives`."""
-        return np.zeros(self.nodes), np.zeros(self.branches, dtype=np.complex128)
-
-
-def _at(places: Ints, values: np.ndarray) -> np.ndarray:
-    """Values at their places, 0 where there is none."""
-    found = np.zeros(len(places), dtype=values.dtype)
-    found[places >= 0] = values[places[places >= 0]]
-    return found
-
-
-def places_of(whole: tuple[str, ...], part: tuple[str, ...]) -> np.ndarray:
-    """Place in ``part`` of each name of ``whole``, -1 where it has none."""
-    at = {name: place for place, name in enumerate(part)}
-    return np.array([at.get(name, -1) for name in whole], dtype=np.intp)
-
-
-def spread_out(values: np.ndarray, places: np.ndarray, otherwise: float) -> np.ndarray:
-    """Values at their places, along the first axis."""
-    full = np.full((len(places), *values.shape[1:]), otherwise, dtype=values.dtype)
-    full[places >= 0] = values[places[places >= 0]]
-    return full
-
-
-def joined_places(nodes: Ints, neutrals: Ints) -> Ints:
-    """Place of each voltage and neutral of a whole among those of its part, one after the other."""
-    return np.concatenate([nodes, np.where(neutrals >= 0, neutrals + nodes.max(initial=-1) + 1, -1)])
-
-
-def _inside(weights: sparse.csr_array, places: Ints) -> sparse.csr_array:
-    """Weights of a part's values, of those of the whole; what is not in the part moves nothing."""
-    there = np.flatnonzero(places >= 0)
-    return weights[:, there] @ _selection(places[there], int(places.max(initial=-1)) + 1)
-
-
-def _selection(places: Ints, count: int) -> sparse.csr_array:
-    """Rows that each pick one of ``count`` values."""
-    ones = np.ones(len(places))
-    return sparse.csr_array((ones, (np.arange(len(places)), places)), shape=(len(places), count))

@@ -31,9 +31,8 @@ class Linearisation:
         Node voltages ``(n,)`` [pu] and complex branch currents ``(b,)`` [A].
     derivatives
         Their change per kW and per kvar of each LAM.
-    p0_kw, dp0, dp0_kvar
-        Power from the feeder head [kW] and its change per kW, the marginal loss factors, and per kvar of each
-        LAM ``(M,)`` [1, kW/kvar].
+    p0_kw
+        Power from the feeder head [kW].
     nodes, branches
         Their names, as in `FeederLayout`.
     phasors
@@ -46,8 +45,6 @@ class Linearisation:
     current_a: Complexes
     derivatives: Derivatives
     p0_kw: float
-    dp0: Floats
-    dp0_kvar: Floats
     nodes: tuple[str, ...]
     branches: tuple[str, ...]
     phasors: Complexes = field(default_factory=lambda: np.zeros(0, dtype=np.complex128))
@@ -73,13 +70,23 @@ class Linearisation:
         return self.derivatives.currents(np.arange(len(self.branches)))[:, len(self.net_kw) :]
 
     @property
+    def dp0(self) -> Floats:
+        """Change of the head power per kW of each LAM, the marginal loss factors ``(M,)`` [1]."""
+        return self.derivatives.head(len(self.net_kw))
+
+    @property
+    def dp0_kvar(self) -> Floats:
+        """Change of the head power per kvar of each LAM ``(M,)`` [kW/kvar]."""
+        return self.derivatives.head()[len(self.net_kw) :]
+
+    @property
     def balance(self) -> tuple[Floats, float]:
         """Weights ``w`` ``(M,)`` and offset [kW] of the head power at held kvar, P0 = offset + w @ net_kw."""
         return self.balance_over(len(self.net_kw))
 
     def balance_over(self, count: int) -> tuple[Floats, float]:
         """The same over all net powers ``(M,)``, or over these and their kvar ``(2 M,)``."""
-        weight = np.concatenate([self.dp0, self.dp0_kvar])[:count]
+        weight = self.derivatives.head(count)
         return weight, self.p0_kw - float(weight @ np.concatenate([self.net_kw, self.net_kvar])[:count])
 
     def predict(self, net_kw: Floats, net_kvar: Floats | None = None) -> tuple[Floats, Complexes]:

@@ -14,11 +14,11 @@ from cosim.feeder.boundary import FREE, Boundary
 from cosim.feeder.changes import Commands, change_of
 from cosim.feeder.circuit import AcState, FeederError, Floats, NothingFed
 from cosim.feeder.controls import ControlRun, Positions
-from cosim.feeder.derivatives import Nothing, Spread, joined_places, places_of, spread_out
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.record import Connections, StateRecord
 from cosim.feeder.settings import Event
+from cosim.feeder.spread import Nothing, Spread, joined_places, places_of, spread_out
 
 
 class FeederUnderEvents:
@@ -201,8 +201,6 @@ class FeederUnderEvents:
         if self._whole:
             return replace(model, net_kw=np.array(net_kw), net_kvar=np.array(net_kvar))
         fed, lams = self.fed(), len(self.layout.lams)
-        dp0, dp0_kvar = np.ones(lams), np.zeros(lams)
-        dp0[self._lams], dp0_kvar[self._lams] = model.dp0, model.dp0_kvar
         return replace(
             model,
             net_kw=net_kw * fed,
@@ -212,8 +210,6 @@ class FeederUnderEvents:
             derivatives=Spread(
                 model.derivatives, self._nodes, self._branches, self._neutrals, self._lams, lams
             ),
-            dp0=dp0,
-            dp0_kvar=dp0_kvar,
             nodes=self.layout.nodes,
             branches=self.layout.branches,
             phasors=spread_out(model.phasors, joined_places(self._nodes, self._neutrals), np.nan),
@@ -299,8 +295,6 @@ class FeederUnderEvents:
             current_a=dark.current_a,
             derivatives=Nothing(len(dark.nodes), len(dark.branches), lams),
             p0_kw=0.0,
-            dp0=np.ones(lams),
-            dp0_kvar=np.zeros(lams),
             nodes=dark.nodes,
             branches=dark.branches,
             phasors=dark.phasors,

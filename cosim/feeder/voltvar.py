@@ -167,9 +167,4 @@ def with_droop(model: Linearisation, droop: Droop) -> Linearisation:
     lams = len(model.net_kw)
     change = model.derivatives.seen(sparse.diags_array(slope) @ droop.seen)
     follow = np.asarray(np.linalg.solve(np.eye(lams) - change[:, lams:], change), dtype=np.float64)
-    return replace(
-        model,
-        derivatives=Following(model.derivatives, follow),
-        dp0=model.dp0 + model.dp0_kvar @ follow[:, :lams],
-        dp0_kvar=model.dp0_kvar + model.dp0_kvar @ follow[:, lams:],
-    )
+    return replace(model, derivatives=Following(model.derivatives, follow))

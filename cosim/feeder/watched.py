@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederError, FeederLayout, Floats
-from cosim.feeder.derivatives import places_of
 from cosim.feeder.linear import CURRENT_TOLERANCE_PCT, VOLTAGE_TOLERANCE_PU, Limits
+from cosim.feeder.spread import places_of
 
 Ints = NDArray[np.intp]
 

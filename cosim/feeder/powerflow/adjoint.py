@@ -5,6 +5,8 @@ equations, ``(A^-T c)' D``, where all rows cost one for each direction. Where a 
 and few of its limits matter, the rows of those limits are all that a market needs.
 """
 
+from functools import cached_property
+
 import numpy as np
 from scipy import sparse
 
@@ -32,7 +34,6 @@ class AdjointRows:
     def __init__(self, state: FactorisedState, directions: sparse.csc_array, base_v: Floats) -> None:
         self._state = state
         self._directions = directions
-        self._across_directions = directions.T.tocsr()
         self._base_v = base_v
         self._found_v: dict[int, Floats] = {}
         self._found_a: dict[int, Complexes] = {}
@@ -69,18 +70,26 @@ class AdjointRows:
         found = np.array([self._found_a[each] for each in branches.tolist()], dtype=np.complex128)
         return found.reshape(len(branches), self._count)[:, :count]
 
+    @cached_property
+    def _across_directions(self) -> sparse.csr_array:
+        return self._directions.T.tocsr()
+
     @property
     def _count(self) -> int:
         return int(self._directions.shape[1])
 
-    def source_w(self) -> Floats:
-        """Change of the power from the sources ``(D,)`` [W]."""
+    def head(self, count: int | None = None) -> Floats:
+        """Change of the power from the sources ``(D,)`` [kW], or along the first ``count``; found once."""
+        return self._head[:count]
+
+    @cached_property
+    def _head(self) -> Floats:
         state, n = self._state, self._state.branches.shape[1]
         into = np.zeros(n + 1, dtype=np.complex128)
         np.add.at(into, state.source_place, state.source_a)
         fed = np.conj(state.source_v) @ state.sources
         row = -np.concatenate([into[:n].real + fed.real, into[:n].imag - fed.imag])
-        answer: Floats = self._answers(sparse.csr_array(row[None, :]))[0]
+        answer: Floats = self._answers(sparse.csr_array(row[None, :]))[0] / 1e3
         return answer
 
     def along(self, change: Floats) -> tuple[Floats, Complexes]:

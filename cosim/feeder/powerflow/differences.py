@@ -45,11 +45,10 @@ def difference_model(solve: Solve, net_kw: Floats, net_kvar: Floats, step_kw: fl
         derivatives=WholeDerivatives(
             np.hstack([at_kw.dv, at_kvar.dv]),
             np.hstack([at_kw.di, at_kvar.di]),
+            np.concatenate([at_kw.dp0, at_kvar.dp0]),
             lambda weights: weights @ np.hstack([at_kw.dphasors, at_kvar.dphasors]),
         ),
         p0_kw=here.source_kw,
-        dp0=at_kw.dp0,
-        dp0_kvar=at_kvar.dp0,
         nodes=here.nodes,
         branches=here.branches,
         phasors=here.phasors,

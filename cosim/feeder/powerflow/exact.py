@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from cosim.feeder.api import OpenDss
-from cosim.feeder.circuit import AcState, Floats
-from cosim.feeder.derivatives import Derivatives, PerKw, WholeDerivatives
+from cosim.feeder.circuit import AcState, Complexes, Floats
+from cosim.feeder.derivatives import Derivatives, PerKw
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.adjoint import AdjointRows
 from cosim.feeder.powerflow.admittance import Changes, FactorisedState, Network, PowerFlowEquations
@@ -70,22 +70,19 @@ class ExactModel:
         whole = whole or 2 * lams * (len(here.nodes) + 2 * len(here.branches)) <= WHOLE_VALUES
         state = self._factorised(here, where, for_rows=not whole)
 
-        on_demand = AdjointRows(state, self._directions, self._base_v)
-        derivatives: Derivatives = on_demand
-        source_w = on_demand.source_w()
+        derivatives: Derivatives = AdjointRows(state, self._directions, self._base_v)
         if whole:
             per_kw = self._in_pu(state.follow(self._per_kw))
 
-            def find_whole() -> WholeDerivatives:
+            def find_whole() -> tuple[Floats, Complexes]:
                 per_kvar = self._in_pu(state.follow(self._per_kvar))
-                return WholeDerivatives(
+                return (
                     np.hstack([per_kw.volts, per_kvar.volts]),
                     np.hstack([per_kw.current, per_kvar.current]),
-                    on_demand.phasors,
                 )
 
-            derivatives = PerKw(per_kw.volts, per_kw.current, find_whole, on_demand.phasors)
-            source_w[:lams] = per_kw.source_w
+            source_kw = per_kw.source_w / 1e3
+            derivatives = PerKw(per_kw.volts, per_kw.current, source_kw, find_whole, rows=derivatives)
         return Linearisation(
             net_kw=here.net_kw,
             net_kvar=here.net_kvar,
@@ -93,8 +90,6 @@ class ExactModel:
             current_a=here.current_a,
             derivatives=derivatives,
             p0_kw=here.source_kw,
-            dp0=source_w[:lams] / 1e3,
-            dp0_kvar=source_w[lams:] / 1e3,
             nodes=here.nodes,
             branches=here.branches,
             phasors=here.phasors,

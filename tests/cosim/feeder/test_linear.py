@@ -31,11 +31,10 @@ def model(seed: int, lams: int = 3) -> Linearisation:
         derivatives=WholeDerivatives(
             rng.normal(0, 3e-4, (n, 2 * lams)),
             rng.normal(0, 0.4, (b, 2 * lams)) + 1j * rng.normal(0, 0.2, (b, 2 * lams)),
+            np.concatenate([rng.uniform(0.9, 1.1, lams), rng.normal(0, 0.02, lams)]),
             find_phasors=not_asked,
         ),
         p0_kw=rng.normal(0, 100),
-        dp0=rng.uniform(0.9, 1.1, lams),
-        dp0_kvar=rng.normal(0, 0.02, lams),
         nodes=NODES,
         branches=BRANCHES,
     )
@@ -92,7 +91,7 @@ def test_first_facet_is_the_tangent_at_the_present_current():
 def test_polygon_contains_the_circle_and_little_more(seed, facets):
     lin = model(seed, lams=2)
     di = np.array([[1, 1j, 0, 0], [1, 1j, 0, 0], [0, 0, 0, 0]])
-    lin = replace(lin, derivatives=WholeDerivatives(lin.derivatives.dv, di, not_asked))
+    lin = replace(lin, derivatives=replace(lin.derivatives, di=di))
     rating_a = 150.0
     wide = np.full(2, 1e5)
     rows = network_rows(lin, limits(rating_a), -wide, wide, facets=facets)

@@ -67,7 +67,10 @@ def test_derivatives_per_kvar_are_found_where_they_are_asked_for(feeder, models)
     step = np.concatenate([np.ones(lams), np.zeros(lams)])
     along = of.along(step)
     assert len(before.name) > 50
+    weight, _ = model.balance
+    np.testing.assert_array_equal(weight, model.dp0)
     assert "whole" not in vars(of)
+    assert "_head" not in vars(of.rows)
     # Asked for all, the first half stays as it was.
     every = of.volts(np.arange(len(model.nodes)))
     np.testing.assert_array_equal(every[:, :lams], of.dv)
@@ -76,6 +79,9 @@ def test_derivatives_per_kvar_are_found_where_they_are_asked_for(feeder, models)
         np.testing.assert_allclose(one, other, atol=1e-12)
     reactive = network_rows(model, limits, *(np.concatenate([end, end]) for end in box))
     assert reactive.matrix.shape[1] == 2 * lams
+    every_weight, _ = model.balance_over(2 * lams)
+    np.testing.assert_array_equal(every_weight[:lams], weight)
+    assert every_weight[lams:].any()
 
 
 def test_rows_are_those_of_the_matrices(feeder, models):

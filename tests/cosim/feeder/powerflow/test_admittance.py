@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from cosim.feeder.powerflow.admittance import Network, PowerFlowEquations
+from cosim.feeder.powerflow.admittance import FactorisedState, Network, PowerFlowEquations
 
 SOURCE_V = 2400.0
 LINE_OHM = 0.3 + 0.6j
@@ -107,6 +107,36 @@ def test_more_directions_than_fit_one_block_are_those_taken_one_by_one():
         np.testing.assert_allclose(together.volts[:, i], alone.volts[:, 0])
         np.testing.assert_allclose(together.current[:, i], alone.current[:, 0])
         np.testing.assert_allclose(together.source_w[i], alone.source_w[0])
+
+
+def test_currents_of_windings_that_share_nodes_are_summed_there():
+    rng = np.random.default_rng(2)
+    nodes, windings, lams = 5, 9, 3
+    ends = rng.permuted(np.tile(np.arange(nodes + 1), (windings, 1)), axis=1)[:, :2]
+    across = rng.normal(size=windings) + 1j * rng.normal(size=windings)
+    incidence = np.zeros((nodes + 1, windings))
+    incidence[ends[:, 0], np.arange(windings)] = 1.0
+    incidence[ends[:, 1], np.arange(windings)] = -1.0
+    va = rng.normal(size=(windings, lams)) * (rng.random((windings, lams)) < 0.6)
+    nothing = np.zeros(0)
+    state = FactorisedState(
+        factors=None,
+        ends=ends,
+        incidence=sparse.csr_array(incidence[:nodes]),
+        drawn=nothing,
+        across=across,
+        monitored=nothing,
+        along=nothing,
+        neutrals=nothing,
+        branches=sparse.csr_array((0, nodes)),
+        source_place=nothing,
+        source_a=nothing,
+        source_v=nothing,
+        sources=sparse.csr_array((0, nodes)),
+    )
+    given = state.given_a(sparse.csc_array(va + 0j))
+    expected = -incidence[:nodes] @ np.conj(va / across[:, None])
+    np.testing.assert_allclose(given, np.concatenate([expected.real, expected.imag]), atol=1e-13)
 
 
 def test_a_network_without_source_is_singular():
