@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.model.arrays import Bools, Floats, Ints
-from market.model.bisection import last_not_above, last_not_below, last_within
+from market.model.bisection import last_not_above, last_within
 from market.model.curve_checks import check_curve
 
 NARROWEST = 1e-200
@@ -128,7 +128,8 @@ def respond(curves: Curves, price: Floats) -> Floats:
     Floats
         Power, ``(n,)`` [kW].
     """
-    return answer(curves, price)[0]
+    here = last_not_above(curves.price, curves.start, price)
+    return power_behind(curves, here, curves.start[1:] - 1, price)
 
 
 def answer(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
@@ -161,14 +162,25 @@ def answer_behind(curves: Curves, here: Ints, last: Ints, price: Floats) -> tupl
     price
         Their prices, ``(m,)`` [$/kWh].
     """
+    kw, width, fall_kw = _behind(curves, here, last, price)
+    return kw, np.divide(fall_kw, width, out=np.zeros_like(width), where=width > NARROWEST)
+
+
+def power_behind(curves: Curves, here: Ints, last: Ints, price: Floats) -> Floats:
+    """Powers alone of `answer_behind`."""
+    return _behind(curves, here, last, price)[0]
+
+
+def _behind(curves: Curves, here: Ints, last: Ints, price: Floats) -> tuple[Floats, Floats, Floats]:
+    """Powers, widths of the pieces on which the prices lie [$/kWh], and falls over these [kW]."""
     after = np.minimum(here + 1, last)
     low, from_kw = curves.price[here], curves.kw[here]
     width, ahead, fall_kw = curves.price[after] - low, price - low, from_kw - curves.kw[after]
     # A price below the first vertex has ahead < 0; at one above the last, after == here.
     outside = np.flatnonzero((width <= 0) | (ahead < 0))
-    width[outside], ahead[outside], fall_kw[outside] = 1.0, 0.0, 0.0
-    slope = np.divide(fall_kw, width, out=np.zeros_like(width), where=width > NARROWEST)
-    return from_kw - ahead / width * fall_kw, slope
+    if outside.size:
+        width[outside], ahead[outside], fall_kw[outside] = 1.0, 0.0, 0.0
+    return from_kw - ahead / width * fall_kw, width, fall_kw
 
 
 def respond_range(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
@@ -177,39 +189,6 @@ def respond_range(curves: Curves, price: Floats) -> tuple[Floats, Floats]:
     mirrored = Curves(-curves.price[::-1], -curves.kw[::-1], curves.price.size - curves.start[::-1])
     high = -respond(mirrored, -np.asarray(price, dtype=np.float64)[::-1])[::-1]
     return low, high
-
-
-def price_range(curves: Curves, kw: Floats) -> tuple[Floats, Floats]:
-    """Prices at which each curve has a power: the inverse of the curve, which is a range on flat parts.
-
-    Parameters
-    ----------
-    curves
-        ``n`` curves.
-    kw
-        One power per curve, ``(n,)`` [kW]; beyond a curve's ends it counts as the end.
-
-    Returns
-    -------
-    low, high
-        Ends of the range, ``(n,)`` each [$/kWh]; infinite where the curve is saturated.
-    """
-    first, end = curves.start[:-1], curves.start[1:]
-    target = np.minimum(np.maximum(kw, curves.lowest_kw), curves.highest_kw)
-    # ``below`` is the last vertex with more power than the target, ``reach`` the last with at least as much.
-    ends = np.concatenate([np.nextafter(target, np.inf), target])
-    both = last_not_below(curves.kw, np.tile(first, 2), np.tile(end - first, 2), ends)
-    below, reach = both[: target.size], both[target.size :]
-    above_target = curves.kw[below] > target
-    enter = np.where(above_target, below + 1, first)
-    flat = curves.kw[reach] == target
-    low = np.where(above_target, curves.price[np.minimum(enter, end - 1)], -np.inf)
-    high = np.where(reach == end - 1, np.inf, curves.price[reach])
-    after = np.minimum(reach + 1, end - 1)
-    drop = curves.kw[reach] - curves.kw[after]
-    fraction = np.divide(curves.kw[reach] - target, drop, out=np.zeros_like(drop), where=drop > 0)
-    between = curves.price[reach] + fraction * (curves.price[after] - curves.price[reach])
-    return np.where(flat, low, between), np.where(flat, high, between)
 
 
 def shift(

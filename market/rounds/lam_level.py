@@ -14,7 +14,8 @@ import numpy as np
 
 from market.errors import NotConverged
 from market.model.arrays import Bools, Floats, Ints
-from market.model.curves import Curves, price_range, respond, shift
+from market.model.curves import Curves, respond, shift
+from market.model.inverse import price_range_near
 from market.rounds.answers import CurveResponse
 from market.rounds.estimates import NOISE_KW, Estimate
 from market.rounds.record import Record
@@ -96,8 +97,7 @@ class LamLevel:
         A part of its response that is as flat as ``slack`` is a range of prices [kW; of its size below 1 kW].
         """
         curves, slack_kw = self.estimate.curves, slack * self.estimate.fineness
-        low, _ = price_range(curves, net_kw + slack_kw)
-        _, high = price_range(curves, net_kw - slack_kw)
+        low, high = price_range_near(curves, net_kw, slack_kw)
         own = wam_price + self.fee * np.sign(net_kw) + self.slope * net_kw
         return np.asarray(np.minimum(np.maximum(own, low), high))
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from market.model.arrays import Floats
-from market.model.bisection import Places
-from market.model.curves import Curves, answer, answer_behind
+from market.model.arrays import Floats, Ints
+from market.model.bisection import Places, last_not_above
+from market.model.curves import Curves, answer_behind, power_behind
 from market.solver.staircase import Staircases
 
 EPS = float(np.finfo(np.float64).eps)
@@ -56,7 +56,7 @@ class CurveAnswers:
     """
 
     def __init__(self, curves: Curves) -> None:
-        self._curves = curves
+        self._curves, self._last = curves, curves.start[1:] - 1
         self._places = Places(curves.price, curves.start) if len(curves) <= FEW else None
         self.lowest_kw, self.highest_kw = curves.lowest_kw, curves.highest_kw
         span = np.maximum(curves.price[curves.start[1:] - 1] - curves.price[curves.start[:-1]], 1e-6)
@@ -64,14 +64,17 @@ class CurveAnswers:
 
     def at(self, price: Floats) -> tuple[Floats, Floats]:
         """See `Answers.at`."""
-        if self._places is None:
-            return answer(self._curves, price)
-        here = self._places.last_not_above(price)
-        return answer_behind(self._curves, here, self._curves.start[1:] - 1, price)
+        return answer_behind(self._curves, self._here(price), self._last, price)
 
     def powers(self, price: Floats) -> Floats:
         """See `Answers.powers`."""
-        return self.at(price)[0]
+        return power_behind(self._curves, self._here(price), self._last, price)
+
+    def _here(self, price: Floats) -> Ints:
+        """Each curve's last vertex not above its price."""
+        if self._places is None:
+            return last_not_above(self._curves.price, self._curves.start, price)
+        return self._places.last_not_above(price)
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,11 @@ class Limits:
 
     def row_values(self, price: Mapping[str, float]) -> Floats:
         """Prices of the relevant rows, ``(m,)`` [$/kWh], from those of rows by name [$/h per row unit]."""
-        rows = np.flatnonzero(self.relevant).tolist()
-        return np.array([price.get(self.network.row_name(row), 0.0) for row in rows]) * self.scale
+        values = np.zeros(self.scale.size)
+        if price:
+            names = map(self.network.row_name, np.flatnonzero(self.relevant).tolist())
+            values[:] = [price.get(name, 0.0) for name in names]
+        return values * self.scale
 
     def unresolved(self, enough_kw: float) -> str | None:
         """The row whose sensitivity is lost in the rounding of its own size, in words; None without one.

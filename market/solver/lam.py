@@ -12,9 +12,9 @@ from market.model.curves import (
     Curves,
     answer,
     answer_of,
-    price_range,
     respond_range,
 )
+from market.model.inverse import price_range, price_range_near
 from market.model.pieces import has_jumps
 
 EXACT = 1e-12
@@ -111,13 +111,11 @@ def _nearest(total: Curves, net_kw: Floats, near: Floats, slack_kw: Floats) -> F
     """
     low, high = price_range(total, net_kw)
     price = np.minimum(np.maximum(near, low), high)
-    far = np.abs(price - near) > ROUNDED_PRICE * (np.abs(price) + np.abs(near))
-    if not far.any():
-        return price
-    low, _ = price_range(total, net_kw + slack_kw)
-    _, high = price_range(total, net_kw - slack_kw)
-    nearer = np.minimum(np.maximum(near, low), high)
-    return np.where(far, nearer, price)
+    far = np.flatnonzero(np.abs(price - near) > ROUNDED_PRICE * (np.abs(price) + np.abs(near)))
+    if far.size:
+        low, high = price_range_near(total, net_kw[far], slack_kw[far], far)
+        price[far] = np.minimum(np.maximum(near[far], low), high)
+    return price
 
 
 def _total(values: Floats, group: Ints, lams: int) -> Floats:

@@ -9,7 +9,8 @@ import numpy as np
 
 from market.model.arrays import Floats, Ints
 from market.model.case import Case, Grid, Network, Tariff
-from market.model.curves import Curves, join, price_range, respond, shift, take
+from market.model.curves import Curves, join, respond, shift, take
+from market.model.inverse import price_range
 from market.solver.lam_members import members_as_bid
 from market.solver.pool import clear_pool
 from market.solver.pool_members import PoolMembers

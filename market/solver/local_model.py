@@ -10,6 +10,9 @@ import numpy as np
 from market.model.arrays import Floats, Ints
 from market.solver.staircase import Staircases
 
+ROOM = 32
+"""Free rows for which there is room from the first."""
+
 STEPS = 40
 """Changes of the free set per model; a model left early still points uphill on the dual."""
 
@@ -110,10 +113,14 @@ class _Free:
         self._all, self._all_weighted, self._ridge = A, weighted, ridge
         self.count = 0
         self._row = np.zeros(0, dtype=np.intp)
-        # Their prices, both ends of their treads, and what is wanted of them.
-        self._price = self._low = self._high = self._wanted = np.zeros(0)
-        self._rows = self._weighted = np.zeros((0, A.shape[1]))
+        # Their prices, both ends of their treads, and what is wanted of them; they themselves, and weighted.
+        self._numbers, self._both = np.zeros((4, 0)), np.zeros((2, 0, A.shape[1]))
         self._gram = np.zeros((0, 0))
+        self._name_parts()
+
+    def _name_parts(self) -> None:
+        self._price, self._low, self._high, self._wanted = self._numbers
+        self._rows, self._weighted = self._both
 
     @property
     def row(self) -> Ints:
@@ -129,7 +136,7 @@ class _Free:
         """Lay rows beside those that are free."""
         before, after = self.count, self.count + np.size(new.row)
         if after > self._row.size:
-            self._grow(max(2 * after, 8))
+            self._grow(max(2 * after, ROOM))
         place = slice(before, after)
         self._row[place], self._price[place] = new.row, new.price
         self._low[place], self._high[place], self._wanted[place] = new.low, new.high, new.wanted
@@ -140,31 +147,21 @@ class _Free:
         self.count = after
 
     def _grow(self, room: int) -> None:
-        count = self.count
-        for name in ("_row", "_price", "_low", "_high", "_wanted", "_rows", "_weighted"):
-            old = getattr(self, name)
-            new = np.empty((room, *old.shape[1:]), dtype=old.dtype)
-            new[:count] = old[:count]
-            setattr(self, name, new)
-        gram = np.empty((room, room))
-        gram[:count, :count] = self._gram[:count, :count]
-        self._gram = gram
+        some, row, gram = slice(self.count), np.empty(room, dtype=np.intp), np.empty((room, room))
+        numbers, both = np.empty((4, room)), np.empty((2, room, self._both.shape[2]))
+        row[some], gram[some, some] = self._row[some], self._gram[some, some]
+        numbers[:, some], both[:, some] = self._numbers[:, some], self._both[:, some]
+        self._row, self._numbers, self._both, self._gram = row, numbers, both, gram
+        self._name_parts()
 
     def _remove(self, at: int) -> None:
         """Close up behind a row that is free no more."""
         end, self.count = self.count, self.count - 1
-        for values in (
-            self._row,
-            self._price,
-            self._low,
-            self._high,
-            self._wanted,
-            self._rows,
-            self._weighted,
-            self._gram,
-        ):
-            values[at : end - 1] = values[at + 1 : end]
-        self._gram[: end - 1, at : end - 1] = self._gram[: end - 1, at + 1 : end]
+        left, right = slice(at, end - 1), slice(at + 1, end)
+        self._row[left] = self._row[right]
+        self._numbers[:, left], self._both[:, left] = self._numbers[:, right], self._both[:, right]
+        self._gram[left, :end] = self._gram[right, :end]
+        self._gram[: end - 1, left] = self._gram[: end - 1, right]
 
     def step(self, moved: Floats) -> Floats:
         """Changes of their prices that bring all onto their treads, ``(count,)``.

@@ -11,8 +11,9 @@ import numpy as np
 from market.errors import NotConverged
 from market.model.arrays import Floats
 from market.model.case import Grid, Network
-from market.model.curves import Curves, part, price_range, shift
+from market.model.curves import Curves, part, shift
 from market.model.dlmp import DlmpParts, dlmp_parts
+from market.model.inverse import price_range
 from market.model.limits import MISSED_KW
 from market.solver.aggregation import borders
 from market.solver.dual import NEAR_ITERATIONS, DualPoint, solve_dual

@@ -7,7 +7,8 @@ import pytest
 
 from market.bilevel.lam_cost import lam_costs
 from market.bilevel.operator import operator_problem
-from market.model.curves import price_range, respond
+from market.model.curves import respond
+from market.model.inverse import price_range
 from market.model.response import disaggregate, supply_curves
 from market.solver.clearing import clear, pool_members
 from tests.market.quantity import quantity_case

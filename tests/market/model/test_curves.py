@@ -7,12 +7,12 @@ from market.model.curves import (
     Curves,
     from_points,
     join,
-    price_range,
     respond,
     respond_range,
     shift,
     take,
 )
+from market.model.inverse import price_range, price_range_near
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -77,6 +77,20 @@ def test_price_range_inverts_respond(seed, kw):
         least, most = respond_range(curves, finite)
         assert (least - 1e-9 <= target).all()
         assert (target <= most + 1e-9).all()
+
+
+@given(SEEDS, st.floats(-3.0, 6.0), st.floats(0.0, 1.0))
+def test_a_power_that_may_be_missed_has_the_prices_of_those_beside_it(seed, kw, slack):
+    curves = random_curves(seed)
+    wanted, missed = np.full(len(curves), kw), np.full(len(curves), slack)
+    low, high = price_range_near(curves, wanted, missed)
+    np.testing.assert_array_equal(low, price_range(curves, wanted + missed)[0])
+    np.testing.assert_array_equal(high, price_range(curves, wanted - missed)[1])
+    some = np.arange(len(curves))[::-2]
+    for one, every in zip(
+        price_range_near(curves, wanted[some], missed[some], some), (low, high), strict=True
+    ):
+        np.testing.assert_array_equal(one, every[some])
 
 
 def test_price_range_is_open_where_the_curve_is_saturated():

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.model.case import Resources
-from market.model.curves import price_range, respond, respond_range, shift
+from market.model.curves import respond, respond_range, shift
+from market.model.inverse import price_range
 from market.model.response import disaggregate, supply_curves
 
 SEEDS = st.integers(0, 2**32 - 1)

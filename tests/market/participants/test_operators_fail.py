@@ -10,7 +10,7 @@ from broker import messages
 from broker.messages import columns
 from cosim.results.entries import KINDS
 from market.model.case import Network
-from market.model.curves import price_range
+from market.model.inverse import price_range
 from market.model.response import supply_curves
 from market.solver.aggregation import aggregate
 from market.solver.clearing import clear, member_curves
