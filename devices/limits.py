@@ -7,6 +7,10 @@ import msgspec
 from devices.errors import RangeError
 from devices.kinds import CONSUMERS, DeviceKind
 
+# How far power that is shown may lie beyond what it may be [kW]; a share of the envelope's farther edge,
+# for what devices keep to; one of the rating that the owner states, for what they round.
+_TOLERATED_KW, _TOLERATED_OF_EDGE, _TOLERATED_OF_RATING = 0.1, 0.05, 0.01
+
 
 class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Hard envelope of one device, and whether it may be written at all.
@@ -54,10 +58,35 @@ class SetPointLimits(msgspec.Struct, frozen=True, kw_only=True):
             raise RangeError(f"a ramp of {self.ramp_kw_per_s} kW/s cannot be kept; give 0 or more")
 
     @property
+    def span(self) -> str:
+        """Its envelope, for people."""
+        return f"{self.min_kw:g} to {self.max_kw:g} kW"
+
+    @property
     def words(self) -> str:
         """What it may be set to, for people."""
         ramp = f"at most {self.ramp_kw_per_s:g} kW/s" if math.isfinite(self.ramp_kw_per_s) else "any ramp"
-        return f"{self.min_kw:g} to {self.max_kw:g} kW, safe value {self.safe_kw:g} kW, {ramp}"
+        return f"{self.span}, safe value {self.safe_kw:g} kW, {ramp}"
+
+    @property
+    def tolerance_kw(self) -> float:
+        """How far power that is shown may lie beyond what it may be, for noise and rounding [kW]."""
+        edges_kw = [abs(edge) for edge in (self.min_kw, self.max_kw) if math.isfinite(edge)]
+        of_edge_kw = _TOLERATED_OF_EDGE * max(edges_kw, default=0.0)
+        return _TOLERATED_KW + of_edge_kw + _TOLERATED_OF_RATING * self.rated_kw
+
+    def shown_kw(self, *, is_stopped: bool) -> tuple[float, float]:
+        """Least and largest power that the device may show, tolerance included [kW].
+
+        None at all is never beyond: the sun sets, a battery is empty, a vehicle leaves.
+
+        Parameters
+        ----------
+        is_stopped
+            Whether its safe value counts in place of its envelope.
+        """
+        low_kw, high_kw = (self.safe_kw, self.safe_kw) if is_stopped else (self.min_kw, self.max_kw)
+        return min(low_kw, 0.0) - self.tolerance_kw, max(high_kw, 0.0) + self.tolerance_kw
 
     @property
     def has_envelope(self) -> bool:

@@ -31,6 +31,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     set_points_limited: Count = 0
     set_points_renewed: Count = 0
     budgets_spent: Count = 0
+    devices_tripped: Count = 0
+    devices_lost: Count = 0
 
 
 class FeederEvent(msgspec.Struct, frozen=True, kw_only=True):

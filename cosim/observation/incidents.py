@@ -22,6 +22,7 @@ from broker.messages import (
     Stopped,
     Telemetry,
 )
+from broker.messages.flags import ALARM, OVER
 
 Weight = Literal["alarm", "warning", "note"]
 """``alarm``: look now; ``warning``: something was stood in for; ``note``: it is as planned."""
@@ -69,6 +70,13 @@ class Incident:
         more = f" and {self.count - _MOST_SHOWN} more" if self.count > _MOST_SHOWN else ""
         text = self.text if self.count == 1 else _plural(self.text)
         return text.replace("{}", shown + more)
+
+
+def _weight_of(flag: str) -> Weight:
+    """How much a flag weighs, by its words."""
+    if flag.startswith(ALARM) or any(each in flag for each in _SPOKEN_FOR):
+        return "alarm"
+    return "note" if flag.startswith(OVER) else "warning"
 
 
 def _plural(text: str) -> str:
@@ -163,8 +171,7 @@ class Incidents:
         if (tick, text) in self._said:
             return
         self._said.add((tick, text))
-        weight: Weight = "alarm" if any(each in text for each in _SPOKEN_FOR) else "warning"
-        self.add(weight, tick, source, text)
+        self.add(_weight_of(text), tick, source, text)
 
     def _note_presence(self, message: Availability) -> None:
         before = self._online.get(message.sender)

@@ -8,7 +8,7 @@ from broker.messages import Done, Traffic
 from broker.snapshot import Values, typed
 from cosim.control.pacing import STEPS
 
-_STANDS_NOW = ("budgets_spent",)
+_STANDS_NOW = ("budgets_spent", "devices_tripped")
 """No counts, but what is so at the moment."""
 
 

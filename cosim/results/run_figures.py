@@ -63,6 +63,8 @@ class SetPointFigures(msgspec.Struct, frozen=True, kw_only=True):
     emergency_stops: int
     to_register_s: Spread
     to_meter_s: Spread
+    tripped: int = 0
+    lost: int = 0
 
 
 class Seconds(msgspec.Struct, frozen=True, kw_only=True):

@@ -189,6 +189,8 @@ def _set_points(record: RunRecord) -> SetPointFigures:
         renewed=sum(each.set_points_renewed for each in record.traffic),
         budgets_spent=sum(each.budgets_spent for each in record.traffic),
         emergency_stops=record.stops,
+        tripped=sum(each.devices_tripped for each in record.traffic),
+        lost=sum(each.devices_lost for each in record.traffic),
         to_register_s=_spread(record.written_s),
         to_meter_s=_spread(record.shown_s),
     )

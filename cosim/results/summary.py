@@ -127,8 +127,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         SetPointFigures,
         _key(
             "`limited` by an envelope; `renewed` before they reverted; `budgets_spent`: devices that had had "
-            "their writes of the day at the end; `emergency_stops`; wall time from a "
-            "set-point's arrival at the gateway until its registers read back (`to_register_s`) and until "
+            "their writes of the day at the end; `emergency_stops`; `tripped`: armed devices that showed "
+            "power beyond their envelopes and were brought to their safe values; `lost`: how often an armed "
+            "device could not be read any more; wall time from a set-point's "
+            "arrival at the gateway until its registers read back (`to_register_s`) and until "
             "the meter showed it (`to_meter_s`): `p50`, `p95`"
         ),
     ]

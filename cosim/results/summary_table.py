@@ -152,7 +152,12 @@ def _set_points(figures: SetPointFigures) -> _Line:
     )
     if figures.budgets_spent:
         text += f"; {figures.budgets_spent} devices have had their writes of the day"
-    return _Line("set-points", text + (f"; {stops} EMERGENCY STOPS" if stops else ""), not stops)
+    if figures.lost:
+        text += f"; armed devices lost {figures.lost} times"
+    if figures.tripped:
+        text += f"; {figures.tripped} DEVICES BEYOND THEIR ENVELOPES"
+    text += f"; {stops} EMERGENCY STOPS" if stops else ""
+    return _Line("set-points", text, not (stops or figures.tripped or figures.lost))
 
 
 def _faults(summary: Summary) -> list[_Line]:

@@ -269,8 +269,9 @@ class AlarmSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     least: Annotated[
         Literal["note", "warning", "alarm"],
         Meta(
-            description="The least that is passed on: `alarm` (a device or service is lost, an emergency "
-            "stop), `warning` (all flags), or `note` (events of the feeder too)."
+            description="The least that is passed on: `alarm` (a device or service is lost, power "
+            "beyond an envelope, an emergency stop), `warning` (all flags), or `note` (events of the feeder "
+            "too)."
         ),
     ] = "alarm"
 

@@ -74,12 +74,22 @@ class Actuator:
         self._memory: HardwareMemory | None = None
         if record is not None and self.limits.real and self.limits.armed:
             name = str(inverter.port.endpoint)
-            self._memory = HardwareMemory(record, name, self.delivery, self._state, now)
+            self._memory = HardwareMemory(record, name, self.delivery, self._state, self._safe, now)
             self.delivery.before_sending = self._before_sending
 
     def __str__(self) -> str:
         """Return whose it is and where, for messages."""
-        return f"{self.device} of {self.prosumer} ({self.inverter.port.endpoint})"
+        return f"{self.name} ({self.inverter.port.endpoint})"
+
+    @property
+    def name(self) -> str:
+        """Whose it is, where an address follows."""
+        return f"{self.device} of {self.prosumer}"
+
+    @property
+    def tripped(self) -> str:
+        """What it did by itself, for which it was brought to its safe value; empty where nothing."""
+        return self._safe.tripped
 
     @property
     def stopped(self) -> str:
@@ -223,6 +233,13 @@ class Actuator:
         self._safe.bar(reason)
         if self._memory is not None:
             self._memory.hurry()
+
+    def trip(self, reason: str) -> None:
+        """Take no set-point any more, also after a restart of the gateway; `tend` brings the safe value."""
+        self._safe.trip(reason)
+        if self._memory is not None:
+            self._memory.hurry()
+            self._memory.note()
 
     async def stop(self, reason: str) -> None:
         """Go to the safe value at once and take no set-point any more; raises `DeviceError`.

@@ -1,27 +1,29 @@
 """One thing done with several devices at once; what fails at one does not keep the others from it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from devices.errors import DeviceError
 from devices.gateway.actuator import Actuator
 
-
-async def attempt(actuators: list[Actuator], act: Callable[[Actuator], Awaitable[None]]) -> list[str]:
-    """Do something with several actuators at once; what failed, one line for each."""
-    return [line for line in (await outcomes(actuators, act)).values() if line]
+Outcomes = Mapping[Actuator, DeviceError | None]
+"""What failed at each device; ``None`` where nothing did."""
 
 
-async def outcomes(
-    actuators: list[Actuator], act: Callable[[Actuator], Awaitable[None]]
-) -> dict[Actuator, str]:
-    """Do something with several actuators at once; what failed at each, empty where nothing did."""
+async def attempt(actuators: Iterable[Actuator], act: Callable[[Actuator], Awaitable[None]]) -> Outcomes:
+    """Do something with several actuators at once."""
 
-    async def one(actuator: Actuator) -> str:
+    async def one(actuator: Actuator) -> DeviceError | None:
         try:
             await act(actuator)
         except DeviceError as error:
-            return f"{actuator.device}: {error}"
-        return ""
+            return error
+        return None
 
-    return dict(zip(actuators, await asyncio.gather(*map(one, actuators)), strict=True))
+    every = list(actuators)
+    return dict(zip(every, await asyncio.gather(*map(one, every)), strict=True))
+
+
+def failures(outcomes: Outcomes) -> list[str]:
+    """What failed, one line for each device."""
+    return [f"{actuator.device}: {error}" for actuator, error in outcomes.items() if error is not None]

@@ -31,6 +31,8 @@ class Delivery:
         Writes of the day.
     lacks_revert
         Whether it was seen not to keep a revert time.
+    has_taken
+        Whether it has taken a command, or a release.
     before_sending
         Called when a command was counted and before it goes out.
     """
@@ -39,6 +41,7 @@ class Delivery:
         self.times = WriteTimes(now, inverter.limits.write_interval_s)
         self.budget = WriteBudget(time.monotonic, inverter.limits.writes_per_day)
         self.lacks_revert = False
+        self.has_taken = False
         self.before_sending: Callable[[], Awaitable[None]] = _nothing
         self._inverter = inverter
 
@@ -57,6 +60,7 @@ class Delivery:
             self.times.tried()
         self.times.took(applied.revert_s)
         self.lacks_revert |= applied.ignores_revert
+        self.has_taken = True
         return applied
 
 

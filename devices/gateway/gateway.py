@@ -18,7 +18,7 @@ from devices.counts import Counts
 from devices.endpoint import LiveProsumer
 from devices.errors import CommandBarred, DeviceError, MissingControl
 from devices.gateway.actuator import Actuator
-from devices.gateway.attempt import attempt, outcomes
+from devices.gateway.attempt import Outcomes, attempt, failures
 from devices.gateway.equipment import Equipment
 from devices.gateway.hardware_record import HardwareRecord
 from devices.gateway.links import Links
@@ -55,8 +55,6 @@ class Gateway:
         One line for each device that failed in the last poll.
     overwritten
         One line for each piece of hardware that the last poll found written to by another master.
-    tended
-        What failed at each device that was tended last, empty where nothing did.
     stopped
         Why all devices were stopped; empty while they may be commanded.
     actuators
@@ -81,7 +79,6 @@ class Gateway:
         self._place = {prosumer.id: place for place, prosumer in enumerate(self.prosumers)}
         self.problems: list[str] = []
         self.overwritten: list[str] = []
-        self.tended: dict[Actuator, str] = {}
         self.stopped = ""
         self.simulated_s: float | None = None
         self._poll_limit_s = poll_limit_s
@@ -231,13 +228,25 @@ class Gateway:
     def _emulated(self) -> list[Actuator]:
         return [actuator for actuator in self.actuators if not actuator.limits.real]
 
-    async def tend(self) -> list[str]:
+    @property
+    def due(self) -> list[Actuator]:
+        """Devices that have to be tended now."""
+        return [actuator for actuator in self.actuators if actuator.is_due()]
+
+    async def tend(self, actuators: Iterable[Actuator] | None = None) -> Outcomes:
         """Go on with ramps, renew set-points before they revert, end those that ran out.
 
-        Returns what failed, one line for each device.
+        Parameters
+        ----------
+        actuators
+            Devices that are due; without them all that are.
+
+        Returns
+        -------
+        Outcomes
+            What failed at each of them.
         """
-        self.tended = await outcomes([each for each in self.actuators if each.is_due()], Actuator.tend)
-        return [line for line in self.tended.values() if line]
+        return await attempt(self.due if actuators is None else actuators, Actuator.tend)
 
     async def stop(self, reason: str) -> list[str]:
         """Bring all devices to their safe values and command them no more; returns what failed.
@@ -245,7 +254,7 @@ class Gateway:
         Devices that are only observed are left alone. What fails is tried again by `tend`.
         """
         self.bar(reason)
-        return await attempt(list(self.actuators), partial(_stop, reason=reason))
+        return failures(await attempt(self.actuators, partial(_stop, reason=reason)))
 
     def bar(self, reason: str) -> None:
         """Let no device take a set-point any more."""
@@ -259,7 +268,7 @@ class Gateway:
         Hardware that was stopped stays at its safe value.
         """
         real = [actuator for actuator in self.actuators if actuator.limits.real and not actuator.stopped]
-        return await attempt(real, Actuator.hand_back)
+        return failures(await attempt(real, Actuator.hand_back))
 
     async def open(self) -> None:
         """Listen where devices connect to by themselves; raises `DeviceError`."""

@@ -14,6 +14,7 @@ import msgspec
 from devices.durable_file import replace_durably
 from devices.errors import HardwareRecordError
 from devices.gateway.delivery import Delivery
+from devices.gateway.safe_value import SafeValue
 from devices.gateway.set_point_state import SetPointState
 
 # How long a set-point waits for the disk [s].
@@ -24,7 +25,8 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What is known of one piece of hardware; times are seconds since epoch.
 
     ``in_force`` says that a set-point, or a release that has to be written again and again, may stand there.
-    The set-point ends at ``ends``; ``None`` is never. ``written`` is when it was written to last.
+    The set-point ends at ``ends``; ``None`` is never. ``written`` is when it was written to last, ``tripped``
+    what it did by itself, for which it takes no set-point any more.
     """
 
     writes: int = 0
@@ -32,6 +34,7 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     written: float = 0.0
     in_force: bool = False
     ends: float | None = None
+    tripped: str = ""
 
 
 class HardwareRecord:
@@ -109,6 +112,8 @@ class HardwareMemory:
         Way for commands to it.
     state
         State of its set-point.
+    safe
+        Its safe value, which stands where it was tripped.
     now
         Clock of ramps and validity [s].
     """
@@ -119,12 +124,14 @@ class HardwareMemory:
         device: str,
         delivery: Delivery,
         state: SetPointState,
+        safe: SafeValue,
         now: Callable[[], float],
     ) -> None:
         self._record = record
         self._device = device
         self._delivery = delivery
         self._state = state
+        self._safe = safe
         self._now = now
         self._is_urgent = asyncio.Event()
         self._recall(record.of(device))
@@ -141,6 +148,7 @@ class HardwareMemory:
             written=now if is_writing else max(times.written_s + ahead_s, 0.0),
             in_force=state.is_active or state.keeps_release,
             ends=ends if math.isfinite(ends) else None,
+            tripped=self._safe.tripped,
         )
         self._record.note(self._device, kept)
 
@@ -160,6 +168,8 @@ class HardwareMemory:
         self._delivery.budget.recall(kept.writes, max(0.0, now - kept.day_began))
         if kept.written:
             self._delivery.times.written_s = self._now() - max(0.0, now - kept.written)
+        if kept.tripped:
+            self._safe.trip(kept.tripped)
         if kept.in_force:
             self._state.is_active = True
             self._state.until_s = math.inf if kept.ends is None else self._now() + kept.ends - now

@@ -25,12 +25,15 @@ class SafeValue:
     ----------
     stopped
         Why it was stopped; empty while it may be commanded.
+    tripped
+        What it did by itself for which it was stopped; empty where nothing.
     stands
         Whether the safe value was read back, and nothing speaks against it since.
     """
 
     def __init__(self, inverter: Inverter, delivery: Delivery) -> None:
         self.stopped = ""
+        self.tripped = ""
         self.stands = False
         self._inverter = inverter
         self._delivery = delivery
@@ -49,6 +52,11 @@ class SafeValue:
         self.stands = not self._inverter.limits.armed
         if self._inverter.limits.armed:
             self._inverter.port.begin_priority()
+
+    def trip(self, reason: str) -> None:
+        """Take no set-point any more for what the device did by itself."""
+        self.tripped = self.tripped or reason
+        self.bar(reason)
 
     def doubt(self) -> None:
         """Write it again: it was seen not to stand."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.collector import Collector
-from broker.errors import BrokerError, BusClosed
+from broker.errors import BusClosed
 from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop
 from broker.participant.node import Node
 from broker.participant.others import reports
@@ -19,13 +19,13 @@ from broker.snapshot import Values, part
 from devices.errors import NotRealTime
 from devices.gateway.gateway import Gateway
 from devices.gateway.plausibility import Plausibility
+from devices.gateway.power_watch import EVERY_S
 from devices.gateway.responses import Responses, expected_change_kw
 from devices.gateway.stop_answers import StopAnswers
 from devices.gateway.stopping import arming, call_in, hand_back, secure, to_its_end
 from devices.gateway.telemetry import DeviceTelemetry
-from devices.gateway.troubles import Troubles
+from devices.gateway.tending import Tending
 
-_TEND_EVERY_S = 0.5
 _SECURE_WITHIN_S = 2.5
 
 
@@ -46,6 +46,8 @@ class GatewayService:
         Key of the run's commands; where there is one, no device obeys a command without its signature.
     device_hosts
         Services that let emulated devices act: meters are read for the interval once they have.
+    watch_every_s
+        Time from one look at armed hardware to the next [s].
 
     Attributes
     ----------
@@ -61,6 +63,7 @@ class GatewayService:
         record: Path | None = None,
         commands: CommandKey | None = None,
         device_hosts: Sequence[str] = (),
+        watch_every_s: float = EVERY_S,
     ) -> None:
         self.node = node
         self.gateway = gateway
@@ -69,7 +72,7 @@ class GatewayService:
         self.responses = Responses()
         self._telemetry = DeviceTelemetry(node, gateway, plausibility, self.responses)
         self._acted = reports(node, device_hosts, "act")
-        self._troubles = Troubles()
+        self._tending = Tending(node, gateway, watch_every_s)
         self._tasks: set[asyncio.Task[None]] = set()
         self._carrying_out: set[asyncio.Task[None]] = set()
         commanded = [prosumer.id for prosumer in gateway.prosumers if gateway.commands(prosumer.id)]
@@ -97,7 +100,8 @@ class GatewayService:
         self._running = asyncio.current_task()
         try:
             async with asyncio.TaskGroup() as self._group:
-                self._start(self._keep_tending())
+                self._start(self._tending.run(self._start))
+                self._start(self._tending.watch.run())
                 self._start(self._stops.run(self._start))
                 try:
                     await serve(self.node, self.on_step, self)
@@ -110,9 +114,9 @@ class GatewayService:
             raise
         finally:
             self._stops.cancel()
-        if self.gateway.stopped:
+        if stopped := [actuator for actuator in self.gateway.actuators if actuator.stopped]:
             # The run may end before a stop that came with its end has reached the devices.
-            await to_its_end(secure(self.gateway.actuators, self.gateway.stopped, _SECURE_WITHIN_S))
+            await to_its_end(secure(stopped, self.gateway.stopped, _SECURE_WITHIN_S))
         await to_its_end(hand_back(self.gateway.hand_back, self.left))
 
     async def leave(self) -> None:
@@ -149,8 +153,7 @@ class GatewayService:
         """
         self._keep_time(step)
         if step.step == "measure":
-            for line in self._troubles.still():
-                self.node.flag(line)
+            self._tending.flag_what_lasts()
             await self._measure(step)
         elif step.step == "dispatch":
             await self._dispatch(step)
@@ -183,7 +186,7 @@ class GatewayService:
             self._went_back = False
             await self._stops.enforce()
         if self.gateway.simulated_s is not None:
-            await self._tend()
+            await self._tending.once()
         await self._telemetry.measure(step)
 
     async def _dispatch(self, step: Step) -> None:
@@ -264,25 +267,6 @@ class GatewayService:
             )
         self.gateway.simulated_s = step.tick * step.interval_s
 
-    async def _keep_tending(self) -> None:
-        while True:
-            await asyncio.sleep(_TEND_EVERY_S)
-            if (self.gateway.simulated_s is None or self.gateway.stopped) and await self._tend():
-                # The next report may be a whole interval away; no device waits for a broker.
-                self._start(self._tell())
-
-    async def _tell(self) -> None:
-        with contextlib.suppress(BrokerError):
-            await self.node.tell_flags()
-
-    async def _tend(self) -> bool:
-        """Tend what is due, and flag what fails and what does no more; whether there was either."""
-        await self.gateway.tend()
-        lines = self._troubles.take(self.gateway.tended)
-        for line in lines:
-            self.node.flag(line)
-        return bool(lines)
-
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = self._group.create_task(work)
         self._tasks.add(task)
@@ -296,5 +280,7 @@ class GatewayService:
             "modbus_errors": sum(counts.errors.values()),
             "set_points_limited": sum(actuator.limited for actuator in self.gateway.actuators),
             "set_points_renewed": sum(actuator.renewals for actuator in self.gateway.actuators),
+            "devices_tripped": sum(bool(actuator.tripped) for actuator in self.gateway.actuators),
+            "devices_lost": self._tending.losses,
             "budgets_spent": sum(actuator.delivery.budget.is_spent for actuator in self.gateway.actuators),
         }

@@ -113,7 +113,8 @@ async def _armed_line(actuator: Actuator) -> str:
         return f"{actuator}: only observed"
     per_day = limits.writes_per_day
     budget = f"at most {per_day} writes a day for set-points; " if per_day else ""
-    line = f"{actuator}: armed, {limits.words}; {budget}"
+    tripped = f"HELD AT ITS SAFE VALUE, {actuator.tripped}; " if actuator.tripped else ""
+    line = f"{actuator}: armed, {limits.words}; {tripped}{budget}"
     shown_kw: float | None = None
     try:
         stays = await actuator.inverter.port.holds_for_good()

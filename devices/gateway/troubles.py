@@ -1,52 +1,64 @@
-"""Devices that do not keep their set-points: each is said once when it begins, and once when it is over."""
+"""Devices that do not keep their set-points, or are lost: said when it begins, and when it is over."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from broker.messages.flags import ALARM, OVER
+from devices.errors import DeviceError
 from devices.gateway.actuator import Actuator
+from devices.gateway.attempt import Outcomes
 
 
 @dataclass
 class _Trouble:
     began_s: float
+    is_loss: bool
     attempts: int = 1
     told: int = 1
 
 
 class Troubles:
-    """What is to be said of devices that are tended again and again.
+    """What is to be said of devices that are tended and read again and again: one trouble at a time of each.
 
     Parameters
     ----------
     clock
         Monotonic time [s].
+
+    Attributes
+    ----------
+    losses
+        How often hardware that is armed was lost.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.losses = 0
         self._clock = clock
         self._present: dict[Actuator, _Trouble] = {}
 
-    def take(self, tended: Mapping[Actuator, str]) -> list[str]:
+    def take(self, tended: Outcomes) -> list[str]:
         """Take in what became of the devices that were tended; what is new of it, one line each.
 
-        Parameters
-        ----------
-        tended
-            What failed at each, empty where nothing did. Of others nothing is known anew.
+        Of devices that are not among them nothing is known anew.
         """
         lines: list[str] = []
         for actuator, failed in tended.items():
-            trouble = self._present.get(actuator)
-            if failed and trouble is not None:
-                trouble.attempts += 1
-            elif failed:
-                self._present[actuator] = _Trouble(self._clock())
-                lines.append(f"set-point not kept: {failed}")
-            elif trouble is not None:
-                del self._present[actuator]
-                lines.append(f"set-point kept again: {actuator}, after {self._so_far(trouble)}")
+            if failed is not None:
+                begun = f"{_held(actuator)} not kept: {actuator.name}: {failed}"
+                lines += self._failed(actuator, begun, is_loss=False)
+            elif actuator in self._present:
+                lines.append(self._ended(actuator))
         return lines
+
+    def lose(self, actuator: Actuator, error: DeviceError) -> list[str]:
+        """Note that hardware that is armed cannot be read any more; what is new of it."""
+        return self._failed(actuator, f"armed device lost: {actuator.name}: {error}", is_loss=True)
+
+    def find(self, actuator: Actuator) -> list[str]:
+        """Note that a device was read; what is new of it. Whether it keeps a set-point shows elsewhere."""
+        trouble = self._present.get(actuator)
+        return [self._ended(actuator)] if trouble is not None and trouble.is_loss else []
 
     def still(self) -> list[str]:
         """Count what goes on failing since this, or its beginning, was told; one line each."""
@@ -54,8 +66,28 @@ class Troubles:
         for actuator, trouble in self._present.items():
             if trouble.attempts > trouble.told:
                 trouble.told = trouble.attempts
-                lines.append(f"set-point still not kept: {actuator}, {self._so_far(trouble)}")
+                what = "armed device still lost" if trouble.is_loss else f"{_held(actuator)} still not kept"
+                lines.append(f"{what}: {actuator}, {self._so_far(trouble)}")
         return lines
+
+    def _failed(self, actuator: Actuator, begun: str, *, is_loss: bool) -> list[str]:
+        trouble = self._present.get(actuator)
+        if trouble is not None:
+            trouble.attempts += 1
+            return []
+        self._present[actuator] = _Trouble(self._clock(), is_loss)
+        self.losses += is_loss
+        return [(ALARM if actuator.limits.real else "") + begun]
+
+    def _ended(self, actuator: Actuator) -> str:
+        trouble = self._present.pop(actuator)
+        what = "armed device answers again" if trouble.is_loss else f"{_held(actuator)} kept again"
+        over = OVER if actuator.limits.real else ""
+        return f"{over}{what}: {actuator}, after {self._so_far(trouble)}"
 
     def _so_far(self, trouble: _Trouble) -> str:
         return f"{trouble.attempts} failed attempts in {self._clock() - trouble.began_s:.0f} s"
+
+
+def _held(actuator: Actuator) -> str:
+    return "safe value" if actuator.stopped else "set-point"

@@ -132,7 +132,7 @@ class Conductor:
 
 
 @asynccontextmanager
-async def stage(broker=None, limits=None, bundle_from=0):
+async def stage(broker=None, limits=None, bundle_from=0, **options):
     broker = broker or MemoryBroker()
     fleet = Fleet(PROSUMERS)
     async with (
@@ -147,7 +147,7 @@ async def stage(broker=None, limits=None, bundle_from=0):
         device_host = DeviceHostService(host_node, fleet, SteadyDay(), (2, 0))
         services = [
             asyncio.create_task(serve(host_node, device_host.on_step, device_host)),
-            asyncio.create_task(GatewayService(gate_node, gateway).run()),
+            asyncio.create_task(GatewayService(gate_node, gateway, **options).run()),
         ]
         node = Node(clock, "r", "clock")
         conductor = Conductor(node)
@@ -433,11 +433,11 @@ async def test_a_device_that_is_lost_and_back_within_an_interval_is_said_at_once
 
         unit = fleet.unit("p0", "pv")
         unit.bank.failing[unit.row] = 11
-        await said("set-point not kept: pv: ")
+        await said("alarm: set-point not kept: pv of p0: ")
         # It fails again and again, and is tried between in vain.
         await asyncio.sleep(5.0)
         unit.bank.failing.clear()
-        await said("set-point kept again: pv of p0 (")
+        await said("over: set-point kept again: pv of p0 (")
         told = [done for done in conductor.done if done.flags]
         assert [len(done.flags) for done in told] == [1, 1]
         assert all(done.at_once and done.step == "dispatch" for done in told)

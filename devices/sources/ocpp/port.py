@@ -147,6 +147,7 @@ class OcppPort(MessagePort):
             "wanted_kwh": charger.wanted_kwh,
             "left_s": left_s,
             "soc": charger.soc,
+            "age_s": age_s if charger.is_charging else 0.0,
         }
 
     async def _limit(self, watts: float, seconds: int | None, limits: SetPointLimits) -> None:

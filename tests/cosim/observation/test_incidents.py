@@ -69,6 +69,12 @@ def test_a_flag_that_the_recorder_repeats_is_not_counted_twice(heard):
     ]
 
 
+def test_what_hardware_does_wrong_is_an_alarm_and_its_end_a_note(heard):
+    heard(step(3), done(3, "alarm: pv of lab shows 6 kW", "over: pv of lab shows 0 kW", "set-point not kept"))
+    weights = {each.text.partition(" ")[0]: each.weight for each in heard.incidents.latest}
+    assert weights == {"alarm:": "alarm", "over:": "note", "set-point": "warning"}
+
+
 def test_devices_that_do_not_answer_are_named_once_until_they_answer_again(heard):
     heard(step(1))
     for name in ("mill", "farm"):

@@ -1,20 +1,72 @@
 """What is said of devices that fail again and again."""
 
+from dataclasses import dataclass, field
+
+from devices.errors import DeviceTimeout
 from devices.gateway.troubles import Troubles
+from devices.limits import SetPointLimits
+
+SILENT = DeviceTimeout("silent")
+
+
+@dataclass(frozen=True)
+class Device:
+    name: str
+    limits: SetPointLimits = field(default_factory=SetPointLimits)
+    stopped: str = ""
+
+    def __str__(self):
+        return f"{self.name} (there)"
+
+
+EMULATED, OTHER = Device("battery of h1"), Device("pv of h0")
+REAL = Device("pv of lab", SetPointLimits(real=True))
 
 
 def test_a_trouble_is_told_when_it_begins_counted_between_and_told_when_it_is_over():
     now = 0.0
     troubles = Troubles(lambda: now)
-    pv, battery = "pv of h0", "battery of h1"
-    assert troubles.take({pv: "", battery: "silent"}) == ["set-point not kept: silent"]
+    assert troubles.take({OTHER: None, EMULATED: SILENT}) == ["set-point not kept: battery of h1: silent"]
     for now in range(1, 100):
         # What is not due is not tended, and no better for it.
-        assert troubles.take({pv: "", battery: f"silent {now}"} if now % 2 else {pv: ""}) == []
-    assert troubles.still() == ["set-point still not kept: battery of h1, 51 failed attempts in 99 s"]
+        assert troubles.take({OTHER: None, EMULATED: SILENT} if now % 2 else {OTHER: None}) == []
+    assert troubles.still() == ["set-point still not kept: battery of h1 (there), 51 failed attempts in 99 s"]
     assert troubles.still() == []
-    assert troubles.take({battery: ""}) == [
-        "set-point kept again: battery of h1, after 51 failed attempts in 99 s"
+    assert troubles.take({EMULATED: None}) == [
+        "set-point kept again: battery of h1 (there), after 51 failed attempts in 99 s"
     ]
-    assert troubles.take({battery: ""}) == troubles.still() == []
-    assert troubles.take({battery: "silent"}) == ["set-point not kept: silent"]
+    assert troubles.take({EMULATED: None}) == troubles.still() == []
+    assert troubles.take({EMULATED: SILENT}) == ["set-point not kept: battery of h1: silent"]
+    assert troubles.losses == 0
+
+
+def test_of_hardware_it_is_an_alarm_which_is_over_at_its_end():
+    troubles = Troubles(lambda: 0.0)
+    assert troubles.take({REAL: SILENT}) == ["alarm: set-point not kept: pv of lab: silent"]
+    assert troubles.take({REAL: None}) == [
+        "over: set-point kept again: pv of lab (there), after 1 failed attempts in 0 s"
+    ]
+
+
+def test_a_device_that_is_lost_is_one_trouble_whoever_finds_it_and_ends_with_an_answer():
+    troubles = Troubles(lambda: 0.0)
+    assert troubles.lose(REAL, SILENT) == ["alarm: armed device lost: pv of lab: silent"]
+    assert troubles.take({REAL: SILENT}) == troubles.lose(REAL, SILENT) == []
+    assert troubles.still() == ["armed device still lost: pv of lab (there), 3 failed attempts in 0 s"]
+    assert troubles.find(REAL) == [
+        "over: armed device answers again: pv of lab (there), after 3 failed attempts in 0 s"
+    ]
+    assert troubles.find(REAL) == []
+    assert troubles.losses == 1
+
+
+def test_a_set_point_that_is_not_kept_is_not_over_because_the_device_answers():
+    troubles = Troubles(lambda: 0.0)
+    troubles.take({REAL: SILENT})
+    assert troubles.lose(REAL, SILENT) == troubles.find(REAL) == []
+    assert len(troubles.take({REAL: None})) == 1
+
+
+def test_what_is_not_kept_of_a_stopped_device_is_its_safe_value():
+    stopped = Device("pv of lab", SetPointLimits(real=True), stopped="smoke")
+    assert Troubles(lambda: 0.0).take({stopped: SILENT}) == ["alarm: safe value not kept: pv of lab: silent"]

@@ -82,9 +82,9 @@ class Lab:
             await node.publish_message(topic, msgspec.structs.replace(message, seq=next(self._numbers)))
 
     async def until_polled(self, within_s):
-        """Wait for the first interval, in which the inverter is asked for its power."""
+        """Wait for the first interval, in which the meter is asked: nobody asks it before."""
         began = time.monotonic()
-        while not any(unit == 1 and count > 2 for unit, _, _, count in self.device.asked[self.asked :]):
+        while not any(unit == 9 for unit, _, _, _ in self.device.asked[self.asked :]):
             assert time.monotonic() - began < within_s
             await asyncio.sleep(0.05)
 
