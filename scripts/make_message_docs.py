@@ -184,7 +184,7 @@ def _type(kind: Any) -> str:
 def _values(values: Values) -> str:
     """What a field's values are held against, in words."""
     said = [
-        values.unit.replace("_", " ") if values.unit != "any" else "",
+        values.unit.replace("_", " "),
         f"of {values.of}s" if values.of else "",
         f"as many as {values.size}" if values.size and values.size != values.of else "",
         "or none" if values.empty else "",

@@ -25,6 +25,10 @@ _MODEL_ROWS = 16
 _VALUE_BYTES = 11
 _BASE_VALUES = 4096
 _PARTY_VALUES = 16
+# What a vehicle, work or a tank wants or holds takes no longer at the power that no connection carries [h].
+_STOCK_H = 0.1
+# Nobody has longer until its vehicle leaves, or its work has to be done [s].
+_LONGEST_WAIT_S = 366.0 * 86_400.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +121,6 @@ class Bounds:
         """Least and largest plausible value of each unit."""
         member_kwh = self.member_kw * self.interval_h
         most: dict[Unit, float] = {
-            "any": 1e12,
             "kw": self.member_kw,
             "kvar": self.member_kw,
             "net_kw": self.feeder_kw,
@@ -125,11 +128,29 @@ class Bounds:
             "kwh": member_kwh,
             "kvarh": member_kwh,
             "counter_kwh": 1e9,
+            "net_kwh": self.feeder_kw * self.interval_h,
             "price": self.price,
             "dual": 1e12,
+            "usd": 1e12,
+            "micro_usd": 2.0**53,
+            "slope": 1e9,
+            "figure": 1e12,
+            "tap": 1000.0,
         }
         both_ways: dict[Unit, tuple[float, float]] = {unit: (-limit, limit) for unit, limit in most.items()}
-        return both_ways | {"pu": (0.0, 100.0), "share": (0.0, 1.0), "s": (0.0, 1e9), "count": (0.0, 2.0**40)}
+        return both_ways | {
+            "pu": (0.0, 100.0),
+            "share": (0.0, 1.0),
+            # Batteries may show a little more than full or less than empty.
+            "soc": (-0.01, 1.05),
+            "stock_kwh": (0.0, _STOCK_H * self.member_kw),
+            "s": (0.0, 1e9),
+            "wait_s": (0.0, _LONGEST_WAIT_S),
+            "wall_s": (0.0, 1e11),
+            "min": (0.0, 1e7),
+            "count": (0.0, 2.0**40),
+            "extent": (0.0, 1e12),
+        }
 
     def most_bytes(self, size: Size) -> int:
         """The largest body of a message, by what it grows with."""

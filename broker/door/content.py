@@ -107,7 +107,7 @@ def _unit_of(annotation: Any) -> Unit | None:
         elif origin in (typing.Union, UnionType):
             (annotation,) = (each for each in inner if each is not NoneType)
         else:
-            is_number = annotation is float or (annotation is int and values.unit != "any")
+            is_number = annotation is float or (annotation is int and bool(values.unit))
             return values.unit if is_number and not values.sums else None
 
 
@@ -134,13 +134,15 @@ def _check_of(annotation: Any, values: Values) -> Check | None:
         return _list(_check_of(typing.get_args(annotation)[0], values), values)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return _check_struct if _checks(annotation) else None
-    if annotation is float or (annotation is int and values.unit != "any"):
+    if annotation is float or (annotation is int and values.unit):
         return _number(values)
     return _text if annotation is str else None
 
 
 def _number(values: Values) -> Check:
     unit = values.unit
+    if not unit:
+        raise TypeError("a number of a message has no range: say its unit by Values")
 
     def check(value: float, context: _Context) -> None:
         low, high = context.ranges[unit]
@@ -182,6 +184,9 @@ def _list(inner: Check | None, values: Values) -> Check:
 
 
 def _column(values: Values) -> Check:
+    if not values.unit:
+        raise TypeError("a column of a message has no range: say its unit by Values")
+
     def check(column: bytes, context: _Context) -> None:
         if len(column) % 8:
             raise ValueError(f"{len(column)} bytes are no whole number of values")

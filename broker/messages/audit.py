@@ -8,7 +8,7 @@ import msgspec
 
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Duration, Values
+from broker.messages.fields import Count, Duration, Figure, NetKwh, Usd, Values
 from broker.messages.header import Message
 
 BenchmarkName = Literal["no_sharing", "lam_only", "single_layer", "single_layer_network", "optimum"]
@@ -37,14 +37,14 @@ class PositionBatch(Message, frozen=True, tag="position"):
 class CertificateFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How far a clearing is from equilibrium: misses of power [kW], prices [$/kWh] and money [$/h]."""
 
-    balance_kw: float
-    row_excess_kw: float
-    complementarity: float
-    duality_gap: float
-    prosumer_gain: float
-    lam_gain: float
-    price_error: float
-    payment_error: float
+    balance_kw: Figure
+    row_excess_kw: Figure
+    complementarity: Figure
+    duality_gap: Figure
+    prosumer_gain: Figure
+    lam_gain: Figure
+    price_error: Figure
+    payment_error: Figure
 
 
 class Rents(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,18 +54,18 @@ class Rents(msgspec.Struct, frozen=True, kw_only=True):
     the grid's limits.
     """
 
-    fees: float
-    loss: float
-    voltage: float
-    congestion: float
-    limits: float
+    fees: Usd
+    loss: Usd
+    voltage: Usd
+    congestion: Usd
+    limits: Usd
 
 
 class BenchmarkCost(msgspec.Struct, frozen=True, kw_only=True):
     """Social cost of the interval under other rules [$], and how many limits they would violate."""
 
     name: BenchmarkName
-    cost: float
+    cost: Usd
     violated: Count
 
 
@@ -80,11 +80,11 @@ class Audit(Message, frozen=True, tag="audit"):
 
     certificate: CertificateFigures | None
     rents: Rents | None
-    market_cost: float | None
-    made_kwh: float | None
+    market_cost: Usd | None
+    made_kwh: NetKwh | None
     benchmarks: list[BenchmarkCost]
-    efficiency: float | None
-    saving: Annotated[Column, Values("any", "prosumers", empty=True)]
+    efficiency: Figure | None
+    saving: Annotated[Column, Values("usd", "prosumers", empty=True)]
     beyond: list[str]
     notes: list[str]
     seconds: Duration

@@ -8,7 +8,19 @@ import msgspec
 
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
-from broker.messages.fields import Count, CounterKwh, Kvar, Kw, Pu, Seconds, Values
+from broker.messages.fields import (
+    Count,
+    CounterKwh,
+    Kvar,
+    Kw,
+    Pu,
+    Seconds,
+    Soc,
+    StockKwh,
+    Values,
+    WaitSeconds,
+    WallTime,
+)
 from broker.messages.header import Command, Message
 
 Quality = Literal["good", "suspect", "held", "missing"]
@@ -26,9 +38,9 @@ class HeatStore(msgspec.Struct, frozen=True, kw_only=True):
     From the lower end of its band to the upper one [kWh]; what it loses, and the most that is drawn [kW].
     """
 
-    capacity_kwh: float
-    loss_kw: float
-    rating_kw: float
+    capacity_kwh: StockKwh
+    loss_kw: Kw
+    rating_kw: Kw
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,20 +50,20 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     of the day. ``read_at`` says when it was last read [s since epoch], ``writes`` how often hardware was
     written to since its day of writes began. A vehicle at its charger, or work that can wait, still wants
     ``needs_kwh`` within ``left_s`` seconds; ``max_kw`` below 0 is what it has to draw now, to get that in
-    time. Of what ``heat`` can be held there is ``soc``.
+    time. Of what ``heat`` can be held there is ``soc``, 0 below its band and 1 above.
     """
 
     device: CommandedDevice
     p_kw: Kw | None
     min_kw: Kw | None
     max_kw: Kw | None
-    soc: float | None = None
+    soc: Soc | None = None
     quality: Quality = "good"
     obeys: bool = True
-    read_at: float | None = None
+    read_at: WallTime | None = None
     writes: Count | None = None
-    needs_kwh: float | None = None
-    left_s: float | None = None
+    needs_kwh: StockKwh | None = None
+    left_s: WaitSeconds | None = None
     heat: HeatStore | None = None
 
 
@@ -78,8 +90,8 @@ class Telemetry(Message, frozen=True, tag="telemetry"):
     interval_kwh: CounterKwh | None = None
     interval_kvarh: CounterKwh | None = None
     devices: list[DeviceState] = []
-    read_at: float | None = None
-    response_s: float | None = None
+    read_at: WallTime | None = None
+    response_s: Seconds | None = None
     checks: list[str] = []
 
 
@@ -111,7 +123,7 @@ class Acknowledgement(Message, frozen=True, tag="acknowledgement"):
 
     ok: bool
     detail: str = ""
-    seconds: float | None = None
+    seconds: Seconds | None = None
 
 
 @message(

@@ -9,7 +9,7 @@ import msgspec
 
 from broker.messages.columns import Column
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Duration, NetKvar, NetKw, Pu, RowKind, Values
+from broker.messages.fields import Count, Duration, Extent, Figure, NetKvar, NetKw, Pu, RowKind, Values
 from broker.messages.header import Message
 
 
@@ -41,8 +41,8 @@ class ReactiveModel(msgspec.Struct, frozen=True, kw_only=True):
 
     limit_kvar: Annotated[list[float], Values("net_kvar", "lams")]
     present_kvar: Annotated[list[float], Values("net_kvar", "lams")]
-    balance: Annotated[list[float], Values("any", "lams")]
-    matrix: Annotated[Column, Values("any", "row*lams")]
+    balance: Annotated[list[float], Values("slope", "lams")]
+    matrix: Annotated[Column, Values("slope", "row*lams")]
 
 
 class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +52,11 @@ class NetworkModel(msgspec.Struct, frozen=True, kw_only=True):
     at set-points of zero. ``unserved`` are indices of LAMs that no source feeds.
     """
 
-    balance: Annotated[list[float], Values("any", "lams")]
+    balance: Annotated[list[float], Values("slope", "lams")]
     offset_kw: NetKw
     name: Annotated[list[str], Values(size="row")]
     row_kind: Annotated[list[RowKind], Values(size="row")]
-    matrix: Annotated[Column, Values("any", "row*lams")]
+    matrix: Annotated[Column, Values("slope", "row*lams")]
     base: Annotated[Column, Values("dual", "row")]
     lower: Annotated[Column, Values("dual", "row", infinite=True)]
     upper: Annotated[Column, Values("dual", "row", infinite=True)]
@@ -77,8 +77,8 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     solved: bool
     confirmed: bool
     source_kw: NetKw | None
-    linear_error_pu: float | None
-    severity: float | None
+    linear_error_pu: Extent | None
+    severity: Figure | None
     violations: list[str]
     model: NetworkModel | None
     seconds: Duration
@@ -150,7 +150,7 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
 
     solved: bool
     v_pu: Annotated[Column, Values("pu", "nodes", empty=True)]
-    loading: Annotated[Column, Values("any", "branches", empty=True)]
+    loading: Annotated[Column, Values("extent", "branches", empty=True)]
     lam_kw: Annotated[Column, Values("net_kw", "lams")]
     lam_kvar: Annotated[Column, Values("net_kvar", "lams")]
     lam_v_pu: Annotated[Column, Values("pu", "lams", empty=True)]
@@ -161,15 +161,15 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     violations: list[str]
     estimated: list[str]
     capacitor_switchings: Count = 0
-    under_pu_h: float = 0.0
-    over_pu_h: float = 0.0
-    overload_kva_h: float = 0.0
-    node_h: float = 0.0
+    under_pu_h: Extent = 0.0
+    over_pu_h: Extent = 0.0
+    overload_kva_h: Extent = 0.0
+    node_h: Extent = 0.0
     events: list[str] = []
     unserved: list[str] = []
     record: FeederRecord | None = None
-    unbalance_pct: float | None = None
-    neutral_v: float | None = None
+    unbalance_pct: Extent | None = None
+    neutral_v: Extent | None = None
     outside_kw: Annotated[Column, Values("net_kw", "lams", empty=True)] = b""
     outside_kvar: Annotated[Column, Values("net_kvar", "lams", empty=True)] = b""
     set_pu: Pu | None = None

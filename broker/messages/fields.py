@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 Unit = Literal[
-    "any",
+    "",
     "kw",
     "kvar",
     "net_kw",
@@ -17,16 +17,31 @@ Unit = Literal[
     "kwh",
     "kvarh",
     "counter_kwh",
+    "net_kwh",
+    "stock_kwh",
     "price",
     "dual",
     "pu",
     "share",
+    "soc",
     "s",
+    "wait_s",
+    "wall_s",
+    "min",
     "count",
+    "tap",
+    "usd",
+    "micro_usd",
+    "slope",
+    "extent",
+    "figure",
 ]
-"""Each has a range that is plausible in a run (`broker.door.bounds.Bounds.ranges`).
+"""Each has a range that is plausible in a run (`broker.door.bounds.Bounds.ranges`); no number goes without.
 
-``kw`` and ``kvar`` are those of one connection, ``net_kw`` and ``net_kvar`` those of a LAM or the feeder.
+``kw`` and ``kvar`` are those of one connection, ``net_kw``, ``net_kvar`` and ``net_kwh`` those of a LAM or
+the feeder. ``stock_kwh`` is what a vehicle, work or a tank wants or holds, ``soc`` how full a store is.
+``wait_s`` is how long somebody has time, ``wall_s`` a time since epoch. ``slope`` is a derivative of the
+feeder's model, ``extent`` how large something is, from 0 on; ``figure`` is told to be judged, whatever it is.
 """
 
 Domain = Literal["", "prosumer", "lam"]
@@ -39,7 +54,7 @@ class Values:
     Attributes
     ----------
     unit
-        Which range is plausible.
+        Which range is plausible; empty for what is no number.
     size
         How many there are: ``lams``, ``nodes``, ``branches``, ``prosumers`` are those of the run; any other
         word stands for the length of the first field of the message that has it, so that parallel columns
@@ -60,7 +75,7 @@ class Values:
         How long something took: no two runs have the same.
     """
 
-    unit: Unit = "any"
+    unit: Unit = ""
     size: str = ""
     of: Domain = ""
     empty: bool = False
@@ -81,11 +96,20 @@ Kvar = Annotated[float, Values("kvar")]
 NetKw = Annotated[float, Values("net_kw")]
 NetKvar = Annotated[float, Values("net_kvar")]
 CounterKwh = Annotated[float, Values("counter_kwh")]
+NetKwh = Annotated[float, Values("net_kwh")]
+StockKwh = Annotated[float, Values("stock_kwh")]
+Soc = Annotated[float, Values("soc")]
 Price = Annotated[float, Values("price")]
+Usd = Annotated[float, Values("usd")]
+MicroUsd = Annotated[int, Values("micro_usd")]
 Pu = Annotated[float, Values("pu")]
 Seconds = Annotated[float, Values("s")]
+WaitSeconds = Annotated[float, Values("wait_s")]
+WallTime = Annotated[float, Values("wall_s")]
 Duration = Annotated[float, Values("s", measured=True)]
 Count = Annotated[int, Values("count")]
+Extent = Annotated[float, Values("extent")]
+Figure = Annotated[float, Values("figure")]
 RowKind = Literal["voltage", "congestion", "unbalance", "neutral"]
 """What a row of a linear model limits."""
 StoreKind = Literal["battery", "vehicle", "heat pump", "appliance"]

@@ -8,7 +8,7 @@ import msgspec
 
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Duration, StoreKind, Values
+from broker.messages.fields import Count, Duration, Extent, Figure, StoreKind, Values
 from broker.messages.header import Message
 
 
@@ -42,8 +42,8 @@ class HorizonBid(Message, frozen=True, tag="horizon-bid"):
     upper_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True, apart=True)]
     charge_kw: Annotated[Column, Values("kw", "store*ahead", steady=True, apart=True)]
     discharge_kw: Annotated[Column, Values("kw", "store*ahead", steady=True, apart=True)]
-    charge_efficiency: Annotated[Column, Values("any", "store*ahead", steady=True, apart=True)]
-    discharge_efficiency: Annotated[Column, Values("any", "store*ahead", steady=True, apart=True)]
+    charge_efficiency: Annotated[Column, Values("figure", "store*ahead", steady=True, apart=True)]
+    discharge_efficiency: Annotated[Column, Values("figure", "store*ahead", steady=True, apart=True)]
     retention: Annotated[Column, Values("share", "store", apart=True)]
     drift_kwh: Annotated[Column, Values("kwh", "store*ahead", steady=True, apart=True)]
     charge_wear: Annotated[Column, Values("price", "store", apart=True)]
@@ -75,10 +75,10 @@ class HorizonProof(msgspec.Struct, frozen=True, kw_only=True):
     another plan, and the duality gap [$].
     """
 
-    energy_kwh: float
-    value_error: float
-    store_gain: float
-    duality_gap: float
+    energy_kwh: Figure
+    value_error: Figure
+    store_gain: Figure
+    duality_gap: Figure
 
 
 @message("outlook", sender="WAM", receivers="recorder", size="batch")
@@ -105,9 +105,9 @@ class Outlook(Message, frozen=True, tag="outlook"):
     store_kind: Annotated[list[StoreKind], Values(size="store")]
     state_kwh: Annotated[Column, Values("kwh", "store")]
     energy_value: Annotated[Column, Values("dual", "store")]
-    store_gain: Annotated[Column, Values("any", "store")]
-    stored_kwh: Annotated[list[float], Values("any")]
-    shortfall_kwh: float
+    store_gain: Annotated[Column, Values("usd", "store")]
+    stored_kwh: Annotated[list[float], Values("net_kwh")]
+    shortfall_kwh: Extent
     proof: HorizonProof | None
     beyond: list[str]
     notes: list[str]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Opaque, Price, Values
+from broker.messages.fields import Count, Figure, MicroUsd, NetKwh, Opaque, Price, Usd, Values, WallTime
 from broker.messages.header import Message
 
 _LARGEST_BYTES = 64 * 2**20
@@ -100,20 +100,20 @@ class Alarm(Message, frozen=True, tag="alarm"):
     source: str
     text: str
     count: Count
-    at: float
+    at: WallTime
 
 
 class MoneyFlow(msgspec.Struct, frozen=True, kw_only=True):
     """What the entries of one kind add up to by group of accounts, + received [µ$]; they sum to zero."""
 
     kind: str
-    prosumers: int
-    lams: int
-    wam: int
-    grid: int
-    utility: int
-    imbalance: int
-    rounding: int
+    prosumers: MicroUsd
+    lams: MicroUsd
+    wam: MicroUsd
+    grid: MicroUsd
+    utility: MicroUsd
+    imbalance: MicroUsd
+    rounding: MicroUsd
 
 
 @message("settled", sender="recorder", receivers="observer", size="batch")
@@ -127,18 +127,18 @@ class Settled(Message, frozen=True, tag="settled"):
     export_price: Price
     retail_price: Price
     feed_in_price: Price
-    bought_kwh: float
-    traded_lam_kwh: float
-    traded_wam_kwh: float
-    imbalance_kwh: float
+    bought_kwh: NetKwh
+    traded_lam_kwh: NetKwh
+    traded_wam_kwh: NetKwh
+    imbalance_kwh: NetKwh
     grid_scheduled_kw: Annotated[float, Values("net_kw")]
     grid_actual_kw: Annotated[float, Values("net_kw")]
-    made_kwh: float | None
-    saving_usd: float | None
-    cost_market: float | None
-    cost_no_sharing: float | None
-    cost_optimum: float | None
-    efficiency: float | None
+    made_kwh: NetKwh | None
+    saving_usd: Usd | None
+    cost_market: Usd | None
+    cost_no_sharing: Usd | None
+    cost_optimum: Usd | None
+    efficiency: Figure | None
     certified: bool | None
     entries: Count
     money: list[MoneyFlow]

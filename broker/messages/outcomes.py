@@ -8,7 +8,7 @@ import msgspec
 
 from broker.messages.columns import Column, Index
 from broker.messages.declaration import message
-from broker.messages.fields import Count, Duration, Kw, NetKw, Price, RowKind, Values
+from broker.messages.fields import Count, Duration, Extent, Kw, NetKw, Price, RowKind, Values
 from broker.messages.header import Message
 
 
@@ -64,7 +64,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     grid_kw: NetKw
     row_name: Annotated[list[str], Values(size="binding")]
     row_dual: Annotated[list[float], Values("dual", "binding")]
-    linear_error_pu: float | None
+    linear_error_pu: Extent | None
     violations: list[str]
     flags: list[str]
     fallbacks: list[str]
@@ -73,7 +73,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     exchange: Exchange
     flow_kw: Annotated[list[float], Values("net_kw", "lams", empty=True)] = []
     charge: Annotated[list[float], Values("price", "lams", empty=True)] = []
-    balance: Annotated[list[float], Values("any", "lams", empty=True)] = []
+    balance: Annotated[list[float], Values("slope", "lams", empty=True)] = []
     inverter_kvar: Annotated[list[float], Values("net_kvar", "lams", empty=True)] = []
     inverter_price: Annotated[list[float], Values("price", "lams", empty=True)] = []
     unserved: Annotated[list[int], Values(of="lam")] = []

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from broker.messages.declaration import SERVICES, message
-from broker.messages.fields import Count, NetKvar, NetKw, Opaque, Price, Pu, Seconds, Values
+from broker.messages.fields import Count, NetKvar, NetKw, Opaque, Price, Pu, Seconds, Values, WallTime
 from broker.messages.header import Command, Message
 
 StepName = Literal["restore", "measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
@@ -40,8 +40,8 @@ class FeederEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     element: str = ""
-    for_min: float = 0.0
-    tap: int = 0
+    for_min: Annotated[float, Values("min")] = 0.0
+    tap: Annotated[int, Values("tap")] = 0
     pu: Pu = 1.0
     lam: str = ""
     kw: NetKw = 0.0
@@ -67,8 +67,8 @@ class StepAhead(msgspec.Struct, frozen=True, kw_only=True):
     """A later step of an interval, and the wall time that it has [s since epoch]."""
 
     step: StepName
-    opened: float
-    deadline: float
+    opened: WallTime
+    deadline: WallTime
 
     @property
     def order(self) -> int:
@@ -91,8 +91,8 @@ class Step(Message, frozen=True, tag="step"):
     """
 
     step: StepName
-    opened: float
-    deadline: float
+    opened: WallTime
+    deadline: WallTime
     interval_s: Seconds
     lag_s: Seconds = 0.0
     pace: Seconds | None = None

@@ -20,6 +20,8 @@ from devices.ports import CONSTANT_S, Applied, InverterPort
 from devices.registers.ratings import Ratings
 
 _DAY_S = 86_400.0
+# A room or tank is at most so many times its band outside it.
+_MOST_BANDS = 100.0
 _VOLTAGES = ("v_l1_v", "v_l2_v", "v_l3_v")
 
 State = Mapping[str, float | None]
@@ -161,7 +163,7 @@ class Inverter:
         missing_kw = (1.0 - soc) * heat.capacity_kwh / hours + heat.loss_kw
         most_kw = min(max(missing_kw, 0.0), heat.rating_kw)
         has_to_kw = min(max(heat.loss_kw - soc * heat.capacity_kwh / hours, 0.0), most_kw)
-        return InverterValues(p_kw, -most_kw, -has_to_kw, soc, heat=heat)
+        return InverterValues(p_kw, -most_kw, -has_to_kw, _within_band(soc), heat=heat)
 
     async def ev_values(self, wish: ChargingWish, horizon_s: float) -> InverterValues:
         """What a charger draws, and what it could and has to draw in the next interval.
@@ -260,6 +262,11 @@ def _wanting(
     left_h = math.inf if left_s is None else left_s / 3600.0
     wanted = charging_range(needs_kwh, left_h, -least_kw, hours)
     return InverterValues(p_kw, -float(wanted.most_kw), -float(wanted.least_kw), soc, needs_kwh, left_s)
+
+
+def _within_band(soc: float) -> float:
+    """How full of heat a room or tank counts as: outside its band it is at its end, unless it cannot be."""
+    return min(max(soc, 0.0), 1.0) if abs(soc) <= _MOST_BANDS else soc
 
 
 def seconds_until(minutes: float | None) -> float | None:

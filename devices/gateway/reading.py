@@ -3,7 +3,7 @@
 import msgspec
 
 from broker.messages import CommandedDevice, DeviceState, Quality
-from broker.messages.fields import CounterKwh, Kvar, Kw, Pu
+from broker.messages.fields import CounterKwh, Kvar, Kw, Pu, WallTime
 from devices.client.drivers import InverterValues, MeterValues
 from devices.endpoint import LiveProsumer
 from devices.gateway.actuator import Actuator
@@ -28,7 +28,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     import_kvarh: CounterKwh | None = None
     export_kvarh: CounterKwh | None = None
     devices: tuple[DeviceState, ...] = ()
-    read_at: float | None = None
+    read_at: WallTime | None = None
     is_incomplete: bool = False
 
     @property

@@ -3,8 +3,14 @@
 import base64
 import json
 import struct
+import typing
 
+import msgspec
 import numpy as np
+
+from broker.door.bounds import Bounds
+from broker.messages import DECLARED
+from broker.messages.fields import Values
 
 EXTREMES = [1e300, -1e300, 1e18, -1e9, 2**31, 2**53, 2**63, -(2**63), 10**40, -1, 0, 0.1, 1e-300, True]
 STRANGE = [None, "", "x" * 5000, "..", "NaN", [], {}, [[]], [None], {"a": 1}, False, "\u0000", "\U0001f600"]
@@ -19,6 +25,10 @@ WORDS = [
     ["voltage", "congestion"],
     ["homes", "farm", "roof", "p00001", "nobody"],
 ]
+# Ranges that are the same in every run.
+RANGES = {
+    unit: Bounds().ranges[unit] for unit in ("soc", "share", "pu", "s", "wait_s", "wall_s", "min", "tap")
+}
 
 
 class Mutations:
@@ -39,6 +49,7 @@ class Mutations:
             self._exchange,
             self._extreme,
             self._extreme,
+            self._beyond,
             self._strange,
             self._nest,
             self._column,
@@ -84,6 +95,16 @@ class Mutations:
         fields = json.loads(payload)
         holder, key = self._place(fields, lambda value: isinstance(value, int | float))
         holder[key] = self._pick(EXTREMES)
+        return dumped(fields)
+
+    def _beyond(self, topic, payload):
+        """A number, or one that is missing, a little beyond the range that its field declares."""
+        fields = json.loads(payload)
+        found = list(ranged(DECLARED[fields["kind"]].kind, fields))
+        if not found:
+            return self._extreme(topic, payload)
+        holder, key, (low, high) = self._pick(found)
+        holder[key] = self._pick([high + 0.5 * (high - low), low - 0.5 * (high - low)])
         return dumped(fields)
 
     def _strange(self, topic, payload):
@@ -200,6 +221,28 @@ class Mutations:
                 if wanted(value) and not (isinstance(value, str) and len(value) > 10**4):
                     found.append((holder, key))
         return self._pick(found)
+
+
+def ranged(kind, fields):
+    """Each place of a decoded message that holds a number of a range that is known: holder, key and range."""
+    for each in msgspec.structs.fields(kind):
+        if each.name in fields:
+            yield from _ranged(each.type, fields, each.name)
+
+
+def _ranged(annotation, holder, key):
+    unit = next((m.unit for m in getattr(annotation, "__metadata__", ()) if isinstance(m, Values)), "")
+    if unit in RANGES and getattr(annotation, "__origin__", None) in (float, int):
+        yield holder, key, RANGES[unit]
+    elif isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        if isinstance(holder[key], dict):
+            yield from ranged(annotation, holder[key])
+    elif typing.get_origin(annotation) is list and isinstance(holder[key], list):
+        for place in range(len(holder[key])):
+            yield from _ranged(typing.get_args(annotation)[0], holder[key], place)
+    else:
+        for inner in typing.get_args(annotation):
+            yield from _ranged(inner, holder, key)
 
 
 def dumped(fields):

@@ -1,15 +1,20 @@
+import math
+import typing
+
 import msgspec
 import numpy as np
 import pytest
 
 from broker import messages
 from broker.door.bounds import Bounds
-from broker.door.content import check_content
+from broker.door.content import check_content, implausible
 from broker.messages import (
     Award,
     BidBatch,
+    DeviceState,
     Done,
     FeederState,
+    HeatStore,
     LamPrice,
     MeteredBatch,
     NetworkModel,
@@ -17,6 +22,7 @@ from broker.messages import (
     Traffic,
     columns,
 )
+from broker.messages.fields import Opaque, Unit, Values
 from tests.broker.door.parties import BOUNDS
 
 HEAD = {"run": "r1", "tick": 0, "sender": "x", "seq": 0}
@@ -78,6 +84,12 @@ def model(**changes):
     return messages.FeederReply(**HEAD, **reply, **rest, model=NetworkModel(**(fields | changes)))
 
 
+def told(**changes):
+    state = DeviceState(**({"device": "ev", "p_kw": 0.0, "min_kw": -11.0, "max_kw": 0.0} | changes))
+    fields = dict.fromkeys(("p_kw", "q_kvar", "v_pu", "import_kwh", "export_kwh"))
+    return Telemetry(**HEAD, **fields, phase="measure", quality="good", devices=[state])
+
+
 def raw(*values):
     return np.array(values, dtype="<f8").tobytes()
 
@@ -125,6 +137,13 @@ def test_what_fits_the_run_is_let_in(message):
         (model(lower=raw(np.nan, 0)), "model: lower"),
         (model(name=["a"]), "model: row_kind: 2 values where 1 belong"),
         (model(unserved=[2]), "unserved: 2 is no lam"),
+        (told(soc=6.55), "devices: soc: 6.55 is not plausible"),
+        (told(soc=-0.1), "soc: -0.1"),
+        (told(needs_kwh=6553.5), "needs_kwh: 6553.5"),
+        (told(needs_kwh=-1.0), "needs_kwh: -1"),
+        (told(left_s=2.0**32 - 1), "left_s: 4.29497e\\+09"),
+        (told(read_at=-1.0), "read_at: -1"),
+        (told(heat=HeatStore(capacity_kwh=-1.0, loss_kw=0.0, rating_kw=1.0)), "heat: capacity_kwh: -1"),
         (Award(**HEAD, trade_kw=101.0, price=0.1), "trade_kw"),
         (Award(**HEAD, trade_kw=1.0, price=-11.0), "price"),
         (Done(**HEAD, step="bid", traffic=Traffic(sent=-1)), "traffic: sent: -1"),
@@ -154,6 +173,50 @@ def test_without_a_roster_columns_must_still_fit_each_other():
     check_content(metered(prosumer=columns.pack_index([7, 900])), Bounds())
     with pytest.raises(ValueError, match="energy_kwh: 1 values where 2 belong"):
         check_content(metered(energy_kwh=columns.pack([1.0])), Bounds())
+
+
+def numbers(annotation, where, unit=None):
+    """Each number and column of an annotation, with what says its range: a unit, or bounds of its own."""
+    marks = getattr(annotation, "__metadata__", ())
+    if any(isinstance(mark, Opaque) for mark in marks):
+        return
+    for mark in marks:
+        if isinstance(mark, Values):
+            unit = mark.unit or mark.of
+        elif isinstance(mark, msgspec.Meta) and None not in (mark.ge, mark.le):
+            unit = "its own"
+    bare = getattr(annotation, "__origin__", annotation)
+    if bare in (float, int, bytes):
+        yield where, unit
+    elif isinstance(bare, type) and issubclass(bare, msgspec.Struct):
+        for each in msgspec.structs.fields(bare):
+            yield from numbers(each.type, f"{where}.{each.name}")
+    else:
+        for inner in typing.get_args(annotation) if bare is annotation or marks == () else [bare]:
+            yield from numbers(inner, where, unit)
+
+
+def test_no_number_of_any_message_goes_without_a_range():
+    """A state of charge of 655 % passed once, because nobody had said what is plausible."""
+    found = dict(pair for each in messages.DECLARED.values() for pair in numbers(each.kind, each.tag))
+    assert found["telemetry.devices.soc"] == "soc"
+    assert found["telemetry.devices.heat.capacity_kwh"] == "stock_kwh"
+    assert [where for where, unit in found.items() if not unit] == []
+
+
+def test_every_range_of_every_unit_is_finite_and_declared():
+    ranges = Bounds().ranges
+    assert set(ranges) == set(typing.get_args(Unit)) - {""}
+    assert all(-math.inf < low < high < math.inf for low, high in ranges.values())
+
+
+class Unranged(msgspec.Struct):
+    power: float
+
+
+def test_a_number_without_a_range_is_an_error_of_whoever_declares_it():
+    with pytest.raises(TypeError, match="has no range"):
+        implausible(Unranged(power=1.0), BOUNDS)
 
 
 def test_every_number_and_column_of_every_message_is_held_against_something():

@@ -103,6 +103,15 @@ async def test_the_number_of_one_device_makes_that_device_suspect_and_not_the_me
     assert flags == ["home is not plausible: range (battery p_kw of 1e+13)"]
 
 
+@pytest.mark.parametrize(("name", "value"), [("soc", 6.55), ("needs_kwh", 6553.5), ("left_s", 2.0**32 - 1)])
+async def test_what_no_store_can_tell_of_itself_is_missing_and_the_device_suspect(name, value):
+    wild = msgspec.structs.replace(BATTERY, **{name: value})
+    (message,), flags, refused = await told(msgspec.structs.replace(SOUND, devices=(wild,)))
+    (state,) = message.devices
+    assert (refused, state.quality, getattr(state, name)) == (0, "suspect", None)
+    assert flags == [f"home is not plausible: range (battery {name} of {value:g})"]
+
+
 async def test_what_a_heat_pump_can_hold_is_left_out_whole():
     heat = HeatStore(capacity_kwh=1e30, loss_kw=0.1, rating_kw=2.0)
     load = DeviceState(device="load", p_kw=-0.5, min_kw=-2.0, max_kw=0.0, soc=0.5, heat=heat)
