@@ -29,10 +29,14 @@ from devices.errors import (
 from devices.registers.chain import Chain, meters_in
 from devices.registers.discovery import discover
 from devices.registers.labels import Labels, read_labels
-from devices.registers.point_map import IDENTITY, point_map
+from devices.registers.point_map import IDENTITY, NATURE, point_map
 from devices.registers.points import decode_bytes
 from devices.registers.profiles import known_profiles, load_profile
 from devices.registers.schema import QUANTITIES, Profile
+
+# What a SunSpec device may be by its nameplate; where it tells how full its store is.
+_PV, _PV_WITH_STORAGE = 4, 82
+_CHARGES = ("713.SoC", "802.SoC", "124.ChaState")
 
 UNITS = (1, 2, 3, 71, 126, 200, 240, 247)
 """Unit ids that are asked where none is given: the usual first ones, and those that makers have chosen."""
@@ -161,7 +165,8 @@ class _Probe:
             if score is not None and score > best.get(place, (-1, ""))[0]:
                 best[place] = score, name
         if best:
-            return [await self._found(name, chain) for _, name in best.values()]
+            names = await self._told_apart([name for _, name in best.values()], chain)
+            return [await self._found(name, chain) for name in names]
         if not self._has_answered:
             raise DeviceTimeout(f"{self._where} does not answer; check its power, wiring and unit id")
         models = f"shows SunSpec models {', '.join(str(m) for m, _ in chain)}" if chain else trouble
@@ -169,6 +174,24 @@ class _Probe:
             f"{self._where} answers, but no profile knows it ({models}); name its profile yourself, or write "
             "one (docs/devices.md)"
         )
+
+    async def _told_apart(self, names: list[str], chain: Chain) -> list[str]:
+        """Profiles without those of what a SunSpec device is not: PV in a battery, a battery in PV.
+
+        Both show an inverter's output, and many PV inverters a model of storage that tells nothing.
+        """
+        plain = {name for name in names if _is_plain(load_profile(name, self._folder))}
+        kinds = {load_profile(name, self._folder).kind for name in plain}
+        if kinds != {"pv", "battery"}:
+            return names
+        profile = load_profile("sunspec-battery")
+        has = {model_id for model_id, _ in chain}
+        asked = [point for point in (NATURE, *_CHARGES) if int(point.partition(".")[0]) in has]
+        told = await self._values("sunspec-battery", profile, chain, tuple(asked))
+        nature, stores = told.get(NATURE), any(told.get(point) is not None for point in _CHARGES)
+        is_battery = nature == _PV_WITH_STORAGE or (stores and nature != _PV)
+        wrong = "pv" if is_battery else "" if stores else "battery"
+        return [n for n in names if n not in plain or load_profile(n, self._folder).kind != wrong]
 
     async def _chain(self) -> tuple[Chain, str]:
         """SunSpec models of the unit, or why there are none."""
@@ -294,6 +317,11 @@ async def _answers(connection: Connection, unit: int) -> bool | None:
             return isinstance(error, _ITS_OWN)
         return True
     return None
+
+
+def _is_plain(profile: Profile) -> bool:
+    """Whether nothing but SunSpec's models says what kind of device it is."""
+    return profile.sunspec and profile.kind != "meter" and not profile.identify
 
 
 def _has_what_it_takes(

@@ -19,6 +19,8 @@ from devices.registers.spans import merge_spans
 
 IDENTITY = ("1.Mn", "1.Md", "1.SN")
 """Maker, model and serial number of a SunSpec device."""
+NATURE = "120.DERTyp"
+"""What a SunSpec device says that it is."""
 _HOLDING = 3
 _TABLES = {"coil": 1, "discrete": 2}
 _HEADER = Point(at=0, type="uint32", rw=True, markers=False)
@@ -111,7 +113,7 @@ class PointMap:
             return
         yield from self.profile.quantity_points
         yield from (trait.point for trait in (*self.profile.needs, *self.profile.identify))
-        yield from IDENTITY
+        yield from (*IDENTITY, NATURE)
         for recipe in (*self.profile.commands.set, *self.profile.commands.release):
             for batch in recipe.writes:
                 yield from batch

@@ -12,7 +12,18 @@ from devices.endpoint import Link, address_of, parse_endpoint, parse_place
 from devices.errors import DeviceTimeout, DeviceUnreachable, EndpointError, UnknownDevice
 from devices.program.probe_command import entry_of
 from tests.integration.plain_modbus import Registers, serial_line, tcp_server
-from tests.integration.sunspec_images import chain, controls_123, inverter_103, pv_image
+from tests.integration.sunspec_images import (
+    NONE,
+    chain,
+    common,
+    controls_123,
+    inverter_103,
+    model,
+    nameplate_120,
+    pv_image,
+    settings_121,
+    storage_124,
+)
 from tests.integration.test_makers_devices import (
     BATTERIES,
     COMMON,
@@ -77,6 +88,23 @@ async def test_a_hybrid_of_any_maker_is_both_of_its_devices():
     cells = chain(COMMON, *rated_103(3100), inputs, STORAGE, controls_123())
     found = {each.endpoint.profile: each.reads["p_kw"] for each in await found_at(Registers({1: cells}))}
     assert found == {"sunspec-hybrid-pv": 2.5, "sunspec-battery": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("nature", "storage", "is_there"),
+    [
+        (82, storage_124(3000), ["sunspec-battery"]),
+        (NONE, storage_124(3000), ["sunspec-battery"]),
+        (82, model(124, 24, {}), ["sunspec-battery"]),
+        (4, model(124, 24, {}), ["sunspec-pv"]),
+        (NONE, model(124, 24, {}), ["sunspec-pv"]),
+        (4, storage_124(3000), ["sunspec-battery", "sunspec-pv"]),
+    ],
+)
+async def test_a_battery_is_no_pv_and_pv_with_an_empty_model_of_storage_no_battery(nature, storage, is_there):
+    inverter = (common(), inverter_103(2500), nameplate_120(nature, 5000), settings_121(5000))
+    found = await found_at(Registers({1: chain(*inverter, controls_123(), storage)}))
+    assert sorted(each.endpoint.profile for each in found) == is_there
 
 
 async def test_registers_of_a_makers_own_are_found_beside_sunspec():
