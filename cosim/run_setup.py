@@ -25,6 +25,7 @@ from broker.snapshot import Values
 from cosim.feeder.thread import FeederOwner
 from cosim.observation.metrics import ProcessMetrics
 from cosim.world.bounds import bounds_of
+from cosim.world.names import spoken
 from cosim.world.world import World
 
 
@@ -109,6 +110,9 @@ class RunSetup:
             # However long a broker is away, or a computer asleep: the clock decides what then becomes of it.
             patience_s=math.inf,
         ) as bus:
+            title = spoken(name)
+            if isinstance(bus, MqttBus):
+                bus.title = title
             kept = Quarantine(self.quarantine)
             nodes.append(
                 Node(
@@ -121,6 +125,7 @@ class RunSetup:
                     self.commands,
                     bundle_from=self._bundle_from,
                     decoded=self.decoded,
+                    title=title,
                 )
             )
             if name in self.world.price_takers:

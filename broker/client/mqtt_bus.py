@@ -51,7 +51,10 @@ class BusCounts:
 
 
 class MqttBus:
-    """A `broker.client.bus.Bus` over one MQTT connection at a time; made by `broker.client.mqtt.connect`."""
+    """A `broker.client.bus.Bus` over one MQTT connection at a time; made by `broker.client.mqtt.connect`.
+
+    ``title`` is its name for people.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class MqttBus:
         # Unique, as two clients with one id evict each other for ever; kept over reconnects, so that the
         # broker ends a half-dead predecessor (and publishes its will) before this client speaks again.
         self.client_id = f"{client_id}-{secrets.token_hex(4)}"
+        self.title = client_id
         self._identity = identity
         self._will = will
         self._on_reconnect = on_reconnect
@@ -159,10 +163,10 @@ class MqttBus:
             finally:
                 self._leave(link)
                 await link.close()
-            log.warning("%s lost %s, reconnecting", self.client_id, self.address)
+            log.warning("%s lost %s, reconnecting", self.title, self.address)
             link = await self._reopen()
             self._reconnects += 1
-            log.warning("%s is back at %s", self.client_id, self.address)
+            log.warning("%s is back at %s", self.title, self.address)
 
     def close(self) -> None:
         """Let readers finish and writers fail."""

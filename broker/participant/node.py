@@ -51,6 +51,8 @@ class Node:
         From so many messages on that are sent at once they go in bundles; 0 for never.
     decoded
         What other services of this process have let in, which go by the same bounds.
+    title
+        Its name for people; without one its name on the bus.
     """
 
     def __init__(
@@ -64,11 +66,13 @@ class Node:
         commands: CommandKey | None = None,
         bundle_from: int = 0,
         decoded: Decoded | None = None,
+        title: str = "",
     ) -> None:
         self.world = world
         self.bundle_from = bundle_from
         self.bus = bus
         self.name = name
+        self._title = title or name
         self.run = run
         self.topics = Topics(run)
         self.quarantine = quarantine or Quarantine()
@@ -121,7 +125,7 @@ class Node:
 
     def reconnected(self) -> None:
         """Say online again after a lost connection; for a bus's ``on_reconnect``."""
-        self.flag(f"{self.name} lost the broker and came back")
+        self.flag(f"{self._title} lost the broker and came back")
         self._door.came_back()
         self.availability.say_online(0.0)
         for tell in self.on_back:
@@ -263,7 +267,7 @@ class Node:
         self._counts.rejected += 1
         self._repeats.note_refused(topic)
         if self._refusals.is_reported(self.tick):
-            self.flag(f"{self.name} refused a message on {topic}: {reason}")
+            self.flag(f"{self._title} refused a message on {topic}: {reason}")
             await self._report_refusal(topic, reason)
 
     async def _report_refusal(self, topic: str, reason: str, count: int = 1) -> None:

@@ -23,6 +23,7 @@ from broker.messages import (
     Telemetry,
 )
 from broker.messages.flags import ALARM, OVER
+from cosim.world.names import spoken
 
 Weight = Literal["alarm", "warning", "note"]
 """``alarm``: look now; ``warning``: something was stood in for; ``note``: it is as planned."""
@@ -177,9 +178,9 @@ class Incidents:
         before = self._online.get(message.sender)
         self._online[message.sender] = message.online
         if before is True and not message.online:
-            self.add("alarm", self._tick, message.sender, f"{message.sender} went offline")
+            self.add("alarm", self._tick, message.sender, f"{spoken(message.sender)} went offline")
         elif before is False and message.online:
-            self.add("note", self._tick, message.sender, f"{message.sender} is back")
+            self.add("note", self._tick, message.sender, f"{spoken(message.sender)} is back")
 
     def _note_reading(self, reading: Telemetry, name: str) -> None:
         """Name who stops answering, and who answers again; who stays silent is not said anew."""

@@ -10,6 +10,7 @@ from functools import partial
 from broker.messages import PHASES, Availability, Done, Message, Step, StepName
 from broker.participant.node import Node
 from cosim.observation.incidents import Incident, Incidents
+from cosim.world.names import spoken
 
 GATHER_S = 0.5
 """What is said within this time is told together, so that a hundred silent devices are one line [s]."""
@@ -107,7 +108,9 @@ class Narrator:
         step = self._open.step
         waits_for = {name for name in self._required.get(step, ()) if (step, name) not in self._reported}
         if waits_for:
-            absent = [f"{name} (offline)" if name not in self._online else name for name in sorted(waits_for)]
+            absent = [
+                spoken(name) + ("" if name in self._online else " (offline)") for name in sorted(waits_for)
+            ]
             seconds = now_s - self._opened_s
             self._say(f"step {self._open.step} has waited {seconds:.0f} s for {', '.join(absent)}")
         self._next_s *= 3.0

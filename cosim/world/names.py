@@ -32,3 +32,18 @@ FEEDER = "feeder"
 DEVICE_HOST = "devices-0"
 EMULATORS = "emulators-0"
 GATEWAY = "gateway-0"
+
+_SPOKEN = {
+    POPULATION_HOST: "population host",
+    LIVE_HOST: "live host",
+    WAM: "WAM",
+    DEVICE_HOST: "device host",
+    EMULATORS: "emulators",
+    GATEWAY: "gateway",
+}
+
+
+def spoken(service: str) -> str:
+    """Name of a service for people, as architecture.md has it; of several LAM hosts with its number."""
+    host, _, number = service.rpartition("-")
+    return f"LAM host {number}" if host == LAM_HOSTS else _SPOKEN.get(service, service)

@@ -30,8 +30,8 @@ async def test_those_who_keep_a_step_open_are_named_with_the_time():
         narrator._take(Availability(**HEADER, tick=-1, sender="lams-0", online=False))
         narrator._look(began + 16.0)
         assert said == [
-            "step clear has waited 6 s for lams-0",
-            "step clear has waited 16 s for lams-0 (offline)",
+            "step clear has waited 6 s for LAM host 0",
+            "step clear has waited 16 s for LAM host 0 (offline)",
         ]
         narrator._take(Done(**HEADER, tick=2, sender="lams-0", step="clear"))
         narrator._look(began + 60.0)
