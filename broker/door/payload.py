@@ -7,7 +7,8 @@ import re
 DEEPEST = 16
 """Messages nest objects and lists six deep at most."""
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# A text that nobody closes goes to the body's end: were it none, each quote in it would be tried in turn.
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _LONG_BYTES = 2**12
 _MOST_PIECES = 2**12

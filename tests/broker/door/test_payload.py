@@ -64,3 +64,12 @@ def test_what_nests_deep_beside_long_texts_is_not_decoded():
     body = b'"' + b"A" * 5000 + b'",' + nested(DEEPEST + 1)
     assert "deep" in objection(body, 10**6, 4096)
     assert "deep" in objection(body + b',"open', 10**6, 4096)
+
+
+@pytest.mark.parametrize("piece", [b'\\"', b'\\""', b'"\\', b"\\", b'"', b'\\\\"', b'"\\n'])
+@pytest.mark.parametrize("before", [b"[" * 20, b"," * 5000])
+def test_texts_that_nobody_closes_take_time_in_proportion(piece, before):
+    body = before + piece * 300_000
+    began = time.process_time()
+    assert isinstance(objection(body, 10**8, 4096), str)
+    assert time.process_time() - began < 2.0
