@@ -22,6 +22,7 @@ from broker.client.bus import Received, Will
 from broker.client.mqtt import connect
 from broker.client.mqtt_bus import MqttBus
 from broker.errors import BrokerError, BrokerUnreachable
+from sharegrid.decoding import decode_json
 
 ROOT = "sharegrid/claims/v1"
 _WITHIN_S = 15.0
@@ -235,6 +236,6 @@ def _encoded(claim: Claim) -> bytes:
 
 def _decoded(payload: bytes) -> Claim:
     try:
-        return msgspec.json.decode(payload, type=Claim)
+        return decode_json(payload, Claim)
     except msgspec.DecodeError:
         return Claim("unknown", "unknown", "")

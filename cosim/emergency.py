@@ -32,6 +32,7 @@ from broker.signing import command_key_of
 from broker.topics import Topics
 from cosim.results.lock import is_living
 from cosim.results.names import LIVE, RUNS
+from sharegrid.decoding import decode_json
 from sharegrid.errors import SharegridError
 
 KEY = "s"
@@ -68,7 +69,7 @@ def noted_address(out: Path, run_id: str, broker: str) -> Iterator[None]:
 def run_address(directory: Path) -> RunAddress:
     """Address of the run in a directory; raises `StopError` where it does not go on."""
     try:
-        return msgspec.json.decode((directory / NOTE).read_bytes(), type=RunAddress)
+        return decode_json((directory / NOTE).read_bytes(), RunAddress)
     except (OSError, msgspec.DecodeError):
         others = ", ".join(str(each) for each in _runs_near(directory))
         raise StopError(

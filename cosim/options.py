@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import tomllib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from cosim.scenario.changes import Changes
 from cosim.scenario.secrets import masked, without_passwords
 from cosim.scenario.web import webhook_of
 from cosim.world.names import ROLES, Role
+from sharegrid.decoding import decode_toml
 from sharegrid.errors import SharegridError
 
 # Live prosumers times intervals, from which a process of the devices' own brings more than its start costs.
@@ -203,9 +203,7 @@ def _fault_free_run(options: RunOptions, scenario: Scenario) -> Run | None:
         raise RunError(f"--against {options.against}: that run is not over; let it go on with run --resume")
     if fault_free.summary.faults is not None:
         raise RunError(f"--against {options.against}: that run has faults too; make one --without-faults")
-    if not same_but_for_faults(
-        tomllib.loads(resolved_toml(without_passwords(scenario))), fault_free.scenario
-    ):
+    if not same_but_for_faults(decode_toml(resolved_toml(without_passwords(scenario))), fault_free.scenario):
         raise RunError(
             f"--against {options.against}: that run had another scenario; give both the same, with the same "
             "--seed, --start and --intervals"

@@ -10,6 +10,7 @@ import msgspec
 from broker.messages.declaration import message
 from broker.messages.fields import Count, Figure, MicroUsd, NetKwh, Opaque, Price, Usd, Values, WallTime
 from broker.messages.header import Message
+from sharegrid.decoding import decode_json
 
 _LARGEST_BYTES = 64 * 2**20
 
@@ -77,8 +78,8 @@ def unpacked_facts(content: bytes) -> RunFacts:
     inflate = zlib.decompressobj()
     try:
         text = inflate.decompress(content, _LARGEST_BYTES)
-        return msgspec.json.decode(text, type=RunFacts)
-    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_json(text, RunFacts)
+    except (zlib.error, msgspec.DecodeError) as error:
         raise ValueError(f"a run's facts cannot be read: {error}") from None
 
 

@@ -12,6 +12,7 @@ import msgspec
 from cosim.market_studies.declaration import TIMING, Measured, Row, StudyError, Table, Task
 from cosim.market_studies.identity import difference, identity
 from cosim.results.arrow import replace_file
+from sharegrid.decoding import decode_json
 from sharegrid.text import file_above
 
 RECORD = "study.json"
@@ -75,7 +76,10 @@ class Store:
         file = self._part(task)
         if not file.exists():
             return None
-        found: Measured = msgspec.json.decode(file.read_bytes())
+        try:
+            found: Measured = decode_json(file.read_bytes())
+        except msgspec.DecodeError as error:
+            raise StudyError(f"{file}: is damaged ({error}); remove it, to have it measured again") from None
         return found
 
     def keep(self, task: Task, measured: Measured) -> None:
@@ -126,7 +130,7 @@ def write_parquet(file: Path, rows: Sequence[Row]) -> None:
 def _refuse_other(file: Path, ours: Record) -> None:
     """See that a folder was begun with the same study."""
     try:
-        theirs = msgspec.json.decode(file.read_bytes(), type=Record)
+        theirs = decode_json(file.read_bytes(), Record)
     except msgspec.DecodeError as error:
         raise StudyError(f"{file}: is no record of a study ({error}); replace it with --force") from error
     remedy = "begin anew with --force"
@@ -134,7 +138,7 @@ def _refuse_other(file: Path, ours: Record) -> None:
         raise StudyError(
             f"{file}: is of {theirs.name!r}, not {ours.name!r}; choose another folder, or {remedy}"
         )
-    settings = msgspec.json.decode(msgspec.json.encode(ours.settings))
+    settings = decode_json(msgspec.json.encode(ours.settings))
     wrong = [key for key in settings if theirs.settings.get(key) != settings[key]]
     if wrong:
         changed = ", ".join(f"{key} was {theirs.settings.get(key)}" for key in wrong)

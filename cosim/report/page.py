@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +34,7 @@ from cosim.results.names import REPORT
 from cosim.results.reader import Run, load
 from cosim.results.summary import Summary
 from cosim.scenario import load_scenario, resolved_toml
+from sharegrid.decoding import decode_toml
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def write_report(run: Run, path: Path | None = None, *, other: Run | None = None
         binding=binding_limits(run.limits, labels),
         devices=devices,
         most_rows=MOST_ROWS,
-        changed=changed_keys(run.scenario, tomllib.loads(resolved_toml(load_scenario()))),
+        changed=changed_keys(run.scenario, decode_toml(resolved_toml(load_scenario()))),
         faults=fault_rows(run.faults, labels) if summary.faults else [],
         fault_figures=fault_figures(summary.faults) if summary.faults else [],
         settlement=settlement,

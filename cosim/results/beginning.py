@@ -9,6 +9,7 @@ import msgspec
 from cosim.results.errors import translated
 from cosim.results.names import BEGINNING
 from cosim.results.run_figures import Provenance
+from sharegrid.decoding import decode_json
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ def read_beginning(directory: Path) -> Beginning | None:
     if not path.exists():
         return None
     with translated(path):
-        return msgspec.json.decode(path.read_bytes(), type=Beginning)
+        return decode_json(path.read_bytes(), Beginning)
 
 
 def write_beginning(beginning: Beginning) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from cosim.results.errors import ResultsError
+from sharegrid.decoding import decode_json
 
 LOCK = "run.lock"
 _LOOKS = 3
@@ -134,7 +135,7 @@ def _held(path: Path, owner: Owner | None) -> ResultsError:
 
 def _owner(path: Path) -> Owner | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Owner)
+        return decode_json(path.read_bytes(), Owner)
     except (OSError, msgspec.DecodeError):
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from cosim.results.names import EVENTS, FEEDER_MAP, LEDGER, SCENARIO, SUMMARY
 from cosim.results.summarising import build_summary
 from cosim.results.summary import Summary, read_summary
 from cosim.results.unfinished import SoFar, so_far
+from sharegrid.decoding import decode_json, decode_toml
 from sharegrid.text import closest
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ class Run:
     def scenario(self) -> dict[str, Any]:
         """The resolved scenario."""
         with translated(self.path / SCENARIO):
-            return tomllib.loads(self._read(SCENARIO).decode())
+            return decode_toml(self._read(SCENARIO))
 
     @cached_property
     def feeder_map(self) -> FeederMap:
         """The drawing of the feeder."""
         with translated(self.path / FEEDER_MAP):
-            return msgspec.json.decode(self._read(FEEDER_MAP), type=FeederMap)
+            return decode_json(self._read(FEEDER_MAP), FeederMap)
 
     @cached_property
     def intervals(self) -> pd.DataFrame:
@@ -153,8 +153,8 @@ class Run:
         complete = self._read(EVENTS).split(b"\n")[:-1]
         with translated(self.path / EVENTS):
             for line in complete:
-                msgspec.json.decode(line, type=_Event)
-            return [msgspec.json.decode(line) for line in complete]
+                decode_json(line, _Event)
+            return [decode_json(line) for line in complete]
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -36,6 +36,7 @@ from cosim.results.run_figures import (
     Unfinished,
 )
 from market.analysis.indicators import Indicators
+from sharegrid.decoding import decode_json
 
 
 def _key(meaning: str) -> msgspec.Meta:
@@ -187,7 +188,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_summary(content: bytes) -> Summary:
     """Summary from JSON; raises ``msgspec.DecodeError`` that names the key that is missing or wrong."""
-    return msgspec.json.decode(content, type=Summary)
+    return decode_json(content, Summary)
 
 
 def write_summary(summary: Summary) -> bytes:

@@ -30,6 +30,7 @@ from cosim.results.errors import translated
 from cosim.results.lock import DirectoryLock, is_same, vanished
 from cosim.results.names import BEGINNING, EVENTS, FEEDER_MAP, SCENARIO, SUMMARY
 from cosim.results.summary import Summary, write_summary
+from sharegrid.decoding import decode_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,7 +209,7 @@ class RunWriter:
     def flags(self, tick: int) -> list[str]:
         """Flags of an interval among the events so far."""
         lines = (self.path / EVENTS).read_bytes().splitlines()
-        records = (msgspec.json.decode(line) for line in lines if b'"flag"' in line)
+        records = (decode_json(line) for line in lines if b'"flag"' in line)
         return [each["detail"] for each in records if (each["kind"], each.get("tick")) == ("flag", tick)]
 
     def last_tick(self, name: str) -> int:

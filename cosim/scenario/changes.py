@@ -1,11 +1,13 @@
 """Changes of single keys of a scenario, as text of a command line and as values."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from cosim.scenario.scenario import ScenarioError
+from sharegrid.decoding import decode_toml
 
 PATHS = (
     "feeder.master",
@@ -84,6 +86,6 @@ def apply_changes(raw: dict[str, Any], changes: Changes) -> None:
 
 def _value(text: str) -> object:
     try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+        return decode_toml(f"x = {text}")["x"]
+    except msgspec.DecodeError:
         return text

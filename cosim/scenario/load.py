@@ -3,7 +3,6 @@
 What is wrong with a file is said in one line: file, line, key, remedy.
 """
 
-import tomllib
 from datetime import date, datetime, time
 from importlib.resources import files
 from math import isfinite
@@ -18,6 +17,7 @@ from cosim.scenario.extension import Extension
 from cosim.scenario.scenario import Scenario, ScenarioError
 from cosim.scenario.sections import Run
 from cosim.scenario.timeline import intervals_to_midnight
+from sharegrid.decoding import decode_toml
 from sharegrid.expected import explained, refused
 from sharegrid.text import closest, in_words, unreadable
 
@@ -59,8 +59,8 @@ def load_scenario(
     """
     text, where, folder = _read(path)
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        raw = decode_toml(text)
+    except msgspec.DecodeError as error:
         raise ScenarioError(f"{where}: not valid TOML: {error}; correct it there") from None
     options = {"run.intervals": intervals, "run.seed": seed, "run.start": start}
     given: dict[str, object] = {key: value for key, value in options.items() if value is not None}

@@ -13,6 +13,7 @@ import numpy as np
 
 from cosim.feeder.controls import Positions
 from cosim.feeder.timeseries import Stretch
+from sharegrid.decoding import decode_json
 from sharegrid.errors import SharegridError
 
 FOLDER = "unfinished"
@@ -88,7 +89,7 @@ class KeptDays:
 
     def _about_of(self, file: Path) -> dict[str, str]:
         try:
-            return msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+            return decode_json(file.read_bytes(), dict[str, str])
         except msgspec.DecodeError:
             raise SharegridError(f"{file}: is damaged; begin anew with --force") from None
 
@@ -133,7 +134,7 @@ class KeptDays:
     def read(self, day: int) -> Stretch:
         """A day that is kept."""
         with np.load(self._file(day), allow_pickle=False) as file:
-            told = msgspec.json.decode(file["told"].tobytes(), type=_Told)
+            told = decode_json(file["told"].tobytes(), _Told)
             return Stretch(told.start, told.end, told.rows, file["nodes"], file["branches"], file["voltages"])
 
     def remove(self) -> None:

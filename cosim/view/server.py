@@ -25,6 +25,7 @@ from cosim.view.hub import Hub
 from cosim.view.observer import Action
 from cosim.view.pages import STATIC, page, stop_page
 from cosim.view.panels import LiveRow, Panel
+from sharegrid.decoding import decode_json
 from sharegrid.errors import SharegridError
 
 MOST_SCREENS = 64
@@ -155,8 +156,8 @@ class Pages:
                 "this view may not lead the run, or the page is old: load it anew\n", 403
             )
         try:
-            wanted = msgspec.json.decode(body, type=Wanted)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            wanted = decode_json(body, Wanted)
+        except msgspec.DecodeError:
             return PlainTextResponse("no such action, pace or event\n", 422)
         try:
             if wanted.event is not None:

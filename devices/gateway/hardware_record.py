@@ -16,6 +16,7 @@ from devices.errors import HardwareRecordError
 from devices.gateway.delivery import Delivery
 from devices.gateway.safe_value import SafeValue
 from devices.gateway.set_point_state import SetPointState
+from sharegrid.decoding import decode_json
 
 # How long a set-point waits for the disk [s].
 _PATIENCE_S = 2.0
@@ -177,7 +178,7 @@ class HardwareMemory:
 
 def _read(path: Path) -> dict[str, Kept]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Kept])
+        return decode_json(path.read_bytes(), dict[str, Kept])
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.DecodeError) as error:

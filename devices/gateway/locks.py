@@ -20,6 +20,7 @@ import msgspec
 from devices.endpoint import Endpoint
 from devices.errors import AlreadyClaimed, LockUnreadable
 from devices.gateway.identity import names_here
+from sharegrid.decoding import decode_json
 
 _SHARED = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - for all users, whatever their environment says
 _MOST_BYTES = 4096
@@ -178,7 +179,7 @@ def _holder(descriptor: int) -> Holder | None:
     """Who holds a lock, as its file says; ``None`` where it names a process that is gone, or nobody."""
     for _ in range(_LOOKS):
         with suppress(msgspec.DecodeError):
-            holder = msgspec.json.decode(os.pread(descriptor, _MOST_BYTES, 0), type=Holder)
+            holder = decode_json(os.pread(descriptor, _MOST_BYTES, 0), Holder)
             return holder if _lives(holder.pid) else None
         time.sleep(0.01)  # It may just be written.
     return None

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from devices.durable_file import replace_durably
+from sharegrid.decoding import decode_json
 
 
 class StopRecord(msgspec.Struct, frozen=True):
@@ -31,6 +32,6 @@ def read_stop(path: Path) -> StopRecord | None:
     if not path.exists():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=StopRecord)
+        return decode_json(path.read_bytes(), StopRecord)
     except (OSError, msgspec.DecodeError):
         return StopRecord("an earlier gateway", f"{path} cannot be read; remove it if it is not meant")

@@ -12,6 +12,7 @@ from broker.client.bus import Bus, Received, Will
 from broker.home_assistant import STATUS_TOPIC, discovery_topic
 from devices.errors import DeviceError
 from devices.mqtt.messages import OFFLINE, ONLINE, DeviceTopics, Measurement, Setting, SettingAck, refusal
+from sharegrid.decoding import decode_json
 
 _REMEMBERED_IDS = 64
 
@@ -126,7 +127,7 @@ class MqttDevice:
         """Obey a setting, once, unless it is old."""
         setting: Setting | None = None
         try:
-            setting = msgspec.json.decode(message.payload, type=Setting)
+            setting = decode_json(message.payload, Setting)
         except msgspec.DecodeError as error:
             detail: str | None = str(error)
         else:

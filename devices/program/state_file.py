@@ -8,6 +8,7 @@ import msgspec
 from devices.durable_file import replace_durably
 from devices.emulation.fleet import Fleet
 from devices.errors import StateFileError
+from sharegrid.decoding import decode_json
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -104,7 +105,7 @@ def _before(path: Path) -> Path:
 
 def _read(path: Path) -> State | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=State)
+        return decode_json(path.read_bytes(), State)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:

@@ -14,6 +14,7 @@ import msgspec
 
 from devices.errors import MapError
 from devices.registers.points import Point
+from sharegrid.decoding import decode_toml
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -135,8 +136,8 @@ def sunspec_point(name: str) -> Point:
 def decode_map(path: str, data: bytes, kind: type[T]) -> T:
     """Struct in a TOML file; raises `MapError`."""
     try:
-        return msgspec.toml.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_toml(data, kind)
+    except msgspec.DecodeError as error:
         raise MapError(f"{path} is no usable map: {error}; compare it with a shipped one") from None
 
 

@@ -17,6 +17,7 @@ from devices.registers.checks import first_mistake
 from devices.registers.models import model_ids
 from devices.registers.points import Point, word_count
 from devices.registers.schema import Profile
+from sharegrid.decoding import decode_toml
 from sharegrid.expected import explained
 from sharegrid.text import in_words
 
@@ -73,8 +74,8 @@ def _merged(name: str, folder: Path | None, depth: int = 0) -> tuple[str, Table]
     """Path of a profile, and what stands in it over what stands in the one that it is like."""
     path, data = _found(name, folder)
     try:
-        table: Table = msgspec.toml.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        table: Table = decode_toml(data)
+    except msgspec.DecodeError as error:
         raise MapError(f"{path} is no usable map: {error}; compare it with a shipped one") from None
     like = table.pop("like", None)
     if like is None:

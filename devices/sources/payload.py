@@ -15,6 +15,7 @@ from devices.limits import SetPointLimits, admissible_kw
 from devices.registers.bounded import exact
 from devices.registers.ratings import Ratings, is_usable
 from devices.sources.schema import Commands
+from sharegrid.decoding import decode_json
 
 # What Home Assistant and others write in place of a number that they do not have.
 _ABSENT = {"", "unavailable", "unknown", "none", "null", "nan"}
@@ -42,7 +43,10 @@ def number_in(body: bytes, path: str) -> float | None:
         found = float(found)
     if not isinstance(found, int | float):
         raise ValueError(f"{str(found)[:40]!r} is no number")  # noqa: TRY004  # of a text, not of a type
-    return float(found) if math.isfinite(found) else None
+    try:
+        return float(found) if math.isfinite(found) else None
+    except OverflowError:  # A whole number has more digits than any float.
+        return None
 
 
 def text_in(body: bytes, path: str) -> Any:
@@ -51,7 +55,7 @@ def text_in(body: bytes, path: str) -> Any:
     if not path:
         return text
     try:
-        found: Any = msgspec.json.decode(body)
+        found: Any = decode_json(body)
     except msgspec.DecodeError:
         raise ValueError(f"{text[:40]!r} is no JSON") from None
     for key in path.split("."):

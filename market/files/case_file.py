@@ -33,6 +33,7 @@ from market.files.case_schema import (
     WamTable,
 )
 from market.model.case import Case, Grid, Network, Resources, Tariff
+from sharegrid.decoding import decode_json
 from sharegrid.expected import explained
 from sharegrid.text import entry, in_words
 
@@ -79,21 +80,21 @@ def decode_case(data: bytes) -> Case:
 def decode_document(data: bytes) -> CaseDocument:
     """Tables of a case file, their entries not yet checked; errors as ``decode_case``."""
     try:
-        return msgspec.json.decode(data, type=CaseDocument)
+        return decode_json(data, CaseDocument)
     except msgspec.ValidationError as error:
         _check_syntax(data)
         where, remedy = explained(error)
         words = " ".join(f"{in_words(where) or 'case'}: {remedy}".split())
         raise CaseError(f"{words}; see docs/case-format.md") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise _no_json(data, error) from error
 
 
 def _check_syntax(data: bytes) -> None:
     """Refuse what is no JSON further on, as a file that was cut off; what a key should hold comes after."""
     try:
-        msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        decode_json(data)
+    except msgspec.DecodeError as error:
         raise _no_json(data, error) from error
 
 

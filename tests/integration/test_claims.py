@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from broker.address import parse_address
-from broker.claims import Claimed, claimed, of_role
+from broker.claims import Claimed, claimed, of_role, topic_of
+from broker.client.mqtt import connect
 from broker.server.mosquitto import mosquitto
 from tests.soak.lossy_broker import lossy_broker
 
@@ -50,3 +51,26 @@ async def test_of_those_who_claim_at_once_one_has_it():
                 release.set()
                 await asyncio.gather(*tasks)
                 assert len(held) == 1
+
+
+@pytest.mark.parametrize("garbage", [b'{"run":"\xff"}', b'{"more":' + b"[" * 100_000, b"[]", b"\x00"])
+async def test_a_claim_stands_whatever_is_written_over_it(garbage):
+    async with (
+        mosquitto() as broker,
+        claimed(broker.url, "first", CLAIM),
+        connect(broker.url, "vandal") as bus,
+    ):
+        for _ in range(2):
+            await bus.publish(topic_of(CLAIM), garbage, retain=True)
+            await asyncio.sleep(0.3)
+            with pytest.raises(Claimed, match="run first"):
+                async with claimed(broker.url, "second", CLAIM):
+                    pass
+
+
+async def test_what_stands_in_a_claim_s_place_is_refused_in_words():
+    async with mosquitto() as broker, connect(broker.url, "vandal") as bus:
+        await bus.publish(topic_of(CLAIM), b'{"run":"\xff"}', retain=True)
+        with pytest.raises(Claimed, match="clear the retained topic"):
+            async with claimed(broker.url, "second", CLAIM):
+                pass

@@ -136,6 +136,8 @@ async def test_a_battery_speaks_mqtt_alone(kind):
                 (setting(3.0, expires=time.time() - 1.0, id="old"), "expired"),
                 (setting(3.0, valid_s=-1.0, id="negative"), "negative"),
                 (b"3.0", "Expected"),
+                (b'{"id": "\xff"}', "no UTF-8"),
+                (b'{"more": ' + b"[" * 5000, "unknown field"),
             ):
                 await heard.bus.publish(topics.setting, bad)
                 await heard.hears(

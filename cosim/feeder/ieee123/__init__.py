@@ -6,9 +6,10 @@ Group; `commands` turns them into OpenDSS commands. Nothing here calls OpenDSS.
 
 import csv
 import math
-import tomllib
 from importlib import resources
 from typing import Any
+
+from sharegrid.decoding import decode_toml
 
 NAME = "IEEE 123-node test feeder"
 
@@ -25,7 +26,7 @@ def _table(name: str) -> list[dict[str, str]]:
 
 
 def _figures() -> dict[str, Any]:
-    return tomllib.loads(resources.files(__package__).joinpath("feeder.toml").read_text(encoding="utf-8"))
+    return decode_toml(resources.files(__package__).joinpath("feeder.toml").read_bytes())
 
 
 def _at(bus: str, phases: str) -> str:

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import msgspec
-
 from cosim.feeder.api import OpenDss
+from sharegrid.decoding import decode_json
 
 
 def objects(dss: OpenDss, kind: str) -> list[dict[str, Any]]:
     """All objects of a class, each with the properties that its description gives."""
     dss.Basic.SetActiveClass(kind)
-    return msgspec.json.decode(dss.ActiveClass.ToJSON(), type=list[dict[str, Any]])
+    return decode_json(dss.ActiveClass.ToJSON(), list[dict[str, Any]])

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from cosim.links.fmi.model import Model, UnitError
+from sharegrid.decoding import decode_json
 
 CONTENTS, FILES = "unit.json", "described"
 
@@ -41,7 +42,7 @@ class Contents(msgspec.Struct, frozen=True):
 
 def read_contents(folder: Path) -> Contents:
     """What stands in the folder of a unit's resources."""
-    return msgspec.json.decode((folder / CONTENTS).read_bytes(), type=Contents)
+    return decode_json((folder / CONTENTS).read_bytes(), Contents)
 
 
 def model_of(contents: Contents, folder: Path) -> Model:

@@ -188,6 +188,16 @@ async def test_what_a_foreign_file_says_does_not_reach_the_terminal_raw(tmp_path
     assert str(refused.value).endswith("sharegrid stop '; rm -rf ~'")
 
 
+@pytest.mark.parametrize("says", [b'{"run": "\xff"}', b'{"more": ' + b"[" * 60_000, b"[]", b"no JSON"])
+async def test_a_lock_whose_file_says_nothing_is_held_all_the_same(tmp_path, says):
+    async with locked([DEVICE], FIRST, tmp_path):
+        (file,) = tmp_path.iterdir()
+        file.write_bytes(says)
+        with pytest.raises(AlreadyClaimed):
+            async with locked([DEVICE], SECOND, tmp_path):
+                pass
+
+
 def test_where_the_folder_of_all_users_cannot_be_written_to_it_is_another(monkeypatch, tmp_path):
     real = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "/run/lock" and real(path, mode))

@@ -28,6 +28,7 @@ kw = st.floats(-1000.0, 1000.0) | st.sampled_from([0.0, 0.3, 2.125, 3.0])
         (b"unknown", "", None),
         (b"NaN", "", None),
         (b"1e999", "", None),
+        (b'{"p": ' + b"9" * 400 + b"}", "p", None),
         (b'{"on": true}', "on", 1.0),
     ],
 )
@@ -44,6 +45,9 @@ def test_numbers_are_found(body, path, number):
         (b'{"a": [1]}', "a.1"),
         (b'{"a": {}}', "a"),
         (b"\xff", ""),
+        (b'{"a": 1, "b": "\xff"}', "a"),
+        (b'{"a": 1, "b": ' + b"[" * 100_000, "a"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "a"),
     ],
 )
 def test_other_texts_are_refused(body, path):
