@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 LEVEL = "~"
 BUNDLE_BYTES = 256 * 2**10
-"""Bytes after which another bundle begins; well below what brokers take in one packet."""
+"""Most bytes of the messages of a bundle; well below what brokers take in one packet."""
 
 _MARK = b"\x00many\x00\x00\x01"
 _LENGTHS = struct.Struct(">HI")
@@ -30,18 +30,22 @@ def bundled(messages: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]
     Yields
     ------
     tuple
-        Topic and body of each bundle.
+        Topic and body of each bundle, and of each message that is too large for one.
     """
     open_: dict[str, list[bytes]] = defaultdict(lambda: [_MARK])
     sizes: dict[str, int] = defaultdict(int)
     for topic, payload in messages:
         head, _, level = topic.rpartition("/")
         name = level.encode()
-        open_[head] += (_LENGTHS.pack(len(name), len(payload)), name, payload)
-        sizes[head] += len(payload)
-        if sizes[head] >= BUNDLE_BYTES:
+        size = _LENGTHS.size + len(name) + len(payload)
+        if sizes[head] + size > BUNDLE_BYTES and head in open_:
             yield f"{head}/{LEVEL}", b"".join(open_.pop(head))
             del sizes[head]
+        if size > BUNDLE_BYTES:
+            yield topic, payload
+            continue
+        open_[head] += (_LENGTHS.pack(len(name), len(payload)), name, payload)
+        sizes[head] += size
     for head, pieces in open_.items():
         yield f"{head}/{LEVEL}", b"".join(pieces)
 
@@ -61,7 +65,8 @@ def unbundled(topic: str, payload: bytes) -> Iterator[tuple[str, bytes]]:
 def _messages_in(topic: str, payload: bytes) -> list[tuple[str, bytes]] | None:
     """Messages of a bundle on its topic; ``None`` where it is none."""
     head, _, level = topic.rpartition("/")
-    if level != LEVEL:
+    # A long one could hold millions of messages of a few bytes.
+    if level != LEVEL or len(payload) > len(_MARK) + BUNDLE_BYTES:
         return None
     messages, at, end = [], len(_MARK), len(payload)
     try:

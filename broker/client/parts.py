@@ -21,6 +21,8 @@ PART_BYTES = 512 * 2**10
 _HEAD = struct.Struct(">8s8sII")
 _MARK = b"\x00part\x00\x00\x01"
 _REMEMBERED = 64
+# What a part takes beside its content and topic, so that many without content do not count as nothing.
+_HOLDING_BYTES = 512
 
 
 def check_size(topic: str, payload: bytes, *, retain: bool) -> None:
@@ -70,7 +72,7 @@ class Assembler:
         parts = self._open.setdefault(key, {})
         if place not in parts:
             parts[place] = piece
-            self._held_bytes += len(piece)
+            self._held_bytes += _held(topic, piece)
         if len(parts) == count:
             self._drop(key)
             self._done.append(key)
@@ -80,4 +82,9 @@ class Assembler:
         return None
 
     def _drop(self, key: tuple[str, bytes]) -> None:
-        self._held_bytes -= sum(map(len, self._open.pop(key).values()))
+        self._held_bytes -= sum(_held(key[0], piece) for piece in self._open.pop(key).values())
+
+
+def _held(topic: str, piece: bytes) -> int:
+    """Memory that a part takes [bytes]."""
+    return _HOLDING_BYTES + len(topic) + len(piece)

@@ -81,7 +81,7 @@ class Repeats:
 
     async def send_again(self, asked: Repeat) -> None:
         """Send again what somebody waits for and this service has sent."""
-        for topic in asked.topics:
+        for topic in dict.fromkeys(asked.topics):  # Each once, however often it is named.
             tick, payload = self._sent.get(topic, (-1, b""))
             if tick == asked.tick:
                 self._counts.repeated += 1

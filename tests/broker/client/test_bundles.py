@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import defaultdict
 
 import pytest
@@ -30,10 +31,28 @@ def test_what_is_bundled_comes_out_on_its_topics_in_its_order(messages):
 
 
 def test_a_bundle_ends_where_a_packet_grows_large(monkeypatch):
-    monkeypatch.setattr(bundles, "BUNDLE_BYTES", 100)
+    monkeypatch.setattr(bundles, "BUNDLE_BYTES", 150)
     messages = [(f"r/ack/p{k}", bytes(40)) for k in range(7)]
     packets = list(bundled(messages))
     assert [len(list(unbundled(*packet))) for packet in packets] == [3, 3, 1]
+    assert all(len(payload) <= 8 + 150 for _, payload in packets)
+
+
+def test_a_message_too_large_for_a_bundle_goes_by_itself_in_its_place(monkeypatch):
+    monkeypatch.setattr(bundles, "BUNDLE_BYTES", 150)
+    messages = [(f"r/ack/p{k}", bytes([k]) * size) for k, size in enumerate([40, 40, 142, 143, 500, 40])]
+    packets = list(bundled(messages))
+    assert [topic for topic, _ in packets] == [f"r/ack/{name}" for name in ("~", "~", "p3", "p4", "~")]
+    assert [each for packet in packets for each in unbundled(*packet)] == messages
+
+
+def test_a_bundle_of_millions_takes_no_memory():
+    body = bundles._MARK + bundles._LENGTHS.pack(1, 0) * 2_000_000
+    tracemalloc.start()
+    assert list(unbundled("r/ack/~", body)) == [("r/ack/~", body)]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**20
 
 
 def test_no_name_can_stand_for_a_bundle():

@@ -65,6 +65,17 @@ def test_unfinished_messages_do_not_fill_the_memory(monkeypatch):
     assert together(assembler, "t", pieces[2:]) == [LARGE]
 
 
+def test_unfinished_messages_without_content_do_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(parts, "LARGEST_BYTES", 4 * parts.PART_BYTES)
+    assembler = Assembler()
+    for number in range(20_000):
+        assembler.take("t", parts._HEAD.pack(parts._MARK, number.to_bytes(8, "big"), 0, 2))
+    assert len(assembler._open) < 5000
+    while assembler._open:
+        assembler._drop(next(iter(assembler._open)))
+    assert assembler._held_bytes == 0
+
+
 def test_a_message_too_large_is_an_error_that_names_topic_and_size(monkeypatch):
     monkeypatch.setattr(parts, "LARGEST_BYTES", 1_000_000)
     check_size("feeder/reply", bytes(1_000_000), retain=False)
