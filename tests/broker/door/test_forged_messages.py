@@ -129,6 +129,23 @@ async def test_a_forged_message_changes_nothing(tmp_path, clean, forge):
     assert any(sign in events for sign in ("refused", "missing on", "was said to be offline"))
 
 
+async def test_reports_in_others_names_with_their_next_numbers_hold_up_nobody(tmp_path):
+    def forge(topic, payload):
+        if not topic.startswith(f"{TOPICS.root}/done/"):
+            return NOTHING
+        done = json.loads(payload)
+        forged = [done | {"seq": done["seq"] + 1, "step": step} for step in ("act", "meter", "dispatch")]
+        return (), [(topic, dumped(each)) for each in forged]
+
+    async with asyncio.timeout(60.0):  # As long as one step may last.
+        hostile = await play(tmp_path, forge=forge)
+    assert hostile.ticks == [0, 1]
+    assert hostile.balance_micro == 0
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    twice = {each["tick"] for each in events if "another message before on" in each["detail"]}
+    assert twice == {0, 1}
+
+
 async def test_a_lie_with_the_next_number_is_flagged_when_the_true_message_comes(tmp_path):
     """Without keys nobody can tell which is true; but it is seen that there were two."""
     lie = before(TOPICS.feeder_state, lambda fields: fields | {"source_kw": 500.0})
