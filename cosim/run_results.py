@@ -9,7 +9,9 @@ from importlib.metadata import version
 
 import click
 import msgspec
+import numpy as np
 
+from broker.snapshot import part, unpack
 from cosim.emergency import RECORD
 from cosim.feeder.limits import beyond_at_start
 from cosim.feeder.under_events import FeederUnderEvents
@@ -32,7 +34,7 @@ from cosim.scenario import resolved_toml
 from cosim.scenario.secrets import without_passwords
 from cosim.traffic.file import RECORD_MB
 from cosim.traffic.recording import recorded, session_now
-from cosim.world.names import FEEDER
+from cosim.world.names import FEEDER, RECORDER
 from cosim.world.world import World
 
 
@@ -74,10 +76,25 @@ async def open_results(
 
 
 def refuse_another_world(plan: RunPlan, world: World) -> None:
-    """Raise ``RunError`` where a run that is taken up again began with another world; says what changed."""
+    """Raise ``RunError`` where a run that is taken up again cannot go on in its world; says what changed.
+
+    That is so where the world is another by now, or another commit wrote what the recorder remembers.
+    """
     with Ledger.open(plan.out / LEDGER) as kept:
         if kept.world != world.digest:
             raise RunError(f"--resume {plan.out}: {_what_changed(plan, world)}")
+        content = kept.snapshots().get(RECORDER)
+    if content is None:
+        return
+    try:
+        RunCounts(*np.zeros((3, world.population.size))).restore(part(unpack(content), "counts"))
+    except ValueError as error:
+        begun = read_beginning(plan.out)
+        by = f"commit {begun.origin.commit}" if begun and begun.origin.commit else "another commit"
+        raise RunError(
+            f"--resume {plan.out}: its checkpoint, by {by} of sharegrid, does not fit this one ({error}): "
+            "go on with that commit, or start a new run"
+        ) from None
 
 
 def scenario_file(plan: RunPlan) -> str:

@@ -16,7 +16,21 @@ ALIVE_EVERY_S = 0.5
 
 
 class RestoreFailed(BrokerError):
-    """A service cannot go on from what it is said to have remembered."""
+    """A service cannot go on from what it is said to have remembered, as where another one wrote that.
+
+    Parameters
+    ----------
+    service
+        The service.
+    reason
+        What does not fit.
+    """
+
+    def __init__(self, service: str, reason: object) -> None:
+        super().__init__(
+            f"{service} cannot go on from the last interval: {reason}; where another commit of sharegrid "
+            "began the run, go on with that one, or start a new run"
+        )
 
 
 async def serve(
@@ -129,5 +143,5 @@ class _Keeper:
         try:
             await self.memory.restore(unpack(self._told.content or self._start))
         except ValueError as error:
-            raise RestoreFailed(f"{self.node.name} cannot go on from the last interval: {error}") from None
+            raise RestoreFailed(self.node.name, error) from None
         await self.node.done(step.step, step.tick)

@@ -28,7 +28,7 @@ from broker.messages import (
 )
 from broker.participant.node import Node
 from broker.participant.reports import Allowance
-from broker.participant.serving import serve
+from broker.participant.serving import RestoreFailed, serve
 from broker.snapshot import Values, array_of, pack, part, typed, unpack
 from cosim.control.pacing import STEPS
 from cosim.control.waiting import WallClock
@@ -152,7 +152,10 @@ class Recorder:
     async def _restore(self, step: Step) -> None:
         """Go back to the last settled interval, and tell every service what it remembered then."""
         kept = self.ledger.snapshots()
-        self._take_snapshot(unpack(kept.get(self.node.name, self._start)))
+        try:
+            self._take_snapshot(unpack(kept.get(self.node.name, self._start)))
+        except ValueError as error:
+            raise RestoreFailed(self.node.name, error) from None
         for name in self.world.services:
             if name != self.node.name:
                 topic = self.node.topics.snapshot(name)

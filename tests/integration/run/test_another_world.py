@@ -2,11 +2,14 @@
 
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
+from broker.snapshot import pack, unpack
 from cosim.results.beginning import read_beginning
 from tests.integration.run.test_recovery import wait_until_settled
 
@@ -41,6 +44,23 @@ def refusal(out):
 def test_a_run_knows_the_scenario_that_it_was_started_from(killed):
     scenario, out = killed
     assert read_beginning(out).scenario_file == str(scenario)
+
+
+def test_a_checkpoint_of_another_commit_is_named_with_its_remedy(killed, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(killed[1], out)
+    with closing(sqlite3.connect(out / "ledger.sqlite")) as ledger:
+        (content,) = ledger.execute("SELECT content FROM checkpoint WHERE service = 'recorder'").fetchone()
+        kept = unpack(content)
+        del kept["counts"]["traffic_by_process"]
+        ledger.execute("UPDATE checkpoint SET content = ? WHERE service = 'recorder'", (pack(kept),))
+        ledger.commit()
+    said = refusal(out)
+    assert "its checkpoint, by commit " in said
+    assert (
+        "does not fit this one (the snapshot has no traffic_by_process): go on with that commit, or" in said
+    )
+    assert len(said.splitlines()) == 1
 
 
 def test_an_edited_scenario_is_named(killed, tmp_path):
