@@ -25,6 +25,7 @@ from devices.gateway.links import Links
 from devices.gateway.poll_items import PollResult
 from devices.gateway.polling import Memory, PollProgress, poll_link
 from devices.gateway.reading import Outcome, Reading, reading_of, state_of
+from devices.kinds import CONSUMERS
 
 
 class Gateway:
@@ -147,6 +148,15 @@ class Gateway:
         """Addresses of all real devices."""
         found = [str(actuator.inverter.port.endpoint) for actuator in self.actuators if actuator.limits.real]
         return found + [str(p.meter) for p in self.prosumers if p.real_meter]
+
+    @property
+    def real_consumers(self) -> list[tuple[str, CommandedDevice]]:
+        """Prosumer and kind of each charger and load that is hardware."""
+        return [
+            (actuator.prosumer, actuator.device)
+            for actuator in self.actuators
+            if actuator.limits.real and actuator.device in CONSUMERS
+        ]
 
     def commands(self, prosumer: str) -> bool:
         """Whether a prosumer has devices that can be commanded."""

@@ -9,6 +9,7 @@ from broker.messages import Message, Step, Telemetry
 from broker.participant.node import Node
 from broker.snapshot import Values, part, typed
 from devices.gateway.bounded import bounded, bounded_energy
+from devices.gateway.departures import Departures
 from devices.gateway.gateway import Gateway
 from devices.gateway.interval_energy import IntervalEnergy
 from devices.gateway.plausibility import Check, Plausibility
@@ -49,6 +50,8 @@ class DeviceTelemetry:
         self._checks: dict[str, tuple[Check, ...]] = {}
         self._beyond: dict[str, list[str]] = {}
         self._energy = IntervalEnergy()
+        self._departures = Departures(gateway.real_consumers)
+        self._lacking: dict[str, list[str]] = {}
         self._names = [prosumer.id for prosumer in gateway.prosumers]
 
     async def measure(self, step: Step) -> None:
@@ -57,9 +60,13 @@ class DeviceTelemetry:
         def told(reading: Reading) -> Telemetry:
             self.meter_kw[reading.prosumer] = reading.p_kw
             self._energy.begin(reading, step.tick)
+            self._lacking[reading.prosumer] = self._departures.take(reading)
             return self._telemetry(step, reading)
 
         await self._tell(step, told)
+        for name in self._names:
+            for line in self._lacking.pop(name, ()):
+                self._node.flag(line)
 
     async def meter(self, step: Step) -> None:
         """Read the meters once the interval is over; publish what they say, with the interval's energy."""

@@ -52,7 +52,7 @@ class Devices:
 
     def __init__(self):
         self.prosumers = (SimpleNamespace(id="home"),)
-        self.problems, self.overwritten = [], []
+        self.problems, self.overwritten, self.real_consumers = [], [], []
         self.reading = SOUND
 
     async def poll(self, *, inverters, take):
