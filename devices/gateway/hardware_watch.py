@@ -73,7 +73,8 @@ class HardwareWatch:
             await asyncio.sleep(min(max(self._every_s, took_s / _SHARE), _MOST_PAUSES * self._every_s))
             began_s = time.monotonic()
             await self._look(actuator, seen)
-            took_s = time.monotonic() - began_s
+            # One that does not answer is left alone by its link, and is to be missed soon.
+            took_s = 0.0 if seen.failed else time.monotonic() - began_s
 
     async def _look(self, actuator: Actuator, seen: "_Seen") -> None:
         """Read a device; one that is asleep answers, too."""
