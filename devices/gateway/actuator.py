@@ -103,8 +103,8 @@ class Actuator:
 
     @property
     def in_force_kw(self) -> float | None:
-        """What the device goes by [kW]; ``None`` while a ramp moves it, or without a set-point."""
-        return self._state.in_force_kw
+        """Set-point that the device goes by [kW]; ``None`` while a ramp moves it, without one, or stopped."""
+        return None if self.stopped else self._state.in_force_kw
 
     async def set(self, power_kw: float | None, valid_s: float) -> None:
         """Carry a set-point out, as far as its limits admit at once; `tend` does the rest.

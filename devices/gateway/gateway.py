@@ -201,14 +201,15 @@ class Gateway:
             Not ok where a device is missing, silent, refuses, or shows other values than were written.
         """
         troubles: list[str] = []
-        barred = 0
+        failed: list[str] = []
         for set_point in set_points:
             try:
                 await self._actuator(prosumer, set_point.device).set(set_point.power_kw, valid_s)
             except DeviceError as error:
                 troubles.append(f"{set_point.device}: {error}")
-                barred += isinstance(error, CommandBarred)
-        return Outcome(not troubles, "; ".join(troubles), bool(troubles) and barred == len(troubles))
+                if not isinstance(error, CommandBarred):
+                    failed.append(troubles[-1])
+        return Outcome(not troubles, "; ".join(troubles), "; ".join(failed))
 
     def snapshot(self) -> Values:
         """Readings that may have to stand in, and what is in force at emulated devices."""

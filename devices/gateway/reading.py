@@ -107,12 +107,18 @@ def state_of(
 class Outcome(msgspec.Struct, frozen=True):
     """Whether all registers of a command read back as written, and what went wrong where not.
 
-    ``barred`` says that nothing was tried, because the devices are only observed, or were stopped.
+    ``failed`` is what did of the devices that may be commanded. Others, which are only observed or were
+    stopped, are barred: nothing was tried there, and ``detail`` names them, too.
     """
 
     ok: bool
     detail: str = ""
-    barred: bool = False
+    failed: str = ""
+
+    @property
+    def barred(self) -> bool:
+        """Whether nothing failed but what may not be commanded."""
+        return not self.ok and not self.failed
 
 
 def difference(counter: float | None, other: float | None) -> float | None:

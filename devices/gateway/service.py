@@ -227,12 +227,13 @@ class GatewayService:
         change_kw = expected_change_kw(set_point.devices, self.gateway.measured_kw(name))
         outcome = await self.gateway.command(name, set_point.devices, set_point.valid_s)
         seconds = time.perf_counter() - asked
-        if outcome.ok and self._plausibility is not None:
+        # What may be commanded is judged although something beside it may not.
+        if not outcome.failed and self._plausibility is not None:
             self._plausibility.note_set_points(name, self.gateway.in_force(name), set_point.tick)
         if outcome.ok and change_kw:
             self._time_response(name, asked, change_kw)
-        if not outcome.ok and not outcome.barred:
-            self.node.flag(f"set-point of {name} not carried out: {outcome.detail}")
+        if outcome.failed:
+            self.node.flag(f"set-point of {name} not carried out: {outcome.failed}")
         topic = self.node.topics.acknowledgement(name)
         ack = self.node.stamp(
             topic,

@@ -17,6 +17,7 @@ from devices.emulation.fleet import EmulatedProsumer, Fleet
 from devices.emulation.service import DeviceHostService
 from devices.errors import NotRealTime
 from devices.gateway.gateway import Gateway
+from devices.gateway.plausibility import Plausibility
 from devices.gateway.service import GatewayService
 from devices.limits import SetPointLimits
 
@@ -445,3 +446,39 @@ async def test_a_device_that_is_lost_and_back_within_an_interval_is_said_at_once
         assert attempts > 1
         await conductor.step("meter", 0, pace=1.0)
         assert not conductor.done[-1].flags
+
+
+async def test_what_may_be_commanded_is_judged_beside_what_is_only_observed():
+    fleet = Fleet([EmulatedProsumer(id="both", pv_kw=6.0, battery_kw=4.0, battery_kwh=10.0)])
+    broker = MemoryBroker()
+    async with fleet.serving() as live, broker.connect("gateway") as gate, broker.connect("live") as bus:
+        observed = SetPointLimits(real=True, armed=False)
+        armed = SetPointLimits(real=True, min_kw=-3.0, max_kw=3.0)
+        home = msgspec.structs.replace(live["both"], pv_limits=observed, battery_limits=armed)
+        gateway, judge = Gateway([home]), Plausibility({"both": 10.0}, 0.25)
+        noted = {}
+        judge.note_set_points = lambda name, devices, tick: noted.update(
+            {each.device: each for each in devices}
+        )
+        node = Node(gate, "r", "gateway")
+        serving = asyncio.create_task(GatewayService(node, gateway, judge).run())
+        host = Node(bus, "r", "live")
+        answers = asyncio.Queue()
+        host.on(host.topics.acknowledgement("both"), answers.put_nowait)
+        await host.open()
+        pump = asyncio.create_task(host.pump())
+        await asyncio.sleep(0.1)
+        both = [
+            DeviceSetPoint(device="pv", power_kw=1.0),
+            DeviceSetPoint(device="battery", power_kw=2.0),
+        ]
+        await host.publish(host.topics.set_point("both"), SetPoint, 0, valid_s=1800.0, devices=both)
+        answer = await asyncio.wait_for(answers.get(), 5.0)
+        assert not answer.ok
+        assert "only observed" in answer.detail
+        assert {name: each.power_kw for name, each in noted.items()} == {"pv": None, "battery": 2.0}
+        assert node.take_flags() == []
+        for task in (serving, pump):
+            task.cancel()
+        await asyncio.gather(serving, pump, return_exceptions=True)
+        await gateway.close()
