@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from broker import messages
 from broker.client.bus import Bus, Will
 from broker.errors import BrokerError
 from broker.messages import Availability
+from broker.participant.sending import unless_closed
 from broker.topics import Topics
 
 PAUSE_S = 0.1
@@ -74,7 +76,8 @@ class OwnAvailability:
     def say_online(self, pause_s: float) -> None:
         """Say it after a pause [s], once for all who ask for it until then."""
         if not self._announcing:
-            self._announcing.add(task := asyncio.ensure_future(self.announce(pause_s)))
+            work = unless_closed(partial(self.announce, pause_s))
+            self._announcing.add(task := asyncio.ensure_future(work))
             task.add_done_callback(self._announcing.discard)
 
     def contradict(self, availability: Availability) -> None:

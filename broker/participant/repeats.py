@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from broker import messages
 from broker.client.bus import Bus
-from broker.errors import BusClosed
 from broker.messages import Repeat, StepName
 from broker.participant.handlers import KNOWN_TOPICS
 from broker.participant.reports import Counts
-
-Work = Callable[[], Coroutine[Any, Any, None]]
+from broker.participant.sending import Work, unless_closed
 
 
 class Repeats:
@@ -94,17 +90,11 @@ class Repeats:
             self._start(partial(self._bus.publish, *self._reports[heard]))
 
     def _start(self, work: Work) -> None:
-        """Send something beside what is under way; a bus that is closed meanwhile has nobody to hear it."""
-        self._sending.add(task := asyncio.create_task(_unless_closed(work)))
+        """Send something beside what is under way."""
+        self._sending.add(task := asyncio.create_task(unless_closed(work)))
         task.add_done_callback(self._sending.discard)
 
     def close(self) -> None:
         """Drop what waits to be sent."""
         for task in self._sending:
             task.cancel()
-
-
-async def _unless_closed(work: Work) -> None:
-    # Called here: of a task that is given up before it begins, nothing is left that nobody awaits.
-    with contextlib.suppress(BusClosed):
-        await work()

@@ -1,10 +1,14 @@
-"""Many messages of one service on their way at once."""
+"""Messages of one service on their way at once, or beside its work."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from broker.errors import BusClosed
 
 T = TypeVar("T")
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 UNDER_WAY = 24
 """Publishes of one batch that wait for their confirmation at once."""
@@ -19,3 +23,10 @@ async def send_all(outgoing: Iterable[tuple[str, T]], send: Callable[[str, T], A
             await send(topic, what)
 
     await asyncio.gather(*(work() for _ in range(UNDER_WAY)))
+
+
+async def unless_closed(work: Work) -> None:
+    """Send something in a task that nobody awaits; a bus that is closed meanwhile has nobody to hear it."""
+    # Called here: of a task that is given up before it begins, nothing is left that nobody awaits.
+    with contextlib.suppress(BusClosed):
+        await work()
