@@ -17,7 +17,8 @@ from broker.topics import Topics
 from cosim.observation.listening import hearing
 
 _EVERY_S = 0.5
-_COUNTED = ("sent", "received", "gaps", "late", "rejected", "quarantined")
+_COUNTED = ("sent", "received")
+_TROUBLES = ("gaps", "late", "rejected", "quarantined")
 
 
 @dataclass
@@ -72,15 +73,26 @@ class RunView:
     def table(self) -> Table:
         """The run as it stands."""
         devices = ", ".join(f"{count} {quality}" for quality, count in sorted(self.qualities.items()))
-        title = f"run {self.run}: tick {self.tick}, {self.step or 'not begun'}"
-        table = Table(title=title, caption=f"readings: {devices}" if devices else None)
-        for name in ("service", "state", "tick", "step", "seconds", "flags", *_COUNTED):
-            table.add_column(name, justify="left" if name in ("service", "state", "step") else "right")
+        stands = f"tick {self.tick}, {self.step}" if self.step else "no step heard yet"
+        # What happened to nobody has no column, so that a usual terminal has room for the rest.
+        views = self.services.values()
+        troubles = [name for name in _TROUBLES if any(getattr(view.traffic, name) for view in views)]
+        counted = (*_COUNTED, *troubles)
+        table = Table(
+            title=f"run {self.run}: {stands}",
+            caption=f"readings: {devices}" if devices else None,
+            box=None,
+            padding=(0, 1, 0, 0),
+        )
+        for name in ("service", "state", "tick", "step", "seconds", "flags", *counted):
+            is_text = name in ("service", "state", "step")
+            table.add_column(name, justify="left" if is_text else "right", no_wrap=name == "service")
         for name, view in sorted(self.services.items()):
             state = "online" if view.online else "[bold red]offline"
             seconds = "" if view.step_s is None else f"{view.step_s:.3f}"
-            counted = (str(getattr(view.traffic, each)) for each in _COUNTED)
-            table.add_row(name, state, str(view.tick), view.step, seconds, str(view.flags), *counted)
+            counts = (str(getattr(view.traffic, each)) for each in counted)
+            tick = "" if view.tick < 0 else str(view.tick)
+            table.add_row(name, state, tick, view.step, seconds, str(view.flags), *counts)
         return table
 
     def _view(self, name: str) -> ServiceView:

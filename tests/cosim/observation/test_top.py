@@ -28,6 +28,12 @@ def reading(quality):
     return Telemetry(**HEADER, tick=2, sender="gateway-0", phase="measure", quality=quality, **values)
 
 
+def printed(view, width):
+    out = Console(file=io.StringIO(), width=width)
+    out.print(view.table())
+    return out.file.getvalue()
+
+
 def test_a_view_follows_what_services_say():
     times = iter([10.0, 12.5, 20.0])
     view = RunView("r", clock=lambda: next(times))
@@ -42,12 +48,28 @@ def test_a_view_follows_what_services_say():
         view.take(reading(quality))
     assert view.qualities == {"good": 2, "held": 1}
     view.take(Availability(**HEADER, tick=-1, sender="wam", online=False))
-    out = Console(file=io.StringIO(), width=140)
-    out.print(view.table())
-    text = out.file.getvalue()
+    text = printed(view, width=140)
     assert "run r: tick 3, measure" in text
     assert "offline" in text
     assert "readings: 2 good, 1 held" in text
+
+
+def test_a_usual_terminal_shows_all_names_and_every_trouble():
+    view = RunView("r")
+    names = ("population-0", "devices-0", "gateway-0", "recorder")
+    for name in names:
+        view.take(Availability(**HEADER, tick=-1, sender=name, online=True))
+    shown = printed(view, width=80)
+    assert "run r: no step heard yet" in shown
+    assert "-1" not in shown
+    assert all(name in shown for name in (*names, "online", "seconds", "received"))
+    assert not any(name in shown for name in ("gaps", "late", "rejected", "quarantined"))
+    view.take(step("dispatch", tick=34999))
+    view.take(done("dispatch", tick=34999, traffic=Traffic(sent=123456, received=1234567, rejected=1)))
+    shown = printed(view, width=80)
+    assert "run r: tick 34999, dispatch" in shown
+    assert all(name in shown for name in (*names, "rejected", "1234567"))
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 async def test_a_run_is_watched_to_its_end():
