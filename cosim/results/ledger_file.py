@@ -84,7 +84,9 @@ def open_file(path: Path, *, read_only: bool, until: int | None = None) -> sqlit
         There is no file, or it is not a ledger.
     """
     if not path.is_file():
-        raise LedgerError(f"{path}: there is no ledger; name the ledger.sqlite of a run")
+        raise LedgerError(
+            f"{path}: there is no ledger: no run was here, or it was killed before it began; run it anew"
+        )
     mode = "ro" if read_only else "rw"
     with translated(path):
         connection = _connect(f"{path.resolve().as_uri()}?mode={mode}")
