@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from cosim.map.drawing import Drawing
 from cosim.map.frames import differences
@@ -109,11 +110,16 @@ def _worst(panel: Mapping[str, Any], bus: int, nodes: Sequence[int]) -> int | No
 
 
 def _by_tick(table: pd.DataFrame, ticks: Sequence[int]) -> dict[int, Rows]:
-    """Rows of some intervals by column, ``None`` where a value is missing."""
+    """Rows of some intervals by column, ``None`` where a value is missing; a run's ticks rise."""
     kept = with_none(table[table["tick"].isin(ticks)])
-    groups: dict[Any, pd.DataFrame] = dict(iter(kept.groupby("tick")))
-    none = kept.iloc[:0]
-    return {tick: cast("Rows", groups.get(tick, none).to_dict("list")) for tick in ticks}
+    told = kept["tick"].to_numpy(dtype=np.int64)
+    begin, end = (np.searchsorted(told, ticks, side).tolist() for side in ("left", "right"))
+    # As one list for each column: a table for each interval takes ten times as long.
+    columns = {str(name): kept[name].tolist() for name in kept}
+    return {
+        tick: {name: values[first:last] for name, values in columns.items()}
+        for tick, first, last in zip(ticks, begin, end, strict=True)
+    }
 
 
 def _furthest_out(shown: pd.DataFrame, limits: Sequence[float]) -> int:
