@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -86,9 +86,10 @@ def references(case: Case, supply: Supply | None = None) -> tuple[dict[Name, Ben
         "no_sharing": no_sharing(case, supply),
         "lam_only": lam_only(case, supply),
     }
+    one_layer = _OneLayer(case, supply)
     central: dict[Name, Callable[[], Benchmark]] = {
-        "single_layer": partial(single_layer, case, supply),
-        "single_layer_network": partial(single_layer, case, supply, with_network=True),
+        "single_layer": partial(one_layer.cleared, with_network=False),
+        "single_layer_network": partial(one_layer.cleared, with_network=True),
         "optimum": partial(optimum, case, supply),
     }
     missing = []
@@ -135,7 +136,7 @@ def optimum(case: Case, supply: Supply | None = None) -> Benchmark:
         The solver stopped above its tolerance.
     """
     supply = supply or supply_curves(case.demand_kw, case.resources)
-    return _central(case, supply, shift(supply.curves, FLOOR), with_network=True)
+    return _Members.of(case, shift(supply.curves, FLOOR)).cleared(case, supply, with_network=True)
 
 
 def single_layer(
@@ -162,13 +163,7 @@ def single_layer(
         Whether rows and loss factors are respected.
     """
     supply = supply or supply_curves(case.demand_kw, case.resources)
-    if case.rule.has_utility:
-        return _single_pool(case, supply, with_network=with_network)
-    a = float(case.sensitivity.mean()) if sensitivity is None else sensitivity
-    others = len(case.prosumer_id) - 1
-    slope = 1.0 / (a * others) if others else FLOOR
-    delta = float(case.fee.mean()) if fee is None else fee
-    return _central(case, supply, shift(supply.curves, slope, delta), with_network=with_network)
+    return _OneLayer(case, supply, sensitivity, fee).cleared(with_network=with_network)
 
 
 def violated_rows(case: Case, net_kw: Floats) -> Ints:
@@ -217,14 +212,51 @@ def _alone(curves: Curves, case: Case) -> Floats:
     return np.where(buys > 0, buys, np.where(sells < 0, sells, 0.0))
 
 
-def _central(case: Case, supply: Supply, members: Curves, *, with_network: bool) -> Benchmark:
-    """Clear members' responses in one market over the feeder."""
-    total = aggregate(members, case.lam_of, len(case.lam_id))
-    network = case.network if with_network else None
-    balance = case.balance if with_network else np.ones(len(case.lam_id))
-    wam = clear_wam(total, network, case.grid, balance, case.offset_kw)
-    local = clear_lams(members, case.lam_of, total, wam.net_kw, wam.price, case.lam_id)
-    return _benchmark(case, supply, local.trade_kw)
+@dataclass(frozen=True)
+class _Members:
+    """Responses of n members, and their sums by LAM."""
+
+    curves: Curves
+    total: Curves
+
+    @classmethod
+    def of(cls, case: Case, curves: Curves) -> _Members:
+        """Members with these responses."""
+        return cls(curves, aggregate(curves, case.lam_of, len(case.lam_id)))
+
+    def cleared(self, case: Case, supply: Supply, *, with_network: bool) -> Benchmark:
+        """Clear them in one market over the feeder."""
+        network = case.network if with_network else None
+        balance = case.balance if with_network else np.ones(len(case.lam_id))
+        wam = clear_wam(self.total, network, case.grid, balance, case.offset_kw)
+        local = clear_lams(self.curves, case.lam_of, self.total, wam.net_kw, wam.price, case.lam_id)
+        return _benchmark(case, supply, local.trade_kw)
+
+
+@dataclass(frozen=True)
+class _OneLayer:
+    """All members of a case in one market, as `single_layer` has it."""
+
+    case: Case
+    supply: Supply
+    sensitivity: float | None = None
+    fee: float | None = None
+
+    def cleared(self, *, with_network: bool) -> Benchmark:
+        """Clear them, over the network or without it."""
+        if self.case.rule.has_utility:
+            return _single_pool(self.case, self.supply, with_network=with_network)
+        return self._members.cleared(self.case, self.supply, with_network=with_network)
+
+    @cached_property
+    def _members(self) -> _Members:
+        """Their responses, which know nothing of the network."""
+        case = self.case
+        a = float(case.sensitivity.mean()) if self.sensitivity is None else self.sensitivity
+        others = len(case.prosumer_id) - 1
+        slope = 1.0 / (a * others) if others else FLOOR
+        delta = float(case.fee.mean()) if self.fee is None else self.fee
+        return _Members.of(case, shift(self.supply.curves, slope, delta))
 
 
 def _single_pool(case: Case, supply: Supply, *, with_network: bool) -> Benchmark:
