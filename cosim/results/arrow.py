@@ -62,8 +62,10 @@ def record_batch(table: str, columns: Mapping[str, Any]) -> pa.RecordBatch:
 
 
 def _is_scalar(value: object) -> bool:
-    # A list is never turned into an array for its shape alone.
-    return not isinstance(value, list) and (isinstance(value, str) or np.ndim(value) == 0)  # type: ignore[arg-type]
+    # A list or tuple is never turned into an array for its shape alone.
+    if isinstance(value, (list, tuple)):
+        return False
+    return isinstance(value, str) or np.ndim(value) == 0  # type: ignore[arg-type]
 
 
 def schema(table: str) -> pa.Schema:

@@ -28,6 +28,7 @@ from cosim.results.entries import (
     Booking,
     LedgerError,
     check_booking,
+    exact_sum,
     sums_by_kind,
     to_micro,
 )
@@ -150,7 +151,10 @@ def _booked(amounts: _Amounts) -> Booking:
 
     wholesale, alone = amounts.wholesale, amounts.alone
     losses = amounts.losses
-    wholesale_micro = to_micro([math.fsum(wholesale[~alone]) - losses, math.fsum(wholesale[alone]) + losses])
+    energy_usd, imbalance_usd, utility_usd = map(
+        exact_sum, (amounts.energy, amounts.deviation, amounts.utility)
+    )
+    wholesale_micro = to_micro([exact_sum(wholesale[~alone]) - losses, exact_sum(wholesale[alone]) + losses])
     scheduled_micro, residual_micro = to_micro([amounts.scheduled]), to_micro([amounts.residual])
     surplus_micro = int(wholesale_micro[0] - (scheduled_micro[0] if operator == wam else 0))
     uplift_micro = np.array([max(0, -surplus_micro)])
@@ -163,13 +167,13 @@ def _booked(amounts: _Amounts) -> Booking:
         (GRID, np.array([operator]), -scheduled_micro),
         (GRID, np.array([grid]), scheduled_micro),
         (IMBALANCE, prosumers, -to_micro(amounts.deviation)),
-        (IMBALANCE, np.array([imbalance]), to_micro([math.fsum(amounts.deviation)])),
+        (IMBALANCE, np.array([imbalance]), to_micro([imbalance_usd])),
         (RESIDUAL, np.array([imbalance]), -residual_micro),
         (RESIDUAL, np.array([grid]), residual_micro),
         (UPLIFT, np.array([utility]), -uplift_micro),
         (UPLIFT, np.array([wam]), uplift_micro),
         (UTILITY, prosumers, -to_micro(amounts.utility)),
-        (UTILITY, np.array([utility]), to_micro([math.fsum(amounts.utility)])),
+        (UTILITY, np.array([utility]), to_micro([utility_usd])),
     ]
     kind = np.concatenate([np.full(account.size, kind, dtype=np.int8) for kind, account, _ in legs])
     account = np.concatenate([account for _, account, _ in legs])
@@ -181,13 +185,13 @@ def _booked(amounts: _Amounts) -> Booking:
         kind=np.concatenate([kind[stored], left.astype(np.int8)]),
         account=np.concatenate([account[stored], np.full(left.size, rounding)]),
         micro=np.concatenate([micro[stored], leftover[left]]),
-        energy_usd=math.fsum(amounts.energy),
-        imbalance_usd=math.fsum(amounts.deviation),
+        energy_usd=energy_usd,
+        imbalance_usd=imbalance_usd,
         residual_usd=amounts.residual,
         lam_surplus=amounts.energy_of_lam - wholesale,
         wam_surplus_usd=surplus_micro / MICRO,
         uplift_usd=int(uplift_micro[0]) / MICRO,
-        utility_usd=math.fsum(amounts.utility),
+        utility_usd=utility_usd,
         rounding_micro=int(leftover.sum()),
         rounded=np.bincount(kind, minlength=len(KINDS)),
     )

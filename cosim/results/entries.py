@@ -88,7 +88,7 @@ class Booking:
     @property
     def lam_surplus_usd(self) -> float:
         """What all LAMs keep together [$]."""
-        return math.fsum(self.lam_surplus)
+        return exact_sum(self.lam_surplus)
 
     def paid_usd(self, kind: int, accounts: int) -> Floats:
         """What each of the first accounts pays net by entries of a kind, ``(accounts,)`` [$, + paid]."""
@@ -100,6 +100,11 @@ class Booking:
     def entries(self) -> int:
         """Number of entries; amounts that round to zero have none."""
         return int(self.micro.size)
+
+
+def exact_sum(values: Floats) -> float:
+    """Sum of an array, rounded once; of Python's own numbers, which it reads five times as fast."""
+    return math.fsum(values.tolist())
 
 
 def check_booking(booking: Booking, *, imbalance_account: int, imbalance_usd: float) -> None:
