@@ -8,7 +8,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -45,8 +45,12 @@ def serve_words(role: Role, options: RunOptions, run_id: str, out: Path) -> list
 
 
 @asynccontextmanager
-async def role_processes(plan: RunPlan, url: str, roles: Sequence[Role]) -> AsyncIterator[None]:
+async def role_processes(
+    plan: RunPlan, url: str, roles: Sequence[Role]
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Processes that serve some roles of a run, one each, for the time of a ``with`` block.
+
+    They start meanwhile: the block gets what waits until all of them serve.
 
     They end with the run; where this process dies, the system ends them as a signal does, so that armed
     hardware goes to its safe value. One that dies is started again, unless the scenario ends the run then;
@@ -56,7 +60,7 @@ async def role_processes(plan: RunPlan, url: str, roles: Sequence[Role]) -> Asyn
     Raises
     ------
     RunError
-        One of them does not start; its last words are in the text.
+        By what waits: one of them does not start; its last words are in the text.
     """
     env = _environment(url)
 
@@ -83,8 +87,17 @@ async def role_processes(plan: RunPlan, url: str, roles: Sequence[Role]) -> Asyn
     async with AsyncExitStack() as stack:
         shares = plan.scenario.market.lam_shares
         each = [role for role in roles for _ in range(shares if role is Role.LAM else 1)]
-        await asyncio.gather(*(start(role, stack) for role in each))
-        yield
+        starting = [asyncio.create_task(start(role, stack), name=f"start {role}") for role in each]
+
+        async def started() -> None:
+            await asyncio.gather(*starting)
+
+        try:
+            yield started
+        finally:
+            for task in starting:
+                task.cancel()
+            await asyncio.gather(*starting, return_exceptions=True)
 
 
 def _has_ended_its_run(child: Child) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from importlib import import_module
 
+from cosim.report.rendering import prepare_pages
 from cosim.world.names import Role
 from cosim.world.world import World
 
@@ -15,6 +17,12 @@ COMPILING = (
     "the clearing over a horizon is made ready: "
     "the first time on a computer it is compiled, in about half a minute"
 )
+
+
+def load_ahead() -> None:
+    """Load what writes a run's tables and makes its report, for the time in which its processes start."""
+    import_module("pyarrow.parquet")
+    prepare_pages()
 
 
 async def made_ready(world: World, roles: Collection[str], say: Callable[[str], object]) -> None:

@@ -25,7 +25,7 @@ from cosim.observation.server import metrics_of, observed
 from cosim.options import RunError, RunOptions, RunPlan, plan_run
 from cosim.processes import refuse_taken, role_processes, view_process
 from cosim.progress import Progress, shown_progress
-from cosim.readiness import made_ready
+from cosim.readiness import load_ahead, made_ready
 from cosim.recording.record import record_of
 from cosim.report import write_report
 from cosim.results.directory import count_others
@@ -120,10 +120,12 @@ async def _run(options: RunOptions, on_progress: Callable[[Progress], object], e
             here = [role for role in plan.own if role not in apart]
             if "://" in plan.broker:  # Others may use it.
                 await claim_roles(stack, setup.url, plan.run_id, world.speakers(here))
-            await stack.enter_async_context(role_processes(plan, setup.url, apart))
+            started = await stack.enter_async_context(role_processes(plan, setup.url, apart))
             await made_ready(world, here, partial(click.echo, err=True))
             jobs = await stack.enter_async_context(services(setup, here))
             stack.enter_context(lasting_spared())
+            if apart:
+                await asyncio.gather(started(), asyncio.to_thread(load_ahead))
             coupling = None
             if options.couple is not None:
                 console.print("waiting for the federation")

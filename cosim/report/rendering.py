@@ -9,6 +9,8 @@ import json
 import zlib
 from base64 import b85encode
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple, Self
 
 from cosim.map.pages import script, styles
@@ -29,7 +31,6 @@ def render(template: str, figures: Mapping[str, Any], drawing: Any = None, **val
         What else the template shows.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
 
     environment = Environment(
         loader=PackageLoader("cosim.report", "templates"),
@@ -37,13 +38,27 @@ def render(template: str, figures: Mapping[str, Any], drawing: Any = None, **val
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    parts = {"plotly": get_plotlyjs()} | ({} if drawing is None else {"drawing": script()})
+    parts = {} if drawing is None else {"drawing": script()}
     parts["data"] = json.dumps({"figures": figures, "map": drawing}, allow_nan=False, separators=(",", ":"))
     return environment.get_template(template).render(
         **values,
         map_styles=styles(),
-        packed={name: Packed.of(text) for name, text in parts.items()},
+        packed={"plotly": library()} | {name: Packed.of(text) for name, text in parts.items()},
     )
+
+
+def prepare_pages() -> None:
+    """Load what makes pages, and pack what all of them hold; otherwise the first page does."""
+    import_module("jinja2")
+    library()
+
+
+@cache
+def library() -> Packed:
+    """The library that draws figures, packed once: it takes a third of a second."""
+    from plotly.offline import get_plotlyjs
+
+    return Packed.of(get_plotlyjs())
 
 
 class Packed(NamedTuple):

@@ -1,10 +1,19 @@
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from market.analysis.reference import efficiency, lam_only, no_sharing, optimum, single_layer, violated_rows
+from market.analysis.reference import (
+    efficiency,
+    lam_only,
+    no_sharing,
+    optimum,
+    references,
+    single_layer,
+    violated_rows,
+)
 from market.files.case_file import read_case
 from market.model.case import Resources, Tariff
 from market.solver.clearing import clear
@@ -112,6 +121,19 @@ def test_a_single_layer_has_one_price_and_ignores_rows_unless_asked():
     assert free.violated.size > 0
     assert held.violated.size == 0
     assert held.grid_kw == pytest.approx(case.grid_kw(held.net_kw))
+
+
+@pytest.mark.parametrize("name", ["rows-binding", "two-lams", "islanded"])
+def test_benchmarks_together_have_the_bits_that_each_has_alone(name):
+    case = case_of(name)
+    found, _ = references(case)
+    alone = {
+        "single_layer": partial(single_layer, case),
+        "single_layer_network": partial(single_layer, case, with_network=True),
+        "optimum": partial(optimum, case),
+    }
+    for which, solve in alone.items():
+        assert found[which].trade_kw.tolist() == solve().trade_kw.tolist()
 
 
 def test_violated_rows_are_found_on_either_side():
