@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from cosim.feeder import voltvar
 from cosim.feeder.circuit import Floats
 from cosim.feeder.controls import ControlRun
@@ -65,6 +67,10 @@ class Proposal:
     inverter_kvar: Floats
     low_kw: Floats
     high_kw: Floats
+
+    def set_kvar(self, reactive: Reactive) -> Floats:
+        """The kvar that the market sets ``(M,)``; all others move with the state, not with the clearing."""
+        return self.inverter_kvar if reactive == "market" else np.zeros_like(self.net_kw)
 
 
 class Model(NamedTuple):

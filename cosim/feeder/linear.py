@@ -4,12 +4,12 @@ Pure numpy. `cosim.feeder.network_rows` makes the rows of the clearing from both
 lets the AC power flow of the cleared dispatch confirm it.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from cosim.feeder.circuit import AcState, Complexes, Floats
+from cosim.feeder.circuit import Complexes, Floats
 from cosim.feeder.derivatives import Derivatives
 from cosim.feeder.power_quality import PowerQualityLimits
 
@@ -17,6 +17,25 @@ VOLTAGE_TOLERANCE_PU = 1e-4
 CURRENT_TOLERANCE_PCT = 0.1
 
 Kind = Literal["voltage", "congestion", "unbalance", "neutral"]
+
+
+class Limited(Protocol):
+    """What limits are held against: voltages ``(n,)`` [pu] and complex branch currents ``(b,)`` [A]."""
+
+    @property
+    def v_pu(self) -> Floats:
+        """Voltages."""
+
+    @property
+    def current_a(self) -> Complexes:
+        """Currents."""
+
+
+class Expected(NamedTuple):
+    """What a model expects, as `Limited` has it."""
+
+    v_pu: Floats
+    current_a: Complexes
 
 
 @dataclass(frozen=True)
@@ -89,18 +108,26 @@ class Linearisation:
         weight = self.derivatives.head(count)
         return weight, self.p0_kw - float(weight @ np.concatenate([self.net_kw, self.net_kvar])[:count])
 
-    def predict(self, net_kw: Floats, net_kvar: Floats | None = None) -> tuple[Floats, Complexes]:
+    def at_kvar(self, net_kvar: Floats) -> "Linearisation":
+        """The same tangent, written around other reactive powers ``(M,)`` [kvar]; phasors stay."""
+        if np.array_equal(net_kvar, self.net_kvar):
+            return self
+        p0_kw = self.p0_kw + float(self.dp0_kvar @ (net_kvar - self.net_kvar))
+        v_pu, current_a = self.predict(self.net_kw, net_kvar)
+        return replace(self, net_kvar=net_kvar, v_pu=v_pu, current_a=current_a, p0_kw=p0_kw)
+
+    def predict(self, net_kw: Floats, net_kvar: Floats | None = None) -> Expected:
         """Voltages ``(n,)`` [pu] and currents ``(b,)`` [A] that the model expects for net powers ``(M,)``.
 
         Without ``net_kvar`` the kvar stay as they are.
         """
         kvar = np.zeros_like(self.net_kvar) if net_kvar is None else net_kvar - self.net_kvar
         dv, di = self.derivatives.along(np.concatenate([net_kw - self.net_kw, kvar]))
-        return self.v_pu + dv, self.current_a + di
+        return Expected(self.v_pu + dv, self.current_a + di)
 
     def predict_v_pu(self, net_kw: Floats, net_kvar: Floats | None = None) -> Floats:
         """Voltages of `predict`."""
-        return self.predict(net_kw, net_kvar)[0]
+        return self.predict(net_kw, net_kvar).v_pu
 
 
 @dataclass(frozen=True)
@@ -152,7 +179,11 @@ class Limits:
         most_pct = 100.0 * float(np.max(excess, initial=0.0))
         return max(most_pu / VOLTAGE_TOLERANCE_PU, most_pct / CURRENT_TOLERANCE_PCT)
 
-    def part_within(self, start: AcState, end: AcState) -> float:
+    def broken(self, state: Limited) -> int:
+        """How many limits a state breaks; of unbalance and neutrals nothing is asked."""
+        return sum(int(np.count_nonzero(each)) for each in self.beyond(state.v_pu, state.current_a))
+
+    def part_within(self, start: Limited, end: Limited) -> float:
         """The part of the straight way from one state to another that keeps the limits, at most 1.
 
         0 where the first one does not. Of unbalance and neutrals nothing is asked.

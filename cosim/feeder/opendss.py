@@ -138,6 +138,8 @@ class Feeder:
         self._controls.note()
         here = self.solve(part * spot_kw, part * spot_kvar)
         self._is_exact = self._exact.explains(here, self._controls.at, self.solve)
+        if self._is_exact and part == 1.0:
+            self._exact.keep(here, self._controls.at, self.solve)
         self.layout = layout_of(
             name=dss.Circuit.Name() if master else ieee123.NAME,
             circuit=circuit,
@@ -196,6 +198,14 @@ class Feeder:
         if not self._is_exact:
             return self.differences(net_kw, net_kvar)
         return self._exact.around(self.solve(net_kw, net_kvar), self._controls.at, whole=whole)
+
+    def opened_model(self) -> Linearisation | None:
+        """The model at the LAMs' own loads that the feeder was opened with, with no row found yet.
+
+        ``None`` where `linearise` has all derivatives at hand or goes by differences, where own loads have no
+        power flow, and while controls stand elsewhere.
+        """
+        return self._exact.kept(self._controls.at)
 
     @translated(PowerFlowError, "power flow")
     def differences(self, net_kw: Floats, net_kvar: Floats, step_kw: float = 2.0) -> Linearisation:

@@ -8,10 +8,12 @@ Everything here runs in the feeder's own thread; `cosim.feeder.service` speaks f
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from cosim.feeder import voltvar
+from cosim.feeder.beginning import Beginning
 from cosim.feeder.boundary import Boundary
 from cosim.feeder.circuit import AcState, FeederError, Floats, PowerFlowError
 from cosim.feeder.controls import ControlRun, Positions, hunting_flags
@@ -30,10 +32,6 @@ from cosim.feeder.watched import LimitNames
 from sharegrid.tolerances import LINEAR_TOLERANCE_PU
 
 _OVER_LAMS = ("net_kw", "load_kvar", "inverter_kvar", "low_kw", "high_kw")
-
-_FAR, _EARLY = 100.0, 0.5
-"""A state leads far beyond the limits that breaks one by so many tolerances, if the way to it keeps them for
-less than this part."""
 
 _REST_S = 3600.0
 # Time in which controls come to rest.
@@ -56,6 +54,7 @@ class Operation:
         self._at_rest = False
         self._stood: Positions | None = None
         self._happenings = Happenings(rules)
+        self._beginning = Beginning(self._solve, partial(self._linearise, before=None))
 
     def outside(self, feeder: Feeder) -> tuple[Floats, Floats, float | None]:
         """Loads outside the market ``(M,)`` [kW, kvar], and the source's voltage as others set it [pu]."""
@@ -129,10 +128,14 @@ class Operation:
         """
         now = self._under_events(feeder)
         proposal = _fed(proposal, now.fed())
-        models, set_powers = self._models_of(now), (proposal.net_kw, self._market_kvar(proposal))
+        models, set_powers = self._models_of(now), (proposal.net_kw, proposal.set_kvar(self.rules.reactive))
         if proposal.round == 0 or proposal.tick != self._tick:
             self._tick = proposal.tick
             models.begin(proposal.tick)
+        is_first = not models.points
+        broken = self._beginning.as_opened(now, models, proposal, self.rules) if is_first else 0
+        if broken:
+            return Answer(model=self._joined(models, proposal, now.positions()), unwatched=broken)
         self._come_to_rest(now, proposal)
         start = now.positions()
         screening = models.screen(*set_powers) if self.rules.network else Screening(0, is_enough=True)
@@ -145,7 +148,7 @@ class Operation:
         if first is None:
             return Answer(model=self._joined(models, proposal, start), unwatched=screening.missed)
         judged = {start: self._check(first, proposal, models.points.get(start))}
-        if not models.points and self.rules.network and self._begins_nearer(now, models, proposal, first):
+        if is_first and self._beginning.nearer(now, models, proposal, first, self.rules):
             return Answer(
                 source_kw=first.source_kw,
                 severity=judged[start].severity,
@@ -204,7 +207,7 @@ class Operation:
             else:
                 state = self._solve(now, proposal)
             where = now.positions()
-            models.see(where, state, proposal.net_kw, self._market_kvar(proposal))
+            models.see(where, state, proposal.net_kw, proposal.set_kvar(self.rules.reactive))
             models.renew(where, self._linearise(now, proposal, None))
             return self._joined(models, proposal, where)
         finally:
@@ -292,36 +295,8 @@ class Operation:
         seen = voltvar.seen_by_lams(feeder.layout.lam_nodes, len(feeder.layout.nodes))
         return voltvar.Droop(self.rules.limit_kvar, seen, self.rules.curve_pu)
 
-    def _market_kvar(self, proposal: Proposal) -> Floats:
-        """The kvar that the market sets ``(M,)``; all others move with the state, not with the clearing."""
-        return proposal.inverter_kvar if self.rules.reactive == "market" else np.zeros_like(proposal.net_kw)
-
-    def _begins_nearer(
-        self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal, state: AcState
-    ) -> bool:
-        """Take an interval's first model at the LAMs' own loads, where its first proposal leads too far.
-
-        Prices that nobody has cleared may lead far beyond the limits, and a model there tells little of what
-        keeps them. Own loads are nearer to that if they keep the limits and the way from there leaves them
-        early. What the way meets first is watched.
-        """
-        if self.rules.limits.worst(state.v_pu, state.current_a) <= _FAR:
-            return False
-        own = replace(proposal, net_kw=feeder.layout.spot_kw * feeder.fed())
-        try:
-            there = self._solve(feeder, own)
-        except PowerFlowError:
-            return False
-        if not 0.0 < self.rules.limits.part_within(there, state) < _EARLY:
-            return False
-        where, set_kvar = feeder.positions(), self._market_kvar(proposal)
-        models.see(where, there, own.net_kw, set_kvar)
-        models.renew(where, self._linearise(feeder, own, None))
-        models.screen(proposal.net_kw, set_kvar)
-        return True
-
     def _check(self, state: AcState, proposal: Proposal, point: Linearisation | None) -> Judgement:
-        seen = replace(state, net_kw=proposal.net_kw, net_kvar=self._market_kvar(proposal))
+        seen = replace(state, net_kw=proposal.net_kw, net_kvar=proposal.set_kvar(self.rules.reactive))
         return check(seen, point, self.rules.limits)
 
     def _remodel(
@@ -362,7 +337,7 @@ class Operation:
         """
         if before is not None:
             proposal = replace(proposal, net_kw=0.5 * (proposal.net_kw + before.net_kw))
-        kvar = self._market_kvar(proposal)
+        kvar = proposal.set_kvar(self.rules.reactive)
         model = feeder.linearise(proposal.net_kw, self._solve(feeder, proposal).net_kvar)
         if self.rules.reactive == "volt-var":
             model = voltvar.with_droop(model, self._inverters(feeder))

@@ -101,8 +101,8 @@ class TickModels:
         self._screenings = 0 if is_enough else self._screenings + 1
         return Screening(missed, is_enough)
 
-    def see(self, where: Positions, state: AcState, net_kw: Floats, net_kvar: Floats) -> int:
-        """Watch what a state is near to, which the models' net powers ``(M,)`` led to.
+    def see(self, where: Positions, state: AcState | Linearisation, net_kw: Floats, net_kvar: Floats) -> int:
+        """Watch what a state, or a model's point, is near to, which the models' net powers ``(M,)`` led to.
 
         Returns
         -------
@@ -114,8 +114,9 @@ class TickModels:
         missed = 0 if is_whole else self._watch.missed(*seen, before)
         start = None if point is None else (point.v_pu, point.current_a)
         now = self._watch.widened(*seen, before, THOROUGH if missed else 1, start)
-        now, missed_quality = self._watch.quality(state.phasors, now)
-        missed += 0 if is_whole else missed_quality
+        if self._limits.power_quality.is_asked:
+            now, missed_quality = self._watch.quality(state.phasors, now)
+            missed += 0 if is_whole else missed_quality
         self._keep |= missed > 0
         near = self._watch.near(*seen, now)
         if point is None:

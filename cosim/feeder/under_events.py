@@ -215,6 +215,12 @@ class FeederUnderEvents:
             phasors=spread_out(model.phasors, joined_places(self._nodes, self._neutrals), np.nan),
         )
 
+    def opened_model(self) -> Linearisation | None:
+        """`Feeder.opened_model`; ``None`` as well where events have changed what is fed, or load it."""
+        if self._now is None or not self._whole or any(each.any() for each in self.outside()):
+            return None
+        return self._now.opened_model()
+
     def act(self, solve: Callable[[], AcState], window_s: float) -> ControlRun:
         """`Feeder.act`, where ``solve`` solves by `solve` here."""
         if self._now is None:

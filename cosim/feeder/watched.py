@@ -124,13 +124,14 @@ class LimitWatch:
     def missed(self, v_pu: Floats, current_a: Complexes, watched: Watched) -> int:
         """How many limits voltages ``(n,)`` [pu] and currents ``(b,)`` [A] break that have no rows."""
         under, over, excess = self._limits.beyond(v_pu, current_a)
-        nodes = np.setdiff1d(np.flatnonzero(np.maximum(under, over)), watched.nodes)
-        branches = np.setdiff1d(np.flatnonzero(excess), watched.branches)
-        turned = np.setdiff1d(np.flatnonzero(excess > CORNER), watched.turned)
-        return len(nodes) + len(np.union1d(branches, turned))
+        nodes, branches, turned = (under > 0.0) | (over > 0.0), excess > 0.0, excess > CORNER
+        nodes[watched.nodes] = branches[watched.branches] = turned[watched.turned] = False
+        return int(np.count_nonzero(nodes) + np.count_nonzero(branches | turned))
 
     def quality(self, phasors: Complexes, watched: Watched) -> tuple[Watched, int]:
         """What is watched once unbalance and neutrals of a state were seen, given `AcState.phasors`.
+
+        Where any of their limits is asked for.
 
         Returns
         -------
@@ -138,8 +139,6 @@ class LimitWatch:
                 That, with the limits that they are near to; and how many are broken that had no rows.
         """
         limits = self._limits.power_quality
-        if not limits.is_asked:
-            return watched, 0
         shares = np.nan_to_num(limits.shares(phasors))
         shares[watched.quality] = 0.0
         new = _nearest(1.0 - shares, 1.0 - NEAR_LOADING, np.arange(len(shares)), THOROUGH)

@@ -1,13 +1,14 @@
 """The linear model of a solved circuit from its admittances, read once for as long as nothing switches."""
 
 from collections.abc import Callable, Collection, Hashable
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState, Complexes, Floats
-from cosim.feeder.derivatives import Derivatives, PerKw
+from cosim.feeder.derivatives import PerKw
 from cosim.feeder.linear import Linearisation
 from cosim.feeder.powerflow.adjoint import AdjointRows
 from cosim.feeder.powerflow.admittance import Changes, FactorisedState, Network, PowerFlowEquations
@@ -48,6 +49,7 @@ class ExactModel:
         self._primitives = Primitives(dss, circuit.survey, moved)
         self._equations: PowerFlowEquations | None = None
         self._read_at: Hashable = None
+        self._kept: tuple[Hashable, AcState, FactorisedState] | None = None
 
     def around(self, here: AcState, where: Hashable, *, whole: bool) -> Linearisation:
         """Model around the state that the circuit holds.
@@ -66,29 +68,45 @@ class ExactModel:
         numpy.linalg.LinAlgError
             The circuit's equations are singular.
         """
-        lams = len(here.net_kw)
-        whole = whole or 2 * lams * (len(here.nodes) + 2 * len(here.branches)) <= WHOLE_VALUES
+        whole = whole or _has_few_values(here)
         state = self._factorised(here, where, for_rows=not whole)
+        if not whole:
+            return self._by_rows(here, state)
+        per_kw = self._in_pu(state.follow(self._per_kw))
 
-        derivatives: Derivatives = AdjointRows(state, self._directions, self._base_v)
-        if whole:
-            per_kw = self._in_pu(state.follow(self._per_kw))
+        def find_whole() -> tuple[Floats, Complexes]:
+            per_kvar = self._in_pu(state.follow(self._per_kvar))
+            return (
+                np.hstack([per_kw.volts, per_kvar.volts]),
+                np.hstack([per_kw.current, per_kvar.current]),
+            )
 
-            def find_whole() -> tuple[Floats, Complexes]:
-                per_kvar = self._in_pu(state.follow(self._per_kvar))
-                return (
-                    np.hstack([per_kw.volts, per_kvar.volts]),
-                    np.hstack([per_kw.current, per_kvar.current]),
-                )
+        by_rows = self._by_rows(here, state)
+        source_kw = per_kw.source_w / 1e3
+        derivatives = PerKw(per_kw.volts, per_kw.current, source_kw, find_whole, rows=by_rows.derivatives)
+        return replace(by_rows, derivatives=derivatives)
 
-            source_kw = per_kw.source_w / 1e3
-            derivatives = PerKw(per_kw.volts, per_kw.current, source_kw, find_whole, rows=derivatives)
+    def keep(self, here: AcState, where: Hashable, solve: Callable[[Floats, Floats], AcState]) -> None:
+        """Keep the model around a state, if rows of it are found on demand; arguments as of `explains`."""
+        if not _has_few_values(here):
+            here = solve(here.net_kw, here.net_kvar)
+            self._kept = where, here, self._factorised(here, where, for_rows=True)
+
+    def kept(self, where: Hashable) -> Linearisation | None:
+        """The model that was kept, without any row found, if controls stood where they do now."""
+        if self._kept is None or self._kept[0] != where:
+            return None
+        # Rows that were asked for once are those of one interval: all of them would fill the memory.
+        return self._by_rows(*self._kept[1:])
+
+    def _by_rows(self, here: AcState, state: FactorisedState) -> Linearisation:
+        """Model around a state that finds rows when they are asked for."""
         return Linearisation(
             net_kw=here.net_kw,
             net_kvar=here.net_kvar,
             v_pu=here.v_pu,
             current_a=here.current_a,
-            derivatives=derivatives,
+            derivatives=AdjointRows(state, self._directions, self._base_v),
             p0_kw=here.source_kw,
             nodes=here.nodes,
             branches=here.branches,
@@ -157,3 +175,8 @@ class ExactModel:
             source_nodes=self._assembly.source_nodes,
             source_rows=self._assembly.sources(values),
         )
+
+
+def _has_few_values(here: AcState) -> bool:
+    """Whether all derivatives are so few that a model holds them."""
+    return 2 * len(here.net_kw) * (len(here.nodes) + 2 * len(here.branches)) <= WHOLE_VALUES

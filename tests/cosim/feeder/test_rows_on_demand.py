@@ -13,6 +13,7 @@ from cosim.feeder.linear import Limits
 from cosim.feeder.network_rows import network_rows
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
+from cosim.feeder.power_quality import PowerQualityLimits
 from cosim.feeder.powerflow import exact
 from cosim.feeder.settings import Event
 from cosim.feeder.tick_models import TickModels
@@ -301,3 +302,88 @@ def test_models_whose_error_does_not_fall_swing(feeder):
     assert [tick.swings(where, error) for error in errors] == [False, False, False, True, True]
     tick.begin(1)
     assert not tick.swings(where, 0.02)
+
+
+def far_proposal(feeder, round_=0, share=-3.0):
+    spot_kw = feeder.layout.spot_kw
+    kvar = 0.5 * spot_kw * feeder.layout.tan_phi
+    return Proposal(0, round_, share * spot_kw, kvar, np.zeros_like(spot_kw), -3.0 * spot_kw, 2.0 * spot_kw)
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """IEEE 123 as if it were too large for all derivatives, from its opening on."""
+    monkeypatch.setattr(exact, "WHOLE_VALUES", 0)
+    return Feeder()
+
+
+def rules_of(feeder, **changes):
+    limits = Limits(0.9, 1.08, np.full_like(feeder.layout.rating_a, np.inf))
+    return OperatingRules(**({"limits": limits, "interval_s": 900.0, "limit_kvar": np.zeros(85)} | changes))
+
+
+def test_a_large_feeder_knows_by_its_opening_where_a_first_proposal_leads_far(large):
+    proposal = far_proposal(large)
+    operation = Operation(rules_of(large))
+    answer = operation.judge(large, proposal)
+    # No power flow was asked, and what is broken by the model is told as limits that it did not hold.
+    assert (answer.source_kw, answer.confirmed, answer.violations) == (None, False, ())
+    there = large.linearise(large.layout.spot_kw, proposal.load_kvar)
+    expected = there.predict(proposal.net_kw)
+    assert answer.unwatched == pytest.approx(operation.rules.limits.broken(expected), abs=3)
+    # The model is that of own loads, at the reactive power of the proposal but for how slopes change with it.
+    rows = answer.model.rows
+    assert "83.3" in {name.split()[0] for name in rows.name}
+    at_own = rows.base + rows.matrix @ large.layout.spot_kw
+    volts = dict(zip(there.nodes, there.v_pu, strict=True))
+    np.testing.assert_allclose(at_own, [volts[name] for name in rows.name], atol=1e-3)
+    # AC power flow then finds it hardly further off than the tangent at own loads.
+    closer = far_proposal(large, 1, share=0.8)
+    near = operation.judge(large, closer)
+    assert near.source_kw is not None
+    solved = large.solve(closer.net_kw, closer.load_kvar)
+    error_pu = np.abs(there.predict_v_pu(closer.net_kw) - solved.v_pu).max()
+    assert near.linear_error_pu < error_pu + 1e-3
+    assert near.linear_error_pu < 0.05 * np.abs(solved.v_pu - expected.v_pu).max()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reactive": "volt-var"},
+        {"reactive": "market"},
+        {"network": False},
+        {"limits": "unbalance"},
+    ],
+)
+def test_where_more_than_voltages_counts_the_first_proposal_is_solved(large, changes):
+    if changes.get("limits"):
+        quality = PowerQualityLimits(unbalance_pct=50.0, three_phase=large.layout.three_phase)
+        changes = {"limits": replace(rules_of(large).limits, power_quality=quality)}
+    assert Operation(rules_of(large, **changes)).judge(large, far_proposal(large)).source_kw is not None
+
+
+def test_the_model_of_the_opening_holds_while_controls_and_events_leave_the_feeder_alone(large):
+    first, again = large.opened_model(), large.opened_model()
+    rows = np.array([3, 70])
+    assert first.derivatives.volts(rows).tolist() == again.derivatives.volts(rows).tolist()
+    assert first.derivatives is not again.derivatives  # each interval finds its own rows
+    own = large.linearise(large.layout.spot_kw, large.layout.spot_kw * large.layout.tan_phi)
+    np.testing.assert_array_equal(first.v_pu, own.v_pu)
+    np.testing.assert_array_equal(first.dp0, own.dp0)
+    taps = large.taps()
+    large.set_taps({"reg1a": taps["reg1a"] - 1})
+    assert large.opened_model() is None
+    large.set_taps(taps)
+    assert large.opened_model() is not None
+    under = FeederUnderEvents(large)
+    assert under.opened_model() is not None
+    under.apply(Event(at=0, kind="load-step", lam="47", kw=10.0))
+    assert under.opened_model() is None
+    out = FeederUnderEvents(large)
+    out.apply(Event(at=0, kind="line-outage", element="l67"))
+    assert out.opened_model() is None
+
+
+def test_a_small_feeder_keeps_no_model_of_its_opening(feeder):
+    assert feeder.opened_model() is None
