@@ -1,7 +1,8 @@
 """Where the first linear model of an interval is taken: at its first proposal, or nearer to the limits.
 
-Prices that nobody has cleared may lead far beyond what the feeder carries, and a model there tells little of
-what keeps the limits. A feeder is built to carry its LAMs' own loads.
+Prices that nobody has cleared may lead far beyond what the feeder carries, or to where no power flow is. A
+model there tells little of what keeps the limits, or there is none. A feeder is built to carry its LAMs'
+own loads.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from cosim.feeder.under_events import FeederUnderEvents
 _FAR, _EARLY = 100.0, 0.5
 """A state leads far beyond the limits that breaks one by so many tolerances, if the way to it keeps them for
 less than this part."""
+
+_PARTS = (1.0, 0.5, 0.2, 0.0)
+"""Parts of the own loads at which a power flow is looked for."""
 
 
 class Beginning:
@@ -87,6 +91,26 @@ class Beginning:
         self._take(feeder, models, own, there, rules)
         models.screen(proposal.net_kw, proposal.set_kvar(rules.reactive))
         return True
+
+    def where_solved(
+        self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal, rules: OperatingRules
+    ) -> float | None:
+        """Take the model at the largest of a few parts of the own loads that has a power flow.
+
+        Returns
+        -------
+        float or None
+            That part; ``None`` where none has one.
+        """
+        for part in _PARTS:
+            at = _at_part(feeder, proposal, part)
+            try:
+                there = self._solve(feeder, at)
+            except PowerFlowError:
+                continue
+            self._take(feeder, models, at, there, rules)
+            return part
+        return None
 
     def _take(
         self,

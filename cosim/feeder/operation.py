@@ -121,10 +121,12 @@ class Operation:
         A proposal that is confirmed although it breaks limits of another position of the controls comes from
         a clearing that no trade could satisfy: there is a model without these for another one, once.
 
+        An interval's first proposal that has no power flow is answered with a model at the LAMs' own loads.
+
         Raises
         ------
         PowerFlowError
-            It has no power flow.
+            It has no power flow, and neither have own loads where it is the first.
         """
         now = self._under_events(feeder)
         proposal = _fed(proposal, now.fed())
@@ -141,7 +143,9 @@ class Operation:
         screening = models.screen(*set_powers) if self.rules.network else Screening(0, is_enough=True)
         try:
             first = self._solve(now, proposal) if screening.is_enough else None
-        except PowerFlowError:
+        except PowerFlowError as error:
+            if is_first:
+                return self._without_power_flow(now, models, proposal, error)
             if not screening.missed:
                 raise
             first = None
@@ -185,6 +189,19 @@ class Operation:
             flags=tuple(flags),
             model=model,
             unwatched=unwatched,
+        )
+
+    def _without_power_flow(
+        self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal, error: PowerFlowError
+    ) -> Answer:
+        """The answer to a first proposal without power flow, where a part of the own loads has one."""
+        part = self._beginning.where_solved(feeder, models, proposal, self.rules)
+        if part is None:
+            raise error
+        return Answer(
+            violations=(str(error),),
+            flags=(f"{error}; the market begins at {_times(part)}the LAMs' own loads instead",),
+            model=self._joined(models, proposal, feeder.positions()),
         )
 
     def ahead(self, feeder: Feeder, proposal: Proposal) -> Model:
@@ -274,7 +291,10 @@ class Operation:
         """
         if self._at_rest or not self.rules.controls_act:
             return
-        first = self._check(self._solve(feeder, proposal), proposal, None)
+        try:
+            first = self._check(self._solve(feeder, proposal), proposal, None)
+        except PowerFlowError:
+            return
         if not first.congestion_violation_pct:
             self._at_rest = True
             feeder.act(lambda: self._solve(feeder, proposal), _REST_S)
@@ -357,3 +377,7 @@ class Operation:
 def _fed(proposal: Proposal, fed: Floats) -> Proposal:
     """A proposal without the powers of LAMs that no source feeds."""
     return replace(proposal, **{name: getattr(proposal, name) * fed for name in _OVER_LAMS})
+
+
+def _times(part: float) -> str:
+    return "" if part == 1.0 else f"{part:g} times "

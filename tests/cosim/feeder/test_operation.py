@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.dispatch import OperatingRules, Proposal
 from cosim.feeder.judgement import check
 from cosim.feeder.limits import limits_of
@@ -264,3 +265,41 @@ def test_a_first_model_is_taken_at_own_loads_where_the_first_proposal_leads_far_
     assert after.linear_error_pu == pytest.approx(error, rel=1e-9)
     if after.model is not None:
         np.testing.assert_array_equal(after.model.balance, feeder.linearise(near.net_kw, near.load_kvar).dp0)
+
+
+def test_a_first_proposal_without_power_flow_is_answered_from_own_loads(feeder):
+    operation = Operation(rules_for(feeder))
+    with pytest.raises(PowerFlowError) as failed:
+        feeder.solve(8.0 * feeder.layout.spot_kw, proposal_for(feeder, 8.0, round_=0).load_kvar)
+    proposal = proposal_for(feeder, 8.0, round_=0)
+    answer = operation.judge(feeder, proposal)
+    assert (answer.source_kw, answer.confirmed, answer.severity) == (None, False, None)
+    assert answer.unwatched == 0
+    assert answer.violations == (str(failed.value),)
+    assert answer.flags == (f"{failed.value}; the market begins at the LAMs' own loads instead",)
+    own = feeder.linearise(feeder.layout.spot_kw, proposal.load_kvar)
+    np.testing.assert_array_equal(answer.model.balance, own.dp0)
+    # The interval goes on as any other.
+    assert not operation.judge(feeder, proposal_for(feeder, 0.7, round_=1)).confirmed
+    assert operation.judge(feeder, proposal_for(feeder, 0.7, round_=2)).confirmed
+
+
+def test_what_has_no_power_flow_at_own_loads_is_answered_from_a_part_of_them(feeder):
+    own = replace(feeder.layout, spot_kw=10.0 * feeder.layout.spot_kw)
+    feeder.layout = own
+    answer = Operation(rules_for(feeder)).judge(feeder, proposal_for(feeder, 1.0, round_=0))
+    assert answer.model is not None
+    assert answer.flags[0].endswith("begins at 0.2 times the LAMs' own loads instead")
+    # Reactive power that nothing carries, whatever is drawn beside it.
+    much = replace(proposal_for(feeder, 1.0, round_=0), load_kvar=own.spot_kw)
+    with pytest.raises(PowerFlowError):
+        Operation(rules_for(feeder)).judge(feeder, much)
+
+
+def test_controls_do_not_come_to_rest_where_there_is_no_power_flow(feeder):
+    operation = Operation(rules_for(feeder, controls_act=True))
+    start = feeder.positions()
+    assert operation.judge(feeder, proposal_for(feeder, 8.0, round_=0)).model is not None
+    assert feeder.positions() == start
+    operation.judge(feeder, proposal_for(feeder, 0.3, round_=1))
+    assert feeder.positions() != start

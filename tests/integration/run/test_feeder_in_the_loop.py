@@ -228,3 +228,37 @@ def test_every_binding_limit_is_told_with_its_value_and_price(played):
     assert (currents["loading"] > 0.5).all()
     at_their_rating = set(currents.loc[currents["loading"] > 0.99, "branch"])
     assert {row.split(" ")[0] for row in limits.loc[limits["kind"] == "congestion", "row"]} <= at_their_rating
+
+
+CROWDED = """
+[run]
+start = 2024-06-21T19:00:00
+intervals = 2
+
+[live]
+per_lam = 0
+
+[population.battery]
+share_with_pv = 1.0
+share_without_pv = 1.0
+soc_start_min = 0.3
+
+[market.grid]
+import_price = 0.14
+"""
+
+
+def test_first_prices_at_which_there_is_no_power_flow_do_not_end_the_market(played):
+    """At the middle of the grid's prices every battery charges at once, and the feeder collapses."""
+    run = played("crowded", CROWDED)
+    assert run.intervals["status"].tolist() == ["confirmed", "confirmed"]
+    assert run.intervals["rounds"].tolist() == [2, 2]
+    flags = [each["detail"] for each in run.events if each["kind"] == "flag"]
+    assert "AC power flow of round 0 has no solution" in flags
+    assert any(
+        flag.startswith("round 0: power flow did not converge")
+        and flag.endswith("; the market begins at the LAMs' own loads instead")
+        for flag in flags
+    )
+    # The next interval begins at prices that were cleared.
+    assert len(flags) == 2
