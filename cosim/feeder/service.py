@@ -36,6 +36,7 @@ from cosim.feeder.boundary import Boundary
 from cosim.feeder.circuit import FeederError, PowerFlowError
 from cosim.feeder.controls import Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
+from cosim.feeder.last_metered import LastMetered
 from cosim.feeder.memory import Memory
 from cosim.feeder.operation import Operation
 from cosim.feeder.settings import Event, event_of
@@ -99,8 +100,7 @@ class FeederService:
         self.metered: Collector[tuple[Floats, Floats]] = node.collector(
             {host: topics.metered(host) for host in roster.hosts}
         )
-        self.last_kwh = np.zeros(len(roster.prosumers))
-        self.last_kvarh = np.zeros(len(roster.prosumers))
+        self.last = LastMetered(self.live, len(roster.prosumers))
         self._opened = -1
         self._asked: tuple[int, list[Event], Boundary | None] = -1, [], None
         self._happened: list[str] = []
@@ -131,8 +131,7 @@ class FeederService:
             "opened": memory.opened,
             "where": memory.where,
             "at_rest": memory.at_rest,
-            "last_kwh": self.last_kwh,
-            "last_kvarh": self.last_kvarh,
+            **self.last.snapshot(),
             "set_kvar": self._set_kvar,
             "asked": msgspec.to_builtins(memory.asked),
             "boundary": msgspec.to_builtins(memory.boundary),
@@ -141,8 +140,7 @@ class FeederService:
 
     async def restore(self, values: Values) -> None:
         """See `broker.snapshot.Stateful`."""
-        last_kwh = array_of(values, "last_kwh", self.last_kwh)
-        last_kvarh = array_of(values, "last_kvarh", self.last_kvarh)
+        last = self.last.restored(values)
         set_kvar = array_of(values, "set_kvar", self._set_kvar)
         memory = Memory(
             typed(values, "opened", int),
@@ -157,7 +155,7 @@ class FeederService:
         except FeederError as error:
             raise ValueError(str(error)) from None
         self._opened, self._happened, self._asked = memory.opened, [], (-1, [], None)
-        self.last_kwh, self.last_kvarh, self._set_kvar = last_kwh, last_kvarh, set_kvar
+        self.last, self._set_kvar = last, set_kvar
 
     async def _open(self, tick: int) -> None:
         """Let the events of a tick happen, once, before anything of it is solved."""
@@ -263,15 +261,11 @@ class FeederService:
         readings = await self.telemetry.wait(step.tick, step.deadline)
         estimated = self.metered.missing(batches) + self.telemetry.missing(readings)
         for host, (energy_kwh, reactive_kvarh) in batches.items():
-            self.last_kwh[self.roster.hosts[host]] = energy_kwh
-            self.last_kvarh[self.roster.hosts[host]] = reactive_kvarh
-        for name, reading in readings.items():
-            if reading.interval_kwh is None:
-                estimated.append(name)
-                continue
-            self.last_kwh[self.live[name]] = reading.interval_kwh
-            self.last_kvarh[self.live[name]] = reading.interval_kvarh or 0.0
-        return self.last_kwh, self.last_kvarh, estimated
+            self.last.take_batch(self.roster.hosts[host], energy_kwh, reactive_kvarh)
+        silent, flags = self.last.take_readings(readings, step.interval_s / 3600.0)
+        for flag in flags:
+            self.node.flag(flag)
+        return self.last.kwh, self.last.kvarh, estimated + silent
 
     async def _publish_state(
         self, step: Step, physics: Physics | None, lam_kw: Floats, lam_kvar: Floats, estimated: list[str]

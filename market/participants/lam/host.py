@@ -169,7 +169,8 @@ class LamHost:
     def _take_telemetry(self, name: str, place: int, telemetry: Telemetry) -> None:
         if telemetry.phase == "meter" and telemetry.quality == "good" and telemetry.p_kw is not None:
             self.participants.last_kw[place] = telemetry.p_kw
-            self.participants.last_kvar[place] = telemetry.q_kvar or 0.0
+            if telemetry.q_kvar is not None:
+                self.participants.last_kvar[place] = telemetry.q_kvar
         self._metered.note(name, telemetry)
 
     def _take_metered(self, host: str, metered: MeteredBatch) -> None:

@@ -13,6 +13,7 @@ from broker.client.memory import MemoryBroker
 from broker.messages import AheadRequest, FeederRequest, MeteredBatch, Step, Telemetry, columns
 from broker.participant.node import Node
 from broker.participant.serving import serve
+from broker.snapshot import pack, unpack
 from cosim.feeder.dispatch import OperatingRules
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
@@ -88,20 +89,23 @@ class Bench:
         }
         await self.node.publish(self.topics.metered(HOST), MeteredBatch, tick, **(body | changes))
 
-    async def reading(self, name, interval_kwh, *, tick=0):
+    async def reading(self, name, interval_kwh, *, tick=0, **changes):
         await self.node.publish(
             self.topics.telemetry("meter", name),
             Telemetry,
             tick,
-            phase="meter",
-            p_kw=1.0,
-            q_kvar=0.0,
-            v_pu=1.0,
-            import_kwh=1.0,
-            export_kwh=0.0,
-            quality="good",
-            interval_kwh=interval_kwh,
-            interval_kvarh=None,
+            **{
+                "phase": "meter",
+                "p_kw": 1.0,
+                "q_kvar": 0.0,
+                "v_pu": 1.0,
+                "import_kwh": 1.0,
+                "export_kwh": 0.0,
+                "quality": "good",
+                "interval_kwh": interval_kwh,
+                "interval_kvarh": None,
+            }
+            | changes,
         )
 
     async def meter(self, *, tick=0, window_s=PATIENCE_S):
@@ -249,6 +253,38 @@ async def report_all(bench, share, live_kwh=(0.5, -0.25), *, tick=0):
     await bench.batch(share, tick=tick)
     for name, energy_kwh in zip(("p85", "p86"), live_kwh, strict=True):
         await bench.reading(name, energy_kwh, tick=tick)
+
+
+async def test_reactive_energy_that_no_meter_counts_is_never_taken_for_none(bench_of):
+    bench = await bench_of()
+    batch_kvar = 0.2 * bench.spot_kvar[:2]
+
+    async def solved_kvar(tick, *readings):
+        await bench.batch(0.2, tick=tick)
+        for name, reading in zip(("p85", "p86"), readings, strict=True):
+            await bench.reading(name, 0.5, tick=tick, **reading)
+        state, done = await bench.meter(tick=tick)
+        return columns.unpack(state.lam_kvar, LAMS)[:2] - batch_kvar, done.flags
+
+    # Counted in kvarh; not counted, but read as a power at the end of the interval.
+    counted, powered, neither = {"interval_kvarh": 0.1}, {"q_kvar": 0.7}, {"q_kvar": None}
+    kvar, flags = await solved_kvar(0, counted, powered)
+    np.testing.assert_allclose(kvar, [0.1 / DT_H, 0.7], atol=1e-9)
+    assert flags == []
+    # Where neither is known, what was read last stands, and that is said once.
+    kvar, flags = await solved_kvar(1, neither, powered)
+    np.testing.assert_allclose(kvar, [0.1 / DT_H, 0.7], atol=1e-9)
+    words = "is not known: the feeder takes what was read last, or none"
+    assert flags == [f"reactive power of p85 {words}"]
+    kvar, flags = await solved_kvar(2, neither, {"q_kvar": -0.3})
+    np.testing.assert_allclose(kvar, [0.1 / DT_H, -0.3], atol=1e-9)
+    assert flags == []
+    # A service that goes on from a snapshot says no more than one that never stopped.
+    values = unpack(pack(await bench.service.snapshot()))
+    await bench.service.restore(values)
+    kvar, flags = await solved_kvar(3, neither, neither)
+    np.testing.assert_allclose(kvar, [0.1 / DT_H, -0.3], atol=1e-9)
+    assert flags == [f"reactive power of p86 {words}"]
 
 
 @pytest.mark.parametrize("act", [False, True])
