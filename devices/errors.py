@@ -22,6 +22,7 @@ DeviceError              (a SharegridError)
 ├── ServerError          an emulator could not open its port
 ├── DeviceUnreachable    nothing accepts the connection
 ├── DeviceTimeout        connected, but no answer in time
+│   └── GaveWay              a request gave way to one that passes all others
 ├── MalformedReply       an answer that is not one to the request
 ├── IncompleteReading    a device does not tell what its profile requires
 ├── WrongUnit            an answer in the name of another unit
@@ -126,6 +127,10 @@ class DeviceUnreachable(DeviceError):
 
 class DeviceTimeout(DeviceError):
     """Connected, but no answer in time."""
+
+
+class GaveWay(DeviceTimeout):
+    """A request gave way to one that passes all others, which says nothing of the device."""
 
 
 class MalformedReply(DeviceError):

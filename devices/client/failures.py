@@ -8,6 +8,7 @@ from devices.errors import (
     DeviceRefused,
     DeviceTimeout,
     DeviceUnreachable,
+    GaveWay,
     MalformedReply,
     WrongUnit,
 )
@@ -56,7 +57,7 @@ def left_alone(link: Link, unit: int, times: int) -> DeviceError:
 
 def given_way(link: Link, unit: int) -> DeviceError:
     """Error for a request that one with priority took the place of."""
-    return DeviceTimeout(f"a request to {name_of(unit, link)} gave way to an emergency stop")
+    return GaveWay(f"a request to {name_of(unit, link)} gave way to an emergency stop")
 
 
 def refusal(code: int, link: Link, unit: int) -> DeviceError:

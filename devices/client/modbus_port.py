@@ -9,7 +9,7 @@ from devices.client.connection import Connection
 from devices.client.quantities import Quantities
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint
-from devices.errors import IncompleteReading, LayoutChanged, ReadBackMismatch
+from devices.errors import IncompleteReading, LayoutChanged, MissingControl, ReadBackMismatch
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
@@ -142,15 +142,21 @@ class ModbusPort:
             return await send(fresh_s)
         except LayoutChanged:
             return await send(0.0)
+        except MissingControl:
+            # Another unit may have answered when its points were located.
+            self.unit.locate_anew()
+            return await send(0.0)
 
     async def release(self, fresh_s: float) -> None:
         """See `devices.ports.InverterPort`."""
         for fresh in (fresh_s, 0.0):
             try:
                 await self.unit.command(self._release(await self.unit.places()), fresh)
-            except LayoutChanged:
+            except (LayoutChanged, MissingControl) as error:
                 if fresh == 0.0:
                     raise
+                if isinstance(error, MissingControl):
+                    self.unit.locate_anew()
             else:
                 break
         self.unit.forget()

@@ -107,6 +107,10 @@ class Unit:
             self._map = point_map(self.endpoint.profile, self.folder, chain, labels)
         return self._map
 
+    def locate_anew(self) -> None:
+        """Locate its points again before it is asked next: what was found there cannot be its own."""
+        self._map = None
+
     async def places(self) -> Mapping[str, Place]:
         """Points that it has and tells, by name; raises `DeviceError` where it cannot be asked."""
         found, absent = (await self.map()).places, self._access.absent

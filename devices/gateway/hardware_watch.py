@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from broker.messages.flags import ALARM, OVER
 from devices.client.drivers import State
-from devices.errors import DeviceError, IncompleteReading
+from devices.errors import DeviceError, GaveWay, IncompleteReading
 from devices.gateway.actuator import Actuator
 from devices.gateway.power_watch import EVERY_S, RAMP_S, READINGS, PowerWatch
 from devices.gateway.troubles import Troubles
@@ -83,6 +83,8 @@ class HardwareWatch:
             state = await actuator.inverter.port.state()
         except IncompleteReading:
             seen.failed = 0
+        except GaveWay:
+            return
         except DeviceError as error:
             seen.failed += 1
             if seen.failed >= READINGS:

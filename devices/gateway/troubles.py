@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.messages.flags import ALARM, OVER
-from devices.errors import DeviceError
+from devices.errors import DeviceError, GaveWay
 from devices.gateway.actuator import Actuator
 from devices.gateway.attempt import Outcomes
 
@@ -44,6 +44,8 @@ class Troubles:
         """
         lines: list[str] = []
         for actuator, failed in tended.items():
+            if isinstance(failed, GaveWay):
+                continue  # Another device had to be made safe; this one is tended again in a moment.
             if failed is not None:
                 begun = f"{_held(actuator)} not kept: {actuator.name}: {failed}"
                 lines += self._failed(actuator, begun, is_loss=False)

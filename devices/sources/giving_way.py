@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from devices.endpoint import Endpoint
-from devices.errors import DeviceTimeout
+from devices.errors import GaveWay
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class GivingWay:
         self.has_priority = False
 
     async def do(self, work: Coroutine[None, None, T]) -> T:
-        """Do a piece of work; raises `DeviceTimeout` where it gave way."""
+        """Do a piece of work; raises `GaveWay` where it did."""
         self._serves_priority = self.has_priority
         task = asyncio.ensure_future(work)
         self._under_way = task
@@ -51,6 +51,6 @@ class GivingWay:
             if current is not None and current.cancelling():
                 task.cancel()
                 raise
-            raise DeviceTimeout(f"what was sent to {self._endpoint} gave way to an emergency stop") from None
+            raise GaveWay(f"what was sent to {self._endpoint} gave way to an emergency stop") from None
         finally:
             self._under_way = None

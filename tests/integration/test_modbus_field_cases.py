@@ -136,6 +136,27 @@ async def test_rating_and_scale_are_read_again_before_hardware_is_commanded():
         assert device.at(123, LIMIT) == 200
 
 
+async def test_a_device_in_whose_name_another_answered_obeys_again_once_it_is_back():
+    device, other = Inverter(pv_image()), battery_image()
+    limits = SetPointLimits(real=True, min_kw=0.0, max_kw=5.0, safe_kw=1.0)
+    async with connected(device, limits=limits) as gateway:
+        assert (await ask(gateway, 2.0)).ok
+        mine = device.cells
+        device.cells = device.units[1] = other
+        outcome = await ask(gateway, 1.0)
+        assert not outcome.ok
+        assert "has no registers through which it could be commanded" in outcome.detail
+        device.cells = device.units[1] = mine
+        assert (await ask(gateway, 1.0)).ok
+        assert device.at(123, LIMIT) == 2000
+        device.cells = device.units[1] = other
+        assert await gateway.stop("fire") != []
+        device.cells = device.units[1] = mine
+        assert failures(await gateway.tend()) == []
+        assert gateway.actuators[0].is_safe
+        assert (device.at(123, LIMIT), device.at(123, ENABLE)) == (2000, 1)
+
+
 async def test_models_that_move_while_the_device_runs_are_found_again():
     device = Inverter(pv_image(rating_w=5000))
     async with connected(device) as gateway:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from devices.errors import DeviceTimeout
+from devices.errors import DeviceTimeout, GaveWay
 from devices.gateway.troubles import Troubles
 from devices.limits import SetPointLimits
 
@@ -64,6 +64,14 @@ def test_a_set_point_that_is_not_kept_is_not_over_because_the_device_answers():
     troubles = Troubles(lambda: 0.0)
     troubles.take({REAL: SILENT})
     assert troubles.lose(REAL, SILENT) == troubles.find(REAL) == []
+    assert len(troubles.take({REAL: None})) == 1
+
+
+def test_a_request_that_gave_way_to_another_device_is_no_trouble_and_ends_none():
+    troubles = Troubles(lambda: 0.0)
+    assert troubles.take({REAL: GaveWay("gave way")}) == []
+    troubles.take({REAL: SILENT})
+    assert troubles.take({REAL: GaveWay("gave way")}) == troubles.still() == []
     assert len(troubles.take({REAL: None})) == 1
 
 
