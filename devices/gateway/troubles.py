@@ -9,13 +9,22 @@ from devices.errors import DeviceError, GaveWay
 from devices.gateway.actuator import Actuator
 from devices.gateway.attempt import Outcomes
 
+# A safe value that stands is looked at every second, and a link may drop one look. What fails is tried twice
+# a second, and counts once it has failed so often.
+_LOOKS = 3
+
 
 @dataclass
 class _Trouble:
     began_s: float
     is_loss: bool
-    attempts: int = 1
-    told: int = 1
+    attempts: int = 0
+    told: int = 0
+
+    @property
+    def is_said(self) -> bool:
+        """Whether its beginning was told."""
+        return self.told > 0
 
 
 class Troubles:
@@ -48,9 +57,9 @@ class Troubles:
                 continue  # Another device had to be made safe; this one is tended again in a moment.
             if failed is not None:
                 begun = f"{_held(actuator)} not kept: {actuator.name}: {failed}"
-                lines += self._failed(actuator, begun, is_loss=False)
+                lines += self._failed(actuator, begun, is_loss=False, after=_LOOKS if actuator.stopped else 1)
             elif actuator in self._present:
-                lines.append(self._ended(actuator))
+                lines += self._ended(actuator)
         return lines
 
     def lose(self, actuator: Actuator, error: DeviceError) -> list[str]:
@@ -60,32 +69,35 @@ class Troubles:
     def find(self, actuator: Actuator) -> list[str]:
         """Note that a device was read; what is new of it. Whether it keeps a set-point shows elsewhere."""
         trouble = self._present.get(actuator)
-        return [self._ended(actuator)] if trouble is not None and trouble.is_loss else []
+        return self._ended(actuator) if trouble is not None and trouble.is_loss else []
 
     def still(self) -> list[str]:
         """Count what goes on failing since this, or its beginning, was told; one line each."""
         lines: list[str] = []
         for actuator, trouble in self._present.items():
-            if trouble.attempts > trouble.told:
+            if trouble.is_said and trouble.attempts > trouble.told:
                 trouble.told = trouble.attempts
                 what = "armed device still lost" if trouble.is_loss else f"{_held(actuator)} still not kept"
                 lines.append(f"{what}: {actuator}, {self._so_far(trouble)}")
         return lines
 
-    def _failed(self, actuator: Actuator, begun: str, *, is_loss: bool) -> list[str]:
-        trouble = self._present.get(actuator)
-        if trouble is not None:
-            trouble.attempts += 1
+    def _failed(self, actuator: Actuator, begun: str, *, is_loss: bool, after: int = 1) -> list[str]:
+        """Count a failure; what is to be said of it once there are ``after`` of them in a row."""
+        trouble = self._present.setdefault(actuator, _Trouble(self._clock(), is_loss))
+        trouble.attempts += 1
+        if trouble.is_said or trouble.attempts < after:
             return []
-        self._present[actuator] = _Trouble(self._clock(), is_loss)
+        trouble.told = trouble.attempts
         self.losses += is_loss
         return [(ALARM if actuator.limits.real else "") + begun]
 
-    def _ended(self, actuator: Actuator) -> str:
+    def _ended(self, actuator: Actuator) -> list[str]:
         trouble = self._present.pop(actuator)
+        if not trouble.is_said:
+            return []
         what = "armed device answers again" if trouble.is_loss else f"{_held(actuator)} kept again"
         over = OVER if actuator.limits.real else ""
-        return f"{over}{what}: {actuator}, after {self._so_far(trouble)}"
+        return [f"{over}{what}: {actuator}, after {self._so_far(trouble)}"]
 
     def _so_far(self, trouble: _Trouble) -> str:
         return f"{trouble.attempts} failed attempts in {self._clock() - trouble.began_s:.0f} s"

@@ -75,6 +75,14 @@ def test_a_request_that_gave_way_to_another_device_is_no_trouble_and_ends_none()
     assert len(troubles.take({REAL: None})) == 1
 
 
-def test_what_is_not_kept_of_a_stopped_device_is_its_safe_value():
+def test_a_safe_value_that_is_not_kept_is_said_unless_a_look_or_two_were_dropped():
     stopped = Device("pv of lab", SetPointLimits(real=True), stopped="smoke")
-    assert Troubles(lambda: 0.0).take({stopped: SILENT}) == ["alarm: safe value not kept: pv of lab: silent"]
+    troubles = Troubles(lambda: 0.0)
+    for _ in range(5):
+        assert troubles.take({stopped: SILENT}) == troubles.take({stopped: SILENT}) == troubles.still() == []
+        assert troubles.take({stopped: None}) == []
+    failing = [troubles.take({stopped: SILENT}) for _ in range(4)]
+    assert failing == [[], [], ["alarm: safe value not kept: pv of lab: silent"], []]
+    assert troubles.take({stopped: None}) == [
+        "over: safe value kept again: pv of lab (there), after 4 failed attempts in 0 s"
+    ]
