@@ -17,7 +17,7 @@ from cosim.control.coupling import Coupling
 from cosim.control.pacing import Pacing
 from cosim.results.comparison import same_but_for_faults
 from cosim.results.directory import refuse_unwritable, replaceable_files, run_directory
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.lock import refuse_living
 from cosim.results.names import LEDGER, RUNS, SCENARIO
 from cosim.results.reader import Run, load
@@ -80,7 +80,7 @@ class RunOptions:
     def name(self) -> str:
         """Run id: as given or as it was, or the scenario's name and the time."""
         if self.resume is not None:
-            with Ledger.open(self.resume / LEDGER) as ledger:
+            with LedgerReader.open(self.resume / LEDGER) as ledger:
                 return ledger.run
         stem = "default" if self.scenario is None else self.scenario.stem
         run_id = self.run_id or f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -187,7 +187,7 @@ def _check_resume(options: RunOptions) -> None:
         if value not in (None, False):
             raise RunError(f"--resume {directory}: the run goes on as it began; leave out {name}")
     refuse_living(directory)
-    with Ledger.open(directory / LEDGER) as ledger:
+    with LedgerReader.open(directory / LEDGER) as ledger:
         if not ledger.can_resume:
             raise RunError(f"--resume {directory}: that run is complete; there is nothing left of it to do")
 

@@ -25,6 +25,7 @@ from cosim.results.comparison import fault_cost
 from cosim.results.directory import is_scenario_changed
 from cosim.results.entries import account_names
 from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.names import LEDGER, SCENARIO, TRAFFIC
 from cosim.results.summarising import RunRecord, build_summary
 from cosim.results.summary import Summary
@@ -65,14 +66,14 @@ async def open_results(
             beginning,
         )
     refuse_another_world(plan, world)
-    with Ledger.open(path) as kept:
+    with LedgerReader.open(path) as kept:
         ticks = kept.ticks()
     writer = stack.enter_context(RunWriter.resume(plan.out, ticks))
     writer.beginning(beginning := begins())
     writer.event({"tick": len(ticks), "kind": "resumed", "detail": f"{len(ticks)} intervals were settled"})
     if (plan.out / RECORD).exists():
         click.echo("the emergency stop of this run is still in force", err=True)
-    return writer, stack.enter_context(Ledger.open(path, read_only=False)), beginning
+    return writer, stack.enter_context(Ledger.resume(path)), beginning
 
 
 def refuse_another_world(plan: RunPlan, world: World) -> None:
@@ -80,7 +81,7 @@ def refuse_another_world(plan: RunPlan, world: World) -> None:
 
     That is so where the world is another by now, or another commit wrote what the recorder remembers.
     """
-    with Ledger.open(plan.out / LEDGER) as kept:
+    with LedgerReader.open(plan.out / LEDGER) as kept:
         if kept.world != world.digest:
             raise RunError(f"--resume {plan.out}: {_what_changed(plan, world)}")
         content = kept.snapshots().get(RECORDER)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from cosim.results.entries import KINDS, Booking
 from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.traffic.entries import Session
 
 Ints = npt.NDArray[np.int64]
@@ -28,7 +29,7 @@ class Books:
         Intervals that the replay took over from the run's, as its record has not all of them.
     """
 
-    def __init__(self, kept: Ledger, made: Ledger) -> None:
+    def __init__(self, kept: LedgerReader, made: Ledger) -> None:
         self.taken: list[int] = []
         self._kept = kept
         self._made = made

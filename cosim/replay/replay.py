@@ -24,6 +24,7 @@ from cosim.replay.ports import Stopped, Watcher
 from cosim.replay.virtual_loop import VirtualLoop
 from cosim.results.directory import run_directory
 from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.lock import refuse_living
 from cosim.results.names import LEDGER, SCENARIO, TRAFFIC
 from cosim.results.writer import RunWriter
@@ -114,7 +115,7 @@ async def _replay(
         for line in recorded.remarks(world):
             say(line)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sharegrid-replay-")))
-        kept = stack.enter_context(Ledger.open(recorded.directory / LEDGER))
+        kept = stack.enter_context(LedgerReader.open(recorded.directory / LEDGER))
         writer = stack.enter_context(RunWriter(folder / "run"))
         made = stack.enter_context(
             Ledger.create(folder / "run" / LEDGER, kept.accounts(), recorded.run, world.digest)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cosim.results.entries import MICRO
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.names import LEDGER
 from cosim.results.reader import Run
 from cosim.results.run_figures import FaultCost
@@ -73,7 +73,7 @@ def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def fault_cost(
-    intervals: pd.DataFrame, ledger: Ledger, fault_free: Run, affected: Collection[str]
+    intervals: pd.DataFrame, ledger: LedgerReader, fault_free: Run, affected: Collection[str]
 ) -> FaultCost:
     """Differences to the run without faults, each + where faults made more of it.
 
@@ -95,7 +95,7 @@ def fault_cost(
     """
     other = fault_free.intervals
     both = intervals["cost_market"].notna().to_numpy() & other["cost_market"].notna().to_numpy()
-    with Ledger.open(fault_free.path / LEDGER) as their_ledger:
+    with LedgerReader.open(fault_free.path / LEDGER) as their_ledger:
         theirs = their_ledger.balances()
     ours = ledger.balances()
     paid_micro = sum(theirs[f"prosumer/{name}"] - ours[f"prosumer/{name}"] for name in affected)

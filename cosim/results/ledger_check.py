@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cosim.results.chain import next_link
 from cosim.results.entries import ENERGY, GRID, IMBALANCE, KINDS, MICRO, RESIDUAL, UPLIFT, UTILITY, WHOLESALE
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.reader import Run, load
 from market.analysis.settlement import imbalance_payment, imbalance_prices
 from market.model.case import Tariff
@@ -76,7 +76,7 @@ def _by_tick(rows: Rows) -> dict[int, Rows]:
     return dict(zip(ticks.tolist(), np.split(rows, first[1:]) if ticks.size else (), strict=True))
 
 
-def _own_sums(ledger: Ledger, by_tick: dict[int, Rows]) -> Iterator[str]:
+def _own_sums(ledger: LedgerReader, by_tick: dict[int, Rows]) -> Iterator[str]:
     """Intervals that are missing, that do not sum to zero, or that have lost or got entries."""
     booked = ledger.counts()
     for tick in sorted(set(range(max(booked, default=-1) + 1)) - booked.keys()):
@@ -92,7 +92,7 @@ def _own_sums(ledger: Ledger, by_tick: dict[int, Rows]) -> Iterator[str]:
                 yield f"interval {tick}: entries of kind {name} sum to {left} µ$ instead of 0"
 
 
-def _chain(ledger: Ledger, by_tick: dict[int, Rows], intervals: pd.DataFrame) -> Iterator[str]:
+def _chain(ledger: LedgerReader, by_tick: dict[int, Rows], intervals: pd.DataFrame) -> Iterator[str]:
     """The first interval whose entries are not those that were booked."""
     told = dict(zip(intervals["tick"], intervals["ledger_digest"], strict=True))
     link = ""
@@ -105,7 +105,7 @@ def _chain(ledger: Ledger, by_tick: dict[int, Rows], intervals: pd.DataFrame) ->
         yield "the entries do not lead to the last link of the chain: some were changed"
 
 
-def _rows_of(ledger: Ledger, intervals: pd.DataFrame) -> Iterator[str]:
+def _rows_of(ledger: LedgerReader, intervals: pd.DataFrame) -> Iterator[str]:
     """Intervals without a row of their own in the table; the last one's may still be to come."""
     rows = intervals["tick"].value_counts()
     booked = ledger.ticks()
@@ -115,7 +115,7 @@ def _rows_of(ledger: Ledger, intervals: pd.DataFrame) -> Iterator[str]:
             yield f"interval {tick} has {count} rows in the table of intervals instead of one"
 
 
-def _totals(ledger: Ledger, by_tick: dict[int, Rows], intervals: pd.DataFrame) -> Iterator[str]:
+def _totals(ledger: LedgerReader, by_tick: dict[int, Rows], intervals: pd.DataFrame) -> Iterator[str]:
     """Totals in the table of intervals that their entries do not give."""
     parties = np.array(ledger.parties())
     for row in intervals.to_dict("records"):
@@ -183,7 +183,7 @@ def _wholesale(run: Run, by_tick: dict[int, Rows]) -> Iterator[str]:
         yield from _compared(lam["tick"], what, owed * dt_h, -rows[mine, 3].sum(), 1)
 
 
-def _grid(ledger: Ledger, by_tick: dict[int, Rows], run: Run) -> Iterator[str]:
+def _grid(ledger: LedgerReader, by_tick: dict[int, Rows], run: Run) -> Iterator[str]:
     """Intervals in which the grid does not get price times energy, as cleared and as metered."""
     dt_h = float(run.scenario["run"]["interval_min"]) / 60.0
     parties = np.array(ledger.parties())

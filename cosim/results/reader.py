@@ -15,7 +15,7 @@ from cosim.results.arrow import frame
 from cosim.results.directory import run_directory
 from cosim.results.entries import KINDS, MICRO
 from cosim.results.errors import ResultsError, translated
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.names import EVENTS, FEEDER_MAP, LEDGER, SCENARIO, SUMMARY
 from cosim.results.summarising import build_summary
 from cosim.results.summary import Summary, read_summary
@@ -157,14 +157,14 @@ class Run:
             return [decode_json(line) for line in complete]
 
     @cached_property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> LedgerReader:
         """The ledger, opened to read."""
         return self.open_ledger()
 
-    def open_ledger(self) -> Ledger:
+    def open_ledger(self) -> LedgerReader:
         """Open the ledger to read; of a run that is not over, up to the intervals that the tables have."""
         until = None if self._so_far is None else self._so_far.until
-        return Ledger.open(self.path / LEDGER, until=until)
+        return LedgerReader.open(self.path / LEDGER, until=until)
 
     @cached_property
     def _so_far(self) -> SoFar | None:

@@ -23,7 +23,7 @@ from cosim.control.pacing import Lag, Pacing
 from cosim.results.arrow import record_batch
 from cosim.results.beginning import Beginning, read_beginning
 from cosim.results.errors import translated
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.lock import is_living
 from cosim.results.names import LEDGER
 from cosim.results.run_figures import Unfinished
@@ -119,7 +119,7 @@ def so_far(directory: Path) -> SoFar | None:
         as_of=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
     file = directory / LEDGER
-    with Ledger.open(file) as ledger, ledger.at_one_moment(), translated(file):
+    with LedgerReader.open(file) as ledger, ledger.at_one_moment(), translated(file):
         if not ledger.can_resume:
             return None
         content = ledger.snapshots().get(RECORDER)

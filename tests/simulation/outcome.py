@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from functools import cache
 
-from cosim.results.ledger import Ledger
 from cosim.results.ledger_check import check_ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.reader import load
 from tests.simulation.plan import calm
 from tests.simulation.simulation import played
@@ -68,7 +68,7 @@ def _judge(plan, simulation, outcome):
     if not simulation.devices.looks and plan.on_loss == "wait":
         outcome.wrong.append("no device has ever acted")
     run = load(simulation.out)
-    with Ledger.open(simulation.out / "ledger.sqlite") as ledger:
+    with LedgerReader.open(simulation.out / "ledger.sqlite") as ledger:
         ticks = ledger.ticks()
         for tick, *entry in ledger.all_entries().tolist():
             outcome.entries.setdefault(tick, []).append(tuple(entry))

@@ -29,7 +29,7 @@ from cosim.report.key_figures import key_figures
 from cosim.report.page import happened, report_command, write_report
 from cosim.report.rendering import Packed
 from cosim.results.errors import ResultsError
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.reader import load
 from cosim.results.writer import RunWriter
 from cosim.view.past import PastModel
@@ -164,7 +164,7 @@ def test_settlement_sums_to_zero_on_the_page(page):
 def test_payments_of_the_page_are_those_of_the_ledger(day, page):
     cells = dict(re.findall(r"<tr><th>([\w ]+ → [\w ]+)</th><td>([\d,.]+) \$</td>", text_of(page)))
     paid = {name: float(amount.replace(",", "")) for name, amount in cells.items()}
-    with Ledger.open(day.path / "ledger.sqlite") as ledger:
+    with LedgerReader.open(day.path / "ledger.sqlite") as ledger:
         turnover = ledger.turnover_by_party()
     balances = {
         party: {kind: received - paid for kind, (paid, received) in kinds.items()}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cosim.results.entries import LedgerError
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.reader import load
 
 COMMAND = [sys.executable, "-c", "from cosim.cli import main; main()"]
@@ -52,7 +52,7 @@ def entries(ledger):
 def settled(path):
     """Ticks that a ledger has so far, none while it is being made."""
     try:
-        with Ledger.open(path) as ledger:
+        with LedgerReader.open(path) as ledger:
             return ledger.ticks()
     except LedgerError:
         return []

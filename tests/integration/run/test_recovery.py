@@ -16,7 +16,7 @@ from broker.server.mosquitto import mosquitto
 from cosim.replay.replay import Recorded, replay
 from cosim.report import report_command
 from cosim.results.comparison import compare
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.reader import load
 from cosim.traffic.entries import EntryKind
 from cosim.traffic.file import TrafficReader, TrafficWriter
@@ -216,7 +216,7 @@ def test_each_process_is_killed_in_turn_and_no_bit_changes(processes, whole):
     same_but_for_times_and_flags(run, whole)
     flagged = run.intervals["flags"].gt(0).sum()
     assert 1 <= flagged <= 4
-    with Ledger.open(out / "ledger.sqlite") as ledger:
+    with LedgerReader.open(out / "ledger.sqlite") as ledger:
         assert ledger.head == whole.ledger.head
     plays_again(out, left)
 

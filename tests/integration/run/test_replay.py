@@ -14,7 +14,7 @@ from broker.messages import columns
 from cosim.cli import main
 from cosim.replay.replay import Recorded, replay
 from cosim.replay.stepping import Stepper
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.traffic.entries import Entry
 from cosim.traffic.file import TrafficReader, TrafficWriter
 from tests.broker.door.hostile_run import written_scenario
@@ -184,7 +184,7 @@ def test_of_a_record_that_is_cut_off_the_beginning_plays(directory):
     assert "is cut off" in said
     assert "what is whole before that is replayed" in said
     assert "in the run's ledger, and not whole in the record" in said
-    with Ledger.open(directory / "ledger.sqlite") as ledger:
+    with LedgerReader.open(directory / "ledger.sqlite") as ledger:
         assert ledger.ticks() == [0, 1, 2]
 
 

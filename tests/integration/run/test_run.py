@@ -14,6 +14,7 @@ import pytest
 from cosim.results.entries import MICRO
 from cosim.results.errors import ResultsError
 from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.reader import load
 from devices.gateway.gateway import Gateway, Outcome
 
@@ -175,7 +176,7 @@ def test_ctrl_c_ends_cleanly_with_what_is_done(small_scenario, tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 60
-        while not (out / "ledger.sqlite").exists() or not Ledger.open(out / "ledger.sqlite").ticks():
+        while not (out / "ledger.sqlite").exists() or not LedgerReader.open(out / "ledger.sqlite").ticks():
             assert time.monotonic() < deadline
             assert process.poll() is None, process.stderr.read().decode()
             time.sleep(0.2)

@@ -12,7 +12,7 @@ import pytest
 from broker.server.configuration import open_listener
 from broker.server.mosquitto import find_mosquitto, mosquitto
 from cosim.options import RunError
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.reader import load
 from cosim.security.opening import claim_roles
 from cosim.world.names import Role
@@ -54,7 +54,7 @@ def test_a_broker_that_is_away_costs_no_interval_and_no_bit(village, whole, tmp_
         time.sleep(AWAY_S)
         left = settled(out)
         shutil.copy(out / "ledger.sqlite", tmp_path / "copy.sqlite")
-        with Ledger.open(tmp_path / "copy.sqlite") as ledger:
+        with LedgerReader.open(tmp_path / "copy.sqlite") as ledger:
             assert len(ledger.ticks()) == left
         serving = broker()
         _, said = run.communicate(timeout=100)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from cosim.results.entries import LedgerError
-from cosim.results.ledger import Ledger
+from cosim.results.ledger_reader import LedgerReader
 from cosim.results.reader import load
 from tests.integration.view.conftest import COMMAND, Watched, viewed
 from tests.integration.view.test_live_view import ELEMENTS, SNAPSHOT, number
@@ -23,7 +23,7 @@ def wait_for(condition):
 def settled(out):
     """How many intervals a ledger has so far, none while it is being made."""
     try:
-        with Ledger.open(out / "ledger.sqlite") as ledger:
+        with LedgerReader.open(out / "ledger.sqlite") as ledger:
             return len(ledger.ticks())
     except LedgerError:
         return 0
