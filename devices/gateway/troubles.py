@@ -5,13 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.messages.flags import ALARM, OVER
-from devices.errors import DeviceError, GaveWay
+from devices.errors import DeviceError, DeviceTimeout, DeviceUnreachable, GatewayNoResponse, GaveWay
 from devices.gateway.actuator import Actuator
 from devices.gateway.attempt import Outcomes
 
 # A safe value that stands is looked at every second, and a link may drop one look. What fails is tried twice
 # a second, and counts once it has failed so often.
 _LOOKS = 3
+
+
+_SILENT = (DeviceUnreachable, DeviceTimeout, GatewayNoResponse)
 
 
 @dataclass
@@ -57,14 +60,15 @@ class Troubles:
                 continue  # Another device had to be made safe; this one is tended again in a moment.
             if failed is not None:
                 begun = f"{_held(actuator)} not kept: {actuator.name}: {failed}"
-                lines += self._failed(actuator, begun, is_loss=False, after=_LOOKS if actuator.stopped else 1)
+                after = _LOOKS if actuator.stopped else 1
+                lines += self._failed(actuator, failed, begun, is_loss=False, after=after)
             elif actuator in self._present:
                 lines += self._ended(actuator)
         return lines
 
     def lose(self, actuator: Actuator, error: DeviceError) -> list[str]:
         """Note that hardware that is armed cannot be read any more; what is new of it."""
-        return self._failed(actuator, f"armed device lost: {actuator.name}: {error}", is_loss=True)
+        return self._failed(actuator, error, f"armed device lost: {actuator.name}: {error}", is_loss=True)
 
     def find(self, actuator: Actuator) -> list[str]:
         """Note that a device was read; what is new of it. Whether it keeps a set-point shows elsewhere."""
@@ -81,14 +85,17 @@ class Troubles:
                 lines.append(f"{what}: {actuator}, {self._so_far(trouble)}")
         return lines
 
-    def _failed(self, actuator: Actuator, begun: str, *, is_loss: bool, after: int = 1) -> list[str]:
+    def _failed(
+        self, actuator: Actuator, error: DeviceError, begun: str, *, is_loss: bool, after: int = 1
+    ) -> list[str]:
         """Count a failure; what is to be said of it once there are ``after`` of them in a row."""
         trouble = self._present.setdefault(actuator, _Trouble(self._clock(), is_loss))
         trouble.attempts += 1
         if trouble.is_said or trouble.attempts < after:
             return []
         trouble.told = trouble.attempts
-        self.losses += is_loss
+        # Who does not answer when it is commanded is lost, too.
+        self.losses += actuator.limits.real and (is_loss or isinstance(error, _SILENT))
         return [(ALARM if actuator.limits.real else "") + begun]
 
     def _ended(self, actuator: Actuator) -> list[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from devices.errors import DeviceTimeout, GaveWay
+from devices.errors import DeviceTimeout, GaveWay, ReadBackMismatch
 from devices.gateway.troubles import Troubles
 from devices.limits import SetPointLimits
 
@@ -46,6 +46,9 @@ def test_of_hardware_it_is_an_alarm_which_is_over_at_its_end():
     assert troubles.take({REAL: None}) == [
         "over: set-point kept again: pv of lab (there), after 1 failed attempts in 0 s"
     ]
+    assert troubles.losses == 1
+    troubles.take({REAL: ReadBackMismatch("shows 0 after 1 was written")})
+    assert troubles.losses == 1
 
 
 def test_a_device_that_is_lost_is_one_trouble_whoever_finds_it_and_ends_with_an_answer():
