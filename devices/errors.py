@@ -14,6 +14,7 @@ DeviceError              (a SharegridError)
 ├── CommandBarred        a device may not be commanded: it is not armed, or it was stopped
 ├── BudgetSpent          a device was written to as often as may be in a day
 ├── UntrustedRating      a device tells a rating of which no share may be written
+├── AnotherDevice        another device answers than the one that was commanded first
 ├── Overwritten          another master has written to a device
 ├── NotReleased          a device neither takes a set-point nor is released
 ├── AlreadyClaimed       another run commands the device
@@ -95,6 +96,10 @@ class BudgetSpent(DeviceError):
 
 class UntrustedRating(DeviceError):
     """A device tells a rating that cannot be the whole of a share, so that it gets no set-point but 0."""
+
+
+class AnotherDevice(DeviceError):
+    """Another device answers at an address than the one that was commanded there first."""
 
 
 class Overwritten(DeviceError):

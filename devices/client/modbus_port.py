@@ -9,11 +9,12 @@ from devices.client.connection import Connection
 from devices.client.quantities import Quantities
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint
-from devices.errors import IncompleteReading, LayoutChanged, MissingControl, ReadBackMismatch
+from devices.errors import AnotherDevice, IncompleteReading, LayoutChanged, MissingControl, ReadBackMismatch
 from devices.limits import SetPointLimits
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
 from devices.registers.plan import Place, Plan
+from devices.registers.point_map import SERIAL
 from devices.registers.points import TIMES
 from devices.registers.rating_trust import RatingTrust
 from devices.registers.ratings import Ratings
@@ -47,6 +48,7 @@ class ModbusPort:
         self._plate = self._new_plate()
         self._ratings: Ratings | None = None
         self.trust = RatingTrust()
+        self._serial = ""
         self._rated = (0.0, 0, 0)
         self._released: tuple[Mapping[str, Place], Command] | None = None
         # Not where an earlier gateway began: a device waits for another number than it was sent last.
@@ -149,6 +151,7 @@ class ModbusPort:
 
     async def release(self, fresh_s: float) -> None:
         """See `devices.ports.InverterPort`."""
+        await self._check_identity()
         for fresh in (fresh_s, 0.0):
             try:
                 await self.unit.command(self._release(await self.unit.places()), fresh)
@@ -215,6 +218,18 @@ class ModbusPort:
     def _new_plate(self) -> Quantities:
         return Quantities(self.unit, _RATINGS)
 
+    async def _check_identity(self) -> None:
+        """Raise `AnotherDevice` where hardware tells another serial number than when first commanded."""
+        if not self._real or not self.unit.profile.sunspec:
+            return
+        told = await self.unit.text(SERIAL)
+        self._serial = self._serial or told
+        if told and told != self._serial:
+            raise AnotherDevice(
+                f"{self.endpoint} tells the serial number {told}, and told {self._serial} when it was first "
+                "commanded: see which device answers there; a new run takes it for what it is"
+            )
+
     async def _check_needs(self) -> None:
         """Raise `ReadBackMismatch` where the device shows that it does not obey, with what it means."""
         needs, profile = self.unit.profile.needs, self.unit.profile
@@ -227,6 +242,7 @@ class ModbusPort:
         self, power_kw: float, valid_s: float, limits: SetPointLimits, fresh_s: float
     ) -> Applied:
         where, profile = str(self.endpoint), self.unit.profile
+        await self._check_identity()
         ratings = await self.ratings(fresh_s)
         has = await self.unit.places()
         self._beat += 1

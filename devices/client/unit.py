@@ -140,6 +140,14 @@ class Unit:
         plan, replies = await self._replies(names, fresh_s)
         return self._decoded(plan, replies)
 
+    async def text(self, name: str) -> str:
+        """Text of a point; empty where it has none, or tells none. Raises `DeviceError`."""
+        if name not in await self.places():
+            return ""
+        plan, replies = await self._replies((name,), CONSTANT_S)
+        data = plan.words(replies).get(name, b"")
+        return str(decode_bytes((await self.map()).places[name].point, data)).strip()
+
     def plain_plan(self, names: tuple[str, ...]) -> Plan | None:
         """How `read` would ask for points; ``None`` where it would have to find out or ask for more first."""
         if self._map is None or self._access.has_learned:

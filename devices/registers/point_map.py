@@ -17,7 +17,8 @@ from devices.registers.profiles import load_profile
 from devices.registers.schema import Profile
 from devices.registers.spans import merge_spans
 
-IDENTITY = ("1.Mn", "1.Md", "1.SN")
+SERIAL = "1.SN"
+IDENTITY = ("1.Mn", "1.Md", SERIAL)
 """Maker, model and serial number of a SunSpec device."""
 NATURE = "120.DERTyp"
 """What a SunSpec device says that it is."""

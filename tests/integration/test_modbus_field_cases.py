@@ -1,5 +1,6 @@
 """Inverters as they are found in the field: what they get written, and what the gateway makes of them."""
 
+import struct
 from contextlib import asynccontextmanager
 
 import pytest
@@ -155,6 +156,32 @@ async def test_a_device_in_whose_name_another_answered_obeys_again_once_it_is_ba
         assert failures(await gateway.tend()) == []
         assert gateway.actuators[0].is_safe
         assert (device.at(123, LIMIT), device.at(123, ENABLE)) == (2000, 1)
+
+
+def numbered(serial):
+    """A battery of a maker of many, with its serial number."""
+    cells = battery_image()
+    at = address_of(cells, 1, 50)
+    for place, word in enumerate(struct.unpack(">16H", serial.encode().ljust(32, b"\0"))):
+        cells[at + place] = word
+    return cells
+
+
+async def test_a_device_like_it_is_not_commanded_in_its_place():
+    device, other = Inverter(numbered("A-1")), numbered("A-2")
+    limits = SetPointLimits(real=True, min_kw=-3.0, max_kw=3.0)
+    async with connected(device, "battery", limits) as gateway:
+        assert (await ask(gateway, 2.0)).ok
+        mine, device.writes = device.cells, []
+        device.cells = device.units[1] = other
+        outcome = await ask(gateway, 1.0)
+        assert not outcome.ok
+        assert "tells the serial number A-2, and told A-1 when it was first commanded" in outcome.detail
+        assert await gateway.stop("fire") != []
+        assert device.writes == []
+        device.cells = device.units[1] = mine
+        assert failures(await gateway.tend()) == []
+        assert gateway.actuators[0].is_safe
 
 
 async def test_models_that_move_while_the_device_runs_are_found_again():
