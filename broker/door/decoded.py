@@ -14,7 +14,10 @@ from broker.messages import Declaration, Message
 KEPT = 8192
 """Messages after which those of a generation before are forgotten; services are a few hundred apart."""
 
-LONGEST_BYTES = 4096
+MOST_BYTES = 2**22
+"""Bytes of bodies after which they are forgotten too: an interval of 11,250 prosumers has about as many."""
+
+LONGEST_BYTES = 2**20
 """Longer bodies are few, and kept by nobody."""
 
 
@@ -27,6 +30,7 @@ class Decoded(threading.local):
     def __init__(self) -> None:
         self._latest: dict[bytes, tuple[Declaration, Message]] = {}
         self._before: dict[bytes, tuple[Declaration, Message]] = {}
+        self._bytes = 0
 
     def get(self, payload: bytes, declaration: Declaration) -> Message | None:
         """The message that these bytes were, if another service has let it in as one of this kind."""
@@ -37,6 +41,7 @@ class Decoded(threading.local):
         """Keep a message that passed all checks of its body."""
         if len(payload) > LONGEST_BYTES:
             return
-        if len(self._latest) >= KEPT:
-            self._before, self._latest = self._latest, {}
+        if len(self._latest) >= KEPT or self._bytes + len(payload) > MOST_BYTES:
+            self._before, self._latest, self._bytes = self._latest, {}, 0
         self._latest[payload] = declaration, message
+        self._bytes += len(payload)

@@ -8,7 +8,7 @@ from broker import messages
 from broker.client.bus import Received
 from broker.door.admission import Door
 from broker.door.bounds import Bounds
-from broker.door.decoded import KEPT, LONGEST_BYTES, Decoded
+from broker.door.decoded import KEPT, LONGEST_BYTES, MOST_BYTES, Decoded
 from broker.door.refusal import Refused
 from broker.messages import DECLARED, Telemetry
 from broker.topics import Topics
@@ -68,6 +68,16 @@ def test_what_is_refused_is_refused_by_everybody():
     for _ in range(2):
         with pytest.raises(Refused, match="plausible"):
             Door("r", BOUNDS, decoded=decoded).admit(received(reading(v_pu=1e9)))
+
+
+def test_large_bodies_are_kept_up_to_so_many_bytes():
+    decoded, kind, message = Decoded(), DECLARED["telemetry"], messages.decode(reading())
+    bodies = [bytes([number]) * (MOST_BYTES // 8) for number in range(40)]
+    for body in bodies:
+        decoded.keep(body, kind, message)
+        assert decoded.get(bytes(bytearray(body)), kind) is message
+    kept = [body for body in bodies if decoded.get(body, kind) is not None]
+    assert MOST_BYTES // 2 <= sum(map(len, kept)) <= 2 * MOST_BYTES
 
 
 def test_what_is_kept_is_bounded_and_of_one_thread():
