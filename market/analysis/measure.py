@@ -67,12 +67,12 @@ class Measure:
     @property
     def worst(self) -> int:
         """Position of the miss that is furthest beyond its tolerance."""
-        return int(np.argmax(self._parts))
+        return int(np.argmax(self.parts))
 
     @property
     def ratio(self) -> float:
         """The worst miss in units of its tolerance: 1 is just within, infinite where it is not a number."""
-        return float(self._parts.max(initial=0.0))
+        return float(self.parts.max(initial=0.0))
 
     @property
     def drift(self) -> float:
@@ -83,11 +83,11 @@ class Measure:
         """
         if self.miss.size == 0:
             return 0.0
-        total = float((np.sign(self.miss) * self._parts).sum())
+        total = float((np.sign(self.miss) * self.parts).sum())
         return np.inf if np.isnan(total) else abs(total) / float(np.sqrt(self.miss.size))
 
     @cached_property
-    def _parts(self) -> Floats:
+    def parts(self) -> Floats:
         """Misses without sign in units of their tolerances, ``(n,)``; without any tolerance, as many."""
         size = np.abs(self.miss)
         if not size.any():

@@ -14,7 +14,7 @@ from market.model.case import Case
 
 @dataclass(frozen=True)
 class HorizonCase:
-    """T intervals of one market with N prosumers in M LAMs, S of the prosumers with a store.
+    """T intervals of one market with N prosumers in M LAMs, and S stores of theirs.
 
     Attributes
     ----------
@@ -91,10 +91,6 @@ def _check_owners(case: HorizonCase) -> None:
         return
     if owner.min() < 0 or owner.max() >= case.first.demand_kw.size:
         raise CaseError("stores.owner: not a prosumer of the case; give its position")
-    most = int(np.bincount(owner).argmax())
-    if np.count_nonzero(owner == most) > 1:
-        name = case.first.prosumer_id[most]
-        raise CaseError(f"store of {name}: a second one; give each prosumer one store at most")
 
 
 def _faults(stores: Stores) -> list[tuple[str, Bools, str]]:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from market.horizon.compiled import compiled, inlined
+from market.horizon.home_model import Homes
+from market.horizon.homes import homes_reply
 from market.horizon.linear import solve
 from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices, reply
 from market.model.arrays import Floats, Ints
@@ -44,7 +46,10 @@ class LamMembers(NamedTuple):
     plain
         Summed curves over the local price of those without a store, interval by interval those of all LAMs.
     mine, own, columns
-        Positions of its stores; their members' curves, and columns, as `market.horizon.replies` takes them.
+        Positions of the stores whose members have one; their members' curves, and columns of all, as
+        `market.horizon.replies` takes them.
+    several, homes
+        Positions of its members that have several stores; all such, as `market.horizon.homes` takes them.
     hours
         Length of an interval [h].
     offset
@@ -52,7 +57,7 @@ class LamMembers(NamedTuple):
     swing
         All its members' power over the prices [kW per $/kWh].
     weight
-        How many stores each of its stores stands for.
+        How many members with stores each of them stands for.
     """
 
     lam: int
@@ -61,6 +66,8 @@ class LamMembers(NamedTuple):
     mine: Ints
     own: Vertices
     columns: StoreColumns
+    several: Ints
+    homes: Homes
     hours: float
     offset: Floats
     swing: float
@@ -84,12 +91,21 @@ class WamTerms(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a LAM's search writes: its prices, sides and net purchases ``(T,)``, and their fall ``(T, T)``."""
+    """What a LAM's search writes.
+
+    Attributes
+    ----------
+    price, side, kw, fall
+        Its prices, sides and net purchases ``(T,)``, and their fall ``(T, T)``.
+    within
+        How far off any member is within its home, ``(1,)`` [kW].
+    """
 
     price: Floats
     side: Ints
     kw: Floats
     fall: Floats
+    within: Floats
 
 
 @inlined
@@ -120,7 +136,14 @@ def answer(members: LamMembers, terms: PriceTerms, found: Found, plans: PlanColu
         terms.price[t] = found.price[t] + members.offset[t]
     found.kw[:], found.fall[:] = 0.0, 0.0
     reply(members.mine, members.own, terms, members.hours, members.columns, plans, found.fall)
+    found.within[0] = homes_reply(
+        members.several, members.homes, terms, members.hours, members.columns, plans, found.fall
+    )
     for s in members.mine:
+        for t in range(T):
+            found.kw[t] += plans.trade_kw[s, t]
+    for h in members.several:
+        s = members.homes.store[members.homes.first[h]]
         for t in range(T):
             found.kw[t] += plans.trade_kw[s, t]
     if weight != 1.0:
@@ -143,8 +166,8 @@ def wanted(wide: WamTerms, t: int, gap: float) -> float:
 
 @compiled
 def missed_kw(wide: WamTerms, wam_price: Floats, found: Found) -> float:
-    """How far answers are from what the LAM wants [kW]."""
-    most = 0.0
+    """How far answers are from what the LAM wants, or within a home [kW]."""
+    most = float(found.within[0])
     for t in range(found.kw.size):
         most = max(most, abs(wanted(wide, t, found.price[t] - wam_price[t]) - found.kw[t]))
     return most

@@ -48,7 +48,7 @@ class Lams:
         fee = np.stack([interval.wam_fee for interval in case.intervals], axis=1)
         self.terms = WamTerms(slope, fee, np.zeros_like(fee))
         self._added, self._offset = slope - true, np.zeros_like(fee)
-        self._least_slope = min(members.least_slope, float(slope.min()))
+        self._least_slope = float(slope.min())
 
     def at(self, guess: Point, wam_price: Floats, tolerance: float) -> Settled:
         """LAMs at locational prices ``(M, T)``, their own prices and sides sought from a guess.
@@ -59,7 +59,9 @@ class Lams:
             How far answers may be off [kW].
         """
         M, T = guess.price.shape
-        found = Found(guess.price.copy(), guess.side.copy(), np.empty((M, T)), np.empty((M, T, T)))
+        found = Found(
+            guess.price.copy(), guess.side.copy(), np.empty((M, T)), np.empty((M, T, T)), np.empty((M, 1))
+        )
         plans = PlanColumns(*(np.zeros((self._stores, T)) for _ in range(5)))
         terms = self.terms
 
@@ -81,6 +83,20 @@ class Lams:
         self._offset, self.terms = own, self.terms._replace(offset=wide)
         return float(changed)
 
+    def recentre_homes(self, plans: PlanColumns) -> float:
+        """Move the centres of members with several stores; the most that this changes a price [$/kWh]."""
+        return self._members.recentre(plans.power_kw)
+
+    def tie_homes(self, part: float) -> None:
+        """Hold members with several stores to their centres, as `Members.tie`."""
+        self._members.tie(part)
+
+    @property
+    def has_homes(self) -> bool:
+        """Whether any member has several stores."""
+        return self._members.has_several
+
     def rounding_kw(self, price: Floats) -> float:
         """What rounding of prices alone may make of answers [kW]."""
-        return ROUNDING * float(np.abs(price).max()) / self._least_slope
+        least = min(self._members.least_slope, self._least_slope)
+        return ROUNDING * float(np.abs(price).max()) / least

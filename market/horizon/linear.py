@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from market.horizon.compiled import compiled
 from market.model.arrays import Floats
 
@@ -45,3 +47,22 @@ def solve(system: Floats, right: Floats) -> None:
         for j in range(k + 1, n):
             total -= row[j] * right[j]
         right[k] = total / row[k]
+
+
+@compiled
+def factor(system: Floats) -> None:
+    """Cholesky's factor of a symmetric positive definite matrix, ``(n, n)``, in place of its lower half."""
+    n, least = system.shape[0], 0.0
+    for k in range(n):
+        least = max(least, LEAST_PIVOT * system[k, k])
+    for k in range(n):
+        row = system[k]
+        for i in range(k):
+            other, total = system[i], row[i]
+            for j in range(i):
+                total -= row[j] * other[j]
+            row[i] = total / other[i]
+        pivot = row[k]
+        for j in range(k):
+            pivot -= row[j] * row[j]
+        row[k] = np.sqrt(max(pivot, least))

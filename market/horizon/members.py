@@ -10,17 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.horizon.case import HorizonCase
+from market.horizon.home_model import Homes
 from market.horizon.lam import LamMembers
 from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices
 from market.horizon.stores import Stores
-from market.model.arrays import Bools, Floats
+from market.model.arrays import Bools, Floats, Ints
 from market.model.case import Case
-from market.model.curves import Curves, join, respond, shift, take
+from market.model.curves import Curves, from_points, join, respond, shift, starts, take
 from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.aggregation import aggregate
 
 FLATTEST = 1e-3
 """Least price slope of a party over its whole size, as a part of the prices: jumps have none to follow."""
+
+LEAST_KW = 1e-3
+"""Power that several stores of a member count as at least, where a price slope is a part of the prices."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,6 @@ class Members:
     added
         Price slope that a lone member has beyond its own, which is none, ``(M, T)`` [$/kWh per kW]: a term of
         its trade whose centre the caller moves until it makes no difference.
-    least_slope
-        The least price slope of all, with what was added.
     swing
         All power of each LAM's members over the prices, ``(M,)`` [kW per $/kWh].
     """
@@ -70,8 +72,8 @@ class Members:
         self._plain = np.flatnonzero(~case.has_store)
         self._plain_lam = first.lam_of[self._plain]
         self._columns = _columns(case.stores)
-        lam_of_store = first.lam_of[case.stores.owner]
-        self._stores_of = [np.flatnonzero(lam_of_store == i) for i in range(self._lams)]
+        self._units = _units(case)
+        self._mine = [np.flatnonzero(self._units.lam == i) for i in range(self._lams)]
         self._weight = np.ones(self._lams)
         true = np.stack([interval.slope for interval in case.intervals], axis=1)
         reach = lam_reach(case)
@@ -81,7 +83,7 @@ class Members:
         self._slope = np.maximum(np.where(true > 0, true, flattest[:, None]), mean[:, None])
         self._fee = np.stack([interval.fee for interval in case.intervals], axis=1)
         self.added = np.where(true > 0, 0.0, self._slope)
-        self.least_slope = float(self._slope.min())
+        self._least_slope = float(self._slope.min())
         with ThreadPoolExecutor(os.cpu_count()) as cores:
             prepared = list(cores.map(self._prepare, range(self._T)))
         self._supplies = [supply for supply, _, _ in prepared]
@@ -89,11 +91,27 @@ class Members:
         totals = join([total for _, _, total in prepared])
         self._totals = Vertices(totals.start, totals.price, totals.kw)
         self._own = self._curves_of_stores()
+        self._homes = self._several()
 
     @property
     def stores(self) -> int:
-        """How many stores answer."""
-        return sum(mine.size for mine in self._stores_of)
+        """How many stores answer, all of one member counted as one."""
+        return sum(mine.size for mine in self._mine)
+
+    @property
+    def least_slope(self) -> float:
+        """The least price slope of all, with what was added."""
+        return min(self._least_slope, float(self._homes.slope.min(initial=np.inf)))
+
+    @property
+    def has_several(self) -> bool:
+        """Whether any member has several stores."""
+        return bool(self._homes.slope.size)
+
+    def tie(self, part: float) -> None:
+        """Hold powers of those with several stores to centres by slopes, a part of the prices over all."""
+        power = self._units.power[self._units.several]
+        self._homes.slope[:] = part * price_size(self._case) / np.maximum(power, LEAST_KW)
 
     def sample(self, most: int) -> Members:
         """These members, but of each LAM's stores no more than about ``most``, which stand for all of them.
@@ -101,24 +119,25 @@ class Members:
         They are taken at equal distances from all, those that never discharge first and by their size, and
         their answers are multiplied to the power of all.
         """
-        some, stores = copy(self), self._case.stores
-        power = np.maximum(stores.charge_kw, stores.discharge_kw).max(axis=1, initial=0.0)
-        gives: Bools = np.asarray((stores.discharge_kw > 0).any(axis=1))
-        size = stores.upper_kwh.max(axis=1)
-        some._stores_of, some._weight = [], np.ones(self._lams)
-        for lam, mine in enumerate(self._stores_of):
+        some, units = copy(self), self._units
+        power = units.power
+        some._mine, some._weight = [], np.ones(self._lams)
+        for lam, mine in enumerate(self._mine):
             every = max(-(-mine.size // most), 1)
-            few = np.sort(mine[np.lexsort((size[mine], gives[mine]))][every // 2 :: every])
-            some._stores_of.append(few)
+            few = np.sort(mine[np.lexsort((units.size[mine], units.gives[mine]))][every // 2 :: every])
+            some._mine.append(few)
             if power[few].any():
                 some._weight[lam] = power[mine].sum() / power[few].sum()
         return some
 
     def of_lam(self, lam: int, offset: Floats) -> tuple[LamMembers, PriceTerms]:
         """Members of one LAM and what they face, with an offset ``(T,)`` of their price, and no price yet."""
+        mine, units = self._mine[lam], self._units
+        several = mine[units.several[mine]]
         members = LamMembers(
-            lam, self._lams, self._totals, self._stores_of[lam], self._own, self._columns, self._case.hours,
-            offset, float(self.swing[lam]), float(self._weight[lam]),
+            lam, self._lams, self._totals, units.first[mine[~units.several[mine]]], self._own, self._columns,
+            units.home[several], self._homes, self._case.hours, offset, float(self.swing[lam]),
+            float(self._weight[lam]),
         )  # fmt: skip
         return members, PriceTerms(np.empty(self._T), self._slope[lam], self._fee[lam])
 
@@ -126,14 +145,21 @@ class Members:
         """Everybody's trades in interval t, ``(N,)`` [kW]."""
         trade = np.zeros(self._case.first.demand_kw.size)
         trade[self._plain] = respond(self._curves[t], answers.price[self._plain_lam, t])
-        trade[self._case.stores.owner] = answers.plans.trade_kw[:, t]
+        np.add.at(trade, self._case.stores.owner, answers.plans.trade_kw[:, t])
         return trade
 
     def outputs(self, t: int, trade_kw: Floats, answers: Answers) -> Floats:
         """Cheapest outputs of resources in interval t that leave everybody with its trade, ``(r,)`` [kW]."""
         without = trade_kw.copy()
-        without[self._case.stores.owner] += answers.plans.power_kw[:, t]
+        np.add.at(without, self._case.stores.owner, answers.plans.power_kw[:, t])
         return disaggregate(self._supplies[t], without)
+
+    def recentre(self, power_kw: Floats) -> float:
+        """Move the centres of those with several stores to powers ``(S, T)``; what it changes prices by."""
+        first, store, centre_kw = self._homes.first, self._homes.store, self._homes.centre_kw
+        moved = np.abs(power_kw[store] - centre_kw[store])
+        centre_kw[store] = power_kw[store]
+        return float((np.repeat(self._homes.slope, np.diff(first))[:, None] * moved).max(initial=0.0))
 
     def _prepare(self, t: int) -> tuple[Supply, Curves, Curves]:
         """Supply of all, and the curves of those without a store and their sums over LAMs, in interval t."""
@@ -144,11 +170,85 @@ class Members:
         return supply, curves, aggregate(curves, lam, self._lams)
 
     def _curves_of_stores(self) -> Vertices:
-        """Curves over the marginal value of those who have a store, one store after the other."""
-        n = self._case.first.demand_kw.size
-        every = join([supply.curves for supply in self._supplies])
-        own = take(every, (np.arange(self._T) * n + self._case.stores.owner[:, None]).ravel())
+        """Curves over the marginal value of those who have a store, one store after the other.
+
+        Of those with several stores, whose curves are those of `_several`, each store's is of nothing.
+        """
+        owner, units = self._case.stores.owner, self._units
+        none = self._T * self._case.first.demand_kw.size
+        which = np.where(units.several[units.of_store][:, None], none, self._curve_of(owner))
+        return self._vertices(which)
+
+    def _several(self) -> Homes:
+        """Members with several stores."""
+        units, stores = self._units, self._case.stores
+        homes = np.flatnonzero(units.several)
+        store = np.flatnonzero(units.several[units.of_store])
+        store = store[np.argsort(units.of_store[store], kind="stable")]
+        return Homes(
+            first=starts(np.bincount(units.of_store, minlength=units.lam.size)[homes]),
+            store=store,
+            own=self._vertices(self._curve_of(stores.owner[units.first[homes]])),
+            alone=self._own,
+            slope=np.ones(homes.size),
+            centre_kw=np.zeros((len(stores), self._T)),
+            inner=np.zeros((homes.size, self._T)),
+        )
+
+    def _curve_of(self, member: Ints) -> Ints:
+        """Positions of members' curves among those of all intervals, ``(n, T)``."""
+        return np.arange(self._T) * self._case.first.demand_kw.size + member[:, None]
+
+    def _vertices(self, which: Ints) -> Vertices:
+        """Curves of all members and intervals at some positions; behind the last is one of nothing."""
+        nothing = from_points([(np.zeros(1), np.zeros(1))])
+        own = take(join([*(supply.curves for supply in self._supplies), nothing]), which.ravel())
         return Vertices(own.start, own.price, own.kw)
+
+
+@dataclass(frozen=True)
+class _Units:
+    """Members with stores, U of them in the order of their first stores.
+
+    Attributes
+    ----------
+    of_store
+        Whose each store is, ``(S,)``.
+    first, lam, several, home
+        First store and LAM of each, whether it has several, and its number among those that do, ``(U,)``.
+    power, size, gives
+        Largest power [kW] and energy [kWh] of all its stores, and whether any can discharge, ``(U,)``.
+    """
+
+    of_store: Ints
+    first: Ints
+    lam: Ints
+    several: Bools
+    home: Ints
+    power: Floats
+    size: Floats
+    gives: Bools
+
+
+def _units(case: HorizonCase) -> _Units:
+    stores = case.stores
+    _, first, of_owner = np.unique(stores.owner, return_index=True, return_inverse=True)
+    place = np.argsort(np.argsort(first))
+    of_store, first = place[of_owner], np.sort(first)
+    U = first.size
+    power = np.maximum(stores.charge_kw, stores.discharge_kw).max(axis=1, initial=0.0)
+    gives = (stores.discharge_kw > 0).any(axis=1)
+    several: Bools = np.asarray(np.bincount(of_store, minlength=U) > 1)
+    return _Units(
+        of_store=of_store,
+        first=first,
+        lam=case.first.lam_of[stores.owner[first]],
+        several=several,
+        home=np.cumsum(several) - 1,
+        power=np.asarray(np.bincount(of_store, power, minlength=U), dtype=np.float64),
+        size=np.asarray(np.bincount(of_store, stores.upper_kwh.max(axis=1), minlength=U), dtype=np.float64),
+        gives=np.bincount(of_store, gives, minlength=U) > 0,
+    )
 
 
 def _columns(stores: Stores) -> StoreColumns:

@@ -50,6 +50,12 @@ FIRST_RIDGE, LEAST_RIDGE = 10.0, 1e-5
 """Slope added to each LAM's answers in the model, in terms of its whole power over the prices: at first, and
 below which it is left out. Answers that are saturated where the search begins say nothing of those nearby."""
 
+TIES, TIGHTER, TIGHTEST = (0.1, 0.02), 0.05, 1e-4
+"""Slope that holds each power of members with several stores to its centre, as a part of the prices over its
+owner's power: at first, with no start and with one; the part that a whole step leaves of it at least, and
+where it ends. Over less than steps move prices by, stores would jump between their limits with each. Centres
+move with every step, which brings the solution nearer by about this slope over the members' own."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -75,6 +81,7 @@ class Newton:
         self._most = max(float(lam_reach(case).max()), 1e-9)
         self._tolerance = EXACT * self._most
         self._ridge, self._trust = 0.0, 0.1
+        self._tie = TIES[0]
         self._far: list[float] = []
         self._doubts = DOUBTS
 
@@ -108,12 +115,15 @@ class Newton:
             self._lams.recentre(np.stack([near.net_kw for near in start], axis=1))
             self._ridge = 0.0
         rough = (ROUGH if start is None else NEARER) * self._most
+        self._tie = TIES[start is not None]
+        self._lams.tie_homes(self._tie)
         here = self._settled(now, rough)
         missed = np.inf
         for step in range(1, STEPS + 1):
             within = 0.1 * self._tolerance
             is_exact = rough <= max(EXACT_FROM * self._most, self._tolerance)
             target = self._target(here, within if is_exact else max(within, LOOSE * rough))
+            far = float(np.abs(target.point.price - here.point.price).max())
             part, here = self._go(here, target, rough)
             missed = np.inf
             if part == 1.0:
@@ -121,10 +131,20 @@ class Newton:
                 rough = min(rough, CLOSER * missed)
             self._learn(part)
             if is_exact and missed <= self._enough(here.point):
-                if roughly is not None or self._lams.recentre(here.answers.kw) <= SETTLED * self._size:
+                if roughly is not None or self._recentre(here.answers) <= SETTLED * self._size:
                     return Found(here.point, here.answers, step)
                 here = self._settled(here.point, 0.0)
+            elif self._lams.has_homes:
+                self._lams.recentre_homes(here.answers.plans)
+                if part == 1.0:
+                    self._tie = max(min(self._tie, max(far / self._size, TIGHTER * self._tie)), TIGHTEST)
+                    self._lams.tie_homes(self._tie)
+                here = self._settled(here.point, rough)
         raise NotConverged(STEPS, missed, self._what_rises(here.point))
+
+    def _recentre(self, answers: Answers) -> float:
+        """Move all centres; the most that this changes a price [$/kWh]."""
+        return max(self._lams.recentre(answers.kw), self._lams.recentre_homes(answers.plans))
 
     def _enough(self, point: Point) -> float:
         """How far answers may be off at the end [kW]."""

@@ -3,7 +3,7 @@
 What a kWh is worth to a store prices its charging and discharging, which are then two more resources of its
 prosumer: each interval is certified as any other (`market.analysis.certificate`). What is left to prove is
 the energy: its balance, its bounds, and that its worth changes only where a bound says so. Both together
-bound what each store could gain by another plan, over all intervals at once.
+bound what each owner could gain by other plans of all its stores together, over all intervals at once.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class HorizonCertificate:
     intervals
         Each interval's certificate, with charging and discharging at their energy's worth.
     energy
-        Misses of energy balances and bounds, one for each prosumer [kWh].
+        Misses of energy balances and bounds, one for each prosumer, its worst store's [kWh].
     values
-        Changes of energy's worth that no bound explains, one for each prosumer [$/kWh].
+        Changes of energy's worth that no bound explains, one for each prosumer, its worst store's [$/kWh].
     store_gains
-        The most that each prosumer could gain by another plan of its store and all its trades, over all
-        intervals [$]; zero for those without a store.
+        The most that each prosumer could gain by other plans of all its stores together and all its trades,
+        over all intervals [$]; zero for those without a store.
     gap
         Primal minus dual value of the convex program over all intervals [$].
     """
@@ -94,7 +94,7 @@ class HorizonCertificate:
 
     @property
     def store_gain(self) -> float:
-        """Most that any one store's owner could gain by another plan [$]."""
+        """Most that any one owner of stores could gain by other plans [$]."""
         return float(self.store_gains.miss.max())
 
     @property
@@ -142,8 +142,8 @@ def certify_horizon(case: HorizonCase, claim: HorizonClaim) -> HorizonCertificat
         values=_of_owners(case, worth.miss, worth.price_tolerance, "$/kWh"),
         store_gains=Measure(
             "prosumer",
-            np.where(has, gains, 0.0) + _at_owners(case, worth.idle),
-            np.where(has, tolerance, 0.0) + _at_owners(case, worth.tolerance),
+            np.where(has, gains, 0.0) + _sums(case, worth.idle),
+            np.where(has, tolerance, 0.0) + _sums(case, worth.tolerance),
             "$",
         ),
         gap=Measure("program", np.array([gap]), np.array([whole]), "$"),
@@ -240,13 +240,17 @@ def _size(stores: Stores) -> Floats:
     return np.asarray(np.maximum(bounds.max(axis=1, initial=0.0), np.abs(stores.initial_kwh)))
 
 
-def _at_owners(case: HorizonCase, values: Floats) -> Floats:
-    """Values of stores at their owners, zero elsewhere, ``(N,)``."""
-    found = np.zeros(case.first.demand_kw.size)
-    found[case.stores.owner] = values
-    return found
+def _sums(case: HorizonCase, values: Floats) -> Floats:
+    """Sums of values of stores over those of each prosumer, ``(N,)``."""
+    sums = np.bincount(case.stores.owner, values, minlength=case.first.demand_kw.size)
+    return np.asarray(sums, dtype=np.float64)
 
 
 def _of_owners(case: HorizonCase, miss: Floats, tolerance: Floats, unit: Unit) -> Measure:
-    """A measure of stores as one of their owners."""
-    return Measure("prosumer", _at_owners(case, miss), _at_owners(case, tolerance), unit)
+    """A measure of stores as one of their owners: of several stores, the one that is furthest beyond."""
+    whose, n = case.stores.owner, case.first.demand_kw.size
+    each = Measure("prosumer", miss, tolerance, unit)
+    worst_last = np.argsort(each.parts, kind="stable")
+    found, allowed = np.zeros(n), np.zeros(n)
+    found[whose[worst_last]], allowed[whose[worst_last]] = miss[worst_last], tolerance[worst_last]
+    return Measure("prosumer", found, allowed, unit)

@@ -152,41 +152,131 @@ def settle(
     return max(1.0 - 1.0 / (slope * max(steep, 1.0 / slope)), 0.0) / slope, 0.0
 
 
+class Room(NamedTuple):
+    """Room for the plans of single stores, one after the other.
+
+    Attributes
+    ----------
+    points, start, worth, gain, buffer
+        Powers over the marginal value, and responses of energy over its worth.
+    scale
+        What is kept of energy up to each interval's end, ``(T,)`` as all that follow.
+    low, high, drift, least
+        Bounds of energy, drift and least values, scaled.
+    value, gained, gone, state
+        Values of energy, energy gained, spilled and at the end of intervals, scaled.
+    is_split
+        1 where a response stands within a jump.
+    fall, pull, rise
+        How trades fall with prices while energy's worth stays, and how trades and energy gained rise with
+        that, scaled; the last two zero where power is at a limit.
+    """
+
+    points: Points
+    start: Ints
+    worth: Floats
+    gain: Floats
+    buffer: Floats
+    scale: Floats
+    low: Floats
+    high: Floats
+    drift: Floats
+    least: Floats
+    value: Floats
+    gained: Floats
+    gone: Floats
+    state: Floats
+    is_split: Ints
+    fall: Floats
+    pull: Floats
+    rise: Floats
+
+
 @inlined
-def couple(u: Floats, end: float, split: Ints, rise: Floats, pull: Floats, fall: Floats) -> None:
-    """Take from the fall of trades what intervals give to each other.
+def room_for(mine: Ints, own: Vertices, T: int) -> Room:
+    """Room for the plans of some stores over T intervals."""
+    longest = 0
+    for s in mine:
+        longest = max(longest, own.first[s * T + T] - own.first[s * T])
+    many = longest + (BEYOND + 2) * T + 16
+    return Room(
+        Points(np.zeros(T + 1, dtype=np.intp), np.empty(many), np.empty(many)),
+        np.zeros(T + 1, dtype=np.intp), np.empty(many), np.empty(many), np.empty((4, many + 4 * T)),
+        np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty(T),
+        np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty(T, dtype=np.intp),
+        np.empty(T), np.empty(T), np.empty(T),
+    )  # fmt: skip
+
+
+@inlined
+def plan_of(
+    s: int, own: Vertices, terms: PriceTerms, hours: float, stores: StoreColumns, plans: PlanColumns,
+    room: Room,
+) -> float:  # fmt: skip
+    """Fill in one store's plan, and in its room how trades and energy answer; the scaled value at the end."""
+    T = terms.price.size
+    responses(s, own, terms, hours, stores, room.points, room.start, room.worth, room.gain)
+    kept = 1.0
+    for t in range(T):
+        kept *= stores.retention[s]
+        room.scale[t] = kept
+        room.low[t], room.high[t] = stores.lower[s, t + 1] / kept, stores.upper[s, t + 1] / kept
+        room.drift[t], room.least[t] = stores.drift[s, t] / kept, stores.least[s, t] * kept
+    initial, end = stores.initial[s], stores.end_value[s] * kept
+    values_of_energy(
+        room.start, room.worth, room.gain, room.drift, initial, room.low, room.high, room.least, end,
+        room.buffer, room.value,
+    )  # fmt: skip
+    gains(
+        room.start, room.worth, room.gain, room.drift, initial, room.low, room.high, room.least, end,
+        room.value, room.gained, room.rise, room.gone, room.state, room.is_split,
+    )  # fmt: skip
+    for t in range(T):
+        scale = room.scale[t]
+        plans.value[s, t] = room.value[t] / scale
+        plans.state_kwh[s, t], plans.spilled_kwh[s, t] = room.state[t] * scale, room.gone[t] * scale
+        room.fall[t], room.pull[t] = settle(
+            s, t, room.gained[t] * scale / hours, own, room.points, terms, stores, plans
+        )
+        # Per hour, and per value at the beginning.
+        room.rise[t] /= hours
+        if room.pull[t] == 0.0 and room.rise[t] > 0.0 and not has_room(s, t, stores, plans):
+            room.rise[t] = 0.0
+        room.pull[t] /= scale
+    return float(end)
+
+
+@inlined
+def stretch(t: int, end: float, room: Room) -> tuple[int, float]:
+    """Last of the intervals that share the value of energy of interval t, and how much energy rises with it.
 
     Between two bounds all intervals share one value of energy: what one gains others lose. Where the value is
-    pinned, by the end's or by a response within a jump, they do not.
-
-    Parameters
-    ----------
-    u, end
-        Values of energy ``(T,)`` and at the end, scaled.
-    split
-        1 where a response stands within a jump, ``(T,)``.
-    rise, pull
-        How energy gained, and the trade, rise with the value, ``(T,)`` each; zero where power is at a limit.
-    fall
-        Of trades with prices, ``(T, T)``.
+    pinned, by the end's or by a response within a jump, they do not: nothing rises then.
     """
-    T = u.size
+    T, u = room.value.size, room.value
+    last = t
+    while last + 1 < T and u[last + 1] == u[t]:
+        last += 1
+    pinned = u[t] == end and last == T - 1
+    total = 0.0
+    for i in range(t, last + 1):
+        pinned = pinned or room.is_split[i] == 1
+        total += room.rise[i]
+    return last, 0.0 if pinned else total
+
+
+@inlined
+def couple(end: float, room: Room, fall: Floats) -> None:
+    """Take from the fall of trades with prices, ``(T, T)``, what intervals give to each other."""
     t = 0
-    while t < T:
-        last = t
-        while last + 1 < T and u[last + 1] == u[t]:
-            last += 1
-        pinned = u[t] == end and last == T - 1
-        total = 0.0
-        for i in range(t, last + 1):
-            pinned = pinned or split[i] == 1
-            total += rise[i]
-        if total > 0.0 and not pinned:
+    while t < room.value.size:
+        last, total = stretch(t, end, room)
+        if total > 0.0:
             for i in range(t, last + 1):
-                if pull[i] != 0.0:
-                    part = pull[i] / total
+                if room.pull[i] != 0.0:
+                    part = room.pull[i] / total
                     for k in range(t, last + 1):
-                        fall[i, k] -= part * pull[k]
+                        fall[i, k] -= part * room.pull[k]
         t = last + 1
 
 
@@ -195,7 +285,7 @@ def reply(
     mine: Ints, own: Vertices, terms: PriceTerms, hours: float, stores: StoreColumns, plans: PlanColumns,
     fall: Floats,
 ) -> None:  # fmt: skip
-    """Plans of some stores at one path of prices.
+    """Plans of some stores at one path of prices, each its owner's only one.
 
     Parameters
     ----------
@@ -210,42 +300,12 @@ def reply(
     fall
         How these members' trades fall with the prices is added, ``(T, T)`` [kW per $/kWh].
     """
-    T = terms.price.size
-    longest = 0
+    room = room_for(mine, own, terms.price.size)
     for s in mine:
-        longest = max(longest, own.first[s * T + T] - own.first[s * T])
-    room = longest + (BEYOND + 2) * T + 16
-    points = Points(np.zeros(T + 1, dtype=np.intp), np.empty(room), np.empty(room))
-    worth, gain = np.empty(room), np.empty(room)
-    buffer = np.empty((4, room + 4 * T))
-    start = np.zeros(T + 1, dtype=np.intp)
-    scale, low, high, drift, least = np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty(T)
-    u, gained, rise, gone, state = np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty(T)
-    split, pull = np.empty(T, dtype=np.intp), np.empty(T)
-    for s in mine:
-        responses(s, own, terms, hours, stores, points, start, worth, gain)
-        kept = 1.0
-        for t in range(T):
-            kept *= stores.retention[s]
-            scale[t] = kept
-            low[t], high[t] = stores.lower[s, t + 1] / kept, stores.upper[s, t + 1] / kept
-            drift[t], least[t] = stores.drift[s, t] / kept, stores.least[s, t] * kept
-        initial, end = stores.initial[s], stores.end_value[s] * kept
-        values_of_energy(start, worth, gain, drift, initial, low, high, least, end, buffer, u)
-        gains(
-            start, worth, gain, drift, initial, low, high, least, end, u, gained, rise, gone, state, split
-        )  # fmt: skip
-        for t in range(T):
-            plans.value[s, t] = u[t] / scale[t]
-            plans.state_kwh[s, t], plans.spilled_kwh[s, t] = state[t] * scale[t], gone[t] * scale[t]
-            own_fall, pull[t] = settle(s, t, gained[t] * scale[t] / hours, own, points, terms, stores, plans)
-            fall[t, t] += own_fall
-            # Per hour, and per value at the beginning.
-            rise[t] /= hours
-            if pull[t] == 0.0 and rise[t] > 0.0 and not has_room(s, t, stores, plans):
-                rise[t] = 0.0
-            pull[t] /= scale[t]
-        couple(u, end, split, rise, pull, fall)
+        end = plan_of(s, own, terms, hours, stores, plans, room)
+        for t in range(terms.price.size):
+            fall[t, t] += room.fall[t]
+        couple(end, room, fall)
 
 
 @inlined

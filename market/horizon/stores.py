@@ -16,7 +16,7 @@ from market.model.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class Stores:
-    """``S`` stores over ``T`` intervals, each behind the meter of another prosumer.
+    """``S`` stores over ``T`` intervals, each behind the meter of a prosumer, who may have several.
 
     In interval t a store charges ``c_t`` and discharges ``d_t``, both >= 0, at its prosumer's meter, and its
     energy goes on as ``s[t+1] = retention s[t] + hours (charge_efficiency c_t - d_t / discharge_efficiency)
@@ -25,7 +25,7 @@ class Stores:
     Attributes
     ----------
     owner
-        Index of the prosumer that owns each, no two the same, ``(S,)``.
+        Index of the prosumer that owns each, ``(S,)``.
     initial_kwh
         Energy at the beginning of the first interval, ``(S,)`` [kWh].
     lower_kwh, upper_kwh

@@ -114,23 +114,6 @@ class DemandFunctionBidding:
         return np.full(players.members.size, players.wam_sensitivity)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SteadySlopeBidding(DemandFunctionBidding):
-    """Demand bidding whose members reckon with given price slopes, however many prosumers a case has.
-
-    Attributes
-    ----------
-    price_slope
-        k_i of members, ``(M,)`` [$/kWh per kW].
-    """
-
-    price_slope: Floats
-
-    def member_slope(self, players: Players) -> Floats:  # noqa: ARG002 - the rule's own parameter
-        """k_i as given."""
-        return self.price_slope
-
-
 GENERALISED_DEMAND = DemandFunctionBidding()
 """Demand bidding among LAMs that reckon with their effect on the price."""
 

@@ -13,7 +13,6 @@ from market.horizon.stores import no_stores
 from market.model.arrays import Floats, Ints
 from market.participants.horizon_bids import Prospect
 from market.participants.roster import Roster
-from market.participants.wam.horizon_case import further_stores
 
 
 class AbsentHosts:
@@ -31,16 +30,13 @@ class AbsentHosts:
         self._tick = -1
         self._net_kw: dict[str, Floats] = {}
 
-    def remember(self, tick: int, case: HorizonCase, owner: Ints, outcome: HorizonOutcome) -> None:
-        """Keep what a horizon that begins with a tick has; ``owner`` says whose its stores are, ``(S,)``."""
+    def remember(self, tick: int, case: HorizonCase, outcome: HorizonOutcome) -> None:
+        """Keep what a horizon that begins with a tick has."""
         trade_kw, lam_of = outcome.trade_kw, case.first.lam_of
-        prosumers = np.arange(len(self.roster.prosumers))
-        who = np.concatenate([prosumers, owner[further_stores(owner)]])
         self._tick, self._net_kw = tick, {}
         for host, members in self.members.items():
-            mine = np.isin(who, members)
             net_kw = np.zeros((len(self.roster.lams), trade_kw.shape[1]))
-            np.add.at(net_kw, lam_of[mine], trade_kw[mine])
+            np.add.at(net_kw, lam_of[members], trade_kw[members])
             self._net_kw[host] = net_kw
 
     def prospect(self, host: str, tick: int, intervals: int) -> Prospect | None:

@@ -12,7 +12,6 @@ from market.horizon.case import HorizonCase
 from market.horizon.stores import Stores, joined_stores
 from market.model.arrays import Floats, Ints
 from market.model.case import Case, Network, Resources
-from market.model.rule import DemandFunctionBidding, SteadySlopeBidding
 from market.participants.horizon_bids import Prospect
 from market.participants.network_model import inverters_of, network_of
 from market.participants.roster import Roster, Rules, Terms
@@ -64,11 +63,6 @@ def join_bids(roster: Roster, bids: Mapping[str, tuple[Ints, Prospect]]) -> Bids
     return Bids(joined, stores_of)
 
 
-def further_stores(owner: Ints) -> Ints:
-    """Places of stores that are not the first of their owner, ``owner`` being whose each is, ``(S,)``."""
-    return np.setdiff1d(np.arange(owner.size), np.unique(owner, return_index=True)[1])
-
-
 def horizon_case(
     rules: Rules,
     prospect: Prospect,
@@ -78,49 +72,26 @@ def horizon_case(
 ) -> HorizonCase:
     """Case over T intervals.
 
-    The first of a member's stores is behind its own meter. Any other one stands for a member of its own in
-    the same LAM, with nothing else behind its meter: fees and the member's influence on the price then count
-    for it alone. Members reckon with the same price slopes as without it.
-
     Parameters
     ----------
     prospect
-        What all N prosumers expect; owners of stores in any number.
+        What all N prosumers expect.
     models
         Linear model of the feeder in each, ``(T,)``; without one there are neither losses nor limits.
     expected
         Prices and limits of each interval, ``(T,)``.
     """
-    case, stores = rules.case, prospect.stores
-    more = further_stores(stores.owner)
-    n = len(case.prosumer_id)
-    owner = stores.owner.copy()
-    owner[more] = n + np.arange(more.size)
-    of = stores.owner[more]
-    first = replace(
-        case,
-        prosumer_id=(*case.prosumer_id, *(f"{case.prosumer_id[j]}+{k}" for k, j in enumerate(of, 1))),
-        lam_of=np.concatenate([case.lam_of, case.lam_of[of]]),
-        rule=_same_slopes(case) if more.size else case.rule,
-    )
     # Interval by interval: what looks at one of them then reads no memory of the others.
-    demand_kw = np.hstack([prospect.demand_kw.T, np.zeros((prospect.intervals, more.size))])
-    max_kw = np.ascontiguousarray(prospect.max_kw.T)
+    demand_kw, max_kw = (np.ascontiguousarray(each.T) for each in (prospect.demand_kw, prospect.max_kw))
     over: dict[int, Case] = {}
     for model in models:
         if id(model) not in over:
-            over[id(model)] = _over(first, model)
+            over[id(model)] = _over(rules.case, model)
     intervals = tuple(
         _interval(over[id(models[t])], prospect, demand_kw[t], max_kw[t], terms)
         for t, terms in enumerate(expected)
     )
-    return HorizonCase(intervals, replace(stores, owner=owner), hours)
-
-
-def _same_slopes(case: Case) -> SteadySlopeBidding:
-    """A case's rule with its slopes, whoever else stands in it."""
-    assert isinstance(case.rule, DemandFunctionBidding), "other rules have no horizon"
-    return SteadySlopeBidding(conjecture=case.rule.conjecture, price_slope=case.slope)
+    return HorizonCase(intervals, prospect.stores, hours)
 
 
 def _interval(over: Case, prospect: Prospect, demand_kw: Floats, max_kw: Floats, terms: Terms) -> Case:

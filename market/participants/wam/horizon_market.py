@@ -53,9 +53,8 @@ class Cleared:
     ----------
     tick
         The interval with which it begins.
-    owner, kind
-        Prosumers of the stores, ``(S,)``; in the case further stores of one have owners of their own. What
-        each store is, ``(S,)``.
+    kind
+        What each store is, ``(S,)``.
     out
         Prosumers who have no horizon, ``(k,)``.
     notes
@@ -64,7 +63,6 @@ class Cleared:
 
     tick: int
     case: HorizonCase
-    owner: Ints
     kind: tuple[StoreKind, ...]
     outcome: HorizonOutcome
     out: Ints
@@ -73,7 +71,7 @@ class Cleared:
     @property
     def worth(self) -> Floats:
         """What a kWh more is worth at the end of the first interval, ``(S,)``; infinite without a horizon."""
-        return np.where(np.isin(self.owner, self.out), np.inf, self.outcome.energy_value[:, 0])
+        return np.where(np.isin(self.case.stores.owner, self.out), np.inf, self.outcome.energy_value[:, 0])
 
 
 class HorizonMarket:
@@ -192,7 +190,7 @@ class HorizonMarket:
         made, self._late = self._late, None
         cleared = made.result()
         self._start = later(cleared.outcome.intervals)
-        self._absent.remember(cleared.tick, cleared.case, cleared.owner, cleared.outcome)
+        self._absent.remember(cleared.tick, cleared.case, cleared.outcome)
         return cleared
 
     def _stand_ins(self, tick: int, missing: Sequence[str], intervals: int) -> dict[str, Prospect] | None:
@@ -220,7 +218,7 @@ class HorizonMarket:
         asked, T = self.horizon.intervals, prospect.intervals
         notes = [f"a horizon of {T} intervals in place of {asked}: the data end there"] if asked > T else []
         sound = judged(prospect, self.roster.rating_kw)
-        prospect, owner = sound.prospect, prospect.stores.owner
+        prospect = sound.prospect
         notes += self._without(sound.out)
         case = horizon_case(self.rules, prospect, models, expected, self.horizon.hours)
         start = self._start[:T] if len(self._start) >= T else None
@@ -234,9 +232,8 @@ class HorizonMarket:
             case = horizon_case(self.rules, prospect, unlimited, expected, self.horizon.hours)
             outcome = clear_horizon(case)
         case = HorizonCase(case.intervals, within_reach(case.stores, case.hours)[0], case.hours)
-        return Cleared(
-            tick, case, owner, prospect.kind, outcome, np.array(sorted(sound.out), dtype=np.intp), notes
-        )
+        out = np.array(sorted(sound.out), dtype=np.intp)
+        return Cleared(tick, case, prospect.kind, outcome, out, notes)
 
     def _without(self, out: Mapping[int, str]) -> list[str]:
         """Who has no horizon because of what is said of them; one stands for many."""
@@ -332,7 +329,7 @@ def _fields(cleared: Cleared, proof: HorizonCertificate) -> dict[str, Any]:
         "energy_price": [each.energy_price for each in wam],
         "grid_kw": [each.grid_kw for each in wam],
         **{name: columns.pack(_told_from_zero(np.stack(values, axis=1))) for name, values in by_lam.items()},
-        "store": columns.pack_index(cleared.owner),
+        "store": columns.pack_index(cleared.case.stores.owner),
         "store_kind": list(cleared.kind),
         "state_kwh": columns.pack(_told_from_zero(outcome.state_kwh[:, 1])),
         "energy_value": columns.pack(_told_from_zero(outcome.energy_value[:, 0])),

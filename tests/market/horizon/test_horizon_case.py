@@ -42,13 +42,6 @@ def test_wrong_columns_of_a_store_are_named(case, columns, says):
         check(with_battery(case, **columns))
 
 
-def test_a_second_store_is_refused(case):
-    one = battery(4)
-    two = {key: np.concatenate([value, value]) for key, value in vars(one).items()}
-    with pytest.raises(CaseError, match="store of p0: a second one"):
-        check(with_battery(case, **two))
-
-
 def test_lengths_and_lams_must_agree(case):
     with pytest.raises(CaseError, match="stores: 3 intervals where the case has 4"):
         check(HorizonCase(case.intervals, battery(3), 1.0))

@@ -7,7 +7,8 @@ import pytest
 
 from market.horizon.clearing import clear_horizon
 from market.horizon.proof import beyond_tolerance, certify_horizon
-from tests.market.horizon.town import town
+from market.horizon.stores import within_reach
+from tests.market.horizon.town import planned_apart, town, with_more_stores
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,38 @@ def test_a_plan_that_charges_at_the_wrong_time_gains_by_another(cleared):
     certificate = certify_horizon(case, replace(wrong, intervals=said))
     assert certificate.store_gains.miss[owner] > 1e-5
     assert any("gains by another plan" in clause for clause in beyond_tolerance(certificate, case))
+
+
+def test_plans_that_stores_of_one_owner_make_apart_are_no_equilibrium():
+    """Each is best for its store as if the owner's others were somebody else's."""
+    case = with_more_stores(town(3, T=6, lams=2, members=5), 3)
+    case = replace(case, stores=within_reach(case.stores, case.hours)[0])
+    apart, owner = planned_apart(case)
+    said = clear_horizon(apart).claim(apart)
+    assert beyond_tolerance(certify_horizon(apart, said), apart) == []
+    n = case.first.demand_kw.size
+    whose = np.concatenate([np.arange(n), owner[apart.stores.owner >= n]])
+    intervals = [
+        replace(one, trade_kw=np.bincount(whose, one.trade_kw, minlength=n), announced=None)
+        for one in said.intervals
+    ]
+    certificate = certify_horizon(case, replace(said, intervals=intervals))
+    several = np.bincount(owner, minlength=n) > 1
+    gains = certificate.store_gains
+    assert gains.miss[several].max() > 1e-3
+    assert (gains.miss > gains.tolerance)[several].any()
+    assert any("gains by another plan" in clause for clause in beyond_tolerance(certificate, case))
+    together = clear_horizon(case).claim(case)
+    assert beyond_tolerance(certify_horizon(case, together), case) == []
+
+
+def test_of_several_stores_of_one_owner_the_worst_is_told(cleared):
+    case = with_more_stores(cleared[0], 3)
+    case = replace(case, stores=within_reach(case.stores, case.hours)[0])
+    claim = clear_horizon(case).claim(case)
+    owner = case.stores.owner
+    member = int(np.bincount(owner).argmax())
+    first, second = np.flatnonzero(owner == member)[:2]
+    for store in (first, second):
+        lie = moved(claim, store, spilled_kwh={2: 1e-5})
+        assert certify_horizon(case, lie).energy.miss[member] == pytest.approx(1e-5, rel=1e-6)

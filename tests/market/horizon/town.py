@@ -1,9 +1,11 @@
 """Small markets over a horizon, each told by a seed: households, some with a store of any kind."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from market.horizon.case import HorizonCase
-from market.horizon.stores import Stores
+from market.horizon.stores import Stores, joined_stores
 from market.model.case import Case, Grid, Network, Resources, Tariff
 from market.model.rule import DemandFunctionBidding
 
@@ -123,3 +125,43 @@ def some_stores(rng, n, T, share, hours):
         discharge_wear=rng.choice([0.0, 0.02], S),
         end_value=end_value,
     )
+
+
+def with_more_stores(case, seed, times=2, share=0.6):
+    """The case with stores of some prosumers once more, and again: many have two or three of any kind."""
+    rng = np.random.default_rng([seed, 11])
+    n, T, parts = case.first.demand_kw.size, len(case.intervals), [case.stores]
+    for _ in range(times):
+        more = some_stores(rng, n, T, share, case.hours)
+        parts.append(replace(more, owner=rng.permutation(n)[more.owner]))
+    return replace(case, stores=joined_stores(parts))
+
+
+def planned_apart(case):
+    """The case with a member of its own for each further store of somebody, and the price slopes of before.
+
+    Returns
+    -------
+    case, owner
+        The case, and whose each store really is.
+    """
+    owner, n = case.stores.owner.copy(), case.first.demand_kw.size
+    more = np.setdiff1d(np.arange(owner.size), np.unique(owner, return_index=True)[1])
+    lam_of = np.concatenate([case.first.lam_of, case.first.lam_of[owner[more]]])
+    names = (*case.first.prosumer_id, *(f"further{k}" for k in range(more.size)))
+    before, now = (
+        np.bincount(lams, minlength=len(case.first.lam_id)) for lams in (case.first.lam_of, lam_of)
+    )
+    intervals = tuple(
+        replace(
+            one,
+            prosumer_id=names,
+            lam_of=lam_of,
+            demand_kw=np.concatenate([one.demand_kw, np.zeros(more.size)]),
+            sensitivity=one.sensitivity * (before - 1) / (now - 1),
+        )
+        for one in case.intervals
+    )
+    own = owner.copy()
+    own[more] = n + np.arange(more.size)
+    return replace(case, intervals=intervals, stores=replace(case.stores, owner=own)), owner

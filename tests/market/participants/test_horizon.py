@@ -69,10 +69,8 @@ async def test_who_has_more_stores_moves_nobody_elses_slope(town_of):
         assert case.first.slope == pytest.approx(rules.case.slope)
         outcomes.append(clear_horizon(case))
     without, with_idle = outcomes
-    n = len(rules.case.prosumer_id)
-    assert with_idle.trade_kw.shape[0] == n + len(stores)
-    assert with_idle.trade_kw[:n] == pytest.approx(without.trade_kw, abs=1e-7)
-    assert with_idle.trade_kw[n:] == pytest.approx(0.0, abs=1e-9)
+    assert with_idle.power_kw[len(stores) :] == pytest.approx(0.0, abs=1e-9)
+    assert with_idle.trade_kw == pytest.approx(without.trade_kw, abs=1e-7)
     assert with_idle.price == pytest.approx(without.price, abs=1e-9)
 
 
@@ -289,7 +287,7 @@ async def test_a_clearing_that_comes_too_late_is_waited_for_and_never_doubled(to
         assert told.ahead == T - 2
 
 
-def test_a_members_second_store_stands_for_a_member_of_its_own():
+def test_a_members_stores_are_all_behind_its_own_meter():
     town_rules, roster = storing.rules(T), world.roster({"lams": [0, 1, 2]})
     people, live = (storing.Storing(each) for each in (roster.hosts[world.HOST], roster.live_members))
     one = people.prospect(0, T)
@@ -299,9 +297,8 @@ def test_a_members_second_store_stands_for_a_member_of_its_own():
     joined = join_bids(roster, bids)
     case = horizon_case(town_rules, joined.prospect, [feeder()] * T, expected, world.DT_H)
     owned = roster.hosts[world.HOST][people.owner]
-    assert case.first.prosumer_id[8:] == tuple(f"{world.NAMES[j]}+{k}" for k, j in enumerate(owned, 1))
-    assert (case.first.lam_of[8:] == world.LAM_OF[owned]).all()
-    assert (case.demand_kw()[8:] == 0.0).all()
+    assert case.first.prosumer_id == world.NAMES
+    assert (np.bincount(case.stores.owner)[owned] == 2).all()
     assert joined.stores_of[world.HOST].size == 2 * people.owner.size
     outcome = clear_horizon(case)
     kept = replace(case, stores=within_reach(case.stores, case.hours)[0])
