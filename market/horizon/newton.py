@@ -50,11 +50,12 @@ FIRST_RIDGE, LEAST_RIDGE = 10.0, 1e-5
 """Slope added to each LAM's answers in the model, in terms of its whole power over the prices: at first, and
 below which it is left out. Answers that are saturated where the search begins say nothing of those nearby."""
 
-TIES, TIGHTER, TIGHTEST = (0.1, 0.02), 0.05, 1e-4
+TIES, TIGHTER, TIGHTEST = (0.1, 0.02), 0.2, 1e-3
 """Slope that holds each power of members with several stores to its centre, as a part of the prices over its
 owner's power: at first, with no start and with one; the part that a whole step leaves of it at least, and
 where it ends. Over less than steps move prices by, stores would jump between their limits with each. Centres
-move with every step, which brings the solution nearer by about this slope over the members' own."""
+move with every step, which brings the solution nearer by about this slope over the members' own. Where homes
+are not settled it rises again."""
 
 
 @dataclass(frozen=True)
@@ -131,20 +132,27 @@ class Newton:
                 rough = min(rough, CLOSER * missed)
             self._learn(part)
             if is_exact and missed <= self._enough(here.point):
-                if roughly is not None or self._recentre(here.answers) <= SETTLED * self._size:
+                if roughly is not None:
                     return Found(here.point, here.answers, step)
+                moved = self._lams.recentre_homes(here.answers.plans)
+                if max(moved, self._lams.recentre(here.answers.kw)) <= SETTLED * self._size:
+                    return Found(here.point, here.answers, step)
+                self._tighten(max(far, moved))
                 here = self._settled(here.point, 0.0)
             elif self._lams.has_homes:
-                self._lams.recentre_homes(here.answers.plans)
-                if part == 1.0:
-                    self._tie = max(min(self._tie, max(far / self._size, TIGHTER * self._tie)), TIGHTEST)
+                moved = self._lams.recentre_homes(here.answers.plans)
+                if here.missed_kw > max(rough, self._enough(here.point)):
+                    self._tie = min(self._tie / TIGHTER, TIES[0])
                     self._lams.tie_homes(self._tie)
+                elif part == 1.0:
+                    self._tighten(max(far, moved))
                 here = self._settled(here.point, rough)
         raise NotConverged(STEPS, missed, self._what_rises(here.point))
 
-    def _recentre(self, answers: Answers) -> float:
-        """Move all centres; the most that this changes a price [$/kWh]."""
-        return max(self._lams.recentre(answers.kw), self._lams.recentre_homes(answers.plans))
+    def _tighten(self, moved: float) -> None:
+        """Hold homes to their centres by no more than a step, or their centres, moved prices by [$/kWh]."""
+        self._tie = max(min(self._tie, max(moved / self._size, TIGHTER * self._tie)), TIGHTEST)
+        self._lams.tie_homes(self._tie)
 
     def _enough(self, point: Point) -> float:
         """How far answers may be off at the end [kW]."""
