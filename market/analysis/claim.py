@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from market.analysis import sizes
 from market.analysis.measure import LAST_BITS, power_tolerance
 from market.model.arrays import Bools, Floats
 from market.model.case import Case
@@ -141,21 +142,13 @@ class Claim:
 
     @cached_property
     def member_kw(self) -> Floats:
-        """Size of each prosumer: its demand and what its resources can do, ``(n,)`` [kW]."""
-        resources = self.case.resources
-        reach = np.maximum(np.abs(resources.min_kw), np.abs(resources.max_kw))
-        own = np.bincount(resources.owner, reach, minlength=self.trade_kw.size)
-        return np.asarray(np.abs(self.case.demand_kw) + own)
+        """Size of each prosumer, ``(n,)`` [kW]."""
+        return sizes.member_kw(self.case)
 
     @cached_property
     def lam_kw(self) -> Floats:
         """Size of each LAM: its members' sizes, ``(M,)`` [kW]."""
         return self.case.net_kw(self.member_kw)
-
-    @cached_property
-    def head_kw(self) -> float:
-        """Size of the power at the feeder head [kW]."""
-        return abs(self.case.offset_kw) + float(np.abs(self.case.balance) @ self.lam_kw)
 
     @cached_property
     def member_slack_kw(self) -> Floats:
@@ -170,7 +163,7 @@ class Claim:
     @cached_property
     def head_slack_kw(self) -> float:
         """Tolerance of powers of all LAMs together, and of rows [kW]."""
-        return float(power_tolerance(np.array(self.head_kw + self.lam_kw.sum())))
+        return sizes.head_slack_kw(self.case, self.lam_kw)
 
     @cached_property
     def resource_cost(self) -> Floats:
@@ -258,12 +251,11 @@ class Claim:
 
     @property
     def price_level(self) -> float:
-        """Size of the grid's prices [$/kWh]: a price near zero is still a difference of such ones."""
+        """Size of the prices outside: the grid's, and the utility's where the rule has one [$/kWh]."""
         grid, tariff = self.case.grid, self.case.tariff
-        prices = [grid.import_price, grid.export_price]
-        if self.pool is not None:
-            prices += [tariff.retail, tariff.feed_in]
-        return max(abs(price) for price in prices)
+        if self.pool is None:
+            return grid.price_size
+        return max(grid.price_size, abs(tariff.retail), abs(tariff.feed_in))
 
     @cached_property
     def price_rounding(self) -> Floats:

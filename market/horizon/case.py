@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from market.analysis.sizes import member_kw
 from market.errors import CaseError
 from market.horizon.stores import Stores
 from market.model.arrays import Bools, Floats
@@ -42,6 +44,14 @@ class HorizonCase:
         has = np.zeros(self.first.demand_kw.size, dtype=bool)
         has[self.stores.owner] = True
         return has
+
+    @cached_property
+    def lam_kw(self) -> Floats:
+        """Size of each LAM: demand, and what resources and stores can do, ``(M, T)`` [kW]."""
+        power, lam_of = self.stores.charge_kw + self.stores.discharge_kw, self.first.lam_of[self.stores.owner]
+        found = np.stack([one.net_kw(member_kw(one)) for one in self.intervals], axis=1)
+        np.add.at(found, lam_of, power)
+        return found
 
     def demand_kw(self) -> Floats:
         """Inflexible net demand, ``(N, T)`` [kW]."""

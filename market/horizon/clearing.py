@@ -196,7 +196,8 @@ def _wam(interval: Case, t: int, limits: FeederLimits, point: Point, net_kw: Flo
     dual = point.y[mine] / limits.scale[mine]
     energy, row_dual = float(dual[0]), dual[1:]
     parts = dlmp_parts(network, interval.balance, energy, row_dual)
-    grid_kw = _on_level(interval.grid_kw(net_kw), limits.stairs.level[limits.head[t]])
+    head = limits.head[t]
+    grid_kw = _on_level(interval.grid_kw(net_kw), limits.stairs.level[head], float(limits.allowed_kw[head]))
     binding = {network.row_name(int(row)): float(row_dual[row]) for row in np.flatnonzero(row_dual)}
     return WamClearing(
         net_kw=net_kw,
@@ -214,10 +215,10 @@ def _wam(interval: Case, t: int, limits: FeederLimits, point: Point, net_kw: Flo
     )
 
 
-def _on_level(grid_kw: float, level: Floats) -> float:
-    """Power at the head, on the level that it misses by rounding alone: import excludes export [kW]."""
+def _on_level(grid_kw: float, level: Floats, allowed_kw: float) -> float:
+    """Power at the head, on the level that it misses by what is allowed: import excludes export [kW]."""
     near = float(level[np.argmin(np.abs(level - grid_kw))])
-    return near if abs(near - grid_kw) <= 1e-9 * (1.0 + abs(near)) else grid_kw
+    return near if abs(near - grid_kw) <= allowed_kw else grid_kw
 
 
 def _refuse_what_gave_way(

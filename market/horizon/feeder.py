@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market.horizon import allowed
 from market.horizon.case import HorizonCase
 from market.model.arrays import Bools, Floats, Ints
 from market.model.case import Network
@@ -30,6 +31,8 @@ class FeederLimits:
         n staircases, elastic.
     head
         Positions of the heads, ``(T,)``.
+    allowed_kw
+        By how much each may be missed at a search's end, ``(n,)``.
     alike
         Intervals whose limits are equal but for their base, one array for each kind.
     """
@@ -40,6 +43,7 @@ class FeederLimits:
     scale: Floats
     stairs: Staircases
     head: Ints
+    allowed_kw: Floats
     alike: tuple[Ints, ...]
 
     @classmethod
@@ -51,7 +55,9 @@ class FeederLimits:
         interval = np.repeat(np.arange(len(parts)), size)
         A, base, scale, kink, level = (np.concatenate(column) for column in zip(*parts, strict=True))
         stairs = Staircases(kink, level)
-        return cls(interval, A, base, scale, stairs, np.cumsum(size) - size, _alike(case))
+        head = np.cumsum(size) - size
+        allowed_kw = allowed.of_limits(case, interval, base)
+        return cls(interval, A, base, scale, stairs, head, allowed_kw, _alike(case))
 
     def values(self, net_kw: Floats) -> Floats:
         """Values at net purchases ``(M, T)``, ``(n,)`` [kW]."""
@@ -82,6 +88,23 @@ class FeederLimits:
         value = self.values(net_kw)
         low, high = self.stairs.admissible(y)
         return np.asarray(np.maximum(value - high, 0.0) - np.maximum(low - value, 0.0))
+
+    def are_met(self, net_kw: Floats, y: Floats, rounding_kw: Floats) -> bool:
+        """Whether limits are met at prices ``(n,)`` as exactly as the certificate asks.
+
+        As in `market.analysis.measure.Measure`, misses of one interval also add up.
+
+        Parameters
+        ----------
+        net_kw, rounding_kw
+            Net purchases ``(M, T)``, and what rounding may make of each interval's, ``(T,)``.
+        """
+        missed = np.maximum(np.abs(self.beyond(net_kw, y)) - rounding_kw[self.interval], 0.0)
+        part = np.divide(
+            missed, self.allowed_kw, out=np.where(missed > 0, np.inf, 0.0), where=self.allowed_kw > 0
+        )
+        rows = np.diff(self.head, append=part.size)
+        return bool(part.max() <= 1.0 and (np.add.reduceat(part, self.head) <= np.sqrt(rows)).all())
 
 
 def _alike(case: HorizonCase) -> tuple[Ints, ...]:

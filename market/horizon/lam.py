@@ -31,7 +31,8 @@ NEAR = 0.6
 TRIES = 12
 
 RESTING = 1e-10
-"""Fall that is added where a LAM rests, as a part of its largest."""
+"""Fall that is added where a LAM rests, as a part of the most that its members' trades may fall by: where
+hardly anybody answers, rounding alone would make the fall, of either sign."""
 
 CUT, FIRST_RIDGE, LEAST_RIDGE = 0.9, 1e-3, 1e-5
 """Steps cut to less than this part add slope to the model, in terms of the members' whole power over the
@@ -58,6 +59,8 @@ class LamMembers(NamedTuple):
         All its members' power over the prices [kW per $/kWh].
     weight
         How many members with stores each of them stands for.
+    resting
+        Fall that is added where it rests [kW per $/kWh].
     """
 
     lam: int
@@ -72,6 +75,7 @@ class LamMembers(NamedTuple):
     offset: Floats
     swing: float
     weight: float
+    resting: float
 
 
 class WamTerms(NamedTuple):
@@ -165,12 +169,16 @@ def wanted(wide: WamTerms, t: int, gap: float) -> float:
 
 
 @compiled
-def missed_kw(wide: WamTerms, wam_price: Floats, found: Found) -> float:
-    """How far answers are from what the LAM wants, or within a home [kW]."""
-    most = float(found.within[0])
+def is_off(wide: WamTerms, wam_price: Floats, found: Found, allowed: Floats, off: Floats) -> bool:
+    """Fill in how far answers are from what is wanted, ``(T,)`` [kW]; whether any is beyond ``allowed``.
+
+    How far members are off within their homes counts for all intervals.
+    """
+    some = False
     for t in range(found.kw.size):
-        most = max(most, abs(wanted(wide, t, found.price[t] - wam_price[t]) - found.kw[t]))
-    return most
+        off[t] = max(found.within[0], abs(wanted(wide, t, found.price[t] - wam_price[t]) - found.kw[t]))
+        some = some or not off[t] <= allowed[t]
+    return some
 
 
 @compiled
@@ -184,14 +192,13 @@ def slope_along(wide: WamTerms, wam_price: Floats, step: Floats, found: Found) -
 
 @compiled
 def model_step(
-    wide: WamTerms, wam_price: Floats, ridge: float, tolerance: float, found: Found, step: Floats
-) -> None:
+    wide: WamTerms, wam_price: Floats, ridge: float, resting: float, allowed: Floats, found: Found,
+    step: Floats,
+) -> None:  # fmt: skip
     """Fill in the step of prices to where answers, taken as linear, are what is wanted; sides follow."""
     kw, fall, side, price = found.kw, found.fall, found.side, found.price
-    T, steepest = kw.size, 1e-9
+    T = kw.size
     system = np.empty((T, T))
-    for t in range(T):
-        steepest = max(steepest, fall[t, t])
     for _ in range(CHANGES):
         for t in range(T):
             system[t, t:] = fall[t, t:]
@@ -202,7 +209,7 @@ def model_step(
                 system[t, t] += 1.0 / wide.slope[t]
                 step[t] += asked / wide.slope[t]
             else:
-                system[t, t] += RESTING * steepest
+                system[t, t] += resting
         solve(system, step)
         changed = False
         for t in range(T):
@@ -210,7 +217,7 @@ def model_step(
             for u in range(T):
                 net -= fall[t, u] * step[u]
             gap = price[t] + step[t] - wam_price[t] - wide.offset[t]
-            if side[t] != 0 and side[t] * net < -tolerance and wide.fee[t] > 0.0:
+            if side[t] != 0 and side[t] * net < -0.1 * allowed[t] and wide.fee[t] > 0.0:
                 side[t], changed = 0, True
             elif side[t] == 0 and abs(gap) > wide.fee[t] * (1.0 + 1e-12):
                 side[t], changed = (1 if gap > 0.0 else -1), True
@@ -249,36 +256,31 @@ def go(
 
 @compiled
 def settle(
-    members: LamMembers, terms: PriceTerms, wide: WamTerms, wam_price: Floats, tolerance: float,
-    found: Found, plans: PlanColumns,
-) -> float:  # fmt: skip
+    members: LamMembers, terms: PriceTerms, wide: WamTerms, wam_price: Floats, allowed: Floats,
+    found: Found, plans: PlanColumns, off: Floats,
+) -> None:  # fmt: skip
     """Bring a LAM to its equilibrium at locational prices ``(T,)``.
 
     Parameters
     ----------
     members, terms, wide
         Its members, what they and what the LAM face; prices of ``terms`` are written over.
-    tolerance
-        How far answers may be off [kW].
+    allowed
+        How far answers may be off, ``(T,)`` [kW].
     found
         Prices and sides to begin with; all are filled with those found.
     plans
         Filled with the plans of its stores.
-
-    Returns
-    -------
-    float
-        How far answers are off [kW].
+    off
+        Filled with how far answers are off, ``(T,)`` [kW].
     """
     answer(members, terms, found, plans)
     step, ridge = np.empty(found.kw.size), 0.0
-    missed = missed_kw(wide, wam_price, found)
     for _ in range(STEPS):
-        if missed <= tolerance:
-            break
-        model_step(wide, wam_price, ridge * members.swing, 0.1 * tolerance, found, step)
+        if not is_off(wide, wam_price, found, allowed, off):
+            return
+        model_step(wide, wam_price, ridge * members.swing, members.resting, allowed, found, step)
         part = go(members, terms, wide, wam_price, step, found, plans)
         ridge = max(4.0 * ridge, FIRST_RIDGE) if part < CUT else 0.1 * ridge
         ridge = ridge if ridge > LEAST_RIDGE else 0.0
-        missed = missed_kw(wide, wam_price, found)
-    return missed
+    is_off(wide, wam_price, found, allowed, off)

@@ -18,11 +18,24 @@ from market.model.arrays import Floats
 
 @dataclass(frozen=True)
 class Settled:
-    """LAMs at their equilibria: where, what members answer there, and how far answers are off [kW]."""
+    """LAMs at their equilibria.
+
+    Attributes
+    ----------
+    point, answers
+        Where, and what members answer there.
+    off_kw
+        How far answers are from what each LAM wants, ``(M, T)`` [kW].
+    """
 
     point: Point
     answers: Answers
-    missed_kw: float
+    off_kw: Floats
+
+    @property
+    def missed_kw(self) -> float:
+        """How far any answer is off [kW]."""
+        return float(self.off_kw.max())
 
 
 class Lams:
@@ -38,43 +51,47 @@ class Lams:
         What LAMs reckon with beside locational prices.
     swing
         All power of each LAM's members over the prices, ``(M,)`` [kW per $/kWh].
+    resting
+        Fall that is added where a LAM rests, ``(M,)`` [kW per $/kWh].
     """
 
     def __init__(self, case: HorizonCase, members: Members) -> None:
-        self._members, self._stores, self.swing = members, len(case.stores), members.swing
+        self._members, self._stores = members, len(case.stores)
+        self.swing, self.resting = members.swing, members.resting
         most = max(float(lam_reach(case).max()), 1e-9)
         true = np.stack([interval.wam_slope for interval in case.intervals], axis=1)
         slope = np.where(true > 0, true, FLATTEST * price_size(case) / most)
         fee = np.stack([interval.wam_fee for interval in case.intervals], axis=1)
         self.terms = WamTerms(slope, fee, np.zeros_like(fee))
         self._added, self._offset = slope - true, np.zeros_like(fee)
-        self._least_slope = float(slope.min())
+        self._least_slope = slope.min(axis=1)
 
-    def at(self, guess: Point, wam_price: Floats, tolerance: float) -> Settled:
+    def at(self, guess: Point, wam_price: Floats, allowed_kw: Floats) -> Settled:
         """LAMs at locational prices ``(M, T)``, their own prices and sides sought from a guess.
 
         Parameters
         ----------
-        tolerance
-            How far answers may be off [kW].
+        allowed_kw
+            How far answers may be off, ``(M, T)`` [kW].
         """
         M, T = guess.price.shape
         found = Found(
             guess.price.copy(), guess.side.copy(), np.empty((M, T)), np.empty((M, T, T)), np.empty((M, 1))
         )
+        off_kw = np.empty((M, T))
         plans = PlanColumns(*(np.zeros((self._stores, T)) for _ in range(5)))
         terms = self.terms
 
-        def one(lam: int) -> float:
+        def one(lam: int) -> None:
             mine = Found(*(column[lam] for column in found))
             wide = WamTerms(*(column[lam] for column in terms))
             members, prices = self._members.of_lam(lam, self._offset[lam])
-            return float(settle(members, prices, wide, wam_price[lam], tolerance, mine, plans))
+            settle(members, prices, wide, wam_price[lam], allowed_kw[lam], mine, plans, off_kw[lam])
 
         with ThreadPoolExecutor(os.cpu_count()) as cores:
-            missed_kw = max(cores.map(one, range(M)))
+            list(cores.map(one, range(M)))
         point = Point(found.price, guess.y, found.side)
-        return Settled(point, Answers(found.price + self._offset, found.kw, found.fall, plans), missed_kw)
+        return Settled(point, Answers(found.price + self._offset, found.kw, found.fall, plans), off_kw)
 
     def recentre(self, kw: Floats) -> float:
         """Move the centres to net purchases ``(M, T)``; the most that this changes a price [$/kWh]."""
@@ -96,7 +113,7 @@ class Lams:
         """Whether any member has several stores."""
         return self._members.has_several
 
-    def rounding_kw(self, price: Floats) -> float:
-        """What rounding of prices alone may make of answers [kW]."""
-        least = min(self._members.least_slope, self._least_slope)
-        return ROUNDING * float(np.abs(price).max()) / least
+    def rounding_kw(self, price: Floats) -> Floats:
+        """What rounding of prices alone may make of answers, ``(M, T)`` each [$/kWh], [kW]."""
+        least = np.minimum(self._members.least_slope, self._least_slope)
+        return np.asarray(ROUNDING * np.abs(price) / least[:, None])

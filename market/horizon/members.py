@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from market.analysis.sizes import member_kw
 from market.horizon.case import HorizonCase
 from market.horizon.home_model import Homes
-from market.horizon.lam import LamMembers
+from market.horizon.lam import RESTING, LamMembers
 from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices
 from market.horizon.stores import Stores
 from market.model.arrays import Bools, Floats, Ints
-from market.model.case import Case
 from market.model.curves import Curves, from_points, join, respond, shift, starts, take
 from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.aggregation import aggregate
@@ -62,6 +62,8 @@ class Members:
     added
         Price slope that a lone member has beyond its own, which is none, ``(M, T)`` [$/kWh per kW]: a term of
         its trade whose centre the caller moves until it makes no difference.
+    resting
+        Fall that is added where a LAM rests, ``(M,)`` [kW per $/kWh].
     swing
         All power of each LAM's members over the prices, ``(M,)`` [kW per $/kWh].
     """
@@ -81,9 +83,10 @@ class Members:
         flattest = FLATTEST * price_size(case) / np.maximum(reach, 1e-9)
         mean = blur / FLATTEST * flattest * np.maximum(first.members, 1)
         self._slope = np.maximum(np.where(true > 0, true, flattest[:, None]), mean[:, None])
+        self._least_slope = self._slope.min(axis=1)
         self._fee = np.stack([interval.fee for interval in case.intervals], axis=1)
+        self.resting = RESTING * np.maximum(first.members, 1) / self._least_slope
         self.added = np.where(true > 0, 0.0, self._slope)
-        self._least_slope = float(self._slope.min())
         with ThreadPoolExecutor(os.cpu_count()) as cores:
             prepared = list(cores.map(self._prepare, range(self._T)))
         self._supplies = [supply for supply, _, _ in prepared]
@@ -99,9 +102,11 @@ class Members:
         return sum(mine.size for mine in self._mine)
 
     @property
-    def least_slope(self) -> float:
-        """The least price slope of all, with what was added."""
-        return min(self._least_slope, float(self._homes.slope.min(initial=np.inf)))
+    def least_slope(self) -> Floats:
+        """The least price slope in each LAM, with what was added, ``(M,)`` [$/kWh per kW]."""
+        least: Floats = self._least_slope.copy()
+        np.minimum.at(least, self._units.lam[self._units.several], self._homes.slope)
+        return least
 
     @property
     def has_several(self) -> bool:
@@ -137,7 +142,7 @@ class Members:
         members = LamMembers(
             lam, self._lams, self._totals, units.first[mine[~units.several[mine]]], self._own, self._columns,
             units.home[several], self._homes, self._case.hours, offset, float(self.swing[lam]),
-            float(self._weight[lam]),
+            float(self._weight[lam]), float(self.resting[lam]),
         )  # fmt: skip
         return members, PriceTerms(np.empty(self._T), self._slope[lam], self._fee[lam])
 
@@ -261,22 +266,14 @@ def _columns(stores: Stores) -> StoreColumns:
 
 
 def price_size(case: HorizonCase) -> float:
-    """Size of the grid's prices [$/kWh]."""
-    sizes = [max(abs(each.grid.import_price), abs(each.grid.export_price)) for each in case.intervals]
-    return max(sizes) or 1.0
+    """Size of the grid's prices in all intervals [$/kWh]."""
+    return max(one.grid.price_size for one in case.intervals) or 1.0
 
 
 def lam_reach(case: HorizonCase) -> Floats:
     """The most that each LAM's members may move together, ``(M,)`` [kW]."""
     stores = case.stores
-    most = np.stack([interval.net_kw(_reach(interval)) for interval in case.intervals]).max(axis=0)
+    most = np.stack([one.net_kw(member_kw(one)) for one in case.intervals]).max(axis=0)
     power = np.maximum(stores.charge_kw, stores.discharge_kw).max(axis=1, initial=0.0)
     most += np.bincount(case.first.lam_of[stores.owner], power, minlength=most.size)
     return np.asarray(most)
-
-
-def _reach(case: Case) -> Floats:
-    """Demand and what resources can do, of each member ``(N,)`` [kW]."""
-    resources = case.resources
-    each = np.maximum(np.abs(resources.min_kw), np.abs(resources.max_kw))
-    return np.abs(case.demand_kw) + np.bincount(resources.owner, each, minlength=case.demand_kw.size)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.errors import NotConverged
+from market.horizon import allowed
 from market.horizon.case import HorizonCase
 from market.horizon.feeder import FeederLimits
 from market.horizon.lams import Lams, Settled
@@ -19,6 +20,7 @@ from market.horizon.members import Answers, Members, lam_reach, price_size
 from market.horizon.search import Way, best_part, between
 from market.horizon.start import Near
 from market.horizon.step import Point, Target, model_equilibrium
+from market.model.arrays import Floats
 
 STEPS = 80
 """Steps after which a search is given up, or begun anew with blurred answers."""
@@ -81,6 +83,8 @@ class Newton:
         self._size = price_size(case)
         self._most = max(float(lam_reach(case).max()), 1e-9)
         self._tolerance = EXACT * self._most
+        self._allowed_kw = np.minimum(allowed.of_lams(case), self._tolerance)
+        self._within = 0.1 * min(self._tolerance, float(limits.allowed_kw.min()))
         self._ridge, self._trust = 0.0, 0.1
         self._tie = TIES[0]
         self._far: list[float] = []
@@ -112,6 +116,8 @@ class Newton:
         self._ridge = ridge
         if roughly is not None:
             self._tolerance = roughly * self._most
+            self._allowed_kw = np.full_like(self._allowed_kw, self._tolerance)
+            self._within = 0.1 * self._tolerance
         if start is not None:
             self._lams.recentre(np.stack([near.net_kw for near in start], axis=1))
             self._ridge = 0.0
@@ -121,9 +127,8 @@ class Newton:
         here = self._settled(now, rough)
         missed = np.inf
         for step in range(1, STEPS + 1):
-            within = 0.1 * self._tolerance
             is_exact = rough <= max(EXACT_FROM * self._most, self._tolerance)
-            target = self._target(here, within if is_exact else max(within, LOOSE * rough))
+            target = self._target(here, self._within if is_exact else max(self._within, LOOSE * rough))
             far = float(np.abs(target.point.price - here.point.price).max())
             part, here = self._go(here, target, rough)
             missed = np.inf
@@ -131,7 +136,8 @@ class Newton:
                 missed = max(float(np.abs(target.kw - here.answers.kw).max()), here.missed_kw)
                 rough = min(rough, CLOSER * missed)
             self._learn(part)
-            if is_exact and missed <= self._enough(here.point):
+            ends = is_exact and missed <= self._enough(here.point)
+            if ends and (roughly is not None or self._holds(here)):
                 if roughly is not None:
                     return Found(here.point, here.answers, step)
                 moved = self._lams.recentre_homes(here.answers.plans)
@@ -155,12 +161,24 @@ class Newton:
         self._lams.tie_homes(self._tie)
 
     def _enough(self, point: Point) -> float:
-        """How far answers may be off at the end [kW]."""
-        return self._tolerance + self._lams.rounding_kw(point.price)
+        """How far answers may be from the model's at the end [kW]."""
+        return self._tolerance + float(self._lams.rounding_kw(point.price).max())
+
+    def _exact_kw(self, point: Point) -> Floats:
+        """How far answers may be off at the end, ``(M, T)`` [kW]."""
+        return np.asarray(self._allowed_kw + self._lams.rounding_kw(point.price))
 
     def _settled(self, guess: Point, tolerance: float) -> Settled:
-        """LAMs at the prices of limits of a point, off by ``tolerance`` or what is enough at the end."""
-        return self._lams.at(guess, self._limits.prices(guess.y), max(tolerance, self._enough(guess)))
+        """LAMs at the prices of limits of a point, off by ``tolerance`` or what is allowed at the end."""
+        allowed_kw = np.maximum(self._exact_kw(guess), tolerance)
+        return self._lams.at(guess, self._limits.prices(guess.y), allowed_kw)
+
+    def _holds(self, here: Settled) -> bool:
+        """Whether LAMs and limits are met as exactly as the certificate asks."""
+        if not (here.off_kw <= self._exact_kw(here.point)).all():
+            return False
+        rounding_kw = self._lams.rounding_kw(here.point.price).sum(axis=0)
+        return self._limits.are_met(here.answers.kw, here.point.y, rounding_kw)
 
     def _what_rises(self, now: Point) -> str:
         """The limit whose price is far beyond all others, in words; nothing where none is."""
@@ -188,7 +206,9 @@ class Newton:
                 model = fall.copy()
                 model[:, each, each] += self._ridge * self._lams.swing[:, None]
             far = BEYOND * self._size if self._doubts else np.inf
-            target = model_equilibrium(self._limits, terms, here.point, here.answers.kw, model, within, far)
+            target = model_equilibrium(
+                self._limits, terms, here.point, here.answers.kw, model, self._lams.resting, within, far
+            )
             if np.abs(target.point.y).max(initial=0.0) <= far:
                 return target
             self._doubts -= 1

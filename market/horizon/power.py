@@ -79,6 +79,8 @@ def free_power(
         if left_high and not left_low and high_band < here:
             here, which = high_band, 2
         if which == 0:
+            if at == last:
+                break  # No price is finite.
             static = kw[at]
             at += 1
         else:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from market.horizon.lam import RESTING, WamTerms
+from market.horizon.lam import WamTerms
 from market.horizon.turn import change
 from market.model.arrays import Bools, Floats, Ints
 
@@ -31,6 +31,8 @@ class Response:
     ----------
     price, kw, fall
         Where the model is exact, net purchases there, ``(M, T)`` each, and their fall ``(M, T, T)``.
+    resting
+        Fall that is added where a LAM rests, ``(M,)`` [kW per $/kWh].
     terms
         What a LAM reckons with beside its locational price.
     side
@@ -45,16 +47,16 @@ class Response:
     trades
         Where `E` is one over the slope, ``(M, T)``.
     ease
-        ``E``, ``(M, T)`` [kW per $/kWh]; of who rests `RESTING` times the largest fall.
+        ``E``, ``(M, T)`` [kW per $/kWh].
     """
 
     def __init__(
-        self, price: Floats, kw: Floats, fall: Floats, terms: WamTerms, side: Ints, tolerance: float
-    ) -> None:
+        self, price: Floats, kw: Floats, fall: Floats, resting: Floats, terms: WamTerms, side: Ints,
+        tolerance: float,
+    ) -> None:  # fmt: skip
         self._corrects = tolerance < CORRECTED * float(np.abs(kw).max(initial=0.0))
         self._now, self._kw, self._fall, self._terms = price, kw, fall, terms
-        steepest = np.maximum(np.diagonal(fall, axis1=1, axis2=2).max(axis=1), 1e-9)
-        self._resting, self._trading = RESTING * steepest[:, None], 1.0 / terms.slope
+        self._resting, self._trading = resting[:, None], 1.0 / terms.slope
         self._side, self.trades = side, self._who_trades(side)
         self.ease = np.where(self.trades, self._trading, self._resting)
         self.inverse = np.empty_like(fall)

@@ -49,8 +49,8 @@ class Target:
 
 
 def model_equilibrium(
-    limits: FeederLimits, terms: WamTerms, now: Point, kw: Floats, fall: Floats, tolerance: float,
-    far: float = np.inf,
+    limits: FeederLimits, terms: WamTerms, now: Point, kw: Floats, fall: Floats, resting: Floats,
+    tolerance: float, far: float = np.inf,
 ) -> Target:  # fmt: skip
     """Equilibrium of the linear model.
 
@@ -62,6 +62,8 @@ def model_equilibrium(
         Where the model is exact.
     kw, fall
         Net purchases there ``(M, T)`` and their fall with the prices ``(M, T, T)``.
+    resting
+        Fall that is added where a LAM rests, ``(M,)`` [kW per $/kWh].
     terms
         What a LAM reckons with beside its locational price.
     tolerance
@@ -70,7 +72,7 @@ def model_equilibrium(
         Price of a limit beyond which no more limits are sought [$/kWh].
     """
     side, y = now.side, now.y
-    response = Response(now.price, kw, fall, terms, side, tolerance)
+    response = Response(now.price, kw, fall, resting, terms, side, tolerance)
     for _ in range(CHANGES):
         y = _limits_met(limits, response, y, tolerance, far)
         wam_price = limits.prices(y)

@@ -62,6 +62,11 @@ class Grid:
         """Price halfway between import and export [$/kWh]."""
         return 0.5 * (self.import_price + self.export_price)
 
+    @property
+    def price_size(self) -> float:
+        """Size of both prices [$/kWh]: a price near zero is still a difference of such ones."""
+        return max(abs(self.import_price), abs(self.export_price))
+
     def marginal_price(self, grid_kw: float) -> float:
         """What the last kWh costs or brings; the middle price where next to nothing is drawn."""
         if abs(grid_kw) <= NOTHING_KW:

@@ -11,6 +11,7 @@ from market.horizon.response import Response
 from tests.market.horizon.town import town
 
 M, T = 4, 12
+RESTS = np.full(M, 1e-9)
 
 
 def linear_market(seed):
@@ -27,7 +28,7 @@ def linear_market(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_who_trades_has_its_price_and_who_rests_buys_nothing(seed):
     rng, price, kw, fall, terms = linear_market(seed)
-    response = Response(price, kw, fall, terms, np.ones((M, T), dtype=np.intp), 1e-9)
+    response = Response(price, kw, fall, RESTS, terms, np.ones((M, T), dtype=np.intp), 1e-9)
     for _ in range(6):
         side = rng.integers(-1, 2, (M, T))
         response.turn(side)
@@ -44,11 +45,11 @@ def test_who_trades_has_its_price_and_who_rests_buys_nothing(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_changed_sides_are_those_of_a_new_beginning(seed):
     rng, price, kw, fall, terms = linear_market(seed)
-    changed = Response(price, kw, fall, terms, np.ones((M, T), dtype=np.intp), 1e-9)
+    changed = Response(price, kw, fall, RESTS, terms, np.ones((M, T), dtype=np.intp), 1e-9)
     for _ in range(6):
         side = rng.integers(-1, 2, (M, T))
         changed.turn(side)
-    anew = Response(price, kw, fall, terms, side, 1e-9)
+    anew = Response(price, kw, fall, RESTS, terms, side, 1e-9)
     trades = side != 0
     rows = rng.normal(size=(3 * T, M))
     interval = np.repeat(np.arange(T), 3)
@@ -69,7 +70,7 @@ def test_changed_sides_are_those_of_a_new_beginning(seed):
 def test_hardly_anybody_answering_costs_no_digits(seed):
     rng, price, kw, fall, terms = linear_market(seed)
     fall *= 1e-5
-    response = Response(price, kw, fall, terms, np.ones((M, T), dtype=np.intp), 1e-9)
+    response = Response(price, kw, fall, RESTS, terms, np.ones((M, T), dtype=np.intp), 1e-9)
     for _ in range(30):
         side = rng.integers(-1, 2, (M, T))
         response.turn(side)
