@@ -47,7 +47,7 @@ def test_alone_each_owner_does_what_is_best_against_the_tariff(seed):
         for one, found in zip(case.intervals, outcome.intervals, strict=True):
             own += one.resources.cost(found.output_kw)[one.resources.owner == member].sum()
         now = case.hours * own - case.stores.end_value[store] * outcome.state_kwh[store, -1]
-        assert now == pytest.approx(best_cost(case, store, middle, half, none), abs=1e-6)
+        assert now == pytest.approx(best_cost(case, member, middle, half, none), abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(4))
