@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from broker import messages
+from broker import messages, wall_time
 from broker.client.bus import Bus
 from broker.messages import Repeat, StepName
 from broker.participant.handlers import KNOWN_TOPICS
 from broker.participant.reports import Counts
 from broker.participant.sending import Work, unless_closed
+
+LONG, SLOWEST = 1_000_000, 2e6
+"""A message of more bytes than the first is on its way for a time, in bytes per second no faster than the
+second: whoever waits for it asks before it has come, and each copy would hold up the one that is coming."""
 
 
 class Repeats:
@@ -37,6 +41,7 @@ class Repeats:
         self._request = request
         self._counts = counts
         self._sent: dict[str, tuple[int, bytes]] = {}
+        self._arrives: dict[str, float] = {}
         self._refused: set[str] = set()
         self._reports: dict[tuple[int, StepName], tuple[str, bytes]] = {}
         self._sending: set[asyncio.Task[None]] = set()
@@ -44,6 +49,13 @@ class Repeats:
     def keep(self, topic: str, tick: int, payload: bytes) -> None:
         """Keep the last message that was sent on a topic."""
         self._sent[topic] = tick, payload
+        self._arrives.pop(topic, None)
+        self._note_sending(topic, payload)
+
+    def _note_sending(self, topic: str, payload: bytes) -> None:
+        """Note until when a long message is on its way: it is not sent again meanwhile."""
+        if len(payload) > LONG:
+            self._arrives[topic] = wall_time.now() + len(payload) / SLOWEST
 
     def note_report(self, topic: str, tick: int, step: StepName) -> None:
         """Note the step of which the service's last report, sent on a topic, was."""
@@ -62,6 +74,7 @@ class Repeats:
     def begin_anew(self) -> None:
         """Forget what was sent: in a new epoch it counts no more."""
         self._sent.clear()
+        self._arrives.clear()
         self._reports.clear()
 
     def ask(self, tick: int, topics: list[str], question: str = "") -> None:
@@ -79,8 +92,9 @@ class Repeats:
         """Send again what somebody waits for and this service has sent."""
         for topic in dict.fromkeys(asked.topics):  # Each once, however often it is named.
             tick, payload = self._sent.get(topic, (-1, b""))
-            if tick == asked.tick:
+            if tick == asked.tick and wall_time.now() >= self._arrives.get(topic, 0.0):
                 self._counts.repeated += 1
+                self._note_sending(topic, payload)
                 await self._bus.publish(topic, payload)
 
     def report_again(self, heard: tuple[int, StepName] | None) -> None:
