@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -68,7 +69,7 @@ def clear(
         refuse_existing(trace, force=force)
     rounds: list[Round] = []
     solver = partial(solve, method=method, loop=loop or "nested", on_round=rounds.append if trace else None)
-    status, result = clear_file(case, out, method, solver, force=force)
+    status, result = clear_file(case, out, method, solver, force=force, before_horizon=_compile_horizon)
     if trace and rounds and result.status != "infeasible":
         loops = "" if loop is None else f", {loop} loop"
         _write_trace(case, rounds, trace, f"{case.stem}: {method} bids{loops}")
@@ -90,6 +91,13 @@ def clear(
             f"{result.status}: social cost {result.social_cost:.6g} $/h in {milliseconds:.1f} ms{asked}"
         )
     sys.exit(status)
+
+
+def _compile_horizon() -> None:
+    """Have the clearing over a horizon compiled, and say so where that takes long."""
+    from cosim.readiness import horizon_compiled
+
+    asyncio.run(horizon_compiled(partial(click.echo, err=True)))
 
 
 def _write_trace(case: Path, rounds: Sequence[Round], path: Path, title: str) -> None:

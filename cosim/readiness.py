@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from cosim.report.rendering import prepare_pages
 from cosim.world.names import Role
-from cosim.world.world import World
+
+if TYPE_CHECKING:
+    from cosim.world.world import World
 
 AT_ONCE_S = 3.0
 """What takes longer is said to the user [s]."""
@@ -22,7 +24,7 @@ COMPILING = (
 def load_ahead() -> None:
     """Load what writes a run's tables and makes its report, for the time in which its processes start."""
     import_module("pyarrow.parquet")
-    prepare_pages()
+    import_module("cosim.report.rendering").prepare_pages()
 
 
 async def made_ready(world: World, roles: Collection[str], say: Callable[[str], object]) -> None:
@@ -35,9 +37,13 @@ async def made_ready(world: World, roles: Collection[str], say: Callable[[str], 
     say
         Told a line where it is not there at once.
     """
-    if world.rules.horizon is None or Role.MARKET not in roles:
-        return
-    # Only runs with a horizon need numba.
+    if world.rules.horizon is not None and Role.MARKET in roles:
+        await horizon_compiled(say)
+
+
+async def horizon_compiled(say: Callable[[str], object]) -> None:
+    """Have the clearing over a horizon compiled; ``say`` is told a line where it is not there at once."""
+    # Only what has a horizon needs numba.
     from market.horizon.warm_up import warm_up
 
     work = asyncio.ensure_future(asyncio.to_thread(warm_up))

@@ -131,6 +131,7 @@ def clear_file(
     solver: Solver | None = None,
     *,
     force: bool = False,
+    before_horizon: Callable[[], object] = lambda: None,
 ) -> tuple[int, Result | HorizonResult | Refusal]:
     """Read a case, of one interval or over a horizon, solve it and write its result.
 
@@ -142,6 +143,8 @@ def clear_file(
         Method that the result names, and the function that solves the case; the method's own when left out.
     force
         Whether a result that is there may be replaced.
+    before_horizon
+        Called before a case over a horizon is solved.
 
     Returns
     -------
@@ -163,7 +166,11 @@ def clear_file(
         raise CaseError(f"{out_path}: is the case itself; choose another path for the result")
     refuse_existing(out_path, force=force)
     result: Result | HorizonResult | Refusal
-    result = solve_horizon_case(case) if isinstance(case, HorizonCase) else solve_case(case, method, solver)
+    if isinstance(case, HorizonCase):
+        before_horizon()
+        result = solve_horizon_case(case)
+    else:
+        result = solve_case(case, method, solver)
     try:
         _write_whole(out_path, msgspec.json.encode(result))
     except OSError as error:

@@ -5,9 +5,16 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+from click.testing import CliRunner
+
 from cosim import readiness
+from cosim.clear_command import clear
 from cosim.readiness import COMPILING, made_ready
+from market.files.case_file import encode_case
+from market.files.horizon_file import encode_horizon
 from market.horizon import warm_up
+from tests.market.horizon.town import town
 
 ROOT = Path(__file__).parents[2]
 WITH, WITHOUT = (SimpleNamespace(rules=SimpleNamespace(horizon=horizon)) for horizon in (object(), None))
@@ -58,3 +65,16 @@ def test_clearings_compile_nothing_more_then():
     command = [sys.executable, "-c", SIGNATURES]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("horizon", [True, False])
+def test_a_case_over_a_horizon_is_cleared_once_that_is_compiled(tmp_path, monkeypatch, horizon):
+    case, done = town(3, T=4), []
+    data = encode_horizon(case) if horizon else encode_case(case.first)
+    (tmp_path / "case.json").write_bytes(data)
+    monkeypatch.setattr(readiness, "AT_ONCE_S", 0.0)
+    monkeypatch.setattr(warm_up, "warm_up", lambda: done.append(1))
+    result = CliRunner().invoke(clear, [str(tmp_path / "case.json"), "--out", str(tmp_path / "r.json")])
+    assert result.exit_code == 0
+    assert result.stderr == (f"{COMPILING}\n" if horizon else "")
+    assert done == [1] * horizon
