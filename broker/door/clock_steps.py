@@ -1,17 +1,19 @@
 """Which steps a receiver believes to be the clock's.
 
-Anybody whom the broker lets write for the clock can say a step. What has the place that comes next is taken;
-one that is far ahead is believed once another follows it. Nobody but the clock can end the run: each of its
-steps tells the digest of a secret, and the end tells the secret.
+Anybody whom the broker lets write for the clock can say a step. The first that is heard is taken; from there
+on each proves that it is of the same clock (`broker.door.step_proofs`), so that nobody else can lead a
+service on, or end the run.
 """
 
 from __future__ import annotations
 
-import hashlib
-
 from broker.door.refusal import Refused
+from broker.door.step_proofs import hashed, place_number
 from broker.door.stream import Stream
 from broker.messages import Step
+
+_MOST_MISSED, _MOST_AWAY = 2_000, 1_000_000
+"""Steps that may be missed, and that while the connection is lost: so often a proof is hashed at most."""
 
 
 class ClockSteps:
@@ -33,9 +35,9 @@ class ClockSteps:
         self._epoch = 0
         self._ticks = ticks
         self._was_away = True
-        self._doubted: Step | None = None
         self._opened = (0, -1, 0)
-        self._end_digest = ""
+        self._proven = ""
+        self._at = 0
 
     @property
     def epoch(self) -> int:
@@ -45,7 +47,7 @@ class ClockSteps:
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         if epoch != self._epoch:
-            self._epoch, self._end_digest = epoch, ""
+            self._epoch, self._proven = epoch, ""
 
     def came_back(self) -> None:
         """After a lost connection the clock may be anywhere: believe its next step."""
@@ -58,21 +60,21 @@ class ClockSteps:
 
     def note(self, step: Step) -> None:
         """Go on from a step that was believed."""
-        self._was_away, self._doubted = False, None
+        self._was_away = False
         self._opened = step.place
-        self._end_digest = self._end_digest or step.end_digest
+        self._proven, self._at = step.proof, place_number(step.tick, step.step)
 
     def is_past(self, step: Step) -> bool:
         """Whether the clock has opened this step or a later one before."""
         return step.place <= self._opened
 
     def check(self, step: Step) -> None:
-        """Hold a step against the run and the clock's last; a far one is believed once another follows it.
+        """Hold a step against the run and the clock's last.
 
         Raises
         ------
         Refused
-            It is not believed, or not yet.
+            It is not believed.
         """
         _check_ahead(step)
         # Behind the last interval a run ends, and before that may go back to there.
@@ -82,23 +84,23 @@ class ClockSteps:
             if step.step != "restore":
                 raise Refused(f"epoch {step.epoch} was not opened by a restore")
             return
-        if step.epoch == self.epoch and self._end_digest and step.end_digest != self._end_digest:
-            raise Refused("it is not of the clock whose steps came before")
-        if step.step == "end" and self._end_digest and not self._tells_secret(step):
-            raise Refused("an end must tell the secret of the clock whose steps came before")
-        if self._was_away or step.tick <= self.tick + 1 or self._tells_secret(step):
-            return
-        before, self._doubted = self._doubted, step
-        if before is None or not _follows(step, before):
+        missed = place_number(step.tick, step.step) - self._at
+        if self._proven:
+            is_far = missed > (_MOST_AWAY if self._was_away else _MOST_MISSED)
+        else:
+            is_far = step.tick > self.tick + 1 and not self._was_away
+        if is_far:
             raise Refused(f"step {step.step} of tick {step.tick} is far ahead of the clock's {self.tick}")
+        if step.epoch == self.epoch and self._proven and not self._is_proven(step, missed):
+            raise Refused("it is not of the clock whose steps came before")
 
     def check_number(self, step: Step, stream: Stream) -> None:
-        """Hold a step's number and place against those before: none opens twice, an end comes right behind.
+        """Hold a step's number and place against those before: none opens twice.
 
         Raises
         ------
         Refused
-            It is not believed, or not yet.
+            It is not believed.
         """
         if step.epoch > stream.epoch:
             return  # Maybe of a clock that was started anew.
@@ -109,18 +111,11 @@ class ClockSteps:
             return
         if self.is_past(step):
             raise Refused(f"step {step.step} of tick {step.tick} was opened before")
-        is_next = step.seq == stream.expected or self._was_away
-        if step.step == "end" and not is_next and not self._tells_secret(step) and self._doubted != step:
-            self._doubted = step
-            raise Refused("an end must follow the clock's last step")
 
-    def _tells_secret(self, step: Step) -> bool:
-        return bool(self._end_digest) and end_digest_of(step.end_secret) == self._end_digest
-
-
-def end_digest_of(secret: str) -> str:
-    """What a clock's steps tell of the secret that its end will tell."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    def _is_proven(self, step: Step, missed: int) -> bool:
+        """Whether a step so many places behind the last one, or before it, is of the same clock."""
+        later, earlier = (step.proof, self._proven) if missed >= 0 else (self._proven, step.proof)
+        return -missed <= _MOST_MISSED and hashed(later, abs(missed)) == earlier
 
 
 def _check_ahead(step: Step) -> None:
@@ -129,10 +124,3 @@ def _check_ahead(step: Step) -> None:
     is_of_run = step.step == "restore" or any(each.step == "end" for each in step.ahead)
     if step.ahead and (is_of_run or sorted(set(order)) != order):
         raise Refused(f"what it says of the steps behind {step.step} is not in their order")
-
-
-def _follows(step: Step, before: Step) -> bool:
-    """Whether a step has the number and a tick that come behind another's, or is an end said again."""
-    if step.step == "end" and step == before:
-        return True
-    return step.seq == before.seq + 1 and 0 <= step.tick - before.tick <= 1

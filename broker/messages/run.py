@@ -86,8 +86,9 @@ class Step(Message, frozen=True, tag="step"):
     sets for it; each step of it tells them.
     ``ahead`` are the steps behind it into which a service goes on by itself, as soon as others have said what
     it needs there; the clock still opens each of them when the one before is over.
-    ``end_digest`` is the SHA-256 digest of the ``end_secret`` that only an end tells: so nobody but the clock
-    whose steps a service has followed can end the run.
+    ``proof`` is the value of the clock's hash chain at the step's place: hashed by SHA-256 once for each
+    place between, it is the proof of an earlier step. So nobody but the clock whose steps a service has
+    followed can lead it on, or end the run.
     """
 
     step: StepName
@@ -99,8 +100,7 @@ class Step(Message, frozen=True, tag="step"):
     events: list[FeederEvent] = []
     boundary: BoundaryValues | None = None
     ahead: list[StepAhead] = []
-    end_digest: str = ""
-    end_secret: str = ""
+    proof: str = ""
 
     @property
     def order(self) -> int:

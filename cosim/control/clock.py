@@ -11,11 +11,10 @@ on without, the others stand in.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from broker.door.clock_steps import end_digest_of
+from broker.door.step_proofs import StepProofs
 from broker.messages import FeederEvent, Step, StepAhead, StepName
 from broker.participant.node import Node
 from cosim.control.assembly import Assembly
@@ -106,8 +105,7 @@ class Clock:
         self._reports = StepReports(
             node, self._presence, self._changed, ends_step=lambda: self._losses.ends_step
         )
-        self._end_secret = secrets.token_hex(16)
-        self._end_digest = end_digest_of(self._end_secret)
+        self._proofs = StepProofs(schedule.intervals)
         self._here = self.services.difference(*roles.values())
         self._assembly = Assembly(self._presence, self._needed, self._changed, self._stop, say=say)
         node.on_back.append(self._note_back)
@@ -246,6 +244,8 @@ class Clock:
             self._losses.forgive()
             tick = recovery.next_tick()
             self.node.epoch = recovery.begin_epoch()
+            # Of the places that come again the proofs are known to everybody.
+            self._proofs = StepProofs(self.schedule.intervals)
             self.node.tick = tick
             step = self._step("restore", tick, time.time() + self.schedule.step_limit_s)
             laggards = await self._reports.ask(step, self.services & presence.online)
@@ -302,6 +302,5 @@ class Clock:
             events=self._events.get(tick, []),
             boundary=self._coupled.boundaries.get(tick),
             ahead=[*ahead],
-            end_digest=self._end_digest,
-            end_secret=self._end_secret if step == "end" else "",
+            proof=self._proofs.of(tick, step),
         )

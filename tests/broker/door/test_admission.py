@@ -1,10 +1,11 @@
-import hashlib
+from dataclasses import replace
 
 import pytest
 
 from broker import messages
 from broker.door.admission import Door
 from broker.door.refusal import Refused
+from broker.door.step_proofs import StepProofs
 from broker.messages import (
     Acknowledgement,
     Availability,
@@ -35,9 +36,14 @@ def award(seq=0, tick=0, sender="north", **body):
     )
 
 
-def step(seq, tick, name="measure", sender="clock", **body):
-    times = {"opened": 0.0, "deadline": 1.0, "interval_s": 900.0}
-    return messages.encode(Step(run=RUN, tick=tick, sender=sender, seq=seq, step=name, **(times | body)))
+CLOCK = StepProofs(96, "secret")
+
+
+def step(seq, tick, name="measure", sender="clock", clock=CLOCK, **body):
+    told = {"opened": 0.0, "deadline": 1.0, "interval_s": 900.0}
+    if clock is not None and tick <= 96:
+        told["proof"] = clock.of(tick, name)
+    return messages.encode(Step(run=RUN, tick=tick, sender=sender, seq=seq, step=name, **(told | body)))
 
 
 def ahead(*names):
@@ -173,8 +179,37 @@ def test_the_clock_s_word_is_taken_from_the_clock_alone(door):
 @pytest.mark.parametrize("seq", [1, 700])
 def test_a_step_of_a_far_tick_is_not_followed(door, tick, seq):
     follow(door, 0, 0)
-    assert "far ahead of the clock's 0" in refusal(door, TOPICS.step, step(seq, tick))
+    for clock in (StepProofs(96, "guessed"), None):
+        forged = step(seq, tick, clock=clock)
+        assert "not of the clock" in refusal(door, TOPICS.step, forged)
     assert follow(door, 1, 0, "bid").message is not None
+
+
+@pytest.mark.parametrize(("tick", "name"), [(0, "bid"), (0, "settle"), (1, "measure"), (1, "end")])
+def test_nobody_else_leads_on_with_the_next_step_and_number(door, tick, name):
+    follow(door, 0, 0)
+    told = CLOCK.of(0, "measure")
+    for body in ({"clock": StepProofs(96, "guessed")}, {"proof": told}, {"proof": ""}, {"proof": "é" * 64}):
+        assert "not of the clock" in refusal(door, TOPICS.step, step(1, tick, name, **body))
+    assert follow(door, 1, tick, name).message.step == name
+
+
+def test_a_step_that_was_opened_takes_no_number_in_anybody_else_s_name(door):
+    for seq, name in enumerate(["measure", "bid", "clear"]):
+        follow(door, seq, 0, name)
+    assert "not of the clock" in refusal(door, TOPICS.step, step(3, 0, "bid", proof=CLOCK.of(0, "clear")))
+    assert follow(door, 3, 0, "dispatch").message is not None
+
+
+def test_a_proof_is_looked_for_so_far_and_no_further():
+    door, clock = Door(RUN, replace(BOUNDS, ticks=10**6)), StepProofs(400_000, "secret")
+    let_in(door, TOPICS.step, step(0, 0, clock=clock))
+    far = step(1, 200, proof=clock.of(200, "measure"))
+    further = step(2, 100_000, proof=clock.of(100_000, "measure"))
+    assert let_in(door, TOPICS.step, far).message is not None
+    assert "far ahead" in refusal(door, TOPICS.step, further)
+    door.came_back()
+    assert let_in(door, TOPICS.step, further).message is not None
 
 
 @pytest.mark.parametrize("tick", [96, 97, 10**9, 2**53 - 1])
@@ -182,9 +217,8 @@ def test_no_step_is_behind_the_run_s_end(door, tick):
     assert "behind the run's end" in refusal(door, TOPICS.step, step(0, tick))
 
 
-def test_who_missed_many_steps_follows_again_with_the_second_that_is_heard(door):
+def test_who_missed_many_steps_follows_again_at_once(door):
     follow(door, 0, 0)
-    assert "far ahead" in refusal(door, TOPICS.step, step(70, 10))
     admitted = follow(door, 71, 10, "bid")
     assert admitted.message.tick == 10
     assert admitted.gaps == 70
@@ -193,8 +227,9 @@ def test_who_missed_many_steps_follows_again_with_the_second_that_is_heard(door)
 def test_who_lost_the_connection_follows_the_clock_at_once(door):
     follow(door, 0, 0)
     door.came_back()
+    assert "not of the clock" in refusal(door, TOPICS.step, step(140, 20, clock=StepProofs(96, "guessed")))
     assert follow(door, 140, 20).message.tick == 20
-    assert "far ahead" in refusal(door, TOPICS.step, step(700, 90))
+    assert "not of the clock" in refusal(door, TOPICS.step, step(700, 90, clock=StepProofs(96, "guessed")))
 
 
 def test_the_clock_does_not_begin_anew(door):
@@ -223,21 +258,6 @@ def test_steps_ahead_are_those_behind_a_step_in_their_order(door, name, behind):
     assert let_in(door, TOPICS.step, step(1, 0, "bid", ahead=ahead("clear", "settle"))).message is not None
 
 
-def test_an_end_follows_the_clock_s_last_step(door):
-    follow(door, 0, 0)
-    assert "far ahead" in refusal(door, TOPICS.step, step(1, 96, "end"))
-    assert "must follow" in refusal(door, TOPICS.step, step(3, 1, "end"))
-    assert follow(door, 1, 1, "end").message.step == "end"
-
-
-@pytest.mark.parametrize("last", [(660, 95), (20, 2)])
-def test_who_missed_steps_before_the_end_believes_it_the_second_time(door, last):
-    follow(door, *last)
-    end = step(670, 96, "end")
-    assert "must follow" in (why := refusal(door, TOPICS.step, end)) or "far ahead" in why
-    assert let_in(door, TOPICS.step, end).message.step == "end"
-
-
 def test_a_report_or_an_availability_speaks_for_its_own_sender_alone(door):
     done = Done(run=RUN, tick=0, sender="mallory", seq=0, step="bid")
     assert "mallory writes on a topic of wam" in refusal(door, TOPICS.done("wam"), messages.encode(done))
@@ -259,36 +279,27 @@ def test_what_may_be_said_at_any_time_needs_no_interval(door):
     assert "no interval" in refusal(door, TOPICS.acknowledgement("p0"), messages.encode(answer))
 
 
-def of_clock(secret, number, tick, name="measure", **body):
-    digest = hashlib.sha256(secret.encode()).hexdigest()
-    told = secret if name == "end" else ""
-    return step(number, tick, name, **({"end_digest": digest, "end_secret": told} | body))
-
-
 def test_only_the_clock_that_was_followed_can_end_the_run(door):
-    let_in(door, TOPICS.step, of_clock("secret", 0, 0))
-    forged = of_clock("secret", 1, 1, "end", end_secret="guessed")
-    for _ in range(3):
-        assert "must tell the secret" in refusal(door, TOPICS.step, forged)
-    assert "not of the clock" in refusal(door, TOPICS.step, of_clock("guessed", 1, 1, "end"))
-    assert "not of the clock" in refusal(door, TOPICS.step, step(1, 0, "bid"))
-    assert let_in(door, TOPICS.step, of_clock("secret", 1, 1, "end")).message.step == "end"
+    follow(door, 0, 0)
+    for proof in ("", "guessed", CLOCK.of(0, "measure"), StepProofs(96, "guessed").of(1, "end")):
+        for _ in range(3):
+            assert "not of the clock" in refusal(door, TOPICS.step, step(1, 1, "end", proof=proof))
+    assert let_in(door, TOPICS.step, step(1, 1, "end")).message.step == "end"
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_an_end_that_tells_the_secret_is_believed_at_once(door, back):
-    let_in(door, TOPICS.step, of_clock("secret", 0, 0))
+@pytest.mark.parametrize("last", [(0, 0), (20, 2), (660, 95)])
+def test_an_end_is_believed_at_once_whatever_was_missed(door, last, back):
+    follow(door, *last)
     if back:
         door.came_back()
-        assert "must tell the secret" in refusal(
-            door, TOPICS.step, of_clock("secret", 670, 96, "end", end_secret="")
-        )
-    assert let_in(door, TOPICS.step, of_clock("secret", 670, 96, "end")).message.step == "end"
+        assert "not of the clock" in refusal(door, TOPICS.step, step(670, 96, "end", proof=""))
+    assert let_in(door, TOPICS.step, step(670, 96, "end")).message.step == "end"
 
 
 def test_a_clock_that_was_started_anew_has_another_secret(door):
-    let_in(door, TOPICS.step, of_clock("secret", 5, 3))
-    restore = messages.decode(of_clock("another", 0, 3, "restore", epoch=1))
-    door.begin_epoch(restore)
-    assert "not of the clock" in refusal(door, TOPICS.step, of_clock("secret", 1, 4, "end", epoch=1))
-    assert let_in(door, TOPICS.step, of_clock("another", 1, 4, "end", epoch=1)).message.step == "end"
+    another = StepProofs(96, "another")
+    let_in(door, TOPICS.step, step(5, 3))
+    door.begin_epoch(messages.decode(step(0, 3, "restore", clock=another, epoch=1)))
+    assert "not of the clock" in refusal(door, TOPICS.step, step(1, 4, "end", epoch=1))
+    assert let_in(door, TOPICS.step, step(1, 4, "end", clock=another, epoch=1)).message.step == "end"

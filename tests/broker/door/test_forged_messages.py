@@ -106,6 +106,10 @@ FORGED = {
     "steps of a far tick, twice": behind_steps(*[(60, 1, "measure", "clock")] * 2),
     "steps of a far tick": behind_steps((60, 1, "measure", "clock"), (60, 400, "act", "clock")),
     "an end that is not due": behind_steps((1, 3, "end", "clock"), (90, 1, "end", "clock")),
+    "the next interval, with the next numbers": behind_steps(
+        (1, 1, "measure", "clock"), (1, 2, "bid", "clock"), (2, 3, "measure", "clock")
+    ),
+    "the last step of the interval, with the next number": behind_steps((0, 1, "settle", "clock")),
     "steps from others": behind_steps((0, 1, "settle", "wam"), (1, 1, "end", "operator")),
     "steps again": behind_steps((0, 0, "end", "clock"), (-1, 1, "act", "clock")),
     "reports ahead of their steps": reports_ahead,
