@@ -17,7 +17,7 @@ AT_ONCE_S = 3.0
 
 COMPILING = (
     "the clearing over a horizon is made ready: "
-    "the first time on a computer it is compiled, in about half a minute"
+    "the first time on a computer it is compiled, in about a minute"
 )
 
 

@@ -251,7 +251,7 @@ def test_example_over_a_horizon_gives_its_stores(tmp_path):
     case.write_bytes(msgspec.json.encode(whole))
     cleared = CliRunner().invoke(main, ["clear", str(case), "--out", str(result)])
     assert cleared.exit_code == 0, cleared.output
-    assert cleared.output.startswith("optimal: 3 intervals, social cost 4.38811 $ in ")
+    assert cleared.stdout.startswith("optimal: 3 intervals, social cost 4.38811 $ in ")
     said = msgspec.json.decode(example(page, "stores", "json"))
     have = {key: value for key, value in msgspec.json.decode(result.read_bytes()).items() if key in said}
     assert flatten(have) == pytest.approx(flatten(said), abs=1e-6)

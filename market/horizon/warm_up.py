@@ -17,7 +17,7 @@ INTERVALS = 6
 def warm_up() -> None:
     """Clear a small case, from nowhere and from a start, which compiles everything that clearings call.
 
-    The first time on a computer this takes half a minute, later ones find what was compiled.
+    The first time on a computer this takes about a minute, later ones find what was compiled.
     """
     case = _case()
     clear_horizon(case, later(clear_horizon(case).intervals))

@@ -13,6 +13,7 @@ import numpy as np
 
 from broker import messages
 from broker.client.memory import Delivery, MemoryBroker
+from broker.door.step_proofs import StepProofs
 from broker.messages import Done, Step, columns
 from broker.participant.availability import offline_will
 from broker.participant.node import Node
@@ -30,6 +31,7 @@ from tests.market.participants.stand_ins import Clerk, Devices, LinearFeeder
 
 RUN = "r1"
 WINDOW_S = 60.0
+PROOFS = StepProofs(96)
 STEPS = ("measure", "bid", "clear", "dispatch", "act", "meter", "settle")
 
 
@@ -156,6 +158,7 @@ class Town:
             opened=now,
             deadline=now + WINDOW_S,
             interval_s=world.INTERVAL_S,
+            proof=PROOFS.of(tick, step),
         )
         wanted = {
             "measure": {"devices"},
