@@ -99,6 +99,7 @@ class Leading:
         elif lead.action == "step":
             self.is_paused = True
             self._allowed += 1
+            self._node.flag(f"one interval asked for by {lead.sender}")
         else:
             self.is_paused, self._allowed = lead.action == "pause", 0
             self._node.flag(f"{'paused' if self.is_paused else 'goes on'} by {lead.sender}")

@@ -44,9 +44,17 @@ class Observer:
 
 
 async def test_a_run_pauses_steps_and_goes_on():
-    broker, trace = MemoryBroker(), []
+    broker, trace, flags = MemoryBroker(), [], []
     required = dict.fromkeys(STEPS, ("wam",))
-    async with broker.connect("operator") as bus, worker(broker, "wam", trace):
+    async with (
+        broker.connect("operator") as bus,
+        broker.connect("ears") as at,
+        worker(broker, "wam", trace),
+    ):
+        ears = Node(at, "r1", "ears")
+        ears.on(ears.topics.done("clock"), lambda done: flags.extend(done.flags))
+        await ears.open()
+        hearing = asyncio.create_task(ears.pump())
         operator = Observer(bus)
         listening = asyncio.create_task(operator.listen())
         running = asyncio.create_task(
@@ -70,7 +78,15 @@ async def test_a_run_pauses_steps_and_goes_on():
         _, ticks = await running
         assert ticks == list(range(6))
         assert trace == [(tick, step) for tick in range(6) for step in STEPS]
-        listening.cancel()
+        said = [flag for flag in flags if flag.endswith(f"by {SENDER}")]
+        assert [flag.partition(" by ")[0] for flag in said] == [
+            "paused",
+            "one interval asked for",
+            "pace set to fast",
+            "goes on",
+        ]
+        for task in (listening, hearing):
+            task.cancel()
 
 
 async def test_a_run_with_hardware_is_not_led():

@@ -131,7 +131,7 @@ def test_the_run_is_led_from_the_page(seen):
     assert times.index(seen["stepped to"]) == times.index(seen["paused at"]) + 1
     assert len(times) == INTERVALS
     told = [event["detail"] for event in run.events if event["kind"] == "flag"]
-    for word in ("paused", "goes on", "pace set to 900.0"):
+    for word in ("paused", "one interval asked for", "goes on", "pace set to 900.0"):
         assert any(f"{word} by operator-" in each for each in told), word
 
 
