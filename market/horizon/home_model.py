@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from market.horizon.compiled import compiled, inlined
+from market.horizon.line import NEAR, TRIES, narrowed
 from market.horizon.linear import LEAST_PIVOT, factor
 from market.horizon.replies import (
     INSIDE,
@@ -24,11 +25,8 @@ from market.horizon.replies import (
 )
 from market.model.arrays import Floats, Ints
 
-TRIES, CHANGES = 12, 12
-"""Tries along one way, and ways of one step."""
-
-NEAR = 0.6
-"""As in `market.horizon.lam`."""
+CHANGES = 12
+"""Ways of one step."""
 
 RESTING = 1e-10
 """Response that is added everywhere, in terms of that of a power with its small slope alone."""
@@ -239,24 +237,6 @@ def left_by_model(
     for t in range(inner.size):
         most = max(most, abs(left[t]))
     return most
-
-
-@inlined
-def narrowed(
-    k: int, part: float, value: float, low: float, low_value: float, high: float, high_value: float
-) -> tuple[float, float, float, float, float]:
-    """A bracket of a rising function's zero, narrowed by its value at a part; and the part to try next.
-
-    An end that stays while the bracket hardly shrinks would hold all later lines: it counts half.
-    """
-    if value > 0.0:
-        low_value *= 0.5 if k > 0 and part - low > 0.5 * (high - low) else 1.0
-        high, high_value = part, value
-    else:
-        high_value *= 0.5 if high - part > 0.5 * (high - low) else 1.0
-        low, low_value = part, value
-    part = low + low_value / (low_value - high_value) * (high - low)
-    return part if low < part < high else 0.5 * (low + high), low, low_value, high, high_value
 
 
 @compiled

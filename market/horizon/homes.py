@@ -13,18 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from market.horizon.compiled import compiled
-from market.horizon.home_model import (
-    NEAR,
-    TRIES,
-    Homes,
-    Rest,
-    Sums,
-    narrowed,
-    spread,
-    step_of,
-    stores_at,
-    wanted,
-)
+from market.horizon.home_model import Homes, Rest, Sums, spread, step_of, stores_at, wanted
+from market.horizon.line import NEAR, TRIES, narrowed, ridge_behind
 from market.horizon.power import BEYOND, free_power, steady_at, trade_at
 from market.horizon.replies import (
     ROUNDING,
@@ -40,8 +30,8 @@ from market.model.arrays import Floats, Ints
 STEPS = 40
 """Steps after which a home is left as it is."""
 
-CUT, FIRST_RIDGE, LEAST_RIDGE = 0.9, 1e-3, 1e-6
-"""As in `market.horizon.lam`; ridges in terms of the response of a power with its small slope alone."""
+FIRST_RIDGE, LEAST_RIDGE = 1e-3, 1e-6
+"""Slope added after a cut step, in terms of the response of a power with its small slope alone."""
 
 
 @compiled
@@ -106,8 +96,7 @@ def agree(
             part, low, low_value, high, high_value = narrowed(
                 k, part, value, low, low_value, high, high_value
             )
-        ridge = max(4.0 * ridge, FIRST_RIDGE) if part < CUT else 0.1 * ridge
-        ridge = ridge if ridge > LEAST_RIDGE else 0.0
+        ridge = ridge_behind(ridge, part, FIRST_RIDGE, LEAST_RIDGE)
     return K, most
 
 

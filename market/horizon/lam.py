@@ -14,6 +14,7 @@ import numpy as np
 from market.horizon.compiled import compiled, inlined
 from market.horizon.home_model import Homes
 from market.horizon.homes import homes_reply
+from market.horizon.line import NEAR, TRIES, narrowed, ridge_behind
 from market.horizon.linear import solve
 from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns, Vertices, reply
 from market.model.arrays import Floats, Ints
@@ -25,18 +26,12 @@ STEPS = 20
 CHANGES = 12
 """Changes of who buys, sells or rests in one model."""
 
-NEAR = 0.6
-"""A step may stop where the slope along it has fallen to this part."""
-
-TRIES = 12
-
 RESTING = 1e-10
 """Fall that is added where a LAM rests, as a part of the most that its members' trades may fall by: where
 hardly anybody answers, rounding alone would make the fall, of either sign."""
 
-CUT, FIRST_RIDGE, LEAST_RIDGE = 0.9, 1e-3, 1e-5
-"""Steps cut to less than this part add slope to the model, in terms of the members' whole power over the
-prices: so much at first, and none below the last."""
+FIRST_RIDGE, LEAST_RIDGE = 1e-3, 1e-5
+"""Slope added to the model after a cut step, in terms of the members' whole power over the prices."""
 
 
 class LamMembers(NamedTuple):
@@ -241,16 +236,7 @@ def go(
         value = slope_along(wide, wam_price, step, found)
         if first >= 0.0 or (value <= enough and (k == 0 or value >= -enough)):
             break
-        # An end that stays while the bracket hardly shrinks would hold all later lines: it counts half.
-        if value > 0.0:
-            low_value *= 0.5 if k > 0 and part - low > 0.5 * (high - low) else 1.0
-            high, high_value = part, value
-        else:
-            high_value *= 0.5 if high - part > 0.5 * (high - low) else 1.0
-            low, low_value = part, value
-        part = low + low_value / (low_value - high_value) * (high - low)
-        if not low < part < high:
-            part = 0.5 * (low + high)
+        part, low, low_value, high, high_value = narrowed(k, part, value, low, low_value, high, high_value)
     return part
 
 
@@ -281,6 +267,5 @@ def settle(
             return
         model_step(wide, wam_price, ridge * members.swing, members.resting, allowed, found, step)
         part = go(members, terms, wide, wam_price, step, found, plans)
-        ridge = max(4.0 * ridge, FIRST_RIDGE) if part < CUT else 0.1 * ridge
-        ridge = ridge if ridge > LEAST_RIDGE else 0.0
+        ridge = ridge_behind(ridge, part, FIRST_RIDGE, LEAST_RIDGE)
     is_off(wide, wam_price, found, allowed, off)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from market.horizon.feeder import FeederLimits
-from market.horizon.lam import NEAR
 from market.horizon.lams import Settled
+from market.horizon.line import NEAR
 from market.horizon.step import Point
 from market.model.arrays import Floats
 from market.solver.root import Bracket
