@@ -7,7 +7,7 @@ and nothing is written, neither a file nor a device.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +26,7 @@ from cosim.world.world import World
 from devices.errors import DeviceError
 from devices.gateway.links import Links
 from devices.registers.rating_trust import rating_doubt
-from sharegrid.text import entry
+from sharegrid.text import entry, first_of
 
 _SAMPLED = 96
 _NAMED = 12
@@ -183,7 +183,8 @@ def _prosumers(world: World, found: Findings) -> None:
     alone = [world.layout.lams[k] for k in np.flatnonzero(each == 1)]
     if alone:
         found.doubts.append(
-            f"one prosumer alone shares with nobody in {_some(alone)}: put more there, or accept it"
+            f"one prosumer alone shares with nobody in {first_of(alone, _NAMED)}: "
+            "put more there, or accept it"
         )
 
 
@@ -207,8 +208,8 @@ def _magnitudes(world: World, found: Findings) -> None:
     if beyond.size:
         k = beyond[0]
         found.doubts.append(
-            f"PV of {_some([people.id[k] for k in beyond])} gives more than its pv_kwp, {people.id[k]} "
-            f"{most_pv_kw[k]:,.4g} kW of {people.pv_kwp[k]:,.4g} kWp: check both"
+            f"PV of {first_of([people.id[k] for k in beyond], _NAMED)} gives more than its pv_kwp, "
+            f"{people.id[k]} {most_pv_kw[k]:,.4g} kW of {people.pv_kwp[k]:,.4g} kWp: check both"
         )
     _ratings(world, found)
     if usual_kw and not usual_kw / 20.0 < load_kw.mean() < 20.0 * usual_kw:
@@ -232,14 +233,14 @@ def _ratings(world: World, found: Findings) -> None:
     if fast.size:
         found.doubts.append(
             f"battery_kw is more than {_FASTEST_PER_H:g} times battery_kwh of "
-            f"{_some([people.id[k] for k in fast])}: are these watts?"
+            f"{first_of([people.id[k] for k in fast], _NAMED)}: are these watts?"
         )
 
 
 def _live(world: World, found: Findings) -> None:
     people, placement = world.population, world.placement
     live = [people.id[k] for k in np.flatnonzero(people.live)]
-    found.say("live", f"{len(live)}: {_some(live)}" if live else "nobody")
+    found.say("live", f"{len(live)}: {first_of(live, _NAMED)}" if live else "nobody")
     for name, kinds in placement.external.items():
         for each in kinds.values():
             found.say(
@@ -268,8 +269,3 @@ def _faults_that_never_begin(scenario: Scenario, intervals: int) -> Iterator[str
         if order.first_interval >= intervals:
             first = f"would begin in interval {order.first_interval}"
             yield f"{entry('faults', place)}: {first}, but the run has {intervals}"
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def unreadable(error: Exception) -> str:
 def entry(key: str, index: int) -> str:
     """Key of one entry of a list in words, counted from 1: ``prosumers.id, entry 3``."""
     return f"{key}, entry {index + 1}"
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """Names in a row, the first so many of them, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def in_words(key: str) -> str:

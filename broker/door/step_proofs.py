@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import get_args
 
-from broker.messages import StepName
+from broker.messages import STEP_ORDER, StepName
 
-_ORDER = {step: place for place, step in enumerate(get_args(StepName))}
 _KEPT_EVERY = 512
 
 
 def place_number(tick: int, step: StepName) -> int:
     """Number of a step's place, of all places that steps of a run may have."""
-    return tick * len(_ORDER) + _ORDER[step]
+    return tick * len(STEP_ORDER) + STEP_ORDER[step]
 
 
 def hashed(value: str, times: int) -> str:
@@ -45,10 +43,10 @@ class StepProofs:
     def __init__(self, intervals: int, secret: str = "") -> None:
         # The end comes behind the last interval.
         self._last = place_number(intervals, "end")
-        value = secret or secrets.token_hex(32)
-        self._kept = {self._last: value}
+        value, behind = secret or secrets.token_hex(32), self._last
+        self._kept = {behind: value}
         for place in range(self._last - self._last % _KEPT_EVERY, -1, -_KEPT_EVERY):
-            value = hashed(value, min(self._kept) - place)
+            value, behind = hashed(value, behind - place), place
             self._kept[place] = value
 
     def of(self, tick: int, step: StepName) -> str:

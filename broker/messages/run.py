@@ -11,7 +11,7 @@ from broker.messages.fields import Count, NetKvar, NetKw, Opaque, Price, Pu, Sec
 from broker.messages.header import Command, Message
 
 StepName = Literal["restore", "measure", "bid", "clear", "dispatch", "act", "meter", "settle", "end"]
-_ORDER: dict[StepName, int] = {step: place for place, step in enumerate(get_args(StepName))}
+STEP_ORDER: dict[StepName, int] = {step: place for place, step in enumerate(get_args(StepName))}
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class StepAhead(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def order(self) -> int:
         """Place of the step in its interval."""
-        return _ORDER[self.step]
+        return STEP_ORDER[self.step]
 
 
 @message("clock/step", sender="clock", receivers=SERVICES)
@@ -105,7 +105,7 @@ class Step(Message, frozen=True, tag="step"):
     @property
     def order(self) -> int:
         """Place of the step in its interval."""
-        return _ORDER[self.step]
+        return STEP_ORDER[self.step]
 
     @property
     def place(self) -> tuple[int, int, int]:

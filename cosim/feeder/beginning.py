@@ -27,20 +27,21 @@ class Beginning:
 
     Parameters
     ----------
+    rules
+        What binds the feeder's operation.
     solve, linearise
         AC power flow of a proposal, and the linear model there.
     """
 
     def __init__(
         self,
+        rules: OperatingRules,
         solve: Callable[[FeederUnderEvents, Proposal], AcState],
         linearise: Callable[[FeederUnderEvents, Proposal], Linearisation],
     ) -> None:
-        self._solve, self._linearise = solve, linearise
+        self._rules, self._solve, self._linearise = rules, solve, linearise
 
-    def as_opened(
-        self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal, rules: OperatingRules
-    ) -> int:
+    def as_opened(self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal) -> int:
         """Take the model that the feeder was opened with, where the proposal leads far by it.
 
         A large feeder has one, at its own loads, until controls or events have moved. No power flow is asked.
@@ -51,6 +52,7 @@ class Beginning:
             How many limits the proposal breaks by that model; 0 where it was not taken.
         """
         # Droops and set-points move reactive power as well, and the model's phasors are those of its own.
+        rules = self._rules
         if not rules.network or rules.reactive != "unity" or rules.limits.power_quality.is_asked:
             return 0
         model = feeder.opened_model()
@@ -68,33 +70,26 @@ class Beginning:
         return rules.limits.broken(end)
 
     def nearer(
-        self,
-        feeder: FeederUnderEvents,
-        models: TickModels,
-        proposal: Proposal,
-        state: AcState,
-        rules: OperatingRules,
+        self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal, state: AcState
     ) -> bool:
         """Take the model at the own loads, where the state of a proposal leads far; says whether it did.
 
         What the way to the proposal meets first is watched.
         """
-        if not rules.network or rules.limits.worst(state.v_pu, state.current_a) <= _FAR:
+        if not self._rules.network or self._rules.limits.worst(state.v_pu, state.current_a) <= _FAR:
             return False
         own = _at_part(feeder, proposal, 1.0)
         try:
             there = self._solve(feeder, own)
         except PowerFlowError:
             return False
-        if not _leads_far(rules.limits, there, state):
+        if not _leads_far(self._rules.limits, there, state):
             return False
-        self._take(feeder, models, own, there, rules)
-        models.screen(proposal.net_kw, proposal.set_kvar(rules.reactive))
+        self._take(feeder, models, own, there)
+        models.screen(proposal.net_kw, proposal.set_kvar(self._rules.reactive))
         return True
 
-    def where_solved(
-        self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal, rules: OperatingRules
-    ) -> float | None:
+    def where_solved(self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal) -> float | None:
         """Take the model at the largest of a few parts of the own loads that has a power flow.
 
         Returns
@@ -108,20 +103,13 @@ class Beginning:
                 there = self._solve(feeder, at)
             except PowerFlowError:
                 continue
-            self._take(feeder, models, at, there, rules)
+            self._take(feeder, models, at, there)
             return part
         return None
 
-    def _take(
-        self,
-        feeder: FeederUnderEvents,
-        models: TickModels,
-        at: Proposal,
-        state: AcState,
-        rules: OperatingRules,
-    ) -> None:
+    def _take(self, feeder: FeederUnderEvents, models: TickModels, at: Proposal, state: AcState) -> None:
         where = feeder.positions()
-        models.see(where, state, at.net_kw, at.set_kvar(rules.reactive))
+        models.see(where, state, at.net_kw, at.set_kvar(self._rules.reactive))
         models.renew(where, self._linearise(feeder, at))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from broker.messages import Telemetry
 from broker.snapshot import Values, array_of, typed
 from cosim.feeder.circuit import Floats
+from sharegrid.text import first_of
 
 _MOST_NAMED = 5
 
@@ -80,7 +81,5 @@ class LastMetered:
         self._no_kvar = sorted({*unknown, *(name for name in self._no_kvar if name in silent)})
         if not new:
             return []
-        named = ", ".join(new[:_MOST_NAMED]) + (
-            f" and {len(new) - _MOST_NAMED} more" if new[_MOST_NAMED:] else ""
-        )
+        named = first_of(new, _MOST_NAMED)
         return [f"reactive power of {named} is not known: the feeder takes what was read last, or none"]

@@ -54,7 +54,7 @@ class Operation:
         self._at_rest = False
         self._stood: Positions | None = None
         self._happenings = Happenings(rules)
-        self._beginning = Beginning(self._solve, partial(self._linearise, before=None))
+        self._beginning = Beginning(rules, self._solve, partial(self._linearise, before=None))
 
     def outside(self, feeder: Feeder) -> tuple[Floats, Floats, float | None]:
         """Loads outside the market ``(M,)`` [kW, kvar], and the source's voltage as others set it [pu]."""
@@ -135,7 +135,7 @@ class Operation:
             self._tick = proposal.tick
             models.begin(proposal.tick)
         is_first = not models.points
-        broken = self._beginning.as_opened(now, models, proposal, self.rules) if is_first else 0
+        broken = self._beginning.as_opened(now, models, proposal) if is_first else 0
         if broken:
             return Answer(model=self._joined(models, proposal, now.positions()), unwatched=broken)
         self._come_to_rest(now, proposal)
@@ -152,7 +152,7 @@ class Operation:
         if first is None:
             return Answer(model=self._joined(models, proposal, start), unwatched=screening.missed)
         judged = {start: self._check(first, proposal, models.points.get(start))}
-        if is_first and self._beginning.nearer(now, models, proposal, first, self.rules):
+        if is_first and self._beginning.nearer(now, models, proposal, first):
             return Answer(
                 source_kw=first.source_kw,
                 severity=judged[start].severity,
@@ -195,7 +195,7 @@ class Operation:
         self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal, error: PowerFlowError
     ) -> Answer:
         """The answer to a first proposal without power flow, where a part of the own loads has one."""
-        part = self._beginning.where_solved(feeder, models, proposal, self.rules)
+        part = self._beginning.where_solved(feeder, models, proposal)
         if part is None:
             raise error
         return Answer(

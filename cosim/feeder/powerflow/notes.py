@@ -6,6 +6,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.powerflow.described import objects
 from cosim.feeder.powerflow.engine import is_enabled
 from cosim.feeder.powerflow.generation import KINDS, HeldGeneration
+from sharegrid.text import first_of
 
 # Elements that may stay as they are: they carry, feed, measure, or act in our own time.
 _HONOURED = {
@@ -63,8 +64,7 @@ def _shaped(dss: OpenDss, kind: str) -> list[str]:
 def listed(kind: str, names: Iterable[str], *, whole: bool = False) -> str:
     """Such as ``3 pvsystems (a, b, c)``; the first five by name, what stands before a dot left out."""
     found = [str(name) if whole else name.rpartition(".")[2] for name in names]
-    some = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
-    return f"{len(found)} {kind}{'s' if len(found) > 1 else ''} ({some})"
+    return f"{len(found)} {kind}{'s' if len(found) > 1 else ''} ({first_of(found, _NAMED)})"
 
 
 def _others(dss: OpenDss) -> dict[str, list[str]]:
