@@ -10,7 +10,7 @@ import click
 from sharegrid.numbers import FiniteRange
 
 if TYPE_CHECKING:
-    from devices.client.probe import Found
+    from devices.client.recognition import Found
     from devices.endpoint import Link
 
 _PATIENCE_S = 1.0
@@ -39,7 +39,8 @@ def probe(address: str, profiles: Path | None, prosumer: str, timeout: float) ->
 
 async def _found(link: "Link", unit: int | None, profiles: Path | None, timeout_s: float) -> "list[Found]":
     """Devices at a link; where that takes long, how long it may take is said."""
-    from devices.client.probe import longest_silence_s, probe, usual_units
+    from devices.client.presence import longest_silence_s, usual_units
+    from devices.client.probe import probe
 
     units, most_s = ", ".join(map(str, usual_units(link))), longest_silence_s(link, timeout_s)
     patience = (

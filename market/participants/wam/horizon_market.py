@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,60 +17,26 @@ import numpy as np
 
 from broker import wall_time
 from broker.collector import Collector
-from broker.messages import EnergyValue, HorizonBid, HorizonProof, NetworkModel, Outlook, Step, columns
-from broker.messages.fields import StoreKind
+from broker.messages import EnergyValue, HorizonBid, NetworkModel, Outlook, Step, columns
 from broker.participant.node import Node
 from broker.snapshot import Values, optional_array, part, typed
 from market.errors import Infeasible, MarketError, NotConverged
 from market.horizon.case import HorizonCase
 from market.horizon.clearing import clear_horizon
-from market.horizon.outcome import HorizonOutcome
-from market.horizon.proof import HorizonCertificate, beyond_tolerance, certify_horizon
 from market.horizon.start import Near, later
 from market.horizon.stores import within_reach
 from market.model.arrays import Floats, Ints
 from market.participants.gates import horizon_gate, late_gate
 from market.participants.horizon_bids import Prospect, read_bid
 from market.participants.roster import HorizonRules, Roster, Rules, Terms, first_of
+from market.participants.wam.cleared_horizon import Cleared, certified, empty_outlook_fields, outlook_fields
 from market.participants.wam.horizon_absent import AbsentHosts, unmoved
 from market.participants.wam.horizon_case import horizon_case, join_bids
 from market.participants.wam.horizon_checks import judged
 from market.participants.wam.models_ahead import ModelsAhead, without_rows
 from market.solver.wam import LimitPrices
 
-ROUNDED = 1e-12
-"""What is told of a horizon counts as none below so many kW, kWh, $/kWh or $."""
-
 Work = Callable[..., Awaitable[Any]]
-
-
-@dataclass(frozen=True)
-class Cleared:
-    """What came of a clearing over a horizon.
-
-    Attributes
-    ----------
-    tick
-        The interval with which it begins.
-    kind
-        What each store is, ``(S,)``.
-    out
-        Prosumers who have no horizon, ``(k,)``.
-    notes
-        What is not as it was asked for.
-    """
-
-    tick: int
-    case: HorizonCase
-    kind: tuple[StoreKind, ...]
-    outcome: HorizonOutcome
-    out: Ints
-    notes: list[str]
-
-    @property
-    def worth(self) -> Floats:
-        """What a kWh more is worth at the end of the first interval, ``(S,)``; infinite without a horizon."""
-        return np.where(np.isin(self.case.stores.owner, self.out), np.inf, self.outcome.energy_value[:, 0])
 
 
 class HorizonMarket:
@@ -246,21 +211,22 @@ class HorizonMarket:
 
     async def _prove(self, step: Step, cleared: Cleared) -> None:
         """Certify a clearing, and publish it with its certificate."""
-        proof, beyond = await self.work(_certified, cleared)
+        proof, beyond = await self.work(certified, cleared)
         for note in cleared.notes:
             self.node.flag(note)
         for clause in beyond[:1]:
             more = f", and {len(beyond) - 1} more" if len(beyond) > 1 else ""
             self.node.flag(f"the horizon's certificate does not hold: {clause}{more}")
-        fields = _fields(cleared, proof) | {"proof": _figures(proof), "beyond": beyond[:20]}
-        await self.node.publish(self.node.topics.outlook, Outlook, step.tick, **fields)
+        await self.node.publish(
+            self.node.topics.outlook, Outlook, step.tick, **outlook_fields(cleared, proof, beyond)
+        )
 
     async def _tell_nothing(self, step: Step, note: str) -> None:
         """Let hosts go by their own outlook at once."""
         self.node.flag(f"{note}; prosumers go by their own outlook")
         for host in self.members:
             await self._publish_worth(step, host, b"")
-        await self.node.publish(self.node.topics.outlook, Outlook, step.tick, **_no_fields(note))
+        await self.node.publish(self.node.topics.outlook, Outlook, step.tick, **empty_outlook_fields(note))
 
     def snapshot(self) -> Values:
         """The feeder's last model, and prices and nets of the last horizon."""
@@ -296,68 +262,3 @@ class HorizonMarket:
 def _told(limits: LimitPrices | None) -> tuple[float, dict[str, float]]:
     assert limits is not None
     return limits.energy, dict(limits.row)
-
-
-def _certified(cleared: Cleared) -> tuple[HorizonCertificate, list[str]]:
-    """Certificate of a clearing, and what of it is beyond its tolerance."""
-    certificate = certify_horizon(cleared.case, cleared.outcome.claim(cleared.case))
-    return certificate, beyond_tolerance(certificate, cleared.case)
-
-
-def _figures(proof: HorizonCertificate) -> HorizonProof:
-    return HorizonProof(
-        energy_kwh=proof.energy.largest,
-        value_error=proof.values.largest,
-        store_gain=proof.store_gain,
-        duality_gap=proof.duality_gap,
-    )
-
-
-def _fields(cleared: Cleared, proof: HorizonCertificate) -> dict[str, Any]:
-    """Fields of the outlook that tell a clearing."""
-    outcome = cleared.outcome
-    wam = [one.wam for one in outcome.intervals]
-    by_lam = {
-        "loss": [each.parts.loss for each in wam],
-        "voltage": [each.parts.voltage for each in wam],
-        "congestion": [each.parts.congestion for each in wam],
-        "price": [one.price for one in outcome.intervals],
-        "net_kw": [each.net_kw for each in wam],
-    }
-    return {
-        "ahead": len(wam),
-        "energy_price": [each.energy_price for each in wam],
-        "grid_kw": [each.grid_kw for each in wam],
-        **{name: columns.pack(_told_from_zero(np.stack(values, axis=1))) for name, values in by_lam.items()},
-        "store": columns.pack_index(cleared.case.stores.owner),
-        "store_kind": list(cleared.kind),
-        "state_kwh": columns.pack(_told_from_zero(outcome.state_kwh[:, 1])),
-        "energy_value": columns.pack(_told_from_zero(outcome.energy_value[:, 0])),
-        "store_gain": columns.pack(_told_from_zero(proof.store_gains.miss[cleared.case.stores.owner])),
-        "stored_kwh": columns.column_list(outcome.state_kwh.sum(axis=0)),
-        "shortfall_kwh": float(np.maximum(outcome.shortfall_kwh, 0.0).sum()),
-        "notes": cleared.notes,
-        "iterations": outcome.iterations,
-        "seconds": outcome.seconds,
-    }
-
-
-def _told_from_zero(values: Floats) -> Floats:
-    """Values of which those are zero that differ from it by no more than sums of as many lose."""
-    return np.where(np.abs(values) <= ROUNDED, 0.0, values)
-
-
-def _no_fields(note: str) -> dict[str, Any]:
-    """Fields of the outlook where there is none."""
-    by_lam = ("price", "loss", "voltage", "congestion", "net_kw")
-    by_store = ("store", "state_kwh", "energy_value", "store_gain")
-    nothing: dict[str, Any] = dict.fromkeys(by_lam + by_store, b"")
-    zero = dict.fromkeys(("ahead", "iterations"), 0) | {"shortfall_kwh": 0.0, "seconds": 0.0}
-    lists: dict[str, Any] = {
-        "energy_price": [],
-        "grid_kw": [],
-        "stored_kwh": [],
-        "store_kind": [],
-        "beyond": [],
-    }
-    return {**nothing, **zero, **lists, "proof": None, "notes": [note]}
