@@ -122,9 +122,10 @@ async def claimed(url: str, run: str, name: str, *, identity: str = "") -> Async
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
             # Without a broker there is nothing to clear: it does so itself when the connection is gone.
-            with suppress(BrokerError, TimeoutError):
-                async with asyncio.timeout(_CLOSING_S):
-                    await bus.publish(topic, b"", retain=True)
+            if bus.is_connected:
+                with suppress(BrokerError, TimeoutError):
+                    async with asyncio.timeout(_CLOSING_S):
+                        await bus.publish(topic, b"", retain=True)
 
 
 @asynccontextmanager

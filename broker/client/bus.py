@@ -40,6 +40,10 @@ class Will:
 class Bus(Protocol):
     """One client's connection to the broker."""
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at present; one that was lost is sought again."""
+
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Hand a message to the broker.
 

@@ -43,6 +43,11 @@ class MemoryBus:
     inbox: asyncio.Queue[Received | None] = field(default_factory=asyncio.Queue)
     closed: bool = False
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is open: memory is never away."""
+        return not self.closed
+
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Hand a message to the broker (see `broker.client.bus.Bus`)."""
         self._check_open()

@@ -29,6 +29,8 @@ def offline_will(run: str, name: str) -> Will:
 
 async def say_offline(bus: Bus, run: str, name: str) -> None:
     """Say that service ``name`` ends, as its last will would; without a broker nobody needs to know."""
+    if not bus.is_connected:
+        return
     will = offline_will(run, name)
     with contextlib.suppress(BrokerError, TimeoutError):
         async with asyncio.timeout(_LEAVING_S):

@@ -22,7 +22,7 @@ from cosim.control.coupling import Coupled, Coupling
 from cosim.control.leading import Leading
 from cosim.control.losses import GoBack, Losses, ServiceLost
 from cosim.control.pacing import STEPS, Lag, Schedule, steps_ahead
-from cosim.control.presence import Presence
+from cosim.control.presence import SILENT_S, Presence
 from cosim.control.recovery import Recovery, StepTimes
 from cosim.control.step_reports import StepReports
 from cosim.control.waiting import sleep_until
@@ -116,7 +116,10 @@ class Clock:
         return self._losses.can_go_back
 
     def stop(self) -> None:
-        """End the run after the present interval; a paced wait is cut short."""
+        """End the run after the present interval; a paced wait is cut short.
+
+        Where the broker is away, no interval ends: then the run ends within it.
+        """
         self._stop.set()
         self._changed.set()
 
@@ -128,7 +131,8 @@ class Clock:
         PacingError
             A service does not come online in time.
         ServiceLost
-            One that was lost does not come back, or the run is to end where one is.
+            One that was lost does not come back, or the run is to end where one is; or it is to end, and the
+            broker is away.
         """
         await self.node.open()
         beside = [
@@ -140,7 +144,14 @@ class Clock:
             await self._assembly.at_start(max(self.schedule.step_limit_s, patience_s))
             self._losses.forgive()
             await self._leading.announce()
-            await self._run_intervals()
+            work = [
+                asyncio.create_task(self._run_intervals(), name="clock intervals"),
+                asyncio.create_task(self._end_without_broker(), name="clock end"),
+            ]
+            beside += work
+            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
             await self._leading.retract()
         finally:
             self._presence.close()
@@ -148,6 +159,19 @@ class Clock:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _end_without_broker(self) -> None:
+        """End a run that is to end after an interval that cannot be over; raises `ServiceLost`."""
+        await self._stop.wait()
+        while True:
+            left_s = SILENT_S - self._presence.silence_s
+            if left_s <= 0.0:
+                break
+            await asyncio.sleep(left_s)
+        raise ServiceLost(
+            f"{BROKER_AWAY} within interval {self.node.tick}, in which the run was to end: "
+            "`run --resume` goes on with this run"
+        )
 
     async def _run_intervals(self) -> None:
         recovery, tick = self.recovery, 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from broker.messages import Alive, Availability
 from broker.participant.node import Node
 from broker.participant.serving import ALIVE_EVERY_S
+from cosim.control.names import BROKER
 
 # Who is said to be offline, or to be another process, and is not, says so itself within this time [s].
 DOUBT_S = 0.5
@@ -21,9 +22,6 @@ QUIET_S = 2.0
 
 SILENT_S = 10.0
 """After so long it counts as gone [s]: a busy computer may hold it up for less."""
-
-BROKER = "the broker"
-"""What is named where nobody is heard at all."""
 
 _LOOK_EVERY_S = 0.5
 
@@ -91,6 +89,11 @@ class Presence:
         node.on(node.topics.availability("+"), self._take_availability)
         node.on(node.topics.alive("+"), self._take_sign)
 
+    @property
+    def silence_s(self) -> float:
+        """How long not even this process's own signs have come back [s]: for long, the broker is away."""
+        return 0.0 if self._own_heard is None else time.monotonic() - self._own_heard
+
     def forgive(self) -> None:
         """Forget what happened to those who are there: they have got what they missed."""
         self.lost = {name: what for name, what in self.lost.items() if name not in self.online}
@@ -114,7 +117,7 @@ class Presence:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             now = time.monotonic()
-            if self._hears_nothing(now):
+            if self._hears_nothing():
                 self._heard = dict.fromkeys(self._heard, now)
             for name, heard in self._heard.items():
                 if name in self.online and now - heard > QUIET_S and name not in self._quiet:
@@ -123,14 +126,15 @@ class Presence:
                 if name in self.online and now - heard > SILENT_S:
                     self._lose(name, f"gave no sign for {SILENT_S:g} s")
 
-    def _hears_nothing(self, now: float) -> bool:
+    def _hears_nothing(self) -> bool:
         """Whether not even this process's own signs come back: then nobody else's silence means anything."""
-        if self._own_heard is None or now - self._own_heard <= QUIET_S:
+        silence_s = self.silence_s
+        if silence_s <= QUIET_S:
             self._quiet.discard(BROKER)
             return False
         if BROKER not in self._quiet:
             self._quiet.add(BROKER)
-            self._on_quiet(BROKER, now - self._own_heard)
+            self._on_quiet(BROKER, silence_s)
         return True
 
     def _take_sign(self, alive: Alive) -> None:
@@ -195,6 +199,8 @@ class Presence:
         self.online.add(name)
         if name in self._elsewhere:
             self._heard[name] = time.monotonic()
+        else:
+            self._own_heard = time.monotonic()
         self._on_change()
 
     def _note_loss(self, name: str, what: str) -> None:

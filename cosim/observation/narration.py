@@ -9,6 +9,7 @@ from functools import partial
 
 from broker.messages import PHASES, Availability, Done, Message, Step, StepName
 from broker.participant.node import Node
+from cosim.control.names import BROKER
 from cosim.observation.incidents import Incident, Incidents
 from cosim.world.names import spoken
 
@@ -44,6 +45,7 @@ class Narrator:
         tell: Callable[[Incident], None],
         say: Callable[[str], None],
     ) -> None:
+        self._bus = node.bus
         self._required = required
         self._tell = tell
         self._say = say
@@ -111,8 +113,9 @@ class Narrator:
             absent = [
                 spoken(name) + ("" if name in self._online else " (offline)") for name in sorted(waits_for)
             ]
-            seconds = now_s - self._opened_s
-            self._say(f"step {self._open.step} has waited {seconds:.0f} s for {', '.join(absent)}")
+            # Nobody can be heard without it.
+            whom = ", ".join(absent) if self._bus.is_connected else BROKER
+            self._say(f"step {step} has waited {now_s - self._opened_s:.0f} s for {whom}")
         self._next_s *= 3.0
 
     def _gather(self, incident: Incident) -> None:

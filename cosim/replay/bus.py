@@ -29,6 +29,11 @@ class ReplayBus:
     is_away: bool = False
     is_closed: bool = False
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the record has it connected now."""
+        return not (self.is_away or self.is_closed)
+
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:  # noqa: ARG002
         """Say a message: this returns once the record shows it, as it did when it was sent."""
         if self.is_closed:

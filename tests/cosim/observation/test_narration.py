@@ -36,3 +36,14 @@ async def test_those_who_keep_a_step_open_are_named_with_the_time():
         narrator._take(Done(**HEADER, tick=2, sender="lams-0", step="clear"))
         narrator._look(began + 60.0)
         assert len(said) == 2
+
+
+async def test_who_says_nothing_while_the_broker_is_away_is_not_named():
+    said = []
+    async with MemoryBroker().connect("recorder") as bus:
+        narrator = Narrator(
+            Node(bus, "r", "recorder"), [], {"clear": ["wam"]}, lambda incident: None, said.append
+        )
+        narrator._take(step("clear"))
+    narrator._look(narrator._opened_s + 6.0)
+    assert said == ["step clear has waited 6 s for the broker"]
