@@ -7,6 +7,7 @@ of a ``Node``: handlers take messages in, ``steps`` hands out the clock's steps 
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ from broker.participant.sending import send_all
 from broker.participant.steps import Steps
 from broker.signing import CommandKey
 from broker.topics import Topics
+
+log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Message)
 
@@ -245,9 +248,13 @@ class Node:
                 at_once=True,
             )
 
-    def flag(self, text: str) -> None:
-        """Remember something that went wrong; it travels with the next ``done``."""
-        self._flags.add(text)
+    def flag(self, text: str, *, is_said: bool = False) -> None:
+        """Remember something that went wrong; it travels with the next ``done``.
+
+        While the broker is away nobody hears that: it is logged here as well, unless the user was told.
+        """
+        if self._flags.add(text) and not (is_said or self.bus.is_connected):
+            log.warning("%s: %s", self._title, shortened(text))
 
     @property
     def has_flags(self) -> bool:

@@ -67,14 +67,16 @@ class Flags:
         """Whether there is any."""
         return self._bytes > 0
 
-    def add(self, text: str) -> None:
-        """Remember one."""
+    def add(self, text: str) -> bool:
+        """Remember one; whether there was room for it."""
         text = shortened(text)
         self._bytes += len(msgspec.json.encode(text)) + 1
-        if self._bytes <= self._most_bytes:
+        has_room = self._bytes <= self._most_bytes
+        if has_room:
             self._texts.append(text)
         else:
             self._beyond += 1
+        return has_room
 
     def take(self) -> list[str]:
         """All of them, which are then forgotten."""

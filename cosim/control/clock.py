@@ -295,7 +295,7 @@ class Clock:
     def _tell(self, text: str) -> None:
         """Say something to the user, and flag it."""
         self._say(text)
-        self.node.flag(text)
+        self.node.flag(text, is_said=True)
 
     def _note_quiet(self, name: str, seconds: float) -> None:
         tick = self.node.tick if self._reports.present is None else self._reports.present[0]

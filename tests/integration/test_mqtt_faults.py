@@ -15,6 +15,7 @@ import pytest
 from broker.client.bus import Bus, Will
 from broker.client.mqtt import connect
 from broker.errors import BrokerRefused, BrokerStartError, BrokerUnreachable, BusClosed
+from broker.participant.node import Node
 from broker.server import configuration
 from broker.server.child import running
 from broker.server.choose import open_broker
@@ -90,6 +91,24 @@ async def test_broker_restart(kind: str) -> None:
             await two.subscribe("y")
             assert await first(two) == ("y", b"while it is away", True)
             assert (one.counts.reconnects, two.counts.reconnects) == (1, 1)
+
+
+async def test_what_is_flagged_while_the_broker_is_away_is_logged_at_once(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    async with contextlib.AsyncExitStack() as stack:
+        async with open_broker(kind, port=port) as broker:
+            bus = await stack.enter_async_context(connect(broker.url, "gateway"))
+            node = Node(bus, "r1", "gateway-0", title="gateway")
+            node.flag("while it is there")
+        async with asyncio.timeout(10.0):
+            while bus.is_connected:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        node.flag("a battery does not answer")
+    said = [record.getMessage() for record in caplog.records if record.name == "broker.participant.node"]
+    assert said == ["gateway: a battery does not answer"]
+    assert node.take_flags() == ["while it is there", "a battery does not answer"]
 
 
 async def test_burst_through_a_restart_arrives(kind: str) -> None:
