@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.cases import households, seen_by_wam
-from benchmarks.networks import (
+from benchmarks.network_interval import (
     MEMBERS,
     confirmed_interval,
     least_s,
