@@ -28,6 +28,9 @@ class Derivatives(Protocol):
     def is_whole(self) -> bool:
         """Whether all of them are at hand, so that rows cost nothing."""
 
+    def find(self, nodes: Ints, branches: Ints) -> None:
+        """Find rows of some voltages and currents, and the head's, that are about to be asked for."""
+
     def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """Rows of some voltages along the first ``count`` directions ``(k, count)``; along all without."""
 
@@ -63,6 +66,9 @@ class WholeDerivatives:
     def is_whole(self) -> bool:
         """All are at hand."""
         return True
+
+    def find(self, nodes: Ints, branches: Ints) -> None:
+        """See `Derivatives`: all are at hand."""
 
     def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""
@@ -120,6 +126,9 @@ class PerKw:
         """Those per kW and per kvar."""
         return WholeDerivatives(*self.find_whole(), self.head(), self.rows.phasors)
 
+    def find(self, nodes: Ints, branches: Ints) -> None:
+        """See `Derivatives`: all are at hand."""
+
     def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""
         if count is not None and count <= self.dv.shape[1]:
@@ -174,6 +183,10 @@ class Following:
     def is_whole(self) -> bool:
         """As of the feeder whose reactive power is held."""
         return self.held.is_whole
+
+    def find(self, nodes: Ints, branches: Ints) -> None:
+        """See `Derivatives`."""
+        self.held.find(nodes, branches)
 
     def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""

@@ -36,6 +36,11 @@ class Spread:
         """As of the part."""
         return self.part.is_whole
 
+    def find(self, nodes: Ints, branches: Ints) -> None:
+        """See `Derivatives`."""
+        there = self.nodes[nodes], self.branches[branches]
+        self.part.find(*(places[places >= 0] for places in there))
+
     def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""
         there = self.nodes[nodes] >= 0
@@ -96,6 +101,9 @@ class Nothing:
     def is_whole(self) -> bool:
         """All are known."""
         return True
+
+    def find(self, nodes: Ints, branches: Ints) -> None:
+        """See `Derivatives`: all are nothing."""
 
     def volts(self, nodes: Ints, count: int | None = None) -> Floats:
         """See `Derivatives`."""

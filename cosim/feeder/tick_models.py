@@ -185,6 +185,7 @@ class TickModels:
                 most_rows = MOST_VALUES // (len(low) * len(in_order))
                 watched = self._watch.nearest(point.v_pu, point.current_a, self._watched[where], most_rows)
                 self._watched[where] = watched
+                point.derivatives.find(watched.nodes, watched.branches)
             rows = network_rows(point, self._limits, low, high, watched)
             suffix = "" if where == start else f" after taps {place}"
             parts.append(replace(rows, name=tuple(f"{name}{suffix}" for name in rows.name)))
