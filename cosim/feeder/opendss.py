@@ -30,6 +30,7 @@ from cosim.feeder.powerflow.lam_circuit import LamCircuit, attach_lams
 from cosim.feeder.powerflow.layout import layout_of
 from cosim.feeder.powerflow.losses import losses_by_element
 from cosim.feeder.powerflow.opening import OpenCircuit, choose_tolerance, open_circuit
+from cosim.feeder.powerflow.primitives import Assembly, Primitives
 from cosim.feeder.powerflow.solver import Solver
 from cosim.feeder.powerflow.survey import bus_coordinates, spot_loads
 from cosim.feeder.record import Connections, connections
@@ -126,9 +127,11 @@ class Feeder:
         self.commands = (*changes, *circuit.left_out)
         spot_kw = circuit.attachment.spot_kw
         spot_kvar = spot_kw * circuit.attachment.tan_phi
+        assembly = Assembly(circuit.survey)
+        primitives = Primitives(dss, circuit.survey, moved_elements(dss))
         self._solver = Solver(dss, circuit, self._stopped)
         self._controls = HeldControls(dss, self._solver.renew)
-        self._exact = ExactModel(dss, circuit, self._solver.base_v, moved_elements(dss))
+        self._exact = ExactModel(dss, circuit, self._solver.base_v, assembly, primitives)
         choose_tolerance(dss)
         self._solver.renew()
         # A circuit that was changed must hold at what its LAMs draw, not at their own loads.
@@ -136,6 +139,7 @@ class Feeder:
         self.solve(part * spot_kw, part * spot_kvar)
         self._solver.start_here()
         self._controls.note()
+        self._solver.take_over(assembly, primitives)
         here = self.solve(part * spot_kw, part * spot_kvar)
         self._is_exact = self._exact.explains(here, self._controls.at, self.solve)
         if self._is_exact and part == 1.0:
@@ -154,7 +158,8 @@ class Feeder:
     @translated(PowerFlowError, "power flow")
     def losses(self) -> dict[str, complex]:
         """Losses in the state last solved, ``{element: kW + j kvar}``."""
-        return losses_by_element(self._dss)
+        with self._solver.telling():
+            return losses_by_element(self._dss)
 
     @translated(PowerFlowError, "power flow")
     def solve(self, net_kw: Floats, net_kvar: Floats) -> AcState:
@@ -246,7 +251,9 @@ class Feeder:
         PowerFlowError
             As `solve`.
         """
-        return self._controls.act(solve, window_s)
+        # A control may look at any element.
+        with self._solver.telling():
+            return self._controls.act(solve, window_s)
 
     def changed(self, changes: Sequence[str], *, wider: bool = False) -> "Feeder":
         """The feeder opened anew, with a changed circuit and its controls as described."""

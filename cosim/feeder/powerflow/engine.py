@@ -115,6 +115,12 @@ def solution_vector(dss: OpenDss) -> Complexes:
     return np.frombuffer(dss.dss_ffi.buffer(dss.YMatrix.VVector(), size), dtype=np.complex128)
 
 
+def injection_vector(dss: OpenDss) -> Complexes:
+    """Currents that are injected at the nodes, ground first ``(N,)`` [A]: a view like `solution_vector`."""
+    size = 16 * (dss.Circuit.NumNodes() + 1)
+    return np.frombuffer(dss.dss_ffi.buffer(dss.YMatrix.IVector(), size), dtype=np.complex128)
+
+
 def node_voltages(dss: OpenDss) -> Complexes:
     """Node voltages of the present solution, 0 at ground ``(N,)`` [V]: a copy."""
     volts = solution_vector(dss).copy()

@@ -1,6 +1,6 @@
 """The linear model of a solved circuit from its admittances, read once for as long as nothing switches."""
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 import numpy as np
@@ -34,19 +34,25 @@ class ExactModel:
         The context and what hangs on it.
     base_v
         Bases of the voltages that are judged ``(n,)`` [V].
-    moved
-        Names of the elements that controls move.
+    assembly, primitives
+        The circuit's admittances.
     """
 
-    def __init__(self, dss: OpenDss, circuit: LamCircuit, base_v: Floats, moved: Collection[str]) -> None:
+    def __init__(
+        self,
+        dss: OpenDss,
+        circuit: LamCircuit,
+        base_v: Floats,
+        assembly: Assembly,
+        primitives: Primitives,
+    ) -> None:
         self._dss = dss
         self._circuit = circuit
         self._base_v = base_v
         per_kw, per_kvar = circuit.attachment.winding_va_per_kw(), circuit.attachment.winding_va_per_kvar()
         self._per_kw, self._per_kvar = per_kw.tocsc(), per_kvar.tocsc()
         self._directions = sparse.hstack([per_kw, per_kvar]).tocsc()
-        self._assembly = Assembly(circuit.survey)
-        self._primitives = Primitives(dss, circuit.survey, moved)
+        self._assembly, self._primitives = assembly, primitives
         self._equations: PowerFlowEquations | None = None
         self._read_at: Hashable = None
         self._kept: tuple[Hashable, AcState, FactorisedState] | None = None

@@ -91,8 +91,8 @@ class Assembly:
 
     Attributes
     ----------
-    source_nodes
-        Nodes at the sources' terminals ``(s,)``.
+    source_nodes, is_first_end
+        Nodes at the sources' terminals ``(s,)``, and which of these belong to first terminals ``(s,)``.
     """
 
     def __init__(self, survey: Survey) -> None:
@@ -110,9 +110,23 @@ class Assembly:
             [(branch.element, branch.row) for branch in survey.branches], start
         )
         self._branch_count = len(survey.branches)
-        ends = [(element, row) for element in sources(survey.elements) for row in range(len(element.nodes))]
+        ends = [(element, row) for element in survey.sources for row in range(len(element.nodes))]
         self._sources, self._sources_at = _some_rows(ends, start)
         self.source_nodes = np.array([element.nodes[row] for element, row in ends], dtype=np.intp)
+        self.is_first_end = np.array([row < len(element.nodes) // 2 for element, row in ends], dtype=bool)
+        self._loads = np.flatnonzero(is_load)
+        self._loads_at = rows[self._loads], columns[self._loads]
+        conductor = np.concatenate(
+            [
+                np.repeat(element.current_at + np.arange(len(element.nodes)), len(element.nodes))
+                for element in survey.elements
+            ]
+        )
+        delivers = np.array([element.current_at >= 0 for element in survey.elements])
+        delivers = np.flatnonzero(np.repeat(delivers, sizes**2))
+        self._delivering = delivers[np.argsort(conductor[delivers], kind="stable")]
+        self._delivering_at = columns[self._delivering].astype(np.int32)
+        self._conductor_ends = np.concatenate([[0], np.cumsum(np.bincount(conductor[delivers]))])
 
     def nodal(self, values: Complexes) -> sparse.csc_array:
         """Nodal admittance of everything but the loads, ground being row and column 0 ``(N, N)`` [S].
@@ -124,6 +138,21 @@ class Assembly:
         """
         shape = (self._nodes, self._nodes)
         return sparse.coo_array((values[self._network], self._network_at), shape=shape).tocsc()
+
+    def loads(self, values: Complexes) -> sparse.csr_array:
+        """Nodal admittance of the loads ``(N, N)`` [S]; values as in `nodal`."""
+        shape = (self._nodes, self._nodes)
+        return sparse.coo_array((values[self._loads], self._loads_at), shape=shape).tocsr()
+
+    def conductors(self, values: Complexes) -> sparse.csr_array:
+        """Rows that turn node voltages into all currents of the elements that deliver power ``(c, N)`` [S].
+
+        In the order of `cosim.feeder.powerflow.arrays.all_currents`; values as in `nodal`.
+        """
+        shape = (len(self._conductor_ends) - 1, self._nodes)
+        found = values[self._delivering], self._delivering_at, self._conductor_ends
+        # A copy, for what is asked of it may put its entries in another order.
+        return sparse.csr_array(found, shape=shape, copy=True)
 
     def branches(self, values: Complexes) -> sparse.csr_array:
         """Rows that turn node voltages into the branches' currents ``(b, N)`` [S]; values as in `nodal`."""
@@ -139,15 +168,10 @@ class Assembly:
 def source_currents(dss: OpenDss, survey: Survey) -> Complexes:
     """Present currents into the sources' terminals, in the order of `source_terminals` ``(s,)`` [A]."""
     currents = []
-    for source in sources(survey.elements):
+    for source in survey.sources:
         dss.Circuit.SetActiveElement(source.name)
         currents.append(np.array(dss.CktElement.Currents()).view(np.complex128))
     return np.concatenate(currents)
-
-
-def sources(elements: Iterable[Element]) -> list[Element]:
-    """The voltage sources among elements."""
-    return [element for element in elements if element.kind == "vsource"]
 
 
 def _some_rows(

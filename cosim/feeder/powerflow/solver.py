@@ -1,18 +1,28 @@
 """AC power flow of given net powers on a wired circuit, with the same bits whatever was solved before."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event
 
 import numpy as np
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState, Complexes, FeederStopped, Floats, PowerFlowError
-from cosim.feeder.powerflow.arrays import LoadPowers, all_currents
+from cosim.feeder.powerflow.arrays import LoadPowers
 from cosim.feeder.powerflow.bases import off_by_root_3
 from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
 from cosim.feeder.powerflow.extrapolation import Extrapolation
+from cosim.feeder.powerflow.iteration import (
+    ByArrays,
+    ByOpenDss,
+    CircuitArrays,
+    Iteration,
+    circuit_arrays,
+)
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
 from cosim.feeder.powerflow.losses import CircuitLosses
+from cosim.feeder.powerflow.primitives import Assembly, Primitives
 
 # Voltages across loads are at rest when an iteration moves them by less [pu].
 _AT_REST_PU = 1e-11
@@ -51,6 +61,9 @@ class Solver:
     def __init__(self, dss: OpenDss, circuit: LamCircuit, stopped: Event) -> None:
         survey = self._survey = circuit.survey
         self._dss = dss
+        self._circuit = circuit
+        self._arrays: CircuitArrays | None = None
+        self._is_telling = self._is_told = False
         self._stopped = stopped
         self._attachment = circuit.attachment
         self._ends = circuit.attachment.winding_ends.T
@@ -74,11 +87,17 @@ class Solver:
         ValueError
             The arrays do not fit the feeder or are not finite.
         """
+        self._check(net_kw, net_kvar)
+        self._powers.set(self._attachment.load_kw(net_kw), self._attachment.load_kvar(net_kvar))
+        self._go_to_start()
+
+    def _check(self, net_kw: Floats, net_kvar: Floats) -> None:
         count = len(self._attachment.spot_kw)
         for values in (net_kw, net_kvar):
             if np.shape(values) != (count,) or not np.all(np.isfinite(values)):
                 raise ValueError(f"net powers must be {count} finite numbers, one for each LAM")
-        self._powers.set(self._attachment.load_kw(net_kw), self._attachment.load_kvar(net_kvar))
+
+    def _go_to_start(self) -> None:
         if len(self._start):
             # OpenDSS would start where it ended last, and the bits would tell of the past.
             solution_vector(self._dss)[:] = self._start
@@ -99,13 +118,12 @@ class Solver:
             raise FeederStopped("the feeder is being closed; open it anew")
         if self._dss.YMatrix.SystemYChanged():
             self.renew()
-        if self._last is not None and self._stands_at(net_kw, net_kvar, taps):
-            return self._last[0]
-        self.inject(net_kw, net_kvar)
-        iterations = self._iterate()
-        state = self._state(net_kw, net_kvar, taps, iterations)
-        self._last = state, solution_vector(self._dss).copy()
-        return state
+        if self._last is None or not self._stands_at(net_kw, net_kvar, taps):
+            state = self._state(net_kw, net_kvar, taps, self._converge(net_kw, net_kvar))
+            self._last = state, solution_vector(self._dss).copy()
+        if self._is_telling and not self._is_told:
+            self._tell(*self._last)
+        return self._last[0]
 
     def _stands_at(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...]) -> bool:
         """Whether the circuit still holds the state last returned, and that is the one asked for."""
@@ -128,6 +146,54 @@ class Solver:
             return part
         return _PARTS[-1]
 
+    def _converge(self, net_kw: Floats, net_kvar: Floats) -> tuple[int, Iteration]:
+        """Bring the circuit to the state of net powers: in how many iterations of which kind."""
+        iteration: Iteration
+        self._is_told = self._arrays is None
+        if self._arrays is not None:
+            self._check(net_kw, net_kvar)
+            self._go_to_start()
+            iteration = ByArrays(self._dss, self._arrays, self._attachment.winding_va(net_kw, net_kvar))
+            try:
+                return self._iterate(iteration), iteration
+            except PowerFlowError:
+                # Where voltages leave a wide band, OpenDSS's loads become impedances, and it may get on.
+                self._is_told = True
+        self.inject(net_kw, net_kvar)
+        iteration = ByOpenDss(self._dss)
+        return self._iterate(iteration), iteration
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Within, OpenDSS knows the powers and currents of all elements in states that are solved.
+
+        In the state that was solved last as well. Otherwise it may know of none but its voltages.
+        """
+        self._is_telling = True
+        try:
+            if self._last is not None and not self._is_told:
+                self._tell(*self._last)
+            yield
+        finally:
+            self._is_telling = False
+
+    def _tell(self, state: AcState, volts: Complexes) -> None:
+        """Let OpenDSS find a state's powers and currents, by an iteration from its voltages."""
+        self.inject(state.net_kw, state.net_kvar)
+        solution_vector(self._dss)[:] = volts
+        begin_iteration(self._dss)
+        solution_vector(self._dss)[:] = volts
+        self._is_told = True
+
+    def take_over(self, assembly: Assembly, primitives: Primitives) -> None:
+        """Find currents without OpenDSS from now on, where that is quicker and comes to the same.
+
+        Right after `renew`, with the circuit's admittances.
+        """
+        spot_kw = self._attachment.spot_kw
+        spot_va = self._attachment.winding_va(spot_kw, spot_kw * self._attachment.tan_phi)
+        self._arrays = circuit_arrays(self._dss, self._circuit, assembly, primitives, spot_va)
+
     def start_here(self) -> None:
         """Let every later solution start at the voltages of the present one."""
         self._start = solution_vector(self._dss).copy()
@@ -137,12 +203,14 @@ class Solver:
         # OpenDSS then renews the loads' part of its matrix too, and keeps it until the next time. Renewed
         # at spot loads, always, it cannot tell of the past, and exports converge better on it.
         self._last = None
+        if self._arrays is not None:
+            self._arrays.moved()
         spot_kw = self._attachment.spot_kw
         self.inject(spot_kw, spot_kw * self._attachment.tan_phi)
         self._dss.YMatrix.SystemYChanged(True)
         begin_iteration(self._dss)
 
-    def _iterate(self) -> int:
+    def _iterate(self, iteration: Iteration) -> int:
         """OpenDSS's fixed-point iteration with our own end of it: when the voltages across loads rest.
 
         Nothing but the loads' currents changes between iterations. OpenDSS itself looks at all voltages to
@@ -153,32 +221,28 @@ class Solver:
         one, other = self._ends
         volts = solution_vector(self._dss)
         sure = _SURE * np.abs(volts[one] - volts[other])
-        begin_iteration(self._dss)
-        matrix = self._dss.YMatrix
+        iteration.begin()
         volts = solution_vector(self._dss)
         across = volts[one] - volts[other]
         size, moves = np.abs(across), [np.inf]
         heading: Extrapolation | None = None
-        for iteration in range(2, _MOST_ITERATIONS + 1):
-            matrix.ZeroInjCurr()
-            matrix.GetSourceInjCurrents()
-            matrix.GetPCInjCurr()
-            matrix.SolveSystem()
+        for count in range(2, _MOST_ITERATIONS + 1):
+            iteration.step(volts, across)
             before, across = across, volts[one] - volts[other]
             size_before, size = size, np.abs(across)
             move = np.abs(size - size_before) / self._winding_base_v
             moves.append(float(np.max(move)))
             is_at_rest = moves[-1] < _AT_REST_PU
             if is_at_rest and (heading is None or (size > sure).all()):
-                return iteration
+                return count
             if heading is not None and (is_at_rest or _leads_nowhere(moves)):
                 volts[:], heading = heading.began, None
                 across = volts[one] - volts[other]
                 size = np.abs(across)
                 del moves[_PACED:]
-            elif not np.isfinite(moves[-1]) or (iteration % _ITERATIONS == 0 and _is_hopeless(moves)):
+            elif not np.isfinite(moves[-1]) or (count % _ITERATIONS == 0 and _is_hopeless(moves)):
                 break
-            elif iteration == _PACED and _to_come(moves, 2) > _SLOW:
+            elif count == _PACED and _to_come(moves, 2) > _SLOW:
                 heading = Extrapolation(volts, len(across))
             if heading is not None:
                 heading.step(volts, (across - before) / self._winding_base_v)
@@ -186,14 +250,16 @@ class Solver:
                 size = np.abs(across)
         most = int(np.argmax(np.nan_to_num(move, nan=np.inf)))
         raise PowerFlowError(
-            f"power flow did not converge in {iteration} iterations, least across the load at "
+            f"power flow did not converge in {count} iterations, least across the load at "
             f"'{self._names[one[most]]}' ({size[most] / self._winding_base_v[most]:.4g} pu); "
             "reduce the LAMs' power, or look for a cause with sharegrid feeder check"
         )
 
-    def _state(self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...], iterations: int) -> AcState:
-        dss = self._dss
-        to_ground = solution_vector(dss)
+    def _state(
+        self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...], converged: tuple[int, Iteration]
+    ) -> AcState:
+        iterations, iteration = converged
+        to_ground = solution_vector(self._dss)
         volts = self._voltages.of(to_ground)
         v_pu = np.abs(volts) / self.base_v
         sound = (v_pu > _LOWEST_PU) & (v_pu < _HIGHEST_PU)
@@ -205,16 +271,15 @@ class Solver:
                 f"power flow found {v_pu[worst]:.3f} pu at node '{self.nodes[worst]}' "
                 f"with LAMs drawing {np.sum(net_kw):.0f} kW; {self._remedy(worst, float(v_pu[worst]))}"
             )
-        head_kw, head_kvar = dss.Circuit.TotalPower()
-        current_a = all_currents(dss)
+        source_kva, current_a = iteration.source_kva(), iteration.currents()
         return AcState(
             net_kw=np.array(net_kw, dtype=np.float64),
             net_kvar=np.array(net_kvar, dtype=np.float64),
             v_pu=v_pu,
             angle_deg=np.degrees(np.angle(volts)),
             current_a=current_a[self._current_at],
-            source_kw=-head_kw,
-            source_kvar=-head_kvar,
+            source_kw=source_kva.real,
+            source_kvar=source_kva.imag,
             losses_kw=self._losses.kw(current_a),
             taps=taps,
             iterations=iterations,
@@ -240,7 +305,7 @@ class Solver:
         nothing = np.zeros(len(self._attachment.spot_kw))
         self.inject(nothing, nothing)
         try:
-            self._iterate()
+            self._iterate(ByOpenDss(self._dss))
         except PowerFlowError:
             return False
         volts = self._voltages.of(solution_vector(self._dss))[worst]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -74,6 +75,11 @@ class Survey:
     base_kv: Floats
     branches: tuple[Branch, ...]
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def sources(self) -> tuple[Element, ...]:
+        """The voltage sources among the elements."""
+        return tuple(element for element in self.elements if element.kind == "vsource")
 
 
 def bus_of(node: str) -> str:
