@@ -5,12 +5,12 @@ model there tells little of what keeps the limits, or there is none. A feeder is
 own loads.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from cosim.feeder.circuit import AcState, PowerFlowError
-from cosim.feeder.dispatch import OperatingRules, Proposal
-from cosim.feeder.linear import Limited, Limits, Linearisation
+from cosim.feeder.dispatch import Proposal
+from cosim.feeder.linear import Limited, Limits
+from cosim.feeder.proposal_flow import ProposalFlow
 from cosim.feeder.tick_models import TickModels
 from cosim.feeder.under_events import FeederUnderEvents
 
@@ -27,19 +27,12 @@ class Beginning:
 
     Parameters
     ----------
-    rules
-        What binds the feeder's operation.
-    solve, linearise
-        AC power flow of a proposal, and the linear model there.
+    flow
+        Power flow and linear models of proposals.
     """
 
-    def __init__(
-        self,
-        rules: OperatingRules,
-        solve: Callable[[FeederUnderEvents, Proposal], AcState],
-        linearise: Callable[[FeederUnderEvents, Proposal], Linearisation],
-    ) -> None:
-        self._rules, self._solve, self._linearise = rules, solve, linearise
+    def __init__(self, flow: ProposalFlow) -> None:
+        self._rules, self._flow = flow.rules, flow
 
     def as_opened(self, feeder: FeederUnderEvents, models: TickModels, proposal: Proposal) -> int:
         """Take the model that the feeder was opened with, where the proposal leads far by it.
@@ -80,7 +73,7 @@ class Beginning:
             return False
         own = _at_part(feeder, proposal, 1.0)
         try:
-            there = self._solve(feeder, own)
+            there = self._flow.solve(feeder, own)
         except PowerFlowError:
             return False
         if not _leads_far(self._rules.limits, there, state):
@@ -100,7 +93,7 @@ class Beginning:
         for part in _PARTS:
             at = _at_part(feeder, proposal, part)
             try:
-                there = self._solve(feeder, at)
+                there = self._flow.solve(feeder, at)
             except PowerFlowError:
                 continue
             self._take(feeder, models, at, there)
@@ -110,7 +103,7 @@ class Beginning:
     def _take(self, feeder: FeederUnderEvents, models: TickModels, at: Proposal, state: AcState) -> None:
         where = feeder.positions()
         models.see(where, state, at.net_kw, at.set_kvar(self._rules.reactive))
-        models.renew(where, self._linearise(feeder, at))
+        models.renew(where, self._flow.linearise(feeder, at))
 
 
 def _at_part(feeder: FeederUnderEvents, proposal: Proposal, part: float) -> Proposal:

@@ -50,7 +50,7 @@ def test_limits_of_positions_that_a_confirmed_dispatch_does_not_meet_are_forgott
     assert raised.v_pu.max() > rest.v_pu.max() + 0.002
     limits = Limits(0.8, 0.5 * (raised.v_pu.max() + rest.v_pu.max()), np.inf * feeder.layout.rating_a)
     operation = Operation(rules_for(feeder, limits=limits, controls_act=True))
-    operation._at_rest = True  # keeps the taps of no load
+    operation._judge.is_at_rest = True  # keeps the taps of no load
 
     def judged(share, round_):
         answer = operation.judge(feeder, proposal_for(feeder, share, round_=round_))
@@ -80,7 +80,7 @@ def test_a_dispatch_must_keep_the_limits_once_regulators_have_answered_it(feeder
     assert held.judge(feeder, proposal_for(feeder, 1.0, round_=1)).confirmed
 
     free = Operation(rules_for(feeder, limits=limits, controls_act=True))
-    free._at_rest = True  # keeps the taps of the night
+    free._judge.is_at_rest = True  # keeps the taps of the night
     free.judge(feeder, proposal_for(feeder, 1.0, round_=0))
     answer = free.judge(feeder, proposal_for(feeder, 1.0, round_=1))
     assert not answer.confirmed
