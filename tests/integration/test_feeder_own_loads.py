@@ -8,7 +8,7 @@ from cosim.feeder.opendss import Feeder
 from cosim.feeder.powerflow.published import solve_as_published
 from cosim.feeder.settings import Event
 from cosim.feeder.under_events import FeederUnderEvents
-from tests.integration.circuits import at_own_loads, own_solution_kw, volts
+from tests.integration.circuits import at_own_loads, own_solution_kw, own_volts, volts
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,28 @@ def test_what_an_open_switch_cuts_off_is_left_out_and_said(circuit, tmp_path):
     kw = feeder.layout.spot_kw
     state = closed.solve(kw, kw * feeder.layout.tan_phi)
     assert state.source_kw - state.losses_kw == pytest.approx(1200.0)
+
+
+@pytest.mark.parametrize(
+    "protection",
+    [
+        "fuse.p monitoredobj=line.down fusecurve=tlink ratedcurrent=5",
+        "recloser.p monitoredobj=line.down phasetrip=20 groundtrip=10 shots=2 numfast=1",
+        "recloser.p monitoredobj=line.up switchedobj=line.down phasetrip=20 groundtrip=10 shots=2",
+    ],
+)
+def test_what_protection_opens_in_the_files_own_solution_stays_open_and_is_said(circuit, protection):
+    master = circuit(f"new {protection}\nnew load.lb bus1=b kv=12.47 kw=900 kvar=100")
+    feeder = Feeder(master)
+    own = own_volts(master)
+    assert abs(own["b.1"]) < 1.0
+    assert feeder.layout.lams == ("a",)
+    assert "b.1" not in feeder.layout.nodes
+    assert volts(at_own_loads(feeder))["a.1"] == pytest.approx(abs(own["a.1"]) / 7199.557857, rel=1e-7)
+    kind = protection.partition(".")[0]
+    assert f"line.down stays open: {kind}.p opened it in the file's own solution" in feeder.layout.notes
+    closed = FeederUnderEvents(feeder)
+    closed.apply(Event(at=0, kind="switch-closed", element="down"))
+    kw = feeder.layout.spot_kw
+    state = closed.solve(kw, kw * feeder.layout.tan_phi)
+    assert state.source_kw - state.losses_kw == pytest.approx(1800.0)

@@ -117,9 +117,10 @@ def attach_lams(
     described = spot_loads(dss)
     generation = generation_as_loads(dss) if before is None else still_in_service(dss, before.generation)
     notes += notes_on(dss, generation)
+    # Before anything sets a mode, with which OpenDSS lets fuses and reclosers close again.
+    still_switch_controls(dss)
     take_multiplier(dss, described)
     replace_generation(dss, generation)
-    still_switch_controls(dss)
     survey = survey_circuit(dss)
     primitives = read_primitives(dss, survey.elements)
     fed = fed_nodes(survey, primitives)

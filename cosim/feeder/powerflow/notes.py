@@ -18,6 +18,7 @@ _IDLE = {
     "invcontrol", "expcontrol", "storagecontroller", "gendispatcher", "espvlcontrol", "upfccontrol",
     "swtcontrol", "relay", "recloser", "fuse",
 }  # fmt: skip
+_PROTECTION = ("relay", "recloser", "fuse")
 _SHAPES = ("Daily", "Yearly", "Duty")
 _NAMED = 5
 
@@ -44,6 +45,8 @@ def notes_on(dss: OpenDss, generation: Sequence[HeldGeneration]) -> tuple[str, .
             f"solution has it {power}, without shapes, controls or state of charge"
         )
     for kind, names in _others(dss).items():
+        for name, element in _opened(dss, kind).items():
+            notes.append(f"{element} stays open: {kind}.{name} opened it in the file's own solution")
         if kind in _IDLE:
             notes.append(f"{listed(kind, names)}: it does not act")
         else:
@@ -55,6 +58,19 @@ def notes_on(dss: OpenDss, generation: Sequence[HeldGeneration]) -> tuple[str, .
     if shaped:
         notes.append(f"{listed('vsource', shaped)}: its shape is not followed; its voltage stays")
     return tuple(notes)
+
+
+def _opened(dss: OpenDss, kind: str) -> dict[str, str]:
+    """Protection of a kind that has opened something, ``{name: element}``."""
+    found: dict[str, str] = {}
+    for each in objects(dss, kind) if kind in _PROTECTION else ():
+        element = each.get("SwitchedObj", each.get("MonitoredObj", "")).lower()
+        if element and is_enabled(dss, f"{kind}.{each['Name']}") and is_enabled(dss, element):
+            phases = range(1, dss.CktElement.NumPhases() + 1)
+            terminal = int(each.get("SwitchedTerm", each.get("MonitoredTerm", 1)))
+            if any(dss.CktElement.IsOpen(terminal, phase) for phase in phases):
+                found[each["Name"].lower()] = element
+    return found
 
 
 def _shaped(dss: OpenDss, kind: str) -> list[str]:

@@ -162,7 +162,8 @@ def _keep_disabled_ties(dss: OpenDss) -> None:
 def still_switch_controls(dss: OpenDss) -> None:
     """Take controls of switches out of the circuit: what they open and close is left as it is."""
     for name in dss.Circuit.AllElementNames():
-        if name.lower().startswith(tuple(f"{kind}." for kind in _SWITCH_CONTROLS)):
+        # To edit one anew would open once more what it had opened.
+        if name.lower().startswith(tuple(f"{kind}." for kind in _SWITCH_CONTROLS)) and is_enabled(dss, name):
             command(dss, f"edit {name} enabled=no")
 
 
