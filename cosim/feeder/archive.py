@@ -35,7 +35,7 @@ def save_linearisation(lin: Linearisation, layout: FeederLayout, path: Path) -> 
         "lam_bus": np.array(layout.lam_bus),
         "nodes": np.array(lin.nodes),
         "branches": np.array(lin.branches),
-        "node_base_kv": layout.node_base_kv,
+        "node_base_kv": layout.across_kv,
         "rating_a": layout.rating_a,
         "net_kw": lin.net_kw,
         "net_kvar": lin.net_kvar,

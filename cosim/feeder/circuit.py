@@ -210,11 +210,12 @@ class AcState:
 class PublishedSolution:
     """The feeder just as its description says, loads with their own voltage dependence.
 
-    ``v_pu`` holds every node of the description, dummy buses included; ``taps`` the regulators' positions
-    [steps].
+    ``v_pu`` holds every node of the description to ground, dummy buses and neutrals included;
+    ``customers_pu`` the voltages that customers see; ``taps`` the regulators' positions [steps].
     """
 
     v_pu: Mapping[str, float]
+    customers_pu: Mapping[str, float]
     source_kw: float
     source_kvar: float
     losses_kw: float

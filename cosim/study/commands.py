@@ -17,7 +17,7 @@ from cosim.study.options import (
     open_alone,
 )
 from cosim.study.output import figures, say, solution_lines, write_tables
-from sharegrid.numbers import FiniteNumber
+from sharegrid.numbers import FiniteRange
 
 _SHOWN = 10
 
@@ -103,7 +103,7 @@ def solve(
     if len(violations) > _SHOWN:
         say(f"and {len(violations) - _SHOWN} more", "yellow")
     if out is not None:
-        nodes = {"node": layout.nodes, "base_kv": layout.node_base_kv, "v_pu": state.v_pu}
+        nodes = {"node": layout.nodes, "base_kv": layout.across_kv, "v_pu": state.v_pu}
         branches = {"branch": layout.branches, "rating_a": layout.rating_a, "current_a": abs(state.current_a)}
         write_tables(out, "csv", {"nodes": nodes | {"angle_deg": state.angle_deg}, "branches": branches})
         click.echo(f"wrote {out / 'nodes.csv'} and {out / 'branches.csv'}")
@@ -113,7 +113,7 @@ def _solve_as_described(master: Path | None, out: Path | None) -> None:
     from cosim.feeder.powerflow.published import solve_as_published
 
     solution = solve_as_published(master)
-    alive = {node: v_pu for node, v_pu in solution.v_pu.items() if v_pu > 0}
+    alive = {place: v_pu for place, v_pu in solution.customers_pu.items() if v_pu > 0}
     click.echo(
         figures(f"{master or 'IEEE 123-node test feeder'}", solution_lines(solution, alive, solution.taps))
     )
@@ -149,7 +149,7 @@ def linear(master: Path | None, lams: Path | None, lams_at: str, load: float, ou
     "--tolerance",
     default=1e-6,
     show_default=True,
-    type=FiniteNumber(),
+    type=FiniteRange(0.0),
     help="Largest difference allowed [pu, and of a rating].",
 )
 def audit(directory: Path, tolerance: float) -> None:

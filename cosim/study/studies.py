@@ -20,7 +20,7 @@ from cosim.study.options import (
     open_alone,
     through_time_options,
 )
-from cosim.study.output import figures, write_tables
+from cosim.study.output import figures, say, write_tables
 from sharegrid.numbers import FiniteNumber, FiniteRange
 
 if TYPE_CHECKING:
@@ -103,14 +103,20 @@ def hosting(
         columns["with_market_kw"] = np.array([each.with_market_kw for each in found], dtype=np.float64)
     write_tables(out, "csv", {"hosting": columns})
     bus_of = dict(zip(layout.lams, layout.lam_bus, strict=True))
-    by_bus = {bus_of[each.lam]: each.capacity_kw for each in found}
-    feeder_map(out / "hosting.png", f"PV that {layout.name} takes at one bus", layout, by_bus, "kW")
     ordered = sorted(found, key=lambda each: each.capacity_kw)
+    # A bus with a LAM on each phase takes what the least of them takes.
+    by_bus = {bus_of[each.lam]: each.capacity_kw for each in reversed(ordered)}
+    pictures = [out / "capacity.png"]
+    if layout.coordinates.keys() & by_bus.keys():
+        pictures.insert(0, out / "hosting.png")
+        feeder_map(pictures[0], f"PV that {layout.name} takes at one bus", layout, by_bus, "kW")
+    else:
+        say("no bus has coordinates: no map is drawn", "yellow")
     series = {"without market": np.array([each.capacity_kw for each in ordered])}
     if flexible > 0.0:
         series["with market"] = np.array([each.with_market_kw for each in ordered], dtype=np.float64)
     names = [each.lam for each in ordered]
-    bars(out / "capacity.png", f"PV that {layout.name} takes at one bus", names, series, "kW")
+    bars(pictures[-1], f"PV that {layout.name} takes at one bus", names, series, "kW")
     lines = {
         each.lam: f"{each.capacity_kw:,.0f} kW"
         + ("" if each.with_market_kw is None else f", {each.with_market_kw:,.0f} kW with the market")
@@ -118,7 +124,7 @@ def hosting(
         for each in ordered[:_SHOWN]
     }
     click.echo(figures(f"{layout.name} at {load:g} times its load: the least of {len(found)} LAMs", lines))
-    click.echo(f"results: {out / 'hosting.csv'}, {out / 'hosting.png'}, {out / 'capacity.png'}")
+    click.echo(f"results: {', '.join(map(str, [out / 'hosting.csv', *pictures]))}")
 
 
 @click.command()

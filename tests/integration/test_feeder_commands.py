@@ -1,6 +1,7 @@
 """``sharegrid feeder`` as a stranger uses it."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,28 @@ def test_solve_prints_totals_and_writes_what_it_found(folder):
     np.testing.assert_allclose(nodes.v_pu, state.v_pu)
     assert nodes.node.tolist() == list(feeder.layout.nodes)
     np.testing.assert_allclose(pd.read_csv("o/branches.csv").current_a, np.abs(state.current_a))
+
+
+def test_each_voltage_that_is_written_has_the_base_that_it_is_a_part_of(folder):
+    assert invoke("solve", "m.dss", "--out", "o")[0] == 0
+    assert invoke("linear", "m.dss", "--out", "m.npz")[0] == 0
+    nodes = pd.read_csv("o/nodes.csv").set_index("node")
+    assert nodes.base_kv["tail.2-3"] == pytest.approx(4.16)
+    assert nodes.base_kv["tail.1"] == pytest.approx(4.16 / 3**0.5)
+    volts = nodes.base_kv * nodes.v_pu * np.exp(1j * np.radians(nodes.angle_deg))
+    assert abs(volts["tail.2-3"]) == pytest.approx(abs(volts["tail.2"] - volts["tail.3"]), rel=1e-9)
+    with np.load("m.npz") as model:
+        np.testing.assert_allclose(model["node_base_kv"], nodes.base_kv)
+
+
+def test_solve_as_described_tells_extremes_of_what_customers_see(folder):
+    Path("four.dss").write_text(FOUR_WIRE)
+    code, told, _ = invoke("solve", "four.dss", "--as-described", "--out", "o")
+    assert code == 0
+    lowest = next(line for line in told.splitlines() if "lowest" in line)
+    assert re.search(r"0\.[89]\d+ pu at \w+\.\d-4 ", lowest)
+    # The table has all nodes to ground, neutrals among them.
+    assert pd.read_csv("o/nodes.csv").v_pu.min() < 0.2
 
 
 def test_solve_as_described_is_the_published_solution():

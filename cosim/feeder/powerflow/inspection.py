@@ -58,7 +58,7 @@ def inspect(opened: OpenCircuit, voltage_min_pu: float, voltage_max_pu: float) -
     if not opened.is_shipped and not bus_coordinates(dss):
         suspicious.append("no bus has coordinates: the report draws no map")
     if converged:
-        names, v_pu, misbased = _seen_by_customers(dss, survey)
+        names, v_pu, misbased = seen_by_customers(dss, survey)
         alive = v_pu[v_pu > _DEAD_PU]
         extremes = f"{alive.min():.4f} to {alive.max():.4f} pu" if alive.size else "no voltage anywhere"
         source_kw, losses_kw = -dss.Circuit.TotalPower()[0], dss.Circuit.Losses()[0] / 1e3
@@ -207,7 +207,7 @@ def _misbased(dss: OpenDss, survey: Survey) -> Iterator[str]:
     yield from list(found.values())[:_NAMED]
 
 
-def _seen_by_customers(dss: OpenDss, survey: Survey) -> tuple[NDArray[np.str_], Floats, NDArray[np.bool_]]:
+def seen_by_customers(dss: OpenDss, survey: Survey) -> tuple[NDArray[np.str_], Floats, NDArray[np.bool_]]:
     """Names and values [pu] of the voltages that are judged in the loop, dead ones among them.
 
     The last tells which have a base that is off by the square root of 3.

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from cosim.feeder.circuit import FeederError, PowerFlowError, PublishedSolution
 from cosim.feeder.powerflow.engine import command, restless_node, translated
+from cosim.feeder.powerflow.inspection import seen_by_customers
 from cosim.feeder.powerflow.opening import choose_tolerance, open_circuit
-from cosim.feeder.powerflow.survey import tap_positions
+from cosim.feeder.powerflow.survey import survey_circuit, tap_positions
 
 
 @translated(FeederError, "feeder")
@@ -40,8 +41,10 @@ def solve_as_published(master: str | Path | None = None, *, hold_taps: bool = Tr
         )
     head_kw, head_kvar = dss.Circuit.TotalPower()
     names = (name.lower() for name in dss.Circuit.AllNodeNames())
+    seen, seen_pu, _ = seen_by_customers(dss, survey_circuit(dss))
     return PublishedSolution(
         v_pu=dict(zip(names, dss.Circuit.AllBusMagPu(), strict=True)),
+        customers_pu=dict(zip(seen.tolist(), seen_pu.tolist(), strict=True)),
         source_kw=-head_kw,
         source_kvar=-head_kvar,
         losses_kw=dss.Circuit.Losses()[0] / 1e3,

@@ -91,6 +91,17 @@ def test_commands_write_a_table_and_a_picture(tmp_path):
         assert len(picture) > 5000
 
 
+def test_no_map_is_drawn_of_a_feeder_without_coordinates(tmp_path):
+    (tmp_path / "m.dss").write_text(
+        "clear\nnew circuit.c basekv=12.47 bus1=src\n"
+        "new line.l bus1=src bus2=a r1=1 x1=1 c1=0 c0=0 normamps=100\n"
+        "new load.a bus1=a kv=12.47 kw=100\nset voltagebases=[12.47]\ncalcvoltagebases\n"
+    )
+    said = run("hosting", tmp_path / "m.dss", "--most", "50", "--out", tmp_path / "o")
+    assert "no bus has coordinates: no map is drawn" in said
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["capacity.png", "hosting.csv"]
+
+
 def test_an_unknown_bus_is_one_line(tmp_path):
     result = CliRunner().invoke(main, ["feeder", "hosting", "--bus", "8x3", "--out", str(tmp_path)])
     assert result.exit_code == 2
