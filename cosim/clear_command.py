@@ -77,8 +77,12 @@ def clear(
         remedy = "; widen that limit, or what members can trade" if result.status == "infeasible" else ""
         click.echo(f"sharegrid: {case}: {result.status}: {result.reason}{remedy}", err=True)
     elif isinstance(result, HorizonResult):
-        missing = sum(max(kwh, 0.0) for store in result.stores.shortfall_kwh for kwh in store)
-        late = f"; {missing:.6g} kWh cannot be charged in time" if missing else ""
+        import numpy as np
+
+        from market.horizon.stores import missing_kwh
+
+        missing = missing_kwh(np.array(result.stores.shortfall_kwh, dtype=np.float64))
+        late = f"; {missing:.6g} kWh cannot be charged in time" if missing > 0 else ""
         click.echo(
             f"{result.status}: {len(result.intervals)} intervals, social cost {result.social_cost:.6g} $ "
             f"in {result.seconds:.2f} s{late}"

@@ -177,7 +177,7 @@ def _prosumers(world: World, found: Findings) -> None:
             f"up to {sum(float(each.most_kw.sum()) for each in fleets):,.4g} kW",
         )
     for fleet in fleets:
-        found.doubts += fleet.stays.lacking(people.id)
+        found.doubts += fleet.doubts()
     if world.rules.horizon is not None and find_spec("numba") is None:
         found.doubts.append(f"market.horizon = {world.rules.horizon.intervals}: {remedy('numba')}")
     alone = [world.layout.lams[k] for k in np.flatnonzero(each == 1)]

@@ -122,6 +122,43 @@ class Fleet:
             self.stays.path(tick, intervals),
         )
 
+    def doubts(self) -> list[str]:
+        """Lines on what devices can do on no usual day: vehicles' trips, and houses kept warm."""
+        return [*self.stays.lacking(self.names), *self._trips(), *self._cold_houses()]
+
+    def _trips(self) -> list[str]:
+        """A line on vehicles that lose more on a day's trip than they can charge from one to the next."""
+        each, dt_h = self.vehicles, self.timeline.interval_h
+        day = vehicle_path(np.arange(0.0, 24.0, dt_h), dt_h, **vars(each))
+        lacks = np.maximum(each.trip_kwh - dt_h * each.efficiency * day.draw_kw.sum(axis=1), 0.0)
+        short = np.flatnonzero(lacks > 1e-9)
+        if not short.size:
+            return []
+        most = int(np.argmax(lacks))
+        line = (
+            f"population.ev: {lacks.sum():.4g} of {each.trip_kwh.sum():.4g} kWh that a day's trips take "
+            f"cannot be charged from one to the next, at {short.size} of {lacks.size} vehicles; most, "
+            f"{lacks[most]:.4g} kWh, is missing at {self.names[int(self.owner[most])]}: give a stronger "
+            "charger (kw), shorter trips, or more time at home"
+        )
+        return [line]
+
+    def _cold_houses(self) -> list[str]:
+        """A line on houses that their heat pumps cannot keep warm at the mean outside temperature."""
+        each, outside_c = self.pumps, self.scenario.population.heat_pump.outside_c
+        needs_kw = each.w_per_k * (each.low_c - outside_c) / (1000.0 * each.performance)
+        short = np.flatnonzero(needs_kw > each.kw)
+        if not short.size:
+            return []
+        most = int(np.argmax(needs_kw - each.kw))
+        who = self.names[int(self.owner[self.vehicles.kw.size + most])]
+        line = (
+            f"population.heat_pump: {short.size} of {needs_kw.size} houses need more than their heat pumps' "
+            f"{each.kw[most]:g} kW to stay at {each.low_c[most]:g} degC with {outside_c:g} degC outside, "
+            f"most {who} with {needs_kw[most]:.3g} kW: raise kw, or lower the losses"
+        )
+        return [line]
+
     def lacking(self, tick: int, energy_kwh: Floats) -> Floats:
         """What each store lacks of the energy that it wants at the end of a tick, ``(S,)`` [kWh]."""
         lacks = np.maximum(self.path(tick, 1).lower_kwh[:, 0] - energy_kwh, 0.0)
@@ -175,7 +212,7 @@ def fleet_of(
     shift = np.clip(generator(seed, "population.ev.hours").standard_normal((2, n)), -2.0, 2.0)[:, driver]
     ones, warm = np.ones(driver.size), np.ones(heated.size)
     kwh = drawn("ev.kwh", driver, ev.kwh_min, ev.kwh_max)
-    trip = np.minimum(drawn("ev.trip", driver, ev.trip_kwh_min, ev.trip_kwh_max), kwh)
+    trip = drawn("ev.trip", driver, ev.trip_kwh_min, ev.trip_kwh_max)
     vehicles = Vehicles(
         leaves_h=ev.leaves_h + ev.hours_sigma * shift[0],
         comes_h=ev.comes_h + ev.hours_sigma * shift[1],

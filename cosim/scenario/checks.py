@@ -145,6 +145,9 @@ def _ranges(scenario: Scenario) -> tuple[str, str] | None:
         if low > high:
             name = key.rpartition(".")[2]
             return key, f"{high} is below {name.replace('max', 'min')} = {low}; swap or correct them"
+    if ev.trip_kwh_max > ev.kwh_min:
+        what = f"{ev.trip_kwh_max} is more than the smallest vehicle holds, kwh_min = {ev.kwh_min}"
+        return "population.ev.trip_kwh_max", f"{what}; lower it, or raise that"
     if not ev.leaves_h + 4.0 * ev.hours_sigma < ev.comes_h:
         what = f"{ev.comes_h} is not {4.0 * ev.hours_sigma} h (4 hours_sigma) after leaves_h = {ev.leaves_h}"
         return "population.ev.comes_h", f"{what}; move one of them, or lower hours_sigma"

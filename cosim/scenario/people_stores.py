@@ -37,7 +37,9 @@ class Ev(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         NotNegative,
         Meta(description="Least energy of a trip; uniform up to `trip_kwh_max`.", extra=KWH),
     ] = 4.0
-    trip_kwh_max: Annotated[NotNegative, Meta(description="Most energy of a trip.", extra=KWH)] = 12.0
+    trip_kwh_max: Annotated[
+        NotNegative, Meta(description="Most energy of a trip, at most `kwh_min`.", extra=KWH)
+    ] = 12.0
     reserve: Annotated[
         Share,
         Meta(description="Part of the capacity wanted at departure beside the trip's energy.", extra=ONE),

@@ -159,3 +159,12 @@ def within_reach(stores: Stores, hours: float) -> tuple[Stores, Floats]:
         most = np.minimum(most, upper[:, t + 1])
         least = np.maximum(least, lower[:, t + 1])
     return replace(stores, lower_kwh=lower, upper_kwh=upper), shortfall
+
+
+def missing_kwh(shortfall_kwh: Floats) -> float:
+    """Energy that stores cannot have in time, of all lower bounds ``(S, T+1)`` together [kWh].
+
+    What is missing at one time and at the next is missing once.
+    """
+    missing = np.maximum(shortfall_kwh, 0.0)
+    return float(np.maximum(np.diff(missing, axis=1, prepend=0.0), 0.0).sum()) if missing.size else 0.0

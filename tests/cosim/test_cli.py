@@ -11,6 +11,9 @@ from cosim.cli import main
 from cosim.results.names import MARKER
 from market import methods
 from market.errors import Infeasible, NotConverged
+from market.files.horizon_file import encode_horizon
+from market.horizon.case import HorizonCase
+from tests.market.horizon.town import battery, town
 
 BROKEN_MASTER = "clear\nnew circuit.x\nnew line.y bus1=sourcebus bus2=b linecode=nosuch\nsolve\n"
 
@@ -202,6 +205,18 @@ def test_a_trace_never_overwrites_the_case_or_the_result(folder, trace, what):
     assert f"it would overwrite {what}" in errors
     assert (folder / "case.json").read_bytes() == case
     assert not (folder / "r.json").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_energy_that_stays_missing_over_a_horizon_is_told_once():
+    store = battery(3, kwh=20.0, kw=1.0, initial=0.0, efficiency=1.0)
+    store.lower_kwh[0, 2:] = 5.0
+    case = HorizonCase(town(4, T=3, stores=0.0).intervals, store, 1.0)
+    Path("case.json").write_bytes(encode_horizon(case))
+    code, output, _ = invoke("clear", "case.json", "--out", "r.json")
+    assert code == 0
+    # Of 5 kWh after two hours 3 are missing, and a third hour brings one of them.
+    assert "; 3 kWh cannot be charged in time" in output
 
 
 def test_tables_can_be_added_to_the_resolved_scenario(folder):

@@ -12,6 +12,7 @@ from broker.messages.fields import StoreKind
 from market.horizon.case import HorizonCase
 from market.horizon.outcome import HorizonOutcome
 from market.horizon.proof import HorizonCertificate, beyond_tolerance, certify_horizon
+from market.horizon.stores import missing_kwh
 from market.model.arrays import Floats, Ints
 
 ROUNDED = 1e-12
@@ -77,7 +78,7 @@ def outlook_fields(cleared: Cleared, proof: HorizonCertificate, beyond: list[str
         "energy_value": columns.pack(_from_zero(outcome.energy_value[:, 0])),
         "store_gain": columns.pack(_from_zero(proof.store_gains.miss[cleared.case.stores.owner])),
         "stored_kwh": columns.column_list(outcome.state_kwh.sum(axis=0)),
-        "shortfall_kwh": float(np.maximum(outcome.shortfall_kwh, 0.0).sum()),
+        "shortfall_kwh": missing_kwh(outcome.shortfall_kwh),
         "notes": cleared.notes,
         "iterations": outcome.iterations,
         "seconds": outcome.seconds,

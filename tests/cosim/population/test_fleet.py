@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -63,10 +64,32 @@ def test_each_kind_is_drawn_by_itself_and_nobody_live_has_one(made):
 
 
 def replace_section(scenario, **sections):
-    import msgspec
-
     population = msgspec.structs.replace(scenario.population, **sections)
     return msgspec.structs.replace(scenario, population=population)
+
+
+def test_what_devices_can_do_on_no_usual_day_is_said_with_how_much_and_whose(made):
+    scenario, population, _ = made
+    assert fleet_of(scenario, population, no_stays(), ~population.live).doubts() == []
+    ev, heat = scenario.population.ev, scenario.population.heat_pump
+    weak = replace_section(
+        scenario,
+        ev=msgspec.structs.replace(ev, kw=0.5, hours_sigma=0.0),
+        heat_pump=msgspec.structs.replace(heat, kw=0.5),
+    )
+    fleet = fleet_of(weak, population, no_stays(), ~population.live)
+    trips, houses = fleet.doubts()
+    # Away from half past seven to half past five: 14 hours at home.
+    lacks = np.maximum(fleet.vehicles.trip_kwh - 14.0 * 0.5 * ev.efficiency, 0.0)
+    most = population.id[fleet.owner[int(lacks.argmax())]]
+    assert f"population.ev: {lacks.sum():.4g} of {fleet.vehicles.trip_kwh.sum():.4g} kWh" in trips
+    assert f"at {(lacks > 0).sum()} of {lacks.size} vehicles" in trips
+    assert f"most, {lacks.max():.4g} kWh, is missing at {most}: " in trips
+    # 15 K over the mean outside temperature, at a coefficient of performance of 3.2.
+    needs_kw = fleet.pumps.w_per_k * 15.0 / 3200.0
+    coldest = population.id[fleet.owner[lacks.size + int(needs_kw.argmax())]]
+    assert f"{(needs_kw > 0.5).sum()} of {needs_kw.size} houses" in houses
+    assert f"most {coldest} with {needs_kw.max():.3g} kW: " in houses
 
 
 def test_over_a_day_nothing_leaves_its_bounds_and_everybody_gets_what_is_wanted(made):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from market.horizon.stores import within_reach
+from market.horizon.stores import missing_kwh, within_reach
 from tests.market.horizon.town import battery
 
 
@@ -50,3 +50,15 @@ def test_energy_that_has_nowhere_to_go_raises_the_upper_bound():
 
 def test_a_cyclic_store_ends_with_what_it_began():
     assert battery(3, initial=1.5).cyclic(np.array([0])).lower_kwh[0].tolist() == [0, 0, 0, 1.5]
+
+
+def test_what_stays_missing_is_missing_once():
+    store = battery(4, kw=1.0, efficiency=1.0, initial=0.0)
+    lower = store.lower_kwh.copy()
+    lower[0, 2:] = 3.0, 4.0, 4.0
+    _, shortfall = within_reach(replace(store, lower_kwh=lower), 1.0)
+    assert shortfall[0] == pytest.approx([0.0, 0.0, 1.0, 1.0, 0.0])
+    assert missing_kwh(shortfall) == pytest.approx(1.0)
+    # Two vehicles' trips, and one that lacks for two of its own.
+    assert missing_kwh(np.array([[0.0, 2.0, 0.0, 3.0], [0.0, 1.0, -4.0, 0.5]])) == pytest.approx(6.5)
+    assert missing_kwh(np.zeros((0, 0))) == 0.0
