@@ -5,13 +5,14 @@ The equations around a state are therefore one sparse real matrix: factorised on
 back substitution. Knows no power flow program.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, Floats
+from cosim.feeder.powerflow.condensation import Condensation
 from cosim.feeder.powerflow.entries import RealEntries
 from cosim.feeder.powerflow.factors import Factors, Ints
 
@@ -40,6 +41,8 @@ class Network:
     source_nodes, source_rows
         Nodes at the sources' terminals ``(s,)`` and rows that turn node voltages into the changing part of
         the currents that flow into the sources there ``(s, N)`` [S].
+    bus, moving
+        The bus of each node ``(N,)``, and nodes of elements that controls move, where rows are asked for.
     """
 
     y: sparse.csc_array
@@ -50,6 +53,8 @@ class Network:
     branch_rows: sparse.csr_array
     source_nodes: Ints
     source_rows: sparse.csr_array
+    bus: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    moving: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,12 @@ class PowerFlowEquations:
         self._neutrals = self._place[network.neutrals]
         self._branches = network.branch_rows[:, fed]
         self._sources = network.source_rows[:, fed]
-        y = network.y[fed][:, fed].tocoo()
+        self._y = sparse.csc_array(network.y[fed][:, fed])
+        self._before: Condensation | None = None
+        if before is not None:
+            self._before = before._condensed or before._before
+        self._condensed: Condensation | None = None
+        y = self._y.tocoo()
         self._entries: RealEntries
         if before is not None and before._entries.are_of(y, self._ends):
             self._entries = before._entries
@@ -142,13 +152,17 @@ class PowerFlowEquations:
         ends = network.winding_ends
         across = volts[ends[:, 0]] - volts[ends[:, 1]]
         half = np.asarray(np.conj(0.5 * slope_va / across**2), dtype=np.complex128)
-        entries = self._of_network + self._entries.of_loads(
+        of_loads = (
             half * np.conj(across) / across,
             np.asarray(np.conj(winding_va / across**2), dtype=np.complex128) - half,
         )
+        factors: Factors
         try:
-            pattern = self._entries.pattern
-            factors = pattern.rows(entries) if for_rows else pattern.columns(entries)
+            if for_rows:
+                factors = self._condensation().factorised(*of_loads)
+            else:
+                entries = self._of_network + self._entries.of_loads(*of_loads)
+                factors = self._entries.pattern.columns(entries)
         except RuntimeError as error:
             raise np.linalg.LinAlgError("the power flow equations are singular") from error
         one, other = network.monitored.T
@@ -168,6 +182,16 @@ class PowerFlowEquations:
             source_v=volts[network.source_nodes],
             sources=self._sources,
         )
+
+    def _condensation(self) -> Condensation:
+        """The equations that rows are found with."""
+        if self._condensed is None:
+            network, fed = self._network, np.flatnonzero(self._network.fed)
+            stay = np.zeros(self._size + 1, dtype=bool)
+            for nodes in (self._drawn, self._place[network.source_nodes], self._place[network.moving]):
+                stay[nodes] = True
+            self._condensed = Condensation(self._y, self._ends, stay[:-1], network.bus[fed], self._before)
+        return self._condensed
 
 
 @dataclass(frozen=True)

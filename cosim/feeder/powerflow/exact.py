@@ -16,6 +16,7 @@ from cosim.feeder.powerflow.differences import agrees_with_power_flow
 from cosim.feeder.powerflow.engine import node_voltages
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
 from cosim.feeder.powerflow.primitives import Assembly, Primitives, source_currents
+from cosim.feeder.powerflow.topology import bus_of
 
 WHOLE_VALUES = 2_000_000
 """Where all derivatives are more numbers, a linear model finds rows of them when they are asked for."""
@@ -53,6 +54,8 @@ class ExactModel:
         self._per_kw, self._per_kvar = per_kw.tocsc(), per_kvar.tocsc()
         self._directions = sparse.hstack([per_kw, per_kvar]).tocsc()
         self._assembly, self._primitives = assembly, primitives
+        buses = [bus_of(name) for name in circuit.survey.node_names]
+        self._bus = np.unique(buses, return_inverse=True)[1]
         self._equations: PowerFlowEquations | None = None
         self._read_at: Hashable = None
         self._kept: tuple[Hashable, AcState, FactorisedState] | None = None
@@ -180,6 +183,8 @@ class ExactModel:
             branch_rows=self._assembly.branches(values),
             source_nodes=self._assembly.source_nodes,
             source_rows=self._assembly.sources(values),
+            bus=self._bus,
+            moving=self._primitives.moving,
         )
 
 

@@ -50,6 +50,11 @@ class Primitives:
         The context and its circuit.
     moved
         Names of the elements that move.
+
+    Attributes
+    ----------
+    moving
+        Nodes of these.
     """
 
     def __init__(self, dss: OpenDss, survey: Survey, moved: Collection[str]) -> None:
@@ -61,6 +66,9 @@ class Primitives:
             for element, start, size in zip(survey.elements, starts, sizes, strict=True)
             if element.name in moved
         ]
+        self.moving = np.unique([node for element, _ in self._moved for node in element.nodes]).astype(
+            np.intp
+        )
         self._values: Complexes | None = None
 
     def present(self) -> Complexes:
