@@ -8,15 +8,17 @@ from typing import Protocol
 
 import numpy as np
 
-from market.model.arrays import Floats, Ints
-from market.model.bisection import Places, last_not_above
+from market.model.arrays import Floats
+from market.model.bisection import Places
 from market.model.curves import Curves, answer_behind, power_behind
+from market.solver.followed import Followed
 from market.solver.staircase import Staircases
 
 EPS = float(np.finfo(np.float64).eps)
 
 FEW = 1000
-"""Curves up to which a search through all at once finds their places soonest."""
+"""Curves up to which a search through all at once finds their places soonest: of more, most stay where they
+were found last."""
 
 
 class Answers(Protocol):
@@ -57,24 +59,26 @@ class CurveAnswers:
 
     def __init__(self, curves: Curves) -> None:
         self._curves, self._last = curves, curves.start[1:] - 1
-        self._places = Places(curves.price, curves.start) if len(curves) <= FEW else None
+        self._search: Places | Followed = (
+            Places(curves.price, curves.start) if len(curves) <= FEW else Followed(curves)
+        )
         self.lowest_kw, self.highest_kw = curves.lowest_kw, curves.highest_kw
         span = np.maximum(curves.price[curves.start[1:] - 1] - curves.price[curves.start[:-1]], 1e-6)
         self.whole_slope: Floats = (curves.highest_kw - curves.lowest_kw) / span
 
     def at(self, price: Floats) -> tuple[Floats, Floats]:
         """See `Answers.at`."""
-        return answer_behind(self._curves, self._here(price), self._last, price)
+        if isinstance(self._search, Followed):
+            kw, slope = self._search.at(price)
+            # The next answer changes it.
+            return kw, slope.copy()
+        return answer_behind(self._curves, self._search.last_not_above(price), self._last, price)
 
     def powers(self, price: Floats) -> Floats:
         """See `Answers.powers`."""
-        return power_behind(self._curves, self._here(price), self._last, price)
-
-    def _here(self, price: Floats) -> Ints:
-        """Each curve's last vertex not above its price."""
-        if self._places is None:
-            return last_not_above(self._curves.price, self._curves.start, price)
-        return self._places.last_not_above(price)
+        if isinstance(self._search, Followed):
+            return self._search.at(price)[0]
+        return power_behind(self._curves, self._search.last_not_above(price), self._last, price)
 
 
 @dataclass(frozen=True)

@@ -256,9 +256,10 @@ class FactorisedState:
         """
         n, nodes = self.branches.shape[1], self.drawn
         worth = self.factors.solve_transposed(rows, np.concatenate([nodes, n + nodes]))
-        there = np.zeros((n + 1, rows.shape[0]), dtype=np.complex128)
-        there.real[nodes], there.imag[nodes] = worth[: len(nodes)], worth[len(nodes) :]
-        one, other = self.ends.T
+        # Ground, behind all nodes, is worth nothing.
+        there = np.zeros((len(nodes) + 1, rows.shape[0]), dtype=np.complex128)
+        there.real[:-1], there.imag[:-1] = worth[: len(nodes)], worth[len(nodes) :]
+        one, other = np.searchsorted(nodes, self.ends).T
         found: Complexes = (there[other] - there[one]) / self.across[:, None]
         return found
 

@@ -10,7 +10,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState, Complexes, Floats
 from cosim.feeder.derivatives import PerKw
 from cosim.feeder.linear import Linearisation
-from cosim.feeder.powerflow.adjoint import AdjointRows
+from cosim.feeder.powerflow.adjoint import AdjointRows, Directions
 from cosim.feeder.powerflow.admittance import Changes, FactorisedState, Network, PowerFlowEquations
 from cosim.feeder.powerflow.differences import agrees_with_power_flow
 from cosim.feeder.powerflow.engine import node_voltages
@@ -52,7 +52,7 @@ class ExactModel:
         self._base_v = base_v
         per_kw, per_kvar = circuit.attachment.winding_va_per_kw(), circuit.attachment.winding_va_per_kvar()
         self._per_kw, self._per_kvar = per_kw.tocsc(), per_kvar.tocsc()
-        self._directions = sparse.hstack([per_kw, per_kvar]).tocsc()
+        self._directions = Directions(self._per_kw, self._per_kvar)
         self._assembly, self._primitives = assembly, primitives
         buses = [bus_of(name) for name in circuit.survey.node_names]
         self._bus = np.unique(buses, return_inverse=True)[1]
@@ -136,12 +136,14 @@ class ExactModel:
         """
         size = np.where(here.net_kw > 0, here.net_kw, 1.0)
         still = np.zeros_like(size)
-        probes = np.array([[*size, *still], [*still, *size]]).T
+        probes = np.array([[*size, *still], [*still, *size]])
         try:
             state = self._factorised(here, where, for_rows=False)
         except np.linalg.LinAlgError:
             return False
-        change = self._in_pu(state.follow(sparse.csc_array(self._directions @ probes)))
+        change = self._in_pu(
+            state.follow(sparse.csc_array(np.array([self._directions.mixed(each) for each in probes]).T))
+        )
         return all(
             any(
                 agrees_with_power_flow(

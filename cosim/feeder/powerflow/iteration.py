@@ -14,6 +14,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import Complexes
 from cosim.feeder.powerflow.arrays import all_currents
 from cosim.feeder.powerflow.engine import begin_iteration, injection_vector, solution_vector
+from cosim.feeder.powerflow.factors import Ints
 from cosim.feeder.powerflow.lam_circuit import LamCircuit
 from cosim.feeder.powerflow.primitives import Assembly, Primitives, source_currents
 
@@ -28,6 +29,10 @@ _AGREES = 1e-9
 
 class Iteration(Protocol):
     """Iterations of one power flow."""
+
+    @property
+    def nodes(self) -> Ints | slice:
+        """Nodes on whose voltages iterations depend."""
 
     def begin(self) -> None:
         """Iterate for the first time; from then on the solution vector is at the same place."""
@@ -47,6 +52,11 @@ class ByOpenDss:
 
     def __init__(self, dss: OpenDss) -> None:
         self._dss = dss
+
+    @property
+    def nodes(self) -> slice:
+        """See `Iteration`."""
+        return slice(None)
 
     def begin(self) -> None:
         """See `Iteration`."""
@@ -89,11 +99,13 @@ class CircuitArrays:
         values = primitives.present()
         # The loads' admittances are part of OpenDSS's matrix.
         self._loads = assembly.loads(values)
-        self._conductors: sparse.csr_array | None = assembly.conductors(values)
+        self._conductors = assembly.conductors(values)
+        self._is_old = False
+        self.load_nodes = np.setdiff1d(self._ends, 0)
 
     def moved(self) -> None:
         """Take notice that controls may have moved."""
-        self._conductors = None
+        self._is_old = True
 
     def across(self, volts: Complexes) -> Complexes:
         """Voltages across the windings ``(L,)`` [V]."""
@@ -107,8 +119,9 @@ class CircuitArrays:
 
     def conductors(self) -> sparse.csr_array:
         """Rows that turn node voltages into all currents of all elements that deliver power ``(c, N)``."""
-        if self._conductors is None:
-            self._conductors = self._assembly.conductors(self._primitives.present())
+        if self._is_old:
+            self._conductors.data[:] = self._assembly.conductor_values(self._primitives.present())
+            self._is_old = False
         return self._conductors
 
     def source_kva(self, volts: Complexes) -> complex:
@@ -123,7 +136,7 @@ class CircuitArrays:
         asked, injected = injection_vector(self._dss).copy(), injection_vector(self._dss)
         inject_sources(self._dss)
         found = injected + self.injected(volts, self.across(volts), winding_va)
-        rows = self.conductors()
+        rows = self.conductors().copy()
         apart, most = np.abs(rows @ volts - all_currents(self._dss)), np.abs(rows) @ np.abs(volts)
         # Ground takes what it is given.
         injects_alike = np.abs(found - asked)[1:].max() <= _AGREES * np.abs(asked[1:]).max()
@@ -146,6 +159,11 @@ class ByArrays:
         self._injected = injection_vector(dss)
         inject_sources(dss)
         self._of_sources = self._injected.copy()
+
+    @property
+    def nodes(self) -> Ints:
+        """See `Iteration`."""
+        return self._circuit.load_nodes
 
     def begin(self) -> None:
         """See `Iteration`."""

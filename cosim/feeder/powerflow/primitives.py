@@ -158,9 +158,13 @@ class Assembly:
         In the order of `cosim.feeder.powerflow.arrays.all_currents`; values as in `nodal`.
         """
         shape = (len(self._conductor_ends) - 1, self._nodes)
-        found = values[self._delivering], self._delivering_at, self._conductor_ends
+        found = self.conductor_values(values), self._delivering_at, self._conductor_ends
         # A copy, for what is asked of it may put its entries in another order.
         return sparse.csr_array(found, shape=shape, copy=True)
+
+    def conductor_values(self, values: Complexes) -> Complexes:
+        """Entries of `conductors`, as they stand there."""
+        return values[self._delivering]
 
     def branches(self, values: Complexes) -> sparse.csr_array:
         """Rows that turn node voltages into the branches' currents ``(b, N)`` [S]; values as in `nodal`."""

@@ -236,16 +236,18 @@ class Solver:
             if is_at_rest and (heading is None or (size > sure).all()):
                 return count
             if heading is not None and (is_at_rest or _leads_nowhere(moves)):
-                volts[:], heading = heading.began, None
+                volts[iteration.nodes], heading = heading.began, None
                 across = volts[one] - volts[other]
                 size = np.abs(across)
                 del moves[_PACED:]
             elif not np.isfinite(moves[-1]) or (count % _ITERATIONS == 0 and _is_hopeless(moves)):
                 break
             elif count == _PACED and _to_come(moves, 2) > _SLOW:
-                heading = Extrapolation(volts, len(across))
+                heading = Extrapolation(volts[iteration.nodes], len(across))
             if heading is not None:
-                heading.step(volts, (across - before) / self._winding_base_v)
+                ahead = volts[iteration.nodes]
+                heading.step(ahead, (across - before) / self._winding_base_v)
+                volts[iteration.nodes] = ahead
                 across = volts[one] - volts[other]
                 size = np.abs(across)
         most = int(np.argmax(np.nan_to_num(move, nan=np.inf)))
