@@ -39,8 +39,8 @@ class LamSite:
     """Where a LAM attaches to the feeder.
 
     Without ``phases`` the LAM takes the place of the loads that the feeder's file has at the bus. With
-    ``phases`` it gets its own connection, split evenly between those phases and ground, and the file's loads
-    stay as they are.
+    ``phases`` it gets its own connection, split evenly between those phases and the bus's neutral, or ground
+    where it has none, and the file's loads stay as they are.
 
     Attributes
     ----------

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from cosim.feeder.circuit import LamSite
 from cosim.feeder.dispatch import OperatingRules, Proposal
 from cosim.feeder.judgement import check
+from cosim.feeder.library import new_context
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
@@ -169,3 +171,19 @@ def test_customers_may_stand_on_one_phase_each(circuit):
     exact = by_phase.linearise(layout.spot_kw, layout.spot_kw * layout.tan_phi, whole=True)
     by_differences = by_phase.differences(layout.spot_kw, layout.spot_kw * layout.tan_phi, step_kw=0.01)
     np.testing.assert_allclose(exact.dv, by_differences.dv, atol=1e-3 * np.abs(by_differences.dv).max())
+
+
+def test_a_connection_of_its_own_returns_by_the_neutral_of_its_bus(circuit):
+    master = circuit(FOUR_WIRE)
+    feeder = Feeder(master, [LamSite("new", "e", (2,), spot_kw=20.0, spot_kvar=4.0)])
+    dss = new_context()
+    dss.Basic.AllowChangeDir(False)
+    dss.Text.Command(f'compile "{master}"')
+    dss.Text.Command("new load.new bus1=e.2.4 phases=1 kv=0.24 kw=20 kvar=4")
+    dss.Text.Command("batchedit load..* vminpu=0.3 vmaxpu=1.5 vlowpu=0.2")
+    dss.Text.Command("set tolerance=1e-10 maxiterations=500")
+    dss.Solution.Solve()
+    own = dict(zip(dss.Circuit.YNodeOrder(), np.array(dss.Circuit.YNodeVArray()).view(complex), strict=True))
+    across = abs(own["E.2"] - own["E.4"]) / 240.1777
+    assert volts(at_own_loads(feeder))["e.2-4"] == pytest.approx(across, abs=1e-6)
+    assert feeder.layout.lam_nodes == ((feeder.layout.nodes.index("e.2-4"),),)

@@ -165,7 +165,9 @@ def check_sites(
                 raise FeederError(f"LAM '{site.name}': bus '{site.bus}' has no phase {phase} that is fed")
 
 
-def own_loads(sites: Sequence[LamSite], base_kv: Mapping[str, float]) -> list[dict[str, str]]:
+def own_loads(
+    sites: Sequence[LamSite], base_kv: Mapping[str, float], neutrals: Mapping[str, str]
+) -> list[dict[str, str]]:
     """Loads to make for LAMs that name their phases.
 
     Parameters
@@ -174,6 +176,8 @@ def own_loads(sites: Sequence[LamSite], base_kv: Mapping[str, float]) -> list[di
         Checked LAM sites, M of them.
     base_kv
         Base voltages of the nodes to ground [kV].
+    neutrals
+        Neutral conductors of buses that have one, ``{"47": "47.4"}``; elsewhere they stand to ground.
 
     Returns
     -------
@@ -184,7 +188,8 @@ def own_loads(sites: Sequence[LamSite], base_kv: Mapping[str, float]) -> list[di
     return [
         {
             f"sharegrid_lam{i}_{phase}": (
-                f"new load.sharegrid_lam{i}_{phase} bus1={site.bus}.{phase} phases=1 conn=wye"
+                f"new load.sharegrid_lam{i}_{phase} bus1={site.bus}.{phase}{_back(site.bus, neutrals)}"
+                " phases=1 conn=wye"
                 f" kv={base_kv[f'{site.bus}.{phase}']:.9g}"
                 f" kw={site.spot_kw / len(site.phases)} kvar={site.spot_kvar / len(site.phases)}"
             )
@@ -192,6 +197,11 @@ def own_loads(sites: Sequence[LamSite], base_kv: Mapping[str, float]) -> list[di
         }
         for i, site in enumerate(sites)
     ]
+
+
+def _back(bus: str, neutrals: Mapping[str, str]) -> str:
+    """Where a connection at a bus returns, as OpenDSS writes it behind the phase."""
+    return f".{neutrals[bus].rpartition('.')[2]}" if bus in neutrals else ""
 
 
 def attach(

@@ -34,7 +34,7 @@ from cosim.feeder.powerflow.opening import (
 from cosim.feeder.powerflow.primitives import read_primitives
 from cosim.feeder.powerflow.survey import spot_loads, survey_circuit
 from cosim.feeder.powerflow.topology import CutOff, Fed, Survey, cut_off_by, fed_nodes, tied_nodes
-from cosim.feeder.powerflow.voltages import JudgedVoltages, judged_voltages
+from cosim.feeder.powerflow.voltages import JudgedVoltages, judged_voltages, neutral_names
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ def attach_lams(
     else:
         sites = sites_of_loads(described) if sites is None else tuple(sites)
         check_sites(sites, survey.node_names, fed, {load.bus for load in described})
-        own = own_loads(sites, dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True)))
+        base_kv = dict(zip(survey.node_names, survey.base_kv.tolist(), strict=True))
+        own = own_loads(sites, base_kv, neutral_names(survey, spot_loads(dss), solution_vector(dss)))
         for text in (text for made in own for text in made.values()):
             command(dss, text)
     if any(own):

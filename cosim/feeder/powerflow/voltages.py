@@ -172,7 +172,7 @@ def judged_voltages(
     """
     dummies = dummy_buses(survey)
     neutrals = _neutrals(survey, loads, volts)
-    neutral_of = {bus_of(survey.node_names[node]): node for node in sorted(neutrals, reverse=True)}
+    neutral_of = _of_buses(survey, neutrals)
     found, floating = [], []
     for node, name in enumerate(survey.node_names):
         bus, _, phase = name.partition(".")
@@ -196,6 +196,17 @@ def judged_voltages(
         ground_base_kv=survey.base_kv[ends[:, 0]],
         neutrals=np.array([node for node in sorted(neutrals) if fed[node]], dtype=np.intp),
     )
+
+
+def neutral_names(survey: Survey, loads: Sequence[SpotLoad], volts: Complexes) -> dict[str, str]:
+    """Neutral conductor of each bus that has one, ``{"47": "47.4"}``; arguments as of `judged_voltages`."""
+    of_buses = _of_buses(survey, _neutrals(survey, loads, volts))
+    return {bus: survey.node_names[node] for bus, node in of_buses.items()}
+
+
+def _of_buses(survey: Survey, neutrals: Iterable[int]) -> dict[str, int]:
+    """Neutral of each bus, the first of several."""
+    return {bus_of(survey.node_names[node]): node for node in sorted(neutrals, reverse=True)}
 
 
 def _neutrals(survey: Survey, loads: Sequence[SpotLoad], volts: Complexes) -> set[int]:

@@ -92,7 +92,7 @@ def test_at_its_own_power_every_load_draws_its_own_kw_and_kvar(powers):
 
 def test_loads_of_no_lam_stay_as_they_are():
     sites = (LamSite("north", "b", phases=(1, 2), spot_kw=10.0, spot_kvar=4.0),)
-    made = own_loads(sites, {"b.1": 2.4, "b.2": 2.4})
+    made = own_loads(sites, {"b.1": 2.4, "b.2": 2.4}, {"a": "a.4"})
     assert made[0]["sharegrid_lam0_2"].split()[-2:] == ["kw=5.0", "kvar=2.0"]
     loads = (*LOADS, *(spot(name, "b", [4 + i, 0], 5.0, 2.0) for i, name in enumerate(made[0])))
     attachment = attach(sites, loads, made)
