@@ -85,6 +85,14 @@ class InverterPort(MeterPort, Protocol):
         """
         ...
 
+    async def rush_to_zero(self, limits: SetPointLimits) -> None:
+        """Bring it to 0 kW by what is known of it, in as few requests as that takes.
+
+        Nothing is read back, and nothing is sent where 0 lies outside the limits, or where too little is
+        known that still holds; `set_power` comes after it.
+        """
+        ...
+
     async def release(self, fresh_s: float) -> None:
         """Give control back to the device."""
         ...

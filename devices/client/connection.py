@@ -72,6 +72,7 @@ class Connection:
         self._priority_waiting = 0
         self._serves_priority = False
         self._slowest_s: dict[int, float] = {}
+        self._busy_until_s = 0.0
         self._together = Together(link.at_once, self._exchange_together)
 
     @property
@@ -297,11 +298,14 @@ class Connection:
         """How long to wait for a connection, and for an answer [s]."""
         if not has_priority:
             return self._timeout_s
-        return min(max(_PRIORITY_TIMEOUT_S, 2.0 * self._slowest_s.get(unit, 0.0)), self._timeout_s)
+        # What was broken off may still be under way behind the other side.
+        busy_s = max(0.0, self._busy_until_s - time.monotonic())
+        return min(max(_PRIORITY_TIMEOUT_S, 2.0 * self._slowest_s.get(unit, 0.0)) + busy_s, self._timeout_s)
 
     def _break_off(self) -> None:
         """End the request under way, unless it is one with priority itself."""
         if not self._serves_priority and self._lock.locked():
+            self._busy_until_s = time.monotonic() + max(self._slowest_s.values(), default=0.0)
             self._line.break_off()
 
     def _keep_pauses(self, unit: int) -> None:

@@ -10,7 +10,7 @@ from devices.client.quantities import Quantities
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint
 from devices.errors import AnotherDevice, IncompleteReading, LayoutChanged, MissingControl, ReadBackMismatch
-from devices.limits import SetPointLimits
+from devices.limits import SetPointLimits, admissible_kw
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
 from devices.registers.plan import Place, Plan
@@ -148,6 +148,18 @@ class ModbusPort:
             # Another unit may have answered when its points were located.
             self.unit.locate_anew()
             return await send(0.0)
+
+    async def rush_to_zero(self, limits: SetPointLimits) -> None:
+        """See `devices.ports.InverterPort`: two looks at most come before it, at serial number and models."""
+        places = self.unit.known_places
+        if places is None or admissible_kw(limits, 0.0) != 0.0:
+            return
+        if self._serial and await self.unit.text_at_once(SERIAL) != self._serial:
+            return
+        self._beat += 1
+        ratings, where = self._ratings or Ratings(None), str(self.endpoint)
+        command = set_power(self.unit.profile, places, ratings, 0.0, 0.0, where, limits, self._beat)
+        await self.unit.rush(command)
 
     async def release(self, fresh_s: float) -> None:
         """See `devices.ports.InverterPort`."""

@@ -17,7 +17,7 @@ from devices.registers.discovery import Chains, Search, expect_meter
 from devices.registers.labels import Labels, read_labels
 from devices.registers.plan import Place, Plan
 from devices.registers.point_map import PointMap, point_map
-from devices.registers.points import TIMES, decode_bytes
+from devices.registers.points import TIMES, decode_bytes, word_count
 from devices.registers.profiles import load_profile
 
 _ATTEMPTS = 2
@@ -220,6 +220,39 @@ class Unit:
                 break
         raise ReadBackMismatch(
             f"{self.endpoint} rounds what is written to a power beyond its envelope; widen it"
+        )
+
+    @property
+    def known_places(self) -> Mapping[str, Place] | None:
+        """Points that it had and told when it was last asked; ``None`` where nobody knows."""
+        if self._map is None:
+            return None
+        return {name: at for name, at in self._map.places.items() if name not in self._access.absent}
+
+    async def text_at_once(self, name: str) -> str:
+        """Text of a point where it stood last, in one request; empty where it has none."""
+        place = (self.known_places or {}).get(name)
+        if place is None:
+            return ""
+        data = await self.connection.read(self.endpoint.unit, place.address, word_count(place.point))
+        return str(decode_bytes(place.point, data)).strip()
+
+    async def rush(self, command: Command) -> None:
+        """Write what of a command no device may lack, where its models still stand; nothing is read back.
+
+        Powers other than 0 are not written so: scale factors may be others by now. Raises `DeviceError`.
+        """
+        points, places = self._map, self.known_places
+        needed = [batch for batch in command.writes if not command.optional.issuperset(batch)]
+        names = tuple(name for batch in needed for name in batch)
+        if points is None or places is None or any(command.values[n] for n in command.bounds if n in names):
+            return
+        for place, header in points.headers(names):
+            if await self.connection.read(self.endpoint.unit, place.address, len(header) // 2) != header:
+                return
+        await self._write_all(
+            command,
+            [w for w, b in zip(self._words_of(command, places), command.writes, strict=True) if b in needed],
         )
 
     def _check_layout(self, names: tuple[str, ...], walks: int) -> None:

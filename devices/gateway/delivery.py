@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from devices.client.drivers import Inverter
 from devices.errors import DeviceBusy, DeviceError, DeviceTimeout, DeviceUnreachable, GatewayNoResponse
@@ -62,6 +63,13 @@ class Delivery:
         self.lacks_revert |= applied.ignores_revert
         self.has_taken = True
         return applied
+
+    async def rush_to_zero(self) -> None:
+        """Write 0 by what is known of the device; whatever goes wrong shows when it is sent as ever."""
+        self.budget.count()
+        await self.before_sending()
+        with suppress(DeviceError):
+            await self._inverter.port.rush_to_zero(self._inverter.limits)
 
 
 async def _nothing() -> None:

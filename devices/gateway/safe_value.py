@@ -38,6 +38,7 @@ class SafeValue:
         self._inverter = inverter
         self._delivery = delivery
         self._seen_s = -math.inf
+        self._may_rush = False
 
     @property
     def is_due(self) -> bool:
@@ -48,6 +49,8 @@ class SafeValue:
 
     def bar(self, reason: str) -> None:
         """Take no set-point any more, and let the safe value pass everything that is under way."""
+        # Once for each stop: where it does not help, the next attempt goes without.
+        self._may_rush |= self.stands or not self.stopped
         self.stopped = self.stopped or reason
         self.stands = not self._inverter.limits.armed
         if self._inverter.limits.armed:
@@ -67,7 +70,12 @@ class SafeValue:
         """Write it and read it back, unless it stands; raises `DeviceError`."""
         if self.stands:
             return
-        if self._inverter.limits.armed:
+        limits = self._inverter.limits
+        if limits.armed:
+            if self._may_rush and limits.real and not limits.safe_kw:
+                # On a slow line, what is read anew before a command keeps all devices waiting for long.
+                await self._delivery.rush_to_zero()
+                self._may_rush = False
             try:
                 await self._delivery.send(self._inverter.limits.safe_kw, 0.0)
             except UntrustedRating:

@@ -11,6 +11,9 @@ from devices.registers.rating_trust import rating_doubt
 
 _STOP_EVERY_S = 0.5
 _HAND_BACK_ATTEMPTS = 3
+_FAILED_FOR_GOOD = 2
+_SLOW_WITHIN_S = 30.0
+_LOOK_EVERY_S = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +34,42 @@ async def keep_stopping(actuators: Sequence[Actuator], report: Report) -> None:
 
 
 async def secure(actuators: Sequence[Actuator], reason: str, within_s: float) -> list[str]:
-    """Bring armed hardware to its safe value before a process ends; returns what is not there in time."""
+    """Bring armed hardware to its safe value before a process ends; returns what is not there, which is said.
+
+    Once ``within_s`` is over a device is given up that has failed twice in a row. One that is slow is waited
+    for, as on a serial line that many devices share, for half a minute at most.
+    """
     hardware = [actuator for actuator in actuators if actuator.limits.real and actuator.limits.armed]
-    failed: dict[Actuator, str] = {}
+    failed: dict[Actuator, list[str]] = {actuator: [] for actuator in hardware}
+
+    def report(actuator: Actuator, problem: str) -> None:
+        if problem:
+            failed[actuator].append(problem)
+
     for actuator in hardware:
         actuator.bar(reason)
+    work = asyncio.ensure_future(keep_stopping(hardware, report))
+    loop = asyncio.get_running_loop()
+    began, patience_s = loop.time(), within_s
     try:
-        async with asyncio.timeout(within_s):
-            await keep_stopping(hardware, failed.__setitem__)
-    except TimeoutError:
-        return [f"{each}: {failed.get(each, 'no answer')}" for each in hardware if not each.is_safe]
-    return []
+        while not (await asyncio.wait({work}, timeout=patience_s))[0]:
+            left = [each for each in hardware if not each.is_safe]
+            if all(len(failed[each]) >= _FAILED_FOR_GOOD for each in left):
+                break
+            if loop.time() - began >= _SLOW_WITHIN_S:
+                break
+            if patience_s == within_s:
+                log.error("not yet at their safe values, going on: %s", "; ".join(map(str, left)))
+            patience_s = _LOOK_EVERY_S
+    finally:
+        work.cancel()
+        await asyncio.wait({work})
+    if not work.cancelled():
+        work.result()
+    lines = [f"{each}: {(failed[each] or ['no answer yet'])[-1]}" for each in hardware if not each.is_safe]
+    for line in lines:
+        log.error("NOT AT ITS SAFE VALUE, see to it there: %s", line)
+    return lines
 
 
 async def hand_back(release: Callable[[], Awaitable[list[str]]], left: list[str]) -> None:

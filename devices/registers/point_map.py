@@ -165,6 +165,10 @@ class PointMap:
             tuple((name, each) for name, each in parts.items() if each and each != (name,)),
         )
 
+    def headers(self, names: Iterable[str]) -> list[tuple[Place, bytes]]:
+        """Where the headers of the models of some points stand, and what they hold."""
+        return [(place, header) for _, place, header in self._headers(names)]
+
     def _headers(self, names: Iterable[str]) -> list[tuple[str, Place, bytes]]:
         """Where the headers of the models of some points stand, and what they hold."""
         if not self.profile.sunspec:

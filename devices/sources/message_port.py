@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from devices.endpoint import Endpoint
 from devices.errors import DeviceError
+from devices.limits import SetPointLimits
 from devices.registers.rating_trust import RatingTrust
 from devices.sources.giving_way import GivingWay
 
@@ -53,6 +54,9 @@ class MessagePort(ABC):
     async def holds_for_good(self) -> bool:
         """See `devices.ports.InverterPort`: what is sent without an end has none."""
         return True
+
+    async def rush_to_zero(self, limits: SetPointLimits) -> None:  # noqa: B027
+        """See `devices.ports.InverterPort`: nothing is read before a message, which goes out once."""
 
     def begin_priority(self) -> None:
         """Break off what is under way, so that what follows need not wait."""
