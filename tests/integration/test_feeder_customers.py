@@ -13,6 +13,8 @@ from cosim.feeder.operation import Operation
 from cosim.feeder.power_quality import PowerQualityLimits, unbalance_pct
 from tests.integration.circuits import (
     DELTA,
+    HEAD,
+    TAIL,
     at_own_loads,
     own_volts,
     volts,
@@ -187,3 +189,68 @@ def test_a_connection_of_its_own_returns_by_the_neutral_of_its_bus(circuit):
     across = abs(own["E.2"] - own["E.4"]) / 240.1777
     assert volts(at_own_loads(feeder))["e.2-4"] == pytest.approx(across, abs=1e-6)
     assert feeder.layout.lam_nodes == ((feeder.layout.nodes.index("e.2-4"),),)
+
+
+STREET = """
+clear
+new circuit.c basekv=0.4 pu=1.03 bus1=src mvasc3=20 mvasc1=15
+new reactor.earth phases=1 bus1=src.4 bus2=src.0 r=0.5 x=0
+new linecode.cable nphases=4 units=km rmatrix=[0.3|0.05 0.3|0.05 0.05 0.3|0.05 0.05 0.05 0.5]
+~ xmatrix=[0.3|0.1 0.3|0.1 0.1 0.3|0.1 0.1 0.1 0.3] cmatrix=[0|0 0|0 0 0|0 0 0 0] normamps=200
+new line.street bus1=src.1.2.3.4 bus2=m.1.2.3.4 phases=4 linecode=cable length=0.2 units=km
+new line.on bus1=m.1.2.3.4 bus2=e.1.2.3.4 phases=4 linecode=cable length=0.1 units=km
+new load.a bus1=e.1.4 phases=1 kv=0.23 kw=12 kvar=3
+new load.b bus1=m.2.4 phases=1 kv=0.23 kw=5 kvar=1
+new load.c bus1=e.3.4 phases=1 kv=0.23 kw=9 kvar=1
+set voltagebases=[0.4]
+calcvoltagebases
+"""
+HOUSE = """
+clear
+new circuit.c basekv=0.23 phases=1 bus1=src.1
+new reactor.earth phases=1 bus1=src.2 bus2=src.0 r=0.01 x=0
+new line.way bus1=src.1.2 bus2=m.1.2 phases=2 r1=0.1 x1=0.05 r0=0.1 x0=0.05 c1=0 c0=0
+new line.on bus1=m.1.2 bus2=e.1.2 phases=2 r1=0.1 x1=0.05 r0=0.1 x0=0.05 c1=0 c0=0
+new load.a bus1=e.1.2 phases=1 kv=0.23 kw=5 kvar=1
+set voltagebases=[0.4]
+calcvoltagebases
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "neutrals"),
+    [
+        (
+            STREET,
+            {f"{bus}.{phase}-4" for bus in ("src", "m", "e") for phase in "123"},
+            {"src.4", "m.4", "e.4"},
+        ),
+        (HOUSE, {"src.1-2", "m.1-2", "e.1-2"}, {"src.2", "m.2", "e.2"}),
+        (
+            HEAD + "new load.lb bus1=b.1.2.3.4 kv=12.47 kw=900 kvar=500\n"
+            "new reactor.r bus1=b.4 phases=1 r=5 x=0\nnew load.l1 bus1=b.1 phases=1 kv=7.2 kw=400" + TAIL,
+            {f"{bus}.{phase}" for bus in ("src", "a") for phase in "123"} | {f"b.{each}-4" for each in "123"},
+            {"b.4"},
+        ),
+    ],
+    ids=["street", "house", "neutral-of-a-load"],
+)
+def test_a_neutral_that_only_ground_joins_to_the_source_is_fed(circuit, text, names, neutrals):
+    master = circuit(text)
+    feeder = Feeder(master)
+    state, own = at_own_loads(feeder), own_volts(master)
+    assert set(feeder.layout.nodes) == names
+    assert set(feeder.layout.neutrals) == neutrals
+    for name, kv, v_pu in zip(state.nodes, feeder.layout.across_kv, state.v_pu, strict=True):
+        bus, _, ends = name.partition(".")
+        volts = [own[f"{bus}.{end}"] for end in ends.split("-")]
+        assert v_pu == pytest.approx(abs(volts[0] - sum(volts[1:])) / (1e3 * kv), abs=1e-7), name
+    for name, volt in zip(feeder.layout.neutrals, state.neutral_v, strict=True):
+        assert volt == pytest.approx(own[name], abs=1e-4), name
+
+
+def test_behind_an_open_line_a_grounded_neutral_feeds_nothing(circuit):
+    feeder = Feeder(circuit(STREET + "new reactor.far phases=1 bus1=e.4 bus2=e.0 r=10 x=0\nopen line.on 1\n"))
+    assert feeder.layout.lams == ("m",)
+    assert "2 elements (load.a, load.c) cut off by line.on, which is open: left out" in feeder.layout.notes
+    assert at_own_loads(feeder).source_kw == pytest.approx(5.0, abs=0.5)

@@ -91,7 +91,9 @@ def fed_nodes(survey: Survey, primitives: Sequence[Complexes]) -> Fed:
     """Nodes that a path of closed conductors and transformers joins to a source ``(N,)``.
 
     A line, and a reactor or capacitor between two buses, joins the two ends of each conductor that is closed;
-    coupling between conductors feeds nothing. A transformer joins all nodes that its windings couple.
+    coupling between conductors feeds nothing. A transformer joins all nodes that its windings couple. A
+    neutral that a reactor grounds is joined to the sources by ground, where something that they feed returns
+    by it.
 
     Parameters
     ----------
@@ -113,7 +115,34 @@ def fed_nodes(survey: Survey, primitives: Sequence[Complexes]) -> Fed:
     joined = joined[:, (joined > 0).all(axis=0)]
     graph = sparse.coo_array((np.ones(joined.shape[1]), joined), shape=(size + 1, size + 1))
     _, group = sparse.csgraph.connected_components(graph, directed=False)
-    return np.asarray(group[:size] == group[source])
+    fed = np.asarray(group[:size] == group[source])
+    returned = set(group[_returns(survey, fed)].tolist()) & set(group[_grounded(survey, primitives)].tolist())
+    return fed | np.isin(group[:size], sorted(returned))
+
+
+def _returns(survey: Survey, fed: Fed) -> list[int]:
+    """Nodes that no source feeds and by which loads and the like at nodes that are fed return."""
+    found: list[int] = []
+    for element in survey.elements:
+        count = len(element.phases)
+        if element.kind not in (*_LINK_KINDS, "vsource") and fed[element.nodes[:count]].any():
+            found += [node for node in element.nodes[count:].tolist() if node > 0 and not fed[node]]
+    return found
+
+
+def _grounded(survey: Survey, primitives: Sequence[Complexes]) -> list[int]:
+    """Nodes between which and ground a reactor stands."""
+    found: list[int] = []
+    for element, primitive in zip(survey.elements, primitives, strict=True):
+        if element.kind == "reactor" and len(element.buses) == 2:
+            half = len(element.nodes) // 2
+            ends = zip(element.nodes[:half].tolist(), element.nodes[half:].tolist(), strict=True)
+            found += [
+                max(pair)
+                for at, pair in enumerate(ends)
+                if min(pair) == 0 < max(pair) and primitive[at, at] != 0
+            ]
+    return found
 
 
 def tied_nodes(survey: Survey, primitives: Sequence[Complexes]) -> Fed:

@@ -17,10 +17,11 @@ import numpy as np
 
 from cosim.feeder.circuit import Complexes, Floats, ThreePhase
 from cosim.feeder.powerflow.attachment import SpotLoad
+from cosim.feeder.powerflow.bases import zones
 from cosim.feeder.powerflow.factors import Ints
 from cosim.feeder.powerflow.topology import Fed, Survey, bus_of, dummy_buses
 
-# Below this part of its base a conductor beyond the third, or one to which loads return, is a neutral.
+# Below this part of its base a conductor beyond the third, or one by which loads return, is a neutral.
 _NEUTRAL_PU = 0.4
 # Beyond this angle two conductors are the legs of a split phase, not two of three phases [degrees].
 _SPLIT_DEG = 150.0
@@ -212,10 +213,12 @@ def _of_buses(survey: Survey, neutrals: Iterable[int]) -> dict[str, int]:
 def _neutrals(survey: Survey, loads: Sequence[SpotLoad], volts: Complexes) -> set[int]:
     returns = {other for load in loads if not load.is_delta for _, other in load.windings()}
     low = np.abs(volts) < _NEUTRAL_PU * 1e3 * survey.base_kv
+    zone = zones(survey.elements, len(survey.node_names))
+    of_returns = {int(zone[node]) for node in returns if node and low[node]}
     return {
         node
         for node, name in enumerate(survey.node_names)
-        if node and low[node] and (int(name.partition(".")[2]) > 3 or node in returns)
+        if node and low[node] and (int(name.partition(".")[2]) > 3 or int(zone[node]) in of_returns)
     }
 
 
