@@ -96,6 +96,7 @@ def play(
     shape: Floats,
     rules: TimeRules,
     on_step: Callable[[], None] = lambda: None,
+    kvar_shape: Floats | None = None,
 ) -> Stretch:
     """Solve a feeder through consecutive steps.
 
@@ -106,11 +107,13 @@ def play(
     start
         Where its regulators and capacitors stand at first; they carry on from step to step.
     shape
-        Part of its spot load that each LAM draws, kvar along with it, ``(T,)`` for all alike or ``(T, M)``.
+        Part of its spot load that each LAM draws, ``(T,)`` for all alike or ``(T, M)``.
     rules
         What holds in every step.
     on_step
         Called after each step.
+    kvar_shape
+        Part of its spot load's kvar that each LAM draws, as ``shape``; ``None`` where it is the same.
 
     Returns
     -------
@@ -118,14 +121,15 @@ def play(
         The figures; a step whose power flow fails is marked and left out of them.
     """
     layout = feeder.layout
+    kvar_shape = shape if kvar_shape is None else kvar_shape
     feeder.put(start)
     nodes, branches = _nothing_yet(layout)
     voltages = np.full((len(shape) if rules.keep_voltages else 0, len(layout.nodes)), np.nan)
     rows: list[dict[str, Any]] = []
     window_s = 3600.0 * rules.step_h
-    for number, factor in enumerate(shape):
+    for number, (factor, kvar_factor) in enumerate(zip(shape, kvar_shape, strict=True)):
         net_kw = layout.spot_kw * factor
-        solve = partial(feeder.solve, net_kw, net_kw * layout.tan_phi)
+        solve = partial(feeder.solve, net_kw, layout.spot_kw * kvar_factor * layout.tan_phi)
         try:
             run = (
                 feeder.act(solve, window_s) if rules.controls_act else ControlRun(window_s, ((0.0, solve()),))

@@ -69,10 +69,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _play(day: int | None, start: Positions | None, shape: Floats) -> tuple[Positions, Positions]:
+def _play(
+    day: int | None, start: Positions | None, shape: Floats, kvar_shape: Floats | None
+) -> tuple[Positions, Positions]:
     """Go through a day and keep it (``None``: do not); where controls stood before and after."""
     assert _worker is not None
-    stretch = play(_worker.feeder, start or _worker.first, shape, _worker.rules)
+    stretch = play(_worker.feeder, start or _worker.first, shape, _worker.rules, kvar_shape=kvar_shape)
     if day is not None:
         _worker.kept.write(day, stretch)
     return stretch.start, stretch.end
@@ -110,6 +112,8 @@ class Days:
         Part of its own load that each LAM draws, ``(T,)`` or ``(T, M)``.
     per_day
         Steps of a day.
+    kvar_shape
+        Part of its own kvar, as ``shape``; ``None`` where it is the same.
 
     Attributes
     ----------
@@ -117,8 +121,16 @@ class Days:
         Steps of days that are kept.
     """
 
-    def __init__(self, setup: Setup, feeder: Feeder, shape: Floats, per_day: int) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        feeder: Feeder,
+        shape: Floats,
+        per_day: int,
+        kvar_shape: Floats | None = None,
+    ) -> None:
         self._setup, self._feeder, self._shape, self._per_day = setup, feeder, shape, per_day
+        self._kvar_shape = kvar_shape
         self._first = feeder.positions()
         self._kept = KeptDays(setup.out)
         self.count = -(-len(shape) // per_day)
@@ -160,7 +172,8 @@ class Days:
                 lane.busy = True
                 # Where controls stand is guessed by a day that is not kept.
                 day, shape = (lane.at, lane.at) if lane.where else (None, lane.at - 1)
-                running[pool.submit(_play, day, lane.where, self._of(shape))] = lane
+                parts = self._of(shape), self._kvar_of(shape)
+                running[pool.submit(_play, day, lane.where, *parts)] = lane
             if not running:
                 return
             for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -177,7 +190,7 @@ class Days:
         where = self._first
         for day in range(self.count):
             if self._ends[day][0] != where:
-                self._ends[day] = pool.submit(_play, day, where, self._of(day)).result()
+                self._ends[day] = pool.submit(_play, day, where, self._of(day), self._kvar_of(day)).result()
             where = self._ends[day][1]
 
     def _lanes(self) -> list[_Lane]:
@@ -193,7 +206,13 @@ class Days:
         return lanes
 
     def _of(self, day: int) -> Floats:
-        return self._shape[day * self._per_day : (day + 1) * self._per_day]
+        return self._shape[self._steps(day)]
+
+    def _kvar_of(self, day: int) -> Floats | None:
+        return None if self._kvar_shape is None else self._kvar_shape[self._steps(day)]
+
+    def _steps(self, day: int) -> slice:
+        return slice(day * self._per_day, (day + 1) * self._per_day)
 
 
 def _free(lanes: list[_Lane]) -> _Lane | None:

@@ -57,11 +57,15 @@ def household_factors(start: datetime, step_min: int, steps: int | None) -> Floa
 
 @dataclass(frozen=True)
 class Shape:
-    """Part of its own load that each LAM draws, ``(T, M)`` or ``(T,)``; from when on, in steps how long."""
+    """Part of its own load that each LAM draws, ``(T, M)`` or ``(T,)``; from when on, in steps how long.
+
+    ``kvar_factors`` are the parts of its kvar where they are others: PV takes kW off a load, and no kvar.
+    """
 
     factors: Floats
     start: datetime
     step_min: int
+    kvar_factors: Floats | None = None
 
 
 def shape_of(
@@ -107,11 +111,11 @@ def shape_of(
     if count > there:
         raise table.refusal(f"{there} rows for {count} steps; add rows or lower --steps")
     rows = np.arange(first, first + count)
-    if names:
-        factors = _profile_factors(table, names, rows)[:, np.arange(len(lams)) % len(names)]
-    else:
-        factors = _own_factors(table, lams, rows)
-    return Shape(factors, begin, minutes)
+    if not names:
+        return Shape(_own_factors(table, lams, rows), begin, minutes)
+    in_turn = np.arange(len(lams)) % len(names)
+    net, load = (each[:, in_turn] for each in _profile_factors(table, names, rows))
+    return Shape(net, begin, minutes, load)
 
 
 def _times_of(table: TableFile, start: datetime | None, step_min: int | None) -> tuple[int, datetime, int]:
@@ -157,15 +161,15 @@ def _own_factors(table: TableFile, lams: tuple[str, ...], rows: NDArray[np.intp]
     return np.stack([own[lam] if lam in own else own["load"] for lam in lams], axis=1)
 
 
-def _profile_factors(table: TableFile, loads: list[str], rows: NDArray[np.intp]) -> Floats:
-    """Load less PV of each profile as parts of the peak that its load has in the table ``(steps, names)``."""
+def _profile_factors(table: TableFile, loads: list[str], rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Load less PV, and load, of profiles as parts of the load's peak in the table ``(steps, names)``."""
     pv_of = {name: _PV + name.removeprefix(_LOAD) for name in loads if name.startswith(_LOAD)}
     for name in table.columns:
         if name not in {"time", *loads, *pv_of.values()}:
             what = "PV needs a load in kW beside it" if name.startswith("pv_") else "unknown column"
             raise table.refusal(f"{what}; taken are load_kw.NAME, pv_kw.NAME and load_kw_per_mwh.NAME", name)
     whole = np.arange(len(table.frame))
-    factors = []
+    net, load = [], []
     for name in loads:
         load_kw = table.numbers(name, 0.0, np.inf, whole)
         pv = pv_of.get(name)
@@ -173,5 +177,6 @@ def _profile_factors(table: TableFile, loads: list[str], rows: NDArray[np.intp])
         peak_kw = float(load_kw.max(initial=0.0))
         if not peak_kw > 0.0:
             raise table.refusal("a load that is never above 0; leave the profile out", name)
-        factors.append((load_kw - pv_kw)[rows] / peak_kw)
-    return np.stack(factors, axis=1)
+        net.append((load_kw - pv_kw)[rows] / peak_kw)
+        load.append(load_kw[rows] / peak_kw)
+    return np.stack(net, axis=1), np.stack(load, axis=1)

@@ -187,10 +187,15 @@ def ageing(
     layout = own.layout
     taken = shape_of(shape, layout.lams, start, int(step_min) if step_min else None, steps)
     factors, minutes = taken.factors, taken.step_min
+    kvar = factors if taken.kvar_factors is None else taken.kvar_factors
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("steps", total=len(factors))
         names, loading = loadings_through_time(
-            own, growth * factors, minutes / 60.0, on_step=lambda: progress.advance(bar)
+            own,
+            growth * factors,
+            minutes / 60.0,
+            on_step=lambda: progress.advance(bar),
+            kvar_shape=growth * kvar,
         )
     aged = age(loading, np.full(len(loading), ambient), minutes / 60.0, Thermal())
     order = np.argsort(-aged.equivalent_factor, kind="stable")

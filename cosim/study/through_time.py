@@ -21,7 +21,7 @@ from cosim.study.output import Kind, figures, summary_lines, write_series
 from sharegrid.numbers import WholeRange
 
 if TYPE_CHECKING:
-    from cosim.feeder.circuit import FeederLayout
+    from cosim.feeder.circuit import FeederLayout, Floats
     from cosim.feeder.timeseries import TimeRules
     from cosim.study.shapes import Shape
 
@@ -89,7 +89,11 @@ def run(
     kept.open(_about(own.layout, taken, rules, voltage_min, voltage_max), resume=resume, force=force)
     first = own.positions()
     days = Days(
-        Setup(source.absolute(), rules, out.absolute()), own, taken.factors, _DAY_MIN // taken.step_min
+        Setup(source.absolute(), rules, out.absolute()),
+        own,
+        taken.factors,
+        _DAY_MIN // taken.step_min,
+        taken.kvar_factors,
     )
     columns = TextColumn("steps"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -124,10 +128,14 @@ def _about(
         "version of sharegrid": version("sharegrid"),
         "feeder": hashed(layout.name, layout.digest),
         "table of LAMs": hashed(layout.lams, layout.spot_kw.tolist(), layout.tan_phi.tolist()),
-        "shape": hashlib.sha256(shape.factors.tobytes()).hexdigest() + f" {shape.factors.shape}",
+        "shape": f"{_hash_of(shape.factors)} {_hash_of(shape.kvar_factors)} {shape.factors.shape}",
         "--start": str(shape.start),
         "--step-min": str(shape.step_min),
         "--voltage-min or --voltage-max": f"{voltage_min!r} {voltage_max!r}",
         "--regulators": "free" if rules.controls_act else "held",
         "--voltages": str(rules.keep_voltages),
     }
+
+
+def _hash_of(values: Floats | None) -> str:
+    return "" if values is None else hashlib.sha256(values.tobytes()).hexdigest()

@@ -11,7 +11,11 @@ from sharegrid.errors import SharegridError
 
 
 def loadings_through_time(
-    feeder: Feeder, shape: Floats, step_h: float, on_step: Callable[[], None] = lambda: None
+    feeder: Feeder,
+    shape: Floats,
+    step_h: float,
+    on_step: Callable[[], None] = lambda: None,
+    kvar_shape: Floats | None = None,
 ) -> tuple[list[str], Floats]:
     """Loading of each rated transformer in each step, regulators and capacitors acting.
 
@@ -25,6 +29,8 @@ def loadings_through_time(
         Length of a step [h].
     on_step
         Called after each step.
+    kvar_shape
+        Part of its own kvar, as ``shape``; ``None`` where it is the same.
 
     Returns
     -------
@@ -51,9 +57,10 @@ def loadings_through_time(
     names = list(dict.fromkeys(element_of))
     first = [element_of.index(name) for name in names]
     loading = np.zeros((len(shape), len(names)))
-    for step, factor in enumerate(shape):
-        net_kw = layout.spot_kw * factor
-        run = feeder.act(partial(feeder.solve, net_kw, net_kw * layout.tan_phi), 3600.0 * step_h)
+    kvar_shape = shape if kvar_shape is None else kvar_shape
+    for step, (factor, kvar_factor) in enumerate(zip(shape, kvar_shape, strict=True)):
+        kvar = layout.spot_kw * kvar_factor * layout.tan_phi
+        run = feeder.act(partial(feeder.solve, layout.spot_kw * factor, kvar), 3600.0 * step_h)
         square = np.zeros(len(rated))
         for (_, state), share in zip(run.states, run.shares(), strict=True):
             square += share * (np.abs(state.current_a[rated]) / layout.rating_a[rated]) ** 2

@@ -197,6 +197,22 @@ def test_a_run_through_time(folder):
     assert branches.over_kva_h["line.l.2"] == pytest.approx(4 * (amps - 30.0) * 4.16 / np.sqrt(3), rel=0.01)
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_pv_of_profiles_takes_no_kvar_off_the_loads(folder, jobs):
+    rows = [f"2024-06-21T{hour:02}:00+02:00,{1 + hour % 3},{5 * (hour > 8)}" for hour in range(24)]
+    Path("p.csv").write_text("\n".join(["time,load_kw.x,pv_kw.x", *rows]) + "\n")
+    common = ("--shape", "p.csv", "--regulators", "held", "--format", "csv", "--jobs", jobs)
+    assert invoke("run", "m.dss", *common, "--out", "r")[0] == 0
+    steps = pd.read_csv("r/steps.csv")
+    feeder = Feeder("m.dss")
+    spot_kw, spot_kvar = feeder.layout.spot_kw, feeder.layout.spot_kw * feeder.layout.tan_phi
+    for hour in (3, 12, 23):
+        load, pv = (1 + hour % 3) / 3, 5 * (hour > 8) / 3
+        state = feeder.solve(spot_kw * (load - pv), spot_kvar * load)
+        assert steps.source_kw[hour] == pytest.approx(state.source_kw, abs=1e-6)
+        assert steps.source_kvar[hour] == pytest.approx(state.source_kvar, abs=1e-6)
+
+
 def test_held_regulators_stay(folder):
     code, _, _ = invoke("run", "m.dss", "--steps", "3", "--regulators", "held", "--out", "r")
     assert code == 0

@@ -93,6 +93,14 @@ def test_times_of_profiles_say_where_steps_begin_and_how_long_they_are(tmp_path)
     assert later.start == datetime.fromisoformat("2024-03-01T00:15")
 
 
+def test_pv_takes_kw_off_a_load_and_no_kvar(tmp_path):
+    text = "load_kw.x,pv_kw.x,load_kw.y\n2,1,3\n4,10,6\n1,0,0\n"
+    taken = shape_of(table(tmp_path, text), ("a", "b"), None, None, None)
+    np.testing.assert_array_equal(taken.factors, [[0.25, 0.5], [-1.5, 1.0], [0.25, 0.0]])
+    np.testing.assert_array_equal(taken.kvar_factors, [[0.5, 0.5], [1.0, 1.0], [0.25, 0.0]])
+    assert shape_of(None, ("a",), None, None, 3).kvar_factors is None
+
+
 @pytest.mark.parametrize(
     ("text", "start", "step_min", "message"),
     [

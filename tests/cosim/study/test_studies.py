@@ -1,6 +1,7 @@
 """Hosting capacity, losses and ageing on real circuits, and their commands with tables and pictures."""
 
 import csv
+from functools import partial
 
 import numpy as np
 import pytest
@@ -100,6 +101,20 @@ def test_no_map_is_drawn_of_a_feeder_without_coordinates(tmp_path):
     said = run("hosting", tmp_path / "m.dss", "--most", "50", "--out", tmp_path / "o")
     assert "no bus has coordinates: no map is drawn" in said
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["capacity.png", "hosting.csv"]
+
+
+def test_transformers_are_loaded_by_the_kvar_of_their_loads_beside_pv(feeder, tmp_path):
+    (tmp_path / "p.csv").write_text("load_kw.x,pv_kw.x\n2,0\n1,3\n")
+    run("ageing", "--shape", tmp_path / "p.csv", "--growth", "1.5", "--out", tmp_path)
+    (row,) = rows(tmp_path / "ageing.csv")
+    kw, loading = 1.5 * feeder.layout.spot_kw, []
+    at = [name.startswith("transformer.xfm1.") for name in feeder.layout.branches]
+    for net, load in ((1.0, 1.0), (-1.0, 0.5)):
+        run_ = feeder.act(partial(feeder.solve, net * kw, load * kw * feeder.layout.tan_phi), 3600.0)
+        amps = [np.abs(state.current_a[at]) / feeder.layout.rating_a[at] for _, state in run_.states]
+        loading.append(np.sqrt(sum(s * a**2 for s, a in zip(run_.shares(), amps, strict=True))).max())
+    assert float(row["max_loading"]) == pytest.approx(max(loading), rel=1e-6)
+    assert float(row["mean_loading"]) == pytest.approx(np.mean(loading), rel=1e-6)
 
 
 def test_an_unknown_bus_is_one_line(tmp_path):
