@@ -18,7 +18,9 @@ class Charger:
     Attributes
     ----------
     is_plugged, is_charging
-        Whether a vehicle is there, and whether energy flows; ``None`` until told.
+        Whether a vehicle is there, and whether energy is said to flow; ``None`` until told.
+    quiet_at_s
+        When it was said last that none does (``time.monotonic``) [s].
     power_kw, power_at_s
         Power drawn [kW], and when it was told (``time.monotonic``) [s].
     energy_kwh, began_kwh
@@ -31,6 +33,7 @@ class Charger:
 
     is_plugged: bool | None = None
     is_charging: bool = False
+    quiet_at_s: float = -math.inf
     power_kw: float | None = None
     power_at_s: float = -math.inf
     energy_kwh: float | None = None
@@ -47,8 +50,20 @@ class Charger:
 
     def go(self) -> None:
         """The vehicle is gone, and what it wanted with it."""
-        self.is_plugged, self.is_charging = False, False
+        self.is_plugged = False
+        self.charges(False)
         self.began_kwh = self.soc = self.wanted_kwh = self.departs_at = None
+
+    def charges(self, is_charging: bool) -> None:
+        """Take in whether energy is said to flow."""
+        if not is_charging:
+            self.quiet_at_s = time.monotonic()
+        self.is_charging = is_charging
+
+    @property
+    def shows_power(self) -> bool:
+        """Whether its power counts: energy is said to flow, or a vehicle is there and it was told since."""
+        return self.is_charging or (bool(self.is_plugged) and self.power_at_s > self.quiet_at_s)
 
     def measure(self, sampled: Iterable[Mapping[str, Any]]) -> None:
         """Take meter values in; those that are no finite numbers are left out."""
@@ -56,6 +71,10 @@ class Charger:
         if _POWER in found:
             self.power_kw, self.power_at_s = found[_POWER], time.monotonic()
         if _ENERGY in found:
+            fell_kwh = max((self.energy_kwh or 0.0) - found[_ENERGY], 0.0)
+            if self.began_kwh is not None and fell_kwh:
+                # A counter that starts anew takes nothing from what the vehicle has got.
+                self.began_kwh -= fell_kwh
             self.energy_kwh = found[_ENERGY]
             if self.is_plugged and self.began_kwh is None:
                 self.began_kwh = self.energy_kwh

@@ -130,8 +130,10 @@ class OcppPort(MessagePort):
             self._introduced = session
         if charger.is_plugged is None:
             raise self._counted(DeviceTimeout(f"{self._endpoint} has not told its status yet; wait for it"))
-        power_kw = charger.power_kw if charger.is_charging else 0.0
         age_s = time.monotonic() - charger.power_at_s
+        # One that draws although it says that it does not is believed in its power.
+        shows = charger.shows_power and (charger.is_charging or age_s < self._profile.stale_s)
+        power_kw = charger.power_kw if shows else 0.0
         if power_kw is None or (charger.is_charging and age_s >= self._profile.stale_s):
             raise self._counted(
                 DeviceTimeout(
@@ -147,7 +149,7 @@ class OcppPort(MessagePort):
             "wanted_kwh": charger.wanted_kwh,
             "left_s": left_s,
             "soc": charger.soc,
-            "age_s": age_s if charger.is_charging else 0.0,
+            "age_s": age_s if shows else 0.0,
         }
 
     async def _limit(self, watts: float, seconds: int | None, limits: SetPointLimits) -> None:

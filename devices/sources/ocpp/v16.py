@@ -22,6 +22,8 @@ from devices.sources.ocpp.session import ANSWER_WITHIN_S, Limit, accepted, answe
 _PLUGGED = ("Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing")
 # A schedule begins a little in the past, so that a charger's clock may be slow.
 _SLACK_S = 30
+# What is to stay began so long ago that it stands although a clock is set back [s].
+_FOR_GOOD_S = 86_400
 _COMPOSITE_S = 60
 
 
@@ -50,7 +52,7 @@ class Session16(ChargePoint):  # type: ignore[misc]
         schedule = ChargingSchedule(
             charging_rate_unit=ChargingRateUnitType.watts,
             charging_schedule_period=[period],
-            start_schedule=_now(-_SLACK_S),
+            start_schedule=_now(-(_FOR_GOOD_S if limit.seconds is None else _SLACK_S)),
             duration=None if limit.seconds is None else limit.seconds + _SLACK_S,
         )
         profile = ChargingProfile(
@@ -111,7 +113,7 @@ class Session16(ChargePoint):  # type: ignore[misc]
                 charger.come()
             elif status in ("Available", "Reserved"):
                 charger.go()
-            charger.is_charging = status == "Charging"
+            charger.charges(status == "Charging")
         return call_result.StatusNotification()
 
     @handles(Action.start_transaction)
@@ -131,7 +133,8 @@ class Session16(ChargePoint):  # type: ignore[misc]
     def _stop(self, meter_stop: float, transaction_id: int, **_: Any) -> object:
         charger = self._chargers.get(self._transactions.pop(transaction_id, 0))
         if charger is not None:
-            charger.energy_kwh, charger.is_charging = meter_stop / 1000.0, False
+            charger.energy_kwh = meter_stop / 1000.0
+            charger.charges(False)
         return call_result.StopTransaction(id_tag_info=IdTagInfo(status=AuthorizationStatus.accepted))
 
     @handles(Action.meter_values)

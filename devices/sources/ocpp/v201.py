@@ -27,6 +27,8 @@ from devices.sources.ocpp.charger import Charger, instant
 from devices.sources.ocpp.session import ANSWER_WITHIN_S, Limit, accepted, answer_of, handles, shown_limit_w
 
 _SLACK_S = 30
+# What is to stay began so long ago that it stands although a clock is set back [s].
+_FOR_GOOD_S = 86_400
 _COMPOSITE_S = 60
 _ACCEPTED = IdTokenInfoType(status=AuthorizationStatusEnumType.accepted)
 
@@ -47,7 +49,7 @@ class Session201(ChargePoint):  # type: ignore[misc]
             id=limit.number,
             charging_rate_unit=ChargingRateUnitEnumType.watts,
             charging_schedule_period=[period],
-            start_schedule=_now(-_SLACK_S),
+            start_schedule=_now(-(_FOR_GOOD_S if limit.seconds is None else _SLACK_S)),
             duration=None if limit.seconds is None else limit.seconds + _SLACK_S,
         )
         profile = ChargingProfileType(
@@ -126,14 +128,14 @@ class Session201(ChargePoint):  # type: ignore[misc]
         if charger is not None:
             state = transaction_info.get("charging_state")
             if state is not None:
-                charger.is_charging = state == "Charging"
+                charger.charges(state == "Charging")
                 if state == "Idle":
                     charger.go()
                 else:
                     charger.come()
             charger.measure(each for one in meter_value or () for each in one.get("sampled_value", ()))
             if event_type == "Ended":
-                charger.is_charging = False
+                charger.charges(False)
                 self._evses.pop(name, None)
         return call_result.TransactionEvent(id_token_info=_ACCEPTED if id_token else None)
 

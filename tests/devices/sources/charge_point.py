@@ -24,7 +24,8 @@ class Vehicle:
         self.installed = []
         self.answer = "Accepted"
         self.shows = None
-        self.status_is_told = True
+        self.status_is_told = self.power_is_told = True
+        self.says = None
 
     def install(self, number, level, watts, duration):
         if self.answer == "Accepted":
@@ -41,6 +42,10 @@ class Vehicle:
             return self.shows
         return max(self.profiles.values())[1] if self.profiles else 1000.0 * self.rating_kw
 
+    @property
+    def status(self):
+        return self.says or ("Charging" if self.power_kw > 0.0 else "SuspendedEVSE")
+
     def let_pass(self, hours):
         if self.is_plugged:
             power_kw, energy_kwh = charge(
@@ -52,7 +57,8 @@ class Vehicle:
 
     def sampled(self):
         values = {"Power.Active.Import": self.power_kw, "Energy.Active.Import.Register": self.energy_kwh}
-        return [(name, unit, factor * values[name]) for name, unit, factor in SAMPLED]
+        sampled = SAMPLED if self.power_is_told else SAMPLED[1:]
+        return [(name, unit, factor * values[name]) for name, unit, factor in sampled]
 
 
 def now():
@@ -70,7 +76,7 @@ class Point16(v16.ChargePoint):
     def status(self):
         if not self.vehicle.is_plugged:
             return "Available"
-        return "Charging" if self.vehicle.power_kw > 0.0 else "SuspendedEVSE"
+        return self.vehicle.status
 
     async def tell(self):
         if self.vehicle.status_is_told:
@@ -147,7 +153,7 @@ class Point201(v201.ChargePoint):
             {"measurand": name, "value": value / 1000, "unitOfMeasure": {"unit": unit, "multiplier": 3}}
             for name, unit, value in vehicle.sampled()
         ]
-        state = "Charging" if vehicle.power_kw > 0.0 else "SuspendedEVSE"
+        state = vehicle.status
         self.seq_no += 1
         await self.call(
             v201.call.TransactionEvent(

@@ -168,6 +168,35 @@ async def test_a_charger_that_charges_without_telling_its_power_is_not_good(monk
         assert "charges without telling its power" in gateway.problems[0]
 
 
+@BOTH
+async def test_a_charger_that_draws_although_it_says_that_it_does_not_shows_its_power(version):
+    async with gateway_of() as (gateway, port), connected(version, port) as point:
+        await point.plug()
+        point.vehicle.let_pass(0.1)
+        await point.tell()
+        assert (await state(gateway)).p_kw == pytest.approx(-11.0)
+        point.vehicle.says = "SuspendedEVSE"
+        await point.tell()
+        assert (await state(gateway)).p_kw == pytest.approx(-11.0)
+        point.vehicle.power_is_told = False
+        await point.tell()
+        # What it told before it said that nothing flows no longer counts.
+        assert (await state(gateway)).p_kw == 0.0
+
+
+async def test_a_counter_that_starts_anew_takes_nothing_from_what_a_vehicle_got():
+    wish = ChargingWish(energy_kwh=10.0)
+    async with gateway_of(wish=wish) as (gateway, port), connected("ocpp1.6", port) as point:
+        await point.plug()
+        point.vehicle.energy_kwh = 104.0
+        await point.tell()
+        assert (await state(gateway)).needs_kwh == pytest.approx(6.0)
+        for energy_kwh in (0.0, 1.0):
+            point.vehicle.energy_kwh = energy_kwh
+            await point.tell()
+        assert (await state(gateway)).needs_kwh == pytest.approx(5.0)
+
+
 async def test_a_vehicle_that_tells_what_it_wants_and_when_it_leaves_is_heard():
     wish = ChargingWish(energy_kwh=1.0)
     async with gateway_of(wish=wish) as (gateway, port), connected("ocpp2.0.1", port) as point:
