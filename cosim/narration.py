@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -39,10 +39,11 @@ class Teller:
         File to which every line is added.
     """
 
-    def __init__(self, console: Console, world: World, log: TextIO) -> None:
+    def __init__(self, console: Console, world: World, log: FileIO) -> None:
         self._console = console
         self._timeline = world.timeline
         self._log = log
+        self._is_logged = True
         self._told: dict[int, int] = {}
 
     def label(self, tick: int) -> str:
@@ -58,7 +59,7 @@ class Teller:
         """Tell of an incident; of very many in an interval the log alone tells."""
         line = f"{self.label(incident.tick):5}  {incident.line}"
         self._note(incident.weight, line)
-        if not self._console.is_terminal:
+        if not self._console.is_terminal and self._is_logged:
             return
         told = self._told.get(incident.tick, 0)
         self._told = {incident.tick: told + 1}
@@ -69,14 +70,24 @@ class Teller:
 
     def _note(self, weight: str, line: str) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._log.write(f"{now} {weight:7} {line}\n")
-        self._log.flush()
+        was_logged = self._is_logged
+        try:
+            self._log.write(f"{now} {weight:7} {line}\n".encode())
+        except OSError as error:
+            # An alarm waits for no disk.
+            self._is_logged = False
+            if was_logged:
+                self._console.print(
+                    Text(f"{self._log.name} cannot be written ({error.strerror}): see this terminal")
+                )
+        else:
+            self._is_logged = True
 
 
 @asynccontextmanager
 async def teller_of(console: Console, world: World, out: Path) -> AsyncIterator[Teller]:
     """Teller of a run that adds to the log in its directory."""
-    with (out / RUN_LOG).open("a", encoding="utf-8") as log:
+    with (out / RUN_LOG).open("ab", buffering=0) as log:
         yield Teller(console, world, log)
 
 
