@@ -25,7 +25,7 @@ from cosim.control.pacing import STEPS, Lag, Schedule, steps_ahead
 from cosim.control.presence import SILENT_S, Presence
 from cosim.control.recovery import Recovery, StepTimes
 from cosim.control.step_reports import StepReports
-from cosim.control.waiting import sleep_until
+from cosim.control.waiting import on_the_wall, sleep_until
 
 BROKER_AWAY = "the broker was away"
 _SILENT_RESTORES, _MOST_RESTORES = 3, 20
@@ -178,10 +178,12 @@ class Clock:
         if recovery is not None and recovery.is_resumed:
             tick = await self._begin_anew("the run was interrupted")
         wall_s = self._leading.pacing.wall_s(self.schedule.interval_s)
-        started = time.time() - tick * wall_s
+        # Not by the wall clock, which may be set: an interval at hardware keeps its length.
+        now_s = asyncio.get_running_loop().time
+        started = now_s() - tick * wall_s
         while tick < self.schedule.intervals and not self._stop.is_set():
             if await self._leading.before_interval(self._stop):
-                started = time.time() - tick * self._leading.pacing.wall_s(self.schedule.interval_s)
+                started = now_s() - tick * self._leading.pacing.wall_s(self.schedule.interval_s)
             if self._stop.is_set():
                 break
             # An interval that begins again has what it had.
@@ -204,7 +206,7 @@ class Clock:
     async def _interval(self, tick: int, started: float) -> None:
         due = self._leading.pacing.interval_end(started, tick, self.schedule.interval_s)
         if due is not None:
-            self._note_lag(tick, time.time(), due)
+            self._note_lag(tick, asyncio.get_running_loop().time(), due)
         for step in STEPS:
             if step == "act" and due is not None:
                 await sleep_until(due, self._stop)
@@ -213,7 +215,7 @@ class Clock:
             if step == "settle" and self.node.has_flags:
                 # What is told before the interval is booked is kept with its booking.
                 await self.node.done("meter", tick)
-            await self._take_step(tick, step, due)
+            await self._take_step(tick, step, None if due is None else on_the_wall(due))
         await self.node.done("settle", tick)
         self.on_interval(tick)
 

@@ -60,12 +60,12 @@ class Pacing:
         return simulated_s / (self.factor or 1.0)
 
     def interval_end(self, started: float, tick: int, interval_s: float) -> float | None:
-        """Wall time at which an interval must end; ``None`` where nothing paces the run.
+        """When an interval must end, by the clock of ``started``; ``None`` where nothing paces the run.
 
         Parameters
         ----------
         started
-            Wall time at which the run began.
+            When the run began.
         tick
             Number of the interval.
         interval_s
@@ -133,7 +133,7 @@ class Lag:
         Parameters
         ----------
         now, due
-            Wall time, and that at which the interval must end.
+            The time, and that at which the interval must end.
         length_s
             Its length in wall time [s].
         """

@@ -10,7 +10,7 @@ from broker import messages
 from broker.messages import Done, Step, StepName
 from broker.participant.node import Node
 from cosim.control.presence import Presence
-from cosim.control.waiting import wait_until, wait_within
+from cosim.control.waiting import wait_within
 
 # A step is opened again for those who have not reported after so long [s]: they may not have heard of it.
 _AGAIN_AFTER_S = 1.0
@@ -48,10 +48,12 @@ class StepReports:
         payload = messages.encode(step)
         self._open(step)
         await self._node.publish_message(self._node.topics.step, step)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + step.deadline - time.time()
         while True:
-            again = min(step.deadline, time.time() + _AGAIN_AFTER_S)
-            await wait_until(self._changed, lambda: self._is_over(step, waiting), again)
-            if self._is_over(step, waiting) or time.time() >= step.deadline:
+            left_s = min(ends - loop.time(), _AGAIN_AFTER_S)
+            await wait_within(self._changed, lambda: self._is_over(step, waiting), left_s)
+            if self._is_over(step, waiting) or loop.time() >= ends:
                 return set(waiting - self._done(step))
             await self._node.bus.publish(self._node.topics.step, payload)
 

@@ -1,4 +1,4 @@
-"""Waits that end with a condition, an event, a time on the wall clock, or after some time awake."""
+"""Waits that end with a condition, with an event, or after some time awake, whatever the wall clock shows."""
 
 from __future__ import annotations
 
@@ -23,26 +23,17 @@ class WallClock:
         return jump_s if jump_s > JUMP_S else 0.0
 
 
-async def wait_until(changed: asyncio.Event, condition: Callable[[], bool], deadline: float) -> bool:
-    """Wait for a condition, looked at whenever ``changed`` is set; whether it is true by ``deadline`` [s]."""
-    return await _wait(changed, condition, lambda: deadline - time.time())
-
-
 async def wait_within(changed: asyncio.Event, condition: Callable[[], bool], limit_s: float) -> bool:
     """Wait for a condition, looked at whenever ``changed`` is set; whether it is true within ``limit_s`` [s].
 
-    Time in which the computer sleeps does not count.
+    Time in which the computer sleeps does not count, nor that by which its clock is set.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limit_s
-    return await _wait(changed, condition, lambda: deadline - loop.time())
-
-
-async def _wait(changed: asyncio.Event, condition: Callable[[], bool], left_s: Callable[[], float]) -> bool:
     while not condition():
         changed.clear()
         try:
-            async with asyncio.timeout(max(0.0, left_s())):
+            async with asyncio.timeout_at(deadline):
                 await changed.wait()
         except TimeoutError:
             return condition()
@@ -50,9 +41,14 @@ async def _wait(changed: asyncio.Event, condition: Callable[[], bool], left_s: C
 
 
 async def sleep_until(due: float, stop: asyncio.Event) -> None:
-    """Sleep until ``due`` [s], or until ``stop`` is set."""
+    """Sleep until ``due`` by the loop's time [s], or until ``stop`` is set."""
     try:
-        async with asyncio.timeout(max(0.0, due - time.time())):
+        async with asyncio.timeout_at(due):
             await stop.wait()
     except TimeoutError:
         return
+
+
+def on_the_wall(due: float) -> float:
+    """Wall time that a time of the loop is, as the wall clock goes now [s]."""
+    return time.time() + due - asyncio.get_running_loop().time()

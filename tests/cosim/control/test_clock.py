@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import time
 
 import pytest
 
@@ -92,6 +93,39 @@ async def test_paced_intervals_keep_absolute_deadlines():
     assert ticks == [0, 1, 2]
     assert took >= 0.3
     assert clock.lag.worst_s < 0.1
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+async def test_intervals_keep_their_length_where_the_wall_clock_is_set(monkeypatch, jump_s):
+    broker, trace, ahead_s = MemoryBroker(), [], [0.0]
+    wall_s, loop = time.time, asyncio.get_running_loop()
+    monkeypatch.setattr(time, "time", lambda: wall_s() + ahead_s[0])
+    loop.call_later(0.15, ahead_s.__setitem__, 0, jump_s)
+    async with worker(broker, "wam", trace):
+        began = loop.time()
+        async with asyncio.timeout(5.0):
+            clock, ticks = await run_clock(
+                broker, services=["wam"], required={"bid": ["wam"]}, intervals=4, pace="9000"
+            )
+        took = loop.time() - began
+    assert ticks == [0, 1, 2, 3]
+    assert 0.4 <= took < 1.0
+    assert clock.lag.worst_s < 0.1
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+async def test_a_step_waits_no_longer_where_the_wall_clock_is_set(monkeypatch, jump_s):
+    broker, trace, ahead_s = MemoryBroker(), [], [0.0]
+    wall_s, loop = time.time, asyncio.get_running_loop()
+    monkeypatch.setattr(time, "time", lambda: wall_s() + ahead_s[0])
+    loop.call_later(0.1, ahead_s.__setitem__, 0, jump_s)
+    async with worker(broker, "wam", trace, silent=("clear",)):
+        began = loop.time()
+        async with asyncio.timeout(5.0):
+            await run_clock(
+                broker, services=["wam"], required={"clear": ["wam"]}, intervals=1, step_limit_s=0.3
+            )
+        assert 0.3 <= loop.time() - began < 1.0
 
 
 @pytest.mark.parametrize(
