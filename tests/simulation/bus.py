@@ -51,6 +51,11 @@ class SimulatedBus:
         """As `broker.client.mqtt_bus.MqttBus.counts`, as far as a recording asks."""
         return BusCounts(0, 0, self.received, self.inbox.qsize(), 0, 0)
 
+    @property
+    def is_connected(self):
+        """Whether the broker can be reached (see `broker.client.bus.Bus`)."""
+        return self.linked.is_set() and not self.is_closed
+
     async def publish(self, topic, payload, *, qos=1, retain=False):
         """Hand a message to the broker (see `broker.client.bus.Bus`)."""
         check_size(topic, payload, retain=retain)
