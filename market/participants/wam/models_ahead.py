@@ -69,16 +69,7 @@ def blocks_of(
         Reactive power of the LAMs' loads now, which follows their demand, ``(M,)`` [kvar].
     """
     T, lams = prospect.intervals, reactive_kvar.size
-    stores = prospect.stores
-
-    def by_lam(each: Ints, power_kw: Floats) -> Floats:
-        found = np.zeros((lams, T))
-        np.add.at(found, lam_of[each], power_kw)
-        return found
-
-    demand = by_lam(np.arange(len(lam_of)), prospect.demand_kw)
-    low = demand - by_lam(prospect.owner, prospect.max_kw) - by_lam(stores.owner, stores.discharge_kw)
-    high = demand + by_lam(stores.owner, stores.charge_kw)
+    demand, low, high = _reach(prospect, lam_of, lams)
     net_kw = np.stack([near.net_kw for near in start], axis=1)
     width = -(-T // BLOCKS)
     ends = [1, *(t for t in range(2, T) if (tick + t) % width == 0), T] if T > 1 else []
@@ -96,6 +87,31 @@ def blocks_of(
                 high[:, first:end].max(axis=1),
             )
         )
+    return found
+
+
+def whole(prospect: Prospect, lam_of: Ints, reactive_kvar: Floats) -> Block:
+    """All T intervals as one block, at what demand and free output come to; arguments as of `blocks_of`."""
+    lams = reactive_kvar.size
+    demand, low, high = _reach(prospect, lam_of, lams)
+    free = np.flatnonzero(prospect.cost_linear <= 0.0)
+    made = _by_lam(prospect.max_kw[free], prospect.owner[free], lam_of, lams)
+    net_kw = (demand - made).mean(axis=1)
+    return Block(0, prospect.intervals, net_kw, reactive_kvar, low.min(axis=1), high.max(axis=1))
+
+
+def _reach(prospect: Prospect, lam_of: Ints, lams: int) -> tuple[Floats, Floats, Floats]:
+    """Demand of each LAM in each interval, and the least and most that it can take, ``(M, T)``."""
+    stores = prospect.stores
+    demand = _by_lam(prospect.demand_kw, np.arange(len(lam_of)), lam_of, lams)
+    made = _by_lam(prospect.max_kw, prospect.owner, lam_of, lams)
+    given = _by_lam(stores.discharge_kw, stores.owner, lam_of, lams)
+    return demand, demand - made - given, demand + _by_lam(stores.charge_kw, stores.owner, lam_of, lams)
+
+
+def _by_lam(power_kw: Floats, owner: Ints, lam_of: Ints, lams: int) -> Floats:
+    found = np.zeros((lams, power_kw.shape[1]))
+    np.add.at(found, lam_of[owner], power_kw)
     return found
 
 
@@ -135,8 +151,10 @@ class ModelsAhead:
             where the feeder tells no model for an interval, the latest one stands for it.
         """
         T, latest = prospect.intervals, self.latest
-        models = [latest] * T
-        if latest is None or len(start) < T:
+        if latest is None:
+            return await self._first(step, prospect), []
+        models: list[NetworkModel | None] = [latest] * T
+        if len(start) < T:
             return models, []
         blocks = blocks_of(step.tick, prospect, self._roster.lam, start[:T], self.reactive_kvar)
         found = await self.ask(step, blocks, [] if latest.reactive is None else latest.reactive.present_kvar)
@@ -146,6 +164,16 @@ class ModelsAhead:
             lacking += 0 if model else block.end - block.first
         note = f"the feeder's last model stands for {lacking} intervals: it told none of their own"
         return models, [note] if lacking else []
+
+    async def _first(self, step: Step, prospect: Prospect) -> list[NetworkModel | None]:
+        """What the head delivers in a run's first horizon, without limits, of which nothing is known yet.
+
+        What flows beside the market, of generators and of loads without LAM, decides whether the head
+        imports.
+        """
+        found = await self.ask(step, [whole(prospect, self._roster.lam, self.reactive_kvar)], [])
+        model = without_rows(found[0])
+        return [model for _ in range(prospect.intervals)]
 
     def snapshot(self) -> Values:
         """The latest model, and the loads' reactive power."""

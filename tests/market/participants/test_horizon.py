@@ -101,6 +101,27 @@ async def test_interval_by_interval_it_comes_to_what_one_clearing_of_all_does(to
     assert np.max(stored) <= storing.KWH + 1e-9
 
 
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_first_horizon_knows_what_flows_beside_the_market_and_no_limits(town_of, answers):
+    async with town_of(horizon=T) as town:
+        if not answers:
+            town.feeder.model_ahead = lambda: None
+        await town.interval(0)
+        (asked,) = town.feeder.asked_ahead
+        told = town.last(town.topics.outlook, 0)
+        assert (told.ahead, told.beyond) == (T, [])
+        net_kw = columns.unpack(told.net_kw).reshape(3, T)
+        beside_kw = world.OFFSET_KW if answers else 0.0
+        assert told.grid_kw == pytest.approx(beside_kw + world.BALANCE @ net_kw, abs=1e-9)
+        assert (columns.unpack(told.voltage) == 0.0).all()
+        everybody, _ = all_at_once(town.rules, town.roster)
+        free = everybody.cost_linear <= 0.0
+        expected_kw = everybody.demand_kw.mean(axis=1).sum() - everybody.max_kw[free].mean(axis=1).sum()
+        assert sum(asked.net_kw) == pytest.approx(expected_kw)
+        await town.interval(1)
+        assert len(town.feeder.asked_ahead) > 1
+
+
 async def test_rounds_of_bids_take_the_same_worth_of_energy(town_of):
     async with town_of(horizon=T, bidding="slope", rounds=9) as town:
         started(town)
