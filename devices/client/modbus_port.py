@@ -3,13 +3,21 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from devices.client.connection import Connection
 from devices.client.quantities import Quantities
 from devices.client.unit import Unit
 from devices.endpoint import Endpoint
-from devices.errors import AnotherDevice, IncompleteReading, LayoutChanged, MissingControl, ReadBackMismatch
+from devices.errors import (
+    AnotherDevice,
+    DeviceRefused,
+    IncompleteReading,
+    LayoutChanged,
+    MissingControl,
+    ReadBackMismatch,
+)
 from devices.limits import SetPointLimits, admissible_kw
 from devices.ports import CONSTANT_S, Applied
 from devices.registers.commands import Command, choose, release, set_power
@@ -49,6 +57,7 @@ class ModbusPort:
         self._ratings: Ratings | None = None
         self.trust = RatingTrust()
         self._serial = ""
+        self._identified = (-math.inf, 0)
         self._rated = (0.0, 0, 0)
         self._released: tuple[Mapping[str, Place], Command] | None = None
         # Not where an earlier gateway began: a device waits for another number than it was sent last.
@@ -69,9 +78,12 @@ class ModbusPort:
 
         Raises
         ------
+        AnotherDevice
+            Hardware tells another serial number than at first.
         IncompleteReading
             The device does not tell what its profile requires, as one that is asleep.
         """
+        await self._check_identity_again()
         found = await self._state.read()
         self.trust.note(found.get("p_kw"))
         if lacking := self._lacking(found):
@@ -230,8 +242,16 @@ class ModbusPort:
     def _new_plate(self) -> Quantities:
         return Quantities(self.unit, _RATINGS)
 
+    async def _check_identity_again(self) -> None:
+        """Look who answers, before a reading: after each reconnect, and once a minute."""
+        at_s, connects = self._identified
+        if connects == self.unit.connects and time.monotonic() - at_s < CONSTANT_S:
+            return
+        with suppress(DeviceRefused):  # One that refuses to tell is believed as one that tells nothing.
+            await self._check_identity()
+
     async def _check_identity(self) -> None:
-        """Raise `AnotherDevice` where hardware tells another serial number than when first commanded."""
+        """Raise `AnotherDevice` where hardware tells another serial number than at first."""
         if not self._real or not self.unit.profile.sunspec:
             return
         told = await self.unit.text(SERIAL)
@@ -239,8 +259,10 @@ class ModbusPort:
         if told and told != self._serial:
             raise AnotherDevice(
                 f"{self.endpoint} tells the serial number {told}, and told {self._serial} when it was first "
-                "commanded: see which device answers there; a new run takes it for what it is"
+                f"{'read' if self.unit.profile.kind == 'meter' else 'commanded'}: "
+                "see which device answers there; a new run takes it for what it is"
             )
+        self._identified = time.monotonic(), self.unit.connects
 
     async def _check_needs(self) -> None:
         """Raise `ReadBackMismatch` where the device shows that it does not obey, with what it means."""

@@ -65,7 +65,7 @@ class Equipment:
     def add(self, prosumer: LiveProsumer) -> None:
         """Take a prosumer's devices in."""
         devices = self.devices[prosumer.id] = {}
-        meter = self.meters[prosumer.id] = self._links.meter(prosumer.meter)
+        meter = self.meters[prosumer.id] = self._links.meter(prosumer.meter, real=prosumer.real_meter)
         note: Note = partial(note_meter, prosumer.id)
         read = partial(poll_meter, meter, note)
         self.queues[meter.endpoint.link].append(

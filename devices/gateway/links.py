@@ -51,9 +51,9 @@ class Links:
             total.add(way.counts)
         return total
 
-    def meter(self, endpoint: Endpoint) -> MeterPort:
-        """Port of a device that is only read."""
-        return self._modbus(endpoint, real=False) if endpoint.link.is_modbus else self._source(endpoint)
+    def meter(self, endpoint: Endpoint, *, real: bool) -> MeterPort:
+        """Port of a device that is only read; ``real`` says that it is hardware."""
+        return self._modbus(endpoint, real=real) if endpoint.link.is_modbus else self._source(endpoint)
 
     def inverter(self, endpoint: Endpoint, *, real: bool) -> InverterPort:
         """Port of a device that takes set-points; ``real`` says that it is hardware."""

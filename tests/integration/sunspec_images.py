@@ -4,6 +4,8 @@ Each image is a chain of models written out word by word from the published defi
 what is written to it as its makers saw fit.
 """
 
+import struct
+
 from tests.integration.plain_modbus import Registers
 
 NONE, NONE_SIGNED = 0xFFFF, 0x8000
@@ -98,6 +100,14 @@ def battery_image(rating_w=10_000, charge_w=12_800, discharge_w=None):
         settings_121(rating_w),
         storage_124(charge_w),
     )
+
+
+def with_serial(cells, text):
+    """Let a device tell a serial number."""
+    at = address_of(cells, 1, 50)
+    for place, word in enumerate(struct.unpack(">16H", text.encode().ljust(32, b"\0"))):
+        cells[at + place] = word
+    return cells
 
 
 class Inverter(Registers):

@@ -1,6 +1,5 @@
 """Inverters as they are found in the field: what they get written, and what the gateway makes of them."""
 
-import struct
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,7 +10,15 @@ from devices.gateway.attempt import failures
 from devices.gateway.gateway import Gateway
 from devices.limits import SetPointLimits
 from tests.integration.plain_modbus import tcp_server
-from tests.integration.sunspec_images import NONE, NONE_SIGNED, Inverter, address_of, battery_image, pv_image
+from tests.integration.sunspec_images import (
+    NONE,
+    NONE_SIGNED,
+    Inverter,
+    address_of,
+    battery_image,
+    pv_image,
+    with_serial,
+)
 
 LIMIT, WINDOW, REVERT, RAMP, ENABLE, LIMIT_SF = 5, 6, 7, 8, 9, 23
 ARMED_PV = SetPointLimits(real=True, min_kw=0.0, max_kw=5.0)
@@ -160,11 +167,7 @@ async def test_a_device_in_whose_name_another_answered_obeys_again_once_it_is_ba
 
 def numbered(serial):
     """A battery of a maker of many, with its serial number."""
-    cells = battery_image()
-    at = address_of(cells, 1, 50)
-    for place, word in enumerate(struct.unpack(">16H", serial.encode().ljust(32, b"\0"))):
-        cells[at + place] = word
-    return cells
+    return with_serial(battery_image(), serial)
 
 
 async def test_a_device_like_it_is_not_commanded_in_its_place():

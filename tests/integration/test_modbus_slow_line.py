@@ -10,26 +10,17 @@ from devices.gateway.gateway import Gateway
 from devices.gateway.stopping import secure
 from devices.limits import SetPointLimits
 from tests.integration.plain_modbus import Registers
-from tests.integration.sunspec_images import address_of, pv_image
+from tests.integration.sunspec_images import address_of, pv_image, with_serial
 from tests.integration.test_modbus_field_cases import ENABLE, LIMIT
 
 ARMED = SetPointLimits(real=True, min_kw=0.0, max_kw=3.0, safe_kw=0.0)
-SERIAL_AT = 40002 + 50
-
-
-def serial(cells, text):
-    """Let a device tell a serial number."""
-    for k, word in enumerate(struct.unpack(">16H", text.encode().ljust(32, b"\0"))):
-        cells[SERIAL_AT + k] = word
 
 
 class Line(Registers):
     """Inverters that share a line on which each request takes ``delay_s``."""
 
     def __init__(self, count):
-        super().__init__({unit: pv_image() for unit in range(1, count + 1)})
-        for unit, cells in self.units.items():
-            serial(cells, f"S-{unit}")
+        super().__init__({unit: with_serial(pv_image(), f"S-{unit}") for unit in range(1, count + 1)})
         self.inverters = list(self.units)
         self.units[9] = {}
         self.delay_s = 0.0
