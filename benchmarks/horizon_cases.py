@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from benchmarks.cases import tree_rows
 from market.horizon.case import HorizonCase
 from market.horizon.stores import Stores
-from market.model.arrays import Floats
+from market.model.arrays import Floats, Ints
 from market.model.case import Case, Grid, Network, Resources, Tariff
 
 BATTERIES, VEHICLES = 3400 / 11_250, 2000 / 11_250
@@ -78,6 +80,38 @@ def day(prosumers: int, lams: int, rows: int, intervals: int, seed: int) -> Hori
         stores=_stores(rng, prosumers, clock, hours),
         hours=hours,
     )
+
+
+def with_homes(case: HorizonCase, share: float, seed: int) -> HorizonCase:
+    """The same stores in each LAM, but a share of those who own any have two or three of them, of any kinds.
+
+    Parameters
+    ----------
+    case
+        A case whose owners have one store each.
+    share
+        Part of the owners that have several.
+    seed
+        Of who they are.
+    """
+    rng = np.random.default_rng([seed, 1])
+    owner = case.stores.owner.copy()
+    lam_of = case.first.lam_of[owner]
+    for lam in range(len(case.first.lam_id)):
+        mine = rng.permutation(np.flatnonzero(lam_of == lam))
+        for first, further in _in_homes(mine, share, rng):
+            owner[further] = owner[first]
+    return replace(case, stores=replace(case.stores, owner=owner))
+
+
+def _in_homes(stores: Ints, share: float, rng: np.random.Generator) -> list[tuple[int, Ints]]:
+    """First and further stores of members with several, so many that they are a share of all owners."""
+    homes, at = [], 0
+    for _ in range(round(share * stores.size / (1.0 + 1.5 * share))):
+        more = int(rng.integers(1, 3))
+        homes.append((int(stores[at]), stores[at + 1 : at + 1 + more]))
+        at += 1 + more
+    return homes
 
 
 def _stores(rng: np.random.Generator, prosumers: int, clock: Floats, hours: float) -> Stores:

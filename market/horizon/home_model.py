@@ -20,9 +20,9 @@ from market.horizon.replies import (
     Room,
     StoreColumns,
     Vertices,
-    plan_of,
     stretch,
 )
+from market.horizon.tied import tied_plan
 from market.model.arrays import Floats, Ints
 
 CHANGES = 12
@@ -41,23 +41,26 @@ class Homes(NamedTuple):
         Home h has the stores ``store[first[h] : first[h + 1]]``.
     own
         Its curve over the marginal value without stores, interval t's at ``h T + t``.
-    alone
-        Curves of the stores' own, of nothing else behind a meter.
     slope
         Small slope of powers, ``(H,)`` [$/kWh per kW].
     centre_kw
         Centres of the stores' powers, ``(S, T)`` [kW].
     inner
         Inner prices to begin with, less local ones; those found are written over, ``(H, T)`` [$/kWh].
+    effort
+        Most steps that a home took to settle since its centres moved, ``(H,)``.
+    whole
+        The prices over all power of a home, ``(H,)`` [$/kWh per kW].
     """
 
     first: Ints
     store: Ints
     own: Vertices
-    alone: Vertices
     slope: Floats
     centre_kw: Floats
     inner: Floats
+    effort: Ints
+    whole: Floats
 
 
 class Rest(NamedTuple):
@@ -127,7 +130,7 @@ def wanted(
 
 @compiled
 def stores_at(
-    h: int, inner: Floats, homes: Homes, face: PriceTerms, hours: float, stores: StoreColumns,
+    h: int, inner: Floats, homes: Homes, price: Floats, hours: float, stores: StoreColumns,
     plans: PlanColumns, room: Room, sums: Sums,
 ) -> int:  # fmt: skip
     """Plans of a home's stores at inner prices; how many stretches they have."""
@@ -136,8 +139,8 @@ def stores_at(
     for k in range(homes.first[h], homes.first[h + 1]):
         s = homes.store[k]
         for t in range(T):
-            face.price[t] = inner[t] + homes.slope[h] * homes.centre_kw[s, t]
-        end = plan_of(s, homes.alone, face, hours, stores, plans, room)
+            price[t] = inner[t] + homes.slope[h] * homes.centre_kw[s, t]
+        end = tied_plan(s, price, homes.slope[h], hours, stores, plans, room)
         t = 0
         while t < T:
             last, total = stretch(t, end, room)

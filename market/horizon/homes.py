@@ -10,9 +10,11 @@ moves until it makes no difference (market.md, (8.7) to (8.9)).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from market.horizon.compiled import compiled
+from market.horizon.compiled import compiled, inlined
 from market.horizon.home_model import Homes, Rest, Sums, spread, step_of, stores_at, wanted
 from market.horizon.line import NEAR, TRIES, narrowed, ridge_behind
 from market.horizon.power import BEYOND, free_power, steady_at, trade_at
@@ -34,6 +36,52 @@ FIRST_RIDGE, LEAST_RIDGE = 1e-3, 1e-6
 """Slope added after a cut step, in terms of the response of a power with its small slope alone."""
 
 
+class Desk(NamedTuple):
+    """Room for one home after the other: prices and plans of its stores, and what they come to.
+
+    Attributes
+    ----------
+    face
+        Prices that a store faces, ``(T,)`` [$/kWh].
+    room, sums
+        Room for their plans, and what they answer together.
+    rest
+        What the rest wants.
+    system, W
+        Room of `market.horizon.home_model.spread`.
+    inner
+        Inner prices, ``(T,)``.
+    """
+
+    face: Floats
+    room: Room
+    sums: Sums
+    rest: Rest
+    system: Floats
+    W: Floats
+    inner: Floats
+
+
+@inlined
+def desk_for(mine: Ints, homes: Homes, T: int) -> Desk:
+    """Room for some homes, at least one, over T intervals."""
+    most_stores = longest = 0
+    for h in mine:
+        most_stores = max(most_stores, homes.first[h + 1] - homes.first[h])
+        longest = max(longest, homes.own.first[h * T + T] - homes.own.first[h * T])
+    many, K = longest + BEYOND * T, most_stores * T
+    return Desk(
+        np.empty(T),
+        room_for(4 * T, T),
+        Sums(
+            np.empty(T), np.empty(T), np.empty(K, dtype=np.intp), np.empty(K, dtype=np.intp), np.empty(K),
+            np.empty((K, T)),
+        ),
+        Rest(Points(np.zeros(T + 1, dtype=np.intp), np.empty(many), np.empty(many)), np.empty(T)),
+        np.empty((K, K)), np.empty((K, T)), np.empty(T),
+    )  # fmt: skip
+
+
 @compiled
 def missed_at(
     h: int, inner: Floats, homes: Homes, rest: Rest, terms: PriceTerms, sums: Sums, missed: Floats
@@ -49,8 +97,8 @@ def missed_at(
 
 @compiled
 def agree(
-    h: int, homes: Homes, rest: Rest, terms: PriceTerms, face: PriceTerms, hours: float, stores: StoreColumns,
-    plans: PlanColumns, room: Room, sums: Sums, system: Floats, W: Floats, inner: Floats,
+    h: int, homes: Homes, terms: PriceTerms, hours: float, stores: StoreColumns, plans: PlanColumns,
+    desk: Desk,
 ) -> tuple[int, float]:  # fmt: skip
     """Bring a home's inner prices to where its stores make what the rest wants.
 
@@ -59,13 +107,15 @@ def agree(
     stretches, missed_kw
         How many stretches its stores have there, and how far they are off beyond rounding [kW].
     """
+    face, room, sums, rest, system, W, inner = desk
     T, most_kw = inner.size, 0.0
     for i in range(rest.points.first[T]):
         most_kw = max(most_kw, abs(rest.points.power[i]))
     missed, step, begin = np.empty(T), np.empty(T), np.empty(T)
     K = stores_at(h, inner, homes, face, hours, stores, plans, room, sums)
     most, ridge = missed_at(h, inner, homes, rest, terms, sums, missed), 0.0
-    for _ in range(STEPS):
+    for taken in range(STEPS):
+        homes.effort[h] = max(homes.effort[h], taken)
         size = 0.0
         for t in range(T):
             size = max(size, abs(inner[t]) + abs(terms.price[t]))
@@ -101,6 +151,32 @@ def agree(
 
 
 @compiled
+def sit_down(h: int, homes: Homes, terms: PriceTerms, stores: StoreColumns, desk: Desk) -> None:
+    """Fill in a home's inner prices to begin with and what its rest wants."""
+    T, points = terms.price.size, desk.rest.points
+    for t in range(T):
+        desk.inner[t] = terms.price[t] + homes.inner[h, t]
+        charge = discharge = 0.0
+        for k in range(homes.first[h], homes.first[h + 1]):
+            s = homes.store[k]
+            charge, discharge = charge + stores.charge_kw[s, t], discharge + stores.discharge_kw[s, t]
+        begin = points.first[t]
+        points.first[t + 1] = begin + free_power(
+            homes.own.value, homes.own.kw, homes.own.first[h * T + t], homes.own.first[h * T + t + 1],
+            terms.price[t], terms.slope[t], terms.fee[t], -charge, discharge, points.nu, points.power, begin,
+        )  # fmt: skip
+    lean_on_centres(h, homes, desk)
+
+
+@compiled
+def lean_on_centres(h: int, homes: Homes, desk: Desk) -> None:
+    """Fill in the centre of what a home's rest wants."""
+    desk.rest.centre_kw[:] = 0.0
+    for k in range(homes.first[h], homes.first[h + 1]):
+        desk.rest.centre_kw[:] += homes.centre_kw[homes.store[k]]
+
+
+@compiled
 def homes_reply(
     mine: Ints, homes: Homes, terms: PriceTerms, hours: float, stores: StoreColumns, plans: PlanColumns,
     fall: Floats,
@@ -128,50 +204,24 @@ def homes_reply(
     T, worst = terms.price.size, 0.0
     if mine.size == 0:
         return 0.0
-    most_stores = longest = 0
+    desk, whole = desk_for(mine, homes, T), np.empty(T)
     for h in mine:
-        most_stores = max(most_stores, homes.first[h + 1] - homes.first[h])
-        longest = max(longest, homes.own.first[h * T + T] - homes.own.first[h * T])
-    many, K = longest + BEYOND * T, most_stores * T
-    room = room_for(homes.store[homes.first[mine[0]] : homes.first[mine[0]] + 1], homes.alone, T)
-    rest = Rest(Points(np.zeros(T + 1, dtype=np.intp), np.empty(many), np.empty(many)), np.empty(T))
-    sums = Sums(
-        np.empty(T), np.empty(T), np.empty(K, dtype=np.intp), np.empty(K, dtype=np.intp), np.empty(K),
-        np.empty((K, T)),
-    )  # fmt: skip
-    system, W = np.empty((K, K)), np.empty((K, T))
-    face = PriceTerms(np.empty(T), np.empty(T), np.zeros(T))
-    inner, whole = np.empty(T), np.empty(T)
-    for h in mine:
-        face.slope[:] = homes.slope[h]
-        rest.centre_kw[:] = 0.0
-        for t in range(T):
-            inner[t] = terms.price[t] + homes.inner[h, t]
-            charge = discharge = 0.0
-            for k in range(homes.first[h], homes.first[h + 1]):
-                s = homes.store[k]
-                charge, discharge = charge + stores.charge_kw[s, t], discharge + stores.discharge_kw[s, t]
-                rest.centre_kw[t] += homes.centre_kw[s, t]
-            begin = rest.points.first[t]
-            rest.points.first[t + 1] = begin + free_power(
-                homes.own.value, homes.own.kw, homes.own.first[h * T + t], homes.own.first[h * T + t + 1],
-                terms.price[t], terms.slope[t], terms.fee[t], -charge, discharge, rest.points.nu,
-                rest.points.power, begin,
-            )  # fmt: skip
-        K, missed = agree(h, homes, rest, terms, face, hours, stores, plans, room, sums, system, W, inner)
+        sit_down(h, homes, terms, stores, desk)
+        K, missed = agree(h, homes, terms, hours, stores, plans, desk)
         worst = max(worst, missed)
-        trade(h, K, inner, homes, rest, terms, plans, sums, system, W, whole, fall)
+        trade(h, K, homes, terms, plans, desk, whole, fall)
         for t in range(T):
-            homes.inner[h, t] = inner[t] - terms.price[t]
+            homes.inner[h, t] = desk.inner[t] - terms.price[t]
     return worst
 
 
 @compiled
 def trade(
-    h: int, K: int, inner: Floats, homes: Homes, rest: Rest, terms: PriceTerms, plans: PlanColumns,
-    sums: Sums, system: Floats, W: Floats, whole: Floats, fall: Floats,
+    h: int, K: int, homes: Homes, terms: PriceTerms, plans: PlanColumns, desk: Desk, whole: Floats,
+    fall: Floats,
 ) -> None:  # fmt: skip
     """Fill in a home's trades at its inner prices, and add how they fall with local ones."""
+    sums, rest, system, W, inner = desk.sums, desk.rest, desk.system, desk.W, desk.inner
     T, slope = inner.size, homes.slope[h]
     own, share = homes.own, np.empty(T)
     for k in range(homes.first[h] + 1, homes.first[h + 1]):

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.horizon.case import HorizonCase
+from market.horizon.home_centres import centre_homes
 from market.horizon.lam import Found, WamTerms, settle
 from market.horizon.members import FLATTEST, Answers, Members, lam_reach, price_size
 from market.horizon.replies import ROUNDING, PlanColumns
 from market.horizon.step import Point
 from market.model.arrays import Floats
+
+HOMES_SETTLED = 1e-9
+"""Part of the prices that moving centres of members with several stores may still change."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,10 @@ class Lams:
     def __init__(self, case: HorizonCase, members: Members) -> None:
         self._members, self._stores = members, len(case.stores)
         self.swing, self.resting = members.swing, members.resting
+        self._size = price_size(case)
         most = max(float(lam_reach(case).max()), 1e-9)
         true = np.stack([interval.wam_slope for interval in case.intervals], axis=1)
-        slope = np.where(true > 0, true, FLATTEST * price_size(case) / most)
+        slope = np.where(true > 0, true, FLATTEST * self._size / most)
         fee = np.stack([interval.wam_fee for interval in case.intervals], axis=1)
         self.terms = WamTerms(slope, fee, np.zeros_like(fee))
         self._added, self._offset = slope - true, np.zeros_like(fee)
@@ -100,9 +105,39 @@ class Lams:
         self._offset, self.terms = own, self.terms._replace(offset=wide)
         return float(changed)
 
-    def recentre_homes(self, plans: PlanColumns) -> float:
-        """Move the centres of members with several stores; the most that this changes a price [$/kWh]."""
-        return self._members.recentre(plans.power_kw)
+    def centre_homes(self, answers: Answers, far: float, part: float, rounds: int) -> float:
+        """Move the centres of members with several stores until, at the prices of some answers, they stay.
+
+        Parameters
+        ----------
+        answers
+            The answers; plans of those whose centres move are written over.
+        far
+            What the last step moved prices by [$/kWh].
+        part
+            Part of it that moves of centres may still come to.
+        rounds
+            How often each one's centres are moved at most.
+
+        Returns
+        -------
+        float
+            What centres that moved were off by, as what it changes a price by [$/kWh]; zero where none moved.
+        """
+        until = max(part * far, HOMES_SETTLED * self._size)
+
+        def one(lam: int) -> float:
+            mine, terms = self._members.of_lam(lam, self._offset[lam])
+            terms.price[:] = answers.price[lam]
+            return float(
+                centre_homes(
+                    mine.several, mine.homes, terms, mine.hours, mine.columns, answers.plans,
+                    far / self._size, until, rounds,
+                )
+            )  # fmt: skip
+
+        with ThreadPoolExecutor(os.cpu_count()) as cores:
+            return max(cores.map(one, range(len(self.swing))))
 
     def tie_homes(self, part: float) -> None:
         """Hold members with several stores to their centres, as `Members.tie`."""

@@ -115,8 +115,8 @@ class Members:
 
     def tie(self, part: float) -> None:
         """Hold powers of those with several stores to centres by slopes, a part of the prices over all."""
-        power = self._units.power[self._units.several]
-        self._homes.slope[:] = part * price_size(self._case) / np.maximum(power, LEAST_KW)
+        self._homes.slope[:] = part * self._homes.whole
+        self._homes.effort[:] = 0
 
     def sample(self, most: int) -> Members:
         """These members, but of each LAM's stores no more than about ``most``, which stand for all of them.
@@ -159,13 +159,6 @@ class Members:
         np.add.at(without, self._case.stores.owner, answers.plans.power_kw[:, t])
         return disaggregate(self._supplies[t], without)
 
-    def recentre(self, power_kw: Floats) -> float:
-        """Move the centres of those with several stores to powers ``(S, T)``; what it changes prices by."""
-        first, store, centre_kw = self._homes.first, self._homes.store, self._homes.centre_kw
-        moved = np.abs(power_kw[store] - centre_kw[store])
-        centre_kw[store] = power_kw[store]
-        return float((np.repeat(self._homes.slope, np.diff(first))[:, None] * moved).max(initial=0.0))
-
     def _prepare(self, t: int) -> tuple[Supply, Curves, Curves]:
         """Supply of all, and the curves of those without a store and their sums over LAMs, in interval t."""
         interval = self._case.intervals[t]
@@ -194,10 +187,11 @@ class Members:
             first=starts(np.bincount(units.of_store, minlength=units.lam.size)[homes]),
             store=store,
             own=self._vertices(self._curve_of(stores.owner[units.first[homes]])),
-            alone=self._own,
             slope=np.ones(homes.size),
             centre_kw=np.zeros((len(stores), self._T)),
             inner=np.zeros((homes.size, self._T)),
+            effort=np.zeros(homes.size, dtype=np.intp),
+            whole=price_size(self._case) / np.maximum(units.power[homes], LEAST_KW),
         )
 
     def _curve_of(self, member: Ints) -> Ints:

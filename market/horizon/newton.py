@@ -52,12 +52,18 @@ FIRST_RIDGE, LEAST_RIDGE = 10.0, 1e-5
 """Slope added to each LAM's answers in the model, in terms of its whole power over the prices: at first, and
 below which it is left out. Answers that are saturated where the search begins say nothing of those nearby."""
 
-TIES, TIGHTER, TIGHTEST = (0.1, 0.02), 0.2, 1e-3
-"""Slope that holds each power of members with several stores to its centre, as a part of the prices over its
-owner's power: at first, with no start and with one; the part that a whole step leaves of it at least, and
-where it ends. Over less than steps move prices by, stores would jump between their limits with each. Centres
-move with every step, which brings the solution nearer by about this slope over the members' own. Where homes
-are not settled it rises again."""
+TIES = (0.1, 0.02)
+"""Slope that holds each power of members with several stores to its centre at first, as a part of the prices
+over its owner's power: with no start and with one."""
+
+ROUNDS, NEARS = 30, 0.3
+"""Moves of centres of a member with several stores one after the other, where the last step moved prices by
+no more than the second part of the step before. Where prices depend on what one of them does, both have to
+move in turns, which ends at a solution for sure."""
+
+CENTRED = (0.01, 0.1)
+"""Part of what a step moved prices by that centres of members with several stores may still move them by: to
+the end, and where a search ends roughly."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,6 @@ class Newton:
         self._allowed_kw = np.minimum(allowed.of_lams(case), self._tolerance)
         self._within = 0.1 * min(self._tolerance, float(limits.allowed_kw.min()))
         self._ridge, self._trust = 0.0, 0.1
-        self._tie = TIES[0]
         self._far: list[float] = []
         self._doubts = DOUBTS
 
@@ -122,8 +127,7 @@ class Newton:
             self._lams.recentre(np.stack([near.net_kw for near in start], axis=1))
             self._ridge = 0.0
         rough = (ROUGH if start is None else NEARER) * self._most
-        self._tie = TIES[start is not None]
-        self._lams.tie_homes(self._tie)
+        self._lams.tie_homes(TIES[start is not None])
         here = self._settled(now, rough)
         missed = np.inf
         for step in range(1, STEPS + 1):
@@ -140,25 +144,15 @@ class Newton:
             if ends and (roughly is not None or self._holds(here)):
                 if roughly is not None:
                     return Found(here.point, here.answers, step)
-                moved = self._lams.recentre_homes(here.answers.plans)
+                moved = self._lams.centre_homes(here.answers, far, 0.0, self._rounds)
                 if max(moved, self._lams.recentre(here.answers.kw)) <= SETTLED * self._size:
                     return Found(here.point, here.answers, step)
-                self._tighten(max(far, moved))
                 here = self._settled(here.point, 0.0)
             elif self._lams.has_homes:
-                moved = self._lams.recentre_homes(here.answers.plans)
-                if here.missed_kw > max(rough, self._enough(here.point)):
-                    self._tie = min(self._tie / TIGHTER, TIES[0])
-                    self._lams.tie_homes(self._tie)
-                elif part == 1.0:
-                    self._tighten(max(far, moved))
-                here = self._settled(here.point, rough)
+                part = CENTRED[roughly is not None]
+                if self._lams.centre_homes(here.answers, far, part, self._rounds):
+                    here = self._settled(here.point, rough)
         raise NotConverged(STEPS, missed, self._what_rises(here.point))
-
-    def _tighten(self, moved: float) -> None:
-        """Hold homes to their centres by no more than a step, or their centres, moved prices by [$/kWh]."""
-        self._tie = max(min(self._tie, max(moved / self._size, TIGHTER * self._tie)), TIGHTEST)
-        self._lams.tie_homes(self._tie)
 
     def _enough(self, point: Point) -> float:
         """How far answers may be from the model's at the end [kW]."""
@@ -241,6 +235,12 @@ class Newton:
         """Whether models' equilibria have come no nearer for a while."""
         last, before = self._far[-PATIENCE:], self._far[:-PATIENCE]
         return bool(before) and min(last) > 0.5 * min(before)
+
+    @property
+    def _rounds(self) -> int:
+        """How often centres of members with several stores may move before prices do."""
+        is_near = len(self._far) > 1 and self._far[-1] < NEARS * self._far[-2]
+        return ROUNDS if is_near else 1
 
     def _learn(self, part: float) -> None:
         """Trust the model more after whole steps, less after short ones, and then grow bold slowly."""

@@ -182,6 +182,12 @@ def energy_response(
         worth[found] = (first_at(nu, power, begin, end, -charge_kw)[0] + charge_wear) / into
         energy[found] = charge_kw * into
         found += 1
+    return in_order(least, worth, energy, here, first, found)
+
+
+@inlined
+def in_order(least: float, worth: Floats, energy: Floats, here: int, first: int, found: int) -> int:
+    """Bring vertices from ``here`` on into order, of which those that charge begin at ``first``; how many."""
     if here < first < found and worth[first] < worth[first - 1] and worth[first] < least:
         found = begin_at(least, worth, energy, here, first, found)
     # Rounding must not turn the order.

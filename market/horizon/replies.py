@@ -193,11 +193,8 @@ class Room(NamedTuple):
 
 
 @inlined
-def room_for(mine: Ints, own: Vertices, T: int) -> Room:
-    """Room for the plans of some stores over T intervals."""
-    longest = 0
-    for s in mine:
-        longest = max(longest, own.first[s * T + T] - own.first[s * T])
+def room_for(longest: int, T: int) -> Room:
+    """Room for the plans over T intervals of stores whose members' curves have so many vertices at most."""
     many = longest + (BEYOND + 2) * T + 16
     return Room(
         Points(np.zeros(T + 1, dtype=np.intp), np.empty(many), np.empty(many)),
@@ -214,10 +211,26 @@ def plan_of(
     room: Room,
 ) -> float:  # fmt: skip
     """Fill in one store's plan, and in its room how trades and energy answer; the scaled value at the end."""
-    T = terms.price.size
     responses(s, own, terms, hours, stores, room.points, room.start, room.worth, room.gain)
+    end = energy_path(s, stores, plans, room)
+    for t in range(terms.price.size):
+        scale = room.scale[t]
+        room.fall[t], room.pull[t] = settle(
+            s, t, room.gained[t] * scale / hours, own, room.points, terms, stores, plans
+        )
+        # Per hour, and per value at the beginning.
+        room.rise[t] /= hours
+        if room.pull[t] == 0.0 and room.rise[t] > 0.0 and not has_room(s, t, stores, plans):
+            room.rise[t] = 0.0
+        room.pull[t] /= scale
+    return end
+
+
+@inlined
+def energy_path(s: int, stores: StoreColumns, plans: PlanColumns, room: Room) -> float:
+    """Fill in values of energy, what is gained, spilled and held by responses; the end's value, scaled."""
     kept = 1.0
-    for t in range(T):
+    for t in range(room.value.size):
         kept *= stores.retention[s]
         room.scale[t] = kept
         room.low[t], room.high[t] = stores.lower[s, t + 1] / kept, stores.upper[s, t + 1] / kept
@@ -231,18 +244,10 @@ def plan_of(
         room.start, room.worth, room.gain, room.drift, initial, room.low, room.high, room.least, end,
         room.value, room.gained, room.rise, room.gone, room.state, room.is_split,
     )  # fmt: skip
-    for t in range(T):
+    for t in range(room.value.size):
         scale = room.scale[t]
         plans.value[s, t] = room.value[t] / scale
         plans.state_kwh[s, t], plans.spilled_kwh[s, t] = room.state[t] * scale, room.gone[t] * scale
-        room.fall[t], room.pull[t] = settle(
-            s, t, room.gained[t] * scale / hours, own, room.points, terms, stores, plans
-        )
-        # Per hour, and per value at the beginning.
-        room.rise[t] /= hours
-        if room.pull[t] == 0.0 and room.rise[t] > 0.0 and not has_room(s, t, stores, plans):
-            room.rise[t] = 0.0
-        room.pull[t] /= scale
     return float(end)
 
 
@@ -300,7 +305,10 @@ def reply(
     fall
         How these members' trades fall with the prices is added, ``(T, T)`` [kW per $/kWh].
     """
-    room = room_for(mine, own, terms.price.size)
+    T, longest = terms.price.size, 0
+    for s in mine:
+        longest = max(longest, own.first[s * T + T] - own.first[s * T])
+    room = room_for(longest, T)
     for s in mine:
         end = plan_of(s, own, terms, hours, stores, plans, room)
         for t in range(terms.price.size):

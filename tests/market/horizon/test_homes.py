@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from market.horizon.home_centres import centre_homes, off_centre, recentre
 from market.horizon.homes import homes_reply
 from market.horizon.linear import factor
 from market.horizon.members import Members
@@ -36,6 +37,15 @@ def answer(case, mine, terms, price, which=None):
     return plans, fall, missed
 
 
+def recentred(mine, plans):
+    """The most that moving all centres to plans' powers changes a price."""
+    moved = 0.0
+    for home in mine.several:
+        moved = max(moved, off_centre(home, mine.homes, plans))
+        recentre(home, mine.homes, plans)
+    return moved
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_the_reply_is_the_best_of_all_plans_of_a_home(seed):
     case, members, mine, terms = homes(seed)
@@ -44,8 +54,37 @@ def test_the_reply_is_the_best_of_all_plans_of_a_home(seed):
         members.tie(part)
         plans, _, missed = answer(case, mine, terms, price)
         assert missed == 0.0
-        moved = members.recentre(plans.power_kw)
+        moved = recentred(mine, plans)
     assert moved < 1e-9
+    are_best(case, mine, terms, price, plans)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_each_home_moves_its_own_centres_until_its_plans_are_the_best(seed):
+    case, members, mine, terms = homes(seed)
+    price = np.random.default_rng(seed).uniform(0.1, 0.35, T)
+    members.tie(0.1)
+    plans, _, _ = answer(case, mine, terms, price)
+    centre_homes(mine.several, mine.homes, terms, case.hours, mine.columns, plans, 0.0, 1e-10, 30)
+    plans, _, missed = answer(case, mine, terms, price)
+    assert missed == 0.0
+    assert recentred(mine, plans) <= 1e-10
+    are_best(case, mine, terms, price, plans)
+
+
+def test_centres_that_are_near_enough_stay_where_they_are():
+    case, members, mine, terms = homes(0)
+    members.tie(0.1)
+    plans, _, _ = answer(case, mine, terms, np.full(T, 0.2))
+    centre, slope = mine.homes.centre_kw.copy(), mine.homes.slope.copy()
+    terms.price[:] = 0.2
+    assert centre_homes(mine.several, mine.homes, terms, case.hours, mine.columns, plans, 0.0, 1.0, 30) == 0.0
+    assert (mine.homes.centre_kw == centre).all()
+    assert (mine.homes.slope == slope).all()
+
+
+def are_best(case, mine, terms, price, plans):
+    """Whether each home's plans cost no more than the best of all."""
     stores = case.stores
     for home in mine.several:
         of = mine.homes.store[mine.homes.first[home] : mine.homes.first[home + 1]]
@@ -85,7 +124,7 @@ def test_trades_fall_with_prices_as_told(seed):
     members.tie(0.01)
     for _ in range(4):
         plans, _, _ = answer(case, mine, terms, price)
-        members.recentre(plans.power_kw)
+        recentred(mine, plans)
     _, fall, _ = answer(case, mine, terms, price)
     assert fall == pytest.approx(fall.T, abs=1e-9 * np.abs(fall).max())
     assert np.linalg.eigvalsh(fall).min() >= -1e-8 * np.abs(fall).max()
