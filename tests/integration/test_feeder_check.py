@@ -94,6 +94,34 @@ def test_bases_that_a_source_shows_to_be_off_are(checked):
     assert ROOT not in told
 
 
+def test_a_base_that_nobody_listed_is_named_with_what_is_rated_there(checked):
+    code, told = checked(ONE_PHASE.format(kv=10))
+    assert code == 2
+    assert "its base voltage is 10 kV between phases, and vsource.source is rated for 0.3984 kV" in told
+    assert "complete 'set voltagebases'" in told
+
+
+@pytest.mark.parametrize(
+    "winding",
+    [
+        "new transformer.t windings=2 buses=(b c.1.2.0) conns=(wye delta) kvs=(0.4 0.48) kvas=(100 100)",
+        # The middle of the side between 1 and 2 is grounded, and 3 stands high.
+        (
+            "new transformer.t phases=1 windings=3 buses=(b.1 c.1.0 c.0.2) kvs=(0.231 0.12 0.12)\n"
+            "new transformer.o phases=1 windings=2 buses=(b.2 c.2.3) kvs=(0.231 0.24)"
+        ),
+    ],
+    ids=["corner", "middle"],
+)
+def test_a_delta_that_is_grounded_somewhere_else_than_at_a_star_is_said_to_be_one(checked, winding):
+    load = "new load.c bus1=c.1.2 phases=1 conn=delta kv=0.48 kw=1"
+    code, told = checked(circuit(f"{winding}\n{load}").replace("[20,0.4]", "[20,0.4,0.208,0.48]"))
+    assert code == 2
+    assert (
+        "the phases of bus c are alike between each other and not to ground: a delta that is grounded" in told
+    )
+
+
 def test_a_source_without_voltage_is_no_matter_of_the_power_that_is_drawn(checked):
     code, told = checked(circuit(after="vsource.source.pu=0"))
     assert code == 2

@@ -82,6 +82,19 @@ def off_by_root_3(
     return np.isin(zone, sorted(wrong)) & (np.arange(len(zone)) > 0)
 
 
+def rated_at(
+    dss: OpenDss, elements: Sequence[Element], node_names: Sequence[str], base_kv: Floats, node: int
+) -> list[tuple[str, float]]:
+    """Sources and transformers in the zone of a node, and what they are rated for to ground there [kV]."""
+    zone = zones(elements, len(node_names))
+    found: dict[str, float] = {}
+    for element in elements:
+        for at, kv in [*rated_kv_to_ground(dss, element, base_kv), *_source_kv_to_ground(dss, element)]:
+            if zone[at] == zone[node]:
+                found.setdefault(element.name, kv)
+    return list(found.items())
+
+
 def _source_kv_to_ground(dss: OpenDss, element: Element) -> list[tuple[int, float]]:
     """Nodes at a voltage source to ground, and its rated voltage there [kV]; none for anything else."""
     live = element.nodes[: len(element.phases)]

@@ -10,7 +10,7 @@ import numpy as np
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import AcState, Complexes, FeederStopped, Floats, PowerFlowError
 from cosim.feeder.powerflow.arrays import LoadPowers
-from cosim.feeder.powerflow.bases import off_by_root_3
+from cosim.feeder.powerflow.causes import base_of_another_level, lopsided
 from cosim.feeder.powerflow.engine import begin_iteration, solution_vector
 from cosim.feeder.powerflow.extrapolation import Extrapolation
 from cosim.feeder.powerflow.iteration import (
@@ -291,16 +291,14 @@ class Solver:
         )
 
     def _remedy(self, worst: int, v_pu: float) -> str:
-        survey = self._survey
-        if min(abs(v_pu * np.sqrt(3.0) - 1.0), abs(v_pu / np.sqrt(3.0) - 1.0)) < _ROOT_3_WITHIN:
-            wrong = off_by_root_3(self._dss, survey.elements, survey.node_names, survey.base_kv)
-            if wrong[self._voltages.ends[worst]].any():
-                return (
-                    "its base voltage is off by the square root of 3: give 'set voltagebases' voltages "
-                    "between phases, also where there is one phase"
-                )
+        ends = self._voltages.ends[worst]
+        cause = base_of_another_level(self._dss, self._survey, ends, v_pu)
+        if cause is not None:
+            return cause
         if not self._is_sound_without_lams(worst):
-            return "it is no better while they draw nothing: see sources and transformers on the way there"
+            return lopsided(self._survey, ends, solution_vector(self._dss)) or (
+                "it is no better while they draw nothing: see sources and transformers on the way there"
+            )
         return "reduce their power, or look for a cause with sharegrid feeder check"
 
     def _is_sound_without_lams(self, worst: int) -> bool:
