@@ -112,8 +112,12 @@ class TickModels:
         before, point = self._watched.get(where, self._carried), self.points.get(where)
         seen, is_whole = (state.v_pu, state.current_a), point is None or point.derivatives.is_whole
         missed = 0 if is_whole else self._watch.missed(*seen, before)
-        start = None if point is None else (point.v_pu, point.current_a)
-        now = self._watch.widened(*seen, before, THOROUGH if missed else 1, start)
+        start, thorough = None, missed > 0
+        if point is not None:
+            start = point.v_pu, point.current_a
+            # Where no trade keeps what is watched, all are broken somehow, and more of them tell little.
+            thorough &= self._watch.keeps(*point.predict(net_kw, net_kvar), before)
+        now = self._watch.widened(*seen, before, THOROUGH if thorough else 1, start)
         if self._limits.power_quality.is_asked:
             now, missed_quality = self._watch.quality(state.phasors, now)
             missed += 0 if is_whole else missed_quality

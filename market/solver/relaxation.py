@@ -21,6 +21,10 @@ HEAD = "head"
 SLACK_KW = 10.0 * MISSED_KW
 """What a limit gives way beyond what it must, so that rounding does not bring it back."""
 
+MANY, ROOM = 50, 1e-3
+"""Where more limits give way than this, they do by this part further than they must: prices of so many that
+leave no room at all take hundreds of steps to tell, or cannot be told."""
+
 
 class ClearElastic(Protocol):
     """Clears a market whose limits give way at a price, as `market.solver.wam.clear_elastic`."""
@@ -68,12 +72,14 @@ def relax(
     network, grid, start
         Its limits, and prices to start from.
     room
-        Part by which limits give way further than they must, so that prices within them can be told.
+        Part by which limits give way further than they must, so that prices within them can be told; at least
+        ``ROOM`` where they are ``MANY``.
     """
     elastic = clear(network, grid, start)
     by = _beyond(elastic.flow_kw, elastic.grid_kw, network, grid, SLACK_KW)
     if not by:
         return elastic
+    room = max(room, ROOM) if len(by) > MANY else room
     by = {name: amount * (1.0 + room) for name, amount in by.items()}
     wider = give_way(network, grid, by)
     try:
