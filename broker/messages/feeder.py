@@ -70,7 +70,8 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
 
     It is confirmed only if it also keeps the limits once regulators and capacitors have answered it. A large
     feeder's model holds the rows of those limits that its states came near to; ``unwatched`` are those that
-    the dispatch breaks and the model behind it did not hold.
+    the dispatch breaks and the model behind it did not hold. Of broken limits the worst are named, up to a
+    hundred; ``unnamed`` is how many more there are.
     """
 
     round: Count
@@ -83,6 +84,7 @@ class FeederReply(Message, frozen=True, tag="feeder-reply"):
     model: NetworkModel | None
     seconds: Duration
     unwatched: Count = 0
+    unnamed: Count = 0
 
 
 @message("feeder/ahead", sender="WAM", receivers="feeder", size="batch")
@@ -144,6 +146,7 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     Powers are means of the interval; voltages, loading and violations are those with which it ends, once
     controls have acted. A node or LAM without source has voltage 0. ``under_pu_h`` to ``node_h`` weigh by
     time: pu h below and above the limits, kVA h above ratings, node-hours outside the voltage limits.
+    Violations are named as in `FeederReply`, and ``broken`` counts all of them.
     ``outside_kw`` and ``outside_kvar`` are loads outside the market, of events and of a co-simulation, and
     ``set_pu`` is the source's voltage that a co-simulation set.
     """
@@ -173,6 +176,12 @@ class FeederState(Message, frozen=True, tag="feeder-state"):
     outside_kw: Annotated[Column, Values("net_kw", "lams", empty=True)] = b""
     outside_kvar: Annotated[Column, Values("net_kvar", "lams", empty=True)] = b""
     set_pu: Pu | None = None
+    unnamed: Count = 0
+
+    @property
+    def broken(self) -> int:
+        """How many limits are broken."""
+        return len(self.violations) + self.unnamed
 
     def check(self, sizes: Mapping[str, int]) -> None:
         """Raise ``ValueError`` where a solved state does not tell all voltages and loadings."""

@@ -48,7 +48,7 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     and in kW. Where members have a utility beside the market, ``flow_kw`` tells what flows to each LAM, net
     purchase and utility together, and ``charge`` the part of its price that all of this pays; both are empty
     where net purchases are all that flows. ``balance`` is head power per kW of each LAM at what was cleared;
-    empty where it is the linear model's.
+    empty where it is the linear model's. Broken limits are named as in `FeederReply`.
     """
 
     status: Literal["confirmed", "unconfirmed", "held"]
@@ -82,6 +82,12 @@ class WamOutcome(Message, frozen=True, tag="wam-outcome"):
     row_value: Annotated[list[float], Values("dual", "binding", empty=True)] = []
     relaxed_name: Annotated[list[str], Values(size="relaxed")] = []
     relaxed_by: Annotated[list[float], Values("dual", "relaxed")] = []
+    unnamed: Count = 0
+
+    @property
+    def broken(self) -> int:
+        """How many limits are broken."""
+        return len(self.violations) + self.unnamed
 
 
 @message(

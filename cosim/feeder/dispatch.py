@@ -9,6 +9,7 @@ import numpy as np
 from cosim.feeder import voltvar
 from cosim.feeder.circuit import Floats
 from cosim.feeder.controls import ControlRun
+from cosim.feeder.judgement import Broken
 from cosim.feeder.linear import Limits
 from cosim.feeder.record import StateRecord
 from cosim.feeder.rows import NetworkRows
@@ -96,8 +97,10 @@ class Answer:
         Within limits and true to its model, before and after controls have acted.
     severity
         Largest severity of the states judged.
-    violations, flags
-        In words.
+    broken
+        Limits that it breaks.
+    flags
+        What went wrong, in words.
     unwatched
         How many limits are broken that the model behind the proposal did not hold.
     """
@@ -106,7 +109,7 @@ class Answer:
     confirmed: bool = False
     linear_error_pu: float | None = None
     severity: float | None = None
-    violations: tuple[str, ...] = ()
+    broken: Broken = field(default_factory=Broken)
     flags: tuple[str, ...] = ()
     model: Model | None = None
     unwatched: int = 0
@@ -122,7 +125,7 @@ class Physics:
         The states that it went through.
     net_kvar
         What each LAM drew, its inverters' droop included ``(M,)`` [kvar].
-    violations
+    broken
         Limits that are broken in the state in which the interval ends.
     flags
         What went wrong, in words.
@@ -132,7 +135,7 @@ class Physics:
 
     run: ControlRun
     net_kvar: Floats
-    violations: tuple[str, ...]
+    broken: Broken
     flags: tuple[str, ...]
     violation_hours: ViolationHours
     record: StateRecord

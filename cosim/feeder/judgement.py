@@ -1,6 +1,8 @@
 """Whether AC power flow confirms a cleared dispatch, and what is wrong with it where it does not."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,6 +63,27 @@ class Judgement:
     voltage_violation_pu: float
     congestion_violation_pct: float
     severity: float
+
+
+MOST_NAMED = 100
+"""Broken limits that are told by name. On a large feeder thousands are broken together, each a sentence that
+many read."""
+
+
+class Broken(NamedTuple):
+    """Broken limits: the worst in words, and how many there are besides."""
+
+    violations: tuple[str, ...] = ()
+    unnamed: int = 0
+
+
+def told(judged: Mapping[str, Judgement]) -> Broken:
+    """What several judgements found broken, given what to say after the sentences of each."""
+    found = [(violation, after) for after, each in judged.items() for violation in each.violations]
+    if len(judged) > 1 and len(found) > MOST_NAMED:
+        found.sort(key=lambda each: _weight(each[0]), reverse=True)
+    named = tuple(f"{violation}{after}" for violation, after in found[:MOST_NAMED])
+    return Broken(named, len(found) - len(named))
 
 
 def check(state: AcState, lin: Linearisation | None, limits: Limits) -> Judgement:

@@ -9,7 +9,7 @@ from cosim.feeder.beginning import Beginning
 from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.controls import Positions, hunting_flags
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Proposal
-from cosim.feeder.judgement import Judgement
+from cosim.feeder.judgement import Broken, Judgement, told
 from cosim.feeder.proposal_flow import ProposalFlow, fed_part
 from cosim.feeder.tick_models import Screening, TickModels
 from cosim.feeder.under_events import FeederUnderEvents
@@ -93,7 +93,7 @@ class Judge:
             return Answer(
                 source_kw=first.source_kw,
                 severity=judged[start].severity,
-                violations=tuple(map(str, judged[start].violations)),
+                broken=told({"": judged[start]}),
                 model=self._flow.joined(models, proposal, start),
             )
         unwatched = models.see(start, first, *set_powers)
@@ -118,10 +118,11 @@ class Judge:
             linear_error_pu=max(errors, default=None),
             # A market that knows no network does not rank its clearings by what they do to it.
             severity=max(each.severity for each in judged.values()) if self.rules.network else 0.0,
-            violations=tuple(
-                f"{violation}{'' if where == start else ' once regulators have acted'}"
-                for where, each in judged.items()
-                for violation in each.violations
+            broken=told(
+                {
+                    "" if where == start else " once regulators have acted": each
+                    for where, each in judged.items()
+                }
             ),
             flags=tuple(flags),
             model=model,
@@ -136,7 +137,7 @@ class Judge:
         if part is None:
             raise error
         return Answer(
-            violations=(str(error),),
+            broken=Broken((str(error),)),
             flags=(f"{error}; the market begins at {_times(part)}the LAMs' own loads instead",),
             model=self._flow.joined(models, proposal, feeder.positions()),
         )

@@ -10,7 +10,7 @@ from cosim.feeder.circuit import AcState, FeederError, Floats
 from cosim.feeder.controls import ControlRun, Positions, hunting_flags
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
 from cosim.feeder.happenings import Happenings
-from cosim.feeder.judgement import check
+from cosim.feeder.judgement import check, told
 from cosim.feeder.judging import REST_S, Judge
 from cosim.feeder.memory import Memory
 from cosim.feeder.opendss import Feeder
@@ -159,7 +159,7 @@ class Operation:
         return Physics(
             run=run,
             net_kvar=run.last.net_kvar,
-            violations=tuple(map(str, judged.violations)),
+            broken=told({"": judged}),
             flags=tuple(hunting_flags(run)),
             violation_hours=violation_hours(run, self.rules.limits, now.layout.branch_base_kv),
             record=now.record((net_kw, run.last.net_kvar), cleared or (net_kw, net_kvar)),

@@ -36,6 +36,7 @@ from cosim.feeder.boundary import Boundary
 from cosim.feeder.circuit import FeederError, PowerFlowError
 from cosim.feeder.controls import Positions
 from cosim.feeder.dispatch import Answer, Model, OperatingRules, Physics, Proposal
+from cosim.feeder.judgement import Broken
 from cosim.feeder.last_metered import LastMetered
 from cosim.feeder.memory import Memory
 from cosim.feeder.operation import Operation
@@ -182,14 +183,14 @@ class FeederService:
             answer = await self.owner.perform(self.operation.judge, proposal)
         except PowerFlowError as error:
             self.node.flag(f"round {request.round}: {error}")
-            await self._reply(request, began, None, [str(error)])
+            await self._reply(request, began, None, Broken((str(error),)))
             return
         for flag in answer.flags:
             self.node.flag(f"round {request.round}: {flag}")
-        await self._reply(request, began, answer, list(answer.violations))
+        await self._reply(request, began, answer, answer.broken)
 
     async def _reply(
-        self, request: FeederRequest, began: float, answer: Answer | None, violations: list[str]
+        self, request: FeederRequest, began: float, answer: Answer | None, broken: Broken
     ) -> None:
         await self.node.publish(
             self.node.topics.feeder_reply,
@@ -201,10 +202,11 @@ class FeederService:
             source_kw=None if answer is None else answer.source_kw,
             linear_error_pu=None if answer is None else answer.linear_error_pu,
             severity=None if answer is None else answer.severity,
-            violations=violations,
+            violations=list(broken.violations),
             model=None if answer is None or answer.model is None else self._message(answer.model),
             unwatched=0 if answer is None else answer.unwatched,
             seconds=time.perf_counter() - began,
+            unnamed=broken.unnamed,
         )
 
     async def _look_ahead(self, request: AheadRequest) -> None:

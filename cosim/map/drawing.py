@@ -107,6 +107,7 @@ def feeder_panel(drawing: Drawing, state: FeederState) -> MapPanel:
     known: dict[str, Any] = {
         "tick": state.tick,
         "violations": state.violations,
+        "unnamed": state.unnamed,
         "unserved": state.unserved,
         "limits_pu": drawing.limits_pu,
         "losses_kw": state.losses_kw,

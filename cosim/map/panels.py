@@ -45,6 +45,7 @@ class MapPanel(Panel):
     loading: Numbers = []
     positions: dict[str, str] = {}
     violations: list[str] = []
+    unnamed: int = 0
     unserved: list[str] = []
     limits_pu: tuple[Number, Number] = (None, None)
     v_min_pu: Number = None

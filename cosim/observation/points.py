@@ -93,7 +93,7 @@ class Points:
                 yield self._point("flag", {"text": flag}, tags)
 
     def _clearing(self, outcome: WamOutcome, facts: RunFacts) -> Iterator[dict[str, Any]]:
-        yield self._point("clearing", _picked(outcome, _OF_CLEARING), violations=len(outcome.violations))
+        yield self._point("clearing", _picked(outcome, _OF_CLEARING), violations=outcome.broken)
         names = ("net_kw", "wam_price", "loss", "voltage", "congestion")
         parts = (outcome.net_kw, outcome.price, outcome.loss, outcome.voltage, outcome.congestion)
         for lam, values in zip(facts.lams, zip(*parts, strict=True), strict=True):
@@ -108,7 +108,7 @@ class Points:
             found |= {"v_min_pu": float(fed.min()), "v_max_pu": float(fed.max())}
         if loading.size and np.isfinite(loading).any():
             found["max_loading"] = float(np.nanmax(loading))
-        return self._point("feeder", found, violations=len(state.violations), unserved=len(state.unserved))
+        return self._point("feeder", found, violations=state.broken, unserved=len(state.unserved))
 
     def _point(
         self, what: str, fields: Mapping[str, Any], tags: Mapping[str, str] | None = None, **counts: int

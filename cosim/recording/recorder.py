@@ -269,6 +269,8 @@ class Recorder:
     def _note_feeder(self, state: FeederState) -> None:
         """Flag limits that are broken and LAMs without source; keep what happened to the feeder."""
         flags = [f"as metered: {violation}" for violation in state.violations]
+        if state.unnamed:
+            flags.append(f"as metered: {state.unnamed:,} more limits are broken")
         if state.unserved:
             flags.append(f"no source feeds {len(state.unserved)} LAMs: their members are unserved")
         self._flags.add(state.tick, flags)

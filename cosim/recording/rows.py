@@ -118,7 +118,7 @@ def _physics(state: FeederState | None) -> dict[str, Any]:
         "v_min_pu": float(fed_pu.min()) if fed_pu.size else None,
         "v_max_pu": float(fed_pu.max()) if fed_pu.size else None,
         "max_loading": float(loading.max(initial=0.0)),
-        "violations": len(state.violations),
+        "violations": state.broken,
         "grid_kvar": state.source_kvar,
         "unserved_lams": len(state.unserved),
         "set_pu": state.set_pu,

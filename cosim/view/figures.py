@@ -69,7 +69,8 @@ def energy_figures(energy: EnergyPanel, prices: PricePanel) -> dict[str, Value]:
 def feeder_figures(state: MapPanel) -> dict[str, Value]:
     """Figures of the feeder's state."""
     names = ("losses_kw", "v_min_pu", "v_max_pu", "max_loading")
-    return {name: getattr(state, name) for name in names} | {"violations": float(len(state.violations))}
+    broken = float(len(state.violations) + state.unnamed)
+    return {name: getattr(state, name) for name in names} | {"violations": broken}
 
 
 def series_panel(series: Series, calendar: Calendar) -> SeriesPanel:

@@ -54,6 +54,7 @@ class Market:
             error_pu=reply.linear_error_pu,
             is_confirmed=reply.confirmed,
             violations=reply.violations,
+            unnamed=reply.unnamed,
             seconds=reply.seconds,
         )
         others = [each for each in self.clearing.rounds if each.number != reply.round]

@@ -110,6 +110,7 @@ class Round(msgspec.Struct, kw_only=True):
     error_pu: Number
     is_confirmed: bool
     violations: list[str]
+    unnamed: int = 0
     seconds: float
 
 

@@ -105,8 +105,8 @@ def test_limits_hold_for_what_was_fed_newly_and_controls_there_are_remembered(ma
     assert operation.meter(feeder, kw, kvar).violations == ()
     operation.open(feeder, 1)
     answer = operation.judge(feeder, Proposal(1, 0, kw, kvar, still, 0.5 * kw, 2 * kw))
-    assert any(text.startswith("current in line.far.1 is 157") for text in answer.violations)
-    assert any(text.startswith("voltage at e.1 is 0.00") for text in answer.violations)
+    assert any(text.startswith("current in line.far.1 is 157") for text in answer.broken.violations)
+    assert any(text.startswith("voltage at e.1 is 0.00") for text in answer.broken.violations)
     assert {"e.1", "line.far.1 +0"} <= set(answer.model.rows.name)
     after = operation.meter(feeder, kw, kvar)
     assert {action.device for action in after.run.actions} == {"r"}

@@ -140,7 +140,7 @@ def negotiated(feeder, limits, curves, low_kw, high_kw):
     while not answers or not answers[-1].confirmed:
         proposal = Proposal(0, len(answers), net_kw, kvar, 0.0 * kw, low_kw, high_kw)
         answers.append(operation.judge(feeder, proposal))
-        assert len(answers) < 8, [answer.violations for answer in answers]
+        assert len(answers) < 8, [answer.broken for answer in answers]
         model = answers[-1].model
         if model is not None:
             rows = model.rows
@@ -173,7 +173,7 @@ def test_a_market_confirms_a_dispatch_within_such_limits(feeder, asked, kind, wh
         np.tile([0.1, 0.5], lams), np.stack([kw, 0 * kw], axis=1).ravel(), 2 * np.arange(lams + 1)
     )
     answers, outcome, rows = negotiated(feeder, limits, curves, 0.0 * kw, kw)
-    assert any(kind in violation for violation in answers[0].violations)
+    assert any(kind in violation for violation in answers[0].broken.violations)
     binding = np.flatnonzero(np.abs(outcome.row_dual) > 1e-6)
     assert {rows.kind[row] for row in binding} == {kind}
     after = feeder.solve(outcome.net_kw, kvar)

@@ -172,8 +172,8 @@ export class FeederMap {
       wire.style.strokeWidth = isShown ? `${2 + 4 * Math.min(load, 1.2)}px` : "";
     });
     this.legend(scale, values);
-    const broken = state.violations;
-    text(byId("violations"), broken.length ? `Beyond limits: ${broken.slice(0, 3).join("; ")}${broken.length > 3 ? ` and ${broken.length - 3} more` : ""}` : "");
+    const broken = state.violations, count = broken.length + (state.unnamed ?? 0);
+    text(byId("violations"), broken.length ? `Beyond limits: ${broken.slice(0, 3).join("; ")}${count > 3 ? ` and ${count - 3} more` : ""}` : "");
     byId("violations").className = `note${broken.length ? " alarm" : ""}`;
   }
 

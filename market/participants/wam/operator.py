@@ -173,6 +173,7 @@ class WamOperator:
             rounds=found.rounds,
             linear_error_pu=None if best is None else best.reply.linear_error_pu,
             violations=[] if best is None else best.reply.violations,
+            unnamed=0 if best is None else best.reply.unnamed,
             flags=found.flags,
             fallbacks=self.bidding.fallbacks,
             clear_s=found.clear_s,

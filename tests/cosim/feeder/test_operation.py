@@ -7,7 +7,7 @@ import pytest
 
 from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.dispatch import OperatingRules, Proposal
-from cosim.feeder.judgement import check
+from cosim.feeder.judgement import Broken, check
 from cosim.feeder.limits import limits_of
 from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
@@ -84,8 +84,8 @@ def test_a_dispatch_must_keep_the_limits_once_regulators_have_answered_it(feeder
     free.judge(feeder, proposal_for(feeder, 1.0, round_=0))
     answer = free.judge(feeder, proposal_for(feeder, 1.0, round_=1))
     assert not answer.confirmed
-    assert answer.violations
-    assert all(text.endswith("once regulators have acted") for text in answer.violations)
+    assert answer.broken.violations
+    assert all(text.endswith("once regulators have acted") for text in answer.broken.violations)
     assert feeder.positions() == start
     # Both positions of the controls bound the next clearing.
     names = answer.model.rows.name
@@ -126,7 +126,7 @@ def test_metered_power_moves_the_controls_and_is_weighed_by_time(feeder):
     assert by_hand > 0
     assert physics.violation_hours.over_pu_h == pytest.approx(by_hand)
     assert physics.violation_hours.under_pu_h == 0.0
-    assert physics.violations == ()
+    assert physics.broken == Broken()
     means = [state.losses_kw for _, state in run.states]
     assert min(means) <= physics.mean("losses_kw") <= max(means)
     rest = operation.meter(feeder, 0.2 * spot_kw, 0.2 * spot_kw * feeder.layout.tan_phi)
@@ -253,7 +253,7 @@ def test_a_first_model_is_taken_at_own_loads_where_the_first_proposal_leads_far_
     answer = operation.judge(feeder, proposal)
     state = feeder.solve(proposal.net_kw, proposal.load_kvar)
     assert answer.source_kw == state.source_kw
-    assert len(answer.violations) == len(check(state, None, limits).violations)
+    assert len(answer.broken.violations) + answer.broken.unnamed == len(check(state, None, limits).violations)
     assert not answer.confirmed
     at_kw = layout.spot_kw if is_at_own_loads else proposal.net_kw
     model = feeder.linearise(at_kw, proposal.load_kvar)
@@ -275,7 +275,7 @@ def test_a_first_proposal_without_power_flow_is_answered_from_own_loads(feeder):
     answer = operation.judge(feeder, proposal)
     assert (answer.source_kw, answer.confirmed, answer.severity) == (None, False, None)
     assert answer.unwatched == 0
-    assert answer.violations == (str(failed.value),)
+    assert answer.broken == Broken((str(failed.value),))
     assert answer.flags == (f"{failed.value}; the market begins at the LAMs' own loads instead",)
     own = feeder.linearise(feeder.layout.spot_kw, proposal.load_kvar)
     np.testing.assert_array_equal(answer.model.balance, own.dp0)

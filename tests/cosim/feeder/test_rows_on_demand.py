@@ -9,6 +9,7 @@ from scipy import sparse
 from broker.snapshot import pack, typed, unpack
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.dispatch import OperatingRules, Proposal
+from cosim.feeder.judgement import Broken
 from cosim.feeder.linear import Limits
 from cosim.feeder.network_rows import network_rows
 from cosim.feeder.opendss import Feeder
@@ -327,7 +328,7 @@ def test_a_large_feeder_knows_by_its_opening_where_a_first_proposal_leads_far(la
     operation = Operation(rules_of(large))
     answer = operation.judge(large, proposal)
     # No power flow was asked, and what is broken by the model is told as limits that it did not hold.
-    assert (answer.source_kw, answer.confirmed, answer.violations) == (None, False, ())
+    assert (answer.source_kw, answer.confirmed, answer.broken) == (None, False, Broken())
     there = large.linearise(large.layout.spot_kw, proposal.load_kvar)
     expected = there.predict(proposal.net_kw)
     assert answer.unwatched == pytest.approx(operation.rules.limits.broken(expected), abs=3)

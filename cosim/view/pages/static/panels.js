@@ -37,7 +37,7 @@ export const showClearing = (clearing, prices, stepName) => {
   const rows = clearing.rounds.map((round) => ({
     cells: [
       String(round.number),
-      round.violations.length ? [`${round.violations.length} beyond limits`, { class: "off", title: round.violations.join("; ") }] : "limits kept",
+      round.violations.length ? [`${round.violations.length + round.unnamed} beyond limits`, { class: "off", title: round.violations.join("; ") }] : "limits kept",
       round.error_pu === null ? "–" : make("span", {}, bar(share(round.error_pu), `level${round.error_pu > clearing.tolerance_pu ? " over" : ""}`), ` ${round.error_pu.toExponential(1)}`),
       seconds(round.seconds),
       round.is_confirmed ? [ "✓", { class: "safe", "aria-label": "confirmed" }] : ["again", {}],
