@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from cosim.cli import main
 from cosim.feeder.dispatch import OperatingRules, Proposal
 from cosim.feeder.linear import Limits
+from cosim.feeder.judgement import Broken
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
 from cosim.feeder.reach import reaching
@@ -102,7 +103,7 @@ def test_limits_hold_for_what_was_fed_newly_and_controls_there_are_remembered(ma
     operation, kw = Operation(rules), layout.spot_kw
     kvar, still = kw * layout.tan_phi, np.zeros(1)
     assert operation.open(feeder, 0) == ([], [])
-    assert operation.meter(feeder, kw, kvar).violations == ()
+    assert operation.meter(feeder, kw, kvar).broken == Broken()
     operation.open(feeder, 1)
     answer = operation.judge(feeder, Proposal(1, 0, kw, kvar, still, 0.5 * kw, 2 * kw))
     assert any(text.startswith("current in line.far.1 is 157") for text in answer.broken.violations)

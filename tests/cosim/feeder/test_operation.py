@@ -171,7 +171,7 @@ def test_without_network_no_row_bounds_the_clearing_but_ac_still_judges(feeder):
     assert first.model.rows.name == ()
     assert first.model.rows.matrix.shape == (0, len(feeder.layout.lams))
     again = operation.judge(feeder, proposal_for(feeder, 1.0, round_=1))
-    assert again.violations
+    assert again.broken.violations
     assert not again.confirmed
     assert again.model is None
     assert again.severity == 0.0
