@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from cosim.cli import main
 from cosim.feeder.dispatch import OperatingRules, Proposal
-from cosim.feeder.linear import Limits
 from cosim.feeder.judgement import Broken
+from cosim.feeder.linear import Limits
 from cosim.feeder.opendss import Feeder
 from cosim.feeder.operation import Operation
 from cosim.feeder.reach import reaching
