@@ -22,10 +22,12 @@ from cosim.options import RunError, RunOptions, RunPlan
 from cosim.results.names import SCENARIO
 from cosim.scenario.changes import change_words
 from cosim.world.names import Role
+from devices.gateway.stopping import SECURED_WITHIN_S
 
 _READY = re.compile(r"^(?:serving|ready to serve) .* of run .*$", re.MULTILINE)
 _VIEW_READY = re.compile(r"^view: (http\S+.*)$", re.MULTILINE)
 _PATIENCE_S = 300.0
+_CLOSING_S = 3.0
 _HOME = str(Path(__file__).resolve().parent.parent)
 
 
@@ -69,7 +71,14 @@ async def role_processes(
 
         def process(*more: str) -> AbstractAsyncContextManager[Child]:
             argv = with_parent([*words, *more], signal.SIGTERM)
-            return running(argv, _READY, env=env, patience_s=_PATIENCE_S, on_output=_pass_on)
+            return running(
+                argv,
+                _READY,
+                env=env,
+                patience_s=_PATIENCE_S,
+                closing_s=_closing_s(role, plan.options),
+                on_output=_pass_on,
+            )
 
         try:
             child = await stack.enter_async_context(process())
@@ -98,6 +107,12 @@ async def role_processes(
             for task in starting:
                 task.cancel()
             await asyncio.gather(*starting, return_exceptions=True)
+
+
+def _closing_s(role: Role, options: RunOptions) -> float:
+    """How long a role's process may take to end [s]: one may have to bring hardware to its safe value."""
+    is_commanding = role is Role.DEVICES and options.arm
+    return SECURED_WITHIN_S + _CLOSING_S if is_commanding else _CLOSING_S
 
 
 def _has_ended_its_run(child: Child) -> bool:

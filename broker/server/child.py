@@ -52,6 +52,7 @@ async def running(
     *,
     env: Mapping[str, str] | None = None,
     patience_s: float = 15.0,
+    closing_s: float = _CLOSING_S,
     on_output: Callable[[bytes], None] | None = None,
 ) -> AsyncIterator[Child]:
     """Run a program for the time of a ``with`` block.
@@ -69,6 +70,8 @@ async def running(
         Environment; None passes ours on.
     patience_s
         How long it may take to get ready [s].
+    closing_s
+        How long it may take to end when it is asked to [s]; then it is killed.
     on_output
         Called with what it says once it is ready, in pieces as they come.
 
@@ -96,7 +99,7 @@ async def running(
         drain = asyncio.create_task(_follow(child, process, on_output))
         yield child
     finally:
-        await _stop(process)
+        await _stop(process, closing_s)
         if drain is not None:
             await drain
 
@@ -127,12 +130,12 @@ async def _follow(
     child.ended.set()
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process, closing_s: float) -> None:
     try:
         with suppress(ProcessLookupError):
             process.terminate()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSING_S):
+            async with asyncio.timeout(closing_s):
                 await process.wait()
     finally:
         if process.returncode is None:

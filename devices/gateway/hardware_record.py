@@ -164,8 +164,8 @@ class HardwareMemory:
         self._is_urgent.set()
 
     def _recall(self, kept: Kept) -> None:
-        # Where the clock was set back, all of it happened just now.
-        now = time.time()
+        # Where the clock was set back, all of it happened just now: no set-point lasts longer for that.
+        now = max(time.time(), kept.written)
         self._delivery.budget.recall(kept.writes, max(0.0, now - kept.day_began))
         if kept.written:
             self._delivery.times.written_s = self._now() - max(0.0, now - kept.written)

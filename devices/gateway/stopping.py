@@ -9,10 +9,12 @@ from devices.errors import DeviceError
 from devices.gateway.actuator import Actuator
 from devices.registers.rating_trust import rating_doubt
 
+SECURED_WITHIN_S = 30.0
+"""How long a process that ends goes on with hardware that is slow [s]; nobody should kill it before."""
+
 _STOP_EVERY_S = 0.5
 _HAND_BACK_ATTEMPTS = 3
 _FAILED_FOR_GOOD = 2
-_SLOW_WITHIN_S = 30.0
 _LOOK_EVERY_S = 0.1
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ async def secure(actuators: Sequence[Actuator], reason: str, within_s: float) ->
             left = [each for each in hardware if not each.is_safe]
             if all(len(failed[each]) >= _FAILED_FOR_GOOD for each in left):
                 break
-            if loop.time() - began >= _SLOW_WITHIN_S:
+            if loop.time() - began >= SECURED_WITHIN_S:
                 break
             if patience_s == within_s:
                 log.error("not yet at their safe values, going on: %s", "; ".join(map(str, left)))

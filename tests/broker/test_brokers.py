@@ -28,6 +28,21 @@ async def test_child_says_ready_and_is_stopped() -> None:
     assert gone(int(program.match[1]))
 
 
+@pytest.mark.parametrize(("closing_s", "ends"), [(0.2, False), (10.0, True)])
+async def test_child_is_killed_only_where_it_takes_longer_to_end_than_it_may(
+    closing_s, ends, tmp_path
+) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        f"    time.sleep(1.0); open({str(tmp_path / 'ended')!r}, 'w'); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end); print('ready', flush=True); time.sleep(60)"
+    )
+    async with running(script(code), re.compile("ready"), closing_s=closing_s):
+        pass
+    assert (tmp_path / "ended").exists() is ends
+
+
 async def test_child_that_ends_or_hangs_is_one_line() -> None:
     with pytest.raises(ChildFailed, match=r"^no such port$"):
         async with running(

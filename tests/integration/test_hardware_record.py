@@ -136,6 +136,23 @@ async def test_a_set_point_that_an_earlier_gateway_set_ends_when_it_must(tmp_pat
         assert len(device.writes) == written
 
 
+async def test_a_set_point_lasts_no_longer_where_the_clock_is_set_back_meanwhile(tmp_path):
+    device, path = without_timer(), tmp_path / "hardware.json"
+    async with lab(device, path, limits()) as start:
+        gateway = await start()
+        assert (await ask(gateway, 1.0, valid_s=2.0)).ok
+        await gateway.close()
+        ((name, kept),) = json.loads(path.read_bytes()).items()
+        later = {key: kept[key] + 3600.0 for key in ("written", "ends")}
+        path.write_text(json.dumps({name: kept | later}))
+        again = await start()
+        assert failures(await again.tend()) == []
+        assert limit(device) == (2000, 1)
+        await asyncio.sleep(2.1)
+        assert failures(await again.tend()) == []
+        assert limit(device) == EDGE
+
+
 async def test_what_an_earlier_gateway_set_is_handed_back_at_the_end_of_the_run(tmp_path):
     device = without_timer()
     async with lab(device, tmp_path / "hardware.json", limits()) as start:
