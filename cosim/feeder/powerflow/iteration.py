@@ -44,7 +44,10 @@ class Iteration(Protocol):
         """Power from the sources at the voltages that it came to [kW + j kvar]."""
 
     def currents(self) -> Complexes:
-        """Currents there, as `cosim.feeder.powerflow.arrays.all_currents` has them [A]."""
+        """Currents there, as `cosim.feeder.powerflow.arrays.all_currents` has them [A].
+
+        Of elements in service; what is out of service at the end may be left out.
+        """
 
 
 class ByOpenDss:
@@ -114,7 +117,9 @@ class CircuitArrays:
 
     def injected(self, volts: Complexes, across: Complexes, winding_va: Complexes) -> Complexes:
         """What loads inject beside their admittances where windings draw given powers ``(N,)`` [A]."""
-        drawn = self._incidence @ np.conj(winding_va / across)
+        # Where voltages run away, the iteration says so.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            drawn = self._incidence @ np.conj(winding_va / across)
         return np.asarray(self._loads @ volts - drawn, dtype=np.complex128)
 
     def conductors(self) -> sparse.csr_array:
@@ -137,7 +142,9 @@ class CircuitArrays:
         inject_sources(self._dss)
         found = injected + self.injected(volts, self.across(volts), winding_va)
         rows = self.conductors().copy()
-        apart, most = np.abs(rows @ volts - all_currents(self._dss)), np.abs(rows) @ np.abs(volts)
+        # What is out of service has a place there as well, at the end without rows.
+        current_a = all_currents(self._dss)[: rows.shape[0]]
+        apart, most = np.abs(rows @ volts - current_a), np.abs(rows) @ np.abs(volts)
         # Ground takes what it is given.
         injects_alike = np.abs(found - asked)[1:].max() <= _AGREES * np.abs(asked[1:]).max()
         return bool(injects_alike and (apart <= _AGREES * most).all())

@@ -121,3 +121,26 @@ def test_no_power_flow_is_told_as_opendss_has_it(master: Path, monkeypatch: pyte
             feeder.solve(300.0 * spot_kw, 0.0 * spot_kw)
         told.append(str(error.value))
     assert told[0] == told[1]
+
+
+def test_with_elements_out_of_service_states_are_those_of_opendss(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = ["open line.l3 1", "open line.l114 1"]
+    by_opendss = Feeder().changed(changes)
+    monkeypatch.setattr(iteration, "FEW", 0)
+    by_arrays = Feeder().changed(changes)
+    assert by_arrays._solver._arrays is not None
+    kw = by_opendss.layout.spot_kw
+    found, right = (feeder.solve(0.8 * kw, 0.3 * kw) for feeder in (by_arrays, by_opendss))
+    assert found.v_pu == pytest.approx(right.v_pu, abs=1e-10)
+    assert found.current_a == pytest.approx(right.current_a, abs=1e-5)
+    assert found.losses_kw == pytest.approx(right.losses_kw, abs=1e-6)
+    assert by_arrays.losses() == pytest.approx(by_opendss.losses(), abs=1e-6)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("times", [1e5, -1e9])
+def test_where_voltages_run_away_there_is_an_error_and_no_warning(master: Path, times: float) -> None:
+    feeder = Feeder(master)
+    kw = feeder.layout.spot_kw
+    with pytest.raises(PowerFlowError):
+        feeder.solve(times * kw, 0.0 * kw)
