@@ -66,6 +66,10 @@ class VoltageClass(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     max_pu: Annotated[float, Meta(gt=1.0, lt=1.5, description="Upper voltage limit.", extra=_PU)]
 
 
+_MOST_STEP = 1e5
+"""More of a load [kW, kvar] than any feeder carries: a wrong unit."""
+
+
 class Event(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[[events]]: what happens to the feeder at the opening of an interval."""
 
@@ -107,12 +111,22 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     kw: Annotated[
         float,
         Meta(
+            ge=-_MOST_STEP,
+            le=_MOST_STEP,
             description="load-step: load outside the market from then on, in place of that of an earlier "
             "step at this LAM.",
             extra={"unit": "kW"},
         ),
     ] = 0.0
-    kvar: Annotated[float, Meta(description="load-step: its reactive power.", extra={"unit": "kvar"})] = 0.0
+    kvar: Annotated[
+        float,
+        Meta(
+            ge=-_MOST_STEP,
+            le=_MOST_STEP,
+            description="load-step: its reactive power.",
+            extra={"unit": "kvar"},
+        ),
+    ] = 0.0
 
 
 _NEEDS = {"load-step": "lam", "source-voltage": "pu", "source-restored": ""}

@@ -199,6 +199,10 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
             "7.0 is not 4.0 h (4 hours_sigma) after leaves_h = 7.5",
         ),
         ("[population.heat_pump]\nhigh_c = 19.0\n", "high_c: 19.0 is not above low_c = 20.0; raise it"),
+        (
+            '[[events]]\nat = 1\nkind = "load-step"\nlam = "1"\nkw = 1e6\n',
+            "events, entry 1: kw: give a number of at most 100000",
+        ),
         ("[population.ev]\nkwh_min = 10.0\n", "12.0 is more than the smallest vehicle holds, kwh_min = 10.0"),
         ("[population.appliance]\nends_h = 8.5\n", "2.0 kWh cannot be drawn at 2.0 kW from 8.0 to 8.5 h"),
         ("[market]\nhorizon = 500\n", "market.horizon"),
