@@ -48,6 +48,7 @@ from cosim.recording.outlook_rows import outlook_tables
 from cosim.recording.payments import book_payments, negative_surplus, uplift_error
 from cosim.recording.rows import (
     device_columns,
+    feeder_flags,
     interval_row,
     lam_columns,
     node_columns,
@@ -268,12 +269,7 @@ class Recorder:
 
     def _note_feeder(self, state: FeederState) -> None:
         """Flag limits that are broken and LAMs without source; keep what happened to the feeder."""
-        flags = [f"as metered: {violation}" for violation in state.violations]
-        if state.unnamed:
-            flags.append(f"as metered: {state.unnamed:,} more limits are broken")
-        if state.unserved:
-            flags.append(f"no source feeds {len(state.unserved)} LAMs: their members are unserved")
-        self._flags.add(state.tick, flags)
+        self._flags.add(state.tick, feeder_flags(state))
         for detail in state.events:
             self.writer.event({"tick": state.tick, "kind": "event", "source": FEEDER, "detail": detail})
 

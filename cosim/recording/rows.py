@@ -106,6 +106,16 @@ def _audited(audit: Audit | None) -> dict[str, Any]:
     return row
 
 
+def feeder_flags(state: FeederState) -> list[str]:
+    """Flags for limits that are broken, the worst by name, and for LAMs without source."""
+    flags = [f"as metered: {violation}" for violation in state.violations]
+    if state.unnamed:
+        flags.append(f"as metered: {state.unnamed:,} more limits are broken")
+    if state.unserved:
+        flags.append(f"no source feeds {len(state.unserved)} LAMs: their members are unserved")
+    return flags
+
+
 def _physics(state: FeederState | None) -> dict[str, Any]:
     if state is None:
         return {}

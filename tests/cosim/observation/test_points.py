@@ -37,7 +37,7 @@ def reading(**fields):
     return Telemetry(**HEADER, sender="gateway-0", phase="meter", quality="held", **values, **fields)
 
 
-def state(v_pu, loading):
+def state(v_pu, loading, unnamed=0):
     lams = columns.pack([1.0, 2.0])
     return FeederState(
         **HEADER,
@@ -53,6 +53,7 @@ def state(v_pu, loading):
         losses_kw=0.25,
         tap_changes=3,
         violations=["a bus is low"],
+        unnamed=unnamed,
         estimated=[],
     )
 
@@ -70,6 +71,8 @@ def test_nodes_without_source_have_no_voltage(points):
     assert "violations=1" in feeder
     assert "source_kvar" not in feeder
     assert south == f"sharegrid_lam,lam=south,run=r v_pu=1.01 {AT_NS}"
+    broken, _ = points.lines(state([0.0, 0.98, 1.02], [0.5, 0.2], unnamed=7999), "state")
+    assert "violations=8000" in broken
 
 
 def test_flags_alike_stay_apart(points):

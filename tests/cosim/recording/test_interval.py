@@ -12,6 +12,7 @@ from cosim.recording.counters import Counters
 from cosim.recording.interval import read_interval
 from cosim.recording.interval_messages import IntervalMessages
 from cosim.recording.payments import book_payments
+from cosim.recording.rows import feeder_flags
 from cosim.results.entries import KINDS
 from market.model.case import Case, Grid, Resources, Tariff
 from market.participants.roster import Roster, Rules, Terms
@@ -129,7 +130,7 @@ def reading(name, import_kwh, export_kwh=0.0, *, phase="meter", quality="good"):
     )
 
 
-def state(source_kw):
+def state(source_kw, **more):
     empty = columns.pack(NOTHING)
     empties = dict.fromkeys(["v_pu", "loading", "lam_kw", "lam_kvar", "lam_v_pu"], empty)
     return FeederState(
@@ -140,8 +141,7 @@ def state(source_kw):
         source_kvar=source_kw,
         losses_kw=source_kw,
         tap_changes=0,
-        violations=[],
-        estimated=[],
+        **{"violations": [], "estimated": [], **more},
     )
 
 
@@ -340,3 +340,15 @@ def test_counters_that_began_anew_within_an_interval_have_the_allocation_booked(
     after = gather(before.counters, measured=at_start, metered_live=readings)
     assert after.flags[0].startswith("the counters of p1 began anew")
     assert after.metered_kwh[1] == TRADE_KW[1] * DT_H
+
+
+def test_of_thousands_of_broken_limits_the_worst_are_flagged_by_name_and_the_others_by_number():
+    broken = state(0.75, violations=["x is low", "y is low"], unnamed=7998, unserved=[1])
+    assert broken.broken == 8000
+    assert feeder_flags(broken) == [
+        "as metered: x is low",
+        "as metered: y is low",
+        "as metered: 7,998 more limits are broken",
+        "no source feeds 1 LAMs: their members are unserved",
+    ]
+    assert feeder_flags(state(0.75)) == []
