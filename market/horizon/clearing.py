@@ -16,6 +16,7 @@ import numpy as np
 from market.errors import CaseError, Infeasible, NotConverged
 from market.horizon.case import HorizonCase, check
 from market.horizon.feeder import FeederLimits
+from market.horizon.infeasible import least_violation, no_rows, what_gave_way
 from market.horizon.members import Members, price_size
 from market.horizon.newton import EXACT, FIRST_RIDGE, Found, Newton
 from market.horizon.outcome import HorizonOutcome
@@ -23,9 +24,8 @@ from market.horizon.start import Near
 from market.horizon.step import Point
 from market.horizon.stores import within_reach
 from market.model.arrays import Floats
-from market.model.case import Case, Network
+from market.model.case import Case
 from market.model.dlmp import dlmp_parts
-from market.model.limits import MISSED_KW, explain
 from market.solver.clearing import Outcome
 from market.solver.wam import LimitPrices, WamClearing
 
@@ -86,10 +86,12 @@ def clear_horizon(case: HorizonCase, start: Sequence[Near] | None = None) -> Hor
         else:
             found = Newton(case, members, limits).solve(_near(case, limits, start), start)
     except NotConverged:
+        _refuse(least_violation(case))
         near = _from_blurred(case, limits, _middle(case, limits))
         found = Newton(case, members, limits).solve(near, None)
     intervals = _intervals(case, members, limits, found)
-    _refuse_what_gave_way(case, limits, found.point, intervals)
+    net_kw = np.stack([one.wam.net_kw for one in intervals], axis=1)
+    _refuse(what_gave_way(case, limits, found.point, net_kw))
     plans = found.answers.plans
     return HorizonOutcome(
         intervals=intervals,
@@ -192,7 +194,7 @@ def _intervals(
 def _wam(interval: Case, t: int, limits: FeederLimits, point: Point, net_kw: Floats) -> WamClearing:
     """What the WAM's clearing of one interval comes to; how far it misses limits is not told."""
     mine = limits.interval == t
-    network = interval.network or _no_rows(net_kw.size)
+    network = interval.network or no_rows(net_kw.size)
     dual = point.y[mine] / limits.scale[mine]
     energy, row_dual = float(dual[0]), dual[1:]
     parts = dlmp_parts(network, interval.balance, energy, row_dual)
@@ -221,19 +223,7 @@ def _on_level(grid_kw: float, level: Floats, allowed_kw: float) -> float:
     return near if abs(near - grid_kw) <= allowed_kw else grid_kw
 
 
-def _refuse_what_gave_way(
-    case: HorizonCase, limits: FeederLimits, point: Point, intervals: Sequence[Outcome]
-) -> None:
-    """Raise the first limit that is missed although its price is as high as prices go."""
-    for t in np.unique(limits.interval[limits.gave_way(point.y)]).tolist():
-        interval, wam = case.intervals[t], intervals[t].wam
-        network = interval.network or _no_rows(wam.net_kw.size)
-        missed = explain(network, interval.grid, wam.net_kw, wam.grid_kw, MISSED_KW)
-        if missed is not None:
-            raise Infeasible(
-                f"interval {t}: {missed.what}", missed.amount, missed.unit, missed.index, missed.others
-            )
-
-
-def _no_rows(lams: int) -> Network:
-    return Network(np.zeros((0, lams)), np.zeros(0), np.zeros(0), np.zeros(0))
+def _refuse(missed: Infeasible | None) -> None:
+    """Raise what cannot be met, where there is something."""
+    if missed is not None:
+        raise missed
