@@ -87,6 +87,7 @@ class Feeder:
     widest: "Feeder"
     _stopped: Event
     _circuit: LamCircuit
+    _known: frozenset[str]
 
     @translated(FeederError, "feeder")
     def __init__(
@@ -103,11 +104,12 @@ class Feeder:
     ) -> None:
         self._master, self._by_phase, self._others_vary = master, by_phase, others_vary
         self._stopped = before._stopped if before else Event()
+        known = before._known if before else None
         self._sites: Sequence[LamSite] | None = sites
         opened = opened or open_circuit(master)
         dss = self._dss = opened.dss
         if changes:
-            buses, changes = rewire(dss, changes)
+            buses, changes = rewire(dss, changes, known or ())
             loaded = {load.bus for load in spot_loads(dss)} if dss.Loads.Count() else set()
             if not buses & loaded:
                 raise NothingFed("no source feeds any load")
@@ -118,10 +120,12 @@ class Feeder:
             sites,
             opened.notes,
             before._circuit if before else None,
+            known,
             by_phase=by_phase,
             others_vary=others_vary,
             wider=wider,
         )
+        self._known = frozenset(load.name for load in circuit.loads) if known is None else known
         # What an event feeds that was cut off at the start joins no market.
         self._sites = circuit.sites if self._sites is None else self._sites
         self.commands = (*changes, *circuit.left_out)

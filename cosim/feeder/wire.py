@@ -36,7 +36,7 @@ def physics_fields(physics: Physics | None, limits: Limits, layout: FeederLayout
         "solved": True,
         "v_pu": columns.pack(v_pu),
         "loading": columns.pack(limits.loading(last.current_a)),
-        "lam_v_pu": columns.pack(np.array([v_pu[list(mine)].mean() for mine in layout.lam_nodes])),
+        "lam_v_pu": columns.pack(lam_voltages(last.v_pu, layout)),
         "source_kw": physics.mean("source_kw"),
         "source_kvar": physics.mean("source_kvar"),
         "losses_kw": physics.mean("losses_kw"),
@@ -52,6 +52,13 @@ def physics_fields(physics: Physics | None, limits: Limits, layout: FeederLayout
         "unbalance_pct": _highest(limits.power_quality.unbalance(last.phasors)),
         "neutral_v": _highest(np.abs(last.neutral_v)),
     }
+
+
+def lam_voltages(v_pu: Floats, layout: FeederLayout) -> Floats:
+    """Mean voltage of each LAM's nodes that are fed ``(M,)`` [pu], given all ``(n,)``; 0 where none is."""
+    own = [v_pu[list(mine)] for mine in layout.lam_nodes]
+    fed = [each[np.isfinite(each)] for each in own]
+    return np.array([each.mean() if each.size else 0.0 for each in fed])
 
 
 def _highest(values: Floats) -> float | None:

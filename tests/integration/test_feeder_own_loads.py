@@ -8,7 +8,7 @@ from cosim.feeder.opendss import Feeder
 from cosim.feeder.powerflow.published import solve_as_published
 from cosim.feeder.settings import Event
 from cosim.feeder.under_events import FeederUnderEvents
-from tests.integration.circuits import at_own_loads, own_solution_kw, own_volts, volts
+from tests.integration.circuits import HEAD, TAIL, at_own_loads, own_solution_kw, own_volts, volts
 
 
 @pytest.mark.parametrize(
@@ -133,3 +133,45 @@ def test_what_protection_opens_in_the_files_own_solution_stays_open_and_is_said(
     kw = feeder.layout.spot_kw
     state = closed.solve(kw, kw * feeder.layout.tan_phi)
     assert state.source_kw - state.losses_kw == pytest.approx(1800.0)
+
+
+OPEN_PHASE = (
+    "new line.on bus1=b bus2=d linecode=main length=1\n"
+    "new load.lb bus1=b kv=12.47 kw=300 kvar=100\n"
+    "new load.ld bus1=d kv=12.47 kw=300 kvar=60\n"
+)
+
+
+@pytest.mark.parametrize("by_phase", [False, True])
+def test_behind_an_open_conductor_a_load_draws_on_the_phases_that_are_fed(circuit, by_phase):
+    master = circuit(HEAD + OPEN_PHASE + TAIL + "open line.on 1 1\n")
+    feeder = Feeder(master, by_phase=by_phase)
+    own, state = own_volts(master), at_own_loads(feeder)
+    assert feeder.layout.spot_kw.sum() == pytest.approx(900.0 + 300.0 + 200.0)
+    assert ({"d.2", "d.3"} if by_phase else {"d"}) <= set(feeder.layout.lams)
+    for name, v_pu in volts(state).items():
+        assert v_pu == pytest.approx(abs(own[name]) / 7199.557857, abs=1e-8), name
+    assert "1 load (ld): drawn where its phases are fed" in feeder.layout.notes
+    if by_phase:
+        return
+    feeder.widest = feeder.changed(feeder.closing("on"), wider=True)
+    under = FeederUnderEvents(feeder)
+    kw = feeder.layout.spot_kw
+    # Something else happens, and the load stands as it stood; then the conductor is closed.
+    under.apply(Event(at=0, kind="source-voltage", pu=1.0))
+    assert under.solve(kw, kw * feeder.layout.tan_phi).net_kw.sum() == pytest.approx(1400.0)
+    under.apply(Event(at=0, kind="switch-closed", element="on"))
+    assert not under.unserved()
+    closed = under.solve(kw, kw * feeder.layout.tan_phi)
+    drawn = {name: value for name, value in volts(closed).items() if name.startswith("d.")}
+    assert np.ptp(list(drawn.values())) < 1e-9
+
+
+def test_a_load_that_an_event_leaves_some_phases_of_goes_as_a_whole(circuit):
+    master = circuit(
+        OPEN_PHASE.replace("bus1=b bus2=d", "bus1=b.1 bus2=d.1 phases=1").replace("linecode=main ", "")
+        + "new line.rest bus1=b.2.3 bus2=d.2.3 phases=2 r1=0.3 x1=0.4 r0=0.8 x0=1.2 c1=0 c0=0"
+    )
+    under = FeederUnderEvents(Feeder(master))
+    under.apply(Event(at=0, kind="line-outage", element="on"))
+    assert under.unserved() == ["d"]

@@ -6,6 +6,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import LamSite
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.topology import Fed
 
 
 def split_by_phase(
@@ -35,13 +36,37 @@ def split_by_phase(
         for number, (one, other) in enumerate(windings):
             name = load.name
             if len(windings) > 1:
-                name = f"sharegrid_{load.name}_{number + 1}"
+                name = f"{_prefix(load)}{number + 1}"
                 command(dss, _made(name, load, one, other, len(windings), node_names))
             found.setdefault(LamSite(_label(load, one, other, node_names), load.bus), []).append(name)
         if len(windings) > 1:
             command(dss, f"load.{load.name}.enabled=no")
     command(dss, "solve")
     return found
+
+
+def partly_fed(loads: Sequence[SpotLoad], fed: Fed, known: Collection[str] | None = None) -> list[SpotLoad]:
+    """Loads of which some windings are fed and others are not, as behind an open conductor of one phase.
+
+    Parameters
+    ----------
+    loads, fed
+        Loads, and which nodes hang on a source.
+    known
+        Names of loads before an event. One that it leaves some phases of is no such load: who stands on
+        which of them nobody knows, and it goes as a whole.
+    """
+    found = []
+    for load in loads:
+        alive = {all(not node or bool(fed[node]) for node in winding) for winding in load.windings()}
+        was = known is None or any(name.startswith(_prefix(load)) for name in known)
+        if len(alive) > 1 and was:
+            found.append(load)
+    return found
+
+
+def _prefix(load: SpotLoad) -> str:
+    return f"sharegrid_{load.name}_"
 
 
 def chosen(

@@ -1,20 +1,23 @@
 """What an outage leaves without source: elements that hang on nothing are taken out of the circuit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
+from cosim.feeder.powerflow.by_phase import partly_fed
 from cosim.feeder.powerflow.engine import command, is_enabled
 from cosim.feeder.powerflow.notes import listed
 from cosim.feeder.powerflow.opening import change_circuit
 from cosim.feeder.powerflow.primitives import read_primitives
-from cosim.feeder.powerflow.survey import survey_circuit
+from cosim.feeder.powerflow.survey import spot_loads, survey_circuit
 from cosim.feeder.powerflow.topology import CutOff, Fed, Survey, bus_of, fed_nodes, unfed
 
 _LINKS = ("line.", "transformer.", "autotrans.", "reactor.")
 
 
-def rewire(dss: OpenDss, changes: Sequence[str]) -> tuple[set[str], tuple[str, ...]]:
+def rewire(
+    dss: OpenDss, changes: Sequence[str], known: Collection[str] = ()
+) -> tuple[set[str], tuple[str, ...]]:
     """Carry out changes of a circuit and take out whatever no source feeds any more.
 
     Parameters
@@ -23,6 +26,8 @@ def rewire(dss: OpenDss, changes: Sequence[str]) -> tuple[set[str], tuple[str, .
         A context with a circuit, solved once.
     changes
         OpenDSS commands, such as ``edit line.l115 enabled=no``.
+    known
+        Names of loads before them, as of `partly_fed`.
 
     Returns
     -------
@@ -37,16 +42,21 @@ def rewire(dss: OpenDss, changes: Sequence[str]) -> tuple[set[str], tuple[str, .
     change_circuit(dss, changes)
     _solve_somehow(dss)
     survey = survey_circuit(dss)
-    taken_out = disable_unfed(dss, survey, fed_nodes(survey, read_primitives(dss, survey.elements)))
+    fed = fed_nodes(survey, read_primitives(dss, survey.elements))
+    loads = spot_loads(dss) if dss.Loads.Count() else ()
+    kept = {f"load.{load.name}" for load in partly_fed(loads, fed, known)}
+    taken_out = disable_unfed(dss, survey, fed, kept)
     return {bus_of(name) for name in dss.Circuit.AllNodeNames()}, (*changes, *taken_out)
 
 
-def disable_unfed(dss: OpenDss, survey: Survey, fed: Fed) -> tuple[str, ...]:
-    """Take out what no source feeds, with the controls and meters there; solved again where there is any.
+def disable_unfed(dss: OpenDss, survey: Survey, fed: Fed, kept: Collection[str] = ()) -> tuple[str, ...]:
+    """Take out what no source feeds, but for some elements, with the controls and meters there.
+
+    The circuit is solved again where there is any.
 
     Returns the commands that did it.
     """
-    dead = [element.name for element in unfed(survey, fed)]
+    dead = [element.name for element in unfed(survey, fed) if element.name not in kept]
     if not dead:
         return ()
     alive = {bus_of(name) for name, is_fed in zip(survey.node_names, fed, strict=True) if is_fed}

@@ -1,6 +1,6 @@
 """A circuit with LAMs in place of its loads: what was surveyed, who draws where, which voltages count."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from cosim.feeder.api import OpenDss
@@ -13,7 +13,7 @@ from cosim.feeder.powerflow.attachment import (
     own_loads,
     sites_of_loads,
 )
-from cosim.feeder.powerflow.by_phase import chosen, split_by_phase
+from cosim.feeder.powerflow.by_phase import chosen, partly_fed, split_by_phase
 from cosim.feeder.powerflow.engine import command, solution_vector
 from cosim.feeder.powerflow.floating import draw_between_phases
 from cosim.feeder.powerflow.generation import (
@@ -83,6 +83,7 @@ def attach_lams(
     sites: Sequence[LamSite] | None,
     notes: tuple[str, ...] = (),
     before: LamCircuit | None = None,
+    known: Collection[str] | None = None,
     *,
     by_phase: bool = False,
     others_vary: bool = False,
@@ -101,6 +102,8 @@ def attach_lams(
     before
         The circuit before it was changed: its generators keep their powers, and the same voltages are judged
         wherever they are still fed.
+    known
+        Names of the loads with which the circuit was opened first, as of `partly_fed`.
     by_phase
         One LAM for each phase of a bus that loads stand on, in place of one at each bus.
     others_vary
@@ -124,10 +127,19 @@ def attach_lams(
     survey = survey_circuit(dss)
     primitives = read_primitives(dss, survey.elements)
     fed = fed_nodes(survey, primitives)
+    partly = partly_fed(described, fed, known)
+    if partly:
+        notes += (f"{listed('load', (load.name for load in partly))}: drawn where its phases are fed",)
+        split_by_phase(dss, partly, survey.node_names)
+        described = spot_loads(dss)
+        survey = survey_circuit(dss)
+        primitives = read_primitives(dss, survey.elements)
+        fed = fed_nodes(survey, primitives)
     cut_off = cut_off_by(survey, primitives, fed, out_of_service(dss))
     left_out: tuple[str, ...] = ()
     if cut_off:
-        _refuse_sites_there(sites or (), cut_off)
+        left = {load.bus for load in described if f"load.{load.name}" not in cut_off}
+        _refuse_sites_there([site for site in sites or () if site.bus not in left], cut_off)
         left_out = disable_unfed(dss, survey, fed)
         notes += cut_off_notes(cut_off)
         described = tuple(load for load in described if f"load.{load.name}" not in cut_off)
