@@ -104,11 +104,12 @@ class CircuitArrays:
         self._loads = assembly.loads(values)
         self._conductors = assembly.conductors(values)
         self._is_old = False
+        self._of_sources: Complexes | None = None
         self.load_nodes = np.setdiff1d(self._ends, 0)
 
     def moved(self) -> None:
         """Take notice that controls may have moved."""
-        self._is_old = True
+        self._is_old, self._of_sources = True, None
 
     def across(self, volts: Complexes) -> Complexes:
         """Voltages across the windings ``(L,)`` [V]."""
@@ -121,6 +122,13 @@ class CircuitArrays:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             drawn = self._incidence @ np.conj(winding_va / across)
         return np.asarray(self._loads @ volts - drawn, dtype=np.complex128)
+
+    def injected_by_sources(self) -> Complexes:
+        """What sources inject ``(N,)`` [A], whatever loads draw; leaves the injection vector changed."""
+        if self._of_sources is None:
+            inject_sources(self._dss)
+            self._of_sources = injection_vector(self._dss).copy()
+        return self._of_sources
 
     def conductors(self) -> sparse.csr_array:
         """Rows that turn node voltages into all currents of all elements that deliver power ``(c, N)``."""
@@ -164,8 +172,7 @@ class ByArrays:
     def __init__(self, dss: OpenDss, circuit: CircuitArrays, winding_va: Complexes) -> None:
         self._dss, self._circuit, self._va = dss, circuit, winding_va
         self._injected = injection_vector(dss)
-        inject_sources(dss)
-        self._of_sources = self._injected.copy()
+        self._of_sources = circuit.injected_by_sources()
 
     @property
     def nodes(self) -> Ints:
