@@ -36,12 +36,16 @@ FEW = (4, 16)
 """Stores of a LAM that stand for all of its stores where a search begins from nowhere: first so many, then
 more, and then all of them."""
 
-FEW_RIDGES = (FIRST_RIDGE, 0.1)
-"""The slope added at first in each search with few (`market.horizon.newton.FIRST_RIDGE`)."""
+FEW_MISS = 0.02
+"""Part of the largest LAM's power by which answers of a few stores may miss their model's at the end."""
 
-FROM_FEW = 0.01
-"""Part of the largest LAM's power by which answers of a few stores may miss their model's at the end, and the
-slope added at first in the search that begins from their prices (`market.horizon.newton.FIRST_RIDGE`)."""
+STEEPER = 4.0
+"""Factor of owners' price slopes while a search with more of few stores is still to come. Each store stands
+for many others, which would not all turn at one price."""
+
+FROM_FEWER, FROM_FEW = 1.0, 0.01
+"""The slope added at first in searches that begin from the prices of few stores, with more of few and with
+all (`market.horizon.newton.FIRST_RIDGE`)."""
 
 RESTS = 1e-7
 """Part of the largest net purchase that is none."""
@@ -111,16 +115,17 @@ def _from_few(case: HorizonCase, members: Members, limits: FeederLimits) -> Foun
     Most steps only bring prices into their order, which needs nobody's exact answer.
     """
     begin, ridge, steps = _middle(case, limits), FIRST_RIDGE, 0
-    for most, first in zip(FEW, FEW_RIDGES, strict=False):
-        some = members.sample(most)
-        if 2 * some.stores > members.stores:
-            break
+    few = [some for some in map(members.sample, FEW) if 2 * some.stores <= members.stores]
+    for some in few:
+        is_last = some is few[-1]
+        asked = some if is_last else some.steeper(STEEPER)
         try:
-            found = Newton(case, some, limits).solve(begin, None, roughly=FROM_FEW, ridge=first)
+            found = Newton(case, asked, limits).solve(begin, None, roughly=FEW_MISS, ridge=ridge)
         except NotConverged:
             begin, ridge = _middle(case, limits), FIRST_RIDGE
             break
-        begin, ridge, steps = found.point, FROM_FEW, steps + found.steps
+        begin, steps = found.point, steps + found.steps
+        ridge = FROM_FEW if is_last else FROM_FEWER
     found = Newton(case, members, limits).solve(begin, None, ridge=ridge)
     return replace(found, steps=steps + found.steps)
 

@@ -135,6 +135,12 @@ class Members:
                 some._weight[lam] = power[mine].sum() / power[few].sum()
         return some
 
+    def steeper(self, factor: float) -> Members:
+        """These members, but with a multiple of the price slopes of those with stores."""
+        some = copy(self)
+        some._slope = factor * self._slope
+        return some
+
     def of_lam(self, lam: int, offset: Floats) -> tuple[LamMembers, PriceTerms]:
         """Members of one LAM and what they face, with an offset ``(T,)`` of their price, and no price yet."""
         mine, units = self._mine[lam], self._units

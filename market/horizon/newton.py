@@ -16,8 +16,9 @@ from market.horizon import allowed
 from market.horizon.case import HorizonCase
 from market.horizon.feeder import FeederLimits
 from market.horizon.lams import Lams, Settled
+from market.horizon.line import CUT
 from market.horizon.members import Answers, Members, lam_reach, price_size
-from market.horizon.search import Way, best_part, between
+from market.horizon.search import Gone, Way, best_part, between
 from market.horizon.start import Near
 from market.horizon.step import Point, Target, model_equilibrium
 from market.model.arrays import Floats
@@ -51,6 +52,9 @@ largest LAM's power."""
 FIRST_RIDGE, LEAST_RIDGE = 10.0, 1e-5
 """Slope added to each LAM's answers in the model, in terms of its whole power over the prices: at first, and
 below which it is left out. Answers that are saturated where the search begins say nothing of those nearby."""
+
+BEHIND = 0.3
+"""Part of the dual's slope at a step's beginning which, fallen at its end, asks for as much slope again."""
 
 TIES = (0.1, 0.02)
 """Slope that holds each power of members with several stores to its centre at first, as a part of the prices
@@ -134,12 +138,13 @@ class Newton:
             is_exact = rough <= max(EXACT_FROM * self._most, self._tolerance)
             target = self._target(here, self._within if is_exact else max(self._within, LOOSE * rough))
             far = float(np.abs(target.point.price - here.point.price).max())
-            part, here = self._go(here, target, rough)
+            gone = self._go(here, target, rough)
+            here = gone.there
             missed = np.inf
-            if part == 1.0:
+            if gone.part == 1.0:
                 missed = max(float(np.abs(target.kw - here.answers.kw).max()), here.missed_kw)
                 rough = min(rough, CLOSER * missed)
-            self._learn(part)
+            self._learn(gone)
             ends = is_exact and missed <= self._enough(here.point)
             if ends and (roughly is not None or self._holds(here)):
                 if roughly is not None:
@@ -208,13 +213,13 @@ class Newton:
             self._doubts -= 1
             self._ridge, self._trust = min(max(10.0 * self._ridge, 1e-2), FIRST_RIDGE), 0.5
 
-    def _go(self, here: Settled, target: Target, rough: float) -> tuple[float, Settled]:
-        """How far to go to the target, and LAMs there."""
+    def _go(self, here: Settled, target: Target, rough: float) -> Gone:
+        """Go to the target, or as far as is good."""
         now, end = here.point, target.point
         far = max(np.abs(end.price - now.price).max(), np.abs(end.y - now.y).max(initial=0.0))
         if far <= 1e-13 * self._size:
             # Only rounding is left, of which the dual's slope along the way would be made.
-            return 1.0, self._settled(end, 0.0)
+            return Gone(1.0, self._settled(end, 0.0), 0.0)
         self._far.append(far)
 
         known = {0.0: now, 1.0: end}
@@ -242,10 +247,14 @@ class Newton:
         is_near = len(self._far) > 1 and self._far[-1] < NEARS * self._far[-2]
         return ROUNDS if is_near else 1
 
-    def _learn(self, part: float) -> None:
-        """Trust the model more after whole steps, less after short ones, and then grow bold slowly."""
-        if part < 0.9:
+    def _learn(self, gone: Gone) -> None:
+        """Trust the model more after whole steps, less after short ones, and then grow bold slowly.
+
+        A step that ends well behind the best point asks for as much slope again.
+        """
+        if gone.part < CUT:
             self._ridge, self._trust = max(4.0 * self._ridge, 1e-3), 0.5
-        else:
-            self._ridge = self._trust * self._ridge if self._ridge > LEAST_RIDGE else 0.0
-            self._trust = max(0.1, 0.3 * self._trust)
+            return
+        keeps = 1.0 if gone.behind > BEHIND else self._trust
+        self._ridge = keeps * self._ridge if self._ridge > LEAST_RIDGE else 0.0
+        self._trust = max(0.1, 0.3 * self._trust)

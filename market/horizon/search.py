@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,9 +15,6 @@ from market.model.arrays import Floats
 from market.solver.root import Bracket
 
 TRIES = 8
-
-PLAINLY = 4.0
-"""A slope at the end beyond what is allowed by this factor is beyond it however exactly LAMs answer."""
 
 
 def between(start: Point, end: Point, part: float) -> Point:
@@ -52,10 +50,28 @@ class Way:
         return float((level - self._limits.values(kw)[self._moving]) @ self._speed)
 
 
-def best_part(
-    way: Way, kw: Floats, settled: Callable[[float, bool], Settled], *, careful: bool
-) -> tuple[float, Settled]:
-    """Part of the way that is gone, up to all of it, and LAMs at their equilibria there.
+@dataclass(frozen=True)
+class Gone:
+    """Where a step ended.
+
+    Attributes
+    ----------
+    part
+        How much of the way was gone.
+    there
+        LAMs at their equilibria there.
+    behind
+        The slope at the end of the whole way, in terms of the one at its start, which is negative: how far
+        the dual's best point lies behind the end, or ahead of it where this is negative.
+    """
+
+    part: float
+    there: Settled
+    behind: float
+
+
+def best_part(way: Way, kw: Floats, settled: Callable[[float, bool], Settled], *, careful: bool) -> Gone:
+    """Go a way, or up to where the dual still rises.
 
     Parameters
     ----------
@@ -76,12 +92,12 @@ def best_part(
     for exactly in (False, True):
         there = settled(1.0, exactly)
         last = way.slope(1.0, there.answers.kw)
+        behind = last / abs(first) if first < 0.0 else 0.0
         if first >= 0.0 or last <= most:
-            return 1.0, there
-        if last > PLAINLY * enough:
+            return Gone(1.0, there, behind)
+        if last > enough:
             break
     bracket = Bracket(0.0, first, 1.0, last)
-    before: tuple[float, Settled] | None = None
     part = 1.0
     for k in range(tries):
         inside = bracket.inside
@@ -91,9 +107,7 @@ def best_part(
         part = inside if k % 2 == 0 else 0.5 * (bracket.low + bracket.high)
         there = settled(part, True)
         value = way.slope(part, there.answers.kw)
-        if -enough <= value <= most:
-            return part, there
+        if value <= most:
+            break
         bracket = bracket.narrowed(part, value)
-        if value < 0.0:
-            before = part, there
-    return before if careful and before is not None else (part, there)
+    return Gone(part, there, behind)
