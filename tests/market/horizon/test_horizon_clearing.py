@@ -184,6 +184,26 @@ def test_a_beginning_with_few_stores_changes_nothing(monkeypatch):
     assert found.power_kw == pytest.approx(other.power_kw, abs=1e-7)
 
 
+def test_few_stores_with_steeper_slopes_come_before_more_of_them(monkeypatch):
+    case = town(7, T=6, lams=2, members=120, rows=2, stores=0.9)
+    solve, asked = Newton.solve, []
+
+    def noted(self, *where, **how):
+        asked.append(self._lams._members)
+        return solve(self, *where, **how)
+
+    monkeypatch.setattr(Newton, "solve", noted)
+    found = clear_horizon(case)
+    few, more, every = asked
+    assert few.stores < more.stores < every.stores
+    slopes = [members.of_lam(0, np.zeros(6))[1].slope for members in asked]
+    assert (slopes[0] == clearing.STEEPER * slopes[2]).all()
+    assert (slopes[1] == slopes[2]).all()
+    monkeypatch.setattr(clearing, "FEW", ())
+    other = clear_horizon(case)
+    assert found.price == pytest.approx(other.price, abs=1e-9)
+
+
 def test_few_stores_that_mislead_are_done_without(monkeypatch):
     case = town(7, T=6, lams=2, members=60, rows=2, stores=0.9)
     right = clear_horizon(case)
