@@ -39,11 +39,14 @@ class Group:
     total_kw
         Output of all resources at the ascending marginal values at which one of them starts or ends its ramp,
         non-decreasing, ``(2R, g)`` [kW].
+    ramps
+        Ramps of their resources and those marginal values, where they are kept.
     """
 
     prosumer: Ints
     first: Ints
     total_kw: Floats
+    ramps: tuple[_Ramps, Floats] | None
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Supply:
         return replace(self, resources=resources, curves=Curves(np.zeros(0), np.zeros(0), starts(none)))
 
 
-def supply_curves(demand_kw: Floats, resources: Resources) -> Supply:
+def supply_curves(demand_kw: Floats, resources: Resources, *, keeps_ramps: bool = False) -> Supply:
     """Every prosumer's trade over its marginal value of energy.
 
     A resource with quadratic cost ramps from its lower limit at ``e + c lo`` to its upper at ``e + c hi``.
@@ -90,6 +93,8 @@ def supply_curves(demand_kw: Floats, resources: Resources) -> Supply:
         Inflexible net demand, ``(n,)`` [kW].
     resources
         All resources, in any order.
+    keeps_ramps
+        Whether `disaggregate` finds its ramps kept, which takes as much memory again, or works them out anew.
     """
     demand_kw = np.asarray(demand_kw, dtype=np.float64)
     count = np.bincount(resources.owner, minlength=demand_kw.size)
@@ -104,7 +109,7 @@ def supply_curves(demand_kw: Floats, resources: Resources) -> Supply:
         place = start[group.prosumer] + np.arange(len(vertices))[:, None]
         price[place] = vertices
         kw[place] = demand_kw[group.prosumer] - group.total_kw
-        groups.append(group)
+        groups.append(group if keeps_ramps else replace(group, ramps=None))
     return Supply(demand_kw, resources, by_owner, tuple(groups), Curves(price, kw, start))
 
 
@@ -119,13 +124,12 @@ def _groups(count: Ints, resources: Resources, by_owner: Ints | None) -> Iterato
     first = starts(count)
     for size in (np.flatnonzero(np.bincount(count)[1:]) + 1).tolist():
         prosumer = np.flatnonzero(count == size)
-        ramps = _Ramps.of(resources, _resource(first[prosumer], size, by_owner))
-        price = _sorted_pairs(ramps.start, ramps.end)
+        ramps, price = _ramps_and_vertices(resources, _resource(first[prosumer], size, by_owner))
         outputs = ramps.outputs(price, _following(price))
         total_kw = next(outputs)
         for output_kw in outputs:
             total_kw += output_kw
-        yield Group(prosumer, first[prosumer], total_kw), price
+        yield Group(prosumer, first[prosumer], total_kw, (ramps, price)), price
 
 
 def _sorted_pairs(low: Floats, high: Floats) -> Floats:
@@ -218,6 +222,12 @@ class _Ramps:
             yield x
 
 
+def _ramps_and_vertices(resources: Resources, index: Ints) -> tuple[_Ramps, Floats]:
+    """Ramps of the resources at ``index``, ``(R, g)``, and the marginal values at their ends, ``(2R, g)``."""
+    ramps = _Ramps.of(resources, index)
+    return ramps, _sorted_pairs(ramps.start, ramps.end)
+
+
 def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
     """Cheapest resource outputs that leave each prosumer with its trade.
 
@@ -247,8 +257,7 @@ def disaggregate(supply: Supply, trade_kw: Floats) -> Floats:
         rise[rise == 0] = np.inf
         fraction = np.minimum(np.maximum((output_kw - low) / rise, 0.0), 1.0)
         resource = _resource(group.first, len(group.total_kw) // 2, supply.by_owner)
-        ramps = _Ramps.of(supply.resources, resource)
-        price = _sorted_pairs(ramps.start, ramps.end)
+        ramps, price = group.ramps or _ramps_and_vertices(supply.resources, resource)
         prices = price.ravel()[both], _following(price).ravel()[both]
         for index, (from_kw, to_kw) in zip(resource, ramps.outputs(*prices), strict=True):
             result[index] = from_kw + fraction * (to_kw - from_kw)

@@ -160,7 +160,9 @@ class Responses:
             of.cost_quadratic[pick],
         )
         lam = case.lam_of[block.members]
-        supply = supply_curves(case.demand_kw[block.members], resources)
+        # One block's ramps are found where they were left; those of all blocks would fill the memory.
+        is_alone = len(self._blocks) == 1
+        supply = supply_curves(case.demand_kw[block.members], resources, keeps_ramps=is_alone)
         return supply, shift(supply.curves, self._slope[lam], self._fee[lam])
 
     def _each(self, work: Callable[[int], T]) -> list[T]:

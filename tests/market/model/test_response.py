@@ -65,6 +65,20 @@ def test_trades_and_outputs_balance_exactly(seed):
 
 
 @given(SEEDS)
+def test_ramps_that_were_kept_give_the_same_outputs(seed):
+    demand, resources = population(seed)
+    kept = supply_curves(demand, resources, keeps_ramps=True)
+    rng = np.random.default_rng(seed)
+    low, high = kept.curves.lowest_kw, kept.curves.highest_kw
+    trade = low + rng.random(demand.size) * (high - low)
+    assert all(group.ramps is not None for group in kept.groups)
+    anew = supply_curves(demand, resources)
+    assert all(group.ramps is None for group in anew.groups)
+    expected = disaggregate(anew, trade)
+    assert (disaggregate(kept.without_curves(), trade) == expected).all()
+
+
+@given(SEEDS)
 def test_outputs_are_the_cheapest_for_their_trade(seed):
     """Every resource's marginal cost meets one marginal value per prosumer, unless a limit stops it."""
     demand, resources = population(seed)
