@@ -97,9 +97,11 @@ def across(volts: Mapping[str, complex], names: Sequence[str]) -> Complexes:
     """Voltages between the ends that names such as ``47.1`` and ``76.1-2`` mean ``(n,)``, 0 where none is."""
     found = []
     for name in names:
-        one, _, other = name.partition("-")
-        to = volts.get(f"{one.partition('.')[0]}.{other}", 0.0) if other else 0.0
-        found.append(volts.get(one, 0.0) - to)
+        # A bus may have a dash in its own name.
+        bus, _, ends = name.partition(".")
+        one, _, other = ends.partition("-")
+        to = volts.get(f"{bus}.{other}", 0.0) if other else 0.0
+        found.append(volts.get(f"{bus}.{one}", 0.0) - to)
     return np.array(found, dtype=np.complex128)
 
 

@@ -103,3 +103,16 @@ def test_loads_outside_the_market_vary_with_voltage_where_asked_for(tmp_path: Pa
     assert shop_kw < 19.0
     # What else is at this conductor, a third of the homes and of the generator, is as before.
     assert abs(drawn_kw[0] - drawn_kw[1] - (20.0 - shop_kw)) < 1e-6
+
+
+def test_buses_with_dashes_in_their_names_are_solved_again_as_any_other(tmp_path: Path):
+    # Voltages from phase to neutral have a dash between their ends.
+    (tmp_path / "m.dss").write_text(FOUR_WIRE.replace("=e.", "=old-e-1."))
+    scenario = SCENARIO.replace("voltage_min_pu = 0.99", "voltage_min_pu = 0.9\nlams_at = 'phase'")
+    (tmp_path / "s.toml").write_text(scenario.replace('[tables]\nlams = "lams.csv"\n', ""))
+    out = tmp_path / "run"
+    done = CliRunner().invoke(main, ["run", str(tmp_path / "s.toml"), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    run = load(out)
+    assert {"old-e-1.1-4", "old-e-1.2-4", "old-e-1.3-4"} <= set(run.nodes.node)
+    assert max(each.pu for each in differences(run)) < 1e-9
