@@ -1,6 +1,6 @@
 """How long a market over a day takes to clear, cold, warm and beside an open solver, and how that grows.
 
-    python -m benchmarks.horizon [--solvers] [--seed NUMBER] [--json FILE]
+    python -m benchmarks.horizon [--solvers] [--homes SHARE] [--seed NUMBER] [--json FILE]
 
 A radial feeder with a voltage row for each LAM, of whose prosumers 30 % have a battery and 18 % a vehicle:
 
@@ -8,6 +8,8 @@ A radial feeder with a voltage row for each LAM, of whose prosumers 30 % have a 
   came out otherwise by 2 %, from the last one's outcome; and the certificate;
 - more and more prosumers in as many LAMs, and more and more intervals, each size in a process of its own,
   with the growth of time fitted to a power of their number;
+- with --homes, the first once more where a share of those who own a battery or a vehicle have two or three
+  stores in place of one, of as many stores in all; give it several times for several shares;
 - with --solvers, a tenth of the prosumers: Clarabel on the same program at its default tolerance, by its own
   time without modelling.
 
@@ -34,13 +36,14 @@ from typing import TypeVar
 import click
 import numpy as np
 
-from benchmarks.horizon_cases import day
+from benchmarks.horizon_cases import day, with_homes
 from market.horizon.case import HorizonCase
 from market.horizon.clearing import clear_horizon
 from market.horizon.outcome import HorizonOutcome
 from market.horizon.proof import beyond_tolerance, certify_horizon
 from market.horizon.start import later
 from market.horizon.stores import within_reach
+from market.horizon.warm_up import warm_up
 from market.oracles.horizon import solve_horizon
 
 PROSUMERS, LAMS, INTERVALS = 11_250, 85, 96
@@ -75,10 +78,10 @@ def next_horizon(case: HorizonCase, outcome: HorizonOutcome, seed: int) -> Horiz
     return replace(case, intervals=intervals, stores=replace(stores, initial_kwh=initial_kwh, **columns))
 
 
-def one_size(prosumers: int, intervals: int, seed: int) -> dict[str, float]:
-    """Cold, warm and certificate of one size."""
-    clear_horizon(day(60, 3, 3, 6, 1))
-    case = day(prosumers, LAMS, LAMS, intervals, seed)
+def one_size(prosumers: int, intervals: int, seed: int, share: float) -> dict[str, float]:
+    """Cold, warm and certificate of one size, of which a share of the owners of stores have several."""
+    warm_up()
+    case = with_homes(day(prosumers, LAMS, LAMS, intervals, seed), share, seed)
     case = replace(case, stores=within_reach(case.stores, case.hours)[0])
     outcome, cold_s, cold_clock_s = timed(lambda: clear_horizon(case))
     claim = outcome.claim(case)
@@ -86,8 +89,10 @@ def one_size(prosumers: int, intervals: int, seed: int) -> dict[str, float]:
     following = next_horizon(case, outcome, seed + 1)
     warm, warm_s, warm_clock_s = timed(lambda: clear_horizon(following, later(outcome.intervals)))
     assert not beyond_tolerance(proof, case)
+    of_each = np.unique(case.stores.owner, return_counts=True)[1]
     return {
         "stores": float(len(case.stores)),
+        "owners of several / owners": float((of_each > 1).mean()),
         "limits that bind": float(sum(len(one.wam.limit_prices.row) for one in outcome.intervals)),
         "cold [s of processor]": cold_s,
         "cold [s]": cold_clock_s,
@@ -135,13 +140,16 @@ def growth(sizes: tuple[int, ...], seconds: list[float]) -> float:
 
 @click.command()
 @click.option("--solvers", is_flag=True, help="Also Clarabel on a tenth of the prosumers; slow.")
+@click.option("--homes", type=float, multiple=True, help="Share of owners that have several stores.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Figures as a file, too.")
 @click.option("--seed", default=1, show_default=True, help="Of the region and its day.")
 @click.option("--one", nargs=2, type=int, hidden=True)
-def main(solvers: bool, path: Path | None, seed: int, one: tuple[int, int] | None) -> None:
+def main(
+    solvers: bool, homes: tuple[float, ...], path: Path | None, seed: int, one: tuple[int, int] | None
+) -> None:
     """Measure and print."""
     if one:
-        print(json.dumps(one_size(*one, seed)))
+        print(json.dumps(one_size(*one, seed, *(homes or (0.0,)))))
         return
     figures: dict[str, dict[str, float]] = {}
     sizes = dict.fromkeys(
@@ -158,6 +166,9 @@ def main(solvers: bool, path: Path | None, seed: int, one: tuple[int, int] | Non
             MORE_INTERVALS, [found[PROSUMERS, t][key] for t in MORE_INTERVALS]
         ),
     }
+    for share in homes:
+        given = ("--one", PROSUMERS, INTERVALS, "--seed", seed, "--homes", share)
+        figures[f"{share:.0%} of owners have several stores"] = in_its_own_process(*given)
     if solvers:
         figures["a tenth"] = beside(PROSUMERS // 10, LAMS // 10, INTERVALS)
     for title, table in figures.items():

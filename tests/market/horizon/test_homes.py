@@ -167,3 +167,15 @@ def test_a_matrix_is_factored():
     made = whole.copy()
     factor(made)
     assert np.tril(made) @ np.tril(made).T == pytest.approx(whole, abs=1e-12)
+
+
+@pytest.mark.parametrize("price", [np.nan, np.inf, -np.inf])
+def test_prices_that_are_not_finite_write_nothing_beyond_the_room_for_them(price):
+    case, members, mine, terms = homes(1)
+    members.tie(0.01)
+    some = np.full(T, 0.2)
+    some[2] = price
+    for path in (np.full(T, price), some):
+        plans, _, _ = answer(case, mine, terms, path)
+        centre_homes(mine.several, mine.homes, terms, case.hours, mine.columns, plans, 0.0, 1e-9, 30)
+    assert plans.power_kw.shape == (len(case.stores), T)
