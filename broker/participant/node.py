@@ -23,6 +23,7 @@ from broker.door.quarantine import Quarantine
 from broker.door.refusal import Refused
 from broker.messages import Availability, Done, Message, Rejected, Repeat, Step, StepName, Traffic
 from broker.participant.availability import OwnAvailability
+from broker.participant.clocks import clocks_apart
 from broker.participant.delivery import Delivery
 from broker.participant.handlers import Handler, Handlers
 from broker.participant.repeats import Repeats
@@ -329,6 +330,8 @@ class Node:
                 self.go_back(step)
             return
         if step.tick > self.tick:
+            if told := clocks_apart(step, self._title):
+                self.flag(told)
             self._repeats.begin_interval()
             for each in self._collectors:
                 each.end_before(step.tick)
