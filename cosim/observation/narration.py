@@ -115,7 +115,8 @@ class Narrator:
             ]
             # Nobody can be heard without it.
             whom = ", ".join(absent) if self._bus.is_connected else BROKER
-            self._say(f"step {step} has waited {now_s - self._opened_s:.0f} s for {whom}")
+            seconds = now_s - self._opened_s
+            self._say(f"step {step} has waited {seconds:.0f} s for {whom}")
         self._next_s *= 3.0
 
     def _gather(self, incident: Incident) -> None:

@@ -33,6 +33,8 @@ _PACED, _SLOW, _IDLE = 6, 12, 10
 # Below this part of the voltages at first there may be solutions at which no feeder stays. OpenDSS's
 # iteration leaves those, extrapolation need not.
 _SURE = 0.85
+# Iterations in which a circuit without power flow is looked at for its least voltage.
+_SWINGS = 20
 # Loads draw constant power well beyond this band; a voltage outside it means that the feeder collapsed [pu].
 _LOWEST_PU = 0.5
 _HIGHEST_PU = 1.5
@@ -250,12 +252,27 @@ class Solver:
                 volts[iteration.nodes] = ahead
                 across = volts[one] - volts[other]
                 size = np.abs(across)
-        most = int(np.argmax(np.nan_to_num(move, nan=np.inf)))
+        lowest, least_pu = self._lowest(iteration, volts)
         raise PowerFlowError(
             f"power flow did not converge in {count} iterations, least across the load at "
-            f"'{self._names[one[most]]}' ({size[most] / self._winding_base_v[most]:.4g} pu); "
+            f"'{self._names[one[lowest]]}' ({least_pu:.4g} pu); "
             "reduce the LAMs' power, or look for a cause with sharegrid feeder check"
         )
+
+    def _lowest(self, iteration: Iteration, volts: Complexes) -> tuple[int, float]:
+        """Winding with the least voltage of any on the way of iterations that swing, and how little [pu].
+
+        One iterate by itself may well be above all voltages that the circuit has.
+        """
+        one, other = self._ends
+        least = np.full(len(one), np.inf)
+        for _ in range(_SWINGS):
+            across = volts[one] - volts[other]
+            least = np.minimum(least, np.nan_to_num(np.abs(across), nan=0.0))
+            iteration.step(volts, across)
+        pu = least / self._winding_base_v
+        lowest = int(np.argmin(pu))
+        return lowest, float(pu[lowest])
 
     def _state(
         self, net_kw: Floats, net_kvar: Floats, taps: tuple[int, ...], converged: tuple[int, Iteration]

@@ -6,6 +6,7 @@ import logging
 import socket
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -51,7 +52,7 @@ async def test_a_service_is_measured_and_served():
     metrics, port = ProcessMetrics(), free_port()
     async with observed(metrics, f"127.0.0.1:{port}"), service(metrics) as node:
         node.flag("one")
-        step = {"step": "bid", "opened": 0.0, "deadline": 1.0, "interval_s": 900.0}
+        step = {"step": "bid", "opened": time.time(), "deadline": time.time() + 1.0, "interval_s": 900.0}
         await node.publish(node.topics.step, Step, 4, **step)
         async with asyncio.timeout(5):
             async for opened in node.steps():
