@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
@@ -32,6 +34,17 @@ def scenario(tmp_path_factory):
     text = SCENARIO.format(intervals=4, bidding="curve", horizon=0).replace("per_lam = 2", "per_lam = 0")
     (folder / "s.toml").write_text(text)
     return folder / "s.toml"
+
+
+def free_port():
+    """A port that is free as is the next one, which HELICS takes too, and that no client is given."""
+    while True:
+        # Below those that systems give to whoever connects.
+        port = random.randrange(20_000, 30_000)
+        with suppress(OSError), socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", port))
+            two.bind(("127.0.0.1", port + 1))
+            return port
 
 
 @contextmanager
@@ -72,9 +85,9 @@ def federated(scenario, out, address, *options, takes=TAKES):
 
 
 @pytest.mark.slow
-def test_a_run_and_a_grid_answer_each_other_interval_by_interval(scenario, tmp_path, unused_tcp_port_factory):
+def test_a_run_and_a_grid_answer_each_other_interval_by_interval(scenario, tmp_path):
     out = tmp_path / "run"
-    with federation(unused_tcp_port_factory(), intervals=4) as (address, grid):
+    with federation(free_port(), intervals=4) as (address, grid):
         done = federated(scenario, out, address, "--record")
         assert done.returncode == 0, done.stderr
         heard = [json.loads(line) for line in grid.communicate(timeout=20)[0].splitlines()]
@@ -118,12 +131,10 @@ def test_a_run_and_a_grid_answer_each_other_interval_by_interval(scenario, tmp_p
 
 
 @pytest.mark.slow
-def test_a_federate_that_vanishes_ends_the_run_or_leaves_what_it_told(
-    scenario, tmp_path, unused_tcp_port_factory
-):
+def test_a_federate_that_vanishes_ends_the_run_or_leaves_what_it_told(scenario, tmp_path):
     for on_loss, status, settled in (("hold", 0, 4), ("end", 2, 2)):
         out = tmp_path / on_loss
-        with federation(unused_tcp_port_factory(), intervals=4, vanishes_at=2) as (address, _):
+        with federation(free_port(), intervals=4, vanishes_at=2) as (address, _):
             done = federated(scenario, out, address, "--on-loss", on_loss, "--patience", "3")
         assert done.returncode == status, done.stderr
         run = load(out)
@@ -138,8 +149,8 @@ def test_a_federate_that_vanishes_ends_the_run_or_leaves_what_it_told(
             assert done.stderr.splitlines()[-1] == f"sharegrid: {silent}"
 
 
-def test_what_cannot_be_joined_is_said_in_one_line(scenario, tmp_path, unused_tcp_port_factory):
-    port = unused_tcp_port_factory()
+def test_what_cannot_be_joined_is_said_in_one_line(scenario, tmp_path):
+    port = free_port()
     refusals = {
         ("--patience", "0.2"): f"no HELICS broker answers at 127.0.0.1:{port} within 0.2 s",
         ("--take", "load_kw/hoes=x"): "--take load_kw/hoes=x: no input 'load_kw/hoes'; did you mean",
