@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from market.horizon.compiled import compiled
 from market.horizon.home_model import Homes
-from market.horizon.homes import agree, desk_for, lean_on_centres, sit_down
+from market.horizon.homes import agree, begin_home, centre_rest, workspace_for
 from market.horizon.replies import PlanColumns, PriceTerms, StoreColumns
 from market.model.arrays import Ints
 
@@ -48,7 +48,7 @@ def centre_homes(
     T, most = terms.price.size, 0.0
     if mine.size == 0:
         return 0.0
-    desk = desk_for(mine, homes, T)
+    work = workspace_for(mine, homes, T)
     for h in mine:
         for k in range(rounds):
             moved = off_centre(h, homes, plans)
@@ -61,12 +61,10 @@ def centre_homes(
             if k + 1 == rounds:
                 break
             if k == 0:
-                sit_down(h, homes, terms, stores, desk)
+                begin_home(h, homes, terms, stores, work)
             else:
-                lean_on_centres(h, homes, desk)
-            agree(h, homes, terms, hours, stores, plans, desk)
-            for t in range(T):
-                homes.inner[h, t] = desk.inner[t] - terms.price[t]
+                centre_rest(h, homes, work)
+            agree(h, homes, terms, hours, stores, plans, work)
     return most
 
 

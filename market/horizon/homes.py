@@ -36,7 +36,7 @@ FIRST_RIDGE, LEAST_RIDGE = 1e-3, 1e-6
 """Slope added after a cut step, in terms of the response of a power with its small slope alone."""
 
 
-class Desk(NamedTuple):
+class Workspace(NamedTuple):
     """Room for one home after the other: prices and plans of its stores, and what they come to.
 
     Attributes
@@ -63,14 +63,14 @@ class Desk(NamedTuple):
 
 
 @inlined
-def desk_for(mine: Ints, homes: Homes, T: int) -> Desk:
+def workspace_for(mine: Ints, homes: Homes, T: int) -> Workspace:
     """Room for some homes, at least one, over T intervals."""
     most_stores = longest = 0
     for h in mine:
         most_stores = max(most_stores, homes.first[h + 1] - homes.first[h])
         longest = max(longest, homes.own.first[h * T + T] - homes.own.first[h * T])
     many, K = longest + BEYOND * T, most_stores * T
-    return Desk(
+    return Workspace(
         np.empty(T),
         room_for(4 * T, T),
         Sums(
@@ -98,7 +98,7 @@ def missed_at(
 @compiled
 def agree(
     h: int, homes: Homes, terms: PriceTerms, hours: float, stores: StoreColumns, plans: PlanColumns,
-    desk: Desk,
+    work: Workspace,
 ) -> tuple[int, float]:  # fmt: skip
     """Bring a home's inner prices to where its stores make what the rest wants.
 
@@ -107,7 +107,7 @@ def agree(
     stretches, missed_kw
         How many stretches its stores have there, and how far they are off beyond rounding [kW].
     """
-    face, room, sums, rest, system, W, inner = desk
+    face, room, sums, rest, system, W, inner = work
     T, most_kw = inner.size, 0.0
     for i in range(rest.points.first[T]):
         most_kw = max(most_kw, abs(rest.points.power[i]))
@@ -121,7 +121,8 @@ def agree(
             size = max(size, abs(inner[t]) + abs(terms.price[t]))
         tolerance = 2.0 * ROUNDING * (size / homes.slope[h] + most_kw)
         if most <= tolerance:
-            return K, 0.0
+            most = 0.0
+            break
         begin[:] = inner
         step_of(h, K, inner, ridge, 0.1 * tolerance, homes, rest, terms, sums, system, W, step)
         first = 0.0
@@ -147,15 +148,17 @@ def agree(
                 k, part, value, low, low_value, high, high_value
             )
         ridge = ridge_behind(ridge, part, FIRST_RIDGE, LEAST_RIDGE)
+    for t in range(T):
+        homes.inner[h, t] = inner[t] - terms.price[t]
     return K, most
 
 
 @compiled
-def sit_down(h: int, homes: Homes, terms: PriceTerms, stores: StoreColumns, desk: Desk) -> None:
+def begin_home(h: int, homes: Homes, terms: PriceTerms, stores: StoreColumns, work: Workspace) -> None:
     """Fill in a home's inner prices to begin with and what its rest wants."""
-    T, points = terms.price.size, desk.rest.points
+    T, points = terms.price.size, work.rest.points
     for t in range(T):
-        desk.inner[t] = terms.price[t] + homes.inner[h, t]
+        work.inner[t] = terms.price[t] + homes.inner[h, t]
         charge = discharge = 0.0
         for k in range(homes.first[h], homes.first[h + 1]):
             s = homes.store[k]
@@ -165,15 +168,15 @@ def sit_down(h: int, homes: Homes, terms: PriceTerms, stores: StoreColumns, desk
             homes.own.value, homes.own.kw, homes.own.first[h * T + t], homes.own.first[h * T + t + 1],
             terms.price[t], terms.slope[t], terms.fee[t], -charge, discharge, points.nu, points.power, begin,
         )  # fmt: skip
-    lean_on_centres(h, homes, desk)
+    centre_rest(h, homes, work)
 
 
 @compiled
-def lean_on_centres(h: int, homes: Homes, desk: Desk) -> None:
+def centre_rest(h: int, homes: Homes, work: Workspace) -> None:
     """Fill in the centre of what a home's rest wants."""
-    desk.rest.centre_kw[:] = 0.0
+    work.rest.centre_kw[:] = 0.0
     for k in range(homes.first[h], homes.first[h + 1]):
-        desk.rest.centre_kw[:] += homes.centre_kw[homes.store[k]]
+        work.rest.centre_kw[:] += homes.centre_kw[homes.store[k]]
 
 
 @compiled
@@ -204,24 +207,22 @@ def homes_reply(
     T, worst = terms.price.size, 0.0
     if mine.size == 0:
         return 0.0
-    desk, whole = desk_for(mine, homes, T), np.empty(T)
+    work, whole = workspace_for(mine, homes, T), np.empty(T)
     for h in mine:
-        sit_down(h, homes, terms, stores, desk)
-        K, missed = agree(h, homes, terms, hours, stores, plans, desk)
+        begin_home(h, homes, terms, stores, work)
+        K, missed = agree(h, homes, terms, hours, stores, plans, work)
         worst = max(worst, missed)
-        trade(h, K, homes, terms, plans, desk, whole, fall)
-        for t in range(T):
-            homes.inner[h, t] = desk.inner[t] - terms.price[t]
+        trade(h, K, homes, terms, plans, work, whole, fall)
     return worst
 
 
 @compiled
 def trade(
-    h: int, K: int, homes: Homes, terms: PriceTerms, plans: PlanColumns, desk: Desk, whole: Floats,
+    h: int, K: int, homes: Homes, terms: PriceTerms, plans: PlanColumns, work: Workspace, whole: Floats,
     fall: Floats,
 ) -> None:  # fmt: skip
     """Fill in a home's trades at its inner prices, and add how they fall with local ones."""
-    sums, rest, system, W, inner = desk.sums, desk.rest, desk.system, desk.W, desk.inner
+    sums, rest, system, W, inner = work.sums, work.rest, work.system, work.W, work.inner
     T, slope = inner.size, homes.slope[h]
     own, share = homes.own, np.empty(T)
     for k in range(homes.first[h] + 1, homes.first[h + 1]):
