@@ -26,7 +26,7 @@ from cosim.world.world import World
 from devices.errors import DeviceError
 from devices.gateway.links import Links
 from devices.registers.rating_trust import rating_doubt
-from sharegrid.text import entry, first_of
+from sharegrid.text import entry, some_of
 
 _SAMPLED = 96
 _NAMED = 12
@@ -183,8 +183,7 @@ def _prosumers(world: World, found: Findings) -> None:
     alone = [world.layout.lams[k] for k in np.flatnonzero(each == 1)]
     if alone:
         found.doubts.append(
-            f"one prosumer alone shares with nobody in {first_of(alone, _NAMED)}: "
-            "put more there, or accept it"
+            f"one prosumer alone shares with nobody in {some_of(alone, _NAMED)}: put more there, or accept it"
         )
 
 
@@ -208,7 +207,7 @@ def _magnitudes(world: World, found: Findings) -> None:
     if beyond.size:
         k = beyond[0]
         found.doubts.append(
-            f"PV of {first_of([people.id[k] for k in beyond], _NAMED)} gives more than its pv_kwp, "
+            f"PV of {some_of([people.id[k] for k in beyond], _NAMED)} gives more than its pv_kwp, "
             f"{people.id[k]} {most_pv_kw[k]:,.4g} kW of {people.pv_kwp[k]:,.4g} kWp: check both"
         )
     _ratings(world, found)
@@ -233,14 +232,14 @@ def _ratings(world: World, found: Findings) -> None:
     if fast.size:
         found.doubts.append(
             f"battery_kw is more than {_FASTEST_PER_H:g} times battery_kwh of "
-            f"{first_of([people.id[k] for k in fast], _NAMED)}: are these watts?"
+            f"{some_of([people.id[k] for k in fast], _NAMED)}: are these watts?"
         )
 
 
 def _live(world: World, found: Findings) -> None:
     people, placement = world.population, world.placement
     live = [people.id[k] for k in np.flatnonzero(people.live)]
-    found.say("live", f"{len(live)}: {first_of(live, _NAMED)}" if live else "nobody")
+    found.say("live", f"{len(live)}: {some_of(live, _NAMED)}" if live else "nobody")
     for name, kinds in placement.external.items():
         for each in kinds.values():
             found.say(

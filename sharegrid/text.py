@@ -44,10 +44,10 @@ def entry(key: str, index: int) -> str:
     return f"{key}, entry {index + 1}"
 
 
-def first_of(names: Sequence[str], most: int) -> str:
-    """Names in a row, the first so many of them, and how many more there are."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+def some_of(texts: Sequence[str], most: int) -> str:
+    """Texts in a row, the first so many of them, and how many more there are."""
+    rest = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def in_words(key: str) -> str:

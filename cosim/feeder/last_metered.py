@@ -7,7 +7,7 @@ import numpy as np
 from broker.messages import Telemetry
 from broker.snapshot import Values, array_of, typed
 from cosim.feeder.circuit import Floats
-from sharegrid.text import first_of
+from sharegrid.text import some_of
 
 _MOST_NAMED = 5
 
@@ -81,5 +81,5 @@ class LastMetered:
         self._no_kvar = sorted({*unknown, *(name for name in self._no_kvar if name in silent)})
         if not new:
             return []
-        named = first_of(new, _MOST_NAMED)
+        named = some_of(new, _MOST_NAMED)
         return [f"reactive power of {named} is not known: the feeder takes what was read last, or none"]

@@ -4,6 +4,7 @@ They share no code with the project or its library, so an error in either cannot
 """
 
 import asyncio
+import inspect
 import os
 import struct
 import tty
@@ -42,7 +43,10 @@ class Registers:
 
 @asynccontextmanager
 async def tcp_server(registers):
-    """Port of a Modbus TCP server; a connection serves one request at a time, as a serial line behind it."""
+    """Port of a Modbus TCP server; a connection serves one request at a time, as a serial line behind it.
+
+    Answers that take their time are awaited.
+    """
     connections = set()
 
     async def serve(reader, writer):
@@ -52,6 +56,8 @@ async def tcp_server(registers):
                 head = await reader.readexactly(7)
                 transaction, _, length, unit = struct.unpack(">HHHB", head)
                 reply = registers.answer(unit, await reader.readexactly(length - 1))
+                if inspect.isawaitable(reply):
+                    reply = await reply
                 if reply is not None:
                     writer.write(struct.pack(">HHHB", transaction, 0, len(reply) + 1, unit) + reply)
         except (asyncio.IncompleteReadError, ConnectionError):

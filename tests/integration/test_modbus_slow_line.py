@@ -1,7 +1,6 @@
 """Several inverters behind one slow line: a stop reaches all of them soon, and no process ends before."""
 
 import asyncio
-import struct
 from contextlib import asynccontextmanager
 
 from broker.messages import DeviceSetPoint
@@ -9,7 +8,7 @@ from devices.endpoint import LiveProsumer, tcp
 from devices.gateway.gateway import Gateway
 from devices.gateway.stopping import secure
 from devices.limits import SetPointLimits
-from tests.integration.plain_modbus import Registers
+from tests.integration.plain_modbus import Registers, tcp_server
 from tests.integration.sunspec_images import address_of, pv_image, with_serial
 from tests.integration.test_modbus_field_cases import ENABLE, LIMIT
 
@@ -26,44 +25,20 @@ class Line(Registers):
         self.delay_s = 0.0
         self.busy = asyncio.Lock()
 
+    async def answer(self, unit, pdu):
+        async with self.busy:
+            await asyncio.sleep(self.delay_s)
+            return super().answer(unit, pdu)
+
     def limit(self, unit):
         cells = self.units[unit]
         return cells[address_of(cells, 123, LIMIT)], cells[address_of(cells, 123, ENABLE)]
 
 
 @asynccontextmanager
-async def slow_server(line):
-    connections = set()
-
-    async def serve(reader, writer):
-        connections.add(writer)
-        try:
-            while True:
-                head = await reader.readexactly(7)
-                transaction, _, length, unit = struct.unpack(">HHHB", head)
-                pdu = await reader.readexactly(length - 1)
-                async with line.busy:
-                    await asyncio.sleep(line.delay_s)
-                    reply = line.answer(unit, pdu)
-                if reply is not None:
-                    writer.write(struct.pack(">HHHB", transaction, 0, len(reply) + 1, unit) + reply)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for writer in connections:
-            writer.close()
-        await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
 async def homes(line, limits=ARMED):
     """Gateway to the inverters of a line, each in a house of its own, all limited to 2 kW."""
-    async with slow_server(line) as port:
+    async with tcp_server(line) as port:
         prosumers = [
             LiveProsumer(
                 id=f"home{unit}",

@@ -6,7 +6,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.powerflow.described import objects
 from cosim.feeder.powerflow.engine import is_enabled
 from cosim.feeder.powerflow.generation import KINDS, HeldGeneration
-from sharegrid.text import first_of
+from sharegrid.text import some_of
 
 # Elements that may stay as they are: they carry, feed, measure, or act in our own time.
 _HONOURED = {
@@ -80,7 +80,7 @@ def _shaped(dss: OpenDss, kind: str) -> list[str]:
 def listed(kind: str, names: Iterable[str], *, whole: bool = False) -> str:
     """Such as ``3 pvsystems (a, b, c)``; the first five by name, what stands before a dot left out."""
     found = [str(name) if whole else name.rpartition(".")[2] for name in names]
-    return f"{len(found)} {kind}{'s' if len(found) > 1 else ''} ({first_of(found, _NAMED)})"
+    return f"{len(found)} {kind}{'s' if len(found) > 1 else ''} ({some_of(found, _NAMED)})"
 
 
 def _others(dss: OpenDss) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from market.participants.roster import Terms
 from market.solver.lam_bids import LamBids
 from market.solver.relaxation import HEAD
 from market.solver.wam import LimitPrices, WamClearing
+from sharegrid.text import some_of
 
 _UNIT = {HEAD: " kW"}
 
@@ -61,12 +62,12 @@ def relaxation_flags(relaxed: Mapping[str, float], round_: int) -> list[str]:
     if not relaxed:
         return []
     worst = sorted(relaxed.items(), key=lambda each: -abs(each[1]))
-    named = ", ".join(
+    limits = [
         f"{'upper' if by > 0 else 'lower'} limit of {name} by {abs(by):.4g}{_UNIT.get(name, '')}"
-        for name, by in worst[:3]
-    )
-    others = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
-    return [f"clearing of round {round_}: no trade keeps the {named}{others}; the least violation is cleared"]
+        for name, by in worst
+    ]
+    named = some_of(limits, 3)
+    return [f"clearing of round {round_}: no trade keeps the {named}; the least violation is cleared"]
 
 
 def outcome_fields(clearing: WamClearing, model: NetworkModel | None) -> dict[str, Any]:
