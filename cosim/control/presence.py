@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from broker.messages import Alive, Availability
 from broker.participant.node import Node
 from broker.participant.serving import ALIVE_EVERY_S
 from cosim.control.names import BROKER
+from cosim.control.waiting import AwakeClock
 
 # Who is said to be offline, or to be another process, and is not, says so itself within this time [s].
 DOUBT_S = 0.5
@@ -86,13 +86,14 @@ class Presence:
         self._heard: dict[str, float] = {}
         self._own_heard: float | None = None
         self._quiet: set[str] = set()
+        self._awake = AwakeClock(_LOOK_EVERY_S)
         node.on(node.topics.availability("+"), self._take_availability)
         node.on(node.topics.alive("+"), self._take_sign)
 
     @property
     def silence_s(self) -> float:
         """How long not even this process's own signs have come back [s]: for long, the broker is away."""
-        return 0.0 if self._own_heard is None else time.monotonic() - self._own_heard
+        return 0.0 if self._own_heard is None else self._awake.now_s - self._own_heard
 
     def forgive(self) -> None:
         """Forget what happened to those who are there: they have got what they missed."""
@@ -116,7 +117,8 @@ class Presence:
         """Look for services that say nothing, for ever."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            now = time.monotonic()
+            self._awake.look()
+            now = self._awake.now_s
             if self._hears_nothing():
                 self._heard = dict.fromkeys(self._heard, now)
             for name, heard in self._heard.items():
@@ -141,10 +143,10 @@ class Presence:
         """Note a sign of life; it also tells what an availability message told that was lost."""
         name, known = alive.sender, self._instances.get(alive.sender)
         if name in self._elsewhere:
-            self._heard[name] = time.monotonic()
+            self._heard[name] = self._awake.now_s
             self._quiet.discard(name)
         else:
-            self._own_heard = time.monotonic()
+            self._own_heard = self._awake.now_s
         if alive.instance == known and alive.world == self.node.world and name in self.online:
             # Whoever says otherwise of it is wrong.
             self._settle_doubt(name)
@@ -198,9 +200,9 @@ class Presence:
         self._instances[name] = instance
         self.online.add(name)
         if name in self._elsewhere:
-            self._heard[name] = time.monotonic()
+            self._heard[name] = self._awake.now_s
         else:
-            self._own_heard = time.monotonic()
+            self._own_heard = self._awake.now_s
         self._on_change()
 
     def _note_loss(self, name: str, what: str) -> None:

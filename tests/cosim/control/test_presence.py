@@ -10,18 +10,23 @@ from broker.client.memory import MemoryBroker
 from broker.messages import Alive
 from broker.participant.availability import offline_will
 from broker.participant.node import Node
-from cosim.control.presence import DOUBT_S, Presence
+from cosim.control.names import BROKER
+from cosim.control.presence import DOUBT_S, QUIET_S, Presence
 
 
 @asynccontextmanager
-async def clock_and_wam(elsewhere=("wam",)):
+async def clock_and_wam(elsewhere=("wam",), quiet=None):
     """A clock's view of who is there, with ``wam`` there, and what speaks for it."""
     broker = MemoryBroker()
     async with broker.connect("clock") as bus, broker.connect("wam") as other:
         node, wam = Node(bus, "r1", "clock"), Node(other, "r1", "wam")
         lost = []
         presence = Presence(
-            node, elsewhere, on_change=lambda: None, on_quiet=lambda *_: None, on_lost=lambda: lost.append(1)
+            node,
+            elsewhere,
+            on_change=lambda: None,
+            on_quiet=lambda *told: None if quiet is None else quiet.append(told),
+            on_lost=lambda: lost.append(1),
         )
         await node.open()
         pump = asyncio.create_task(node.pump())
@@ -34,7 +39,7 @@ async def clock_and_wam(elsewhere=("wam",)):
 
 async def say_alive(wam, **of):
     told = {"world": wam.world, "instance": wam.availability.instance} | of
-    await wam.publish(wam.topics.alive("wam"), Alive, -1, **told)
+    await wam.publish(wam.topics.alive(wam.name), Alive, -1, **told)
     await asyncio.sleep(0.01)
 
 
@@ -75,3 +80,24 @@ async def test_a_contradiction_that_waited_while_the_clock_was_held_up_counts():
         await asyncio.sleep(DOUBT_S)
         assert "wam" in presence.online
         assert lost == []
+
+
+async def test_a_clock_that_was_held_up_itself_calls_nobody_quiet_and_one_that_hears_nothing_does():
+    quiet = []
+    async with clock_and_wam(quiet=quiet) as (presence, wam, _):
+        # A service of the clock's own process tells whether the broker is there.
+        lam = Node(wam.bus, "r1", "lam")
+        await lam.open()
+        await asyncio.sleep(0.01)
+        watch = asyncio.create_task(presence.watch())
+        await asyncio.sleep(0.01)
+        time.sleep(QUIET_S + 0.5)  # noqa: ASYNC251
+        await say_alive(lam)
+        await say_alive(wam)
+        await asyncio.sleep(0.6)
+        assert quiet == []
+        await asyncio.sleep(QUIET_S + 0.6)
+        watch.cancel()
+    (name, silent_s), *_ = quiet
+    assert name == BROKER
+    assert QUIET_S < silent_s < QUIET_S + 1.5

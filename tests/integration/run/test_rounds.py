@@ -12,6 +12,7 @@ async def test_rounds_over_mosquitto_end_where_curves_do(small_run, small_scenar
     rounds, _ = await play_run(scenario, tmp_path / "run")
     assert rounds.intervals["status"].tolist() == ["confirmed", "confirmed"]
     assert rounds.intervals["certified"].all()
+    assert rounds.events == curves.events
     assert rounds.intervals["flags"].tolist() == curves.intervals["flags"].tolist()
     for column, tolerance in (("price", 1e-5), ("wam_price", 1e-5), ("net_kw", 1e-3)):
         np.testing.assert_allclose(rounds.lams[column], curves.lams[column], rtol=0, atol=tolerance)
