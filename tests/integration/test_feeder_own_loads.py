@@ -152,6 +152,8 @@ def test_behind_an_open_conductor_a_load_draws_on_the_phases_that_are_fed(circui
     for name, v_pu in volts(state).items():
         assert v_pu == pytest.approx(abs(own[name]) / 7199.557857, abs=1e-8), name
     assert "1 load (ld): drawn where its phases are fed" in feeder.layout.notes
+    behind = "1 element (winding 1 of load.ld) cut off by line.on, which is open: left out"
+    assert behind in feeder.layout.notes
     if by_phase:
         return
     feeder.widest = feeder.changed(feeder.closing("on"), wider=True)

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederError, Floats, LamSite
 from cosim.feeder.powerflow.factors import Ints
+from cosim.feeder.powerflow.made_names import lam_load
 from sharegrid.text import closest
 
 
@@ -187,8 +188,8 @@ def own_loads(
     """
     return [
         {
-            f"sharegrid_lam{i}_{phase}": (
-                f"new load.sharegrid_lam{i}_{phase} bus1={site.bus}.{phase}{_back(site.bus, neutrals)}"
+            lam_load(i, phase): (
+                f"new load.{lam_load(i, phase)} bus1={site.bus}.{phase}{_back(site.bus, neutrals)}"
                 " phases=1 conn=wye"
                 f" kv={base_kv[f'{site.bus}.{phase}']:.9g}"
                 f" kw={site.spot_kw / len(site.phases)} kvar={site.spot_kvar / len(site.phases)}"

@@ -6,6 +6,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import LamSite
 from cosim.feeder.powerflow.attachment import SpotLoad
 from cosim.feeder.powerflow.engine import command
+from cosim.feeder.powerflow.made_names import windings_of
 from cosim.feeder.powerflow.topology import Fed
 
 
@@ -36,7 +37,7 @@ def split_by_phase(
         for number, (one, other) in enumerate(windings):
             name = load.name
             if len(windings) > 1:
-                name = f"{_prefix(load)}{number + 1}"
+                name = f"{windings_of(load.name)}{number + 1}"
                 command(dss, _made(name, load, one, other, len(windings), node_names))
             found.setdefault(LamSite(_label(load, one, other, node_names), load.bus), []).append(name)
         if len(windings) > 1:
@@ -59,14 +60,10 @@ def partly_fed(loads: Sequence[SpotLoad], fed: Fed, known: Collection[str] | Non
     found = []
     for load in loads:
         alive = {all(not node or bool(fed[node]) for node in winding) for winding in load.windings()}
-        was = known is None or any(name.startswith(_prefix(load)) for name in known)
+        was = known is None or any(name.startswith(windings_of(load.name)) for name in known)
         if len(alive) > 1 and was:
             found.append(load)
     return found
-
-
-def _prefix(load: SpotLoad) -> str:
-    return f"sharegrid_{load.name}_"
 
 
 def chosen(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import PowerFlowError
 from cosim.feeder.powerflow.engine import command, is_enabled, restless_node
+from cosim.feeder.powerflow.made_names import load_for
 
 KINDS = ("generator", "pvsystem", "storage")
 
@@ -72,7 +73,7 @@ def _as_load(dss: OpenDss, name: str) -> HeldGeneration:
     if conn.lower() in ("delta", "ll"):
         # A load of three phases in delta has no neutral to name.
         bus = ".".join(bus.split(".")[: max(phases, 2) + 1])
-    load = "sharegrid_" + name.replace(".", "_")
+    load = load_for(name)
     return HeldGeneration(
         name=name,
         kw=kw,

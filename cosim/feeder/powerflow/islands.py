@@ -6,6 +6,7 @@ from cosim.feeder.api import OpenDss
 from cosim.feeder.circuit import FeederError
 from cosim.feeder.powerflow.by_phase import partly_fed
 from cosim.feeder.powerflow.engine import command, is_enabled
+from cosim.feeder.powerflow.made_names import as_described
 from cosim.feeder.powerflow.notes import listed
 from cosim.feeder.powerflow.opening import change_circuit
 from cosim.feeder.powerflow.primitives import read_primitives
@@ -91,7 +92,7 @@ def cut_off_notes(cut_off: Mapping[str, CutOff]) -> tuple[str, ...]:
     """A sentence for each open element on what stands behind it."""
     behind: dict[str, list[str]] = {}
     for name, each in cut_off.items():
-        behind.setdefault(each.barrier, []).append(name)
+        behind.setdefault(each.barrier, []).append(as_described(name))
     return tuple(
         f"{listed('element', names, whole=True)} cut off by {barrier}, which is open: left out"
         for barrier, names in behind.items()

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from cosim.feeder.circuit import Complexes, FeederError, Floats, Segment
 from cosim.feeder.powerflow.factors import Ints
+from cosim.feeder.powerflow.made_names import as_described
 
 Fed = NDArray[np.bool_]
 
@@ -227,6 +228,7 @@ def cut_off_by(
         barrier, behind = _barrier(survey, primitives, fed, dead[0])
         node = survey.node_names[dead[0]]
         if barrier is None:
+            told = as_described(element.name)
             beyond = {bus_of(survey.node_names[at]) for at in np.flatnonzero(fed).tolist()}
             there = {bus_of(survey.node_names[at]) for at in behind}
             missing = [
@@ -234,11 +236,11 @@ def cut_off_by(
             ]
             if missing:
                 raise FeederError(
-                    f"{element.name} stands at '{node}', which nothing feeds: on the way there {missing[0]} "
-                    "is out of service (enabled=no); put it into service, or take out what stands behind it"
+                    f"{told} stands at '{node}', which nothing feeds: on the way there {missing[0]} is out "
+                    "of service (enabled=no); put it into service, or take out what stands behind it"
                 )
             raise FeederError(
-                f"{element.name} stands at '{node}', which no line or transformer feeds; "
+                f"{told} stands at '{node}', which no line or transformer feeds; "
                 "check the bus names there and upstream"
             )
         found[element.name] = CutOff(bus_of(node), barrier)
