@@ -45,7 +45,11 @@ class Quarantine:
         """Keep one message."""
         kept = Kept(service, tick, topic, f"{type(error).__name__}: {error}", payload[:_MOST_BYTES])
         self.kept.append(kept)
-        log.error("%s: a message on %s is set aside", service, topic, exc_info=error)
+        if isinstance(error, OSError):
+            # A full disk is no fault of the program: where it struck tells nothing more.
+            log.error("%s: a message on %s is set aside: %s", service, topic, error)
+        else:
+            log.error("%s: a message on %s is set aside", service, topic, exc_info=error)
         if self.file is not None:
             self._write(self.file, kept)
 

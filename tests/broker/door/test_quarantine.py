@@ -27,3 +27,12 @@ def test_a_file_that_cannot_be_written_does_no_harm(tmp_path, caplog):
     quarantine.keep("wam", 0, "a/b", b"x", RuntimeError("no"))
     assert len(quarantine.kept) == 1
     assert "cannot be written" in caplog.text
+
+
+def test_of_a_full_disk_one_line_is_logged_and_of_a_fault_where_it_struck(caplog):
+    quarantine = Quarantine()
+    quarantine.keep("wam", 0, "a/b", b"x", OSError(28, "No space left on device"))
+    assert caplog.records[0].getMessage().endswith("a/b is set aside: [Errno 28] No space left on device")
+    assert caplog.records[0].exc_info is None
+    quarantine.keep("wam", 0, "a/b", b"x", RuntimeError("no"))
+    assert caplog.records[1].exc_info
