@@ -6,7 +6,7 @@ Vehicles may also be those of a user's table, beside the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -110,17 +110,17 @@ class Fleet:
     def path(self, tick: int, intervals: int) -> StorePath:
         """What they may do in so many intervals from a tick on."""
         dt_h = self.timeline.interval_h
-        local = [self.timeline.local(tick + ahead) for ahead in range(intervals)]
-        hour = np.array([each.hour + each.minute / 60.0 for each in local])
+        # With the intervals before and behind, for the clock may be set between two of them.
+        hour = np.array([self.timeline.hour(each) for each in range(tick - 1, tick + intervals + 1)])
         heat = self.scenario.population.heat_pump
         # Coldest at five in the morning, warmest at five in the afternoon.
         outside_c = heat.outside_c - heat.outside_swing_c * np.cos(2.0 * np.pi * (hour - 5.0) / 24.0)
-        return joined(
+        daily = joined(
             vehicle_path(hour, dt_h, **vars(self.vehicles)),
             heated_path(outside_c, dt_h, **vars(self.pumps)),
             appliance_path(hour, dt_h, **vars(self.appliances)),
-            self.stays.path(tick, intervals),
         )
+        return joined(_within(daily), self.stays.path(tick, intervals))
 
     def doubts(self) -> list[str]:
         """Lines on what devices can do on no usual day: vehicles' trips, and houses kept warm."""
@@ -169,6 +169,13 @@ class Fleet:
         beyond = np.zeros(self.size)
         beyond[self.size - self.stays.owner.size :] = self.stays.lacking_at(tick + 1)
         return beyond
+
+
+def _within(path: StorePath) -> StorePath:
+    """A path without its first and last interval."""
+    return replace(
+        path, **{name: column[:, 1:-1] for name, column in vars(path).items() if column.ndim == 2}
+    )
 
 
 def joined(*paths: StorePath) -> StorePath:

@@ -31,6 +31,7 @@ class LiveStores:
         is_ev = np.ones(fleet.size, dtype=bool)
         first = fleet.vehicles.kw.size
         is_ev[first : fleet.size - fleet.stays.owner.size] = False
+        self._is_heat = np.array(fleet.kind) == "heat pump"
         kinds: dict[ConsumerKind, Indices] = {"ev": np.flatnonzero(is_ev), "load": np.flatnonzero(~is_ev)}
         self.rows = {kind: rows[np.argsort(fleet.owner[rows])] for kind, rows in kinds.items()}
 
@@ -61,8 +62,8 @@ class LiveStores:
                 name: column[rows] if column.ndim == 1 else column[rows, :1]
                 for name, column in vars(path).items()
             }
-            # A vehicle that stays for longer wants as much as it takes.
+            # What waits for longer wants as much as it takes; heat is wanted by no time.
             upper = parts["upper_kwh"][:, 0]
-            mine = np.where(np.isnan(wanted[rows]) & (kind == "ev"), upper, wanted[rows])
+            mine = np.where(np.isnan(wanted[rows]) & ~self._is_heat[rows], upper, wanted[rows])
             found[kind] = Conditions(replace(path, **parts), mine, left_s[rows], beyond[rows])
         return found

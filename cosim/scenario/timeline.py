@@ -44,6 +44,19 @@ class Timeline:
         """Instant at which a tick starts, as the site's wall time."""
         return self.utc(tick).astimezone(self.zone)
 
+    def hour(self, tick: int) -> float:
+        """Hour of the day at which a tick starts by the clock on the wall [h].
+
+        Where the clock is set back, the hour that comes twice is over once it has been: its second time
+        counts as its last interval.
+        """
+        back = 0
+        while self.local(tick + back).fold:
+            back += 1
+        local = self.local(tick + back)
+        hour = local.hour + local.minute / 60.0
+        return hour - self.interval_h if back else hour
+
     def substep_epoch_min(self, first: int, count: int = 1) -> NDArray[np.float64]:
         """Middles of the sub-steps of some ticks.
 

@@ -1,7 +1,8 @@
 """Vehicles, appliances that can wait, and heated rooms as paths of a store, by the hour of the day.
 
 Hours are those of the clock on the wall, from midnight; each function takes the hours at which T intervals
-begin, ``(T,)``, and columns of ``S`` devices.
+begin, ``(T,)``, and columns of ``S`` devices. The clock may be set between two of them: an interval follows
+on the one before it, and the first and last of the T have such neighbours as if it were not.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ def vehicle_path(
         1 where it may give back, 0 where it only charges.
     """
 
-    def is_away(later_h: float) -> NDArray[np.bool_]:
-        at = np.mod(hour + later_h, 24.0)[None, :]
+    def is_away(hour: Array) -> NDArray[np.bool_]:
+        at = np.mod(hour, 24.0)[None, :]
         return np.asarray((at + dt_h > leaves_h[:, None] + _MOMENT) & (at < comes_h[:, None] - _MOMENT))
 
-    away, next_away = is_away(0.0), is_away(dt_h)
+    away, next_away = is_away(hour), is_away(_behind(hour, dt_h))
     # It wants its energy at the end of the last interval that is wholly before it leaves.
     leaves, back = ~away & next_away, away & ~next_away
     wanted = np.minimum(trip_kwh + reserve_kwh, kwh)[:, None]
@@ -75,14 +76,14 @@ def appliance_path(
         Energy of the work, and the most that it draws.
     """
 
-    def may_run(later_h: float) -> NDArray[np.bool_]:
-        at = np.mod(hour + later_h, 24.0)[None, :]
+    def may_run(hour: Array) -> NDArray[np.bool_]:
+        at = np.mod(hour, 24.0)[None, :]
         return np.asarray((at >= begins_h[:, None] - _MOMENT) & (at + dt_h <= ends_h[:, None] + _MOMENT))
 
-    inside = may_run(0.0)
-    last = inside & ~may_run(dt_h)
+    inside = may_run(hour)
+    last = inside & ~may_run(_behind(hour, dt_h))
     # Work that is done is put away in the interval behind the deadline.
-    put_away = ~inside & may_run(-dt_h)
+    put_away = ~inside & may_run(_before(hour, dt_h))
     all_of = kwh[:, None]
     return StorePath(
         lower_kwh=np.where(last, all_of, 0.0),
@@ -135,3 +136,13 @@ def heated_path(
         retention=retention,
         drift_kwh=cold,
     )
+
+
+def _behind(hour: Array, dt_h: float) -> Array:
+    """Hours of the intervals behind those that begin at some, ``(T,)``."""
+    return np.append(hour[1:], hour[-1:] + dt_h)
+
+
+def _before(hour: Array, dt_h: float) -> Array:
+    """Hours of the intervals before those that begin at some, ``(T,)``."""
+    return np.append(hour[:1] - dt_h, hour[:-1])

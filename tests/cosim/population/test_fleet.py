@@ -1,6 +1,7 @@
 """Vehicles, heat pumps and appliances of the population: who has them, what they offer and what they draw."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from cosim.population.ahead import battery_stores
 from cosim.population.fleet import fleet_of
 from cosim.population.fleet_state import FleetState
+from cosim.population.live_stores import LiveStores
 from cosim.population.members import LamSites, draw_population
 from cosim.population.portfolios import ProfileCache, VirtualPortfolio
 from cosim.population.profiles import build_profiles
@@ -156,3 +158,42 @@ def test_a_fleet_of_another_size_is_not_put_back(made):
     with pytest.raises(ValueError, match="energy"):
         state.restore({"energy": np.zeros(fleet.size + 1)})
     assert replace(fleet).size == fleet.size
+
+
+@pytest.mark.parametrize("start", ["2024-03-31T00:00:00", "2024-10-27T00:00:00", "2024-06-21T00:00:00"])
+@pytest.mark.parametrize("at_h", [2.0, 2.5, 3.0])
+@pytest.mark.parametrize("step", [1, 160])
+def test_each_deadline_comes_once_a_day_also_where_the_clock_is_set(made, start, at_h, step):
+    """In spring the clock goes from 2 to 3 in the night, in autumn back from 3 to 2."""
+    scenario, population, _ = made
+    section = scenario.population
+    moved = replace_section(
+        scenario,
+        ev=msgspec.structs.replace(section.ev, leaves_h=at_h, comes_h=at_h + 6.0, hours_sigma=0.0),
+        appliance=msgspec.structs.replace(section.appliance, begins_h=0.0, ends_h=at_h),
+    )
+    run = msgspec.structs.replace(scenario.run, start=datetime.fromisoformat(start))
+    moved = msgspec.structs.replace(moved, run=run)
+    fleet = fleet_of(moved, population, no_stays(), ~population.live)
+    paths = [fleet.path(tick, step) for tick in range(0, 160, step)]
+    lower, drift = (
+        np.concatenate([getattr(path, name) for path in paths], axis=1) for name in ("lower_kwh", "drift_kwh")
+    )
+    kind = np.array(fleet.kind)
+    for name in ("vehicle", "appliance"):
+        rows = kind == name
+        # Two nights lie in 40 hours: twice something is wanted, and twice it is gone again.
+        assert ((lower[rows] > 0).sum(axis=1) == 2).all()
+        assert ((drift[rows] < 0).sum(axis=1) == 2).all()
+
+
+def test_work_that_waits_is_never_taken_for_heat(made):
+    """In the evening before a day of 25 hours its deadline is farther off than a day."""
+    scenario, population, _ = made
+    run = msgspec.structs.replace(scenario.run, start=datetime(2024, 10, 26, 20, 0))
+    late = msgspec.structs.replace(replace_section(scenario), run=run)
+    stores = LiveStores(fleet_of(late, population, no_stays(), np.ones(60, bool), one_load=True))
+    loads = stores.conditions(0)["load"]
+    kind = np.array(stores.fleet.kind)[stores.rows["load"]]
+    assert set(kind) == {"heat pump", "appliance"}
+    assert (np.isnan(loads.wanted_kwh) == (kind == "heat pump")).all()
