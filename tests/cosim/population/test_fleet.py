@@ -190,7 +190,7 @@ def test_each_deadline_comes_once_a_day_also_where_the_clock_is_set(made, start,
 def test_work_that_waits_is_never_taken_for_heat(made):
     """In the evening before a day of 25 hours its deadline is farther off than a day."""
     scenario, population, _ = made
-    run = msgspec.structs.replace(scenario.run, start=datetime(2024, 10, 26, 20, 0))
+    run = msgspec.structs.replace(scenario.run, start=datetime.fromisoformat("2024-10-26T20:00:00"))
     late = msgspec.structs.replace(replace_section(scenario), run=run)
     stores = LiveStores(fleet_of(late, population, no_stays(), np.ones(60, bool), one_load=True))
     loads = stores.conditions(0)["load"]
