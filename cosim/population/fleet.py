@@ -173,9 +173,7 @@ class Fleet:
 
 def _within(path: StorePath) -> StorePath:
     """A path without its first and last interval."""
-    return replace(
-        path, **{name: column[:, 1:-1] for name, column in vars(path).items() if column.ndim == 2}
-    )
+    return replace(path, **{name: column[:, 1:-1] for name, column in vars(path).items() if column.ndim == 2})
 
 
 def joined(*paths: StorePath) -> StorePath:

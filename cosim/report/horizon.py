@@ -13,6 +13,8 @@ from cosim.results.arrow import batches
 if TYPE_CHECKING:
     import pandas as pd
 
+REACH = "most in a horizon, of what could be had at first; flags name what could not"
+
 BEFORE_H = (1.0, 6.0, 24.0)
 """How long before an interval its price is looked at [h]."""
 
@@ -74,7 +76,7 @@ def horizon_lines(horizons: pd.DataFrame, intervals: pd.DataFrame, expected: pd.
         Line("intervals", _range(cleared["intervals"]), "cleared at once"),
         Line("stores", _range(cleared["stores"]), "batteries, vehicles and others that took part"),
         Line("gain by another plan", f"{gain.max():.1e} $", "certificate: the most of a store's owner"),
-        Line("energy out of reach", f"{lacking_kwh.max():,.2f} kWh", "wanted, and missed in the run"),
+        Line("energy out of reach", f"{lacking_kwh.max():,.2f} kWh", REACH),
         Line("steps", _range(cleared["iterations"]), "of Newton's method"),
         Line("time", f"{seconds.median():.2f} s", f"median of a clearing; at most {seconds.max():.2f} s"),
     ]

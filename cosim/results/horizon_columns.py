@@ -24,7 +24,11 @@ STORES = (
     Column("kind", "text", "", "battery, vehicle, heat pump or appliance"),
     Column("number", "integer", "", "which of its owner's stores of that kind, from 1"),
     Column(
-        "state_kwh", "number", "kWh", "energy at the end of the interval, as the horizon's clearing has it"
+        "state_kwh",
+        "number",
+        "kWh",
+        "energy at the end of the interval, as the horizon's clearing has it before AC power flow; of a live "
+        "vehicle or appliance what it then has drawn of what it still wanted at the beginning",
     ),
     Column("energy_value", "number", "$/kWh", "what a kWh more is worth to it there"),
     Column("store_gain", "number", "$", "certificate: most that its owner gains by another plan"),
