@@ -7,7 +7,7 @@ and nothing is written, neither a file nor a device.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,10 @@ from cosim.extras import remedy
 from cosim.feeder_setup.lam_table import feeder_of
 from cosim.feeder_setup.schedule import after_the_end
 from cosim.population.placement import DevicePlacement
+from cosim.population.profiles import Actual
+from cosim.population.sun import clear_sky_kw_per_kwp
 from cosim.scenario import Scenario, load_scenario
+from cosim.scenario.arrays import Indices
 from cosim.scenario.changes import Changes
 from cosim.world.build import build_world
 from cosim.world.world import World
@@ -32,6 +35,8 @@ _SAMPLED = 96
 _NAMED = 12
 # At the edge of a cloud PV gives up to a quarter more than its rating.
 _MOST_OF_PV = 1.5
+# So little of its rating may be the noise of a meter.
+_PV_BY_NIGHT = 0.01
 # A battery that is empty sooner than in six minutes is none of a house [1/h].
 _FASTEST_PER_H = 10.0
 
@@ -210,6 +215,8 @@ def _magnitudes(world: World, found: Findings) -> None:
             f"PV of {some_of([people.id[k] for k in beyond], _NAMED)} gives more than its pv_kwp, "
             f"{people.id[k]} {most_pv_kw[k]:,.4g} kW of {people.pv_kwp[k]:,.4g} kWp: check both"
         )
+    if world.scenario.tables.profiles:
+        _by_night(world, found, ticks, samples)
     _ratings(world, found)
     if usual_kw and not usual_kw / 20.0 < load_kw.mean() < 20.0 * usual_kw:
         found.doubts.append(
@@ -217,6 +224,26 @@ def _magnitudes(world: World, found: Findings) -> None:
         )
     if feeder_kw and not feeder_kw / 20.0 < largest < 20.0 * feeder_kw:
         found.doubts.append(f"load is {largest / feeder_kw:.3g} times that of the feeder's file: check both")
+
+
+def _by_night(world: World, found: Findings, ticks: Indices, samples: Sequence[Actual]) -> None:
+    """PV of a table in ticks in which the sun is down, one line for the first of them."""
+    people, time, scenario = world.population, world.timeline, world.scenario
+    for tick, sample in zip(ticks.tolist(), samples, strict=True):
+        pv_kw = sample.pv_kw.mean(axis=0)
+        shines = np.flatnonzero(pv_kw > _PV_BY_NIGHT * people.pv_kwp)
+        if not shines.size:
+            continue
+        middles_min = time.substep_epoch_min(tick)
+        if clear_sky_kw_per_kwp(scenario.site, scenario.population.pv, middles_min).any():
+            continue
+        k = shines[0]
+        found.doubts.append(
+            f"tables.profiles: PV of {some_of([people.id[k] for k in shines], _NAMED)} gives power by night, "
+            f"{people.id[k]} {pv_kw[k]:,.4g} kW at {time.local(tick):%Y-%m-%dT%H:%M}: are columns of load and "
+            "PV swapped, is the UTC offset another one, or is [site] elsewhere?"
+        )
+        return
 
 
 def _ratings(world: World, found: Findings) -> None:

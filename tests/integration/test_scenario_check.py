@@ -177,6 +177,25 @@ def test_profiles_of_pv_beyond_its_rating_are_doubtful(tmp_path: Path) -> None:
     ) in said
 
 
+def test_pv_by_night_is_doubtful(tmp_path: Path) -> None:
+    """Columns whose values were swapped: the loads of a house go by its PV, and the sun by its load."""
+    file = village(tmp_path)
+    code, said = checked(file)
+    assert "by night" not in said
+    table = tmp_path / "village" / "profiles.csv"
+    names, *rows = (line.split(",") for line in table.read_text().splitlines())
+    load, pv = names.index("load_kw_per_mwh.house"), names.index("pv_kw_per_kwp.house")
+    for row in rows:
+        row[load], row[pv] = row[pv], row[load]
+    table.write_text("".join(",".join(row) + "\n" for row in (names, *rows)))
+    code, said = checked(file)
+    assert code == 1
+    assert (
+        "DOUBTFUL: tables.profiles: PV of mill-1, church-1, church-4, farm-1, farm-3 gives power by night, mill-1 "
+        "0.312 kW at 2024-06-21T00:00: are columns of load and PV swapped"
+    ) in said
+
+
 def test_ratings_in_watts_are_doubtful(tmp_path: Path) -> None:
     file = village(tmp_path)
     table = tmp_path / "village" / "prosumers.csv"
