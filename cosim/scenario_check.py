@@ -240,7 +240,7 @@ def _by_night(world: World, found: Findings, ticks: Indices, samples: Sequence[A
         k = shines[0]
         found.doubts.append(
             f"tables.profiles: PV of {some_of([people.id[k] for k in shines], _NAMED)} gives power by night, "
-            f"{people.id[k]} {pv_kw[k]:,.4g} kW at {time.local(tick):%Y-%m-%dT%H:%M}: are columns of load and "
+            f"{people.id[k]} {pv_kw[k]:,.4g} kW at {time.local(tick):%Y-%m-%dT%H:%M}: are load and "
             "PV swapped, is the UTC offset another one, or is [site] elsewhere?"
         )
         return

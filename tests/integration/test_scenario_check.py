@@ -191,8 +191,8 @@ def test_pv_by_night_is_doubtful(tmp_path: Path) -> None:
     code, said = checked(file)
     assert code == 1
     assert (
-        "DOUBTFUL: tables.profiles: PV of mill-1, church-1, church-4, farm-1, farm-3 gives power by night, mill-1 "
-        "0.312 kW at 2024-06-21T00:00: are columns of load and PV swapped"
+        "DOUBTFUL: tables.profiles: PV of mill-1, church-1, church-4, farm-1, farm-3 gives power by night, "
+        "mill-1 0.312 kW at 2024-06-21T00:00: are load and PV swapped"
     ) in said
 
 
