@@ -22,6 +22,7 @@ from broker.client.bus import Received, Will
 from broker.client.mqtt import connect
 from broker.client.mqtt_bus import MqttBus
 from broker.errors import BrokerError, BrokerUnreachable
+from broker.patience import within
 from sharegrid.decoding import decode_json
 
 ROOT = "sharegrid/claims/v1"
@@ -175,7 +176,7 @@ async def _take(bus: MqttBus, topic: str, mine: Claim, url: str) -> None:
             raise Claimed(other, topic)
 
     try:
-        async with asyncio.timeout(_WITHIN_S):
+        async with within(_WITHIN_S):
             await bus.subscribe(probe)
             for _ in range(_TIMES):
                 # What the broker keeps comes with every subscription, and before what is published after it.

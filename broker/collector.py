@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 from broker import wall_time
+from broker.patience import GLANCE_S, LATE_S, LEAST_LOOK_S
 
 T = TypeVar("T")
 
@@ -103,23 +104,29 @@ class Collector(Generic[T]):
         """
         wanted = self.expected if among is None else tuple(key for key in self.expected if key in among)
         here = self._have[tick, round_]
-        left_s = max(0.0, self._gate(deadline) - wall_time.now())
-        pause_s = min(ASK_AFTER_S, left_s / 4.0)
         loop = asyncio.get_running_loop()
+        # Who comes late itself looks at what came in meanwhile before it blames others, once.
+        looks_until = loop.time() + GLANCE_S
+        left_s = max(GLANCE_S, self._gate(deadline) - wall_time.now())
+        pause_s = min(ASK_AFTER_S, left_s / 4.0)
+        look_s, may_look, was_late = max(LEAST_LOOK_S, pause_s), True, False
         ask_at = loop.time() + pause_s if self._ask is not None else math.inf
         ask_by, seen = loop.time() + _ASK_WITHIN * left_s, len(here)
         # Lengths first: thousands of senders wake this wait one by one.
         while tick >= self._over and (len(here) < len(wanted) or any(key not in here for key in wanted)):
             self._changed.clear()
-            left_s, until_ask_s = (
-                max(0.0, self._gate(deadline) - wall_time.now()),
-                max(0.0, ask_at - loop.time()),
-            )
+            now_s = loop.time()
+            left_s = max(0.0, self._gate(deadline) - wall_time.now(), looks_until - now_s)
+            until_ask_s = max(0.0, ask_at - now_s)
             try:
                 async with asyncio.timeout(min(left_s, until_ask_s)):
                     await self._changed.wait()
             except TimeoutError:
+                was_late |= loop.time() > now_s + min(left_s, until_ask_s) + LATE_S
                 if left_s <= until_ask_s or self._ask is None:
+                    if may_look and was_late:
+                        may_look, looks_until = False, loop.time() + look_s
+                        continue
                     break
                 if len(here) > seen and loop.time() < ask_by:
                     # They are still coming in: what is on its way is not lost.

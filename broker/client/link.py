@@ -17,6 +17,7 @@ from broker.client.bus import Will
 from broker.client.gathered import drop, gather_system_calls
 from broker.credentials import tls_context
 from broker.errors import BrokerRefused
+from broker.patience import Within, within
 
 T = TypeVar("T")
 
@@ -54,10 +55,10 @@ class Link:
         self.lost = asyncio.Event()
         self._client = client
         self._stack = stack
-        self._calls: set[asyncio.Timeout] = set()
+        self._calls: set[Within] = set()
         self._watching = asyncio.create_task(self._watch())
 
-    async def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, deadline: float) -> None:
+    async def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, within_s: float) -> None:
         """Publish and, at QoS 1, wait for the confirmation.
 
         Raises
@@ -65,11 +66,11 @@ class Link:
         aiomqtt.MqttError
             The connection was lost.
         TimeoutError
-            The loop's clock reached ``deadline``.
+            It took longer than ``within_s`` [s].
         """
-        await self._call(self._client.publish(topic, payload, qos, retain, timeout=math.inf), deadline)
+        await self._call(self._client.publish(topic, payload, qos, retain, timeout=math.inf), within_s)
 
-    async def subscribe(self, filters: Iterable[str], deadline: float) -> None:
+    async def subscribe(self, filters: Iterable[str], within_s: float) -> None:
         """Subscribe at QoS 1 and wait for the answer; raises as `publish`.
 
         Raises
@@ -78,7 +79,8 @@ class Link:
             The broker refuses one of the filters.
         """
         wanted = list(filters)
-        codes = await self._call(self._client.subscribe([(one, 1) for one in wanted]), deadline)
+        asked = self._client.subscribe([(one, 1) for one in wanted], timeout=math.inf)
+        codes = await self._call(asked, within_s)
         for one, code in zip(wanted, cast("list[ReasonCode]", codes), strict=True):
             if code.is_failure:
                 raise BrokerRefused(f"the broker refuses the topic {one}; allow it to this user there")
@@ -94,9 +96,9 @@ class Link:
         await asyncio.wait({self._watching}, timeout=_ANSWER_S)
         self._watching.cancel()
 
-    async def _call(self, do: Awaitable[T], deadline: float) -> T:
+    async def _call(self, do: Awaitable[T], within_s: float) -> T:
         try:
-            async with asyncio.timeout_at(deadline) as call:
+            async with within(within_s) as call:
                 self._calls.add(call)
                 try:
                     with _cancellation_kept():
@@ -122,10 +124,8 @@ class Link:
     def _lose(self) -> None:
         """End the calls under way: aiomqtt leaves them waiting for an answer that cannot come."""
         self.lost.set()
-        now = asyncio.get_running_loop().time()
         for call in self._calls:
-            if not call.expired():
-                call.reschedule(now)
+            call.expire()
 
 
 async def open_link(
@@ -186,7 +186,7 @@ async def open_link(
     wanted = list(filters)
     if wanted:
         try:
-            await link.subscribe(wanted, asyncio.get_running_loop().time() + _ANSWER_S)
+            await link.subscribe(wanted, _ANSWER_S)
         except BaseException as error:
             await link.close()
             if isinstance(error, TimeoutError):

@@ -12,25 +12,31 @@ from broker.client.bus import Will
 from broker.client.link import Link
 from broker.client.mqtt_bus import MqttBus
 from broker.errors import BrokerRefused, BrokerUnreachable
+from broker.patience import Patience
 
 
 async def _first_link(bus: MqttBus, patience_s: float) -> Link:
-    deadline = asyncio.get_running_loop().time() + patience_s
-    while True:
-        try:
-            return await bus.open()
-        except MqttConnectError as error:
-            raise BrokerRefused(
-                f"{bus.address} refuses the connection ({error}); check user and password in the address"
-            ) from None
-        except aiomqtt.MqttError as error:
-            if asyncio.get_running_loop().time() >= deadline:
-                remedy = "see that it speaks TLS and knows this certificate" if bus.address.tls else ""
-                raise BrokerUnreachable(
-                    f"no MQTT broker answers at {bus.address} ({error}); "
-                    f"{remedy or 'start one there or choose another'}"
+    is_over = asyncio.Event()
+    patience = Patience(is_over.set)
+    patience.begin(patience_s)
+    try:
+        while True:
+            try:
+                return await bus.open()
+            except MqttConnectError as error:
+                raise BrokerRefused(
+                    f"{bus.address} refuses the connection ({error}); check user and password in the address"
                 ) from None
-        await asyncio.sleep(0.1)
+            except aiomqtt.MqttError as error:
+                if is_over.is_set():
+                    remedy = "see that it speaks TLS and knows this certificate" if bus.address.tls else ""
+                    raise BrokerUnreachable(
+                        f"no MQTT broker answers at {bus.address} ({error}); "
+                        f"{remedy or 'start one there or choose another'}"
+                    ) from None
+            await asyncio.sleep(0.1)
+    finally:
+        patience.close()
 
 
 @asynccontextmanager

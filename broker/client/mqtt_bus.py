@@ -21,6 +21,7 @@ from broker.client.filters import matches
 from broker.client.link import PUBLISHES_UNDER_WAY, Link, open_link
 from broker.client.parts import Assembler, check_size, packets
 from broker.errors import BrokerRefused, BrokerUnreachable, BusClosed, CredentialsError
+from broker.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,9 @@ class MqttBus:
         self._dropped = 0
         self._link: Link | None = None
         self._linked = asyncio.Event()
-        self._away_since_s = 0.0
+        # From when it went away: a long queue of publishes gives up together.
+        self._away = Patience(self._give_up)
+        self._is_given_up = False
         self._slots = asyncio.Semaphore(PUBLISHES_UNDER_WAY)
         self._closed = False
         self._published = self._repeated = self._received = self._reconnects = 0
@@ -126,7 +129,7 @@ class MqttBus:
         before = dict(self._filters)
         self._filters.update(dict.fromkeys(filters))
         try:
-            await self._call(lambda link, deadline: link.subscribe(filters, deadline))
+            await self._call(lambda link, within_s: link.subscribe(filters, within_s))
         except BrokerRefused:
             self._filters = before
             raise
@@ -155,6 +158,8 @@ class MqttBus:
         """Use a link until it is lost, then open the next, for as long as the bus is open."""
         while True:
             self._link = link
+            self._away.end()
+            self._is_given_up = False
             self._linked.set()
             try:
                 if self._reconnects and self._on_reconnect is not None:
@@ -172,6 +177,7 @@ class MqttBus:
         """Let readers finish and writers fail."""
         if not self._closed:
             self._closed = True
+            self._away.close()
             self._linked.set()
             self._came.set()
 
@@ -195,7 +201,8 @@ class MqttBus:
         if self._link is link:
             self._link = None
             self._linked.clear()
-            self._away_since_s = asyncio.get_running_loop().time()
+            if not self._closed:
+                self._away.begin(self._patience_s)
 
     async def _reopen(self) -> Link:
         pause_s = _FIRST_PAUSE_S
@@ -212,17 +219,17 @@ class MqttBus:
 
         ``lost_at`` says in words what a broker may have dropped the connection for; it is not tried for ever.
         """
-        losses, loop = 0, asyncio.get_running_loop()
-        gives_up_at = loop.time() + self._patience_s
+        losses, left_s = 0, self._patience_s
         while not self._closed:
             link = self._link
             if link is None:
                 await self._wait_for_link()
                 continue
             try:
-                return await do(link, min(gives_up_at, loop.time() + _ANSWER_S))
+                return await do(link, min(left_s, _ANSWER_S))
             except TimeoutError:
-                if loop.time() >= gives_up_at:
+                left_s -= _ANSWER_S
+                if left_s <= 0.0:
                     raise BrokerUnreachable(
                         f"{self.address} gave no answer for {self._patience_s:g} s; see that the broker runs"
                     ) from None
@@ -241,15 +248,17 @@ class MqttBus:
         raise BusClosed(f"the bus of {self.client_id} at {self.address} is closed; open a new one")
 
     async def _wait_for_link(self) -> None:
-        try:
-            # From when it went away, not from now: a long queue of publishes gives up together.
-            async with asyncio.timeout_at(self._away_since_s + self._patience_s):
-                await self._linked.wait()
-        except TimeoutError:
+        await self._linked.wait()
+        if self._is_given_up:
             raise BrokerUnreachable(
                 f"{self.address} has been away for {self._patience_s:g} s; see that the broker runs"
-            ) from None
+            )
+
+    def _give_up(self) -> None:
+        """Let all who wait for a connection fail together, and who comes later at once."""
+        self._is_given_up = True
+        self._linked.set()
 
 
-async def _publish(topic: str, packet: bytes, qos: int, retain: bool, link: Link, deadline: float) -> None:
-    await link.publish(topic, packet, qos, retain=retain, deadline=deadline)
+async def _publish(topic: str, packet: bytes, qos: int, retain: bool, link: Link, within_s: float) -> None:
+    await link.publish(topic, packet, qos, retain=retain, within_s=within_s)

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from broker import wall_time
 from broker.messages import Done, Message, Step, StepName
 from broker.participant.node import Node
+from broker.patience import GLANCE_S, within
 
 _NEVER = (-1, -1)
 
@@ -48,7 +49,7 @@ class Heard:
         while not (self._is_complete(step) or self._node.is_open(step)):
             self._changed.clear()
             try:
-                async with asyncio.timeout(max(0.0, step.opened - wall_time.now())):
+                async with within(max(GLANCE_S, step.opened - wall_time.now())):
                     await self._changed.wait()
             except TimeoutError:
                 return

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from broker.patience import within
+
 _KEPT_BYTES = 4096
 _CLOSING_S = 3.0
 
@@ -109,7 +111,7 @@ async def _wait_ready(
 ) -> re.Match[str]:
     said = ""
     with suppress(TimeoutError):
-        async with asyncio.timeout(patience_s):
+        async with within(patience_s):
             while chunk := await output.read(_KEPT_BYTES):
                 said = (said + chunk.decode(errors="replace"))[-2 * _KEPT_BYTES :]
                 if match := ready.search(said):
@@ -135,7 +137,7 @@ async def _stop(process: asyncio.subprocess.Process, closing_s: float) -> None:
         with suppress(ProcessLookupError):
             process.terminate()
         with suppress(TimeoutError):
-            async with asyncio.timeout(closing_s):
+            async with within(closing_s):
                 await process.wait()
     finally:
         if process.returncode is None:

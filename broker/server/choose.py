@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from broker.address import parse_address
 from broker.errors import BrokerAddressError, BrokerStartError, BrokerUnreachable
+from broker.patience import within
 from broker.server.embedded import embedded
 from broker.server.handle import BrokerHandle
 from broker.server.mosquitto import Secured, find_mosquitto, mosquitto
@@ -59,7 +60,7 @@ async def open_broker(
 async def _reach(url: str) -> BrokerHandle:
     address = parse_address(url)
     try:
-        async with asyncio.timeout(_ANSWER_S):
+        async with within(_ANSWER_S):
             _, writer = await asyncio.open_connection(address.host, address.port)
     except (OSError, TimeoutError) as error:
         reason = str(error) or f"no answer in {_ANSWER_S:g} s"

@@ -236,9 +236,10 @@ class Connection:
         began = time.monotonic()
         try:
             reply = None
-            if (wire := self._line.open_wire) is not None:
+            wire = self._line.open_wire
+            if wire is not None:
                 reply = await self._ask_again(wire, unit, pdu, patience_s)
-            if reply is None:
+            if wire is None or reply is None:
                 wire = await self._opened(patience_s)
                 began = time.monotonic()
                 reply = await self._ask(wire, unit, pdu, patience_s)
@@ -250,7 +251,8 @@ class Connection:
         except asyncio.CancelledError:
             self._line.drop()
             raise
-        self._slowest_s[unit] = max(self._slowest_s.get(unit, 0.0), time.monotonic() - began)
+        if not wire.was_held_up:
+            self._slowest_s[unit] = max(self._slowest_s.get(unit, 0.0), time.monotonic() - began)
         self._pauses.answered(unit)
         if not self._habits.keeps_open:
             self._line.close_later()

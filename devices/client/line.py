@@ -2,6 +2,7 @@
 
 import asyncio
 
+from broker.patience import within
 from devices.client.wire import BrokenOff, Wire, open_wire
 from devices.endpoint import Link
 
@@ -52,7 +53,7 @@ class Line:
         self.drop()
         self._opening = asyncio.create_task(open_wire(self._link))
         try:
-            async with asyncio.timeout(patience_s):
+            async with within(patience_s):
                 wire = await self._opening
         except asyncio.CancelledError:
             task = asyncio.current_task()

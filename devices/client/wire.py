@@ -9,12 +9,10 @@ from typing import cast
 
 from pymodbus.transport.serialtransport import create_serial_connection
 
+from broker.patience import Patience
 from devices.client.batch import Asked, Batch
 from devices.client.frames import Frames, NotModbus, OtherUnit, SerialFrames, TcpFrames
 from devices.endpoint import Link
-
-# Event loops call back a little before the time.
-_EARLY_S = 0.001
 
 
 class WireError(Exception):
@@ -64,9 +62,9 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._reply: asyncio.Future[bytes] | None = None
         self._batch: Batch | None = None
-        self._gives_up_s = 0.0
         self._patience_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        # One timer does for many requests, of which nearly all are answered.
+        self._patience = Patience(self._time_out)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note that the connection is open."""
@@ -124,12 +122,13 @@ class Wire(asyncio.Protocol):
             raise Closed
         self._reply = self._loop.create_future()
         self._patience_s = timeout_s
-        self._give_up_at(self._loop.time() + timeout_s)
+        self._patience.begin(timeout_s)
         self._transport.write(request)
         try:
             reply = await self._reply
         finally:
             self._reply = None
+            self._patience.end()
         self.used_s = self._loop.time()
         return reply
 
@@ -165,8 +164,13 @@ class Wire(asyncio.Protocol):
         batch.take(data)
         if batch.is_over:
             return b"all"
-        self._give_up_at(self._loop.time() + self._patience_s)
+        self._patience.begin(self._patience_s)
         return None
+
+    @property
+    def was_held_up(self) -> bool:
+        """Whether this process was while the last request was under way, so that its time tells nothing."""
+        return self._patience.was_held_up
 
     def break_off(self) -> None:
         """End the request under way."""
@@ -175,29 +179,12 @@ class Wire(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection."""
         self.is_open = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._patience.close()
         if self._transport is not None:
             self._transport.abort()
 
-    def _give_up_at(self, when_s: float) -> None:
-        """Wait for a reply until then; one timer does for many requests, of which nearly all are answered."""
-        self._gives_up_s = when_s
-        if self._timer is not None and self._timer.when() > when_s:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(when_s, self._time_out)
-
     def _time_out(self) -> None:
-        self._timer = None
-        if self._reply is None:
-            return
-        if self._loop.time() < self._gives_up_s - _EARLY_S:
-            self._give_up_at(self._gives_up_s)
-        else:
-            self._fail(Silent(self._frames.heard, self._frames.noise))
+        self._fail(Silent(self._frames.heard, self._frames.noise))
 
     def _fail(self, error: WireError) -> None:
         if self._reply is not None and not self._reply.done():

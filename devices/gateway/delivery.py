@@ -1,9 +1,9 @@
 """Commands to one inverter on their way: counted, timed, and what was shown after them."""
 
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from broker.wall_time import since_boot
 from devices.client.drivers import Inverter
 from devices.errors import DeviceBusy, DeviceError, DeviceTimeout, DeviceUnreachable, GatewayNoResponse
 from devices.gateway.write_budget import WriteBudget
@@ -40,7 +40,7 @@ class Delivery:
 
     def __init__(self, inverter: Inverter, now: Callable[[], float]) -> None:
         self.times = WriteTimes(now, inverter.limits.write_interval_s)
-        self.budget = WriteBudget(time.monotonic, inverter.limits.writes_per_day)
+        self.budget = WriteBudget(since_boot, inverter.limits.writes_per_day)
         self.lacks_revert = False
         self.has_taken = False
         self.before_sending: Callable[[], Awaitable[None]] = _nothing

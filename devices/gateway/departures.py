@@ -1,10 +1,10 @@
 """Vehicles and work at real chargers and loads that do not get what they want in time: who lacks how much."""
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from broker.messages import DeviceState
+from broker.wall_time import since_boot
 from devices.gateway.reading import Reading
 from devices.kinds import CONSUMERS
 
@@ -35,7 +35,7 @@ class Departures:
         Monotonic time [s].
     """
 
-    def __init__(self, real: Iterable[tuple[str, str]], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, real: Iterable[tuple[str, str]], clock: Callable[[], float] = since_boot) -> None:
         self._real = frozenset(real)
         self._clock = clock
         self._wishes: dict[tuple[str, str], _Wish] = {}

@@ -6,13 +6,13 @@ silent last.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from broker.messages import CommandedDevice, DeviceSetPoint, DeviceState
 from broker.snapshot import Values, part
+from broker.wall_time import since_boot
 from devices.client.drivers import InverterValues, MeterValues
 from devices.counts import Counts
 from devices.endpoint import LiveProsumer
@@ -315,7 +315,7 @@ class Gateway:
         return found
 
     def _now(self) -> float:
-        return time.monotonic() if self.simulated_s is None else self.simulated_s
+        return since_boot() if self.simulated_s is None else self.simulated_s
 
 
 async def _stop(actuator: Actuator, reason: str) -> None:

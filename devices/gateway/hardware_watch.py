@@ -2,11 +2,11 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from broker.messages.flags import ALARM, OVER
+from broker.wall_time import since_boot
 from devices.client.drivers import State
 from devices.errors import DeviceError, GaveWay, IncompleteReading
 from devices.gateway.actuator import Actuator
@@ -71,10 +71,10 @@ class HardwareWatch:
         took_s = 0.0
         while True:
             await asyncio.sleep(min(max(self._every_s, took_s / _SHARE), _MOST_PAUSES * self._every_s))
-            began_s = time.monotonic()
+            began_s = since_boot()
             await self._look(actuator, seen)
             # One that does not answer is left alone by its link, and is to be missed soon.
-            took_s = 0.0 if seen.failed else time.monotonic() - began_s
+            took_s = 0.0 if seen.failed else since_boot() - began_s
 
     async def _look(self, actuator: Actuator, seen: "_Seen") -> None:
         """Read a device; one that is asleep answers, too."""
@@ -92,7 +92,7 @@ class HardwareWatch:
             return
         seen.failed = 0
         self._tell(self._troubles.find(actuator))
-        power_kw, told_s = state.get("p_kw"), time.monotonic() - (state.get("age_s") or 0.0)
+        power_kw, told_s = state.get("p_kw"), since_boot() - (state.get("age_s") or 0.0)
         # Of a device that tells by itself the same word may be found again.
         if power_kw is not None and math.isfinite(power_kw) and told_s > seen.told_s + _SAME_WORD_S:
             seen.told_s = told_s
@@ -103,7 +103,7 @@ class HardwareWatch:
         is_stopped = bool(actuator.stopped)
         if not actuator.delivery.has_taken or (is_stopped and not actuator.is_safe):
             return
-        found = watch.take(power_kw, time.monotonic(), is_stopped=is_stopped)
+        found = watch.take(power_kw, since_boot(), is_stopped=is_stopped)
         limits, shows = actuator.limits, f"{actuator} shows {power_kw:.3g} kW"
         safe = f"its safe value of {limits.safe_kw:g} kW"
         if found == "within":

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from broker.messages import Quality
+from broker.patience import within
 from broker.snapshot import Values, typed
 from devices.endpoint import Link
 from devices.errors import DeviceError, IncompleteReading
@@ -101,7 +102,7 @@ async def poll_link(
         finish(item)
 
     try:
-        async with asyncio.timeout(limit_s):
+        async with within(limit_s):
             for item in await read_together(wanted, result, finish_together):
                 try:
                     await item.read(result)

@@ -1,8 +1,8 @@
 """The safe value of a device that was stopped: sent past everything else, read back, and watched."""
 
 import math
-import time
 
+from broker.wall_time import since_boot
 from devices.client.drivers import Inverter
 from devices.errors import DeviceError, UntrustedRating
 from devices.gateway.delivery import Delivery
@@ -45,7 +45,7 @@ class SafeValue:
         """Whether there is something to write, or to look at: emulated devices obey."""
         limits = self._inverter.limits
         watches = limits.real and limits.armed
-        return not self.stands or (watches and time.monotonic() >= self._seen_s + _LOOK_AGAIN_S)
+        return not self.stands or (watches and since_boot() >= self._seen_s + _LOOK_AGAIN_S)
 
     def bar(self, reason: str) -> None:
         """Take no set-point any more, and let the safe value pass everything that is under way."""
@@ -80,14 +80,14 @@ class SafeValue:
                 await self._delivery.send(self._inverter.limits.safe_kw, 0.0)
             except UntrustedRating:
                 await self._delivery.send(0.0, 0.0)
-            self._seen_s = time.monotonic()
+            self._seen_s = since_boot()
             self._inverter.port.end_priority()
         self.stands = True
 
     async def keep(self) -> None:
         """See that it still stands, and write it where it does not or soon will not."""
         if self.stands and await self._still_stands():
-            self._seen_s = time.monotonic()
+            self._seen_s = since_boot()
             return
         self.doubt()
         await self.make()

@@ -14,12 +14,14 @@ from broker.messages import Acknowledgement, Message, SetPoint, Step, Stop
 from broker.participant.node import Node
 from broker.participant.others import reports
 from broker.participant.serving import serve
+from broker.patience import LEAST_LOOK_S
 from broker.signing import CommandKey
 from broker.snapshot import Values, part
 from devices.errors import NotRealTime
 from devices.gateway.gateway import Gateway
 from devices.gateway.plausibility import Plausibility
 from devices.gateway.power_watch import EVERY_S
+from devices.gateway.reading import Outcome
 from devices.gateway.responses import Responses, expected_change_kw
 from devices.gateway.stop_answers import StopAnswers
 from devices.gateway.stopping import arming, call_in, hand_back, secure, to_its_end
@@ -213,7 +215,8 @@ class GatewayService:
         if self._commanded_by is not None and self.node.tick < 0:
             # An old one, signed and sent again, could not be told from one of this interval.
             raise ValueError("the clock has not been heard yet")
-        task = asyncio.create_task(self._carry_out(name, set_point), name=f"set-point of {name}")
+        waited_s = self._tending.waited_s()
+        task = asyncio.create_task(self._carry_out(name, set_point, waited_s), name=f"set-point of {name}")
         self._carrying_out.add(task)
         task.add_done_callback(self._carrying_out.discard)
         try:
@@ -222,10 +225,19 @@ class GatewayService:
             task.cancel()
             raise
 
-    async def _carry_out(self, name: str, set_point: SetPoint) -> None:
+    async def _carry_out(self, name: str, set_point: SetPoint, waited_s: float) -> None:
+        if waited_s:
+            # The clock's next word may have come in meanwhile, too.
+            await asyncio.sleep(LEAST_LOOK_S)
         asked = time.perf_counter()
         change_kw = expected_change_kw(set_point.devices, self.gateway.measured_kw(name))
-        outcome = await self.gateway.command(name, set_point.devices, set_point.valid_s)
+        valid_s = set_point.valid_s
+        if self.node.tick > set_point.tick or 0.0 < valid_s <= waited_s:
+            outcome = Outcome(False, (past := "it comes after its interval"), past)
+        else:
+            outcome = await self.gateway.command(
+                name, set_point.devices, valid_s - waited_s if valid_s else 0.0
+            )
         seconds = time.perf_counter() - asked
         # What may be commanded is judged although something beside it may not.
         if not outcome.failed and self._plausibility is not None:

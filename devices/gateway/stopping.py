@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 
+from broker.patience import Patience
 from devices.errors import DeviceError
 from devices.gateway.actuator import Actuator
 from devices.registers.rating_trust import rating_doubt
@@ -51,19 +52,22 @@ async def secure(actuators: Sequence[Actuator], reason: str, within_s: float) ->
     for actuator in hardware:
         actuator.bar(reason)
     work = asyncio.ensure_future(keep_stopping(hardware, report))
-    loop = asyncio.get_running_loop()
-    began, patience_s = loop.time(), within_s
+    is_over = asyncio.Event()
+    patience = Patience(is_over.set)
+    patience.begin(SECURED_WITHIN_S)
+    patience_s = within_s
     try:
         while not (await asyncio.wait({work}, timeout=patience_s))[0]:
             left = [each for each in hardware if not each.is_safe]
             if all(len(failed[each]) >= _FAILED_FOR_GOOD for each in left):
                 break
-            if loop.time() - began >= SECURED_WITHIN_S:
+            if is_over.is_set():
                 break
             if patience_s == within_s:
                 log.error("not yet at their safe values, going on: %s", "; ".join(map(str, left)))
             patience_s = _LOOK_EVERY_S
     finally:
+        patience.close()
         work.cancel()
         await asyncio.wait({work})
     if not work.cancelled():

@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine, Sequence
 
 from broker.errors import BrokerError
 from broker.participant.node import Node
+from broker.pulse import Pulse
+from broker.wall_time import since_boot
 from devices.gateway.actuator import Actuator
 from devices.gateway.gateway import Gateway
 from devices.gateway.hardware_watch import HardwareWatch
@@ -13,6 +15,7 @@ from devices.gateway.power_watch import EVERY_S
 from devices.gateway.troubles import Troubles
 
 _TEND_EVERY_S = 0.5
+_TELLS_STANDSTILL_S = 2.0
 
 
 class Tending:
@@ -38,6 +41,7 @@ class Tending:
         self._gateway = gateway
         self._troubles = Troubles()
         self._is_news = asyncio.Event()
+        self._pulse: Pulse | None = None
         self.watch = HardwareWatch(gateway.actuators, self._troubles, self._say, watch_every_s)
 
     @property
@@ -55,11 +59,30 @@ class Tending:
         A device that takes long to answer holds up no other.
         """
         start(self._keep_telling())
-        while True:
-            await asyncio.sleep(_TEND_EVERY_S)
-            if self._gateway.simulated_s is None or self._gateway.stopped:
-                for actuator in self._gateway.due:
-                    start(self._tend([actuator]))
+        # Emulated devices wait where this process does, as their clock is the run's.
+        self._pulse = Pulse(self._tell_standstill) if self._gateway.hardware else None
+        try:
+            while True:
+                await asyncio.sleep(_TEND_EVERY_S)
+                if self._gateway.simulated_s is None or self._gateway.stopped:
+                    for actuator in self._gateway.due:
+                        start(self._tend([actuator]))
+        finally:
+            if self._pulse is not None:
+                self._pulse.close()
+
+    def waited_s(self) -> float:
+        """How long what is read now in real time may have waited, where this process stood still [s]."""
+        if self._pulse is None or self._gateway.simulated_s is not None:
+            return 0.0
+        return max(0.0, since_boot() - self._pulse.said_s())
+
+    def _tell_standstill(self, seconds: float) -> None:
+        if seconds >= _TELLS_STANDSTILL_S:
+            self._say(
+                f"this gateway stood still for {seconds:.0f} s: its process was stopped or blocked, "
+                "or its computer slept"
+            )
 
     def flag_what_lasts(self) -> None:
         """Flag what has gone on failing since it was told last."""

@@ -1,10 +1,10 @@
 """Devices that do not keep their set-points, or are lost: said when it begins, and when it is over."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.messages.flags import ALARM, OVER
+from broker.wall_time import since_boot
 from devices.errors import DeviceError, DeviceTimeout, DeviceUnreachable, GatewayNoResponse, GaveWay
 from devices.gateway.actuator import Actuator
 from devices.gateway.attempt import Outcomes
@@ -44,7 +44,7 @@ class Troubles:
         How often hardware that is armed was lost.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = since_boot) -> None:
         self.losses = 0
         self._clock = clock
         self._present: dict[Actuator, _Trouble] = {}

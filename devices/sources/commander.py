@@ -5,7 +5,10 @@ import math
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
+from broker import patience
+from broker.wall_time import since_boot
 from devices.endpoint import Endpoint
 from devices.errors import DeviceFailure, DeviceTimeout, MalformedReply, ReadBackMismatch
 from devices.limits import SetPointLimits
@@ -71,7 +74,7 @@ class Commander:
         number = within(power_kw, commands, limits, ratings)
         reverts = commands.reverts and valid_s > 0.0
         seconds = math.ceil(valid_s) if reverts else 0
-        began_s = time.monotonic()
+        began_s = since_boot()
         await self._send_all(commands.set, f"{number.normalize():f}", seconds)
         self.sent_kw = kw_of(float(number), commands, ratings)
         if self._shows is not None:
@@ -106,45 +109,51 @@ class Commander:
                 "expires": f"{time.time() + _EXPIRES_S:.3f}",
                 "id": name,
             }
-            began_s = time.monotonic()
+            since_s = since_boot()
             await self._feed.send(filled(sent.at, values), filled(sent.text, values), sent.method)
             if answer is not None:
-                await self._hear(answer, name, began_s)
+                await self._hear(answer, name, since_s)
 
     async def _hear(self, answer: Answer, name: str, since_s: float) -> None:
         """Wait for the answer to one message."""
-        place, deadline_s = self._at(answer.at), since_s + _SHOWS_WITHIN_S
-        while time.monotonic() < deadline_s:
+        with suppress(TimeoutError):
+            async with patience.within(_SHOWS_WITHIN_S):
+                if await self._heard(answer, name, since_s):
+                    return
+        raise DeviceTimeout(f"{self._endpoint} did not answer to a set-point; check that it obeys some")
+
+    async def _heard(self, answer: Answer, name: str, since_s: float) -> bool:
+        """Whether one message was answered; raises `DeviceError` where it is refused."""
+        place = self._at(answer.at)
+        while True:
             document = (await self._feed.fetch([place], since_s)).get(place)
             if document is None or document.kept or document.at_s < since_s:
-                break
+                return False
             since_s = math.nextafter(document.at_s, math.inf)
             try:
                 if text_in(document.body, answer.id) != name:
                     continue
                 if text_in(document.body, answer.ok) is True:
-                    return
+                    return True
                 detail = text_in(document.body, answer.detail) if answer.detail else "no reason given"
             except ValueError as error:
                 raise MalformedReply(f"{self._endpoint}, {place}: {error}; check the profile") from None
             raise DeviceFailure(f"{self._endpoint} refuses the set-point: {detail}")
-        raise DeviceTimeout(f"{self._endpoint} did not answer to a set-point; check that it obeys some")
 
     async def _see(self, sent_kw: float, began_s: float, limits: SetPointLimits, ratings: Ratings) -> None:
         """Wait until the device shows what it was sent."""
         tolerance_kw = self._tolerance_kw(ratings)
         shown_kw, since_s = None, began_s
-        while time.monotonic() < began_s + _SHOWS_WITHIN_S:
-            document = await self._shown(since_s)
-            if document is None:
-                break
-            shown_kw = self._kw_in(document, ratings)
-            # What was sent lies within the envelope; what the device makes of it has to do so, too.
-            is_inside = shown_kw is not None and limits.min_kw <= shown_kw <= limits.max_kw
-            if shown_kw is not None and is_inside and abs(shown_kw - sent_kw) <= tolerance_kw:
-                return
-            since_s = math.nextafter(document.at_s, math.inf)
-            await asyncio.sleep(_LOOK_AGAIN_S)
+        with suppress(TimeoutError):
+            async with patience.within(_SHOWS_WITHIN_S):
+                while (document := await self._shown(since_s)) is not None:
+                    shown_kw = self._kw_in(document, ratings)
+                    # What was sent lies within the envelope; what the device makes of it has to do so, too.
+                    is_inside = shown_kw is not None and limits.min_kw <= shown_kw <= limits.max_kw
+                    if shown_kw is not None and is_inside and abs(shown_kw - sent_kw) <= tolerance_kw:
+                        return
+                    since_s = math.nextafter(document.at_s, math.inf)
+                    await asyncio.sleep(_LOOK_AGAIN_S)
         if shown_kw is None:
             raise DeviceTimeout(f"{self._endpoint} does not show the set-point that it was sent; check it")
         raise ReadBackMismatch(

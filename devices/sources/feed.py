@@ -16,14 +16,22 @@ class Document:
     body
         The text.
     at_s
-        When it came in (``time.monotonic``) [s].
+        When it came in (`broker.wall_time.since_boot`) [s].
     kept
         Whether the broker had kept it: nobody knows how old it is.
+    waited_s
+        How long it may have waited to be read, where this process stood still [s].
     """
 
     body: bytes
     at_s: float
     kept: bool = False
+    waited_s: float = 0.0
+
+    @property
+    def said_s(self) -> float:
+        """When it was said at the earliest [s]."""
+        return self.at_s - self.waited_s
 
 
 class Feed(Protocol):
@@ -43,14 +51,18 @@ class Feed(Protocol):
         places
             Topics or paths.
         since_s
-            Wait for texts that are no older (``time.monotonic``) [s], as long as devices are waited for;
-            ``None`` takes what there is.
+            Wait for texts that are no older (`broker.wall_time.since_boot`) [s], as long as devices are
+            waited for; ``None`` takes what there is.
 
         Raises
         ------
         DeviceError
             The broker or the web server does not answer.
         """
+        ...
+
+    def stood_still_s(self, since_s: float) -> float:
+        """How long this process stood still at last, where that ended after a time, as `Document.said_s`."""
         ...
 
     async def send(self, place: str, text: str, method: str) -> None:

@@ -1,11 +1,12 @@
 """Devices that answer HTTP requests with JSON or a number."""
 
 import asyncio
-import time
 from collections.abc import Collection
 
 import httpx
 
+from broker.patience import within
+from broker.wall_time import since_boot
 from devices.counts import Counts
 from devices.endpoint import Link
 from devices.errors import DeviceError, DeviceFailure, DeviceTimeout, DeviceUnreachable, MalformedReply
@@ -39,9 +40,13 @@ class HttpFeed:
     async def listen(self, places: Collection[str]) -> None:
         """Nothing is said by itself here."""
 
+    def stood_still_s(self, since_s: float) -> float:  # noqa: ARG002  # nothing is said by itself here
+        """See `devices.sources.feed.Feed`."""
+        return 0.0
+
     async def fetch(self, places: Collection[str], since_s: float | None = None) -> dict[str, Document]:  # noqa: ARG002  # an answer is always new
         """See `devices.sources.feed.Feed`."""
-        if time.monotonic() < self._not_before_s:
+        if since_boot() < self._not_before_s:
             raise self._counted(DeviceUnreachable(f"nothing answers at {self.link}; check address and power"))
         found = {}
         for place in places:
@@ -49,7 +54,7 @@ class HttpFeed:
             # Small web servers serve one request at a time; what is sent does not wait for it.
             async with self._lock:
                 body = await self._ask("GET", place, "")
-            found[place] = Document(body, time.monotonic())
+            found[place] = Document(body, since_boot())
         return found
 
     async def send(self, place: str, text: str, method: str) -> None:
@@ -68,41 +73,52 @@ class HttpFeed:
         path = place if place.startswith("/") else f"/{place}"
         headers = {"content-type": "application/json"} if text else {}
         try:
-            async with asyncio.timeout(2.0 * self._timeout_s):
-                async with self._opened().stream(
-                    method, path, content=text or None, headers=headers
-                ) as reply:
-                    body = bytearray()
-                    async for part in reply.aiter_bytes():
-                        body += part
-                        if len(body) > _MOST_BYTES:
-                            raise self._counted(
-                                MalformedReply(f"{self.link}{path} sends no end; check the path")
-                            )
-                    status = reply.status_code
-        except (httpx.TimeoutException, TimeoutError):
-            self._not_before_s = time.monotonic() + self._retry_after_s
+            client = self._opened()
+            request = client.build_request(method, path, content=text or None, headers=headers)
+            async with within(self._timeout_s):
+                reply = await client.send(request, stream=True)
+            try:
+                async with within(self._timeout_s):
+                    body = await self._body(reply, path)
+            finally:
+                await reply.aclose()
+        except TimeoutError:
+            self._not_before_s = since_boot() + self._retry_after_s
             raise self._counted(
                 DeviceTimeout(f"{self.link} did not answer within {self._timeout_s:g} s; check its power")
             ) from None
         except httpx.TransportError as error:
-            self._not_before_s = time.monotonic() + self._retry_after_s
+            self._not_before_s = since_boot() + self._retry_after_s
             raise self._counted(
                 DeviceUnreachable(
                     f"{self.link} cannot be reached ({error or type(error).__name__}); check it"
                 )
             ) from None
-        if not 200 <= status < 300:
+        if not 200 <= reply.status_code < 300:
             raise self._counted(
-                DeviceFailure(f"{self.link}{path} answered with status {status}; check path and password")
+                DeviceFailure(
+                    f"{self.link}{path} answered with status {reply.status_code}; check path and password"
+                )
             )
+        return body
+
+    async def _body(self, reply: httpx.Response, path: str) -> bytes:
+        body = bytearray()
+        async for part in reply.aiter_bytes():
+            body += part
+            if len(body) > _MOST_BYTES:
+                raise self._counted(MalformedReply(f"{self.link}{path} sends no end; check the path"))
         return bytes(body)
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
-            # Proxies of the environment are no way to a device on one's own network.
+            # Proxies of the environment are no way to a device on one's own network. The library's own timers
+            # would blame a server while this process was held up.
             self._client = httpx.AsyncClient(
-                base_url=self.link.url, timeout=self._timeout_s, trust_env=False, follow_redirects=False
+                base_url=self.link.url,
+                timeout=None,  # noqa: S113  # `_ask` keeps the time
+                trust_env=False,
+                follow_redirects=False,
             )
         return self._client
 

@@ -4,7 +4,6 @@ What the broker kept is told apart from what was said while this gateway listene
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Collection
 from contextlib import AsyncExitStack, suppress
 
@@ -12,6 +11,9 @@ from broker.client.bus import Received
 from broker.client.mqtt import connect
 from broker.client.mqtt_bus import MqttBus
 from broker.errors import BrokerError
+from broker.patience import LEAST_LOOK_S, within
+from broker.pulse import Pulse
+from broker.wall_time import since_boot
 from devices.counts import Counts
 from devices.endpoint import Link
 from devices.errors import DeviceError, DeviceUnreachable
@@ -47,6 +49,7 @@ class MqttFeed:
         self._opening = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._not_before_s = 0.0
+        self._pulse: Pulse | None = None
 
     async def listen(self, places: Collection[str]) -> None:
         """Subscribe to topics, each once."""
@@ -54,19 +57,24 @@ class MqttFeed:
         new = [place for place in places if place not in self._asked]
         if new:
             await self._reach(bus.subscribe(*new))
-            self._asked.update(dict.fromkeys(new, time.monotonic()))
+            self._asked.update(dict.fromkeys(new, since_boot()))
 
     async def fetch(self, places: Collection[str], since_s: float | None = None) -> dict[str, Document]:
         """See `devices.sources.feed.Feed`; messages of places that were never asked for are waited for."""
         await self.listen(places)
         self.counts.reads += 1
         began_s = max(self._asked[place] for place in places) if since_s is None else since_s
+        left_s = began_s + self._timeout_s - since_boot()
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(_on_the_loop(began_s + self._timeout_s)):
+            async with within(max(left_s, 0.0 if since_s is None else LEAST_LOOK_S)):
                 while not all(self._is_new(place, since_s) for place in places):
                     self._arrived.clear()
                     await self._arrived.wait()
         return {place: self._documents[place] for place in places if place in self._documents}
+
+    def stood_still_s(self, since_s: float) -> float:
+        """See `devices.sources.feed.Feed`."""
+        return 0.0 if self._pulse is None else self._pulse.stood_still_s(since_s)
 
     async def send(self, place: str, text: str, method: str) -> None:  # noqa: ARG002  # HTTP has methods
         """Publish a message at QoS 1, never retained."""
@@ -90,7 +98,7 @@ class MqttFeed:
     async def _opened(self) -> MqttBus:
         async with self._opening:
             if self._bus is None:
-                if time.monotonic() < self._not_before_s:
+                if since_boot() < self._not_before_s:
                     raise self._counted(DeviceUnreachable(f"no MQTT broker answers at {self.link}; start it"))
                 self._bus = await self._open()
         return self._bus
@@ -106,22 +114,25 @@ class MqttFeed:
         try:
             bus = await self._stack.enter_async_context(connection)
         except BrokerError as error:
-            self._not_before_s = time.monotonic() + self._retry_after_s
+            self._not_before_s = since_boot() + self._retry_after_s
             raise self._counted(DeviceUnreachable(str(error))) from None
-        listening = asyncio.create_task(self._listen(bus))
+        self._pulse = pulse = Pulse()
+        self._stack.callback(pulse.close)
+        listening = asyncio.create_task(self._listen(bus, pulse))
         self._stack.callback(listening.cancel)
         return bus
 
-    async def _listen(self, bus: MqttBus) -> None:
+    async def _listen(self, bus: MqttBus, pulse: Pulse) -> None:
         async for message in bus.messages():
-            self._take(message)
+            self._take(message, pulse.said_s())
 
-    def _take(self, message: Received) -> None:
+    def _take(self, message: Received, said_s: float) -> None:
         if len(message.payload) > _MOST_BYTES:
             return
         # After a reconnect the broker hands over what it kept, which may be older than what was heard.
         if not message.retained or message.topic not in self._documents:
-            document = Document(message.payload, time.monotonic(), kept=message.retained)
+            now_s = since_boot()
+            document = Document(message.payload, now_s, message.retained, max(now_s - said_s, 0.0))
             self._documents[message.topic] = document
             self._arrived.set()
 
@@ -134,8 +145,3 @@ class MqttFeed:
     def _counted(self, error: DeviceError) -> DeviceError:
         self.counts.note(error)
         return error
-
-
-def _on_the_loop(monotonic_s: float) -> float:
-    """Time of the event loop at a time of ``time.monotonic`` [s]."""
-    return asyncio.get_running_loop().time() + monotonic_s - time.monotonic()

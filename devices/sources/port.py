@@ -1,8 +1,10 @@
 """A device without registers, as the gateway sees any device."""
 
-import time
+import asyncio
 from collections.abc import Iterable, Mapping
 
+from broker.patience import LEAST_LOOK_S
+from broker.wall_time import since_boot
 from devices.endpoint import Endpoint
 from devices.errors import DeviceTimeout, DeviceUnreachable, MalformedReply, MissingControl
 from devices.limits import SetPointLimits, admissible_kw
@@ -110,18 +112,23 @@ class SourcePort(MessagePort):
         if profile.presence is not None:
             places.append(self._at(profile.presence.at))
         documents = await self._feed.fetch(places)
+        if any(self._feed.stood_still_s(document.said_s) for document in documents.values()):
+            # What came in meanwhile is about to be read.
+            await asyncio.sleep(LEAST_LOOK_S)
+            documents = await self._feed.fetch(places)
         self._assert_present(documents)
-        now_s = time.monotonic()
+        now_s = since_boot()
         found: dict[str, float | None] = {**profile.constants, "age_s": 0.0}
         for name, value in self._quantities.items():
             document = documents.get(self._at(value.at))
             stale_s = value.stale_s or profile.stale_s
-            if document is not None and not document.kept and now_s - document.at_s < stale_s:
+            if document is not None and not document.kept and now_s - document.said_s < stale_s:
                 found[name] = self._number(name, value, documents)
                 if name in REQUIRED[profile.kind]:
-                    found["age_s"] = max(found["age_s"] or 0.0, now_s - document.at_s)
+                    found["age_s"] = max(found["age_s"] or 0.0, now_s - document.said_s)
             elif name in REQUIRED[profile.kind]:
-                raise DeviceTimeout(f"{self._endpoint} {_silence(document, now_s, name)}; check its power")
+                stood_s = 0.0 if document is None else self._feed.stood_still_s(document.said_s)
+                raise DeviceTimeout(f"{self._endpoint} {_silence(document, now_s, stood_s, name)}")
         return found
 
     def _assert_present(self, documents: Mapping[str, Document]) -> None:
@@ -160,9 +167,11 @@ class SourcePort(MessagePort):
         return filled(place, {"name": self._endpoint.name})
 
 
-def _silence(document: Document | None, now_s: float, quantity: str) -> str:
+def _silence(document: Document | None, now_s: float, stood_s: float, quantity: str) -> str:
     if document is None:
-        return f"has not told {quantity} yet"
+        return f"has not told {quantity} yet; check its power"
     if document.kept:
-        return f"has told {quantity} only before this gateway listened: the broker kept it"
-    return f"has not told {quantity} for {now_s - document.at_s:.0f} s"
+        return f"has told {quantity} only before this gateway listened: the broker kept it; check its power"
+    if stood_s:
+        return f"has not told {quantity} anew since this process stood still for {stood_s:.0f} s; wait for it"
+    return f"has not told {quantity} for {now_s - document.said_s:.0f} s; check its power"

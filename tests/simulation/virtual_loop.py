@@ -84,6 +84,7 @@ def virtual_time(draw, until_s):
     patches = [
         patch.object(time, "time", loop.wall_s),
         patch.object(time, "monotonic", loop.time),
+        patch.object(time, "clock_gettime", lambda _: loop.time()),
         patch.object(time, "perf_counter", loop.time),
         patch.object(secrets, "token_hex", lambda count=4: f"{draw.getrandbits(8 * count):0{2 * count}x}"),
     ]

@@ -6,6 +6,7 @@ import binascii
 import hmac
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -14,6 +15,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from broker.patience import within
+from broker.pulse import Pulse
+from broker.wall_time import since_boot
 from devices.counts import Counts
 from devices.endpoint import Link
 from devices.errors import ServerError
@@ -27,6 +31,7 @@ _VERSIONS: dict[str, Callable[[str, ServerConnection, dict[int, Charger], int], 
     "ocpp1.6": Session16,
 }
 _HEARTBEAT_S = 60
+_PING_S = 20.0
 _MOST_BYTES = 262_144
 
 # Every failure is told as one of our errors.
@@ -59,12 +64,20 @@ class CentralSystem:
         self._passwords: dict[str, str] = {}
         self._server: Server | None = None
         self._opening = asyncio.Lock()
+        self._pulse: Pulse | None = None
+
+    def stood_still_s(self, since_s: float) -> float:
+        """How long this process stood still at last, where that ended after a time [s]."""
+        return 0.0 if self._pulse is None else self._pulse.stood_still_s(since_s)
+
+    def _said_s(self) -> float:
+        return since_boot() if self._pulse is None else self._pulse.said_s()
 
     def expect(self, name: str, connector: int, password: str) -> Charger:
         """State of a connector of a charger that may connect, with a password where one is given."""
         if password:
             self._passwords[name] = password
-        return self._known.setdefault(name, {}).setdefault(connector, Charger())
+        return self._known.setdefault(name, {}).setdefault(connector, Charger(said_s=self._said_s))
 
     async def open(self) -> None:
         """Listen; raises `ServerError` where the address is taken."""
@@ -79,7 +92,10 @@ class CentralSystem:
                     subprotocols=[Subprotocol(name) for name in _VERSIONS],
                     process_request=self._admit,
                     max_size=_MOST_BYTES,
+                    # Its own timers would end connections of chargers while this process was held up.
+                    ping_interval=None,
                 )
+                self._pulse = Pulse()
             except OSError as error:
                 raise ServerError(
                     f"chargers cannot connect to {self.link}: {error.strerror}; choose another port"
@@ -95,6 +111,8 @@ class CentralSystem:
     async def close(self) -> None:
         """End all connections; a later request opens it again."""
         server, self._server = self._server, None
+        if self._pulse is not None:
+            self._pulse.close()
         if server is not None:
             server.close()
             await server.wait_closed()
@@ -123,13 +141,28 @@ class CentralSystem:
         self.sessions[name] = session
         if before is not None:
             await before.leave()
+        keeper = asyncio.create_task(_keep_alive(connection))
         try:
             await session.start()
         except ConnectionClosed:
             pass  # The session is gone, which is what its absence says.
         finally:
+            keeper.cancel()
             if self.sessions.get(name) is session:
                 del self.sessions[name]
+
+
+async def _keep_alive(connection: ServerConnection) -> None:
+    """End a connection over which no sign comes any more."""
+    with suppress(ConnectionClosed):
+        while True:
+            await asyncio.sleep(_PING_S)
+            pong = await connection.ping()
+            try:
+                async with within(_PING_S):
+                    await pong
+            except TimeoutError:
+                await connection.close(1011, "no answer to a ping")
 
 
 def _name_in(request: Request) -> str:

@@ -1,11 +1,12 @@
 """What is known of one charger, and what its meter values say."""
 
 import math
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from broker.wall_time import since_boot
 
 _POWER, _ENERGY, _SOC = "Power.Active.Import", "Energy.Active.Import.Register", "SoC"
 _FACTORS = {"W": 1e-3, "kW": 1.0, "Wh": 1e-3, "kWh": 1.0}
@@ -19,10 +20,12 @@ class Charger:
     ----------
     is_plugged, is_charging
         Whether a vehicle is there, and whether energy is said to flow; ``None`` until told.
-    quiet_at_s
-        When it was said last that none does (``time.monotonic``) [s].
+    said_s
+        Time at which what is read now was said (`broker.wall_time.since_boot`) [s].
     power_kw, power_at_s
-        Power drawn [kW], and when it was told (``time.monotonic``) [s].
+        Power drawn [kW], and when it was told.
+    power_is_since_quiet
+        Whether it was told after it was said last that no energy flows.
     energy_kwh, began_kwh
         Counter of the charger, now and when the vehicle came [kWh].
     soc
@@ -33,9 +36,10 @@ class Charger:
 
     is_plugged: bool | None = None
     is_charging: bool = False
-    quiet_at_s: float = -math.inf
+    said_s: Callable[[], float] = since_boot
     power_kw: float | None = None
     power_at_s: float = -math.inf
+    power_is_since_quiet: bool = False
     energy_kwh: float | None = None
     began_kwh: float | None = None
     soc: float | None = None
@@ -57,19 +61,20 @@ class Charger:
     def charges(self, is_charging: bool) -> None:
         """Take in whether energy is said to flow."""
         if not is_charging:
-            self.quiet_at_s = time.monotonic()
+            self.power_is_since_quiet = False
         self.is_charging = is_charging
 
     @property
     def shows_power(self) -> bool:
         """Whether its power counts: energy is said to flow, or a vehicle is there and it was told since."""
-        return self.is_charging or (bool(self.is_plugged) and self.power_at_s > self.quiet_at_s)
+        return self.is_charging or (bool(self.is_plugged) and self.power_is_since_quiet)
 
     def measure(self, sampled: Iterable[Mapping[str, Any]]) -> None:
         """Take meter values in; those that are no finite numbers are left out."""
         found = measurands(sampled)
         if _POWER in found:
-            self.power_kw, self.power_at_s = found[_POWER], time.monotonic()
+            self.power_kw, self.power_at_s = found[_POWER], self.said_s()
+            self.power_is_since_quiet = True
         if _ENERGY in found:
             fell_kwh = max((self.energy_kwh or 0.0) - found[_ENERGY], 0.0)
             if self.began_kwh is not None and fell_kwh:

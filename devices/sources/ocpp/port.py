@@ -1,8 +1,11 @@
 """A charger as the gateway sees any device: what it draws counts as negative power."""
 
+import asyncio
 import math
 import time
 
+from broker.patience import LEAST_LOOK_S
+from broker.wall_time import since_boot
 from devices.endpoint import Endpoint
 from devices.errors import DeviceError, DeviceTimeout, DeviceUnreachable, RangeError, ReadBackMismatch
 from devices.limits import SetPointLimits
@@ -130,11 +133,21 @@ class OcppPort(MessagePort):
             self._introduced = session
         if charger.is_plugged is None:
             raise self._counted(DeviceTimeout(f"{self._endpoint} has not told its status yet; wait for it"))
-        age_s = time.monotonic() - charger.power_at_s
+        if charger.is_charging and self._central.stood_still_s(charger.power_at_s):
+            # What came in meanwhile is about to be read.
+            await asyncio.sleep(LEAST_LOOK_S)
+        age_s = since_boot() - charger.power_at_s
         # One that draws although it says that it does not is believed in its power.
         shows = charger.shows_power and (charger.is_charging or age_s < self._profile.stale_s)
         power_kw = charger.power_kw if shows else 0.0
         if power_kw is None or (charger.is_charging and age_s >= self._profile.stale_s):
+            if stood_s := self._central.stood_still_s(charger.power_at_s):
+                raise self._counted(
+                    DeviceTimeout(
+                        f"{self._endpoint} has not told its power anew since this process stood still for "
+                        f"{stood_s:.0f} s; wait for it"
+                    )
+                )
             raise self._counted(
                 DeviceTimeout(
                     f"{self._endpoint} charges without telling its power; let it send Power.Active.Import "

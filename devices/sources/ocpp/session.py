@@ -7,10 +7,14 @@ from ocpp.exceptions import OCPPError
 from ocpp.routing import on
 from websockets.exceptions import ConnectionClosed
 
+from broker.patience import within
 from devices.errors import DeviceError, DeviceFailure, DeviceTimeout, MalformedReply
 
 # Chargers take their time, above all over mobile networks [s].
 ANSWER_WITHIN_S = 5.0
+LIBRARY_WITHIN_S = 86_400.0
+"""The library keeps no time: its timers would blame a charger while this process was held up [s]."""
+
 Handler = TypeVar("Handler", bound=Callable[..., object])
 
 
@@ -63,7 +67,8 @@ def handles(action: str) -> Callable[[Handler], Handler]:
 async def answer_of(charger: Any, payload: object, name: str) -> Any:
     """Answer of a charger to a request; raises `DeviceError`."""
     try:
-        return await charger.call(payload, suppress=False)
+        async with within(ANSWER_WITHIN_S):
+            return await charger.call(payload, suppress=False)
     except TimeoutError:
         error: DeviceError = DeviceTimeout(f"{name} did not answer within {ANSWER_WITHIN_S:g} s; check it")
     except ConnectionClosed:

@@ -17,7 +17,7 @@ from ocpp.v16.enums import (
 )
 
 from devices.sources.ocpp.charger import Charger
-from devices.sources.ocpp.session import ANSWER_WITHIN_S, Limit, accepted, answer_of, handles, shown_limit_w
+from devices.sources.ocpp.session import LIBRARY_WITHIN_S, Limit, accepted, answer_of, handles, shown_limit_w
 
 _PLUGGED = ("Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing")
 # A schedule begins a little in the past, so that a charger's clock may be slow.
@@ -41,7 +41,7 @@ class Session16(ChargePoint):  # type: ignore[misc]
     """
 
     def __init__(self, name: str, connection: Any, chargers: dict[int, Charger], heartbeat_s: int) -> None:
-        super().__init__(name, connection, response_timeout=ANSWER_WITHIN_S)
+        super().__init__(name, connection, response_timeout=LIBRARY_WITHIN_S)
         self._chargers = chargers
         self._heartbeat_s = heartbeat_s
         self._transactions: dict[int, int] = {}

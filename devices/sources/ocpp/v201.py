@@ -24,7 +24,7 @@ from ocpp.v201.enums import (
 )
 
 from devices.sources.ocpp.charger import Charger, instant
-from devices.sources.ocpp.session import ANSWER_WITHIN_S, Limit, accepted, answer_of, handles, shown_limit_w
+from devices.sources.ocpp.session import LIBRARY_WITHIN_S, Limit, accepted, answer_of, handles, shown_limit_w
 
 _SLACK_S = 30
 # What is to stay began so long ago that it stands although a clock is set back [s].
@@ -37,7 +37,7 @@ class Session201(ChargePoint):  # type: ignore[misc]
     """Charger that speaks OCPP 2.0.1; parameters as in `devices.sources.ocpp.v16.Session16`."""
 
     def __init__(self, name: str, connection: Any, chargers: dict[int, Charger], heartbeat_s: int) -> None:
-        super().__init__(name, connection, response_timeout=ANSWER_WITHIN_S)
+        super().__init__(name, connection, response_timeout=LIBRARY_WITHIN_S)
         self._chargers = chargers
         self._heartbeat_s = heartbeat_s
         self._evses: dict[str, int] = {}

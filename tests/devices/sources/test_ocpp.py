@@ -1,7 +1,6 @@
 """Chargers by OCPP 1.6 and 2.0.1 through the gateway, over real WebSockets."""
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +8,7 @@ import pytest
 import websockets
 
 from broker.messages import DeviceSetPoint
+from broker.wall_time import since_boot
 from devices.endpoint import ChargingWish, LiveProsumer, parse_endpoint, tcp
 from devices.errors import EndpointError, ServerError
 from devices.gateway.attempt import failures
@@ -162,8 +162,8 @@ async def test_a_charger_that_charges_without_telling_its_power_is_not_good(monk
         point.vehicle.let_pass(0.1)
         await point.tell()
         assert (await state(gateway)).p_kw == pytest.approx(-11.0)
-        now = time.monotonic()
-        monkeypatch.setattr("devices.sources.ocpp.port.time.monotonic", lambda: now + 100.0)
+        now = since_boot()
+        monkeypatch.setattr("devices.sources.ocpp.port.since_boot", lambda: now + 100.0)
         assert (await state(gateway)).quality == "missing"
         assert "charges without telling its power" in gateway.problems[0]
 
