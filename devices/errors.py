@@ -174,12 +174,16 @@ class DeviceFailure(DeviceRefused):
     """Exception 4: the unit failed, or does not exist behind this port."""
 
 
+class DeviceProcessing(DeviceRefused):
+    """Exception 5: the unit has taken the request, and needs a while for it."""
+
+
 class DeviceBusy(DeviceRefused):
     """Exception 6: the unit is busy with something longer."""
 
 
 class GatewayNoResponse(DeviceRefused):
-    """Exception 11: a gateway got no answer from the unit behind it."""
+    """Exceptions 10 and 11: a gateway has no way to the unit behind it, or got no answer from it."""
 
 
 BY_EXCEPTION_CODE: dict[int, tuple[type[DeviceRefused], str]] = {
@@ -187,6 +191,8 @@ BY_EXCEPTION_CODE: dict[int, tuple[type[DeviceRefused], str]] = {
     2: (IllegalAddress, "has no such register or will not have it written; check the profile"),
     3: (IllegalValue, "does not accept the value; check rating and scale factor"),
     4: (DeviceFailure, "failed or does not exist; check the unit id"),
+    5: (DeviceProcessing, "has taken the request and needs a while for it; ask again later"),
     6: (DeviceBusy, "is busy; try again later"),
+    10: (GatewayNoResponse, "cannot be reached by its gateway; check the gateway's settings"),
     11: (GatewayNoResponse, "does not answer behind its gateway; check its wiring and power"),
 }

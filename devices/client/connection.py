@@ -27,11 +27,13 @@ from devices.client.together import Together
 from devices.client.wire import Closed, Garbled, Silent, Wire, WireError
 from devices.counts import Counts
 from devices.endpoint import Link
-from devices.errors import DeviceError, MalformedReply
+from devices.errors import DeviceError, DeviceProcessing, MalformedReply
 from devices.registers.schema import Access
 
 # How long a unit with priority is waited for, unless it has taken longer before [s].
 _PRIORITY_TIMEOUT_S = 0.4
+# How long a unit that has taken a write is left alone that needs a while for it [s].
+_PROCESSING_S = 0.4
 # A connection may have died unnoticed when nothing came in for so long [s].
 _IDLE_S = 5.0
 
@@ -165,7 +167,12 @@ class Connection:
         )
         for place, run in runs:
             pdu = write_pdu(function, place, run)
-            reply = await self._request(unit, pdu)
+            try:
+                reply = await self._request(unit, pdu)
+            except DeviceProcessing:
+                # What becomes of it shows when it is read back.
+                await asyncio.sleep(_PROCESSING_S)
+                continue
             # All these functions answer with the first five bytes of the request.
             if reply[:5] != pdu[:5]:
                 raise self._counted(

@@ -120,12 +120,19 @@ class Inverter:
         What it is.
     limits
         What no set-point may leave.
+
+    Attributes
+    ----------
+    fell_kwh
+        By how much a charger's energy counter fell from the reading before the last one [kWh].
     """
 
     def __init__(self, port: InverterPort, kind: DeviceKind, limits: SetPointLimits = FREE) -> None:
         self.port = port
         self.kind: DeviceKind = kind
         self.limits = limits
+        self.fell_kwh = 0.0
+        self._counter_kwh = 0.0
 
     async def ratings(self) -> Ratings:
         """What it can do; raises `DeviceError`."""
@@ -177,6 +184,9 @@ class Inverter:
         """
         state = await self.port.state()
         p_kw, soc = state.get("p_kw"), state.get("soc")
+        if (counter_kwh := state.get("counter_kwh")) is not None:
+            self.fell_kwh = max(self._counter_kwh - counter_kwh, 0.0)
+            self._counter_kwh = counter_kwh
         least_kw = await self._least_kw()
         if not state.get("plugged"):
             return InverterValues(p_kw, 0.0, 0.0, soc)

@@ -30,6 +30,11 @@ def failure(error: WireError, link: Link, unit: int, patience_s: float) -> Devic
                 f"{name} did not answer within {patience_s:g} s but with {noise} bytes that are no Modbus; "
                 "check baud rate, parity and wiring"
             )
+        case Silent(noise=noise) if noise:
+            return DeviceTimeout(
+                f"{name} did not answer within {patience_s:g} s but with the numbers of other requests; "
+                "see that nobody else uses the connection, and update the firmware of it and its gateway"
+            )
         case Silent():
             return DeviceTimeout(f"{name} did not answer within {patience_s:g} s; check its power")
         case Closed():

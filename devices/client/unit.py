@@ -204,6 +204,13 @@ class Unit:
             self._check_layout(names, walks)
             shown, back = self._decoded(plan, replies), plan.words(replies)
             wanted = _joined(words, names)
+            if _joined(self._words_of(command, places), names) != wanted:
+                # The device changed a scale factor meanwhile, so that these words are of another power.
+                if left:
+                    continue
+                raise ReadBackMismatch(
+                    f"{self.endpoint} changes its scale factors while it is written to; update its firmware"
+                )
             lacking = {n for n in command.optional if n in back and _is_absent(places[n], back[n])}
             wrong = differing(command, {n: places[n].point for n in names}, shown, back, wanted, lacking)
             if wrong:

@@ -80,6 +80,11 @@ async def poll_ev(
 ) -> None:
     """Read a charger; ``horizon_s`` is how long a set-point will hold [s]."""
     result.inverters[prosumer, "ev"] = await charger.ev_values(wish, horizon_s)
+    if charger.fell_kwh:
+        result.problems.append(
+            f"ev of {prosumer} ({charger.port.endpoint}): its energy counter fell by {charger.fell_kwh:.3g} "
+            "kWh; what a vehicle has drawn is counted on from there: see whether it was started anew"
+        )
 
 
 async def poll_load(prosumer: str, load: Inverter, horizon_s: float, result: PollResult) -> None:

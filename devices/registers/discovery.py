@@ -8,6 +8,7 @@ follow at wrong places, so it is named and nothing is read behind it.
 from collections.abc import Awaitable, Callable, Sequence
 
 from devices.errors import (
+    DeviceBusy,
     DeviceError,
     DeviceFailure,
     DeviceRefused,
@@ -134,6 +135,7 @@ async def discover(read: Read, where: str, search: Search | None = None) -> Chai
     ------
     NotSunSpec
         No marker at any base address, no model behind it, a wrong length, or a chain without an end.
+    DeviceBusy,
     DeviceTimeout, GatewayNoResponse
         No base was answered at all.
     DeviceError
@@ -161,6 +163,9 @@ async def _marker(read: Read, where: str, search: Search) -> int:
             silence = error
             if search.ends_with_silence():
                 raise
+        except DeviceBusy:
+            # It has not said that nothing stands there.
+            raise
         except _REFUSED as error:
             answered.append(f"{base} ({type(error).__name__})")
         else:

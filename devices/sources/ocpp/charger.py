@@ -1,8 +1,9 @@
 """What is known of one charger, and what its meter values say."""
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,32 @@ from broker.wall_time import since_boot
 
 _POWER, _ENERGY, _SOC = "Power.Active.Import", "Energy.Active.Import.Register", "SoC"
 _FACTORS = {"W": 1e-3, "kW": 1.0, "Wh": 1e-3, "kWh": 1.0}
+_UNITS = {_POWER: "W", _ENERGY: "Wh"}
+"""Units of what is told without one."""
+
+# Older values waited for a connection [s]; a clock that tells none newer for so long was set back [s].
+_OLD_S, _SET_BACK_S = 60.0, 900.0
+
+
+@dataclass(slots=True)
+class ChargerClock:
+    """A charger's clock, by the times that stand on what it tells: how old a value is, wherever it is set."""
+
+    ahead_s: float = -math.inf
+    new_at_s: float = -math.inf
+
+    def age_s(self, told: str) -> float:
+        """How old a value of a time is at the least [s]; 0 where that is no time."""
+        at_s = instant(told)
+        if at_s is None:
+            return 0.0
+        ahead_s, now_s = at_s - time.time(), since_boot()
+        if now_s - self.new_at_s > _SET_BACK_S:
+            self.ahead_s = ahead_s
+        age_s = max(self.ahead_s - ahead_s, 0.0)
+        if age_s <= _OLD_S:
+            self.ahead_s, self.new_at_s = max(self.ahead_s, ahead_s), now_s
+        return age_s
 
 
 @dataclass(slots=True)
@@ -32,6 +59,8 @@ class Charger:
         State of charge of the vehicle [0..1].
     wanted_kwh, departs_at
         Energy that the vehicle asked for [kWh], and when it leaves [s since epoch].
+    clock
+        How old what it tells is.
     """
 
     is_plugged: bool | None = None
@@ -45,6 +74,7 @@ class Charger:
     soc: float | None = None
     wanted_kwh: float | None = None
     departs_at: float | None = None
+    clock: ChargerClock = field(default_factory=ChargerClock)
 
     def come(self) -> None:
         """A vehicle is there."""
@@ -69,8 +99,14 @@ class Charger:
         """Whether its power counts: energy is said to flow, or a vehicle is there and it was told since."""
         return self.is_charging or (bool(self.is_plugged) and self.power_is_since_quiet)
 
+    def take(self, values: Iterable[Mapping[str, Any]]) -> None:
+        """Take meter values in, as a message holds them; old ones say nothing of what is now."""
+        for value in values:
+            if self.clock.age_s(str(value.get("timestamp", ""))) <= _OLD_S:
+                self.measure(value.get("sampled_value", ()))
+
     def measure(self, sampled: Iterable[Mapping[str, Any]]) -> None:
-        """Take meter values in; those that are no finite numbers are left out."""
+        """Take values of one time in; those that are no finite numbers are left out."""
         found = measurands(sampled)
         if _POWER in found:
             self.power_kw, self.power_at_s = found[_POWER], self.said_s()
@@ -133,7 +169,7 @@ def _number(sampled: Mapping[str, Any]) -> float | None:
         return None
     scaled = sampled.get("unit_of_measure") or {}
     unit = sampled.get("unit") or scaled.get("unit")
-    if unit is None and sampled.get("measurand", _ENERGY) == _ENERGY:
-        unit = "Wh"
+    if unit is None:
+        unit = _UNITS.get(sampled.get("measurand", _ENERGY))
     number *= 10.0 ** scaled.get("multiplier", 0) * _FACTORS.get(unit or "", 1.0)
     return number if math.isfinite(number) else None

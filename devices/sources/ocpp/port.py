@@ -159,6 +159,7 @@ class OcppPort(MessagePort):
             "p_kw": 0.0 - power_kw,
             "plugged": float(charger.is_plugged),
             "session_kwh": charger.session_kwh,
+            "counter_kwh": charger.energy_kwh,
             "wanted_kwh": charger.wanted_kwh,
             "left_s": left_s,
             "soc": charger.soc,

@@ -141,7 +141,7 @@ class Session16(ChargePoint):  # type: ignore[misc]
     def _meter(self, connector_id: int, meter_value: list[dict[str, Any]], **_: Any) -> object:
         charger = self._chargers.get(connector_id)
         if charger is not None:
-            charger.measure(each for value in meter_value for each in value.get("sampled_value", ()))
+            charger.take(meter_value)
         return call_result.MeterValues()
 
     @handles(Action.firmware_status_notification)

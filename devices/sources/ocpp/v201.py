@@ -133,7 +133,7 @@ class Session201(ChargePoint):  # type: ignore[misc]
                     charger.go()
                 else:
                     charger.come()
-            charger.measure(each for one in meter_value or () for each in one.get("sampled_value", ()))
+            charger.take(meter_value or ())
             if event_type == "Ended":
                 charger.charges(False)
                 self._evses.pop(name, None)
@@ -143,7 +143,7 @@ class Session201(ChargePoint):  # type: ignore[misc]
     def _meter(self, evse_id: int, meter_value: list[dict[str, Any]], **_: Any) -> object:
         charger = self._chargers.get(evse_id)
         if charger is not None:
-            charger.measure(each for one in meter_value for each in one.get("sampled_value", ()))
+            charger.take(meter_value)
         return call_result.MeterValues()
 
     @handles(Action.notify_ev_charging_needs)

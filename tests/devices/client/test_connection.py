@@ -1,6 +1,7 @@
 """A connection on links that misbehave: what is lost, what is not, and what is said of it."""
 
 import asyncio
+import contextlib
 import time
 from contextlib import asynccontextmanager
 
@@ -8,10 +9,17 @@ import pytest
 
 from devices.client.connection import Connection
 from devices.endpoint import Link
-from devices.errors import DeviceTimeout, DeviceUnreachable, IllegalAddress, MalformedReply, WrongUnit
+from devices.errors import (
+    DeviceTimeout,
+    DeviceUnreachable,
+    GatewayNoResponse,
+    IllegalAddress,
+    MalformedReply,
+    WrongUnit,
+)
 from devices.registers.schema import Access
 from tests.devices.link_faults import faulty_link
-from tests.integration.plain_modbus import Registers
+from tests.integration.plain_modbus import Registers, tcp_server
 
 CELLS = dict(enumerate(range(1000, 1200)))
 
@@ -230,3 +238,54 @@ async def test_a_unit_with_priority_is_not_held_up_by_an_attempt_to_connect(monk
         assert time.monotonic() - began < 0.1
         with pytest.raises(DeviceTimeout, match="gave way"):
             await slow
+
+
+class Refuses(Registers):
+    """Answers requests of some functions with an exception, of which it may do what it was asked."""
+
+    def __init__(self, code, functions, times, does=False):
+        super().__init__({1: dict(CELLS)})
+        self.code, self.functions, self.times, self.does = code, functions, times, does
+
+    def answer(self, unit, pdu):
+        if pdu[0] not in self.functions or not self.times:
+            return super().answer(unit, pdu)
+        self.times -= 1
+        if self.does:
+            super().answer(unit, pdu)
+        return bytes([pdu[0] | 0x80, self.code])
+
+
+@pytest.mark.parametrize("function", [16, 6])
+async def test_a_write_that_needs_a_while_is_no_refusal(function):
+    registers = Refuses(5, (6, 16), 1, does=True)
+    async with tcp_server(registers) as port:
+        connection = Connection(Link("tcp", "127.0.0.1", port), timeout_s=0.5)
+        await connection.write(1, 5, [42], function)
+        assert await first(connection) == 42
+        await connection.close()
+
+
+async def test_a_gateway_without_a_way_to_a_unit_says_nothing_of_the_unit():
+    async with tcp_server(Refuses(10, (3,), 1)) as port:
+        connection = Connection(Link("tcp", "127.0.0.1", port), timeout_s=0.5)
+        with pytest.raises(GatewayNoResponse, match="check the gateway's settings"):
+            await first(connection)
+        await connection.close()
+
+
+async def test_who_answers_other_requests_alone_is_not_said_to_be_without_power():
+    async def serve(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while request := await reader.readexactly(12):
+                number = (int.from_bytes(request[:2], "big") + 7) & 0xFFFF
+                writer.write(number.to_bytes(2, "big") + bytes((0, 0, 0, 5, 1, 3, 2, 3, 237)))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        connection = Connection(Link("tcp", "127.0.0.1", server.sockets[0].getsockname()[1]), timeout_s=0.3)
+        with pytest.raises(DeviceTimeout, match="numbers of other requests") as found:
+            await first(connection)
+        assert "power" not in str(found.value)
+        await connection.close()
