@@ -289,3 +289,5 @@ async def test_who_answers_other_requests_alone_is_not_said_to_be_without_power(
             await first(connection)
         assert "power" not in str(found.value)
         await connection.close()
+        # Its other end sees that with a later turn of the loop.
+        await asyncio.sleep(0.05)
