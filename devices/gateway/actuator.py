@@ -64,6 +64,7 @@ class Actuator:
         self.measured_kw: float | None = None
         self.limited = 0
         self.renewals = 0
+        self._asked = 0
         self.delivery = Delivery(inverter, now)
         self._safe = SafeValue(inverter, self.delivery)
         self._now = now
@@ -127,9 +128,13 @@ class Actuator:
             released where it answers.
         """
         self._check_may_be_commanded()
+        self._asked += 1
+        asked = self._asked
         # Outside the lock, so that a stop need not wait.
         if wait_s := self._times.wait_s:
             await asyncio.sleep(wait_s)
+            if asked != self._asked:
+                raise CommandBarred(f"{self}: the next set-point came before this one might be written")
         async with self._at_work():
             target_kw = await self._admitted(power_kw)
             self._check_may_be_commanded()

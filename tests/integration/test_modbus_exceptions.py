@@ -1,4 +1,4 @@
-"""Inverters that answer with exceptions although they work, or change their scale while they are written to."""
+"""Inverters that answer with exceptions although they work, or whose scale changes while they are written."""
 
 import pytest
 
