@@ -1,6 +1,6 @@
 """What a request failed by, as one of our errors: one line that says what, where and what to do."""
 
-from devices.client.wire import BrokenOff, Closed, Garbled, Silent, WireError
+from devices.client.wire import BrokenOff, Closed, Garbled, Shared, Silent, WireError
 from devices.endpoint import Link
 from devices.errors import (
     BY_EXCEPTION_CODE,
@@ -40,6 +40,11 @@ def failure(error: WireError, link: Link, unit: int, patience_s: float) -> Devic
         case Closed():
             return DeviceUnreachable(
                 f"{link} closed the connection when {name} was asked; check that nobody else is connected"
+            )
+        case Shared():
+            return MalformedReply(
+                f"{name} is asked by another master on this line, too, so that nobody can tell whose answer "
+                "comes; let one alone ask there"
             )
         case BrokenOff():
             return given_way(link, unit)

@@ -12,7 +12,8 @@ from typing import Protocol
 
 EXCEPTION = 0x80
 READ_BITS = (1, 2)
-READS = (*READ_BITS, 3, 4)
+_OF_REGISTERS = (3, 4)
+READS = (*READ_BITS, *_OF_REGISTERS)
 WRITE_COIL, WRITE_ONE, WRITE_MANY = 5, 6, 16
 # Functions whose reply begins as the request does, and may be the same.
 _ECHOED = (WRITE_COIL, WRITE_ONE)
@@ -23,10 +24,15 @@ _HEADER = 7
 _LONGEST_BODY = 254
 _LONGEST_NOISE = 4096
 _CHECKSUM = 2
+_READ_REQUEST = 8
 
 
 class NotModbus(Exception):
     """Bytes that cannot be a reply, so that nothing behind them on this connection can be read."""
+
+
+class OtherMaster(Exception):
+    """A request of somebody else to the same unit, so that nobody can tell whose answer comes next."""
 
 
 class OtherUnit(Exception):
@@ -55,7 +61,7 @@ class Frames(Protocol):
         """Bytes of a request; what has come in before it is forgotten."""
 
     def take(self, data: bytes) -> bytes | None:
-        """PDU of the reply once it is complete; raises `NotModbus` or `OtherUnit`."""
+        """PDU of the reply once it is complete; raises `NotModbus`, `OtherUnit` or `OtherMaster`."""
 
 
 @lru_cache(maxsize=10_000)
@@ -157,6 +163,8 @@ class SerialFrames:
         for start in range(len(self._pending)):
             frame = self._frame_at(start)
             if frame is None:
+                if self._is_of_another_master(start):
+                    raise OtherMaster
                 continue
             if frame[0] == self._unit:
                 return frame[1:]
@@ -174,6 +182,19 @@ class SerialFrames:
         if len(check) < _CHECKSUM or checksum(body) != check:
             return None
         return None if self._is_echo(start) else body
+
+    def _is_of_another_master(self, start: int) -> bool:
+        """Whether a request begins there that would be answered as ours is, and is not ours."""
+        found = self._pending[start : start + _READ_REQUEST]
+        return (
+            self._function in _OF_REGISTERS
+            and len(found) == _READ_REQUEST
+            and found[:2] == self._sent[:2]
+            and found != self._sent
+            # The beginning of our answer has its number of bytes there.
+            and found[2] != 2 * self._sent[5]
+            and checksum(found[:-_CHECKSUM]) == found[-_CHECKSUM:]
+        )
 
     def _is_echo(self, start: int) -> bool:
         """Whether it is our own request; a reply to functions 5 and 6 looks the same, so an echo counts."""

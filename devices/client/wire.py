@@ -11,7 +11,7 @@ from pymodbus.transport.serialtransport import create_serial_connection
 
 from broker.patience import Patience
 from devices.client.batch import Asked, Batch
-from devices.client.frames import Frames, NotModbus, OtherUnit, SerialFrames, TcpFrames
+from devices.client.frames import Frames, NotModbus, OtherMaster, OtherUnit, SerialFrames, TcpFrames
 from devices.endpoint import Link
 
 
@@ -34,6 +34,10 @@ class Silent(WireError):
 
 class Garbled(WireError):
     """Bytes came that are no Modbus."""
+
+
+class Shared(WireError):
+    """Somebody else asked the same unit on the line."""
 
 
 class BrokenOff(WireError):
@@ -81,6 +85,8 @@ class Wire(asyncio.Protocol):
             pdu = self._frames.take(data) if self._batch is None else self._taken(self._batch, data)
         except NotModbus:
             self._reply.set_exception(Garbled())
+        except OtherMaster:
+            self._reply.set_exception(Shared())
         except OtherUnit as other:
             self._reply.set_exception(Silent(other.unit, 0))
         else:

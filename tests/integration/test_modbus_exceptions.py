@@ -1,7 +1,13 @@
 """Inverters that answer with exceptions although they work, or whose scale changes while they are written."""
 
+import asyncio
+
 import pytest
 
+from devices.client.connection import Connection
+from devices.endpoint import Link
+from devices.errors import MalformedReply
+from tests.integration.plain_modbus import crc
 from tests.integration.sunspec_images import Inverter, pv_image
 from tests.integration.test_modbus_field_cases import ENABLE, LIMIT, LIMIT_SF, ask, connected
 
@@ -69,3 +75,25 @@ async def test_a_scale_that_changes_while_it_is_written_to_is_not_taken_for_a_po
             assert (device.at(123, LIMIT), device.at(123, LIMIT_SF)) == (400, 0xFFFF)
         else:
             assert "changes its scale factors while it is written to" in outcome.detail
+
+
+async def test_an_answer_to_another_master_on_the_line_is_not_taken_for_ones_own():
+    """Another master asks the same unit for other registers, just before it answers us."""
+    theirs = bytes([1, 4]) + (72).to_bytes(2, "big") + (2).to_bytes(2, "big")
+    answer = bytes([1, 4, 4, 66, 200, 0, 0])
+
+    async def serve(reader, writer):
+        while await reader.read(100):
+            writer.write(theirs + crc(theirs))
+            await asyncio.sleep(0.05)
+            writer.write(answer + crc(answer))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        place = Link("rtu+tcp", "127.0.0.1", server.sockets[0].getsockname()[1])
+        connection = Connection(place, timeout_s=0.5)
+        with pytest.raises(MalformedReply, match="another master"):
+            await connection.read(1, 52, 2, 4)
+        await connection.close()
+        await asyncio.sleep(0.1)

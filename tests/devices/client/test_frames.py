@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.client.frames import NotModbus, OtherUnit, SerialFrames, TcpFrames, checksum, read_pdu, write_pdu
+from devices.client.frames import (
+    NotModbus,
+    OtherMaster,
+    OtherUnit,
+    SerialFrames,
+    TcpFrames,
+    checksum,
+    read_pdu,
+    write_pdu,
+)
 
 registers = st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=125)
 cuts = st.lists(st.integers(0, 300), max_size=5)
@@ -97,3 +106,25 @@ def test_another_unit_over_tcp_is_named():
     with pytest.raises(OtherUnit) as caught:
         frames.take(struct.pack(">HHHB", 1, 0, 5, 3) + answer_to_read(3, [7]))
     assert caught.value.unit == 3
+
+
+def test_after_a_request_of_another_master_no_answer_is_believed():
+    ours, theirs = SerialFrames(), SerialFrames()
+    request = ours.request(1, read_pdu(4, 52, 2))
+    # An echo of one's own is none.
+    assert ours.take(request) is None
+    with pytest.raises(OtherMaster):
+        ours.take(theirs.request(1, read_pdu(4, 72, 2)))
+    # Who asks another unit does no harm.
+    ours.request(1, read_pdu(4, 52, 2))
+    assert ours.take(theirs.request(2, read_pdu(4, 72, 2))) is None
+
+
+@given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=100), st.integers(1, 247), st.data())
+def test_no_answer_is_taken_for_a_request_of_another_master(words, unit, draw):
+    frames = SerialFrames()
+    frames.request(unit, read_pdu(3, draw.draw(st.integers(0, 0xFFFF)), len(words)))
+    body = bytes([unit, 3, 2 * len(words)]) + b"".join(word.to_bytes(2, "big") for word in words)
+    reply = body + checksum(body)
+    found = [frames.take(bytes([each])) for each in reply]
+    assert found[-1] == body[1:]
