@@ -21,7 +21,11 @@ from market.model.response import Supply, disaggregate, supply_curves
 from market.solver.aggregation import aggregate
 
 FLATTEST = 1e-3
-"""Least price slope of a party over its whole size, as a part of the prices: jumps have none to follow."""
+"""Least price slope of a party over its whole size, as a part of the prices: jumps have none to follow.
+
+Prices are the grid's, or what the LAM's own trade moves its price by where that is more: over less, the last
+digits of a price would be many of a power.
+"""
 
 LEAST_KW = 1e-3
 """Power that several stores of a member count as at least, where a price slope is a part of the prices."""
@@ -80,7 +84,8 @@ class Members:
         true = np.stack([interval.slope for interval in case.intervals], axis=1)
         reach = lam_reach(case)
         self.swing = np.maximum(reach, 1e-9 * max(float(reach.max()), 1e-9)) / price_size(case)
-        flattest = FLATTEST * price_size(case) / np.maximum(reach, 1e-9)
+        steepest = np.stack([one.wam_slope for one in case.intervals]).max(axis=0)
+        flattest = FLATTEST * np.maximum(price_size(case) / np.maximum(reach, 1e-9), steepest)
         mean = blur / FLATTEST * flattest * np.maximum(first.members, 1)
         self._slope = np.maximum(np.where(true > 0, true, flattest[:, None]), mean[:, None])
         self._least_slope = self._slope.min(axis=1)

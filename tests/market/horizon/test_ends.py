@@ -14,6 +14,8 @@ from market.horizon.members import Members, price_size
 from market.horizon.proof import beyond_tolerance, certify_horizon
 from market.horizon.start import Near
 from market.horizon.stores import within_reach
+from market.oracles.horizon import solve_horizon
+from tests.market.horizon.objective import objective
 from tests.market.horizon.town import town
 
 POWER = ("initial_kwh", "lower_kwh", "upper_kwh", "charge_kw", "discharge_kw", "drift_kwh")
@@ -101,6 +103,17 @@ def test_ends_of_large_lams_beside_steep_prices_are_accepted(seed):
     case = uneven(seed, both=True)
     outcome = clear_horizon(case)
     assert beyond_tolerance(certify_horizon(case, outcome.claim(case)), case) == []
+
+
+@pytest.mark.parametrize("seed", [16, 43, 78, 130])
+def test_a_lone_member_whose_trade_moves_prices_far_beyond_the_grids_finds_its_optimum(seed):
+    case = uneven(seed, both=True)
+    beyond = (case.first.wam_slope * case.lam_kw.max(axis=1)).max() / price_size(case)
+    assert case.first.members[0] == 1
+    assert beyond > 1e4
+    outcome = clear_horizon(case)
+    assert beyond_tolerance(certify_horizon(case, outcome.claim(case)), case) == []
+    assert objective(case, outcome) == pytest.approx(solve_horizon(case).objective, rel=1e-7)
 
 
 def test_limits_are_held_against_what_the_certificate_allows():
