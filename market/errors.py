@@ -32,18 +32,27 @@ class Infeasible(MarketError):
         Index of the network row or LAM; None for the power balance.
     others
         How many other limits are missed with it.
+    intervals
+        In how many intervals limits are missed.
+    because
+        Who needs what the limit does not let through, where that is known.
     """
 
     def __init__(
-        self, what: str, amount: float, unit: str = "kW", index: int | None = None, others: int = 0
-    ) -> None:
-        more = f", and {others} more" if others else ""
-        super().__init__(f"{what} cannot be met: {amount:.6g} {unit} beyond its limit{more}")
+        self, what: str, amount: float, unit: str = "kW", index: int | None = None, others: int = 0, *,
+        intervals: int = 1, because: str = "",
+    ) -> None:  # fmt: skip
+        over = f" over {intervals} intervals" if intervals > 1 else ""
+        more = f", and {others} more{over}" if others else ""
+        why = f"; {because}" if because else ""
+        super().__init__(f"{what} cannot be met: {amount:.6g} {unit} beyond its limit{more}{why}")
         self.what = what
         self.amount = amount
         self.unit = unit
         self.index = index
         self.others = others
+        self.intervals = intervals
+        self.because = because
 
 
 class NotConverged(MarketError):

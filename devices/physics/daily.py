@@ -15,6 +15,9 @@ from devices.physics.storage import Array, StorePath
 _MOMENT = 1e-9
 """By less than this hours may miss the beginning of an interval [h]."""
 
+LEAST_KEPT = 1e-100
+"""Part of its heat that a house keeps at least: none would be nothing to divide by."""
+
 
 def vehicle_path(
     hour: Array, dt_h: float, *, leaves_h: Array, comes_h: Array, kwh: Array, kw: Array, trip_kwh: Array,
@@ -122,7 +125,7 @@ def heated_path(
     """
     losses = w_per_k / 1000.0
     hours = kwh_per_k / losses  # time constant
-    retention = np.exp(-dt_h / hours)
+    retention = np.maximum(np.exp(-dt_h / hours), LEAST_KEPT)
     cold = kwh_per_k[:, None] * (outside_c[None, :] - low_c[:, None]) * (1.0 - retention)[:, None]
     top = kwh_per_k * (high_c - low_c)
     many = np.ones(outside_c.size)

@@ -95,7 +95,7 @@ def clear_horizon(case: HorizonCase, start: Sequence[Near] | None = None) -> Hor
         found = Newton(case, members, limits).solve(near, None)
     intervals = _intervals(case, members, limits, found)
     net_kw = np.stack([one.wam.net_kw for one in intervals], axis=1)
-    _refuse(what_gave_way(case, limits, found.point, net_kw))
+    _refuse(what_gave_way(case, limits, found.point, found.answers, net_kw))
     plans = found.answers.plans
     return HorizonOutcome(
         intervals=intervals,

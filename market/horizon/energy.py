@@ -36,9 +36,9 @@ def range_at(worth: Floats, gain: Floats, at: float) -> tuple[float, float, floa
 
 @compiled
 def gains(
-    start: Ints, worth: Floats, gain: Floats, drift: Floats, initial: float, lower: Floats, upper: Floats,
-    least: Floats, end_value: float, value: Floats, found: Floats, slope: Floats, spilled: Floats,
-    state: Floats, is_split: Ints,
+    start: Ints, worth: Floats, gain: Floats, carried: Floats, drift: Floats, initial: float, lower: Floats,
+    upper: Floats, least: Floats, end_value: float, value: Floats, found: Floats, slope: Floats,
+    spilled: Floats, state: Floats, is_split: Ints,
 ) -> None:  # fmt: skip
     """Energy gained in each of T intervals at the values of energy, in scaled units.
 
@@ -46,7 +46,7 @@ def gains(
 
     Parameters
     ----------
-    start, worth, gain, drift, initial, lower, upper, least, end_value, value
+    start, worth, gain, carried, drift, initial, lower, upper, least, end_value, value
         As `market.horizon.plan.values_of_energy` has them.
     found, slope
         Filled with gains and the slopes of the responses there, ``(T,)`` each.
@@ -65,9 +65,9 @@ def gains(
         from_[t], to[t], slope[t] = range_at(
             worth[start[t] : start[t + 1]], gain[start[t] : start[t + 1]], value[t]
         )
-        behind = value[t + 1] if t + 1 < T else end_value
-        low[t + 1] = low[t] + from_[t] + drift[t]
-        high[t + 1] = high[t] + to[t] + drift[t]
+        behind = carried[t + 1] * value[t + 1] if t + 1 < T else end_value
+        low[t + 1] = carried[t] * low[t] + from_[t] + drift[t]
+        high[t + 1] = carried[t] * high[t] + to[t] + drift[t]
         if value[t] <= least[t]:
             low[t + 1] = lower[t]
         if value[t] < behind:
@@ -79,14 +79,14 @@ def gains(
     now = high[T]
     for t in range(T - 1, -1, -1):
         state[t] = now
-        room = high[t] - low[t] + to[t] - from_[t]
+        room = carried[t] * (high[t] - low[t]) + to[t] - from_[t]
         part = 0.0
         if room > 0.0:
-            part = min(max((now - drift[t] - low[t] - from_[t]) / room, 0.0), 1.0)
+            part = min(max((now - drift[t] - carried[t] * low[t] - from_[t]) / room, 0.0), 1.0)
         before = low[t] + part * (high[t] - low[t])
         found[t] = from_[t] + part * (to[t] - from_[t])
         spilled[t] = 0.0
         if value[t] <= least[t]:
-            spilled[t] = max(before + found[t] + drift[t] - now, 0.0)
+            spilled[t] = max(carried[t] * before + found[t] + drift[t] - now, 0.0)
         is_split[t] = 1 if (0.0 < part < 1.0 and to[t] > from_[t]) or spilled[t] > 0.0 else 0
         now = before

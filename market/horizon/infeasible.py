@@ -9,12 +9,12 @@ import numpy as np
 from market.errors import Infeasible, NotConverged
 from market.horizon.case import HorizonCase
 from market.horizon.feeder import FeederLimits
-from market.horizon.members import Members, price_size
-from market.horizon.newton import EXACT, Newton
+from market.horizon.members import Answers, Members, price_size
+from market.horizon.newton import BEYOND, EXACT, Newton
 from market.horizon.step import Point
 from market.model.arrays import Floats
 from market.model.case import Case, Network
-from market.model.limits import MISSED_KW, explain
+from market.model.limits import MISSED_KW, explain, row_scale
 
 SPREAD = 1.0
 """Prices over which everybody's whole range is spread where only violations cost anything [$/kWh]."""
@@ -45,28 +45,57 @@ def least_violation(case: HorizonCase) -> Infeasible | None:
         found = Newton(free, Members(free, SPREAD), limits).solve(begin, None, roughly=EXACT)
     except NotConverged:
         return None
-    return what_gave_way(case, limits, found.point, found.answers.kw)
+    return what_gave_way(case, limits, found.point, found.answers, found.answers.kw)
 
 
-def what_gave_way(case: HorizonCase, limits: FeederLimits, point: Point, net_kw: Floats) -> Infeasible | None:
-    """The first limit that is missed although its price is as high as prices go.
+def what_gave_way(
+    case: HorizonCase, limits: FeederLimits, point: Point, answers: Answers, net_kw: Floats
+) -> Infeasible | None:
+    """The limit that is missed most although its price is as high as prices go.
+
+    Limits of all intervals are compared by the power of their most sensitive LAM.
 
     Parameters
     ----------
     case, limits
         The case and its limits.
-    point, net_kw
-        Prices, and what LAMs buy there, ``(M, T)`` [kW].
+    point, answers, net_kw
+        Prices, what members answer there, and what LAMs buy, ``(M, T)`` [kW].
     """
+    found: list[tuple[float, int, Infeasible]] = []
     for t in np.unique(limits.interval[limits.gave_way(point.y)]).tolist():
         interval = case.intervals[t]
         network = interval.network or no_rows(len(interval.lam_id))
         missed = explain(network, interval.grid, net_kw[:, t], interval.grid_kw(net_kw[:, t]), MISSED_KW)
         if missed is not None:
-            return Infeasible(
-                f"interval {t}: {missed.what}", missed.amount, missed.unit, missed.index, missed.others
-            )
-    return None
+            scale = 1.0 if missed.index is None else float(row_scale(network)[missed.index])
+            found.append((missed.amount / scale, t, missed))
+    if not found:
+        return None
+    _, t, worst = max(found, key=lambda one: one[0])
+    return Infeasible(
+        f"interval {t}: {worst.what}",
+        worst.amount,
+        worst.unit,
+        worst.index,
+        sum(1 + missed.others for _, _, missed in found) - 1,
+        intervals=len(found),
+        because=_who_must_charge(case, t, answers),
+    )
+
+
+def _who_must_charge(case: HorizonCase, t: int, answers: Answers) -> str:
+    """Stores that charge in an interval at a price that nobody pays who need not, in words."""
+    owner, drawn_kw = case.stores.owner, -answers.plans.power_kw[:, t]
+    dear = np.abs(answers.price[case.first.lam_of[owner], t]) > BEYOND * price_size(case)
+    must = np.flatnonzero(dear & (drawn_kw > MISSED_KW))
+    if not must.size:
+        return ""
+    most = int(must[np.argmax(drawn_kw[must])])
+    return (
+        f"{drawn_kw[must].sum():.3g} kW of charging cannot wait then, "
+        f"{drawn_kw[most]:.3g} kW of it {case.first.prosumer_id[int(owner[most])]}'s"
+    )
 
 
 def no_rows(lams: int) -> Network:

@@ -15,6 +15,9 @@ import numpy as np
 from market.horizon.compiled import compiled, inlined
 from market.model.arrays import Floats, Ints
 
+MOST_WORTH = 1e150
+"""Worth of energy beyond which it comes to the same, where hardly any of it is left."""
+
 
 @inlined
 def value_between(worth: Floats, level: Floats, i: int, count: int, at: float) -> float:
@@ -112,8 +115,8 @@ def cut_above(worth: Floats, level: Floats, begin: int, count: int, roof: float)
 
 @compiled
 def values_of_energy(
-    start: Ints, worth: Floats, gain: Floats, drift: Floats, initial: float, lower: Floats, upper: Floats,
-    least: Floats, end_value: float, buffer: Floats, value: Floats,
+    start: Ints, worth: Floats, gain: Floats, carried: Floats, drift: Floats, initial: float, lower: Floats,
+    upper: Floats, least: Floats, end_value: float, buffer: Floats, value: Floats,
 ) -> None:  # fmt: skip
     """What a kWh more is worth at the end of each of T intervals, all in scaled units.
 
@@ -121,6 +124,8 @@ def values_of_energy(
     ----------
     start, worth, gain
         Responses of the intervals, interval t's vertices are ``start[t]:start[t+1]``, without drift.
+    carried
+        Part of energy that comes into each interval from the one before, one but where a scale begins, ``(T,)``.
     drift
         Energy added whatever is done, ``(T,)``.
     initial, lower, upper
@@ -139,6 +144,9 @@ def values_of_energy(
     constant = initial
     for t in range(T):
         first, last = start[t], start[t + 1]
+        if carried[t] != 1.0:
+            constant *= carried[t]
+            carry(buffer[here, begin:], buffer[here + 1, begin:], count - begin, carried[t])
         if count == 0 and last > first:
             for i in range(first, last):
                 buffer[here, i - first] = worth[i]
@@ -170,6 +178,15 @@ def values_of_energy(
     for t in range(T - 1, -1, -1):
         now = max(min(max(now, enter[t]), leave[t]), least[t])
         value[t] = now
+        now *= carried[t]
+
+
+@inlined
+def carry(worth: Floats, level: Floats, count: int, part: float) -> None:
+    """Bring a function to a scale that takes over a part of each level."""
+    for i in range(count):
+        worth[i] = min(max(worth[i] / part, -MOST_WORTH), MOST_WORTH)
+        level[i] *= part
 
 
 @inlined

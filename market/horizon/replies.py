@@ -15,6 +15,13 @@ from market.model.arrays import Floats, Ints
 INSIDE = 1e-12
 """Part of a limit within which a power counts as at the limit."""
 
+LEAST_KEPT = 1e-100
+"""What is kept of energy, from where a scale began, below which the next one begins: beyond, numbers would
+leave the range of floating point."""
+
+LEAST_CARRIED = 1e-250
+"""Least part that a scale takes over from the one before: nothing is worth anything there."""
+
 ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
 """Part of a price that its sums may lose."""
 
@@ -81,14 +88,13 @@ class Points(NamedTuple):
 @inlined
 def responses(
     s: int, own: Vertices, terms: PriceTerms, hours: float, stores: StoreColumns, points: Points,
-    start: Ints, worth: Floats, gain: Floats,
+    start: Ints, worth: Floats, gain: Floats, scale: Floats,
 ) -> None:  # fmt: skip
     """Fill in a store's power and responses of energy in all intervals, the latter in scaled units."""
     T = terms.price.size
-    kept = 1.0
     points.first[0] = 0
     for t in range(T):
-        kept *= stores.retention[s]
+        kept = scale[t]
         begin, here = points.first[t], start[t]
         charge_kw, discharge_kw = stores.charge_kw[s, t], stores.discharge_kw[s, t]
         end = begin + free_power(
@@ -159,8 +165,10 @@ class Room(NamedTuple):
     ----------
     points, start, worth, gain, buffer
         Powers over the marginal value, and responses of energy over its worth.
-    scale
-        What is kept of energy up to each interval's end, ``(T,)`` as all that follow.
+    scale, carried
+        What is kept of energy up to each interval's end, from where its scale began, and the scaled part of
+        energy that comes into it from the interval before, one but where a scale begins; ``(T,)`` as all that
+        follow.
     low, high, drift, least
         Bounds of energy, drift and least values, scaled.
     value, gained, gone, state
@@ -178,6 +186,7 @@ class Room(NamedTuple):
     gain: Floats
     buffer: Floats
     scale: Floats
+    carried: Floats
     low: Floats
     high: Floats
     drift: Floats
@@ -199,7 +208,7 @@ def room_for(longest: int, T: int) -> Room:
     return Room(
         Points(np.zeros(T + 1, dtype=np.intp), np.empty(many), np.empty(many)),
         np.zeros(T + 1, dtype=np.intp), np.empty(many), np.empty(many), np.empty((4, many + 4 * T)),
-        np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty(T),
+        np.empty(T), np.ones(T), np.empty(T), np.empty(T), np.empty(T), np.empty(T),
         np.empty(T), np.empty(T), np.empty(T), np.empty(T), np.empty(T, dtype=np.intp),
         np.empty(T), np.empty(T), np.empty(T),
     )  # fmt: skip
@@ -211,8 +220,9 @@ def plan_of(
     room: Room,
 ) -> float:  # fmt: skip
     """Fill in one store's plan, and in its room how trades and energy answer; the scaled value at the end."""
-    responses(s, own, terms, hours, stores, room.points, room.start, room.worth, room.gain)
-    end = energy_path(s, stores, plans, room)
+    scales(s, stores, room)
+    responses(s, own, terms, hours, stores, room.points, room.start, room.worth, room.gain, room.scale)
+    end = scaled_path(s, stores, plans, room)
     for t in range(terms.price.size):
         scale = room.scale[t]
         room.fall[t], room.pull[t] = settle(
@@ -227,22 +237,42 @@ def plan_of(
 
 
 @inlined
+def scales(s: int, stores: StoreColumns, room: Room) -> None:
+    """Fill in the scales of a store's energy: the next one begins where hardly anything is kept of the last."""
+    kept = 1.0
+    for t in range(room.value.size):
+        left = kept * stores.retention[s]
+        kept = left if left >= LEAST_KEPT else 1.0
+        room.scale[t] = kept
+        room.carried[t] = 1.0 if kept == left else max(left, LEAST_CARRIED)
+
+
+@inlined
 def energy_path(s: int, stores: StoreColumns, plans: PlanColumns, room: Room) -> float:
-    """Fill in values of energy, what is gained, spilled and held by responses; the end's value, scaled."""
+    """As `scaled_path`, of responses that are all of one scale."""
     kept = 1.0
     for t in range(room.value.size):
         kept *= stores.retention[s]
-        room.scale[t] = kept
+        room.scale[t], room.carried[t] = kept, 1.0
+    return scaled_path(s, stores, plans, room)
+
+
+@inlined
+def scaled_path(s: int, stores: StoreColumns, plans: PlanColumns, room: Room) -> float:
+    """Fill in values of energy, what is gained, spilled and held by responses; the end's value, scaled."""
+    kept = 1.0
+    for t in range(room.value.size):
+        kept = room.scale[t]
         room.low[t], room.high[t] = stores.lower[s, t + 1] / kept, stores.upper[s, t + 1] / kept
         room.drift[t], room.least[t] = stores.drift[s, t] / kept, stores.least[s, t] * kept
     initial, end = stores.initial[s], stores.end_value[s] * kept
     values_of_energy(
-        room.start, room.worth, room.gain, room.drift, initial, room.low, room.high, room.least, end,
-        room.buffer, room.value,
+        room.start, room.worth, room.gain, room.carried, room.drift, initial, room.low, room.high,
+        room.least, end, room.buffer, room.value,
     )  # fmt: skip
     gains(
-        room.start, room.worth, room.gain, room.drift, initial, room.low, room.high, room.least, end,
-        room.value, room.gained, room.rise, room.gone, room.state, room.is_split,
+        room.start, room.worth, room.gain, room.carried, room.drift, initial, room.low, room.high,
+        room.least, end, room.value, room.gained, room.rise, room.gone, room.state, room.is_split,
     )  # fmt: skip
     for t in range(room.value.size):
         scale = room.scale[t]

@@ -140,3 +140,9 @@ def test_a_house_at_the_lower_end_holds_it():
     # 25 K of losses at 100 W/K, from a heat pump of performance 3.
     assert drawn == pytest.approx(np.full(96, 2.5 / 3.0), rel=1e-3)
     assert energy == pytest.approx(np.zeros(96), abs=1e-9)
+
+
+def test_a_house_that_keeps_no_heat_is_heated_at_every_moment():
+    path = heated_path(np.full(96, -5.0), DT_H, **HOUSE | {"kwh_per_k": np.array([1e-6])})
+    _, drawn = lived(path, np.array([0.0]), lambda _: 0.0)
+    assert drawn == pytest.approx(np.full(96, 2.5 / 3.0), rel=1e-3)
