@@ -125,7 +125,7 @@ def values_of_energy(
     start, worth, gain
         Responses of the intervals, interval t's vertices are ``start[t]:start[t+1]``, without drift.
     carried
-        Part of energy that comes into each interval from the one before, one but where a scale begins, ``(T,)``.
+        Part of energy that comes in from the interval before, one but where a scale begins, ``(T,)``.
     drift
         Energy added whatever is done, ``(T,)``.
     initial, lower, upper

@@ -238,7 +238,7 @@ def plan_of(
 
 @inlined
 def scales(s: int, stores: StoreColumns, room: Room) -> None:
-    """Fill in the scales of a store's energy: the next one begins where hardly anything is kept of the last."""
+    """Fill in the scales of a store's energy: the next begins where hardly anything is kept of the last."""
     kept = 1.0
     for t in range(room.value.size):
         left = kept * stores.retention[s]
