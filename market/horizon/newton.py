@@ -17,7 +17,7 @@ from market.horizon.case import HorizonCase
 from market.horizon.feeder import FeederLimits
 from market.horizon.lams import Lams, Settled
 from market.horizon.line import CUT
-from market.horizon.members import Answers, Members, lam_reach, price_size
+from market.horizon.members import FLATTEST, Answers, Members, lam_reach, price_size
 from market.horizon.search import Gone, Way, best_part, between
 from market.horizon.start import Near
 from market.horizon.step import Point, Target, model_equilibrium
@@ -89,6 +89,7 @@ class Newton:
     """
 
     def __init__(self, case: HorizonCase, members: Members, limits: FeederLimits) -> None:
+        self._case = case
         self._lams, self._limits = Lams(case, members), limits
         self._size = price_size(case)
         self._most = max(float(lam_reach(case).max()), 1e-9)
@@ -157,7 +158,7 @@ class Newton:
                 part = CENTRED[roughly is not None]
                 if self._lams.centre_homes(here.answers, far, part, self._rounds):
                     here = self._settled(here.point, rough)
-        raise NotConverged(STEPS, missed, self._what_rises(here.point))
+        raise NotConverged(STEPS, missed, self._what_rises(here.point) or self._what_is_flat())
 
     def _enough(self, point: Point) -> float:
         """How far answers may be from the model's at the end [kW]."""
@@ -189,6 +190,20 @@ class Newton:
         name = f"network row {row - 1}" if row else "the grid's limit"
         return (
             f"the price of {name} in interval {t} rises without end, so that no trade may meet it; widen it"
+        )
+
+    def _what_is_flat(self) -> str:
+        """The LAM whose members' price slopes are next to nothing, in words; nothing where none's are."""
+        first = self._case.first
+        over = lam_reach(self._case) / np.maximum(first.members, 1) / self._size
+        part = np.where(first.members > 1, first.slope * over, np.inf)
+        lam = int(np.argmin(part))
+        if part[lam] >= FLATTEST:
+            return ""
+        return (
+            f"members of {first.lam_id[lam]} reckon with a price slope of {first.slope[lam]:.2g} $/kWh "
+            f"per kW, next to none beside prices of {self._size:.2g} $/kWh; lower the LAM's sensitivity, "
+            "market.lam_sensitivity of a scenario"
         )
 
     def _target(self, here: Settled, within: float) -> Target:
