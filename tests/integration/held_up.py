@@ -16,11 +16,13 @@ from pathlib import Path
 from broker.client.mqtt import connect
 from broker.collector import Collector
 from broker.errors import BrokerError
+from broker.messages import DeviceSetPoint
 from broker.server.mosquitto import find_mosquitto
 from devices.client.connection import Connection
 from devices.endpoint import Link, LiveProsumer, parse_endpoint
 from devices.errors import DeviceError
 from devices.gateway.gateway import Gateway
+from devices.limits import SetPointLimits
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -125,6 +127,19 @@ async def publishes(url):
         except BrokerError as error:
             return str(error)
         return "published"
+
+
+async def limits(port):
+    """Whether a charger that connects to a port takes a limit."""
+    charger = parse_endpoint(f"ocpp://127.0.0.1:{port}/CP1", "ocpp")
+    envelope = SetPointLimits(real=True, armed=True, min_kw=-11.0, max_kw=0.0)
+    meter = parse_endpoint("tcp://127.0.0.1:1/1", "sdm630")
+    gateway = Gateway([LiveProsumer(id="home", meter=meter, ev=charger, ev_limits=envelope)], timeout_s=1.0)
+    await gateway.open()
+    await _told("open")
+    outcome = await gateway.command("home", [DeviceSetPoint(device="ev", power_kw=-4.0)])
+    await gateway.close()
+    return [outcome.ok, outcome.detail]
 
 
 @asynccontextmanager

@@ -1,10 +1,13 @@
 """A process that was held up itself blames nobody else for it: a process that is really stopped."""
 
 import asyncio
+import json
 import signal
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
+import websockets
 
 from broker.client.mqtt import connect
 from broker.server.choose import open_broker
@@ -160,3 +163,24 @@ async def test_a_broker_is_not_blamed_that_was_held_up_with_its_client():
         await asyncio.sleep(0.2)
         mosquitto.send_signal(signal.SIGCONT)
         assert await outcome(made) == "published"
+
+
+async def test_a_charger_is_not_blamed_whose_answer_lay_unread():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with process("limits", port) as made:
+        assert await made.stdout.readline() == b"open\n"
+        place = f"ws://127.0.0.1:{port}/CP1"
+        async with websockets.connect(place, subprotocols=["ocpp1.6"], ping_interval=None) as charger:
+            begin(made)
+            _, number, action, _ = json.loads(await charger.recv())
+            assert action == "SetChargingProfile"
+            made.send_signal(signal.SIGSTOP)
+            await charger.send(json.dumps([3, number, {"status": "Accepted"}]))
+            # Longer than a charger is waited for.
+            await asyncio.sleep(5.5)
+            made.send_signal(signal.SIGCONT)
+            # It shows no schedule.
+            _, number, _, _ = json.loads(await charger.recv())
+            await charger.send(json.dumps([3, number, {"status": "Rejected"}]))
+            assert await outcome(made) == [True, ""]
