@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker.messages.flags import ALARM, OVER
 from broker.wall_time import since_boot
@@ -12,6 +12,7 @@ from devices.errors import DeviceError, GaveWay, IncompleteReading
 from devices.gateway.actuator import Actuator
 from devices.gateway.power_watch import EVERY_S, RAMP_S, READINGS, PowerWatch
 from devices.gateway.troubles import Troubles
+from devices.gateway.unit_watch import UnitWatch
 
 # A device that answers slowly takes at most about this share of its link; pauses grow to at most so many.
 _SHARE, _MOST_PAUSES = 0.1, 3.0
@@ -24,6 +25,7 @@ class _Seen:
     """What was seen of one device: its power, failed readings in a row, and when it last told one [s]."""
 
     power: PowerWatch
+    unit: UnitWatch = field(default_factory=UnitWatch)
     failed: int = 0
     told_s: float = -math.inf
 
@@ -97,6 +99,13 @@ class HardwareWatch:
         if power_kw is not None and math.isfinite(power_kw) and told_s > seen.told_s + _SAME_WORD_S:
             seen.told_s = told_s
             self._judge(actuator, seen.power, power_kw)
+            set_kw = actuator.in_force_kw if actuator.device == "battery" else None
+            if seen.unit.take(set_kw, power_kw, state.get("soc")):
+                self._say(
+                    f"{ALARM}{actuator} shows {power_kw:.3g} kW where {set_kw:.3g} kW is set: it does not "
+                    "obey, or tells and takes power in another unit than its profile says, and may be BEYOND "
+                    "ITS ENVELOPE: compare with its own display"
+                )
 
     def _judge(self, actuator: Actuator, watch: PowerWatch, power_kw: float) -> None:
         """Act on a reading of a device that has taken a command, or whose safe value stands."""
