@@ -26,7 +26,7 @@ from market.horizon.clearing import clear_horizon
 from market.horizon.start import Near, later
 from market.horizon.stores import within_reach
 from market.model.arrays import Floats, Ints
-from market.participants.gates import horizon_gate, late_gate
+from market.participants.gates import horizon_gate, worth_gate
 from market.participants.horizon_bids import Prospect, read_bid
 from market.participants.roster import HorizonRules, Roster, Rules, Terms, first_of
 from market.participants.wam.cleared_horizon import Cleared, certified, empty_outlook_fields, outlook_fields
@@ -149,7 +149,8 @@ class HorizonMarket:
         """What the clearing under way comes to, the start of the next; ``None`` where the gate is first."""
         if self._late is None:
             return None
-        done, _ = await asyncio.wait({self._late}, timeout=max(late_gate(step) - wall_time.now(), 0.0))
+        # Hosts go on without it then.
+        done, _ = await asyncio.wait({self._late}, timeout=max(worth_gate(step) - wall_time.now(), 0.0))
         if not done:
             return None
         made, self._late = self._late, None

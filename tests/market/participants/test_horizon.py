@@ -18,7 +18,7 @@ from market.participants.wam.horizon_case import horizon_case, join_bids
 from market.participants.wam.models_ahead import BLOCKS, blocks_of
 from tests.market.participants import storing, world
 from tests.market.participants.stand_ins import model
-from tests.market.participants.town import at_once
+from tests.market.participants.town import WINDOW_S, at_once
 
 T = storing.INTERVALS
 LEAST_PU = 0.875
@@ -306,6 +306,25 @@ async def test_a_clearing_that_comes_too_late_is_waited_for_and_never_doubled(to
         await town.interval(2)
         told = town.last(town.topics.outlook, 2)
         assert told.ahead == T - 2
+
+
+@pytest.mark.parametrize(("part", "ahead"), [(0.65, T), (0.72, 0)])
+async def test_a_clearing_is_waited_for_as_long_as_hosts_wait_for_it(town_of, part, ahead):
+    async with town_of(horizon=T) as town:
+        started(town)
+
+        async def slow(work, *arguments):
+            await asyncio.sleep(part * WINDOW_S)
+            return work(*arguments)
+
+        town.services["wam"].horizon.work = slow
+        await town.interval(0)
+        await asyncio.sleep(WINDOW_S)  # The certificate takes as long.
+        assert town.last(town.topics.outlook, 0).ahead == ahead
+        told = [flag for flags in town.flags(0).values() for flag in flags]
+        # All know of it, or nobody does.
+        assert any("heard of no horizon" in flag for flag in told) == (ahead == 0)
+        assert any("took too long" in flag for flag in told) == (ahead == 0)
 
 
 def test_a_members_stores_are_all_behind_its_own_meter():
