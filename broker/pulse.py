@@ -1,9 +1,13 @@
-"""Whether this process stood still, and since when: what it reads right after that may be as old as that."""
+"""Whether this process stood still, and since when.
+
+What it reads right after that may be as old as that, and who was not heard meanwhile is not to blame.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 
 from broker.wall_time import since_boot
@@ -12,6 +16,30 @@ STOOD_STILL_S = 1.0
 """A pulse is later than this where the process was stopped or blocked, or its computer slept [s]."""
 
 _EVERY_S = 0.25
+
+
+class AwakeClock:
+    """Time in which this process can hear others: while it is held up itself, their silence says nothing.
+
+    Parameters
+    ----------
+    look_s
+        How often `look` is called at least while nothing holds the process up [s].
+    """
+
+    def __init__(self, look_s: float) -> None:
+        self._most_s = 2.0 * look_s
+        self._awake_s = 0.0
+        self._looked_s = time.monotonic()
+
+    def look(self) -> None:
+        """Count the time since the last look, without that for which the process was held up."""
+        self._awake_s, self._looked_s = self.now_s, time.monotonic()
+
+    @property
+    def now_s(self) -> float:
+        """How long this process was awake since it began to count [s]."""
+        return self._awake_s + min(time.monotonic() - self._looked_s, self._most_s)
 
 
 class Pulse:

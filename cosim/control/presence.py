@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from broker.messages import Alive, Availability
 from broker.participant.node import Node
 from broker.participant.serving import ALIVE_EVERY_S
+from broker.pulse import AwakeClock
 from cosim.control.names import BROKER
-from cosim.control.waiting import AwakeClock
 
 # Who is said to be offline, or to be another process, and is not, says so itself within this time [s].
 DOUBT_S = 0.5

@@ -23,30 +23,6 @@ class WallClock:
         return jump_s if jump_s > JUMP_S else 0.0
 
 
-class AwakeClock:
-    """Time in which this process can hear others: while it is held up itself, their silence says nothing.
-
-    Parameters
-    ----------
-    look_s
-        How often `look` is called at least while nothing holds the process up [s].
-    """
-
-    def __init__(self, look_s: float) -> None:
-        self._most_s = 2.0 * look_s
-        self._awake_s = 0.0
-        self._looked_s = time.monotonic()
-
-    def look(self) -> None:
-        """Count the time since the last look, without that for which the process was held up."""
-        self._awake_s, self._looked_s = self.now_s, time.monotonic()
-
-    @property
-    def now_s(self) -> float:
-        """How long this process was awake since it began to count [s]."""
-        return self._awake_s + min(time.monotonic() - self._looked_s, self._most_s)
-
-
 async def wait_within(changed: asyncio.Event, condition: Callable[[], bool], limit_s: float) -> bool:
     """Wait for a condition, looked at whenever ``changed`` is set; whether it is true within ``limit_s`` [s].
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from broker.messages import PHASES, Availability, Done, Message, Step, StepName
 from broker.participant.node import Node
+from broker.pulse import AwakeClock
 from cosim.control.names import BROKER
 from cosim.observation.incidents import Incident, Incidents
 from cosim.world.names import spoken
@@ -56,6 +56,7 @@ class Narrator:
         self._reported: set[tuple[StepName, str]] = set()
         self._open: Step | None = None
         self._opened_s = 0.0
+        self._awake = AwakeClock(_LOOK_EVERY_S)
         self._next_s = _FIRST_WAIT_S
         topics = node.topics
         for topic in (
@@ -78,14 +79,15 @@ class Narrator:
         try:
             while True:
                 await asyncio.sleep(_LOOK_EVERY_S)
-                self._look(time.monotonic())
+                self._awake.look()
+                self._look(self._awake.now_s)
         finally:
             self._flush()
 
     def _take(self, message: Message) -> None:
         self._incidents.take(message, "")
         if isinstance(message, Step):
-            self._begin(message, time.monotonic())
+            self._begin(message, self._awake.now_s)
         elif isinstance(message, Done):
             if self._open is not None and message.tick == self._open.tick:
                 self._reported.add((message.step, message.sender))

@@ -1,5 +1,8 @@
 """Whom a run waits for, and for how long, is said ever more rarely."""
 
+import asyncio
+import time
+
 from broker.client.memory import MemoryBroker
 from broker.messages import Availability, Done, Step
 from broker.participant.node import Node
@@ -47,3 +50,21 @@ async def test_who_says_nothing_while_the_broker_is_away_is_not_named():
         narrator._take(step("clear"))
     narrator._look(narrator._opened_s + 6.0)
     assert said == ["step clear has waited 6 s for the broker"]
+
+
+async def test_a_standstill_of_this_process_is_nobodys_wait(monkeypatch):
+    monkeypatch.setattr("cosim.observation.narration._LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr("cosim.observation.narration._FIRST_WAIT_S", 0.5)
+    said = []
+    async with MemoryBroker().connect("recorder") as bus:
+        node = Node(bus, "r", "recorder")
+        narrator = Narrator(node, [], {"clear": ["wam"]}, lambda incident: None, said.append)
+        narrator._take(step("clear"))
+        looking = asyncio.create_task(narrator.run())
+        await asyncio.sleep(0.05)
+        time.sleep(1.0)  # noqa: ASYNC251
+        await asyncio.sleep(0.15)
+        assert said == []
+        await asyncio.sleep(0.6)
+        looking.cancel()
+    assert said == ["step clear has waited 1 s for WAM (offline)"]
