@@ -188,7 +188,7 @@ class LamLevel:
         near_kw = tolerance_kw * self.estimate.fineness
         for _ in range(rounds):
             net_kw, price = aim()
-            who = np.flatnonzero(~(known | self.record.agrees(price, net_kw, near_kw)))
+            who = np.flatnonzero(~(known | self.record.agrees(price, net_kw, near_kw, self.estimate.curves)))
             if who.size == 0:
                 return
             answers = yield Question(who, price[who])

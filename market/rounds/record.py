@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from market.model.arrays import Bools, Floats, Ints
+from market.model.curves import Curves, respond
 
 SAME_PRICE = 1e-8
 """Prices this near [$/kWh] are the same."""
@@ -14,6 +15,9 @@ JUMP_PRICE = 1e-10
 
 Times the jump's power, this is what a LAM may still gain by another bid: it must stay within the certificate.
 """
+
+ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
+"""Prices this near, as a part of them, cannot be told apart."""
 
 
 class Record:
@@ -43,11 +47,14 @@ class Record:
         kept = ~np.isin(self._who, who)
         self._who, self._prices, self._kws = self._who[kept], self._prices[kept], self._kws[kept]
 
-    def agrees(self, price: Floats, kw: Floats, tolerance_kw: Floats | float) -> Bools:
+    def agrees(
+        self, price: Floats, kw: Floats, tolerance_kw: Floats | float, believed: Curves | None = None
+    ) -> Bools:
         """Whether senders would take ``kw`` at ``price``, ``(n,)`` each, as far as their answers tell.
 
         A power within a jump of a sender's response agrees where its answers, the last one among them, lie on
-        both sides of it at nearly one price.
+        both sides of it at nearly one price. Where the response is so steep that no other price can be asked,
+        it agrees within what the sender is ``believed`` to change by for the least difference of prices.
         """
         near = (np.abs(self.price - price) <= SAME_PRICE) & (np.abs(self.kw - kw) <= tolerance_kw)
         beside = np.abs(self._prices - self.price[self._who]) <= JUMP_PRICE
@@ -56,7 +63,11 @@ class Record:
         np.maximum.at(most, who, answered)
         np.minimum.at(least, who, answered)
         jumps = (least <= kw) & (kw <= most) & (np.abs(self.price - price) <= JUMP_PRICE)
-        return np.asarray(near | jumps)
+        if believed is None:
+            return np.asarray(near | jumps)
+        change_kw = respond(believed, price - JUMP_PRICE) - respond(believed, price + JUMP_PRICE)
+        is_asked = np.abs(self.price - price) <= ROUNDING * np.abs(price)
+        return np.asarray(near | jumps | (is_asked & (np.abs(self.kw - kw) <= change_kw)))
 
     def leaves_only(
         self, price: Floats, kw: Floats, low_kw: Floats, high_kw: Floats, tolerance_kw: Floats | float

@@ -87,7 +87,7 @@ class WamLevel:
         for _ in range(rounds):
             curves = self.curves
             outcome = clear(curves)
-            agrees = self.record.agrees(outcome.price, outcome.net_kw, near_kw)
+            agrees = self.record.agrees(outcome.price, outcome.net_kw, near_kw, curves)
             agrees |= self.record.leaves_only(
                 outcome.price, outcome.net_kw, curves.lowest_kw, curves.highest_kw, near_kw
             )

@@ -32,6 +32,11 @@ def test_large_jumps_are_met_at_prices_near_enough_to_certify(method, seed):
     assert failures(method, [seed]) == {}
 
 
+@pytest.mark.parametrize(("method", "seed"), [("plain", 300366), ("plain", 300439)])
+def test_answers_so_steep_that_no_nearer_price_can_be_asked_are_met(method, seed):
+    assert failures(method, [seed]) == {}
+
+
 @pytest.mark.parametrize("seed", [829, 1012, 1257, 1544])
 def test_a_row_of_great_size_does_not_loosen_the_others(seed):
     assert failures("exact", [seed]) == {}
