@@ -18,8 +18,9 @@ from market.horizon.case import HorizonCase, check
 from market.horizon.feeder import FeederLimits
 from market.horizon.infeasible import least_violation, no_rows, what_gave_way
 from market.horizon.members import Members, price_size
-from market.horizon.newton import EXACT, FIRST_RIDGE, Found, Newton
+from market.horizon.newton import FIRST_RIDGE, Found, Newton
 from market.horizon.outcome import HorizonOutcome
+from market.horizon.proximal import is_too_steep, proximal
 from market.horizon.start import Near
 from market.horizon.step import Point
 from market.horizon.stores import within_reach
@@ -28,9 +29,6 @@ from market.model.case import Case
 from market.model.dlmp import dlmp_parts
 from market.solver.clearing import Outcome
 from market.solver.wam import LimitPrices, WamClearing
-
-BLURS = tuple(0.4**power for power in range(10))
-"""Blurs of members' answers, each a start for the next."""
 
 FEW = (4, 16)
 """Stores of a LAM that stand for all of its stores where a search begins from nowhere: first so many, then
@@ -84,15 +82,10 @@ def clear_horizon(case: HorizonCase, start: Sequence[Near] | None = None) -> Hor
     case = replace(case, stores=stores)
     members = Members(case)
     limits = FeederLimits.of(case, price_size(case))
-    try:
-        if start is None:
-            found = _from_few(case, members, limits)
-        else:
-            found = Newton(case, members, limits).solve(_near(case, limits, start), start)
-    except NotConverged:
+    found = None if is_too_steep(case, members) else _directly(case, members, limits, start)
+    if found is None:
         _refuse(least_violation(case))
-        near = _from_blurred(case, limits, _middle(case, limits))
-        found = Newton(case, members, limits).solve(near, None)
+        members, found = proximal(case, members, limits, _middle(case, limits))
     intervals = _intervals(case, members, limits, found)
     net_kw = np.stack([one.wam.net_kw for one in intervals], axis=1)
     _refuse(what_gave_way(case, limits, found.point, found.answers, net_kw))
@@ -107,6 +100,18 @@ def clear_horizon(case: HorizonCase, start: Sequence[Near] | None = None) -> Hor
         iterations=found.steps,
         seconds=time.perf_counter() - began,
     )
+
+
+def _directly(
+    case: HorizonCase, members: Members, limits: FeederLimits, start: Sequence[Near] | None
+) -> Found | None:
+    """Where a search for prices with everybody's own slopes ends; ``None`` where it does not."""
+    try:
+        if start is None:
+            return _from_few(case, members, limits)
+        return Newton(case, members, limits).solve(_near(case, limits, start), start)
+    except NotConverged:
+        return None
 
 
 def _from_few(case: HorizonCase, members: Members, limits: FeederLimits) -> Found:
@@ -128,13 +133,6 @@ def _from_few(case: HorizonCase, members: Members, limits: FeederLimits) -> Foun
         ridge = FROM_FEW if is_last else FROM_FEWER
     found = Newton(case, members, limits).solve(begin, None, ridge=ridge)
     return replace(found, steps=steps + found.steps)
-
-
-def _from_blurred(case: HorizonCase, limits: FeederLimits, point: Point) -> Point:
-    """A point near the solution, by less and less blurred answers, where true ones are too steep."""
-    for blur in BLURS:
-        point = Newton(case, Members(case, blur), limits).solve(point, None, roughly=EXACT).point
-    return point
 
 
 def _middle(case: HorizonCase, limits: FeederLimits) -> Point:

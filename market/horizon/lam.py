@@ -56,6 +56,8 @@ class LamMembers(NamedTuple):
         How many members with stores each of them stands for.
     resting
         Fall that is added where it rests [kW per $/kWh].
+    held
+        Added to the price for the owner of each store alone, ``(S, T)`` [$/kWh]; of no rows where nothing is.
     """
 
     lam: int
@@ -71,6 +73,7 @@ class LamMembers(NamedTuple):
     swing: float
     weight: float
     resting: float
+    held: Floats
 
 
 class WamTerms(NamedTuple):
@@ -128,16 +131,36 @@ def plain_answer(curve: int, plain: Vertices, at: float) -> tuple[float, float]:
 
 
 @compiled
+def held_replies(members: LamMembers, terms: PriceTerms, found: Found, plans: PlanColumns) -> None:
+    """Replies of those with stores one by one, each at a price of its own; ``terms`` stay as they were."""
+    price, worst = terms.price.copy(), 0.0
+    for k in range(members.mine.size):
+        terms.price[:] = price + members.held[members.mine[k]]
+        reply(members.mine[k : k + 1], members.own, terms, members.hours, members.columns, plans, found.fall)
+    for k in range(members.several.size):
+        h = members.several[k]
+        terms.price[:] = price + members.held[members.homes.store[members.homes.first[h]]]
+        home = members.several[k : k + 1]
+        off = homes_reply(home, members.homes, terms, members.hours, members.columns, plans, found.fall)
+        worst = max(worst, off)
+    terms.price[:] = price
+    found.within[0] = worst
+
+
+@compiled
 def answer(members: LamMembers, terms: PriceTerms, found: Found, plans: PlanColumns) -> None:
     """Fill in net purchases and their fall at the prices found; those of ``terms`` are written over."""
     T, weight = found.kw.size, members.weight
     for t in range(T):
         terms.price[t] = found.price[t] + members.offset[t]
     found.kw[:], found.fall[:] = 0.0, 0.0
-    reply(members.mine, members.own, terms, members.hours, members.columns, plans, found.fall)
-    found.within[0] = homes_reply(
-        members.several, members.homes, terms, members.hours, members.columns, plans, found.fall
-    )
+    if members.held.shape[0]:
+        held_replies(members, terms, found, plans)
+    else:
+        reply(members.mine, members.own, terms, members.hours, members.columns, plans, found.fall)
+        found.within[0] = homes_reply(
+            members.several, members.homes, terms, members.hours, members.columns, plans, found.fall
+        )
     for s in members.mine:
         for t in range(T):
             found.kw[t] += plans.trade_kw[s, t]

@@ -10,9 +10,9 @@ import numpy as np
 
 from market.horizon.case import HorizonCase
 from market.horizon.home_centres import centre_homes
-from market.horizon.lam import Found, WamTerms, settle
+from market.horizon.lam import Found, LamMembers, WamTerms, settle
 from market.horizon.members import FLATTEST, Answers, Members, lam_reach, price_size
-from market.horizon.replies import ROUNDING, PlanColumns
+from market.horizon.replies import ROUNDING, PlanColumns, PriceTerms
 from market.horizon.step import Point
 from market.model.arrays import Floats
 
@@ -42,6 +42,20 @@ class Settled:
         return float(self.off_kw.max())
 
 
+def centre_held(
+    mine: LamMembers, terms: PriceTerms, plans: PlanColumns, least: float, until: float, rounds: int
+) -> float:
+    """Centres of homes moved as by `centre_homes`, one by one, each at a price of its own."""
+    price, most = terms.price.copy(), 0.0
+    for k, h in enumerate(mine.several):
+        terms.price[:] = price + mine.held[mine.homes.store[mine.homes.first[h]]]
+        moved = centre_homes(
+            mine.several[k : k + 1], mine.homes, terms, mine.hours, mine.columns, plans, least, until, rounds
+        )
+        most = max(most, float(moved))
+    return most
+
+
 class Lams:
     """LAMs of one case.
 
@@ -59,13 +73,15 @@ class Lams:
         Fall that is added where a LAM rests, ``(M,)`` [kW per $/kWh].
     """
 
-    def __init__(self, case: HorizonCase, members: Members) -> None:
+    def __init__(self, case: HorizonCase, members: Members, firm: float = 0.0) -> None:
         self._members, self._stores = members, len(case.stores)
         self.swing, self.resting = members.swing, members.resting
         self._size = price_size(case)
         most = max(float(lam_reach(case).max()), 1e-9)
         true = np.stack([interval.wam_slope for interval in case.intervals], axis=1)
         slope = np.where(true > 0, true, FLATTEST * self._size / most)
+        if firm:
+            slope = true + firm * self._size / most
         fee = np.stack([interval.wam_fee for interval in case.intervals], axis=1)
         self.terms = WamTerms(slope, fee, np.zeros_like(fee))
         self._added, self._offset = slope - true, np.zeros_like(fee)
@@ -129,6 +145,8 @@ class Lams:
         def one(lam: int) -> float:
             mine, terms = self._members.of_lam(lam, self._offset[lam])
             terms.price[:] = answers.price[lam]
+            if mine.held.size:
+                return centre_held(mine, terms, answers.plans, far / self._size, until, rounds)
             return float(
                 centre_homes(
                     mine.several, mine.homes, terms, mine.hours, mine.columns, answers.plans,

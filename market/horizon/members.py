@@ -86,18 +86,16 @@ class Members:
         self.swing = np.maximum(reach, 1e-9 * max(float(reach.max()), 1e-9)) / price_size(case)
         steepest = np.stack([one.wam_slope for one in case.intervals]).max(axis=0)
         flattest = FLATTEST * np.maximum(price_size(case) / np.maximum(reach, 1e-9), steepest)
-        mean = blur / FLATTEST * flattest * np.maximum(first.members, 1)
-        self._slope = np.maximum(np.where(true > 0, true, flattest[:, None]), mean[:, None])
+        self._whole = flattest / FLATTEST * np.maximum(first.members, 1)
+        self._slope = np.maximum(np.where(true > 0, true, flattest[:, None]), blur * self._whole[:, None])
         self._least_slope = self._slope.min(axis=1)
         self._fee = np.stack([interval.fee for interval in case.intervals], axis=1)
         self.resting = RESTING * np.maximum(first.members, 1) / self._least_slope
         self.added = np.where(true > 0, 0.0, self._slope)
+        self._true, self._held = true, np.zeros((0, self._T))
         with ThreadPoolExecutor(os.cpu_count()) as cores:
-            prepared = list(cores.map(self._prepare, range(self._T)))
-        self._supplies = [supply for supply, _, _ in prepared]
-        self._curves = [curves for _, curves, _ in prepared]
-        totals = join([total for _, _, total in prepared])
-        self._totals = Vertices(totals.start, totals.price, totals.kw)
+            self._supplies = list(cores.map(self._supply, range(self._T)))
+        self._respond(None)
         self._own = self._curves_of_stores()
         self._homes = self._several()
 
@@ -112,6 +110,11 @@ class Members:
         least: Floats = self._least_slope.copy()
         np.minimum.at(least, self._units.lam[self._units.several], self._homes.slope)
         return least
+
+    @property
+    def flatness(self) -> float:
+        """The least price slope of a member over its LAM's mean size, as a part of the prices."""
+        return float((self._least_slope / self._whole).min())
 
     @property
     def has_several(self) -> bool:
@@ -146,6 +149,31 @@ class Members:
         some._slope = factor * self._slope
         return some
 
+    def held(self, part: float, centre_kw: Floats) -> Members:
+        """These members, but everybody's trade held to a centre by more slope: a proximal step.
+
+        Parameters
+        ----------
+        part
+            Slope that is added over a LAM's mean size, as a part of the prices.
+        centre_kw
+            Trades at which the added slope costs nothing, ``(N, T)`` [kW].
+        """
+        some, lam, stores = copy(self), self._case.first.lam_of, self._case.stores
+        more = part * self._whole[:, None]
+        some._slope = self._true + more
+        some._least_slope = some._slope.min(axis=1)
+        some.resting = RESTING * np.maximum(self._case.first.members, 1) / some._least_slope
+        some.added = np.zeros_like(self.added)
+        some._held = -more[lam[stores.owner]] * centre_kw[stores.owner]
+        some._respond(centre_kw)
+        return some
+
+    def moved(self, part: float, centre_kw: Floats, trade_kw: Floats) -> float:
+        """What moving centres to trades, ``(N, T)`` each, changes any price by [$/kWh]."""
+        more = part * self._whole[self._case.first.lam_of, None]
+        return float((more * np.abs(trade_kw - centre_kw)).max())
+
     def of_lam(self, lam: int, offset: Floats) -> tuple[LamMembers, PriceTerms]:
         """Members of one LAM and what they face, with an offset ``(T,)`` of their price, and no price yet."""
         mine, units = self._mine[lam], self._units
@@ -153,7 +181,7 @@ class Members:
         members = LamMembers(
             lam, self._lams, self._totals, units.first[mine[~units.several[mine]]], self._own, self._columns,
             units.home[several], self._homes, self._case.hours, offset, float(self.swing[lam]),
-            float(self._weight[lam]), float(self.resting[lam]),
+            float(self._weight[lam]), float(self.resting[lam]), self._held,
         )  # fmt: skip
         return members, PriceTerms(np.empty(self._T), self._slope[lam], self._fee[lam])
 
@@ -170,13 +198,27 @@ class Members:
         np.add.at(without, self._case.stores.owner, answers.plans.power_kw[:, t])
         return disaggregate(self._supplies[t], without)
 
-    def _prepare(self, t: int) -> tuple[Supply, Curves, Curves]:
-        """Supply of all, and the curves of those without a store and their sums over LAMs, in interval t."""
-        interval = self._case.intervals[t]
-        supply = supply_curves(interval.demand_kw, interval.resources)
-        lam = self._plain_lam
-        curves = shift(take(supply.curves, self._plain), self._slope[lam, t], self._fee[lam, t])
-        return supply, curves, aggregate(curves, lam, self._lams)
+    def _supply(self, t: int) -> Supply:
+        """Supply of all in interval t."""
+        return supply_curves(self._case.intervals[t].demand_kw, self._case.intervals[t].resources)
+
+    def _respond(self, centre_kw: Floats | None) -> None:
+        """Fill in curves of those without a store and their sums, held to centres ``(N, T)`` [kW] if any."""
+
+        def one(t: int) -> tuple[Curves, Curves]:
+            lam, supply = self._plain_lam, take(self._supplies[t].curves, self._plain)
+            slope = self._slope[lam, t]
+            centre = 0.0
+            if centre_kw is not None:
+                centre = (slope - self._true[lam, t]) / slope * centre_kw[self._plain, t]
+            curves = shift(supply, slope, self._fee[lam, t], centre)
+            return curves, aggregate(curves, lam, self._lams)
+
+        with ThreadPoolExecutor(os.cpu_count()) as cores:
+            prepared = list(cores.map(one, range(self._T)))
+        self._curves = [curves for curves, _ in prepared]
+        totals = join([total for _, total in prepared])
+        self._totals = Vertices(totals.start, totals.price, totals.kw)
 
     def _curves_of_stores(self) -> Vertices:
         """Curves over the marginal value of those who have a store, one store after the other.

@@ -86,11 +86,15 @@ class Newton:
     ----------
     case, members, limits
         The case, its members and its feeder's limits.
+    held
+        Its LAMs, whose centres stay where they are; without, LAMs whose centres move as there is need.
     """
 
-    def __init__(self, case: HorizonCase, members: Members, limits: FeederLimits) -> None:
-        self._case = case
-        self._lams, self._limits = Lams(case, members), limits
+    def __init__(
+        self, case: HorizonCase, members: Members, limits: FeederLimits, held: Lams | None = None
+    ) -> None:  # fmt: skip
+        self._case, self._is_held = case, held is not None
+        self._lams, self._limits = held or Lams(case, members), limits
         self._size = price_size(case)
         self._most = max(float(lam_reach(case).max()), 1e-9)
         self._tolerance = EXACT * self._most
@@ -102,7 +106,7 @@ class Newton:
 
     def solve(
         self, now: Point, start: Sequence[Near] | None, *, roughly: float | None = None,
-        ridge: float = FIRST_RIDGE,
+        ridge: float = FIRST_RIDGE, most: int = STEPS,
     ) -> Found:  # fmt: skip
         """Search from a point.
 
@@ -117,6 +121,8 @@ class Newton:
             not as exactly as can be; centres then stay where they are.
         ridge
             Slope added at first where there is no start, as `FIRST_RIDGE`.
+        most
+            Steps after which the search is given up.
 
         Raises
         ------
@@ -135,7 +141,7 @@ class Newton:
         self._lams.tie_homes(TIES[start is not None])
         here = self._settled(now, rough)
         missed = np.inf
-        for step in range(1, STEPS + 1):
+        for step in range(1, most + 1):
             is_exact = rough <= max(EXACT_FROM * self._most, self._tolerance)
             target = self._target(here, self._within if is_exact else max(self._within, LOOSE * rough))
             far = float(np.abs(target.point.price - here.point.price).max())
@@ -151,14 +157,16 @@ class Newton:
                 if roughly is not None:
                     return Found(here.point, here.answers, step)
                 moved = self._lams.centre_homes(here.answers, far, 0.0, self._rounds)
-                if max(moved, self._lams.recentre(here.answers.kw)) <= SETTLED * self._size:
+                if not self._is_held:
+                    moved = max(moved, self._lams.recentre(here.answers.kw))
+                if moved <= SETTLED * self._size:
                     return Found(here.point, here.answers, step)
                 here = self._settled(here.point, 0.0)
             elif self._lams.has_homes:
                 part = CENTRED[roughly is not None]
                 if self._lams.centre_homes(here.answers, far, part, self._rounds):
                     here = self._settled(here.point, rough)
-        raise NotConverged(STEPS, missed, self._what_rises(here.point) or self._what_is_flat())
+        raise NotConverged(most, missed, self._what_rises(here.point) or self._what_is_flat())
 
     def _enough(self, point: Point) -> float:
         """How far answers may be from the model's at the end [kW]."""
