@@ -9,9 +9,10 @@ from market.rounds.answers import CurveResponse, Response
 from market.rounds.driver import drive, drive_async
 from market.rounds.estimates import Estimate, Form, estimate_for
 from market.rounds.flows import FlowBeliefs, FlowResponse, aside_of
-from market.rounds.lam_level import Answers, LamLevel, Question, share_rest
+from market.rounds.lam_level import Answers, LamLevel, Question
 from market.rounds.negotiation import Loop, Negotiation, Round, negotiate
 from market.rounds.pool_negotiation import PoolNegotiation, negotiate_pool
+from market.rounds.rest import share_rest
 from market.rounds.tally import Tally
 from market.rounds.tangents import Tangents
 from market.rounds.wam_level import WamLevel

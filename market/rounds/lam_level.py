@@ -194,28 +194,3 @@ class LamLevel:
             answers = yield Question(who, price[who])
             self.take_answers(who, price[who], answers)
         raise NotConverged(rounds, float(np.abs(self.record.kw - net_kw).max()))
-
-
-def share_rest(trade_kw: Floats, low_kw: Floats, high_kw: Floats, group: Ints, net_kw: Floats) -> Floats:
-    """Members' answers moved to what was cleared: what is missing is shared by the room that each has left.
-
-    Parameters
-    ----------
-    trade_kw, low_kw, high_kw
-        Answers and ranges of n members, ``(n,)`` [kW].
-    group
-        LAM of each member, ``(n,)``.
-    net_kw
-        What was cleared for each LAM, ``(M,)`` [kW].
-
-    Returns
-    -------
-    Floats
-        Awards ``(n,)`` [kW], as near to ``net_kw`` as the ranges allow.
-    """
-    lams = net_kw.size
-    missing = (net_kw - np.bincount(group, trade_kw, minlength=lams))[group]
-    room = np.where(missing > 0, high_kw, low_kw) - trade_kw
-    whole = np.bincount(group, np.abs(room), minlength=lams)[group]
-    part = np.divide(np.abs(missing), whole, out=np.zeros_like(whole), where=whole > 0)
-    return np.asarray(trade_kw + np.minimum(part, 1.0) * room)

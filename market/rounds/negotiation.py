@@ -15,7 +15,8 @@ from market.model.curves import Curves
 from market.rounds.answers import Response
 from market.rounds.driver import drive
 from market.rounds.estimates import Form, estimate_for
-from market.rounds.lam_level import LAM_ROUNDS, SAME_KW, Answers, LamLevel, Question, share_rest
+from market.rounds.lam_level import LAM_ROUNDS, SAME_KW, Answers, LamLevel, Question
+from market.rounds.rest import share_rest
 from market.rounds.tally import Tally
 from market.rounds.wam_level import WAM_ROUNDS, WamLevel
 from market.solver.wam import LimitPrices, WamClearing, clear_wam
@@ -124,7 +125,7 @@ class _Rounds:
         self.tolerance_kw = tolerance_kw
         self.lam_rounds, self.wam_rounds = lam_rounds, wam_rounds
         self.on_round = on_round
-        self.numbers = {"plain": 1, "slope": 2}[form]
+        self.form, self.numbers = form, {"plain": 1, "slope": 2}[form]
         self.every = np.arange(len(case.lam_id))
         low, high = case.net_kw(response.lowest_kw), case.net_kw(response.highest_kw)
         self.start = np.full(self.every.size, 0.5 * (case.grid.import_price + case.grid.export_price))
@@ -133,7 +134,8 @@ class _Rounds:
         wide = np.full(self.every.size, case.wam_sensitivity)
         believed = estimate_for(form, wide, low, high, self.start, secants=secants)
         self.wam = WamLevel(believed, self.every.size)
-        self.trade_kw = np.zeros(case.demand_kw.size)
+        self.trade_kw, self.steepness = np.zeros((2, case.demand_kw.size))
+        self.is_heard = np.zeros(case.demand_kw.size, dtype=bool)
         self.limit_prices: LimitPrices | None = None
         self.tally = Tally()
         # Ranges come once, with the first bid of each sender.
@@ -188,7 +190,10 @@ class _Rounds:
         price = np.where(asked, 0.0, np.nan_to_num(self.lams.record.price))
         price[question.lam] = question.price
         kw, slope = self.response.at(price[group])
+        seen = slope if self.form == "slope" else np.where(self.is_heard, np.abs(kw - self.trade_kw), 0.0)
+        self.steepness = np.where(asked[group], seen, self.steepness)
         self.trade_kw = np.where(asked[group], kw, self.trade_kw)
+        self.is_heard |= asked[group]
         self.tally.lam += 1
         self.tally.count(question.lam.size, 1)
         self.tally.count(int(self.members[question.lam].sum()), self.numbers)
@@ -201,8 +206,7 @@ class _Rounds:
     def _award(self, wam: WamClearing) -> Negotiation:
         """Members' last answers, what is left shared among them; awards to all."""
         response = self.response
-        trade_kw = share_rest(
-            self.trade_kw, response.lowest_kw, response.highest_kw, self.case.lam_of, wam.net_kw
-        )
+        low_kw, high_kw = response.lowest_kw, response.highest_kw
+        trade_kw = share_rest(self.trade_kw, self.steepness, low_kw, high_kw, self.case.lam_of, wam.net_kw)
         self.tally.count(trade_kw.size, 2)
         return Negotiation(trade_kw, self.lams.record.price.copy(), wam, self.tally)

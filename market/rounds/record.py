@@ -48,25 +48,32 @@ class Record:
         self._who, self._prices, self._kws = self._who[kept], self._prices[kept], self._kws[kept]
 
     def agrees(
-        self, price: Floats, kw: Floats, tolerance_kw: Floats | float, believed: Curves | None = None
+        self,
+        price: Floats,
+        kw: Floats,
+        tolerance_kw: Floats | float,
+        believed: Curves | None = None,
+        blur: float = 0.0,
     ) -> Bools:
         """Whether senders would take ``kw`` at ``price``, ``(n,)`` each, as far as their answers tell.
 
         A power within a jump of a sender's response agrees where its answers, the last one among them, lie on
         both sides of it at nearly one price. Where the response is so steep that no other price can be asked,
         it agrees within what the sender is ``believed`` to change by for the least difference of prices.
+        Prices nearer than their ``blur`` [$/kWh] are one.
         """
-        near = (np.abs(self.price - price) <= SAME_PRICE) & (np.abs(self.kw - kw) <= tolerance_kw)
-        beside = np.abs(self._prices - self.price[self._who]) <= JUMP_PRICE
+        same, jump = max(SAME_PRICE, blur), max(JUMP_PRICE, blur)
+        near = (np.abs(self.price - price) <= same) & (np.abs(self.kw - kw) <= tolerance_kw)
+        beside = np.abs(self._prices - self.price[self._who]) <= jump
         who, answered = self._who[beside], self._kws[beside]
         most, least = np.full(kw.size, -np.inf), np.full(kw.size, np.inf)
         np.maximum.at(most, who, answered)
         np.minimum.at(least, who, answered)
-        jumps = (least <= kw) & (kw <= most) & (np.abs(self.price - price) <= JUMP_PRICE)
+        jumps = (least <= kw) & (kw <= most) & (np.abs(self.price - price) <= jump)
         if believed is None:
             return np.asarray(near | jumps)
-        change_kw = respond(believed, price - JUMP_PRICE) - respond(believed, price + JUMP_PRICE)
-        is_asked = np.abs(self.price - price) <= ROUNDING * np.abs(price)
+        change_kw = respond(believed, price - jump) - respond(believed, price + jump)
+        is_asked = np.abs(self.price - price) <= np.maximum(ROUNDING * np.abs(price), blur)
         return np.asarray(near | jumps | (is_asked & (np.abs(self.kw - kw) <= change_kw)))
 
     def leaves_only(

@@ -87,7 +87,9 @@ class Tangents:
         answered = answered.take(np.lexsort((answered.price, answered.who)))
         again = np.zeros(answered.who.size, dtype=bool)
         again[1:] = (np.diff(answered.who) == 0) & (np.diff(answered.price) == 0)
-        answered = answered.take(~(again | self._beyond_an_end(answered)))
+        # One that is the same must be gone before, or it and its twin would each give way to the other.
+        answered = answered.take(~again)
+        answered = answered.take(~self._beyond_an_end(answered))
         for begin, end in itertools.pairwise(answered.starts(self._fallback.size).tolist()):
             # Rounding of sums may leave an answer a last bit above the one before.
             np.minimum.accumulate(answered.kw[begin:end], out=answered.kw[begin:end])

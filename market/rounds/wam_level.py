@@ -11,7 +11,7 @@ from market.model.arrays import Floats, Ints
 from market.model.curves import Curves
 from market.rounds.estimates import Estimate
 from market.rounds.lam_level import SAME_KW, Answers
-from market.rounds.record import Record
+from market.rounds.record import ROUNDING, Record
 from market.solver.wam import WamClearing
 
 WAM_ROUNDS = 1000
@@ -83,16 +83,28 @@ class WamLevel:
         NotConverged
             The bound on rounds was reached; names what was left.
         """
-        near_kw = tolerance_kw * self.estimate.fineness
+        asked: WamClearing | None = None
         for _ in range(rounds):
             curves = self.curves
             outcome = clear(curves)
-            agrees = self.record.agrees(outcome.price, outcome.net_kw, near_kw, curves)
-            agrees |= self.record.leaves_only(
-                outcome.price, outcome.net_kw, curves.lowest_kw, curves.highest_kw, near_kw
-            )
-            agrees[list(cut_off)] = True
-            if agrees.all():
+            if self._stands(outcome, curves, cut_off, tolerance_kw):
                 return outcome
+            # Where rows leave some prices open, rounding makes others of them in every clearing.
+            if asked is not None and self._stands(asked, curves, cut_off, tolerance_kw):
+                return asked
             self.take_answers(outcome.price, (yield outcome))
+            asked = outcome
         raise NotConverged(rounds, float(np.abs(self.record.kw - outcome.net_kw).max()))
+
+    def _stands(
+        self, outcome: WamClearing, curves: Curves, cut_off: Sequence[int], tolerance_kw: float
+    ) -> bool:
+        """Whether each LAM would take what was cleared for it, as far as answers tell."""
+        near_kw = tolerance_kw * self.estimate.fineness
+        price, net_kw = outcome.price, outcome.net_kw
+        # Prices are sums over rows that LAMs share: each is rounded as the largest are.
+        blur = ROUNDING * float(np.abs(price).max())
+        agrees = self.record.agrees(price, net_kw, near_kw, curves, blur)
+        agrees |= self.record.leaves_only(price, net_kw, curves.lowest_kw, curves.highest_kw, near_kw)
+        agrees[list(cut_off)] = True
+        return bool(agrees.all())

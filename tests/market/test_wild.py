@@ -37,6 +37,23 @@ def test_answers_so_steep_that_no_nearer_price_can_be_asked_are_met(method, seed
     assert failures(method, [seed]) == {}
 
 
+@pytest.mark.parametrize(("method", "seed"), [("slope", 300454), ("plain", 300454), ("plain", 310004)])
+def test_a_price_that_rows_leave_open_settles_once_asked(method, seed):
+    assert failures(method, [seed]) == {}
+
+
+def test_an_answer_at_an_end_that_is_given_twice_is_not_lost():
+    assert failures("slope", [310185]) == {}
+
+
+def test_a_jump_beside_prices_of_a_million_is_met_within_their_rounding():
+    assert failures("plain", [310098]) == {}
+
+
+def test_what_answers_miss_goes_to_members_who_answer_steeply():
+    assert failures("plain", [300252]) == {}
+
+
 @pytest.mark.parametrize("seed", [829, 1012, 1257, 1544])
 def test_a_row_of_great_size_does_not_loosen_the_others(seed):
     assert failures("exact", [seed]) == {}

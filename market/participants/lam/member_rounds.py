@@ -27,6 +27,8 @@ class MemberRounds:
         Range of each member's flow in this interval, ``(n,)`` [kW].
     kw, slope
         Each member's last answer, ``(n,)`` [kW, kW per $/kWh].
+    moved_kw
+        By how much it parts from the one before, 0 where there is none, ``(n,)`` [kW].
     reactive_kvar
         What each expects, ``(n,)`` [kvar].
     is_bidding
@@ -42,6 +44,7 @@ class MemberRounds:
         self.with_slope = rules.bidding == "slope"
         n = participants.members.size
         self.low_kw, self.high_kw, self.kw, self.slope, self.reactive_kvar = np.zeros((5, n))
+        self.moved_kw, self._is_heard = np.zeros(n), np.zeros(n, dtype=bool)
         self.is_bidding = np.zeros(n, dtype=bool)
         self.line_slope = rules.case.rule.line_slope(rules.case)[participants.lams]
         self.tally = Tally()
@@ -51,6 +54,11 @@ class MemberRounds:
     def numbers(self) -> int:
         """Numbers in a member's bid."""
         return 2 if self.with_slope else 1
+
+    @property
+    def steepness(self) -> Floats:
+        """How steeply each member's answers fall, as far as bids tell, in a unit of its LAM, ``(n,)``."""
+        return self.slope if self.with_slope else self.moved_kw
 
     @property
     def missing(self) -> list[str]:
@@ -74,7 +82,8 @@ class MemberRounds:
             self.node.flag(f"{len(self.missing)} bids missing at the gate of {self.node.name}")
         self._newly_silent, self.tally = [], Tally(numbers=2 * participants.members.size)
         self.kw = np.clip(participants.last_kw, self.low_kw, self.high_kw)
-        self.slope = np.zeros(participants.members.size)
+        self.slope, self.moved_kw = np.zeros((2, participants.members.size))
+        self._is_heard = np.zeros(participants.members.size, dtype=bool)
 
     async def ask(
         self, step: Step, until: float, lam: Ints, price: Floats, charge: Floats | None = None
@@ -125,7 +134,10 @@ class MemberRounds:
         )
         answered = np.zeros(asked.size, dtype=bool)
         for bid in await self.inbox.answers(gate):
+            moved_kw = np.abs(bid.kw - self.kw[bid.place])
+            self.moved_kw[bid.place] = np.where(self._is_heard[bid.place], moved_kw, 0.0)
             self.kw[bid.place], self.slope[bid.place] = bid.kw, bid.slope
+            self._is_heard[bid.place] = True
             answered[bid.place] = True
         silent: Bools = asked & ~answered
         if silent.any() and not is_full:
@@ -146,7 +158,7 @@ class MemberRounds:
         self.is_bidding &= ~silent
         for values in (self.low_kw, self.high_kw, self.kw):
             values[silent] = self.participants.last_kw[silent]
-        self.slope[silent] = 0.0
+        self.slope[silent] = self.moved_kw[silent] = 0.0
         names = self.participants.names_where(silent)
         self._newly_silent += names
         self.node.flag(

@@ -115,7 +115,7 @@ class LamRoundBidding(LamBiddingByRounds):
     async def allocate(self, step: Step, outcome: WamOutcome | None) -> LamAllocation:
         """Ask members for the local prices at which they trade what was cleared.
 
-        What is then still missing is divided by the room that each member's range leaves.
+        What is then still missing is shared (`market.rounds.rest`).
         """
         if outcome is None:
             net_kw, wam_price = await self._alone(step, self.rules.terms(step.tick))
@@ -125,7 +125,9 @@ class LamRoundBidding(LamBiddingByRounds):
         rounds = self.rounds
         rounds.tally.count(self.participants.members.size, 2)
         self.local_price = np.where(np.isnan(self.level.record.price), wam_price, self.level.record.price)
-        trade_kw = share_rest(rounds.kw, rounds.low_kw, rounds.high_kw, self.participants.group, net_kw)
+        trade_kw = share_rest(
+            rounds.kw, rounds.steepness, rounds.low_kw, rounds.high_kw, self.participants.group, net_kw
+        )
         nothing = np.zeros(trade_kw.size)
         return LamAllocation(
             net_kw, wam_price, self.local_price.copy(), trade_kw, nothing, np.zeros(net_kw.size)

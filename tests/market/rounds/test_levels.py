@@ -131,7 +131,19 @@ def test_a_lam_without_source_is_not_waited_for(form):
 def test_the_rest_is_shared_by_the_room_that_members_have():
     group = np.array([0, 0, 1])
     low, high = np.array([-1.0, 0.0, 0.0]), np.array([3.0, 2.0, 1.0])
-    shared = share_rest(np.array([1.0, 1.0, 0.5]), low, high, group, np.array([2.9, 0.25]))
+    shared = share_rest(np.array([1.0, 1.0, 0.5]), np.zeros(3), low, high, group, np.array([2.9, 0.25]))
     np.testing.assert_allclose(shared, [1.6, 1.3, 0.25])
-    beyond = share_rest(np.array([1.0, 1.0, 0.5]), low, high, group, np.array([99.0, -99.0]))
+    beyond = share_rest(np.array([1.0, 1.0, 0.5]), np.zeros(3), low, high, group, np.array([99.0, -99.0]))
     np.testing.assert_allclose(beyond, [3.0, 2.0, 0.0])
+
+
+def test_the_rest_goes_to_members_whose_answers_fall_steeply_as_far_as_they_have_room():
+    group = np.array([0, 0, 0, 1])
+    low, high = np.zeros(4), np.array([5.0, 5.0, 1.1, 5.0])
+    fall = np.array([3.0, 0.0, 1.0, 1e-300])
+    shared = share_rest(np.ones(4), fall, low, high, group, np.array([3.2, 1.5]))
+    np.testing.assert_allclose(shared, [1.15, 1.0, 1.05, 1.5])
+    # The third has no more room than 0.1 kW; what it leaves goes by the room of all.
+    shared = share_rest(np.ones(4), fall, low, high, group, np.array([3.8, 1.5]))
+    assert shared[:3].sum() == pytest.approx(3.8)
+    assert shared[2] == 1.1

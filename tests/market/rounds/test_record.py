@@ -37,6 +37,15 @@ def test_answers_to_prices_a_nano_dollar_apart_make_no_jump():
     assert not record.agrees(price, np.array([2.0]), 1e-6).any()
 
 
+def test_answers_to_prices_that_rounding_alone_tells_apart_make_a_jump():
+    record = Record(1)
+    price = np.array([0.2])
+    record.keep(ONE, price + 1e-9, np.array([1.0]))
+    record.keep(ONE, price, np.array([3.0]))
+    assert record.agrees(price, np.array([2.0]), 1e-6, blur=1.1e-9).all()
+    assert not record.agrees(price, np.array([4.0]), 1e-6, blur=1.1e-9).any()
+
+
 def test_answers_on_both_sides_leave_nothing_else():
     record = Record(1)
     low_kw, high_kw, at = np.array([-5.0]), np.array([5.0]), np.array([0.2])

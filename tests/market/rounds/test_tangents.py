@@ -93,6 +93,15 @@ def test_a_price_asked_again_has_its_first_answer():
     assert tangents.curves.price.tolist() == one_sender((0.1, 2.0, 10.0)).curves.price.tolist()
 
 
+@pytest.mark.parametrize("end_kw", [-5.0, 5.0])
+def test_an_end_of_the_range_answered_twice_at_one_price_is_kept(end_kw):
+    other = (0.5, -2.0, 10.0) if end_kw > 0 else (-0.5, 2.0, 10.0)
+    once = one_sender(other, (0.1, end_kw, 0.0)).curves
+    twice = one_sender(other, (0.1, end_kw, 0.0), (0.1, end_kw, 0.0)).curves
+    assert twice.price.tolist() == once.price.tolist()
+    assert believed_kw(one_sender(other, *2 * [(0.1, end_kw, 0.0)]), 0.1) == end_kw
+
+
 def test_a_last_bit_of_rounding_leaves_a_belief_monotone():
     curves = one_sender((0.1, 2.0, 0.0), (0.2, float(np.nextafter(2.0, 3.0)), 0.0)).curves
     assert_monotone(curves)
