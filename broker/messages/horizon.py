@@ -61,11 +61,13 @@ class HorizonBid(Message, frozen=True, tag="horizon-bid"):
 class EnergyValue(Message, frozen=True, tag="energy-value"):
     """What a kWh more is worth at the end of this interval to each store of a host [$/kWh], as it named them.
 
-    Nothing where no horizon was cleared: its prosumers then bid by their own outlook. So does who has
-    infinity: what was said of its horizon could not be meant.
+    ``power_kw`` is its power in this interval by the horizon's plan, + discharges: it decides where resources
+    of one owner are worth the same. Nothing where no horizon was cleared: its prosumers then bid by their
+    own outlook. So does who has infinity: what was said of its horizon could not be meant.
     """
 
     value: Annotated[Column, Values("price", "store", infinite=True)]
+    power_kw: Annotated[Column, Values("kw", "store")]
 
 
 class HorizonProof(msgspec.Struct, frozen=True, kw_only=True):

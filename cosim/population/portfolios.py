@@ -6,6 +6,7 @@ prosumers are known by telemetry alone and act through set-points.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -106,6 +107,17 @@ class Offers:
         some = np.isin(self.kind, kinds)
         return np.bincount(self.owner[some], output_kw[some], minlength=size).astype(np.float64)
 
+    def planned(self, by_kind: Mapping[Kind, Floats]) -> Floats:
+        """What a plan wants of each resource, ``(r,)`` [kW], from that of its kind by owner, ``(n,)``.
+
+        NaN where there is no plan.
+        """
+        wanted_kw = np.full(self.owner.size, np.nan)
+        for kind, power_kw in by_kind.items():
+            mine = self.kind == kind
+            wanted_kw[mine] = power_kw[self.owner[mine]]
+        return wanted_kw
+
 
 def offers_of(
     profiles: Profiles,
@@ -133,6 +145,13 @@ def offers_of(
         cost_quadratic=everything.cost_quadratic[mine],
     )
     return Offers(everything.kind[mine], owner, resources)
+
+
+def battery_plan(profiles: Profiles, members: Indices, planned_kw: Floats) -> dict[Kind, Floats]:
+    """Planned charging and discharging of all members, ``(n,)`` each [kW], from that of batteries."""
+    power_kw = np.full(members.size, np.nan)
+    power_kw[owners(profiles, members)] = planned_kw
+    return {Kind.CHARGE: np.minimum(power_kw, 0.0), Kind.DISCHARGE: np.maximum(power_kw, 0.0)}
 
 
 class VirtualPortfolio:
@@ -168,7 +187,7 @@ class VirtualPortfolio:
         self.soc = cache.profiles.population.soc_start.copy()
         self.fleet = FleetState(fleet, members) if fleet is not None and fleet.size else None
 
-    def position(self, tick: int, worth: Floats | None = None) -> Position:
+    def position(self, tick: int, worth: Floats | None = None, planned_kw: Floats | None = None) -> Position:
         """Expected position from the forecast and each battery's state of charge."""
         forecast = self.response.expected(self.cache.forecast(tick))
         profiles = self.cache.profiles
@@ -179,9 +198,14 @@ class VirtualPortfolio:
         if self.fleet is not None:
             more = self.fleet.offers(tick, None if worth is None else worth[batteries:])
             resources = joined_resources(resources, more)
+        wanted_kw = None
+        if planned_kw is not None:
+            wanted_kw = self.offers.planned(battery_plan(profiles, self.members, planned_kw[:batteries]))
+            more_kw = planned_kw[batteries:]
+            wanted_kw = np.concatenate([wanted_kw, np.minimum(more_kw, 0.0), np.maximum(more_kw, 0.0)])
         load_kw = forecast.load_kw[self.members]
         notes = self.cache.notes(tick) + (() if self.fleet is None else self.fleet.notes())
-        return Position(load_kw, self.tan_phi * load_kw, resources, notes)
+        return Position(load_kw, self.tan_phi * load_kw, resources, notes, wanted_kw)
 
     def prospect(self, tick: int, intervals: int) -> Prospect:
         """What is expected of its prosumers from a tick on."""

@@ -11,7 +11,7 @@ from broker.snapshot import Values, array_of, part
 from cosim.population.ahead import as_seen, energy_values, expected, owners, prospect_of
 from cosim.population.consumer_stores import Ahead, with_consumers
 from cosim.population.consumers import KINDS, consumer_offers
-from cosim.population.portfolios import CURTAILED_KW, Offers, ProfileCache, offers_of
+from cosim.population.portfolios import CURTAILED_KW, Offers, ProfileCache, battery_plan, offers_of
 from cosim.population.prices import prices_at
 from cosim.population.resources import Kind, inventory_of
 from cosim.population.voltage_response import VoltageResponse
@@ -53,7 +53,13 @@ class TelemetryPortfolio:
         self.soc = cache.profiles.population.soc_start.copy()
         self._stored: list[tuple[int, str]] = []
 
-    def position(self, tick: int, telemetry: dict[str, Telemetry], worth: Floats | None = None) -> Position:
+    def position(
+        self,
+        tick: int,
+        telemetry: dict[str, Telemetry],
+        worth: Floats | None = None,
+        planned_kw: Floats | None = None,
+    ) -> Position:
         """Expected position: load and sun by forecast, what devices can do by telemetry."""
         forecast = self.response.expected(self.cache.forecast(tick))
         states, profiles = self._seen(telemetry), self.cache.profiles
@@ -87,7 +93,16 @@ class TelemetryPortfolio:
                 seen = telemetry.get(name)
                 if seen is not None and seen.quality == "good" and seen.q_kvar is not None:
                     reactive_kvar[place] = seen.q_kvar
-        return Position(demand_kw, reactive_kvar, self.offers.resources, self.cache.notes(tick))
+        wanted_kw = None if planned_kw is None else self._wanted(planned_kw, batteries)
+        return Position(demand_kw, reactive_kvar, self.offers.resources, self.cache.notes(tick), wanted_kw)
+
+    def _wanted(self, planned_kw: Floats, batteries: int) -> Floats:
+        """What the plan over the horizon wants of each resource, ``(r,)`` [kW]."""
+        plan = battery_plan(self.cache.profiles, self.members, planned_kw[:batteries])
+        plan |= {kind: np.full(self.members.size, np.nan) for kind in KINDS.values()}
+        for (owner, name), power_kw in zip(self._stored, planned_kw[batteries:].tolist(), strict=True):
+            plan[KINDS[name]][owner] = power_kw
+        return self.offers.planned(plan)
 
     def prospect(self, tick: int, telemetry: dict[str, Telemetry], intervals: int) -> Prospect:
         """What is expected from a tick on; energy, and which devices are counted on, by telemetry."""

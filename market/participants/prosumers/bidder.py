@@ -13,6 +13,7 @@ from market.model.arrays import Floats, Ints
 from market.model.curves import Curves
 from market.model.response import disaggregate, supply_curves
 from market.model.strategy import StrategyChoice, View, bids_of
+from market.model.ties import settle_ties
 from market.participants.prosumers.portfolio import Position
 from market.participants.roster import Roster, Rules, first_of
 from market.participants.tariffs import trade_against_tariff
@@ -175,6 +176,8 @@ class Bidder:
             trade_kw = np.where(without_award, own_kw, trade_kw)
             utility_kw = np.where(without_award, 0.0, utility_kw)
         output_kw = disaggregate(self._supply, trade_kw + utility_kw)
+        if self.position.wanted_kw is not None:
+            output_kw = settle_ties(self.position.resources, output_kw, self.position.wanted_kw)
         await self._publish_position(tick, output_kw)
         return output_kw
 

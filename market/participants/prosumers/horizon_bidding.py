@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
+
 from broker.collector import Collector
 from broker.messages import EnergyValue, HorizonBid, Step, columns
 from broker.participant.node import Node
@@ -10,6 +14,17 @@ from market.participants.gates import worth_gate
 from market.participants.horizon_bids import Prospect, bid_fields
 
 _WAM = "wam"
+
+
+class Told(NamedTuple):
+    """What the market over the horizon says of a host's S stores, ``(S,)`` each; ``None`` where nothing.
+
+    ``worth`` is what a kWh more is worth at the end of the interval [$/kWh], infinite where a store's owner
+    goes by its own outlook. ``planned_kw`` is its power in the interval, + discharges [kW], NaN there.
+    """
+
+    worth: Floats | None = None
+    planned_kw: Floats | None = None
 
 
 class HorizonBidding:
@@ -24,11 +39,10 @@ class HorizonBidding:
         )
         node.on(topic, lambda message: self.values.add(_WAM, message.tick, message))
 
-    async def worth(self, step: Step, prospect: Prospect) -> Floats | None:
-        """What a kWh more is worth to each store at the end of the interval, ``(S,)`` [$/kWh].
+    async def told(self, step: Step, prospect: Prospect) -> Told:
+        """What comes of a prospect; nothing where no horizon was cleared in time.
 
-        ``None`` where no horizon was cleared in time; the WAM flags that, or the host where it is silent.
-        Infinity where a store's owner goes by its own outlook.
+        The WAM flags that, or the host where the WAM is silent.
         """
         topic, stores = self.node.topics.horizon_bid(self.node.name), len(prospect.stores)
         await self.node.publish(topic, HorizonBid, step.tick, **bid_fields(prospect, self.members))
@@ -36,7 +50,9 @@ class HorizonBidding:
         if came is None:
             name = self.node.name
             self.node.flag(f"{name} heard of no horizon in time: its prosumers go by their own outlook")
-            return None
+            return Told()
         if len(came.value) != 8 * stores or not stores:
-            return None
-        return columns.unpack_open(came.value, stores)
+            return Told()
+        worth = columns.unpack_open(came.value, stores)
+        planned_kw = columns.unpack(came.power_kw, stores)
+        return Told(worth, np.where(np.isinf(worth), np.nan, planned_kw))

@@ -29,7 +29,7 @@ from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step
 from market.participants.outage import Outages
 from market.participants.prosumers.bidder import Bidder
-from market.participants.prosumers.horizon_bidding import HorizonBidding
+from market.participants.prosumers.horizon_bidding import HorizonBidding, Told
 from market.participants.prosumers.portfolio import LivePortfolio
 from market.participants.roster import Roster, Rules
 
@@ -111,11 +111,11 @@ class LiveHost:
 
     async def _bid(self, step: Step) -> None:
         telemetry = await self.telemetry.wait(step.tick, early_gate(step))
-        worth = None
+        told = Told()
         if self.ahead is not None and self.horizon is not None:
             prospect = self.portfolio.prospect(step.tick, telemetry, self.horizon.intervals)
-            worth = await self.ahead.worth(step, prospect)
-        position = self.portfolio.position(step.tick, telemetry, worth)
+            told = await self.ahead.told(step, prospect)
+        position = self.portfolio.position(step.tick, telemetry, *told)
         bids = self.bidder.bids(step.tick, position)
         bid = self._curve_bids if self.bidder.bids_curves else self._range_bids
         await self.node.publish_all(bid(step.tick, bids, position.reactive_kvar.tolist()))

@@ -26,7 +26,7 @@ from market.model.strategy import TRUTHFUL, StrategyChoice
 from market.participants.gates import early_gate, skip_step
 from market.participants.outage import Outages
 from market.participants.prosumers.bidder import Bidder
-from market.participants.prosumers.horizon_bidding import HorizonBidding
+from market.participants.prosumers.horizon_bidding import HorizonBidding, Told
 from market.participants.prosumers.portfolio import Portfolio
 from market.participants.roster import Roster, Rules
 
@@ -94,7 +94,7 @@ class PopulationHost:
         self._dispatch_tick = -1
 
     async def _bid(self, step: Step) -> None:
-        position = self.portfolio.position(step.tick, await self._worth(step))
+        position = self.portfolio.position(step.tick, *await self._told(step))
         bids = self.bidder.bids(step.tick, position)
         topics, name = self.node.topics, self.node.name
         prosumer, reactive_kvar = columns.pack_index(self.members), columns.pack(position.reactive_kvar)
@@ -120,12 +120,12 @@ class PopulationHost:
                 reactive_kvar=reactive_kvar,
             )
 
-    async def _worth(self, step: Step) -> Floats | None:
-        """What stored energy is worth by the market over the horizon, where there is one."""
+    async def _told(self, step: Step) -> Told:
+        """What the market over the horizon says of stores, where there is one."""
         if self.ahead is None or self.horizon is None:
-            return None
+            return Told()
         prospect = self.portfolio.prospect(step.tick, self.horizon.intervals)
-        return await self.ahead.worth(step, prospect)
+        return await self.ahead.told(step, prospect)
 
     async def _bid_at_prices(self, lam_host: str, announced: LamPrice) -> None:
         """Bid at the prices that a LAM host announces."""

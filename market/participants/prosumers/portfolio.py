@@ -24,12 +24,16 @@ class Position:
         Their resources; owners are indices into the host's prosumers.
     notes
         What went wrong when the position was formed.
+    wanted_kw
+        What the plan over the horizon wants of each resource, ``(r,)`` [kW], which counts where others of its
+        owner cost the same; NaN where nothing. ``None`` without a plan.
     """
 
     demand_kw: Floats
     reactive_kvar: Floats
     resources: Resources
     notes: tuple[str, ...] = ()
+    wanted_kw: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,12 @@ class Metered:
 class Portfolio(Protocol):
     """Prosumers without hardware: their expected position, and what they really draw."""
 
-    def position(self, tick: int, worth: Floats | None = None) -> Position:
+    def position(self, tick: int, worth: Floats | None = None, planned_kw: Floats | None = None) -> Position:
         """Position that is expected at gate closure.
 
         ``worth`` is what a kWh more is worth at the end of the interval to each store of the last prospect,
-        ``(S,)`` [$/kWh]; without it, or where it is infinite, owners go by their own outlook.
+        ``(S,)`` [$/kWh]; without it, or where it is infinite, owners go by their own outlook. ``planned_kw``
+        is the power that goes with it, + discharges, ``(S,)`` [kW]; NaN where there is none.
         """
         ...
 
@@ -71,8 +76,14 @@ class Portfolio(Protocol):
 class LivePortfolio(Protocol):
     """Live prosumers: telemetry gives their position, and set-points carry out what they want."""
 
-    def position(self, tick: int, telemetry: dict[str, Telemetry], worth: Floats | None = None) -> Position:
-        """Position that is expected at gate closure, from readings by prosumer name; ``worth`` as above."""
+    def position(
+        self,
+        tick: int,
+        telemetry: dict[str, Telemetry],
+        worth: Floats | None = None,
+        planned_kw: Floats | None = None,
+    ) -> Position:
+        """Position that is expected at gate closure, from readings by prosumer name; the rest as above."""
         ...
 
     def prospect(self, tick: int, telemetry: dict[str, Telemetry], intervals: int) -> Prospect:

@@ -49,6 +49,11 @@ class Cleared:
         """What a kWh more is worth at the end of the first interval, ``(S,)``; infinite without a horizon."""
         return np.where(np.isin(self.case.stores.owner, self.out), np.inf, self.outcome.energy_value[:, 0])
 
+    @property
+    def power_kw(self) -> Floats:
+        """Power of each store in the first interval, + discharges, ``(S,)`` [kW]."""
+        return _from_zero(self.outcome.power_kw[:, 0])
+
 
 def certified(cleared: Cleared) -> tuple[HorizonCertificate, list[str]]:
     """Certificate of a clearing, and what of it is beyond its tolerance."""
@@ -104,12 +109,13 @@ def empty_outlook_fields(note: str) -> dict[str, Any]:
 
 
 def _figures(proof: HorizonCertificate) -> HorizonProof:
-    return HorizonProof(
-        energy_kwh=proof.energy.largest,
-        value_error=proof.values.largest,
-        store_gain=proof.store_gain,
-        duality_gap=proof.duality_gap,
-    )
+    figures = {
+        "energy_kwh": proof.energy.largest,
+        "value_error": proof.values.largest,
+        "store_gain": proof.store_gain,
+        "duality_gap": proof.duality_gap,
+    }
+    return HorizonProof(**{name: float(_from_zero(np.array(value))) for name, value in figures.items()})
 
 
 def _from_zero(values: Floats) -> Floats:

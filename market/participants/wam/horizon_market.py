@@ -126,8 +126,11 @@ class HorizonMarket:
         cleared.notes.extend(notes)
         self.price = cleared.outcome.intervals[0].wam.price
         for host, stores in bids.stores_of.items():
-            worth = columns.pack_open(cleared.worth[stores]) if host in told else b""
-            await self._publish_worth(step, host, worth)
+            if host not in told:
+                await self._publish_worth(step, host)
+                continue
+            worth, power_kw = cleared.worth[stores], cleared.power_kw[stores]
+            await self._publish_worth(step, host, columns.pack_open(worth), columns.pack(power_kw))
         # Nobody's bid waits for the certificate.
         self._proving = asyncio.create_task(self._prove(step, cleared), name="certificate of a horizon")
 
@@ -207,8 +210,9 @@ class HorizonMarket:
         names = self.roster.prosumers
         return [f"{names[who]} has no horizon: {what}{more}" for who, what in list(out.items())[:1]]
 
-    async def _publish_worth(self, step: Step, host: str, value: bytes) -> None:
-        await self.node.publish(self.node.topics.energy_value(host), EnergyValue, step.tick, value=value)
+    async def _publish_worth(self, step: Step, host: str, value: bytes = b"", power_kw: bytes = b"") -> None:
+        topic = self.node.topics.energy_value(host)
+        await self.node.publish(topic, EnergyValue, step.tick, value=value, power_kw=power_kw)
 
     async def _prove(self, step: Step, cleared: Cleared) -> None:
         """Certify a clearing, and publish it with its certificate."""
@@ -226,7 +230,7 @@ class HorizonMarket:
         """Let hosts go by their own outlook at once."""
         self.node.flag(f"{note}; prosumers go by their own outlook")
         for host in self.members:
-            await self._publish_worth(step, host, b"")
+            await self._publish_worth(step, host)
         await self.node.publish(self.node.topics.outlook, Outlook, step.tick, **empty_outlook_fields(note))
 
     def snapshot(self) -> Values:

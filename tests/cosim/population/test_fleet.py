@@ -14,6 +14,7 @@ from cosim.population.live_stores import LiveStores
 from cosim.population.members import LamSites, draw_population
 from cosim.population.portfolios import ProfileCache, VirtualPortfolio
 from cosim.population.profiles import build_profiles
+from cosim.population.resources import Kind
 from cosim.population.stays import no_stays
 from cosim.population.voltage_response import VoltageResponse
 from cosim.scenario import load_scenario
@@ -141,6 +142,21 @@ def test_the_market_over_a_horizon_sees_the_same_stores(made):
     S = fleet.size
     car, path = offers.cost_linear.size - 2 * S, people.fleet.path(0)
     assert offers.cost_linear[car:][:S] == pytest.approx(worth[batteries:] * path.efficiency)
+
+    # What is planned of a store is wanted of its two resources, and of nothing else.
+    planned_kw = np.linspace(-1.0, 1.0, len(stores))
+    planned_kw[0] = np.nan
+    position = people.position(0, worth, planned_kw)
+    wanted_kw, kind = position.wanted_kw, people.offers.kind
+    assert wanted_kw.shape == position.resources.owner.shape
+    for of, low, high in ((Kind.CHARGE, -1.0, 0.0), (Kind.DISCHARGE, 0.0, 1.0)):
+        mine = np.flatnonzero(kind == of)
+        assert (position.resources.owner[mine] == stores.owner[:batteries]).all()
+        assert np.array_equal(wanted_kw[mine], np.clip(planned_kw[:batteries], low, high), equal_nan=True)
+    assert np.isnan(wanted_kw[: kind.size][~np.isin(kind, (Kind.CHARGE, Kind.DISCHARGE))]).all()
+    assert wanted_kw[kind.size :].reshape(2, S).sum(axis=0) == pytest.approx(planned_kw[batteries:])
+    assert (wanted_kw[kind.size :].reshape(2, S) * [[1], [-1]] <= 0.0).all()
+    assert people.position(0, worth).wanted_kw is None
 
 
 def test_energy_is_put_back(made):

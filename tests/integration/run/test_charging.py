@@ -97,6 +97,14 @@ def test_over_a_horizon_its_state_comes_from_the_meter_and_its_worth_from_the_ma
     assert resources.cost_linear[is_ev] == own[is_ev], "its own outlook, for what was told is no worth"
     assert own[is_load] != 0.21
 
+    planned_kw = np.zeros(len(stores))
+    planned_kw[-2:] = [-1.2, np.nan]
+    wanted_kw = portfolio.position(0, heard, worth, planned_kw).wanted_kw
+    kind = portfolio.offers.kind
+    assert wanted_kw[is_load].tolist() == [-1.2]
+    assert np.isnan(wanted_kw[is_ev | (kind == Kind.PV)]).all()
+    assert (wanted_kw[np.isin(kind, (Kind.CHARGE, Kind.DISCHARGE))] == 0.0).all()
+
     # Where telemetry is silent later, it is not counted on.
     silent = portfolio.prospect(1, {name: telemetry() for name in names}, 1)
     assert len(silent.stores) == len(stores) - 2

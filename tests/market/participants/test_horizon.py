@@ -43,17 +43,17 @@ def started(town):
     town.services["wam"].horizon.take_model(feeder())
 
 
-def all_at_once(rules, roster):
+def all_at_once(rules, roster, home=storing.Storing):
     """The case of all intervals, with all that is known from the beginning."""
     hosts = {world.HOST: roster.hosts[world.HOST], "live": roster.live_members}
-    bids = {host: (members, storing.Storing(members).prospect(0, T)) for host, members in hosts.items()}
+    bids = {host: (members, home(members).prospect(0, T)) for host, members in hosts.items()}
     expected = [rules.horizon.expected(0, t) for t in range(T)]
     return join_bids(roster, bids).prospect, expected
 
 
-def one_shot(rules, roster):
+def one_shot(rules, roster, home=storing.Storing):
     """All intervals cleared at once."""
-    everybody, expected = all_at_once(rules, roster)
+    everybody, expected = all_at_once(rules, roster, home)
     return clear_horizon(horizon_case(rules, everybody, [feeder()] * T, expected, world.DT_H))
 
 
@@ -98,7 +98,26 @@ async def test_interval_by_interval_it_comes_to_what_one_clearing_of_all_does(to
     assert pytest.approx(best.state_kwh, abs=1e-5) == np.array(stored).T
     assert np.ptp(stored, axis=0).max() > 1.0, "batteries moved"
     assert np.min(stored) >= -1e-9
-    assert np.max(stored) <= storing.KWH + 1e-9
+    assert (np.array(stored) <= people.room_kwh + 1e-9).all()
+
+
+async def test_stores_of_one_member_that_are_worth_the_same_to_it_share_as_planned(town_of):
+    """Prices leave open how a battery and work that can wait share; the trades of later intervals do not."""
+    home = storing.Crowded
+    async with town_of(horizon=T, home=home) as town:
+        started(town)
+        best = one_shot(town.rules, town.roster, home)
+        people = town.services[world.HOST].portfolio
+        traded = []
+        for tick in range(T):
+            await town.interval(tick)
+            traded.append(town.trades(tick))
+            told = town.last(town.topics.outlook, tick)
+            assert (told.ahead, told.beyond) == (T - tick, [])
+            mine = np.isin(columns.unpack_index(told.store), people.members)
+            assert columns.unpack(told.state_kwh)[mine] == pytest.approx(people.kwh, abs=1e-5)
+    assert pytest.approx(best.trade_kw, abs=1e-5) == np.array(traded).T
+    assert people.kwh[people.is_work] == pytest.approx(people.room_kwh[people.is_work])
 
 
 @pytest.mark.parametrize("answers", [True, False])

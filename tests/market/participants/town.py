@@ -42,7 +42,15 @@ async def at_once(work, *arguments):
 
 class Town:
     def __init__(
-        self, *, lam_hosts=None, rounds=3, choice=TRUTHFUL, bidding="curve", quantity=False, horizon=0
+        self,
+        *,
+        lam_hosts=None,
+        rounds=3,
+        choice=TRUTHFUL,
+        bidding="curve",
+        quantity=False,
+        horizon=0,
+        home=storing.Storing,
     ):
         self.lam_hosts = lam_hosts or {"lams": [0, 1, 2]}
         self.rounds = rounds
@@ -53,7 +61,7 @@ class Town:
         self.rules = world.rules(bidding, quantity=quantity)
         self.home = world.Household
         if horizon:
-            self.rules, self.home = storing.rules(horizon, bidding), storing.Storing
+            self.rules, self.home = storing.rules(horizon, bidding), home
         self.heard = []
         self.reports = defaultdict(set)
         self.services = {}

@@ -132,7 +132,7 @@ class Household:
     def __init__(self, members):
         self.members = members
 
-    def position(self, tick, telemetry=None, worth=None):
+    def position(self, tick, *_):
         everyone, mine = case(tick), self.members
         resources = everyone.resources
         return Position(
