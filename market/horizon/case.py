@@ -9,7 +9,7 @@ import numpy as np
 
 from market.analysis.sizes import member_kw
 from market.errors import CaseError
-from market.horizon.stores import Stores
+from market.horizon.stores import Stores, place_of
 from market.model.arrays import Bools, Floats
 from market.model.case import Case
 
@@ -82,7 +82,9 @@ def check(case: HorizonCase) -> None:
         raise CaseError(f"stores: {stores.intervals} intervals where the case has {T}; give as many of both")
     _check_owners(case)
     for store, what in first_faults(stores).items():
-        raise CaseError(f"store of {first.prosumer_id[int(stores.owner[store])]}: {what}")
+        number, several = place_of(stores.owner, store)
+        which = f"store {number}" if several else "store"
+        raise CaseError(f"{which} of {first.prosumer_id[int(stores.owner[store])]}: {what}")
 
 
 def first_faults(stores: Stores) -> dict[int, str]:

@@ -105,6 +105,20 @@ def joined_stores(parts: Sequence[Stores]) -> Stores:
     return Stores(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
+def place_of(owner: Ints, store: int) -> tuple[int, bool]:
+    """Which of its owner's stores a store is, from 1, and whether its owner has several.
+
+    Parameters
+    ----------
+    owner
+        Owner of each store, ``(S,)``.
+    store
+        The store's index.
+    """
+    mine = owner == owner[store]
+    return int(mine[: store + 1].sum()), int(mine.sum()) > 1
+
+
 def no_stores(intervals: int) -> Stores:
     """No stores, over ``intervals`` intervals."""
     none, wide = np.zeros(0), np.zeros((0, intervals))

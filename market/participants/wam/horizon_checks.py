@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from market.horizon.case import first_faults
-from market.horizon.stores import Stores, at_rest
+from market.horizon.stores import Stores, at_rest, place_of
 from market.model.arrays import Bools, Floats
 from market.participants.horizon_bids import Prospect
 
@@ -59,7 +59,7 @@ def judged(prospect: Prospect, rating_kw: Floats) -> Judged:
     for above in np.flatnonzero(stores.initial_kwh > highest + 1e-6 * (1.0 + np.abs(highest))):
         faults.setdefault(int(above), "initial_kwh is above all of its bounds; correct its state")
     for store, what in faults.items():
-        out.setdefault(int(stores.owner[store]), f"of its store: {what}")
+        out.setdefault(int(stores.owner[store]), f"of its {_named(prospect, store)}: {what}")
     resting = np.flatnonzero(np.isin(stores.owner, list(out)))
     stores = at_rest(stores, resting)
     end_value = np.where(np.isfinite(stores.end_value), stores.end_value, 0.0)
@@ -75,6 +75,16 @@ def judged(prospect: Prospect, rating_kw: Floats) -> Judged:
         ),
         out,
     )
+
+
+def _named(prospect: Prospect, store: int) -> str:
+    """What a store is called among those of its owner: as in the table of stores where there are several."""
+    owner, kind = prospect.stores.owner, prospect.kind
+    if not place_of(owner, store)[1]:
+        return "store"
+    alike = np.array([of == kind[store] for of in kind])
+    number, several = place_of(np.where(alike, owner, -1), store)
+    return f"{kind[store]} {number}" if several else kind[store]
 
 
 def _beyond(stores: Stores) -> Bools:

@@ -7,6 +7,7 @@ import pytest
 
 from market.errors import CaseError
 from market.horizon.case import HorizonCase, check
+from market.horizon.stores import joined_stores
 from market.model.rule import QuantityBidding
 from tests.market.horizon.town import battery, town
 
@@ -40,6 +41,14 @@ def test_a_sound_case_passes(case):
 def test_wrong_columns_of_a_store_are_named(case, columns, says):
     with pytest.raises(CaseError, match=says):
         check(with_battery(case, **columns))
+
+
+def test_of_several_stores_of_one_member_the_faulty_one_is_named(case):
+    stores = joined_stores(
+        [battery(4), battery(4, owner=1), replace(battery(4), initial_kwh=np.array([9.0]))]
+    )
+    with pytest.raises(CaseError, match="store 2 of p0: initial_kwh is outside its bounds"):
+        check(HorizonCase(case.intervals, stores, case.hours))
 
 
 def test_lengths_and_lams_must_agree(case):

@@ -270,6 +270,33 @@ async def test_what_cannot_be_meant_costs_its_own_member_the_horizon_alone(town_
         assert np.isfinite(town.trades(0)).all()
 
 
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        (("battery", "vehicle"), "of its vehicle: end_value is not finite"),
+        (("vehicle", "vehicle"), "of its vehicle 2: end_value is not finite"),
+    ],
+)
+async def test_a_fault_names_which_of_a_members_stores_has_it(town_of, monkeypatch, kinds, said):
+    sound = storing.Crowded.prospect
+
+    def prospect(self, *asked):
+        made = sound(self, *asked)
+        end_value = made.stores.end_value.copy()
+        end_value[1:2] = np.nan
+        return replace(
+            made, stores=replace(made.stores, end_value=end_value), kind=kinds * (len(made.stores) // 2)
+        )
+
+    monkeypatch.setattr(storing.Crowded, "prospect", prospect)
+    async with town_of(horizon=T, home=storing.Crowded) as town:
+        started(town)
+        await town.interval(0)
+        told = town.last(town.topics.outlook, 0)
+        assert told.ahead == T
+        assert said in told.notes[0]
+
+
 async def test_a_horizon_that_lacks_the_feeders_limits_is_said_to(town_of):
     async with town_of(horizon=T) as town:
         started(town)
