@@ -10,8 +10,9 @@ from market.errors import Infeasible, NotConverged
 from market.horizon.case import HorizonCase
 from market.horizon.feeder import FeederLimits
 from market.horizon.members import Answers, Members, price_size
-from market.horizon.newton import BEYOND, EXACT, Newton
+from market.horizon.newton import EXACT, Newton
 from market.horizon.step import Point
+from market.horizon.unsettled import BEYOND
 from market.model.arrays import Floats
 from market.model.case import Case, Network
 from market.model.limits import MISSED_KW, explain, row_scale

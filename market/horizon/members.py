@@ -169,10 +169,10 @@ class Members:
         some._respond(centre_kw)
         return some
 
-    def moved(self, part: float, centre_kw: Floats, trade_kw: Floats) -> float:
-        """What moving centres to trades, ``(N, T)`` each, changes any price by [$/kWh]."""
+    def moved(self, part: float, by_kw: Floats) -> float:
+        """What moving centres of members that are held, by ``(N, T)`` [kW], changes any price by [$/kWh]."""
         more = part * self._whole[self._case.first.lam_of, None]
-        return float((more * np.abs(trade_kw - centre_kw)).max())
+        return float((more * np.abs(by_kw)).max())
 
     def of_lam(self, lam: int, offset: Floats) -> tuple[LamMembers, PriceTerms]:
         """Members of one LAM and what they face, with an offset ``(T,)`` of their price, and no price yet."""

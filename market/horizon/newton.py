@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.errors import NotConverged
 from market.horizon import allowed
 from market.horizon.case import HorizonCase
 from market.horizon.feeder import FeederLimits
 from market.horizon.lams import Lams, Settled
 from market.horizon.line import CUT
-from market.horizon.members import FLATTEST, Answers, Members, lam_reach, price_size
+from market.horizon.members import Answers, Members, lam_reach, price_size
 from market.horizon.search import Gone, Way, best_part, between
 from market.horizon.start import Near
 from market.horizon.step import Point, Target, model_equilibrium
+from market.horizon.unsettled import BEYOND, unsettled
 from market.model.arrays import Floats
 
 STEPS = 80
@@ -28,9 +28,6 @@ STEPS = 80
 
 PATIENCE = 8
 """Steps that bring the model's equilibrium no nearer, after which each must make the dual rise for sure."""
-
-BEYOND = 50.0
-"""Prices of limits beyond the grid's by this factor tell that a limit may not be met."""
 
 DOUBTS = 8
 """Models with prices of limits beyond that factor that are not believed."""
@@ -140,7 +137,6 @@ class Newton:
         rough = (ROUGH if start is None else NEARER) * self._most
         self._lams.tie_homes(TIES[start is not None])
         here = self._settled(now, rough)
-        missed = np.inf
         for step in range(1, most + 1):
             is_exact = rough <= max(EXACT_FROM * self._most, self._tolerance)
             target = self._target(here, self._within if is_exact else max(self._within, LOOSE * rough))
@@ -166,7 +162,7 @@ class Newton:
                 part = CENTRED[roughly is not None]
                 if self._lams.centre_homes(here.answers, far, part, self._rounds):
                     here = self._settled(here.point, rough)
-        raise NotConverged(most, missed, self._what_rises(here.point) or self._what_is_flat())
+        raise unsettled(self._case, self._limits, here, most, is_held=self._is_held)
 
     def _enough(self, point: Point) -> float:
         """How far answers may be from the model's at the end [kW]."""
@@ -187,32 +183,6 @@ class Newton:
             return False
         rounding_kw = self._lams.rounding_kw(here.point.price).sum(axis=0)
         return self._limits.are_met(here.answers.kw, here.point.y, rounding_kw)
-
-    def _what_rises(self, now: Point) -> str:
-        """The limit whose price is far beyond all others, in words; nothing where none is."""
-        far = int(np.argmax(np.abs(now.y)))
-        if abs(now.y[far]) < BEYOND * self._size:
-            return ""
-        t = int(self._limits.interval[far])
-        row = far - int(self._limits.head[t])
-        name = f"network row {row - 1}" if row else "the grid's limit"
-        return (
-            f"the price of {name} in interval {t} rises without end, so that no trade may meet it; widen it"
-        )
-
-    def _what_is_flat(self) -> str:
-        """The LAM whose members' price slopes are next to nothing, in words; nothing where none's are."""
-        first = self._case.first
-        over = lam_reach(self._case) / np.maximum(first.members, 1) / self._size
-        part = np.where(first.members > 1, first.slope * over, np.inf)
-        lam = int(np.argmin(part))
-        if part[lam] >= FLATTEST:
-            return ""
-        return (
-            f"members of {first.lam_id[lam]} reckon with a price slope of {first.slope[lam]:.2g} $/kWh "
-            f"per kW, next to none beside prices of {self._size:.2g} $/kWh; lower the LAM's sensitivity, "
-            "market.lam_sensitivity of a scenario"
-        )
 
     def _target(self, here: Settled, within: float) -> Target:
         """Equilibrium of the model at a point, missed by no more than ``within`` [kW].

@@ -19,6 +19,7 @@ from market.horizon.lams import Lams
 from market.horizon.members import Members, lam_reach, price_size
 from market.horizon.newton import EXACT, FIRST_RIDGE, SETTLED, STEPS, Found, Newton
 from market.horizon.step import Point
+from market.horizon.unsettled import what_is_flat
 from market.model.arrays import Floats
 
 MOST, LEAST = 1.0, 1e-7
@@ -75,10 +76,11 @@ def proximal(
     size, T = price_size(case), len(case.intervals)
     point, ridge, fall, steps = begin, FIRST_RIDGE, FALL, 0
     centre_kw, net_kw = np.zeros((case.first.demand_kw.size, T)), np.zeros(begin.price.shape)
+    left_kw = np.full_like(centre_kw, np.inf)
     hold, last, moved = MOST, np.inf, np.inf
     for _ in range(TRIES):
         held, lams = _held(case, members, hold, centre_kw, net_kw)
-        is_near = moved <= NEAR * size
+        is_near = members.has_several or moved <= NEAR * size
         try:
             found = Newton(case, held, limits, lams).solve(
                 point, None, roughly=None if is_near else EXACT, ridge=ridge,
@@ -93,9 +95,10 @@ def proximal(
             hold = min(np.sqrt(hold * last) if hold < SLOWEST * last else 10.0 * hold, MOST)
             continue
         trade_kw = np.stack([held.trades(t, found.answers) for t in range(T)], axis=1)
-        moved = max(held.moved(hold, centre_kw, trade_kw), lams.recentre(found.answers.kw))
+        left_kw = np.abs(trade_kw - centre_kw)
+        moved = max(held.moved(hold, left_kw), lams.recentre(found.answers.kw))
         steps += found.steps
-        if is_near and moved <= (SETTLED if hold > LEAST else ENOUGH) * size:
+        if is_near and moved <= (SETTLED if hold > LEAST and not members.has_several else ENOUGH) * size:
             return held, Found(found.point, found.answers, steps)
         point, centre_kw, net_kw, ridge = found.point, trade_kw, found.answers.kw, RIDGE
         if found.steps <= EASY:
@@ -103,7 +106,10 @@ def proximal(
         elif found.steps >= HARD:
             fall = min(np.sqrt(fall), SLOWEST)
         last, hold = hold, max(fall * hold, LEAST)
-    raise NotConverged(steps, moved)
+    member, t = np.unravel_index(np.argmax(left_kw), left_kw.shape)
+    because = f"{case.first.prosumer_id[int(member)]}'s trade in interval {t} does not come to rest"
+    flat = what_is_flat(case) or "check the sizes of its stores and of its LAM's"
+    raise NotConverged(steps, float(left_kw.max()), f"{because}; {flat}")
 
 
 def _held(

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from market.errors import NotConverged
-from market.horizon import clearing
+from market.horizon import clearing, proximal
 from market.horizon.clearing import clear_horizon
+from market.horizon.feeder import FeederLimits
+from market.horizon.members import Members, price_size
 from market.horizon.newton import Newton
 from market.horizon.proof import beyond_tolerance, certify_horizon
 from market.horizon.proximal import LEAST, MOST
 from market.horizon.stores import within_reach
+from market.horizon.unsettled import unsettled
 from market.oracles.horizon import solve_horizon
 from tests.market.horizon.objective import objective
 from tests.market.horizon.town import town, with_more_stores
@@ -52,7 +55,7 @@ def test_a_village_with_few_large_vehicles_settles_over_a_day_of_quarter_hours(s
     assert beyond_tolerance(certify_horizon(case, outcome.claim(case)), case) == []
 
 
-@pytest.mark.parametrize("sensitivity", [10.0, 1e4, 1e10])
+@pytest.mark.parametrize("sensitivity", [10.0, 1e4, 1e7, 1e10])
 def test_members_with_several_stores_settle(sensitivity):
     assert_settles(steep(with_more_stores(town(3, T=8, lams=3, members=4, rows=2), 3), sensitivity))
 
@@ -94,3 +97,31 @@ def test_where_steps_held_by_the_most_slope_do_not_settle_the_search_is_given_up
     monkeypatch.setattr(Newton, "solve", never)
     with pytest.raises(NotConverged):
         clear_horizon(case)
+
+
+def test_a_search_that_is_given_up_says_how_much_is_left_and_where():
+    case = steep(town(3, T=6, lams=3, members=4, rows=2), 100.0)
+    limits = FeederLimits.of(case, price_size(case))
+    with pytest.raises(NotConverged, match=r"after 2 iterations: .* kW left; most at .*interval \d; ") as why:
+        Newton(case, Members(case), limits).solve(clearing._middle(case, limits), None, most=2)
+    assert 0.0 < why.value.residual_kw < 100.0
+
+
+def test_trades_that_do_not_come_to_rest_are_named_with_the_slope_that_lets_them(monkeypatch):
+    case = steep(town(2, T=6, lams=6, members=4, stores=0.8), 1e8)
+    monkeypatch.setattr(proximal, "TRIES", 2)
+    why = r"kW left; p\d+'s trade in interval \d does not come to rest; members of lam\d reckon .* lower"
+    with pytest.raises(NotConverged, match=why):
+        clear_horizon(case)
+
+
+def test_a_limit_that_stands_farthest_off_is_named_by_its_name():
+    case = town(4, T=4, lams=2, members=4, rows=1)
+    limits = FeederLimits.of(case, price_size(case))
+    begin = clearing._middle(case, limits)
+    y = begin.y.copy()
+    y[limits.head[2] + 1] = 1e4
+    here = Newton(case, Members(case), limits)._settled(replace(begin, y=y), 1e-6)
+    why = str(unsettled(case, limits, here, 7, is_held=True))
+    assert "most at network row v0 in interval 2; the price of network row v0 in interval 2 rises" in why
+    assert why.endswith("widen it")
