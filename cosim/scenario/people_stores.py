@@ -8,7 +8,11 @@ from cosim.scenario.units import HOUR, KW, KWH, ONE, Above, NotNegative, Share
 
 Hour = Annotated[float, Meta(ge=0.0, le=24.0)]
 Celsius = Annotated[float, Meta(ge=-60.0, le=100.0)]
+
 DEG_C = {"unit": "degC"}
+
+Performance = Annotated[float, Meta(gt=0.0, le=100.0)]
+"""Carnot's bound on heat at 20 degrees Celsius is 100 where it is 3 K colder outside."""
 
 
 class Ev(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -58,7 +62,7 @@ class HeatPump(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 80.0
     w_per_k_max: Annotated[Above, Meta(description="Most heat losses.", extra={"unit": "W/K"})] = 160.0
     time_constant_h: Annotated[Above, Meta(description="Heat capacity over losses.", extra=HOUR)] = 60.0
-    performance: Annotated[Above, Meta(description="Heat per electric energy.", extra=ONE)] = 3.2
+    performance: Annotated[Performance, Meta(description="Heat per electric energy.", extra=ONE)] = 3.2
     kw: Annotated[Above, Meta(description="Most that a heat pump draws.", extra=KW)] = 2.5
     outside_c: Annotated[Celsius, Meta(description="Mean outside temperature.", extra=DEG_C)] = 5.0
     outside_swing_c: Annotated[

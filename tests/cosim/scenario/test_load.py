@@ -147,6 +147,10 @@ def test_every_key_has_a_meaning_and_a_number_has_a_unit_or_is_a_count():
         ),
         ("[populaton]\nx = 1\n", "case.toml:1: populaton: unknown key; did you mean 'population'?"),
         ("[population.pv]\nkw_min = 1\n", "population.pv.kw_min: unknown key; did you mean 'kwp_min'?"),
+        (
+            "[population.heat_pump]\nperformance = 3.2e6\n",
+            "population.heat_pump.performance: 3200000.0 cannot be used; give a number of at most 100",
+        ),
         ("[market.grid]\nzzz = 1\n", "market.grid.zzz: unknown key; known are import_price"),
         (
             "[[population.pv.orientations]]\nname='a'\nazimut_deg=1\n",
